@@ -1,0 +1,4 @@
+//! A photo becomes labels.
+
+pub mod decode;
+pub mod preprocess;
