@@ -1,0 +1,68 @@
+.DEFAULT_GOAL := help
+.NOTPARALLEL: # the steps of `test` run in the order written
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+
+built := $(or $(CARGO_TARGET_DIR),target)
+DEVICE ?= cpu
+
+.PHONY: help
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: library ## build and start the server; its options go into ARGS="..."
+	cargo build --release --locked
+	exec $(built)/release/resnetd serve $(ARGS)
+
+.PHONY: test
+test: fmt lint doc rust-test deny python-test ## everything that must pass, stopping at the first failure
+
+.PHONY: library
+library: ## fetch ONNX Runtime into .onnxruntime
+	scripts/fetch-onnxruntime
+
+.PHONY: fmt
+fmt: ## check the formatting
+	cargo fmt --check
+
+.PHONY: lint
+lint: ## clippy, warnings are errors
+	cargo clippy --locked --all-targets -- -D warnings
+
+.PHONY: doc
+doc: ## build the documentation, warnings are errors
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked
+
+.PHONY: rust-test
+rust-test: library ## unit, integration and documentation tests
+	cargo test --locked
+
+.PHONY: deny
+deny: ## licences, bans and sources of the dependencies, offline
+	cargo fetch --locked
+	scripts/cargo-deny --offline check licenses bans sources
+
+.PHONY: audit
+audit: ## known advisories against the dependencies; asks the advisory database over the network
+	scripts/cargo-deny check advisories
+
+.PHONY: python-test
+python-test: library ## exported models and metrics, read by other people's programs
+	cargo build --locked
+	scripts/venv
+	.venv/bin/python tests/python/check_onnx.py --resnetd $(built)/debug/resnetd
+	scripts/check-metrics $(built)/debug/resnetd
+
+.PHONY: image
+image: ## build the container image for the CPU, or with DEVICE=cuda for the GPU
+	docker build --target $(DEVICE) --tag resnetd:$(DEVICE) .
+
+.PHONY: image-check
+image-check: ## build the image without Docker, start it and look at it; Debian, as root
+	scripts/image-check
+
+.PHONY: clean
+clean: ## remove everything that was built or fetched
+	cargo clean
+	rm -rf .onnxruntime .tools .venv
