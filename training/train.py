@@ -1,0 +1,205 @@
+"""Trains a CIFAR-10 ResNet by the recipe of He et al. 2015, section 4.2, and writes its model folder.
+
+The test images are opened once, after the last epoch, to measure what the card states. Choose
+options with `--holdout`, which keeps some training images aside and never opens the test images.
+
+Under torchrun, each process takes its share of every batch; batch norm sees only that share.
+"""
+
+import argparse
+import csv
+import math
+import os
+import shlex
+import time
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from safetensors.torch import save
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+import cifar10
+from card import Figure, write_card
+from files import replacing
+from resnet import ARCHITECTURES, ResNet, tensors
+
+RANK = int(os.environ.get("RANK", 0))  # set by torchrun
+WORLD_SIZE = int(os.environ.get("WORLD_SIZE", 1))
+
+
+def main() -> None:
+    args = parse_arguments()
+    args.out.mkdir(parents=True, exist_ok=True)
+    if WORLD_SIZE > 1:
+        dist.init_process_group("gloo")
+    pixels, labels = cifar10.load(args.data / "train.parquet")
+    kept = len(labels) - args.holdout
+    model = train(args, pixels[:kept], labels[:kept])
+    if RANK > 0:
+        return
+    if args.holdout:
+        scores = cifar10.logits(model, pixels[kept:])
+        print(f"hold-out top-1 {cifar10.accuracy(scores, labels[kept:]):.4f}")
+    else:
+        write_model(args, model)
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder of {train,test}.parquet")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write to")
+    parser.add_argument("--arch", choices=ARCHITECTURES, default="resnet20")
+    parser.add_argument("--epochs", type=int, default=164)
+    parser.add_argument("--schedule", choices=SCHEDULES, default="step")
+    parser.add_argument("--lr", type=float, default=0.1, help="the highest learning rate")
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--weight-decay", type=float, default=1e-4)
+    parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--holdout", type=int, default=0, help="training images kept aside")
+    return parser.parse_args()
+
+
+def step(progress: float) -> float:
+    """A tenth after half, a hundredth after three quarters: the paper's 32k and 48k of 64k steps."""
+    return 1.0 if progress < 0.5 else 0.1 if progress < 0.75 else 0.01
+
+
+def one_cycle(progress: float) -> float:
+    """Up in a straight line for the first fifth, then down to zero along a cosine."""
+    rise = 0.2
+    if progress < rise:
+        return 0.05 + 0.95 * progress / rise
+    return 0.5 + 0.5 * math.cos(math.pi * (progress - rise) / (1 - rise))
+
+
+# Each maps progress in 0..1 to a factor of the highest learning rate.
+SCHEDULES = {"step": step, "one-cycle": one_cycle}
+
+
+def train(args: argparse.Namespace, pixels: Tensor, labels: Tensor) -> nn.Module:
+    """Trains from the last checkpoint, or from the beginning."""
+    torch.manual_seed(args.seed)
+    model = ResNet(args.arch, len(cifar10.LABELS)).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.SGD(
+        model.parameters(), args.lr, momentum=0.9, weight_decay=args.weight_decay, fused=True
+    )
+    run = Run(args, model, optimizer)
+    run.resume()
+    padded = cifar10.pad(pixels)
+    while run.epoch < args.epochs:
+        # All chance of an epoch follows from its number, so a resumed run is the same run.
+        rng = torch.Generator().manual_seed(args.seed * 100_003 + run.epoch)
+        run.train_epoch(cifar10.augmented_batches(padded, labels, args.batch, rng), len(labels))
+        if RANK == 0:
+            run.save()
+    return model
+
+
+class Run:
+    """A training run at the border between two epochs."""
+
+    def __init__(self, args: argparse.Namespace, model: nn.Module, optimizer: torch.optim.SGD):
+        self.args, self.model, self.optimizer = args, model, optimizer
+        self.forward = DistributedDataParallel(model) if WORLD_SIZE > 1 else model
+        self.history = []
+        self.checkpoint = args.out / "checkpoint.pt"
+
+    @property
+    def epoch(self) -> int:
+        """How many epochs are done."""
+        return len(self.history)
+
+    def train_epoch(self, batches, images: int) -> None:
+        """Takes one step per batch and notes the mean loss and error."""
+        started = time.monotonic()
+        self.model.train()
+        steps = images // self.args.batch
+        totals = torch.zeros(2)  # the loss and the wrong answers, summed over this process's images
+        for i, (x, y) in enumerate(batches):
+            x, y = x[RANK::WORLD_SIZE], y[RANK::WORLD_SIZE]
+            progress = (self.epoch + i / steps) / self.args.epochs
+            self.set_learning_rate(self.args.lr * SCHEDULES[self.args.schedule](progress))
+            with torch.autocast("cpu", torch.bfloat16, enabled=self.args.precision == "bf16"):
+                scores = self.forward(x)
+            loss = F.cross_entropy(scores.float(), y)
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+            wrong = (scores.argmax(dim=1) != y).sum()
+            totals += torch.stack([loss.detach() * len(y), wrong])
+        if WORLD_SIZE > 1:
+            dist.all_reduce(totals)
+        loss_mean, error = (totals / (steps * self.args.batch)).tolist()
+        row = {
+            "epoch": self.epoch + 1,
+            "loss": round(loss_mean, 5),
+            "error": round(error, 5),
+            "seconds": round(time.monotonic() - started, 1),
+        }
+        self.history.append(row)
+        if RANK == 0:
+            print(row, flush=True)
+
+    def set_learning_rate(self, value: float) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = value
+
+    def save(self) -> None:
+        """Writes the log and a checkpoint, each whole or not at all."""
+        with replacing(self.args.out / "log.csv") as path, path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=self.history[0])
+            writer.writeheader()
+            writer.writerows(self.history)
+        state = {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "history": self.history,
+        }
+        with replacing(self.checkpoint) as path:
+            torch.save(state, path)
+
+    def resume(self) -> None:
+        if not self.checkpoint.exists():
+            return
+        state = torch.load(self.checkpoint, weights_only=True)
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.history = state["history"]
+        print(f"resuming after epoch {self.epoch}", flush=True)
+
+
+def write_model(args: argparse.Namespace, model: nn.Module) -> None:
+    """Measures the model on the test images and writes `model.safetensors` and `card.toml`."""
+    pixels, labels = cifar10.load(args.data / "test.parquet")
+    scores = cifar10.logits(model, pixels)
+    figures = [
+        Figure(
+            metric=f"top-{k}",
+            value=round(cifar10.accuracy(scores, labels, k), 4),
+            dataset=f"CIFAR-10 test, {len(labels)} images",
+            command=command(args),
+        )
+        for k in (1, 5)
+    ]
+    with replacing(args.out / "model.safetensors") as path:
+        path.write_bytes(save(tensors(model)))
+    write_card(args.out / "card.toml", args.arch, figures)
+    for figure in figures:
+        print(f"{figure.dataset}: {figure.metric} {figure.value:.4f}")
+
+
+def command(args: argparse.Namespace) -> str:
+    """The command line as another person would type it."""
+    program = ["torchrun", f"--nproc-per-node={WORLD_SIZE}"] if WORLD_SIZE > 1 else ["python"]
+    words = [*program, "training/train.py", "--data", "path/to/cifar10", "--out", "path/to/output"]
+    for name in ("arch", "epochs", "schedule", "lr", "batch", "weight_decay", "precision", "seed"):
+        words += ["--" + name.replace("_", "-"), str(getattr(args, name))]
+    return shlex.join(words)
+
+
+if __name__ == "__main__":
+    main()
