@@ -41,7 +41,7 @@ def normalise(pixels: Tensor) -> Tensor:
 
 def pad(pixels: Tensor) -> Tensor:
     """Adds a border of the mean colour, which is zero once normalised."""
-    n, channels, height, width = pixels.shape
+    n, _, height, width = pixels.shape
     colour = torch.tensor(MEAN).mul(255).round().to(torch.uint8).view(1, 3, 1, 1)
     padded = colour.repeat(n, 1, height + 2 * PAD, width + 2 * PAD)
     padded[:, :, PAD:-PAD, PAD:-PAD] = pixels

@@ -1,4 +1,4 @@
-"""Trains a CIFAR-10 ResNet by the recipe of He et al. 2015, section 4.2, and writes its model folder.
+"""Trains a CIFAR-10 ResNet as in He et al. 2015, section 4.2, and writes its model folder.
 
 The test images are opened once, after the last epoch, to measure what the card states. Choose
 options with `--holdout`, which keeps some training images aside and never opens the test images.
@@ -12,6 +12,7 @@ import math
 import os
 import shlex
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -64,7 +65,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def step(progress: float) -> float:
-    """A tenth after half, a hundredth after three quarters: the paper's 32k and 48k of 64k steps."""
+    """A tenth after half, a hundredth after three quarters, as 32k and 48k of 64k in the paper."""
     return 1.0 if progress < 0.5 else 0.1 if progress < 0.75 else 0.01
 
 
@@ -113,7 +114,7 @@ class Run:
         """How many epochs are done."""
         return len(self.history)
 
-    def train_epoch(self, batches, images: int) -> None:
+    def train_epoch(self, batches: Iterable[tuple[Tensor, Tensor]], images: int) -> None:
         """Takes one step per batch and notes the mean loss and error."""
         started = time.monotonic()
         self.model.train()
