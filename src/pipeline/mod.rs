@@ -1,4 +1,236 @@
-//! A photo becomes labels.
+//! A photo becomes labels: bytes → decode → preprocess → queue → run → top-k.
+//!
+//! Knows nothing of HTTP: the server, the command line, the evaluation and the tests call it alike.
 
-pub mod decode;
-pub mod preprocess;
+pub mod decode; // bytes → upright RGB image
+pub mod preprocess; // image → exactly the network's input
+pub mod queue; // pixels wait, fairly and not for ever
+pub mod run; // batches through ONNX Runtime
+pub mod topk; // scores → predictions
+
+mod classification;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::sync::Semaphore;
+
+pub use classification::{Ask, Classification, ClassifyError, ImageFacts, Timings};
+
+use crate::model::ModelCard;
+use crate::telemetry::Metrics;
+use decode::Limits;
+use preprocess::{Pixels, Preprocess};
+use queue::{Admission, BatchPlan, Ceiling, Job, Pace, Permit, Queue, Rejected};
+use run::{Engine, Health, InputShape, WorkerPlan, Workers};
+
+/// How a pipeline may use the machine.
+#[derive(Debug, Clone, Copy)]
+pub struct PipelinePlan {
+    /// What an upload may cost.
+    pub limits: Limits,
+    /// What may be inside at once.
+    pub ceiling: Ceiling,
+    /// How batches are filled.
+    pub batch: BatchPlan,
+    /// Uploads decoded at the same time.
+    pub decoders: usize,
+}
+
+impl PipelinePlan {
+    /// How many images of one caller can be of use at the same time: enough for every decoder to
+    /// have work and for a batch to fill, and not the whole queue.
+    #[must_use]
+    pub fn at_once(&self) -> usize {
+        self.decoders.saturating_add(2 * self.batch.max_batch).min(self.ceiling.images)
+    }
+}
+
+/// One model, ready to classify; the threads behind it end with [`Pipeline::finish`].
+#[derive(Debug)]
+pub struct Pipeline {
+    card: Arc<ModelCard>,
+    plan: PipelinePlan,
+    admission: Arc<Admission>,
+    decoders: Arc<Semaphore>,
+    queue: Queue,
+    pace: Arc<Pace>,
+    health: Arc<Health>,
+    metrics: Arc<Metrics>,
+    workers: std::sync::Mutex<Option<Workers>>,
+}
+
+impl Pipeline {
+    /// Starts one worker for each of `engines`, which run the model of `card`.
+    ///
+    /// # Errors
+    ///
+    /// Where the system gives no more threads.
+    pub fn start(
+        card: Arc<ModelCard>,
+        plan: PipelinePlan,
+        engines: Vec<Engine>,
+        metrics: Arc<Metrics>,
+    ) -> std::io::Result<Self> {
+        let pace = Arc::new(Pace::new(plan.decoders, engines.len()));
+        let health = Arc::new(Health::default());
+        let queue = Queue::new(Arc::clone(&metrics));
+        let worker_plan = WorkerPlan {
+            queue: queue.clone(),
+            batch: plan.batch,
+            input: InputShape::of(&card.preprocess),
+            pace: Arc::clone(&pace),
+            health: Arc::clone(&health),
+            metrics: Arc::clone(&metrics),
+        };
+        let workers = Workers::start(&worker_plan, engines)?;
+        Ok(Self {
+            admission: Admission::new(plan.ceiling, Arc::clone(&pace), Arc::clone(&metrics)),
+            decoders: Arc::new(Semaphore::new(plan.decoders)),
+            workers: std::sync::Mutex::new(Some(workers)),
+            card,
+            plan,
+            queue,
+            pace,
+            health,
+            metrics,
+        })
+    }
+
+    /// One picture's journey, from bytes to classes.
+    ///
+    /// # Errors
+    ///
+    /// [`ClassifyError`]: a bad picture, a full house, a passed deadline or a failed run.
+    pub async fn classify(&self, upload: Bytes, ask: Ask) -> Result<Classification, ClassifyError> {
+        let answer = tokio::time::timeout_at(ask.deadline.at.into(), self.travel(upload, ask))
+            .await
+            .unwrap_or(Err(ClassifyError::Deadline { limit: ask.deadline.limit }));
+        match &answer {
+            Ok(classification) => self.count(classification),
+            Err(error) => {
+                if let Some(reason) = error.reason() {
+                    self.metrics.rejected(reason);
+                }
+            }
+        }
+        answer
+    }
+
+    async fn travel(&self, upload: Bytes, ask: Ask) -> Result<Classification, ClassifyError> {
+        let header = decode::inspect(&upload, &self.plan.limits)?;
+        let permit = self.admission.enter(header.decoded_bytes(), ask.deadline)?;
+        let prepared = self.prepare(upload, header, permit).await?;
+        let Prepared { pixels, image, permit, mut timings } = prepared;
+        let ticket = self.queue.submit(|reply| Job::new(pixels, ask.deadline, permit, reply))?;
+        let answered = ticket.await.map_err(|error| ClassifyError::from_job(error, ask.deadline))?;
+        timings.queue = answered.queued;
+        timings.inference = answered.inference;
+        timings.batch_size = answered.batch_size;
+        let predictions =
+            topk::top_k(&answered.scores.probabilities, &self.card.labels, ask.top_k);
+        Ok(Classification { predictions, image, timings, scores: answered.scores })
+    }
+
+    /// Decodes and preprocesses on the CPU pool, at most `decoders` uploads at a time.
+    async fn prepare(
+        &self,
+        upload: Bytes,
+        header: decode::Header,
+        permit: Permit,
+    ) -> Result<Prepared, ClassifyError> {
+        let turn = Arc::clone(&self.decoders).acquire_owned().await;
+        let (card, limits, pace) = (Arc::clone(&self.card), self.plan.limits, Arc::clone(&self.pace));
+        // The permit and the turn go with the work: a caller who leaves does not free memory that
+        // is still in use.
+        let work = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            let started = Instant::now();
+            let prepared = prepare(&upload, &header, &limits, &card.preprocess, permit);
+            pace.prepared(started.elapsed());
+            prepared
+        });
+        work.await.map_err(|error| ClassifyError::Prepare(error.to_string()))?
+    }
+
+    fn count(&self, classification: &Classification) {
+        let timings = &classification.timings;
+        self.metrics.images.inc();
+        self.metrics.decode_seconds.observe(timings.decode.as_secs_f64());
+        self.metrics.preprocess_seconds.observe(timings.preprocess.as_secs_f64());
+    }
+
+    /// Sets `bytes` aside for an upload that is about to be read.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejected::Memory`] where they do not fit now.
+    pub fn reserve(&self, bytes: usize) -> Result<Permit, Rejected> {
+        self.admission.reserve(bytes as u64).inspect_err(|rejected| self.metrics.rejected(rejected.reason()))
+    }
+
+    /// The card of the model that is served.
+    #[must_use]
+    pub fn card(&self) -> &ModelCard {
+        &self.card
+    }
+
+    /// How this pipeline was told to use the machine.
+    #[must_use]
+    pub fn plan(&self) -> &PipelinePlan {
+        &self.plan
+    }
+
+    /// How long a request arriving now would wait for its answer.
+    #[must_use]
+    pub fn predicted_wait(&self) -> Duration {
+        self.admission.predicted_wait()
+    }
+
+    /// Whether recent batches succeeded.
+    #[must_use]
+    pub fn is_healthy(&self) -> bool {
+        self.health.is_good()
+    }
+
+    /// Lets nothing more in, runs what is queued, and waits for the workers, at most `patience`;
+    /// then drops what is left. True where nothing had to be dropped.
+    pub async fn finish(&self, patience: Duration) -> bool {
+        self.queue.close();
+        let workers = self.workers.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        let Some(workers) = workers else { return true };
+        let joined = tokio::task::spawn_blocking(move || workers.join());
+        let in_time = tokio::time::timeout(patience, joined).await.is_ok();
+        if !in_time {
+            self.queue.abort();
+        }
+        in_time
+    }
+}
+
+/// An image on its way from the CPU pool to the queue.
+struct Prepared {
+    pixels: Pixels,
+    image: ImageFacts,
+    permit: Permit,
+    timings: Timings,
+}
+
+fn prepare(
+    upload: &Bytes,
+    header: &decode::Header,
+    limits: &Limits,
+    preprocess: &Preprocess,
+    mut permit: Permit,
+) -> Result<Prepared, ClassifyError> {
+    let started = Instant::now();
+    let decoded = decode::decode(upload, header, limits)?;
+    let decode = started.elapsed();
+    let pixels = preprocess.apply(&decoded);
+    let timings = Timings { decode, preprocess: started.elapsed().saturating_sub(decode), ..Timings::default() };
+    let image = ImageFacts { width: decoded.width(), height: decoded.height(), format: header.format };
+    drop(decoded);
+    permit.shrink_to(pixels.as_bytes().len() as u64);
+    Ok(Prepared { pixels, image, permit, timings })
+}

@@ -1,0 +1,120 @@
+//! `resnetd classify`: files and folders through the pipeline that serves.
+
+use std::fs;
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use bytes::Bytes;
+use clap::Args;
+use futures_util::{StreamExt, pin_mut};
+use serde::Serialize;
+
+use super::{files, local, output};
+use crate::config::{LimitArgs, ModelArgs};
+use crate::pipeline::topk::Prediction;
+use crate::pipeline::{Classification, ImageFacts};
+use crate::telemetry::logs::{self, LogFormat};
+
+#[derive(Debug, Args)]
+pub(super) struct ClassifyArgs {
+    /// Pictures, or folders of them
+    #[arg(required = true, value_name = "FILE|FOLDER")]
+    paths: Vec<PathBuf>,
+
+    /// How many classes to show
+    #[arg(long, short = 'k', default_value_t = 5, value_name = "K", value_parser = clap::value_parser!(u16).range(1..))]
+    top_k: u16,
+
+    /// One JSON object per picture and line, instead of a table
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    model: ModelArgs,
+
+    #[command(flatten)]
+    limits: LimitArgs,
+}
+
+/// One picture's line of JSON.
+#[derive(Debug, Serialize)]
+struct Line<'a> {
+    file: &'a Path,
+    #[serde(flatten)]
+    outcome: Outcome,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Outcome {
+    Classified { predictions: Vec<Prediction>, image: ImageFacts },
+    Failed { error: String },
+}
+
+pub(super) fn run(args: &ClassifyArgs) -> Result<()> {
+    logs::start("warn,resnetd::pipeline::run::sessions=error", LogFormat::Text)?;
+    let paths = files::pictures(&args.paths)?;
+    let pipeline = local::start(&args.model, &args.limits)?;
+    let bar = output::progress(paths.len(), "pictures");
+    let mut failed = 0;
+    local::runtime()?.block_on(async {
+        // A file that cannot be read goes through as an empty upload, and is told apart below.
+        let uploads = paths.iter().map(|path| {
+            let read = fs::read(path);
+            let bytes = read.as_ref().map(|bytes| Bytes::copy_from_slice(bytes)).unwrap_or_default();
+            ((path, read.err()), bytes)
+        });
+        let answers = local::classify_all(&pipeline, uploads, args.top_k.into());
+        pin_mut!(answers);
+        while let Some(((path, unreadable), answer)) = answers.next().await {
+            let outcome = match (unreadable, answer) {
+                (Some(error), _) => Outcome::Failed { error: format!("cannot be read: {error}") },
+                (None, Err(error)) => Outcome::Failed { error: error.to_string() },
+                (None, Ok(Classification { predictions, image, .. })) => {
+                    Outcome::Classified { predictions, image }
+                }
+            };
+            failed += usize::from(matches!(outcome, Outcome::Failed { .. }));
+            bar.suspend(|| print(path, outcome, args.json))?;
+            bar.inc(1);
+        }
+        pipeline.finish(std::time::Duration::MAX).await;
+        anyhow::Ok(())
+    })?;
+    bar.finish_and_clear();
+    if failed > 0 {
+        bail!("{failed} of {} pictures could not be classified", paths.len());
+    }
+    Ok(())
+}
+
+fn print(path: &Path, outcome: Outcome, json: bool) -> Result<()> {
+    if json {
+        return output::json(&Line { file: path, outcome });
+    }
+    match outcome {
+        Outcome::Failed { error } => output::line(format!("{}: {error}", path.display())),
+        Outcome::Classified { predictions, image } => {
+            let ImageFacts { width, height, format } = image;
+            output::line(format!("{} ({format} {width}×{height})", path.display()));
+            let mut table = output::table(&[]);
+            for Prediction { label, probability, .. } in predictions {
+                let percent = format!("{:6.2} %", f64::from(probability) * 100.0);
+                table.add_row([percent, bar_of(probability), label]);
+            }
+            output::show(&table);
+        }
+    }
+    Ok(())
+}
+
+/// A bar of 0 to 20 characters; only people see it.
+fn bar_of(probability: f32) -> String {
+    if !io::stdout().is_terminal() {
+        return String::new();
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 20")]
+    let length = (probability.clamp(0.0, 1.0) * 20.0).round() as usize;
+    format!("{:20}", "█".repeat(length))
+}

@@ -1,0 +1,101 @@
+//! `resnetd eval`: accuracy on labelled images.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::Result;
+use bytes::Bytes;
+use clap::Args;
+use futures_util::{StreamExt, pin_mut};
+use serde::Serialize;
+
+use super::{local, output};
+use crate::config::{LimitArgs, ModelArgs};
+use crate::eval::{Dataset, DatasetError, Example, Report};
+use crate::telemetry::logs::{self, LogFormat};
+
+#[derive(Debug, Args)]
+pub(super) struct EvalArgs {
+    /// A folder with a folder of pictures per class, or a parquet file with the columns img.bytes
+    /// and label
+    #[arg(long, value_name = "FOLDER|PARQUET")]
+    data: PathBuf,
+
+    /// One JSON object instead of tables
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    model: ModelArgs,
+
+    #[command(flatten)]
+    limits: LimitArgs,
+}
+
+#[derive(Debug, Serialize)]
+struct Measured<'a> {
+    model: &'a str,
+    #[serde(flatten)]
+    report: &'a Report,
+    images_per_second: f64,
+}
+
+pub(super) fn run(args: &EvalArgs) -> Result<()> {
+    logs::start("warn,resnetd::pipeline::run::sessions=error", LogFormat::Text)?;
+    let pipeline = local::start(&args.model, &args.limits)?;
+    let labels = &pipeline.card().labels;
+    let dataset = Dataset::open(&args.data, labels)?;
+    let bar = output::progress(dataset.len(), "images");
+    let mut report = Report::new(labels.len());
+    let started = Instant::now();
+    local::runtime()?.block_on(async {
+        let uploads = dataset.examples(labels)?.map(|example| match example {
+            Ok(Example { bytes, truth }) => (Ok(truth), bytes),
+            Err(error) => (Err(error), Bytes::new()),
+        });
+        let answers = local::classify_all(&pipeline, uploads, 5);
+        pin_mut!(answers);
+        while let Some((truth, answer)) = answers.next().await {
+            let predictions = match &answer {
+                Ok(classification) => &*classification.predictions,
+                Err(error) => {
+                    bar.suspend(|| tracing::warn!(%error, "an image could not be classified"));
+                    &[]
+                }
+            };
+            let answers: Vec<usize> = predictions.iter().map(|class| class.index).collect();
+            report.add(truth?, &answers);
+            bar.inc(1);
+        }
+        Ok::<_, DatasetError>(())
+    })?;
+    bar.finish_and_clear();
+    #[expect(clippy::cast_precision_loss, reason = "counts of images are far below 2^53")]
+    let images_per_second = report.images as f64 / started.elapsed().as_secs_f64();
+    let model = &pipeline.card().name;
+    if args.json {
+        return output::json(&Measured { model, report: &report, images_per_second });
+    }
+    show(model, &report, images_per_second, labels);
+    Ok(())
+}
+
+fn show(model: &str, report: &Report, images_per_second: f64, labels: &[String]) {
+    let Report { images, failed, top1, top5, confusion } = report;
+    output::line(format!(
+        "{model} on {images} images ({failed} could not be classified)\n  \
+         top-1  {:.2} %\n  top-5  {:.2} %\n  speed  {images_per_second:.0} images/s",
+        top1 * 100.0,
+        top5 * 100.0,
+    ));
+    // A table of a thousand classes helps nobody; --json has it.
+    if labels.len() <= 20 {
+        let header: Vec<&str> =
+            ["truth \\ answer"].into_iter().chain(labels.iter().map(String::as_str)).collect();
+        let mut table = output::table(&header);
+        for (label, row) in labels.iter().zip(confusion) {
+            table.add_row([label.clone()].into_iter().chain(row.iter().map(usize::to_string)));
+        }
+        output::show(&table);
+    }
+}

@@ -1,0 +1,86 @@
+//! Which files a command works on, and how it writes one.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+
+/// Endings of pictures. They choose files inside a folder; a file named by hand is always taken,
+/// and what it really holds is told from its content.
+const ENDINGS: &[&str] = &["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"];
+
+/// The files named, and the pictures in the folders named, each folder sorted.
+pub(super) fn pictures(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            let before = found.len();
+            walk(path, &mut found)?;
+            ensure!(
+                found.len() > before,
+                "no pictures in {} (looked for {})",
+                path.display(),
+                ENDINGS.join(", ")
+            );
+        } else {
+            found.push(path.clone());
+        }
+    }
+    Ok(found)
+}
+
+fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
+    let cannot_list = || format!("cannot list {}", folder.display());
+    let mut entries = fs::read_dir(folder)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .with_context(cannot_list)?;
+    entries.sort_by_key(fs::DirEntry::file_name);
+    for entry in entries {
+        let path = entry.path();
+        if entry.file_type().with_context(cannot_list)?.is_dir() {
+            walk(&path, found)?;
+        } else if is_picture(&path) {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn is_picture(path: &Path) -> bool {
+    path.extension()
+        .and_then(|ending| ending.to_str())
+        .is_some_and(|ending| ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known)))
+}
+
+/// Writes a file whole or not at all: to a neighbour first, then renamed.
+pub(super) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let cannot_write = || format!("cannot write {}", path.display());
+    let mut file = readable(tempfile::Builder::new().prefix(".resnetd-"))
+        .tempfile_in(folder)
+        .with_context(cannot_write)?;
+    file.write_all(bytes).with_context(cannot_write)?;
+    file.as_file().sync_all().with_context(cannot_write)?;
+    file.persist(path).with_context(cannot_write)?;
+    Ok(())
+}
+
+/// Temporary files are private by default; what a user asked for is readable as usual.
+#[cfg(unix)]
+fn readable<'a, 'p, 's>(
+    builder: &'a mut tempfile::Builder<'p, 's>,
+) -> &'a mut tempfile::Builder<'p, 's> {
+    use std::os::unix::fs::PermissionsExt;
+    builder.permissions(fs::Permissions::from_mode(0o666)) // less the umask
+}
+
+#[cfg(not(unix))]
+fn readable<'a, 'p, 's>(
+    builder: &'a mut tempfile::Builder<'p, 's>,
+) -> &'a mut tempfile::Builder<'p, 's> {
+    builder
+}

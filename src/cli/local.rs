@@ -1,0 +1,59 @@
+//! A pipeline without a server: the same one that serves, for commands that read files.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use bytes::Bytes;
+use futures_util::stream::{self, Stream, StreamExt};
+
+use crate::config::{LimitArgs, ModelArgs, cores};
+use crate::model::Model;
+use crate::pipeline::queue::{BatchPlan, Ceiling, Deadline};
+use crate::pipeline::run::{InputShape, Library, SessionsPlan, WarmSessions, open_sessions};
+use crate::pipeline::{Ask, Classification, ClassifyError, Pipeline, PipelinePlan};
+use crate::telemetry::Metrics;
+
+/// Nobody waits at the other end: a slow machine may take its time.
+const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Loads the model and starts its pipeline.
+pub(super) fn start(model: &ModelArgs, limits: &LimitArgs) -> Result<Pipeline> {
+    let concurrency = model.concurrency(cores())?;
+    let opened = Model::open(&model.model)?;
+    let library = Library::load(model.onnxruntime.as_deref())?;
+    let plan = SessionsPlan {
+        device: model.device,
+        sessions: concurrency.sessions,
+        threads: concurrency.threads,
+        max_batch: concurrency.max_batch,
+        input: InputShape::of(&opened.card.preprocess),
+    };
+    let WarmSessions { engines, .. } = open_sessions(&library, &opened.onnx, plan)?;
+    let plan = PipelinePlan {
+        limits: limits.limits(),
+        ceiling: Ceiling { images: usize::MAX, bytes: u64::MAX },
+        batch: BatchPlan { max_batch: concurrency.max_batch, max_wait: Duration::ZERO },
+        decoders: cores(),
+    };
+    Ok(Pipeline::start(opened.card, plan, engines, Arc::new(Metrics::new()))?)
+}
+
+/// Classifies `uploads` in order, as many at once as keeps the machine busy.
+pub(super) fn classify_all<'a, T: 'a>(
+    pipeline: &'a Pipeline,
+    uploads: impl Iterator<Item = (T, Bytes)> + 'a,
+    top_k: usize,
+) -> impl Stream<Item = (T, Result<Classification, ClassifyError>)> + 'a {
+    stream::iter(uploads)
+        .map(move |(tag, bytes)| async move {
+            let ask = Ask { top_k, deadline: Deadline::after(PATIENCE) };
+            (tag, pipeline.classify(bytes, ask).await)
+        })
+        .buffered(pipeline.plan().at_once())
+}
+
+/// The async side of a command that reads files.
+pub(super) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()
+}

@@ -1,0 +1,59 @@
+//! The commands, one file each.
+
+mod classify;
+mod describe;
+mod eval;
+mod export;
+mod files;
+mod healthcheck;
+mod local;
+mod output;
+mod serve;
+
+use clap::{Parser, Subcommand};
+
+/// Classifies images: a photo in, its classes out
+///
+/// Start the service with `resnetd serve`, then:
+///
+///   curl --data-binary @photo.jpg localhost:8080/classify
+///
+/// Every option can also be set by the environment variable that its help names.
+#[derive(Debug, Parser)]
+#[command(version, verbatim_doc_comment, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve a model over HTTP
+    Serve(Box<crate::config::ServeArgs>),
+    /// Classify files and folders without a server
+    Classify(classify::ClassifyArgs),
+    /// Write a model as one self-contained ONNX file
+    Export(export::ExportArgs),
+    /// Show a network's layers, parameters and multiply-adds
+    Describe(describe::DescribeArgs),
+    /// Measure accuracy on labelled images
+    Eval(eval::EvalArgs),
+    /// Ask a running server whether it is ready; for containers
+    Healthcheck(healthcheck::HealthcheckArgs),
+}
+
+/// Runs the command that was typed.
+///
+/// # Errors
+///
+/// Whatever went wrong, in words for a person.
+pub fn run(cli: Cli) -> anyhow::Result<()> {
+    match cli.command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Classify(args) => classify::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::Describe(args) => describe::run(&args),
+        Command::Eval(args) => eval::run(&args),
+        Command::Healthcheck(args) => healthcheck::run(&args),
+    }
+}

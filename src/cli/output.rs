@@ -1,0 +1,55 @@
+//! What commands print: results to standard output, progress to standard error.
+#![expect(clippy::print_stdout, reason = "the one place of the program that prints results")]
+
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
+
+use anyhow::Result;
+use comfy_table::{ContentArrangement, Table, presets};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+/// Prints a line.
+pub(super) fn line(text: impl Display) {
+    println!("{text}");
+}
+
+/// Prints a value as one line of JSON.
+pub(super) fn json(value: &impl Serialize) -> Result<()> {
+    let mut out = io::stdout().lock();
+    serde_json::to_writer(&mut out, value)?;
+    out.write_all(b"\n")?;
+    Ok(())
+}
+
+/// A table without frames, as wide as the terminal.
+pub(super) fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_header(header.iter().copied());
+    table
+}
+
+/// Prints a table.
+pub(super) fn show(table: &Table) {
+    println!("{}", table.trim_fmt());
+}
+
+/// A bar on standard error where that is a terminal and there is much to do.
+pub(super) fn progress(total: usize, what: &str) -> ProgressBar {
+    if total < 16 || !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template(
+        "{wide_bar} {pos}/{len} {msg} ({per_sec}, {eta} left)",
+    );
+    let bar = ProgressBar::new(total as u64).with_message(what.to_owned());
+    bar.enable_steady_tick(Duration::from_millis(200));
+    match style {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}

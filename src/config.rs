@@ -1,0 +1,253 @@
+//! Options as typed become a configuration that is valid and resolved.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use clap::Args;
+
+use crate::http::{Drain, Timeouts};
+use crate::model;
+use crate::pipeline::PipelinePlan;
+use crate::pipeline::decode::Limits;
+use crate::pipeline::queue::{BatchPlan, Ceiling};
+use crate::pipeline::run::{Device, DeviceChoice};
+use crate::telemetry::logs::LogFormat;
+
+/// Which model, on what; for every command that runs one.
+#[derive(Debug, Clone, Args)]
+pub struct ModelArgs {
+    /// The model: an embedded name, a folder with card.toml and model.safetensors, or an .onnx file
+    /// written by `resnetd export`
+    #[arg(long, env = "RESNETD_MODEL", default_value = model::DEFAULT, value_name = "NAME|PATH")]
+    pub model: String,
+
+    /// Where to run: auto, cpu, cuda or cuda:N. With auto, a GPU that cannot be had is a warning;
+    /// a device asked for by name is had or refused
+    #[arg(long, env = "RESNETD_DEVICE", default_value = "auto", value_name = "DEVICE")]
+    pub device: DeviceChoice,
+
+    /// Sessions that run side by side [default: one per core on the CPU, one on a GPU]
+    #[arg(long, env = "RESNETD_SESSIONS", value_name = "N")]
+    pub sessions: Option<usize>,
+
+    /// Threads inside each session [default: 1]
+    #[arg(long, env = "RESNETD_THREADS", value_name = "N")]
+    pub threads: Option<usize>,
+
+    /// The most images in one run
+    #[arg(long, env = "RESNETD_MAX_BATCH", default_value_t = 4, value_name = "N")]
+    pub max_batch: usize,
+
+    /// ONNX Runtime's shared library, or the folder it is in [default: ORT_DYLIB_PATH, next to the
+    /// executable, .onnxruntime in the repository, the system's]
+    #[arg(long, env = "RESNETD_ONNXRUNTIME", value_name = "PATH")]
+    pub onnxruntime: Option<PathBuf>,
+}
+
+/// What one upload may cost.
+#[derive(Debug, Clone, Args)]
+pub struct LimitArgs {
+    /// The largest upload, in bytes
+    #[arg(long, env = "RESNETD_MAX_BYTES", default_value = "20MiB", value_name = "SIZE")]
+    pub max_bytes: ByteSize,
+
+    /// The largest image, in pixels, told from its header
+    #[arg(long, env = "RESNETD_MAX_PIXELS", default_value_t = 50_000_000, value_name = "N")]
+    pub max_pixels: u64,
+}
+
+/// Everything about the server.
+#[derive(Debug, Clone, Args)]
+pub struct ServeArgs {
+    /// Address and port to listen on; port 0 takes a free one
+    #[arg(long, env = "RESNETD_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    pub listen: SocketAddr,
+
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented on its type; a doc comment would become help text")]
+    pub model: ModelArgs,
+
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented on its type; a doc comment would become help text")]
+    pub limits: LimitArgs,
+
+    /// How long the first image of a batch may wait for others; worth it only on a GPU
+    #[arg(long, env = "RESNETD_MAX_WAIT", default_value = "0ms", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub max_wait: Duration,
+
+    /// Images that may be inside at once; one more is answered 503
+    #[arg(long, env = "RESNETD_QUEUE_CAPACITY", default_value_t = 256, value_name = "N")]
+    pub queue_capacity: usize,
+
+    /// Bytes of uploads and decoded images that may be held at once; more is answered 503
+    #[arg(long, env = "RESNETD_MEMORY_LIMIT", default_value = "1GiB", value_name = "SIZE")]
+    pub memory_limit: ByteSize,
+
+    /// How long a request may take once its upload is here; X-Request-Timeout-Ms shortens it
+    #[arg(long, env = "RESNETD_REQUEST_TIMEOUT", default_value = "10s", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub request_timeout: Duration,
+
+    /// How long a client may take to send a request's headers
+    #[arg(long, env = "RESNETD_HEADER_TIMEOUT", default_value = "30s", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub header_timeout: Duration,
+
+    /// How long a client may take to send its upload
+    #[arg(long, env = "RESNETD_BODY_TIMEOUT", default_value = "30s", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub body_timeout: Duration,
+
+    /// After SIGTERM, keep serving this long with readiness off, so that balancers notice
+    #[arg(long, env = "RESNETD_DRAIN_DELAY", default_value = "1s", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub drain_delay: Duration,
+
+    /// Then wait this long for requests that are being answered
+    #[arg(long, env = "RESNETD_DRAIN_TIMEOUT", default_value = "30s", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub drain_timeout: Duration,
+
+    /// Which log lines to write, as in info or resnetd=debug,warn
+    #[arg(long, env = "RESNETD_LOG", default_value = "info,ort=warn", value_name = "FILTER")]
+    pub log: String,
+
+    /// How to write them: auto is text on a terminal and JSON elsewhere
+    #[arg(long, env = "RESNETD_LOG_FORMAT", default_value = "auto", value_enum, value_name = "FORMAT")]
+    pub log_format: LogFormat,
+}
+
+/// Options that cannot hold together; every one is named at once.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub struct ConfigError(Vec<String>);
+
+/// How many sessions, and how large.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Concurrency {
+    /// Sessions that run side by side.
+    pub sessions: usize,
+    /// Threads inside each.
+    pub threads: usize,
+    /// The most images in one run.
+    pub max_batch: usize,
+}
+
+/// A server's configuration: valid, nothing left to decide but the device.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Address to bind.
+    pub listen: SocketAddr,
+    /// Sessions, threads, batch.
+    pub concurrency: Concurrency,
+    /// How the pipeline uses the machine.
+    pub pipeline: PipelinePlan,
+    /// How long things may take.
+    pub timeouts: Timeouts,
+    /// How it ends.
+    pub drain: Drain,
+}
+
+/// The cores this process may use: affinity and container limits heeded.
+#[must_use]
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+impl ModelArgs {
+    /// Sessions and threads for a machine with `cores`.
+    ///
+    /// On a CPU one session per core with one thread each is the fastest plan for most networks; a
+    /// GPU is kept busy by one.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] where a count is 0.
+    pub fn concurrency(&self, cores: usize) -> Result<Concurrency, ConfigError> {
+        let gpu = matches!(self.device, DeviceChoice::Only(Device::Cuda(_)));
+        let threads = self.threads.unwrap_or(1);
+        let sessions = self.sessions.unwrap_or(if gpu { 1 } else { (cores / threads.max(1)).max(1) });
+        let mut wrong = Vec::new();
+        for (option, count) in
+            [("--sessions", sessions), ("--threads", threads), ("--max-batch", self.max_batch)]
+        {
+            if count == 0 {
+                wrong.push(format!("{option} is 0; it must be at least 1"));
+            }
+        }
+        if wrong.is_empty() {
+            Ok(Concurrency { sessions, threads, max_batch: self.max_batch })
+        } else {
+            Err(ConfigError(wrong))
+        }
+    }
+}
+
+impl LimitArgs {
+    /// The limits for decoding.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        let max_bytes = usize::try_from(self.max_bytes.as_u64()).unwrap_or(usize::MAX);
+        Limits { max_bytes, max_pixels: self.max_pixels, ..Limits::default() }
+    }
+}
+
+impl Config {
+    /// Checks everything and resolves every default for a machine with `cores`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`], which names every option that is wrong and what would be right.
+    pub fn resolve(args: &ServeArgs, cores: usize) -> Result<Self, ConfigError> {
+        let mut wrong = Vec::new();
+        let concurrency = args.model.concurrency(cores).unwrap_or_else(|ConfigError(more)| {
+            wrong.extend(more);
+            Concurrency { sessions: 1, threads: 1, max_batch: 1 }
+        });
+        let limits = args.limits.limits();
+        let ceiling = Ceiling { images: args.queue_capacity, bytes: args.memory_limit.as_u64() };
+        if ceiling.images < concurrency.max_batch {
+            wrong.push(format!(
+                "--queue-capacity {} is less than --max-batch {}; a batch could never be full",
+                ceiling.images, concurrency.max_batch
+            ));
+        }
+        let largest = limits.largest_cost();
+        if ceiling.bytes < largest {
+            wrong.push(format!(
+                "--memory-limit {} cannot hold one upload of --max-bytes and --max-pixels, which \
+                 takes up to {}; raise the first or lower the others",
+                args.memory_limit,
+                ByteSize(largest)
+            ));
+        }
+        for (option, duration) in [
+            ("--request-timeout", args.request_timeout),
+            ("--header-timeout", args.header_timeout),
+            ("--body-timeout", args.body_timeout),
+        ] {
+            if duration.is_zero() {
+                wrong.push(format!("{option} is 0; every request would fail"));
+            }
+        }
+        if args.max_wait >= args.request_timeout {
+            wrong.push("--max-wait is not less than --request-timeout; batches would form too late".to_owned());
+        }
+        if !wrong.is_empty() {
+            return Err(ConfigError(wrong));
+        }
+        Ok(Self {
+            listen: args.listen,
+            concurrency,
+            pipeline: PipelinePlan {
+                limits,
+                ceiling,
+                batch: BatchPlan { max_batch: concurrency.max_batch, max_wait: args.max_wait },
+                decoders: cores,
+            },
+            timeouts: Timeouts {
+                request: args.request_timeout,
+                header: args.header_timeout,
+                body: args.body_timeout,
+            },
+            drain: Drain { delay: args.drain_delay, timeout: args.drain_timeout },
+        })
+    }
+}

@@ -1,0 +1,195 @@
+//! Labelled images: a folder per class, or a parquet file.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::record::{Field, Row};
+
+/// One image and its class.
+#[derive(Debug, Clone)]
+pub struct Example {
+    /// The encoded image.
+    pub bytes: Bytes,
+    /// The index of its class among the model's labels.
+    pub truth: usize,
+}
+
+/// Where the examples come from; opened, counted, and not yet read.
+#[derive(Debug)]
+pub enum Dataset {
+    /// Files below a folder per class.
+    Folder(Vec<(PathBuf, usize)>),
+    /// Rows with an image's bytes and a class's index.
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// Its rows.
+        rows: usize,
+    },
+}
+
+/// Data that cannot be used, and what they should look like.
+#[derive(Debug, thiserror::Error)]
+pub enum DatasetError {
+    /// The system does not give it.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's word.
+        source: std::io::Error,
+    },
+    /// Not a parquet file, or damaged.
+    #[error("{} cannot be read as parquet: {source}", path.display())]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// The reader's word.
+        source: parquet::errors::ParquetError,
+    },
+    /// Other columns than expected.
+    #[error(
+        "row {row} of {} has no image and label; expected the columns img.bytes or image.bytes \
+         (an encoded image) and label (a class's index)",
+        path.display()
+    )]
+    Columns {
+        /// The file.
+        path: PathBuf,
+        /// The row.
+        row: usize,
+    },
+    /// A class that the model does not have.
+    #[error("{found} is not a class of this model; its classes are {}", labels.join(", "))]
+    UnknownClass {
+        /// What was found.
+        found: String,
+        /// What the model has.
+        labels: Vec<String>,
+    },
+    /// No images.
+    #[error("{} holds no images; expected a parquet file, or a folder with one folder per class", path.display())]
+    Empty {
+        /// The folder.
+        path: PathBuf,
+    },
+}
+
+impl Dataset {
+    /// Opens a parquet file, or a folder with a folder for each of `labels`.
+    ///
+    /// # Errors
+    ///
+    /// [`DatasetError`] where it cannot be read or names classes that are not in `labels`.
+    pub fn open(path: &Path, labels: &[String]) -> Result<Self, DatasetError> {
+        if path.is_dir() {
+            return Self::open_folder(path, labels);
+        }
+        let rows = open_parquet(path)?.metadata().file_metadata().num_rows();
+        Ok(Self::Parquet { path: path.to_owned(), rows: usize::try_from(rows).unwrap_or(0) })
+    }
+
+    fn open_folder(path: &Path, labels: &[String]) -> Result<Self, DatasetError> {
+        let mut files = Vec::new();
+        for folder in list(path)?.into_iter().filter(|entry| entry.is_dir()) {
+            let class = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let truth = labels.iter().position(|label| *label == class).ok_or_else(|| {
+                DatasetError::UnknownClass { found: class, labels: labels.to_vec() }
+            })?;
+            let pictures = list(&folder)?.into_iter().filter(|entry| entry.is_file());
+            files.extend(pictures.map(|file| (file, truth)));
+        }
+        if files.is_empty() {
+            return Err(DatasetError::Empty { path: path.to_owned() });
+        }
+        Ok(Self::Folder(files))
+    }
+
+    /// How many examples there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Folder(files) => files.len(),
+            Self::Parquet { rows, .. } => *rows,
+        }
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Reads the examples one after the other. A class of `classes` or more is an error.
+    ///
+    /// # Errors
+    ///
+    /// [`DatasetError`] where a parquet file cannot be opened again.
+    pub fn examples(
+        self,
+        labels: &[String],
+    ) -> Result<Box<dyn Iterator<Item = Result<Example, DatasetError>> + '_>, DatasetError> {
+        match self {
+            Self::Folder(files) => Ok(Box::new(files.into_iter().map(|(path, truth)| {
+                let bytes = fs::read(&path).map_err(|source| DatasetError::Read { path, source })?;
+                Ok(Example { bytes: bytes.into(), truth })
+            }))),
+            Self::Parquet { path, .. } => {
+                let rows = open_parquet(&path)?.into_iter().enumerate();
+                Ok(Box::new(rows.map(move |(row, read)| {
+                    let values = read
+                        .map_err(|source| DatasetError::Parquet { path: path.clone(), source })?;
+                    let example = example(&values)
+                        .ok_or_else(|| DatasetError::Columns { path: path.clone(), row })?;
+                    if example.truth >= labels.len() {
+                        let found = format!("label {}", example.truth);
+                        return Err(DatasetError::UnknownClass { found, labels: labels.to_vec() });
+                    }
+                    Ok(example)
+                })))
+            }
+        }
+    }
+}
+
+fn list(folder: &Path) -> Result<Vec<PathBuf>, DatasetError> {
+    let unreadable = |source| DatasetError::Read { path: folder.to_owned(), source };
+    let mut entries = fs::read_dir(folder)
+        .map_err(unreadable)?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(unreadable)?;
+    entries.sort();
+    Ok(entries)
+}
+
+fn open_parquet(path: &Path) -> Result<SerializedFileReader<File>, DatasetError> {
+    let file =
+        File::open(path).map_err(|source| DatasetError::Read { path: path.to_owned(), source })?;
+    SerializedFileReader::new(file)
+        .map_err(|source| DatasetError::Parquet { path: path.to_owned(), source })
+}
+
+/// The image and the class of a row, whether its image is a column `img.bytes` or a group `img`
+/// with a member `bytes`, as published data sets have it.
+fn example(row: &Row) -> Option<Example> {
+    let mut bytes = None;
+    let mut truth = None;
+    for (name, field) in row.get_column_iter() {
+        match (name.as_str(), field) {
+            ("img.bytes" | "image.bytes", Field::Bytes(image)) => bytes = Some(image.clone()),
+            ("img" | "image", Field::Group(group)) => {
+                bytes = group.get_column_iter().find_map(|(name, field)| match field {
+                    Field::Bytes(image) if name == "bytes" => Some(image.clone()),
+                    _ => None,
+                });
+            }
+            ("label", Field::Long(class)) => truth = usize::try_from(*class).ok(),
+            ("label", Field::Int(class)) => truth = usize::try_from(*class).ok(),
+            _ => {}
+        }
+    }
+    Some(Example { bytes: Bytes::copy_from_slice(bytes?.data()), truth: truth? })
+}

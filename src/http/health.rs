@@ -1,0 +1,61 @@
+//! `/livez` and `/readyz`: is the process alive, and is traffic welcome.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use super::App;
+use super::problem::Problem;
+
+/// Where in its life the server is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Warm and serving.
+    Serving,
+    /// Told to stop: still serving what comes, but asking for no more.
+    Draining,
+}
+
+/// The phase, shared.
+#[derive(Debug, Default)]
+pub struct Readiness(AtomicU8);
+
+impl Readiness {
+    /// Where in its life the server is.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        match self.0.load(Ordering::Relaxed) {
+            0 => Phase::Serving,
+            _ => Phase::Draining,
+        }
+    }
+
+    /// From now on the server drains.
+    pub fn drain(&self) {
+        self.0.store(1, Ordering::Relaxed);
+    }
+}
+
+/// Never touches the model: a busy server is alive.
+pub(super) async fn livez() -> Json<Value> {
+    Json(json!({ "live": true }))
+}
+
+pub(super) async fn readyz(State(app): State<App>) -> Response {
+    match why_not(&app) {
+        None => Json(json!({ "ready": true, "device": app.description.device })).into_response(),
+        Some(why) => Problem::not_ready(why).into_response(),
+    }
+}
+
+/// What keeps the server from being ready.
+pub(super) fn why_not(app: &App) -> Option<&'static str> {
+    match app.readiness.phase() {
+        Phase::Draining => Some("the server is shutting down"),
+        Phase::Serving if !app.pipeline.is_healthy() => Some("the last batches failed"),
+        Phase::Serving => None,
+    }
+}

@@ -1,0 +1,137 @@
+//! What every request passes through: an id, a log line, the metrics, a net under panics.
+
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use tracing::{info, warn};
+
+use super::problem::{Problem, Told};
+use super::{App, Phase};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Every layer, outermost last.
+pub(super) fn around(routes: Router<App>, app: &App) -> Router<App> {
+    routes
+        // The upload has its own limit, which answers in our words.
+        .layer(DefaultBodyLimit::disable())
+        .layer(middleware::from_fn_with_state(app.clone(), observe))
+}
+
+/// Answers with the request's id, and logs and counts the answer.
+async fn observe(State(app): State<App>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let id = request_id(request.headers());
+    let facts = Facts::of(&request);
+    let gone = Gone { app: &app, facts: &facts, id: &id, started, answered: false };
+    app.metrics.requests_in_flight.inc();
+    let mut response = answer(next, request).await;
+    gone.answered();
+
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        headers.insert(REQUEST_ID, value);
+    }
+    // HTTP/2 has no such header: there a connection is ended with GOAWAY.
+    if app.readiness.phase() == Phase::Draining && facts.version < Version::HTTP_2 {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    let elapsed = started.elapsed();
+    app.metrics.request(&facts.route, response.status().as_u16(), elapsed);
+    log(&id, &facts, &response, elapsed);
+    response
+}
+
+/// A handler that panics answers 500; the connection and the server live on.
+async fn answer(next: Next, request: Request) -> Response {
+    let answering = std::panic::AssertUnwindSafe(next.run(request)).catch_unwind();
+    answering.await.unwrap_or_else(|_| Problem::internal().into_response())
+}
+
+/// What is known of a request before it is answered.
+struct Facts {
+    method: String,
+    path: String,
+    /// The route's pattern: a bounded set of metric labels, whatever paths clients try.
+    route: String,
+    version: Version,
+}
+
+impl Facts {
+    fn of(request: &Request) -> Self {
+        let route = request.extensions().get::<MatchedPath>();
+        Self {
+            method: request.method().to_string(),
+            path: request.uri().path().to_owned(),
+            route: route.map_or("none", MatchedPath::as_str).to_owned(),
+            version: request.version(),
+        }
+    }
+}
+
+/// Notices a client that leaves before its answer: then the request's future is just dropped.
+struct Gone<'a> {
+    app: &'a App,
+    facts: &'a Facts,
+    id: &'a str,
+    started: Instant,
+    answered: bool,
+}
+
+impl Gone<'_> {
+    fn answered(mut self) {
+        self.answered = true;
+    }
+}
+
+impl Drop for Gone<'_> {
+    fn drop(&mut self) {
+        self.app.metrics.requests_in_flight.dec();
+        if self.answered {
+            return;
+        }
+        // 499, as nginx writes it: nobody reads the answer, only the log and the metrics.
+        let elapsed = self.started.elapsed();
+        self.app.metrics.request(&self.facts.route, 499, elapsed);
+        let Facts { method, path, .. } = self.facts;
+        info!(request.id = self.id, http.status = 499, %method, %path, "client left after {elapsed:.1?}");
+    }
+}
+
+fn log(id: &str, facts: &Facts, response: &Response, elapsed: Duration) {
+    let Facts { method, path, route, .. } = facts;
+    let status = response.status();
+    let told = response.extensions().get::<Told>();
+    let reason = told.map(|told| told.reason);
+    let detail = told.map(|told| told.detail.as_str());
+    let timing = response.headers().get("server-timing").and_then(|value| value.to_str().ok());
+    let elapsed_ms = (elapsed.as_secs_f64() * 1e6).round() / 1e3;
+    match status {
+        // Probes and scrapes come every few seconds and say nothing when all is well.
+        StatusCode::OK if matches!(route.as_str(), "/livez" | "/readyz" | "/metrics") => {
+            tracing::debug!(request.id = id, http.status = 200, %method, %path, elapsed_ms, "answered");
+        }
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::INTERNAL_SERVER_ERROR => {
+            let status = status.as_u16();
+            warn!(request.id = id, http.status = status, %method, %path, elapsed_ms, reason, detail, "refused");
+        }
+        _ => {
+            let status = status.as_u16();
+            info!(request.id = id, http.status = status, %method, %path, elapsed_ms, timing, reason, detail, "answered");
+        }
+    }
+}
+
+/// The client's id if it is one (1 to 128 visible characters), else a new one.
+fn request_id(headers: &HeaderMap) -> String {
+    headers
+        .get(&REQUEST_ID)
+        .and_then(|value| value.to_str().ok())
+        .filter(|id| (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic()))
+        .map_or_else(|| uuid::Uuid::new_v4().to_string(), str::to_owned)
+}

@@ -1,0 +1,110 @@
+//! The accept loop: a header timeout, HTTP/1.1 and h2c on one port, and an end without losses.
+//!
+//! `axum::serve` installs no timer, so hyper's header timeout would be inert; hence this loop.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use futures_util::FutureExt;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+
+/// How connections end once the server is told to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drain {
+    /// Keep accepting this long, so that balancers see that readiness is off, and clients that
+    /// keep connections alive are told to close them before they are closed.
+    pub delay: Duration,
+    /// Then wait this long for requests that are being answered.
+    pub timeout: Duration,
+}
+
+/// A port that is bound and not yet served.
+#[derive(Debug)]
+pub struct Listener {
+    socket: TcpListener,
+    header_timeout: Duration,
+}
+
+impl Listener {
+    /// Binds `address`; port 0 takes a free one.
+    ///
+    /// # Errors
+    ///
+    /// Where the address is taken or not this machine's.
+    pub async fn bind(address: SocketAddr, header_timeout: Duration) -> io::Result<Self> {
+        Ok(Self { socket: TcpListener::bind(address).await?, header_timeout })
+    }
+
+    /// The address that was really bound.
+    ///
+    /// # Errors
+    ///
+    /// Where the system does not tell.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// Serves `routes` until `stop` is done, then drains. True where every request was answered.
+    pub async fn serve(self, routes: Router, stop: impl Future<Output = ()>, drain: Drain) -> bool {
+        let connections = GracefulShutdown::new();
+        let until = async {
+            stop.await;
+            tokio::time::sleep(drain.delay).await;
+        };
+        let accepting = async {
+            loop {
+                match self.socket.accept().await {
+                    Ok((stream, _)) => self.serve_connection(stream, &routes, &connections),
+                    Err(error) => rest(&error).await,
+                }
+            }
+        };
+        tokio::select! {
+            () = until => {}
+            () = accepting => {}
+        }
+        // Connections that the system has already taken for us would be reset by closing the port.
+        while let Some(Ok((stream, _))) = self.socket.accept().now_or_never() {
+            self.serve_connection(stream, &routes, &connections);
+        }
+        drop(self.socket);
+        tokio::time::timeout(drain.timeout, connections.shutdown()).await.is_ok()
+    }
+
+    fn serve_connection(&self, stream: TcpStream, routes: &Router, open: &GracefulShutdown) {
+        // Answers are small and whole: waiting for more to send only delays them.
+        let _ = stream.set_nodelay(true);
+        let mut http = auto::Builder::new(TokioExecutor::new());
+        http.http1().timer(TokioTimer::new()).header_read_timeout(self.header_timeout);
+        http.http2()
+            .timer(TokioTimer::new())
+            .keep_alive_interval(self.header_timeout)
+            .keep_alive_timeout(self.header_timeout);
+        let service = TowerToHyperService::new(routes.clone());
+        let connection = http.serve_connection(TokioIo::new(stream), service).into_owned();
+        let connection = open.watch(connection);
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(error, "a connection ended early");
+            }
+        });
+    }
+}
+
+/// A peer that is gone concerns only itself; a shortage (of file descriptors, say) needs a pause.
+async fn rest(error: &io::Error) {
+    let peer_gone = matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
+    );
+    if !peer_gone {
+        tracing::warn!(%error, "cannot accept connections; trying again");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}

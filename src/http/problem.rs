@@ -1,0 +1,252 @@
+//! RFC 9457 problem documents, and the one map from errors to statuses.
+
+use std::time::Duration;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::pipeline::ClassifyError;
+use crate::pipeline::decode::DecodeError;
+use crate::pipeline::queue::Rejected;
+
+/// One kind of problem.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each has its words in `Kind::row`")]
+pub enum Kind {
+    NotAnImage,
+    TruncatedImage,
+    CorruptImage,
+    BadRequest,
+    NotFound,
+    MethodNotAllowed,
+    BodyTimeout,
+    TooManyBytes,
+    TooManyPixels,
+    UnsupportedFormat,
+    InvalidParameter,
+    QueueFull,
+    MemoryLimit,
+    Deadline,
+    Draining,
+    NotReady,
+    InferenceFailed,
+    Internal,
+}
+
+impl Kind {
+    /// Every kind; `docs/errors.md` explains each.
+    pub const ALL: &[Self] = &[
+        Self::NotAnImage,
+        Self::TruncatedImage,
+        Self::CorruptImage,
+        Self::BadRequest,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::BodyTimeout,
+        Self::TooManyBytes,
+        Self::TooManyPixels,
+        Self::UnsupportedFormat,
+        Self::InvalidParameter,
+        Self::QueueFull,
+        Self::MemoryLimit,
+        Self::Deadline,
+        Self::Draining,
+        Self::NotReady,
+        Self::InferenceFailed,
+        Self::Internal,
+    ];
+
+    /// Its status; its slug, the word for programs; its title, the words for people.
+    #[must_use]
+    #[rustfmt::skip] // columns stay columns
+    pub fn row(self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::NotAnImage        => (StatusCode::BAD_REQUEST, "not-an-image", "The upload is not an image"),
+            Self::TruncatedImage    => (StatusCode::BAD_REQUEST, "truncated-image", "The image is cut off"),
+            Self::CorruptImage      => (StatusCode::BAD_REQUEST, "corrupt-image", "The image is damaged"),
+            Self::BadRequest        => (StatusCode::BAD_REQUEST, "bad-request", "The request cannot be read"),
+            Self::NotFound          => (StatusCode::NOT_FOUND, "not-found", "There is nothing here"),
+            Self::MethodNotAllowed  => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Not with this method"),
+            Self::BodyTimeout       => (StatusCode::REQUEST_TIMEOUT, "body-timeout", "The upload came too slowly"),
+            Self::TooManyBytes      => (StatusCode::PAYLOAD_TOO_LARGE, "too-many-bytes", "The upload is too large"),
+            Self::TooManyPixels     => (StatusCode::PAYLOAD_TOO_LARGE, "too-many-pixels", "The image has too many pixels"),
+            Self::UnsupportedFormat => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-format", "This image format is not served"),
+            Self::InvalidParameter  => (StatusCode::UNPROCESSABLE_ENTITY, "invalid-parameter", "A parameter is wrong"),
+            Self::QueueFull         => (StatusCode::SERVICE_UNAVAILABLE, "queue-full", "The queue is full"),
+            Self::MemoryLimit       => (StatusCode::SERVICE_UNAVAILABLE, "memory-limit", "The memory limit is reached"),
+            Self::Deadline          => (StatusCode::SERVICE_UNAVAILABLE, "deadline", "The time limit cannot be met"),
+            Self::Draining          => (StatusCode::SERVICE_UNAVAILABLE, "draining", "The server is shutting down"),
+            Self::NotReady          => (StatusCode::SERVICE_UNAVAILABLE, "not-ready", "The server is not ready"),
+            Self::InferenceFailed   => (StatusCode::INTERNAL_SERVER_ERROR, "inference-failed", "The network failed"),
+            Self::Internal          => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "The server failed"),
+        }
+    }
+}
+
+/// A problem as it is answered. It also has an `error` member, which clients of other servers read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    #[serde(rename = "type")]
+    type_: String,
+    title: &'static str,
+    #[serde(serialize_with = "as_number")]
+    status: StatusCode,
+    detail: String,
+    error: String,
+    reason: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_seconds: Option<u64>,
+}
+
+impl Problem {
+    fn new(kind: Kind, detail: impl Into<String>) -> Self {
+        let (status, reason, title) = kind.row();
+        let detail = detail.into();
+        Self {
+            type_: format!("urn:resnetd:problem:{reason}"),
+            title,
+            status,
+            error: detail.clone(),
+            detail,
+            reason,
+            retry_after_seconds: None,
+        }
+    }
+
+    fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after_seconds = Some(wait.as_secs() + u64::from(wait.subsec_nanos() > 0));
+        self
+    }
+
+    /// The status it is answered with.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// No route has this path.
+    #[must_use]
+    pub fn not_found(path: &str) -> Self {
+        let detail = format!("there is nothing at {path}; POST an image to /classify");
+        Self::new(Kind::NotFound, detail)
+    }
+
+    /// The route does not take this method.
+    #[must_use]
+    pub fn method_not_allowed(method: &str, path: &str) -> Self {
+        let detail = format!("{path} does not take {method}; the Allow header names what it takes");
+        Self::new(Kind::MethodNotAllowed, detail)
+    }
+
+    /// The request is not HTTP as it should be.
+    #[must_use]
+    pub fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(Kind::BadRequest, detail)
+    }
+
+    /// A parameter, header or form field is wrong.
+    #[must_use]
+    pub fn invalid_parameter(detail: impl Into<String>) -> Self {
+        Self::new(Kind::InvalidParameter, detail)
+    }
+
+    /// The body did not come within `limit`.
+    #[must_use]
+    pub fn body_timeout(limit: Duration) -> Self {
+        let detail = format!("the upload was not complete within {limit:.0?}; send it faster");
+        Self::new(Kind::BodyTimeout, detail)
+    }
+
+    /// The body is larger than `limit`.
+    #[must_use]
+    pub fn too_many_bytes(limit: usize) -> Self {
+        let detail =
+            format!("the upload has more than {limit} bytes; send a smaller one or raise --max-bytes");
+        Self::new(Kind::TooManyBytes, detail)
+    }
+
+    /// Not ready for traffic, and why.
+    #[must_use]
+    pub fn not_ready(why: &str) -> Self {
+        Self::new(Kind::NotReady, why).retry_after(Duration::from_secs(1))
+    }
+
+    /// A handler panicked.
+    #[must_use]
+    pub fn internal() -> Self {
+        Self::new(Kind::Internal, "the server failed on this request; its log says more")
+    }
+}
+
+impl From<ClassifyError> for Problem {
+    /// Causes that are ours are logged, not told.
+    fn from(error: ClassifyError) -> Self {
+        let detail = error.to_string();
+        match error {
+            ClassifyError::Decode(error) => Self::new(kind_of_decode(&error), detail),
+            ClassifyError::Rejected(rejected) => Self::from(rejected),
+            ClassifyError::Deadline { .. } => {
+                Self::new(Kind::Deadline, detail).retry_after(Duration::from_secs(1))
+            }
+            ClassifyError::Prepare(_) => {
+                tracing::error!(error = detail, "preparing an image failed");
+                Self::internal()
+            }
+            ClassifyError::Run(_) => {
+                Self::new(Kind::InferenceFailed, "the network failed on this batch; try again")
+            }
+        }
+    }
+}
+
+impl From<Rejected> for Problem {
+    fn from(rejected: Rejected) -> Self {
+        let kind = match &rejected {
+            Rejected::QueueFull { .. } => Kind::QueueFull,
+            Rejected::Memory { .. } => Kind::MemoryLimit,
+            Rejected::TooLate { .. } => Kind::Deadline,
+            Rejected::Draining => Kind::Draining,
+        };
+        Self::new(kind, rejected.to_string()).retry_after(rejected.retry_after())
+    }
+}
+
+fn kind_of_decode(error: &DecodeError) -> Kind {
+    match error {
+        DecodeError::NotAnImage { .. } => Kind::NotAnImage,
+        DecodeError::Unsupported { .. } => Kind::UnsupportedFormat,
+        DecodeError::Truncated { .. } => Kind::TruncatedImage,
+        DecodeError::Corrupt { .. } => Kind::CorruptImage,
+        DecodeError::TooManyPixels { .. } => Kind::TooManyPixels,
+        DecodeError::TooManyBytes { .. } => Kind::TooManyBytes,
+    }
+}
+
+/// Left on the response for the log line.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// The problem's slug.
+    pub reason: &'static str,
+    /// What was said.
+    pub detail: String,
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let told = Told { reason: self.reason, detail: self.detail.clone() };
+        let mut response = (self.status, axum::Json(&self)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(seconds) = self.retry_after_seconds {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response.extensions_mut().insert(told);
+        response
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+fn as_number<S: serde::Serializer>(status: &StatusCode, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_u16(status.as_u16())
+}

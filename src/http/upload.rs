@@ -1,0 +1,113 @@
+//! A request's body becomes its images: raw bytes, or the parts of a form.
+
+use axum::body::Body;
+use axum::extract::{FromRequest, Multipart, Request};
+use axum::http::{HeaderMap, header};
+use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+
+use super::App;
+use super::problem::Problem;
+use crate::pipeline::queue::Permit;
+
+/// The images of one request, with the memory that is set aside for them.
+#[derive(Debug)]
+pub(super) enum Upload {
+    /// The body is the image.
+    One(Bytes, Permit),
+    /// The parts of a form, in order.
+    Form(Vec<Part>, Permit),
+}
+
+/// One file of a form.
+#[derive(Debug)]
+pub(super) struct Part {
+    /// The file's name, as the client gave it.
+    pub(super) name: Option<String>,
+    pub(super) bytes: Bytes,
+}
+
+/// Reads the whole body, at most `--max-bytes` of it, within the body timeout.
+///
+/// What the client calls the content is not believed, except for a form, whose boundary stands in
+/// the header.
+pub(super) async fn read(app: &App, request: Request) -> Result<Upload, Problem> {
+    let limit = app.pipeline.plan().limits.max_bytes;
+    let announced = content_length(request.headers());
+    if announced.is_some_and(|length| length > limit) {
+        return Err(Problem::too_many_bytes(limit));
+    }
+    let permit = app.pipeline.reserve(announced.unwrap_or(limit))?;
+    let reading = async {
+        if is_form(request.headers()) {
+            read_form(app, request, limit).await.map(|parts| Upload::Form(parts, permit))
+        } else {
+            read_raw(request.into_body(), limit).await.map(|bytes| Upload::One(bytes, permit))
+        }
+    };
+    tokio::time::timeout(app.timeouts.body, reading)
+        .await
+        .unwrap_or_else(|_| Err(Problem::body_timeout(app.timeouts.body)))
+}
+
+async fn read_raw(body: Body, limit: usize) -> Result<Bytes, Problem> {
+    match Limited::new(body, limit).collect().await {
+        Ok(whole) => Ok(whole.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Problem::too_many_bytes(limit)),
+        Err(error) => Err(Problem::bad_request(format!("the body cannot be read: {error}"))),
+    }
+}
+
+async fn read_form(app: &App, request: Request, limit: usize) -> Result<Vec<Part>, Problem> {
+    let (head, body) = request.into_parts();
+    let request = Request::from_parts(head, Body::new(Limited::new(body, limit)));
+    let mut form = Multipart::from_request(request, app).await.map_err(|error| {
+        Problem::invalid_parameter(format!("the form cannot be read: {}", error.body_text()))
+    })?;
+    let mut parts = Vec::new();
+    loop {
+        match next_part(&mut form).await {
+            Ok(Some(part)) => parts.push(part),
+            Ok(None) if parts.is_empty() => {
+                let detail = "the form has no file; send at least one, as in curl -F image=@cat.jpg";
+                return Err(Problem::invalid_parameter(detail));
+            }
+            Ok(None) => return Ok(parts),
+            Err(error) if is_too_long(&error) => return Err(Problem::too_many_bytes(limit)),
+            Err(error) => {
+                let detail = format!("the form cannot be read: {}", error.body_text());
+                return Err(Problem::invalid_parameter(detail));
+            }
+        }
+    }
+}
+
+async fn next_part(
+    form: &mut Multipart,
+) -> Result<Option<Part>, axum::extract::multipart::MultipartError> {
+    let Some(field) = form.next_field().await? else { return Ok(None) };
+    let name = field.file_name().map(str::to_owned);
+    Ok(Some(Part { name, bytes: field.bytes().await? }))
+}
+
+fn is_too_long(error: &axum::extract::multipart::MultipartError) -> bool {
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = cause {
+        if error.is::<LengthLimitError>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+fn content_length(headers: &HeaderMap) -> Option<usize> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn is_form(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.to_ascii_lowercase().starts_with("multipart/form-data"))
+}

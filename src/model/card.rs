@@ -1,0 +1,168 @@
+//! A model's card: what it is, what it answers, and how pictures must be prepared for it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::pipeline::preprocess::{Preprocess, PreprocessError};
+
+/// Everything about a model that is not its weights. Travels as `card.toml` beside the weights and
+/// as metadata inside an ONNX file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelCard {
+    /// What the model is called, such as `cifar10-resnet20`.
+    pub name: String,
+    /// The row of the table it is built from, such as `resnet20`.
+    pub architecture: String,
+    /// One sentence for people.
+    #[serde(default)]
+    pub description: String,
+    /// The licence of the weights.
+    #[serde(default)]
+    pub license: String,
+    /// The classes' names, in the order of the network's output.
+    pub labels: Vec<String>,
+    /// How a picture becomes the network's input.
+    pub preprocess: Preprocess,
+    /// What was measured.
+    #[serde(default)]
+    pub figures: Vec<Figure>,
+}
+
+/// One measured figure.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Figure {
+    /// What was measured, such as `top-1`.
+    pub metric: String,
+    /// The figure.
+    pub value: f64,
+    /// On which data.
+    pub dataset: String,
+    /// The command that measures it again.
+    pub command: String,
+}
+
+/// A card that cannot be used, and why.
+#[derive(Debug, thiserror::Error)]
+pub enum CardError {
+    /// Not the TOML that a card is.
+    #[error("{0}")]
+    Toml(#[from] toml::de::Error),
+    /// The ONNX metadata lack a field or hold a wrong one.
+    #[error("the ONNX metadata hold no valid card: {0}; models written by resnetd export have one")]
+    Metadata(#[source] serde_json::Error),
+    /// No labels.
+    #[error("labels is empty; a card names every class")]
+    NoLabels,
+    /// Preprocessing that cannot be done.
+    #[error(transparent)]
+    Preprocess(#[from] PreprocessError),
+}
+
+/// The metadata keys start with this, so that other tools' entries stay apart.
+const PREFIX: &str = "resnetd.";
+
+impl ModelCard {
+    /// Reads and checks a `card.toml`.
+    ///
+    /// # Errors
+    ///
+    /// [`CardError`] with the place in the file.
+    pub fn from_toml(text: &str) -> Result<Self, CardError> {
+        toml::from_str::<Self>(text)?.checked()
+    }
+
+    /// The card as ONNX metadata: one entry per field, text as it is and the rest as JSON.
+    ///
+    /// # Panics
+    ///
+    /// Never: a card is an object of plain fields.
+    #[must_use]
+    pub fn to_metadata(&self) -> Vec<(String, String)> {
+        let serde_json::Value::Object(fields) =
+            serde_json::to_value(self).expect("a card has no field that JSON cannot hold")
+        else {
+            unreachable!("a struct serialises to an object")
+        };
+        fields
+            .into_iter()
+            .map(|(field, value)| {
+                let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                (format!("{PREFIX}{field}"), text)
+            })
+            .collect()
+    }
+
+    /// Reads the card back from ONNX metadata; entries of other tools are passed over.
+    ///
+    /// # Errors
+    ///
+    /// [`CardError`], naming the field that is missing or wrong.
+    pub fn from_metadata<'a>(
+        entries: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Self, CardError> {
+        let fields = entries
+            .into_iter()
+            .filter_map(|(key, text)| Some((key.strip_prefix(PREFIX)?, text)))
+            .map(|(field, text)| {
+                let value = match field {
+                    "labels" | "preprocess" | "figures" => serde_json::from_str(text)?,
+                    _ => serde_json::Value::from(text),
+                };
+                Ok((field.to_owned(), value))
+            })
+            .collect::<Result<serde_json::Map<_, _>, _>>()
+            .map_err(CardError::Metadata)?;
+        serde_json::from_value::<Self>(fields.into()).map_err(CardError::Metadata)?.checked()
+    }
+
+    fn checked(self) -> Result<Self, CardError> {
+        if self.labels.is_empty() {
+            return Err(CardError::NoLabels);
+        }
+        self.preprocess.validate()?;
+        Ok(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CARD: &str = r#"
+        name = "pets"
+        architecture = "resnet18"
+        labels = ["cat", "42", "dog, or \"hound\""]
+        [preprocess]
+        input = [224, 224]
+        resize = "shorter-side"
+        crop_ratio = 0.875
+        interpolation = "bilinear"
+        mean = [0.485, 0.456, 0.406]
+        std = [0.229, 0.224, 0.225]
+    "#;
+
+    #[test]
+    fn a_card_survives_the_way_through_onnx_metadata() {
+        let card = ModelCard::from_toml(CARD).unwrap();
+        let metadata = card.to_metadata();
+        let strange = [("other.tool", "1")];
+        let entries = metadata.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        assert_eq!(ModelCard::from_metadata(entries.chain(strange)).unwrap(), card);
+    }
+
+    #[test]
+    fn a_card_that_lacks_something_says_what() {
+        for (change, expected) in [
+            ((r#"architecture = "resnet18""#, ""), "missing field `architecture`"),
+            (("crop_ratio", "crop_ration"), "unknown field `crop_ration`"),
+            ((r#"["cat", "42", "dog, or \"hound\""]"#, "[]"), "labels is empty"),
+        ] {
+            let text = CARD.replace(change.0, change.1);
+            let error = ModelCard::from_toml(&text).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+        let error = ModelCard::from_metadata([("resnetd.name", "pets")]).unwrap_err().to_string();
+        assert!(error.contains("missing field `architecture`"), "{error}");
+    }
+}

@@ -1,0 +1,22 @@
+//! The models compiled into the binary.
+
+/// A model that needs no file.
+#[derive(Debug, Clone, Copy)]
+pub struct Embedded {
+    /// What `--model` calls it.
+    pub name: &'static str,
+    /// Its `card.toml`.
+    pub card: &'static str,
+    /// Its `model.safetensors`.
+    pub weights: &'static [u8],
+}
+
+/// The model that is served where none is named.
+pub const DEFAULT: &str = "cifar10-resnet20";
+
+/// Every embedded model.
+pub const EMBEDDED: &[Embedded] = &[Embedded {
+    name: DEFAULT,
+    card: include_str!("../../models/cifar10-resnet20/card.toml"),
+    weights: include_bytes!("../../models/cifar10-resnet20/model.safetensors"),
+}];

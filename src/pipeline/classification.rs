@@ -1,0 +1,104 @@
+//! What is asked of the pipeline, and what it answers.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::decode::{DecodeError, Format};
+use super::queue::{Deadline, JobError, Rejected, Scores};
+use super::topk::Prediction;
+use crate::telemetry::metrics::Reason;
+
+/// What a caller wants to know, and by when.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask {
+    /// How many classes, at least 1.
+    pub top_k: usize,
+    /// When the answer is of no use any more.
+    pub deadline: Deadline,
+}
+
+/// The answer for one image.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Classification {
+    /// Falling probability.
+    pub predictions: Vec<Prediction>,
+    /// What was uploaded.
+    pub image: ImageFacts,
+    /// Where the time went.
+    pub timings: Timings,
+    /// All scores, for evaluation.
+    pub scores: Scores,
+}
+
+/// The uploaded image as it was decoded, upright.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct ImageFacts {
+    /// Columns, after orientation.
+    pub width: u32,
+    /// Rows, after orientation.
+    pub height: u32,
+    /// The format its content shows.
+    pub format: Format,
+}
+
+/// Where one image's time went.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Timings {
+    /// Bytes to an upright image.
+    pub decode: Duration,
+    /// Image to the network's input.
+    pub preprocess: Duration,
+    /// Waiting for a worker.
+    pub queue: Duration,
+    /// The whole batch's run.
+    pub inference: Duration,
+    /// Images in that run.
+    pub batch_size: usize,
+}
+
+/// Everything that can go wrong with one image.
+#[derive(Debug, thiserror::Error)]
+pub enum ClassifyError {
+    /// The upload is not a picture that is served.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// The house is full, or the answer would come too late.
+    #[error(transparent)]
+    Rejected(#[from] Rejected),
+    /// Its time ran out.
+    #[error("the request's time limit of {limit:.0?} passed before its answer was there")]
+    Deadline {
+        /// The time that was allowed.
+        limit: Duration,
+    },
+    /// Decoding or preprocessing failed in a way that is our fault.
+    #[error("preparing the image failed: {0}")]
+    Prepare(String),
+    /// The run failed.
+    #[error(transparent)]
+    Run(JobError),
+}
+
+impl ClassifyError {
+    /// The error of a job, with the deadline it ran under.
+    pub(super) fn from_job(error: JobError, deadline: Deadline) -> Self {
+        match error {
+            JobError::Late => Self::Deadline { limit: deadline.limit },
+            JobError::Cancelled => Self::Rejected(Rejected::Draining),
+            failed @ (JobError::Runtime(_) | JobError::Panicked(_) | JobError::NotFinite) => {
+                Self::Run(failed)
+            }
+        }
+    }
+
+    /// Why a faultless image was turned away; `None` for a bad image or a failure of ours.
+    #[must_use]
+    pub fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::Rejected(rejected) => Some(rejected.reason()),
+            Self::Deadline { .. } => Some(Reason::Deadline),
+            Self::Decode(_) | Self::Prepare(_) | Self::Run(_) => None,
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! One image on its way through the queue, and the way back to who asked.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::{Permit, Queue};
+use crate::pipeline::preprocess::Pixels;
+
+/// When a request has waited long enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deadline {
+    /// The moment it passes.
+    pub at: Instant,
+    /// The time that was allowed in all, for messages.
+    pub limit: Duration,
+}
+
+impl Deadline {
+    /// `limit` from now.
+    #[must_use]
+    pub fn after(limit: Duration) -> Self {
+        Self { at: Instant::now() + limit, limit }
+    }
+
+    /// Whether it has passed at `now`.
+    #[must_use]
+    pub fn has_passed(&self, now: Instant) -> bool {
+        now >= self.at
+    }
+
+    /// The time left at `now`.
+    #[must_use]
+    pub fn left(&self, now: Instant) -> Duration {
+        self.at.saturating_duration_since(now)
+    }
+}
+
+/// What the network says of one image.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scores {
+    /// f32 `[classes]`, before the softmax.
+    pub logits: Vec<f32>,
+    /// f32 `[classes]`, summing to 1.
+    pub probabilities: Vec<f32>,
+}
+
+/// One image's scores and how they came about.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answered {
+    /// What the network says.
+    pub scores: Scores,
+    /// From queue to worker.
+    pub queued: Duration,
+    /// The run of its whole batch.
+    pub inference: Duration,
+    /// How many images shared that run.
+    pub batch_size: usize,
+}
+
+/// Why a queued image got no scores.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum JobError {
+    /// ONNX Runtime refused or failed the batch.
+    #[error("ONNX Runtime failed the batch: {0}")]
+    Runtime(String),
+    /// The run panicked; the worker lives on.
+    #[error("the run panicked: {0}")]
+    Panicked(String),
+    /// The network answered with something that is not a score.
+    #[error("the network answered with scores that are not finite")]
+    NotFinite,
+    /// Its time ran out before a worker could take it.
+    #[error("the deadline passed in the queue")]
+    Late,
+    /// The job was dropped unanswered: the server is stopping.
+    #[error("cancelled: the server is stopping")]
+    Cancelled,
+}
+
+/// The way back. Only [`Queue::submit`] makes one.
+#[derive(Debug)]
+pub struct Reply(pub(super) oneshot::Sender<Result<Answered, JobError>>);
+
+/// Pixels, a deadline and the way back. Answering consumes it; dropping it answers "cancelled".
+#[derive(Debug)]
+pub struct Job {
+    pixels: Pixels,
+    deadline: Deadline,
+    queued_at: Instant,
+    reply: Reply,
+    _permit: Permit,
+}
+
+impl Job {
+    /// A job that is queued now; `permit` is held until it is answered or dropped.
+    #[must_use]
+    pub fn new(pixels: Pixels, deadline: Deadline, permit: Permit, reply: Reply) -> Self {
+        Self { pixels, deadline, queued_at: Instant::now(), reply, _permit: permit }
+    }
+
+    /// The network's input.
+    #[must_use]
+    pub fn pixels(&self) -> &Pixels {
+        &self.pixels
+    }
+
+    /// When its time runs out.
+    #[must_use]
+    pub fn deadline(&self) -> Deadline {
+        self.deadline
+    }
+
+    /// When it joined the queue.
+    #[must_use]
+    pub fn queued_at(&self) -> Instant {
+        self.queued_at
+    }
+
+    /// Whether nobody waits for the answer any more.
+    #[must_use]
+    pub fn is_abandoned(&self) -> bool {
+        self.reply.0.is_closed()
+    }
+
+    /// Sends the answer. Nobody may be waiting any more: then it is dropped.
+    pub fn answer(self, answer: Result<Answered, JobError>) {
+        let _ = self.reply.0.send(answer);
+    }
+}
+
+/// The caller's side of a job, a future of its answer. Dropping it takes the job out of the queue.
+#[derive(Debug)]
+pub struct Ticket {
+    queue: Queue,
+    id: u64,
+    answer: oneshot::Receiver<Result<Answered, JobError>>,
+    arrived: bool,
+}
+
+impl Ticket {
+    pub(super) fn new(
+        queue: Queue,
+        id: u64,
+        answer: oneshot::Receiver<Result<Answered, JobError>>,
+    ) -> Self {
+        Self { queue, id, answer, arrived: false }
+    }
+}
+
+impl Future for Ticket {
+    type Output = Result<Answered, JobError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let answer = std::task::ready!(Pin::new(&mut self.answer).poll(context));
+        self.arrived = true;
+        Poll::Ready(answer.unwrap_or(Err(JobError::Cancelled)))
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if self.arrived {
+            return;
+        }
+        // Close first: a worker that takes the job at this moment sees that nobody waits.
+        self.answer.close();
+        self.queue.forget(self.id);
+    }
+}

@@ -1,0 +1,160 @@
+//! Pixels wait here, in order and not for ever.
+//!
+//! [`Admission`] is the one door: it counts images and bytes and refuses before any work is done.
+//! [`Queue`] hands [`Job`]s to the workers first in, first out. A [`Ticket`] is the caller's side
+//! of a job: dropping it takes the job out of the queue.
+
+mod admission;
+mod job;
+mod pace;
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+pub use admission::{Admission, Ceiling, Permit, Rejected};
+pub use job::{Answered, Deadline, Job, JobError, Scores, Ticket};
+pub use pace::Pace;
+
+use crate::telemetry::Metrics;
+
+/// How a worker may fill a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchPlan {
+    /// The most images in one run, at least 1.
+    pub max_batch: usize,
+    /// How long the first image may wait for others. Zero: a worker never idles while work waits.
+    pub max_wait: Duration,
+}
+
+/// A FIFO of jobs between the async side and the worker threads; clones share it.
+#[derive(Debug, Clone)]
+pub struct Queue {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    arrived: Condvar,
+    metrics: Arc<Metrics>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// In order of arrival, so sorted by id.
+    jobs: VecDeque<(u64, Job)>,
+    next_id: u64,
+    idle_workers: usize,
+    closed: bool,
+}
+
+impl Queue {
+    /// An empty, open queue. Its bound is [`Admission`], which every job has passed.
+    #[must_use]
+    pub fn new(metrics: Arc<Metrics>) -> Self {
+        let shared = Shared { state: Mutex::default(), arrived: Condvar::new(), metrics };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Puts `job` at the end.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejected::Draining`] once the queue is closed.
+    pub fn submit(&self, make: impl FnOnce(job::Reply) -> Job) -> Result<Ticket, Rejected> {
+        let (reply, answer) = tokio::sync::oneshot::channel();
+        let job = make(job::Reply(reply));
+        let mut state = self.shared.lock();
+        if state.closed {
+            return Err(Rejected::Draining);
+        }
+        let id = state.next_id;
+        state.next_id += 1;
+        state.jobs.push_back((id, job));
+        self.shared.show_depth(&state);
+        drop(state);
+        self.shared.arrived.notify_one();
+        Ok(Ticket::new(self.clone(), id, answer))
+    }
+
+    /// The next batch, 1 to `max_batch` jobs in order of arrival; blocks until there is one.
+    ///
+    /// With other workers idle too, each takes its share, so that two queued images run side by
+    /// side rather than one after the other. `None` once the queue is closed and empty.
+    #[must_use]
+    pub fn next_batch(&self, plan: BatchPlan) -> Option<Vec<Job>> {
+        let mut state = self.shared.lock();
+        state.idle_workers += 1;
+        loop {
+            if let Some(oldest) = state.jobs.front().map(|(_, job)| job.queued_at()) {
+                let missing = plan.max_batch.saturating_sub(state.jobs.len());
+                let patience = plan.max_wait.saturating_sub(oldest.elapsed());
+                if missing == 0 || patience.is_zero() || state.closed {
+                    break;
+                }
+                let waited = self.shared.arrived.wait_timeout(state, patience);
+                state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            } else if state.closed {
+                state.idle_workers -= 1;
+                return None;
+            } else {
+                let waited = self.shared.arrived.wait(state);
+                state = waited.unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+        let share = state.jobs.len().div_ceil(state.idle_workers).min(plan.max_batch);
+        state.idle_workers -= 1;
+        let batch = state.jobs.drain(..share).map(|(_, job)| job).collect();
+        self.shared.show_depth(&state);
+        Some(batch)
+    }
+
+    /// Lets nothing more in; workers run what is queued and then see the end.
+    pub fn close(&self) {
+        self.shared.lock().closed = true;
+        self.shared.arrived.notify_all();
+    }
+
+    /// Drops what is queued; each caller is told that the server is draining.
+    pub fn abort(&self) {
+        self.close();
+        let dropped = std::mem::take(&mut self.shared.lock().jobs);
+        self.shared.metrics.queue_depth.set(0);
+        drop(dropped);
+    }
+
+    /// Jobs waiting for a worker.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        self.shared.lock().jobs.len()
+    }
+
+    /// Takes a job whose ticket is gone out of the queue, if no worker has it yet.
+    fn forget(&self, id: u64) {
+        let mut state = self.shared.lock();
+        let Ok(place) = state.jobs.binary_search_by_key(&id, |(id, _)| *id) else {
+            return;
+        };
+        let removed = state.jobs.remove(place);
+        self.shared.show_depth(&state);
+        drop(state);
+        if removed.is_some_and(|(_, job)| !job.deadline().has_passed(Instant::now())) {
+            self.shared.metrics.abandoned.inc();
+        }
+    }
+}
+
+impl Shared {
+    /// A worker that panicked while holding the lock left whole jobs behind: the state is sound.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn show_depth(&self, state: &State) {
+        self.metrics.queue_depth.set(i64::try_from(state.jobs.len()).unwrap_or(i64::MAX));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,101 @@
+//! Opens the sessions on the device that can be had, and runs each once before it counts.
+
+use std::time::{Duration, Instant};
+
+use super::{
+    Batch, Device, DeviceChoice, Engine, InputShape, Library, Output, RunError, Session,
+    SessionError, SessionPlan,
+};
+
+/// How many sessions of a model, on what, and how large.
+#[derive(Debug, Clone, Copy)]
+pub struct SessionsPlan {
+    /// The device asked for.
+    pub device: DeviceChoice,
+    /// How many sessions, at least 1.
+    pub sessions: usize,
+    /// Threads inside each run.
+    pub threads: usize,
+    /// The network's input.
+    pub input: InputShape,
+    /// The largest batch that will come.
+    pub max_batch: usize,
+}
+
+/// Sessions that have run.
+pub struct WarmSessions {
+    /// One for each worker.
+    pub engines: Vec<Engine>,
+    /// The device really used.
+    pub device: Device,
+    /// Time to load all sessions.
+    pub load: Duration,
+    /// Time of all warm-up runs.
+    pub warm_up: Duration,
+}
+
+impl std::fmt::Debug for WarmSessions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WarmSessions")
+            .field("engines", &self.engines.len())
+            .field("device", &self.device)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why no warm session could be had.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// It does not load.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// It loads, and fails at once.
+    #[error("the model loads but does not run: {0}")]
+    Run(#[from] RunError),
+}
+
+/// Opens `plan.sessions` sessions of the model in `bytes`, and warms them up.
+///
+/// # Errors
+///
+/// [`StartError`]. With [`DeviceChoice::Auto`] a CUDA device that cannot be had is a warning, and
+/// the CPU is used; a device asked for by name is had or refused.
+pub fn open_sessions(library: &Library, bytes: &[u8], plan: SessionsPlan) -> Result<WarmSessions, StartError> {
+    let wanted = [Output::Logits, Output::Probabilities];
+    let open = |device| {
+        let session_plan = SessionPlan { device, threads: plan.threads };
+        (0..plan.sessions)
+            .map(|_| Session::open(library, bytes, session_plan, &wanted))
+            .collect::<Result<Vec<_>, _>>()
+    };
+    let started = Instant::now();
+    let (device, sessions) = match plan.device {
+        DeviceChoice::Only(device) => (device, open(device)?),
+        DeviceChoice::Auto => match open(Device::Cuda(0)) {
+            Ok(sessions) => (Device::Cuda(0), sessions),
+            Err(error) => {
+                let reason = error.to_string();
+                let reason = reason.lines().next().unwrap_or_default();
+                tracing::warn!(reason, "no CUDA device can be had: running on the CPU");
+                (Device::Cpu, open(Device::Cpu)?)
+            }
+        },
+    };
+    let load = started.elapsed();
+    let started = Instant::now();
+    let engines = sessions
+        .into_iter()
+        .map(|mut session| {
+            warm_up(&mut session, plan)?;
+            Ok(Box::new(move |batch: &Batch| session.run(batch)) as Engine)
+        })
+        .collect::<Result<_, RunError>>()?;
+    Ok(WarmSessions { engines, device, load, warm_up: started.elapsed() })
+}
+
+/// The largest batch first, so that the arena grows once; then the most frequent one.
+fn warm_up(session: &mut Session, plan: SessionsPlan) -> Result<(), RunError> {
+    session.run(&Batch::grey(plan.input, plan.max_batch))?;
+    session.run(&Batch::grey(plan.input, 1))?;
+    Ok(())
+}

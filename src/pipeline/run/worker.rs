@@ -1,0 +1,189 @@
+//! One thread, one engine: take a batch, run it, answer it, survive.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use super::{Batch, InputShape, Output, Outputs, RunError};
+use crate::pipeline::queue::{Answered, BatchPlan, Job, JobError, Pace, Queue, Scores};
+use crate::telemetry::Metrics;
+
+/// What runs a batch: a [`Session`](super::Session) in service, anything else in a test.
+pub type Engine = Box<dyn FnMut(&Batch) -> Result<Outputs, RunError> + Send>;
+
+/// After this many failed batches in a row the service is not healthy any more.
+const FAILURES_UNTIL_UNHEALTHY: u32 = 3;
+
+/// Whether batches succeed; one good run heals it.
+#[derive(Debug, Default)]
+pub struct Health {
+    failures_in_a_row: AtomicU32,
+}
+
+impl Health {
+    /// False after three failed batches in a row.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        self.failures_in_a_row.load(Ordering::Relaxed) < FAILURES_UNTIL_UNHEALTHY
+    }
+
+    fn note(&self, succeeded: bool) {
+        if succeeded {
+            self.failures_in_a_row.store(0, Ordering::Relaxed);
+        } else {
+            self.failures_in_a_row.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// What every worker shares.
+#[derive(Debug, Clone)]
+pub struct WorkerPlan {
+    /// Where the jobs come from.
+    pub queue: Queue,
+    /// How batches are filled.
+    pub batch: BatchPlan,
+    /// The network's input.
+    pub input: InputShape,
+    /// Where the speed is noted.
+    pub pace: Arc<Pace>,
+    /// Where success and failure are noted.
+    pub health: Arc<Health>,
+    /// Where all is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+/// The running worker threads.
+#[derive(Debug)]
+pub struct Workers {
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Workers {
+    /// One thread for each engine.
+    ///
+    /// # Errors
+    ///
+    /// Where the system gives no more threads.
+    pub fn start(plan: &WorkerPlan, engines: Vec<Engine>) -> std::io::Result<Self> {
+        let threads = engines
+            .into_iter()
+            .enumerate()
+            .map(|(number, engine)| {
+                let mut worker = Worker::new(plan.clone(), engine);
+                std::thread::Builder::new()
+                    .name(format!("worker-{number}"))
+                    .spawn(move || worker.work())
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self { threads })
+    }
+
+    /// Waits until every worker has seen the end of the queue.
+    pub fn join(self) {
+        for thread in self.threads {
+            // A worker catches what its engine throws, so this cannot fail; if it does, the other
+            // workers still deserve to be waited for.
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Worker {
+    plan: WorkerPlan,
+    engine: Engine,
+    batch: Batch,
+}
+
+impl Worker {
+    fn new(plan: WorkerPlan, engine: Engine) -> Self {
+        let batch = Batch::with_capacity(plan.input, plan.batch.max_batch);
+        Self { plan, engine, batch }
+    }
+
+    fn work(&mut self) {
+        while let Some(jobs) = self.plan.queue.next_batch(self.plan.batch) {
+            let jobs = self.still_wanted(jobs);
+            if !jobs.is_empty() {
+                self.run(jobs);
+            }
+        }
+    }
+
+    /// Answers the late, drops the abandoned and keeps the rest.
+    fn still_wanted(&self, jobs: Vec<Job>) -> Vec<Job> {
+        let now = Instant::now();
+        let mut wanted = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            if job.deadline().has_passed(now) {
+                job.answer(Err(JobError::Late));
+            } else if job.is_abandoned() {
+                self.plan.metrics.abandoned.inc();
+            } else {
+                wanted.push(job);
+            }
+        }
+        wanted
+    }
+
+    fn run(&mut self, jobs: Vec<Job>) {
+        self.batch.clear();
+        for job in &jobs {
+            self.batch.push(job.pixels());
+        }
+        let started = Instant::now();
+        let outcome = self.run_engine();
+        let elapsed = started.elapsed();
+
+        let Worker { plan, batch, .. } = self;
+        let batch_size = batch.len();
+        plan.health.note(outcome.is_ok());
+        plan.metrics.batch_size.observe(f64::from(u32::try_from(batch_size).unwrap_or(u32::MAX)));
+        plan.metrics.inference_seconds.observe(elapsed.as_secs_f64());
+        match &outcome {
+            Ok(_) => plan.pace.ran(batch_size, elapsed),
+            Err(error) => {
+                plan.metrics.failed_batches.inc();
+                tracing::error!(batch.size = batch_size, %error, "a batch failed");
+            }
+        }
+        for (slot, job) in jobs.into_iter().enumerate() {
+            let queued = started.duration_since(job.queued_at());
+            plan.metrics.queue_wait_seconds.observe(queued.as_secs_f64());
+            job.answer(outcome.as_ref().map_err(Clone::clone).and_then(|outputs| {
+                let scores = scores(outputs, slot)?;
+                Ok(Answered { scores, queued, inference: elapsed, batch_size })
+            }));
+        }
+    }
+
+    /// A panic is the batch's error, not the worker's end: the engine is used again.
+    fn run_engine(&mut self) -> Result<Outputs, JobError> {
+        let Worker { engine, batch, .. } = self;
+        match catch_unwind(AssertUnwindSafe(|| engine(batch))) {
+            Ok(outcome) => outcome.map_err(|error| JobError::Runtime(error.to_string())),
+            Err(panic) => Err(JobError::Panicked(panic_words(panic.as_ref()))),
+        }
+    }
+}
+
+fn scores(outputs: &Outputs, slot: usize) -> Result<Scores, JobError> {
+    let logits = outputs.row(Output::Logits, slot).to_vec();
+    let probabilities = outputs.row(Output::Probabilities, slot).to_vec();
+    if logits.iter().chain(&probabilities).all(|score| score.is_finite()) {
+        Ok(Scores { logits, probabilities })
+    } else {
+        Err(JobError::NotFinite)
+    }
+}
+
+fn panic_words(panic: &(dyn Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(|words| (*words).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned())
+}

@@ -1,0 +1,241 @@
+//! Every metric, declared once with its type; a call site says what happened and spells no name.
+
+use std::time::Duration;
+
+use prometheus::{
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
+    IntGauge, Opts, Registry, TextEncoder,
+};
+
+/// 0.1 ms to 60 s: from a tiny network's inference to a request that waited out its deadline.
+const SECONDS: &[f64] = &[
+    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+    5.0, 10.0, 30.0, 60.0,
+];
+const BATCH_SIZES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0];
+
+/// The metrics of one server, in a registry of their own.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    request_seconds: HistogramVec,
+    rejected: IntCounterVec,
+    /// HTTP requests being answered now.
+    pub requests_in_flight: IntGauge,
+    /// Images classified.
+    pub images: IntCounter,
+    /// Images whose client went away before they were run.
+    pub abandoned: IntCounter,
+    /// Batches that ONNX Runtime or a panic failed.
+    pub failed_batches: IntCounter,
+    /// Images waiting in the queue for a worker.
+    pub queue_depth: IntGauge,
+    /// Images admitted and not yet answered: decoding, queued or running.
+    pub images_in_flight: IntGauge,
+    /// How long a request arriving now would wait; what a scaler should look at.
+    pub predicted_wait_seconds: Gauge,
+    /// Bytes of uploads and pixels held now.
+    pub admitted_bytes: IntGauge,
+    /// The ceiling for `admitted_bytes`.
+    pub admission_limit_bytes: IntGauge,
+    /// Time to decode one upload.
+    pub decode_seconds: Histogram,
+    /// Time to resize and crop one image.
+    pub preprocess_seconds: Histogram,
+    /// Time one image waited in the queue.
+    pub queue_wait_seconds: Histogram,
+    /// Time of one batch in ONNX Runtime.
+    pub inference_seconds: Histogram,
+    /// Images per batch.
+    pub batch_size: Histogram,
+    /// 1 while the server is ready for traffic.
+    pub ready: IntGauge,
+    /// Time to build the graph and its sessions.
+    pub load_seconds: Gauge,
+    /// Time of the warm-up runs.
+    pub warm_up_seconds: Gauge,
+    info: GaugeVec,
+}
+
+/// Why an image was turned away although nothing is wrong with it; the label of `rejected_total`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// The queue holds as many images as it may.
+    QueueFull,
+    /// The admission ceiling for memory is reached.
+    MemoryLimit,
+    /// The deadline has passed, or could not be met any more.
+    Deadline,
+    /// The server is shutting down.
+    Draining,
+}
+
+impl Reason {
+    /// Every reason, so that each is visible as 0 before it first happens.
+    pub const ALL: [Self; 4] =
+        [Self::QueueFull, Self::MemoryLimit, Self::Deadline, Self::Draining];
+
+    /// The word for this reason in metrics, log lines and problem documents.
+    #[must_use]
+    pub fn slug(self) -> &'static str {
+        match self {
+            Self::QueueFull => "queue-full",
+            Self::MemoryLimit => "memory-limit",
+            Self::Deadline => "deadline",
+            Self::Draining => "draining",
+        }
+    }
+}
+
+/// What is served and on what, for the `resnetd_model_info` metric.
+#[derive(Debug, Clone, Copy)]
+pub struct Served<'a> {
+    /// The model's name.
+    pub model: &'a str,
+    /// The row it was built from.
+    pub architecture: &'a str,
+    /// The device really used: `cpu` or `cuda:N`.
+    pub device: &'a str,
+    /// The version of ONNX Runtime.
+    pub onnxruntime: &'a str,
+}
+
+impl Metrics {
+    /// A fresh set, every value 0.
+    ///
+    /// # Panics
+    ///
+    /// Never: names and buckets are constants, and two metrics of one name would fail every test.
+    #[must_use]
+    pub fn new() -> Self {
+        let declare = Declare { registry: Registry::new() };
+        let metrics = Self {
+            requests: declare.counters("http_requests_total", "HTTP requests", &["route", "status"]),
+            request_seconds: declare.histograms("http_request_duration_seconds", "From a request's headers to its answer", &["route"]),
+            rejected: declare.counters("rejected_total", "Images turned away, by reason", &["reason"]),
+            requests_in_flight: declare.int_gauge("http_requests_in_flight", "HTTP requests being answered"),
+            images: declare.counter("images_total", "Images classified"),
+            abandoned: declare.counter("abandoned_total", "Images whose client went away before they were run"),
+            failed_batches: declare.counter("failed_batches_total", "Batches whose run failed"),
+            queue_depth: declare.int_gauge("queue_depth", "Images waiting for a worker"),
+            images_in_flight: declare.int_gauge("images_in_flight", "Images admitted and not yet answered"),
+            predicted_wait_seconds: declare.gauge("predicted_wait_seconds", "How long an image arriving now would wait for its answer"),
+            admitted_bytes: declare.int_gauge("admitted_bytes", "Bytes of uploads and pixels held now"),
+            admission_limit_bytes: declare.int_gauge("admission_limit_bytes", "The ceiling for admitted_bytes"),
+            decode_seconds: declare.histogram("decode_seconds", "Decoding one upload", SECONDS),
+            preprocess_seconds: declare.histogram("preprocess_seconds", "Resizing and cropping one image", SECONDS),
+            queue_wait_seconds: declare.histogram("queue_wait_seconds", "One image's wait in the queue", SECONDS),
+            inference_seconds: declare.histogram("inference_seconds", "One batch in ONNX Runtime", SECONDS),
+            batch_size: declare.histogram("batch_size", "Images per batch", BATCH_SIZES),
+            ready: declare.int_gauge("ready", "1 while ready for traffic"),
+            load_seconds: declare.gauge("model_load_seconds", "Building the graph and its sessions"),
+            warm_up_seconds: declare.gauge("warm_up_seconds", "Warm-up runs before readiness"),
+            info: declare.gauges("model_info", "What is served, as labels", &["model", "architecture", "device", "onnxruntime", "version"]),
+            registry: declare.registry,
+        };
+        for reason in Reason::ALL {
+            let _ = metrics.rejected.with_label_values(&[reason.slug()]);
+        }
+        #[cfg(target_os = "linux")]
+        metrics
+            .registry
+            .register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))
+            .expect("the process collector is registered once");
+        metrics
+    }
+
+    /// Counts one answered request. `route` is a route's pattern, never the path a client typed.
+    pub fn request(&self, route: &str, status: u16, elapsed: Duration) {
+        self.requests.with_label_values(&[route, &status.to_string()]).inc();
+        self.request_seconds.with_label_values(&[route]).observe(elapsed.as_secs_f64());
+    }
+
+    /// Counts one image turned away.
+    pub fn rejected(&self, reason: Reason) {
+        self.rejected.with_label_values(&[reason.slug()]).inc();
+    }
+
+    /// How many images were turned away for `reason`.
+    #[must_use]
+    pub fn rejected_count(&self, reason: Reason) -> u64 {
+        self.rejected.with_label_values(&[reason.slug()]).get()
+    }
+
+    /// Says what is served.
+    pub fn served(&self, served: Served<'_>) {
+        let Served { model, architecture, device, onnxruntime } = served;
+        let version = env!("CARGO_PKG_VERSION");
+        self.info.with_label_values(&[model, architecture, device, onnxruntime, version]).set(1.0);
+    }
+
+    /// All metrics in Prometheus' text format 0.0.4.
+    ///
+    /// # Panics
+    ///
+    /// Never: writing to memory does not fail, and the encoder writes UTF-8.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        let mut text = Vec::new();
+        TextEncoder::new()
+            .encode(&self.registry.gather(), &mut text)
+            .expect("writing to memory does not fail");
+        String::from_utf8(text).expect("the text format is UTF-8")
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Makes metrics and registers them in one step, all under the prefix `resnetd_`.
+struct Declare {
+    registry: Registry,
+}
+
+impl Declare {
+    fn register<C: prometheus::core::Collector + Clone + 'static>(
+        &self,
+        made: prometheus::Result<C>,
+    ) -> C {
+        let metric = made.expect("metric names, labels and buckets are valid constants");
+        self.registry.register(Box::new(metric.clone())).expect("every metric has its own name");
+        metric
+    }
+
+    fn opts(name: &str, help: &str) -> Opts {
+        Opts::new(format!("resnetd_{name}"), help)
+    }
+
+    fn counter(&self, name: &str, help: &str) -> IntCounter {
+        self.register(IntCounter::with_opts(Self::opts(name, help)))
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+        self.register(IntCounterVec::new(Self::opts(name, help), labels))
+    }
+
+    fn int_gauge(&self, name: &str, help: &str) -> IntGauge {
+        self.register(IntGauge::with_opts(Self::opts(name, help)))
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> Gauge {
+        self.register(Gauge::with_opts(Self::opts(name, help)))
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> GaugeVec {
+        self.register(GaugeVec::new(Self::opts(name, help), labels))
+    }
+
+    fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Histogram {
+        let opts = HistogramOpts::from(Self::opts(name, help)).buckets(buckets.to_vec());
+        self.register(Histogram::with_opts(opts))
+    }
+
+    fn histograms(&self, name: &str, help: &str, labels: &[&str]) -> HistogramVec {
+        let opts = HistogramOpts::from(Self::opts(name, help)).buckets(SECONDS.to_vec());
+        self.register(HistogramVec::new(opts, labels))
+    }
+}
