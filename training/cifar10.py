@@ -16,8 +16,8 @@ STD = (0.2470, 0.2435, 0.2616)
 PAD = 4
 
 
-def load(path: Path) -> tuple[Tensor, Tensor]:
-    """Reads pixels uint8 [N, 3, 32, 32] and labels int64 [N].
+def load(path: Path) -> tuple[Tensor, Tensor, str]:
+    """Reads pixels uint8 [N, 3, 32, 32], labels int64 [N], and the images' format, such as PNG.
 
     The encoded images are the column `img.bytes`, or the field `bytes` of the column `img`, as in
     the public dataset `uoft-cs/cifar10`.
@@ -25,10 +25,11 @@ def load(path: Path) -> tuple[Tensor, Tensor]:
     table = pq.read_table(path)
     if "img" in table.column_names:
         table = table.flatten()  # the struct `img` becomes `img.bytes` and `img.path`
-    encoded = table.column("img.bytes").to_pylist()
-    pixels = np.stack([np.asarray(Image.open(io.BytesIO(e)).convert("RGB")) for e in encoded])
+    images = [Image.open(io.BytesIO(encoded)) for encoded in table.column("img.bytes").to_pylist()]
+    formats = " and ".join(sorted({image.format for image in images}))
+    pixels = torch.from_numpy(np.stack([np.asarray(image.convert("RGB")) for image in images]))
     labels = torch.tensor(table.column("label").to_pylist())
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous(), labels
+    return pixels.permute(0, 3, 1, 2).contiguous(), labels, formats
 
 
 def normalise(pixels: Tensor) -> Tensor:

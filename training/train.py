@@ -27,8 +27,8 @@ from card import Figure, write_card
 from files import replacing
 from resnet import ARCHITECTURES, ResNet, tensors
 
-RANK = int(os.environ.get("RANK", 0))  # set by torchrun
-WORLD_SIZE = int(os.environ.get("WORLD_SIZE", 1))
+RANK = int(os.environ.get("RANK", "0"))  # set by torchrun
+WORLD_SIZE = int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def main() -> None:
@@ -36,7 +36,7 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     if WORLD_SIZE > 1:
         dist.init_process_group("gloo")
-    pixels, labels = cifar10.load(args.data / "train.parquet")
+    pixels, labels, _ = cifar10.load(args.data / "train.parquet")
     kept = len(labels) - args.holdout
     model = train(args, pixels[:kept], labels[:kept])
     if RANK > 0:
@@ -55,6 +55,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--arch", choices=ARCHITECTURES, default="resnet20")
     parser.add_argument("--epochs", type=int, default=164)
     parser.add_argument("--schedule", choices=SCHEDULES, default="step")
+    parser.add_argument("--warm-up", type=float, default=0, help="epochs of rising learning rate")
     parser.add_argument("--lr", type=float, default=0.1, help="the highest learning rate")
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--weight-decay", type=float, default=1e-4)
@@ -69,16 +70,21 @@ def step(progress: float) -> float:
     return 1.0 if progress < 0.5 else 0.1 if progress < 0.75 else 0.01
 
 
-def one_cycle(progress: float) -> float:
-    """Up in a straight line for the first fifth, then down to zero along a cosine."""
-    rise = 0.2
-    if progress < rise:
-        return 0.05 + 0.95 * progress / rise
-    return 0.5 + 0.5 * math.cos(math.pi * (progress - rise) / (1 - rise))
+def cosine(progress: float) -> float:
+    """Down to zero along half a wave."""
+    return 0.5 + 0.5 * math.cos(math.pi * progress)
 
 
-# Each maps progress in 0..1 to a factor of the highest learning rate.
-SCHEDULES = {"step": step, "one-cycle": one_cycle}
+# Each maps progress after the warm-up, in 0..1, to a factor of the highest learning rate.
+SCHEDULES = {"step": step, "cosine": cosine}
+
+
+def learning_rate(args: argparse.Namespace, epoch: float) -> float:
+    """Up in a straight line from a twentieth during the warm-up, then as the schedule says."""
+    if epoch < args.warm_up:
+        return args.lr * (0.05 + 0.95 * epoch / args.warm_up)
+    progress = (epoch - args.warm_up) / (args.epochs - args.warm_up)
+    return args.lr * SCHEDULES[args.schedule](progress)
 
 
 def train(args: argparse.Namespace, pixels: Tensor, labels: Tensor) -> nn.Module:
@@ -122,8 +128,7 @@ class Run:
         totals = torch.zeros(2)  # the loss and the wrong answers, summed over this process's images
         for i, (x, y) in enumerate(batches):
             x, y = x[RANK::WORLD_SIZE], y[RANK::WORLD_SIZE]
-            progress = (self.epoch + i / steps) / self.args.epochs
-            self.set_learning_rate(self.args.lr * SCHEDULES[self.args.schedule](progress))
+            self.set_learning_rate(learning_rate(self.args, self.epoch + i / steps))
             with torch.autocast("cpu", torch.bfloat16, enabled=self.args.precision == "bf16"):
                 scores = self.forward(x)
             loss = F.cross_entropy(scores.float(), y)
@@ -175,13 +180,13 @@ class Run:
 
 def write_model(args: argparse.Namespace, model: nn.Module) -> None:
     """Measures the model on the test images and writes `model.safetensors` and `card.toml`."""
-    pixels, labels = cifar10.load(args.data / "test.parquet")
+    pixels, labels, format = cifar10.load(args.data / "test.parquet")
     scores = cifar10.logits(model, pixels)
     figures = [
         Figure(
             metric=f"top-{k}",
             value=round(cifar10.accuracy(scores, labels, k), 4),
-            dataset=f"CIFAR-10 test, {len(labels)} images",
+            dataset=f"CIFAR-10 test, {len(labels)} images as {format}",
             command=command(args),
         )
         for k in (1, 5)
@@ -194,11 +199,12 @@ def write_model(args: argparse.Namespace, model: nn.Module) -> None:
 
 
 def command(args: argparse.Namespace) -> str:
-    """The command line as another person would type it."""
+    """The command line as another person would type it: with every option, without our paths."""
     program = ["torchrun", f"--nproc-per-node={WORLD_SIZE}"] if WORLD_SIZE > 1 else ["python"]
     words = [*program, "training/train.py", "--data", "path/to/cifar10", "--out", "path/to/output"]
-    for name in ("arch", "epochs", "schedule", "lr", "batch", "weight_decay", "precision", "seed"):
-        words += ["--" + name.replace("_", "-"), str(getattr(args, name))]
+    for name, value in vars(args).items():
+        if name not in ("data", "out", "holdout"):
+            words += ["--" + name.replace("_", "-"), str(value)]
     return shlex.join(words)
 
 
