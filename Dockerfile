@@ -1,0 +1,56 @@
+ARG RUST_IMAGE=rust:1.95.0-slim-bookworm
+ARG DEBIAN_IMAGE=debian:bookworm-slim
+ARG CUDA_IMAGE=nvidia/cuda:13.0.2-cudnn-runtime-ubuntu24.04
+
+# The dependencies alone, so that a change in src/ does not build them again.
+FROM ${RUST_IMAGE} AS deps
+WORKDIR /resnetd
+COPY Cargo.toml Cargo.lock ./
+# The empty package must be cleaned away at the end: cargo compares times, and the real sources
+# copied later can be older than its build.
+RUN mkdir src \
+    && echo 'fn main() {}' > src/main.rs \
+    && touch src/lib.rs \
+    && cargo build --release --locked \
+    && cargo clean --release --locked --package resnetd
+
+FROM deps AS build
+COPY models models
+COPY src src
+RUN cargo build --release --locked
+
+FROM ${DEBIAN_IMAGE} AS fetch
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends ca-certificates python3-pip \
+    && rm -rf /var/lib/apt/lists/*
+COPY scripts/fetch-onnxruntime /
+
+FROM fetch AS onnxruntime
+RUN /fetch-onnxruntime --dir /opt/resnetd/lib
+
+FROM fetch AS onnxruntime-cuda
+RUN /fetch-onnxruntime --gpu --dir /opt/resnetd/lib
+
+# The bases of both images bring libc and libstdc++, and nothing else is needed to run.
+# Libraries before the program: they change less often.
+FROM ${CUDA_IMAGE} AS cuda
+COPY --from=onnxruntime-cuda /opt/resnetd/lib /opt/resnetd/lib
+COPY --from=build /resnetd/target/release/resnetd /opt/resnetd/bin/
+ENV PATH=/opt/resnetd/bin:${PATH} RESNETD_LISTEN=0.0.0.0:8080
+EXPOSE 8080
+USER 10001:10001
+STOPSIGNAL SIGTERM
+HEALTHCHECK CMD ["resnetd", "healthcheck"]
+ENTRYPOINT ["resnetd"]
+CMD ["serve"]
+
+FROM ${DEBIAN_IMAGE} AS cpu
+COPY --from=onnxruntime /opt/resnetd/lib /opt/resnetd/lib
+COPY --from=build /resnetd/target/release/resnetd /opt/resnetd/bin/
+ENV PATH=/opt/resnetd/bin:${PATH} RESNETD_LISTEN=0.0.0.0:8080
+EXPOSE 8080
+USER 10001:10001
+STOPSIGNAL SIGTERM
+HEALTHCHECK CMD ["resnetd", "healthcheck"]
+ENTRYPOINT ["resnetd"]
+CMD ["serve"]
