@@ -185,7 +185,7 @@ impl LimitArgs {
     #[must_use]
     pub fn limits(&self) -> Limits {
         let max_bytes = usize::try_from(self.max_bytes.as_u64()).unwrap_or(usize::MAX);
-        Limits { max_bytes, max_pixels: self.max_pixels, ..Limits::default() }
+        Limits { max_bytes, max_pixels: self.max_pixels }
     }
 }
 

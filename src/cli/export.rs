@@ -56,7 +56,9 @@ pub(super) fn run(args: &ExportArgs) -> Result<()> {
 fn from_weights(args: &ExportArgs, arch: &Architecture, path: &PathBuf) -> Result<Model> {
     let weights =
         Weights::open(path).with_context(|| format!("the weights in {}", path.display()))?;
-    let classes = weights.classes().unwrap_or(arch.classes);
+    let classifier = weights.iter().find(|(name, _)| *name == "fc.weight");
+    let rows = classifier.and_then(|(_, tensor)| tensor.shape().first().copied());
+    let classes = rows.unwrap_or(arch.classes);
     let card = ModelCard {
         name: arch.name.to_owned(),
         architecture: arch.name.to_owned(),

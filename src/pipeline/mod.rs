@@ -141,13 +141,13 @@ impl Pipeline {
         permit: Permit,
     ) -> Result<Prepared, ClassifyError> {
         let turn = Arc::clone(&self.decoders).acquire_owned().await;
-        let (card, limits, pace) = (Arc::clone(&self.card), self.plan.limits, Arc::clone(&self.pace));
+        let (card, pace) = (Arc::clone(&self.card), Arc::clone(&self.pace));
         // The permit and the turn go with the work: a caller who leaves does not free memory that
         // is still in use.
         let work = tokio::task::spawn_blocking(move || {
             let _turn = turn;
             let started = Instant::now();
-            let prepared = prepare(&upload, &header, &limits, &card.preprocess, permit);
+            let prepared = prepare(&upload, &header, &card.preprocess, permit);
             pace.prepared(started.elapsed());
             prepared
         });
@@ -220,12 +220,11 @@ struct Prepared {
 fn prepare(
     upload: &Bytes,
     header: &decode::Header,
-    limits: &Limits,
     preprocess: &Preprocess,
     mut permit: Permit,
 ) -> Result<Prepared, ClassifyError> {
     let started = Instant::now();
-    let decoded = decode::decode(upload, header, limits)?;
+    let decoded = decode::decode(upload, header)?;
     let decode = started.elapsed();
     let pixels = preprocess.apply(&decoded);
     let timings = Timings { decode, preprocess: started.elapsed().saturating_sub(decode), ..Timings::default() };

@@ -1,1 +1,178 @@
-//! pipeline/preprocess.
+//! An image becomes exactly the network's input: resize, then crop the centre.
+//!
+//! Both as torchvision's `Resize` and `CenterCrop` do it on Pillow images, because that is how most
+//! networks were trained. Scale, mean and standard deviation are inside the network's graph.
+
+mod plan; // which part of the image, at which size
+
+use fast_image_resize::images::{Image as Target, ImageRef};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use serde::{Deserialize, Serialize};
+
+use super::decode::Image;
+use plan::Crop;
+
+/// How a picture becomes the network's input: a value from the model's card.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Preprocess {
+    /// Height and width that the network takes.
+    pub input: [u32; 2],
+    /// How the picture meets that size.
+    pub resize: Resize,
+    /// The part of the resized picture that is kept, 0 to 1: the shorter side is resized to
+    /// `input / crop_ratio`, rounded down, and the centre is cropped.
+    #[serde(default = "everything")]
+    pub crop_ratio: f64,
+    /// How pixels between pixels are made.
+    pub interpolation: Interpolation,
+    /// Mean of the training pictures, RGB from 0 to 1.
+    pub mean: [f32; 3],
+    /// Standard deviation of the training pictures, RGB from 0 to 1.
+    pub std: [f32; 3],
+}
+
+/// How a picture meets the input's size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Resize {
+    /// Keep its proportions: the shorter side fits, the longer one is cropped.
+    ShorterSide,
+    /// Stretch it, so that nothing but the crop ratio is lost.
+    Exact,
+}
+
+/// Pillow's filters of the same names, antialiased where a picture shrinks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "their names say it")]
+pub enum Interpolation {
+    Nearest,
+    Bilinear,
+    Bicubic,
+    Lanczos,
+}
+
+/// Preprocessing that cannot be done.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum PreprocessError {
+    /// A side of 0, or one that no network takes.
+    #[error("preprocess.input is {0:?}; height and width must be 1 to 4096")]
+    Input([u32; 2]),
+    /// Not a part.
+    #[error("preprocess.crop_ratio is {0}; it must be more than 0.1 and at most 1")]
+    CropRatio(f64),
+    /// Not a scale.
+    #[error("preprocess.mean {mean:?} or std {std:?} is wrong; both are of values from 0 to 1, and std is positive")]
+    Normalization {
+        /// As given.
+        mean: [f32; 3],
+        /// As given.
+        std: [f32; 3],
+    },
+}
+
+fn everything() -> f64 {
+    1.0
+}
+
+impl Preprocess {
+    /// What most networks of this input size were trained with: CIFAR's statistics and the whole
+    /// picture for 32×32, ImageNet's statistics and a crop of 224 from 256 for anything larger.
+    #[must_use]
+    pub fn usual(input: [u32; 2]) -> Self {
+        let cifar = input == [32, 32];
+        Self {
+            input,
+            resize: Resize::ShorterSide,
+            crop_ratio: if cifar { 1.0 } else { 0.875 },
+            interpolation: Interpolation::Bilinear,
+            mean: if cifar { [0.4914, 0.4822, 0.4465] } else { [0.485, 0.456, 0.406] },
+            std: if cifar { [0.2470, 0.2435, 0.2616] } else { [0.229, 0.224, 0.225] },
+        }
+    }
+
+    /// Whether it can be done.
+    ///
+    /// # Errors
+    ///
+    /// [`PreprocessError`], which names the field and what would be right.
+    pub fn validate(&self) -> Result<(), PreprocessError> {
+        if self.input.iter().any(|side| !(1..=4096).contains(side)) {
+            return Err(PreprocessError::Input(self.input));
+        }
+        if !(self.crop_ratio > 0.1 && self.crop_ratio <= 1.0) {
+            return Err(PreprocessError::CropRatio(self.crop_ratio));
+        }
+        let (mean, std) = (self.mean, self.std);
+        if mean.iter().all(|mean| (0.0..=1.0).contains(mean))
+            && std.iter().all(|std| *std > 0.0 && *std <= 1.0)
+        {
+            Ok(())
+        } else {
+            Err(PreprocessError::Normalization { mean, std })
+        }
+    }
+
+    /// Resizes and crops. Any image will do: a smaller one is enlarged.
+    ///
+    /// Only the cropped part is computed, so a picture of extreme proportions costs no more.
+    ///
+    /// # Panics
+    ///
+    /// Never: sizes are at least 1×1 by the types, and the crop lies inside the image by its plan.
+    #[must_use]
+    pub fn apply(&self, image: &Image) -> Pixels {
+        let size = [image.height(), image.width()];
+        if size == self.input && self.crop_ratio >= 1.0 {
+            return Pixels { rgb: image.rgb().to_vec() };
+        }
+        let Crop { left, top, width, height } = self.crop(size);
+        let [target_height, target_width] = self.input;
+        let source = ImageRef::new(image.width(), image.height(), image.rgb(), PixelType::U8x3)
+            .expect("an image has three bytes for each pixel");
+        let mut target = Target::new(target_width, target_height, PixelType::U8x3);
+        let options = ResizeOptions::new()
+            .resize_alg(self.interpolation.algorithm())
+            .crop(left, top, width, height);
+        Resizer::new()
+            .resize(&source, &mut target, &options)
+            .expect("the crop lies inside the image");
+        Pixels { rgb: target.into_vec() }
+    }
+}
+
+impl Interpolation {
+    fn algorithm(self) -> ResizeAlg {
+        match self {
+            Self::Nearest => ResizeAlg::Nearest,
+            Self::Bilinear => ResizeAlg::Convolution(FilterType::Bilinear),
+            Self::Bicubic => ResizeAlg::Convolution(FilterType::CatmullRom),
+            Self::Lanczos => ResizeAlg::Convolution(FilterType::Lanczos3),
+        }
+    }
+}
+
+/// uint8 `[height, width, 3]`, RGB, of exactly the network's input size.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pixels {
+    rgb: Vec<u8>,
+}
+
+impl Pixels {
+    /// Pixels that are already of the network's size, `[height, width]`; `None` where `rgb` has
+    /// another length.
+    #[must_use]
+    pub fn from_raw([height, width]: [u32; 2], rgb: Vec<u8>) -> Option<Self> {
+        (rgb.len() as u64 == u64::from(height) * u64::from(width) * 3).then_some(Self { rgb })
+    }
+
+    /// All bytes, row after row.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.rgb
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,88 @@
+//! What can be wrong with an upload.
+
+use super::Format;
+use super::format::SERVED;
+
+/// An upload that is no image, or none that is served.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// No image format at all.
+    #[error("the upload is not an image but {seen}; send the bytes of a picture ({SERVED})")]
+    NotAnImage {
+        /// What it looks like.
+        seen: String,
+    },
+    /// An image format that is known and not served.
+    #[error("the upload is {format}, which is not served; convert it to one of {SERVED}")]
+    Unsupported {
+        /// Which, with its article.
+        format: &'static str,
+    },
+    /// The file ends too early.
+    #[error("the {format} image is cut off; send all of it")]
+    Truncated {
+        /// Its format.
+        format: Format,
+    },
+    /// The file is damaged.
+    #[error("the {format} image is damaged ({cause}); send an intact one")]
+    Corrupt {
+        /// Its format.
+        format: Format,
+        /// The decoder's word.
+        cause: String,
+    },
+    /// More pixels than may be decoded.
+    #[error(
+        "the image has {pixels} pixels, more than {limit}; send a smaller one or raise --max-pixels"
+    )]
+    TooManyPixels {
+        /// What its header announces.
+        pixels: u64,
+        /// What is allowed.
+        limit: u64,
+    },
+    /// More bytes than may be sent.
+    #[error("the upload has {bytes} bytes, more than {limit}; send a smaller one or raise --max-bytes")]
+    TooManyBytes {
+        /// What was sent.
+        bytes: usize,
+        /// What is allowed.
+        limit: usize,
+    },
+}
+
+impl DecodeError {
+    pub(super) fn corrupt(format: Format, cause: impl Into<String>) -> Self {
+        Self::Corrupt { format, cause: cause.into() }
+    }
+
+    /// The `image` crate's error about a file of `format`.
+    pub(super) fn from_image(format: Format, error: image::ImageError) -> Self {
+        use image::ImageError::{Decoding, Encoding, IoError, Limits, Parameter, Unsupported};
+        match error {
+            IoError(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                Self::Truncated { format }
+            }
+            Decoding(error) if is_early_end(&error) => Self::Truncated { format },
+            Unsupported(_) => Self::Unsupported { format: "an image of a rare kind of its format" },
+            Limits(_) => Self::corrupt(format, "decoding it takes more memory than its header says"),
+            Decoding(_) | Encoding(_) | Parameter(_) | IoError(_) => {
+                Self::corrupt(format, error.to_string())
+            }
+        }
+    }
+}
+
+/// Whether, somewhere below, a reader came to the end of the bytes.
+fn is_early_end(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let io = error.downcast_ref::<std::io::Error>();
+        if io.is_some_and(|io| io.kind() == std::io::ErrorKind::UnexpectedEof) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}

@@ -1,0 +1,110 @@
+//! Which format an upload has, by its content. What the client calls it is not asked.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+use super::DecodeError;
+
+/// A format that is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "their names say it")]
+pub enum Format {
+    Jpeg,
+    Png,
+    WebP,
+    Gif,
+    Bmp,
+    Tiff,
+}
+
+/// The formats that are served, for messages.
+pub(super) const SERVED: &str = "JPEG, PNG, WebP, GIF, BMP or TIFF";
+
+impl Format {
+    /// Its name in the `image` crate.
+    pub(super) fn known(self) -> image::ImageFormat {
+        match self {
+            Self::Jpeg => image::ImageFormat::Jpeg,
+            Self::Png => image::ImageFormat::Png,
+            Self::WebP => image::ImageFormat::WebP,
+            Self::Gif => image::ImageFormat::Gif,
+            Self::Bmp => image::ImageFormat::Bmp,
+            Self::Tiff => image::ImageFormat::Tiff,
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Jpeg => "jpeg",
+            Self::Png => "png",
+            Self::WebP => "webp",
+            Self::Gif => "gif",
+            Self::Bmp => "bmp",
+            Self::Tiff => "tiff",
+        })
+    }
+}
+
+impl Serialize for Format {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Tells the format from the first bytes.
+pub(super) fn sniff(bytes: &[u8]) -> Result<Format, DecodeError> {
+    match bytes {
+        [0xFF, 0xD8, 0xFF, ..] => Ok(Format::Jpeg),
+        [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1A, b'\n', ..] => Ok(Format::Png),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Ok(Format::WebP),
+        [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Ok(Format::Gif),
+        // "BM" may begin a text; a bitmap's reserved bytes are 0.
+        [b'B', b'M', _, _, _, _, 0, 0, 0, 0, ..] => Ok(Format::Bmp),
+        [b'I', b'I', 42, 0, ..] | [b'M', b'M', 0, 42, ..] => Ok(Format::Tiff),
+        _ => Err(unserved(bytes)),
+    }
+}
+
+/// What else it may be: an image of another format, or what people send by mistake.
+fn unserved(bytes: &[u8]) -> DecodeError {
+    if let Some(format) = other_image(bytes) {
+        return DecodeError::Unsupported { format };
+    }
+    let text = std::str::from_utf8(&bytes[..bytes.len().min(64)]).unwrap_or_default();
+    let start = text.trim_start_matches('\u{FEFF}').trim_start();
+    let lower = start.to_ascii_lowercase();
+    let seen = match bytes {
+        [] => "an empty body".to_owned(),
+        _ if lower.starts_with("data:image/") => "a data: URL".to_owned(),
+        _ if lower.starts_with("http:") || lower.starts_with("https:") => "a URL".to_owned(),
+        _ if lower.starts_with("<!doctype html") || lower.starts_with("<html") => "an HTML page".to_owned(),
+        _ if start.starts_with(['{', '[']) => "JSON".to_owned(),
+        _ if !start.is_empty() && !text.contains('\0') => "text".to_owned(),
+        _ => {
+            let first: Vec<String> = bytes.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+            format!("unknown bytes ({} …)", first.join(" "))
+        }
+    };
+    DecodeError::NotAnImage { seen }
+}
+
+fn other_image(bytes: &[u8]) -> Option<&'static str> {
+    let text = std::str::from_utf8(&bytes[..bytes.len().min(512)]).unwrap_or_default();
+    match bytes {
+        [_, _, _, _, b'f', b't', b'y', b'p', brand @ ..] => match brand.get(..4)? {
+            b"avif" | b"avis" => Some("an AVIF image"),
+            b"heic" | b"heix" | b"mif1" | b"msf1" | b"hevc" => Some("a HEIC image"),
+            _ => Some("a video"),
+        },
+        [0xFF, 0x0A, ..] | [0, 0, 0, 0x0C, b'J', b'X', b'L', b' ', ..] => Some("a JPEG XL image"),
+        [0, 0, 0, 0x0C, b'j', b'P', b' ', b' ', ..] => Some("a JPEG 2000 image"),
+        [0, 0, 1, 0, ..] => Some("an icon"),
+        [b'%', b'P', b'D', b'F', ..] => Some("a PDF"),
+        [b'8', b'B', b'P', b'S', ..] => Some("a Photoshop file"),
+        _ if text.contains("<svg") => Some("an SVG drawing"),
+        _ => None,
+    }
+}

@@ -1,0 +1,55 @@
+//! Which part of an image becomes the input.
+
+use super::{Preprocess, Resize};
+
+/// A box in the image's own pixels, fractions included.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Crop {
+    pub(super) left: f64,
+    pub(super) top: f64,
+    pub(super) width: f64,
+    pub(super) height: f64,
+}
+
+impl Preprocess {
+    /// The box of an image of `[height, width]` that resizing and cropping would leave.
+    ///
+    /// torchvision resizes to whole pixels first and crops whole pixels then; the box is that crop,
+    /// carried back to the image.
+    pub(super) fn crop(&self, [height, width]: [u32; 2]) -> Crop {
+        let [resized_height, resized_width] = self.resized([height, width]);
+        let [input_height, input_width] = self.input;
+        let (left, crop_width) = span(width, resized_width, input_width);
+        let (top, crop_height) = span(height, resized_height, input_height);
+        Crop { left, top, width: crop_width, height: crop_height }
+    }
+
+    /// The size, in whole pixels, to which torchvision would resize before it crops.
+    fn resized(&self, [height, width]: [u32; 2]) -> [u64; 2] {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "floor of a small positive number")]
+        let target = self.input.map(|side| (f64::from(side) / self.crop_ratio).floor() as u64);
+        match self.resize {
+            Resize::Exact => target,
+            Resize::ShorterSide => {
+                let (height, width) = (u64::from(height), u64::from(width));
+                // For an input that is not square, the side that would be too short decides.
+                if width * target[0] <= height * target[1] {
+                    [(target[1] * height / width).max(target[0]), target[1]]
+                } else {
+                    [target[0], (target[0] * width / height).max(target[1])]
+                }
+            }
+        }
+    }
+}
+
+/// Where the centre `kept` of `resized` pixels begins in an image of `size`, and how long it is.
+#[expect(clippy::cast_precision_loss, reason = "sizes of images are far below 2^53")]
+fn span(size: u32, resized: u64, kept: u32) -> (f64, f64) {
+    let scale = f64::from(size) / resized as f64;
+    let spare = resized.saturating_sub(u64::from(kept)) as f64;
+    // Python's round(): halves go to the even neighbour.
+    let first = (spare / 2.0).round_ties_even();
+    let length = (f64::from(kept) * scale).min(f64::from(size));
+    ((first * scale).min(f64::from(size) - length), length)
+}

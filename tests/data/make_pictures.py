@@ -1,0 +1,142 @@
+"""Makes the pictures of every format and Pillow's answer to each.
+
+    pip install pillow==13.0.0 scikit-image==0.26.0
+    python tests/data/make_pictures.py
+
+The photo is scikit-image's `chelsea` (CC0, by Stefan van der Walt). For each picture in `pictures/`
+there is a reference in `references/`: opened by Pillow, turned upright by its EXIF orientation,
+transparency laid over white, made RGB, and resized and cropped as torchvision's Resize and
+CenterCrop do on Pillow images.
+"""
+
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+from skimage import data
+
+HERE = Path(__file__).parent
+PICTURES, REFERENCES = HERE / "pictures", HERE / "references"
+FILTERS = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+def main() -> None:
+    PICTURES.mkdir(exist_ok=True)
+    REFERENCES.mkdir(exist_ok=True)
+    photo = Image.fromarray(data.chelsea())
+    photo.save(HERE / "cat.jpg", quality=90)
+    make_pictures(photo.resize((225, 150), Image.Resampling.LANCZOS))
+    for path in sorted(PICTURES.iterdir()):
+        reference(path, "bilinear", (64, 64), 0.875).save(REFERENCES / f"{path.name}.png")
+    for name in FILTERS:
+        reference(HERE / "cat.jpg", name, (32, 32), 1.0).save(REFERENCES / f"cat-{name}.png")
+    reference(HERE / "cat.jpg", "bilinear", (224, 224), 0.875).save(REFERENCES / "cat-224.png")
+    reference(HERE / "cat.jpg", "bicubic", (48, 80), None).save(REFERENCES / "cat-exact.png")
+    (HERE / "bomb-50k.png").write_bytes(bomb(50_000))
+
+
+def make_pictures(photo: Image.Image) -> None:
+    """Every format and kind of pixel that is served."""
+    small = photo.resize((90, 60), Image.Resampling.LANCZOS)
+    fading = photo.copy()
+    ramp = np.tile(np.linspace(0, 255, photo.width).astype(np.uint8), (photo.height, 1))
+    fading.putalpha(Image.fromarray(ramp))
+    save(photo, "baseline.jpg", quality=90)
+    save(photo, "progressive.jpg", quality=85, progressive=True)
+    save(photo, "subsampled-no.jpg", quality=85, subsampling=0)
+    save(photo.convert("L"), "gray.jpg", quality=90)
+    save(photo.convert("CMYK"), "cmyk.jpg", quality=95)
+    save(photo, "rgb.png")
+    save(fading, "alpha.png")
+    save(photo.convert("L"), "gray.png")
+    save(photo.convert("1"), "bilevel.png")
+    save(fading.convert("LA"), "gray-alpha.png")
+    save(photo.quantize(64), "palette.png")
+    save(photo.quantize(64), "palette-transparent.png", transparency=3)
+    (PICTURES / "rgb16.png").write_bytes(png16(np.asarray(photo)))
+    save(photo, "lossy.webp", quality=85)
+    save(photo, "lossless.webp", lossless=True)
+    save(fading, "alpha.webp", quality=85)
+    save(photo.quantize(128), "still.gif")
+    frames = [small.quantize(64), small.rotate(180).quantize(64)]
+    save(frames[0], "animated.gif", save_all=True, append_images=frames[1:], duration=100)
+    save(photo, "rgb.bmp")
+    save(photo.quantize(64), "palette.bmp")
+    save(photo, "raw.tif")
+    save(photo, "deflate.tif", compression="tiff_deflate")
+    save(photo, "lzw.tif", compression="tiff_lzw")
+    save(photo.convert("L"), "gray.tif")
+    for orientation in range(1, 9):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        save(small, f"orientation-{orientation}.jpg", quality=95, subsampling=0, exif=exif)
+    for kind in ("png", "webp", "tif"):
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        options = {"lossless": True} if kind == "webp" else {}
+        save(small, f"orientation-6.{kind}", exif=exif, **options)
+    save(photo.crop((50, 50, 51, 51)), "one-pixel.png")
+    save(photo.resize((2000, 3)), "wide.png")
+    save(photo.resize((3, 2000)), "tall.png")
+
+
+def save(picture: Image.Image, name: str, **options: object) -> None:
+    picture.save(PICTURES / name, **options)
+
+
+def reference(path: Path, filter: str, input: tuple[int, int], ratio: float | None) -> Image.Image:
+    """`input` is height and width; without a ratio the picture is stretched."""
+    height, width = input
+    picture = upright_rgb(path)
+    if ratio is None:
+        return picture.resize((width, height), FILTERS[filter])
+    target = int(height / ratio)  # of the shorter side; references of this kind are square
+    w, h = picture.size
+    size = (target, target * h // w) if w <= h else (target * w // h, target)
+    resized = picture.resize(size, FILTERS[filter])
+    left, top = round((size[0] - width) / 2), round((size[1] - height) / 2)
+    return resized.crop((left, top, left + width, top + height))
+
+
+def upright_rgb(path: Path) -> Image.Image:
+    picture = ImageOps.exif_transpose(Image.open(path))
+    if path.name == "rgb16.png":  # Pillow keeps the high byte
+        return picture.convert("RGB")
+    if "A" in picture.getbands() or "transparency" in picture.info:
+        rgba = picture.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    return picture.convert("RGB")
+
+
+def chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def png(width: int, height: int, depth: int, rows: bytes) -> bytes:
+    header = struct.pack(">IIBBBBB", width, height, depth, 2, 0, 0, 0)
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows, 9)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+def png16(pixels: np.ndarray) -> bytes:
+    """RGB with 16 bits each, which Pillow reads and does not write."""
+    height, width, _ = pixels.shape
+    rows = (pixels.astype(">u2") * 257).reshape(height, -1)
+    return png(width, height, 16, b"".join(b"\0" + row.tobytes() for row in rows))
+
+
+def bomb(side: int) -> bytes:
+    """A header that announces side x side pixels over a few rows of nothing."""
+    return png(side, side, 8, bytes(10_000))
+
+
+if __name__ == "__main__":
+    main()
