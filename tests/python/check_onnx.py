@@ -32,6 +32,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--resnetd", type=Path, required=True, help="the program to check")
     resnetd = parser.parse_args().resnetd.resolve()
+    if not resnetd.is_file():
+        fail(f"{resnetd} is not there; cargo build makes it")
     checks = Checks()
     with tempfile.TemporaryDirectory() as folder:
         for architecture, images in (("resnet20", 2), ("resnet18", 1), ("resnet50", 1)):
