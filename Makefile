@@ -6,6 +6,9 @@ SHELL := bash
 built := $(or $(CARGO_TARGET_DIR),target)
 DEVICE ?= cpu
 
+# ONNX Runtime reports to its maker while it is loaded, before a program can object.
+export ORT_DISABLE_TELEMETRY := 1
+
 .PHONY: help
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
