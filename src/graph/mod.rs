@@ -12,6 +12,8 @@ pub mod network; // a row, expanded once
 pub mod describe; // what it costs
 pub mod fold; // batch norm into convolution
 pub mod emit; // network and weights into ONNX
+#[cfg(test)]
+mod tests;
 
 pub use arch::{Architecture, UnknownArchitecture};
 pub use describe::Description;

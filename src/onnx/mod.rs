@@ -3,6 +3,8 @@
 pub mod proto; // the messages of onnx.proto
 pub mod builder; // a graph, node by node
 pub mod metadata; // what the file says about itself
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashSet;
 

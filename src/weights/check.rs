@@ -172,17 +172,24 @@ impl fmt::Display for Finding {
                 )
             }
             Self::NonFinite { name, count } => {
+                let are = are(*count);
                 write!(
                     f,
-                    "non-finite {name}, {count} elements are infinite or not a number"
+                    "non-finite {name}, {count} of its elements {are} infinite or not a number"
                 )
             }
             Self::NegativeVariance { name, count } => {
+                let are = are(*count);
+                let why = "which no variance is";
                 write!(
                     f,
-                    "negative {name}, {count} elements of a variance are below zero"
+                    "negative {name}, {count} of its elements {are} below zero, {why}"
                 )
             }
         }
     }
+}
+
+fn are(count: usize) -> &'static str {
+    if count == 1 { "is" } else { "are" }
 }

@@ -3,6 +3,8 @@
 mod safetensors; // a file's bytes, not copied
 mod tensor; // one tensor, as float32
 mod check; // wanted against found
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
