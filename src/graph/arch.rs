@@ -99,9 +99,7 @@ pub fn find(name: &str) -> Result<&'static Architecture, UnknownArchitecture> {
     ARCHITECTURES
         .iter()
         .find(|row| row.name == name)
-        .ok_or_else(|| UnknownArchitecture {
-            name: name.to_owned(),
-        })
+        .ok_or_else(|| UnknownArchitecture { name: name.to_owned() })
 }
 
 /// No row has this name.

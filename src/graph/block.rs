@@ -17,11 +17,7 @@ impl Convolution {
     /// A `kernel`×`kernel` convolution to `channels`, with stride 1.
     #[must_use]
     pub const fn new(kernel: usize, channels: usize) -> Self {
-        Self {
-            channels,
-            kernel,
-            stride: 1,
-        }
+        Self { channels, kernel, stride: 1 }
     }
 
     /// The same convolution with this stride.
@@ -41,18 +37,10 @@ pub fn residual(block: Block, width: usize, stride: usize) -> Vec<Convolution> {
     match block {
         Block::Basic => vec![conv3x3(width).stride(stride), conv3x3(width)],
         Block::Bottleneck(Stride::On1x1) => {
-            vec![
-                conv1x1(width).stride(stride),
-                conv3x3(width),
-                conv1x1(4 * width),
-            ]
+            vec![conv1x1(width).stride(stride), conv3x3(width), conv1x1(4 * width)]
         }
         Block::Bottleneck(Stride::On3x3) => {
-            vec![
-                conv1x1(width),
-                conv3x3(width).stride(stride),
-                conv1x1(4 * width),
-            ]
+            vec![conv1x1(width), conv3x3(width).stride(stride), conv1x1(4 * width)]
         }
     }
 }

@@ -3,7 +3,8 @@
 //! As the paper counts (Table 1): a multiply-add is one operation, and only convolutions and the
 //! classifier have any. Parameters are what training changes, so not the running statistics.
 
-use super::network::{Layer, LayerKind, Network, Stage};
+use super::layer::{Layer, LayerKind, Stage};
+use super::network::Network;
 
 /// What a network costs for pictures of one size.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,10 +68,7 @@ impl Network {
             .collect();
 
         Description {
-            stages: rows
-                .chunk_by(|a, b| a.stage == b.stage)
-                .map(StageRow::sum)
-                .collect(),
+            stages: rows.chunk_by(|a, b| a.stage == b.stage).map(StageRow::sum).collect(),
             parameters: rows.iter().map(|row| row.parameters).sum(),
             multiply_adds: rows.iter().map(|row| row.multiply_adds).sum(),
             rows,

@@ -4,7 +4,8 @@
 //! served is what was exported: uint8 `[N, H, W, 3]` in, classes out.
 
 use super::fold::{BatchNorm, fold};
-use super::network::{Layer, LayerKind, Network};
+use super::layer::{Layer, LayerKind};
+use super::network::Network;
 use crate::onnx::builder::{int_attribute, ints_attribute};
 use crate::onnx::proto::{Attribute, DataType};
 use crate::onnx::{Element, GraphBuilder, Model};
@@ -43,30 +44,18 @@ pub struct Normalize {
 #[must_use]
 pub fn emit(network: &Network, weights: &CheckedWeights, plan: &EmitPlan) -> Model {
     let name = network.architecture.name;
-    let mut emitter = Emitter {
-        graph: GraphBuilder::new(name),
-        network,
-        weights,
-        plan,
-    };
+    let mut emitter = Emitter { graph: GraphBuilder::new(name), network, weights, plan };
 
     let mut values: Vec<String> = Vec::with_capacity(network.layers.len());
     for layer in &network.layers {
-        let inputs: Vec<&str> = layer
-            .inputs
-            .iter()
-            .map(|&input| values[input].as_str())
-            .collect();
+        let inputs: Vec<&str> = layer.inputs.iter().map(|&input| values[input].as_str()).collect();
         let value = emitter.layer(layer, &inputs);
         values.push(value);
     }
     emitter.outputs(&values);
 
     let [height, width] = plan.input;
-    let doc = format!(
-        "{name}, {height}×{width} pixels, {} classes",
-        network.classes
-    );
+    let doc = format!("{name}, {height}×{width} pixels, {} classes", network.classes);
     emitter.graph.finish(&doc, &plan.metadata)
 }
 
@@ -87,7 +76,8 @@ impl Emitter<'_> {
             // Every convolution is followed by its batch norm, and the two become one node there.
             LayerKind::Convolution { .. } => inputs[0].to_owned(),
             LayerKind::BatchNorm { .. } => {
-                self.folded_convolution(&self.network.layers[layer.inputs[0]], name, inputs[0])
+                let convolution = &self.network.layers[layer.inputs[0]];
+                self.folded_convolution(convolution, name, inputs[0])
             }
             LayerKind::Relu => self.graph.node("Relu", name, inputs, []),
             LayerKind::MaxPool => self.graph.node("MaxPool", name, inputs, window(3, 2)),
@@ -111,12 +101,8 @@ impl Emitter<'_> {
         let pixels = graph.input("pixels", Element::Uint8, &shape, "RGB, row by row");
         let planes = [ints_attribute("perm", &[0, 3, 1, 2])];
         let x = graph.node("Transpose", "pixels.planes", &[&pixels], planes);
-        let x = graph.node(
-            "Cast",
-            "pixels.float",
-            &[&x],
-            [int_attribute("to", DataType::Float as i64)],
-        );
+        let float = [int_attribute("to", DataType::Float as i64)];
+        let x = graph.node("Cast", "pixels.float", &[&x], float);
         let mean = graph.constant("pixels.mean", &[1, 3, 1, 1], &mean.map(|mean| 255.0 * mean));
         let std = graph.constant("pixels.std", &[1, 3, 1, 1], &std.map(|std| 255.0 * std));
         let x = graph.node("Sub", "pixels.centred", &[&x, &mean], []);
@@ -140,18 +126,10 @@ impl Emitter<'_> {
         let bias = fold(&mut weight, &norm);
 
         let shape = [to.channels, from, to.kernel, to.kernel];
-        let weight = self
-            .graph
-            .constant(&format!("{name}.weight"), &shape, &weight);
-        let bias = self
-            .graph
-            .constant(&format!("{name}.bias"), &[to.channels], &bias);
-        self.graph.node(
-            "Conv",
-            name,
-            &[input, &weight, &bias],
-            window(to.kernel, to.stride),
-        )
+        let graph = &mut self.graph;
+        let weight = graph.constant(&format!("{name}.weight"), &shape, &weight);
+        let bias = graph.constant(&format!("{name}.bias"), &[to.channels], &bias);
+        graph.node("Conv", name, &[input, &weight, &bias], window(to.kernel, to.stride))
     }
 
     /// Option A as a 1×1 convolution whose kernel of zeros and ones picks the channels.
@@ -165,11 +143,9 @@ impl Emitter<'_> {
         for channel in 0..from {
             kernel[(padding + channel) * from + channel] = 1.0;
         }
-        let kernel = self
-            .graph
-            .constant(&format!("{name}.kernel"), &[to, from, 1, 1], &kernel);
-        self.graph
-            .node("Conv", name, &[input, &kernel], window(1, 2))
+        let graph = &mut self.graph;
+        let kernel = graph.constant(&format!("{name}.kernel"), &[to, from, 1, 1], &kernel);
+        graph.node("Conv", name, &[input, &kernel], window(1, 2))
     }
 
     /// The classifier, `[N, from, 1, 1]` to `[N, to]`, as a 1×1 convolution.
@@ -179,15 +155,11 @@ impl Emitter<'_> {
     /// picture for itself.
     fn linear(&mut self, name: &str, input: &str, from: usize, to: usize) -> String {
         let [weight, bias] = ["weight", "bias"].map(|part| format!("{name}.{part}"));
-        self.graph
-            .constant(&weight, &[to, from, 1, 1], &self.weights.values(&weight));
-        self.graph
-            .constant(&bias, &[to], &self.weights.values(&bias));
-        let x = self
-            .graph
-            .node("Conv", name, &[input, &weight, &bias], window(1, 1));
-        self.graph
-            .node("Flatten", &format!("{name}.flat"), &[&x], [])
+        let graph = &mut self.graph;
+        graph.constant(&weight, &[to, from, 1, 1], &self.weights.values(&weight));
+        graph.constant(&bias, &[to], &self.weights.values(&bias));
+        let x = graph.node("Conv", name, &[input, &weight, &bias], window(1, 1));
+        graph.node("Flatten", &format!("{name}.flat"), &[&x], [])
     }
 
     /// Names what comes out; `values` holds every layer's output.
@@ -204,18 +176,8 @@ impl Emitter<'_> {
         let probabilities = graph.node("Softmax", "probabilities", &[logits], softmax);
         let embedding = graph.node("Flatten", "embedding", &[pooled], []);
         graph.output("logits", logits, &[classes], "scores before the softmax");
-        graph.output(
-            "probabilities",
-            &probabilities,
-            &[classes],
-            "their softmax, which sums to 1",
-        );
-        graph.output(
-            "embedding",
-            &embedding,
-            &[channels],
-            "the feature map's mean",
-        );
+        graph.output("probabilities", &probabilities, &[classes], "their softmax, which sums to 1");
+        graph.output("embedding", &embedding, &[channels], "the feature map's mean");
         graph.output("feature_map", map, &map_size, "the last block's output");
     }
 }

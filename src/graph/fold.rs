@@ -41,10 +41,7 @@ pub fn fold(weight: &mut [f32], norm: &BatchNorm) -> Vec<f32> {
     bias
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "rounding to float32 is the purpose"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "rounding to float32 is the purpose")]
 fn rounded(value: f64) -> f32 {
     value as f32
 }
@@ -67,9 +64,8 @@ mod tests {
 
         let unfolded: Vec<f64> = (0..2)
             .map(|c| {
-                let sum: f64 = (0..2)
-                    .map(|i| f64::from(weight[2 * c + i]) * f64::from(pixel[i]))
-                    .sum();
+                let sum: f64 =
+                    (0..2).map(|i| f64::from(weight[2 * c + i]) * f64::from(pixel[i])).sum();
                 let deviation = (f64::from(norm.running_var[c]) + 1e-5).sqrt();
                 (sum - f64::from(norm.running_mean[c])) / deviation * f64::from(norm.weight[c])
                     + f64::from(norm.bias[c])
@@ -79,14 +75,9 @@ mod tests {
         let mut folded = weight;
         let bias = fold(&mut folded, &norm);
         for (c, expected) in unfolded.into_iter().enumerate() {
-            let sum: f64 = (0..2)
-                .map(|i| f64::from(folded[2 * c + i]) * f64::from(pixel[i]))
-                .sum();
+            let sum: f64 = (0..2).map(|i| f64::from(folded[2 * c + i]) * f64::from(pixel[i])).sum();
             let found = sum + f64::from(bias[c]);
-            assert!(
-                (found - expected).abs() <= 1e-6 * expected.abs(),
-                "{found} is not {expected}"
-            );
+            assert!((found - expected).abs() <= 1e-6 * expected.abs(), "{found} is not {expected}");
         }
     }
 

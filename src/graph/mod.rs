@@ -8,6 +8,7 @@
 
 pub mod arch; // the table
 pub mod block; // what its blocks are made of
+pub mod layer; // what a network's list is made of
 pub mod network; // a row, expanded once
 pub mod describe; // what it costs
 pub mod fold; // batch norm into convolution

@@ -3,10 +3,9 @@
 //! This is the only place that expands a row. Counting, checking weights and emitting ONNX all
 //! read the same list. Names are torchvision's (`layer1.0.conv1`), so its weights fit as they are.
 
-use std::fmt;
-
 use super::arch::{Architecture, Shortcut, Stem};
 use super::block::{Convolution, residual};
+use super::layer::{Layer, LayerKind, Stage};
 use crate::weights::TensorSpec;
 
 /// A network as a list of layers, in order of execution.
@@ -20,89 +19,11 @@ pub struct Network {
     pub layers: Vec<Layer>,
 }
 
-/// One layer: what it is called, what it does, and what it reads.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Layer {
-    /// The part of the network it belongs to.
-    pub stage: Stage,
-    /// torchvision's name, under which its weights are found.
-    pub name: String,
-    /// What it does.
-    pub kind: LayerKind,
-    /// Positions in [`Network::layers`] of the layers whose output it reads.
-    pub inputs: Vec<usize>,
-}
-
-/// What a layer does. Everything is `[N, C, H, W]`, float32.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LayerKind {
-    /// The picture: RGB, normalised.
-    Pixels,
-    /// A convolution without bias, padded with `kernel / 2` zeros on each side.
-    Convolution {
-        /// Channels that go in.
-        from: usize,
-        /// Channels that come out, kernel and stride.
-        to: Convolution,
-    },
-    /// Batch norm with the statistics of training, right after a convolution.
-    BatchNorm {
-        /// Channels in and out.
-        channels: usize,
-    },
-    /// `max(x, 0)`.
-    Relu,
-    /// 3×3 maximum with stride 2 and padding 1.
-    MaxPool,
-    /// Option A: every second row and column, `padding` zero channels before and after.
-    ZeroPad {
-        /// Channels that go in.
-        from: usize,
-        /// Zero channels on each of the two sides.
-        padding: usize,
-    },
-    /// Sum of the residual branch and the shortcut.
-    Add,
-    /// Mean over height and width, to `[N, C, 1, 1]`.
-    AveragePool,
-    /// The classifier, to `[N, classes]`.
-    Linear {
-        /// Channels that go in.
-        from: usize,
-        /// Classes that come out.
-        to: usize,
-    },
-}
-
-/// A part of the network, named as in the paper's Table 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Stage {
-    /// `conv1`: the first convolution.
-    Stem,
-    /// `conv2_x` and so on: the blocks of one size, counted from 0.
-    Blocks(usize),
-    /// Average pool and classifier.
-    Head,
-}
-
-impl fmt::Display for Stage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Stem => f.write_str("conv1"),
-            Self::Blocks(index) => write!(f, "conv{}_x", index + 2),
-            Self::Head => f.write_str("head"),
-        }
-    }
-}
-
 impl Network {
     /// Expands a row into layers.
     #[must_use]
     pub fn expand(architecture: &Architecture, classes: usize) -> Self {
-        let mut walk = Walk {
-            stage: Stage::Stem,
-            layers: Vec::new(),
-        };
+        let mut walk = Walk { stage: Stage::Stem, layers: Vec::new() };
 
         let mut x = walk.stem(architecture);
         for (stage, &blocks) in architecture.blocks.iter().enumerate() {
@@ -118,44 +39,13 @@ impl Network {
         }
         walk.head(x, classes);
 
-        Self {
-            architecture: *architecture,
-            classes,
-            layers: walk.layers,
-        }
+        Self { architecture: *architecture, classes, layers: walk.layers }
     }
 
     /// The tensors its weights must have, in order of use.
     #[must_use]
     pub fn tensors(&self) -> Vec<TensorSpec> {
         self.layers.iter().flat_map(Layer::tensors).collect()
-    }
-}
-
-impl Layer {
-    /// The tensors this layer reads from the weights.
-    fn tensors(&self) -> Vec<TensorSpec> {
-        let tensor = |suffix: &str, shape: &[usize]| TensorSpec {
-            name: format!("{}.{suffix}", self.name),
-            shape: shape.to_vec(),
-        };
-        match self.kind {
-            LayerKind::Convolution { from, to } => {
-                vec![tensor("weight", &[to.channels, from, to.kernel, to.kernel])]
-            }
-            LayerKind::BatchNorm { channels } => ["weight", "bias", "running_mean", "running_var"]
-                .map(|vector| tensor(vector, &[channels]))
-                .into(),
-            LayerKind::Linear { from, to } => {
-                vec![tensor("weight", &[to, from]), tensor("bias", &[to])]
-            }
-            LayerKind::Pixels
-            | LayerKind::Relu
-            | LayerKind::MaxPool
-            | LayerKind::ZeroPad { .. }
-            | LayerKind::Add
-            | LayerKind::AveragePool => Vec::new(),
-        }
     }
 }
 
@@ -179,7 +69,7 @@ impl Walk {
             Stem::Conv7x7MaxPool => Convolution::new(7, architecture.width).stride(2),
             Stem::Conv3x3 => Convolution::new(3, architecture.width),
         };
-        let x = self.conv_norm(["conv1", "bn1"], pixels, first);
+        let x = self.conv_norm("conv1", "bn1", pixels, first);
         let x = self.same("relu", LayerKind::Relu, x);
         match architecture.stem {
             Stem::Conv7x7MaxPool => {
@@ -193,21 +83,16 @@ impl Walk {
     /// `relu(branch(x) + shortcut(x))`: He et al. 2015, equations 1 and 2.
     fn block(&mut self, name: &str, x: Output, branch: &[Convolution], by: Shortcut) -> Output {
         let mut y = x;
-        for (index, &conv) in (1..).zip(branch) {
+        for (index, &to) in (1..).zip(branch) {
             if index > 1 {
                 y = self.same(&format!("{name}.relu{}", index - 1), LayerKind::Relu, y);
             }
-            let names = [format!("{name}.conv{index}"), format!("{name}.bn{index}")];
-            y = self.conv_norm(names.each_ref().map(String::as_str), y, conv);
+            let [conv, norm] = ["conv", "bn"].map(|part| format!("{name}.{part}{index}"));
+            y = self.conv_norm(&conv, &norm, y, to);
         }
         let stride = branch.iter().map(|conv| conv.stride).product();
         let shortcut = self.shortcut(name, x, Convolution::new(1, y.channels).stride(stride), by);
-        let sum = self.push(
-            &format!("{name}.add"),
-            LayerKind::Add,
-            &[y, shortcut],
-            y.channels,
-        );
+        let sum = self.push(&format!("{name}.add"), LayerKind::Add, &[y, shortcut], y.channels);
         self.same(&format!("{name}.relu"), LayerKind::Relu, sum)
     }
 
@@ -218,18 +103,12 @@ impl Walk {
         }
         match by {
             Shortcut::Projection => {
-                let names = [
-                    format!("{name}.downsample.0"),
-                    format!("{name}.downsample.1"),
-                ];
-                self.conv_norm(names.each_ref().map(String::as_str), x, to)
+                let [conv, norm] = [0, 1].map(|index| format!("{name}.downsample.{index}"));
+                self.conv_norm(&conv, &norm, x, to)
             }
             Shortcut::ZeroPad => {
                 let padding = (to.channels - x.channels) / 2;
-                let kind = LayerKind::ZeroPad {
-                    from: x.channels,
-                    padding,
-                };
+                let kind = LayerKind::ZeroPad { from: x.channels, padding };
                 self.push(&format!("{name}.shortcut"), kind, &[x], to.channels)
             }
         }
@@ -238,26 +117,15 @@ impl Walk {
     fn head(&mut self, x: Output, classes: usize) {
         self.stage = Stage::Head;
         let pooled = self.same("avgpool", LayerKind::AveragePool, x);
-        let linear = LayerKind::Linear {
-            from: x.channels,
-            to: classes,
-        };
+        let linear = LayerKind::Linear { from: x.channels, to: classes };
         self.push("fc", linear, &[pooled], classes);
     }
 
-    fn conv_norm(&mut self, [conv, norm]: [&str; 2], x: Output, to: Convolution) -> Output {
-        let kind = LayerKind::Convolution {
-            from: x.channels,
-            to,
-        };
-        let x = self.push(conv, kind, &[x], to.channels);
-        self.same(
-            norm,
-            LayerKind::BatchNorm {
-                channels: to.channels,
-            },
-            x,
-        )
+    fn conv_norm(&mut self, conv: &str, norm: &str, x: Output, to: Convolution) -> Output {
+        let channels = to.channels;
+        let convolution = LayerKind::Convolution { from: x.channels, to };
+        let x = self.push(conv, convolution, &[x], channels);
+        self.same(norm, LayerKind::BatchNorm { channels }, x)
     }
 
     /// A layer with as many channels out as in.
@@ -267,15 +135,7 @@ impl Walk {
 
     fn push(&mut self, name: &str, kind: LayerKind, from: &[Output], channels: usize) -> Output {
         let inputs = from.iter().map(|output| output.layer).collect();
-        self.layers.push(Layer {
-            stage: self.stage,
-            name: name.to_owned(),
-            kind,
-            inputs,
-        });
-        Output {
-            layer: self.layers.len() - 1,
-            channels,
-        }
+        self.layers.push(Layer { stage: self.stage, name: name.to_owned(), kind, inputs });
+        Output { layer: self.layers.len() - 1, channels }
     }
 }

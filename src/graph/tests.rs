@@ -1,5 +1,5 @@
 use super::arch::{self, ARCHITECTURES};
-use super::network::{LayerKind, Stage};
+use super::layer::{LayerKind, Stage};
 use super::{Description, EmitPlan, Network, Normalize, emit};
 use crate::onnx::Model;
 use crate::weights::Weights;
@@ -18,19 +18,12 @@ fn model(name: &str) -> Model {
     let network = network(name);
     let specs = network.tensors();
     let ones = specs.iter().map(|spec| {
-        (
-            spec.name.clone(),
-            spec.shape.clone(),
-            vec![1.0; spec.shape.iter().product()],
-        )
+        (spec.name.clone(), spec.shape.clone(), vec![1.0; spec.shape.iter().product()])
     });
     let weights = Weights::from_tensors(ones).check(&specs).unwrap();
     let plan = EmitPlan {
         input: network.architecture.input,
-        normalize: Normalize {
-            mean: [0.5; 3],
-            std: [0.25; 3],
-        },
+        normalize: Normalize { mean: [0.5; 3], std: [0.25; 3] },
         metadata: vec![("key".to_owned(), "value".to_owned())],
     };
     emit(&network, &weights, &plan)
@@ -92,10 +85,7 @@ fn the_papers_networks_cost_the_papers_multiply_adds() {
 fn stages_have_the_papers_sizes() {
     let sizes = |name| -> Vec<_> {
         let stages = description(name).stages;
-        stages
-            .iter()
-            .map(|row| (row.stage.to_string(), row.output))
-            .collect()
+        stages.iter().map(|row| (row.stage.to_string(), row.output)).collect()
     };
     let stage = |name: &str, output| (name.to_owned(), output);
     let imagenet = [
@@ -134,10 +124,7 @@ fn a_network_is_as_deep_as_its_name_says() {
             | LayerKind::Add
             | LayerKind::AveragePool => false,
         });
-        let depth = row
-            .name
-            .trim_start_matches("resnet")
-            .trim_end_matches("-v1");
+        let depth = row.name.trim_start_matches("resnet").trim_end_matches("-v1");
         assert_eq!(weighted.count().to_string(), depth, "{}", row.name);
     }
 }
@@ -145,12 +132,8 @@ fn a_network_is_as_deep_as_its_name_says() {
 #[test]
 fn a_downsampling_bottleneck_has_torchvisions_names() {
     let layers = network("resnet50").layers;
-    let block = layers
-        .iter()
-        .filter(|layer| layer.name.starts_with("layer2.0."));
-    let names: Vec<_> = block
-        .map(|layer| &layer.name["layer2.0.".len()..])
-        .collect();
+    let block = layers.iter().filter(|layer| layer.name.starts_with("layer2.0."));
+    let names: Vec<_> = block.map(|layer| &layer.name["layer2.0.".len()..]).collect();
     assert_eq!(
         names.join(" "),
         "conv1 bn1 relu1 conv2 bn2 relu2 conv3 bn3 downsample.0 downsample.1 add relu"
@@ -166,13 +149,8 @@ fn a_downsampling_bottleneck_has_torchvisions_names() {
 fn the_stride_is_where_the_row_says() {
     let stride = |name: &str, layer: &str| {
         let layers = network(name).layers;
-        let layer = layers
-            .into_iter()
-            .find(|candidate| candidate.name == layer)
-            .unwrap();
-        let LayerKind::Convolution { to, .. } = layer.kind else {
-            panic!("{layer:?}")
-        };
+        let layer = layers.into_iter().find(|candidate| candidate.name == layer).unwrap();
+        let LayerKind::Convolution { to, .. } = layer.kind else { panic!("{layer:?}") };
         to.stride
     };
     assert_eq!(stride("resnet50", "layer2.0.conv1"), 1);
@@ -185,38 +163,22 @@ fn the_stride_is_where_the_row_says() {
 #[test]
 fn zero_padding_puts_half_of_the_zeros_on_each_side() {
     let layers = network("resnet20").layers;
-    let shortcut = layers
-        .iter()
-        .find(|layer| layer.name == "layer2.0.shortcut")
-        .unwrap();
-    assert_eq!(
-        shortcut.kind,
-        LayerKind::ZeroPad {
-            from: 16,
-            padding: 8
-        }
-    );
+    let shortcut = layers.iter().find(|layer| layer.name == "layer2.0.shortcut").unwrap();
+    assert_eq!(shortcut.kind, LayerKind::ZeroPad { from: 16, padding: 8 });
     assert_eq!(shortcut.stage, Stage::Blocks(1));
 }
 
 #[test]
 fn an_unknown_name_is_answered_with_the_known_ones() {
     let message = arch::find("resnet-50").unwrap_err().to_string();
-    assert!(
-        message.starts_with("no architecture is called \"resnet-50\""),
-        "{message}"
-    );
+    assert!(message.starts_with("no architecture is called \"resnet-50\""), "{message}");
     assert!(message.contains("resnet50, resnet101"), "{message}");
 }
 
 #[test]
 fn an_odd_input_is_rounded_up_at_every_stride() {
-    let sizes: Vec<_> = network("resnet18")
-        .describe([225, 1])
-        .stages
-        .iter()
-        .map(|row| row.output)
-        .collect();
+    let sizes: Vec<_> =
+        network("resnet18").describe([225, 1]).stages.iter().map(|row| row.output).collect();
     assert_eq!(sizes[0], [64, 113, 1]);
     assert_eq!(sizes[4], [512, 8, 1]);
 }
@@ -226,10 +188,7 @@ fn a_model_has_the_promised_inputs_outputs_and_metadata() {
     let model = model("resnet20");
     assert_eq!(model.inputs().collect::<Vec<_>>(), ["pixels"]);
     let outputs: Vec<_> = model.outputs().collect();
-    assert_eq!(
-        outputs,
-        ["logits", "probabilities", "embedding", "feature_map"]
-    );
+    assert_eq!(outputs, ["logits", "probabilities", "embedding", "feature_map"]);
     assert_eq!(model.metadata("key"), Some("value"));
     assert_eq!(Model::from_bytes(&model.to_bytes()[..]), Ok(model));
 }

@@ -32,12 +32,7 @@ impl GraphBuilder {
     /// An empty graph with this name.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        Self {
-            graph: Graph {
-                name: name.to_owned(),
-                ..Graph::default()
-            },
-        }
+        Self { graph: Graph { name: name.to_owned(), ..Graph::default() } }
     }
 
     /// Adds a node with one output, called as the node, and returns that name.
@@ -90,9 +85,7 @@ impl GraphBuilder {
         for other in inputs_and_outputs.filter(|other| *other == value) {
             name.clone_into(other);
         }
-        self.graph
-            .output
-            .push(value_info(name, Element::Float, shape, doc));
+        self.graph.output.push(value_info(name, Element::Float, shape, doc));
     }
 
     /// The finished model.
@@ -105,10 +98,7 @@ impl GraphBuilder {
                 producer_version: env!("CARGO_PKG_VERSION").to_owned(),
                 doc_string: doc.to_owned(),
                 graph: self.graph,
-                opset_import: vec![OperatorSetId {
-                    domain: String::new(),
-                    version: OPSET,
-                }],
+                opset_import: vec![OperatorSetId { domain: String::new(), version: OPSET }],
                 metadata_props: Vec::new(),
             },
         };
@@ -122,37 +112,24 @@ impl GraphBuilder {
 /// A setting that is one integer.
 #[must_use]
 pub fn int_attribute(name: &str, value: i64) -> Attribute {
-    Attribute {
-        i: Some(value),
-        r#type: AttributeType::Int.into(),
-        ..named(name)
-    }
+    Attribute { i: Some(value), r#type: AttributeType::Int.into(), ..named(name) }
 }
 
 /// A setting that is several integers.
 #[must_use]
 pub fn ints_attribute(name: &str, values: &[usize]) -> Attribute {
     let ints = values.iter().map(|&value| int(value)).collect();
-    Attribute {
-        ints,
-        r#type: AttributeType::Ints.into(),
-        ..named(name)
-    }
+    Attribute { ints, r#type: AttributeType::Ints.into(), ..named(name) }
 }
 
 fn named(name: &str) -> Attribute {
-    Attribute {
-        name: name.to_owned(),
-        ..Attribute::default()
-    }
+    Attribute { name: name.to_owned(), ..Attribute::default() }
 }
 
 fn value_info(name: &str, element: Element, shape: &[usize], doc: &str) -> ValueInfo {
     let batch = DimensionValue::Name("N".to_owned());
     let sizes = shape.iter().map(|&size| DimensionValue::Size(int(size)));
-    let dim = std::iter::once(batch)
-        .chain(sizes)
-        .map(|value| Dimension { value: Some(value) });
+    let dim = std::iter::once(batch).chain(sizes).map(|value| Dimension { value: Some(value) });
     let elem_type = match element {
         Element::Float => DataType::Float,
         Element::Uint8 => DataType::Uint8,

@@ -7,31 +7,22 @@ impl Model {
     /// The value of a key.
     #[must_use]
     pub fn metadata(&self, key: &str) -> Option<&str> {
-        let entry = self
-            .proto
-            .metadata_props
-            .iter()
-            .find(|entry| entry.key == key)?;
+        let entry = self.proto.metadata_props.iter().find(|entry| entry.key == key)?;
         Some(&entry.value)
     }
 
     /// All keys with their values, in the order of the file.
     pub fn all_metadata(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.proto
-            .metadata_props
-            .iter()
-            .map(|entry| (entry.key.as_str(), entry.value.as_str()))
+        self.proto.metadata_props.iter().map(|entry| (entry.key.as_str(), entry.value.as_str()))
     }
 
     /// Sets the value of a key; a key is there once.
     pub fn set_metadata(&mut self, key: &str, value: &str) {
         let entries = &mut self.proto.metadata_props;
-        match entries.iter_mut().find(|entry| entry.key == key) {
-            Some(entry) => value.clone_into(&mut entry.value),
-            None => entries.push(StringStringEntry {
-                key: key.to_owned(),
-                value: value.to_owned(),
-            }),
+        if let Some(entry) = entries.iter_mut().find(|entry| entry.key == key) {
+            value.clone_into(&mut entry.value);
+        } else {
+            entries.push(StringStringEntry { key: key.to_owned(), value: value.to_owned() });
         }
     }
 }

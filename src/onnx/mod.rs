@@ -58,20 +58,12 @@ impl Model {
 
     /// The names of what goes in.
     pub fn inputs(&self) -> impl Iterator<Item = &str> {
-        self.proto
-            .graph
-            .input
-            .iter()
-            .map(|value| value.name.as_str())
+        self.proto.graph.input.iter().map(|value| value.name.as_str())
     }
 
     /// The names of what comes out.
     pub fn outputs(&self) -> impl Iterator<Item = &str> {
-        self.proto
-            .graph
-            .output
-            .iter()
-            .map(|value| value.name.as_str())
+        self.proto.graph.output.iter().map(|value| value.name.as_str())
     }
 
     /// The same model with only the named outputs, and without what only the others needed.
@@ -80,9 +72,7 @@ impl Model {
     #[must_use]
     pub fn keep_outputs(mut self, names: &[&str]) -> Self {
         let graph = &mut self.proto.graph;
-        graph
-            .output
-            .retain(|output| names.contains(&output.name.as_str()));
+        graph.output.retain(|output| names.contains(&output.name.as_str()));
 
         let mut wanted: HashSet<String> = graph.output.iter().map(|o| o.name.clone()).collect();
         // Nodes stand in order of execution, so a reader is always seen before what it reads.
@@ -95,9 +85,7 @@ impl Model {
         }
         kept.reverse();
         graph.node = kept;
-        graph
-            .initializer
-            .retain(|tensor| wanted.contains(&tensor.name));
+        graph.initializer.retain(|tensor| wanted.contains(&tensor.name));
         self
     }
 }

@@ -9,10 +9,7 @@ fn two_nodes() -> Model {
     let mut graph = GraphBuilder::new("two");
     let x = graph.input("x", Element::Uint8, &[1, 2, 2], "in");
     let w = graph.constant("w", &[2, 1, 1, 1], &[1.0, -2.5]);
-    let window = [
-        ints_attribute("kernel_shape", &[1, 1]),
-        ints_attribute("strides", &[2, 2]),
-    ];
+    let window = [ints_attribute("kernel_shape", &[1, 1]), ints_attribute("strides", &[2, 2])];
     let conv = graph.node("Conv", "conv", &[&x, &w], window);
     let softmax = graph.node("Softmax", "softmax", &[&conv], [int_attribute("axis", 0)]);
     graph.output("y", &softmax, &[2, 1, 1], "out");
@@ -56,10 +53,7 @@ fn a_model_is_read_as_it_was_written() {
 fn weights_are_not_copied_when_a_model_is_read_from_shared_bytes() {
     let file = Bytes::from(two_nodes().to_bytes());
     let model = Model::from_bytes(file.clone()).unwrap();
-    assert!(
-        file.as_ptr_range()
-            .contains(&model.proto.graph.initializer[0].raw_data.as_ptr())
-    );
+    assert!(file.as_ptr_range().contains(&model.proto.graph.initializer[0].raw_data.as_ptr()));
 }
 
 #[test]
@@ -67,10 +61,7 @@ fn other_bytes_are_not_a_model() {
     let file = two_nodes().to_bytes();
     assert_eq!(Model::from_bytes(&[][..]), Err(NotOnnx::NoNodes));
     for bytes in [&file[..file.len() / 2], b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"] {
-        assert!(matches!(
-            Model::from_bytes(bytes),
-            Err(NotOnnx::Protobuf { .. })
-        ));
+        assert!(matches!(Model::from_bytes(bytes), Err(NotOnnx::Protobuf { .. })));
     }
 }
 
@@ -81,10 +72,7 @@ fn a_metadata_key_is_there_once() {
     model.set_metadata("other", "ü");
     assert_eq!(model.metadata("key"), Some("new"));
     assert_eq!(model.metadata("none"), None);
-    assert_eq!(
-        model.all_metadata().collect::<Vec<_>>(),
-        [("key", "new"), ("other", "ü")]
-    );
+    assert_eq!(model.all_metadata().collect::<Vec<_>>(), [("key", "new"), ("other", "ü")]);
 }
 
 #[test]
@@ -97,13 +85,7 @@ fn only_what_leads_to_a_kept_output_stays() {
     let first = model.keep_outputs(&["a"]);
     assert_eq!(first.outputs().collect::<Vec<_>>(), ["a"]);
     assert_eq!(first.inputs().collect::<Vec<_>>(), ["x"]);
-    let nodes: Vec<_> = first
-        .proto
-        .graph
-        .node
-        .iter()
-        .map(|node| node.name.as_str())
-        .collect();
+    let nodes: Vec<_> = first.proto.graph.node.iter().map(|node| node.name.as_str()).collect();
     assert_eq!(nodes, ["first"]);
     assert_eq!(first.proto.graph.initializer, []);
 }

@@ -68,8 +68,7 @@ impl Weights {
     /// # Errors
     /// [`WeightsError::Misfit`] with every finding.
     pub fn check(mut self, specs: &[TensorSpec]) -> Result<CheckedWeights, WeightsError> {
-        self.tensors
-            .retain(|name, _| !name.ends_with(".num_batches_tracked"));
+        self.tensors.retain(|name, _| !name.ends_with(".num_batches_tracked"));
 
         let mut tensors = BTreeMap::new();
         let mut findings = Vec::new();
@@ -106,10 +105,7 @@ impl CheckedWeights {
     /// If the tensor is not among those that were asked for.
     #[must_use]
     pub fn values(&self, name: &str) -> Vec<f32> {
-        let tensor = self
-            .tensors
-            .get(name)
-            .expect("the tensor is among those asked for");
+        let tensor = self.tensors.get(name).expect("the tensor is among those asked for");
         tensor.values().expect("checked to be floating point")
     }
 }
@@ -119,17 +115,10 @@ fn misfit(spec: &TensorSpec, tensor: &Tensor) -> Option<Finding> {
     let name = spec.name.clone();
     if tensor.shape() != spec.shape {
         let (expected, found) = (spec.shape.clone(), tensor.shape.clone());
-        return Some(Finding::Misshapen {
-            name,
-            expected,
-            found,
-        });
+        return Some(Finding::Misshapen { name, expected, found });
     }
     let Some(values) = tensor.values() else {
-        return Some(Finding::NotFloat {
-            name,
-            found: tensor.data_type,
-        });
+        return Some(Finding::NotFloat { name, found: tensor.data_type });
     };
     match values.iter().filter(|value| !value.is_finite()).count() {
         0 if name.ends_with(".running_var") => {
@@ -143,11 +132,7 @@ fn misfit(spec: &TensorSpec, tensor: &Tensor) -> Option<Finding> {
 
 /// One finding per line.
 pub(super) fn lines(findings: &[Finding]) -> String {
-    findings
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join("\n")
+    findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 impl fmt::Display for Finding {
@@ -155,15 +140,8 @@ impl fmt::Display for Finding {
         match self {
             Self::Missing { name, expected } => write!(f, "missing {name}, expected {expected:?}"),
             Self::Unexpected { name, found } => write!(f, "unexpected {name}, found {found:?}"),
-            Self::Misshapen {
-                name,
-                expected,
-                found,
-            } => {
-                write!(
-                    f,
-                    "misshapen {name}, expected {expected:?}, found {found:?}"
-                )
+            Self::Misshapen { name, expected, found } => {
+                write!(f, "misshapen {name}, expected {expected:?}, found {found:?}")
             }
             Self::NotFloat { name, found } => {
                 write!(
@@ -181,10 +159,7 @@ impl fmt::Display for Finding {
             Self::NegativeVariance { name, count } => {
                 let are = are(*count);
                 let why = "which no variance is";
-                write!(
-                    f,
-                    "negative {name}, {count} of its elements {are} below zero, {why}"
-                )
+                write!(f, "negative {name}, {count} of its elements {are} below zero, {why}")
             }
         }
     }

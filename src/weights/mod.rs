@@ -60,10 +60,8 @@ impl Weights {
     /// # Errors
     /// [`WeightsError::Read`] and [`WeightsError::Format`].
     pub fn open(path: &Path) -> Result<Self, WeightsError> {
-        let bytes = std::fs::read(path).map_err(|source| WeightsError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
+        let bytes = std::fs::read(path)
+            .map_err(|source| WeightsError::Read { path: path.to_owned(), source })?;
         Self::from_bytes(bytes)
     }
 
@@ -91,8 +89,6 @@ impl Weights {
 
     /// The tensors with their names, in alphabetical order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Tensor)> {
-        self.tensors
-            .iter()
-            .map(|(name, tensor)| (name.as_str(), tensor))
+        self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor))
     }
 }

@@ -17,20 +17,9 @@ pub struct Tensor {
 
 impl Tensor {
     pub(super) fn from_values(shape: Vec<usize>, values: &[f32]) -> Self {
-        assert_eq!(
-            shape.iter().product::<usize>(),
-            values.len(),
-            "shape and elements differ"
-        );
-        let bytes = values
-            .iter()
-            .flat_map(|value| value.to_le_bytes())
-            .collect();
-        Self {
-            data_type: DataType::F32,
-            shape,
-            bytes,
-        }
+        assert_eq!(shape.iter().product::<usize>(), values.len(), "shape and elements differ");
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        Self { data_type: DataType::F32, shape, bytes }
     }
 
     /// Its shape, row-major.
@@ -50,21 +39,14 @@ impl Tensor {
     #[must_use]
     pub fn values(&self) -> Option<Vec<f32>> {
         let bytes = &self.bytes;
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "rounding to float32 is the purpose"
-        )]
+        #[expect(clippy::cast_possible_truncation, reason = "rounding to float32 is the purpose")]
         let from_f64 = |element| f64::from_le_bytes(element) as f32;
         if self.data_type == DataType::F32 {
             Some(elements(bytes, f32::from_le_bytes))
         } else if self.data_type == DataType::F16 {
-            Some(elements(bytes, |element| {
-                f16::from_le_bytes(element).to_f32()
-            }))
+            Some(elements(bytes, |element| f16::from_le_bytes(element).to_f32()))
         } else if self.data_type == DataType::BF16 {
-            Some(elements(bytes, |element| {
-                bf16::from_le_bytes(element).to_f32()
-            }))
+            Some(elements(bytes, |element| bf16::from_le_bytes(element).to_f32()))
         } else if self.data_type == DataType::F64 {
             Some(elements(bytes, from_f64))
         } else {
@@ -74,10 +56,5 @@ impl Tensor {
 }
 
 fn elements<const SIZE: usize>(bytes: &[u8], read: impl Fn([u8; SIZE]) -> f32) -> Vec<f32> {
-    bytes
-        .as_chunks::<SIZE>()
-        .0
-        .iter()
-        .map(|&element| read(element))
-        .collect()
+    bytes.as_chunks::<SIZE>().0.iter().map(|&element| read(element)).collect()
 }
