@@ -27,7 +27,7 @@ pub const ARCHITECTURES: &[Architecture] = &[
     cifar("resnet32",   &[  5,   5,   5]), //  0.46 M   0.07 G
     cifar("resnet44",   &[  7,   7,   7]), //  0.66 M   0.10 G
     cifar("resnet56",   &[  9,   9,   9]), //  0.85 M   0.13 G
-    cifar("resnet110",  &[ 18,  18,  18]), //  1.7  M   0.26 G
+    cifar("resnet110",  &[ 18,  18,  18]), //  1.7  M   0.25 G
     cifar("resnet1202", &[200, 200, 200]), // 19.4  M   2.8  G
 ];
 

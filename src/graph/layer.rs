@@ -14,7 +14,7 @@ pub struct Layer {
     pub name: String,
     /// What it does.
     pub kind: LayerKind,
-    /// Positions in [`Network::layers`] of the layers whose output it reads.
+    /// Positions in [`layers`](super::Network::layers) of the layers whose output it reads.
     pub inputs: Vec<usize>,
 }
 
