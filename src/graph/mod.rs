@@ -1,1 +1,22 @@
-//! graph.
+//! Build river, first part: a row of the table becomes an ONNX model.
+//!
+//! ```text
+//! Architecture ─► Network ─► describe: sizes, parameters, multiply-adds
+//!  one row         flat       tensors: what the weights must have
+//!                  list       emit:    an ONNX model, batch norms folded
+//! ```
+
+pub mod arch; // the table
+pub mod block; // what its blocks are made of
+pub mod layer; // what a network's list is made of
+pub mod network; // a row, expanded once
+pub mod describe; // what it costs
+pub mod fold; // batch norm into convolution
+pub mod emit; // network and weights into ONNX
+#[cfg(test)]
+mod tests;
+
+pub use arch::{Architecture, UnknownArchitecture};
+pub use describe::Description;
+pub use emit::{EmitPlan, Normalize, emit};
+pub use network::Network;

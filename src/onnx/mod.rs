@@ -1,1 +1,91 @@
-//! onnx.
+//! Build river, last part: the ONNX file format. Knows nothing of networks.
+
+pub mod proto; // the messages of onnx.proto
+pub mod builder; // a graph, node by node
+pub mod metadata; // what the file says about itself
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashSet;
+
+use bytes::Buf;
+use prost::Message;
+
+pub use builder::{Element, GraphBuilder};
+
+/// An ONNX model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Model {
+    proto: proto::Model,
+}
+
+/// Why bytes are not an ONNX model.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotOnnx {
+    /// They are not protobuf, another message, or cut short.
+    #[error("not an ONNX model: {source}")]
+    Protobuf {
+        /// What is wrong with them.
+        #[from]
+        source: prost::DecodeError,
+    },
+    /// They are a message without a single node, as an empty file is.
+    #[error("not an ONNX model: it has no nodes")]
+    NoNodes,
+}
+
+impl Model {
+    /// The file's bytes.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.proto.encode_to_vec()
+    }
+
+    /// Reads a file's bytes. Weights are not copied if `bytes` are [`bytes::Bytes`].
+    ///
+    /// Fields that we never write are skipped, so a model of someone else's can be looked at, but
+    /// should not be written again.
+    ///
+    /// # Errors
+    /// [`NotOnnx`], if this is something else, or the half of a file.
+    pub fn from_bytes(bytes: impl Buf) -> Result<Self, NotOnnx> {
+        let proto = proto::Model::decode(bytes)?;
+        if proto.graph.node.is_empty() {
+            return Err(NotOnnx::NoNodes);
+        }
+        Ok(Self { proto })
+    }
+
+    /// The names of what goes in.
+    pub fn inputs(&self) -> impl Iterator<Item = &str> {
+        self.proto.graph.input.iter().map(|value| value.name.as_str())
+    }
+
+    /// The names of what comes out.
+    pub fn outputs(&self) -> impl Iterator<Item = &str> {
+        self.proto.graph.output.iter().map(|value| value.name.as_str())
+    }
+
+    /// The same model with only the named outputs, and without what only the others needed.
+    ///
+    /// A session that is asked for classes then does nothing else.
+    #[must_use]
+    pub fn keep_outputs(mut self, names: &[&str]) -> Self {
+        let graph = &mut self.proto.graph;
+        graph.output.retain(|output| names.contains(&output.name.as_str()));
+
+        let mut wanted: HashSet<String> = graph.output.iter().map(|o| o.name.clone()).collect();
+        // Nodes stand in order of execution, so a reader is always seen before what it reads.
+        let mut kept: Vec<proto::Node> = Vec::with_capacity(graph.node.len());
+        for node in graph.node.drain(..).rev() {
+            if node.output.iter().any(|output| wanted.contains(output)) {
+                wanted.extend(node.input.iter().cloned());
+                kept.push(node);
+            }
+        }
+        kept.reverse();
+        graph.node = kept;
+        graph.initializer.retain(|tensor| wanted.contains(&tensor.name));
+        self
+    }
+}

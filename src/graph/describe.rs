@@ -1,0 +1,167 @@
+//! What a network costs: sizes, parameters and multiply-adds, layer by layer.
+//!
+//! As the paper counts (Table 1): a multiply-add is one operation, and only convolutions and the
+//! classifier have any. Parameters are what training changes, so not the running statistics.
+
+use super::layer::{Layer, LayerKind, Stage};
+use super::network::Network;
+
+/// What a network costs for pictures of one size.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    /// One row per layer, in order of execution.
+    pub rows: Vec<LayerRow>,
+    /// One row per stage, as the paper's Table 1.
+    pub stages: Vec<StageRow>,
+    /// Trained numbers.
+    pub parameters: u64,
+    /// Multiply-adds for one picture.
+    pub multiply_adds: u64,
+}
+
+/// One layer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LayerRow {
+    /// The part of the network it belongs to.
+    pub stage: Stage,
+    /// torchvision's name for it.
+    pub name: String,
+    /// What it does, in words.
+    pub kind: String,
+    /// Channels, height and width of what comes out.
+    pub output: [usize; 3],
+    /// Trained numbers.
+    pub parameters: u64,
+    /// Multiply-adds for one picture.
+    pub multiply_adds: u64,
+}
+
+/// One stage, the sum of its layers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StageRow {
+    /// Which stage; its `Display` is the paper's name, `conv2_x`.
+    pub stage: Stage,
+    /// Channels, height and width of what comes out.
+    pub output: [usize; 3],
+    /// Trained numbers.
+    pub parameters: u64,
+    /// Multiply-adds for one picture.
+    pub multiply_adds: u64,
+}
+
+impl Network {
+    /// Sizes and costs for pictures of `input` height and width, at least 1 each.
+    #[must_use]
+    pub fn describe(&self, input: [u32; 2]) -> Description {
+        let rows: Vec<LayerRow> = self
+            .layers
+            .iter()
+            .zip(self.output_sizes(input))
+            .map(|(layer, output)| LayerRow {
+                stage: layer.stage,
+                name: layer.name.clone(),
+                kind: layer.in_words(),
+                output,
+                parameters: layer.parameters(),
+                multiply_adds: layer.multiply_adds(output),
+            })
+            .collect();
+
+        Description {
+            stages: rows.chunk_by(|a, b| a.stage == b.stage).map(StageRow::sum).collect(),
+            parameters: rows.iter().map(|row| row.parameters).sum(),
+            multiply_adds: rows.iter().map(|row| row.multiply_adds).sum(),
+            rows,
+        }
+    }
+
+    /// Channels, height and width of every layer's output.
+    pub(super) fn output_sizes(&self, [height, width]: [u32; 2]) -> Vec<[usize; 3]> {
+        let mut sizes: Vec<[usize; 3]> = Vec::with_capacity(self.layers.len());
+        for layer in &self.layers {
+            let size = match layer.inputs.first() {
+                Some(&input) => layer.output_size(sizes[input]),
+                None => [3, height as usize, width as usize],
+            };
+            sizes.push(size);
+        }
+        sizes
+    }
+}
+
+impl Layer {
+    fn output_size(&self, [channels, height, width]: [usize; 3]) -> [usize; 3] {
+        // With a padding of half the kernel, only the stride shrinks: ⌈size / stride⌉.
+        let strided =
+            |channels, stride| [channels, height.div_ceil(stride), width.div_ceil(stride)];
+        match self.kind {
+            LayerKind::Convolution { to, .. } => strided(to.channels, to.stride),
+            LayerKind::MaxPool => strided(channels, 2),
+            LayerKind::ZeroPad { from, padding } => strided(from + 2 * padding, 2),
+            LayerKind::AveragePool => [channels, 1, 1],
+            LayerKind::Linear { to, .. } => [to, 1, 1],
+            LayerKind::Pixels | LayerKind::BatchNorm { .. } | LayerKind::Relu | LayerKind::Add => {
+                [channels, height, width]
+            }
+        }
+    }
+
+    fn parameters(&self) -> u64 {
+        let count = match self.kind {
+            LayerKind::Convolution { from, to } => from * to.channels * to.kernel * to.kernel,
+            LayerKind::BatchNorm { channels } => 2 * channels,
+            LayerKind::Linear { from, to } => (from + 1) * to,
+            LayerKind::Pixels
+            | LayerKind::Relu
+            | LayerKind::MaxPool
+            | LayerKind::ZeroPad { .. }
+            | LayerKind::Add
+            | LayerKind::AveragePool => 0,
+        };
+        count as u64
+    }
+
+    fn multiply_adds(&self, [_, height, width]: [usize; 3]) -> u64 {
+        match self.kind {
+            LayerKind::Convolution { .. } => self.parameters() * (height * width) as u64,
+            LayerKind::Linear { from, to } => (from * to) as u64,
+            LayerKind::Pixels
+            | LayerKind::BatchNorm { .. }
+            | LayerKind::Relu
+            | LayerKind::MaxPool
+            | LayerKind::ZeroPad { .. }
+            | LayerKind::Add
+            | LayerKind::AveragePool => 0,
+        }
+    }
+
+    fn in_words(&self) -> String {
+        match self.kind {
+            LayerKind::Pixels => "picture".to_owned(),
+            LayerKind::Convolution { to, .. } => match to.stride {
+                1 => format!("{0}×{0} convolution", to.kernel),
+                stride => format!("{0}×{0} convolution, stride {stride}", to.kernel),
+            },
+            LayerKind::BatchNorm { .. } => "batch norm".to_owned(),
+            LayerKind::Relu => "relu".to_owned(),
+            LayerKind::MaxPool => "3×3 max pool, stride 2".to_owned(),
+            LayerKind::ZeroPad { .. } => "zero-padded channels, stride 2".to_owned(),
+            LayerKind::Add => "add".to_owned(),
+            LayerKind::AveragePool => "average pool".to_owned(),
+            LayerKind::Linear { .. } => "fully connected".to_owned(),
+        }
+    }
+}
+
+impl StageRow {
+    /// The rows of one stage, at least one, as one row.
+    fn sum(rows: &[LayerRow]) -> Self {
+        let last = &rows[rows.len() - 1];
+        Self {
+            stage: last.stage,
+            output: last.output,
+            parameters: rows.iter().map(|row| row.parameters).sum(),
+            multiply_adds: rows.iter().map(|row| row.multiply_adds).sum(),
+        }
+    }
+}

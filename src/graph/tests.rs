@@ -1,0 +1,199 @@
+use super::arch::{self, ARCHITECTURES};
+use super::layer::{LayerKind, Stage};
+use super::{Description, EmitPlan, Network, Normalize, emit};
+use crate::onnx::Model;
+use crate::weights::Weights;
+
+fn network(name: &str) -> Network {
+    let row = arch::find(name).unwrap();
+    Network::expand(row, row.classes)
+}
+
+fn description(name: &str) -> Description {
+    network(name).describe(arch::find(name).unwrap().input)
+}
+
+/// The network with every element of every tensor one.
+fn model(name: &str) -> Model {
+    let network = network(name);
+    let specs = network.tensors();
+    let ones = specs.iter().map(|spec| {
+        (spec.name.clone(), spec.shape.clone(), vec![1.0; spec.shape.iter().product()])
+    });
+    let weights = Weights::from_tensors(ones).check(&specs).unwrap();
+    let plan = EmitPlan {
+        input: network.architecture.input,
+        normalize: Normalize { mean: [0.5; 3], std: [0.25; 3] },
+        metadata: vec![("key".to_owned(), "value".to_owned())],
+    };
+    emit(&network, &weights, &plan)
+}
+
+/// torchvision's documentation of its models, to the last parameter.
+#[test]
+fn imagenet_networks_have_as_many_parameters_as_torchvisions() {
+    for (name, parameters) in [
+        ("resnet18", 11_689_512),
+        ("resnet34", 21_797_672),
+        ("resnet50", 25_557_032),
+        ("resnet101", 44_549_160),
+        ("resnet152", 60_192_808),
+        ("resnet50-v1", 25_557_032),
+        ("resnet101-v1", 44_549_160),
+        ("resnet152-v1", 60_192_808),
+    ] {
+        assert_eq!(description(name).parameters, parameters, "{name}");
+    }
+}
+
+/// He et al. 2015, Table 6, as many digits as it prints.
+#[test]
+fn cifar_networks_have_the_papers_parameters() {
+    for (name, parameters, hundredths) in [
+        ("resnet20", 269_722, 27),
+        ("resnet32", 464_154, 46),
+        ("resnet44", 658_586, 66),
+        ("resnet56", 853_018, 85),
+        ("resnet110", 1_727_962, 173),    // printed as 1.7
+        ("resnet1202", 19_421_274, 1942), // printed as 19.4
+    ] {
+        let found = description(name).parameters;
+        assert_eq!(found, parameters, "{name}");
+        assert_eq!((found + 5_000) / 10_000, hundredths, "{name}");
+    }
+}
+
+/// He et al. 2015, Table 1, in 10⁸ multiply-adds. The paper's 34 and 50 layers are ours cut off,
+/// not rounded (3.66 and 3.86), so the last digit printed may differ by one.
+#[test]
+fn the_papers_networks_cost_the_papers_multiply_adds() {
+    for (name, multiply_adds, printed) in [
+        ("resnet18", 1_814_073_344, 18),
+        ("resnet34", 3_663_761_408, 36),
+        ("resnet50-v1", 3_857_973_248, 38),
+        ("resnet101-v1", 7_570_194_432, 76),
+        ("resnet152-v1", 11_282_415_616, 113),
+    ] {
+        let found = description(name).multiply_adds;
+        assert_eq!(found, multiply_adds, "{name}");
+        assert!((found / 100_000_000).abs_diff(printed) <= 1, "{name}");
+    }
+}
+
+/// He et al. 2015, Table 1 and section 4.2.
+#[test]
+fn stages_have_the_papers_sizes() {
+    let sizes = |name| -> Vec<_> {
+        let stages = description(name).stages;
+        stages.iter().map(|row| (row.stage.to_string(), row.output)).collect()
+    };
+    let stage = |name: &str, output| (name.to_owned(), output);
+    let imagenet = [
+        stage("conv1", [64, 112, 112]),
+        stage("conv2_x", [256, 56, 56]),
+        stage("conv3_x", [512, 28, 28]),
+        stage("conv4_x", [1024, 14, 14]),
+        stage("conv5_x", [2048, 7, 7]),
+        stage("head", [1000, 1, 1]),
+    ];
+    let cifar = [
+        stage("conv1", [16, 32, 32]),
+        stage("conv2_x", [16, 32, 32]),
+        stage("conv3_x", [32, 16, 16]),
+        stage("conv4_x", [64, 8, 8]),
+        stage("head", [10, 1, 1]),
+    ];
+    assert_eq!(sizes("resnet50"), imagenet);
+    assert_eq!(sizes("resnet50-v1"), imagenet);
+    assert_eq!(sizes("resnet56"), cifar);
+}
+
+/// The number in a network's name counts its layers with weights, shortcuts not among them.
+#[test]
+fn a_network_is_as_deep_as_its_name_says() {
+    for row in ARCHITECTURES {
+        let layers = Network::expand(row, row.classes).layers;
+        let weighted = layers.iter().filter(|layer| match layer.kind {
+            LayerKind::Convolution { .. } => !layer.name.contains("downsample"),
+            LayerKind::Linear { .. } => true,
+            LayerKind::Pixels
+            | LayerKind::BatchNorm { .. }
+            | LayerKind::Relu
+            | LayerKind::MaxPool
+            | LayerKind::ZeroPad { .. }
+            | LayerKind::Add
+            | LayerKind::AveragePool => false,
+        });
+        let depth = row.name.trim_start_matches("resnet").trim_end_matches("-v1");
+        assert_eq!(weighted.count().to_string(), depth, "{}", row.name);
+    }
+}
+
+#[test]
+fn a_downsampling_bottleneck_has_torchvisions_names() {
+    let layers = network("resnet50").layers;
+    let block = layers.iter().filter(|layer| layer.name.starts_with("layer2.0."));
+    let names: Vec<_> = block.map(|layer| &layer.name["layer2.0.".len()..]).collect();
+    assert_eq!(
+        names.join(" "),
+        "conv1 bn1 relu1 conv2 bn2 relu2 conv3 bn3 downsample.0 downsample.1 add relu"
+    );
+    let shapes: Vec<_> = network("resnet50").tensors().into_iter().take(6).collect();
+    assert_eq!(shapes[0].name, "conv1.weight");
+    assert_eq!(shapes[0].shape, [64, 3, 7, 7]);
+    assert_eq!(shapes[4].name, "bn1.running_var");
+    assert_eq!(shapes[5].name, "layer1.0.conv1.weight");
+}
+
+#[test]
+fn the_stride_is_where_the_row_says() {
+    let stride = |name: &str, layer: &str| {
+        let layers = network(name).layers;
+        let layer = layers.into_iter().find(|candidate| candidate.name == layer).unwrap();
+        let LayerKind::Convolution { to, .. } = layer.kind else { panic!("{layer:?}") };
+        to.stride
+    };
+    assert_eq!(stride("resnet50", "layer2.0.conv1"), 1);
+    assert_eq!(stride("resnet50", "layer2.0.conv2"), 2);
+    assert_eq!(stride("resnet50-v1", "layer2.0.conv1"), 2);
+    assert_eq!(stride("resnet50-v1", "layer2.0.conv2"), 1);
+}
+
+/// 16 channels become 32: eight zeros, the sixteen, eight zeros.
+#[test]
+fn zero_padding_puts_half_of_the_zeros_on_each_side() {
+    let layers = network("resnet20").layers;
+    let shortcut = layers.iter().find(|layer| layer.name == "layer2.0.shortcut").unwrap();
+    assert_eq!(shortcut.kind, LayerKind::ZeroPad { from: 16, padding: 8 });
+    assert_eq!(shortcut.stage, Stage::Blocks(1));
+}
+
+#[test]
+fn an_unknown_name_is_answered_with_the_known_ones() {
+    let message = arch::find("resnet-50").unwrap_err().to_string();
+    assert!(message.starts_with("no architecture is called \"resnet-50\""), "{message}");
+    assert!(message.contains("resnet50, resnet101"), "{message}");
+}
+
+#[test]
+fn an_odd_input_is_rounded_up_at_every_stride() {
+    let sizes: Vec<_> =
+        network("resnet18").describe([225, 1]).stages.iter().map(|row| row.output).collect();
+    assert_eq!(sizes[0], [64, 113, 1]);
+    assert_eq!(sizes[4], [512, 8, 1]);
+}
+
+#[test]
+fn a_model_has_the_promised_inputs_outputs_and_metadata() {
+    let model = model("resnet20");
+    assert_eq!(model.inputs().collect::<Vec<_>>(), ["pixels"]);
+    let outputs: Vec<_> = model.outputs().collect();
+    assert_eq!(outputs, ["logits", "probabilities", "embedding", "feature_map"]);
+    assert_eq!(model.metadata("key"), Some("value"));
+    assert_eq!(Model::from_bytes(&model.to_bytes()[..]), Ok(model));
+}
+
+#[test]
+fn the_same_weights_give_the_same_bytes() {
+    assert_eq!(model("resnet20").to_bytes(), model("resnet20").to_bytes());
+}

@@ -1,0 +1,151 @@
+//! Builds a graph node by node, in the order in which the nodes run.
+
+use bytes::Bytes;
+
+use super::Model;
+use super::proto::{
+    Attribute, AttributeType, DataType, Dimension, DimensionValue, Graph, Node, OperatorSetId,
+    Tensor, TensorShape, TensorType, Type, ValueInfo,
+};
+
+/// Version of the format: the newest that ONNX Runtime 1.18 and every later one reads.
+const IR_VERSION: i64 = 10;
+/// Version of the operators: all that we use are in it, and onnx's own evaluator runs it.
+const OPSET: i64 = 17;
+
+/// A graph that grows. A value is known by its name.
+#[derive(Debug, Default)]
+pub struct GraphBuilder {
+    graph: Graph,
+}
+
+/// Type of a value's elements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Element {
+    /// float32.
+    Float,
+    /// uint8.
+    Uint8,
+}
+
+impl GraphBuilder {
+    /// An empty graph with this name.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self { graph: Graph { name: name.to_owned(), ..Graph::default() } }
+    }
+
+    /// Adds a node with one output, called as the node, and returns that name.
+    pub fn node(
+        &mut self,
+        operator: &str,
+        name: &str,
+        inputs: &[&str],
+        attributes: impl IntoIterator<Item = Attribute>,
+    ) -> String {
+        self.graph.node.push(Node {
+            input: inputs.iter().map(|&input| input.to_owned()).collect(),
+            output: vec![name.to_owned()],
+            name: name.to_owned(),
+            op_type: operator.to_owned(),
+            attribute: attributes.into_iter().collect(),
+        });
+        name.to_owned()
+    }
+
+    /// Adds a float32 constant, row-major, and returns its name.
+    pub fn constant(&mut self, name: &str, shape: &[usize], values: &[f32]) -> String {
+        debug_assert_eq!(shape.iter().product::<usize>(), values.len(), "{name}");
+        let mut raw_data = Vec::with_capacity(size_of_val(values));
+        for value in values {
+            raw_data.extend_from_slice(&value.to_le_bytes());
+        }
+        self.graph.initializer.push(Tensor {
+            dims: shape.iter().map(|&size| int(size)).collect(),
+            data_type: DataType::Float.into(),
+            name: name.to_owned(),
+            raw_data: Bytes::from(raw_data),
+        });
+        name.to_owned()
+    }
+
+    /// Declares an input `[N, …shape]`, N known only when running, and returns its name.
+    pub fn input(&mut self, name: &str, element: Element, shape: &[usize], doc: &str) -> String {
+        self.graph.input.push(value_info(name, element, shape, doc));
+        name.to_owned()
+    }
+
+    /// Declares the float32 value `value`, `[N, …shape]`, an output, and calls it `name`.
+    pub fn output(&mut self, name: &str, value: &str, shape: &[usize], doc: &str) {
+        let inputs_and_outputs = self
+            .graph
+            .node
+            .iter_mut()
+            .flat_map(|node| node.input.iter_mut().chain(&mut node.output));
+        for other in inputs_and_outputs.filter(|other| *other == value) {
+            name.clone_into(other);
+        }
+        self.graph.output.push(value_info(name, Element::Float, shape, doc));
+    }
+
+    /// The finished model.
+    #[must_use]
+    pub fn finish(self, doc: &str, metadata: &[(String, String)]) -> Model {
+        let mut model = Model {
+            proto: super::proto::Model {
+                ir_version: IR_VERSION,
+                producer_name: env!("CARGO_PKG_NAME").to_owned(),
+                producer_version: env!("CARGO_PKG_VERSION").to_owned(),
+                doc_string: doc.to_owned(),
+                graph: self.graph,
+                opset_import: vec![OperatorSetId { domain: String::new(), version: OPSET }],
+                metadata_props: Vec::new(),
+            },
+        };
+        for (key, value) in metadata {
+            model.set_metadata(key, value);
+        }
+        model
+    }
+}
+
+/// A setting that is one integer.
+#[must_use]
+pub fn int_attribute(name: &str, value: i64) -> Attribute {
+    Attribute { i: Some(value), r#type: AttributeType::Int.into(), ..named(name) }
+}
+
+/// A setting that is several integers.
+#[must_use]
+pub fn ints_attribute(name: &str, values: &[usize]) -> Attribute {
+    let ints = values.iter().map(|&value| int(value)).collect();
+    Attribute { ints, r#type: AttributeType::Ints.into(), ..named(name) }
+}
+
+fn named(name: &str) -> Attribute {
+    Attribute { name: name.to_owned(), ..Attribute::default() }
+}
+
+fn value_info(name: &str, element: Element, shape: &[usize], doc: &str) -> ValueInfo {
+    let batch = DimensionValue::Name("N".to_owned());
+    let sizes = shape.iter().map(|&size| DimensionValue::Size(int(size)));
+    let dim = std::iter::once(batch).chain(sizes).map(|value| Dimension { value: Some(value) });
+    let elem_type = match element {
+        Element::Float => DataType::Float,
+        Element::Uint8 => DataType::Uint8,
+    };
+    ValueInfo {
+        name: name.to_owned(),
+        r#type: Some(Type {
+            tensor_type: Some(TensorType {
+                elem_type: elem_type.into(),
+                shape: Some(TensorShape { dim: dim.collect() }),
+            }),
+        }),
+        doc_string: doc.to_owned(),
+    }
+}
+
+fn int(size: usize) -> i64 {
+    i64::try_from(size).expect("no tensor in memory has a dimension beyond 2^63")
+}

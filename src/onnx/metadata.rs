@@ -1,0 +1,28 @@
+//! What a model file says about itself: keys and values, `metadata_props`.
+
+use super::Model;
+use super::proto::StringStringEntry;
+
+impl Model {
+    /// The value of a key.
+    #[must_use]
+    pub fn metadata(&self, key: &str) -> Option<&str> {
+        let entry = self.proto.metadata_props.iter().find(|entry| entry.key == key)?;
+        Some(&entry.value)
+    }
+
+    /// All keys with their values, in the order of the file.
+    pub fn all_metadata(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.proto.metadata_props.iter().map(|entry| (entry.key.as_str(), entry.value.as_str()))
+    }
+
+    /// Sets the value of a key; a key is there once.
+    pub fn set_metadata(&mut self, key: &str, value: &str) {
+        let entries = &mut self.proto.metadata_props;
+        if let Some(entry) = entries.iter_mut().find(|entry| entry.key == key) {
+            value.clone_into(&mut entry.value);
+        } else {
+            entries.push(StringStringEntry { key: key.to_owned(), value: value.to_owned() });
+        }
+    }
+}

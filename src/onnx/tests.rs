@@ -1,0 +1,91 @@
+use bytes::Bytes;
+use prost::Message;
+
+use super::builder::{GraphBuilder, int_attribute, ints_attribute};
+use super::{Element, Model, NotOnnx};
+
+/// Two nodes, one constant, an integer setting that is zero.
+fn two_nodes() -> Model {
+    let mut graph = GraphBuilder::new("two");
+    let x = graph.input("x", Element::Uint8, &[1, 2, 2], "in");
+    let w = graph.constant("w", &[2, 1, 1, 1], &[1.0, -2.5]);
+    let window = [ints_attribute("kernel_shape", &[1, 1]), ints_attribute("strides", &[2, 2])];
+    let conv = graph.node("Conv", "conv", &[&x, &w], window);
+    let softmax = graph.node("Softmax", "softmax", &[&conv], [int_attribute("axis", 0)]);
+    graph.output("y", &softmax, &[2, 1, 1], "out");
+    graph.finish("a doc", &[("key".to_owned(), "value".to_owned())])
+}
+
+/// A chain with two ends: `x → a → b`, both given out, and a constant that only `b` reads.
+fn two_ends() -> Model {
+    let mut graph = GraphBuilder::new("ends");
+    let x = graph.input("x", Element::Float, &[1], "");
+    let a = graph.node("Relu", "first", &[&x], []);
+    let c = graph.constant("c", &[1], &[2.0]);
+    let b = graph.node("Mul", "second", &[&a, &c], []);
+    graph.output("a", &a, &[1], "");
+    graph.output("b", &b, &[1], "");
+    graph.finish("", &[])
+}
+
+/// The bytes are those of the onnx package 1.23: `helper.make_graph(…).SerializeToString()`.
+#[test]
+fn a_graph_has_the_bytes_that_the_onnx_package_writes() {
+    let expected = b"\
+        \nA\n\x01x\n\x01w\x12\x04conv\x1a\x04conv\"\x04Conv\
+        *\x15\n\x0ckernel_shape@\x01@\x01\xa0\x01\x07*\x10\n\x07strides@\x02@\x02\xa0\x01\x07\
+        \n(\n\x04conv\x12\x01y\x1a\x07softmax\"\x07Softmax*\x0b\n\x04axis\x18\x00\xa0\x01\x02\
+        \x12\x03two\
+        *\x17\x08\x02\x08\x01\x08\x01\x08\x01\x10\x01B\x01wJ\x08\x00\x00\x80?\x00\x00 \xc0\
+        Z \n\x01x\x12\x17\n\x15\x08\x02\x12\x11\n\x03\x12\x01N\n\x02\x08\x01\n\x02\x08\x02\n\x02\x08\x02\x1a\x02in\
+        b!\n\x01y\x12\x17\n\x15\x08\x01\x12\x11\n\x03\x12\x01N\n\x02\x08\x02\n\x02\x08\x01\n\x02\x08\x01\x1a\x03out";
+    let written = two_nodes().proto.graph.encode_to_vec();
+    assert_eq!(Bytes::from(written), Bytes::from_static(expected));
+}
+
+#[test]
+fn a_model_is_read_as_it_was_written() {
+    let model = two_nodes();
+    assert_eq!(Model::from_bytes(&model.to_bytes()[..]), Ok(model));
+}
+
+#[test]
+fn weights_are_not_copied_when_a_model_is_read_from_shared_bytes() {
+    let file = Bytes::from(two_nodes().to_bytes());
+    let model = Model::from_bytes(file.clone()).unwrap();
+    assert!(file.as_ptr_range().contains(&model.proto.graph.initializer[0].raw_data.as_ptr()));
+}
+
+#[test]
+fn other_bytes_are_not_a_model() {
+    let file = two_nodes().to_bytes();
+    assert_eq!(Model::from_bytes(&[][..]), Err(NotOnnx::NoNodes));
+    for bytes in [&file[..file.len() / 2], b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"] {
+        assert!(matches!(Model::from_bytes(bytes), Err(NotOnnx::Protobuf { .. })));
+    }
+}
+
+#[test]
+fn a_metadata_key_is_there_once() {
+    let mut model = two_nodes();
+    model.set_metadata("key", "new");
+    model.set_metadata("other", "ü");
+    assert_eq!(model.metadata("key"), Some("new"));
+    assert_eq!(model.metadata("none"), None);
+    assert_eq!(model.all_metadata().collect::<Vec<_>>(), [("key", "new"), ("other", "ü")]);
+}
+
+#[test]
+fn only_what_leads_to_a_kept_output_stays() {
+    let model = two_ends();
+    assert_eq!(model.outputs().collect::<Vec<_>>(), ["a", "b"]);
+    let all = model.clone().keep_outputs(&["b", "a"]);
+    assert_eq!(all, model);
+
+    let first = model.keep_outputs(&["a"]);
+    assert_eq!(first.outputs().collect::<Vec<_>>(), ["a"]);
+    assert_eq!(first.inputs().collect::<Vec<_>>(), ["x"]);
+    let nodes: Vec<_> = first.proto.graph.node.iter().map(|node| node.name.as_str()).collect();
+    assert_eq!(nodes, ["first"]);
+    assert_eq!(first.proto.graph.initializer, []);
+}

@@ -1,0 +1,170 @@
+//! Wanted tensors against found ones: everything that is wrong, at once.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::{DataType, Tensor, TensorSpec, Weights, WeightsError};
+
+/// Weights that have exactly the tensors that were asked for: shapes fit, every element is finite.
+#[derive(Debug, Clone)]
+pub struct CheckedWeights {
+    tensors: BTreeMap<String, Tensor>,
+}
+
+/// One thing that is wrong with a tensor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finding {
+    /// The network needs it, the weights do not have it.
+    Missing {
+        /// Its name.
+        name: String,
+        /// The shape it should have.
+        expected: Vec<usize>,
+    },
+    /// The weights have it, the network has no place for it.
+    Unexpected {
+        /// Its name.
+        name: String,
+        /// The shape it has.
+        found: Vec<usize>,
+    },
+    /// It has another shape than the network needs.
+    Misshapen {
+        /// Its name.
+        name: String,
+        /// The shape it should have.
+        expected: Vec<usize>,
+        /// The shape it has.
+        found: Vec<usize>,
+    },
+    /// Its elements are not floating point numbers of 16, 32 or 64 bits.
+    NotFloat {
+        /// Its name.
+        name: String,
+        /// What its elements are.
+        found: DataType,
+    },
+    /// Some of its elements are infinite or not a number.
+    NonFinite {
+        /// Its name.
+        name: String,
+        /// How many.
+        count: usize,
+    },
+    /// It is a variance and has elements below zero.
+    NegativeVariance {
+        /// Its name.
+        name: String,
+        /// How many.
+        count: usize,
+    },
+}
+
+impl Weights {
+    /// Checks that these are exactly the tensors of `specs`.
+    ///
+    /// `*.num_batches_tracked`, which training frameworks count and nobody needs, may be there.
+    ///
+    /// # Errors
+    /// [`WeightsError::Misfit`] with every finding.
+    pub fn check(mut self, specs: &[TensorSpec]) -> Result<CheckedWeights, WeightsError> {
+        self.tensors.retain(|name, _| !name.ends_with(".num_batches_tracked"));
+
+        let mut tensors = BTreeMap::new();
+        let mut findings = Vec::new();
+        for spec in specs {
+            match self.tensors.remove(&spec.name) {
+                Some(tensor) => {
+                    findings.extend(misfit(spec, &tensor));
+                    tensors.insert(spec.name.clone(), tensor);
+                }
+                None => findings.push(Finding::Missing {
+                    name: spec.name.clone(),
+                    expected: spec.shape.clone(),
+                }),
+            }
+        }
+        let unexpected = self.tensors.into_iter();
+        findings.extend(
+            unexpected
+                .map(|(name, Tensor { shape: found, .. })| Finding::Unexpected { name, found }),
+        );
+
+        if findings.is_empty() {
+            Ok(CheckedWeights { tensors })
+        } else {
+            Err(WeightsError::Misfit { findings })
+        }
+    }
+}
+
+impl CheckedWeights {
+    /// A tensor's elements as float32, row-major.
+    ///
+    /// # Panics
+    /// If the tensor is not among those that were asked for.
+    #[must_use]
+    pub fn values(&self, name: &str) -> Vec<f32> {
+        let tensor = self.tensors.get(name).expect("the tensor is among those asked for");
+        tensor.values().expect("checked to be floating point")
+    }
+}
+
+/// What is wrong with a tensor that is there.
+fn misfit(spec: &TensorSpec, tensor: &Tensor) -> Option<Finding> {
+    let name = spec.name.clone();
+    if tensor.shape() != spec.shape {
+        let (expected, found) = (spec.shape.clone(), tensor.shape.clone());
+        return Some(Finding::Misshapen { name, expected, found });
+    }
+    let Some(values) = tensor.values() else {
+        return Some(Finding::NotFloat { name, found: tensor.data_type });
+    };
+    match values.iter().filter(|value| !value.is_finite()).count() {
+        0 if name.ends_with(".running_var") => {
+            let count = values.iter().filter(|&&value| value < 0.0).count();
+            (count > 0).then_some(Finding::NegativeVariance { name, count })
+        }
+        0 => None,
+        count => Some(Finding::NonFinite { name, count }),
+    }
+}
+
+/// One finding per line.
+pub(super) fn lines(findings: &[Finding]) -> String {
+    findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing { name, expected } => write!(f, "missing {name}, expected {expected:?}"),
+            Self::Unexpected { name, found } => write!(f, "unexpected {name}, found {found:?}"),
+            Self::Misshapen { name, expected, found } => {
+                write!(f, "misshapen {name}, expected {expected:?}, found {found:?}")
+            }
+            Self::NotFloat { name, found } => {
+                write!(
+                    f,
+                    "not floating point {name}, found {found}, expected F16, BF16, F32 or F64"
+                )
+            }
+            Self::NonFinite { name, count } => {
+                let are = are(*count);
+                write!(
+                    f,
+                    "non-finite {name}, {count} of its elements {are} infinite or not a number"
+                )
+            }
+            Self::NegativeVariance { name, count } => {
+                let are = are(*count);
+                let why = "which no variance is";
+                write!(f, "negative {name}, {count} of its elements {are} below zero, {why}")
+            }
+        }
+    }
+}
+
+fn are(count: usize) -> &'static str {
+    if count == 1 { "is" } else { "are" }
+}

@@ -1,0 +1,102 @@
+use std::path::Path;
+
+use half::{bf16, f16};
+use safetensors::tensor::TensorView;
+
+use super::{DataType, Finding, TensorSpec, Weights, WeightsError};
+
+fn spec(name: &str, shape: &[usize]) -> TensorSpec {
+    TensorSpec { name: name.to_owned(), shape: shape.to_vec() }
+}
+
+fn weights(tensors: &[(&str, &[usize], &[f32])]) -> Weights {
+    let owned = |(name, shape, values): &(&str, &[usize], &[f32])| {
+        ((*name).to_owned(), shape.to_vec(), values.to_vec())
+    };
+    Weights::from_tensors(tensors.iter().map(owned))
+}
+
+/// A safetensors file of one tensor `[2]` called `w`.
+fn file(data_type: DataType, bytes: &[u8]) -> Vec<u8> {
+    let view = TensorView::new(data_type, vec![2], bytes).unwrap();
+    ::safetensors::serialize([("w", view)], None).unwrap()
+}
+
+#[test]
+fn every_float_type_is_read() {
+    let values = [-0.375_f32, 2.5];
+    let bytes = |of: fn(f32) -> Vec<u8>| values.map(of).concat();
+    let files = [
+        file(DataType::F16, &bytes(|value| f16::from_f32(value).to_le_bytes().to_vec())),
+        file(DataType::BF16, &bytes(|value| bf16::from_f32(value).to_le_bytes().to_vec())),
+        file(DataType::F32, &bytes(|value| value.to_le_bytes().to_vec())),
+        file(DataType::F64, &bytes(|value| f64::from(value).to_le_bytes().to_vec())),
+    ];
+    for file in files {
+        let weights = Weights::from_bytes(file).unwrap().check(&[spec("w", &[2])]).unwrap();
+        assert_eq!(weights.values("w"), values);
+    }
+}
+
+#[test]
+fn everything_that_is_wrong_is_listed_at_once() {
+    let found = weights(&[
+        ("bn1.running_var", &[2], &[-1.0, 0.0]),
+        ("conv1.weight", &[1, 2], &[0.0, 0.0]),
+        ("extra.weight", &[1], &[0.0]),
+        ("fc.bias", &[3], &[f32::NAN, f32::INFINITY, 0.0]),
+    ]);
+    let wanted = [
+        spec("conv1.weight", &[64, 3, 7, 7]),
+        spec("bn1.weight", &[2]),
+        spec("bn1.running_var", &[2]),
+        spec("fc.bias", &[3]),
+    ];
+    let error = found.check(&wanted).unwrap_err();
+    insta::assert_snapshot!(error, @r"
+    the weights do not fit the network:
+    misshapen conv1.weight, expected [64, 3, 7, 7], found [1, 2]
+    missing bn1.weight, expected [2]
+    negative bn1.running_var, 1 of its elements is below zero, which no variance is
+    non-finite fc.bias, 2 of its elements are infinite or not a number
+    unexpected extra.weight, found [1]
+    ");
+}
+
+#[test]
+fn a_wanted_tensor_of_whole_numbers_is_refused() {
+    let weights = Weights::from_bytes(file(DataType::U8, &[1, 2])).unwrap();
+    let error = weights.check(&[spec("w", &[2])]).unwrap_err();
+    let WeightsError::Misfit { findings } = error else { panic!("{error}") };
+    assert_eq!(findings, [Finding::NotFloat { name: "w".to_owned(), found: DataType::U8 }]);
+}
+
+#[test]
+fn an_element_too_large_for_float32_is_not_finite() {
+    let bytes = [1e300_f64, 1.0].map(f64::to_le_bytes).concat();
+    let weights = Weights::from_bytes(file(DataType::F64, &bytes)).unwrap();
+    let error = weights.check(&[spec("w", &[2])]).unwrap_err();
+    let WeightsError::Misfit { findings } = error else { panic!("{error}") };
+    assert_eq!(findings, [Finding::NonFinite { name: "w".to_owned(), count: 1 }]);
+}
+
+#[test]
+fn the_counter_of_training_batches_is_passed_over() {
+    let found = weights(&[("bn1.num_batches_tracked", &[], &[7.0]), ("w", &[1], &[1.0])]);
+    assert!(found.check(&[spec("w", &[1])]).is_ok());
+}
+
+#[test]
+fn half_a_file_is_not_a_file() {
+    let whole = file(DataType::F32, &[0; 8]);
+    for end in [0, 7, whole.len() / 2, whole.len() - 1] {
+        let error = Weights::from_bytes(whole[..end].to_vec()).unwrap_err();
+        assert!(matches!(error, WeightsError::Format { .. }), "{end} bytes: {error}");
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let error = Weights::open(Path::new("nowhere.safetensors")).unwrap_err();
+    assert!(error.to_string().starts_with("cannot read nowhere.safetensors: "), "{error}");
+}
