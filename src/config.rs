@@ -66,11 +66,17 @@ pub struct ServeArgs {
     pub listen: SocketAddr,
 
     #[command(flatten)]
-    #[expect(missing_docs, reason = "documented on its type; a doc comment would become help text")]
+    #[expect(
+        missing_docs,
+        reason = "documented on its type; a doc comment would become help text"
+    )]
     pub model: ModelArgs,
 
     #[command(flatten)]
-    #[expect(missing_docs, reason = "documented on its type; a doc comment would become help text")]
+    #[expect(
+        missing_docs,
+        reason = "documented on its type; a doc comment would become help text"
+    )]
     pub limits: LimitArgs,
 
     /// How long the first image of a batch may wait for others; worth it only on a GPU
@@ -110,7 +116,13 @@ pub struct ServeArgs {
     pub log: String,
 
     /// How to write them: auto is text on a terminal and JSON elsewhere
-    #[arg(long, env = "RESNETD_LOG_FORMAT", default_value = "auto", value_enum, value_name = "FORMAT")]
+    #[arg(
+        long,
+        env = "RESNETD_LOG_FORMAT",
+        default_value = "auto",
+        value_enum,
+        value_name = "FORMAT"
+    )]
     pub log_format: LogFormat,
 }
 
@@ -163,7 +175,8 @@ impl ModelArgs {
     pub fn concurrency(&self, cores: usize) -> Result<Concurrency, ConfigError> {
         let gpu = matches!(self.device, DeviceChoice::Only(Device::Cuda(_)));
         let threads = self.threads.unwrap_or(1);
-        let sessions = self.sessions.unwrap_or(if gpu { 1 } else { (cores / threads.max(1)).max(1) });
+        let sessions =
+            self.sessions.unwrap_or(if gpu { 1 } else { (cores / threads.max(1)).max(1) });
         let mut wrong = Vec::new();
         for (option, count) in
             [("--sessions", sessions), ("--threads", threads), ("--max-batch", self.max_batch)]
@@ -228,7 +241,10 @@ impl Config {
             }
         }
         if args.max_wait >= args.request_timeout {
-            wrong.push("--max-wait is not less than --request-timeout; batches would form too late".to_owned());
+            wrong.push(
+                "--max-wait is not less than --request-timeout; batches would form too late"
+                    .to_owned(),
+            );
         }
         if !wrong.is_empty() {
             return Err(ConfigError(wrong));

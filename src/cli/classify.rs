@@ -62,7 +62,8 @@ pub(super) fn run(args: &ClassifyArgs) -> Result<()> {
         // A file that cannot be read goes through as an empty upload, and is told apart below.
         let uploads = paths.iter().map(|path| {
             let read = fs::read(path);
-            let bytes = read.as_ref().map(|bytes| Bytes::copy_from_slice(bytes)).unwrap_or_default();
+            let bytes =
+                read.as_ref().map(|bytes| Bytes::copy_from_slice(bytes)).unwrap_or_default();
             ((path, read.err()), bytes)
         });
         let answers = local::classify_all(&pipeline, uploads, args.top_k.into());

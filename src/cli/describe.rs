@@ -30,7 +30,8 @@ pub(super) fn run(args: &DescribeArgs) -> Result<()> {
 }
 
 fn list() {
-    let mut table = output::table(&["architecture", "input", "classes", "parameters", "multiply-adds"]);
+    let mut table =
+        output::table(&["architecture", "input", "classes", "parameters", "multiply-adds"]);
     for row in arch::ARCHITECTURES {
         let Description { parameters, multiply_adds, .. } =
             Network::expand(row, row.classes).describe(row.input);
@@ -54,7 +55,11 @@ fn layers(row: &Architecture, args: &DescribeArgs) {
     if args.stages {
         for stage in &description.stages {
             let name = stage.stage.to_string();
-            table.add_row(cells([name, String::new(), String::new()], stage.output, [stage.parameters, stage.multiply_adds]));
+            table.add_row(cells(
+                [name, String::new(), String::new()],
+                stage.output,
+                [stage.parameters, stage.multiply_adds],
+            ));
         }
     } else {
         for layer in &description.rows {
@@ -73,7 +78,11 @@ fn layers(row: &Architecture, args: &DescribeArgs) {
     ));
 }
 
-fn cells(words: [String; 3], [channels, height, width]: [usize; 3], counts: [u64; 2]) -> Vec<String> {
+fn cells(
+    words: [String; 3],
+    [channels, height, width]: [usize; 3],
+    counts: [u64; 2],
+) -> Vec<String> {
     let size = format!("{channels} × {height}×{width}");
     let counts = counts.map(|count| if count == 0 { String::new() } else { thousands(count) });
     words.into_iter().chain([size]).chain(counts).collect()
@@ -95,7 +104,8 @@ fn thousands(number: u64) -> String {
 mod tests {
     #[test]
     fn thousands_are_grouped_from_the_right() {
-        for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (25_557_032, "25,557,032")] {
+        for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (25_557_032, "25,557,032")]
+        {
             assert_eq!(super::thousands(number), text);
         }
     }

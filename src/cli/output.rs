@@ -43,9 +43,8 @@ pub(super) fn progress(total: usize, what: &str) -> ProgressBar {
     if total < 16 || !io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let style = ProgressStyle::with_template(
-        "{wide_bar} {pos}/{len} {msg} ({per_sec}, {eta} left)",
-    );
+    let style =
+        ProgressStyle::with_template("{wide_bar} {pos}/{len} {msg} ({per_sec}, {eta} left)");
     let bar = ProgressBar::new(total as u64).with_message(what.to_owned());
     bar.enable_steady_tick(Duration::from_millis(200));
     match style {

@@ -25,9 +25,10 @@ pub(super) fn run(args: &ServeArgs) -> Result<()> {
 
 async fn serve(args: &ServeArgs, config: Config) -> Result<()> {
     // The port first: whether it is free is known at once, a large model takes a second.
-    let listener = Listener::bind(config.listen, config.timeouts.header)
-        .await
-        .with_context(|| format!("cannot listen on {}; choose another with --listen", config.listen))?;
+    let listener =
+        Listener::bind(config.listen, config.timeouts.header).await.with_context(|| {
+            format!("cannot listen on {}; choose another with --listen", config.listen)
+        })?;
     let address = listener.address()?;
     // Signals from here on are a wish to stop, also while the model loads.
     let (mut terminate, mut interrupt) =

@@ -133,7 +133,8 @@ impl Dataset {
     ) -> Result<Box<dyn Iterator<Item = Result<Example, DatasetError>> + '_>, DatasetError> {
         match self {
             Self::Folder(files) => Ok(Box::new(files.into_iter().map(|(path, truth)| {
-                let bytes = fs::read(&path).map_err(|source| DatasetError::Read { path, source })?;
+                let bytes =
+                    fs::read(&path).map_err(|source| DatasetError::Read { path, source })?;
                 Ok(Example { bytes: bytes.into(), truth })
             }))),
             Self::Parquet { path, .. } => {

@@ -101,7 +101,9 @@ impl Listener {
 async fn rest(error: &io::Error) {
     let peer_gone = matches!(
         error.kind(),
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
     );
     if !peer_gone {
         tracing::warn!(%error, "cannot accept connections; trying again");

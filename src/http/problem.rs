@@ -161,8 +161,9 @@ impl Problem {
     /// The body is larger than `limit`.
     #[must_use]
     pub fn too_many_bytes(limit: usize) -> Self {
-        let detail =
-            format!("the upload has more than {limit} bytes; send a smaller one or raise --max-bytes");
+        let detail = format!(
+            "the upload has more than {limit} bytes; send a smaller one or raise --max-bytes"
+        );
         Self::new(Kind::TooManyBytes, detail)
     }
 

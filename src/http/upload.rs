@@ -69,7 +69,8 @@ async fn read_form(app: &App, request: Request, limit: usize) -> Result<Vec<Part
         match next_part(&mut form).await {
             Ok(Some(part)) => parts.push(part),
             Ok(None) if parts.is_empty() => {
-                let detail = "the form has no file; send at least one, as in curl -F image=@cat.jpg";
+                let detail =
+                    "the form has no file; send at least one, as in curl -F image=@cat.jpg";
                 return Err(Problem::invalid_parameter(detail));
             }
             Ok(None) => return Ok(parts),

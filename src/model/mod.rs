@@ -121,12 +121,11 @@ impl Model {
     }
 
     fn open_onnx(path: &Path) -> Result<Self, ModelError> {
-        let bytes = fs::read(path)
-            .map_err(|source| ModelError::Read { path: path.to_owned(), source })?;
+        let bytes =
+            fs::read(path).map_err(|source| ModelError::Read { path: path.to_owned(), source })?;
         let bytes = Bytes::from(bytes);
-        let model = onnx::Model::from_bytes(bytes.clone()).map_err(|error| ModelError::NotOnnx {
-            path: path.to_owned(),
-            reason: error.to_string(),
+        let model = onnx::Model::from_bytes(bytes.clone()).map_err(|error| {
+            ModelError::NotOnnx { path: path.to_owned(), reason: error.to_string() }
         })?;
         let card = ModelCard::from_metadata(model.all_metadata())
             .map_err(|source| ModelError::Card { of: path.display().to_string(), source })?;
@@ -138,10 +137,7 @@ fn read_card(of: &str, text: &str) -> Result<ModelCard, ModelError> {
     ModelCard::from_toml(text).map_err(|source| ModelError::Card { of: of.to_owned(), source })
 }
 
-fn weights_of(
-    of: &str,
-    weights: Result<Weights, WeightsError>,
-) -> Result<Weights, ModelError> {
+fn weights_of(of: &str, weights: Result<Weights, WeightsError>) -> Result<Weights, ModelError> {
     weights.map_err(|source| ModelError::Weights { of: of.to_owned(), source })
 }
 

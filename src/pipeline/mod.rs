@@ -124,12 +124,12 @@ impl Pipeline {
         let prepared = self.prepare(upload, header, permit).await?;
         let Prepared { pixels, image, permit, mut timings } = prepared;
         let ticket = self.queue.submit(|reply| Job::new(pixels, ask.deadline, permit, reply))?;
-        let answered = ticket.await.map_err(|error| ClassifyError::from_job(error, ask.deadline))?;
+        let answered =
+            ticket.await.map_err(|error| ClassifyError::from_job(error, ask.deadline))?;
         timings.queue = answered.queued;
         timings.inference = answered.inference;
         timings.batch_size = answered.batch_size;
-        let predictions =
-            topk::top_k(&answered.scores.probabilities, &self.card.labels, ask.top_k);
+        let predictions = topk::top_k(&answered.scores.probabilities, &self.card.labels, ask.top_k);
         Ok(Classification { predictions, image, timings, scores: answered.scores })
     }
 
@@ -167,7 +167,9 @@ impl Pipeline {
     ///
     /// [`Rejected::Memory`] where they do not fit now.
     pub fn reserve(&self, bytes: usize) -> Result<Permit, Rejected> {
-        self.admission.reserve(bytes as u64).inspect_err(|rejected| self.metrics.rejected(rejected.reason()))
+        self.admission
+            .reserve(bytes as u64)
+            .inspect_err(|rejected| self.metrics.rejected(rejected.reason()))
     }
 
     /// The card of the model that is served.
@@ -227,8 +229,13 @@ fn prepare(
     let decoded = decode::decode(upload, header)?;
     let decode = started.elapsed();
     let pixels = preprocess.apply(&decoded);
-    let timings = Timings { decode, preprocess: started.elapsed().saturating_sub(decode), ..Timings::default() };
-    let image = ImageFacts { width: decoded.width(), height: decoded.height(), format: header.format };
+    let timings = Timings {
+        decode,
+        preprocess: started.elapsed().saturating_sub(decode),
+        ..Timings::default()
+    };
+    let image =
+        ImageFacts { width: decoded.width(), height: decoded.height(), format: header.format };
     drop(decoded);
     permit.shrink_to(pixels.as_bytes().len() as u64);
     Ok(Prepared { pixels, image, permit, timings })

@@ -21,8 +21,8 @@ fn jpeg_has_an_end(bytes: &[u8]) -> bool {
     while let Some(&[0xFF, marker]) = bytes.get(at..at + 2) {
         match marker {
             0xD9 => return true,
-            0xFF => at += 1,                     // fill byte
-            0x01 | 0xD0..=0xD7 => at += 2,       // markers without a segment
+            0xFF => at += 1,               // fill byte
+            0x01 | 0xD0..=0xD7 => at += 2, // markers without a segment
             _ => {
                 let Some(&[high, low]) = bytes.get(at + 2..at + 4) else { return false };
                 at += 2 + usize::from(u16::from_be_bytes([high, low]));

@@ -43,7 +43,9 @@ pub enum DecodeError {
         limit: u64,
     },
     /// More bytes than may be sent.
-    #[error("the upload has {bytes} bytes, more than {limit}; send a smaller one or raise --max-bytes")]
+    #[error(
+        "the upload has {bytes} bytes, more than {limit}; send a smaller one or raise --max-bytes"
+    )]
     TooManyBytes {
         /// What was sent.
         bytes: usize,
@@ -66,7 +68,9 @@ impl DecodeError {
             }
             Decoding(error) if is_early_end(&error) => Self::Truncated { format },
             Unsupported(_) => Self::Unsupported { format: "an image of a rare kind of its format" },
-            Limits(_) => Self::corrupt(format, "decoding it takes more memory than its header says"),
+            Limits(_) => {
+                Self::corrupt(format, "decoding it takes more memory than its header says")
+            }
             Decoding(_) | Encoding(_) | Parameter(_) | IoError(_) => {
                 Self::corrupt(format, error.to_string())
             }

@@ -80,11 +80,14 @@ fn unserved(bytes: &[u8]) -> DecodeError {
         [] => "an empty body".to_owned(),
         _ if lower.starts_with("data:image/") => "a data: URL".to_owned(),
         _ if lower.starts_with("http:") || lower.starts_with("https:") => "a URL".to_owned(),
-        _ if lower.starts_with("<!doctype html") || lower.starts_with("<html") => "an HTML page".to_owned(),
+        _ if lower.starts_with("<!doctype html") || lower.starts_with("<html") => {
+            "an HTML page".to_owned()
+        }
         _ if start.starts_with(['{', '[']) => "JSON".to_owned(),
         _ if !start.is_empty() && !text.contains('\0') => "text".to_owned(),
         _ => {
-            let first: Vec<String> = bytes.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+            let first: Vec<String> =
+                bytes.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
             format!("unknown bytes ({} …)", first.join(" "))
         }
     };

@@ -109,7 +109,11 @@ pub fn inspect(bytes: &[u8], limits: &Limits) -> Result<Header, DecodeError> {
     guarded(format, || {
         // A header that cannot be read may just not be all there.
         let decoder = open(bytes, format).map_err(|error| {
-            if complete::is_cut_off(bytes, format) { DecodeError::Truncated { format } } else { error }
+            if complete::is_cut_off(bytes, format) {
+                DecodeError::Truncated { format }
+            } else {
+                error
+            }
         })?;
         let (width, height) = decoder.dimensions();
         let pixels = u64::from(width) * u64::from(height);

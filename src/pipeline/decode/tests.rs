@@ -29,7 +29,8 @@ fn every_format_and_kind_of_pixel_is_within_a_level_of_pillow() {
     let mut compared = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        let image = decoded(&data(&format!("pictures/{name}"))).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let image = decoded(&data(&format!("pictures/{name}")))
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
         let reference = decoded(&data(&format!("references/{name}.png"))).unwrap();
         let difference = difference(preprocess.apply(&image).as_bytes(), reference.rgb());
         println!("{name}: {difference:.3}");
@@ -49,7 +50,8 @@ fn what_is_cut_off_is_never_answered() {
             let cut = &whole[..whole.len() * percent / 100];
             // A second frame and what follows the pixels may be missing: they are not used.
             let harmless = matches!(&*name, "animated.gif" | "still.gif" | "one-pixel.png")
-                || name.ends_with(".tif") || name.ends_with(".bmp");
+                || name.ends_with(".tif")
+                || name.ends_with(".bmp");
             match decoded(cut) {
                 Err(DecodeError::Truncated { .. }) => {}
                 Ok(_) | Err(DecodeError::Corrupt { .. }) if harmless => {}
@@ -88,7 +90,10 @@ fn a_bomb_is_refused_from_its_header() {
     let bomb = data("bomb-50k.png");
     let started = Instant::now();
     let refused = inspect(&bomb, &Limits::default()).unwrap_err();
-    assert!(matches!(refused, DecodeError::TooManyPixels { pixels: 2_500_000_000, .. }), "{refused}");
+    assert!(
+        matches!(refused, DecodeError::TooManyPixels { pixels: 2_500_000_000, .. }),
+        "{refused}"
+    );
     // Decoding it would take minutes and gigabytes; a second is generous for reading its header.
     assert!(started.elapsed() < Duration::from_secs(1));
 }
@@ -121,7 +126,10 @@ fn what_is_no_picture_is_named() {
         (&[0, 1, 2, 3, 4], "unknown bytes (00 01 02 03 …)"),
     ] {
         let error = decoded(bytes).unwrap_err();
-        assert!(matches!(&error, DecodeError::NotAnImage { seen: found } if found == seen), "{error}");
+        assert!(
+            matches!(&error, DecodeError::NotAnImage { seen: found } if found == seen),
+            "{error}"
+        );
     }
     for (bytes, format) in [
         (&b"\0\0\0\x1cftypavif"[..], "an AVIF image"),
@@ -130,6 +138,9 @@ fn what_is_no_picture_is_named() {
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "an SVG drawing"),
     ] {
         let error = decoded(bytes).unwrap_err();
-        assert!(matches!(&error, DecodeError::Unsupported { format: found } if *found == format), "{error}");
+        assert!(
+            matches!(&error, DecodeError::Unsupported { format: found } if *found == format),
+            "{error}"
+        );
     }
 }

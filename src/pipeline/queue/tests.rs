@@ -175,9 +175,8 @@ fn a_panic_and_a_failed_run_answer_their_own_batch_and_the_worker_lives_on() {
         _ => echo(batch),
     });
     let workers = house.workers(one_by_one, vec![engine]);
-    let answers: Vec<_> = (0..5)
-        .map(|number| wait(house.submit(number, Deadline::after(FOREVER))))
-        .collect();
+    let answers: Vec<_> =
+        (0..5).map(|number| wait(house.submit(number, Deadline::after(FOREVER)))).collect();
     assert!(matches!(&answers[0], Ok(_)));
     assert!(matches!(&answers[1], Err(JobError::Panicked(words)) if words == "one"));
     assert!(matches!(&answers[2], Err(JobError::Runtime(words)) if words == "two"));
@@ -208,9 +207,8 @@ fn a_closed_queue_hands_out_what_it_holds_and_takes_nothing_more() {
     house.queue.close();
     let permit = house.admission.enter(3, Deadline::after(FOREVER)).unwrap();
     let pixels = Pixels::from_raw([1, 1], vec![0; 3]).unwrap();
-    let refused = house
-        .queue
-        .submit(|reply| Job::new(pixels, Deadline::after(FOREVER), permit, reply));
+    let refused =
+        house.queue.submit(|reply| Job::new(pixels, Deadline::after(FOREVER), permit, reply));
     assert!(matches!(refused, Err(Rejected::Draining)));
     let mut batch = house.queue.next_batch(AT_ONCE).unwrap();
     assert!(house.queue.next_batch(AT_ONCE).is_none());

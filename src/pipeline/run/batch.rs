@@ -52,7 +52,11 @@ impl Batch {
     ///
     /// Where `pixels` are of another size: preprocessing makes exactly the network's input.
     pub fn push(&mut self, pixels: &Pixels) {
-        assert_eq!(pixels.as_bytes().len(), self.shape.bytes(), "pixels of the network's input size");
+        assert_eq!(
+            pixels.as_bytes().len(),
+            self.shape.bytes(),
+            "pixels of the network's input size"
+        );
         self.pixels.extend_from_slice(pixels.as_bytes());
     }
 

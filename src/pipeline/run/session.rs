@@ -146,7 +146,9 @@ impl Session {
             .map(|&output| {
                 let (shape, values) =
                     answers[output.name()].try_extract_tensor::<f32>().map_err(failed)?;
-                if values.len() % images != 0 || shape.first().copied() != i64::try_from(images).ok() {
+                if values.len() % images != 0
+                    || shape.first().copied() != i64::try_from(images).ok()
+                {
                     let (output, found) = (output.name(), shape.to_vec());
                     return Err(RunError::Shape { output, found, images });
                 }
@@ -204,9 +206,9 @@ fn provider(device: Device) -> Option<ExecutionProviderDispatch> {
     match device {
         Device::Cpu => None,
         // Without `error_on_failure` a missing driver means a silent run on the CPU.
-        Device::Cuda(number) => Some(
-            ep::CUDA::default().with_device_id(i32::from(number)).build().error_on_failure(),
-        ),
+        Device::Cuda(number) => {
+            Some(ep::CUDA::default().with_device_id(i32::from(number)).build().error_on_failure())
+        }
     }
 }
 

@@ -60,7 +60,11 @@ pub enum StartError {
 ///
 /// [`StartError`]. With [`DeviceChoice::Auto`] a CUDA device that cannot be had is a warning, and
 /// the CPU is used; a device asked for by name is had or refused.
-pub fn open_sessions(library: &Library, bytes: &[u8], plan: SessionsPlan) -> Result<WarmSessions, StartError> {
+pub fn open_sessions(
+    library: &Library,
+    bytes: &[u8],
+    plan: SessionsPlan,
+) -> Result<WarmSessions, StartError> {
     let wanted = [Output::Logits, Output::Probabilities];
     let open = |device| {
         let session_plan = SessionPlan { device, threads: plan.threads };
