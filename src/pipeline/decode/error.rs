@@ -43,7 +43,9 @@ pub enum DecodeError {
         limit: u64,
     },
     /// More bytes than may be sent.
-    #[error("the upload has {bytes} bytes, more than {limit}; send a smaller one or raise --max-bytes")]
+    #[error(
+        "the upload has {bytes} bytes, more than {limit}; send a smaller one or raise --max-bytes"
+    )]
     TooManyBytes {
         /// What was sent.
         bytes: usize,
@@ -54,7 +56,10 @@ pub enum DecodeError {
 
 impl DecodeError {
     pub(super) fn corrupt(format: Format, cause: impl Into<String>) -> Self {
-        Self::Corrupt { format, cause: cause.into() }
+        Self::Corrupt {
+            format,
+            cause: cause.into(),
+        }
     }
 
     /// The `image` crate's error about a file of `format`.
@@ -65,8 +70,12 @@ impl DecodeError {
                 Self::Truncated { format }
             }
             Decoding(error) if is_early_end(&error) => Self::Truncated { format },
-            Unsupported(_) => Self::Unsupported { format: "an image of a rare kind of its format" },
-            Limits(_) => Self::corrupt(format, "decoding it takes more memory than its header says"),
+            Unsupported(_) => Self::Unsupported {
+                format: format.of_a_rare_kind(),
+            },
+            Limits(_) => {
+                Self::corrupt(format, "decoding it takes more memory than its header says")
+            }
             Decoding(_) | Encoding(_) | Parameter(_) | IoError(_) => {
                 Self::corrupt(format, error.to_string())
             }

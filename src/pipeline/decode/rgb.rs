@@ -31,6 +31,9 @@ mod tests {
 
     #[test]
     fn opaque_is_kept_transparent_is_white_and_half_is_between() {
-        assert_eq!([blend(10, 255), blend(10, 0), blend(0, 128), blend(255, 77)], [10, 255, 127, 255]);
+        assert_eq!(
+            [blend(10, 255), blend(10, 0), blend(0, 128), blend(255, 77)],
+            [10, 255, 127, 255]
+        );
     }
 }

@@ -9,6 +9,7 @@ fn image(name: &str) -> Image {
     decode::decode(&bytes, &decode::inspect(&bytes, &Limits::default()).unwrap()).unwrap()
 }
 
+#[expect(clippy::cast_precision_loss, reason = "a few thousand bytes")]
 fn assert_close(preprocess: &Preprocess, picture: &str, reference: &str) {
     let ours = preprocess.apply(&image(picture));
     let reference = image(&format!("references/{reference}.png"));
