@@ -58,9 +58,18 @@ impl Limits {
     #[must_use]
     pub fn largest_cost(&self) -> u64 {
         let upload = self.max_bytes as u64;
-        working_bytes(self.max_pixels, MAX_BYTES_PER_PIXEL, upload).saturating_add(upload)
+        let padding = (BLOCK - 1) * (2 * u64::from(MAX_SIDE) + BLOCK);
+        let pixels = self.max_pixels.saturating_add(padding);
+        working_bytes(pixels, MAX_BYTES_PER_PIXEL, upload).saturating_add(upload)
     }
 }
+
+/// Pixels of the whole blocks in which JPEG and WebP decode: a picture of one line takes sixteen.
+pub(super) fn padded_pixels([width, height]: [u32; 2]) -> u64 {
+    u64::from(width).next_multiple_of(BLOCK) * u64::from(height).next_multiple_of(BLOCK)
+}
+
+const BLOCK: u64 = 16;
 
 /// Of the widest pixels that are served, RGBA with 16 bits each.
 const MAX_BYTES_PER_PIXEL: u64 = 8;
@@ -69,8 +78,8 @@ const MAX_BYTES_PER_PIXEL: u64 = 8;
 /// (6), or an RGBA copy and its RGB (4 + 3), or the RGB and its upright copy (3 + 3); rounded up.
 const WORKING_BYTES_PER_PIXEL: u64 = 8;
 
-/// A decoder's tables and lines: measured below 700 KiB.
-const DECODER_BYTES: u64 = 1 << 20;
+/// A decoder's tables and lines: measured below 120 KiB beside the pixels and the copies.
+const DECODER_BYTES: u64 = 128 << 10;
 
 /// A decoder may copy the upload, and keep a copy of the colour profile in it.
 const COPIES_OF_UPLOAD: u64 = 2;

@@ -42,7 +42,7 @@ impl Header {
     /// The most that decoding will hold at once beside the upload, in bytes.
     #[must_use]
     pub fn decoded_bytes(&self) -> u64 {
-        let pixels = u64::from(self.width) * u64::from(self.height);
+        let pixels = limits::padded_pixels([self.width, self.height]);
         limits::working_bytes(
             pixels,
             self.bytes_per_pixel.into(),
