@@ -56,10 +56,7 @@ pub enum DecodeError {
 
 impl DecodeError {
     pub(super) fn corrupt(format: Format, cause: impl Into<String>) -> Self {
-        Self::Corrupt {
-            format,
-            cause: cause.into(),
-        }
+        Self::Corrupt { format, cause: cause.into() }
     }
 
     /// The `image` crate's error about a file of `format`.
@@ -70,9 +67,7 @@ impl DecodeError {
                 Self::Truncated { format }
             }
             Decoding(error) if is_early_end(&error) => Self::Truncated { format },
-            Unsupported(_) => Self::Unsupported {
-                format: format.of_a_rare_kind(),
-            },
+            Unsupported(_) => Self::Unsupported { format: format.of_a_rare_kind() },
             Limits(_) => {
                 Self::corrupt(format, "decoding it takes more memory than its header says")
             }

@@ -71,21 +71,7 @@ pub(super) fn sniff(bytes: &[u8]) -> Result<Format, DecodeError> {
     match bytes {
         [0xFF, 0xD8, 0xFF, ..] => Ok(Format::Jpeg),
         [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1A, b'\n', ..] => Ok(Format::Png),
-        [
-            b'R',
-            b'I',
-            b'F',
-            b'F',
-            _,
-            _,
-            _,
-            _,
-            b'W',
-            b'E',
-            b'B',
-            b'P',
-            ..,
-        ] => Ok(Format::WebP),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Ok(Format::WebP),
         [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Ok(Format::Gif),
         // "BM" may begin a text; a bitmap's reserved bytes are 0.
         [b'B', b'M', _, _, _, _, 0, 0, 0, 0, ..] => Ok(Format::Bmp),
@@ -110,19 +96,13 @@ fn unserved(bytes: &[u8]) -> DecodeError {
             "an HTML page".to_owned()
         }
         _ if start.starts_with(['{', '[']) => "JSON".to_owned(),
-        _ if BASE64_OF_AN_IMAGE
-            .iter()
-            .any(|code| start.starts_with(code)) =>
-        {
+        _ if BASE64_OF_AN_IMAGE.iter().any(|code| start.starts_with(code)) => {
             "base64 text; decode it first".to_owned()
         }
         _ if !start.is_empty() && !text.contains('\0') => "text".to_owned(),
         _ => {
-            let first: Vec<String> = bytes
-                .iter()
-                .take(4)
-                .map(|byte| format!("{byte:02x}"))
-                .collect();
+            let first: Vec<String> =
+                bytes.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
             format!("unknown bytes ({} …)", first.join(" "))
         }
     };

@@ -22,11 +22,7 @@ fn first_frame_end(bytes: &[u8]) -> Option<usize> {
 
 /// Of the table of colours that may follow a descriptor with these flags, in bytes.
 fn color_table_length(flags: u8) -> usize {
-    if flags & 0x80 == 0 {
-        0
-    } else {
-        6 << (flags & 0x07)
-    }
+    if flags & 0x80 == 0 { 0 } else { 6 << (flags & 0x07) }
 }
 
 /// Sub-blocks begin with their length; one of length 0 ends them.

@@ -19,21 +19,12 @@ fn unsupported(answer: Result<Image, DecodeError>) -> &'static str {
 
 /// Where `what` begins, which must be there.
 fn place(bytes: &[u8], what: &[u8]) -> usize {
-    bytes
-        .windows(what.len())
-        .position(|window| window == what)
-        .unwrap()
+    bytes.windows(what.len()).position(|window| window == what).unwrap()
 }
 
 /// A PNG chunk; the checksum is left out where nobody looks at it.
 fn chunk(kind: [u8; 4], body: &[u8]) -> Vec<u8> {
-    [
-        &u32::try_from(body.len()).unwrap().to_be_bytes(),
-        &kind[..],
-        body,
-        &[0; 4],
-    ]
-    .concat()
+    [&u32::try_from(body.len()).unwrap().to_be_bytes(), &kind[..], body, &[0; 4]].concat()
 }
 
 #[test]
@@ -56,10 +47,8 @@ fn a_png_decoder_sees_no_profile_no_text_and_no_later_frames() {
 
 #[test]
 fn a_webp_frame_larger_than_its_canvas_is_refused_before_it_has_memory() {
-    for (name, signature) in [
-        ("lossy.webp", &b"\x9D\x01\x2A"[..]),
-        ("alpha.webp", b"\x9D\x01\x2A"),
-    ] {
+    for (name, signature) in [("lossy.webp", &b"\x9D\x01\x2A"[..]), ("alpha.webp", b"\x9D\x01\x2A")]
+    {
         let mut lying = data(&format!("pictures/{name}"));
         let size = place(&lying, signature) + 3;
         let header = inspect(&lying, &Limits::default()).unwrap();
@@ -79,17 +68,13 @@ fn webp_metadata_longer_than_the_file_is_refused_before_it_has_memory() {
 
 #[test]
 fn a_tiff_tag_of_more_numbers_than_the_file_holds_is_refused_from_the_header() {
-    for (name, entry) in [
-        ("raw.tif", &[0x11, 0x01, 0x04, 0x00][..]),
-        ("big.tif", &[0x11, 0x01, 0x04, 0x00]),
-    ] {
+    for (name, entry) in
+        [("raw.tif", &[0x11, 0x01, 0x04, 0x00][..]), ("big.tif", &[0x11, 0x01, 0x04, 0x00])]
+    {
         let mut lying = data(&format!("pictures/{name}"));
         let count = place(&lying, entry) + 4;
         lying[count + 2] = 0x7F;
-        assert!(
-            corrupt_cause(decoded(&lying)).contains("tags announce"),
-            "{name}"
-        );
+        assert!(corrupt_cause(decoded(&lying)).contains("tags announce"), "{name}");
     }
 }
 
@@ -99,21 +84,14 @@ fn a_picture_longer_than_any_jpeg_is_not_served() {
     long[16..24].copy_from_slice(&[0, 1, 0, 0, 0, 0, 0, 1]);
     let checksum = crc32(&long[12..29]);
     long[29..33].copy_from_slice(&checksum.to_be_bytes());
-    assert_eq!(
-        unsupported(decoded(&long)),
-        "an image longer than 65,535 pixels"
-    );
+    assert_eq!(unsupported(decoded(&long)), "an image longer than 65,535 pixels");
 }
 
 /// Of a PNG chunk, bit by bit (PNG specification, annex D).
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(u32::MAX, |crc, byte| {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
-            if crc & 1 == 1 {
-                (crc >> 1) ^ 0xEDB8_8320
-            } else {
-                crc >> 1
-            }
+            if crc & 1 == 1 { (crc >> 1) ^ 0xEDB8_8320 } else { crc >> 1 }
         })
     })
 }
@@ -144,19 +122,13 @@ fn what_decoding_may_hold_counts_the_pixels_and_the_upload() {
     let header = inspect(&bytes, &Limits::default()).unwrap();
     // 225×150 in blocks of 16×16.
     let pixels = 240 * 160 * (3 + 8);
-    assert_eq!(
-        header.decoded_bytes(),
-        pixels + 2 * bytes.len() as u64 + (128 << 10)
-    );
+    assert_eq!(header.decoded_bytes(), pixels + 2 * bytes.len() as u64 + (128 << 10));
     assert!(Limits::default().largest_cost() > 50_000_000 * 16);
 }
 
 #[test]
 fn damaged_pictures_of_every_kind_are_answered_and_cost_no_more_than_they_say() {
-    let limits = Limits {
-        max_pixels: 1_000_000,
-        ..Limits::default()
-    };
+    let limits = Limits { max_pixels: 1_000_000, ..Limits::default() };
     let folder = format!("{}/tests/data/pictures", env!("CARGO_MANIFEST_DIR"));
     let mut random = 0x9E37_79B9_7F4A_7C15_u64;
     let mut next = || {
@@ -170,11 +142,7 @@ fn damaged_pictures_of_every_kind_are_answered_and_cost_no_more_than_they_say() 
         for _ in 0..30 {
             let mut bytes = whole.clone();
             // Headers are short and matter most: half of the damage is there.
-            let reach = if next() % 2 == 0 {
-                bytes.len()
-            } else {
-                bytes.len().min(200)
-            };
+            let reach = if next() % 2 == 0 { bytes.len() } else { bytes.len().min(200) };
             let at = next() % reach;
             match next() % 4 {
                 0 => bytes[at] ^= 1 << (next() % 8),

@@ -4,17 +4,11 @@
 /// which does not count.
 pub(super) fn has_an_end(bytes: &[u8]) -> bool {
     let mut segments = Segments::new(bytes);
-    if segments
-        .by_ref()
-        .any(|segment| segment.marker == END_OF_IMAGE)
-    {
+    if segments.by_ref().any(|segment| segment.marker == END_OF_IMAGE) {
         return true;
     }
     // Garbage between segments: let the decoder judge, if an end comes at all.
-    segments
-        .rest()
-        .windows(2)
-        .any(|pair| pair == [0xFF, END_OF_IMAGE])
+    segments.rest().windows(2).any(|pair| pair == [0xFF, END_OF_IMAGE])
 }
 
 /// The kinds of JPEG that no photo has and the decoder does not know.
@@ -94,9 +88,8 @@ impl<'a> Iterator for Segments<'a> {
 /// How many bytes come before the next marker that is not part of a scan's data.
 fn length_of_scan(data: &[u8]) -> usize {
     let mut at = 0;
-    while let Some(found) = data
-        .get(at..)
-        .and_then(|rest| rest.iter().position(|&byte| byte == 0xFF))
+    while let Some(found) =
+        data.get(at..).and_then(|rest| rest.iter().position(|&byte| byte == 0xFF))
     {
         at += found;
         match data.get(at + 1) {

@@ -16,10 +16,7 @@ pub struct Limits {
 impl Default for Limits {
     /// 20 MiB and 50 megapixels: any phone's photo, and no bomb.
     fn default() -> Self {
-        Self {
-            max_bytes: 20 << 20,
-            max_pixels: 50_000_000,
-        }
+        Self { max_bytes: 20 << 20, max_pixels: 50_000_000 }
     }
 }
 
@@ -33,23 +30,16 @@ impl Limits {
     ) -> Result<(), DecodeError> {
         let pixels = u64::from(width) * u64::from(height);
         if pixels > self.max_pixels {
-            return Err(DecodeError::TooManyPixels {
-                pixels,
-                limit: self.max_pixels,
-            });
+            return Err(DecodeError::TooManyPixels { pixels, limit: self.max_pixels });
         }
         if width.max(height) > MAX_SIDE {
-            return Err(DecodeError::Unsupported {
-                format: "an image longer than 65,535 pixels",
-            });
+            return Err(DecodeError::Unsupported { format: "an image longer than 65,535 pixels" });
         }
         if pixels == 0 {
             return Err(DecodeError::corrupt(format, "it has no pixels"));
         }
         if matches!(color, ColorType::Rgb32F | ColorType::Rgba32F) {
-            return Err(DecodeError::Unsupported {
-                format: "an image of floating point pixels",
-            });
+            return Err(DecodeError::Unsupported { format: "an image of floating point pixels" });
         }
         Ok(())
     }

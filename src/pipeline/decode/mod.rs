@@ -43,11 +43,7 @@ impl Header {
     #[must_use]
     pub fn decoded_bytes(&self) -> u64 {
         let pixels = limits::padded_pixels([self.width, self.height]);
-        limits::working_bytes(
-            pixels,
-            self.bytes_per_pixel.into(),
-            self.upload_bytes as u64,
-        )
+        limits::working_bytes(pixels, self.bytes_per_pixel.into(), self.upload_bytes as u64)
     }
 }
 
@@ -88,18 +84,12 @@ impl Image {
 /// [`DecodeError`] where it is no image that is served, or one over a limit.
 pub fn inspect(bytes: &[u8], limits: &Limits) -> Result<Header, DecodeError> {
     if bytes.len() > limits.max_bytes {
-        return Err(DecodeError::TooManyBytes {
-            bytes: bytes.len(),
-            limit: limits.max_bytes,
-        });
+        return Err(DecodeError::TooManyBytes { bytes: bytes.len(), limit: limits.max_bytes });
     }
     let format = format::sniff(bytes)?;
     guarded(format, || {
         if format == Format::Tiff && !tiff::tags_are_modest(bytes) {
-            return Err(DecodeError::corrupt(
-                format,
-                "its tags announce more than the file holds",
-            ));
+            return Err(DecodeError::corrupt(format, "its tags announce more than the file holds"));
         }
         let head = match format {
             Format::Png => Cow::Owned(png::header(bytes)),
@@ -110,23 +100,13 @@ pub fn inspect(bytes: &[u8], limits: &Limits) -> Result<Header, DecodeError> {
         let ((width, height), color) = (decoder.dimensions(), decoder.color_type());
         limits.check(format, [width, height], color)?;
         let (bytes_per_pixel, upload_bytes) = (color.bytes_per_pixel(), bytes.len());
-        Ok(Header {
-            format,
-            width,
-            height,
-            bytes_per_pixel,
-            upload_bytes,
-        })
+        Ok(Header { format, width, height, bytes_per_pixel, upload_bytes })
     })
 }
 
 /// A header that cannot be read may not be all there, or be of a kind that is not served.
 fn why_unreadable(bytes: &[u8], format: Format, error: DecodeError) -> DecodeError {
-    let rare = if format == Format::Jpeg {
-        jpeg::unserved_kind(bytes)
-    } else {
-        None
-    };
+    let rare = if format == Format::Jpeg { jpeg::unserved_kind(bytes) } else { None };
     match rare {
         Some(format) => DecodeError::Unsupported { format },
         None if complete::is_cut_off(bytes, format) => DecodeError::Truncated { format },

@@ -77,9 +77,7 @@ struct Chunks<'a> {
 
 impl<'a> Chunks<'a> {
     fn new(bytes: &'a [u8]) -> Self {
-        Self {
-            rest: bytes.get(SIGNATURE..).unwrap_or_default(),
-        }
+        Self { rest: bytes.get(SIGNATURE..).unwrap_or_default() }
     }
 }
 
@@ -89,9 +87,8 @@ impl<'a> Iterator for Chunks<'a> {
     fn next(&mut self) -> Option<Chunk<'a>> {
         let &[a, b, c, d, kind @ ..] = self.rest.first_chunk::<LENGTH_AND_KIND>()?;
         let length = u32::from_be_bytes([a, b, c, d]) as usize;
-        let (whole, rest) = self
-            .rest
-            .split_at_checked(length.saturating_add(LENGTH_AND_KIND + CHECKSUM))?;
+        let (whole, rest) =
+            self.rest.split_at_checked(length.saturating_add(LENGTH_AND_KIND + CHECKSUM))?;
         self.rest = rest;
         Some(Chunk { kind, whole })
     }

@@ -23,20 +23,13 @@ fn is_truncated(answer: &Result<Image, DecodeError>) -> bool {
 #[expect(clippy::cast_precision_loss, reason = "both are far below 2^53")]
 fn difference(ours: &[u8], theirs: &[u8]) -> f64 {
     assert_eq!(ours.len(), theirs.len());
-    let sum: u64 = ours
-        .iter()
-        .zip(theirs)
-        .map(|(a, b)| u64::from(a.abs_diff(*b)))
-        .sum();
+    let sum: u64 = ours.iter().zip(theirs).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
     sum as f64 / ours.len() as f64
 }
 
 #[test]
 fn every_format_and_kind_of_pixel_is_within_a_level_of_pillow() {
-    let preprocess = Preprocess {
-        input: [64, 64],
-        ..Preprocess::usual([224, 224])
-    };
+    let preprocess = Preprocess { input: [64, 64], ..Preprocess::usual([224, 224]) };
     let folder = format!("{}/tests/data/pictures", env!("CARGO_MANIFEST_DIR"));
     let mut compared = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -45,11 +38,7 @@ fn every_format_and_kind_of_pixel_is_within_a_level_of_pillow() {
             .unwrap_or_else(|error| panic!("{name}: {error}"));
         let reference = decoded(&data(&format!("references/{name}.png"))).unwrap();
         let difference = difference(preprocess.apply(&image).as_bytes(), reference.rgb());
-        println!("{name}: {difference:.3}");
-        assert!(
-            difference <= 1.0,
-            "{name} differs from Pillow by {difference:.3} levels"
-        );
+        assert!(difference <= 1.0, "{name} differs from Pillow by {difference:.3} levels");
         compared += 1;
     }
     assert_eq!(compared, 64);
@@ -66,11 +55,7 @@ fn what_is_cut_off_is_never_answered() {
             let answer = decoded(cut);
             // The second frame is not used, and takes no more than half of the file.
             let whole_enough = name == "animated.gif" && percent >= 50;
-            let good = if whole_enough {
-                answer.is_ok()
-            } else {
-                is_truncated(&answer)
-            };
+            let good = if whole_enough { answer.is_ok() } else { is_truncated(&answer) };
             assert!(good, "{name} cut at {percent} %: {answer:?}");
         }
     }
@@ -96,13 +81,7 @@ fn a_bomb_is_refused_from_its_header() {
     let started = Instant::now();
     let refused = inspect(&bomb, &Limits::default()).unwrap_err();
     assert!(
-        matches!(
-            refused,
-            DecodeError::TooManyPixels {
-                pixels: 2_500_000_000,
-                ..
-            }
-        ),
+        matches!(refused, DecodeError::TooManyPixels { pixels: 2_500_000_000, .. }),
         "{refused}"
     );
     // Decoding it would take minutes and gigabytes; a second is generous for reading its header.
@@ -111,22 +90,12 @@ fn a_bomb_is_refused_from_its_header() {
 
 #[test]
 fn a_header_that_lies_about_the_size_is_an_error_and_costs_no_memory() {
-    for name in [
-        "rgb.png",
-        "rgb.bmp",
-        "still.gif",
-        "lossy.webp",
-        "raw.tif",
-        "baseline.jpg",
-    ] {
+    for name in ["rgb.png", "rgb.bmp", "still.gif", "lossy.webp", "raw.tif", "baseline.jpg"] {
         let whole = data(&format!("pictures/{name}"));
         for place in 0..whole.len().min(120) {
             let mut lying = whole.clone();
             lying[place] = 0x7F;
-            let limits = Limits {
-                max_pixels: 1_000_000,
-                ..Limits::default()
-            };
+            let limits = Limits { max_pixels: 1_000_000, ..Limits::default() };
             if let Ok(header) = inspect(&lying, &limits) {
                 assert!(header.decoded_bytes() <= limits.largest_cost());
                 let _ = decode(&lying, &header);
@@ -160,10 +129,7 @@ fn what_is_no_picture_is_named() {
         (b"\0\0\0\x1cftypheic", "a HEIC image"),
         (b"%PDF-1.7", "a PDF"),
         (b"P6\n1 1\n255\n123", "a PNM image"),
-        (
-            b"<svg xmlns='http://www.w3.org/2000/svg'/>",
-            "an SVG drawing",
-        ),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "an SVG drawing"),
     ] {
         let error = decoded(bytes).unwrap_err();
         assert!(

@@ -33,15 +33,11 @@ impl<'a> Directory<'a> {
             start: 0,
             entries: 0,
         };
-        let (offset, count) = if directory.big {
-            (directory.number(8, 8)?, 8)
-        } else {
-            (directory.number(4, 4)?, 2)
-        };
+        let (offset, count) =
+            if directory.big { (directory.number(8, 8)?, 8) } else { (directory.number(4, 4)?, 2) };
         let offset = usize::try_from(offset).ok()?;
-        directory.entries = usize::try_from(directory.number(offset, count)?)
-            .ok()?
-            .min(bytes.len());
+        directory.entries =
+            usize::try_from(directory.number(offset, count)?).ok()?.min(bytes.len());
         directory.start = offset.checked_add(count)?;
         Some(directory)
     }
@@ -64,10 +60,6 @@ impl<'a> Directory<'a> {
     fn number(&self, at: usize, length: usize) -> Option<u64> {
         let digits = self.bytes.get(at..at.checked_add(length)?)?.iter();
         let add = |number: u64, &digit: &u8| (number << 8) | u64::from(digit);
-        Some(if self.little_endian {
-            digits.rev().fold(0, add)
-        } else {
-            digits.fold(0, add)
-        })
+        Some(if self.little_endian { digits.rev().fold(0, add) } else { digits.fold(0, add) })
     }
 }

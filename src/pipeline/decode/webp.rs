@@ -74,12 +74,7 @@ impl<'a> Iterator for Chunks<'a> {
         let (kind, rest) = self.0.split_first_chunk()?;
         let (length, rest) = rest.split_first_chunk()?;
         let length = u32::from_le_bytes(*length) as usize;
-        self.0 = rest
-            .get(length.saturating_add(length % 2)..)
-            .unwrap_or_default();
-        Some(Chunk {
-            kind,
-            body: rest.get(..length),
-        })
+        self.0 = rest.get(length.saturating_add(length % 2)..).unwrap_or_default();
+        Some(Chunk { kind, body: rest.get(..length) })
     }
 }

@@ -63,7 +63,9 @@ pub enum PreprocessError {
     #[error("preprocess.crop_ratio is {0}; it must be more than 0.1 and at most 1")]
     CropRatio(f64),
     /// Not a scale.
-    #[error("preprocess.mean {mean:?} or std {std:?} is wrong; both are of values from 0 to 1, and std is positive")]
+    #[error(
+        "preprocess.mean {mean:?} or std {std:?} is wrong; both are of values from 0 to 1, and std is positive"
+    )]
     Normalization {
         /// As given.
         mean: [f32; 3],

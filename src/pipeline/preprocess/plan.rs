@@ -26,7 +26,11 @@ impl Preprocess {
 
     /// The size, in whole pixels, to which torchvision would resize before it crops.
     fn resized(&self, [height, width]: [u32; 2]) -> [u64; 2] {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "floor of a small positive number")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "floor of a small positive number"
+        )]
         let target = self.input.map(|side| (f64::from(side) / self.crop_ratio).floor() as u64);
         match self.resize {
             Resize::Exact => target,
