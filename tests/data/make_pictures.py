@@ -1,6 +1,6 @@
 """Makes the pictures of every format and Pillow's answer to each.
 
-    pip install pillow==13.0.0 scikit-image==0.26.0
+    pip install pillow==13.0.0 scikit-image==0.26.0 imagecodecs==2026.3.6
     python tests/data/make_pictures.py
 
 The photo is scikit-image's `chelsea` (CC0, by Stefan van der Walt). For each picture in `pictures/`
@@ -13,6 +13,7 @@ import struct
 import zlib
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 from PIL import Image, ImageOps
 from skimage import data
@@ -33,6 +34,7 @@ def main() -> None:
     photo = Image.fromarray(data.chelsea())
     photo.save(HERE / "cat.jpg", quality=90)
     make_pictures(photo.resize((225, 150), Image.Resampling.LANCZOS))
+    make_rare_pictures(photo.resize((90, 60), Image.Resampling.LANCZOS))
     for path in sorted(PICTURES.iterdir()):
         reference(path, "bilinear", (64, 64), 0.875).save(REFERENCES / f"{path.name}.png")
     for name in FILTERS:
@@ -54,24 +56,24 @@ def make_pictures(photo: Image.Image) -> None:
     save(photo.convert("L"), "gray.jpg", quality=90)
     save(photo.convert("CMYK"), "cmyk.jpg", quality=95)
     save(photo, "rgb.png")
-    save(fading, "alpha.png")
+    save(fading.resize(small.size), "alpha.png")
     save(photo.convert("L"), "gray.png")
     save(photo.convert("1"), "bilevel.png")
     save(fading.convert("LA"), "gray-alpha.png")
     save(photo.quantize(64), "palette.png")
     save(photo.quantize(64), "palette-transparent.png", transparency=3)
-    (PICTURES / "rgb16.png").write_bytes(png16(np.asarray(photo)))
+    (PICTURES / "rgb16.png").write_bytes(png16(np.asarray(small)))
     save(photo, "lossy.webp", quality=85)
     save(photo, "lossless.webp", lossless=True)
     save(fading, "alpha.webp", quality=85)
     save(photo.quantize(128), "still.gif")
     frames = [small.quantize(64), small.rotate(180).quantize(64)]
     save(frames[0], "animated.gif", save_all=True, append_images=frames[1:], duration=100)
-    save(photo, "rgb.bmp")
+    save(small, "rgb.bmp")
     save(photo.quantize(64), "palette.bmp")
-    save(photo, "raw.tif")
-    save(photo, "deflate.tif", compression="tiff_deflate")
-    save(photo, "lzw.tif", compression="tiff_lzw")
+    save(small, "raw.tif")
+    save(small, "deflate.tif", compression="tiff_deflate")
+    save(small, "lzw.tif", compression="tiff_lzw")
     save(photo.convert("L"), "gray.tif")
     for orientation in range(1, 9):
         exif = Image.Exif()
@@ -85,6 +87,57 @@ def make_pictures(photo: Image.Image) -> None:
     save(photo.crop((50, 50, 51, 51)), "one-pixel.png")
     save(photo.resize((2000, 3)), "wide.png")
     save(photo.resize((3, 2000)), "tall.png")
+
+
+def make_rare_pictures(small: Image.Image) -> None:
+    """What the formats allow and few programs write."""
+    fading = small.copy()
+    ramp = np.tile(np.linspace(0, 255, small.width).astype(np.uint8), (small.height, 1))
+    fading.putalpha(Image.fromarray(ramp))
+    pixels, rgba = np.asarray(small), np.asarray(fading)
+    gray16 = np.asarray(small.convert("L")).astype("u2") * 257
+    save(small, "restart.jpg", quality=90, restart_marker_blocks=3)
+    save(small, "rgb-not-ycc.jpg", quality=95, keep_rgb=True)
+    save(small.convert("L"), "gray-progressive.jpg", quality=90, progressive=True)
+    save(small.convert("CMYK"), "cmyk-progressive.jpg", quality=95, progressive=True)
+    inverted = 255 - np.asarray(small.convert("CMYK"))
+    (PICTURES / "ycck.jpg").write_bytes(imagecodecs.jpeg8_encode(
+        inverted, level=95, colorspace="CMYK", outcolorspace="YCCK", subsampling="420"))
+    for sampling in ("411", "440"):
+        (PICTURES / f"subsampled-{sampling}.jpg").write_bytes(
+            imagecodecs.jpeg8_encode(pixels, level=90, subsampling=sampling))
+    save(Image.fromarray(gray16), "gray16.png")
+    (PICTURES / "rgba16.png").write_bytes(png16(rgba))
+    (PICTURES / "interlaced.png").write_bytes(
+        png(small.width, small.height, 8, adam7(pixels), interlace=1))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    after = chunk(b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0"))
+    rows = b"".join(b"\0" + row.tobytes() for row in pixels)
+    (PICTURES / "orientation-after.png").write_bytes(
+        png(small.width, small.height, 8, rows, after=after))
+    save(small.quantize(64), "palette-alpha.png", transparency=bytes(range(0, 256, 4)))
+    save(small, "rgb-transparent.png", transparency=small.getpixel((9, 9)))
+    save(small.quantize(4), "palette-2-bits.png", bits=2)
+    save(fading, "animated.webp", save_all=True, append_images=[fading.rotate(180)], lossless=True)
+    save(small.quantize(64), "interlaced.gif", interlace=1)
+    save(small.quantize(64), "transparent.gif", transparency=5)
+    save(fading, "rgba.bmp")
+    save(small.convert("1"), "bilevel.bmp")
+    save(small.convert("CMYK"), "cmyk.tif")
+    save(fading, "rgba.tif")
+    save(Image.fromarray(gray16), "gray16.tif")
+    save(small.convert("1"), "fax.tif", compression="group4")
+    save(small, "packbits.tif", compression="packbits")
+    save(small, "jpeg.tif", compression="jpeg")
+    save(small, "big.tif", big_tiff=True)
+
+
+def adam7(pixels: np.ndarray) -> bytes:
+    """The seven passes of an interlaced PNG."""
+    passes = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+    parts = [pixels[top::down, left::right] for left, top, right, down in passes]
+    return b"".join(b"\0" + row.tobytes() for part in parts if part.size for row in part)
 
 
 def save(picture: Image.Image, name: str, **options: object) -> None:
@@ -109,6 +162,8 @@ def upright_rgb(path: Path) -> Image.Image:
     picture = ImageOps.exif_transpose(Image.open(path))
     if path.name == "rgb16.png":  # Pillow keeps the high byte
         return picture.convert("RGB")
+    if picture.mode.startswith("I;16"):  # and so do we here, where Pillow clips at 255
+        return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8)).convert("RGB")
     if "A" in picture.getbands() or "transparency" in picture.info:
         rgba = picture.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")
@@ -120,17 +175,22 @@ def chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
-def png(width: int, height: int, depth: int, rows: bytes) -> bytes:
-    header = struct.pack(">IIBBBBB", width, height, depth, 2, 0, 0, 0)
-    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows, 9)) + chunk(b"IEND", b"")
+def png(
+    width: int, height: int, depth: int, rows: bytes,
+    color: int = 2, interlace: int = 0, after: bytes = b"",
+) -> bytes:
+    """`color` 2 is RGB and 6 is RGBA; `after` is what stands behind the pixels."""
+    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, interlace)
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows, 9)) + after + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + body
 
 
 def png16(pixels: np.ndarray) -> bytes:
-    """RGB with 16 bits each, which Pillow reads and does not write."""
-    height, width, _ = pixels.shape
+    """RGB or RGBA with 16 bits each, which Pillow reads and does not write."""
+    height, width, channels = pixels.shape
     rows = (pixels.astype(">u2") * 257).reshape(height, -1)
-    return png(width, height, 16, b"".join(b"\0" + row.tobytes() for row in rows))
+    color = 2 if channels == 3 else 6
+    return png(width, height, 16, b"".join(b"\0" + row.tobytes() for row in rows), color)
 
 
 def bomb(side: int) -> bytes:

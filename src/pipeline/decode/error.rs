@@ -67,7 +67,7 @@ impl DecodeError {
                 Self::Truncated { format }
             }
             Decoding(error) if is_early_end(&error) => Self::Truncated { format },
-            Unsupported(_) => Self::Unsupported { format: "an image of a rare kind of its format" },
+            Unsupported(_) => Self::Unsupported { format: format.of_a_rare_kind() },
             Limits(_) => {
                 Self::corrupt(format, "decoding it takes more memory than its header says")
             }

@@ -33,6 +33,18 @@ impl Format {
             Self::Tiff => image::ImageFormat::Tiff,
         }
     }
+
+    /// A file of this format that its decoder knows and does not decode.
+    pub(super) fn of_a_rare_kind(self) -> &'static str {
+        match self {
+            Self::Jpeg => "a JPEG of a rare kind",
+            Self::Png => "a PNG of a rare kind",
+            Self::WebP => "a WebP of a rare kind",
+            Self::Gif => "a GIF of a rare kind",
+            Self::Bmp => "a BMP of a rare kind",
+            Self::Tiff => "a TIFF of a rare kind (served are grey, RGB and CMYK of 8 or 16 bits)",
+        }
+    }
 }
 
 impl fmt::Display for Format {
@@ -63,7 +75,7 @@ pub(super) fn sniff(bytes: &[u8]) -> Result<Format, DecodeError> {
         [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Ok(Format::Gif),
         // "BM" may begin a text; a bitmap's reserved bytes are 0.
         [b'B', b'M', _, _, _, _, 0, 0, 0, 0, ..] => Ok(Format::Bmp),
-        [b'I', b'I', 42, 0, ..] | [b'M', b'M', 0, 42, ..] => Ok(Format::Tiff),
+        [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => Ok(Format::Tiff),
         _ => Err(unserved(bytes)),
     }
 }
@@ -73,7 +85,7 @@ fn unserved(bytes: &[u8]) -> DecodeError {
     if let Some(format) = other_image(bytes) {
         return DecodeError::Unsupported { format };
     }
-    let text = std::str::from_utf8(&bytes[..bytes.len().min(64)]).unwrap_or_default();
+    let text = first_text(bytes, 64);
     let start = text.trim_start_matches('\u{FEFF}').trim_start();
     let lower = start.to_ascii_lowercase();
     let seen = match bytes {
@@ -84,6 +96,9 @@ fn unserved(bytes: &[u8]) -> DecodeError {
             "an HTML page".to_owned()
         }
         _ if start.starts_with(['{', '[']) => "JSON".to_owned(),
+        _ if BASE64_OF_AN_IMAGE.iter().any(|code| start.starts_with(code)) => {
+            "base64 text; decode it first".to_owned()
+        }
         _ if !start.is_empty() && !text.contains('\0') => "text".to_owned(),
         _ => {
             let first: Vec<String> =
@@ -94,8 +109,23 @@ fn unserved(bytes: &[u8]) -> DecodeError {
     DecodeError::NotAnImage { seen }
 }
 
+/// How JPEG, PNG, WebP and GIF begin in base64.
+const BASE64_OF_AN_IMAGE: [&str; 4] = ["/9j/", "iVBORw0KGgo", "UklGR", "R0lGOD"];
+
+/// The first bytes, at most `length` of them, where they are text; the last letter may be cut.
+fn first_text(bytes: &[u8], length: usize) -> &str {
+    let first = &bytes[..bytes.len().min(length)];
+    match std::str::from_utf8(first) {
+        Ok(text) => text,
+        Err(cut) if cut.error_len().is_none() => {
+            std::str::from_utf8(&first[..cut.valid_up_to()]).unwrap_or_default()
+        }
+        Err(_) => "",
+    }
+}
+
 fn other_image(bytes: &[u8]) -> Option<&'static str> {
-    let text = std::str::from_utf8(&bytes[..bytes.len().min(512)]).unwrap_or_default();
+    let text = first_text(bytes, 512);
     match bytes {
         [_, _, _, _, b'f', b't', b'y', b'p', brand @ ..] => match brand.get(..4)? {
             b"avif" | b"avis" => Some("an AVIF image"),
@@ -105,6 +135,8 @@ fn other_image(bytes: &[u8]) -> Option<&'static str> {
         [0xFF, 0x0A, ..] | [0, 0, 0, 0x0C, b'J', b'X', b'L', b' ', ..] => Some("a JPEG XL image"),
         [0, 0, 0, 0x0C, b'j', b'P', b' ', b' ', ..] => Some("a JPEG 2000 image"),
         [0, 0, 1, 0, ..] => Some("an icon"),
+        [b'P', b'1'..=b'6', b' ' | b'\n' | b'\r' | b'\t', ..] => Some("a PNM image"),
+        [b'D', b'D', b'S', b' ', ..] => Some("a DDS texture"),
         [b'%', b'P', b'D', b'F', ..] => Some("a PDF"),
         [b'8', b'B', b'P', b'S', ..] => Some("a Photoshop file"),
         _ if text.contains("<svg") => Some("an SVG drawing"),

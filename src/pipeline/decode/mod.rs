@@ -5,51 +5,25 @@
 mod complete; // is the file all there
 mod error;
 mod format; // which format, by content
+mod gif;
+mod jpeg;
+mod limits; // refused from the header
+mod png;
 mod rgb; // any pixels → RGB on white
+mod tiff;
+mod webp;
 
+use std::borrow::Cow;
+use std::fmt;
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use image::metadata::Orientation;
-use image::{ColorType, DynamicImage, ImageDecoder, ImageReader};
+use image::{DynamicImage, ImageDecoder, ImageReader};
 
 pub use error::DecodeError;
 pub use format::Format;
-
-/// What one upload may cost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Bytes of the upload.
-    pub max_bytes: usize,
-    /// Pixels that the header announces.
-    pub max_pixels: u64,
-}
-
-impl Default for Limits {
-    /// 20 MiB and 50 megapixels: any phone's photo, and no bomb.
-    fn default() -> Self {
-        Self { max_bytes: 20 << 20, max_pixels: 50_000_000 }
-    }
-}
-
-impl Limits {
-    /// The most that one upload within these limits can hold while it is decoded, in bytes.
-    #[must_use]
-    pub fn largest_cost(&self) -> u64 {
-        let pixels = self.max_pixels.saturating_mul(MAX_BYTES_PER_PIXEL + WORKING_BYTES_PER_PIXEL);
-        pixels.saturating_add(self.max_bytes as u64)
-    }
-}
-
-/// Of the widest pixels that are served, RGBA with 16 bits each.
-const MAX_BYTES_PER_PIXEL: u64 = 8;
-
-/// Held beside the decoder's own pixels at the worst moment: the coefficients of a progressive JPEG
-/// (6), or an RGBA copy and its RGB (4 + 3), or the RGB and its upright copy (3 + 3); rounded up.
-const WORKING_BYTES_PER_PIXEL: u64 = 8;
-
-/// Room for a decoder's tables, and for metadata that it keeps.
-const DECODER_BYTES: u64 = 8 << 20;
+pub use limits::Limits;
 
 /// What the header announces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,20 +35,27 @@ pub struct Header {
     /// Rows as stored, before orientation.
     pub height: u32,
     bytes_per_pixel: u8,
+    upload_bytes: usize,
 }
 
 impl Header {
-    /// The most that decoding will hold at once, in bytes.
+    /// The most that decoding will hold at once beside the upload, in bytes.
     #[must_use]
     pub fn decoded_bytes(&self) -> u64 {
-        let pixels = u64::from(self.width) * u64::from(self.height);
-        pixels * (u64::from(self.bytes_per_pixel) + WORKING_BYTES_PER_PIXEL)
+        let pixels = limits::padded_pixels([self.width, self.height]);
+        limits::working_bytes(pixels, self.bytes_per_pixel.into(), self.upload_bytes as u64)
     }
 }
 
 /// An upright RGB image, uint8 `[height, width, 3]`, at least 1×1. Only [`decode`] makes one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Image(image::RgbImage);
+
+impl fmt::Debug for Image {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Image({}x{})", self.width(), self.height())
+    }
+}
 
 impl Image {
     /// Columns.
@@ -107,28 +88,30 @@ pub fn inspect(bytes: &[u8], limits: &Limits) -> Result<Header, DecodeError> {
     }
     let format = format::sniff(bytes)?;
     guarded(format, || {
-        // A header that cannot be read may just not be all there.
-        let decoder = open(bytes, format).map_err(|error| {
-            if complete::is_cut_off(bytes, format) {
-                DecodeError::Truncated { format }
-            } else {
-                error
-            }
-        })?;
-        let (width, height) = decoder.dimensions();
-        let pixels = u64::from(width) * u64::from(height);
-        if pixels > limits.max_pixels {
-            return Err(DecodeError::TooManyPixels { pixels, limit: limits.max_pixels });
+        if format == Format::Tiff && !tiff::tags_are_modest(bytes) {
+            return Err(DecodeError::corrupt(format, "its tags announce more than the file holds"));
         }
-        if pixels == 0 {
-            return Err(DecodeError::corrupt(format, "it has no pixels"));
-        }
-        let color = decoder.color_type();
-        if matches!(color, ColorType::Rgb32F | ColorType::Rgba32F) {
-            return Err(DecodeError::Unsupported { format: "an image of floating point pixels" });
-        }
-        Ok(Header { format, width, height, bytes_per_pixel: color.bytes_per_pixel() })
+        let head = match format {
+            Format::Png => Cow::Owned(png::header(bytes)),
+            Format::WebP => Cow::Borrowed(webp::whole(bytes).unwrap_or(bytes)),
+            Format::Jpeg | Format::Gif | Format::Bmp | Format::Tiff => Cow::Borrowed(bytes),
+        };
+        let decoder = open(&head, format).map_err(|error| why_unreadable(bytes, format, error))?;
+        let ((width, height), color) = (decoder.dimensions(), decoder.color_type());
+        limits.check(format, [width, height], color)?;
+        let (bytes_per_pixel, upload_bytes) = (color.bytes_per_pixel(), bytes.len());
+        Ok(Header { format, width, height, bytes_per_pixel, upload_bytes })
     })
+}
+
+/// A header that cannot be read may not be all there, or be of a kind that is not served.
+fn why_unreadable(bytes: &[u8], format: Format, error: DecodeError) -> DecodeError {
+    let rare = if format == Format::Jpeg { jpeg::unserved_kind(bytes) } else { None };
+    match rare {
+        Some(format) => DecodeError::Unsupported { format },
+        None if complete::is_cut_off(bytes, format) => DecodeError::Truncated { format },
+        None => error,
+    }
 }
 
 /// Decodes what `header` announced: the first frame, upright, transparency over white.
@@ -143,18 +126,37 @@ pub fn decode(bytes: &[u8], header: &Header) -> Result<Image, DecodeError> {
         return Err(DecodeError::Truncated { format });
     }
     guarded(format, || {
-        let mut decoder = open(bytes, format)?;
+        let needed = needed(bytes, header)?;
+        let mut decoder = open(&needed, format)?;
         let mut limits = image::Limits::no_limits();
-        limits.max_alloc = Some(header.decoded_bytes() + DECODER_BYTES);
+        limits.max_alloc = Some(header.decoded_bytes());
         let failed = |error| DecodeError::from_image(format, error);
         decoder.set_limits(limits).map_err(failed)?;
         // A damaged EXIF block spoils the orientation, not the picture.
-        let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-        let decoded = DynamicImage::from_decoder(decoder).map_err(failed)?;
-        let mut upright = DynamicImage::ImageRgb8(rgb::flatten(decoded));
+        let orientation = match format {
+            Format::Png => png::orientation(bytes),
+            Format::Jpeg | Format::WebP | Format::Gif | Format::Bmp | Format::Tiff => {
+                decoder.orientation().unwrap_or(Orientation::NoTransforms)
+            }
+        };
+        let picture = DynamicImage::from_decoder(decoder).map_err(failed)?;
+        let mut upright = DynamicImage::ImageRgb8(rgb::flatten(picture));
         upright.apply_orientation(orientation);
         Ok(Image(upright.into_rgb8()))
     })
+}
+
+/// What of the file the decoder is given: nothing that would cost more than its header says.
+fn needed<'a>(bytes: &'a [u8], header: &Header) -> Result<Cow<'a, [u8]>, DecodeError> {
+    let format = header.format;
+    match format {
+        Format::Png => Ok(Cow::Owned(png::essential(bytes))),
+        Format::WebP => webp::whole(bytes)
+            .filter(|whole| webp::is_sound(whole, [header.width, header.height]))
+            .map(Cow::Borrowed)
+            .ok_or_else(|| DecodeError::corrupt(format, "a part announces more than there is")),
+        Format::Jpeg | Format::Gif | Format::Bmp | Format::Tiff => Ok(Cow::Borrowed(bytes)),
+    }
 }
 
 fn open(bytes: &[u8], format: Format) -> Result<impl ImageDecoder + '_, DecodeError> {
@@ -172,5 +174,7 @@ fn guarded<T>(
         .unwrap_or_else(|_| Err(DecodeError::corrupt(format, "its decoder gave up")))
 }
 
+#[cfg(test)]
+mod hostile_tests;
 #[cfg(test)]
 mod tests;

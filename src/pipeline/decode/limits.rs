@@ -1,0 +1,87 @@
+//! What an upload may cost, and what decoding it holds: bytes of memory, told from the header.
+
+use image::ColorType;
+
+use super::{DecodeError, Format};
+
+/// What one upload may cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of the upload.
+    pub max_bytes: usize,
+    /// Pixels that the header announces.
+    pub max_pixels: u64,
+}
+
+impl Default for Limits {
+    /// 20 MiB and 50 megapixels: any phone's photo, and no bomb.
+    fn default() -> Self {
+        Self { max_bytes: 20 << 20, max_pixels: 50_000_000 }
+    }
+}
+
+impl Limits {
+    /// Whether a picture of this size and colour may be decoded.
+    pub(super) fn check(
+        &self,
+        format: Format,
+        [width, height]: [u32; 2],
+        color: ColorType,
+    ) -> Result<(), DecodeError> {
+        let pixels = u64::from(width) * u64::from(height);
+        if pixels > self.max_pixels {
+            return Err(DecodeError::TooManyPixels { pixels, limit: self.max_pixels });
+        }
+        if width.max(height) > MAX_SIDE {
+            return Err(DecodeError::Unsupported { format: "an image longer than 65,535 pixels" });
+        }
+        if pixels == 0 {
+            return Err(DecodeError::corrupt(format, "it has no pixels"));
+        }
+        if matches!(color, ColorType::Rgb32F | ColorType::Rgba32F) {
+            return Err(DecodeError::Unsupported { format: "an image of floating point pixels" });
+        }
+        Ok(())
+    }
+
+    /// The most that one upload within these limits can hold while it is decoded, in bytes.
+    #[must_use]
+    pub fn largest_cost(&self) -> u64 {
+        let upload = self.max_bytes as u64;
+        let padding = (BLOCK - 1) * (2 * u64::from(MAX_SIDE) + BLOCK);
+        let pixels = self.max_pixels.saturating_add(padding);
+        working_bytes(pixels, MAX_BYTES_PER_PIXEL, upload).saturating_add(upload)
+    }
+}
+
+/// Pixels of the whole blocks in which JPEG and WebP decode: a picture of one line takes sixteen.
+pub(super) fn padded_pixels([width, height]: [u32; 2]) -> u64 {
+    u64::from(width).next_multiple_of(BLOCK) * u64::from(height).next_multiple_of(BLOCK)
+}
+
+const BLOCK: u64 = 16;
+
+/// Of the widest pixels that are served, RGBA with 16 bits each.
+const MAX_BYTES_PER_PIXEL: u64 = 8;
+
+/// Held beside the decoder's own pixels at the worst moment: the coefficients of a progressive JPEG
+/// (6), or an RGBA copy and its RGB (4 + 3), or the RGB and its upright copy (3 + 3); rounded up.
+const WORKING_BYTES_PER_PIXEL: u64 = 8;
+
+/// A decoder's tables and lines: measured below 120 KiB beside the pixels and the copies.
+const DECODER_BYTES: u64 = 128 << 10;
+
+/// A decoder may copy the upload, and keep a copy of the colour profile in it.
+const COPIES_OF_UPLOAD: u64 = 2;
+
+/// The longest side that is served: the longest that JPEG, GIF and BMP can have. Lines and columns
+/// are held in full while a picture is decoded and resized.
+const MAX_SIDE: u32 = 65_535;
+
+/// What decoding `pixels` holds at once beside the upload itself.
+pub(super) fn working_bytes(pixels: u64, bytes_per_pixel: u64, upload: u64) -> u64 {
+    pixels
+        .saturating_mul(bytes_per_pixel + WORKING_BYTES_PER_PIXEL)
+        .saturating_add(upload.saturating_mul(COPIES_OF_UPLOAD))
+        .saturating_add(DECODER_BYTES)
+}
