@@ -35,6 +35,8 @@ pub(super) struct EvalArgs {
 #[derive(Debug, Serialize)]
 struct Measured<'a> {
     model: &'a str,
+    top1: f64,
+    top5: f64,
     #[serde(flatten)]
     report: &'a Report,
     images_per_second: f64,
@@ -74,19 +76,21 @@ pub(super) fn run(args: &EvalArgs) -> Result<()> {
     let images_per_second = report.images as f64 / started.elapsed().as_secs_f64();
     let model = &pipeline.card().name;
     if args.json {
-        return output::json(&Measured { model, report: &report, images_per_second });
+        let (top1, top5) = (report.top1(), report.top5());
+        let measured = Measured { model, top1, top5, report: &report, images_per_second };
+        return output::json(&measured);
     }
     show(model, &report, images_per_second, labels);
     Ok(())
 }
 
 fn show(model: &str, report: &Report, images_per_second: f64, labels: &[String]) {
-    let Report { images, failed, top1, top5, confusion } = report;
+    let Report { images, failed, confusion, .. } = report;
     output::line(format!(
         "{model} on {images} images ({failed} could not be classified)\n  \
          top-1  {:.2} %\n  top-5  {:.2} %\n  speed  {images_per_second:.0} images/s",
-        top1 * 100.0,
-        top5 * 100.0,
+        report.top1() * 100.0,
+        report.top5() * 100.0,
     ));
     // A table of a thousand classes helps nobody; --json has it.
     if labels.len() <= 20 {

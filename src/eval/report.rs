@@ -3,16 +3,16 @@
 use serde::Serialize;
 
 /// What came of classifying labelled images.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// Images classified.
+    /// Images that were to be classified.
     pub images: usize,
-    /// Images that could not be classified; they count as wrong.
+    /// Those that could not be; they count as wrong.
     pub failed: usize,
-    /// Share of images whose most probable class is the true one, 0 to 1.
-    pub top1: f64,
-    /// Share whose true class is among the five most probable, 0 to 1.
-    pub top5: f64,
+    /// Those whose most probable class is the true one.
+    pub correct: usize,
+    /// Those whose true class is among the five most probable.
+    pub among_five: usize,
     /// `confusion[truth][answer]`: how often images of one class were taken for another.
     pub confusion: Vec<Vec<usize>>,
 }
@@ -21,29 +21,37 @@ impl Report {
     /// Nothing measured yet.
     #[must_use]
     pub fn new(classes: usize) -> Self {
-        Self {
-            images: 0,
-            failed: 0,
-            top1: 0.0,
-            top5: 0.0,
-            confusion: vec![vec![0; classes]; classes],
-        }
+        let confusion = vec![vec![0; classes]; classes];
+        Self { images: 0, failed: 0, correct: 0, among_five: 0, confusion }
     }
 
     /// One image of class `truth`, whose five most probable classes are `answers`, best first.
     /// No answers: it could not be classified.
     pub fn add(&mut self, truth: usize, answers: &[usize]) {
+        self.images += 1;
         match answers.first() {
             Some(&best) => self.confusion[truth][best] += 1,
             None => self.failed += 1,
         }
-        self.images += 1;
-        #[expect(clippy::cast_precision_loss, reason = "counts of images are far below 2^53")]
-        let weight = 1.0 / self.images as f64;
-        // Means as they grow: each new image moves them by its share.
-        let hit = |yes: bool| if yes { 1.0 } else { 0.0 };
-        self.top1 += (hit(answers.first() == Some(&truth)) - self.top1) * weight;
-        self.top5 += (hit(answers.contains(&truth)) - self.top5) * weight;
+        self.correct += usize::from(answers.first() == Some(&truth));
+        self.among_five += usize::from(answers.contains(&truth));
+    }
+
+    /// Share of images whose most probable class is the true one, 0 to 1.
+    #[must_use]
+    pub fn top1(&self) -> f64 {
+        self.share(self.correct)
+    }
+
+    /// Share of images whose true class is among the five most probable, 0 to 1.
+    #[must_use]
+    pub fn top5(&self) -> f64 {
+        self.share(self.among_five)
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "counts of images are far below 2^53")]
+    fn share(&self, images: usize) -> f64 {
+        images as f64 / self.images.max(1) as f64
     }
 }
 
@@ -59,7 +67,7 @@ mod tests {
         report.add(2, &[]);
         report.add(2, &[2]);
         assert_eq!((report.images, report.failed), (4, 1));
-        assert_eq!((report.top1, report.top5), (0.5, 0.75));
+        assert_eq!((report.correct, report.among_five), (2, 3));
         assert_eq!(report.confusion, [[1, 0, 0], [0, 0, 1], [0, 0, 1]]);
     }
 }

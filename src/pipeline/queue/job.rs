@@ -92,14 +92,14 @@ pub struct Job {
     deadline: Deadline,
     queued_at: Instant,
     reply: Reply,
-    _permit: Permit,
+    permit: Permit,
 }
 
 impl Job {
     /// A job that is queued now; `permit` is held until it is answered or dropped.
     #[must_use]
     pub fn new(pixels: Pixels, deadline: Deadline, permit: Permit, reply: Reply) -> Self {
-        Self { pixels, deadline, queued_at: Instant::now(), reply, _permit: permit }
+        Self { pixels, deadline, queued_at: Instant::now(), reply, permit }
     }
 
     /// The network's input.
@@ -128,6 +128,8 @@ impl Job {
 
     /// Sends the answer. Nobody may be waiting any more: then it is dropped.
     pub fn answer(self, answer: Result<Answered, JobError>) {
+        // First the place, then the answer: a caller who has it may count on the place being free.
+        drop(self.permit);
         let _ = self.reply.0.send(answer);
     }
 }

@@ -1,0 +1,87 @@
+//! Scores do not depend on what else is in the batch, to the bit.
+
+use resnetd::pipeline::preprocess::Pixels;
+use resnetd::pipeline::run::{Batch, Device, InputShape, Output, Session, SessionPlan};
+
+use crate::support::{default_model, library, seeded};
+
+const EVERYTHING: [Output; 4] =
+    [Output::Logits, Output::Probabilities, Output::Embedding, Output::FeatureMap];
+
+fn session(onnx: &[u8], threads: usize) -> Session {
+    let plan = SessionPlan { device: Device::Cpu, threads };
+    Session::open(library(), onnx, plan, &EVERYTHING).unwrap()
+}
+
+/// `count` different images of noise.
+fn images(shape: InputShape, count: usize) -> Vec<Pixels> {
+    let size = [shape.height, shape.width].map(|side| u32::try_from(side).unwrap());
+    let noise = seeded::pixels(count * shape.bytes());
+    noise
+        .chunks(shape.bytes())
+        .map(|image| Pixels::from_raw(size, image.to_vec()).unwrap())
+        .collect()
+}
+
+fn assert_same_bits(onnx: &[u8], shape: InputShape, threads: usize) {
+    let mut session = session(onnx, threads);
+    let images = images(shape, 32);
+    let alone: Vec<_> = images
+        .iter()
+        .map(|image| {
+            let mut batch = Batch::with_capacity(shape, 1);
+            batch.push(image);
+            session.run(&batch).unwrap()
+        })
+        .collect();
+    for size in [2, 3, 4, 7, 8, 32] {
+        for (first, group) in images.chunks(size).enumerate() {
+            let mut batch = Batch::with_capacity(shape, size);
+            group.iter().for_each(|image| batch.push(image));
+            let together = session.run(&batch).unwrap();
+            for slot in 0..group.len() {
+                for output in EVERYTHING {
+                    let bits = |row: &[f32]| row.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+                    assert_eq!(
+                        bits(together.row(output, slot)),
+                        bits(alone[first * size + slot].row(output, 0)),
+                        "{} of slot {slot} in a batch of {size}, {threads} threads",
+                        output.name(),
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_default_model_answers_the_same_bits_alone_and_among_32() {
+    let model = default_model();
+    for threads in [1, 2] {
+        assert_same_bits(&model.onnx, InputShape::of(&model.card.preprocess), threads);
+    }
+}
+
+#[test]
+fn a_bottleneck_network_answers_the_same_bits_alone_and_among_32() {
+    // 64×64 keeps the test short; the kernels are those of any other size.
+    let model = seeded::model("resnet50", 1000, [64, 64]);
+    assert_same_bits(&model.onnx, InputShape { height: 64, width: 64 }, 1);
+}
+
+#[test]
+fn what_is_not_asked_for_is_not_fetched() {
+    let model = default_model();
+    let shape = InputShape::of(&model.card.preprocess);
+    let plan = SessionPlan { device: Device::Cpu, threads: 1 };
+    let mut session = Session::open(library(), &model.onnx, plan, &[Output::Logits]).unwrap();
+    let outputs = session.run(&Batch::grey(shape, 2)).unwrap();
+    assert_eq!(outputs.row(Output::Logits, 1).len(), 10);
+    assert!(outputs.row(Output::FeatureMap, 1).is_empty());
+    let mut all = self::session(&model.onnx, 1);
+    let outputs = all.run(&Batch::grey(shape, 2)).unwrap();
+    assert_eq!(outputs.row(Output::Embedding, 0).len(), 64);
+    assert_eq!(outputs.row(Output::FeatureMap, 0).len(), 64 * 8 * 8);
+    let probabilities: f32 = outputs.row(Output::Probabilities, 0).iter().sum();
+    assert!((probabilities - 1.0).abs() < 1e-6);
+}

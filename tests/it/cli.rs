@@ -1,0 +1,184 @@
+//! The commands, as a person types them.
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn resnetd(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_resnetd"))
+        .args(arguments)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn complained(output: &Output) -> String {
+    assert!(!output.status.success(), "{output:?}");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn classify_prints_a_line_of_json_for_each_picture() {
+    let files = ["tests/data/cat.jpg", "Cargo.toml", "tests/data/cifar10-ship.png"];
+    let output = resnetd(&[&["classify", "--json", "-k", "2"], &files[..]].concat());
+    assert!(complained(&output).contains("1 of 3 pictures could not be classified"));
+    let lines: Vec<Value> =
+        said(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.iter().map(|line| line["file"].as_str().unwrap()).collect::<Vec<_>>(), files);
+    assert_eq!(lines[0]["predictions"][0]["label"], "cat");
+    assert_eq!(lines[0]["predictions"].as_array().unwrap().len(), 2);
+    assert!(lines[1]["error"].as_str().unwrap().contains("not an image"), "{}", lines[1]);
+    assert_eq!(lines[2]["predictions"][0]["label"], "ship");
+}
+
+#[test]
+fn classify_takes_folders_and_names_what_it_cannot_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let below = folder.path().join("a/b");
+    std::fs::create_dir_all(&below).unwrap();
+    std::fs::copy("tests/data/cifar10-cat.png", below.join("cat.png")).unwrap();
+    std::fs::copy("Cargo.toml", below.join("notes.txt")).unwrap();
+    let output = resnetd(&["classify", folder.path().to_str().unwrap()]);
+    assert!(output.status.success(), "{output:?}");
+    assert!(said(&output).contains("cat.png (png 32×32)"), "{}", said(&output));
+    assert!(!said(&output).contains("notes.txt"));
+    let output = resnetd(&["classify", "--json", "nowhere.jpg"]);
+    assert!(said(&output).contains("cannot be read"), "{output:?}");
+}
+
+#[test]
+fn eval_measures_a_parquet_file_and_a_folder_alike() {
+    let parquet = "tests/data/cifar10-sample.parquet";
+    let measure = |data: &str| -> Value {
+        let output = resnetd(&["eval", "--json", "--data", data]);
+        assert!(output.status.success(), "{output:?}");
+        serde_json::from_str(&said(&output)).unwrap()
+    };
+    let from_parquet = measure(parquet);
+    let golden: Value =
+        serde_json::from_str(include_str!("../golden/cifar10-resnet20.json")).unwrap();
+    assert_eq!(from_parquet["images"], 100);
+    assert_eq!(from_parquet["failed"], 0);
+    // The sample is JPEG, and decoders differ by a level here and there: one image may tip over.
+    let correct = |measured: &Value| measured["correct"].as_i64().unwrap();
+    assert!((correct(&from_parquet) - correct(&golden)).abs() <= 1, "{from_parquet}");
+
+    let folder = tempfile::tempdir().unwrap();
+    let labels = crate::support::default_model().card.labels.clone();
+    let dataset = resnetd::eval::Dataset::open(parquet.as_ref(), &labels).unwrap();
+    for (number, example) in dataset.examples(&labels).unwrap().enumerate() {
+        let example = example.unwrap();
+        let class = folder.path().join(&labels[example.truth]);
+        std::fs::create_dir_all(&class).unwrap();
+        let copy = std::fs::File::create(class.join(format!("{number}.png"))).unwrap();
+        std::io::Write::write_all(&mut { copy }, &example.bytes).unwrap();
+    }
+    let from_folder = measure(folder.path().to_str().unwrap());
+    for key in ["images", "top1", "top5", "confusion"] {
+        assert_eq!(from_folder[key], from_parquet[key], "{key}");
+    }
+}
+
+#[test]
+fn an_exported_file_is_self_contained() {
+    let folder = tempfile::tempdir().unwrap();
+    let onnx = folder.path().join("m.onnx");
+    let output = resnetd(&["export", "-o", onnx.to_str().unwrap()]);
+    assert!(output.status.success(), "{output:?}");
+    let classify = |model: &str| {
+        said(&resnetd(&["classify", "--json", "--model", model, "tests/data/cat.jpg"]))
+    };
+    assert_eq!(classify(onnx.to_str().unwrap()), classify("cifar10-resnet20"));
+    let left: Vec<PathBuf> =
+        folder.path().read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(left, [onnx], "no half-written file is left behind");
+}
+
+#[test]
+fn weights_that_do_not_fit_are_named_one_by_one() {
+    let output = resnetd(&[
+        "export",
+        "--arch",
+        "resnet32",
+        "-o",
+        "never.onnx",
+        "--weights",
+        "models/cifar10-resnet20/model.safetensors",
+    ]);
+    let words = complained(&output);
+    assert!(words.contains("layer1.3.conv1.weight"), "{words}");
+    assert!(words.contains("[16, 16, 3, 3]"), "{words}");
+    assert!(!PathBuf::from("never.onnx").exists());
+}
+
+#[test]
+fn describe_shows_the_published_figures() {
+    let output = said(&resnetd(&["describe", "resnet50"]));
+    assert!(output.contains("resnet50: 25,557,032 parameters"), "{output}");
+    insta::assert_snapshot!(
+        "describe_resnet18_stages",
+        said(&resnetd(&["describe", "resnet18", "--stages"]))
+    );
+    let list = said(&resnetd(&["describe"]));
+    assert!(list.contains("resnet1202"), "{list}");
+    let unknown = complained(&resnetd(&["describe", "resnet51"]));
+    assert!(unknown.contains("resnet50"), "{unknown}");
+}
+
+#[test]
+fn options_that_cannot_hold_together_are_refused_all_at_once() {
+    let words = complained(&resnetd(&[
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--sessions",
+        "0",
+        "--request-timeout",
+        "0s",
+        "--memory-limit",
+        "1MiB",
+    ]));
+    for option in ["--sessions is 0", "--request-timeout is 0", "--memory-limit 1.0 MiB"] {
+        assert!(words.contains(option), "{words}");
+    }
+}
+
+#[test]
+fn a_device_that_cannot_be_had_is_an_error_that_says_why() {
+    let output = resnetd(&["classify", "--device", "cuda:0", "tests/data/cat.jpg"]);
+    let words = complained(&output);
+    assert!(words.contains("cuda:0 cannot be used"), "{words}");
+    assert!(words.contains("hint:"), "{words}");
+    let words = complained(&resnetd(&["classify", "--device", "gpu", "tests/data/cat.jpg"]));
+    assert!(words.contains("use auto, cpu, cuda or cuda:N"), "{words}");
+}
+
+#[test]
+fn a_library_that_is_not_there_is_one_clear_error() {
+    let words =
+        complained(&resnetd(&["classify", "--onnxruntime", "/nowhere", "tests/data/cat.jpg"]));
+    assert!(words.contains("/nowhere") && words.contains("scripts/fetch-onnxruntime"), "{words}");
+    let words =
+        complained(&resnetd(&["classify", "--onnxruntime", "Cargo.toml", "tests/data/cat.jpg"]));
+    assert!(words.contains("cannot be used") && words.contains("hint:"), "{words}");
+}
+
+#[test]
+fn a_port_that_is_taken_is_an_error_that_says_so() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let words = complained(&resnetd(&["serve", "--listen", &address]));
+    assert!(words.contains(&format!("cannot listen on {address}")), "{words}");
+}
+
+#[test]
+fn the_help_teaches() {
+    for (name, arguments) in [("help", vec!["--help"]), ("help_serve", vec!["serve", "--help"])] {
+        insta::assert_snapshot!(name, said(&resnetd(&arguments)));
+    }
+}

@@ -1,0 +1,141 @@
+//! The end: readiness goes off, what is here is answered, the process exits with 0.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crate::support::engines::Gate;
+use crate::support::{Answer, Options, TestServer, data, until};
+
+/// The program itself, serving on a free port.
+struct Process {
+    child: Child,
+    url: String,
+}
+
+impl Process {
+    fn start(arguments: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_resnetd"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--log", "warn", "--device", "cpu"])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut ready = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+        let url = ready.trim().rsplit(' ').next().unwrap().to_owned();
+        assert!(url.starts_with("http://"), "{ready}");
+        Self { child, url }
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sigterm_under_load_loses_no_request_and_exits_with_0() {
+    let mut server = Process::start(&["--drain-delay", "300ms"]);
+    let (answered, stopped) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+    let clients: Vec<_> = (0..8)
+        .map(|_| {
+            let (url, answered) = (format!("{}/classify", server.url), Arc::clone(&answered));
+            let stopped = Arc::clone(&stopped);
+            tokio::spawn(async move {
+                let client = reqwest::Client::new();
+                loop {
+                    let sent = client.post(&url).body(data("cat.jpg")).send().await;
+                    match sent {
+                        Ok(response) => {
+                            let answer = Answer::of(response).await;
+                            assert_eq!(answer.status, 200, "{answer:?}");
+                            answered.fetch_add(1, Ordering::Relaxed);
+                        }
+                        // A closed port refuses new connections: that request was never taken.
+                        Err(error) if error.is_connect() && stopped.load(Ordering::Relaxed) => {
+                            return;
+                        }
+                        Err(error) => panic!("a request was lost: {error:?}"),
+                    }
+                }
+            })
+        })
+        .collect();
+    until("requests are being answered", || answered.load(Ordering::Relaxed) > 50).await;
+    stopped.store(true, Ordering::Relaxed);
+    server.signal("-TERM");
+    for client in clients {
+        client.await.unwrap();
+    }
+    assert_eq!(server.child.wait().unwrap().code(), Some(0));
+}
+
+#[tokio::test]
+async fn while_draining_readiness_is_off_and_what_is_queued_is_answered() {
+    let gate = Gate::default();
+    let mut options = Options { engines: Some(vec![gate.engine()]), ..Options::default() };
+    options.drain.delay = Duration::from_secs(3600); // the test ends it by dropping the runtime
+    let server = TestServer::with(options).await;
+    server.app.readiness.drain();
+    let unready = server.get("/readyz").await;
+    assert_eq!((unready.status, unready.reason()), (503, "not-ready".to_owned()));
+    assert_eq!(unready.header("connection"), "close", "clients are told to reconnect elsewhere");
+
+    let request = server.client.post(server.at("/classify")).body(data("cifar10-cat.png"));
+    let queued = tokio::spawn(async move { request.send().await.unwrap().status() });
+    until("it is inside", || server.app.metrics.images_in_flight.get() == 1).await;
+    gate.open();
+    assert_eq!(queued.await.unwrap(), 200, "what still comes is served");
+}
+
+#[tokio::test]
+async fn queued_images_are_answered_before_the_end() {
+    let gate = Gate::default();
+    let mut options = Options { engines: Some(vec![gate.engine()]), ..Options::default() };
+    options.plan.batch.max_batch = 1;
+    let server = TestServer::with(options).await;
+    let queued: Vec<_> = (0..10)
+        .map(|_| {
+            let request = server.client.post(server.at("/classify")).body(data("cifar10-cat.png"));
+            tokio::spawn(async move { request.send().await.unwrap().status() })
+        })
+        .collect();
+    until("all are inside", || server.app.metrics.images_in_flight.get() == 10).await;
+    let (ended, ()) = tokio::join!(server.stop(), async { gate.open() });
+    assert!(ended);
+    for status in queued {
+        assert_eq!(status.await.unwrap(), 200);
+    }
+}
+
+#[test]
+fn a_second_signal_quits_at_once() {
+    let mut server = Process::start(&["--drain-delay", "1h"]);
+    server.signal("-TERM");
+    // The first signal must have been seen before the second counts as one.
+    while ready(&server.url) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    server.signal("-TERM");
+    assert_eq!(server.child.wait().unwrap().code(), Some(1));
+}
+
+fn ready(url: &str) -> bool {
+    let address = url.trim_start_matches("http://");
+    Command::new(env!("CARGO_BIN_EXE_resnetd"))
+        .args(["healthcheck", "--listen", address])
+        .output()
+        .unwrap()
+        .status
+        .success()
+}

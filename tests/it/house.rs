@@ -1,0 +1,111 @@
+//! The invariants of ARCHITECTURE.md, checked on the text of the sources.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Every source file with its path below `src`, tests left out.
+fn sources() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    let mut folders = vec![root.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path: PathBuf = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if !path.ends_with("tests.rs") && !path.ends_with("hostile_tests.rs") {
+                let name = path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
+                let text = fs::read_to_string(&path).unwrap();
+                let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap().to_owned();
+                files.push((name, text));
+            }
+        }
+    }
+    assert!(files.len() > 40, "the sources are found");
+    files
+}
+
+/// No code line of a file below one of `places` (or of any but those, with `!`) holds one of `words`.
+fn assert_absent(words: &[&str], is_checked: impl Fn(&str) -> bool, why: &str) {
+    let mut checked = 0;
+    for (name, text) in sources().iter().filter(|(name, _)| is_checked(name)) {
+        checked += 1;
+        for (number, line) in text.lines().enumerate() {
+            if line.trim_start().starts_with("//") {
+                continue;
+            }
+            for word in words {
+                assert!(!has_word(line, word), "{why}: src/{name}:{}: {line}", number + 1);
+            }
+        }
+    }
+    assert!(checked > 0, "nothing was checked: {why}");
+}
+
+/// Whether `word` begins somewhere in `line`, and not inside another name (`ort::` in `report::`).
+fn has_word(line: &str, word: &str) -> bool {
+    line.match_indices(word).any(|(place, _)| {
+        !line[..place].ends_with(|before: char| before.is_alphanumeric() || before == '_')
+    })
+}
+
+#[test]
+fn the_build_river_knows_no_server_and_no_runtime() {
+    let build =
+        |name: &str| ["graph/", "weights/", "onnx/"].iter().any(|part| name.starts_with(part));
+    assert_absent(&["tokio", "axum", "ort::"], build, "graph, weights and onnx stand alone");
+    assert_absent(
+        &["crate::pipeline", "crate::http", "crate::model", "crate::cli"],
+        build,
+        "the build river flows down",
+    );
+}
+
+#[test]
+fn the_pipeline_knows_no_http_and_http_knows_no_tensors() {
+    let pipeline = |name: &str| name.starts_with("pipeline/");
+    assert_absent(&["axum", "crate::http", "hyper"], pipeline, "the pipeline knows no HTTP");
+    let http = |name: &str| name.starts_with("http/");
+    assert_absent(
+        &["ort::", "crate::graph", "crate::onnx", "crate::weights", "pipeline::run"],
+        http,
+        "http knows no tensors",
+    );
+}
+
+#[test]
+fn only_the_runner_names_the_runtime() {
+    assert_absent(
+        &["ort::"],
+        |name| !name.starts_with("pipeline/run/"),
+        "only pipeline/run names ort",
+    );
+}
+
+#[test]
+fn one_place_for_statuses_and_one_for_the_environment() {
+    let elsewhere =
+        |name: &str| !matches!(name, "http/problem.rs" | "http/classify.rs" | "http/layers.rs");
+    assert_absent(&["StatusCode::"], elsewhere, "statuses are in http/problem.rs");
+    let environment = |name: &str| !matches!(name, "config.rs" | "pipeline/run/library.rs");
+    assert_absent(&["env::var"], environment, "the environment is read in two places");
+}
+
+#[test]
+fn only_commands_print_and_nothing_is_a_mutable_static() {
+    let printing = ["println!", "eprintln!", "print!("];
+    assert_absent(
+        &printing,
+        |name| !name.starts_with("cli/") && name != "main.rs",
+        "only cli prints",
+    );
+    assert_absent(&["static mut", "LazyLock", "OnceLock"], |_| true, "what is shared is handed in");
+}
+
+#[test]
+fn files_stay_short_enough_to_be_read() {
+    for (name, text) in sources() {
+        let lines = text.lines().count();
+        assert!(lines <= 400, "src/{name} has {lines} lines; split it by subject");
+    }
+}

@@ -1,0 +1,14 @@
+//! Tests through the front door: a real server on a port of its own, real pictures, real clients.
+
+mod support;
+
+mod classify; // what is answered for a good request
+mod problems; // and for a bad one
+mod overload; // full, late and abandoned
+mod drain; // the end
+mod operate; // health, metrics, model
+mod batches; // the same bits in every batch
+mod parity; // the same logits as PyTorch
+mod cli; // the commands
+mod mutations; // a thousand damaged pictures
+mod house; // the invariants of ARCHITECTURE.md

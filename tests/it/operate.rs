@@ -1,0 +1,56 @@
+//! What an operator sees: health, metrics, what is served.
+
+use std::collections::HashSet;
+
+use crate::support::{TestServer, data};
+
+#[tokio::test]
+async fn alive_and_ready_tell_the_device() {
+    let server = TestServer::start().await;
+    assert_eq!(server.get("/livez").await.json()["live"], true);
+    let ready = server.get("/readyz").await;
+    assert_eq!(ready.status, 200);
+    assert_eq!(ready.json()["ready"], true);
+    assert_eq!(ready.json()["device"], "cpu");
+}
+
+#[tokio::test]
+async fn the_model_describes_itself() {
+    let server = TestServer::start().await;
+    let model = server.get("/v1/model").await.json();
+    assert_eq!(model["name"], "cifar10-resnet20");
+    assert_eq!(model["architecture"], "resnet20");
+    assert_eq!(model["labels"].as_array().unwrap().len(), 10);
+    assert_eq!(model["preprocess"]["input"], serde_json::json!([32, 32]));
+    assert_eq!(model["device"], "cpu");
+    assert_eq!(model["versions"]["resnetd"], env!("CARGO_PKG_VERSION"));
+}
+
+#[tokio::test]
+async fn metrics_count_what_happened() {
+    let server = TestServer::start().await;
+    server.classify(data("cifar10-cat.png")).await;
+    server.classify("not a picture").await;
+    server.get("/some/path/of/a/scanner").await;
+    let answer = server.get("/metrics").await;
+    assert_eq!(answer.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
+    let lines: HashSet<&str> = answer.text.lines().collect();
+    for expected in [
+        r#"resnetd_http_requests_total{route="/classify",status="200"} 1"#,
+        r#"resnetd_http_requests_total{route="/classify",status="400"} 1"#,
+        r#"resnetd_http_requests_total{route="none",status="404"} 1"#,
+        r#"resnetd_rejected_total{reason="queue-full"} 0"#,
+        "resnetd_images_total 1",
+        "resnetd_batch_size_count 1",
+        "resnetd_queue_wait_seconds_count 1",
+        "resnetd_inference_seconds_count 1",
+        "resnetd_decode_seconds_count 1",
+        "resnetd_preprocess_seconds_count 1",
+        "resnetd_queue_depth 0",
+        "resnetd_images_in_flight 0",
+        "resnetd_admitted_bytes 0",
+        "resnetd_ready 1",
+    ] {
+        assert!(lines.contains(expected), "no {expected} in\n{}", answer.text);
+    }
+}

@@ -1,0 +1,137 @@
+//! Full, late and abandoned: always an answer, and always an honest one.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use resnetd::pipeline::queue::Ceiling;
+use resnetd::telemetry::metrics::Reason;
+
+use crate::support::engines::{Gate, panicking_until};
+use crate::support::{Answer, Options, TestServer, data, until};
+
+/// A server whose only worker waits at `gate`, and that lets four images in.
+async fn gated(gate: &Gate) -> TestServer {
+    let mut options = Options { engines: Some(vec![gate.engine()]), ..Options::default() };
+    options.plan.ceiling = Ceiling { images: 4, bytes: 1 << 30 };
+    options.plan.batch.max_batch = 1;
+    TestServer::with(options).await
+}
+
+fn send(server: &TestServer) -> tokio::task::JoinHandle<Answer> {
+    let request = server.client.post(server.at("/classify")).body(data("cifar10-cat.png"));
+    tokio::spawn(async move { Answer::of(request.send().await.unwrap()).await })
+}
+
+#[tokio::test]
+async fn a_full_queue_answers_503_at_once_with_a_reason_and_a_time_to_return() {
+    let gate = Gate::default();
+    let server = gated(&gate).await;
+    let inside: Vec<_> = (0..4).map(|_| send(&server)).collect();
+    until("four images are inside", || server.app.metrics.images_in_flight.get() == 4).await;
+
+    let refused = server.classify(data("cifar10-cat.png")).await;
+    assert_eq!((refused.status, refused.reason()), (503, "queue-full".to_owned()));
+    assert!(refused.header("retry-after").parse::<u64>().unwrap() >= 1);
+    assert_eq!(server.app.metrics.rejected_count(Reason::QueueFull), 1);
+
+    gate.open();
+    for answer in inside {
+        assert_eq!(answer.await.unwrap().status, 200);
+    }
+    assert_eq!(server.classify(data("cifar10-cat.png")).await.status, 200, "and it recovers");
+}
+
+#[tokio::test]
+async fn under_overload_every_request_is_answered_with_200_or_503() {
+    let gate = Gate::default();
+    let server = gated(&gate).await;
+    let requests: Vec<_> = (0..64).map(|_| send(&server)).collect();
+    until("60 are refused", || server.app.metrics.rejected_count(Reason::QueueFull) == 60).await;
+    gate.open();
+    let mut statuses = BTreeMap::new();
+    for request in requests {
+        *statuses.entry(request.await.unwrap().status).or_insert(0) += 1;
+    }
+    assert_eq!(statuses, BTreeMap::from([(200, 4), (503, 60)]));
+    assert!(server.stop().await);
+}
+
+#[tokio::test]
+async fn a_deadline_that_passes_in_the_queue_is_a_503_and_the_image_is_not_run() {
+    let gate = Gate::default();
+    let server = gated(&gate).await;
+    let first = send(&server);
+    until("the worker has one", || server.app.metrics.images_in_flight.get() == 1).await;
+    let request = server
+        .client
+        .post(server.at("/classify"))
+        .header("x-request-timeout-ms", "50")
+        .body(data("cifar10-cat.png"));
+    let late = Answer::of(request.send().await.unwrap()).await;
+    assert_eq!((late.status, late.reason()), (503, "deadline".to_owned()));
+    assert_eq!(server.app.metrics.rejected_count(Reason::Deadline), 1);
+    until("its place is free", || server.app.metrics.images_in_flight.get() == 1).await;
+    gate.open();
+    assert_eq!(first.await.unwrap().status, 200);
+    assert_eq!(server.app.metrics.batch_size.get_sample_count(), 1, "only the first was run");
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_takes_its_image_out_of_the_queue() {
+    let gate = Gate::default();
+    let server = gated(&gate).await;
+    let first = send(&server);
+    until("the worker has one", || {
+        server.app.metrics.images_in_flight.get() == 1 && server.app.metrics.queue_depth.get() == 0
+    })
+    .await;
+    let leaving = send(&server);
+    until("the second is queued", || server.app.metrics.queue_depth.get() == 1).await;
+    leaving.abort();
+    until("it has left", || server.app.metrics.queue_depth.get() == 0).await;
+    until("it is counted", || server.app.metrics.abandoned.get() == 1).await;
+    gate.open();
+    assert_eq!(first.await.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn memory_has_a_ceiling_that_counts_pixels_before_they_exist() {
+    let mut options = Options::default();
+    options.plan.ceiling.bytes = 200_000; // the upload fits, its pixels do not
+    let server = TestServer::with(options).await;
+    let refused = server.classify(data("cat.jpg")).await;
+    assert_eq!((refused.status, refused.reason()), (503, "memory-limit".to_owned()));
+    assert_eq!(server.app.metrics.decode_seconds.get_sample_count(), 0, "nothing was decoded");
+    assert_eq!(server.classify(data("cifar10-cat.png")).await.status, 200);
+    assert_eq!(server.app.metrics.admitted_bytes.get(), 0, "all is given back");
+}
+
+#[tokio::test]
+async fn an_engine_that_panics_is_a_500_for_its_batch_and_readiness_tells() {
+    let mended = Gate::default();
+    let engines = vec![panicking_until(&mended)];
+    let server = TestServer::with(Options { engines: Some(engines), ..Options::default() }).await;
+    for _ in 0..3 {
+        let failed = server.classify(data("cifar10-cat.png")).await;
+        assert_eq!((failed.status, failed.reason()), (500, "inference-failed".to_owned()));
+    }
+    let unready = server.get("/readyz").await;
+    assert_eq!((unready.status, unready.reason()), (503, "not-ready".to_owned()));
+    assert_eq!(server.get("/livez").await.status, 200);
+    mended.open();
+    assert_eq!(server.classify(data("cifar10-cat.png")).await.status, 200, "the worker lives on");
+    assert_eq!(server.get("/readyz").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_predicted_wait_is_shown_for_scalers() {
+    let gate = Gate::default();
+    let server = gated(&gate).await;
+    gate.open();
+    server.classify(data("cifar10-cat.png")).await;
+    let metrics = server.get("/metrics").await.text;
+    let wait =
+        metrics.lines().find_map(|line| line.strip_prefix("resnetd_predicted_wait_seconds "));
+    assert_eq!(wait, Some("0"), "nobody is inside");
+    tokio::time::timeout(Duration::from_secs(60), server.stop()).await.unwrap();
+}

@@ -1,0 +1,125 @@
+//! The same logits as PyTorch, for seeded weights with batch norm statistics that are not trivial,
+//! and for the trained default model. The references and their scripts are in `tests/golden`.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use resnetd::eval::{Dataset, Example};
+use resnetd::pipeline::Ask;
+use resnetd::pipeline::preprocess::Pixels;
+use resnetd::pipeline::queue::Deadline;
+use resnetd::pipeline::run::{Batch, Device, InputShape, Output, Session, SessionPlan};
+use serde::Deserialize;
+
+use crate::support::{TestServer, data, default_model, library, seeded};
+
+/// The largest difference, relative to the largest logit.
+const TOLERANCE: f64 = 1e-4;
+
+#[derive(Deserialize)]
+struct Golden {
+    classes: usize,
+    input: [u32; 2],
+    logits: Vec<Vec<f64>>,
+    embedding_first8: Vec<Vec<f64>>,
+}
+
+fn assert_parity(architecture: &str, golden: &str) {
+    let golden: Golden = serde_json::from_str(golden).unwrap();
+    let model = seeded::model(architecture, golden.classes, golden.input);
+    let plan = SessionPlan { device: Device::Cpu, threads: 2 };
+    let wanted = [Output::Logits, Output::Embedding];
+    let mut session = Session::open(library(), &model.onnx, plan, &wanted).unwrap();
+    let shape = InputShape::of(&model.card.preprocess);
+    let mut batch = Batch::with_capacity(shape, golden.logits.len());
+    for image in seeded::pixels(golden.logits.len() * shape.bytes()).chunks(shape.bytes()) {
+        batch.push(&Pixels::from_raw(golden.input, image.to_vec()).unwrap());
+    }
+    let outputs = session.run(&batch).unwrap();
+    for (image, logits) in golden.logits.iter().enumerate() {
+        assert_close(outputs.row(Output::Logits, image), logits, architecture);
+        let embedding = &outputs.row(Output::Embedding, image)[..8];
+        assert_close(embedding, &golden.embedding_first8[image], architecture);
+    }
+}
+
+fn assert_close(ours: &[f32], theirs: &[f64], what: &str) {
+    assert_eq!(ours.len(), theirs.len());
+    let largest = theirs.iter().fold(0.0_f64, |largest, value| largest.max(value.abs()));
+    for (index, (ours, theirs)) in ours.iter().zip(theirs).enumerate() {
+        let difference = (f64::from(*ours) - theirs).abs() / largest;
+        assert!(difference <= TOLERANCE, "{what} [{index}]: {ours} is not {theirs}");
+    }
+}
+
+#[test]
+fn resnet18_answers_as_torchvision_does() {
+    assert_parity("resnet18", include_str!("../golden/resnet18.json"));
+}
+
+#[test]
+fn resnet50_answers_as_torchvision_does() {
+    assert_parity("resnet50", include_str!("../golden/resnet50.json"));
+}
+
+#[test]
+fn resnet50_with_the_papers_stride_answers_as_pytorch_does() {
+    assert_parity("resnet50-v1", include_str!("../golden/resnet50-v1.json"));
+}
+
+#[test]
+fn resnet20_answers_as_pytorch_does() {
+    assert_parity("resnet20", include_str!("../golden/resnet20.json"));
+}
+
+#[derive(Deserialize)]
+struct Trained {
+    logits: Vec<Vec<f64>>,
+}
+
+/// All logits of the default model for one upload, through the whole pipeline.
+async fn trained_logits(server: &TestServer, upload: Bytes) -> Vec<f32> {
+    let deadline = Deadline::after(Duration::from_secs(60));
+    let ask = Ask { top_k: 1, deadline };
+    server.app.pipeline.classify(upload, ask).await.unwrap().scores.logits
+}
+
+/// PyTorch's logits for the images of the sample, in its order, and the sample.
+fn sample() -> Vec<(Example, Vec<f64>)> {
+    let golden: Trained =
+        serde_json::from_str(include_str!("../golden/cifar10-resnet20.json")).unwrap();
+    let labels = default_model().card.labels.clone();
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/cifar10-sample.parquet");
+    let examples = Dataset::open(path.as_ref(), &labels).unwrap().examples(&labels).unwrap();
+    let pairs: Vec<_> = examples.map(Result::unwrap).zip(golden.logits).collect();
+    assert_eq!(pairs.len(), 100);
+    pairs
+}
+
+#[tokio::test]
+async fn the_trained_model_scores_pngs_as_pytorch_does_from_file_to_logits() {
+    let server = TestServer::start().await;
+    let sample = sample();
+    for (class, name) in [(0, "airplane"), (3, "cat"), (8, "ship")] {
+        let png = data(&format!("cifar10-{name}.png"));
+        let (_, logits) = sample.iter().find(|(example, _)| example.truth == class).unwrap();
+        assert_close(&trained_logits(&server, png.into()).await, logits, name);
+    }
+}
+
+#[tokio::test]
+async fn on_jpegs_the_trained_model_answers_as_pytorch_does_but_for_the_decoders_rounding() {
+    let server = TestServer::start().await;
+    let (mut agree, mut differences) = (0, Vec::new());
+    for (Example { bytes, .. }, theirs) in sample() {
+        let ours = trained_logits(&server, bytes).await;
+        let best = |scores: &[f64]| (0..10).max_by(|&a, &b| scores[a].total_cmp(&scores[b]));
+        let ours: Vec<f64> = ours.into_iter().map(f64::from).collect();
+        agree += usize::from(best(&ours) == best(&theirs));
+        let largest = theirs.iter().fold(0.0_f64, |largest, value| largest.max(value.abs()));
+        differences.extend(ours.iter().zip(&theirs).map(|(a, b)| (a - b).abs() / largest));
+    }
+    let mean = differences.iter().sum::<f64>() / differences.len() as f64;
+    assert!(agree >= 98, "the same class for {agree} of 100");
+    assert!(mean < 0.02, "logits differ by {mean:.4} of the largest");
+}

@@ -1,0 +1,192 @@
+//! A server of one's own, pictures, and engines that do what a test needs.
+
+pub(crate) mod engines;
+pub(crate) mod seeded;
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use resnetd::http::{self, App, Description, Drain, Listener, Readiness, Timeouts, Versions};
+use resnetd::model::{self, Model};
+use resnetd::pipeline::decode::Limits;
+use resnetd::pipeline::queue::{BatchPlan, Ceiling};
+use resnetd::pipeline::run::{
+    Device, DeviceChoice, Engine, InputShape, Library, SessionsPlan, open_sessions,
+};
+use resnetd::pipeline::{Pipeline, PipelinePlan};
+use resnetd::telemetry::Metrics;
+use serde_json::Value;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// A file of `tests/data`.
+pub(crate) fn data(name: &str) -> Vec<u8> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name);
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// ONNX Runtime, which a process loads once.
+pub(crate) fn library() -> &'static Library {
+    static LIBRARY: OnceLock<Library> = OnceLock::new();
+    LIBRARY.get_or_init(|| Library::load(None).unwrap())
+}
+
+/// The embedded default model.
+pub(crate) fn default_model() -> Model {
+    Model::open(model::DEFAULT).unwrap()
+}
+
+/// What a test's server is made of; the default is the product's, with short times.
+pub(crate) struct Options {
+    pub(crate) engines: Option<Vec<Engine>>,
+    pub(crate) plan: PipelinePlan,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) drain: Drain,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            engines: None,
+            plan: PipelinePlan {
+                limits: Limits::default(),
+                ceiling: Ceiling { images: 256, bytes: 1 << 30 },
+                batch: BatchPlan { max_batch: 4, max_wait: Duration::ZERO },
+                decoders: 2,
+            },
+            timeouts: Timeouts {
+                request: Duration::from_secs(60),
+                header: Duration::from_secs(60),
+                body: Duration::from_secs(60),
+            },
+            drain: Drain { delay: Duration::ZERO, timeout: Duration::from_secs(60) },
+        }
+    }
+}
+
+/// A server on a free port of this machine.
+pub(crate) struct TestServer {
+    pub(crate) url: String,
+    pub(crate) app: App,
+    pub(crate) client: reqwest::Client,
+    stop: oneshot::Sender<()>,
+    served: JoinHandle<bool>,
+}
+
+impl TestServer {
+    /// With the default model.
+    pub(crate) async fn start() -> Self {
+        Self::with(Options::default()).await
+    }
+
+    pub(crate) async fn with(options: Options) -> Self {
+        let Options { engines, plan, timeouts, drain } = options;
+        let model = default_model();
+        let engines = engines.unwrap_or_else(|| real_engines(&model, plan.batch.max_batch));
+        let metrics = Arc::new(Metrics::new());
+        let description = Description {
+            card: model.card.as_ref().clone(),
+            device: Device::Cpu.to_string(),
+            sessions: engines.len(),
+            threads: 1,
+            max_batch: plan.batch.max_batch,
+            versions: Versions::with(&library().version),
+        };
+        let pipeline = Pipeline::start(model.card, plan, engines, Arc::clone(&metrics)).unwrap();
+        let app = App {
+            pipeline: Arc::new(pipeline),
+            metrics,
+            readiness: Arc::new(Readiness::default()),
+            description: Arc::new(description),
+            timeouts,
+        };
+        let address = "127.0.0.1:0".parse().unwrap();
+        let listener = Listener::bind(address, timeouts.header).await.unwrap();
+        let url = format!("http://{}", listener.address().unwrap());
+        let (stop, stopped) = oneshot::channel::<()>();
+        let routes = http::router(app.clone());
+        let readiness = Arc::clone(&app.readiness);
+        let told = async move {
+            let _ = stopped.await;
+            readiness.drain();
+        };
+        let served = tokio::spawn(listener.serve(routes, told, drain));
+        Self { url, app, client: reqwest::Client::new(), stop, served }
+    }
+
+    /// `POST /classify` with these bytes.
+    pub(crate) async fn classify(&self, bytes: impl Into<reqwest::Body>) -> Answer {
+        self.post("/classify", bytes).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, bytes: impl Into<reqwest::Body>) -> Answer {
+        Answer::of(self.client.post(self.at(path)).body(bytes).send().await.unwrap()).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        Answer::of(self.client.get(self.at(path)).send().await.unwrap()).await
+    }
+
+    pub(crate) fn at(&self, path: &str) -> String {
+        format!("{}{path}", self.url)
+    }
+
+    /// Stops as on SIGTERM; true where every request was answered and every job run.
+    pub(crate) async fn stop(self) -> bool {
+        self.stop.send(()).unwrap();
+        let answered = self.served.await.unwrap();
+        answered && self.app.pipeline.finish(Duration::from_secs(60)).await
+    }
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: reqwest::header::HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    pub(crate) async fn of(response: reqwest::Response) -> Self {
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Self { status, headers, text: response.text().await.unwrap() }
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error} in {self:?}"))
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).unwrap_or_else(|| panic!("no {name} in {self:?}")).to_str().unwrap()
+    }
+
+    pub(crate) fn reason(&self) -> String {
+        self.json()["reason"].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+/// Two sessions of `model` on the CPU.
+pub(crate) fn real_engines(model: &Model, max_batch: usize) -> Vec<Engine> {
+    let plan = SessionsPlan {
+        device: DeviceChoice::Only(Device::Cpu),
+        sessions: 2,
+        threads: 1,
+        max_batch,
+        input: InputShape::of(&model.card.preprocess),
+    };
+    open_sessions(library(), &model.onnx, plan).unwrap().engines
+}
+
+/// Waits until `done`, for at most a minute.
+pub(crate) async fn until(what: &str, done: impl Fn() -> bool) {
+    let waiting = async {
+        while !done() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), waiting)
+        .await
+        .unwrap_or_else(|_| panic!("never happened: {what}"));
+}
