@@ -42,6 +42,7 @@ pub struct ModelArgs {
 
     /// ONNX Runtime's shared library, or the folder it is in [default: ORT_DYLIB_PATH, next to the
     /// executable, .onnxruntime in the repository, the system's]
+    #[expect(clippy::doc_markdown, reason = "help text is shown as it is written")]
     #[arg(long, env = "RESNETD_ONNXRUNTIME", value_name = "PATH")]
     pub onnxruntime: Option<PathBuf>,
 }

@@ -1,12 +1,21 @@
-//! resnetd classifies images over HTTP.
+//! resnetd classifies images over HTTP: a photo in, its classes out.
+//!
+//! Two rivers that meet once, in [`pipeline::run`]:
+//!
+//! ```text
+//! start-up   row ─► Network ─► (weights checked, norms folded) ─► ONNX bytes ─► Session
+//! request    bytes ─► Image ─► Pixels ─► Job ─► Batch ─► Outputs ─► predictions ─► JSON
+//! ```
+//!
+//! `ARCHITECTURE.md` walks through both, file by file.
 
-pub mod graph;
-pub mod weights;
-pub mod onnx;
-pub mod model;
-pub mod pipeline;
-pub mod http;
-pub mod eval;
-pub mod telemetry;
-pub mod config;
-pub mod cli;
+pub mod graph; // build river: a row becomes a network, a network becomes ONNX
+pub mod weights; // its tensors, by name
+pub mod onnx; // the file format
+pub mod model; // a card and a graph as one thing
+pub mod pipeline; // request river: bytes become classes
+pub mod http; // the wire
+pub mod eval; // accuracy on labelled images
+pub mod telemetry; // what operators see
+pub mod config; // options
+pub mod cli; // commands

@@ -6,6 +6,7 @@ use clap::Parser;
 
 #[expect(clippy::print_stderr, reason = "the last word of a command line program")]
 fn main() -> ExitCode {
+    keep_onnxruntime_from_reporting();
     match resnetd::cli::run(resnetd::cli::Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -13,4 +14,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// ONNX Runtime's Linux builds send their maker an event while they are loaded, before its API could
+/// object. Only the environment stops that.
+#[expect(unsafe_code, clippy::disallowed_methods, reason = "nobody else can ask for silence")]
+fn keep_onnxruntime_from_reporting() {
+    // SAFETY: called first in main, so no other thread is there to read the environment meanwhile.
+    unsafe { std::env::set_var("ORT_DISABLE_TELEMETRY", "1") };
 }

@@ -1,7 +1,7 @@
 //! `resnetd export`: a model as one self-contained ONNX file.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -53,7 +53,7 @@ pub(super) fn run(args: &ExportArgs) -> Result<()> {
 }
 
 /// Weights say nothing of labels and preprocessing: the architecture's usual ones are taken.
-fn from_weights(args: &ExportArgs, arch: &Architecture, path: &PathBuf) -> Result<Model> {
+fn from_weights(args: &ExportArgs, arch: &Architecture, path: &Path) -> Result<Model> {
     let weights =
         Weights::open(path).with_context(|| format!("the weights in {}", path.display()))?;
     let classifier = weights.iter().find(|(name, _)| *name == "fc.weight");

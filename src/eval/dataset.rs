@@ -182,10 +182,11 @@ fn example(row: &Row) -> Option<Example> {
         match (name.as_str(), field) {
             ("img.bytes" | "image.bytes", Field::Bytes(image)) => bytes = Some(image.clone()),
             ("img" | "image", Field::Group(group)) => {
-                bytes = group.get_column_iter().find_map(|(name, field)| match field {
-                    Field::Bytes(image) if name == "bytes" => Some(image.clone()),
-                    _ => None,
-                });
+                let mut members = group.get_column_iter();
+                let member = members.find(|(name, _)| *name == "bytes");
+                if let Some((_, Field::Bytes(image))) = member {
+                    bytes = Some(image.clone());
+                }
             }
             ("label", Field::Long(class)) => truth = usize::try_from(*class).ok(),
             ("label", Field::Int(class)) => truth = usize::try_from(*class).ok(),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
+use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use crate::pipeline::ClassifyError;
 use crate::pipeline::decode::DecodeError;
@@ -85,33 +85,34 @@ impl Kind {
 }
 
 /// A problem as it is answered. It also has an `error` member, which clients of other servers read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    #[serde(rename = "type")]
-    type_: String,
-    title: &'static str,
-    #[serde(serialize_with = "as_number")]
-    status: StatusCode,
+    kind: Kind,
     detail: String,
-    error: String,
-    reason: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_seconds: Option<u64>,
+}
+
+impl Serialize for Problem {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (status, reason, title) = self.kind.row();
+        let members = 6 + usize::from(self.retry_after_seconds.is_some());
+        let mut document = serializer.serialize_struct("Problem", members)?;
+        document.serialize_field("type", &format_args!("urn:resnetd:problem:{reason}"))?;
+        document.serialize_field("title", title)?;
+        document.serialize_field("status", &status.as_u16())?;
+        document.serialize_field("detail", &self.detail)?;
+        document.serialize_field("error", &self.detail)?;
+        document.serialize_field("reason", reason)?;
+        if let Some(seconds) = self.retry_after_seconds {
+            document.serialize_field("retry_after_seconds", &seconds)?;
+        }
+        document.end()
+    }
 }
 
 impl Problem {
     fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        let (status, reason, title) = kind.row();
-        let detail = detail.into();
-        Self {
-            type_: format!("urn:resnetd:problem:{reason}"),
-            title,
-            status,
-            error: detail.clone(),
-            detail,
-            reason,
-            retry_after_seconds: None,
-        }
+        Self { kind, detail: detail.into(), retry_after_seconds: None }
     }
 
     fn retry_after(mut self, wait: Duration) -> Self {
@@ -122,7 +123,7 @@ impl Problem {
     /// The status it is answered with.
     #[must_use]
     pub fn status(&self) -> StatusCode {
-        self.status
+        self.kind.row().0
     }
 
     /// No route has this path.
@@ -235,19 +236,14 @@ pub struct Told {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let told = Told { reason: self.reason, detail: self.detail.clone() };
-        let mut response = (self.status, axum::Json(&self)).into_response();
+        let (status, reason, _) = self.kind.row();
+        let mut response = (status, axum::Json(&self)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(seconds) = self.retry_after_seconds {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
-        response.extensions_mut().insert(told);
+        response.extensions_mut().insert(Told { reason, detail: self.detail });
         response
     }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
-fn as_number<S: serde::Serializer>(status: &StatusCode, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_u16(status.as_u16())
 }

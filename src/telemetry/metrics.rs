@@ -107,67 +107,31 @@ impl Metrics {
     ///
     /// Never: names and buckets are constants, and two metrics of one name would fail every test.
     #[must_use]
+    #[rustfmt::skip] // one metric a line
     pub fn new() -> Self {
         let declare = Declare { registry: Registry::new() };
         let metrics = Self {
-            requests: declare.counters(
-                "http_requests_total",
-                "HTTP requests",
-                &["route", "status"],
-            ),
-            request_seconds: declare.histograms(
-                "http_request_duration_seconds",
-                "From a request's headers to its answer",
-                &["route"],
-            ),
-            rejected: declare.counters(
-                "rejected_total",
-                "Images turned away, by reason",
-                &["reason"],
-            ),
-            requests_in_flight: declare
-                .int_gauge("http_requests_in_flight", "HTTP requests being answered"),
+            requests: declare.counters("http_requests_total", "HTTP requests", &["route", "status"]),
+            request_seconds: declare.histograms("http_request_duration_seconds", "From a request's headers to its answer", &["route"]),
+            rejected: declare.counters("rejected_total", "Images turned away, by reason", &["reason"]),
+            requests_in_flight: declare.int_gauge("http_requests_in_flight", "HTTP requests being answered"),
             images: declare.counter("images_total", "Images classified"),
-            abandoned: declare
-                .counter("abandoned_total", "Images whose client went away before they were run"),
+            abandoned: declare.counter("abandoned_total", "Images whose client went away before they were run"),
             failed_batches: declare.counter("failed_batches_total", "Batches whose run failed"),
             queue_depth: declare.int_gauge("queue_depth", "Images waiting for a worker"),
-            images_in_flight: declare
-                .int_gauge("images_in_flight", "Images admitted and not yet answered"),
-            predicted_wait_seconds: declare.gauge(
-                "predicted_wait_seconds",
-                "How long an image arriving now would wait for its answer",
-            ),
-            admitted_bytes: declare
-                .int_gauge("admitted_bytes", "Bytes of uploads and pixels held now"),
-            admission_limit_bytes: declare
-                .int_gauge("admission_limit_bytes", "The ceiling for admitted_bytes"),
+            images_in_flight: declare.int_gauge("images_in_flight", "Images admitted and not yet answered"),
+            predicted_wait_seconds: declare.gauge("predicted_wait_seconds", "How long an image arriving now would wait for its answer"),
+            admitted_bytes: declare.int_gauge("admitted_bytes", "Bytes of uploads and pixels held now"),
+            admission_limit_bytes: declare.int_gauge("admission_limit_bytes", "The ceiling for admitted_bytes"),
             decode_seconds: declare.histogram("decode_seconds", "Decoding one upload", SECONDS),
-            preprocess_seconds: declare.histogram(
-                "preprocess_seconds",
-                "Resizing and cropping one image",
-                SECONDS,
-            ),
-            queue_wait_seconds: declare.histogram(
-                "queue_wait_seconds",
-                "One image's wait in the queue",
-                SECONDS,
-            ),
-            inference_seconds: declare.histogram(
-                "inference_seconds",
-                "One batch in ONNX Runtime",
-                SECONDS,
-            ),
+            preprocess_seconds: declare.histogram("preprocess_seconds", "Resizing and cropping one image", SECONDS),
+            queue_wait_seconds: declare.histogram("queue_wait_seconds", "One image's wait in the queue", SECONDS),
+            inference_seconds: declare.histogram("inference_seconds", "One batch in ONNX Runtime", SECONDS),
             batch_size: declare.histogram("batch_size", "Images per batch", BATCH_SIZES),
             ready: declare.int_gauge("ready", "1 while ready for traffic"),
-            load_seconds: declare
-                .gauge("model_load_seconds", "Building the graph and its sessions"),
+            load_seconds: declare.gauge("model_load_seconds", "Building the graph and its sessions"),
             warm_up_seconds: declare.gauge("warm_up_seconds", "Warm-up runs before readiness"),
-            info: declare.gauges(
-                "model_info",
-                "What is served, as labels",
-                &["model", "architecture", "device", "onnxruntime", "version"],
-            ),
+            info: declare.gauges("model_info", "What is served, as labels", &["model", "architecture", "device", "onnxruntime", "version"]),
             registry: declare.registry,
         };
         for reason in Reason::ALL {

@@ -1,4 +1,5 @@
 //! Tests through the front door: a real server on a port of its own, real pictures, real clients.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod support;
 

@@ -87,7 +87,7 @@ pub enum RunError {
 
 /// One graph, loaded, on one device. A worker owns it.
 pub struct Session {
-    session: OrtSession,
+    loaded: OrtSession,
     wanted: Vec<Output>,
     options: RunOptions<ort::session::HasSelectedOutputs>,
 }
@@ -115,7 +115,7 @@ impl Session {
                 SessionError::Device { device: plan.device, reason }
             })?;
         }
-        let session = builder.commit_from_memory(bytes).map_err(|error| match plan.device {
+        let loaded = builder.commit_from_memory(bytes).map_err(|error| match plan.device {
             Device::Cpu => model_error(error),
             device @ Device::Cuda(_) => SessionError::Device { device, reason: said(&error) },
         })?;
@@ -123,7 +123,7 @@ impl Session {
             .iter()
             .fold(OutputSelector::no_default(), |selector, output| selector.with(output.name()));
         let options = RunOptions::new().map_err(model_error)?.with_outputs(selector);
-        Ok(Self { session, wanted: wanted.to_vec(), options })
+        Ok(Self { loaded, wanted: wanted.to_vec(), options })
     }
 
     /// Runs uint8 `[N, H, W, 3]` and fetches the wanted outputs.
@@ -136,7 +136,7 @@ impl Session {
         let input =
             TensorRef::from_array_view((batch.shape(), batch.as_bytes())).map_err(failed)?;
         let answers = self
-            .session
+            .loaded
             .run_with_options(ort::inputs!["pixels" => input], &self.options)
             .map_err(failed)?;
         let images = batch.len();
