@@ -37,7 +37,9 @@ fn assert_same_bits(onnx: &[u8], shape: InputShape, threads: usize) {
     for size in [2, 3, 4, 7, 8, 32] {
         for (first, group) in images.chunks(size).enumerate() {
             let mut batch = Batch::with_capacity(shape, size);
-            group.iter().for_each(|image| batch.push(image));
+            for image in group {
+                batch.push(image);
+            }
             let together = session.run(&batch).unwrap();
             for slot in 0..group.len() {
                 for output in EVERYTHING {

@@ -119,7 +119,7 @@ async fn on_jpegs_the_trained_model_answers_as_pytorch_does_but_for_the_decoders
         let largest = theirs.iter().fold(0.0_f64, |largest, value| largest.max(value.abs()));
         differences.extend(ours.iter().zip(&theirs).map(|(a, b)| (a - b).abs() / largest));
     }
-    let mean = differences.iter().sum::<f64>() / differences.len() as f64;
+    let mean = differences.iter().sum::<f64>() / 1000.0; // 100 images, 10 logits
     assert!(agree >= 98, "the same class for {agree} of 100");
     assert!(mean < 0.02, "logits differ by {mean:.4} of the largest");
 }
