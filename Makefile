@@ -21,6 +21,10 @@ run: library ## build and start the server; its options go into ARGS="..."
 .PHONY: test
 test: fmt lint doc rust-test deny python-test ## everything that must pass, stopping at the first failure
 
+.PHONY: bench
+bench: library ## print what sessions and outputs cost on this machine
+	cargo bench --locked --bench sessions
+
 .PHONY: library
 library: ## fetch ONNX Runtime into .onnxruntime
 	scripts/fetch-onnxruntime

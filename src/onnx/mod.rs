@@ -66,6 +66,20 @@ impl Model {
         self.proto.graph.output.iter().map(|value| value.name.as_str())
     }
 
+    /// The float32 constants whose elements are stored as bytes: name, shape, and the elements in
+    /// row-major order, little-endian.
+    pub fn float_weights(&self) -> impl Iterator<Item = (&str, &[i64], &[u8])> {
+        let stored = |tensor: &&proto::Tensor| {
+            tensor.data_type == proto::DataType::Float as i32 && !tensor.raw_data.is_empty()
+        };
+        self.proto
+            .graph
+            .initializer
+            .iter()
+            .filter(stored)
+            .map(|tensor| (&*tensor.name, &*tensor.dims, &*tensor.raw_data))
+    }
+
     /// The same model with only the named outputs, and without what only the others needed.
     ///
     /// A session that is asked for classes then does nothing else.

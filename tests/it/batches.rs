@@ -3,7 +3,7 @@
 use resnetd::pipeline::preprocess::Pixels;
 use resnetd::pipeline::run::{Batch, Device, InputShape, Output, Session, SessionPlan};
 
-use crate::support::{default_model, library, seeded};
+use crate::support::{default_model, library, real_engines, seeded};
 
 const EVERYTHING: [Output; 4] =
     [Output::Logits, Output::Probabilities, Output::Embedding, Output::FeatureMap];
@@ -69,6 +69,21 @@ fn a_bottleneck_network_answers_the_same_bits_alone_and_among_32() {
     // 64×64 keeps the test short; the kernels are those of any other size.
     let model = seeded::model("resnet50", 1000, [64, 64]);
     assert_same_bits(&model.onnx, InputShape { height: 64, width: 64 }, 1);
+}
+
+#[test]
+fn sessions_that_share_their_weights_answer_the_same_bits_as_one_with_its_own() {
+    let model = default_model();
+    let shape = InputShape::of(&model.card.preprocess);
+    let mut own = session(&model.onnx, 1);
+    for mut engine in real_engines(&model, 4) {
+        for image in images(shape, 8) {
+            let mut batch = Batch::with_capacity(shape, 1);
+            batch.push(&image);
+            let (own, shared) = (own.run(&batch).unwrap(), engine(&batch).unwrap());
+            assert_eq!(own.row(Output::Logits, 0), shared.row(Output::Logits, 0));
+        }
+    }
 }
 
 #[test]

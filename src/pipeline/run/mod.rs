@@ -1,11 +1,12 @@
 //! Batches through ONNX Runtime. The only place that names `ort`.
 
-mod batch;
-mod device;
-mod library;
-mod session;
-mod sessions;
-mod worker;
+mod batch; // the input tensor, filled slot by slot
+mod device; // what was asked for, and what was had
+mod library; // finds and loads ONNX Runtime
+mod session; // ONNX bytes → Session; a batch → outputs
+mod shared; // one copy of the weights for all sessions
+mod sessions; // as many as there are workers, warmed up
+mod worker; // one thread each: pull, run, answer, survive
 
 pub use batch::{Batch, InputShape};
 pub use device::{BadDevice, Device, DeviceChoice};

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use ort::ep::{self, ExecutionProviderDispatch};
-use ort::session::builder::GraphOptimizationLevel;
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{OutputSelector, RunOptions, Session as OrtSession};
 use ort::value::TensorRef;
 
@@ -105,24 +105,26 @@ impl Session {
         plan: SessionPlan,
         wanted: &[Output],
     ) -> Result<Self, SessionError> {
-        let model_error = |error: ort::Error| SessionError::Model { reason: said(&error) };
-        let mut builder = OrtSession::builder(&library.environment)
-            .and_then(|builder| configure(builder, plan.threads))
-            .map_err(model_error)?;
-        if let Some(provider) = provider(plan.device) {
-            builder = builder.with_execution_providers([provider]).map_err(|error| {
-                let reason = said(&error.into());
-                SessionError::Device { device: plan.device, reason }
-            })?;
-        }
+        Self::commit(builder(library, plan)?, bytes, plan, wanted)
+    }
+
+    /// Loads ONNX `bytes` as `builder` was told to.
+    pub(super) fn commit(
+        mut builder: SessionBuilder,
+        bytes: &[u8],
+        plan: SessionPlan,
+        wanted: &[Output],
+    ) -> Result<Self, SessionError> {
         let loaded = builder.commit_from_memory(bytes).map_err(|error| match plan.device {
-            Device::Cpu => model_error(error),
+            Device::Cpu => SessionError::Model { reason: said(&error) },
             device @ Device::Cuda(_) => SessionError::Device { device, reason: said(&error) },
         })?;
         let selector = wanted
             .iter()
             .fold(OutputSelector::no_default(), |selector, output| selector.with(output.name()));
-        let options = RunOptions::new().map_err(model_error)?.with_outputs(selector);
+        let options = RunOptions::new()
+            .map_err(|error| SessionError::Model { reason: said(&error) })?
+            .with_outputs(selector);
         Ok(Self { loaded, wanted: wanted.to_vec(), options })
     }
 
@@ -190,10 +192,23 @@ impl Outputs {
     }
 }
 
-fn configure(
-    builder: ort::session::builder::SessionBuilder,
-    threads: usize,
-) -> Result<ort::session::builder::SessionBuilder, ort::Error> {
+/// A builder for sessions on `plan`'s device.
+pub(super) fn builder(
+    library: &Library,
+    plan: SessionPlan,
+) -> Result<SessionBuilder, SessionError> {
+    let builder = OrtSession::builder(&library.environment)
+        .and_then(|builder| configure(builder, plan.threads))
+        .map_err(|error| SessionError::Model { reason: said(&error) })?;
+    match provider(plan.device) {
+        None => Ok(builder),
+        Some(provider) => builder.with_execution_providers([provider]).map_err(|error| {
+            SessionError::Device { device: plan.device, reason: said(&error.into()) }
+        }),
+    }
+}
+
+fn configure(builder: SessionBuilder, threads: usize) -> Result<SessionBuilder, ort::Error> {
     Ok(builder
         .with_optimization_level(GraphOptimizationLevel::All)?
         .with_intra_threads(threads)?
@@ -212,6 +227,7 @@ fn provider(device: Device) -> Option<ExecutionProviderDispatch> {
     }
 }
 
-fn said(error: &ort::Error) -> String {
+/// ONNX Runtime's word, without ours around it.
+pub(super) fn said(error: &ort::Error) -> String {
     error.message().to_owned()
 }

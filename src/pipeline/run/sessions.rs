@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::shared::SharedModel;
 use super::{
     Batch, Device, DeviceChoice, Engine, InputShape, Library, Output, RunError, Session,
     SessionError, SessionPlan,
@@ -66,11 +67,17 @@ pub fn open_sessions(
     plan: SessionsPlan,
 ) -> Result<WarmSessions, StartError> {
     let wanted = [Output::Logits, Output::Probabilities];
-    let open = |device| {
-        let session_plan = SessionPlan { device, threads: plan.threads };
-        (0..plan.sessions)
-            .map(|_| Session::open(library, bytes, session_plan, &wanted))
-            .collect::<Result<Vec<_>, _>>()
+    let open = |device| match device {
+        Device::Cpu if plan.sessions > 1 => {
+            let shared = SharedModel::optimize(library, bytes)?;
+            (0..plan.sessions).map(|_| shared.open(library, plan.threads, &wanted)).collect()
+        }
+        Device::Cpu | Device::Cuda(_) => {
+            let session_plan = SessionPlan { device, threads: plan.threads };
+            (0..plan.sessions)
+                .map(|_| Session::open(library, bytes, session_plan, &wanted))
+                .collect::<Result<Vec<_>, _>>()
+        }
     };
     let started = Instant::now();
     let (device, sessions) = match plan.device {

@@ -1,0 +1,120 @@
+//! What a further session costs in memory, and what outputs cost that nobody asks for.
+//!
+//!     cargo bench --bench sessions
+//!
+//! Prints figures and judges nothing. Memory is measured in processes of their own, time in turns.
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a program for the developers")]
+
+use std::process::Command;
+use std::time::Instant;
+
+use resnetd::graph::{Network, arch};
+use resnetd::model::{self, Model, ModelCard};
+use resnetd::onnx;
+use resnetd::pipeline::preprocess::Preprocess;
+use resnetd::pipeline::run::{
+    Batch, Device, DeviceChoice, InputShape, Library, Output, Session, SessionPlan, SessionsPlan,
+    open_sessions,
+};
+use resnetd::weights::Weights;
+
+const CLASSES: [Output; 2] = [Output::Logits, Output::Probabilities];
+const ONE_THREAD: SessionPlan = SessionPlan { device: Device::Cpu, threads: 1 };
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let [_, how, count] = &arguments[..]
+        && let Ok(count) = count.parse()
+    {
+        println!("{:.0}", resident_mib(how, count));
+        return;
+    }
+    memory();
+    let library = Library::load(None).unwrap();
+    outputs(&library, &Model::open(model::DEFAULT).unwrap(), 400);
+    outputs(&library, &constant("resnet18"), 40);
+}
+
+/// Resident memory of 1 to 3 sessions of ResNet-50, each with its own weights or all with one copy.
+fn memory() {
+    println!("ResNet-50, resident MiB    1 session   2 sessions   3 sessions");
+    for how in ["own", "shared"] {
+        let measured: Vec<String> = (1..=3)
+            .map(|count| {
+                let program = std::env::current_exe().unwrap();
+                let output = Command::new(program).args([how, &count.to_string()]).output();
+                String::from_utf8(output.unwrap().stdout).unwrap().trim().to_owned()
+            })
+            .collect();
+        println!("{how:<24} {:>11} {:>12} {:>12}", measured[0], measured[1], measured[2]);
+    }
+}
+
+fn resident_mib(how: &str, count: usize) -> f64 {
+    let library = Library::load(None).unwrap();
+    let model = constant("resnet50");
+    let input = InputShape::of(&model.card.preprocess);
+    let _sessions: Vec<_> = if how == "own" {
+        let open = || Session::open(&library, &model.onnx, ONE_THREAD, &CLASSES).unwrap();
+        let mut sessions: Vec<_> = (0..count).map(|_| open()).collect();
+        for session in &mut sessions {
+            session.run(&Batch::grey(input, 1)).unwrap();
+        }
+        sessions.into_iter().map(|session| Box::new(session) as Box<dyn Send>).collect()
+    } else {
+        let device = DeviceChoice::Only(Device::Cpu);
+        let plan = SessionsPlan { device, sessions: count, threads: 1, input, max_batch: 1 };
+        let warm = open_sessions(&library, &model.onnx, plan).unwrap();
+        warm.engines.into_iter().map(|engine| Box::new(engine) as Box<dyn Send>).collect()
+    };
+    drop(model);
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
+}
+
+/// The time of a run that fetches the classes, of the graph with all four outputs and of the same
+/// graph with only these two: medians, in turns.
+fn outputs(library: &Library, model: &Model, runs: usize) {
+    let names = CLASSES.map(Output::name);
+    let only_classes = onnx::Model::from_bytes(model.onnx.clone()).unwrap().keep_outputs(&names);
+    let open = |bytes: &[u8]| Session::open(library, bytes, ONE_THREAD, &CLASSES).unwrap();
+    let mut sessions = [open(&model.onnx), open(&only_classes.to_bytes())];
+    let batch = Batch::grey(InputShape::of(&model.card.preprocess), 1);
+    let mut times = [Vec::new(), Vec::new()];
+    for _ in 0..runs {
+        for (session, times) in sessions.iter_mut().zip(&mut times) {
+            let started = Instant::now();
+            session.run(&batch).unwrap();
+            times.push(started.elapsed());
+        }
+    }
+    let [all, two] = times.map(|mut times| {
+        times.sort();
+        times[times.len() / 2].as_secs_f64() * 1e3
+    });
+    println!(
+        "{}: {all:.3} ms with four outputs in the graph, {two:.3} ms with two, ratio {:.3}",
+        model.card.name,
+        all / two
+    );
+}
+
+/// A network whose weights are all alike: as large and as fast as any.
+fn constant(name: &str) -> Model {
+    let row = arch::find(name).unwrap();
+    let tensors = Network::expand(row, row.classes).tensors().into_iter().map(|spec| {
+        let count = spec.shape.iter().product();
+        (spec.name, spec.shape, vec![0.01; count])
+    });
+    let card = ModelCard {
+        name: name.to_owned(),
+        architecture: name.to_owned(),
+        description: String::new(),
+        license: String::new(),
+        labels: (0..row.classes).map(|class| class.to_string()).collect(),
+        preprocess: Preprocess::usual(row.input),
+        figures: Vec::new(),
+    };
+    Model::build(card, Weights::from_tensors(tensors)).unwrap()
+}

@@ -1,0 +1,105 @@
+//! One copy of the weights for all sessions of a model on the CPU.
+//!
+//! ONNX Runtime rearranges weights for its kernels while it optimises a graph, so that sessions which
+//! each optimise for themselves hold a copy each. Here the graph is optimised once, ONNX Runtime
+//! writes the result, and its weights become values that every session borrows.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ort::memory::Allocator;
+use ort::session::builder::GraphOptimizationLevel;
+use ort::value::{DynValue, Tensor};
+
+use super::session::{Output, Session, SessionError, SessionPlan, builder, said};
+use super::{Device, Library};
+use crate::onnx;
+
+/// A graph that is optimised for this machine, and its weights, once.
+pub(super) struct SharedModel {
+    optimized: Bytes,
+    weights: Vec<(String, Arc<DynValue>)>,
+}
+
+impl SharedModel {
+    /// Optimises the ONNX model in `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Model`] where ONNX Runtime does not load it, or there is no place for a
+    /// temporary file of the model's size.
+    pub(super) fn optimize(library: &Library, bytes: &[u8]) -> Result<Self, SessionError> {
+        let failed = |reason: String| SessionError::Model { reason };
+        let folder = scratch_folder().map_err(|error| failed(error.to_string()))?;
+        let path = folder.path().join("optimized.onnx");
+        write_optimized(library, bytes, &path)?;
+        let optimized = fs::read(&path).map_err(|error| failed(error.to_string()))?;
+        let optimized = Bytes::from(optimized);
+        let model = onnx::Model::from_bytes(optimized.clone())
+            .map_err(|error| failed(error.to_string()))?;
+        let weights = model
+            .float_weights()
+            .map(|(name, shape, values)| {
+                value(shape, values).map(|value| (name.to_owned(), Arc::new(value)))
+            })
+            .collect::<Result<_, _>>()
+            .map_err(|error| failed(said(&error)))?;
+        Ok(Self { optimized, weights })
+    }
+
+    /// One more session, with the common weights.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Model`] where ONNX Runtime does not take them.
+    pub(super) fn open(
+        &self,
+        library: &Library,
+        threads: usize,
+        wanted: &[Output],
+    ) -> Result<Session, SessionError> {
+        let plan = SessionPlan { device: Device::Cpu, threads };
+        let failed = |reason| SessionError::Model { reason };
+        let mut builder = builder(library, plan)?
+            .with_optimization_level(GraphOptimizationLevel::Disable)
+            .map_err(|error| failed(said(&error.into())))?;
+        for (name, value) in &self.weights {
+            builder = builder
+                .with_initializer(name, Arc::clone(value))
+                .map_err(|error| failed(said(&error.into())))?;
+        }
+        Session::commit(builder, &self.optimized, plan, wanted)
+    }
+}
+
+fn write_optimized(library: &Library, bytes: &[u8], path: &Path) -> Result<(), SessionError> {
+    let plan = SessionPlan { device: Device::Cpu, threads: 1 };
+    let failed = |error: ort::Error| SessionError::Model { reason: said(&error) };
+    builder(library, plan)?
+        .with_optimized_model_path(path)
+        .map_err(|error| failed(error.into()))?
+        .commit_from_memory(bytes)
+        .map_err(failed)?;
+    Ok(())
+}
+
+/// A folder that is gone when dropped: where temporary files belong, or in shared memory, which a
+/// container has even where its file system is read-only.
+fn scratch_folder() -> std::io::Result<tempfile::TempDir> {
+    let places = [std::env::temp_dir(), PathBuf::from("/dev/shm")];
+    let make = |place: &PathBuf| tempfile::Builder::new().prefix("resnetd-").tempdir_in(place);
+    let [first, second] = &places;
+    make(first).or_else(|error| make(second).map_err(|_| error))
+}
+
+/// f32 values from their little-endian bytes.
+fn value(shape: &[i64], bytes: &[u8]) -> Result<DynValue, ort::Error> {
+    let mut tensor = Tensor::<f32>::new(&Allocator::default(), shape)?;
+    let (_, values) = tensor.extract_tensor_mut();
+    for (value, bytes) in values.iter_mut().zip(bytes.as_chunks::<4>().0) {
+        *value = f32::from_le_bytes(*bytes);
+    }
+    Ok(tensor.into_dyn())
+}
