@@ -31,6 +31,7 @@ fn main() {
     }
     memory();
     let library = Library::load(None).unwrap();
+    weights(&library, &constant("resnet50"), 20);
     outputs(&library, &Model::open(model::DEFAULT).unwrap(), 400);
     outputs(&library, &constant("resnet18"), 40);
 }
@@ -73,31 +74,58 @@ fn resident_mib(how: &str, count: usize) -> f64 {
     line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
 }
 
+/// The time of a run with weights of the session's own and with shared ones.
+fn weights(library: &Library, model: &Model, runs: usize) {
+    let input = InputShape::of(&model.card.preprocess);
+    let mut own = Session::open(library, &model.onnx, ONE_THREAD, &CLASSES).unwrap();
+    let device = DeviceChoice::Only(Device::Cpu);
+    let plan = SessionsPlan { device, sessions: 2, threads: 1, input, max_batch: 1 };
+    let mut shared = open_sessions(library, &model.onnx, plan).unwrap().engines.remove(0);
+    let batch = Batch::grey(input, 1);
+    let [own, shared] = in_turns(
+        runs,
+        [&mut || drop(own.run(&batch).unwrap()), &mut || drop(shared(&batch).unwrap())],
+    );
+    println!(
+        "{}: {own:.3} ms with own weights, {shared:.3} ms with shared ones, ratio {:.3}",
+        model.card.name,
+        shared / own
+    );
+}
+
 /// The time of a run that fetches the classes, of the graph with all four outputs and of the same
 /// graph with only these two: medians, in turns.
 fn outputs(library: &Library, model: &Model, runs: usize) {
     let names = CLASSES.map(Output::name);
     let only_classes = onnx::Model::from_bytes(model.onnx.clone()).unwrap().keep_outputs(&names);
     let open = |bytes: &[u8]| Session::open(library, bytes, ONE_THREAD, &CLASSES).unwrap();
-    let mut sessions = [open(&model.onnx), open(&only_classes.to_bytes())];
+    let (mut all, mut two) = (open(&model.onnx), open(&only_classes.to_bytes()));
     let batch = Batch::grey(InputShape::of(&model.card.preprocess), 1);
-    let mut times = [Vec::new(), Vec::new()];
-    for _ in 0..runs {
-        for (session, times) in sessions.iter_mut().zip(&mut times) {
-            let started = Instant::now();
-            session.run(&batch).unwrap();
-            times.push(started.elapsed());
-        }
-    }
-    let [all, two] = times.map(|mut times| {
-        times.sort();
-        times[times.len() / 2].as_secs_f64() * 1e3
-    });
+    let [all, two] = in_turns(
+        runs,
+        [&mut || drop(all.run(&batch).unwrap()), &mut || drop(two.run(&batch).unwrap())],
+    );
     println!(
         "{}: {all:.3} ms with four outputs in the graph, {two:.3} ms with two, ratio {:.3}",
         model.card.name,
         all / two
     );
+}
+
+/// Milliseconds of each of two programs, run in turns: medians.
+fn in_turns(runs: usize, mut programs: [&mut dyn FnMut(); 2]) -> [f64; 2] {
+    let mut times = [Vec::new(), Vec::new()];
+    for _ in 0..runs {
+        for (program, times) in programs.iter_mut().zip(&mut times) {
+            let started = Instant::now();
+            program();
+            times.push(started.elapsed());
+        }
+    }
+    times.map(|mut times| {
+        times.sort();
+        times[times.len() / 2].as_secs_f64() * 1e3
+    })
 }
 
 /// A network whose weights are all alike: as large and as fast as any.

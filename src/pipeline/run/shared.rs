@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ort::memory::Allocator;
+use ort::logging::LogLevel;
 use ort::session::builder::GraphOptimizationLevel;
 use ort::value::{DynValue, Tensor};
 
@@ -77,11 +77,13 @@ impl SharedModel {
 fn write_optimized(library: &Library, bytes: &[u8], path: &Path) -> Result<(), SessionError> {
     let plan = SessionPlan { device: Device::Cpu, threads: 1 };
     let failed = |error: ort::Error| SessionError::Model { reason: said(&error) };
-    builder(library, plan)?
+    let builder = builder(library, plan)?
         .with_optimized_model_path(path)
-        .map_err(|error| failed(error.into()))?
-        .commit_from_memory(bytes)
-        .map_err(failed)?;
+        .map_err(|error| failed(error.into()))?;
+    // ONNX Runtime warns that the result fits only this machine, which is where it is used.
+    let mut quiet =
+        builder.with_log_level(LogLevel::Error).map_err(|error| failed(error.into()))?;
+    quiet.commit_from_memory(bytes).map_err(failed)?;
     Ok(())
 }
 
@@ -94,12 +96,10 @@ fn scratch_folder() -> std::io::Result<tempfile::TempDir> {
     make(first).or_else(|error| make(second).map_err(|_| error))
 }
 
-/// f32 values from their little-endian bytes.
+/// f32 values from their little-endian bytes. ONNX Runtime borrows only what is not its own, so the
+/// memory is ours.
 fn value(shape: &[i64], bytes: &[u8]) -> Result<DynValue, ort::Error> {
-    let mut tensor = Tensor::<f32>::new(&Allocator::default(), shape)?;
-    let (_, values) = tensor.extract_tensor_mut();
-    for (value, bytes) in values.iter_mut().zip(bytes.as_chunks::<4>().0) {
-        *value = f32::from_le_bytes(*bytes);
-    }
-    Ok(tensor.into_dyn())
+    let (elements, _) = bytes.as_chunks::<4>();
+    let values: Vec<f32> = elements.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    Ok(Tensor::from_array((shape.to_vec(), values))?.into_dyn())
 }
