@@ -127,6 +127,9 @@ pub struct ServeArgs {
     pub log_format: LogFormat,
 }
 
+/// Far longer than anybody waits, far shorter than what the clock can count.
+const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Options that cannot hold together; every one is named at once.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .0.join("\n"))]
@@ -239,6 +242,9 @@ impl Config {
         ] {
             if duration.is_zero() {
                 wrong.push(format!("{option} is 0; every request would fail"));
+            }
+            if duration > A_DAY {
+                wrong.push(format!("{option} is more than a day; nobody waits that long"));
             }
         }
         if args.max_wait >= args.request_timeout {

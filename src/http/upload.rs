@@ -27,6 +27,10 @@ pub(super) struct Part {
     pub(super) bytes: Bytes,
 }
 
+/// The most files in one form: an answer is larger than the part it answers, so without a limit a
+/// small request could ask for a very large answer.
+const MAX_PARTS: usize = 256;
+
 /// Reads the whole body, at most `--max-bytes` of it, within the body timeout.
 ///
 /// What the client calls the content is not believed, except for a form, whose boundary stands in
@@ -67,6 +71,11 @@ async fn read_form(app: &App, request: Request, limit: usize) -> Result<Vec<Part
     let mut parts = Vec::new();
     loop {
         match next_part(&mut form).await {
+            Ok(Some(_)) if parts.len() == MAX_PARTS => {
+                let detail =
+                    format!("the form has more than {MAX_PARTS} files; send fewer at once");
+                return Err(Problem::invalid_parameter(detail));
+            }
             Ok(Some(part)) => parts.push(part),
             Ok(None) if parts.is_empty() => {
                 let detail =

@@ -61,6 +61,17 @@ async fn a_form_that_cannot_be_read_is_a_422() {
 }
 
 #[tokio::test]
+async fn a_form_of_more_files_than_are_answered_at_once_is_a_422() {
+    let server = TestServer::start().await;
+    let part = || Part::bytes(Vec::new()).file_name("empty");
+    let form = (0..257).fold(Form::new(), |form, _| form.part("a", part()));
+    let request = server.client.post(server.at("/classify")).multipart(form);
+    let answer = Answer::of(request.send().await.unwrap()).await;
+    assert_eq!(answer.status, 422, "{answer:?}");
+    assert!(answer.text.contains("more than 256 files"), "{answer:?}");
+}
+
+#[tokio::test]
 async fn a_form_whose_images_all_fail_has_the_status_of_the_gravest() {
     let server = TestServer::start().await;
     let form = Form::new()
