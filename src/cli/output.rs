@@ -1,5 +1,4 @@
 //! What commands print: results to standard output, progress to standard error.
-#![expect(clippy::print_stdout, reason = "the one place of the program that prints results")]
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
@@ -10,9 +9,9 @@ use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-/// Prints a line.
+/// Prints a line. Nobody may be reading any more (`| head`, a closed pipe): a server serves on.
 pub(super) fn line(text: impl Display) {
-    println!("{text}");
+    let _ = writeln!(io::stdout().lock(), "{text}");
 }
 
 /// Prints a value as one line of JSON.
@@ -35,7 +34,7 @@ pub(super) fn table(header: &[&str]) -> Table {
 
 /// Prints a table.
 pub(super) fn show(table: &Table) {
-    println!("{}", table.trim_fmt());
+    line(table.trim_fmt());
 }
 
 /// A bar on standard error where that is a terminal and there is much to do.
