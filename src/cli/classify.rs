@@ -53,7 +53,7 @@ enum Outcome {
 }
 
 pub(super) fn run(args: &ClassifyArgs) -> Result<()> {
-    logs::start("warn,resnetd::pipeline::run::sessions=error", LogFormat::Text)?;
+    logs::start("warn", LogFormat::Text)?;
     let paths = files::pictures(&args.paths)?;
     let pipeline = local::start(&args.model, &args.limits)?;
     let bar = output::progress(paths.len(), "pictures");

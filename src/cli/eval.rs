@@ -43,7 +43,7 @@ struct Measured<'a> {
 }
 
 pub(super) fn run(args: &EvalArgs) -> Result<()> {
-    logs::start("warn,resnetd::pipeline::run::sessions=error", LogFormat::Text)?;
+    logs::start("warn", LogFormat::Text)?;
     let pipeline = local::start(&args.model, &args.limits)?;
     let labels = &pipeline.card().labels;
     let dataset = Dataset::open(&args.data, labels)?;

@@ -20,7 +20,10 @@ pub(super) fn run(args: &ServeArgs) -> Result<()> {
     let config = Config::resolve(args, cores())?;
     tracing::debug!(?config, "configuration");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(args, config))
+    let outcome = runtime.block_on(serve(args, config));
+    // A run that is stuck, or a model that still loads, does not keep the process from ending.
+    runtime.shutdown_background();
+    outcome
 }
 
 async fn serve(args: &ServeArgs, config: Config) -> Result<()> {

@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::extract::{FromRequest, Multipart, Request};
 use axum::http::{HeaderMap, header};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use super::App;
@@ -54,12 +54,22 @@ pub(super) async fn read(app: &App, request: Request) -> Result<Upload, Problem>
         .unwrap_or_else(|_| Err(Problem::body_timeout(app.timeouts.body)))
 }
 
+/// Copies each frame into one buffer: a body sent byte by byte would cost far more as a list.
 async fn read_raw(body: Body, limit: usize) -> Result<Bytes, Problem> {
-    match Limited::new(body, limit).collect().await {
-        Ok(whole) => Ok(whole.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Problem::too_many_bytes(limit)),
-        Err(error) => Err(Problem::bad_request(format!("the body cannot be read: {error}"))),
+    let mut body = Limited::new(body, limit);
+    let mut whole = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        match frame {
+            Ok(frame) => whole.extend_from_slice(frame.data_ref().map_or(&[], |data| data)),
+            Err(error) if error.is::<LengthLimitError>() => {
+                return Err(Problem::too_many_bytes(limit));
+            }
+            Err(error) => {
+                return Err(Problem::bad_request(format!("the body cannot be read: {error}")));
+            }
+        }
     }
+    Ok(whole.freeze())
 }
 
 async fn read_form(app: &App, request: Request, limit: usize) -> Result<Vec<Part>, Problem> {

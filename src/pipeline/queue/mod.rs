@@ -103,10 +103,15 @@ impl Queue {
                 state = waited.unwrap_or_else(PoisonError::into_inner);
             }
         }
-        let share = state.jobs.len().div_ceil(state.idle_workers).min(plan.max_batch);
+        // A batch that was waited for leaves whole.
+        let takers = if plan.max_wait.is_zero() { state.idle_workers } else { 1 };
+        let share = state.jobs.len().div_ceil(takers).min(plan.max_batch);
         state.idle_workers -= 1;
         let batch = state.jobs.drain(..share).map(|(_, job)| job).collect();
         self.shared.show_depth(&state);
+        if !state.jobs.is_empty() {
+            self.shared.arrived.notify_one();
+        }
         Some(batch)
     }
 

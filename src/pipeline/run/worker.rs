@@ -2,10 +2,9 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{Batch, InputShape, Output, Outputs, RunError};
 use crate::pipeline::queue::{Answered, BatchPlan, Job, JobError, Pace, Queue, Scores};
@@ -17,24 +16,38 @@ pub type Engine = Box<dyn FnMut(&Batch) -> Result<Outputs, RunError> + Send>;
 /// After this many failed batches in a row the service is not healthy any more.
 const FAILURES_UNTIL_UNHEALTHY: u32 = 3;
 
-/// Whether batches succeed; one good run heals it.
+/// So long after the last failure it may try again: a service that gets no traffic cannot show that
+/// it has healed.
+const PROBATION: Duration = Duration::from_secs(10);
+
+/// Whether batches succeed; one good run heals it, and so does time.
 #[derive(Debug, Default)]
 pub struct Health {
-    failures_in_a_row: AtomicU32,
+    failures: Mutex<Failures>,
+}
+
+#[derive(Debug, Default)]
+struct Failures {
+    in_a_row: u32,
+    last: Option<Instant>,
 }
 
 impl Health {
-    /// False after three failed batches in a row.
+    /// False for ten seconds after three failed batches in a row.
     #[must_use]
     pub fn is_good(&self) -> bool {
-        self.failures_in_a_row.load(Ordering::Relaxed) < FAILURES_UNTIL_UNHEALTHY
+        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        failures.in_a_row < FAILURES_UNTIL_UNHEALTHY
+            || failures.last.is_none_or(|last| last.elapsed() > PROBATION)
     }
 
     fn note(&self, succeeded: bool) {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         if succeeded {
-            self.failures_in_a_row.store(0, Ordering::Relaxed);
+            *failures = Failures::default();
         } else {
-            self.failures_in_a_row.fetch_add(1, Ordering::Relaxed);
+            failures.in_a_row = failures.in_a_row.saturating_add(1);
+            failures.last = Some(Instant::now());
         }
     }
 }
