@@ -4,10 +4,15 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use futures_util::FutureExt;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -86,11 +91,31 @@ impl Listener {
             .timer(TokioTimer::new())
             .keep_alive_interval(self.header_timeout)
             .keep_alive_timeout(self.header_timeout);
-        let service = TowerToHyperService::new(routes.clone());
+        let asked = Arc::new(AtomicBool::new(false));
+        let routes = TowerToHyperService::new(routes.clone());
+        let service = service_fn({
+            let asked = Arc::clone(&asked);
+            move |request: Request<Incoming>| {
+                asked.store(true, Ordering::Relaxed);
+                routes.call(request)
+            }
+        });
         let connection = http.serve_connection(TokioIo::new(stream), service).into_owned();
         let connection = open.watch(connection);
+        let limit = self.header_timeout;
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            tokio::pin!(connection);
+            let ended = tokio::select! {
+                ended = &mut connection => ended,
+                // hyper's timer starts once it knows the protocol: silence before is ours to end.
+                () = tokio::time::sleep(limit) => {
+                    if !asked.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    connection.await
+                }
+            };
+            if let Err(error) = ended {
                 tracing::debug!(error, "a connection ended early");
             }
         });
