@@ -7,10 +7,9 @@ use anyhow::Result;
 use bytes::Bytes;
 use futures_util::stream::{self, Stream, StreamExt};
 
+use super::load::{Loaded, load};
 use crate::config::{LimitArgs, ModelArgs, cores};
-use crate::model::Model;
 use crate::pipeline::queue::{BatchPlan, Ceiling, Deadline};
-use crate::pipeline::run::{InputShape, Library, SessionsPlan, WarmSessions, open_sessions};
 use crate::pipeline::{Ask, Classification, ClassifyError, Pipeline, PipelinePlan};
 use crate::telemetry::Metrics;
 
@@ -20,23 +19,14 @@ const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
 /// Loads the model and starts its pipeline.
 pub(super) fn start(model: &ModelArgs, limits: &LimitArgs) -> Result<Pipeline> {
     let concurrency = model.concurrency(cores())?;
-    let opened = Model::open(&model.model)?;
-    let library = Library::load(model.onnxruntime.as_deref())?;
-    let plan = SessionsPlan {
-        device: model.device,
-        sessions: concurrency.sessions,
-        threads: concurrency.threads,
-        max_batch: concurrency.max_batch,
-        input: InputShape::of(&opened.card.preprocess),
-    };
-    let WarmSessions { engines, .. } = open_sessions(&library, &opened.onnx, plan)?;
+    let Loaded { model, warm, .. } = load(model, concurrency)?;
     let plan = PipelinePlan {
         limits: limits.limits(),
         ceiling: Ceiling { images: usize::MAX, bytes: u64::MAX },
         batch: BatchPlan { max_batch: concurrency.max_batch, max_wait: Duration::ZERO },
         decoders: cores(),
     };
-    Ok(Pipeline::start(opened.card, plan, engines, Arc::new(Metrics::new()))?)
+    Ok(Pipeline::start(model.card, plan, warm.engines, Arc::new(Metrics::new()))?)
 }
 
 /// Classifies `uploads` in order, as many at once as keeps the machine busy.

@@ -6,6 +6,7 @@ mod eval;
 mod export;
 mod files;
 mod healthcheck;
+mod load;
 mod local;
 mod output;
 mod serve;

@@ -4,14 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::load::{Loaded, load};
 use super::output;
 use crate::config::{Config, ServeArgs, cores};
 use crate::http::{self, App, Description, Listener, Readiness};
-use crate::model::Model;
 use crate::pipeline::Pipeline;
-use crate::pipeline::run::{InputShape, Library, SessionsPlan, WarmSessions, open_sessions};
+use crate::pipeline::run::WarmSessions;
 use crate::telemetry::metrics::Served;
 use crate::telemetry::{Metrics, logs};
 
@@ -34,22 +34,20 @@ async fn serve(args: &ServeArgs, config: Config) -> Result<()> {
         })?;
     let address = listener.address()?;
     // Signals from here on are a wish to stop, also while the model loads.
-    let (mut terminate, mut interrupt) =
-        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut wish = WishToStop::new()?;
     let app = tokio::select! {
         app = start(args, &config) => app?,
-        _ = terminate.recv() => return Ok(()),
-        _ = interrupt.recv() => return Ok(()),
+        () = wish.heard() => return Ok(()),
     };
     announce(&app, address);
 
     let readiness = Arc::clone(&app.readiness);
     let stop = async move {
-        tokio::select! { _ = terminate.recv() => {} _ = interrupt.recv() => {} }
+        wish.heard().await;
         readiness.drain();
         tracing::info!("told to stop: readiness is off, finishing what is here; once more quits");
         tokio::spawn(async move {
-            tokio::select! { _ = terminate.recv() => {} _ = interrupt.recv() => {} }
+            wish.heard().await;
             tracing::warn!("told to stop twice: quitting now");
             std::process::exit(1);
         });
@@ -64,26 +62,32 @@ async fn serve(args: &ServeArgs, config: Config) -> Result<()> {
     Ok(())
 }
 
+/// SIGTERM, or SIGINT from a keyboard.
+struct WishToStop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl WishToStop {
+    fn new() -> std::io::Result<Self> {
+        let terminate = signal(SignalKind::terminate())?;
+        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// The next of the two.
+    async fn heard(&mut self) {
+        tokio::select! { _ = self.terminate.recv() => {} _ = self.interrupt.recv() => {} }
+    }
+}
+
 /// Loads the model and starts its workers, off the async threads.
 async fn start(args: &ServeArgs, config: &Config) -> Result<App> {
     let (args, config) = (args.model.clone(), config.clone());
-    tokio::task::spawn_blocking(move || {
-        let model = Model::open(&args.model)?;
-        let library = Library::load(args.onnxruntime.as_deref())?;
-        let plan = SessionsPlan {
-            device: args.device,
-            sessions: config.concurrency.sessions,
-            threads: config.concurrency.threads,
-            max_batch: config.concurrency.max_batch,
-            input: InputShape::of(&model.card.preprocess),
-        };
-        let warm = open_sessions(&library, &model.onnx, plan)?;
-        assemble(model, &library, warm, &config)
-    })
-    .await?
+    tokio::task::spawn_blocking(move || assemble(load(&args, config.concurrency)?, &config)).await?
 }
 
-fn assemble(model: Model, library: &Library, warm: WarmSessions, config: &Config) -> Result<App> {
+fn assemble(loaded: Loaded, config: &Config) -> Result<App> {
+    let Loaded { model, library, warm } = loaded;
     let WarmSessions { engines, device, load, warm_up } = warm;
     let metrics = Arc::new(Metrics::new());
     metrics.load_seconds.set(load.as_secs_f64());

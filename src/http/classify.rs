@@ -87,24 +87,12 @@ pub(super) async fn classify(
     })?;
     let top_k = parameters.top_k()?;
     let limit = time_limit(request.headers(), app.timeouts.request)?;
-    let upload = upload::read(&app, request).await?;
+    // The memory for the upload is held until the answer is made.
+    let (upload, _held) = upload::read(&app, request).await?;
     let ask = Ask { top_k, deadline: Deadline::after(limit) };
     match upload {
-        Upload::One(bytes, permit) => {
-            let answer = app.pipeline.classify(bytes, ask).await;
-            drop(permit);
-            single(&app, answer)
-        }
-        Upload::Form(mut parts, permit) if parts.len() == 1 => {
-            let answer = app.pipeline.classify(parts.remove(0).bytes, ask).await;
-            drop(permit);
-            single(&app, answer)
-        }
-        Upload::Form(parts, permit) => {
-            let answer = several(&app, parts, ask).await;
-            drop(permit);
-            Ok(answer)
-        }
+        Upload::One(bytes) => single(&app, app.pipeline.classify(bytes, ask).await),
+        Upload::Several(parts) => Ok(several(&app, parts, ask).await),
     }
 }
 

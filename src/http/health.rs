@@ -1,6 +1,6 @@
 //! `/livez` and `/readyz`: is the process alive, and is traffic welcome.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Json;
 use axum::extract::State;
@@ -21,21 +21,20 @@ pub enum Phase {
 
 /// The phase, shared.
 #[derive(Debug, Default)]
-pub struct Readiness(AtomicU8);
+pub struct Readiness {
+    draining: AtomicBool,
+}
 
 impl Readiness {
     /// Where in its life the server is.
     #[must_use]
     pub fn phase(&self) -> Phase {
-        match self.0.load(Ordering::Relaxed) {
-            0 => Phase::Serving,
-            _ => Phase::Draining,
-        }
+        if self.draining.load(Ordering::Relaxed) { Phase::Draining } else { Phase::Serving }
     }
 
     /// From now on the server drains.
     pub fn drain(&self) {
-        self.0.store(1, Ordering::Relaxed);
+        self.draining.store(true, Ordering::Relaxed);
     }
 }
 

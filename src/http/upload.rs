@@ -10,13 +10,13 @@ use super::App;
 use super::problem::Problem;
 use crate::pipeline::queue::Permit;
 
-/// The images of one request, with the memory that is set aside for them.
+/// The images of one request.
 #[derive(Debug)]
 pub(super) enum Upload {
-    /// The body is the image.
-    One(Bytes, Permit),
+    /// The body, or the only part of a form.
+    One(Bytes),
     /// The parts of a form, in order.
-    Form(Vec<Part>, Permit),
+    Several(Vec<Part>),
 }
 
 /// One file of a form.
@@ -31,11 +31,12 @@ pub(super) struct Part {
 /// small request could ask for a very large answer.
 const MAX_PARTS: usize = 256;
 
-/// Reads the whole body, at most `--max-bytes` of it, within the body timeout.
+/// Reads the whole body, at most `--max-bytes` of it, within the body timeout; with it comes the
+/// memory that was set aside for it.
 ///
 /// What the client calls the content is not believed, except for a form, whose boundary stands in
 /// the header.
-pub(super) async fn read(app: &App, request: Request) -> Result<Upload, Problem> {
+pub(super) async fn read(app: &App, request: Request) -> Result<(Upload, Permit), Problem> {
     let limit = app.pipeline.plan().limits.max_bytes;
     let announced = content_length(request.headers());
     if announced.is_some_and(|length| length > limit) {
@@ -44,14 +45,19 @@ pub(super) async fn read(app: &App, request: Request) -> Result<Upload, Problem>
     let permit = app.pipeline.reserve(announced.unwrap_or(limit))?;
     let reading = async {
         if is_form(request.headers()) {
-            read_form(app, request, limit).await.map(|parts| Upload::Form(parts, permit))
+            let mut parts = read_form(app, request, limit).await?;
+            Ok(match parts.len() {
+                1 => Upload::One(parts.remove(0).bytes),
+                _ => Upload::Several(parts),
+            })
         } else {
-            read_raw(request.into_body(), limit).await.map(|bytes| Upload::One(bytes, permit))
+            read_raw(request.into_body(), limit).await.map(Upload::One)
         }
     };
-    tokio::time::timeout(app.timeouts.body, reading)
+    let upload = tokio::time::timeout(app.timeouts.body, reading)
         .await
-        .unwrap_or_else(|_| Err(Problem::body_timeout(app.timeouts.body)))
+        .unwrap_or_else(|_| Err(Problem::body_timeout(app.timeouts.body)))?;
+    Ok((upload, permit))
 }
 
 /// Copies each frame into one buffer: a body sent byte by byte would cost far more as a list.
@@ -75,9 +81,11 @@ async fn read_raw(body: Body, limit: usize) -> Result<Bytes, Problem> {
 async fn read_form(app: &App, request: Request, limit: usize) -> Result<Vec<Part>, Problem> {
     let (head, body) = request.into_parts();
     let request = Request::from_parts(head, Body::new(Limited::new(body, limit)));
-    let mut form = Multipart::from_request(request, app).await.map_err(|error| {
-        Problem::invalid_parameter(format!("the form cannot be read: {}", error.body_text()))
-    })?;
+    let unreadable =
+        |words: String| Problem::invalid_parameter(format!("the form cannot be read: {words}"));
+    let mut form = Multipart::from_request(request, app)
+        .await
+        .map_err(|error| unreadable(error.body_text()))?;
     let mut parts = Vec::new();
     loop {
         match next_part(&mut form).await {
@@ -94,10 +102,7 @@ async fn read_form(app: &App, request: Request, limit: usize) -> Result<Vec<Part
             }
             Ok(None) => return Ok(parts),
             Err(error) if is_too_long(&error) => return Err(Problem::too_many_bytes(limit)),
-            Err(error) => {
-                let detail = format!("the form cannot be read: {}", error.body_text());
-                return Err(Problem::invalid_parameter(detail));
-            }
+            Err(error) => return Err(unreadable(error.body_text())),
         }
     }
 }
