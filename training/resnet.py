@@ -1,11 +1,16 @@
-"""The CIFAR ResNets of He et al. 2015, section 4.2 (https://arxiv.org/abs/1512.03385)."""
+"""The CIFAR nets of He et al. 2015, section 4.2 (https://arxiv.org/abs/1512.03385).
+
+The residual nets, and the plain nets that they are compared with: the same layers, no shortcuts.
+"""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 # Depth 6n + 2: one convolution, three stages of n blocks with two convolutions each, one linear.
-ARCHITECTURES = {f"resnet{6 * n + 2}": n for n in (3, 5, 7, 9, 18, 200)}
+RESIDUAL = {f"resnet{6 * n + 2}": n for n in (3, 5, 7, 9, 18, 200)}
+PLAIN = {f"plain{6 * n + 2}": n for n in (3, 5, 7, 9, 18)}
+ARCHITECTURES = RESIDUAL | PLAIN
 WIDTHS = (16, 32, 64)
 
 
@@ -21,10 +26,14 @@ def shortcut(x: Tensor, outputs: int, stride: int) -> Tensor:
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and the input: f32 [N, inputs, H, W] to [N, outputs, H / s, W / s]."""
+    """Two 3x3 convolutions: f32 [N, inputs, H, W] to [N, outputs, H / s, W / s].
 
-    def __init__(self, inputs: int, outputs: int, stride: int):
+    A residual block adds its input to what they give; a plain one does not.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int, residual: bool):
         super().__init__()
+        self.residual = residual
         self.conv1 = conv3x3(inputs, outputs, stride)
         self.bn1 = nn.BatchNorm2d(outputs)
         self.conv2 = conv3x3(outputs, outputs)
@@ -34,6 +43,8 @@ class BasicBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = F.relu(self.bn1(self.conv1(x)))
         y = self.bn2(self.conv2(y))
+        if not self.residual:
+            return F.relu(y)
         if self.changes_shape:
             x = shortcut(x, self.conv1.out_channels, self.conv1.stride[0])
         return F.relu(y + x)
@@ -50,9 +61,10 @@ class ResNet(nn.Module):
         n = ARCHITECTURES[architecture]
         self.conv1 = conv3x3(3, WIDTHS[0])
         self.bn1 = nn.BatchNorm2d(WIDTHS[0])
-        self.layer1 = stage(WIDTHS[0], WIDTHS[0], n, stride=1)
-        self.layer2 = stage(WIDTHS[0], WIDTHS[1], n, stride=2)
-        self.layer3 = stage(WIDTHS[1], WIDTHS[2], n, stride=2)
+        residual = architecture in RESIDUAL
+        self.layer1 = stage(WIDTHS[0], WIDTHS[0], n, 1, residual)
+        self.layer2 = stage(WIDTHS[0], WIDTHS[1], n, 2, residual)
+        self.layer3 = stage(WIDTHS[1], WIDTHS[2], n, 2, residual)
         self.fc = nn.Linear(WIDTHS[2], classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
@@ -69,10 +81,10 @@ class ResNet(nn.Module):
         return self.fc(self.embed(x))
 
 
-def stage(inputs: int, outputs: int, blocks: int, stride: int) -> nn.Sequential:
+def stage(inputs: int, outputs: int, blocks: int, stride: int, residual: bool) -> nn.Sequential:
     """The first block may halve the size and widen; the others keep the shape."""
-    first = BasicBlock(inputs, outputs, stride)
-    rest = [BasicBlock(outputs, outputs, 1) for _ in range(blocks - 1)]
+    first = BasicBlock(inputs, outputs, stride, residual)
+    rest = [BasicBlock(outputs, outputs, 1, residual) for _ in range(blocks - 1)]
     return nn.Sequential(first, *rest)
 
 
