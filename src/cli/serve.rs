@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -14,6 +15,9 @@ use crate::pipeline::Pipeline;
 use crate::pipeline::run::WarmSessions;
 use crate::telemetry::metrics::Served;
 use crate::telemetry::{Metrics, logs};
+
+/// A run whose callers have left may still be on: wait this long for it, then leave it.
+const LAST_RUN: Duration = Duration::from_secs(1);
 
 pub(super) fn run(args: &ServeArgs) -> Result<()> {
     logs::start(&args.log, args.log_format)?;
@@ -28,10 +32,8 @@ pub(super) fn run(args: &ServeArgs) -> Result<()> {
 
 async fn serve(args: &ServeArgs, config: Config) -> Result<()> {
     // The port first: whether it is free is known at once, a large model takes a second.
-    let listener =
-        Listener::bind(config.listen, config.timeouts.header).await.with_context(|| {
-            format!("cannot listen on {}; choose another with --listen", config.listen)
-        })?;
+    let taken = || format!("cannot listen on {}; choose another with --listen", config.listen);
+    let listener = Listener::bind(config.listen, config.timeouts.header).with_context(taken)?;
     let address = listener.address()?;
     // Signals from here on are a wish to stop, also while the model loads.
     let mut wish = WishToStop::new()?;
@@ -39,6 +41,7 @@ async fn serve(args: &ServeArgs, config: Config) -> Result<()> {
         app = start(args, &config) => app?,
         () = wish.heard() => return Ok(()),
     };
+    let server = listener.listen().with_context(taken)?;
     announce(&app, address);
 
     let readiness = Arc::clone(&app.readiness);
@@ -53,9 +56,10 @@ async fn serve(args: &ServeArgs, config: Config) -> Result<()> {
         });
     };
     let routes = http::router(app.clone());
-    let answered = listener.serve(routes, stop, config.drain).await;
-    let ran = app.pipeline.finish(config.drain.timeout).await;
-    if !(answered && ran) {
+    let answered = server.serve(routes, stop, config.drain, || app.pipeline.abort()).await;
+    // With every answer given, no worker has anything left to do.
+    app.pipeline.finish(LAST_RUN).await;
+    if !answered {
         bail!("requests were still open after --drain-timeout {:?}", config.drain.timeout);
     }
     tracing::info!("every request is answered: goodbye");

@@ -87,8 +87,7 @@ pub(super) async fn classify(
     })?;
     let top_k = parameters.top_k()?;
     let limit = time_limit(request.headers(), app.timeouts.request)?;
-    // The memory for the upload is held until the answer is made.
-    let (upload, _held) = upload::read(&app, request).await?;
+    let upload = upload::read(&app, request).await?;
     let ask = Ask { top_k, deadline: Deadline::after(limit) };
     match upload {
         Upload::One(bytes) => single(&app, app.pipeline.classify(bytes, ask).await),
@@ -126,22 +125,27 @@ async fn several(app: &App, parts: Vec<Part>, ask: Ask) -> Response {
             InPlace { name, outcome }
         })
         .collect();
-    let status = status_of(&results);
+    let gravest = gravest(&results).cloned();
+    let status = gravest.as_ref().map_or(StatusCode::OK, Problem::status);
     let body = Json(Several { model: &app.pipeline.card().name, results });
-    with_timing((status, body).into_response(), &timings)
+    let mut response = (status, body).into_response();
+    if let Some(problem) = gravest {
+        problem.mark(&mut response);
+    }
+    with_timing(response, &timings)
 }
 
-/// 200 where any image was classified; else the gravest of the problems, so that a balancer sees
-/// an overloaded server as one.
-fn status_of(results: &[InPlace]) -> StatusCode {
-    let status = |result: &InPlace| match &result.outcome {
-        Outcome::Classified(_) => StatusCode::OK,
-        Outcome::Problem(problem) => problem.status(),
-    };
-    if results.iter().any(|result| status(result) == StatusCode::OK) {
-        return StatusCode::OK;
-    }
-    results.iter().map(status).max().unwrap_or(StatusCode::OK)
+/// Where no image was classified, the problem whose status the whole answer has, so that a
+/// balancer sees an overloaded server as one.
+fn gravest(results: &[InPlace]) -> Option<&Problem> {
+    let problems: Option<Vec<_>> = results
+        .iter()
+        .map(|result| match &result.outcome {
+            Outcome::Classified(_) => None,
+            Outcome::Problem(problem) => Some(problem),
+        })
+        .collect();
+    problems?.into_iter().max_by_key(|problem| problem.status())
 }
 
 fn time_limit(headers: &HeaderMap, longest: Duration) -> Result<Duration, Problem> {
@@ -161,7 +165,8 @@ fn with_timing(mut response: Response, timings: &[Timings]) -> Response {
         timings.iter().map(stage).sum::<Duration>().as_secs_f64() * 1e3
     };
     let value = format!(
-        "decode;dur={:.3}, preprocess;dur={:.3}, queue;dur={:.3}, inference;dur={:.3}",
+        "decode-wait;dur={:.3}, decode;dur={:.3}, preprocess;dur={:.3}, queue;dur={:.3}, inference;dur={:.3}",
+        sum(|t| t.decode_wait),
         sum(|t| t.decode),
         sum(|t| t.preprocess),
         sum(|t| t.queue),

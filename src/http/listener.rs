@@ -4,6 +4,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -17,7 +18,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 /// How connections end once the server is told to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,10 +30,16 @@ pub struct Drain {
     pub timeout: Duration,
 }
 
-/// A port that is bound and not yet served.
+/// Connections that the system takes for us before we accept them; Linux allows 4,096 by default.
+const BACKLOG: u32 = 1024;
+
+/// Callers whose requests were dropped are told so within this time.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// A port that is bound and does not listen yet: whoever connects is refused, not kept waiting.
 #[derive(Debug)]
 pub struct Listener {
-    socket: TcpListener,
+    socket: TcpSocket,
     header_timeout: Duration,
 }
 
@@ -42,8 +49,12 @@ impl Listener {
     /// # Errors
     ///
     /// Where the address is taken or not this machine's.
-    pub async fn bind(address: SocketAddr, header_timeout: Duration) -> io::Result<Self> {
-        Ok(Self { socket: TcpListener::bind(address).await?, header_timeout })
+    pub fn bind(address: SocketAddr, header_timeout: Duration) -> io::Result<Self> {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        // Else the connections of a server that has just ended keep the port for a minute.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        Ok(Self { socket, header_timeout })
     }
 
     /// The address that was really bound.
@@ -55,8 +66,34 @@ impl Listener {
         self.socket.local_addr()
     }
 
-    /// Serves `routes` until `stop` is done, then drains. True where every request was answered.
-    pub async fn serve(self, routes: Router, stop: impl Future<Output = ()>, drain: Drain) -> bool {
+    /// Lets connections in.
+    ///
+    /// # Errors
+    ///
+    /// Where another program has begun to listen here meanwhile.
+    pub fn listen(self) -> io::Result<Server> {
+        let Self { socket, header_timeout } = self;
+        Ok(Server { socket: socket.listen(BACKLOG)?, header_timeout })
+    }
+}
+
+/// A port that listens.
+#[derive(Debug)]
+pub struct Server {
+    socket: TcpListener,
+    header_timeout: Duration,
+}
+
+impl Server {
+    /// Serves `routes` until `stop` is done, then drains; `give_up` ends what is still open after
+    /// the drain timeout. True where every request was answered in time.
+    pub async fn serve(
+        self,
+        routes: Router,
+        stop: impl Future<Output = ()>,
+        drain: Drain,
+        give_up: impl FnOnce(),
+    ) -> bool {
         let connections = GracefulShutdown::new();
         let until = async {
             stop.await;
@@ -79,7 +116,13 @@ impl Listener {
             self.serve_connection(stream, &routes, &connections);
         }
         drop(self.socket);
-        tokio::time::timeout(drain.timeout, connections.shutdown()).await.is_ok()
+        let mut ended = pin!(connections.shutdown());
+        if tokio::time::timeout(drain.timeout, &mut ended).await.is_ok() {
+            return true;
+        }
+        give_up();
+        let _ = tokio::time::timeout(LAST_WORDS, ended).await;
+        false
     }
 
     fn serve_connection(&self, stream: TcpStream, routes: &Router, open: &GracefulShutdown) {

@@ -120,6 +120,16 @@ impl Problem {
         self
     }
 
+    /// Puts on `response` what belongs to it beside the document: when to come back, and the
+    /// words for the log line.
+    pub fn mark(self, response: &mut Response) {
+        if let Some(seconds) = self.retry_after_seconds {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        let (_, reason, _) = self.kind.row();
+        response.extensions_mut().insert(Told { reason, detail: self.detail });
+    }
+
     /// The status it is answered with.
     #[must_use]
     pub fn status(&self) -> StatusCode {
@@ -188,8 +198,8 @@ impl From<ClassifyError> for Problem {
         match error {
             ClassifyError::Decode(error) => Self::new(kind_of_decode(&error), detail),
             ClassifyError::Rejected(rejected) => Self::from(rejected),
-            ClassifyError::Deadline { .. } => {
-                Self::new(Kind::Deadline, detail).retry_after(Duration::from_secs(1))
+            ClassifyError::Deadline { retry_after, .. } => {
+                Self::new(Kind::Deadline, detail).retry_after(retry_after)
             }
             ClassifyError::Prepare(_) => {
                 tracing::error!(error = detail, "preparing an image failed");
@@ -236,14 +246,10 @@ pub struct Told {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let (status, reason, _) = self.kind.row();
-        let mut response = (status, axum::Json(&self)).into_response();
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if let Some(seconds) = self.retry_after_seconds {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        response.extensions_mut().insert(Told { reason, detail: self.detail });
+        let mut response = (self.status(), axum::Json(&self)).into_response();
+        let problem = HeaderValue::from_static("application/problem+json");
+        response.headers_mut().insert(header::CONTENT_TYPE, problem);
+        self.mark(&mut response);
         response
     }
 }

@@ -1,14 +1,18 @@
 //! A request's body becomes its images: raw bytes, or the parts of a form.
 
+use std::error::Error;
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::extract::{FromRequest, Multipart, Request};
 use axum::http::{HeaderMap, header};
 use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use super::App;
 use super::problem::Problem;
-use crate::pipeline::queue::Permit;
+use crate::pipeline::queue::{Permit, Rejected};
 
 /// The images of one request.
 #[derive(Debug)]
@@ -31,56 +35,87 @@ pub(super) struct Part {
 /// small request could ask for a very large answer.
 const MAX_PARTS: usize = 256;
 
-/// Reads the whole body, at most `--max-bytes` of it, within the body timeout; with it comes the
-/// memory that was set aside for it.
+/// Reads the whole body, at most `--max-bytes` of it, within the body timeout.
+///
+/// Its memory is taken as it arrives and given back when the last user of the bytes lets them go.
+/// An announced length that would not fit now is refused before the first byte.
 ///
 /// What the client calls the content is not believed, except for a form, whose boundary stands in
 /// the header.
-pub(super) async fn read(app: &App, request: Request) -> Result<(Upload, Permit), Problem> {
+pub(super) async fn read(app: &App, request: Request) -> Result<Upload, Problem> {
     let limit = app.pipeline.plan().limits.max_bytes;
     let announced = content_length(request.headers());
     if announced.is_some_and(|length| length > limit) {
         return Err(Problem::too_many_bytes(limit));
     }
-    let permit = app.pipeline.reserve(announced.unwrap_or(limit))?;
+    let held = Arc::new(app.pipeline.reserve(announced.unwrap_or(0))?);
+    held.shrink_to(0);
+    let request = request.map(|body| charged(app, body, limit, &held));
     let reading = async {
         if is_form(request.headers()) {
-            let mut parts = read_form(app, request, limit).await?;
+            let mut parts = read_form(app, request, limit, &held).await?;
             Ok(match parts.len() {
                 1 => Upload::One(parts.remove(0).bytes),
                 _ => Upload::Several(parts),
             })
         } else {
-            read_raw(request.into_body(), limit).await.map(Upload::One)
+            let bytes = read_raw(request.into_body(), limit).await?;
+            Ok(Upload::One(holding(bytes, &held)))
         }
     };
-    let upload = tokio::time::timeout(app.timeouts.body, reading)
+    tokio::time::timeout(app.timeouts.body, reading)
         .await
-        .unwrap_or_else(|_| Err(Problem::body_timeout(app.timeouts.body)))?;
-    Ok((upload, permit))
+        .unwrap_or_else(|_| Err(Problem::body_timeout(app.timeouts.body)))
+}
+
+/// The body, at most `limit` bytes of it, each charged to `held` before it is handed on.
+fn charged(app: &App, body: Body, limit: usize, held: &Arc<Permit>) -> Body {
+    let (held, metrics) = (Arc::clone(held), Arc::clone(&app.metrics));
+    let chunks = Limited::new(body, limit).into_data_stream().map(move |chunk| {
+        let chunk = chunk?;
+        held.grow(chunk.len() as u64)
+            .inspect_err(|rejected| metrics.rejected(rejected.reason()))?;
+        Ok::<_, Box<dyn Error + Send + Sync>>(chunk)
+    });
+    Body::from_stream(chunks)
+}
+
+/// `bytes` that keep their memory charged for as long as they live, wherever they go.
+fn holding(bytes: Bytes, held: &Arc<Permit>) -> Bytes {
+    struct Holding {
+        bytes: Bytes,
+        _held: Arc<Permit>,
+    }
+    impl AsRef<[u8]> for Holding {
+        fn as_ref(&self) -> &[u8] {
+            &self.bytes
+        }
+    }
+    Bytes::from_owner(Holding { bytes, _held: Arc::clone(held) })
 }
 
 /// Copies each frame into one buffer: a body sent byte by byte would cost far more as a list.
-async fn read_raw(body: Body, limit: usize) -> Result<Bytes, Problem> {
-    let mut body = Limited::new(body, limit);
+async fn read_raw(mut body: Body, limit: usize) -> Result<Bytes, Problem> {
     let mut whole = BytesMut::new();
     while let Some(frame) = body.frame().await {
         match frame {
             Ok(frame) => whole.extend_from_slice(frame.data_ref().map_or(&[], |data| data)),
-            Err(error) if error.is::<LengthLimitError>() => {
-                return Err(Problem::too_many_bytes(limit));
-            }
             Err(error) => {
-                return Err(Problem::bad_request(format!("the body cannot be read: {error}")));
+                return Err(why_refused(&error, limit).unwrap_or_else(|| {
+                    Problem::bad_request(format!("the body cannot be read: {error}"))
+                }));
             }
         }
     }
     Ok(whole.freeze())
 }
 
-async fn read_form(app: &App, request: Request, limit: usize) -> Result<Vec<Part>, Problem> {
-    let (head, body) = request.into_parts();
-    let request = Request::from_parts(head, Body::new(Limited::new(body, limit)));
+async fn read_form(
+    app: &App,
+    request: Request,
+    limit: usize,
+    held: &Arc<Permit>,
+) -> Result<Vec<Part>, Problem> {
     let unreadable =
         |words: String| Problem::invalid_parameter(format!("the form cannot be read: {words}"));
     let mut form = Multipart::from_request(request, app)
@@ -94,15 +129,18 @@ async fn read_form(app: &App, request: Request, limit: usize) -> Result<Vec<Part
                     format!("the form has more than {MAX_PARTS} files; send fewer at once");
                 return Err(Problem::invalid_parameter(detail));
             }
-            Ok(Some(part)) => parts.push(part),
+            Ok(Some(part)) => parts.push(Part { bytes: holding(part.bytes, held), ..part }),
             Ok(None) if parts.is_empty() => {
                 let detail =
                     "the form has no file; send at least one, as in curl -F image=@cat.jpg";
                 return Err(Problem::invalid_parameter(detail));
             }
             Ok(None) => return Ok(parts),
-            Err(error) if is_too_long(&error) => return Err(Problem::too_many_bytes(limit)),
-            Err(error) => return Err(unreadable(error.body_text())),
+            Err(error) => {
+                return Err(
+                    why_refused(&error, limit).unwrap_or_else(|| unreadable(error.body_text()))
+                );
+            }
         }
     }
 }
@@ -115,15 +153,14 @@ async fn next_part(
     Ok(Some(Part { name, bytes: field.bytes().await? }))
 }
 
-fn is_too_long(error: &axum::extract::multipart::MultipartError) -> bool {
-    let mut cause: Option<&dyn std::error::Error> = Some(error);
-    while let Some(error) = cause {
-        if error.is::<LengthLimitError>() {
-            return true;
+/// The refusal of ours that ended a body, somewhere among the causes of its error.
+fn why_refused(error: &(dyn Error + 'static), limit: usize) -> Option<Problem> {
+    std::iter::successors(Some(error), |&error| error.source()).find_map(|cause| {
+        if cause.is::<LengthLimitError>() {
+            return Some(Problem::too_many_bytes(limit));
         }
-        cause = error.source();
-    }
-    false
+        cause.downcast_ref::<Rejected>().cloned().map(Problem::from)
+    })
 }
 
 fn content_length(headers: &HeaderMap) -> Option<usize> {

@@ -45,6 +45,8 @@ pub struct ImageFacts {
 /// Where one image's time went.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Timings {
+    /// Waiting for a decoder.
+    pub decode_wait: Duration,
     /// Bytes to an upright image.
     pub decode: Duration,
     /// Image to the network's input.
@@ -71,6 +73,8 @@ pub enum ClassifyError {
     Deadline {
         /// The time that was allowed.
         limit: Duration,
+        /// When to try again.
+        retry_after: Duration,
     },
     /// Decoding or preprocessing failed in a way that is our fault.
     #[error("preparing the image failed: {0}")]
@@ -81,10 +85,16 @@ pub enum ClassifyError {
 }
 
 impl ClassifyError {
-    /// The error of a job, with the deadline it ran under.
-    pub(super) fn from_job(error: JobError, deadline: Deadline) -> Self {
+    /// An answer that would come too late by now, where one asked for now takes `predicted`.
+    pub(super) fn late(deadline: Deadline, predicted: Duration) -> Self {
+        let retry_after = predicted.saturating_sub(deadline.limit).max(Duration::from_secs(1));
+        Self::Deadline { limit: deadline.limit, retry_after }
+    }
+
+    /// The error of a job, with the deadline it ran under and the wait that is predicted now.
+    pub(super) fn from_job(error: JobError, deadline: Deadline, predicted: Duration) -> Self {
         match error {
-            JobError::Late => Self::Deadline { limit: deadline.limit },
+            JobError::Late => Self::late(deadline, predicted),
             JobError::Cancelled => Self::Rejected(Rejected::Draining),
             failed @ (JobError::Runtime(_) | JobError::Panicked(_) | JobError::NotFinite) => {
                 Self::Run(failed)

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use prometheus::Histogram;
 use tokio::sync::Semaphore;
 
 pub use classification::{Ask, Classification, ClassifyError, ImageFacts, Timings};
@@ -22,7 +23,7 @@ use crate::model::ModelCard;
 use crate::telemetry::Metrics;
 use decode::Limits;
 use preprocess::{Pixels, Preprocess};
-use queue::{Admission, BatchPlan, Ceiling, Job, Pace, Permit, Queue, Rejected};
+use queue::{Admission, BatchPlan, Ceiling, Deadline, Job, Pace, Permit, Queue, Rejected};
 use run::{Engine, Health, InputShape, WorkerPlan, Workers};
 
 /// How a pipeline may use the machine.
@@ -106,9 +107,9 @@ impl Pipeline {
     pub async fn classify(&self, upload: Bytes, ask: Ask) -> Result<Classification, ClassifyError> {
         let answer = tokio::time::timeout_at(ask.deadline.at.into(), self.travel(upload, ask))
             .await
-            .unwrap_or(Err(ClassifyError::Deadline { limit: ask.deadline.limit }));
+            .unwrap_or_else(|_| Err(ClassifyError::late(ask.deadline, self.predicted_wait())));
         match &answer {
-            Ok(classification) => self.count(classification),
+            Ok(_) => self.metrics.images.inc(),
             Err(error) => {
                 if let Some(reason) = error.reason() {
                     self.metrics.rejected(reason);
@@ -120,12 +121,15 @@ impl Pipeline {
 
     async fn travel(&self, upload: Bytes, ask: Ask) -> Result<Classification, ClassifyError> {
         let header = decode::inspect(&upload, &self.plan.limits)?;
-        let permit = self.admission.enter(header.decoded_bytes(), ask.deadline)?;
-        let prepared = self.prepare(upload, header, permit).await?;
-        let Prepared { pixels, image, permit, mut timings } = prepared;
+        let permit = self.admission.enter(ask.deadline)?;
+        let leaving = Leaving { metrics: &self.metrics, deadline: ask.deadline };
+        let prepared = self.prepare(upload, header, permit).await;
+        leaving.stayed();
+        let Prepared { pixels, image, permit, mut timings } = prepared?;
         let ticket = self.queue.submit(|reply| Job::new(pixels, ask.deadline, permit, reply))?;
-        let answered =
-            ticket.await.map_err(|error| ClassifyError::from_job(error, ask.deadline))?;
+        let answered = ticket
+            .await
+            .map_err(|error| ClassifyError::from_job(error, ask.deadline, self.predicted_wait()))?;
         timings.queue = answered.queued;
         timings.inference = answered.inference;
         timings.batch_size = answered.batch_size;
@@ -134,31 +138,31 @@ impl Pipeline {
     }
 
     /// Decodes and preprocesses on the CPU pool, at most `decoders` uploads at a time.
+    ///
+    /// The memory for the pixels is taken with the turn: uploads that wait hold only themselves.
     async fn prepare(
         &self,
         upload: Bytes,
         header: decode::Header,
         permit: Permit,
     ) -> Result<Prepared, ClassifyError> {
+        let arrived = Instant::now();
         let turn = Arc::clone(&self.decoders).acquire_owned().await;
+        let decode_wait = arrived.elapsed();
+        self.metrics.decode_wait_seconds.observe(decode_wait.as_secs_f64());
+        permit.grow(header.decoded_bytes())?;
         let (card, pace) = (Arc::clone(&self.card), Arc::clone(&self.pace));
+        let metrics = Arc::clone(&self.metrics);
         // The permit and the turn go with the work: a caller who leaves does not free memory that
         // is still in use.
         let work = tokio::task::spawn_blocking(move || {
             let _turn = turn;
-            let started = Instant::now();
-            let prepared = prepare(&upload, &header, &card.preprocess, permit);
-            pace.prepared(started.elapsed());
-            prepared
+            let mut prepared = prepare(&upload, &header, &card.preprocess, permit, &metrics)?;
+            pace.prepared(prepared.timings.decode + prepared.timings.preprocess);
+            prepared.timings.decode_wait = decode_wait;
+            Ok(prepared)
         });
         work.await.map_err(|error| ClassifyError::Prepare(error.to_string()))?
-    }
-
-    fn count(&self, classification: &Classification) {
-        let timings = &classification.timings;
-        self.metrics.images.inc();
-        self.metrics.decode_seconds.observe(timings.decode.as_secs_f64());
-        self.metrics.preprocess_seconds.observe(timings.preprocess.as_secs_f64());
     }
 
     /// Sets `bytes` aside for an upload that is about to be read.
@@ -196,6 +200,11 @@ impl Pipeline {
         self.health.is_good()
     }
 
+    /// Lets nothing more in and answers what is queued with [`Rejected::Draining`].
+    pub fn abort(&self) {
+        self.queue.abort();
+    }
+
     /// Lets nothing more in, runs what is queued, and waits for the workers, at most `patience`;
     /// then drops what is left. True where nothing had to be dropped.
     pub async fn finish(&self, patience: Duration) -> bool {
@@ -211,6 +220,27 @@ impl Pipeline {
     }
 }
 
+/// Counts an image whose client goes away before it is queued: then this is dropped with the rest
+/// of the journey. The queue counts those that leave it.
+struct Leaving<'a> {
+    metrics: &'a Metrics,
+    deadline: Deadline,
+}
+
+impl Leaving<'_> {
+    fn stayed(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        if !self.deadline.has_passed(Instant::now()) {
+            self.metrics.abandoned.inc();
+        }
+    }
+}
+
 /// An image on its way from the CPU pool to the queue.
 struct Prepared {
     pixels: Pixels,
@@ -223,20 +253,25 @@ fn prepare(
     upload: &Bytes,
     header: &decode::Header,
     preprocess: &Preprocess,
-    mut permit: Permit,
+    permit: Permit,
+    metrics: &Metrics,
 ) -> Result<Prepared, ClassifyError> {
-    let started = Instant::now();
-    let decoded = decode::decode(upload, header)?;
-    let decode = started.elapsed();
-    let pixels = preprocess.apply(&decoded);
-    let timings = Timings {
-        decode,
-        preprocess: started.elapsed().saturating_sub(decode),
-        ..Timings::default()
-    };
+    let (decoded, decode) = timed(&metrics.decode_seconds, || decode::decode(upload, header));
+    let decoded = decoded?;
+    let (pixels, spent) = timed(&metrics.preprocess_seconds, || preprocess.apply(&decoded));
+    let timings = Timings { decode, preprocess: spent, ..Timings::default() };
     let image =
         ImageFacts { width: decoded.width(), height: decoded.height(), format: header.format };
     drop(decoded);
     permit.shrink_to(pixels.as_bytes().len() as u64);
     Ok(Prepared { pixels, image, permit, timings })
+}
+
+/// Runs `work` and notes how long it took.
+fn timed<T>(histogram: &Histogram, work: impl FnOnce() -> T) -> (T, Duration) {
+    let started = Instant::now();
+    let done = work();
+    let elapsed = started.elapsed();
+    histogram.observe(elapsed.as_secs_f64());
+    (done, elapsed)
 }

@@ -39,7 +39,9 @@ pub struct Metrics {
     pub admitted_bytes: IntGauge,
     /// The ceiling for `admitted_bytes`.
     pub admission_limit_bytes: IntGauge,
-    /// Time to decode one upload.
+    /// Time one upload waited for a decoder.
+    pub decode_wait_seconds: Histogram,
+    /// Time to decode one upload, whether it was an image or not.
     pub decode_seconds: Histogram,
     /// Time to resize and crop one image.
     pub preprocess_seconds: Histogram,
@@ -123,6 +125,7 @@ impl Metrics {
             predicted_wait_seconds: declare.gauge("predicted_wait_seconds", "How long an image arriving now would wait for its answer"),
             admitted_bytes: declare.int_gauge("admitted_bytes", "Bytes of uploads and pixels held now"),
             admission_limit_bytes: declare.int_gauge("admission_limit_bytes", "The ceiling for admitted_bytes"),
+            decode_wait_seconds: declare.histogram("decode_wait_seconds", "One upload's wait for a decoder", SECONDS),
             decode_seconds: declare.histogram("decode_seconds", "Decoding one upload", SECONDS),
             preprocess_seconds: declare.histogram("preprocess_seconds", "Resizing and cropping one image", SECONDS),
             queue_wait_seconds: declare.histogram("queue_wait_seconds", "One image's wait in the queue", SECONDS),

@@ -6,7 +6,7 @@ use crate::support::{Answer, TestServer, data};
 
 #[tokio::test]
 async fn a_photo_in_its_classes_out() {
-    let server = TestServer::start().await;
+    let server = TestServer::start();
     let answer = server.classify(data("cat.jpg")).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(answer.header("content-type"), "application/json");
@@ -24,7 +24,7 @@ async fn a_photo_in_its_classes_out() {
 
 #[tokio::test]
 async fn top_k_is_as_asked_and_never_more_than_there_are_classes() {
-    let server = TestServer::start().await;
+    let server = TestServer::start();
     for (query, expected) in [("", 5), ("?top_k=1", 1), ("?top_k=10", 10), ("?top_k=1000", 10)] {
         let answer = server.post(&format!("/classify{query}"), data("cifar10-ship.png")).await;
         let body = answer.json();
@@ -35,7 +35,7 @@ async fn top_k_is_as_asked_and_never_more_than_there_are_classes() {
 
 #[tokio::test]
 async fn what_the_client_calls_the_content_does_not_matter() {
-    let server = TestServer::start().await;
+    let server = TestServer::start();
     for content_type in ["image/png", "text/plain", "application/x-www-form-urlencoded", "nonsense"]
     {
         let request = server
@@ -50,7 +50,7 @@ async fn what_the_client_calls_the_content_does_not_matter() {
 
 #[tokio::test]
 async fn a_form_with_one_image_is_answered_like_the_image_alone() {
-    let server = TestServer::start().await;
+    let server = TestServer::start();
     let alone = server.classify(data("cifar10-cat.png")).await;
     let form = Form::new().part("image", Part::bytes(data("cifar10-cat.png")).file_name("c.png"));
     let request = server.client.post(server.at("/classify")).multipart(form);
@@ -60,7 +60,7 @@ async fn a_form_with_one_image_is_answered_like_the_image_alone() {
 
 #[tokio::test]
 async fn several_images_are_answered_in_order_with_a_bad_one_in_its_place() {
-    let server = TestServer::start().await;
+    let server = TestServer::start();
     let part = |bytes: Vec<u8>, name: &'static str| Part::bytes(bytes).file_name(name);
     let form = Form::new()
         .part("a", part(data("cat.jpg"), "cat.jpg"))
@@ -82,7 +82,7 @@ async fn several_images_are_answered_in_order_with_a_bad_one_in_its_place() {
 
 #[tokio::test]
 async fn the_time_is_told_and_the_id_comes_back() {
-    let server = TestServer::start().await;
+    let server = TestServer::start();
     let request = server
         .client
         .post(server.at("/classify"))
@@ -101,7 +101,7 @@ async fn the_time_is_told_and_the_id_comes_back() {
 
 #[tokio::test]
 async fn http2_without_tls_on_the_same_port() {
-    let server = TestServer::start().await;
+    let server = TestServer::start();
     let client = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
     let request = client.post(server.at("/classify")).body(data("cifar10-cat.png"));
     let response = request.send().await.unwrap();
@@ -111,7 +111,7 @@ async fn http2_without_tls_on_the_same_port() {
 
 #[tokio::test]
 async fn two_hundred_clients_at_once_each_get_the_answer_to_their_own_image() {
-    let server = TestServer::start().await;
+    let server = TestServer::start();
     let names = ["cifar10-cat.png", "cifar10-ship.png", "cifar10-airplane.png", "cat.jpg"];
     let mut alone = Vec::new();
     for name in names {

@@ -6,6 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use resnetd::http::Listener;
+use tokio::net::TcpStream;
+
 use crate::support::engines::Gate;
 use crate::support::{Answer, Options, TestServer, data, until};
 
@@ -78,7 +81,7 @@ async fn while_draining_readiness_is_off_and_what_is_queued_is_answered() {
     let gate = Gate::default();
     let mut options = Options { engines: Some(vec![gate.engine()]), ..Options::default() };
     options.drain.delay = Duration::from_secs(3600); // the test ends it by dropping the runtime
-    let server = TestServer::with(options).await;
+    let server = TestServer::with(options);
     server.app.readiness.drain();
     let unready = server.get("/readyz").await;
     assert_eq!((unready.status, unready.reason()), (503, "not-ready".to_owned()));
@@ -96,7 +99,7 @@ async fn queued_images_are_answered_before_the_end() {
     let gate = Gate::default();
     let mut options = Options { engines: Some(vec![gate.engine()]), ..Options::default() };
     options.plan.batch.max_batch = 1;
-    let server = TestServer::with(options).await;
+    let server = TestServer::with(options);
     let queued: Vec<_> = (0..10)
         .map(|_| {
             let request = server.client.post(server.at("/classify")).body(data("cifar10-cat.png"));
@@ -109,6 +112,40 @@ async fn queued_images_are_answered_before_the_end() {
     for status in queued {
         assert_eq!(status.await.unwrap(), 200);
     }
+}
+
+#[tokio::test]
+async fn who_is_still_queued_after_the_drain_timeout_is_told() {
+    let gate = Gate::default();
+    let mut options = Options { engines: Some(vec![gate.engine()]), ..Options::default() };
+    options.plan.batch.max_batch = 1;
+    options.drain.timeout = Duration::from_millis(200);
+    let server = TestServer::with(options);
+    let send = || {
+        let request = server.client.post(server.at("/classify")).body(data("cifar10-cat.png"));
+        tokio::spawn(async move { request.send().await.ok().map(|answer| answer.status()) })
+    };
+    let running = send();
+    until("one is running", || {
+        server.app.metrics.images_in_flight.get() == 1 && server.app.metrics.queue_depth.get() == 0
+    })
+    .await;
+    let queued = send();
+    until("one is queued", || server.app.metrics.queue_depth.get() == 1).await;
+    assert!(!server.stop().await, "not every request was answered in time");
+    assert_eq!(queued.await.unwrap().map(|status| status.as_u16()), Some(503));
+    gate.open();
+    running.abort();
+}
+
+#[tokio::test]
+async fn who_connects_before_the_model_is_loaded_is_refused_not_kept_waiting() {
+    let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), Duration::from_secs(1)).unwrap();
+    let address = listener.address().unwrap();
+    let refused = TcpStream::connect(address).await.unwrap_err();
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+    let _server = listener.listen().unwrap();
+    TcpStream::connect(address).await.unwrap();
 }
 
 #[test]

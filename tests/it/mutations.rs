@@ -12,7 +12,7 @@ const WHOLE: &[&str] = &["cat.jpg", "cifar10-cat.png"];
 async fn a_thousand_damaged_pictures_never_kill_a_worker() {
     let mut options = Options::default();
     options.plan.limits = Limits { max_pixels: 4_000_000, ..options.plan.limits };
-    let server = TestServer::with(options).await;
+    let server = TestServer::with(options);
     let noise = seeded::pixels(8 * 1000);
     let statuses: Vec<u16> = stream::iter(noise.chunks(8).enumerate())
         .map(|(number, noise)| {

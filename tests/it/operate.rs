@@ -6,7 +6,7 @@ use crate::support::{TestServer, data};
 
 #[tokio::test]
 async fn alive_and_ready_tell_the_device() {
-    let server = TestServer::start().await;
+    let server = TestServer::start();
     assert_eq!(server.get("/livez").await.json()["live"], true);
     let ready = server.get("/readyz").await;
     assert_eq!(ready.status, 200);
@@ -16,7 +16,7 @@ async fn alive_and_ready_tell_the_device() {
 
 #[tokio::test]
 async fn the_model_describes_itself() {
-    let server = TestServer::start().await;
+    let server = TestServer::start();
     let model = server.get("/v1/model").await.json();
     assert_eq!(model["name"], "cifar10-resnet20");
     assert_eq!(model["architecture"], "resnet20");
@@ -28,7 +28,7 @@ async fn the_model_describes_itself() {
 
 #[tokio::test]
 async fn metrics_count_what_happened() {
-    let server = TestServer::start().await;
+    let server = TestServer::start();
     server.classify(data("cifar10-cat.png")).await;
     server.classify("not a picture").await;
     server.get("/some/path/of/a/scanner").await;

@@ -3,18 +3,22 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use reqwest::multipart::{Form, Part};
+use resnetd::pipeline::decode;
 use resnetd::pipeline::queue::Ceiling;
 use resnetd::telemetry::metrics::Reason;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 use crate::support::engines::{Gate, panicking_until};
 use crate::support::{Answer, Options, TestServer, data, until};
 
 /// A server whose only worker waits at `gate`, and that lets four images in.
-async fn gated(gate: &Gate) -> TestServer {
+fn gated(gate: &Gate) -> TestServer {
     let mut options = Options { engines: Some(vec![gate.engine()]), ..Options::default() };
     options.plan.ceiling = Ceiling { images: 4, bytes: 1 << 30 };
     options.plan.batch.max_batch = 1;
-    TestServer::with(options).await
+    TestServer::with(options)
 }
 
 fn send(server: &TestServer) -> tokio::task::JoinHandle<Answer> {
@@ -25,7 +29,7 @@ fn send(server: &TestServer) -> tokio::task::JoinHandle<Answer> {
 #[tokio::test]
 async fn a_full_queue_answers_503_at_once_with_a_reason_and_a_time_to_return() {
     let gate = Gate::default();
-    let server = gated(&gate).await;
+    let server = gated(&gate);
     let inside: Vec<_> = (0..4).map(|_| send(&server)).collect();
     until("four images are inside", || server.app.metrics.images_in_flight.get() == 4).await;
 
@@ -44,7 +48,7 @@ async fn a_full_queue_answers_503_at_once_with_a_reason_and_a_time_to_return() {
 #[tokio::test]
 async fn under_overload_every_request_is_answered_with_200_or_503() {
     let gate = Gate::default();
-    let server = gated(&gate).await;
+    let server = gated(&gate);
     let requests: Vec<_> = (0..64).map(|_| send(&server)).collect();
     until("60 are refused", || server.app.metrics.rejected_count(Reason::QueueFull) == 60).await;
     gate.open();
@@ -59,7 +63,7 @@ async fn under_overload_every_request_is_answered_with_200_or_503() {
 #[tokio::test]
 async fn a_deadline_that_passes_in_the_queue_is_a_503_and_the_image_is_not_run() {
     let gate = Gate::default();
-    let server = gated(&gate).await;
+    let server = gated(&gate);
     let first = send(&server);
     until("the worker has one", || server.app.metrics.images_in_flight.get() == 1).await;
     let request = server
@@ -79,7 +83,7 @@ async fn a_deadline_that_passes_in_the_queue_is_a_503_and_the_image_is_not_run()
 #[tokio::test]
 async fn a_client_that_leaves_takes_its_image_out_of_the_queue() {
     let gate = Gate::default();
-    let server = gated(&gate).await;
+    let server = gated(&gate);
     let first = send(&server);
     until("the worker has one", || {
         server.app.metrics.images_in_flight.get() == 1 && server.app.metrics.queue_depth.get() == 0
@@ -98,7 +102,7 @@ async fn a_client_that_leaves_takes_its_image_out_of_the_queue() {
 async fn memory_has_a_ceiling_that_counts_pixels_before_they_exist() {
     let mut options = Options::default();
     options.plan.ceiling.bytes = 200_000; // the upload fits, its pixels do not
-    let server = TestServer::with(options).await;
+    let server = TestServer::with(options);
     let refused = server.classify(data("cat.jpg")).await;
     assert_eq!((refused.status, refused.reason()), (503, "memory-limit".to_owned()));
     assert_eq!(server.app.metrics.decode_seconds.get_sample_count(), 0, "nothing was decoded");
@@ -107,10 +111,89 @@ async fn memory_has_a_ceiling_that_counts_pixels_before_they_exist() {
 }
 
 #[tokio::test]
+async fn uploads_hold_what_has_come_of_them_not_what_they_announce() {
+    let mut options = Options::default();
+    options.plan.ceiling.bytes = 200_000;
+    let server = TestServer::with(options);
+    let mut idle = Vec::new();
+    for _ in 0..8 {
+        let mut stream =
+            TcpStream::connect(server.url.trim_start_matches("http://")).await.unwrap();
+        let head = "POST /classify HTTP/1.1\r\nhost: x\r\ncontent-length: 150000\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&[0; 1000]).await.unwrap();
+        idle.push(stream);
+    }
+    until("each holds its first bytes", || server.app.metrics.admitted_bytes.get() == 8000).await;
+    assert_eq!(server.classify(data("cifar10-cat.png")).await.status, 200);
+    drop(idle);
+    until("they are given back", || server.app.metrics.admitted_bytes.get() == 0).await;
+}
+
+#[tokio::test]
+async fn an_upload_that_outgrows_the_memory_on_its_way_is_a_503() {
+    let mut options = Options::default();
+    options.plan.ceiling.bytes = 10_000;
+    let server = TestServer::with(options);
+    let chunks = (0..20).map(|_| Ok::<_, std::io::Error>(vec![0_u8; 1000]));
+    let unannounced = reqwest::Body::wrap_stream(futures_util::stream::iter(chunks));
+    let refused = server.classify(unannounced).await;
+    assert_eq!((refused.status, refused.reason()), (503, "memory-limit".to_owned()));
+    assert_eq!(server.app.metrics.rejected_count(Reason::MemoryLimit), 1);
+    until("all is given back", || server.app.metrics.admitted_bytes.get() == 0).await;
+}
+
+#[tokio::test]
+async fn photos_wait_for_a_decoder_without_holding_the_memory_of_their_pixels() {
+    let mut options = Options::default();
+    options.plan.decoders = 1;
+    let cat = data("cat.jpg");
+    let one = decode::inspect(&cat, &options.plan.limits).unwrap().decoded_bytes();
+    options.plan.ceiling.bytes = one * 3 / 2 + 16 * cat.len() as u64;
+    let server = TestServer::with(options);
+    let all = (0..16).map(|_| server.classify(cat.clone()));
+    for answer in futures_util::future::join_all(all).await {
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+    assert_eq!(server.app.metrics.decode_wait_seconds.get_sample_count(), 16);
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_before_its_image_is_decoded_is_counted() {
+    let mut options = Options::default();
+    options.plan.decoders = 0; // all busy, for ever
+    let server = TestServer::with(options);
+    let leaving = send(&server);
+    until("it is inside", || server.app.metrics.images_in_flight.get() == 1).await;
+    leaving.abort();
+    until("it is counted", || server.app.metrics.abandoned.get() == 1).await;
+    until("its place is free", || server.app.metrics.images_in_flight.get() == 0).await;
+}
+
+#[tokio::test]
+async fn a_form_whose_images_are_all_refused_says_when_to_come_back() {
+    let gate = Gate::default();
+    let server = gated(&gate);
+    let inside: Vec<_> = (0..4).map(|_| send(&server)).collect();
+    until("four images are inside", || server.app.metrics.images_in_flight.get() == 4).await;
+    let form = ["a.png", "b.png"].into_iter().fold(Form::new(), |form, name| {
+        form.part("image", Part::bytes(data("cifar10-cat.png")).file_name(name))
+    });
+    let sent = server.client.post(server.at("/classify")).multipart(form).send().await;
+    let refused = Answer::of(sent.unwrap()).await;
+    assert_eq!(refused.status, 503);
+    assert!(refused.header("retry-after").parse::<u64>().unwrap() >= 1);
+    gate.open();
+    for answer in inside {
+        assert_eq!(answer.await.unwrap().status, 200);
+    }
+}
+
+#[tokio::test]
 async fn an_engine_that_panics_is_a_500_for_its_batch_and_readiness_tells() {
     let mended = Gate::default();
     let engines = vec![panicking_until(&mended)];
-    let server = TestServer::with(Options { engines: Some(engines), ..Options::default() }).await;
+    let server = TestServer::with(Options { engines: Some(engines), ..Options::default() });
     for _ in 0..3 {
         let failed = server.classify(data("cifar10-cat.png")).await;
         assert_eq!((failed.status, failed.reason()), (500, "inference-failed".to_owned()));
@@ -126,7 +209,7 @@ async fn an_engine_that_panics_is_a_500_for_its_batch_and_readiness_tells() {
 #[tokio::test]
 async fn a_predicted_wait_is_shown_for_scalers() {
     let gate = Gate::default();
-    let server = gated(&gate).await;
+    let server = gated(&gate);
     gate.open();
     server.classify(data("cifar10-cat.png")).await;
     let metrics = server.get("/metrics").await.text;

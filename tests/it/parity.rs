@@ -98,7 +98,7 @@ fn sample() -> Vec<(Example, Vec<f64>)> {
 
 #[tokio::test]
 async fn the_trained_model_scores_pngs_as_pytorch_does_from_file_to_logits() {
-    let server = TestServer::start().await;
+    let server = TestServer::start();
     let sample = sample();
     for (class, name) in [(0, "airplane"), (3, "cat"), (8, "ship")] {
         let png = data(&format!("cifar10-{name}.png"));
@@ -109,7 +109,7 @@ async fn the_trained_model_scores_pngs_as_pytorch_does_from_file_to_logits() {
 
 #[tokio::test]
 async fn on_jpegs_the_trained_model_answers_as_pytorch_does_but_for_the_decoders_rounding() {
-    let server = TestServer::start().await;
+    let server = TestServer::start();
     let (mut agree, mut differences) = (0, Vec::new());
     for (Example { bytes, .. }, theirs) in sample() {
         let ours = trained_logits(&server, bytes).await;

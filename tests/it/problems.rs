@@ -16,7 +16,7 @@ async fn every_problem_says_what_was_wrong_and_what_would_be_right() {
     let mut options = Options::default();
     options.plan.limits.max_bytes = 100_000;
     options.plan.limits.max_pixels = 1_000_000;
-    let server = TestServer::with(options).await;
+    let server = TestServer::with(options);
     let half_a_jpeg = {
         let whole = data("cat.jpg");
         whole[..whole.len() / 2].to_vec()
@@ -45,7 +45,7 @@ async fn every_problem_says_what_was_wrong_and_what_would_be_right() {
 
 #[tokio::test]
 async fn a_form_that_cannot_be_read_is_a_422() {
-    let server = TestServer::start().await;
+    let server = TestServer::start();
     let send = |request: reqwest::RequestBuilder| async {
         Answer::of(request.send().await.unwrap()).await
     };
@@ -62,7 +62,7 @@ async fn a_form_that_cannot_be_read_is_a_422() {
 
 #[tokio::test]
 async fn a_form_of_more_files_than_are_answered_at_once_is_a_422() {
-    let server = TestServer::start().await;
+    let server = TestServer::start();
     let part = || Part::bytes(Vec::new()).file_name("empty");
     let form = (0..257).fold(Form::new(), |form, _| form.part("a", part()));
     let request = server.client.post(server.at("/classify")).multipart(form);
@@ -73,7 +73,7 @@ async fn a_form_of_more_files_than_are_answered_at_once_is_a_422() {
 
 #[tokio::test]
 async fn a_form_whose_images_all_fail_has_the_status_of_the_gravest() {
-    let server = TestServer::start().await;
+    let server = TestServer::start();
     let form = Form::new()
         .part("a", Part::bytes(b"x".to_vec()).file_name("a"))
         .part("b", Part::bytes(b"%PDF-1.7".to_vec()).file_name("b"));
@@ -85,7 +85,7 @@ async fn a_form_whose_images_all_fail_has_the_status_of_the_gravest() {
 async fn a_body_without_an_end_stops_at_the_limit() {
     let mut options = Options::default();
     options.plan.limits.max_bytes = 100_000;
-    let server = TestServer::with(options).await;
+    let server = TestServer::with(options);
     let chunks =
         futures_util::stream::repeat_with(|| Ok::<_, std::io::Error>(vec![0xFF_u8; 10_000]));
     let body = reqwest::Body::wrap_stream(chunks);
@@ -99,7 +99,7 @@ async fn a_body_without_an_end_stops_at_the_limit() {
 
 #[tokio::test]
 async fn a_time_limit_that_is_no_number_is_a_422() {
-    let server = TestServer::start().await;
+    let server = TestServer::start();
     for value in ["soon", "0", "-1", "1.5"] {
         let request = server
             .client
@@ -117,7 +117,7 @@ async fn a_stalled_upload_is_a_408_and_stalled_headers_are_hung_up_on() {
         header: Duration::from_millis(100),
         body: Duration::from_millis(100),
     };
-    let server = TestServer::with(Options { timeouts, ..Options::default() }).await;
+    let server = TestServer::with(Options { timeouts, ..Options::default() });
     let address = server.url.trim_start_matches("http://").to_owned();
     let talk = |words: &'static str| {
         let address = address.clone();
@@ -143,7 +143,7 @@ async fn a_stalled_upload_is_a_408_and_stalled_headers_are_hung_up_on() {
 
 #[tokio::test]
 async fn other_methods_name_the_right_one() {
-    let server = TestServer::start().await;
+    let server = TestServer::start();
     let request = server.client.request(Method::DELETE, server.at("/classify"));
     let answer = Answer::of(request.send().await.unwrap()).await;
     assert_eq!((answer.status, answer.header("allow")), (405, "POST"));

@@ -11,6 +11,12 @@ pub(super) fn has_an_end(bytes: &[u8]) -> bool {
     segments.rest().windows(2).any(|pair| pair == [0xFF, END_OF_IMAGE])
 }
 
+/// The file up to the data of its first scan: all that a header has to say, and no more to copy.
+pub(super) fn header(bytes: &[u8]) -> &[u8] {
+    let scan = Segments::new(bytes).find(|segment| segment.marker == START_OF_SCAN);
+    scan.and_then(|scan| bytes.get(..scan.end)).unwrap_or(bytes)
+}
+
 /// The kinds of JPEG that no photo has and the decoder does not know.
 pub(super) fn unserved_kind(bytes: &[u8]) -> Option<&'static str> {
     let frame = Segments::new(bytes).find(Segment::is_frame)?;
@@ -30,6 +36,8 @@ const START_OF_SCAN: u8 = 0xDA;
 struct Segment<'a> {
     marker: u8,
     body: &'a [u8],
+    /// Where it ends in the file.
+    end: usize,
 }
 
 impl Segment<'_> {
@@ -67,17 +75,18 @@ impl<'a> Iterator for Segments<'a> {
                 0x01 | 0xD0..=0xD7 => self.at += 2, // no length follows
                 END_OF_IMAGE => {
                     self.at += 2;
-                    return Some(Segment { marker, body: &[] });
+                    return Some(Segment { marker, body: &[], end: self.at });
                 }
                 _ => {
                     let &[high, low, ..] = tail else { return None };
                     let length = usize::from(u16::from_be_bytes([high, low]));
                     let body = tail.get(2..length)?;
                     self.at += 2 + length;
+                    let end = self.at;
                     if marker == START_OF_SCAN {
                         self.at += length_of_scan(self.rest());
                     }
-                    return Some(Segment { marker, body });
+                    return Some(Segment { marker, body, end });
                 }
             }
         }

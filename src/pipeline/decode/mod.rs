@@ -94,7 +94,8 @@ pub fn inspect(bytes: &[u8], limits: &Limits) -> Result<Header, DecodeError> {
         let head = match format {
             Format::Png => Cow::Owned(png::header(bytes)),
             Format::WebP => Cow::Borrowed(webp::whole(bytes).unwrap_or(bytes)),
-            Format::Jpeg | Format::Gif | Format::Bmp | Format::Tiff => Cow::Borrowed(bytes),
+            Format::Jpeg => Cow::Borrowed(jpeg::header(bytes)),
+            Format::Gif | Format::Bmp | Format::Tiff => Cow::Borrowed(bytes),
         };
         let decoder = open(&head, format).map_err(|error| why_unreadable(bytes, format, error))?;
         let ((width, height), color) = (decoder.dimensions(), decoder.color_type());

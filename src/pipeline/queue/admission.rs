@@ -1,5 +1,6 @@
 //! The one door: it counts images and bytes, and refuses before work is done.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -111,23 +112,22 @@ impl Admission {
     ///
     /// [`Rejected::Memory`] where they do not fit now.
     pub fn reserve(self: &Arc<Self>, bytes: u64) -> Result<Permit, Rejected> {
-        self.take(0, bytes)
+        self.permit(0, bytes)
     }
 
-    /// Lets one image in whose decoding will hold `bytes`.
+    /// Lets one image in, which holds no bytes yet: see [`Permit::grow`].
     ///
     /// # Errors
     ///
-    /// [`Rejected`] where the queue is full, the bytes do not fit, or the answer would come after
-    /// `deadline`.
-    pub fn enter(self: &Arc<Self>, bytes: u64, deadline: Deadline) -> Result<Permit, Rejected> {
+    /// [`Rejected`] where the queue is full, or the answer would come after `deadline`.
+    pub fn enter(self: &Arc<Self>, deadline: Deadline) -> Result<Permit, Rejected> {
         let predicted = self.predicted_wait();
         let left = deadline.left(Instant::now());
         if predicted > left {
             let retry_after = predicted.saturating_sub(deadline.limit);
             return Err(Rejected::TooLate { predicted, left, retry_after });
         }
-        self.take(1, bytes)
+        self.permit(1, 0)
     }
 
     /// How long an image arriving now would wait for its answer.
@@ -143,7 +143,12 @@ impl Admission {
         (held.images, held.bytes)
     }
 
-    fn take(self: &Arc<Self>, images: usize, bytes: u64) -> Result<Permit, Rejected> {
+    fn permit(self: &Arc<Self>, images: usize, bytes: u64) -> Result<Permit, Rejected> {
+        self.take(images, bytes)?;
+        Ok(Permit { admission: Arc::clone(self), images, bytes: AtomicU64::new(bytes) })
+    }
+
+    fn take(&self, images: usize, bytes: u64) -> Result<(), Rejected> {
         let mut held = self.lock();
         // Half of what is inside will be gone in half the time: room enough to try again.
         let retry_after = || self.pace.wait_behind(held.images.div_ceil(2));
@@ -157,7 +162,7 @@ impl Admission {
         held.images += images;
         held.bytes += bytes;
         self.show(&held);
-        Ok(Permit { admission: Arc::clone(self), images, bytes })
+        Ok(())
     }
 
     fn give_back(&self, images: usize, bytes: u64) {
@@ -183,21 +188,31 @@ impl Admission {
 pub struct Permit {
     admission: Arc<Admission>,
     images: usize,
-    bytes: u64,
+    bytes: AtomicU64,
 }
 
 impl Permit {
+    /// Takes `bytes` more, before they are used.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejected::Memory`] where they do not fit now; what is held stays held.
+    pub fn grow(&self, bytes: u64) -> Result<(), Rejected> {
+        self.admission.take(0, bytes)?;
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        Ok(())
+    }
+
     /// Gives back all bytes but `bytes`, once the larger buffers are gone.
-    pub fn shrink_to(&mut self, bytes: u64) {
-        let surplus = self.bytes.saturating_sub(bytes);
-        self.bytes -= surplus;
-        self.admission.give_back(0, surplus);
+    pub fn shrink_to(&self, bytes: u64) {
+        let held = self.bytes.fetch_min(bytes, Ordering::Relaxed);
+        self.admission.give_back(0, held.saturating_sub(bytes));
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.admission.give_back(self.images, self.bytes);
+        self.admission.give_back(self.images, *self.bytes.get_mut());
     }
 }
 
@@ -215,12 +230,15 @@ mod tests {
     fn nothing_gets_in_above_the_ceiling_and_everything_is_given_back() {
         let (door, _) = admission(2, 100);
         let soon = Deadline::after(Duration::from_secs(1));
-        let mut first = door.enter(60, soon).unwrap();
-        assert_eq!(door.enter(41, soon).unwrap_err().reason(), Reason::MemoryLimit);
+        let first = door.enter(soon).unwrap();
+        first.grow(60).unwrap();
+        assert_eq!(door.reserve(41).unwrap_err().reason(), Reason::MemoryLimit);
         first.shrink_to(10);
         let body = door.reserve(80).unwrap();
-        let second = door.enter(10, soon).unwrap();
-        assert_eq!(door.enter(0, soon).unwrap_err().reason(), Reason::QueueFull);
+        let second = door.enter(soon).unwrap();
+        second.grow(10).unwrap();
+        assert_eq!(second.grow(1).unwrap_err().reason(), Reason::MemoryLimit);
+        assert_eq!(door.enter(soon).unwrap_err().reason(), Reason::QueueFull);
         assert_eq!(door.held(), (2, 100));
         drop((first, body, second));
         assert_eq!(door.held(), (0, 0));
@@ -231,11 +249,11 @@ mod tests {
         let (door, pace) = admission(100, 100);
         pace.ran(1, Duration::from_secs(2));
         let deadline = Deadline::after(Duration::from_secs(5));
-        let inside: Vec<_> = (0..3).map(|_| door.enter(1, deadline).unwrap()).collect();
-        let refused = door.enter(1, deadline).unwrap_err();
+        let inside: Vec<_> = (0..3).map(|_| door.enter(deadline).unwrap()).collect();
+        let refused = door.enter(deadline).unwrap_err();
         assert_eq!(refused.reason(), Reason::Deadline);
         assert_eq!(refused.retry_after(), Duration::from_secs(1));
         drop(inside);
-        door.enter(1, deadline).unwrap();
+        door.enter(deadline).unwrap();
     }
 }

@@ -181,12 +181,18 @@ impl Outputs {
         Self { images, tensors }
     }
 
+    /// The values of all images in one output, one after the other; empty where that was not
+    /// fetched.
+    #[must_use]
+    pub fn all(&self, output: Output) -> &[f32] {
+        let tensor = self.tensors.iter().find(|(fetched, _)| *fetched == output);
+        tensor.map_or(&[], |(_, values)| values)
+    }
+
     /// The values of one image in one output; empty where that was not fetched.
     #[must_use]
     pub fn row(&self, output: Output, image: usize) -> &[f32] {
-        let Some((_, values)) = self.tensors.iter().find(|(fetched, _)| *fetched == output) else {
-            return &[];
-        };
+        let values = self.all(output);
         let width = values.len() / self.images;
         &values[image * width..][..width]
     }

@@ -153,6 +153,7 @@ impl Worker {
 
         let Worker { plan, batch, .. } = self;
         let batch_size = batch.len();
+        let outcome = outcome.and_then(all_finite);
         plan.health.note(outcome.is_ok());
         plan.metrics.batch_size.observe(f64::from(u32::try_from(batch_size).unwrap_or(u32::MAX)));
         plan.metrics.inference_seconds.observe(elapsed.as_secs_f64());
@@ -166,9 +167,9 @@ impl Worker {
         for (slot, job) in jobs.into_iter().enumerate() {
             let queued = started.duration_since(job.queued_at());
             plan.metrics.queue_wait_seconds.observe(queued.as_secs_f64());
-            job.answer(outcome.as_ref().map_err(Clone::clone).and_then(|outputs| {
-                let scores = scores(outputs, slot)?;
-                Ok(Answered { scores, queued, inference: elapsed, batch_size })
+            job.answer(outcome.as_ref().map_err(Clone::clone).map(|outputs| {
+                let scores = scores(outputs, slot);
+                Answered { scores, queued, inference: elapsed, batch_size }
             }));
         }
     }
@@ -183,13 +184,19 @@ impl Worker {
     }
 }
 
-fn scores(outputs: &Outputs, slot: usize) -> Result<Scores, JobError> {
-    let logits = outputs.row(Output::Logits, slot).to_vec();
-    let probabilities = outputs.row(Output::Probabilities, slot).to_vec();
-    if logits.iter().chain(&probabilities).all(|score| score.is_finite()) {
-        Ok(Scores { logits, probabilities })
-    } else {
-        Err(JobError::NotFinite)
+/// Every picture is finite, so a network with an answer that is not has broken weights: all of its
+/// batch is in doubt.
+fn all_finite(outputs: Outputs) -> Result<Outputs, JobError> {
+    let finite = [Output::Logits, Output::Probabilities]
+        .iter()
+        .all(|&output| outputs.all(output).iter().all(|score| score.is_finite()));
+    if finite { Ok(outputs) } else { Err(JobError::NotFinite) }
+}
+
+fn scores(outputs: &Outputs, slot: usize) -> Scores {
+    Scores {
+        logits: outputs.row(Output::Logits, slot).to_vec(),
+        probabilities: outputs.row(Output::Probabilities, slot).to_vec(),
     }
 }
 

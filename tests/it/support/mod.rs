@@ -76,11 +76,11 @@ pub(crate) struct TestServer {
 
 impl TestServer {
     /// With the default model.
-    pub(crate) async fn start() -> Self {
-        Self::with(Options::default()).await
+    pub(crate) fn start() -> Self {
+        Self::with(Options::default())
     }
 
-    pub(crate) async fn with(options: Options) -> Self {
+    pub(crate) fn with(options: Options) -> Self {
         let Options { engines, plan, timeouts, drain } = options;
         let model = default_model();
         let engines = engines.unwrap_or_else(|| real_engines(&model, plan.batch.max_batch));
@@ -102,7 +102,7 @@ impl TestServer {
             timeouts,
         };
         let address = "127.0.0.1:0".parse().unwrap();
-        let listener = Listener::bind(address, timeouts.header).await.unwrap();
+        let listener = Listener::bind(address, timeouts.header).unwrap();
         let url = format!("http://{}", listener.address().unwrap());
         let (stop, stopped) = oneshot::channel::<()>();
         let routes = http::router(app.clone());
@@ -111,7 +111,9 @@ impl TestServer {
             let _ = stopped.await;
             readiness.drain();
         };
-        let served = tokio::spawn(listener.serve(routes, told, drain));
+        let pipeline = Arc::clone(&app.pipeline);
+        let give_up = move || pipeline.abort();
+        let served = tokio::spawn(listener.listen().unwrap().serve(routes, told, drain, give_up));
         Self { url, app, client: reqwest::Client::new(), stop, served }
     }
 
