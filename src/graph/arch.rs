@@ -2,14 +2,17 @@
 //!
 //! Channels, strides, names and shapes follow from the row by the paper's rules; `network.rs`
 //! applies them. The paper is He, Zhang, Ren and Sun 2015, "Deep residual learning for image
-//! recognition" (arXiv:1512.03385).
+//! recognition" (arXiv:1512.03385); the wide nets are from Zagoruyko and Komodakis 2016
+//! (arXiv:1605.07146), the `ResNeXt` from Xie et al. 2017 (arXiv:1611.05431).
 
 use Block::{Basic, Bottleneck};
+use Shortcut::{Projection, ProjectionAlways, ZeroPad};
 use Stride::{On1x1, On3x3};
 
 /// Every network we build, with its parameters and multiply-adds.
 ///
-/// The first three groups are the paper's Table 1, the last is its section 4.2.
+/// The first four groups are the paper's Table 1 and what its section 4.1 compares with it, the
+/// next two are torchvision's, the last two are the paper's section 4.2.
 #[rustfmt::skip] // columns stay columns
 pub const ARCHITECTURES: &[Architecture] = &[
     imagenet("resnet18",     Basic,             &[2, 2,  2, 2]), // 11.7 M   1.8 G
@@ -23,12 +26,30 @@ pub const ARCHITECTURES: &[Architecture] = &[
     imagenet("resnet101-v1", Bottleneck(On1x1), &[3, 4, 23, 3]), // 44.5 M   7.6 G
     imagenet("resnet152-v1", Bottleneck(On1x1), &[3, 8, 36, 3]), // 60.2 M  11.3 G
 
+    plain(imagenet("plain18", Basic, &[2, 2, 2, 2])),                     // 11.5 M   1.8 G
+    plain(imagenet("plain34", Basic, &[3, 4, 6, 3])),                     // 21.6 M   3.6 G
+    with(ZeroPad,          imagenet("resnet34-a", Basic, &[3, 4, 6, 3])), // 21.6 M   3.6 G
+    with(ProjectionAlways, imagenet("resnet34-c", Basic, &[3, 4, 6, 3])), // 22.6 M   3.9 G
+
+    grouped(1, 128, imagenet("wide_resnet50_2",   Bottleneck(On3x3), &[3, 4,  6, 3])), //  68.9 M  11.4 G
+    grouped(1, 128, imagenet("wide_resnet101_2",  Bottleneck(On3x3), &[3, 4, 23, 3])), // 126.9 M  22.8 G
+
+    grouped(32, 4,  imagenet("resnext50_32x4d",   Bottleneck(On3x3), &[3, 4,  6, 3])), //  25.0 M   4.2 G
+    grouped(32, 8,  imagenet("resnext101_32x8d",  Bottleneck(On3x3), &[3, 4, 23, 3])), //  88.8 M  16.4 G
+    grouped(64, 4,  imagenet("resnext101_64x4d",  Bottleneck(On3x3), &[3, 4, 23, 3])), //  83.5 M  15.5 G
+
     cifar("resnet20",   &[  3,   3,   3]), //  0.27 M   0.04 G
     cifar("resnet32",   &[  5,   5,   5]), //  0.46 M   0.07 G
     cifar("resnet44",   &[  7,   7,   7]), //  0.66 M   0.10 G
     cifar("resnet56",   &[  9,   9,   9]), //  0.85 M   0.13 G
     cifar("resnet110",  &[ 18,  18,  18]), //  1.7  M   0.25 G
     cifar("resnet1202", &[200, 200, 200]), // 19.4  M   2.8  G
+
+    plain(cifar("plain20",  &[ 3,  3,  3])), // 0.27 M   0.04 G
+    plain(cifar("plain32",  &[ 5,  5,  5])), // 0.46 M   0.07 G
+    plain(cifar("plain44",  &[ 7,  7,  7])), // 0.66 M   0.10 G
+    plain(cifar("plain56",  &[ 9,  9,  9])), // 0.85 M   0.13 G
+    plain(cifar("plain110", &[18, 18, 18])), // 1.7  M   0.25 G
 ];
 
 /// One network: the free choices of a row.
@@ -43,9 +64,12 @@ pub struct Architecture {
     /// How many blocks each stage has. A stage halves the picture and doubles the width, except
     /// the first, which takes both as they are.
     pub blocks: &'static [usize],
-    /// Channels of the stem and of the first stage's 3×3 convolutions.
+    /// Channels of the stem. A basic block of the first stage gives as many, a bottleneck four
+    /// times as many.
     pub width: usize,
-    /// How the input reaches the end of a block that changes its shape.
+    /// How the first stage's 3×3 convolutions are grouped.
+    pub groups: Groups,
+    /// How the input reaches the end of a block.
     pub shortcut: Shortcut,
     /// Height and width of the pictures it was designed for, in pixels.
     pub input: [u32; 2],
@@ -80,12 +104,26 @@ pub enum Stride {
     On3x3,
 }
 
-/// How the input reaches the end of a block that changes its shape (section 3.3).
+/// The groups of a 3×3 convolution, each of which reads only its own channels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Groups {
+    /// How many: the "cardinality" of `ResNeXt`, else 1.
+    pub count: usize,
+    /// Channels of each in the first stage; every later stage doubles them.
+    pub width: usize,
+}
+
+/// How the input reaches the end of a block (section 3.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shortcut {
-    /// Option B: a 1×1 convolution and its batch norm.
+    /// Not at all: a plain network.
+    None,
+    /// Option B: as it is; where the block changes its shape, through a 1×1 convolution and its
+    /// batch norm.
     Projection,
-    /// Option A: every second row and column, with half of the new zero channels before the old
+    /// Option C: through a 1×1 convolution and its batch norm in every block.
+    ProjectionAlways,
+    /// Option A: as it is; where the block changes its shape, every second row and column, with half of the new zero channels before the old
     /// ones and half after them. The paper does not say which side; weights trained with all
     /// zeros after do not fit.
     ZeroPad,
@@ -123,7 +161,8 @@ const fn imagenet(name: &'static str, block: Block, blocks: &'static [usize]) ->
         block,
         blocks,
         width: 64,
-        shortcut: Shortcut::Projection,
+        groups: Groups { count: 1, width: 64 },
+        shortcut: Projection,
         input: [224, 224],
         classes: 1000,
     }
@@ -136,8 +175,23 @@ const fn cifar(name: &'static str, blocks: &'static [usize]) -> Architecture {
         block: Basic,
         blocks,
         width: 16,
-        shortcut: Shortcut::ZeroPad,
+        groups: Groups { count: 1, width: 16 },
+        shortcut: ZeroPad,
         input: [32, 32],
         classes: 10,
     }
+}
+
+/// The same layers without shortcuts.
+const fn plain(row: Architecture) -> Architecture {
+    with(Shortcut::None, row)
+}
+
+const fn with(shortcut: Shortcut, row: Architecture) -> Architecture {
+    Architecture { shortcut, ..row }
+}
+
+/// `count` groups of `width` channels in the first stage's 3×3 convolutions.
+const fn grouped(count: usize, width: usize, row: Architecture) -> Architecture {
+    Architecture { groups: Groups { count, width }, ..row }
 }

@@ -3,7 +3,7 @@
 //! As the paper counts (Table 1): a multiply-add is one operation, and only convolutions and the
 //! classifier have any. Parameters are what training changes, so not the running statistics.
 
-use super::layer::{Layer, LayerKind, Stage};
+use super::layer::{Layer, LayerKind, Stage, kernel_shape};
 use super::network::Network;
 
 /// What a network costs for pictures of one size.
@@ -108,7 +108,7 @@ impl Layer {
 
     fn parameters(&self) -> u64 {
         let count = match self.kind {
-            LayerKind::Convolution { from, to } => from * to.channels * to.kernel * to.kernel,
+            LayerKind::Convolution { from, to } => kernel_shape(from, to).iter().product(),
             LayerKind::BatchNorm { channels } => 2 * channels,
             LayerKind::Linear { from, to } => (from + 1) * to,
             LayerKind::Pixels
@@ -138,10 +138,17 @@ impl Layer {
     fn in_words(&self) -> String {
         match self.kind {
             LayerKind::Pixels => "picture".to_owned(),
-            LayerKind::Convolution { to, .. } => match to.stride {
-                1 => format!("{0}×{0} convolution", to.kernel),
-                stride => format!("{0}×{0} convolution, stride {stride}", to.kernel),
-            },
+            LayerKind::Convolution { to, .. } => {
+                let groups = match to.groups {
+                    1 => String::new(),
+                    groups => format!(", {groups} groups"),
+                };
+                let stride = match to.stride {
+                    1 => String::new(),
+                    stride => format!(", stride {stride}"),
+                };
+                format!("{0}×{0} convolution{groups}{stride}", to.kernel)
+            }
             LayerKind::BatchNorm { .. } => "batch norm".to_owned(),
             LayerKind::Relu => "relu".to_owned(),
             LayerKind::MaxPool => "3×3 max pool, stride 2".to_owned(),

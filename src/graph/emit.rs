@@ -4,7 +4,7 @@
 //! served is what was exported: uint8 `[N, H, W, 3]` in, classes out.
 
 use super::fold::{BatchNorm, fold};
-use super::layer::{Layer, LayerKind};
+use super::layer::{Layer, LayerKind, kernel_shape};
 use super::network::Network;
 use crate::onnx::builder::{int_attribute, ints_attribute};
 use crate::onnx::proto::{Attribute, DataType};
@@ -101,7 +101,7 @@ impl Emitter<'_> {
         let pixels = graph.input("pixels", Element::Uint8, &shape, "RGB, row by row");
         let planes = [ints_attribute("perm", &[0, 3, 1, 2])];
         let x = graph.node("Transpose", "pixels.planes", &[&pixels], planes);
-        let float = [int_attribute("to", DataType::Float as i64)];
+        let float = [int_attribute("to", DataType::Float as usize)];
         let x = graph.node("Cast", "pixels.float", &[&x], float);
         let mean = graph.constant("pixels.mean", &[1, 3, 1, 1], &mean.map(|mean| 255.0 * mean));
         let std = graph.constant("pixels.std", &[1, 3, 1, 1], &std.map(|std| 255.0 * std));
@@ -125,11 +125,13 @@ impl Emitter<'_> {
         let mut weight = self.weights.values(&format!("{name}.weight"));
         let bias = fold(&mut weight, &norm);
 
-        let shape = [to.channels, from, to.kernel, to.kernel];
+        let shape = kernel_shape(from, to);
         let graph = &mut self.graph;
         let weight = graph.constant(&format!("{name}.weight"), &shape, &weight);
         let bias = graph.constant(&format!("{name}.bias"), &[to.channels], &bias);
-        graph.node("Conv", name, &[input, &weight, &bias], window(to.kernel, to.stride))
+        let groups = (to.groups > 1).then(|| int_attribute("group", to.groups));
+        let attributes = window(to.kernel, to.stride).into_iter().chain(groups);
+        graph.node("Conv", name, &[input, &weight, &bias], attributes)
     }
 
     /// Option A as a 1×1 convolution whose kernel of zeros and ones picks the channels.

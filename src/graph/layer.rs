@@ -89,7 +89,7 @@ impl Layer {
         };
         match self.kind {
             LayerKind::Convolution { from, to } => {
-                vec![tensor("weight", &[to.channels, from, to.kernel, to.kernel])]
+                vec![tensor("weight", &kernel_shape(from, to))]
             }
             LayerKind::BatchNorm { channels } => ["weight", "bias", "running_mean", "running_var"]
                 .map(|vector| tensor(vector, &[channels]))
@@ -105,4 +105,9 @@ impl Layer {
             | LayerKind::AveragePool => Vec::new(),
         }
     }
+}
+
+/// The shape of a convolution's weights: each group reads its share of the channels.
+pub(super) fn kernel_shape(from: usize, to: Convolution) -> [usize; 4] {
+    [to.channels, from / to.groups, to.kernel, to.kernel]
 }

@@ -28,11 +28,10 @@ impl Network {
         let mut x = walk.stem(architecture);
         for (stage, &blocks) in architecture.blocks.iter().enumerate() {
             walk.stage = Stage::Blocks(stage);
-            let width = architecture.width << stage;
             for block in 0..blocks {
                 // The stem has made the first stage's size; each later stage halves it once.
                 let stride = if stage > 0 && block == 0 { 2 } else { 1 };
-                let branch = residual(architecture.block, width, stride);
+                let branch = residual(architecture, stage, stride);
                 let name = format!("layer{}.{block}", stage + 1);
                 x = walk.block(&name, x, &branch, architecture.shortcut);
             }
@@ -80,7 +79,8 @@ impl Walk {
         }
     }
 
-    /// `relu(branch(x) + shortcut(x))`: He et al. 2015, equations 1 and 2.
+    /// `relu(branch(x) + shortcut(x))`: He et al. 2015, equations 1 and 2. Without a shortcut,
+    /// `relu(branch(x))`.
     fn block(&mut self, name: &str, x: Output, branch: &[Convolution], by: Shortcut) -> Output {
         let mut y = x;
         for (index, &to) in (1..).zip(branch) {
@@ -91,18 +91,20 @@ impl Walk {
             y = self.conv_norm(&conv, &norm, y, to);
         }
         let stride = branch.iter().map(|conv| conv.stride).product();
-        let shortcut = self.shortcut(name, x, Convolution::new(1, y.channels).stride(stride), by);
-        let sum = self.push(&format!("{name}.add"), LayerKind::Add, &[y, shortcut], y.channels);
-        self.same(&format!("{name}.relu"), LayerKind::Relu, sum)
+        if let Some(x) = self.shortcut(name, x, Convolution::new(1, y.channels).stride(stride), by)
+        {
+            y = self.push(&format!("{name}.add"), LayerKind::Add, &[y, x], y.channels);
+        }
+        self.same(&format!("{name}.relu"), LayerKind::Relu, y)
     }
 
-    /// The input itself if the block keeps its shape, else the row's way of changing it.
-    fn shortcut(&mut self, name: &str, x: Output, to: Convolution, by: Shortcut) -> Output {
-        if to == Convolution::new(1, x.channels) {
-            return x;
-        }
-        match by {
-            Shortcut::Projection => {
+    /// What the row adds to a block's branch: the input, in the shape that `to` would give it.
+    fn shortcut(&mut self, name: &str, x: Output, to: Convolution, by: Shortcut) -> Option<Output> {
+        let keeps_shape = to == Convolution::new(1, x.channels);
+        Some(match by {
+            Shortcut::None => return None,
+            Shortcut::Projection | Shortcut::ZeroPad if keeps_shape => x,
+            Shortcut::Projection | Shortcut::ProjectionAlways => {
                 let [conv, norm] = [0, 1].map(|index| format!("{name}.downsample.{index}"));
                 self.conv_norm(&conv, &norm, x, to)
             }
@@ -111,7 +113,7 @@ impl Walk {
                 let kind = LayerKind::ZeroPad { from: x.channels, padding };
                 self.push(&format!("{name}.shortcut"), kind, &[x], to.channels)
             }
-        }
+        })
     }
 
     fn head(&mut self, x: Output, classes: usize) {

@@ -41,6 +41,11 @@ fn imagenet_networks_have_as_many_parameters_as_torchvisions() {
         ("resnet50-v1", 25_557_032),
         ("resnet101-v1", 44_549_160),
         ("resnet152-v1", 60_192_808),
+        ("wide_resnet50_2", 68_883_240),
+        ("wide_resnet101_2", 126_886_696),
+        ("resnext50_32x4d", 25_028_904),
+        ("resnext101_32x8d", 88_791_336),
+        ("resnext101_64x4d", 83_455_272),
     ] {
         assert_eq!(description(name).parameters, parameters, "{name}");
     }
@@ -56,6 +61,11 @@ fn cifar_networks_have_the_papers_parameters() {
         ("resnet56", 853_018, 85),
         ("resnet110", 1_727_962, 173),    // printed as 1.7
         ("resnet1202", 19_421_274, 1942), // printed as 19.4
+        ("plain20", 269_722, 27),         // option A has no parameters, so a plain net has as many
+        ("plain32", 464_154, 46),
+        ("plain44", 658_586, 66),
+        ("plain56", 853_018, 85),
+        ("plain110", 1_727_962, 173),
     ] {
         let found = description(name).parameters;
         assert_eq!(found, parameters, "{name}");
@@ -70,6 +80,8 @@ fn the_papers_networks_cost_the_papers_multiply_adds() {
     for (name, multiply_adds, printed) in [
         ("resnet18", 1_814_073_344, 18),
         ("resnet34", 3_663_761_408, 36),
+        ("plain18", 1_794_805_760, 18), // less three projections of 6,422,528 each
+        ("plain34", 3_644_493_824, 36),
         ("resnet50-v1", 3_857_973_248, 38),
         ("resnet101-v1", 7_570_194_432, 76),
         ("resnet152-v1", 11_282_415_616, 113),
@@ -77,6 +89,23 @@ fn the_papers_networks_cost_the_papers_multiply_adds() {
         let found = description(name).multiply_adds;
         assert_eq!(found, multiply_adds, "{name}");
         assert!((found / 100_000_000).abs_diff(printed) <= 1, "{name}");
+    }
+}
+
+/// torchvision's documentation of its models, in 10⁷ multiply-adds.
+#[test]
+fn torchvisions_networks_cost_torchvisions_multiply_adds() {
+    for (name, printed) in [
+        ("resnet50", 409),
+        ("resnet101", 780),
+        ("resnet152", 1151),
+        ("wide_resnet50_2", 1140),
+        ("wide_resnet101_2", 2275),
+        ("resnext50_32x4d", 423),
+        ("resnext101_32x8d", 1641),
+        ("resnext101_64x4d", 1546),
+    ] {
+        assert_eq!((description(name).multiply_adds + 5_000_000) / 10_000_000, printed, "{name}");
     }
 }
 
@@ -124,7 +153,8 @@ fn a_network_is_as_deep_as_its_name_says() {
             | LayerKind::Add
             | LayerKind::AveragePool => false,
         });
-        let depth = row.name.trim_start_matches("resnet").trim_end_matches("-v1");
+        let number = row.name.trim_start_matches(|letter: char| !letter.is_ascii_digit());
+        let depth = number.split(|letter: char| !letter.is_ascii_digit()).next().unwrap();
         assert_eq!(weighted.count().to_string(), depth, "{}", row.name);
     }
 }
@@ -166,6 +196,29 @@ fn zero_padding_puts_half_of_the_zeros_on_each_side() {
     let shortcut = layers.iter().find(|layer| layer.name == "layer2.0.shortcut").unwrap();
     assert_eq!(shortcut.kind, LayerKind::ZeroPad { from: 16, padding: 8 });
     assert_eq!(shortcut.stage, Stage::Blocks(1));
+}
+
+/// He et al. 2015, section 3.3: A adds no parameters, B some, C some in every block.
+#[test]
+fn shortcut_options_differ_in_their_projections() {
+    let projections = |name: &str| {
+        let layers = network(name).layers;
+        layers.iter().filter(|layer| layer.name.ends_with("downsample.0")).count()
+    };
+    assert_eq!(["plain34", "resnet34-a", "resnet34", "resnet34-c"].map(projections), [0, 0, 3, 16]);
+    let adds = |name: &str| {
+        let layers = network(name).layers;
+        layers.iter().filter(|layer| layer.kind == LayerKind::Add).count()
+    };
+    assert_eq!(["plain34", "resnet34-a", "resnet34", "resnet34-c"].map(adds), [0, 16, 16, 16]);
+}
+
+/// Xie et al. 2017, Table 1: 32 groups of 4 channels read only their own 4.
+#[test]
+fn grouped_convolutions_read_only_their_group() {
+    let tensors = network("resnext50_32x4d").tensors();
+    let tensor = tensors.iter().find(|tensor| tensor.name == "layer1.0.conv2.weight").unwrap();
+    assert_eq!(tensor.shape, [128, 4, 3, 3]);
 }
 
 #[test]

@@ -111,8 +111,8 @@ impl GraphBuilder {
 
 /// A setting that is one integer.
 #[must_use]
-pub fn int_attribute(name: &str, value: i64) -> Attribute {
-    Attribute { i: Some(value), r#type: AttributeType::Int.into(), ..named(name) }
+pub fn int_attribute(name: &str, value: usize) -> Attribute {
+    Attribute { i: Some(int(value)), r#type: AttributeType::Int.into(), ..named(name) }
 }
 
 /// A setting that is several integers.

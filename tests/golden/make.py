@@ -14,14 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
-from torchvision.models.resnet import Bottleneck
+from torchvision.models.resnet import BasicBlock, Bottleneck
 
 HERE = Path(__file__).parent
 sys.path += [str(HERE), str(HERE.parents[1] / "training")]
 import seeded  # noqa: E402
-from resnet import ResNet  # noqa: E402
+from resnet import ResNet, shortcut  # noqa: E402
 
 
 @dataclass
@@ -34,8 +35,21 @@ class Kind:
     std: tuple[float, float, float]
 
 
+SMALL = Kind(10, (64, 64), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 IMAGENET = Kind(1000, (224, 224), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 CIFAR10 = Kind(10, (32, 32), (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
+
+
+TORCHVISION = (
+    "resnet34",
+    "resnet101",
+    "resnet152",
+    "wide_resnet50_2",
+    "wide_resnet101_2",
+    "resnext50_32x4d",
+    "resnext101_32x8d",
+    "resnext101_64x4d",
+)
 
 
 def main() -> None:
@@ -43,6 +57,68 @@ def main() -> None:
     write("resnet50", IMAGENET, torchvision.models.resnet50())
     write("resnet50-v1", IMAGENET, stride_on_first(torchvision.models.resnet50()))
     write("resnet20", CIFAR10, ResNet("resnet20"))
+    write("plain20", CIFAR10, ResNet("plain20"))
+    for name in TORCHVISION:
+        write(name, SMALL, small(name))
+    write("plain18", SMALL, plain(small("resnet18")))
+    write("resnet34-a", SMALL, zero_padded(small("resnet34")))
+    write("resnet34-c", SMALL, projected_always(small("resnet34")))
+
+
+def small(name: str) -> nn.Module:
+    return torchvision.models.get_model(name, num_classes=SMALL.classes)
+
+
+class PlainBlock(nn.Module):
+    """A basic block of torchvision without its shortcut."""
+
+    def __init__(self, block: BasicBlock):
+        super().__init__()
+        self.conv1, self.bn1 = block.conv1, block.bn1
+        self.conv2, self.bn2 = block.conv2, block.bn2
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x))))))
+
+
+class ZeroPad(nn.Module):
+    """The option A of `training/resnet.py`, in the place of a projection."""
+
+    def __init__(self, outputs: int, stride: int):
+        super().__init__()
+        self.outputs, self.stride = outputs, stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        return shortcut(x, self.outputs, self.stride)
+
+
+def plain(model: nn.Module) -> nn.Module:
+    for stage in (model.layer1, model.layer2, model.layer3, model.layer4):
+        for index, block in enumerate(stage):
+            stage[index] = PlainBlock(block)
+    return model
+
+
+def zero_padded(model: nn.Module) -> nn.Module:
+    """Option A: no parameters in any shortcut."""
+    for block in blocks(model):
+        if block.downsample:
+            block.downsample = ZeroPad(block.conv1.out_channels, block.stride)
+    return model
+
+
+def projected_always(model: nn.Module) -> nn.Module:
+    """Option C: a projection in every shortcut."""
+    for block in blocks(model):
+        channels = block.conv1.out_channels
+        if not block.downsample:
+            projection = nn.Conv2d(channels, channels, 1, bias=False)
+            block.downsample = nn.Sequential(projection, nn.BatchNorm2d(channels))
+    return model
+
+
+def blocks(model: nn.Module) -> list[BasicBlock]:
+    return [block for block in model.modules() if isinstance(block, BasicBlock)]
 
 
 def stride_on_first(model: nn.Module) -> nn.Module:

@@ -67,6 +67,31 @@ fn resnet50_with_the_papers_stride_answers_as_pytorch_does() {
     assert_parity("resnet50-v1", include_str!("../golden/resnet50-v1.json"));
 }
 
+/// One test for each network: its name and its golden's.
+macro_rules! parity {
+    ($($test:ident: $name:literal),+ $(,)?) => {$(
+        #[test]
+        fn $test() {
+            assert_parity($name, include_str!(concat!("../golden/", $name, ".json")));
+        }
+    )+};
+}
+
+parity! {
+    resnet34_answers_as_torchvision_does: "resnet34",
+    resnet101_answers_as_torchvision_does: "resnet101",
+    resnet152_answers_as_torchvision_does: "resnet152",
+    wide_resnet50_2_answers_as_torchvision_does: "wide_resnet50_2",
+    wide_resnet101_2_answers_as_torchvision_does: "wide_resnet101_2",
+    resnext50_32x4d_answers_as_torchvision_does: "resnext50_32x4d",
+    resnext101_32x8d_answers_as_torchvision_does: "resnext101_32x8d",
+    resnext101_64x4d_answers_as_torchvision_does: "resnext101_64x4d",
+    plain18_answers_as_pytorch_does: "plain18",
+    plain20_answers_as_pytorch_does: "plain20",
+    resnet34_with_option_a_answers_as_pytorch_does: "resnet34-a",
+    resnet34_with_option_c_answers_as_pytorch_does: "resnet34-c",
+}
+
 #[test]
 fn resnet20_answers_as_pytorch_does() {
     assert_parity("resnet20", include_str!("../golden/resnet20.json"));
