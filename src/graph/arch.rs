@@ -3,16 +3,17 @@
 //! Channels, strides, names and shapes follow from the row by the paper's rules; `network.rs`
 //! applies them. The paper is He, Zhang, Ren and Sun 2015, "Deep residual learning for image
 //! recognition" (arXiv:1512.03385); the wide nets are from Zagoruyko and Komodakis 2016
-//! (arXiv:1605.07146), the `ResNeXt` from Xie et al. 2017 (arXiv:1611.05431).
+//! (arXiv:1605.07146), the `ResNeXt` from Xie et al. 2017 (arXiv:1611.05431), the
+//! `ResNet-D` from He, T. et al. 2019, "Bag of tricks" (arXiv:1812.01187).
 
 use Block::{Basic, Bottleneck};
-use Shortcut::{Projection, ProjectionAlways, ZeroPad};
+use Shortcut::{PooledProjection, Projection, ProjectionAlways, ZeroPad};
 use Stride::{On1x1, On3x3};
 
 /// Every network we build, with its parameters and multiply-adds.
 ///
 /// The first four groups are the paper's Table 1 and what its section 4.1 compares with it, the
-/// next two are torchvision's, the last two are the paper's section 4.2.
+/// next two are torchvision's, the next is timm's, the last two are the paper's section 4.2.
 #[rustfmt::skip] // columns stay columns
 pub const ARCHITECTURES: &[Architecture] = &[
     imagenet("resnet18",     Basic,             &[2, 2,  2, 2]), // 11.7 M   1.8 G
@@ -29,7 +30,7 @@ pub const ARCHITECTURES: &[Architecture] = &[
     plain(imagenet("plain18", Basic, &[2, 2, 2, 2])),                     // 11.5 M   1.8 G
     plain(imagenet("plain34", Basic, &[3, 4, 6, 3])),                     // 21.6 M   3.6 G
     with(ZeroPad,          imagenet("resnet34-a", Basic, &[3, 4, 6, 3])), // 21.6 M   3.6 G
-    with(ProjectionAlways, imagenet("resnet34-c", Basic, &[3, 4, 6, 3])), // 22.6 M   3.9 G
+    with(ProjectionAlways, imagenet("resnet34-c", Basic, &[3, 4, 6, 3])), // 22.7 M   3.8 G
 
     grouped(1, 128, imagenet("wide_resnet50_2",   Bottleneck(On3x3), &[3, 4,  6, 3])), //  68.9 M  11.4 G
     grouped(1, 128, imagenet("wide_resnet101_2",  Bottleneck(On3x3), &[3, 4, 23, 3])), // 126.9 M  22.8 G
@@ -37,6 +38,12 @@ pub const ARCHITECTURES: &[Architecture] = &[
     grouped(32, 4,  imagenet("resnext50_32x4d",   Bottleneck(On3x3), &[3, 4,  6, 3])), //  25.0 M   4.2 G
     grouped(32, 8,  imagenet("resnext101_32x8d",  Bottleneck(On3x3), &[3, 4, 23, 3])), //  88.8 M  16.4 G
     grouped(64, 4,  imagenet("resnext101_64x4d",  Bottleneck(On3x3), &[3, 4, 23, 3])), //  83.5 M  15.5 G
+
+    deep(imagenet("resnet18d",  Basic,             &[2, 2,  2, 2])), // 11.7 M   2.1 G
+    deep(imagenet("resnet34d",  Basic,             &[3, 4,  6, 3])), // 21.8 M   3.9 G
+    deep(imagenet("resnet50d",  Bottleneck(On3x3), &[3, 4,  6, 3])), // 25.6 M   4.3 G
+    deep(imagenet("resnet101d", Bottleneck(On3x3), &[3, 4, 23, 3])), // 44.6 M   8.0 G
+    deep(imagenet("resnet152d", Bottleneck(On3x3), &[3, 8, 36, 3])), // 60.2 M  11.8 G
 
     cifar("resnet20",   &[  3,   3,   3]), //  0.27 M   0.04 G
     cifar("resnet32",   &[  5,   5,   5]), //  0.46 M   0.07 G
@@ -82,6 +89,9 @@ pub struct Architecture {
 pub enum Stem {
     /// 7×7 convolution with stride 2, then 3×3 max pool with stride 2 (Table 1).
     Conv7x7MaxPool,
+    /// Three 3×3 convolutions, the first with stride 2 and the first two half as wide, then 3×3 max
+    /// pool with stride 2 (`ResNet-C` in "Bag of tricks", Figure 2).
+    Deep3x3MaxPool,
     /// 3×3 convolution with stride 1 (section 4.2).
     Conv3x3,
 }
@@ -121,6 +131,9 @@ pub enum Shortcut {
     /// Option B: as it is; where the block changes its shape, through a 1×1 convolution and its
     /// batch norm.
     Projection,
+    /// Option B with a 2×2 average pool in the place of the projection's stride, so that no pixel
+    /// is skipped (`ResNet-D` in "Bag of tricks", Figure 2).
+    PooledProjection,
     /// Option C: through a 1×1 convolution and its batch norm in every block.
     ProjectionAlways,
     /// Option A: as it is; where the block changes its shape, every second row and column, with half of the new zero channels before the old
@@ -189,6 +202,11 @@ const fn plain(row: Architecture) -> Architecture {
 
 const fn with(shortcut: Shortcut, row: Architecture) -> Architecture {
     Architecture { shortcut, ..row }
+}
+
+/// `ResNet-D`: the deep stem, and projections that skip no pixel.
+const fn deep(row: Architecture) -> Architecture {
+    Architecture { stem: Stem::Deep3x3MaxPool, shortcut: PooledProjection, ..row }
 }
 
 /// `count` groups of `width` channels in the first stage's 3×3 convolutions.

@@ -96,7 +96,7 @@ impl Layer {
             |channels, stride| [channels, height.div_ceil(stride), width.div_ceil(stride)];
         match self.kind {
             LayerKind::Convolution { to, .. } => strided(to.channels, to.stride),
-            LayerKind::MaxPool => strided(channels, 2),
+            LayerKind::MaxPool | LayerKind::HalvingPool => strided(channels, 2),
             LayerKind::ZeroPad { from, padding } => strided(from + 2 * padding, 2),
             LayerKind::AveragePool => [channels, 1, 1],
             LayerKind::Linear { to, .. } => [to, 1, 1],
@@ -114,6 +114,7 @@ impl Layer {
             LayerKind::Pixels
             | LayerKind::Relu
             | LayerKind::MaxPool
+            | LayerKind::HalvingPool
             | LayerKind::ZeroPad { .. }
             | LayerKind::Add
             | LayerKind::AveragePool => 0,
@@ -129,6 +130,7 @@ impl Layer {
             | LayerKind::BatchNorm { .. }
             | LayerKind::Relu
             | LayerKind::MaxPool
+            | LayerKind::HalvingPool
             | LayerKind::ZeroPad { .. }
             | LayerKind::Add
             | LayerKind::AveragePool => 0,
@@ -152,6 +154,7 @@ impl Layer {
             LayerKind::BatchNorm { .. } => "batch norm".to_owned(),
             LayerKind::Relu => "relu".to_owned(),
             LayerKind::MaxPool => "3×3 max pool, stride 2".to_owned(),
+            LayerKind::HalvingPool => "2×2 average pool, stride 2".to_owned(),
             LayerKind::ZeroPad { .. } => "zero-padded channels, stride 2".to_owned(),
             LayerKind::Add => "add".to_owned(),
             LayerKind::AveragePool => "average pool".to_owned(),

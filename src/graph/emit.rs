@@ -81,6 +81,7 @@ impl Emitter<'_> {
             }
             LayerKind::Relu => self.graph.node("Relu", name, inputs, []),
             LayerKind::MaxPool => self.graph.node("MaxPool", name, inputs, window(3, 2)),
+            LayerKind::HalvingPool => self.halving_pool(name, inputs[0]),
             LayerKind::ZeroPad { from, padding } => self.zero_pad(name, inputs[0], from, padding),
             LayerKind::Add => self.graph.node("Add", name, inputs, []),
             LayerKind::AveragePool => self.graph.node("GlobalAveragePool", name, inputs, []),
@@ -132,6 +133,16 @@ impl Emitter<'_> {
         let groups = (to.groups > 1).then(|| int_attribute("group", to.groups));
         let attributes = window(to.kernel, to.stride).into_iter().chain(groups);
         graph.node("Conv", name, &[input, &weight, &bias], attributes)
+    }
+
+    fn halving_pool(&mut self, name: &str, input: &str) -> String {
+        let attributes = [
+            ints_attribute("kernel_shape", &[2; 2]),
+            ints_attribute("strides", &[2; 2]),
+            int_attribute("ceil_mode", 1),
+            int_attribute("count_include_pad", 0),
+        ];
+        self.graph.node("AveragePool", name, &[input], attributes)
     }
 
     /// Option A as a 1×1 convolution whose kernel of zeros and ones picks the channels.

@@ -39,6 +39,8 @@ pub enum LayerKind {
     Relu,
     /// 3×3 maximum with stride 2 and padding 1.
     MaxPool,
+    /// 2×2 mean with stride 2; at an odd edge, of the pixels that there are.
+    HalvingPool,
     /// Option A: every second row and column, `padding` zero channels before and after.
     ZeroPad {
         /// Channels that go in.
@@ -100,6 +102,7 @@ impl Layer {
             LayerKind::Pixels
             | LayerKind::Relu
             | LayerKind::MaxPool
+            | LayerKind::HalvingPool
             | LayerKind::ZeroPad { .. }
             | LayerKind::Add
             | LayerKind::AveragePool => Vec::new(),

@@ -48,6 +48,20 @@ impl Network {
     }
 }
 
+/// Names of the stem's convolutions and batch norms; a deep stem has timm's.
+fn stem_convolutions(row: &Architecture) -> Vec<(&'static str, &'static str, Convolution)> {
+    let conv3x3 = |channels| Convolution::new(3, channels);
+    match row.stem {
+        Stem::Conv7x7MaxPool => vec![("conv1", "bn1", Convolution::new(7, row.width).stride(2))],
+        Stem::Conv3x3 => vec![("conv1", "bn1", conv3x3(row.width))],
+        Stem::Deep3x3MaxPool => vec![
+            ("conv1.0", "conv1.1", conv3x3(row.width / 2).stride(2)),
+            ("conv1.3", "conv1.4", conv3x3(row.width / 2)),
+            ("conv1.6", "bn1", conv3x3(row.width)),
+        ],
+    }
+}
+
 /// The list while it grows.
 struct Walk {
     stage: Stage,
@@ -63,15 +77,13 @@ struct Output {
 
 impl Walk {
     fn stem(&mut self, architecture: &Architecture) -> Output {
-        let pixels = self.push("pixels", LayerKind::Pixels, &[], 3);
-        let first = match architecture.stem {
-            Stem::Conv7x7MaxPool => Convolution::new(7, architecture.width).stride(2),
-            Stem::Conv3x3 => Convolution::new(3, architecture.width),
-        };
-        let x = self.conv_norm("conv1", "bn1", pixels, first);
-        let x = self.same("relu", LayerKind::Relu, x);
+        let mut x = self.push("pixels", LayerKind::Pixels, &[], 3);
+        for (conv, norm, to) in stem_convolutions(architecture) {
+            x = self.conv_norm(conv, norm, x, to);
+            x = self.same(&format!("{norm}.relu"), LayerKind::Relu, x);
+        }
         match architecture.stem {
-            Stem::Conv7x7MaxPool => {
+            Stem::Conv7x7MaxPool | Stem::Deep3x3MaxPool => {
                 self.stage = Stage::Blocks(0); // Table 1 counts the pool with conv2_x
                 self.same("maxpool", LayerKind::MaxPool, x)
             }
@@ -103,10 +115,23 @@ impl Walk {
         let keeps_shape = to == Convolution::new(1, x.channels);
         Some(match by {
             Shortcut::None => return None,
-            Shortcut::Projection | Shortcut::ZeroPad if keeps_shape => x,
+            Shortcut::Projection | Shortcut::PooledProjection | Shortcut::ZeroPad
+                if keeps_shape =>
+            {
+                x
+            }
             Shortcut::Projection | Shortcut::ProjectionAlways => {
                 let [conv, norm] = [0, 1].map(|index| format!("{name}.downsample.{index}"));
                 self.conv_norm(&conv, &norm, x, to)
+            }
+            Shortcut::PooledProjection => {
+                let [pool, conv, norm] =
+                    [0, 1, 2].map(|index| format!("{name}.downsample.{index}"));
+                let x = match to.stride {
+                    1 => x,
+                    _ => self.same(&pool, LayerKind::HalvingPool, x),
+                };
+                self.conv_norm(&conv, &norm, x, to.stride(1))
             }
             Shortcut::ZeroPad => {
                 let padding = (to.channels - x.channels) / 2;

@@ -92,6 +92,20 @@ fn the_papers_networks_cost_the_papers_multiply_adds() {
     }
 }
 
+/// The sums of timm's own tensors.
+#[test]
+fn deep_stem_networks_have_as_many_parameters_as_timms() {
+    for (name, parameters) in [
+        ("resnet18d", 11_708_744),
+        ("resnet34d", 21_816_904),
+        ("resnet50d", 25_576_264),
+        ("resnet101d", 44_568_392),
+        ("resnet152d", 60_212_040),
+    ] {
+        assert_eq!(description(name).parameters, parameters, "{name}");
+    }
+}
+
 /// torchvision's documentation of its models, in 10⁷ multiply-adds.
 #[test]
 fn torchvisions_networks_cost_torchvisions_multiply_adds() {
@@ -143,12 +157,17 @@ fn a_network_is_as_deep_as_its_name_says() {
     for row in ARCHITECTURES {
         let layers = Network::expand(row, row.classes).layers;
         let weighted = layers.iter().filter(|layer| match layer.kind {
-            LayerKind::Convolution { .. } => !layer.name.contains("downsample"),
+            // A deep stem's three count as the one that they replace.
+            LayerKind::Convolution { .. } => {
+                !layer.name.contains("downsample")
+                    && !["conv1.0", "conv1.3"].contains(&&*layer.name)
+            }
             LayerKind::Linear { .. } => true,
             LayerKind::Pixels
             | LayerKind::BatchNorm { .. }
             | LayerKind::Relu
             | LayerKind::MaxPool
+            | LayerKind::HalvingPool
             | LayerKind::ZeroPad { .. }
             | LayerKind::Add
             | LayerKind::AveragePool => false,

@@ -1,11 +1,12 @@
-"""Writes the logits of PyTorch and torchvision for weights and pixels that follow a formula.
+"""Writes the logits of PyTorch, torchvision and timm for weights and pixels that follow a formula.
 
     python tests/golden/make.py
 
 Weights and pixels are those of `seeded.py`, which states the formula. The networks run in
 evaluation mode in f64, so that the numbers are the reference's and not one kernel's rounding.
 Each file holds, for two images, all logits and the first eight values of the embedding (the
-features after global average pooling). The script needs `training/requirements.txt`.
+features after global average pooling). The script needs `training/requirements.txt` and
+`timm==1.0.31`.
 """
 
 import json
@@ -13,6 +14,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import timm
 import torch
 import torch.nn.functional as F
 import torchvision
@@ -52,6 +54,9 @@ TORCHVISION = (
 )
 
 
+MAKERS = (torch, torchvision, timm)
+
+
 def main() -> None:
     write("resnet18", IMAGENET, torchvision.models.resnet18())
     write("resnet50", IMAGENET, torchvision.models.resnet50())
@@ -60,6 +65,8 @@ def main() -> None:
     write("plain20", CIFAR10, ResNet("plain20"))
     for name in TORCHVISION:
         write(name, SMALL, small(name))
+    for name in ("resnet18d", "resnet50d"):
+        write(name, SMALL, timm.create_model(name, num_classes=SMALL.classes))
     write("plain18", SMALL, plain(small("resnet18")))
     write("resnet34-a", SMALL, zero_padded(small("resnet34")))
     write("resnet34-c", SMALL, projected_always(small("resnet34")))
@@ -142,7 +149,7 @@ def write(architecture: str, kind: Kind, model: nn.Module) -> None:
         "input": kind.input,
         "logits": rounded(logits),
         "embedding_first8": rounded(features[0][:, :8]),
-        "made_by": {"torch": torch.__version__, "torchvision": torchvision.__version__},
+        "made_by": {library.__name__: library.__version__ for library in MAKERS},
     }
     (HERE / f"{architecture}.json").write_text(json.dumps(golden) + "\n")
     print(f"{architecture}: largest logit {logits.abs().max():.4g}")

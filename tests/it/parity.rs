@@ -86,6 +86,8 @@ parity! {
     resnext50_32x4d_answers_as_torchvision_does: "resnext50_32x4d",
     resnext101_32x8d_answers_as_torchvision_does: "resnext101_32x8d",
     resnext101_64x4d_answers_as_torchvision_does: "resnext101_64x4d",
+    resnet18d_answers_as_timm_does: "resnet18d",
+    resnet50d_answers_as_timm_does: "resnet50d",
     plain18_answers_as_pytorch_does: "plain18",
     plain20_answers_as_pytorch_does: "plain20",
     resnet34_with_option_a_answers_as_pytorch_does: "resnet34-a",

@@ -28,6 +28,10 @@ TOLERANCE = 1e-4  # of the largest logit, and of probabilities
 PICTURES = [TESTS / "data" / f"cifar10-{label}.png" for label in ("airplane", "cat", "ship")]
 
 
+# Each kind of block, plain and residual, with so many images.
+CHECKED = (("resnet20", 2), ("plain20", 2), ("resnet18", 1), ("resnet50", 1))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--resnetd", type=Path, required=True, help="the program to check")
@@ -36,7 +40,7 @@ def main() -> None:
         fail(f"{resnetd} is not there; cargo build makes it")
     checks = Checks()
     with tempfile.TemporaryDirectory() as folder:
-        for architecture, images in (("resnet20", 2), ("resnet18", 1), ("resnet50", 1)):
+        for architecture, images in CHECKED:
             check_architecture(checks, resnetd, Path(folder), architecture, images)
         check_default_model(checks, resnetd, Path(folder))
     checks.done()

@@ -16,6 +16,7 @@ NETWORKS = {
     "resnet18": ((2, 2, 2, 2), (64, 128, 256, 512), 1, 7, 1000),
     "resnet50": ((3, 4, 6, 3), (64, 128, 256, 512), 4, 7, 1000),
     "resnet20": ((3, 3, 3), (16, 32, 64), 1, 3, 10),
+    "plain20": ((3, 3, 3), (16, 32, 64), 1, 3, 10),
 }
 
 
@@ -38,7 +39,7 @@ def shapes(architecture: str) -> Iterator[tuple[str, Shape]]:
                 ]
             for i, shape in enumerate(convolutions, start=1):
                 yield from convolution(f"{block}.conv{i}", f"{block}.bn{i}", shape)
-            if channels != outputs and architecture != "resnet20":  # its shortcut has no weights
+            if channels != outputs and classes > 10:  # the CIFAR nets' shortcuts have no weights
                 name = f"{block}.downsample"
                 yield from convolution(f"{name}.0", f"{name}.1", (outputs, channels, 1, 1))
             channels = outputs
