@@ -92,7 +92,7 @@ impl Model {
             let text = fs::read_to_string(&card_path)
                 .map_err(|source| ModelError::Read { path: card_path, source })?;
             let card = read_card(name, &text)?;
-            let weights = Weights::open(&path.join("model.safetensors"));
+            let weights = Weights::open(&weights_file(path));
             Self::build(card, weights_of(name, weights)?)
         } else if path.is_file() {
             Self::open_onnx(path)
@@ -135,6 +135,12 @@ impl Model {
 
 fn read_card(of: &str, text: &str) -> Result<ModelCard, ModelError> {
     ModelCard::from_toml(text).map_err(|source| ModelError::Card { of: of.to_owned(), source })
+}
+
+/// The weights of a folder: one file, or the index of several.
+fn weights_file(folder: &Path) -> PathBuf {
+    let index = folder.join("model.safetensors.index.json");
+    if index.is_file() { index } else { folder.join("model.safetensors") }
 }
 
 fn weights_of(of: &str, weights: Result<Weights, WeightsError>) -> Result<Weights, ModelError> {

@@ -1,6 +1,8 @@
 //! Build river, second part: tensors by name.
 
 mod safetensors; // a file's bytes, not copied
+mod shards; // several files with an index
+mod names; // other libraries' names into torchvision's
 mod tensor; // one tensor, as float32
 mod check; // wanted against found
 #[cfg(test)]
@@ -46,6 +48,14 @@ pub enum WeightsError {
         /// What is wrong with them.
         source: ::safetensors::SafeTensorError,
     },
+    /// The index of weights in several files is wrong.
+    #[error("{} does not describe its files: {why}", path.display())]
+    Index {
+        /// Which index.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The tensors are not the ones the network needs.
     #[error("the weights do not fit the network:\n{}", check::lines(findings))]
     Misfit {
@@ -55,14 +65,16 @@ pub enum WeightsError {
 }
 
 impl Weights {
-    /// Reads a safetensors file.
+    /// Reads a safetensors file, or all files of an index (`model.safetensors.index.json`).
+    ///
+    /// Names may be torchvision's, timm's, or those of Hugging Face transformers.
     ///
     /// # Errors
-    /// [`WeightsError::Read`] and [`WeightsError::Format`].
+    /// [`WeightsError::Read`], [`WeightsError::Format`] and [`WeightsError::Index`].
     pub fn open(path: &Path) -> Result<Self, WeightsError> {
-        let bytes = std::fs::read(path)
-            .map_err(|source| WeightsError::Read { path: path.to_owned(), source })?;
-        Self::from_bytes(bytes)
+        let is_index = path.extension().is_some_and(|extension| extension == "json");
+        let tensors = if is_index { shards::open(path)? } else { open_file(path)? };
+        Ok(Self { tensors: names::as_torchvisions(tensors) })
     }
 
     /// Reads a safetensors file's bytes, which are kept and not copied.
@@ -72,7 +84,7 @@ impl Weights {
     pub fn from_bytes(bytes: impl Into<Bytes>) -> Result<Self, WeightsError> {
         let tensors =
             safetensors::read(&bytes.into()).map_err(|source| WeightsError::Format { source })?;
-        Ok(Self { tensors })
+        Ok(Self { tensors: names::as_torchvisions(tensors) })
     }
 
     /// Weights made in the program: name, shape and row-major elements.
@@ -84,11 +96,17 @@ impl Weights {
             .into_iter()
             .map(|(name, shape, values)| (name, Tensor::from_values(shape, &values)))
             .collect();
-        Self { tensors }
+        Self { tensors: names::as_torchvisions(tensors) }
     }
 
     /// The tensors with their names, in alphabetical order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Tensor)> {
         self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor))
     }
+}
+
+fn open_file(path: &Path) -> Result<BTreeMap<String, Tensor>, WeightsError> {
+    let bytes = std::fs::read(path)
+        .map_err(|source| WeightsError::Read { path: path.to_owned(), source })?;
+    safetensors::read(&bytes.into()).map_err(|source| WeightsError::Format { source })
 }

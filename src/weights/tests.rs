@@ -3,6 +3,8 @@ use std::path::Path;
 use half::{bf16, f16};
 use safetensors::tensor::TensorView;
 
+use crate::graph::{Network, arch};
+
 use super::{DataType, Finding, TensorSpec, Weights, WeightsError};
 
 fn spec(name: &str, shape: &[usize]) -> TensorSpec {
@@ -99,4 +101,63 @@ fn half_a_file_is_not_a_file() {
 fn a_file_that_is_not_there_is_named() {
     let error = Weights::open(Path::new("nowhere.safetensors")).unwrap_err();
     assert!(error.to_string().starts_with("cannot read nowhere.safetensors: "), "{error}");
+}
+
+/// Names and shapes of `ResNetForImageClassification(ResNetConfig())` of transformers 5, a line
+/// each, which `tests/golden/transformers_names.py` wrote.
+const TRANSFORMERS: &str = include_str!("../../tests/golden/transformers-resnet50.txt");
+
+fn transformers_resnet50(prefix: &str) -> Vec<(String, Vec<usize>, Vec<f32>)> {
+    let lines = TRANSFORMERS.lines().map(|line| {
+        let (name, shape) = line.split_once(' ').unwrap();
+        let shape: Vec<usize> = shape.split('x').map(|size| size.parse().unwrap()).collect();
+        let ones = vec![1.0; shape.iter().product()];
+        (format!("{prefix}{name}"), shape, ones)
+    });
+    lines.collect()
+}
+
+#[test]
+fn names_of_transformers_and_of_wrapped_models_are_understood() {
+    let wanted = Network::expand(arch::find("resnet50").unwrap(), 1000).tensors();
+    for prefix in ["", "module."] {
+        let tensors = transformers_resnet50(prefix);
+        assert_eq!(tensors.len(), wanted.len());
+        let weights = Weights::from_tensors(tensors);
+        weights.check(&wanted).unwrap();
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a file that nobody else reads")]
+fn put(path: &Path, bytes: &[u8]) {
+    std::fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn weights_in_several_files_are_read_through_their_index() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| put(&folder.path().join(name), bytes);
+    let shard = |tensor: &str, values: [f32; 2]| {
+        let bytes = values.map(f32::to_le_bytes).concat();
+        let view = TensorView::new(DataType::F32, vec![2], &bytes).unwrap();
+        ::safetensors::serialize([(tensor, view)], None).unwrap()
+    };
+    write("one.safetensors", &shard("a", [1.0, 2.0]));
+    write("two.safetensors", &shard("b", [3.0, 4.0]));
+    let index = folder.path().join("model.safetensors.index.json");
+    let open = |map: &str| {
+        put(&index, format!(r#"{{"metadata": {{}}, "weight_map": {map}}}"#).as_bytes());
+        Weights::open(&index)
+    };
+
+    let whole = open(r#"{"a": "one.safetensors", "b": "two.safetensors"}"#).unwrap();
+    let checked = whole.check(&[spec("a", &[2]), spec("b", &[2])]).unwrap();
+    assert_eq!(checked.values("b"), [3.0, 4.0]);
+
+    let words = |map| open(map).unwrap_err().to_string();
+    assert!(words(r#"{"c": "one.safetensors"}"#).ends_with("c is not in one.safetensors"));
+    let outside = words(r#"{"a": "../one.safetensors"}"#);
+    assert!(outside.contains("is not the name of a file beside it"), "{outside}");
+    assert!(words(r#"{"a": "three.safetensors"}"#).starts_with("cannot read"));
+    assert!(words("[]").contains("does not describe its files"));
 }
