@@ -22,7 +22,8 @@ pub(super) struct ExportArgs {
     #[arg(long, value_name = "ARCH", requires = "weights")]
     arch: Option<String>,
 
-    /// Its weights: safetensors with torchvision's names
+    /// Its weights: safetensors, or the index of several files, with the tensor names of
+    /// torchvision, timm or Hugging Face transformers
     #[arg(long, value_name = "FILE", requires = "arch")]
     weights: Option<PathBuf>,
 
