@@ -4,7 +4,9 @@
 //! applies them. The paper is He, Zhang, Ren and Sun 2015, "Deep residual learning for image
 //! recognition" (arXiv:1512.03385); the wide nets are from Zagoruyko and Komodakis 2016
 //! (arXiv:1605.07146), the `ResNeXt` from Xie et al. 2017 (arXiv:1611.05431), the
-//! `ResNet-D` from He, T. et al. 2019, "Bag of tricks" (arXiv:1812.01187).
+//! `ResNet-D` from He, T. et al. 2019, "Bag of tricks" (arXiv:1812.01187), the
+//! squeeze-and-excitation nets from Hu et al. 2018 (arXiv:1709.01507), VGG from Simonyan and
+//! Zisserman 2014 (arXiv:1409.1556).
 
 use Block::{Basic, Bottleneck};
 use Shortcut::{PooledProjection, Projection, ProjectionAlways, ZeroPad};
@@ -13,7 +15,8 @@ use Stride::{On1x1, On3x3};
 /// Every network we build, with its parameters and multiply-adds.
 ///
 /// The first four groups are the paper's Table 1 and what its section 4.1 compares with it, the
-/// next two are torchvision's, the next is timm's, the last two are the paper's section 4.2.
+/// next two are torchvision's, the next three timm's; then the paper's section 4.2; the last are
+/// the nets that the paper is compared with.
 #[rustfmt::skip] // columns stay columns
 pub const ARCHITECTURES: &[Architecture] = &[
     imagenet("resnet18",     Basic,             &[2, 2,  2, 2]), // 11.7 M   1.8 G
@@ -45,6 +48,18 @@ pub const ARCHITECTURES: &[Architecture] = &[
     deep(imagenet("resnet101d", Bottleneck(On3x3), &[3, 4, 23, 3])), // 44.6 M   8.0 G
     deep(imagenet("resnet152d", Bottleneck(On3x3), &[3, 8, 36, 3])), // 60.2 M  11.8 G
 
+    tiered(imagenet("resnet10t", Basic,              &[1, 1,  1, 1])), //  5.4 M   1.1 G
+    tiered(imagenet("resnet14t", Bottleneck(On3x3),  &[1, 1,  1, 1])), // 10.1 M   1.7 G
+    tiered(imagenet("resnet26t", Bottleneck(On3x3),  &[2, 2,  2, 2])), // 16.0 M   2.6 G
+    imagenet("resnet26",         Bottleneck(On3x3),  &[2, 2,  2, 2]),  // 16.0 M   2.4 G
+    deep(imagenet("resnet26d",   Bottleneck(On3x3),  &[2, 2,  2, 2])), // 16.0 M   2.6 G
+
+    squeezed(imagenet("seresnet18",  Basic,             &[2, 2,  2, 2])), // 11.8 M   1.8 G
+    squeezed(imagenet("seresnet34",  Basic,             &[3, 4,  6, 3])), // 22.0 M   3.7 G
+    squeezed(imagenet("seresnet50",  Bottleneck(On3x3), &[3, 4,  6, 3])), // 28.1 M   4.1 G
+    squeezed(imagenet("seresnet101", Bottleneck(On3x3), &[3, 4, 23, 3])), // 49.3 M   7.8 G
+    squeezed(imagenet("seresnet152", Bottleneck(On3x3), &[3, 8, 36, 3])), // 66.8 M  11.5 G
+
     cifar("resnet20",   &[  3,   3,   3]), //  0.27 M   0.04 G
     cifar("resnet32",   &[  5,   5,   5]), //  0.46 M   0.07 G
     cifar("resnet44",   &[  7,   7,   7]), //  0.66 M   0.10 G
@@ -57,6 +72,15 @@ pub const ARCHITECTURES: &[Architecture] = &[
     plain(cifar("plain44",  &[ 7,  7,  7])), // 0.66 M   0.10 G
     plain(cifar("plain56",  &[ 9,  9,  9])), // 0.85 M   0.13 G
     plain(cifar("plain110", &[18, 18, 18])), // 1.7  M   0.25 G
+
+    vgg("vgg11",    Norm::None,  &[1, 1, 2, 2, 2]), // 132.9 M   7.6 G
+    vgg("vgg13",    Norm::None,  &[2, 2, 2, 2, 2]), // 133.0 M  11.3 G
+    vgg("vgg16",    Norm::None,  &[2, 2, 3, 3, 3]), // 138.4 M  15.5 G
+    vgg("vgg19",    Norm::None,  &[2, 2, 4, 4, 4]), // 143.7 M  19.6 G
+    vgg("vgg11_bn", Norm::Batch, &[1, 1, 2, 2, 2]), // 132.9 M   7.6 G
+    vgg("vgg13_bn", Norm::Batch, &[2, 2, 2, 2, 2]), // 133.1 M  11.3 G
+    vgg("vgg16_bn", Norm::Batch, &[2, 2, 3, 3, 3]), // 138.4 M  15.5 G
+    vgg("vgg19_bn", Norm::Batch, &[2, 2, 4, 4, 4]), // 143.7 M  19.6 G
 ];
 
 /// One network: the free choices of a row.
@@ -64,24 +88,53 @@ pub const ARCHITECTURES: &[Architecture] = &[
 pub struct Architecture {
     /// What people call it, as in `--arch resnet50`.
     pub name: &'static str,
-    /// What comes before the first block.
-    pub stem: Stem,
-    /// What every block is made of.
-    pub block: Block,
-    /// How many blocks each stage has. A stage halves the picture and doubles the width, except
-    /// the first, which takes both as they are.
+    /// What it is built from.
+    pub family: Family,
+    /// How many blocks each stage has; for VGG, how many convolutions.
     pub blocks: &'static [usize],
-    /// Channels of the stem. A basic block of the first stage gives as many, a bottleneck four
-    /// times as many.
+    /// Channels of the first convolution's output, or of a stem's.
     pub width: usize,
-    /// How the first stage's 3×3 convolutions are grouped.
-    pub groups: Groups,
-    /// How the input reaches the end of a block.
-    pub shortcut: Shortcut,
     /// Height and width of the pictures it was designed for, in pixels.
     pub input: [u32; 2],
     /// Number of classes it was designed for.
     pub classes: usize,
+}
+
+/// What a network is built from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// A stem, stages of blocks, the mean of the last map, one linear layer. A stage halves the
+    /// picture and doubles the width, except the first, which takes both as they are.
+    Residual(Residual),
+    /// Stages of 3×3 convolutions, each ended by a max pool that halves the picture; a stage has
+    /// twice the channels of the one before, at most eight times the width. Three linear layers
+    /// (Table 1 of its paper).
+    Vgg(Norm),
+}
+
+/// The choices of a residual net, and of its plain counterpart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Residual {
+    /// What comes before the first block.
+    pub stem: Stem,
+    /// What every block is made of. A basic block of the first stage gives as many channels as the
+    /// stem, a bottleneck four times as many.
+    pub block: Block,
+    /// How the first stage's 3×3 convolutions are grouped.
+    pub groups: Groups,
+    /// How the input reaches the end of a block.
+    pub shortcut: Shortcut,
+    /// What weighs the channels of a block's branch.
+    pub attention: Attention,
+}
+
+/// What follows each convolution of a VGG.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Norm {
+    /// Only its rectifier.
+    None,
+    /// Batch norm, as in torchvision's `_bn` nets.
+    Batch,
 }
 
 /// What comes before the first block.
@@ -89,11 +142,21 @@ pub struct Architecture {
 pub enum Stem {
     /// 7×7 convolution with stride 2, then 3×3 max pool with stride 2 (Table 1).
     Conv7x7MaxPool,
-    /// Three 3×3 convolutions, the first with stride 2 and the first two half as wide, then 3×3 max
-    /// pool with stride 2 (`ResNet-C` in "Bag of tricks", Figure 2).
-    Deep3x3MaxPool,
+    /// Three 3×3 convolutions, the first with stride 2, then 3×3 max pool with stride 2
+    /// (`ResNet-C` in "Bag of tricks", Figure 2). Channels of the first two.
+    Deep3x3MaxPool([usize; 2]),
     /// 3×3 convolution with stride 1 (section 4.2).
     Conv3x3,
+}
+
+/// What weighs the channels of a block's branch, before the shortcut is added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attention {
+    /// Nothing.
+    None,
+    /// Squeeze and excitation: the channels' means, through a sixteenth as many, give a factor for
+    /// each (Hu et al. 2018, section 3).
+    SqueezeExcitation,
 }
 
 /// What a block's residual branch is made of (Figure 5).
@@ -136,9 +199,9 @@ pub enum Shortcut {
     PooledProjection,
     /// Option C: through a 1×1 convolution and its batch norm in every block.
     ProjectionAlways,
-    /// Option A: as it is; where the block changes its shape, every second row and column, with half of the new zero channels before the old
-    /// ones and half after them. The paper does not say which side; weights trained with all
-    /// zeros after do not fit.
+    /// Option A: as it is; where the block changes its shape, every second row and column, with
+    /// half of the new zero channels before the old ones and half after them. The paper does not
+    /// say which side; weights trained with all zeros after do not fit.
     ZeroPad,
 }
 
@@ -168,31 +231,30 @@ pub fn names() -> Vec<&'static str> {
 }
 
 const fn imagenet(name: &'static str, block: Block, blocks: &'static [usize]) -> Architecture {
-    Architecture {
-        name,
+    let family = Family::Residual(Residual {
         stem: Stem::Conv7x7MaxPool,
         block,
-        blocks,
-        width: 64,
         groups: Groups { count: 1, width: 64 },
         shortcut: Projection,
-        input: [224, 224],
-        classes: 1000,
-    }
+        attention: Attention::None,
+    });
+    Architecture { name, family, blocks, width: 64, input: [224, 224], classes: 1000 }
 }
 
 const fn cifar(name: &'static str, blocks: &'static [usize]) -> Architecture {
-    Architecture {
-        name,
+    let family = Family::Residual(Residual {
         stem: Stem::Conv3x3,
         block: Basic,
-        blocks,
-        width: 16,
         groups: Groups { count: 1, width: 16 },
         shortcut: ZeroPad,
-        input: [32, 32],
-        classes: 10,
-    }
+        attention: Attention::None,
+    });
+    Architecture { name, family, blocks, width: 16, input: [32, 32], classes: 10 }
+}
+
+const fn vgg(name: &'static str, norm: Norm, blocks: &'static [usize]) -> Architecture {
+    let family = Family::Vgg(norm);
+    Architecture { name, family, blocks, width: 64, input: [224, 224], classes: 1000 }
 }
 
 /// The same layers without shortcuts.
@@ -201,15 +263,37 @@ const fn plain(row: Architecture) -> Architecture {
 }
 
 const fn with(shortcut: Shortcut, row: Architecture) -> Architecture {
-    Architecture { shortcut, ..row }
+    changed(row, Residual { shortcut, ..choices(row) })
 }
 
 /// `ResNet-D`: the deep stem, and projections that skip no pixel.
 const fn deep(row: Architecture) -> Architecture {
-    Architecture { stem: Stem::Deep3x3MaxPool, shortcut: PooledProjection, ..row }
+    let stem = Stem::Deep3x3MaxPool([32, 32]);
+    changed(row, Residual { stem, shortcut: PooledProjection, ..choices(row) })
+}
+
+/// timm's thin nets: `ResNet-D` with a stem that grows by steps.
+const fn tiered(row: Architecture) -> Architecture {
+    let stem = Stem::Deep3x3MaxPool([24, 32]);
+    changed(row, Residual { stem, shortcut: PooledProjection, ..choices(row) })
+}
+
+const fn squeezed(row: Architecture) -> Architecture {
+    changed(row, Residual { attention: Attention::SqueezeExcitation, ..choices(row) })
 }
 
 /// `count` groups of `width` channels in the first stage's 3×3 convolutions.
 const fn grouped(count: usize, width: usize, row: Architecture) -> Architecture {
-    Architecture { groups: Groups { count, width }, ..row }
+    changed(row, Residual { groups: Groups { count, width }, ..choices(row) })
+}
+
+const fn choices(row: Architecture) -> Residual {
+    match row.family {
+        Family::Residual(residual) => residual,
+        Family::Vgg(_) => panic!("a row of the table asks for a VGG with blocks"), // when compiled
+    }
+}
+
+const fn changed(row: Architecture, residual: Residual) -> Architecture {
+    Architecture { family: Family::Residual(residual), ..row }
 }

@@ -1,25 +1,27 @@
 //! What a block is made of: He et al. 2015, Figure 5.
 
-use super::arch::{Architecture, Block, Stride};
+use super::arch::{Block, Residual, Stride};
 
-/// One convolution of a block; its batch norm follows it.
+/// One convolution, padded with `kernel / 2` zeros on each side, so that only strides shrink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Convolution {
     /// Channels that come out.
     pub channels: usize,
-    /// Height and width of the kernel; the padding is half of it, so that only strides shrink.
+    /// Height and width of the kernel.
     pub kernel: usize,
     /// Step in both directions.
     pub stride: usize,
     /// Into how many groups the channels are split, on both sides.
     pub groups: usize,
+    /// Whether something is added to each channel.
+    pub bias: bool,
 }
 
 impl Convolution {
-    /// A `kernel`×`kernel` convolution to `channels`, with stride 1 and one group.
+    /// A `kernel`×`kernel` convolution to `channels`, with stride 1, one group and no bias.
     #[must_use]
     pub const fn new(kernel: usize, channels: usize) -> Self {
-        Self { channels, kernel, stride: 1, groups: 1 }
+        Self { channels, kernel, stride: 1, groups: 1, bias: false }
     }
 
     /// The same convolution with this stride.
@@ -33,20 +35,26 @@ impl Convolution {
     pub const fn groups(self, groups: usize) -> Self {
         Self { groups, ..self }
     }
+
+    /// The same convolution with a bias.
+    #[must_use]
+    pub const fn biased(self) -> Self {
+        Self { bias: true, ..self }
+    }
 }
 
-/// The convolutions of a block's residual branch, first to last.
+/// The convolutions of a block's residual branch, first to last; a batch norm follows each.
 ///
-/// `stage` counts from 0; `stride` is what the whole block shrinks by.
+/// `width` is the stem's; `stage` counts from 0; `stride` is what the whole block shrinks by.
 #[must_use]
-pub fn residual(architecture: &Architecture, stage: usize, stride: usize) -> Vec<Convolution> {
-    let groups = architecture.groups;
+pub fn branch(choices: &Residual, width: usize, stage: usize, stride: usize) -> Vec<Convolution> {
+    let groups = choices.groups;
     let inner = (groups.count * groups.width) << stage;
-    let outer = (4 * architecture.width) << stage;
+    let outer = (4 * width) << stage;
     let reduce = Convolution::new(1, inner);
     let conv3x3 = Convolution::new(3, inner).groups(groups.count);
     let restore = Convolution::new(1, outer);
-    match architecture.block {
+    match choices.block {
         Block::Basic => vec![conv3x3.stride(stride), conv3x3],
         Block::Bottleneck(Stride::On1x1) => vec![reduce.stride(stride), conv3x3, restore],
         Block::Bottleneck(Stride::On3x3) => vec![reduce, conv3x3.stride(stride), restore],

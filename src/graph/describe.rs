@@ -96,45 +96,59 @@ impl Layer {
             |channels, stride| [channels, height.div_ceil(stride), width.div_ceil(stride)];
         match self.kind {
             LayerKind::Convolution { to, .. } => strided(to.channels, to.stride),
-            LayerKind::MaxPool | LayerKind::HalvingPool => strided(channels, 2),
+            LayerKind::MaxPool { kernel: 2 } => [channels, height / 2, width / 2],
+            LayerKind::MaxPool { .. } | LayerKind::HalvingPool => strided(channels, 2),
             LayerKind::ZeroPad { from, padding } => strided(from + 2 * padding, 2),
-            LayerKind::AveragePool => [channels, 1, 1],
+            LayerKind::AveragePool { size } => [channels, size, size],
             LayerKind::Linear { to, .. } => [to, 1, 1],
-            LayerKind::Pixels | LayerKind::BatchNorm { .. } | LayerKind::Relu | LayerKind::Add => {
-                [channels, height, width]
-            }
+            LayerKind::Pixels
+            | LayerKind::BatchNorm { .. }
+            | LayerKind::Relu
+            | LayerKind::Sigmoid
+            | LayerKind::Add
+            | LayerKind::Scale => [channels, height, width],
         }
     }
 
     fn parameters(&self) -> u64 {
         let count = match self.kind {
-            LayerKind::Convolution { from, to } => kernel_shape(from, to).iter().product(),
+            LayerKind::Convolution { from, to } => {
+                let bias = if to.bias { to.channels } else { 0 };
+                kernel_shape(from, to).iter().product::<usize>() + bias
+            }
             LayerKind::BatchNorm { channels } => 2 * channels,
-            LayerKind::Linear { from, to } => (from + 1) * to,
+            LayerKind::Linear { from, window, to } => (from * window * window + 1) * to,
             LayerKind::Pixels
             | LayerKind::Relu
-            | LayerKind::MaxPool
+            | LayerKind::Sigmoid
+            | LayerKind::MaxPool { .. }
             | LayerKind::HalvingPool
             | LayerKind::ZeroPad { .. }
             | LayerKind::Add
-            | LayerKind::AveragePool => 0,
+            | LayerKind::Scale
+            | LayerKind::AveragePool { .. } => 0,
         };
         count as u64
     }
 
     fn multiply_adds(&self, [_, height, width]: [usize; 3]) -> u64 {
-        match self.kind {
-            LayerKind::Convolution { .. } => self.parameters() * (height * width) as u64,
-            LayerKind::Linear { from, to } => (from * to) as u64,
+        let count = match self.kind {
+            LayerKind::Convolution { from, to } => {
+                kernel_shape(from, to).iter().product::<usize>() * height * width
+            }
+            LayerKind::Linear { from, window, to } => from * window * window * to,
             LayerKind::Pixels
             | LayerKind::BatchNorm { .. }
             | LayerKind::Relu
-            | LayerKind::MaxPool
+            | LayerKind::Sigmoid
+            | LayerKind::MaxPool { .. }
             | LayerKind::HalvingPool
             | LayerKind::ZeroPad { .. }
             | LayerKind::Add
-            | LayerKind::AveragePool => 0,
-        }
+            | LayerKind::Scale
+            | LayerKind::AveragePool { .. } => 0,
+        };
+        count as u64
     }
 
     fn in_words(&self) -> String {
@@ -153,11 +167,14 @@ impl Layer {
             }
             LayerKind::BatchNorm { .. } => "batch norm".to_owned(),
             LayerKind::Relu => "relu".to_owned(),
-            LayerKind::MaxPool => "3×3 max pool, stride 2".to_owned(),
+            LayerKind::Sigmoid => "sigmoid".to_owned(),
+            LayerKind::MaxPool { kernel } => format!("{kernel}×{kernel} max pool, stride 2"),
             LayerKind::HalvingPool => "2×2 average pool, stride 2".to_owned(),
             LayerKind::ZeroPad { .. } => "zero-padded channels, stride 2".to_owned(),
             LayerKind::Add => "add".to_owned(),
-            LayerKind::AveragePool => "average pool".to_owned(),
+            LayerKind::Scale => "scale".to_owned(),
+            LayerKind::AveragePool { size: 1 } => "average pool".to_owned(),
+            LayerKind::AveragePool { size } => format!("average pool to {size}×{size}"),
             LayerKind::Linear { .. } => "fully connected".to_owned(),
         }
     }

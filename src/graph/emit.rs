@@ -3,6 +3,7 @@
 //! The file takes pixels as they come off a picture and does the rest itself, so that what is
 //! served is what was exported: uint8 `[N, H, W, 3]` in, classes out.
 
+use super::block::Convolution;
 use super::fold::{BatchNorm, fold};
 use super::layer::{Layer, LayerKind, kernel_shape};
 use super::network::Network;
@@ -35,8 +36,8 @@ pub struct Normalize {
 ///
 /// Input `pixels`, uint8 `[N, H, W, 3]`, RGB. Outputs, all float32:
 /// `logits` `[N, classes]`, `probabilities` `[N, classes]`, their softmax,
-/// `embedding` `[N, C]`, the pooled features, and
-/// `feature_map` `[N, C, h, w]`, the last block's output.
+/// `embedding` `[N, C]`, what the last linear layer reads (the pooled features of a residual net),
+/// and `feature_map` `[N, C, h, w]`, what is pooled.
 /// [`Model::keep_outputs`] drops those that are not wanted.
 ///
 /// # Panics
@@ -44,12 +45,13 @@ pub struct Normalize {
 #[must_use]
 pub fn emit(network: &Network, weights: &CheckedWeights, plan: &EmitPlan) -> Model {
     let name = network.architecture.name;
-    let mut emitter = Emitter { graph: GraphBuilder::new(name), network, weights, plan };
+    let sizes = network.output_sizes(plan.input);
+    let mut emitter = Emitter { graph: GraphBuilder::new(name), network, weights, plan, sizes };
 
     let mut values: Vec<String> = Vec::with_capacity(network.layers.len());
-    for layer in &network.layers {
+    for (index, layer) in network.layers.iter().enumerate() {
         let inputs: Vec<&str> = layer.inputs.iter().map(|&input| values[input].as_str()).collect();
-        let value = emitter.layer(layer, &inputs);
+        let value = emitter.layer(index, &inputs);
         values.push(value);
     }
     emitter.outputs(&values);
@@ -65,27 +67,47 @@ struct Emitter<'a> {
     network: &'a Network,
     weights: &'a CheckedWeights,
     plan: &'a EmitPlan,
+    /// Channels, height and width of every layer's output.
+    sizes: Vec<[usize; 3]>,
 }
 
 impl Emitter<'_> {
     /// Adds a layer's nodes; returns the name of the value it gives.
-    fn layer(&mut self, layer: &Layer, inputs: &[&str]) -> String {
+    fn layer(&mut self, index: usize, inputs: &[&str]) -> String {
+        let layer = &self.network.layers[index];
         let name = &layer.name;
         match layer.kind {
             LayerKind::Pixels => self.pixels(),
-            // Every convolution is followed by its batch norm, and the two become one node there.
-            LayerKind::Convolution { .. } => inputs[0].to_owned(),
+            LayerKind::Convolution { from, to } => {
+                match self.network.layers.get(index + 1).map(|next| next.kind) {
+                    // The two become one node there.
+                    Some(LayerKind::BatchNorm { .. }) => inputs[0].to_owned(),
+                    _ => self.convolution(name, inputs[0], from, to),
+                }
+            }
             LayerKind::BatchNorm { .. } => {
                 let convolution = &self.network.layers[layer.inputs[0]];
                 self.folded_convolution(convolution, name, inputs[0])
             }
             LayerKind::Relu => self.graph.node("Relu", name, inputs, []),
-            LayerKind::MaxPool => self.graph.node("MaxPool", name, inputs, window(3, 2)),
+            LayerKind::Sigmoid => self.graph.node("Sigmoid", name, inputs, []),
+            LayerKind::MaxPool { kernel } => {
+                self.graph.node("MaxPool", name, inputs, window(kernel, 2, (kernel - 1) / 2))
+            }
             LayerKind::HalvingPool => self.halving_pool(name, inputs[0]),
             LayerKind::ZeroPad { from, padding } => self.zero_pad(name, inputs[0], from, padding),
             LayerKind::Add => self.graph.node("Add", name, inputs, []),
-            LayerKind::AveragePool => self.graph.node("GlobalAveragePool", name, inputs, []),
-            LayerKind::Linear { from, to } => self.linear(name, inputs[0], from, to),
+            LayerKind::Scale => self.graph.node("Mul", name, inputs, []),
+            LayerKind::AveragePool { size: 1 } => {
+                self.graph.node("GlobalAveragePool", name, inputs, [])
+            }
+            LayerKind::AveragePool { size } => {
+                let [_, height, width] = self.sizes[layer.inputs[0]];
+                self.adaptive_pool(name, inputs[0], [height, width], size)
+            }
+            LayerKind::Linear { from, window, to } => {
+                self.linear(name, inputs[0], [to, from, window, window])
+            }
         }
     }
 
@@ -122,16 +144,40 @@ impl Emitter<'_> {
             running_mean: vector("running_mean"),
             running_var: vector("running_var"),
         };
-        let name = &convolution.name;
-        let mut weight = self.weights.values(&format!("{name}.weight"));
-        let bias = fold(&mut weight, &norm);
+        let (mut weight, mut bias) = self.kernel(&convolution.name, to);
+        fold(&mut weight, &mut bias, &norm);
+        self.conv_node(&convolution.name, input, (from, to), (&weight, &bias))
+    }
 
+    /// A convolution that no batch norm follows.
+    fn convolution(&mut self, name: &str, input: &str, from: usize, to: Convolution) -> String {
+        let (weight, bias) = self.kernel(name, to);
+        self.conv_node(name, input, (from, to), (&weight, &bias))
+    }
+
+    /// A convolution's weights and its bias, zeros where it has none.
+    fn kernel(&self, name: &str, to: Convolution) -> (Vec<f32>, Vec<f32>) {
+        let bias = if to.bias {
+            self.weights.values(&format!("{name}.bias"))
+        } else {
+            vec![0.0; to.channels]
+        };
+        (self.weights.values(&format!("{name}.weight")), bias)
+    }
+
+    fn conv_node(
+        &mut self,
+        name: &str,
+        input: &str,
+        (from, to): (usize, Convolution),
+        (weight, bias): (&[f32], &[f32]),
+    ) -> String {
         let shape = kernel_shape(from, to);
         let graph = &mut self.graph;
-        let weight = graph.constant(&format!("{name}.weight"), &shape, &weight);
-        let bias = graph.constant(&format!("{name}.bias"), &[to.channels], &bias);
+        let weight = graph.constant(&format!("{name}.weight"), &shape, weight);
+        let bias = graph.constant(&format!("{name}.bias"), &[to.channels], bias);
         let groups = (to.groups > 1).then(|| int_attribute("group", to.groups));
-        let attributes = window(to.kernel, to.stride).into_iter().chain(groups);
+        let attributes = window(to.kernel, to.stride, to.kernel / 2).into_iter().chain(groups);
         graph.node("Conv", name, &[input, &weight, &bias], attributes)
     }
 
@@ -158,48 +204,86 @@ impl Emitter<'_> {
         }
         let graph = &mut self.graph;
         let kernel = graph.constant(&format!("{name}.kernel"), &[to, from, 1, 1], &kernel);
-        graph.node("Conv", name, &[input, &kernel], window(1, 2))
+        graph.node("Conv", name, &[input, &kernel], window(1, 2, 0))
     }
 
-    /// The classifier, `[N, from, 1, 1]` to `[N, to]`, as a 1×1 convolution.
+    /// `PyTorch`'s adaptive average pool to `size × size`, as two products with matrices of means.
+    fn adaptive_pool(
+        &mut self,
+        name: &str,
+        input: &str,
+        [height, width]: [usize; 2],
+        size: usize,
+    ) -> String {
+        if [height, width] == [size; 2] {
+            return input.to_owned();
+        }
+        let graph = &mut self.graph;
+        let [rows, columns] = ["rows", "columns"].map(|part| format!("{name}.{part}"));
+        let left: Vec<f32> = means(height, size).concat();
+        let left = graph.constant(&format!("{rows}.means"), &[size, height], &left);
+        let x = graph.node("MatMul", &rows, &[&left, input], []);
+        let right = means(width, size);
+        let right: Vec<f32> =
+            (0..width).flat_map(|column| right.iter().map(move |row| row[column])).collect();
+        let right = graph.constant(&format!("{columns}.means"), &[width, size], &right);
+        graph.node("MatMul", &columns, &[&x, &right], [])
+    }
+
+    /// A linear layer, `[N, from, h, w]` to `[N, to, 1, 1]`, as a convolution of the input's size.
     ///
     /// ONNX Runtime multiplies one row with another kernel than many rows, so a matrix product
     /// would give a picture other last bits alone than in a batch. A convolution treats each
     /// picture for itself.
-    fn linear(&mut self, name: &str, input: &str, from: usize, to: usize) -> String {
+    fn linear(&mut self, name: &str, input: &str, shape: [usize; 4]) -> String {
         let [weight, bias] = ["weight", "bias"].map(|part| format!("{name}.{part}"));
         let graph = &mut self.graph;
-        graph.constant(&weight, &[to, from, 1, 1], &self.weights.values(&weight));
-        graph.constant(&bias, &[to], &self.weights.values(&bias));
-        let x = graph.node("Conv", name, &[input, &weight, &bias], window(1, 1));
-        graph.node("Flatten", &format!("{name}.flat"), &[&x], [])
+        graph.constant(&weight, &shape, &self.weights.values(&weight));
+        graph.constant(&bias, &shape[..1], &self.weights.values(&bias));
+        graph.node("Conv", name, &[input, &weight, &bias], window(shape[2], 1, 0))
     }
 
     /// Names what comes out; `values` holds every layer's output.
     fn outputs(&mut self, values: &[String]) {
-        let sizes = self.network.output_sizes(self.plan.input);
-        let [.., map, pooled, logits] = values else {
-            unreachable!("a network ends in a block, the average pool and the classifier")
-        };
-        let map_size = sizes[sizes.len() - 3];
-        let (channels, classes) = (map_size[0], self.network.classes);
+        let layers = &self.network.layers;
+        let classifier = layers.len() - 1;
+        let read = layers[classifier].inputs[0];
+        let is_pool = |layer: &Layer| matches!(layer.kind, LayerKind::AveragePool { .. });
+        let pool = layers.iter().rposition(is_pool).expect("every network pools its last map");
+        let map = layers[pool].inputs[0];
+        let (map_size, channels) = (self.sizes[map], self.sizes[read][0]);
+        let classes = self.network.classes;
 
         let graph = &mut self.graph;
+        let flat = format!("{}.flat", layers[classifier].name);
+        let logits = graph.node("Flatten", &flat, &[&values[classifier]], []);
         let softmax = [int_attribute("axis", 1)];
-        let probabilities = graph.node("Softmax", "probabilities", &[logits], softmax);
-        let embedding = graph.node("Flatten", "embedding", &[pooled], []);
-        graph.output("logits", logits, &[classes], "scores before the softmax");
+        let probabilities = graph.node("Softmax", "probabilities", &[&logits], softmax);
+        let embedding = graph.node("Flatten", "embedding", &[&values[read]], []);
+        graph.output("logits", &logits, &[classes], "scores before the softmax");
         graph.output("probabilities", &probabilities, &[classes], "their softmax, which sums to 1");
-        graph.output("embedding", &embedding, &[channels], "the feature map's mean");
-        graph.output("feature_map", map, &map_size, "the last block's output");
+        graph.output("embedding", &embedding, &[channels], "what the last linear layer reads");
+        graph.output("feature_map", &values[map], &map_size, "what is pooled");
     }
 }
 
-/// Kernel, stride and zero padding of half the kernel, for convolutions and pools.
-fn window(kernel: usize, stride: usize) -> [Attribute; 3] {
+/// Row `i` of `[to, from]` holds the share of each of `from` pixels in the `i`th mean:
+/// those from `⌊i · from / to⌋` to `⌈(i + 1) · from / to⌉`, all alike.
+fn means(from: usize, to: usize) -> Vec<Vec<f32>> {
+    let row = |index: usize| {
+        let window = index * from / to..((index + 1) * from).div_ceil(to);
+        #[expect(clippy::cast_precision_loss, reason = "a window has few pixels")]
+        let share = 1.0 / window.len() as f32;
+        (0..from).map(|pixel| if window.contains(&pixel) { share } else { 0.0 }).collect()
+    };
+    (0..to).map(row).collect()
+}
+
+/// Kernel, stride and zero padding on each side, for convolutions and pools.
+fn window(kernel: usize, stride: usize, padding: usize) -> [Attribute; 3] {
     [
         ints_attribute("kernel_shape", &[kernel; 2]),
         ints_attribute("strides", &[stride; 2]),
-        ints_attribute("pads", &[kernel / 2; 4]),
+        ints_attribute("pads", &[padding; 4]),
     ]
 }

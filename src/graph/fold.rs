@@ -17,28 +17,22 @@ pub struct BatchNorm {
     pub running_var: Vec<f32>,
 }
 
-/// Folds a batch norm into the convolution before it, which had no bias; returns the bias it has
-/// now, `[out]`.
+/// Folds a batch norm into the convolution before it.
 ///
-/// `weight` is `[out, in, kh, kw]`, float32. Computed in float64, rounded once:
-/// `w' = w · γ / √(σ² + ε)`, `b' = β − μ · γ / √(σ² + ε)`
-/// (Ioffe and Szegedy 2015, "Batch normalization", Algorithm 2).
-#[must_use]
-pub fn fold(weight: &mut [f32], norm: &BatchNorm) -> Vec<f32> {
-    let channels = norm.weight.len();
-    let per_channel = weight.len() / channels;
-    let mut bias = Vec::with_capacity(channels);
+/// `weight` is `[out, in / groups, kh, kw]`, `bias` `[out]`, float32, zeros where the convolution has
+/// none. Computed in float64, rounded once: `w' = w · s`, `b' = β + (b − μ) · s` with
+/// `s = γ / √(σ² + ε)` (Ioffe and Szegedy 2015, "Batch normalization", Algorithm 2).
+pub fn fold(weight: &mut [f32], bias: &mut [f32], norm: &BatchNorm) {
+    let per_channel = weight.len() / bias.len();
     for (channel, weights) in weight.chunks_exact_mut(per_channel).enumerate() {
         let scale = f64::from(norm.weight[channel])
             / (f64::from(norm.running_var[channel]) + EPSILON).sqrt();
         for weight in weights {
             *weight = rounded(f64::from(*weight) * scale);
         }
-        bias.push(rounded(
-            f64::from(norm.bias[channel]) - f64::from(norm.running_mean[channel]) * scale,
-        ));
+        let centred = f64::from(bias[channel]) - f64::from(norm.running_mean[channel]);
+        bias[channel] = rounded(f64::from(norm.bias[channel]) + centred * scale);
     }
-    bias
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "rounding to float32 is the purpose")]
@@ -61,19 +55,20 @@ mod tests {
             running_var: vec![2.0, 0.0],
         };
         let pixel = [0.3_f32, 0.9];
+        let mut bias = [0.0_f32, -0.8];
 
         let unfolded: Vec<f64> = (0..2)
             .map(|c| {
                 let sum: f64 =
                     (0..2).map(|i| f64::from(weight[2 * c + i]) * f64::from(pixel[i])).sum();
                 let deviation = (f64::from(norm.running_var[c]) + 1e-5).sqrt();
-                (sum - f64::from(norm.running_mean[c])) / deviation * f64::from(norm.weight[c])
-                    + f64::from(norm.bias[c])
+                let centred = sum + f64::from(bias[c]) - f64::from(norm.running_mean[c]);
+                centred / deviation * f64::from(norm.weight[c]) + f64::from(norm.bias[c])
             })
             .collect();
 
         let mut folded = weight;
-        let bias = fold(&mut folded, &norm);
+        fold(&mut folded, &mut bias, &norm);
         for (c, expected) in unfolded.into_iter().enumerate() {
             let sum: f64 = (0..2).map(|i| f64::from(folded[2 * c + i]) * f64::from(pixel[i])).sum();
             let found = sum + f64::from(bias[c]);
@@ -90,7 +85,8 @@ mod tests {
             running_var: vec![0.999_99], // plus ε is 1
         };
         let mut weight = [0.1_f32, -7.5, 0.0];
-        let bias = fold(&mut weight, &norm);
+        let mut bias = [0.0];
+        fold(&mut weight, &mut bias, &norm);
         assert_eq!(weight.map(f32::to_bits), [0.1, -7.5, 0.0].map(f32::to_bits));
         assert_eq!(bias[0].to_bits(), 0);
     }

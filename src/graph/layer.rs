@@ -23,11 +23,11 @@ pub struct Layer {
 pub enum LayerKind {
     /// The picture: RGB, normalised.
     Pixels,
-    /// A convolution without bias, padded with `kernel / 2` zeros on each side.
+    /// A convolution.
     Convolution {
         /// Channels that go in.
         from: usize,
-        /// Channels that come out, kernel and stride.
+        /// Channels that come out, kernel, stride, groups and bias.
         to: Convolution,
     },
     /// Batch norm with the statistics of training, right after a convolution.
@@ -37,8 +37,13 @@ pub enum LayerKind {
     },
     /// `max(x, 0)`.
     Relu,
-    /// 3×3 maximum with stride 2 and padding 1.
-    MaxPool,
+    /// `1 / (1 + exp(−x))`.
+    Sigmoid,
+    /// Maximum with stride 2, padded with `(kernel − 1) / 2` on each side.
+    MaxPool {
+        /// Height and width of the window.
+        kernel: usize,
+    },
     /// 2×2 mean with stride 2; at an odd edge, of the pixels that there are.
     HalvingPool,
     /// Option A: every second row and column, `padding` zero channels before and after.
@@ -50,13 +55,21 @@ pub enum LayerKind {
     },
     /// Sum of the residual branch and the shortcut.
     Add,
-    /// Mean over height and width, to `[N, C, 1, 1]`.
-    AveragePool,
-    /// The classifier, to `[N, classes]`.
+    /// Each channel of the first input times the second's, which has one value per channel.
+    Scale,
+    /// Means over `size × size` windows that cover the map evenly, overlapping where it does not
+    /// divide (`PyTorch`'s adaptive pooling); of size 1, over height and width.
+    AveragePool {
+        /// Height and width of what comes out.
+        size: usize,
+    },
+    /// Every output reads every input.
     Linear {
         /// Channels that go in.
         from: usize,
-        /// Classes that come out.
+        /// Height and width of what goes in.
+        window: usize,
+        /// Channels that come out, of one pixel.
         to: usize,
     },
 }
@@ -91,21 +104,25 @@ impl Layer {
         };
         match self.kind {
             LayerKind::Convolution { from, to } => {
-                vec![tensor("weight", &kernel_shape(from, to))]
+                let bias = to.bias.then(|| tensor("bias", &[to.channels]));
+                let weight = tensor("weight", &kernel_shape(from, to));
+                [weight].into_iter().chain(bias).collect()
             }
             LayerKind::BatchNorm { channels } => ["weight", "bias", "running_mean", "running_var"]
                 .map(|vector| tensor(vector, &[channels]))
                 .into(),
-            LayerKind::Linear { from, to } => {
-                vec![tensor("weight", &[to, from]), tensor("bias", &[to])]
+            LayerKind::Linear { from, window, to } => {
+                vec![tensor("weight", &[to, from * window * window]), tensor("bias", &[to])]
             }
             LayerKind::Pixels
             | LayerKind::Relu
-            | LayerKind::MaxPool
+            | LayerKind::Sigmoid
+            | LayerKind::MaxPool { .. }
             | LayerKind::HalvingPool
             | LayerKind::ZeroPad { .. }
             | LayerKind::Add
-            | LayerKind::AveragePool => Vec::new(),
+            | LayerKind::Scale
+            | LayerKind::AveragePool { .. } => Vec::new(),
         }
     }
 }

@@ -10,6 +10,8 @@ pub mod arch; // the table
 pub mod block; // what its blocks are made of
 pub mod layer; // what a network's list is made of
 pub mod network; // a row, expanded once
+mod residual; // how a residual net is laid out
+mod vgg; // how a VGG is
 pub mod describe; // what it costs
 pub mod fold; // batch norm into convolution
 pub mod emit; // network and weights into ONNX

@@ -46,6 +46,14 @@ fn imagenet_networks_have_as_many_parameters_as_torchvisions() {
         ("resnext50_32x4d", 25_028_904),
         ("resnext101_32x8d", 88_791_336),
         ("resnext101_64x4d", 83_455_272),
+        ("vgg11", 132_863_336),
+        ("vgg13", 133_047_848),
+        ("vgg16", 138_357_544),
+        ("vgg19", 143_667_240),
+        ("vgg11_bn", 132_868_840),
+        ("vgg13_bn", 133_053_736),
+        ("vgg16_bn", 138_365_992),
+        ("vgg19_bn", 143_678_248),
     ] {
         assert_eq!(description(name).parameters, parameters, "{name}");
     }
@@ -92,15 +100,25 @@ fn the_papers_networks_cost_the_papers_multiply_adds() {
     }
 }
 
-/// The sums of timm's own tensors.
+/// The sums of timm's own trained tensors.
 #[test]
-fn deep_stem_networks_have_as_many_parameters_as_timms() {
+fn timms_networks_have_as_many_parameters_as_timms() {
     for (name, parameters) in [
         ("resnet18d", 11_708_744),
         ("resnet34d", 21_816_904),
         ("resnet50d", 25_576_264),
         ("resnet101d", 44_568_392),
         ("resnet152d", 60_212_040),
+        ("resnet10t", 5_435_488),
+        ("resnet14t", 10_081_632),
+        ("resnet26t", 16_011_872),
+        ("resnet26", 15_995_176),
+        ("resnet26d", 16_014_408),
+        ("seresnet18", 11_779_624),
+        ("seresnet34", 21_960_416),
+        ("seresnet50", 28_088_024),
+        ("seresnet101", 49_326_872),
+        ("seresnet152", 66_821_848),
     ] {
         assert_eq!(description(name).parameters, parameters, "{name}");
     }
@@ -118,6 +136,10 @@ fn torchvisions_networks_cost_torchvisions_multiply_adds() {
         ("resnext50_32x4d", 423),
         ("resnext101_32x8d", 1641),
         ("resnext101_64x4d", 1546),
+        ("vgg11", 761),
+        ("vgg13", 1131),
+        ("vgg16", 1547),
+        ("vgg19", 1963),
     ] {
         assert_eq!((description(name).multiply_adds + 5_000_000) / 10_000_000, printed, "{name}");
     }
@@ -160,17 +182,20 @@ fn a_network_is_as_deep_as_its_name_says() {
             // A deep stem's three count as the one that they replace.
             LayerKind::Convolution { .. } => {
                 !layer.name.contains("downsample")
+                    && !layer.name.contains(".se.")
                     && !["conv1.0", "conv1.3"].contains(&&*layer.name)
             }
             LayerKind::Linear { .. } => true,
             LayerKind::Pixels
             | LayerKind::BatchNorm { .. }
             | LayerKind::Relu
-            | LayerKind::MaxPool
+            | LayerKind::Sigmoid
+            | LayerKind::MaxPool { .. }
             | LayerKind::HalvingPool
             | LayerKind::ZeroPad { .. }
             | LayerKind::Add
-            | LayerKind::AveragePool => false,
+            | LayerKind::Scale
+            | LayerKind::AveragePool { .. } => false,
         });
         let number = row.name.trim_start_matches(|letter: char| !letter.is_ascii_digit());
         let depth = number.split(|letter: char| !letter.is_ascii_digit()).next().unwrap();
@@ -253,6 +278,14 @@ fn an_odd_input_is_rounded_up_at_every_stride() {
         network("resnet18").describe([225, 1]).stages.iter().map(|row| row.output).collect();
     assert_eq!(sizes[0], [64, 113, 1]);
     assert_eq!(sizes[4], [512, 8, 1]);
+}
+
+/// Five pools that round down leave nothing of 31 pixels; a residual net rounds up.
+#[test]
+fn a_picture_that_a_network_would_shrink_to_nothing_is_not_taken() {
+    assert!(network("vgg16").takes([32, 32]));
+    assert!(!network("vgg16").takes([32, 31]));
+    assert!(network("resnet50").takes([1, 1]));
 }
 
 #[test]

@@ -64,6 +64,19 @@ pub enum ModelError {
     /// A card that names a network we do not build.
     #[error(transparent)]
     Architecture(#[from] UnknownArchitecture),
+    /// Pictures that are too small for the network.
+    #[error(
+        "the card of {of}: {architecture} has nothing left of pictures of {}×{} pixels; \
+         preprocess.input must be larger", input[0], input[1]
+    )]
+    TooSmall {
+        /// Whose card.
+        of: String,
+        /// Its architecture.
+        architecture: String,
+        /// Height and width in pixels, as the card has them.
+        input: [u32; 2],
+    },
     /// Weights that do not fit.
     #[error("the weights of {of}: {source}")]
     Weights {
@@ -108,11 +121,16 @@ impl Model {
     /// [`ModelError`] where no such architecture exists or the weights do not fit.
     pub fn build(card: ModelCard, weights: Weights) -> Result<Self, ModelError> {
         let network = Network::expand(arch::find(&card.architecture)?, card.labels.len());
+        let input = card.preprocess.input;
+        if !network.takes(input) {
+            let (of, architecture) = (card.name, card.architecture);
+            return Err(ModelError::TooSmall { of, architecture, input });
+        }
         let weights = weights
             .check(&network.tensors())
             .map_err(|source| ModelError::Weights { of: card.name.clone(), source })?;
         let plan = EmitPlan {
-            input: card.preprocess.input,
+            input,
             normalize: Normalize { mean: card.preprocess.mean, std: card.preprocess.std },
             metadata: card.to_metadata(),
         };

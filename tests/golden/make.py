@@ -5,7 +5,7 @@
 Weights and pixels are those of `seeded.py`, which states the formula. The networks run in
 evaluation mode in f64, so that the numbers are the reference's and not one kernel's rounding.
 Each file holds, for two images, all logits and the first eight values of the embedding (the
-features after global average pooling). The script needs `training/requirements.txt` and
+features that the last linear layer reads). The script needs `training/requirements.txt` and
 `timm==1.0.31`.
 """
 
@@ -51,8 +51,10 @@ TORCHVISION = (
     "resnext50_32x4d",
     "resnext101_32x8d",
     "resnext101_64x4d",
+    "vgg11",
+    "vgg16_bn",
 )
-
+TIMM = ("resnet18d", "resnet50d", "resnet10t", "resnet14t", "seresnet18", "seresnet50")
 
 MAKERS = (torch, torchvision, timm)
 
@@ -65,7 +67,7 @@ def main() -> None:
     write("plain20", CIFAR10, ResNet("plain20"))
     for name in TORCHVISION:
         write(name, SMALL, small(name))
-    for name in ("resnet18d", "resnet50d"):
+    for name in TIMM:
         write(name, SMALL, timm.create_model(name, num_classes=SMALL.classes))
     write("plain18", SMALL, plain(small("resnet18")))
     write("resnet34-a", SMALL, zero_padded(small("resnet34")))
@@ -141,7 +143,8 @@ def write(architecture: str, kind: Kind, model: nn.Module) -> None:
     seed(model)
     model.eval().double()
     features = []  # what enters the classifier
-    model.fc.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0]))
+    classifier = [layer for layer in model.modules() if isinstance(layer, nn.Linear)][-1]
+    classifier.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0]))
     logits = model(network_input(kind))
     golden = {
         "architecture": architecture,

@@ -1,0 +1,44 @@
+//! VGG: stages of 3×3 convolutions, then three linear layers. Simonyan and Zisserman 2014, Table 1.
+
+use super::arch::{Architecture, Norm};
+use super::block::Convolution;
+use super::layer::{LayerKind, Stage};
+use super::network::{Output, Walk};
+
+/// Height and width of the map that the first linear layer reads, as torchvision pools it.
+const MAP: usize = 7;
+/// Outputs of the first two linear layers.
+const HIDDEN: usize = 4096;
+
+/// Adds the layers of a VGG, after the picture.
+pub(super) fn expand(
+    walk: &mut Walk,
+    pixels: Output,
+    row: &Architecture,
+    norm: Norm,
+    classes: usize,
+) {
+    let mut x = pixels;
+    // torchvision numbers all layers before the pool, those without weights too.
+    let mut names = (0..).map(|index| format!("features.{index}"));
+    let mut next = move || names.next().expect("endless");
+    for (stage, &convolutions) in row.blocks.iter().enumerate() {
+        walk.stage = stage.checked_sub(1).map_or(Stage::Stem, Stage::Blocks);
+        for _ in 0..convolutions {
+            let channels = row.width << stage.min(3);
+            x = walk.conv(&next(), x, Convolution::new(3, channels).biased());
+            if norm == Norm::Batch {
+                x = walk.norm(&next(), x);
+            }
+            x = walk.same(&next(), LayerKind::Relu, x);
+        }
+        x = walk.same(&next(), LayerKind::MaxPool { kernel: 2 }, x);
+    }
+    walk.stage = Stage::Head;
+    x = walk.same("avgpool", LayerKind::AveragePool { size: MAP }, x);
+    x = walk.linear("classifier.0", x, MAP, HIDDEN);
+    x = walk.same("classifier.1", LayerKind::Relu, x);
+    x = walk.linear("classifier.3", x, 1, HIDDEN); // 2 and 5 are dropout, in training only
+    x = walk.same("classifier.4", LayerKind::Relu, x);
+    walk.linear("classifier.6", x, 1, classes);
+}
