@@ -14,6 +14,7 @@ pub mod weights; // its tensors, by name
 pub mod onnx; // the file format
 pub mod model; // a card and a graph as one thing
 pub mod pipeline; // request river: bytes become classes
+pub mod quantize; // float32 networks become int8
 pub mod http; // the wire
 pub mod eval; // accuracy on labelled images
 pub mod telemetry; // what operators see

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::{files, output};
 use crate::graph::{Architecture, arch};
-use crate::model::{self, Model, ModelCard};
+use crate::model::{self, Model, ModelCard, Precision};
 use crate::pipeline::preprocess::Preprocess;
 use crate::weights::Weights;
 
@@ -65,6 +65,7 @@ fn from_weights(args: &ExportArgs, arch: &Architecture, path: &Path) -> Result<M
         architecture: arch.name.to_owned(),
         description: String::new(),
         license: String::new(),
+        precision: Precision::Fp32,
         labels: labels(args, classes)?,
         preprocess: Preprocess::usual(arch.input),
         figures: Vec::new(),

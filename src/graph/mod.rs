@@ -15,6 +15,7 @@ mod vgg; // how a VGG is
 pub mod describe; // what it costs
 pub mod fold; // batch norm into convolution
 pub mod emit; // network and weights into ONNX
+pub mod half; // the same in float16
 #[cfg(test)]
 mod tests;
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Precision;
 use crate::pipeline::preprocess::{Preprocess, PreprocessError};
 
 /// Everything about a model that is not its weights. Travels as `card.toml` beside the weights and
@@ -19,6 +20,9 @@ pub struct ModelCard {
     /// The licence of the weights.
     #[serde(default)]
     pub license: String,
+    /// The arithmetic of the graph; weights in a folder are always `fp32`.
+    #[serde(default)]
+    pub precision: Precision,
     /// The classes' names, in the order of the network's output.
     pub labels: Vec<String>,
     /// How a picture becomes the network's input.

@@ -9,6 +9,8 @@ pub struct Embedded {
     pub card: &'static str,
     /// Its `model.safetensors`.
     pub weights: &'static [u8],
+    /// Its `model-int8.onnx`, if it is worth having.
+    pub int8: Option<&'static [u8]>,
 }
 
 /// The model that is served where none is named.
@@ -19,4 +21,5 @@ pub const EMBEDDED: &[Embedded] = &[Embedded {
     name: DEFAULT,
     card: include_str!("../../models/cifar10-resnet20/card.toml"),
     weights: include_bytes!("../../models/cifar10-resnet20/model.safetensors"),
+    int8: None,
 }];

@@ -2,6 +2,7 @@
 
 mod card;
 mod embedded;
+mod precision; // in which arithmetic
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use bytes::Bytes;
 
 pub use card::{CardError, Figure, ModelCard};
 pub use embedded::{DEFAULT, EMBEDDED, Embedded};
+pub use precision::{BadPrecision, Chosen, Precision, PrecisionChoice};
 
 use crate::graph::{self, EmitPlan, Network, Normalize, UnknownArchitecture, arch};
 use crate::onnx;
@@ -52,6 +54,27 @@ pub enum ModelError {
         path: PathBuf,
         /// The reader's word.
         reason: String,
+    },
+    /// A model that there is in another precision only.
+    #[error(
+        "{name} is {found} and cannot be had as {wanted}\n\
+         hint: resnetd quantize makes the int8 form of a model, from its fp32 form"
+    )]
+    Precision {
+        /// The model's name.
+        name: String,
+        /// What it is.
+        found: Precision,
+        /// What was asked for.
+        wanted: Precision,
+    },
+    /// Weights that have no place in float16.
+    #[error("{of} cannot be fp16: {source}")]
+    TooLarge {
+        /// The model's name.
+        of: String,
+        /// Which weights.
+        source: graph::half::TooLarge,
     },
     /// A card that cannot be used.
     #[error("the card of {of}: {source}")]
@@ -141,12 +164,16 @@ impl Model {
     fn open_onnx(path: &Path) -> Result<Self, ModelError> {
         let bytes =
             fs::read(path).map_err(|source| ModelError::Read { path: path.to_owned(), source })?;
-        let bytes = Bytes::from(bytes);
+        Self::from_onnx(&path.display().to_string(), bytes.into())
+    }
+
+    /// Reads the bytes of a file that `resnetd export` or `resnetd quantize` wrote.
+    fn from_onnx(name: &str, bytes: Bytes) -> Result<Self, ModelError> {
         let model = onnx::Model::from_bytes(bytes.clone()).map_err(|error| {
-            ModelError::NotOnnx { path: path.to_owned(), reason: error.to_string() }
+            ModelError::NotOnnx { path: name.into(), reason: error.to_string() }
         })?;
         let card = ModelCard::from_metadata(model.all_metadata())
-            .map_err(|source| ModelError::Card { of: path.display().to_string(), source })?;
+            .map_err(|source| ModelError::Card { of: name.to_owned(), source })?;
         Ok(Self { card: Arc::new(card), onnx: bytes })
     }
 }

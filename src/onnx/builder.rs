@@ -56,17 +56,35 @@ impl GraphBuilder {
     /// Adds a float32 constant, row-major, and returns its name.
     pub fn constant(&mut self, name: &str, shape: &[usize], values: &[f32]) -> String {
         debug_assert_eq!(shape.iter().product::<usize>(), values.len(), "{name}");
-        let mut raw_data = Vec::with_capacity(size_of_val(values));
-        for value in values {
-            raw_data.extend_from_slice(&value.to_le_bytes());
-        }
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.raw_constant(name, DataType::Float, shape, bytes)
+    }
+
+    /// Adds a constant of any type, row-major and little-endian, and returns its name.
+    pub fn raw_constant(
+        &mut self,
+        name: &str,
+        data_type: DataType,
+        shape: &[usize],
+        bytes: impl Into<Bytes>,
+    ) -> String {
         self.graph.initializer.push(Tensor {
             dims: shape.iter().map(|&size| int(size)).collect(),
-            data_type: DataType::Float.into(),
+            data_type: data_type.into(),
             name: name.to_owned(),
-            raw_data: Bytes::from(raw_data),
+            raw_data: bytes.into(),
         });
         name.to_owned()
+    }
+
+    /// Adds a constant of another graph as it is.
+    pub fn keep_constant(&mut self, constant: &Tensor) {
+        self.graph.initializer.push(constant.clone());
+    }
+
+    /// Adds a node of another graph as it is, but for what it reads.
+    pub fn keep_node(&mut self, node: &Node, inputs: Vec<String>) {
+        self.graph.node.push(Node { input: inputs, ..node.clone() });
     }
 
     /// Declares an input `[N, …shape]`, N known only when running, and returns its name.
@@ -86,6 +104,16 @@ impl GraphBuilder {
             name.clone_into(other);
         }
         self.graph.output.push(value_info(name, Element::Float, shape, doc));
+    }
+
+    /// `model` with this graph in the place of its own; inputs and outputs stay what they are.
+    #[must_use]
+    pub fn finish_as(self, model: &Model) -> Model {
+        let mut model = model.clone();
+        let theirs = std::mem::replace(&mut model.proto.graph, self.graph);
+        let graph = &mut model.proto.graph;
+        (graph.input, graph.output) = (theirs.input, theirs.output);
+        model
     }
 
     /// The finished model.
@@ -124,6 +152,13 @@ pub fn ints_attribute(name: &str, values: &[usize]) -> Attribute {
 
 fn named(name: &str) -> Attribute {
     Attribute { name: name.to_owned(), ..Attribute::default() }
+}
+
+/// A float32 value of any shape.
+pub(super) fn float_value(name: &str) -> ValueInfo {
+    let tensor_type = TensorType { elem_type: DataType::Float.into(), shape: None };
+    let r#type = Some(Type { tensor_type: Some(tensor_type) });
+    ValueInfo { name: name.to_owned(), r#type, doc_string: String::new() }
 }
 
 fn value_info(name: &str, element: Element, shape: &[usize], doc: &str) -> ValueInfo {

@@ -66,6 +66,24 @@ impl Model {
         self.proto.graph.output.iter().map(|value| value.name.as_str())
     }
 
+    /// The computation: nodes in an order in which they can run, and constants.
+    #[must_use]
+    pub fn graph(&self) -> &proto::Graph {
+        &self.proto.graph
+    }
+
+    /// The same model, which also answers the values called `names`, all float32.
+    #[must_use]
+    pub fn with_outputs<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
+        let outputs = &mut self.proto.graph.output;
+        for name in names {
+            if !outputs.iter().any(|output| output.name == name) {
+                outputs.push(builder::float_value(name));
+            }
+        }
+        self
+    }
+
     /// The float32 constants whose elements are stored as bytes: name, shape, and the elements in
     /// row-major order, little-endian.
     pub fn float_weights(&self) -> impl Iterator<Item = (&str, &[i64], &[u8])> {

@@ -149,6 +149,12 @@ pub enum DataType {
     Float = 1,
     /// uint8.
     Uint8 = 2,
+    /// int8.
+    Int8 = 3,
+    /// int32.
+    Int32 = 6,
+    /// float16.
+    Float16 = 10,
 }
 
 /// `ValueInfoProto`: name and type of a value.

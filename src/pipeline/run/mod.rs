@@ -4,6 +4,7 @@ mod batch; // the input tensor, filled slot by slot
 mod device; // what was asked for, and what was had
 mod library; // finds and loads ONNX Runtime
 mod session; // ONNX bytes → Session; a batch → outputs
+mod probe; // the same for any output, for commands that measure
 mod shared; // one copy of the weights for all sessions
 mod sessions; // as many as there are workers, warmed up
 mod worker; // one thread each: pull, run, answer, survive
@@ -11,6 +12,7 @@ mod worker; // one thread each: pull, run, answer, survive
 pub use batch::{Batch, InputShape};
 pub use device::{BadDevice, Device, DeviceChoice};
 pub use library::{Library, LibraryError};
+pub use probe::Probe;
 pub use session::{Output, Outputs, RunError, Session, SessionError, SessionPlan};
 pub use sessions::{SessionsPlan, StartError, WarmSessions, open_sessions};
 pub use worker::{Engine, Health, WorkerPlan, Workers};

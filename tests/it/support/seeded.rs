@@ -2,7 +2,7 @@
 //! of a hundred megabytes can be compared without a file.
 
 use resnetd::graph::{Network, arch};
-use resnetd::model::{Model, ModelCard};
+use resnetd::model::{Model, ModelCard, Precision};
 use resnetd::pipeline::preprocess::Preprocess;
 use resnetd::weights::Weights;
 
@@ -18,6 +18,7 @@ pub(crate) fn model(architecture: &str, classes: usize, input: [u32; 2]) -> Mode
         architecture: architecture.to_owned(),
         description: String::new(),
         license: String::new(),
+        precision: Precision::Fp32,
         labels: (0..classes).map(|class| format!("class {class}")).collect(),
         preprocess: Preprocess { input, ..Preprocess::usual(network.architecture.input) },
         figures: Vec::new(),

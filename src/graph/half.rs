@@ -1,0 +1,88 @@
+//! The same graph in float16, for devices that have arithmetic for it.
+
+use std::collections::{HashMap, HashSet};
+
+use half::f16;
+
+use crate::onnx::builder::int_attribute;
+use crate::onnx::proto::{DataType, Node, Tensor};
+use crate::onnx::{GraphBuilder, Model};
+
+/// The last value before the first convolution, float32 in both graphs.
+const NORMALIZED: &str = "pixels.normalized";
+
+/// Weights that float16 cannot hold.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{name} has weights beyond ±65504, the largest float16; use fp32")]
+pub struct TooLarge {
+    /// The constant.
+    pub name: String,
+}
+
+/// The graph of `model`, one of ours in float32, with weights and layers in float16.
+///
+/// Pixels are normalised in float32, and every output is float32; so is the softmax.
+///
+/// # Errors
+/// [`TooLarge`], where a weight would become infinite.
+pub fn to_half(model: &Model) -> Result<Model, TooLarge> {
+    let graph = model.graph();
+    let outputs: HashSet<&str> = graph.output.iter().map(|output| output.name.as_str()).collect();
+    let constants: HashMap<&str, &Tensor> =
+        graph.initializer.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect();
+
+    let mut built = GraphBuilder::new(&graph.name);
+    let mut halves: HashSet<&str> = HashSet::new();
+    for node in &graph.node {
+        let output = node.output[0].as_str();
+        let in_half = node.input.iter().any(|input| halves.contains(input.as_str()));
+        let read = node.input.iter().filter_map(|input| constants.get(input.as_str()));
+        for constant in read {
+            if in_half {
+                half_constant(&mut built, constant)?
+            } else {
+                built.keep_constant(constant)
+            }
+        }
+        if !in_half || node.op_type == "Softmax" {
+            built.keep_node(node, node.input.clone());
+        } else {
+            let inputs = node.input.iter().map(|name| half_name(name, &halves)).collect();
+            let node = Node { output: vec![format!("{output}.half")], ..node.clone() };
+            built.keep_node(&node, inputs);
+            halves.insert(output);
+            if outputs.contains(output) {
+                built.node("Cast", output, &[&format!("{output}.half")], to(DataType::Float));
+            }
+        }
+        if output == NORMALIZED {
+            built.node("Cast", &format!("{output}.half"), &[output], to(DataType::Float16));
+            halves.insert(output);
+        }
+    }
+    Ok(built.finish_as(model))
+}
+
+fn half_name(name: &str, halves: &HashSet<&str>) -> String {
+    if halves.contains(name) { format!("{name}.half") } else { name.to_owned() }
+}
+
+fn to(data_type: DataType) -> [crate::onnx::proto::Attribute; 1] {
+    [int_attribute("to", data_type as usize)]
+}
+
+fn half_constant(built: &mut GraphBuilder, constant: &Tensor) -> Result<(), TooLarge> {
+    let (elements, _) = constant.raw_data.as_chunks::<4>();
+    let halves = elements.iter().map(|bytes| f16::from_f32(f32::from_le_bytes(*bytes)));
+    let mut bytes = Vec::with_capacity(constant.raw_data.len() / 2);
+    for value in halves {
+        if !value.is_finite() {
+            return Err(TooLarge { name: constant.name.clone() });
+        }
+        bytes.extend_from_slice(&value.to_le_bytes());
+    }
+    let half =
+        Tensor { data_type: DataType::Float16.into(), raw_data: bytes.into(), ..constant.clone() };
+    built.keep_constant(&half);
+    Ok(())
+}

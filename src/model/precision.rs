@@ -1,0 +1,176 @@
+//! In which arithmetic a model runs: what was asked for, what there is, what was taken and why.
+
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::{EMBEDDED, Model, ModelCard, ModelError};
+use crate::graph::half;
+use crate::onnx;
+use crate::pipeline::run::Device;
+
+/// The file beside a folder's weights that `resnetd quantize` writes.
+const INT8_FILE: &str = "model-int8.onnx";
+
+/// The arithmetic of a graph.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// float32, as most networks are trained.
+    #[default]
+    Fp32,
+    /// float16 between pixels and scores.
+    Fp16,
+    /// int8 weights and uint8 activations.
+    Int8,
+}
+
+/// What was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PrecisionChoice {
+    /// The fastest that the model's maker has provided for the device.
+    Auto,
+    /// This one or an error.
+    Only(Precision),
+}
+
+/// A word that names no precision.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a precision; use auto, fp32, int8 or fp16")]
+pub struct BadPrecision(String);
+
+/// A model in the precision that was taken.
+#[derive(Debug, Clone)]
+pub struct Chosen {
+    /// The model; its card says the precision.
+    pub model: Model,
+    /// Why this one, for people.
+    pub why: &'static str,
+}
+
+impl Model {
+    /// Opens a model as [`Model::open`] does, in the precision that `choice` means on `device`.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError`], [`ModelError::Precision`] where the model cannot be had as asked.
+    pub fn open_as(
+        name: &str,
+        choice: PrecisionChoice,
+        device: Device,
+    ) -> Result<Chosen, ModelError> {
+        let chosen = |model, why| Ok(Chosen { model, why });
+        match choice {
+            PrecisionChoice::Auto if device == Device::Cpu => match int8_form(name)? {
+                Some(model) => chosen(model, "the model's int8 form, the fastest on a CPU"),
+                None => chosen(Self::open(name)?, "as the model comes"),
+            },
+            PrecisionChoice::Auto => chosen(Self::open(name)?, "as the model comes"),
+            PrecisionChoice::Only(Precision::Int8) => match int8_form(name)? {
+                Some(model) => chosen(model, "as asked"),
+                None => chosen(only(name, Self::open(name)?, Precision::Int8)?, "as asked"),
+            },
+            PrecisionChoice::Only(Precision::Fp32) => {
+                chosen(only(name, Self::open(name)?, Precision::Fp32)?, "as asked")
+            }
+            PrecisionChoice::Only(Precision::Fp16) => {
+                let model = Self::open(name)?;
+                let model = match model.card.precision {
+                    Precision::Fp32 => model.to_half()?,
+                    Precision::Fp16 | Precision::Int8 => only(name, model, Precision::Fp16)?,
+                };
+                chosen(model, "as asked")
+            }
+        }
+    }
+
+    /// The same model in float16.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::TooLarge`] where a weight has no place in float16.
+    ///
+    /// # Panics
+    ///
+    /// Where the model was not read or built by this module.
+    pub fn to_half(&self) -> Result<Self, ModelError> {
+        let graph = self.graph();
+        let graph = half::to_half(&graph)
+            .map_err(|source| ModelError::TooLarge { of: self.card.name.clone(), source })?;
+        // Every figure was measured in float32.
+        let card = ModelCard {
+            precision: Precision::Fp16,
+            figures: Vec::new(),
+            ..self.card.as_ref().clone()
+        };
+        Ok(Self::of(card, graph))
+    }
+
+    /// Its graph.
+    ///
+    /// # Panics
+    ///
+    /// Where the bytes are not an ONNX model, which no model of this module has.
+    #[must_use]
+    pub fn graph(&self) -> onnx::Model {
+        onnx::Model::from_bytes(self.onnx.clone()).expect("a model's bytes are ONNX")
+    }
+
+    /// A model of this graph, which carries the card.
+    #[must_use]
+    pub fn of(card: ModelCard, mut graph: onnx::Model) -> Self {
+        for (key, value) in card.to_metadata() {
+            graph.set_metadata(&key, &value);
+        }
+        Self { card: card.into(), onnx: graph.to_bytes().into() }
+    }
+}
+
+/// The int8 form that comes with a model, if one does.
+fn int8_form(name: &str) -> Result<Option<Model>, ModelError> {
+    let path = Path::new(name).join(INT8_FILE);
+    if let Some(embedded) = EMBEDDED.iter().find(|embedded| embedded.name == name) {
+        let Some(bytes) = embedded.int8 else { return Ok(None) };
+        Model::from_onnx(name, Bytes::from_static(bytes)).map(Some)
+    } else if path.is_file() {
+        Model::open_onnx(&path).map(Some)
+    } else {
+        Ok(None)
+    }
+}
+
+fn only(name: &str, model: Model, wanted: Precision) -> Result<Model, ModelError> {
+    let found = model.card.precision;
+    if found == wanted {
+        Ok(model)
+    } else {
+        Err(ModelError::Precision { name: name.to_owned(), found, wanted })
+    }
+}
+
+impl FromStr for PrecisionChoice {
+    type Err = BadPrecision;
+
+    fn from_str(word: &str) -> Result<Self, BadPrecision> {
+        match word {
+            "auto" => Ok(Self::Auto),
+            "fp32" => Ok(Self::Only(Precision::Fp32)),
+            "fp16" => Ok(Self::Only(Precision::Fp16)),
+            "int8" => Ok(Self::Only(Precision::Int8)),
+            _ => Err(BadPrecision(word.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Fp32 => "fp32",
+            Self::Fp16 => "fp16",
+            Self::Int8 => "int8",
+        })
+    }
+}

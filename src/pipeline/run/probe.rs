@@ -1,0 +1,53 @@
+//! A graph run for what happens inside it, by commands that measure networks.
+
+use ort::session::Session as OrtSession;
+use ort::value::TensorRef;
+
+use super::session::{SessionError, SessionPlan, builder, said};
+use super::{Batch, Library, RunError};
+
+/// A session that answers any of its graph's outputs.
+pub struct Probe {
+    loaded: OrtSession,
+}
+
+impl std::fmt::Debug for Probe {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Probe").finish_non_exhaustive()
+    }
+}
+
+impl Probe {
+    /// Loads ONNX `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError`] where the device cannot be had or the model does not load.
+    pub fn open(library: &Library, bytes: &[u8], plan: SessionPlan) -> Result<Self, SessionError> {
+        let loaded = builder(library, plan)?
+            .commit_from_memory(bytes)
+            .map_err(|error| SessionError::Model { reason: said(&error) })?;
+        Ok(Self { loaded })
+    }
+
+    /// Runs uint8 `[N, H, W, 3]`, and shows `seen` every output's name and its float32 elements.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Runtime`]; outputs that are not float32 are one too.
+    pub fn run(
+        &mut self,
+        batch: &Batch,
+        mut seen: impl FnMut(&str, &[f32]),
+    ) -> Result<(), RunError> {
+        let failed = |error: ort::Error| RunError::Runtime(said(&error));
+        let input =
+            TensorRef::from_array_view((batch.shape(), batch.as_bytes())).map_err(failed)?;
+        let answers = self.loaded.run(ort::inputs!["pixels" => input]).map_err(failed)?;
+        for (name, value) in &answers {
+            let (_, elements) = value.try_extract_tensor::<f32>().map_err(failed)?;
+            seen(name, elements);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,69 @@
+//! What values a network's layers take on real pictures.
+
+use std::collections::BTreeMap;
+
+use super::histogram::{Histogram, Method};
+use super::qdq::{Ranges, targets};
+use super::range::Range;
+use crate::onnx::Model;
+use crate::pipeline::run::{Batch, Library, Probe, RunError, SessionError, SessionPlan};
+
+/// Why a network could not be looked into.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// It does not load.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// It does not run.
+    #[error("the model does not run: {0}")]
+    Run(#[from] RunError),
+}
+
+/// Runs the float32 `model` on every batch and chooses the ranges that [`super::quantize`] asks for;
+/// `ran` is told after each run, of which there are two per batch, or one for [`Method::MinMax`].
+///
+/// # Errors
+///
+/// [`ProbeError`].
+pub fn calibrate(
+    (library, plan): (&Library, SessionPlan),
+    model: &Model,
+    batches: &[Batch],
+    method: Method,
+    ran: &dyn Fn(),
+) -> Result<Ranges, ProbeError> {
+    let targets = targets(model);
+    let probed = model.clone().with_outputs(targets.iter().map(String::as_str));
+    let probed = probed.keep_outputs(&targets.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut probe = Probe::open(library, &probed.to_bytes(), plan)?;
+
+    let mut ranges = Ranges::new();
+    for batch in batches {
+        probe.run(batch, |name, values| {
+            let (low, high) = ends(values);
+            let seen = Range::new(low, high);
+            let range = ranges.entry(name.to_owned()).or_insert(seen);
+            *range = Range::new(range.low().min(seen.low()), range.high().max(seen.high()));
+        })?;
+        ran();
+    }
+    if method == Method::MinMax {
+        return Ok(ranges);
+    }
+    // The bins need the ends, so everything is run once more rather than kept.
+    let mut histograms: BTreeMap<_, _> =
+        ranges.into_iter().map(|(name, range)| (name, Histogram::new(range))).collect();
+    for batch in batches {
+        probe.run(batch, |name, values| {
+            if let Some(histogram) = histograms.get_mut(name) {
+                histogram.add(values);
+            }
+        })?;
+        ran();
+    }
+    Ok(histograms.into_iter().map(|(name, seen)| (name, seen.range(method))).collect())
+}
+
+fn ends(values: &[f32]) -> (f32, f32) {
+    values.iter().fold((0.0_f32, 0.0_f32), |(low, high), &value| (low.min(value), high.max(value)))
+}

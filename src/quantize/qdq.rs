@@ -1,0 +1,335 @@
+//! A float32 graph becomes the same graph with int8 arithmetic, in the form that ONNX calls QDQ.
+//!
+//! Between `QuantizeLinear` and `DequantizeLinear` a value is uint8, with one scale; weights are int8
+//! with a scale for each output channel; biases are int32. ONNX Runtime makes one integer operation
+//! of each operator that stands between the two. Values stay uint8 from the first convolution to the
+//! classifier, whose scores are float32 again.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::range::{Range, Steps};
+use crate::onnx::builder::int_attribute;
+use crate::onnx::proto::{DataType, Node, Tensor};
+use crate::onnx::{GraphBuilder, Model};
+
+/// The range of each value that gets steps of its own, by its name.
+pub type Ranges = BTreeMap<String, Range>;
+
+/// The graph of `model`, one of ours in float32, with int8 arithmetic. Of values that are not in
+/// `ranges` nothing is known: they get the range from 0 to 0.
+#[must_use]
+pub fn quantize(model: &Model, ranges: &Ranges) -> Model {
+    rewrite(model, ranges).0
+}
+
+/// The names of the values whose ranges [`quantize`] asks for.
+#[must_use]
+pub fn targets(model: &Model) -> Vec<String> {
+    rewrite(model, &Ranges::new()).1
+}
+
+fn rewrite(model: &Model, ranges: &Ranges) -> (Model, Vec<String>) {
+    let graph = model.graph();
+    let mut rewriter = Rewriter {
+        constants: graph.initializer.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect(),
+        makers: graph.node.iter().map(|node| (node.output[0].as_str(), node)).collect(),
+        readers: readers(&graph.node),
+        ranges,
+        built: GraphBuilder::new(&graph.name),
+        quantized: HashMap::new(),
+        asked: Vec::new(),
+        uses: 0,
+    };
+    for node in &graph.node {
+        rewriter.node(node);
+    }
+    for output in &graph.output {
+        rewriter.answer(&output.name);
+    }
+    (rewriter.built.finish_as(model), rewriter.asked)
+}
+
+/// A value as uint8.
+#[derive(Debug, Clone)]
+struct Quantized {
+    /// Its name.
+    tensor: String,
+    /// The float32 value that it was made from.
+    from: String,
+    /// Where its scale and zero point are.
+    constants: [String; 2],
+    steps: Steps,
+}
+
+/// The graph while it is rewritten.
+struct Rewriter<'a> {
+    constants: HashMap<&'a str, &'a Tensor>,
+    makers: HashMap<&'a str, &'a Node>,
+    readers: HashMap<&'a str, Vec<&'a Node>>,
+    ranges: &'a Ranges,
+    built: GraphBuilder,
+    /// Values that are uint8 in the new graph; all others are float32 under their old names.
+    quantized: HashMap<String, Quantized>,
+    asked: Vec<String>,
+    uses: usize,
+}
+
+impl<'a> Rewriter<'a> {
+    fn node(&mut self, node: &Node) {
+        let output = &node.output[0];
+        match node.op_type.as_str() {
+            "Conv" => match self.only_reader(output) {
+                // Only the classifier's map of one pixel is flattened after a convolution.
+                Some(reader) if reader.op_type == "Flatten" => {
+                    self.classifier(node, &reader.output[0]);
+                }
+                _ => self.convolution(node),
+            },
+            "Add" | "Mul" | "AveragePool" | "GlobalAveragePool" => {
+                let inputs = node.input.iter().map(|input| self.dequantized(input)).collect();
+                self.requantized(node, inputs);
+            }
+            "Sigmoid" => {
+                let inputs = vec![self.dequantized(&node.input[0])];
+                let between_0_and_1 = Range::new(0.0, 1.0);
+                self.stepped(node, inputs, output, between_0_and_1);
+            }
+            // They move elements and make none, so that they work on uint8 as it is.
+            "MaxPool" | "Flatten" if self.quantized.contains_key(&node.input[0]) => {
+                self.moved(node, output);
+            }
+            "Relu" if self.quantized.contains_key(output) => {} // part of what is before it
+            "Flatten" if self.is_classifier(&node.input[0]) => {}
+            _ => {
+                let inputs = node.input.iter().map(|input| self.float(input)).collect();
+                self.keep_constants(node);
+                self.built.keep_node(node, inputs);
+            }
+        }
+    }
+
+    /// A convolution with int8 weights; a rectifier after it is part of it.
+    fn convolution(&mut self, node: &Node) {
+        let [x, weight, bias] = [0, 1, 2].map(|input| &node.input[input]);
+        let steps = self.as_uint8(x).steps;
+        let x = self.dequantized(x);
+        let scales = self.weights(weight, bias, steps);
+        let bias = self.bias(bias, &scales);
+        self.requantized(node, vec![x, format!("{weight}.float"), bias]);
+    }
+
+    /// The last linear layer: a product of integers whose sums become float32.
+    ///
+    /// Sums of integers are exact in every order, so that an image has the same scores alone and in
+    /// a batch, which a float32 product would not promise.
+    fn classifier(&mut self, node: &Node, flat: &str) {
+        let [x, weight, bias] = [0, 1, 2].map(|input| &node.input[input]);
+        let x = self.as_uint8(x);
+        let rows = format!("{}.rows", x.tensor);
+        self.built.node("Flatten", &rows, &[&x.tensor], []);
+        let x = Quantized { tensor: rows, ..x };
+        let scales = self.weights(weight, bias, x.steps);
+        let bias = self.bias(bias, &scales);
+        let x = self.dequantize(&x);
+        let transposed = [int_attribute("transB", 1)];
+        self.built.node("Gemm", flat, &[&x, &format!("{weight}.float"), &bias], transposed);
+    }
+
+    /// Weights as int8 `{name}.float`, dequantized, with a scale for each output channel; returns
+    /// the scales of the sums that come out for an input of `steps`.
+    fn weights(&mut self, name: &str, bias: &str, steps: Steps) -> Vec<f32> {
+        let tensor = self.constants[name];
+        let values = floats(tensor);
+        let shape: Vec<usize> = match (sizes(tensor), self.matrix(name)) {
+            (shape, true) => vec![shape[0], shape[1..].iter().product()],
+            (shape, false) => shape,
+        };
+        let biases = floats(self.constants[bias]);
+        let channels = shape[0];
+        let mut bytes = Vec::with_capacity(values.len());
+        let mut scales = Vec::with_capacity(channels);
+        for (channel, bias) in values.chunks_exact(values.len() / channels).zip(biases) {
+            let scale = weight_scale(channel, bias, steps.scale);
+            bytes.extend(channel.iter().map(|value| rounded_to_int8(value / scale)));
+            scales.push(scale);
+        }
+        let [ints, scale, zeros] = ["int8", "scales", "zeros"].map(|part| format!("{name}.{part}"));
+        let built = &mut self.built;
+        built.raw_constant(&ints, DataType::Int8, &shape, bytes);
+        built.constant(&scale, &[channels], &scales);
+        built.raw_constant(&zeros, DataType::Int8, &[channels], vec![0; channels]);
+        let axis = [int_attribute("axis", 0)];
+        let inputs = [ints.as_str(), &scale, &zeros];
+        built.node("DequantizeLinear", &format!("{name}.float"), &inputs, axis);
+        scales.iter().map(|scale| scale * steps.scale).collect()
+    }
+
+    /// Whether these are the classifier's weights, which become a matrix.
+    fn matrix(&self, weight: &str) -> bool {
+        self.readers[weight].iter().any(|reader| self.is_classifier(&reader.output[0]))
+    }
+
+    fn is_classifier(&self, value: &str) -> bool {
+        self.makers.get(value).is_some_and(|node| node.op_type == "Conv")
+            && self.only_reader(value).is_some_and(|reader| reader.op_type == "Flatten")
+    }
+
+    /// A bias as int32 in steps of `scales`; returns its dequantized name.
+    fn bias(&mut self, name: &str, scales: &[f32]) -> String {
+        let values = floats(self.constants[name]);
+        let bytes: Vec<u8> = values
+            .iter()
+            .zip(scales)
+            .flat_map(|(value, scale)| rounded_to_int32(value / scale).to_le_bytes())
+            .collect();
+        let [ints, scale, float] =
+            ["int32", "scales", "float"].map(|part| format!("{name}.{part}"));
+        let built = &mut self.built;
+        built.raw_constant(&ints, DataType::Int32, &[values.len()], bytes);
+        built.constant(&scale, &[values.len()], scales);
+        built.node("DequantizeLinear", &float, &[&ints, &scale], [int_attribute("axis", 0)])
+    }
+
+    /// Keeps an operator between the two conversions; a rectifier that alone reads it is part of
+    /// the second, whose steps begin at 0.
+    fn requantized(&mut self, node: &Node, inputs: Vec<String>) {
+        let output = &node.output[0];
+        match self.only_reader(output) {
+            Some(relu) if relu.op_type == "Relu" => {
+                let range = self.range(&relu.output[0]).rectified();
+                self.stepped(node, inputs, &relu.output[0], range);
+            }
+            _ => {
+                let range = self.range(output);
+                self.stepped(node, inputs, output, range);
+            }
+        }
+    }
+
+    /// Keeps an operator and calls what it gives, as uint8 over `range`, `value`.
+    fn stepped(&mut self, node: &Node, inputs: Vec<String>, value: &str, range: Range) {
+        let float = format!("{}.float", node.output[0]);
+        let node = Node { output: vec![float.clone()], ..node.clone() };
+        self.built.keep_node(&node, inputs);
+        self.quantize(value, &float, range);
+    }
+
+    /// An operator on uint8 that keeps scale and zero point.
+    fn moved(&mut self, node: &Node, output: &str) {
+        let x = self.quantized[&node.input[0]].clone();
+        let tensor = format!("{output}.uint8");
+        let node = Node { output: vec![tensor.clone()], ..node.clone() };
+        self.built.keep_node(&node, vec![x.tensor.clone()]);
+        self.quantized.insert(output.to_owned(), Quantized { tensor, ..x });
+    }
+
+    /// What a graph's output is called keeps its name, as float32.
+    fn answer(&mut self, name: &str) {
+        if let Some(value) = self.quantized.get(name).filter(|value| value.from != name) {
+            let [scale, zero] = &value.constants;
+            self.built.node("DequantizeLinear", name, &[&value.tensor, scale, zero], []);
+        }
+    }
+
+    /// A value as float32.
+    fn float(&mut self, name: &str) -> String {
+        match self.quantized.get(name).cloned() {
+            Some(value) => self.dequantize(&value),
+            None => name.to_owned(),
+        }
+    }
+
+    /// A value on its way through uint8, as float32.
+    fn dequantized(&mut self, name: &str) -> String {
+        let value = self.as_uint8(name);
+        self.dequantize(&value)
+    }
+
+    /// A value as uint8, which it may become here.
+    fn as_uint8(&mut self, name: &str) -> Quantized {
+        if !self.quantized.contains_key(name) {
+            let range = self.range(name);
+            self.quantize(name, name, range);
+        }
+        self.quantized[name].clone()
+    }
+
+    /// Adds `QuantizeLinear`, from the float32 value `float` to the uint8 form of `value`.
+    fn quantize(&mut self, value: &str, float: &str, range: Range) {
+        let steps = range.steps();
+        let [tensor, scale, zero] =
+            ["uint8", "scale", "zero_point"].map(|part| format!("{value}.{part}"));
+        let built = &mut self.built;
+        built.constant(&scale, &[], &[steps.scale]);
+        built.raw_constant(&zero, DataType::Uint8, &[], vec![steps.zero_point]);
+        built.node("QuantizeLinear", &tensor, &[float, &scale, &zero], []);
+        let quantized =
+            Quantized { tensor, from: float.to_owned(), constants: [scale, zero], steps };
+        self.quantized.insert(value.to_owned(), quantized);
+    }
+
+    /// Adds a `DequantizeLinear` for one reader: ONNX Runtime fuses only what nobody else reads.
+    fn dequantize(&mut self, value: &Quantized) -> String {
+        self.uses += 1;
+        let name = format!("{}.float.{}", value.tensor, self.uses);
+        let [scale, zero] = &value.constants;
+        self.built.node("DequantizeLinear", &name, &[&value.tensor, scale, zero], [])
+    }
+
+    fn range(&mut self, value: &str) -> Range {
+        self.asked.push(value.to_owned());
+        self.ranges.get(value).copied().unwrap_or(Range::new(0.0, 0.0))
+    }
+
+    /// The node that reads a value, if it is one.
+    fn only_reader(&self, value: &str) -> Option<&'a Node> {
+        match self.readers.get(value)?.as_slice() {
+            [reader] => Some(reader),
+            _ => None,
+        }
+    }
+
+    fn keep_constants(&mut self, node: &Node) {
+        for constant in node.input.iter().filter_map(|input| self.constants.get(input.as_str())) {
+            self.built.keep_constant(constant);
+        }
+    }
+}
+
+fn readers(nodes: &[Node]) -> HashMap<&str, Vec<&Node>> {
+    let mut readers: HashMap<&str, Vec<&Node>> = HashMap::new();
+    for node in nodes {
+        for input in &node.input {
+            readers.entry(input).or_default().push(node);
+        }
+    }
+    readers
+}
+
+/// The scale of one output channel's weights: its largest is 127 steps, and its bias fits int32 in
+/// steps of the sums.
+fn weight_scale(weights: &[f32], bias: f32, input_scale: f32) -> f32 {
+    let largest = weights.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
+    let for_bias = bias.abs() / 2.0_f32.powi(30) / input_scale;
+    let scale = (largest / 127.0).max(for_bias);
+    if scale.is_normal() { scale } else { 1.0 }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "rounded and within the range")]
+fn rounded_to_int8(value: f32) -> u8 {
+    (value.round_ties_even().clamp(-127.0, 127.0) as i8).cast_unsigned()
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the scale keeps it below 2^30")]
+fn rounded_to_int32(value: f32) -> i32 {
+    value.round_ties_even() as i32
+}
+
+fn floats(tensor: &Tensor) -> Vec<f32> {
+    let (elements, _) = tensor.raw_data.as_chunks::<4>();
+    elements.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
+}
+
+fn sizes(tensor: &Tensor) -> Vec<usize> {
+    tensor.dims.iter().map(|&size| usize::try_from(size).expect("our own shape")).collect()
+}

@@ -1,0 +1,68 @@
+use super::{Range, Ranges, quantize, targets};
+use crate::graph::{EmitPlan, Network, Normalize, arch, emit};
+use crate::onnx::Model;
+use crate::weights::Weights;
+
+/// The network with every element of every tensor one.
+fn model(name: &str) -> Model {
+    let row = arch::find(name).unwrap();
+    let network = Network::expand(row, row.classes);
+    let specs = network.tensors();
+    let ones = specs.iter().map(|spec| {
+        (spec.name.clone(), spec.shape.clone(), vec![1.0; spec.shape.iter().product()])
+    });
+    let weights = Weights::from_tensors(ones).check(&specs).unwrap();
+    let normalize = Normalize { mean: [0.5; 3], std: [0.25; 3] };
+    emit(&network, &weights, &EmitPlan { input: row.input, normalize, metadata: Vec::new() })
+}
+
+fn quantized(name: &str) -> Model {
+    let model = model(name);
+    let ranges: Ranges =
+        targets(&model).into_iter().map(|name| (name, Range::new(-1.0, 3.0))).collect();
+    quantize(&model, &ranges)
+}
+
+fn count(model: &Model, operator: &str) -> usize {
+    model.graph().node.iter().filter(|node| node.op_type == operator).count()
+}
+
+/// 21 convolutions (two of them shortcuts), 9 sums, the input and the pooled features.
+#[test]
+fn every_value_between_two_operators_is_quantized_once() {
+    let model = quantized("resnet20");
+    assert_eq!(count(&model, "QuantizeLinear"), 21 + 9 + 2);
+    assert_eq!(count(&model, "Relu"), 0, "a rectifier is part of what is before it");
+    assert_eq!((count(&model, "Conv"), count(&model, "Gemm")), (21, 1));
+}
+
+/// `ONNX Runtime` fuses an operator with conversions that nobody else reads.
+#[test]
+fn every_dequantized_value_has_one_reader_or_is_an_answer() {
+    for name in ["resnet20", "resnet18d", "seresnet18", "vgg11_bn"] {
+        let model = quantized(name);
+        let outputs: Vec<_> = model.outputs().map(str::to_owned).collect();
+        for node in model.graph().node.iter().filter(|node| node.op_type == "DequantizeLinear") {
+            let name = &node.output[0];
+            let readers = model.graph().node.iter().flat_map(|node| &node.input);
+            let readers = readers.filter(|input| *input == name).count();
+            assert_eq!(readers, usize::from(!outputs.contains(name)), "{name}");
+        }
+    }
+}
+
+#[test]
+fn inputs_outputs_and_metadata_stay_what_they_were() {
+    let (float, int8) = (model("resnet20"), quantized("resnet20"));
+    assert!(float.inputs().eq(int8.inputs()));
+    assert!(float.outputs().eq(int8.outputs()));
+    assert!(float.all_metadata().eq(int8.all_metadata()));
+}
+
+#[test]
+fn an_output_that_is_not_wanted_costs_nothing() {
+    let model = quantized("resnet20").keep_outputs(&["logits"]);
+    let names = ["embedding", "feature_map", "probabilities"];
+    let nodes = &model.graph().node;
+    assert!(nodes.iter().all(|node| !names.contains(&node.output[0].as_str())));
+}
