@@ -9,12 +9,11 @@ use std::process::Command;
 use std::time::Instant;
 
 use resnetd::graph::{Network, arch};
-use resnetd::model::{self, Model, ModelCard};
+use resnetd::model::{self, Model, ModelCard, Precision};
 use resnetd::onnx;
 use resnetd::pipeline::preprocess::Preprocess;
 use resnetd::pipeline::run::{
-    Batch, Device, DeviceChoice, InputShape, Library, Output, Session, SessionPlan, SessionsPlan,
-    open_sessions,
+    Batch, Device, InputShape, Library, Output, Session, SessionPlan, SessionsPlan, open_sessions,
 };
 use resnetd::weights::Weights;
 
@@ -63,7 +62,7 @@ fn resident_mib(how: &str, count: usize) -> f64 {
         }
         sessions.into_iter().map(|session| Box::new(session) as Box<dyn Send>).collect()
     } else {
-        let device = DeviceChoice::Only(Device::Cpu);
+        let device = Device::Cpu;
         let plan = SessionsPlan { device, sessions: count, threads: 1, input, max_batch: 1 };
         let warm = open_sessions(&library, &model.onnx, plan).unwrap();
         warm.engines.into_iter().map(|engine| Box::new(engine) as Box<dyn Send>).collect()
@@ -78,7 +77,7 @@ fn resident_mib(how: &str, count: usize) -> f64 {
 fn weights(library: &Library, model: &Model, runs: usize) {
     let input = InputShape::of(&model.card.preprocess);
     let mut own = Session::open(library, &model.onnx, ONE_THREAD, &CLASSES).unwrap();
-    let device = DeviceChoice::Only(Device::Cpu);
+    let device = Device::Cpu;
     let plan = SessionsPlan { device, sessions: 2, threads: 1, input, max_batch: 1 };
     let mut shared = open_sessions(library, &model.onnx, plan).unwrap().engines.remove(0);
     let batch = Batch::grey(input, 1);
@@ -140,6 +139,7 @@ fn constant(name: &str) -> Model {
         architecture: name.to_owned(),
         description: String::new(),
         license: String::new(),
+        precision: Precision::Fp32,
         labels: (0..row.classes).map(|class| class.to_string()).collect(),
         preprocess: Preprocess::usual(row.input),
         figures: Vec::new(),

@@ -8,7 +8,7 @@ use bytesize::ByteSize;
 use clap::Args;
 
 use crate::http::{Drain, Timeouts};
-use crate::model;
+use crate::model::{self, PrecisionChoice};
 use crate::pipeline::PipelinePlan;
 use crate::pipeline::decode::Limits;
 use crate::pipeline::queue::{BatchPlan, Ceiling};
@@ -27,6 +27,11 @@ pub struct ModelArgs {
     /// a device asked for by name is had or refused
     #[arg(long, env = "RESNETD_DEVICE", default_value = "auto", value_name = "DEVICE")]
     pub device: DeviceChoice,
+
+    /// In which arithmetic: auto, fp32, int8 or fp16. With auto, a model that comes with an int8
+    /// form runs in it on a CPU, and everything else as it comes
+    #[arg(long, env = "RESNETD_PRECISION", default_value = "auto", value_name = "PRECISION")]
+    pub precision: PrecisionChoice,
 
     /// Sessions that run side by side [default: one per core on the CPU, one on a GPU]
     #[arg(long, env = "RESNETD_SESSIONS", value_name = "N")]
@@ -138,12 +143,25 @@ pub struct ConfigError(Vec<String>);
 /// How many sessions, and how large.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Concurrency {
-    /// Sessions that run side by side.
-    pub sessions: usize,
+    /// Sessions that run side by side on a CPU.
+    on_cpu: usize,
+    /// And on a GPU.
+    on_gpu: usize,
     /// Threads inside each.
     pub threads: usize,
     /// The most images in one run.
     pub max_batch: usize,
+}
+
+impl Concurrency {
+    /// Sessions that run side by side on `device`.
+    #[must_use]
+    pub fn sessions(&self, device: Device) -> usize {
+        match device {
+            Device::Cpu => self.on_cpu,
+            Device::Cuda(_) => self.on_gpu,
+        }
+    }
 }
 
 /// A server's configuration: valid, nothing left to decide but the device.
@@ -170,17 +188,15 @@ pub fn cores() -> usize {
 impl ModelArgs {
     /// Sessions and threads for a machine with `cores`.
     ///
-    /// On a CPU one session per core with one thread each is the fastest plan for most networks; a
+    /// What runs where is known only once the device is had, so there is a number for each. On a CPU one session per core with one thread each is the fastest plan for most networks; a
     /// GPU is kept busy by one.
     ///
     /// # Errors
     ///
     /// [`ConfigError`] where a count is 0.
     pub fn concurrency(&self, cores: usize) -> Result<Concurrency, ConfigError> {
-        let gpu = matches!(self.device, DeviceChoice::Only(Device::Cuda(_)));
         let threads = self.threads.unwrap_or(1);
-        let sessions =
-            self.sessions.unwrap_or(if gpu { 1 } else { (cores / threads.max(1)).max(1) });
+        let sessions = self.sessions.unwrap_or(1);
         let mut wrong = Vec::new();
         for (option, count) in
             [("--sessions", sessions), ("--threads", threads), ("--max-batch", self.max_batch)]
@@ -190,7 +206,12 @@ impl ModelArgs {
             }
         }
         if wrong.is_empty() {
-            Ok(Concurrency { sessions, threads, max_batch: self.max_batch })
+            Ok(Concurrency {
+                on_cpu: self.sessions.unwrap_or((cores / threads).max(1)),
+                on_gpu: sessions,
+                threads,
+                max_batch: self.max_batch,
+            })
         } else {
             Err(ConfigError(wrong))
         }
@@ -216,7 +237,7 @@ impl Config {
         let mut wrong = Vec::new();
         let concurrency = args.model.concurrency(cores).unwrap_or_else(|ConfigError(more)| {
             wrong.extend(more);
-            Concurrency { sessions: 1, threads: 1, max_batch: 1 }
+            Concurrency { on_cpu: 1, on_gpu: 1, threads: 1, max_batch: 1 }
         });
         let limits = args.limits.limits();
         let ceiling = Ceiling { images: args.queue_capacity, bytes: args.memory_limit.as_u64() };

@@ -3,27 +3,68 @@
 use anyhow::Result;
 
 use crate::config::{Concurrency, ModelArgs};
-use crate::model::Model;
-use crate::pipeline::run::{InputShape, Library, SessionsPlan, WarmSessions, open_sessions};
+use crate::model::{Chosen, Model};
+use crate::pipeline::run::{
+    Device, DeviceChoice, InputShape, Library, SessionsPlan, WarmSessions, check_device,
+    open_sessions,
+};
 
 /// What a pipeline is started from.
 pub(super) struct Loaded {
     pub(super) model: Model,
+    /// Why the model has the precision that it has.
+    pub(super) why: &'static str,
     pub(super) library: Library,
     pub(super) warm: WarmSessions,
 }
 
 /// Opens the model and the library that `args` name, and warms up the sessions.
+///
+/// With [`DeviceChoice::Auto`] a CUDA device that cannot be had, or on which the model does not
+/// run, is a warning, and the CPU is used; a device asked for by name is had or refused.
 pub(super) fn load(args: &ModelArgs, concurrency: Concurrency) -> Result<Loaded> {
-    let model = Model::open(&args.model)?;
     let library = Library::load(args.onnxruntime.as_deref())?;
+    let device = match args.device {
+        DeviceChoice::Only(device) => device,
+        DeviceChoice::Auto => match on(Device::Cuda(0), args, concurrency, &library) {
+            Ok((Chosen { model, why }, warm)) => return Ok(Loaded { model, why, library, warm }),
+            Err(error) => {
+                let reason = error.to_string();
+                let reason = reason.lines().next().unwrap_or_default();
+                tracing::warn!(reason, "no CUDA device can be had: running on the CPU");
+                Device::Cpu
+            }
+        },
+    };
+    let (Chosen { model, why }, warm) = on(device, args, concurrency, &library)?;
+    Ok(Loaded { model, why, library, warm })
+}
+
+fn on(
+    device: Device,
+    args: &ModelArgs,
+    concurrency: Concurrency,
+    library: &Library,
+) -> Result<(Chosen, WarmSessions)> {
+    check_device(library, device)?; // before a large model is read for nothing
+    let chosen = Model::open_as(&args.model, args.precision, device)?;
+    let warm = warm(&chosen.model, device, concurrency, library)?;
+    Ok((chosen, warm))
+}
+
+/// Warm sessions of a model.
+pub(super) fn warm(
+    model: &Model,
+    device: Device,
+    concurrency: Concurrency,
+    library: &Library,
+) -> Result<WarmSessions> {
     let plan = SessionsPlan {
-        device: args.device,
-        sessions: concurrency.sessions,
+        device,
+        sessions: concurrency.sessions(device),
         threads: concurrency.threads,
         max_batch: concurrency.max_batch,
         input: InputShape::of(&model.card.preprocess),
     };
-    let warm = open_sessions(&library, &model.onnx, plan)?;
-    Ok(Loaded { model, library, warm })
+    Ok(open_sessions(library, &model.onnx, plan)?)
 }

@@ -9,7 +9,9 @@ use futures_util::stream::{self, Stream, StreamExt};
 
 use super::load::{Loaded, load};
 use crate::config::{LimitArgs, ModelArgs, cores};
+use crate::model::Model;
 use crate::pipeline::queue::{BatchPlan, Ceiling, Deadline};
+use crate::pipeline::run::WarmSessions;
 use crate::pipeline::{Ask, Classification, ClassifyError, Pipeline, PipelinePlan};
 use crate::telemetry::Metrics;
 
@@ -20,10 +22,20 @@ const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
 pub(super) fn start(model: &ModelArgs, limits: &LimitArgs) -> Result<Pipeline> {
     let concurrency = model.concurrency(cores())?;
     let Loaded { model, warm, .. } = load(model, concurrency)?;
+    pipeline(model, warm, concurrency.max_batch, limits)
+}
+
+/// A pipeline that takes all there is.
+pub(super) fn pipeline(
+    model: Model,
+    warm: WarmSessions,
+    max_batch: usize,
+    limits: &LimitArgs,
+) -> Result<Pipeline> {
     let plan = PipelinePlan {
         limits: limits.limits(),
         ceiling: Ceiling { images: usize::MAX, bytes: u64::MAX },
-        batch: BatchPlan { max_batch: concurrency.max_batch, max_wait: Duration::ZERO },
+        batch: BatchPlan { max_batch, max_wait: Duration::ZERO },
         decoders: cores(),
     };
     Ok(Pipeline::start(model.card, plan, warm.engines, Arc::new(Metrics::new()))?)

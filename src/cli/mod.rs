@@ -9,6 +9,7 @@ mod healthcheck;
 mod load;
 mod local;
 mod output;
+mod quantize;
 mod serve;
 
 use clap::{Parser, Subcommand};
@@ -35,6 +36,8 @@ enum Command {
     Classify(classify::ClassifyArgs),
     /// Write a model as one self-contained ONNX file
     Export(export::ExportArgs),
+    /// Write a model's int8 form, about three times as fast on a CPU
+    Quantize(Box<quantize::QuantizeArgs>),
     /// Show a network's layers, parameters and multiply-adds
     Describe(describe::DescribeArgs),
     /// Measure accuracy on labelled images
@@ -53,6 +56,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Serve(args) => serve::run(&args),
         Command::Classify(args) => classify::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Quantize(args) => quantize::run(&args),
         Command::Describe(args) => describe::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Healthcheck(args) => healthcheck::run(&args),

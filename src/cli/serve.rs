@@ -91,7 +91,7 @@ async fn start(args: &ServeArgs, config: &Config) -> Result<App> {
 }
 
 fn assemble(loaded: Loaded, config: &Config) -> Result<App> {
-    let Loaded { model, library, warm } = loaded;
+    let Loaded { model, why, library, warm } = loaded;
     let WarmSessions { engines, device, load, warm_up } = warm;
     let metrics = Arc::new(Metrics::new());
     metrics.load_seconds.set(load.as_secs_f64());
@@ -105,7 +105,8 @@ fn assemble(loaded: Loaded, config: &Config) -> Result<App> {
     let description = Description {
         card: model.card.as_ref().clone(),
         device: device.to_string(),
-        sessions: config.concurrency.sessions,
+        precision_because: why,
+        sessions: config.concurrency.sessions(device),
         threads: config.concurrency.threads,
         max_batch: config.concurrency.max_batch,
         versions: http::Versions::with(&library.version),
@@ -121,11 +122,14 @@ fn assemble(loaded: Loaded, config: &Config) -> Result<App> {
 }
 
 fn announce(app: &App, address: SocketAddr) {
-    let Description { card, device, sessions, threads, max_batch, versions } = &*app.description;
-    tracing::info!(%address, model = card.name, device, sessions, threads, max_batch, "ready");
+    let Description { card, device, precision_because, sessions, threads, max_batch, versions } =
+        &*app.description;
+    let precision = card.precision.to_string();
+    let model = &card.name;
+    tracing::info!(%address, model, precision, device, sessions, threads, max_batch, "ready");
     output::line(format!(
         "resnetd {} is ready on http://{address}\n  \
-         model   {} ({}, {} classes)\n  \
+         model   {} ({}, {} classes), {precision}: {precision_because}\n  \
          device  {device}, {sessions} sessions × {threads} threads, ONNX Runtime {}\n  \
          try     curl --data-binary @photo.jpg http://{address}/classify",
         versions.resnetd,

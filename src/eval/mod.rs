@@ -2,6 +2,8 @@
 
 mod dataset;
 mod report;
+mod paired; // two models on the same images
 
 pub use dataset::{Dataset, DatasetError, Example};
+pub use paired::{Interval, Paired};
 pub use report::Report;

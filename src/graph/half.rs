@@ -39,16 +39,17 @@ pub fn to_half(model: &Model) -> Result<Model, TooLarge> {
         let read = node.input.iter().filter_map(|input| constants.get(input.as_str()));
         for constant in read {
             if in_half {
-                half_constant(&mut built, constant)?
+                half_constant(&mut built, constant)?;
             } else {
-                built.keep_constant(constant)
+                built.keep_constant(constant);
             }
         }
         if !in_half || node.op_type == "Softmax" {
             built.keep_node(node, node.input.clone());
         } else {
             let inputs = node.input.iter().map(|name| half_name(name, &halves)).collect();
-            let node = Node { output: vec![format!("{output}.half")], ..node.clone() };
+            let half = format!("{output}.half");
+            let node = Node { name: half.clone(), output: vec![half], ..node.clone() };
             built.keep_node(&node, inputs);
             halves.insert(output);
             if outputs.contains(output) {

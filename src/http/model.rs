@@ -13,6 +13,8 @@ pub struct Description {
     /// The card: name, architecture, labels, preprocessing, figures.
     #[serde(flatten)]
     pub card: ModelCard,
+    /// Why the card's precision is the one that runs.
+    pub precision_because: &'static str,
     /// The device really used: `cpu` or `cuda:N`.
     pub device: String,
     /// Sessions that run side by side.

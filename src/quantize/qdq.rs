@@ -110,12 +110,13 @@ impl<'a> Rewriter<'a> {
 
     /// A convolution with int8 weights; a rectifier after it is part of it.
     fn convolution(&mut self, node: &Node) {
-        let [x, weight, bias] = [0, 1, 2].map(|input| &node.input[input]);
+        let (x, weight) = (&node.input[0], &node.input[1]);
+        let bias = node.input.get(2);
         let steps = self.as_uint8(x).steps;
         let x = self.dequantized(x);
         let scales = self.weights(weight, bias, steps);
-        let bias = self.bias(bias, &scales);
-        self.requantized(node, vec![x, format!("{weight}.float"), bias]);
+        let bias = bias.map(|bias| self.bias(bias, &scales));
+        self.requantized(node, [x, format!("{weight}.float")].into_iter().chain(bias).collect());
     }
 
     /// The last linear layer: a product of integers whose sums become float32.
@@ -128,7 +129,7 @@ impl<'a> Rewriter<'a> {
         let rows = format!("{}.rows", x.tensor);
         self.built.node("Flatten", &rows, &[&x.tensor], []);
         let x = Quantized { tensor: rows, ..x };
-        let scales = self.weights(weight, bias, x.steps);
+        let scales = self.weights(weight, Some(bias), x.steps);
         let bias = self.bias(bias, &scales);
         let x = self.dequantize(&x);
         let transposed = [int_attribute("transB", 1)];
@@ -137,15 +138,16 @@ impl<'a> Rewriter<'a> {
 
     /// Weights as int8 `{name}.float`, dequantized, with a scale for each output channel; returns
     /// the scales of the sums that come out for an input of `steps`.
-    fn weights(&mut self, name: &str, bias: &str, steps: Steps) -> Vec<f32> {
+    fn weights(&mut self, name: &str, bias: Option<&String>, steps: Steps) -> Vec<f32> {
         let tensor = self.constants[name];
         let values = floats(tensor);
         let shape: Vec<usize> = match (sizes(tensor), self.matrix(name)) {
             (shape, true) => vec![shape[0], shape[1..].iter().product()],
             (shape, false) => shape,
         };
-        let biases = floats(self.constants[bias]);
         let channels = shape[0];
+        let biases =
+            bias.map_or_else(|| vec![0.0; channels], |bias| floats(self.constants[bias.as_str()]));
         let mut bytes = Vec::with_capacity(values.len());
         let mut scales = Vec::with_capacity(channels);
         for (channel, bias) in values.chunks_exact(values.len() / channels).zip(biases) {
@@ -209,7 +211,7 @@ impl<'a> Rewriter<'a> {
     /// Keeps an operator and calls what it gives, as uint8 over `range`, `value`.
     fn stepped(&mut self, node: &Node, inputs: Vec<String>, value: &str, range: Range) {
         let float = format!("{}.float", node.output[0]);
-        let node = Node { output: vec![float.clone()], ..node.clone() };
+        let node = Node { name: float.clone(), output: vec![float.clone()], ..node.clone() };
         self.built.keep_node(&node, inputs);
         self.quantize(value, &float, range);
     }
@@ -218,7 +220,7 @@ impl<'a> Rewriter<'a> {
     fn moved(&mut self, node: &Node, output: &str) {
         let x = self.quantized[&node.input[0]].clone();
         let tensor = format!("{output}.uint8");
-        let node = Node { output: vec![tensor.clone()], ..node.clone() };
+        let node = Node { name: tensor.clone(), output: vec![tensor.clone()], ..node.clone() };
         self.built.keep_node(&node, vec![x.tensor.clone()]);
         self.quantized.insert(output.to_owned(), Quantized { tensor, ..x });
     }

@@ -2,13 +2,15 @@
 
 use std::collections::HashMap;
 
+use serde::Serialize;
+
 use super::calibrate::ProbeError;
 use super::qdq::{Ranges, quantize, targets};
 use crate::onnx::Model;
 use crate::pipeline::run::{Batch, Library, Probe, SessionPlan};
 
 /// One value of the network, before and after.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LayerError {
     /// Its name in the graph.
     pub value: String,

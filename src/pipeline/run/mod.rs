@@ -14,5 +14,5 @@ pub use device::{BadDevice, Device, DeviceChoice};
 pub use library::{Library, LibraryError};
 pub use probe::Probe;
 pub use session::{Output, Outputs, RunError, Session, SessionError, SessionPlan};
-pub use sessions::{SessionsPlan, StartError, WarmSessions, open_sessions};
+pub use sessions::{SessionsPlan, StartError, WarmSessions, check_device, open_sessions};
 pub use worker::{Engine, Health, WorkerPlan, Workers};

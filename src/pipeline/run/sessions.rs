@@ -2,17 +2,18 @@
 
 use std::time::{Duration, Instant};
 
+use super::session::builder;
 use super::shared::SharedModel;
 use super::{
-    Batch, Device, DeviceChoice, Engine, InputShape, Library, Output, RunError, Session,
-    SessionError, SessionPlan,
+    Batch, Device, Engine, InputShape, Library, Output, RunError, Session, SessionError,
+    SessionPlan,
 };
 
 /// How many sessions of a model, on what, and how large.
 #[derive(Debug, Clone, Copy)]
 pub struct SessionsPlan {
-    /// The device asked for.
-    pub device: DeviceChoice,
+    /// Where they run.
+    pub device: Device,
     /// How many sessions, at least 1.
     pub sessions: usize,
     /// Threads inside each run.
@@ -27,7 +28,7 @@ pub struct SessionsPlan {
 pub struct WarmSessions {
     /// One for each worker.
     pub engines: Vec<Engine>,
-    /// The device really used.
+    /// Where they run.
     pub device: Device,
     /// Time to load all sessions.
     pub load: Duration,
@@ -55,42 +56,40 @@ pub enum StartError {
     Run(#[from] RunError),
 }
 
+/// Whether sessions can be opened on `device` at all; quick, for nothing is loaded.
+///
+/// # Errors
+///
+/// [`SessionError::Device`], where this build of ONNX Runtime does not know the device.
+pub fn check_device(library: &Library, device: Device) -> Result<(), SessionError> {
+    builder(library, SessionPlan { device, threads: 1 }).map(drop)
+}
+
 /// Opens `plan.sessions` sessions of the model in `bytes`, and warms them up.
 ///
 /// # Errors
 ///
-/// [`StartError`]. With [`DeviceChoice::Auto`] a CUDA device that cannot be had is a warning, and
-/// the CPU is used; a device asked for by name is had or refused.
+/// [`StartError`]: the device is had or refused, never replaced by another one.
 pub fn open_sessions(
     library: &Library,
     bytes: &[u8],
     plan: SessionsPlan,
 ) -> Result<WarmSessions, StartError> {
     let wanted = [Output::Logits, Output::Probabilities];
-    let open = |device| match device {
+    let started = Instant::now();
+    let sessions = match plan.device {
         Device::Cpu if plan.sessions > 1 => {
             let shared = SharedModel::optimize(library, bytes)?;
-            (0..plan.sessions).map(|_| shared.open(library, plan.threads, &wanted)).collect()
+            (0..plan.sessions)
+                .map(|_| shared.open(library, plan.threads, &wanted))
+                .collect::<Result<Vec<_>, _>>()?
         }
-        Device::Cpu | Device::Cuda(_) => {
+        device @ (Device::Cpu | Device::Cuda(_)) => {
             let session_plan = SessionPlan { device, threads: plan.threads };
             (0..plan.sessions)
                 .map(|_| Session::open(library, bytes, session_plan, &wanted))
-                .collect::<Result<Vec<_>, _>>()
+                .collect::<Result<Vec<_>, _>>()?
         }
-    };
-    let started = Instant::now();
-    let (device, sessions) = match plan.device {
-        DeviceChoice::Only(device) => (device, open(device)?),
-        DeviceChoice::Auto => match open(Device::Cuda(0)) {
-            Ok(sessions) => (Device::Cuda(0), sessions),
-            Err(error) => {
-                let reason = error.to_string();
-                let reason = reason.lines().next().unwrap_or_default();
-                tracing::warn!(reason, "no CUDA device can be had: running on the CPU");
-                (Device::Cpu, open(Device::Cpu)?)
-            }
-        },
     };
     let load = started.elapsed();
     let started = Instant::now();
@@ -101,7 +100,7 @@ pub fn open_sessions(
             Ok(Box::new(move |batch: &Batch| session.run(batch)) as Engine)
         })
         .collect::<Result<_, RunError>>()?;
-    Ok(WarmSessions { engines, device, load, warm_up: started.elapsed() })
+    Ok(WarmSessions { engines, device: plan.device, load, warm_up: started.elapsed() })
 }
 
 /// The largest batch first, so that the arena grows once; then the most frequent one.

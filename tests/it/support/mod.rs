@@ -11,9 +11,7 @@ use resnetd::http::{self, App, Description, Drain, Listener, Readiness, Timeouts
 use resnetd::model::{self, Model};
 use resnetd::pipeline::decode::Limits;
 use resnetd::pipeline::queue::{BatchPlan, Ceiling};
-use resnetd::pipeline::run::{
-    Device, DeviceChoice, Engine, InputShape, Library, SessionsPlan, open_sessions,
-};
+use resnetd::pipeline::run::{Device, Engine, InputShape, Library, SessionsPlan, open_sessions};
 use resnetd::pipeline::{Pipeline, PipelinePlan};
 use resnetd::telemetry::Metrics;
 use serde_json::Value;
@@ -88,6 +86,7 @@ impl TestServer {
         let description = Description {
             card: model.card.as_ref().clone(),
             device: Device::Cpu.to_string(),
+            precision_because: "as the model comes",
             sessions: engines.len(),
             threads: 1,
             max_batch: plan.batch.max_batch,
@@ -172,7 +171,7 @@ impl Answer {
 /// Two sessions of `model` on the CPU.
 pub(crate) fn real_engines(model: &Model, max_batch: usize) -> Vec<Engine> {
     let plan = SessionsPlan {
-        device: DeviceChoice::Only(Device::Cpu),
+        device: Device::Cpu,
         sessions: 2,
         threads: 1,
         max_batch,

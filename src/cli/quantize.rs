@@ -1,0 +1,259 @@
+//! `resnetd quantize`: a model's int8 form, and what it costs in accuracy.
+
+use std::cell::Cell;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use bytes::Bytes;
+use clap::Args;
+use futures_util::{StreamExt, pin_mut};
+use serde::Serialize;
+
+use super::load::warm;
+use super::{files, local, output};
+use crate::config::{LimitArgs, ModelArgs, cores};
+use crate::eval::{Dataset, Interval, Paired};
+use crate::model::{Model, ModelCard, Precision, PrecisionChoice};
+use crate::pipeline::decode;
+use crate::pipeline::preprocess::Pixels;
+use crate::pipeline::run::{Batch, Device, InputShape, Library, SessionPlan};
+use crate::quantize::{self, LayerError, Method, Ranges};
+use crate::telemetry::logs::{self, LogFormat};
+
+/// Pictures in one run while calibrating: every layer's values are held at once.
+const AT_ONCE: usize = 4;
+
+#[derive(Debug, Args)]
+pub(super) struct QuantizeArgs {
+    /// Pictures like those that will be served, which set the ranges: a folder, with or without
+    /// folders inside, or a parquet file with a column img.bytes
+    #[arg(long, value_name = "FOLDER|PARQUET")]
+    calibration: PathBuf,
+
+    /// How many of them, spread over all there are
+    #[arg(long, default_value_t = 256, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    images: u32,
+
+    /// How ranges are chosen: min-max, percentile (99.99), percentile:P or entropy
+    #[arg(long, default_value = "percentile", value_name = "METHOD")]
+    method: Method,
+
+    /// Labelled pictures, on which the accuracy before and after is measured
+    #[arg(long, value_name = "FOLDER|PARQUET")]
+    data: Option<PathBuf>,
+
+    /// The file to write; as model-int8.onnx in the model's folder, serve finds it there
+    #[arg(long, short, value_name = "FILE")]
+    output: PathBuf,
+
+    /// One JSON object instead of tables
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    model: ModelArgs,
+
+    #[command(flatten)]
+    limits: LimitArgs,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    model: String,
+    method: String,
+    images: usize,
+    bytes_before: usize,
+    bytes_after: usize,
+    layers: Vec<LayerError>,
+    accuracy: Option<Accuracy>,
+}
+
+#[derive(Debug, Serialize)]
+struct Accuracy {
+    #[serde(flatten)]
+    counts: Paired,
+    before: Interval,
+    after: Interval,
+    difference: Interval,
+}
+
+pub(super) fn run(args: &QuantizeArgs) -> Result<()> {
+    logs::start("warn", LogFormat::Text)?;
+    let fp32 = PrecisionChoice::Only(Precision::Fp32);
+    let float = Model::open_as(&args.model.model, fp32, Device::Cpu)?.model;
+    let library = Library::load(args.model.onnxruntime.as_deref())?;
+    let on = (&library, SessionPlan { device: Device::Cpu, threads: cores() });
+    let batches = calibration(args, &float)?;
+
+    let ranges = calibrate(on, &float, &batches, args.method)?;
+    let layers = quantize::compare(on, (&float.graph(), &ranges), &batches)?;
+    let card = ModelCard {
+        precision: Precision::Int8,
+        figures: Vec::new(), // they were measured in float32
+        ..float.card.as_ref().clone()
+    };
+    let int8 = Model::of(card, quantize::quantize(&float.graph(), &ranges));
+    let accuracy = args.data.as_deref().map(|data| accuracy(args, &library, [&float, &int8], data));
+    let accuracy = accuracy.transpose()?;
+    files::write_atomically(&args.output, &int8.onnx)?;
+
+    let report = Report {
+        model: float.card.name.clone(),
+        method: args.method.to_string(),
+        images: batches.iter().map(Batch::len).sum(),
+        bytes_before: float.onnx.len(),
+        bytes_after: int8.onnx.len(),
+        layers,
+        accuracy,
+    };
+    if args.json {
+        return output::json(&report);
+    }
+    show(&report, &args.output);
+    Ok(())
+}
+
+/// The pictures that set the ranges, as the network takes them.
+fn calibration(args: &QuantizeArgs, model: &Model) -> Result<Vec<Batch>> {
+    let uploads = sample(&args.calibration, args.images as usize, &model.card.labels)?;
+    let limits = args.limits.limits();
+    let shape = InputShape::of(&model.card.preprocess);
+    let bar = output::progress(uploads.len(), "pictures decoded");
+    let mut batches: Vec<Batch> = Vec::new();
+    for (name, bytes) in uploads {
+        let pixels = pixels(&bytes, &limits, model).with_context(|| name)?;
+        if batches.last().is_none_or(|batch| batch.len() == AT_ONCE) {
+            batches.push(Batch::with_capacity(shape, AT_ONCE));
+        }
+        batches.last_mut().expect("one was just put there").push(&pixels);
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    ensure!(!batches.is_empty(), "{} holds no pictures", args.calibration.display());
+    Ok(batches)
+}
+
+fn pixels(bytes: &Bytes, limits: &decode::Limits, model: &Model) -> Result<Pixels> {
+    let header = decode::inspect(bytes, limits)?;
+    Ok(model.card.preprocess.apply(&decode::decode(bytes, &header)?))
+}
+
+/// At most `wanted` pictures with their names, evenly spread.
+fn sample(path: &Path, wanted: usize, labels: &[String]) -> Result<Vec<(String, Bytes)>> {
+    if path.is_file() {
+        let dataset = Dataset::open(path, labels)?;
+        let step = dataset.len().div_ceil(wanted).max(1);
+        let examples = dataset.examples(labels)?.step_by(step).enumerate();
+        let named =
+            examples.map(|(row, example)| Ok((format!("row {}", row * step), example?.bytes)));
+        return named.collect();
+    }
+    let paths = files::pictures(&[path.to_owned()])?;
+    let step = paths.len().div_ceil(wanted).max(1);
+    let read = paths.iter().step_by(step).map(|path| {
+        let name = path.display().to_string();
+        let bytes = fs::read(path).with_context(|| format!("cannot read {name}"))?;
+        Ok((name, bytes.into()))
+    });
+    read.collect()
+}
+
+fn calibrate(
+    on: (&Library, SessionPlan),
+    model: &Model,
+    batches: &[Batch],
+    method: Method,
+) -> Result<Ranges> {
+    let runs = if method == Method::MinMax { 1 } else { 2 };
+    let bar = output::progress(runs * batches.len(), "runs");
+    let ranges = quantize::calibrate(on, &model.graph(), batches, method, &|| bar.inc(1))?;
+    bar.finish_and_clear();
+    Ok(ranges)
+}
+
+/// Both models on labelled pictures, through the pipeline that serves.
+fn accuracy(
+    args: &QuantizeArgs,
+    library: &Library,
+    models: [&Model; 2],
+    data: &Path,
+) -> Result<Accuracy> {
+    let [mut before, mut after] = [Vec::new(), Vec::new()];
+    for (model, answers) in models.into_iter().zip([&mut before, &mut after]) {
+        *answers = answers_of(args, library, model, data)?;
+    }
+    let mut counts = Paired::default();
+    for ((truth, first), (_, second)) in before.into_iter().zip(after) {
+        counts.add(truth, first, second);
+    }
+    let (before, after) = (counts.share(counts.first), counts.share(counts.second));
+    Ok(Accuracy { counts, before, after, difference: counts.difference() })
+}
+
+/// The truth of each picture and the model's answer.
+fn answers_of(
+    args: &QuantizeArgs,
+    library: &Library,
+    model: &Model,
+    data: &Path,
+) -> Result<Vec<(usize, Option<usize>)>> {
+    let concurrency = args.model.concurrency(cores())?;
+    let warm = warm(model, Device::Cpu, concurrency, library)?;
+    let pipeline = local::pipeline(model.clone(), warm, concurrency.max_batch, &args.limits)?;
+    let labels = &model.card.labels;
+    let dataset = Dataset::open(data, labels)?;
+    let bar = output::progress(dataset.len(), &format!("pictures in {}", model.card.precision));
+    let broken = Cell::new(None);
+    let answers = local::runtime()?.block_on(async {
+        let examples = dataset
+            .examples(labels)?
+            .map_while(|example| example.map_err(|error| broken.set(Some(error))).ok());
+        let uploads = examples.map(|example| (example.truth, example.bytes));
+        let answers = local::classify_all(&pipeline, uploads, 1);
+        pin_mut!(answers);
+        let mut all = Vec::new();
+        while let Some((truth, answer)) = answers.next().await {
+            let best = answer.ok().and_then(|answer| Some(answer.predictions.first()?.index));
+            all.push((truth, best));
+            bar.inc(1);
+        }
+        Ok::<_, anyhow::Error>(all)
+    })?;
+    bar.finish_and_clear();
+    match broken.take() {
+        Some(error) => Err(error.into()),
+        None => Ok(answers),
+    }
+}
+
+fn show(report: &Report, path: &Path) {
+    let mut table = output::table(&["value", "SQNR"]);
+    for layer in &report.layers {
+        table.add_row([layer.value.clone(), format!("{:.1} dB", layer.sqnr)]);
+    }
+    output::show(&table);
+    let [before, after] =
+        [report.bytes_before, report.bytes_after].map(|bytes| bytesize::ByteSize(bytes as u64));
+    output::line(format!(
+        "\n{}: {} in int8, ranges by {} over {} pictures; {before} became {after}",
+        path.display(),
+        report.model,
+        report.method,
+        report.images,
+    ));
+    if let Some(Accuracy { counts, before, after, difference }) = &report.accuracy {
+        let percent = |Interval { share, low, high }: &Interval| {
+            format!("{:.2} % ({:.2} to {:.2})", 100.0 * share, 100.0 * low, 100.0 * high)
+        };
+        output::line(format!(
+            "top-1 on {} pictures, with 95 % intervals\n  fp32        {}\n  int8        {}\n  \
+             difference  {}\n  agreement   {:.2} %",
+            counts.images,
+            percent(before),
+            percent(after),
+            percent(difference),
+            100.0 * counts.share(counts.agree).share,
+        ));
+    }
+}

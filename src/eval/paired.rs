@@ -1,0 +1,105 @@
+//! Two models on the same images: which is right how often, and how sure that is.
+
+use serde::Serialize;
+
+/// The quantile of the normal distribution for intervals of 95 %.
+const Z: f64 = 1.96;
+
+/// A share with the interval that holds the true one in 95 of 100 samples.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Interval {
+    /// The share that was seen.
+    pub share: f64,
+    /// Lower end.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+}
+
+/// How two models do on the same images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Paired {
+    /// Images both have seen.
+    pub images: usize,
+    /// Those that the first has right.
+    pub first: usize,
+    /// Those that the second has right.
+    pub second: usize,
+    /// Those that only the first has right.
+    pub only_first: usize,
+    /// Those that only the second has right.
+    pub only_second: usize,
+    /// Those for which both have the same answer, right or wrong.
+    pub agree: usize,
+}
+
+impl Paired {
+    /// One image of class `truth`, and the models' answers; `None` where it could not be classified.
+    pub fn add(&mut self, truth: usize, first: Option<usize>, second: Option<usize>) {
+        let right = [first, second].map(|answer| answer == Some(truth));
+        self.images += 1;
+        self.first += usize::from(right[0]);
+        self.second += usize::from(right[1]);
+        self.only_first += usize::from(right[0] && !right[1]);
+        self.only_second += usize::from(right[1] && !right[0]);
+        self.agree += usize::from(first == second);
+    }
+
+    /// `hits` of all images, with Wilson's interval (Wilson 1927).
+    #[must_use]
+    pub fn share(&self, hits: usize) -> Interval {
+        let (n, p) = (count(self.images.max(1)), count(hits) / count(self.images.max(1)));
+        let square = Z * Z;
+        let middle = (p + square / (2.0 * n)) / (1.0 + square / n);
+        let half = Z / (1.0 + square / n) * (p * (1.0 - p) / n + square / (4.0 * n * n)).sqrt();
+        Interval { share: p, low: middle - half, high: middle + half }
+    }
+
+    /// The second's share of right answers less the first's. The images are the same, so only those
+    /// count on which they differ (as in `McNemar` 1947).
+    #[must_use]
+    pub fn difference(&self) -> Interval {
+        let n = count(self.images.max(1));
+        let (gained, lost) = (count(self.only_second), count(self.only_first));
+        let share = (gained - lost) / n;
+        let half = Z * (gained + lost - (gained - lost).powi(2) / n).max(0.0).sqrt() / n;
+        Interval { share, low: share - half, high: share + half }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of images are far below 2^53")]
+fn count(images: usize) -> f64 {
+    images as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn intervals_are_those_of_the_textbook() {
+        let paired = Paired { images: 100, ..Paired::default() };
+        let Interval { share, low, high } = paired.share(90);
+        // Wilson's interval of 90 in 100: 0.8256 to 0.9448.
+        assert!((share - 0.9).abs() < 1e-9);
+        assert!((low - 0.8256).abs() < 1e-4 && (high - 0.9448).abs() < 1e-4, "{low} {high}");
+        assert!(paired.share(100).high <= 1.0 + 1e-9);
+    }
+
+    #[test]
+    fn only_images_on_which_they_differ_make_the_difference_uncertain() {
+        let mut paired = Paired::default();
+        for (truth, first, second) in [
+            (0, Some(0), Some(0)),
+            (1, Some(1), Some(2)),
+            (2, None, Some(2)),
+            (3, Some(0), Some(0)),
+        ] {
+            paired.add(truth, first, second);
+        }
+        assert_eq!((paired.first, paired.second, paired.agree), (2, 2, 2));
+        let Interval { share, low, high } = paired.difference();
+        assert!(share.abs() < 1e-12);
+        assert!((high - Z * 2.0_f64.sqrt() / 4.0).abs() < 1e-9 && (low + high).abs() < 1e-9);
+    }
+}
