@@ -14,7 +14,7 @@ use super::load::warm;
 use super::{files, local, output};
 use crate::config::{LimitArgs, ModelArgs, cores};
 use crate::eval::{Dataset, Interval, Paired};
-use crate::model::{Model, ModelCard, Precision, PrecisionChoice};
+use crate::model::{Figure, Model, ModelCard, Precision, PrecisionChoice};
 use crate::pipeline::decode;
 use crate::pipeline::preprocess::Pixels;
 use crate::pipeline::run::{Batch, Device, InputShape, Library, SessionPlan};
@@ -96,6 +96,10 @@ pub(super) fn run(args: &QuantizeArgs) -> Result<()> {
     let int8 = Model::of(card, quantize::quantize(&float.graph(), &ranges));
     let accuracy = args.data.as_deref().map(|data| accuracy(args, &library, [&float, &int8], data));
     let accuracy = accuracy.transpose()?;
+    let int8 = match &accuracy {
+        Some(accuracy) => with_figure(&int8, accuracy),
+        None => int8,
+    };
     files::write_atomically(&args.output, &int8.onnx)?;
 
     let report = Report {
@@ -112,6 +116,18 @@ pub(super) fn run(args: &QuantizeArgs) -> Result<()> {
     }
     show(&report, &args.output);
     Ok(())
+}
+
+/// The model whose card says how accurate it is.
+fn with_figure(int8: &Model, Accuracy { counts, after, .. }: &Accuracy) -> Model {
+    let figure = Figure {
+        metric: "top-1".to_owned(),
+        value: after.share,
+        dataset: format!("the {} pictures given to resnetd quantize as --data", counts.images),
+        command: "resnetd eval --precision int8 --data DATA".to_owned(),
+    };
+    let card = ModelCard { figures: vec![figure], ..int8.card.as_ref().clone() };
+    Model::of(card, int8.graph())
 }
 
 /// The pictures that set the ranges, as the network takes them.

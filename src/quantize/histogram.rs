@@ -131,8 +131,17 @@ impl Histogram {
     }
 
     /// Both ends are drawn in by the same factor, so that a one-sided range stays one-sided.
+    ///
+    /// Zeros are left out: they are exact in every range, and after a rectifier so many that nothing
+    /// else would count.
     fn entropy(&self) -> Range {
-        let candidates = (8..=128).map(|part| part * BINS / 128);
+        let mut counts = self.counts.clone();
+        counts[self.zero_bin().min(BINS - 1)] = 0;
+        Self { range: self.range, counts }.least_divergent()
+    }
+
+    fn least_divergent(&self) -> Range {
+        let candidates = (8..=128).rev().map(|part| part * BINS / 128);
         let zero = self.zero_bin();
         let scored = candidates.map(|kept| {
             let first = zero - zero * kept / BINS;
