@@ -8,8 +8,9 @@ use clap::Args;
 
 use super::{files, output};
 use crate::graph::{Architecture, arch};
-use crate::model::{self, Model, ModelCard, Precision};
+use crate::model::{self, Model, ModelCard, Precision, PrecisionChoice};
 use crate::pipeline::preprocess::Preprocess;
+use crate::pipeline::run::Device;
 use crate::weights::Weights;
 
 #[derive(Debug, Args)]
@@ -17,6 +18,10 @@ pub(super) struct ExportArgs {
     /// The model to export: an embedded name or a folder with card.toml and model.safetensors
     #[arg(long, default_value = model::DEFAULT, value_name = "NAME|FOLDER", conflicts_with = "arch")]
     model: String,
+
+    /// In which arithmetic: fp32, fp16, or int8 for a model that comes with an int8 form
+    #[arg(long, default_value = "fp32", value_name = "PRECISION", conflicts_with = "arch")]
+    precision: PrecisionChoice,
 
     /// Or: the architecture to build, as `resnetd describe` lists them
     #[arg(long, value_name = "ARCH", requires = "weights")]
@@ -39,7 +44,7 @@ pub(super) struct ExportArgs {
 pub(super) fn run(args: &ExportArgs) -> Result<()> {
     let model = match (&args.arch, &args.weights) {
         (Some(arch), Some(weights)) => from_weights(args, arch::find(arch)?, weights)?,
-        _ => Model::open(&args.model)?,
+        _ => Model::open_as(&args.model, args.precision, Device::Cpu)?.model,
     };
     files::write_atomically(&args.output, &model.onnx)?;
     let (card, bytes) = (&model.card, bytesize::ByteSize(model.onnx.len() as u64));

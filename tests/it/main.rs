@@ -10,6 +10,7 @@ mod drain; // the end
 mod operate; // health, metrics, model
 mod batches; // the same bits in every batch
 mod parity; // the same logits as PyTorch
+mod precision; // int8 and fp16
 mod cli; // the commands
 mod mutations; // a thousand damaged pictures
 mod house; // the invariants of ARCHITECTURE.md

@@ -1,0 +1,178 @@
+//! Networks in int8 and float16 against the same in float32.
+
+use std::process::{Command, Output};
+
+use resnetd::eval::Dataset;
+use resnetd::model::{EMBEDDED, Model, Precision, PrecisionChoice};
+use resnetd::pipeline::decode::{self, Limits};
+use resnetd::pipeline::preprocess::Pixels;
+use resnetd::pipeline::run::{Batch, Device, InputShape, Output as Value, Session, SessionPlan};
+use resnetd::quantize::{Method, calibrate, compare};
+use serde_json::Value as Json;
+
+use crate::support::{library, seeded};
+
+const SAMPLE: &str = "tests/data/cifar10-sample.parquet";
+const ON_CPU: SessionPlan = SessionPlan { device: Device::Cpu, threads: 2 };
+
+/// The model's logits for noise, image after image.
+fn logits(model: &Model, images: usize) -> Vec<f32> {
+    let mut session = Session::open(library(), &model.onnx, ON_CPU, &[Value::Logits]).unwrap();
+    session.run(&noise(model, images)).unwrap().all(Value::Logits).to_vec()
+}
+
+fn noise(model: &Model, images: usize) -> Batch {
+    let shape = InputShape::of(&model.card.preprocess);
+    let mut batch = Batch::with_capacity(shape, images);
+    for image in seeded::pixels(images * shape.bytes()).chunks(shape.bytes()) {
+        batch.push(&Pixels::from_raw(model.card.preprocess.input, image.to_vec()).unwrap());
+    }
+    batch
+}
+
+/// The largest difference, relative to the largest logit.
+fn difference(ours: &[f32], theirs: &[f32]) -> f32 {
+    let largest = theirs.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
+    let pairs = ours.iter().zip(theirs);
+    pairs.fold(0.0_f32, |worst, (ours, theirs)| worst.max((ours - theirs).abs())) / largest
+}
+
+#[test]
+fn float16_networks_answer_within_a_hundredth_of_float32() {
+    let architectures = ["resnet18", "resnet50", "seresnet18", "resnet20", "resnext50_32x4d"];
+    let mut models: Vec<Model> =
+        architectures.iter().map(|name| seeded::model(name, 10, [64, 64])).collect();
+    models.push(Model::open("cifar10-resnet20").unwrap());
+    for model in models {
+        let half = model.to_half().unwrap();
+        assert_eq!(half.card.precision, Precision::Fp16);
+        assert!(half.onnx.len() < model.onnx.len() * 3 / 5, "{}", model.card.name);
+        let difference = difference(&logits(&half, 2), &logits(&model, 2));
+        assert!(difference > 0.0 && difference < 1e-2, "{}: {difference}", model.card.name);
+    }
+}
+
+#[test]
+fn weights_that_float16_cannot_hold_are_refused_by_name() {
+    use resnetd::graph::{Network, arch};
+    use resnetd::weights::Weights;
+    let row = arch::find("plain20").unwrap();
+    let tensors = Network::expand(row, 10).tensors().into_iter().map(|spec| {
+        let value = if spec.name == "fc.weight" { 1e6 } else { 1.0 };
+        let values = vec![value; spec.shape.iter().product()];
+        (spec.name, spec.shape, values)
+    });
+    let card = seeded::model("plain20", 10, [32, 32]).card.as_ref().clone();
+    let model = Model::build(card, Weights::from_tensors(tensors)).unwrap();
+    let error = model.to_half().unwrap_err().to_string();
+    assert!(error.contains("fc.weight has weights beyond ±65504"), "{error}");
+}
+
+/// Every kind of layer in int8: blocks with and without shortcuts, pooled shortcuts, groups, squeeze
+/// and excitation, the pool and the three linear layers of VGG.
+#[test]
+fn int8_networks_answer_nearly_as_float32_ones_do() {
+    for name in ["resnet20", "plain18", "resnet18d", "resnext50_32x4d", "seresnet18", "vgg11_bn"] {
+        let model = seeded::model(name, 10, [64, 64]);
+        let graph = model.graph();
+        let batches = [noise(&model, 4)];
+        let on = (library(), ON_CPU);
+        let ranges = calibrate(on, &graph, &batches, Method::MinMax, &|| ()).unwrap();
+        let layers = compare(on, (&graph, &ranges), &batches).unwrap();
+        let logits = layers.last().unwrap();
+        assert_eq!(logits.value, "logits");
+        for layer in &layers {
+            assert!(layer.sqnr > 12.0, "{name}, {}: {} dB", layer.value, layer.sqnr);
+        }
+    }
+}
+
+/// Integers add up the same in every order.
+#[test]
+fn an_int8_network_gives_an_image_the_same_bits_alone_and_in_a_batch() {
+    let choice = PrecisionChoice::Only(Precision::Int8);
+    let model = Model::open_as("cifar10-resnet20", choice, Device::Cpu).unwrap().model;
+    let together = logits(&model, 7);
+    assert_eq!(together[..10], logits(&model, 1));
+}
+
+/// A hundred test images: the two forms may differ on images that are close calls.
+#[test]
+fn the_int8_forms_of_the_embedded_models_agree_with_float32() {
+    for embedded in EMBEDDED {
+        let [float, int8] = [Precision::Fp32, Precision::Int8].map(|precision| {
+            let choice = PrecisionChoice::Only(precision);
+            let model = Model::open_as(embedded.name, choice, Device::Cpu).unwrap().model;
+            assert_eq!(model.card.precision, precision);
+            answers(&model)
+        });
+        let agree = float.iter().zip(&int8).filter(|(float, int8)| float == int8).count();
+        assert!(agree >= 97, "{}: {agree} of {}", embedded.name, float.len());
+    }
+}
+
+fn answers(model: &Model) -> Vec<usize> {
+    let labels = &model.card.labels;
+    let examples = Dataset::open(SAMPLE.as_ref(), labels).unwrap().examples(labels).unwrap();
+    let limits = Limits::default();
+    let mut batch = Batch::with_capacity(InputShape::of(&model.card.preprocess), 100);
+    for example in examples {
+        let bytes = example.unwrap().bytes;
+        let header = decode::inspect(&bytes, &limits).unwrap();
+        batch.push(&model.card.preprocess.apply(&decode::decode(&bytes, &header).unwrap()));
+    }
+    let mut session = Session::open(library(), &model.onnx, ON_CPU, &[Value::Logits]).unwrap();
+    let outputs = session.run(&batch).unwrap();
+    let best = |row: &[f32]| (0..row.len()).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap();
+    (0..batch.len()).map(|image| best(outputs.row(Value::Logits, image))).collect()
+}
+
+fn resnetd(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_resnetd"))
+        .args(arguments)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap()
+}
+
+fn json(output: &Output) -> Json {
+    assert!(output.status.success(), "{output:?}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn quantize_writes_a_model_that_is_served_in_int8_and_reports_what_it_costs() {
+    let folder = tempfile::tempdir().unwrap();
+    let written = folder.path().join("model-int8.onnx");
+    let written = written.to_str().unwrap();
+    let common = ["quantize", "--json", "--calibration", SAMPLE, "--data", SAMPLE, "-o", written];
+    for method in ["min-max", "percentile", "entropy"] {
+        let report = json(&resnetd(&[&common[..], &["--method", method]].concat()));
+        assert_eq!(report["images"], 100);
+        let layers = report["layers"].as_array().unwrap();
+        assert!(layers.iter().all(|layer| layer["sqnr"].as_f64().unwrap() > 15.0), "{report}");
+        let accuracy = &report["accuracy"];
+        assert!(accuracy["agree"].as_u64().unwrap() >= 96, "{method}: {accuracy}");
+        let [low, high] = ["low", "high"].map(|end| accuracy["difference"][end].as_f64().unwrap());
+        assert!(low <= 0.02 && high >= -0.02, "{method}: {accuracy}");
+    }
+    let described = json(&resnetd(&["eval", "--json", "--data", SAMPLE, "--model", written]));
+    assert!(described["top1"].as_f64().unwrap() > 0.8, "{described}");
+    let asked = ["--model", written, "--precision", "fp32"];
+    let output = resnetd(&[&["classify", "tests/data/cat.jpg"], &asked[..]].concat());
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(complaint.contains("is int8 and cannot be had as fp32"), "{complaint}");
+}
+
+#[test]
+fn calibration_pictures_that_cannot_be_read_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::copy("Cargo.toml", folder.path().join("broken.png")).unwrap();
+    let written = folder.path().join("m.onnx");
+    let calibration = folder.path().to_str().unwrap();
+    let arguments = ["quantize", "--calibration", calibration, "-o", written.to_str().unwrap()];
+    let output = resnetd(&arguments);
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("broken.png"), "{output:?}");
+    assert!(!written.exists());
+}
