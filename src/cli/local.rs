@@ -9,6 +9,7 @@ use futures_util::stream::{self, Stream, StreamExt};
 
 use super::load::{Loaded, load};
 use crate::config::{LimitArgs, ModelArgs, cores};
+use crate::pipeline::explain::Offers;
 use crate::pipeline::queue::{BatchPlan, Ceiling, Deadline};
 use crate::pipeline::{Ask, Classification, ClassifyError, Pipeline, PipelinePlan};
 use crate::telemetry::Metrics;
@@ -26,7 +27,9 @@ pub(super) fn start(model: &ModelArgs, limits: &LimitArgs) -> Result<Pipeline> {
         batch: BatchPlan { max_batch: concurrency.max_batch, max_wait: Duration::ZERO },
         decoders: cores(),
     };
-    Ok(Pipeline::start(model.card, plan, warm.engines, Arc::new(Metrics::new()))?)
+    let offers = Offers::of(model.onnx, model.card.labels.len());
+    let pipeline = Pipeline::start(model.card, plan, warm.engines, Arc::new(Metrics::new()))?;
+    Ok(pipeline.offering(offers))
 }
 
 /// Classifies `uploads` in order, as many at once as keeps the machine busy.

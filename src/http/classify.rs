@@ -3,40 +3,24 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Query, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::App;
 use super::problem::Problem;
+use super::query::{self, Query};
 use super::upload::{self, Part, Upload};
+use super::{App, accept};
+use crate::pipeline::explain::Explanation;
 use crate::pipeline::queue::Deadline;
 use crate::pipeline::topk::Prediction;
 use crate::pipeline::{Ask, Classification, ClassifyError, ImageFacts, Timings};
 
 /// A client's own time limit in milliseconds; longer than the server's it changes nothing.
 const TIMEOUT_HEADER: &str = "x-request-timeout-ms";
-
-/// The query, still as typed: a wrong value is named in our words.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Parameters {
-    top_k: Option<String>,
-}
-
-impl Parameters {
-    fn top_k(&self) -> Result<usize, Problem> {
-        let Some(typed) = &self.top_k else { return Ok(5) };
-        match typed.parse() {
-            Ok(top_k) if top_k > 0 => Ok(top_k),
-            _ => Err(Problem::invalid_parameter(format!(
-                "top_k is {typed:?}; it takes a whole number, at least 1"
-            ))),
-        }
-    }
-}
 
 /// The answer for a request with one image.
 #[derive(Debug, Serialize)]
@@ -73,41 +57,107 @@ enum Outcome {
 struct Classified {
     predictions: Vec<Prediction>,
     image: ImageFacts,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explanation: Option<Explanation>,
 }
 
 pub(super) async fn classify(
     State(app): State<App>,
-    parameters: Result<Query<Parameters>, axum::extract::rejection::QueryRejection>,
+    pairs: query::Typed,
     request: Request,
 ) -> Result<Response, Problem> {
-    let Query(parameters) = parameters.map_err(|error| {
-        let said = error.body_text();
-        let what = said.rsplit(": ").next().unwrap_or_default();
-        Problem::invalid_parameter(format!("the query cannot be read: {what}"))
-    })?;
-    let top_k = parameters.top_k()?;
+    let query = Query::read(&query::pairs(pairs)?, &app.pipeline.card().labels)?;
+    let form = Form::of(&query, request.headers())?;
     let limit = time_limit(request.headers(), app.timeouts.request)?;
     let upload = upload::read(&app, request).await?;
-    let ask = Ask { top_k, deadline: Deadline::after(limit) };
-    match upload {
-        Upload::One(bytes) => single(&app, app.pipeline.classify(bytes, ask).await),
-        Upload::Several(parts) => Ok(several(&app, parts, ask).await),
+    let deadline = Deadline::after(limit);
+    match (upload, form) {
+        (Upload::One(bytes), Form::Json) => single(&app, bytes, &query, deadline).await,
+        (Upload::One(bytes), Form::Overlay) => overlay(&app, bytes, &query, deadline).await,
+        (Upload::Several(parts), Form::Json) => Ok(several(&app, parts, &query, deadline).await),
+        (Upload::Several(_), Form::Overlay) => Err(Problem::invalid_parameter(
+            "an overlay shows one image; send one file, or ask for application/json",
+        )),
     }
 }
 
-fn single(app: &App, answer: Result<Classification, ClassifyError>) -> Result<Response, Problem> {
-    let Classification { predictions, image, timings, .. } = answer?;
-    let model = &app.pipeline.card().name;
-    let body = Json(Single { model, image: Classified { predictions, image } });
-    Ok(with_timing(body.into_response(), &[timings]))
+/// What an answer is made of.
+#[derive(Debug, Clone, Copy)]
+enum Form {
+    Json,
+    Overlay,
+}
+
+impl Form {
+    fn of(query: &Query, headers: &HeaderMap) -> Result<Self, Problem> {
+        let Some(classes) = &query.explain else { return Ok(Self::Json) };
+        if accept::best(headers, &["application/json", "image/png"]) == "application/json" {
+            Ok(Self::Json)
+        } else if classes.len() > 1 {
+            Err(Problem::invalid_parameter(
+                "an overlay shows one class; name one, or ask for application/json",
+            ))
+        } else {
+            Ok(Self::Overlay)
+        }
+    }
+}
+
+/// Classifies one image, and explains it where that is asked.
+async fn answer(
+    app: &App,
+    bytes: Bytes,
+    query: &Query,
+    deadline: Deadline,
+) -> Result<(Classified, Timings), ClassifyError> {
+    let ask = Ask { top_k: query.top_k, deadline };
+    let (classification, explanation) = match &query.explain {
+        None => (app.pipeline.classify(bytes, ask).await?, None),
+        Some(classes) => {
+            let explained = app.pipeline.explain(bytes, ask, classes).await?;
+            (explained.classification, Some(explained.explanation))
+        }
+    };
+    let Classification { predictions, image, timings, .. } = classification;
+    Ok((Classified { predictions, image, explanation }, timings))
+}
+
+async fn single(
+    app: &App,
+    bytes: Bytes,
+    query: &Query,
+    deadline: Deadline,
+) -> Result<Response, Problem> {
+    let (image, timings) = answer(app, bytes, query, deadline).await?;
+    let body = Json(Single { model: &app.pipeline.card().name, image });
+    let mut response = with_timing(body.into_response(), &[timings]);
+    if query.explain.is_some() {
+        accept::vary(&mut response);
+    }
+    Ok(response)
+}
+
+/// The photo with the map of one class over it.
+async fn overlay(
+    app: &App,
+    bytes: Bytes,
+    query: &Query,
+    deadline: Deadline,
+) -> Result<Response, Problem> {
+    let (image, timings) = answer(app, bytes.clone(), query, deadline).await?;
+    let Some(explanation) = image.explanation else { return Err(Problem::internal()) };
+    let png = app.pipeline.overlay(bytes, explanation, deadline).await?;
+    let mut response = ([(header::CONTENT_TYPE, "image/png")], png).into_response();
+    accept::vary(&mut response);
+    Ok(with_timing(response, &[timings]))
 }
 
 /// Each image is an entry of its own in the queue; a bad one is answered in its place.
-async fn several(app: &App, parts: Vec<Part>, ask: Ask) -> Response {
+async fn several(app: &App, parts: Vec<Part>, query: &Query, deadline: Deadline) -> Response {
     // As many at once as can be of use: one request does not fill the queue.
     let at_once = app.pipeline.plan().at_once();
     let answers: Vec<_> = stream::iter(parts)
-        .map(|part| async move { (part.name, app.pipeline.classify(part.bytes, ask).await) })
+        .map(|part| async move { (part.name, answer(app, part.bytes, query, deadline).await) })
         .buffered(at_once)
         .collect()
         .await;
@@ -116,9 +166,9 @@ async fn several(app: &App, parts: Vec<Part>, ask: Ask) -> Response {
         .into_iter()
         .map(|(name, answer)| {
             let outcome = match answer {
-                Ok(Classification { predictions, image, timings: spent, .. }) => {
+                Ok((classified, spent)) => {
                     timings.push(spent);
-                    Outcome::Classified(Classified { predictions, image })
+                    Outcome::Classified(classified)
                 }
                 Err(error) => Outcome::Problem(error.into()),
             };
@@ -131,6 +181,9 @@ async fn several(app: &App, parts: Vec<Part>, ask: Ask) -> Response {
     let mut response = (status, body).into_response();
     if let Some(problem) = gravest {
         problem.mark(&mut response);
+    }
+    if query.explain.is_some() {
+        accept::vary(&mut response);
     }
     with_timing(response, &timings)
 }

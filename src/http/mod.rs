@@ -1,5 +1,6 @@
 //! Bytes off the wire, JSON back. Knows nothing of tensors.
 
+mod accept; // which form of an answer is wanted
 mod classify; // POST /classify
 mod health; // /livez, /readyz
 mod layers; // what every request passes through
@@ -7,6 +8,7 @@ mod listener; // the accept loop and its end
 mod metrics; // GET /metrics
 mod model; // GET /v1/model
 pub mod problem; // errors as documents
+mod query; // what a request asks
 mod upload; // a body becomes images
 
 use std::sync::Arc;

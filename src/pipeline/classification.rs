@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::decode::{DecodeError, Format};
+use super::explain::NotOffered;
 use super::queue::{Deadline, JobError, Rejected, Scores};
 use super::topk::Prediction;
 use crate::telemetry::metrics::Reason;
@@ -42,6 +43,14 @@ pub struct ImageFacts {
     pub format: Format,
 }
 
+impl ImageFacts {
+    /// Height and width.
+    #[must_use]
+    pub fn size(&self) -> [u32; 2] {
+        [self.height, self.width]
+    }
+}
+
 /// Where one image's time went.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Timings {
@@ -68,6 +77,9 @@ pub enum ClassifyError {
     /// The house is full, or the answer would come too late.
     #[error(transparent)]
     Rejected(#[from] Rejected),
+    /// The model cannot be asked for this.
+    #[error(transparent)]
+    NotOffered(#[from] NotOffered),
     /// Its time ran out.
     #[error("the request's time limit of {limit:.0?} passed before its answer was there")]
     Deadline {
@@ -108,7 +120,7 @@ impl ClassifyError {
         match self {
             Self::Rejected(rejected) => Some(rejected.reason()),
             Self::Deadline { .. } => Some(Reason::Deadline),
-            Self::Decode(_) | Self::Prepare(_) | Self::Run(_) => None,
+            Self::Decode(_) | Self::NotOffered(_) | Self::Prepare(_) | Self::Run(_) => None,
         }
     }
 }

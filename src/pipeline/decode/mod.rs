@@ -75,6 +75,12 @@ impl Image {
     pub fn rgb(&self) -> &[u8] {
         self.0.as_raw()
     }
+
+    /// All pixels, to be changed: no image any more.
+    #[must_use]
+    pub fn into_rgb(self) -> Vec<u8> {
+        self.0.into_raw()
+    }
 }
 
 /// Tells the format from the content and reads the header, in microseconds for most formats.
