@@ -39,11 +39,13 @@ pub(super) fn classify_all<'a, T: 'a>(
     top_k: usize,
 ) -> impl Stream<Item = (T, Result<Classification, ClassifyError>)> + 'a {
     stream::iter(uploads)
-        .map(move |(tag, bytes)| async move {
-            let ask = Ask { top_k, deadline: Deadline::after(PATIENCE) };
-            (tag, pipeline.classify(bytes, ask).await)
-        })
+        .map(move |(tag, bytes)| async move { (tag, pipeline.classify(bytes, ask(top_k)).await) })
         .buffered(pipeline.plan().at_once())
+}
+
+/// Nobody waits for it: the best `top_k` classes, whenever they are there.
+pub(super) fn ask(top_k: usize) -> Ask {
+    Ask { top_k, deadline: Deadline::after(PATIENCE) }
 }
 
 /// The async side of a command that reads files.

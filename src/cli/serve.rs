@@ -119,6 +119,7 @@ fn assemble(loaded: Loaded, config: &Config) -> Result<App> {
         readiness: Arc::new(Readiness::default()),
         description: Arc::new(description),
         timeouts: config.timeouts,
+        page: config.page,
     })
 }
 

@@ -8,6 +8,7 @@ mod listener; // the accept loop and its end
 mod metrics; // GET /metrics
 mod model; // GET /v1/model
 pub mod problem; // errors as documents
+mod page; // GET /, for people
 mod query; // what a request asks
 mod upload; // a body becomes images
 
@@ -22,6 +23,7 @@ use axum::routing::{get, post};
 pub use health::{Phase, Readiness};
 pub use listener::{Drain, Listener};
 pub use model::{Description, Versions};
+pub use page::Page;
 
 use crate::pipeline::Pipeline;
 use crate::telemetry::Metrics;
@@ -40,6 +42,8 @@ pub struct App {
     pub description: Arc<Description>,
     /// How long a request may take.
     pub timeouts: Timeouts,
+    /// Whether there is a page for people.
+    pub page: Page,
 }
 
 /// How long things may take.
@@ -61,6 +65,7 @@ pub fn router(app: App) -> Router {
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(metrics::show))
+        .merge(app.page.routes())
         .fallback(nothing_here)
         .method_not_allowed_fallback(not_this_method);
     layers::around(routes, &app).with_state(app)

@@ -33,13 +33,21 @@ pub fn top_k(probabilities: &[f32], labels: &[String], k: usize) -> Vec<Predicti
         .collect()
 }
 
-/// The class that `typed` means: a label, or else a label in other letters' case, or else an index.
+/// The class that `typed` means: a label, or else a label in other letters' case, or else an
+/// index, plain or as `#3`.
 #[must_use]
 pub fn find_class(typed: &str, labels: &[String]) -> Option<usize> {
     let place = |same: &dyn Fn(&str) -> bool| labels.iter().position(|label| same(label));
     place(&|label| label == typed)
         .or_else(|| place(&|label| label.to_lowercase() == typed.to_lowercase()))
-        .or_else(|| typed.parse().ok().filter(|index| *index < labels.len()))
+        .or_else(|| {
+            typed
+                .strip_prefix('#')
+                .unwrap_or(typed)
+                .parse()
+                .ok()
+                .filter(|index| *index < labels.len())
+        })
 }
 
 /// That `typed` means none, and what would.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use resnetd::http::{self, App, Description, Drain, Listener, Readiness, Timeouts, Versions};
+use resnetd::http::{self, App, Description, Drain, Listener, Page, Readiness, Timeouts, Versions};
 use resnetd::model::{self, Model};
 use resnetd::pipeline::decode::Limits;
 use resnetd::pipeline::explain::Offers;
@@ -45,6 +45,7 @@ pub(crate) struct Options {
     pub(crate) plan: PipelinePlan,
     pub(crate) timeouts: Timeouts,
     pub(crate) drain: Drain,
+    pub(crate) page: Page,
 }
 
 impl Default for Options {
@@ -64,6 +65,7 @@ impl Default for Options {
                 body: Duration::from_secs(60),
             },
             drain: Drain { delay: Duration::ZERO, timeout: Duration::from_secs(60) },
+            page: Page::On,
         }
     }
 }
@@ -84,7 +86,7 @@ impl TestServer {
     }
 
     pub(crate) fn with(options: Options) -> Self {
-        let Options { model, engines, plan, timeouts, drain } = options;
+        let Options { model, engines, plan, timeouts, drain, page } = options;
         let offers = match &engines {
             None => Offers::of(model.onnx.clone(), model.card.labels.len()),
             Some(_) => Offers::nothing(),
@@ -106,6 +108,7 @@ impl TestServer {
             readiness: Arc::new(Readiness::default()),
             description: Arc::new(description),
             timeouts,
+            page,
         };
         let address = "127.0.0.1:0".parse().unwrap();
         let listener = Listener::bind(address, timeouts.header).unwrap();
