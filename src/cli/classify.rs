@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::overlays::Overlays;
 use super::{files, local, output};
 use crate::config::{LimitArgs, ModelArgs};
-use crate::pipeline::explain::Explained;
+use crate::pipeline::explain::{Explained, Maps};
 use crate::pipeline::topk::Prediction;
 use crate::pipeline::{Classification, ClassifyError, ImageFacts, Pipeline};
 use crate::telemetry::logs::{self, LogFormat};
@@ -119,7 +119,7 @@ async fn answer(
         return Ok((pipeline.classify(bytes, ask).await?, None));
     }
     let Explained { classification, explanation } =
-        pipeline.explain(bytes.clone(), ask, &[]).await?;
+        pipeline.explain(bytes.clone(), ask, Maps::BestOf(&[])).await?;
     let png = pipeline.overlay(bytes, explanation, ask.deadline).await?;
     Ok((classification, Some(png)))
 }

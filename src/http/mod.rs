@@ -1,12 +1,15 @@
 //! Bytes off the wire, JSON back. Knows nothing of tensors.
 
 mod accept; // which form of an answer is wanted
+mod answers; // of a request's images, as one
 mod classify; // POST /classify
+mod embed; // POST /embed
 mod health; // /livez, /readyz
 mod layers; // what every request passes through
 mod listener; // the accept loop and its end
 mod metrics; // GET /metrics
 mod model; // GET /v1/model
+mod preprocess; // POST /preprocess
 pub mod problem; // errors as documents
 mod page; // GET /, for people
 mod query; // what a request asks
@@ -61,6 +64,8 @@ pub struct Timeouts {
 pub fn router(app: App) -> Router {
     let routes = Router::new()
         .route("/classify", post(classify::classify))
+        .route("/embed", post(embed::embed))
+        .route("/preprocess", post(preprocess::preprocess))
         .route("/v1/model", get(model::show))
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))

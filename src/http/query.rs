@@ -3,7 +3,7 @@
 use axum::extract::rejection::QueryRejection;
 
 use super::problem::Problem;
-use crate::pipeline::topk;
+use crate::pipeline::topk::{self, Narrow};
 
 /// The most maps in one answer.
 const MAX_MAPS: usize = 32;
@@ -14,6 +14,8 @@ pub(super) struct Query {
     pub(super) top_k: usize,
     /// The classes to map; `None` where no explanation is wanted, empty for the best one.
     pub(super) explain: Option<Vec<usize>>,
+    /// Which classes may be answered, if not all of them.
+    pub(super) narrow: Option<Narrow>,
 }
 
 /// A query as pairs, for a name may be there more than once; or what axum says against it.
@@ -29,8 +31,12 @@ pub(super) fn pairs(typed: Typed) -> Result<Vec<(String, String)>, Problem> {
 impl Query {
     /// Reads `pairs` for a model with these `labels`.
     pub(super) fn read(pairs: &[(String, String)], labels: &[String]) -> Result<Self, Problem> {
-        known(pairs, &["top_k", "explain", "class"])?;
-        Ok(Self { top_k: top_k(pairs)?, explain: explain(pairs, labels)? })
+        known(pairs, &["top_k", "labels", "threshold", "explain", "class"])?;
+        Ok(Self {
+            top_k: top_k(pairs)?,
+            explain: explain(pairs, labels)?,
+            narrow: narrow(pairs, labels)?,
+        })
     }
 }
 
@@ -40,7 +46,7 @@ pub(super) fn known(pairs: &[(String, String)], names: &[&str]) -> Result<(), Pr
         None => Ok(()),
         Some((name, _)) => Err(Problem::invalid_parameter(format!(
             "there is no parameter {name:?} here; it takes {}",
-            names.join(", ")
+            if names.is_empty() { "none".to_owned() } else { names.join(", ") }
         ))),
     }
 }
@@ -87,6 +93,38 @@ fn explain(pairs: &[(String, String)], labels: &[String]) -> Result<Option<Vec<u
         None => Err(Problem::invalid_parameter(
             "class says which class to explain; add explain=cam, or leave it out".to_owned(),
         )),
+    }
+}
+
+fn narrow(pairs: &[(String, String)], labels: &[String]) -> Result<Option<Narrow>, Problem> {
+    let mut among: Vec<usize> = Vec::new();
+    for (_, typed) in pairs.iter().filter(|(name, _)| name == "labels") {
+        // A label may have commas itself: `tench, Tinca tinca`.
+        match topk::find_class(typed, labels) {
+            Some(class) => among.push(class),
+            None => {
+                for part in typed.split(',') {
+                    among.push(class(part.trim(), labels)?);
+                }
+            }
+        }
+    }
+    among.sort_unstable();
+    among.dedup();
+    let threshold = threshold(pairs)?;
+    if among.is_empty() && threshold.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(Narrow { among, threshold: threshold.unwrap_or(0.0) }))
+}
+
+fn threshold(pairs: &[(String, String)]) -> Result<Option<f32>, Problem> {
+    let Some(typed) = once(pairs, "threshold")? else { return Ok(None) };
+    match typed.parse() {
+        Ok(threshold) if (0.0..=1.0).contains(&threshold) => Ok(Some(threshold)),
+        _ => Err(Problem::invalid_parameter(format!(
+            "threshold is {typed:?}; it takes a probability, from 0 to 1"
+        ))),
     }
 }
 

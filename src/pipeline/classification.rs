@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::decode::{DecodeError, Format};
 use super::explain::NotOffered;
 use super::queue::{Deadline, JobError, Rejected, Scores};
-use super::topk::Prediction;
+use super::topk::{self, Narrow, Prediction};
 use crate::telemetry::metrics::Reason;
 
 /// What a caller wants to know, and by when.
@@ -30,6 +30,15 @@ pub struct Classification {
     pub timings: Timings,
     /// All scores, for evaluation.
     pub scores: Scores,
+}
+
+impl Classification {
+    /// The same answer with the `top_k` of the classes that `narrow` leaves.
+    #[must_use]
+    pub fn narrowed(self, labels: &[String], top_k: usize, narrow: &Narrow) -> Self {
+        let predictions = topk::narrowed(&self.scores.logits, labels, top_k, narrow);
+        Self { predictions, ..self }
+    }
 }
 
 /// The uploaded image as it was decoded, upright.

@@ -10,6 +10,8 @@ pub mod topk; // scores → predictions
 pub mod explain; // where in the picture a score comes from
 
 mod classification;
+mod embed; // bytes → features
+mod seen; // bytes → what the network saw
 mod picture; // pixels → PNG
 
 use std::sync::Arc;
@@ -20,6 +22,8 @@ use prometheus::Histogram;
 use tokio::sync::Semaphore;
 
 pub use classification::{Ask, Classification, ClassifyError, ImageFacts, Timings};
+pub use embed::{Embedding, Normalize};
+pub use seen::{Seen, Steps};
 
 use crate::model::ModelCard;
 use crate::telemetry::Metrics;

@@ -20,6 +20,11 @@ byId("files").addEventListener("change", (event) => {
   event.target.value = ""; // so that the same file can be picked again
 });
 
+// What looks like a button opens with Enter, too; a file input takes only the space bar.
+byId("files").addEventListener("keydown", (event) => {
+  if (event.key === "Enter") event.target.click();
+});
+
 document.addEventListener("paste", (event) => {
   if (event.clipboardData.files.length > 0) add(event.clipboardData.files);
 });
@@ -106,13 +111,19 @@ class Card {
     this.name = file.name || "pasted picture";
     this.element = byId("result").content.cloneNode(true).firstElementChild;
     this.find = (selector) => this.element.querySelector(selector);
-    this.find("figcaption").textContent = `${this.name} · ${bytes(file.size)}`;
+    this.caption();
     this.find("h2").textContent = "Waiting …";
     this.find(".remove").setAttribute("aria-label", `Remove ${this.name}`);
     this.find(".remove").addEventListener("click", () => this.remove());
     this.element.classList.add("waiting");
     this.element.setAttribute("aria-busy", "true");
     this.preview();
+  }
+
+  caption() {
+    const size = this.image && `${this.image.width} × ${this.image.height} ${this.image.format.toUpperCase()}`;
+    const parts = [this.name, size, bytes(this.file.size), this.isWhole && "shown as the network sees it"];
+    this.find("figcaption").textContent = parts.filter(Boolean).join(" · ");
   }
 
   preview() {
@@ -122,7 +133,7 @@ class Card {
       this.find(".photo").classList.toggle("small", small);
     });
     image.addEventListener("error", () => {
-      if (this.isWhole) image.hidden = true;
+      if (this.isWhole) this.find("figure").hidden = true;
       else this.showWhatTheNetworkSaw();
     });
     image.alt = `The photo ${this.name}`;
@@ -137,13 +148,13 @@ class Card {
 
   // Browsers do not show TIFF; the server does, as small as the network takes it.
   async showWhatTheNetworkSaw() {
-    this.isWhole = true;
+    this.isWhole = true; // the picture is all of what the network saw, and nothing else
+    this.caption();
     try {
       const answer = await inTurn(() => post("/preprocess", this.file, "image/png"));
       this.show(await answer.blob());
-      this.find("figcaption").textContent += " · shown as the network sees it";
     } catch {
-      this.find("img").hidden = true; // what is wrong with the file is on the card already
+      this.find("figure").hidden = true; // what is wrong with the file is on the card already
     }
   }
 
@@ -168,9 +179,7 @@ class Card {
 
   showClasses(predictions) {
     this.find("h2").textContent = predictions[0].label;
-    const { width, height, format } = this.image;
-    this.find("figcaption").textContent =
-      `${this.name} · ${width} × ${height} ${format.toUpperCase()}, ${bytes(this.file.size)}`;
+    this.caption();
     this.predictions = predictions;
     this.find(".classes").replaceChildren(...predictions.map((prediction) => this.row(prediction)));
     this.hint("Choose a class to see where in the photo its score comes from.");

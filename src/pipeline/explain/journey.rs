@@ -18,6 +18,15 @@ pub struct Explained {
     pub explanation: Explanation,
 }
 
+/// Which maps are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Maps<'a> {
+    /// That of the most probable of these classes, or of all where there are none.
+    BestOf(&'a [usize]),
+    /// These, at least one.
+    These(&'a [usize]),
+}
+
 impl Pipeline {
     /// What the model can be asked for beside its classes.
     #[must_use]
@@ -25,7 +34,7 @@ impl Pipeline {
         &self.offers
     }
 
-    /// Classifies, and maps `classes`, or the most probable one where that is empty.
+    /// Classifies, and makes `maps`.
     ///
     /// # Errors
     ///
@@ -34,12 +43,12 @@ impl Pipeline {
         &self,
         upload: Bytes,
         ask: Ask,
-        classes: &[usize],
+        maps: Maps<'_>,
     ) -> Result<Explained, ClassifyError> {
         let head = self.offers.head()?;
         let journey = self.travel(upload, ask.deadline, Some(Output::FeatureMap));
         let Travelled { answered, image, timings } = self.within(ask.deadline, journey).await?;
-        let explanation = self.explanation(head, &answered, image, classes)?;
+        let explanation = self.explanation(head, &answered, image, maps)?;
         let classification = self.classification(answered.scores, image, timings, ask.top_k);
         Ok(Explained { classification, explanation })
     }
@@ -49,7 +58,7 @@ impl Pipeline {
         head: &Head,
         answered: &Answered,
         image: ImageFacts,
-        classes: &[usize],
+        maps: Maps<'_>,
     ) -> Result<Explanation, NotOffered> {
         let Answered { scores, extra, .. } = answered;
         let features = extra.as_ref().ok_or(NotOffered::NoFeatureMap)?;
@@ -57,12 +66,11 @@ impl Pipeline {
             ClassMap::new(head, features, scores, (class, &self.card.labels[class]))
                 .ok_or(NotOffered::OtherHead)
         };
-        let top = map(scores.most_probable())?;
-        let (crop, strong) = (self.card.preprocess.crop(image.size()), top.strongest());
-        let maps = if classes.is_empty() {
-            vec![top]
-        } else {
-            classes.iter().copied().map(map).collect::<Result<_, _>>()?
+        let strong = map(scores.best_of(&[]))?.strongest();
+        let crop = self.card.preprocess.crop(image.size());
+        let maps = match maps {
+            Maps::BestOf(classes) => vec![map(scores.best_of(classes))?],
+            Maps::These(classes) => classes.iter().copied().map(map).collect::<Result<_, _>>()?,
         };
         Ok(Explanation { crop, strong, maps })
     }

@@ -12,7 +12,7 @@ mod paint; // a map over a photo
 use serde::Serialize;
 
 pub use head::{Head, NotOffered, Offers};
-pub use journey::Explained;
+pub use journey::{Explained, Maps};
 
 use super::preprocess::Crop;
 use super::queue::{Extra, Scores};

@@ -50,11 +50,14 @@ pub struct Scores {
 }
 
 impl Scores {
-    /// The most probable class; of equal ones the first.
+    /// The most probable of `classes`, or of all where that is empty; of equal ones the first.
     #[must_use]
-    pub fn most_probable(&self) -> usize {
-        let scores = self.probabilities.iter().enumerate().rev();
-        scores.max_by(|(_, a), (_, b)| a.total_cmp(b)).map_or(0, |(class, _)| class)
+    pub fn best_of(&self, classes: &[usize]) -> usize {
+        let scores = self.logits.iter().enumerate().rev();
+        scores
+            .filter(|(class, _)| classes.is_empty() || classes.contains(class))
+            .max_by(|(_, a), (_, b)| a.total_cmp(b))
+            .map_or(0, |(class, _)| class)
     }
 }
 
