@@ -122,7 +122,7 @@ class Card {
 
   caption() {
     const size = this.image && `${this.image.width} × ${this.image.height} ${this.image.format.toUpperCase()}`;
-    const parts = [this.name, size, bytes(this.file.size), this.isWhole && "shown as the network sees it"];
+    const parts = [this.name, size, bytes(this.file.size), this.isWhole && !this.find(".photo").hidden && "shown as the network sees it"];
     this.find("figcaption").textContent = parts.filter(Boolean).join(" · ");
   }
 
@@ -133,7 +133,7 @@ class Card {
       this.find(".photo").classList.toggle("small", small);
     });
     image.addEventListener("error", () => {
-      if (this.isWhole) this.find("figure").hidden = true;
+      if (this.isWhole) this.hidePhoto();
       else this.showWhatTheNetworkSaw();
     });
     image.alt = `The photo ${this.name}`;
@@ -154,8 +154,13 @@ class Card {
       const answer = await inTurn(() => post("/preprocess", this.file, "image/png"));
       this.show(await answer.blob());
     } catch {
-      this.find("figure").hidden = true; // what is wrong with the file is on the card already
+      this.hidePhoto(); // what is wrong with the file is on the card already
     }
+  }
+
+  hidePhoto() {
+    this.find(".photo").hidden = true;
+    this.caption();
   }
 
   async classify() {
