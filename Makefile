@@ -59,6 +59,8 @@ python-test: library ## exported models and metrics, read by other people's prog
 	cargo build --locked
 	scripts/venv
 	.venv/bin/python tests/python/check_onnx.py --resnetd $(built)/debug/resnetd
+	chromium=$$(scripts/chromium) && .venv/bin/python tests/python/check_page.py \
+		--resnetd $(built)/debug/resnetd --chromium "$$chromium" --shots $(built)/page
 	scripts/check-metrics $(built)/debug/resnetd
 
 .PHONY: image

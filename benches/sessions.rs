@@ -92,14 +92,26 @@ fn weights(library: &Library, model: &Model, runs: usize) {
     );
 }
 
-/// The time of a run that fetches the classes, of the graph with all four outputs and of the same
-/// graph with only these two: medians, in turns.
+/// The time of a run that fetches the classes against one that fetches the feature map too, and
+/// against the same graph with no other outputs than the classes: medians, in turns.
 fn outputs(library: &Library, model: &Model, runs: usize) {
     let names = CLASSES.map(Output::name);
     let only_classes = onnx::Model::from_bytes(model.onnx.clone()).unwrap().keep_outputs(&names);
     let open = |bytes: &[u8]| Session::open(library, bytes, ONE_THREAD, &CLASSES).unwrap();
     let (mut all, mut two) = (open(&model.onnx), open(&only_classes.to_bytes()));
     let batch = Batch::grey(InputShape::of(&model.card.preprocess), 1);
+    let mut with_map = Batch::grey(InputShape::of(&model.card.preprocess), 1);
+    with_map.want(Output::FeatureMap);
+    let mut another = open(&model.onnx);
+    let [plain, mapped] = in_turns(
+        runs,
+        [&mut || drop(all.run(&batch).unwrap()), &mut || drop(another.run(&with_map).unwrap())],
+    );
+    println!(
+        "{}: {plain:.3} ms for the classes, {mapped:.3} ms with the feature map, ratio {:.3}",
+        model.card.name,
+        mapped / plain
+    );
     let [all, two] = in_turns(
         runs,
         [&mut || drop(all.run(&batch).unwrap()), &mut || drop(two.run(&batch).unwrap())],

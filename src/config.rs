@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use clap::Args;
 
-use crate::http::{Drain, Timeouts};
+use crate::http::{Drain, Page, Timeouts};
 use crate::model::{self, PrecisionChoice};
 use crate::pipeline::PipelinePlan;
 use crate::pipeline::decode::Limits;
@@ -117,6 +117,10 @@ pub struct ServeArgs {
     #[arg(long, env = "RESNETD_DRAIN_TIMEOUT", default_value = "30s", value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub drain_timeout: Duration,
 
+    /// Whether GET / answers a page for people
+    #[arg(long, env = "RESNETD_PAGE", default_value = "on", value_enum, value_name = "ON|OFF")]
+    pub page: Page,
+
     /// Which log lines to write, as in info or resnetd=debug,warn
     #[arg(long, env = "RESNETD_LOG", default_value = "info,ort=warn", value_name = "FILTER")]
     pub log: String,
@@ -177,6 +181,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// How it ends.
     pub drain: Drain,
+    /// Whether there is a page.
+    pub page: Page,
 }
 
 /// The cores this process may use: affinity and container limits heeded.
@@ -292,6 +298,7 @@ impl Config {
                 body: args.body_timeout,
             },
             drain: Drain { delay: args.drain_delay, timeout: args.drain_timeout },
+            page: args.page,
         })
     }
 }

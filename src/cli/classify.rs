@@ -7,13 +7,15 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use bytes::Bytes;
 use clap::Args;
-use futures_util::{StreamExt, pin_mut};
+use futures_util::{StreamExt, pin_mut, stream};
 use serde::Serialize;
 
+use super::overlays::Overlays;
 use super::{files, local, output};
 use crate::config::{LimitArgs, ModelArgs};
+use crate::pipeline::explain::{Explained, Maps};
 use crate::pipeline::topk::Prediction;
-use crate::pipeline::{Classification, ImageFacts};
+use crate::pipeline::{Classification, ClassifyError, ImageFacts, Pipeline};
 use crate::telemetry::logs::{self, LogFormat};
 
 #[derive(Debug, Args)]
@@ -29,6 +31,10 @@ pub(super) struct ClassifyArgs {
     /// One JSON object per picture and line, instead of a table
     #[arg(long)]
     json: bool,
+
+    /// Also write each picture with the map of its best class over it, as a PNG into this folder
+    #[arg(long, value_name = "FOLDER")]
+    explain: Option<PathBuf>,
 
     #[command(flatten)]
     model: ModelArgs,
@@ -48,14 +54,22 @@ struct Line<'a> {
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 enum Outcome {
-    Classified { predictions: Vec<Prediction>, image: ImageFacts },
-    Failed { error: String },
+    Classified {
+        predictions: Vec<Prediction>,
+        image: ImageFacts,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        explanation: Option<PathBuf>,
+    },
+    Failed {
+        error: String,
+    },
 }
 
 pub(super) fn run(args: &ClassifyArgs) -> Result<()> {
     logs::start("warn", LogFormat::Text)?;
     let paths = files::pictures(&args.paths)?;
     let pipeline = local::start(&args.model, &args.limits)?;
+    let mut overlays = Overlays::into(args.explain.clone())?;
     let bar = output::progress(paths.len(), "pictures");
     let mut failed = 0;
     local::runtime()?.block_on(async {
@@ -66,14 +80,18 @@ pub(super) fn run(args: &ClassifyArgs) -> Result<()> {
                 read.as_ref().map(|bytes| Bytes::copy_from_slice(bytes)).unwrap_or_default();
             ((path, read.err()), bytes)
         });
-        let answers = local::classify_all(&pipeline, uploads, args.top_k.into());
+        let answers = stream::iter(uploads)
+            .map(|(file, bytes)| async { (file, answer(&pipeline, bytes, args).await) })
+            .buffered(pipeline.plan().at_once());
         pin_mut!(answers);
         while let Some(((path, unreadable), answer)) = answers.next().await {
             let outcome = match (unreadable, answer) {
                 (Some(error), _) => Outcome::Failed { error: format!("cannot be read: {error}") },
                 (None, Err(error)) => Outcome::Failed { error: error.to_string() },
-                (None, Ok(Classification { predictions, image, .. })) => {
-                    Outcome::Classified { predictions, image }
+                (None, Ok((Classification { predictions, image, .. }, overlay))) => {
+                    let write = |png: Bytes| overlays.write(path, &predictions[0].label, &png);
+                    let explanation = overlay.map(write).transpose()?;
+                    Outcome::Classified { predictions, image, explanation }
                 }
             };
             failed += usize::from(matches!(outcome, Outcome::Failed { .. }));
@@ -90,13 +108,29 @@ pub(super) fn run(args: &ClassifyArgs) -> Result<()> {
     Ok(())
 }
 
+/// The picture's classes, and where that is wanted the picture with the map of the best one.
+async fn answer(
+    pipeline: &Pipeline,
+    bytes: Bytes,
+    args: &ClassifyArgs,
+) -> Result<(Classification, Option<Bytes>), ClassifyError> {
+    let ask = local::ask(args.top_k.into());
+    if args.explain.is_none() {
+        return Ok((pipeline.classify(bytes, ask).await?, None));
+    }
+    let Explained { classification, explanation } =
+        pipeline.explain(bytes.clone(), ask, Maps::BestOf(&[])).await?;
+    let png = pipeline.overlay(bytes, explanation, ask.deadline).await?;
+    Ok((classification, Some(png)))
+}
+
 fn print(path: &Path, outcome: Outcome, json: bool) -> Result<()> {
     if json {
         return output::json(&Line { file: path, outcome });
     }
     match outcome {
         Outcome::Failed { error } => output::line(format!("{}: {error}", path.display())),
-        Outcome::Classified { predictions, image } => {
+        Outcome::Classified { predictions, image, explanation } => {
             let ImageFacts { width, height, format } = image;
             output::line(format!("{} ({format} {width}×{height})", path.display()));
             let mut table = output::table(&[]);
@@ -105,6 +139,9 @@ fn print(path: &Path, outcome: Outcome, json: bool) -> Result<()> {
                 table.add_row([percent, bar_of(probability), label]);
             }
             output::show(&table);
+            if let Some(overlay) = explanation {
+                output::line(format!("map: {}", overlay.display()));
+            }
         }
     }
     Ok(())

@@ -10,6 +10,7 @@ use futures_util::stream::{self, Stream, StreamExt};
 use super::load::{Loaded, load};
 use crate::config::{LimitArgs, ModelArgs, cores};
 use crate::model::Model;
+use crate::pipeline::explain::Offers;
 use crate::pipeline::queue::{BatchPlan, Ceiling, Deadline};
 use crate::pipeline::run::WarmSessions;
 use crate::pipeline::{Ask, Classification, ClassifyError, Pipeline, PipelinePlan};
@@ -38,7 +39,9 @@ pub(super) fn pipeline(
         batch: BatchPlan { max_batch, max_wait: Duration::ZERO },
         decoders: cores(),
     };
-    Ok(Pipeline::start(model.card, plan, warm.engines, Arc::new(Metrics::new()))?)
+    let offers = Offers::of(model.onnx, model.card.labels.len());
+    let pipeline = Pipeline::start(model.card, plan, warm.engines, Arc::new(Metrics::new()))?;
+    Ok(pipeline.offering(offers))
 }
 
 /// Classifies `uploads` in order, as many at once as keeps the machine busy.
@@ -48,11 +51,13 @@ pub(super) fn classify_all<'a, T: 'a>(
     top_k: usize,
 ) -> impl Stream<Item = (T, Result<Classification, ClassifyError>)> + 'a {
     stream::iter(uploads)
-        .map(move |(tag, bytes)| async move {
-            let ask = Ask { top_k, deadline: Deadline::after(PATIENCE) };
-            (tag, pipeline.classify(bytes, ask).await)
-        })
+        .map(move |(tag, bytes)| async move { (tag, pipeline.classify(bytes, ask(top_k)).await) })
         .buffered(pipeline.plan().at_once())
+}
+
+/// Nobody waits for it: the best `top_k` classes, whenever they are there.
+pub(super) fn ask(top_k: usize) -> Ask {
+    Ask { top_k, deadline: Deadline::after(PATIENCE) }
 }
 
 /// The async side of a command that reads files.

@@ -9,6 +9,7 @@ mod healthcheck;
 mod load;
 mod local;
 mod output;
+mod overlays;
 mod quantize;
 mod serve;
 

@@ -12,6 +12,7 @@ use super::output;
 use crate::config::{Config, ServeArgs, cores};
 use crate::http::{self, App, Description, Listener, Readiness};
 use crate::pipeline::Pipeline;
+use crate::pipeline::explain::Offers;
 use crate::pipeline::run::WarmSessions;
 use crate::telemetry::metrics::Served;
 use crate::telemetry::{Metrics, logs};
@@ -111,13 +112,15 @@ fn assemble(loaded: Loaded, config: &Config) -> Result<App> {
         max_batch: config.concurrency.max_batch,
         versions: http::Versions::with(&library.version),
     };
+    let offers = Offers::of(model.onnx, model.card.labels.len());
     let pipeline = Pipeline::start(model.card, config.pipeline, engines, Arc::clone(&metrics))?;
     Ok(App {
-        pipeline: Arc::new(pipeline),
+        pipeline: Arc::new(pipeline.offering(offers)),
         metrics,
         readiness: Arc::new(Readiness::default()),
         description: Arc::new(description),
         timeouts: config.timeouts,
+        page: config.page,
     })
 }
 

@@ -1,12 +1,18 @@
 //! Bytes off the wire, JSON back. Knows nothing of tensors.
 
+mod accept; // which form of an answer is wanted
+mod answers; // of a request's images, as one
 mod classify; // POST /classify
+mod embed; // POST /embed
 mod health; // /livez, /readyz
 mod layers; // what every request passes through
 mod listener; // the accept loop and its end
 mod metrics; // GET /metrics
 mod model; // GET /v1/model
+mod preprocess; // POST /preprocess
 pub mod problem; // errors as documents
+mod page; // GET /, for people
+mod query; // what a request asks
 mod upload; // a body becomes images
 
 use std::sync::Arc;
@@ -20,6 +26,7 @@ use axum::routing::{get, post};
 pub use health::{Phase, Readiness};
 pub use listener::{Drain, Listener};
 pub use model::{Description, Versions};
+pub use page::Page;
 
 use crate::pipeline::Pipeline;
 use crate::telemetry::Metrics;
@@ -38,6 +45,8 @@ pub struct App {
     pub description: Arc<Description>,
     /// How long a request may take.
     pub timeouts: Timeouts,
+    /// Whether there is a page for people.
+    pub page: Page,
 }
 
 /// How long things may take.
@@ -55,10 +64,13 @@ pub struct Timeouts {
 pub fn router(app: App) -> Router {
     let routes = Router::new()
         .route("/classify", post(classify::classify))
+        .route("/embed", post(embed::embed))
+        .route("/preprocess", post(preprocess::preprocess))
         .route("/v1/model", get(model::show))
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(metrics::show))
+        .merge(app.page.routes())
         .fallback(nothing_here)
         .method_not_allowed_fallback(not_this_method);
     layers::around(routes, &app).with_state(app)

@@ -25,6 +25,7 @@ pub enum Kind {
     TooManyPixels,
     UnsupportedFormat,
     InvalidParameter,
+    NotOffered,
     QueueFull,
     MemoryLimit,
     Deadline,
@@ -48,6 +49,7 @@ impl Kind {
         Self::TooManyPixels,
         Self::UnsupportedFormat,
         Self::InvalidParameter,
+        Self::NotOffered,
         Self::QueueFull,
         Self::MemoryLimit,
         Self::Deadline,
@@ -73,6 +75,7 @@ impl Kind {
             Self::TooManyPixels     => (StatusCode::PAYLOAD_TOO_LARGE, "too-many-pixels", "The image has too many pixels"),
             Self::UnsupportedFormat => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-format", "This image format is not served"),
             Self::InvalidParameter  => (StatusCode::UNPROCESSABLE_ENTITY, "invalid-parameter", "A parameter is wrong"),
+            Self::NotOffered        => (StatusCode::UNPROCESSABLE_ENTITY, "not-offered", "This model cannot tell that"),
             Self::QueueFull         => (StatusCode::SERVICE_UNAVAILABLE, "queue-full", "The queue is full"),
             Self::MemoryLimit       => (StatusCode::SERVICE_UNAVAILABLE, "memory-limit", "The memory limit is reached"),
             Self::Deadline          => (StatusCode::SERVICE_UNAVAILABLE, "deadline", "The time limit cannot be met"),
@@ -198,6 +201,7 @@ impl From<ClassifyError> for Problem {
         match error {
             ClassifyError::Decode(error) => Self::new(kind_of_decode(&error), detail),
             ClassifyError::Rejected(rejected) => Self::from(rejected),
+            ClassifyError::NotOffered(_) => Self::new(Kind::NotOffered, detail),
             ClassifyError::Deadline { retry_after, .. } => {
                 Self::new(Kind::Deadline, detail).retry_after(retry_after)
             }

@@ -84,6 +84,12 @@ impl Model {
         self
     }
 
+    /// The node that makes the value `name`.
+    #[must_use]
+    pub fn maker_of(&self, name: &str) -> Option<&proto::Node> {
+        self.proto.graph.node.iter().find(|node| node.output.iter().any(|output| output == name))
+    }
+
     /// The float32 constants whose elements are stored as bytes: name, shape, and the elements in
     /// row-major order, little-endian.
     pub fn float_weights(&self) -> impl Iterator<Item = (&str, &[i64], &[u8])> {

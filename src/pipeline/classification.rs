@@ -5,8 +5,9 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::decode::{DecodeError, Format};
+use super::explain::NotOffered;
 use super::queue::{Deadline, JobError, Rejected, Scores};
-use super::topk::Prediction;
+use super::topk::{self, Narrow, Prediction};
 use crate::telemetry::metrics::Reason;
 
 /// What a caller wants to know, and by when.
@@ -31,6 +32,15 @@ pub struct Classification {
     pub scores: Scores,
 }
 
+impl Classification {
+    /// The same answer with the `top_k` of the classes that `narrow` leaves.
+    #[must_use]
+    pub fn narrowed(self, labels: &[String], top_k: usize, narrow: &Narrow) -> Self {
+        let predictions = topk::narrowed(&self.scores.logits, labels, top_k, narrow);
+        Self { predictions, ..self }
+    }
+}
+
 /// The uploaded image as it was decoded, upright.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct ImageFacts {
@@ -40,6 +50,14 @@ pub struct ImageFacts {
     pub height: u32,
     /// The format its content shows.
     pub format: Format,
+}
+
+impl ImageFacts {
+    /// Height and width.
+    #[must_use]
+    pub fn size(&self) -> [u32; 2] {
+        [self.height, self.width]
+    }
 }
 
 /// Where one image's time went.
@@ -68,6 +86,9 @@ pub enum ClassifyError {
     /// The house is full, or the answer would come too late.
     #[error(transparent)]
     Rejected(#[from] Rejected),
+    /// The model cannot be asked for this.
+    #[error(transparent)]
+    NotOffered(#[from] NotOffered),
     /// Its time ran out.
     #[error("the request's time limit of {limit:.0?} passed before its answer was there")]
     Deadline {
@@ -108,7 +129,7 @@ impl ClassifyError {
         match self {
             Self::Rejected(rejected) => Some(rejected.reason()),
             Self::Deadline { .. } => Some(Reason::Deadline),
-            Self::Decode(_) | Self::Prepare(_) | Self::Run(_) => None,
+            Self::Decode(_) | Self::NotOffered(_) | Self::Prepare(_) | Self::Run(_) => None,
         }
     }
 }

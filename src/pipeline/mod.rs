@@ -7,8 +7,12 @@ pub mod preprocess; // image → exactly the network's input
 pub mod queue; // pixels wait, fairly and not for ever
 pub mod run; // batches through ONNX Runtime
 pub mod topk; // scores → predictions
+pub mod explain; // where in the picture a score comes from
 
 mod classification;
+mod embed; // bytes → features
+mod seen; // bytes → what the network saw
+mod picture; // pixels → PNG
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,13 +22,18 @@ use prometheus::Histogram;
 use tokio::sync::Semaphore;
 
 pub use classification::{Ask, Classification, ClassifyError, ImageFacts, Timings};
+pub use embed::{Embedding, Normalize};
+pub use seen::{Seen, Steps};
 
 use crate::model::ModelCard;
 use crate::telemetry::Metrics;
 use decode::Limits;
+use explain::Offers;
 use preprocess::{Pixels, Preprocess};
-use queue::{Admission, BatchPlan, Ceiling, Deadline, Job, Pace, Permit, Queue, Rejected};
-use run::{Engine, Health, InputShape, WorkerPlan, Workers};
+use queue::{
+    Admission, Answered, BatchPlan, Ceiling, Deadline, Job, Pace, Permit, Queue, Rejected, Scores,
+};
+use run::{Engine, Health, InputShape, Output, WorkerPlan, Workers};
 
 /// How a pipeline may use the machine.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +61,7 @@ impl PipelinePlan {
 #[derive(Debug)]
 pub struct Pipeline {
     card: Arc<ModelCard>,
+    offers: Offers,
     plan: PipelinePlan,
     admission: Arc<Admission>,
     decoders: Arc<Semaphore>,
@@ -91,6 +101,7 @@ impl Pipeline {
             decoders: Arc::new(Semaphore::new(plan.decoders)),
             workers: std::sync::Mutex::new(Some(workers)),
             card,
+            offers: Offers::nothing(),
             plan,
             queue,
             pace,
@@ -99,42 +110,73 @@ impl Pipeline {
         })
     }
 
+    /// The same pipeline, whose engines give more than classes.
+    #[must_use]
+    pub fn offering(self, offers: Offers) -> Self {
+        Self { offers, ..self }
+    }
+
     /// One picture's journey, from bytes to classes.
     ///
     /// # Errors
     ///
     /// [`ClassifyError`]: a bad picture, a full house, a passed deadline or a failed run.
     pub async fn classify(&self, upload: Bytes, ask: Ask) -> Result<Classification, ClassifyError> {
-        let answer = tokio::time::timeout_at(ask.deadline.at.into(), self.travel(upload, ask))
+        let Ask { top_k, deadline } = ask;
+        let Travelled { answered, image, timings } =
+            self.within(deadline, self.travel(upload, deadline, None)).await?;
+        Ok(self.classification(answered.scores, image, timings, top_k))
+    }
+
+    fn classification(
+        &self,
+        scores: Scores,
+        image: ImageFacts,
+        timings: Timings,
+        top_k: usize,
+    ) -> Classification {
+        let predictions = topk::top_k(&scores.probabilities, &self.card.labels, top_k);
+        Classification { predictions, image, timings, scores }
+    }
+
+    /// Ends `journey` at the deadline, and counts why it failed.
+    async fn within<T>(
+        &self,
+        deadline: Deadline,
+        journey: impl Future<Output = Result<T, ClassifyError>>,
+    ) -> Result<T, ClassifyError> {
+        let answer = tokio::time::timeout_at(deadline.at.into(), journey)
             .await
-            .unwrap_or_else(|_| Err(ClassifyError::late(ask.deadline, self.predicted_wait())));
-        match &answer {
-            Ok(_) => self.metrics.images.inc(),
-            Err(error) => {
-                if let Some(reason) = error.reason() {
-                    self.metrics.rejected(reason);
-                }
-            }
+            .unwrap_or_else(|_| Err(ClassifyError::late(deadline, self.predicted_wait())));
+        if let Some(reason) = answer.as_ref().err().and_then(ClassifyError::reason) {
+            self.metrics.rejected(reason);
         }
         answer
     }
 
-    async fn travel(&self, upload: Bytes, ask: Ask) -> Result<Classification, ClassifyError> {
+    /// From bytes to what the network says, and to the output that it is asked for beside.
+    async fn travel(
+        &self,
+        upload: Bytes,
+        deadline: Deadline,
+        wants: Option<Output>,
+    ) -> Result<Travelled, ClassifyError> {
         let header = decode::inspect(&upload, &self.plan.limits)?;
-        let permit = self.admission.enter(ask.deadline)?;
-        let leaving = Leaving { metrics: &self.metrics, deadline: ask.deadline };
+        let permit = self.admission.enter(deadline)?;
+        let leaving = Leaving { metrics: &self.metrics, deadline };
         let prepared = self.prepare(upload, header, permit).await;
         leaving.stayed();
         let Prepared { pixels, image, permit, mut timings } = prepared?;
-        let ticket = self.queue.submit(|reply| Job::new(pixels, ask.deadline, permit, reply))?;
+        let ticket =
+            self.queue.submit(|reply| Job::new(pixels, deadline, permit, reply).wanting(wants))?;
         let answered = ticket
             .await
-            .map_err(|error| ClassifyError::from_job(error, ask.deadline, self.predicted_wait()))?;
+            .map_err(|error| ClassifyError::from_job(error, deadline, self.predicted_wait()))?;
         timings.queue = answered.queued;
         timings.inference = answered.inference;
         timings.batch_size = answered.batch_size;
-        let predictions = topk::top_k(&answered.scores.probabilities, &self.card.labels, ask.top_k);
-        Ok(Classification { predictions, image, timings, scores: answered.scores })
+        self.metrics.images.inc();
+        Ok(Travelled { answered, image, timings })
     }
 
     /// Decodes and preprocesses on the CPU pool, at most `decoders` uploads at a time.
@@ -146,21 +188,35 @@ impl Pipeline {
         header: decode::Header,
         permit: Permit,
     ) -> Result<Prepared, ClassifyError> {
-        let arrived = Instant::now();
-        let turn = Arc::clone(&self.decoders).acquire_owned().await;
-        let decode_wait = arrived.elapsed();
-        self.metrics.decode_wait_seconds.observe(decode_wait.as_secs_f64());
-        permit.grow(header.decoded_bytes())?;
         let (card, pace) = (Arc::clone(&self.card), Arc::clone(&self.pace));
         let metrics = Arc::clone(&self.metrics);
-        // The permit and the turn go with the work: a caller who leaves does not free memory that
-        // is still in use.
-        let work = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
+        self.in_turn(header.decoded_bytes(), permit, move |permit, decode_wait| {
             let mut prepared = prepare(&upload, &header, &card.preprocess, permit, &metrics)?;
             pace.prepared(prepared.timings.decode + prepared.timings.preprocess);
             prepared.timings.decode_wait = decode_wait;
             Ok(prepared)
+        })
+        .await
+    }
+
+    /// Runs `work`, which holds `bytes`, on the CPU pool once a decoder is free; tells it how long
+    /// that took.
+    async fn in_turn<T: Send + 'static>(
+        &self,
+        bytes: u64,
+        permit: Permit,
+        work: impl FnOnce(Permit, Duration) -> Result<T, ClassifyError> + Send + 'static,
+    ) -> Result<T, ClassifyError> {
+        let arrived = Instant::now();
+        let turn = Arc::clone(&self.decoders).acquire_owned().await;
+        let decode_wait = arrived.elapsed();
+        self.metrics.decode_wait_seconds.observe(decode_wait.as_secs_f64());
+        permit.grow(bytes)?;
+        // The permit and the turn go with the work: a caller who leaves does not free memory that
+        // is still in use.
+        let work = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            work(permit, decode_wait)
         });
         work.await.map_err(|error| ClassifyError::Prepare(error.to_string()))?
     }
@@ -218,6 +274,13 @@ impl Pipeline {
         }
         in_time
     }
+}
+
+/// What the network said of one image.
+struct Travelled {
+    answered: Answered,
+    image: ImageFacts,
+    timings: Timings,
 }
 
 /// Counts an image whose client goes away before it is queued: then this is dropped with the rest

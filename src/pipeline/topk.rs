@@ -33,9 +33,92 @@ pub fn top_k(probabilities: &[f32], labels: &[String], k: usize) -> Vec<Predicti
         .collect()
 }
 
+/// Which classes may be answered, and how probable one must be.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Narrow {
+    /// The candidates, the only classes there are; empty for all. Each is there once.
+    pub among: Vec<usize>,
+    /// What a class must reach to be answered, among the candidates.
+    pub threshold: f32,
+}
+
+/// As [`top_k`], of the classes that `narrow` leaves.
+///
+/// `logits` f32 `[classes]`. Probabilities are those of a network that knows only the candidates:
+/// the softmax over their logits, which is theirs divided by their sum, also where that is too
+/// small for f32.
+#[must_use]
+pub fn narrowed(logits: &[f32], labels: &[String], k: usize, narrow: &Narrow) -> Vec<Prediction> {
+    let all = || (0..logits.len()).collect();
+    let classes: Vec<usize> = if narrow.among.is_empty() { all() } else { narrow.among.clone() };
+    let largest = classes.iter().map(|&class| logits[class]).fold(f32::NEG_INFINITY, f32::max);
+    let weights: Vec<f32> = classes.iter().map(|&class| (logits[class] - largest).exp()).collect();
+    let sum: f32 = weights.iter().sum();
+    let mut predictions: Vec<Prediction> = classes
+        .iter()
+        .zip(weights)
+        .map(|(&index, weight)| Prediction {
+            label: labels[index].clone(),
+            index,
+            probability: weight / sum,
+        })
+        .filter(|prediction| prediction.probability >= narrow.threshold)
+        .collect();
+    predictions.sort_by(|a, b| b.probability.total_cmp(&a.probability).then(a.index.cmp(&b.index)));
+    predictions.truncate(k);
+    predictions
+}
+
+/// The class that `typed` means: a label, or else a label in other letters' case, or else an
+/// index, plain or as `#3`.
+#[must_use]
+pub fn find_class(typed: &str, labels: &[String]) -> Option<usize> {
+    let place = |same: &dyn Fn(&str) -> bool| labels.iter().position(|label| same(label));
+    place(&|label| label == typed)
+        .or_else(|| place(&|label| label.to_lowercase() == typed.to_lowercase()))
+        .or_else(|| {
+            typed
+                .strip_prefix('#')
+                .unwrap_or(typed)
+                .parse()
+                .ok()
+                .filter(|index| *index < labels.len())
+        })
+}
+
+/// That `typed` means none, and what would.
+#[must_use]
+pub fn no_such_class(typed: &str, labels: &[String]) -> String {
+    const SHOWN: usize = 10;
+    let mut shown = labels.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    if labels.len() > SHOWN {
+        shown.push_str(", …");
+    }
+    format!(
+        "{typed:?} is no class of this model; use a label ({shown}) or an index from 0 to {}",
+        labels.len() - 1
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn candidates_share_what_the_others_had_even_where_that_was_nothing() {
+        let labels: Vec<String> = ["a", "b", "c", "d"].map(String::from).to_vec();
+        let logits = [0.0, -500.0, 1.0, -500.0];
+        let found = |among: &[usize], threshold| -> Vec<(usize, f32)> {
+            let narrow = Narrow { among: among.to_vec(), threshold };
+            let predictions = narrowed(&logits, &labels, 4, &narrow);
+            predictions.into_iter().map(|found| (found.index, found.probability)).collect()
+        };
+        assert_eq!(found(&[3, 1], 0.0), [(1, 0.5), (3, 0.5)]);
+        assert_eq!(found(&[3], 1.0), [(3, 1.0)]);
+        assert_eq!(found(&[0, 1], 0.5), [(0, 1.0)]);
+        assert_eq!(found(&[], 0.5).len(), 1);
+        assert_eq!(found(&[1, 3], 0.6), []);
+    }
 
     #[test]
     fn ties_go_to_the_lower_index_and_k_may_exceed_the_classes() {

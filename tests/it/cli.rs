@@ -91,7 +91,8 @@ fn an_exported_file_is_self_contained() {
     let output = resnetd(&["export", "-o", onnx.to_str().unwrap()]);
     assert!(output.status.success(), "{output:?}");
     let classify = |model: &str| {
-        said(&resnetd(&["classify", "--json", "--model", model, "tests/data/cat.jpg"]))
+        let asked = ["--precision", "fp32", "--model", model];
+        said(&resnetd(&[&["classify", "--json", "tests/data/cat.jpg"], &asked[..]].concat()))
     };
     assert_eq!(classify(onnx.to_str().unwrap()), classify("cifar10-resnet20"));
     let left: Vec<PathBuf> =
@@ -181,4 +182,35 @@ fn the_help_teaches() {
     for (name, arguments) in [("help", vec!["--help"]), ("help_serve", vec!["serve", "--help"])] {
         insta::assert_snapshot!(name, said(&resnetd(&arguments)));
     }
+}
+
+#[test]
+fn classify_explains_each_picture_in_a_file_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("cifar10-ship.png");
+    std::fs::copy("tests/data/cifar10-ship.png", &copy).unwrap();
+    let maps = folder.path().join("maps/of/today");
+    let output = resnetd(&[
+        "classify",
+        "--json",
+        "--explain",
+        maps.to_str().unwrap(),
+        "tests/data/cat.jpg",
+        "tests/data/cifar10-ship.png",
+        copy.to_str().unwrap(),
+        "Cargo.toml",
+    ]);
+    assert!(complained(&output).contains("1 of 4 pictures"), "{output:?}");
+    let lines: Vec<Value> =
+        said(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for (line, name, size) in [
+        (0, "cat.cat.png", (451, 300)),
+        (1, "cifar10-ship.ship.png", (32, 32)),
+        (2, "cifar10-ship.ship.2.png", (32, 32)),
+    ] {
+        let path = maps.join(name);
+        assert_eq!(lines[line]["explanation"].as_str(), path.to_str());
+        assert_eq!(image::image_dimensions(path).unwrap(), size);
+    }
+    assert_eq!(maps.read_dir().unwrap().count(), 3);
 }

@@ -85,7 +85,7 @@ fn only_the_runner_names_the_runtime() {
 #[test]
 fn one_place_for_statuses_and_one_for_the_environment() {
     let elsewhere =
-        |name: &str| !matches!(name, "http/problem.rs" | "http/classify.rs" | "http/layers.rs");
+        |name: &str| !matches!(name, "http/problem.rs" | "http/answers.rs" | "http/layers.rs");
     assert_absent(&["StatusCode::"], elsewhere, "statuses are in http/problem.rs");
     let environment = |name: &str| !matches!(name, "config.rs" | "pipeline/run/library.rs");
     assert_absent(&["env::var"], environment, "the environment is read in two places");

@@ -85,7 +85,8 @@ def check_default_model(checks: Checks, resnetd: Path, folder: Path) -> None:
     what = f"{name}: the reference evaluator's logits are PyTorch's"
     check_close(checks, outputs["logits"], expected, what)
 
-    lines = run(resnetd, "classify", "--json", "--top-k", str(len(labels)), *PICTURES).splitlines()
+    options = ("--json", "--precision", "fp32", "--top-k", str(len(labels)))
+    lines = run(resnetd, "classify", *options, *PICTURES).splitlines()
     answers = {Path(answer["file"]).name: answer for answer in map(json.loads, lines)}
     found = np.zeros_like(outputs["probabilities"])
     for row, path in enumerate(PICTURES):

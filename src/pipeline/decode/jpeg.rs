@@ -29,6 +29,11 @@ pub(super) fn unserved_kind(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
+/// How many colours a pixel is stored with: 1, 3, or 4 for CMYK, which the decoder answers as RGB.
+pub(super) fn components(bytes: &[u8]) -> Option<u8> {
+    Segments::new(bytes).find(Segment::is_frame)?.body.get(5).copied()
+}
+
 const END_OF_IMAGE: u8 = 0xD9;
 const START_OF_SCAN: u8 = 0xDA;
 

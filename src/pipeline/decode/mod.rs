@@ -4,6 +4,7 @@
 
 mod complete; // is the file all there
 mod error;
+mod facts; // how it is stored
 mod format; // which format, by content
 mod gif;
 mod jpeg;
@@ -22,6 +23,7 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageReader};
 
 pub use error::DecodeError;
+pub use facts::{Stored, stored};
 pub use format::Format;
 pub use limits::Limits;
 
@@ -74,6 +76,12 @@ impl Image {
     #[must_use]
     pub fn rgb(&self) -> &[u8] {
         self.0.as_raw()
+    }
+
+    /// All pixels, to be changed: no image any more.
+    #[must_use]
+    pub fn into_rgb(self) -> Vec<u8> {
+        self.0.into_raw()
     }
 }
 

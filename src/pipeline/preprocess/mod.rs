@@ -10,7 +10,7 @@ use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer
 use serde::{Deserialize, Serialize};
 
 use super::decode::Image;
-use plan::Crop;
+pub use plan::Crop;
 
 /// How a picture becomes the network's input: a value from the model's card.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -1,14 +1,20 @@
 //! Which part of an image becomes the input.
 
+use serde::Serialize;
+
 use super::{Preprocess, Resize};
 
 /// A box in the image's own pixels, fractions included.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Crop {
-    pub(super) left: f64,
-    pub(super) top: f64,
-    pub(super) width: f64,
-    pub(super) height: f64,
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Crop {
+    /// Pixels left of it.
+    pub left: f64,
+    /// Pixels above it.
+    pub top: f64,
+    /// Columns.
+    pub width: f64,
+    /// Rows.
+    pub height: f64,
 }
 
 impl Preprocess {
@@ -16,7 +22,8 @@ impl Preprocess {
     ///
     /// torchvision resizes to whole pixels first and crops whole pixels then; the box is that crop,
     /// carried back to the image.
-    pub(super) fn crop(&self, [height, width]: [u32; 2]) -> Crop {
+    #[must_use]
+    pub fn crop(&self, [height, width]: [u32; 2]) -> Crop {
         let [resized_height, resized_width] = self.resized([height, width]);
         let [input_height, input_width] = self.input;
         let (left, crop_width) = span(width, resized_width, input_width);

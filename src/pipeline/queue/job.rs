@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 
 use super::{Permit, Queue};
 use crate::pipeline::preprocess::Pixels;
+use crate::pipeline::run::Output;
 
 /// When a request has waited long enough.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,11 +49,34 @@ pub struct Scores {
     pub probabilities: Vec<f32>,
 }
 
+impl Scores {
+    /// The most probable of `classes`, or of all where that is empty; of equal ones the first.
+    #[must_use]
+    pub fn best_of(&self, classes: &[usize]) -> usize {
+        let scores = self.logits.iter().enumerate().rev();
+        scores
+            .filter(|(class, _)| classes.is_empty() || classes.contains(class))
+            .max_by(|(_, a), (_, b)| a.total_cmp(b))
+            .map_or(0, |(class, _)| class)
+    }
+}
+
+/// One image's values of an output that is not fetched for every image.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Extra {
+    /// Their shape.
+    pub shape: Vec<usize>,
+    /// Row-major.
+    pub values: Vec<f32>,
+}
+
 /// One image's scores and how they came about.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answered {
     /// What the network says.
     pub scores: Scores,
+    /// What the job wanted beside them.
+    pub extra: Option<Extra>,
     /// From queue to worker.
     pub queued: Duration,
     /// The run of its whole batch.
@@ -93,13 +117,26 @@ pub struct Job {
     queued_at: Instant,
     reply: Reply,
     permit: Permit,
+    wants: Option<Output>,
 }
 
 impl Job {
     /// A job that is queued now; `permit` is held until it is answered or dropped.
     #[must_use]
     pub fn new(pixels: Pixels, deadline: Deadline, permit: Permit, reply: Reply) -> Self {
-        Self { pixels, deadline, queued_at: Instant::now(), reply, permit }
+        Self { pixels, deadline, queued_at: Instant::now(), reply, permit, wants: None }
+    }
+
+    /// The same job, which wants this output beside the scores.
+    #[must_use]
+    pub fn wanting(self, output: Option<Output>) -> Self {
+        Self { wants: output, ..self }
+    }
+
+    /// The output it wants beside the scores.
+    #[must_use]
+    pub fn wants(&self) -> Option<Output> {
+        self.wants
     }
 
     /// The network's input.

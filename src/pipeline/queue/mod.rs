@@ -13,7 +13,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 pub use admission::{Admission, Ceiling, Permit, Rejected};
-pub use job::{Answered, Deadline, Job, JobError, Scores, Ticket};
+pub use job::{Answered, Deadline, Extra, Job, JobError, Scores, Ticket};
 pub use pace::Pace;
 
 use crate::telemetry::Metrics;

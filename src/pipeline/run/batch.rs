@@ -1,5 +1,6 @@
 //! The input tensor of one run, filled slot by slot.
 
+use super::Output;
 use crate::pipeline::preprocess::{Pixels, Preprocess};
 
 /// Height and width of the images a network takes.
@@ -31,19 +32,21 @@ impl InputShape {
 pub struct Batch {
     shape: InputShape,
     pixels: Vec<u8>,
+    extras: Vec<Output>,
 }
 
 impl Batch {
     /// An empty batch with room for `capacity` images.
     #[must_use]
     pub fn with_capacity(shape: InputShape, capacity: usize) -> Self {
-        Self { shape, pixels: Vec::with_capacity(capacity * shape.bytes()) }
+        let pixels = Vec::with_capacity(capacity * shape.bytes());
+        Self { shape, pixels, extras: Vec::new() }
     }
 
     /// `len` images of medium grey, for runs whose answer nobody wants.
     #[must_use]
     pub fn grey(shape: InputShape, len: usize) -> Self {
-        Self { shape, pixels: vec![128; len * shape.bytes()] }
+        Self { shape, pixels: vec![128; len * shape.bytes()], extras: Vec::new() }
     }
 
     /// Puts one image into the next slot.
@@ -60,9 +63,17 @@ impl Batch {
         self.pixels.extend_from_slice(pixels.as_bytes());
     }
 
-    /// Empties all slots.
+    /// Has the run fetch `output` too, for all of its images.
+    pub fn want(&mut self, output: Output) {
+        if !self.extras.contains(&output) {
+            self.extras.push(output);
+        }
+    }
+
+    /// Empties all slots, and wants nothing extra.
     pub fn clear(&mut self) {
         self.pixels.clear();
+        self.extras.clear();
     }
 
     /// Images inside.
@@ -75,6 +86,12 @@ impl Batch {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.pixels.is_empty()
+    }
+
+    /// What its images want beside what every run fetches.
+    #[must_use]
+    pub fn extras(&self) -> &[Output] {
+        &self.extras
     }
 
     /// `[len, height, width, 3]`.

@@ -1,10 +1,11 @@
 //! ONNX bytes become a session; a batch becomes scores. Here the two rivers meet.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use ort::ep::{self, ExecutionProviderDispatch};
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
-use ort::session::{OutputSelector, RunOptions, Session as OrtSession};
+use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions, Session as OrtSession};
 use ort::value::TensorRef;
 
 use super::{Batch, Device, Library};
@@ -89,7 +90,7 @@ pub enum RunError {
 pub struct Session {
     loaded: OrtSession,
     wanted: Vec<Output>,
-    options: RunOptions<ort::session::HasSelectedOutputs>,
+    options: RunOptions<HasSelectedOutputs>,
 }
 
 impl Session {
@@ -119,31 +120,37 @@ impl Session {
             Device::Cpu => SessionError::Model { reason: said(&error) },
             device @ Device::Cuda(_) => SessionError::Device { device, reason: said(&error) },
         })?;
-        let selector = wanted
-            .iter()
-            .fold(OutputSelector::no_default(), |selector, output| selector.with(output.name()));
-        let options = RunOptions::new()
-            .map_err(|error| SessionError::Model { reason: said(&error) })?
-            .with_outputs(selector);
+        let options =
+            fetching(wanted).map_err(|error| SessionError::Model { reason: said(&error) })?;
         Ok(Self { loaded, wanted: wanted.to_vec(), options })
     }
 
-    /// Runs uint8 `[N, H, W, 3]` and fetches the wanted outputs.
+    /// Runs uint8 `[N, H, W, 3]` and fetches the wanted outputs, and the batch's extras.
     ///
     /// # Errors
     ///
     /// [`RunError`], after which the session can be used again.
     pub fn run(&mut self, batch: &Batch) -> Result<Outputs, RunError> {
         let failed = |error: ort::Error| RunError::Runtime(said(&error));
+        let mut fetched = Cow::Borrowed(&self.wanted);
+        for extra in batch.extras().iter().filter(|extra| !self.wanted.contains(extra)) {
+            fetched.to_mut().push(*extra);
+        }
+        let with_extras = match &fetched {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(outputs) => Some(fetching(outputs).map_err(failed)?),
+        };
         let input =
             TensorRef::from_array_view((batch.shape(), batch.as_bytes())).map_err(failed)?;
         let answers = self
             .loaded
-            .run_with_options(ort::inputs!["pixels" => input], &self.options)
+            .run_with_options(
+                ort::inputs!["pixels" => input],
+                with_extras.as_ref().unwrap_or(&self.options),
+            )
             .map_err(failed)?;
         let images = batch.len();
-        let tensors = self
-            .wanted
+        let tensors = fetched
             .iter()
             .map(|&output| {
                 let (shape, values) =
@@ -154,7 +161,8 @@ impl Session {
                     let (output, found) = (output.name(), shape.to_vec());
                     return Err(RunError::Shape { output, found, images });
                 }
-                Ok((output, values.to_vec()))
+                let shape = shape.iter().skip(1).map(|&size| usize::try_from(size).unwrap_or(0));
+                Ok(Fetched { output, shape: shape.collect(), values: values.to_vec() })
             })
             .collect::<Result<_, _>>()?;
         Ok(Outputs { images, tensors })
@@ -171,22 +179,44 @@ impl fmt::Debug for Session {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outputs {
     images: usize,
-    tensors: Vec<(Output, Vec<f32>)>,
+    tensors: Vec<Fetched>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Fetched {
+    output: Output,
+    /// Of one image.
+    shape: Vec<usize>,
+    /// Of all images.
+    values: Vec<f32>,
 }
 
 impl Outputs {
     /// Outputs made by hand, each `[images, …]` flattened; for engines that are not a session.
     #[must_use]
     pub fn new(images: usize, tensors: Vec<(Output, Vec<f32>)>) -> Self {
-        Self { images, tensors }
+        let fetched = |(output, values): (Output, Vec<f32>)| {
+            let shape = vec![values.len() / images];
+            Fetched { output, shape, values }
+        };
+        Self { images, tensors: tensors.into_iter().map(fetched).collect() }
     }
 
     /// The values of all images in one output, one after the other; empty where that was not
     /// fetched.
     #[must_use]
     pub fn all(&self, output: Output) -> &[f32] {
-        let tensor = self.tensors.iter().find(|(fetched, _)| *fetched == output);
-        tensor.map_or(&[], |(_, values)| values)
+        self.fetched(output).map_or(&[], |fetched| &fetched.values)
+    }
+
+    /// The shape of one image's values in one output; empty where that was not fetched.
+    #[must_use]
+    pub fn shape(&self, output: Output) -> &[usize] {
+        self.fetched(output).map_or(&[], |fetched| &fetched.shape)
+    }
+
+    fn fetched(&self, output: Output) -> Option<&Fetched> {
+        self.tensors.iter().find(|fetched| fetched.output == output)
     }
 
     /// The values of one image in one output; empty where that was not fetched.
@@ -196,6 +226,14 @@ impl Outputs {
         let width = values.len() / self.images;
         &values[image * width..][..width]
     }
+}
+
+/// Options of a run that fetches `outputs` and no others.
+fn fetching(outputs: &[Output]) -> Result<RunOptions<HasSelectedOutputs>, ort::Error> {
+    let selector = outputs
+        .iter()
+        .fold(OutputSelector::no_default(), |selector, output| selector.with(output.name()));
+    Ok(RunOptions::new()?.with_outputs(selector))
 }
 
 /// A builder for sessions on `plan`'s device.

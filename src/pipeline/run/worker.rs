@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::{Batch, InputShape, Output, Outputs, RunError};
-use crate::pipeline::queue::{Answered, BatchPlan, Job, JobError, Pace, Queue, Scores};
+use crate::pipeline::queue::{Answered, BatchPlan, Extra, Job, JobError, Pace, Queue, Scores};
 use crate::telemetry::Metrics;
 
 /// What runs a batch: a [`Session`](super::Session) in service, anything else in a test.
@@ -146,6 +146,9 @@ impl Worker {
         self.batch.clear();
         for job in &jobs {
             self.batch.push(job.pixels());
+            if let Some(output) = job.wants() {
+                self.batch.want(output);
+            }
         }
         let started = Instant::now();
         let outcome = self.run_engine();
@@ -167,9 +170,11 @@ impl Worker {
         for (slot, job) in jobs.into_iter().enumerate() {
             let queued = started.duration_since(job.queued_at());
             plan.metrics.queue_wait_seconds.observe(queued.as_secs_f64());
+            let wants = job.wants();
             job.answer(outcome.as_ref().map_err(Clone::clone).map(|outputs| {
                 let scores = scores(outputs, slot);
-                Answered { scores, queued, inference: elapsed, batch_size }
+                let extra = wants.map(|output| extra(outputs, output, slot));
+                Answered { scores, extra, queued, inference: elapsed, batch_size }
             }));
         }
     }
@@ -198,6 +203,10 @@ fn scores(outputs: &Outputs, slot: usize) -> Scores {
         logits: outputs.row(Output::Logits, slot).to_vec(),
         probabilities: outputs.row(Output::Probabilities, slot).to_vec(),
     }
+}
+
+fn extra(outputs: &Outputs, output: Output, slot: usize) -> Extra {
+    Extra { shape: outputs.shape(output).to_vec(), values: outputs.row(output, slot).to_vec() }
 }
 
 fn panic_words(panic: &(dyn Any + Send)) -> String {

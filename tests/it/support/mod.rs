@@ -7,9 +7,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use resnetd::http::{self, App, Description, Drain, Listener, Readiness, Timeouts, Versions};
+use resnetd::http::{self, App, Description, Drain, Listener, Page, Readiness, Timeouts, Versions};
 use resnetd::model::{self, Model};
 use resnetd::pipeline::decode::Limits;
+use resnetd::pipeline::explain::Offers;
 use resnetd::pipeline::queue::{BatchPlan, Ceiling};
 use resnetd::pipeline::run::{Device, Engine, InputShape, Library, SessionsPlan, open_sessions};
 use resnetd::pipeline::{Pipeline, PipelinePlan};
@@ -37,15 +38,18 @@ pub(crate) fn default_model() -> Model {
 
 /// What a test's server is made of; the default is the product's, with short times.
 pub(crate) struct Options {
+    pub(crate) model: Model,
     pub(crate) engines: Option<Vec<Engine>>,
     pub(crate) plan: PipelinePlan,
     pub(crate) timeouts: Timeouts,
     pub(crate) drain: Drain,
+    pub(crate) page: Page,
 }
 
 impl Default for Options {
     fn default() -> Self {
         Self {
+            model: default_model(),
             engines: None,
             plan: PipelinePlan {
                 limits: Limits::default(),
@@ -59,6 +63,7 @@ impl Default for Options {
                 body: Duration::from_secs(60),
             },
             drain: Drain { delay: Duration::ZERO, timeout: Duration::from_secs(60) },
+            page: Page::On,
         }
     }
 }
@@ -79,8 +84,11 @@ impl TestServer {
     }
 
     pub(crate) fn with(options: Options) -> Self {
-        let Options { engines, plan, timeouts, drain } = options;
-        let model = default_model();
+        let Options { model, engines, plan, timeouts, drain, page } = options;
+        let offers = match &engines {
+            None => Offers::of(model.onnx.clone(), model.card.labels.len()),
+            Some(_) => Offers::nothing(),
+        };
         let engines = engines.unwrap_or_else(|| real_engines(&model, plan.batch.max_batch));
         let metrics = Arc::new(Metrics::new());
         let description = Description {
@@ -94,11 +102,12 @@ impl TestServer {
         };
         let pipeline = Pipeline::start(model.card, plan, engines, Arc::clone(&metrics)).unwrap();
         let app = App {
-            pipeline: Arc::new(pipeline),
+            pipeline: Arc::new(pipeline.offering(offers)),
             metrics,
             readiness: Arc::new(Readiness::default()),
             description: Arc::new(description),
             timeouts,
+            page,
         };
         let address = "127.0.0.1:0".parse().unwrap();
         let listener = Listener::bind(address, timeouts.header).unwrap();

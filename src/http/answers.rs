@@ -1,0 +1,153 @@
+//! How the answers for a request's images become one answer.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt};
+use serde::Serialize;
+
+use super::App;
+use super::problem::Problem;
+use super::upload::Part;
+use crate::pipeline::{ClassifyError, Timings};
+
+/// A client's own time limit in milliseconds; longer than the server's it changes nothing.
+const TIMEOUT_HEADER: &str = "x-request-timeout-ms";
+
+/// The answer for a request with one image.
+#[derive(Debug, Serialize)]
+struct Single<'a, T> {
+    model: &'a str,
+    #[serde(flatten)]
+    image: T,
+}
+
+/// The answer for a form with several.
+#[derive(Debug, Serialize)]
+struct Several<'a, T> {
+    model: &'a str,
+    results: Vec<InPlace<T>>,
+}
+
+/// One image of several, in the place of its part.
+#[derive(Debug, Serialize)]
+struct InPlace<T> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(flatten)]
+    outcome: Outcome<T>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Outcome<T> {
+    Answered(T),
+    Problem(Problem),
+}
+
+/// The answer for a request with one image.
+pub(super) fn one<T: Serialize>(app: &App, (image, timings): (T, Timings)) -> Response {
+    let body = Json(Single { model: &app.pipeline.card().name, image });
+    with_timing(body.into_response(), &[timings])
+}
+
+/// What `each` says of every part, in order; as many at once as can be of use, so that one request
+/// does not fill the queue.
+pub(super) async fn of_each<T, F>(
+    app: &App,
+    parts: Vec<Part>,
+    each: impl Fn(Bytes) -> F,
+) -> Vec<(Option<String>, Result<(T, Timings), ClassifyError>)>
+where
+    F: Future<Output = Result<(T, Timings), ClassifyError>>,
+{
+    stream::iter(parts)
+        .map(|part| {
+            let answer = each(part.bytes);
+            async move { (part.name, answer.await) }
+        })
+        .buffered(app.pipeline.plan().at_once())
+        .collect()
+        .await
+}
+
+/// The answer for a form: a bad image is answered in its place.
+pub(super) async fn several<T: Serialize, F>(
+    app: &App,
+    parts: Vec<Part>,
+    each: impl Fn(Bytes) -> F,
+) -> Response
+where
+    F: Future<Output = Result<(T, Timings), ClassifyError>>,
+{
+    let answers = of_each(app, parts, each).await;
+    let mut timings = Vec::with_capacity(answers.len());
+    let results: Vec<_> = answers
+        .into_iter()
+        .map(|(name, answer)| {
+            let outcome = match answer {
+                Ok((answered, spent)) => {
+                    timings.push(spent);
+                    Outcome::Answered(answered)
+                }
+                Err(error) => Outcome::Problem(error.into()),
+            };
+            InPlace { name, outcome }
+        })
+        .collect();
+    let gravest = gravest(&results).cloned();
+    let status = gravest.as_ref().map_or(StatusCode::OK, Problem::status);
+    let body = Json(Several { model: &app.pipeline.card().name, results });
+    let mut response = (status, body).into_response();
+    if let Some(problem) = gravest {
+        problem.mark(&mut response);
+    }
+    with_timing(response, &timings)
+}
+
+/// Where no image was answered, the problem whose status the whole answer has, so that a
+/// balancer sees an overloaded server as one.
+fn gravest<T>(results: &[InPlace<T>]) -> Option<&Problem> {
+    let problems: Option<Vec<_>> = results
+        .iter()
+        .map(|result| match &result.outcome {
+            Outcome::Answered(_) => None,
+            Outcome::Problem(problem) => Some(problem),
+        })
+        .collect();
+    problems?.into_iter().max_by_key(|problem| problem.status())
+}
+
+/// How long the request may take: the server's limit, or the client's if that is shorter.
+pub(super) fn time_limit(headers: &HeaderMap, longest: Duration) -> Result<Duration, Problem> {
+    let Some(value) = headers.get(TIMEOUT_HEADER) else { return Ok(longest) };
+    let millis = value.to_str().ok().and_then(|text| text.trim().parse::<u64>().ok());
+    match millis {
+        Some(millis) if millis > 0 => Ok(longest.min(Duration::from_millis(millis))),
+        _ => Err(Problem::invalid_parameter(format!(
+            "{TIMEOUT_HEADER} is {value:?}; it takes a whole number of milliseconds, at least 1"
+        ))),
+    }
+}
+
+/// `Server-Timing` (W3C): milliseconds per stage, summed over the request's images.
+pub(super) fn with_timing(mut response: Response, timings: &[Timings]) -> Response {
+    let sum = |stage: fn(&Timings) -> Duration| {
+        timings.iter().map(stage).sum::<Duration>().as_secs_f64() * 1e3
+    };
+    let value = format!(
+        "decode-wait;dur={:.3}, decode;dur={:.3}, preprocess;dur={:.3}, queue;dur={:.3}, inference;dur={:.3}",
+        sum(|t| t.decode_wait),
+        sum(|t| t.decode),
+        sum(|t| t.preprocess),
+        sum(|t| t.queue),
+        sum(|t| t.inference),
+    );
+    if let Ok(value) = HeaderValue::from_str(&value) {
+        response.headers_mut().insert("server-timing", value);
+    }
+    response
+}

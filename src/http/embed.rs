@@ -1,0 +1,153 @@
+//! `POST /embed`: the features of one image, or of a form of several.
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::problem::Problem;
+use super::upload::{self, Part, Upload};
+use super::{App, accept, answers, query};
+use crate::pipeline::queue::Deadline;
+use crate::pipeline::{ClassifyError, Embedding, ImageFacts, Normalize, Timings};
+
+const NPY: &str = "application/x-npy";
+
+/// How vectors are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// As numbers.
+    Json,
+    /// Their bytes, little-endian, as text in the JSON.
+    Base64,
+    /// Numpy's file format.
+    Npy,
+}
+
+/// What was asked.
+#[derive(Debug, Clone, Copy)]
+struct Wish {
+    form: Form,
+    normalize: Normalize,
+    deadline: Deadline,
+}
+
+/// What is answered for one image.
+#[derive(Debug, Serialize)]
+struct Embedded {
+    dimensions: usize,
+    embedding: Vector,
+    image: ImageFacts,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Vector {
+    Numbers(Vec<f32>),
+    Text(String),
+}
+
+pub(super) async fn embed(
+    State(app): State<App>,
+    typed: query::Typed,
+    request: Request,
+) -> Result<Response, Problem> {
+    let pairs = query::pairs(typed)?;
+    query::known(&pairs, &["format", "normalize"])?;
+    let (form, normalize) = (form(&pairs, request.headers())?, normalize(&pairs)?);
+    let limit = answers::time_limit(request.headers(), app.timeouts.request)?;
+    let upload = upload::read(&app, request).await?;
+    let wish = Wish { form, normalize, deadline: Deadline::after(limit) };
+    let each = |bytes| answer(&app, bytes, wish);
+    let mut response = match (upload, form) {
+        (Upload::One(bytes), Form::Json | Form::Base64) => answers::one(&app, each(bytes).await?),
+        (Upload::Several(parts), Form::Json | Form::Base64) => {
+            answers::several(&app, parts, each).await
+        }
+        (Upload::One(bytes), Form::Npy) => {
+            let Embedding { values, timings, .. } = vector(&app, bytes, wish).await?;
+            let shape = format!("({},)", values.len());
+            npy(&shape, &values, &[timings])
+        }
+        (Upload::Several(parts), Form::Npy) => matrix(&app, parts, wish).await?,
+    };
+    accept::vary(&mut response);
+    Ok(response)
+}
+
+async fn vector(app: &App, bytes: Bytes, wish: Wish) -> Result<Embedding, ClassifyError> {
+    app.pipeline.embed(bytes, wish.deadline, wish.normalize).await
+}
+
+async fn answer(app: &App, bytes: Bytes, wish: Wish) -> Result<(Embedded, Timings), ClassifyError> {
+    let Embedding { values, image, timings } = vector(app, bytes, wish).await?;
+    let dimensions = values.len();
+    let embedding = match wish.form {
+        Form::Base64 => Vector::Text(BASE64_STANDARD.encode(little_endian(&values))),
+        Form::Json | Form::Npy => Vector::Numbers(values),
+    };
+    Ok((Embedded { dimensions, embedding, image }, timings))
+}
+
+/// A row for each image. A matrix has no place for a problem: the first one is the whole answer.
+async fn matrix(app: &App, parts: Vec<Part>, wish: Wish) -> Result<Response, Problem> {
+    let each = async |bytes| {
+        let Embedding { values, timings, .. } = vector(app, bytes, wish).await?;
+        Ok((values, timings))
+    };
+    let answers = answers::of_each(app, parts, each).await;
+    let rows = answers.len();
+    let (mut values, mut timings) = (Vec::new(), Vec::with_capacity(rows));
+    for (_, answer) in answers {
+        let (row, spent) = answer?;
+        values.extend(row);
+        timings.push(spent);
+    }
+    let shape = format!("({rows}, {})", values.len() / rows);
+    Ok(npy(&shape, &values, &timings))
+}
+
+/// Format 1.0: magic, version, length of the header, the header padded to 64 bytes, the values.
+fn npy(shape: &str, values: &[f32], timings: &[Timings]) -> Response {
+    const BEFORE: usize = 10;
+    let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}");
+    let padding = 63 - (BEFORE + header.len()) % 64;
+    header.push_str(&" ".repeat(padding));
+    header.push('\n');
+    let length = u16::try_from(header.len()).expect("a shape of two numbers is short");
+    let mut file = b"\x93NUMPY\x01\x00".to_vec();
+    file.extend(length.to_le_bytes());
+    file.extend(header.as_bytes());
+    file.extend(little_endian(values));
+    let response = ([(header::CONTENT_TYPE, NPY)], file).into_response();
+    answers::with_timing(response, timings)
+}
+
+fn little_endian(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+fn form(pairs: &[(String, String)], headers: &HeaderMap) -> Result<Form, Problem> {
+    match query::once(pairs, "format")? {
+        None if accept::best(headers, &["application/json", NPY]) == NPY => Ok(Form::Npy),
+        None | Some("json") => Ok(Form::Json),
+        Some("base64") => Ok(Form::Base64),
+        Some("npy") => Ok(Form::Npy),
+        Some(other) => Err(Problem::invalid_parameter(format!(
+            "format is {other:?}; it takes json, base64 or npy"
+        ))),
+    }
+}
+
+fn normalize(pairs: &[(String, String)]) -> Result<Normalize, Problem> {
+    match query::once(pairs, "normalize")? {
+        None | Some("no") => Ok(Normalize::No),
+        Some("l2") => Ok(Normalize::L2),
+        Some(other) => Err(Problem::invalid_parameter(format!(
+            "normalize is {other:?}; it takes l2, for vectors of length 1, or no"
+        ))),
+    }
+}

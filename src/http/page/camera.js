@@ -1,0 +1,48 @@
+// The camera, where the browser gives one; else the phone's own camera app.
+
+export function openCamera({ open, shoot, close, panel, video, onPhoto, onProblem }) {
+  let stream;
+
+  open.addEventListener("click", async () => {
+    // Browsers give the camera to pages from this machine or over https only.
+    if (!navigator.mediaDevices?.getUserMedia) return askTheCameraApp(onPhoto);
+    try {
+      stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+    } catch (error) {
+      return onProblem(
+        error.name === "NotAllowedError"
+          ? "The browser did not allow this page to use the camera."
+          : "No camera can be used on this device.",
+      );
+    }
+    panel.hidden = false;
+    video.srcObject = stream;
+    await video.play();
+    shoot.focus();
+  });
+
+  shoot.addEventListener("click", () => {
+    const canvas = document.createElement("canvas");
+    canvas.width = video.videoWidth;
+    canvas.height = video.videoHeight;
+    canvas.getContext("2d").drawImage(video, 0, 0);
+    const photo = (blob) => onPhoto(new File([blob], "camera.jpg", { type: "image/jpeg" }));
+    canvas.toBlob(photo, "image/jpeg", 0.92);
+  });
+
+  close.addEventListener("click", () => {
+    for (const track of stream.getTracks()) track.stop();
+    video.srcObject = null;
+    panel.hidden = true;
+    open.focus();
+  });
+}
+
+function askTheCameraApp(onPhoto) {
+  const input = document.createElement("input");
+  input.type = "file";
+  input.accept = "image/jpeg";
+  input.capture = "environment";
+  input.addEventListener("change", () => Array.from(input.files, onPhoto));
+  input.click();
+}

@@ -1,0 +1,83 @@
+//! `GET /`: a page for people, whole inside the binary.
+
+use axum::Router;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use clap::ValueEnum;
+
+use super::{App, accept};
+
+/// Whether there is a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Page {
+    /// `GET /` answers it.
+    On,
+    /// `GET /` is as any path that nothing is at.
+    Off,
+}
+
+/// What the page is made of: path, type, text.
+const FILES: &[(&str, &str, &str)] = &[
+    ("/page/page.css", "text/css; charset=utf-8", include_str!("page.css")),
+    ("/page/page.js", SCRIPT, include_str!("page.js")),
+    ("/page/heat.js", SCRIPT, include_str!("heat.js")),
+    ("/page/camera.js", SCRIPT, include_str!("camera.js")),
+    ("/page/live.js", SCRIPT, include_str!("live.js")),
+    ("/page/words.js", SCRIPT, include_str!("words.js")),
+];
+
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+
+/// For programs that ask for `/`.
+const HINT: &str = "\
+resnetd: a photo in, its classes out
+
+  curl --data-binary @photo.jpg ADDRESS/classify
+  curl ADDRESS/v1/model
+
+In a browser there is a page here.
+";
+
+/// Nothing but what this server serves, and pictures that the page makes itself.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+    img-src 'self' blob: data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
+    frame-ancestors 'none'";
+
+impl Page {
+    /// Its routes.
+    pub(super) fn routes(self) -> Router<App> {
+        match self {
+            Self::Off => Router::new(),
+            Self::On => {
+                let files = FILES.iter().fold(Router::new(), |routes, (path, kind, text)| {
+                    routes.route(path, get(async || guarded(kind, text)))
+                });
+                files.route("/", get(front))
+            }
+        }
+    }
+}
+
+async fn front(headers: HeaderMap) -> Response {
+    let mut response = match accept::best(&headers, &["text/plain", "text/html"]) {
+        "text/html" => guarded("text/html; charset=utf-8", include_str!("index.html")),
+        _ => guarded("text/plain; charset=utf-8", HINT),
+    };
+    accept::vary(&mut response);
+    response
+}
+
+fn guarded(kind: &'static str, text: &'static str) -> Response {
+    let headers: [(HeaderName, &'static str); 6] = [
+        (header::CONTENT_TYPE, kind),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (HeaderName::from_static("permissions-policy"), "camera=(self)"),
+        // Another version of the program may answer the next time.
+        (header::CACHE_CONTROL, "no-cache"),
+    ];
+    let headers = headers.map(|(name, value)| (name, HeaderValue::from_static(value)));
+    (HeaderMap::from_iter(headers), text).into_response()
+}

@@ -1,0 +1,37 @@
+//! `POST /preprocess`: what the network sees of an image.
+
+use axum::extract::{Request, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+
+use super::problem::Problem;
+use super::upload::{self, Upload};
+use super::{App, accept, answers, query};
+use crate::pipeline::queue::Deadline;
+
+pub(super) async fn preprocess(
+    State(app): State<App>,
+    typed: query::Typed,
+    request: Request,
+) -> Result<Response, Problem> {
+    query::known(&query::pairs(typed)?, &[])?;
+    let form = accept::best(request.headers(), &["image/png", "application/json"]);
+    let limit = answers::time_limit(request.headers(), app.timeouts.request)?;
+    let upload = upload::read(&app, request).await?;
+    let deadline = Deadline::after(limit);
+    let each = async |bytes| {
+        let seen = app.pipeline.see(bytes, deadline).await?;
+        Ok((seen.steps, seen.timings))
+    };
+    let mut response = match upload {
+        Upload::Several(parts) => answers::several(&app, parts, each).await,
+        Upload::One(bytes) if form == "application/json" => answers::one(&app, each(bytes).await?),
+        Upload::One(bytes) => {
+            let seen = app.pipeline.see(bytes, deadline).await?;
+            let png = ([(header::CONTENT_TYPE, "image/png")], seen.png).into_response();
+            answers::with_timing(png, &[seen.timings])
+        }
+    };
+    accept::vary(&mut response);
+    Ok(response)
+}

@@ -1,0 +1,134 @@
+//! The query of a request that classifies, checked against the model's classes.
+
+use axum::extract::rejection::QueryRejection;
+
+use super::problem::Problem;
+use crate::pipeline::topk::{self, Narrow};
+
+/// The most maps in one answer.
+const MAX_MAPS: usize = 32;
+
+/// What `POST /classify` was asked.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Query {
+    pub(super) top_k: usize,
+    /// The classes to map; `None` where no explanation is wanted, empty for the best one.
+    pub(super) explain: Option<Vec<usize>>,
+    /// Which classes may be answered, if not all of them.
+    pub(super) narrow: Option<Narrow>,
+}
+
+/// A query as pairs, for a name may be there more than once; or what axum says against it.
+pub(super) type Typed = Result<axum::extract::Query<Vec<(String, String)>>, QueryRejection>;
+
+/// The pairs, still as typed: a wrong value is named in our words.
+pub(super) fn pairs(typed: Typed) -> Result<Vec<(String, String)>, Problem> {
+    typed.map(|axum::extract::Query(pairs)| pairs).map_err(|error| {
+        Problem::invalid_parameter(format!("the query cannot be read: {}", error.body_text()))
+    })
+}
+
+impl Query {
+    /// Reads `pairs` for a model with these `labels`.
+    pub(super) fn read(pairs: &[(String, String)], labels: &[String]) -> Result<Self, Problem> {
+        known(pairs, &["top_k", "labels", "threshold", "explain", "class"])?;
+        Ok(Self {
+            top_k: top_k(pairs)?,
+            explain: explain(pairs, labels)?,
+            narrow: narrow(pairs, labels)?,
+        })
+    }
+}
+
+/// That every name in `pairs` is one of `names`.
+pub(super) fn known(pairs: &[(String, String)], names: &[&str]) -> Result<(), Problem> {
+    match pairs.iter().find(|(name, _)| !names.contains(&name.as_str())) {
+        None => Ok(()),
+        Some((name, _)) => Err(Problem::invalid_parameter(format!(
+            "there is no parameter {name:?} here; it takes {}",
+            if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+        ))),
+    }
+}
+
+/// The value of `name`, which may be there once.
+pub(super) fn once<'a>(
+    pairs: &'a [(String, String)],
+    name: &str,
+) -> Result<Option<&'a str>, Problem> {
+    let mut values = pairs.iter().filter(|(known, _)| known == name).map(|(_, value)| &**value);
+    let value = values.next();
+    match values.next() {
+        None => Ok(value),
+        Some(_) => Err(Problem::invalid_parameter(format!("{name} is there twice; send it once"))),
+    }
+}
+
+fn top_k(pairs: &[(String, String)]) -> Result<usize, Problem> {
+    let Some(typed) = once(pairs, "top_k")? else { return Ok(5) };
+    match typed.parse() {
+        Ok(top_k) if top_k > 0 => Ok(top_k),
+        _ => Err(Problem::invalid_parameter(format!(
+            "top_k is {typed:?}; it takes a whole number, at least 1"
+        ))),
+    }
+}
+
+fn explain(pairs: &[(String, String)], labels: &[String]) -> Result<Option<Vec<usize>>, Problem> {
+    let classes: Vec<usize> = pairs
+        .iter()
+        .filter(|(name, _)| name == "class")
+        .map(|(_, typed)| class(typed, labels))
+        .collect::<Result<_, _>>()?;
+    match once(pairs, "explain")? {
+        Some("cam") if classes.len() > MAX_MAPS => Err(Problem::invalid_parameter(format!(
+            "class is there {} times; at most {MAX_MAPS} maps are made at once",
+            classes.len()
+        ))),
+        Some("cam") => Ok(Some(classes)),
+        Some(other) => Err(Problem::invalid_parameter(format!(
+            "explain is {other:?}; it takes cam, for class activation maps"
+        ))),
+        None if classes.is_empty() => Ok(None),
+        None => Err(Problem::invalid_parameter(
+            "class says which class to explain; add explain=cam, or leave it out".to_owned(),
+        )),
+    }
+}
+
+fn narrow(pairs: &[(String, String)], labels: &[String]) -> Result<Option<Narrow>, Problem> {
+    let mut among: Vec<usize> = Vec::new();
+    for (_, typed) in pairs.iter().filter(|(name, _)| name == "labels") {
+        // A label may have commas itself: `tench, Tinca tinca`.
+        match topk::find_class(typed, labels) {
+            Some(class) => among.push(class),
+            None => {
+                for part in typed.split(',') {
+                    among.push(class(part.trim(), labels)?);
+                }
+            }
+        }
+    }
+    among.sort_unstable();
+    among.dedup();
+    let threshold = threshold(pairs)?;
+    if among.is_empty() && threshold.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(Narrow { among, threshold: threshold.unwrap_or(0.0) }))
+}
+
+fn threshold(pairs: &[(String, String)]) -> Result<Option<f32>, Problem> {
+    let Some(typed) = once(pairs, "threshold")? else { return Ok(None) };
+    match typed.parse() {
+        Ok(threshold) if (0.0..=1.0).contains(&threshold) => Ok(Some(threshold)),
+        _ => Err(Problem::invalid_parameter(format!(
+            "threshold is {typed:?}; it takes a probability, from 0 to 1"
+        ))),
+    }
+}
+
+fn class(typed: &str, labels: &[String]) -> Result<usize, Problem> {
+    topk::find_class(typed, labels)
+        .ok_or_else(|| Problem::invalid_parameter(topk::no_such_class(typed, labels)))
+}

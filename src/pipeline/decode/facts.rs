@@ -1,0 +1,47 @@
+//! How a picture lies in its file, for people who look for what went wrong.
+
+use image::ImageDecoder;
+use image::metadata::Orientation;
+use serde::Serialize;
+
+use super::{DecodeError, Format, Header, guarded, jpeg, needed, open, png};
+
+/// A picture before it is made upright and RGB.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Stored {
+    /// Columns.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+    /// EXIF's number, 1 to 8: how it must be turned to be upright; 1 is not at all.
+    pub orientation: u8,
+    /// Channels and bits, such as `rgb8`, `la16` or `cmyk8`; a palette's colours are told, not that
+    /// there is one.
+    pub color: String,
+}
+
+/// Reads it from the file that `header` is of. No pixels are decoded.
+///
+/// # Errors
+///
+/// [`DecodeError`], as [`decode`](super::decode).
+pub fn stored(bytes: &[u8], header: &Header) -> Result<Stored, DecodeError> {
+    let &Header { format, width, height, .. } = header;
+    guarded(format, || {
+        let needed = needed(bytes, header)?;
+        let mut decoder = open(&needed, format)?;
+        let orientation = match format {
+            Format::Png => png::orientation(bytes),
+            Format::Jpeg | Format::WebP | Format::Gif | Format::Bmp | Format::Tiff => {
+                decoder.orientation().unwrap_or(Orientation::NoTransforms)
+            }
+        };
+        let is_cmyk = format == Format::Jpeg && jpeg::components(bytes) == Some(4);
+        let color = if is_cmyk {
+            "cmyk8".to_owned()
+        } else {
+            format!("{:?}", decoder.original_color_type()).to_lowercase()
+        };
+        Ok(Stored { width, height, orientation: orientation.to_exif(), color })
+    })
+}

@@ -1,0 +1,63 @@
+//! A photo becomes a point: the pooled features, before the classifier.
+
+use bytes::Bytes;
+
+use super::explain::NotOffered;
+use super::queue::Deadline;
+use super::run::Output;
+use super::{ClassifyError, ImageFacts, Pipeline, Timings, Travelled};
+
+/// How long a vector is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Normalize {
+    /// As the network gives it.
+    No,
+    /// To the length 1, so that a dot product is a cosine. A vector of zeros stays one.
+    L2,
+}
+
+/// One image's features.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Embedding {
+    /// f32 `[channels]`.
+    pub values: Vec<f32>,
+    /// What was uploaded.
+    pub image: ImageFacts,
+    /// Where the time went.
+    pub timings: Timings,
+}
+
+impl Pipeline {
+    /// The mean of the last feature map of one picture.
+    ///
+    /// # Errors
+    ///
+    /// [`ClassifyError`]: as [`Pipeline::classify`], or that this model's graph does not give it.
+    pub async fn embed(
+        &self,
+        upload: Bytes,
+        deadline: Deadline,
+        normalize: Normalize,
+    ) -> Result<Embedding, ClassifyError> {
+        self.offers.embedding()?;
+        let journey = self.travel(upload, deadline, Some(Output::Embedding));
+        let Travelled { answered, image, timings } = self.within(deadline, journey).await?;
+        let mut values = answered.extra.ok_or(NotOffered::NoEmbedding)?.values;
+        match normalize {
+            Normalize::No => {}
+            Normalize::L2 => to_unit_length(&mut values),
+        }
+        Ok(Embedding { values, image, timings })
+    }
+}
+
+/// In f64: squares of large features do not fit f32.
+#[expect(clippy::cast_possible_truncation, reason = "at most 1")]
+fn to_unit_length(values: &mut [f32]) {
+    let length = values.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
+    if length > 0.0 {
+        for value in values {
+            *value = (f64::from(*value) / length) as f32;
+        }
+    }
+}

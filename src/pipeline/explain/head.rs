@@ -1,0 +1,170 @@
+//! How a graph comes from its last feature map to the classes: what an exact map needs.
+
+use bytes::Bytes;
+
+use crate::onnx::Model;
+use crate::onnx::proto::{DataType, Node};
+use crate::pipeline::run::Output;
+
+/// A linear classifier over the mean of the last feature map.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Head {
+    /// f32 `[classes, channels]`.
+    weight: Vec<f32>,
+    /// f32 `[classes]`.
+    bias: Vec<f32>,
+}
+
+/// What a model cannot be asked for, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotOffered {
+    /// The graph does not give what a map is made of.
+    #[error(
+        "this model's graph has no output feature_map, so no class activation map can be made; \
+         models written by resnetd export have one"
+    )]
+    NoFeatureMap,
+    /// The graph ends in another way.
+    #[error(
+        "this model does not end in global average pooling and one linear layer of float32 \
+         weights, so it has no exact class activation map; leave out explain=cam"
+    )]
+    OtherHead,
+    /// The graph does not give its features.
+    #[error(
+        "this model's graph has no output embedding; models written by resnetd export have one"
+    )]
+    NoEmbedding,
+}
+
+/// What a model can be asked for beside its classes.
+#[derive(Debug, Clone)]
+pub struct Offers {
+    head: Result<Head, NotOffered>,
+    embedding: Result<(), NotOffered>,
+}
+
+impl Offers {
+    /// A model of nothing but classes.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self { head: Err(NotOffered::NoFeatureMap), embedding: Err(NotOffered::NoEmbedding) }
+    }
+
+    /// What the ONNX model in `bytes`, of so many classes, offers.
+    #[must_use]
+    pub fn of(bytes: Bytes, classes: usize) -> Self {
+        let Ok(model) = Model::from_bytes(bytes) else { return Self::nothing() };
+        let has = |output: Output| model.outputs().any(|name| name == output.name());
+        let head = if has(Output::FeatureMap) {
+            Head::find(&model, classes)
+                .or_else(|| Head::find_int8(&model, classes))
+                .ok_or(NotOffered::OtherHead)
+        } else {
+            Err(NotOffered::NoFeatureMap)
+        };
+        let embedding = if has(Output::Embedding) { Ok(()) } else { Err(NotOffered::NoEmbedding) };
+        Self { head, embedding }
+    }
+
+    /// The head, for maps.
+    ///
+    /// # Errors
+    ///
+    /// [`NotOffered`] where the graph has no feature map, or does something else with it.
+    pub fn head(&self) -> Result<&Head, NotOffered> {
+        self.head.as_ref().map_err(|why| *why)
+    }
+
+    /// Whether the features can be had.
+    ///
+    /// # Errors
+    ///
+    /// [`NotOffered::NoEmbedding`].
+    pub fn embedding(&self) -> Result<(), NotOffered> {
+        self.embedding
+    }
+}
+
+impl Head {
+    /// Walks from the logits up to the feature map; every step must be one of those that keep the
+    /// map exact.
+    fn find(model: &Model, classes: usize) -> Option<Self> {
+        let flatten = maker(model, Output::Logits.name(), "Flatten")?;
+        let linear = maker(model, flatten.input.first()?, "Conv")?;
+        let [pooled, weight, bias] = &linear.input[..] else { return None };
+        let pool = maker(model, pooled, "GlobalAveragePool")?;
+        let (weight_shape, weight) = constant(model, weight)?;
+        let (_, bias) = constant(model, bias)?;
+        let fits = pool.input.first()? == Output::FeatureMap.name()
+            && matches!(weight_shape, [_, _, 1, 1])
+            && weight.len() % classes.max(1) == 0
+            && bias.len() == classes;
+        fits.then_some(Self { weight, bias })
+    }
+
+    /// The same for the graph that `resnetd quantize` makes of it, where the pooled features and the
+    /// weights are integers: the map is exact but for the rounding of the pooled features.
+    fn find_int8(model: &Model, classes: usize) -> Option<Self> {
+        let linear = maker(model, Output::Logits.name(), "Gemm")?;
+        let [rows, weight, bias] = &linear.input[..] else { return None };
+        let weight = dequantized(maker(model, weight, "DequantizeLinear")?, model)?;
+        let bias = dequantized(maker(model, bias, "DequantizeLinear")?, model)?;
+        let rows = input_of(model, rows, "DequantizeLinear")?;
+        let pooled = input_of(model, input_of(model, rows, "Flatten")?, "QuantizeLinear")?;
+        let map = input_of(model, pooled, "GlobalAveragePool")?;
+        let fits = input_of(model, map, "DequantizeLinear")?
+            == input_of(model, Output::FeatureMap.name(), "DequantizeLinear")?
+            && weight.len() % classes.max(1) == 0
+            && bias.len() == classes;
+        fits.then_some(Self { weight, bias })
+    }
+
+    /// f32 `[channels]`, what each channel counts for `class`.
+    #[must_use]
+    pub fn weight(&self, class: usize) -> &[f32] {
+        let channels = self.weight.len() / self.bias.len();
+        &self.weight[class * channels..][..channels]
+    }
+
+    /// What `class` scores on a picture without features.
+    #[must_use]
+    pub fn bias(&self, class: usize) -> f32 {
+        self.bias[class]
+    }
+}
+
+fn maker<'a>(model: &'a Model, value: &str, operator: &str) -> Option<&'a Node> {
+    model.maker_of(value).filter(|node| node.op_type == operator)
+}
+
+/// What the node of `operator` that makes `value` reads first.
+fn input_of<'a>(model: &'a Model, value: &str, operator: &str) -> Option<&'a str> {
+    maker(model, value, operator)?.input.first().map(String::as_str)
+}
+
+/// Constants of int8 or int32 with a scale for each row, as float32.
+fn dequantized(node: &Node, model: &Model) -> Option<Vec<f32>> {
+    let [ints, scales, ..] = &node.input[..] else { return None };
+    let (_, scales) = constant(model, scales)?;
+    let ints = model.graph().initializer.iter().find(|tensor| tensor.name == *ints)?;
+    let values: Vec<f32> = match DataType::try_from(ints.data_type).ok()? {
+        DataType::Int8 => ints.raw_data.iter().map(|byte| f32::from(byte.cast_signed())).collect(),
+        DataType::Int32 => {
+            let (elements, _) = ints.raw_data.as_chunks::<4>();
+            #[expect(clippy::cast_precision_loss, reason = "as ONNX Runtime does it")]
+            let value = |element: &[u8; 4]| i32::from_le_bytes(*element) as f32;
+            elements.iter().map(value).collect()
+        }
+        DataType::Undefined | DataType::Float | DataType::Uint8 | DataType::Float16 => return None,
+    };
+    let per_row = values.len() / scales.len().max(1);
+    let rows = values.chunks(per_row.max(1)).zip(scales);
+    Some(rows.flat_map(|(row, scale)| row.iter().map(move |value| value * scale)).collect())
+}
+
+fn constant<'a>(model: &'a Model, name: &str) -> Option<(&'a [i64], Vec<f32>)> {
+    let (_, shape, bytes) = model.float_weights().find(|(known, ..)| *known == name)?;
+    let (elements, _) = bytes.as_chunks::<4>();
+    Some((shape, elements.iter().map(|element| f32::from_le_bytes(*element)).collect()))
+}

@@ -1,0 +1,129 @@
+//! A photo's way to its maps, and to a picture of one.
+
+use bytes::Bytes;
+
+use super::{ClassMap, Explanation, Head, NotOffered, Offers, paint};
+use crate::pipeline::queue::{Answered, Deadline, Permit};
+use crate::pipeline::run::Output;
+use crate::pipeline::{
+    Ask, Classification, ClassifyError, ImageFacts, Pipeline, Travelled, decode, picture,
+};
+
+/// One image's classes, and where they come from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Explained {
+    /// As without an explanation.
+    pub classification: Classification,
+    /// The maps.
+    pub explanation: Explanation,
+}
+
+/// Which maps are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Maps<'a> {
+    /// That of the most probable of these classes, or of all where there are none.
+    BestOf(&'a [usize]),
+    /// These, at least one.
+    These(&'a [usize]),
+}
+
+impl Pipeline {
+    /// What the model can be asked for beside its classes.
+    #[must_use]
+    pub fn offers(&self) -> &Offers {
+        &self.offers
+    }
+
+    /// Classifies, and makes `maps`.
+    ///
+    /// # Errors
+    ///
+    /// [`ClassifyError`]: as [`Pipeline::classify`], or that this model has no exact maps.
+    pub async fn explain(
+        &self,
+        upload: Bytes,
+        ask: Ask,
+        maps: Maps<'_>,
+    ) -> Result<Explained, ClassifyError> {
+        let head = self.offers.head()?;
+        let journey = self.travel(upload, ask.deadline, Some(Output::FeatureMap));
+        let Travelled { answered, image, timings } = self.within(ask.deadline, journey).await?;
+        let explanation = self.explanation(head, &answered, image, maps)?;
+        let classification = self.classification(answered.scores, image, timings, ask.top_k);
+        Ok(Explained { classification, explanation })
+    }
+
+    fn explanation(
+        &self,
+        head: &Head,
+        answered: &Answered,
+        image: ImageFacts,
+        maps: Maps<'_>,
+    ) -> Result<Explanation, NotOffered> {
+        let Answered { scores, extra, .. } = answered;
+        let features = extra.as_ref().ok_or(NotOffered::NoFeatureMap)?;
+        let map = |class: usize| {
+            ClassMap::new(head, features, scores, (class, &self.card.labels[class]))
+                .ok_or(NotOffered::OtherHead)
+        };
+        let strong = map(scores.best_of(&[]))?.strongest();
+        let crop = self.card.preprocess.crop(image.size());
+        let maps = match maps {
+            Maps::BestOf(classes) => vec![map(scores.best_of(classes))?],
+            Maps::These(classes) => classes.iter().copied().map(map).collect::<Result<_, _>>()?,
+        };
+        Ok(Explanation { crop, strong, maps })
+    }
+
+    /// The photo with the first of the explanation's maps over it, as a PNG of the photo's own size.
+    ///
+    /// The photo is decoded once more, under the same limits as the first time: that is cheaper
+    /// than to hold its pixels while it waits for the network.
+    ///
+    /// # Errors
+    ///
+    /// [`ClassifyError`]: no memory for it now, or no time.
+    ///
+    /// # Panics
+    ///
+    /// Where the explanation has no map; [`Pipeline::explain`] makes at least one.
+    pub async fn overlay(
+        &self,
+        upload: Bytes,
+        explanation: Explanation,
+        deadline: Deadline,
+    ) -> Result<Bytes, ClassifyError> {
+        let painting = async {
+            let header = decode::inspect(&upload, &self.plan.limits)?;
+            let permit = self.admission.reserve(0)?;
+            self.in_turn(header.decoded_bytes(), permit, move |permit, _| {
+                let photo = decode::decode(&upload, &header)?;
+                let size = [photo.height(), photo.width()];
+                let mut rgb = photo.into_rgb();
+                let map = explanation.maps.first().expect("at least one map");
+                paint::over(&mut rgb, size, map, &explanation);
+                let png = picture::png(&rgb, size)
+                    .map_err(|error| ClassifyError::Prepare(error.to_string()))?;
+                drop(rgb);
+                Ok(charged(png, permit))
+            })
+            .await
+        };
+        self.within(deadline, painting).await
+    }
+}
+
+/// Bytes that keep their memory charged until they are sent.
+fn charged(bytes: Vec<u8>, permit: Permit) -> Bytes {
+    struct Charged {
+        bytes: Vec<u8>,
+        _permit: Permit,
+    }
+    impl AsRef<[u8]> for Charged {
+        fn as_ref(&self) -> &[u8] {
+            &self.bytes
+        }
+    }
+    permit.shrink_to(bytes.len() as u64);
+    Bytes::from_owner(Charged { bytes, _permit: permit })
+}

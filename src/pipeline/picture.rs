@@ -1,0 +1,16 @@
+//! Pixels become a PNG.
+
+use image::codecs::png::{CompressionType, FilterType, PngEncoder};
+use image::{ExtendedColorType, ImageEncoder};
+
+/// uint8 `[height, width, 3]`, RGB, as a PNG; fast rather than small.
+///
+/// # Errors
+///
+/// The encoder's word.
+pub(super) fn png(rgb: &[u8], [height, width]: [u32; 2]) -> Result<Vec<u8>, image::ImageError> {
+    let mut png = Vec::new();
+    PngEncoder::new_with_quality(&mut png, CompressionType::Fast, FilterType::Adaptive)
+        .write_image(rgb, width, height, ExtendedColorType::Rgb8)?;
+    Ok(png)
+}

@@ -1,0 +1,72 @@
+//! What the network sees of a photo, and how that came about.
+
+use bytes::Bytes;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::decode::Stored;
+use super::preprocess::{Crop, Interpolation, Resize};
+use super::queue::Deadline;
+use super::{ClassifyError, ImageFacts, Pipeline, Prepared, Timings, decode, picture};
+
+/// A photo as the network sees it.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// How it came about.
+    pub steps: Steps,
+    /// uint8 `[height, width, 3]`, RGB, as a PNG.
+    pub png: Bytes,
+    /// Where the time went.
+    pub timings: Timings,
+}
+
+/// The steps from a file to the network's input, in order.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Steps {
+    /// The upright picture.
+    pub image: ImageFacts,
+    /// The picture as it lies in the file.
+    pub stored: Stored,
+    /// The part of the upright picture that is kept, in its pixels.
+    pub crop: Crop,
+    /// How the picture meets the input's size.
+    pub resize: Resize,
+    /// How pixels between pixels are made.
+    pub interpolation: Interpolation,
+    /// The network's input: height and width.
+    pub input: [u32; 2],
+    /// SHA-256 of the input, uint8 `[height, width, 3]`, RGB, in hexadecimal digits.
+    pub sha256: String,
+}
+
+impl Pipeline {
+    /// Decodes and preprocesses one picture, and does not run the network.
+    ///
+    /// # Errors
+    ///
+    /// [`ClassifyError`]: as [`Pipeline::classify`].
+    pub async fn see(&self, upload: Bytes, deadline: Deadline) -> Result<Seen, ClassifyError> {
+        self.within(deadline, self.look(upload, deadline)).await
+    }
+
+    async fn look(&self, upload: Bytes, deadline: Deadline) -> Result<Seen, ClassifyError> {
+        let header = decode::inspect(&upload, &self.plan.limits)?;
+        let permit = self.admission.enter(deadline)?;
+        let stored = decode::stored(&upload, &header)?;
+        let Prepared { pixels, image, timings, .. } = self.prepare(upload, header, permit).await?;
+        let preprocess = &self.card.preprocess;
+        let png = picture::png(pixels.as_bytes(), preprocess.input)
+            .map_err(|error| ClassifyError::Prepare(error.to_string()))?;
+        let digest = Sha256::digest(pixels.as_bytes());
+        let steps = Steps {
+            image,
+            stored,
+            crop: preprocess.crop(image.size()),
+            resize: preprocess.resize,
+            interpolation: preprocess.interpolation,
+            input: preprocess.input,
+            sha256: digest.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat(),
+        };
+        Ok(Seen { steps, png: png.into(), timings })
+    }
+}

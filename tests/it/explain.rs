@@ -1,0 +1,255 @@
+//! Where in the picture a class's score comes from.
+
+use std::io::Cursor;
+use std::sync::Arc;
+
+use image::{Rgb, RgbImage, imageops};
+use reqwest::multipart::{Form, Part};
+use resnetd::graph::{Network, arch};
+use resnetd::model::Model;
+use resnetd::onnx;
+use resnetd::weights::Weights;
+use serde_json::Value;
+
+use crate::support::{Answer, Options, TestServer, data, default_model, seeded};
+
+async fn explain(server: &TestServer, query: &str, picture: Vec<u8>) -> Value {
+    let answer = server.post(&format!("/classify?explain=cam{query}"), picture).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.json()
+}
+
+async fn overlay(server: &TestServer, query: &str, picture: Vec<u8>) -> (Answer, Vec<u8>) {
+    let request = server.client.post(server.at(&format!("/classify?explain=cam{query}")));
+    let response = request.header("accept", "image/png").body(picture).send().await.unwrap();
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let bytes = response.bytes().await.unwrap().to_vec();
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    (Answer { status, headers, text }, bytes)
+}
+
+fn numbers(values: &Value) -> Vec<f64> {
+    values.as_array().unwrap().iter().map(|value| value.as_f64().unwrap()).collect()
+}
+
+fn png(picture: &RgbImage) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    picture.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
+    bytes.into_inner()
+}
+
+/// A grey square of 64×64 with `object`, 32×32, in one of its quarters.
+fn pasted(object: &str, [column, row]: [i64; 2]) -> Vec<u8> {
+    let mut picture = RgbImage::from_pixel(64, 64, Rgb([128; 3]));
+    let object = image::load_from_memory(&data(object)).unwrap().into_rgb8();
+    imageops::replace(&mut picture, &object, column * 32, row * 32);
+    png(&picture)
+}
+
+/// How much of a map's positive values lies in each of four quarters, row after row.
+fn quarters(map: &Value) -> [f64; 4] {
+    let side = |name: &str| usize::try_from(map[name].as_u64().unwrap()).unwrap();
+    let (height, width, values) = (side("height"), side("width"), numbers(&map["values"]));
+    let mut sums = [0.0; 4];
+    for (place, value) in values.iter().enumerate() {
+        let (row, column) = (place / width, place % width);
+        sums[usize::from(row >= height / 2) * 2 + usize::from(column >= width / 2)] +=
+            value.max(0.0);
+    }
+    let total: f64 = sums.iter().sum();
+    sums.map(|sum| sum / total)
+}
+
+/// The mean of every class's map and its bias are its logit.
+async fn assert_exact(model: Model, picture: &str) {
+    let classes = model.card.labels.len();
+    let server = TestServer::with(Options { model, ..Options::default() });
+    let query: Vec<String> = (0..classes).map(|class| format!("&class={class}")).collect();
+    let body = explain(&server, &query.concat(), data(picture)).await;
+    let maps = body["explanation"]["maps"].as_array().unwrap();
+    assert_eq!(maps.len(), classes);
+    for (class, map) in maps.iter().enumerate() {
+        assert_eq!(map["class"], class);
+        let values = numbers(&map["values"]);
+        let mean = values.iter().sum::<f64>() / f64::from(u32::try_from(values.len()).unwrap());
+        let logit = map["logit"].as_f64().unwrap();
+        let error = (mean + map["bias"].as_f64().unwrap() - logit).abs();
+        assert!(error <= 1e-4 * logit.abs().max(1.0), "class {class}: {error} off {logit}");
+    }
+}
+
+#[tokio::test]
+async fn the_mean_of_a_map_and_the_bias_are_the_logit() {
+    assert_exact(default_model(), "cat.jpg").await;
+    assert_exact(seeded::model("resnet50", 8, [96, 64]), "cat.jpg").await;
+    assert_exact(seeded::model("resnet18", 8, [64, 64]), "cat.jpg").await;
+}
+
+#[tokio::test]
+async fn an_object_lights_up_where_it_was_pasted() {
+    let server = TestServer::start();
+    for (object, label) in [("cifar10-cat.png", "cat"), ("cifar10-ship.png", "ship")] {
+        for (quarter, place) in [[0, 0], [1, 0], [0, 1], [1, 1]].into_iter().enumerate() {
+            let query = format!("&class={label}");
+            let body = explain(&server, &query, pasted(object, place)).await;
+            let shares = quarters(&body["explanation"]["maps"][0]);
+            let others = shares.iter().enumerate().filter(|(other, _)| *other != quarter);
+            let most = others.map(|(_, share)| *share).fold(0.0, f64::max);
+            assert!(shares[quarter] > 2.0 * most, "{label} in quarter {quarter}: {shares:?}");
+        }
+    }
+}
+
+/// A network that hands brightness through: each convolution copies its first channel, each block
+/// adds nothing, and class 1 counts the first channel twice.
+fn brightness() -> Model {
+    let mut card = default_model().card.as_ref().clone();
+    card.labels = vec!["dark".to_owned(), "bright".to_owned()];
+    card.preprocess.mean = [0.0; 3];
+    card.preprocess.std = [1.0; 3];
+    let network = Network::expand(arch::find("resnet20").unwrap(), 2);
+    let tensors = network.tensors().into_iter().map(|spec| {
+        let mut values = vec![0.0; spec.shape.iter().product()];
+        match spec.name.as_str() {
+            "conv1.weight" => values[4] = 1.0, // the centre of the first kernel
+            "fc.weight" => values[64..].fill(2.0),
+            "fc.bias" => values[1] = 0.5,
+            // f = (x − 0) · weight / √(variance + ε), so these hand x through.
+            name if name.ends_with("running_var") => values.fill(1.0 - 1e-5),
+            name if name.contains("bn") && name.ends_with("weight") => values.fill(1.0),
+            _ => {}
+        }
+        (spec.name, spec.shape, values)
+    });
+    Model::build(card, Weights::from_tensors(tensors)).unwrap()
+}
+
+#[tokio::test]
+async fn a_network_that_sees_brightness_maps_exactly_the_bright_pixels() {
+    let server = TestServer::with(Options { model: brightness(), ..Options::default() });
+    // The network's strides leave every fourth pixel of every fourth row.
+    let mut picture = RgbImage::new(32, 32);
+    picture.put_pixel(20, 8, Rgb([255; 3]));
+    picture.put_pixel(21, 9, Rgb([255; 3]));
+    let body = explain(&server, "&class=bright&class=dark", png(&picture)).await;
+    let [bright, dark] = [0, 1].map(|map| &body["explanation"]["maps"][map]);
+    let lit: Vec<(usize, f64)> =
+        numbers(&bright["values"]).into_iter().enumerate().filter(|(_, v)| *v != 0.0).collect();
+    assert_eq!(lit.len(), 1, "{lit:?}");
+    assert_eq!(lit[0].0, 2 * 8 + 5, "row 8 / 4, column 20 / 4");
+    assert!((lit[0].1 - 2.0).abs() < 1e-5, "{lit:?}");
+    assert!(numbers(&dark["values"]).iter().all(|value| *value == 0.0));
+    let logit = bright["logit"].as_f64().unwrap();
+    assert!((logit - (2.0 / 64.0 + 0.5)).abs() < 1e-5, "{logit}");
+}
+
+#[tokio::test]
+async fn an_explanation_changes_nothing_else_and_maps_the_best_class() {
+    let server = TestServer::start();
+    let plain = server.classify(data("cat.jpg")).await.json();
+    let mut explained = explain(&server, "", data("cat.jpg")).await;
+    let explanation = explained.as_object_mut().unwrap().remove("explanation").unwrap();
+    assert_eq!(explained, plain);
+    let map = &explanation["maps"][0];
+    assert_eq!([&map["label"], &map["class"]], [&Value::from("cat"), &Value::from(3)]);
+    assert_eq!([&map["height"], &map["width"]], [8, 8]);
+    let strongest = numbers(&map["values"]).into_iter().fold(0.0, f64::max);
+    assert_eq!(explanation["strong"].as_f64(), Some(strongest));
+    // 451×300 is resized to 48×32, and the middle 32 columns are kept.
+    let crop = &explanation["crop"];
+    let side = |name: &str| crop[name].as_f64().unwrap();
+    assert!((side("left") - 451.0 / 48.0 * 8.0).abs() < 1e-9, "{crop}");
+    assert!((side("width") - 451.0 / 48.0 * 32.0).abs() < 1e-9, "{crop}");
+    assert_eq!([&crop["top"], &crop["height"]], [0.0, 300.0]);
+}
+
+#[tokio::test]
+async fn requests_with_and_without_maps_share_batches() {
+    let server = TestServer::start();
+    let alone = explain(&server, "", data("cifar10-cat.png")).await;
+    let plain = server.classify(data("cifar10-cat.png")).await.json();
+    let answers = (0..40).map(|number| {
+        let server = &server;
+        let path = if number % 2 == 0 { "/classify?explain=cam" } else { "/classify" };
+        async move { server.post(path, data("cifar10-cat.png")).await.json() }
+    });
+    for (number, answer) in futures_util::future::join_all(answers).await.iter().enumerate() {
+        assert_eq!(answer, if number % 2 == 0 { &alone } else { &plain });
+    }
+}
+
+#[tokio::test]
+async fn each_image_of_a_form_has_its_own_maps() {
+    let server = TestServer::start();
+    let part = |name: &'static str| Part::bytes(data(name)).file_name(name);
+    let form = Form::new()
+        .part("a", part("cat.jpg"))
+        .part("b", part("README.md"))
+        .part("c", part("cifar10-ship.png"));
+    let request = server.client.post(server.at("/classify?explain=cam")).multipart(form);
+    let results = Answer::of(request.send().await.unwrap()).await.json()["results"].clone();
+    let label = |place: usize| results[place]["explanation"]["maps"][0]["label"].clone();
+    assert_eq!([label(0), label(2)], ["cat", "ship"]);
+    assert_eq!(results[1]["reason"], "not-an-image");
+}
+
+#[tokio::test]
+async fn an_overlay_has_the_photos_own_size_and_leaves_what_was_not_seen() {
+    let server = TestServer::start();
+    let (answer, bytes) = overlay(&server, "", data("cat.jpg")).await;
+    assert_eq!(answer.header("content-type"), "image/png");
+    assert_eq!(answer.header("vary"), "accept");
+    assert!(answer.header("server-timing").contains("inference"));
+    let painted = image::load_from_memory(&bytes).unwrap().into_rgb8();
+    let photo = image::load_from_memory(&data("cat.jpg")).unwrap().into_rgb8();
+    assert_eq!(painted.dimensions(), photo.dimensions());
+    let differs = |column: u32, row: u32| painted[(column, row)] != photo[(column, row)];
+    // The crop is columns 75.17 to 375.83.
+    for row in 0..300 {
+        assert!((0..75).chain(376..451).all(|column| !differs(column, row)), "row {row}");
+    }
+    let changed = (0..300).filter(|row| (75..376).any(|column| differs(column, *row))).count();
+    assert!(changed > 200, "{changed} rows are painted");
+}
+
+#[tokio::test]
+async fn an_overlay_of_a_turned_photo_is_upright() {
+    let server = TestServer::start();
+    let size = |bytes: &[u8]| image::load_from_memory(bytes).unwrap().into_rgb8().dimensions();
+    let stored = data("pictures/orientation-6.jpg");
+    let (_, turned) = overlay(&server, "", stored.clone()).await;
+    let (width, height) = size(&stored);
+    assert_eq!(size(&turned), (height, width));
+}
+
+#[tokio::test]
+async fn what_cannot_be_explained_is_a_problem_that_says_why() {
+    let server = TestServer::start();
+    for (name, path) in [
+        ("explain_unknown", "/classify?explain=lime"),
+        ("explain_twice", "/classify?explain=cam&explain=cam"),
+        ("class_alone", "/classify?class=cat"),
+        ("class_unknown", "/classify?explain=cam&class=zebra"),
+    ] {
+        let answer = server.post(path, data("cifar10-cat.png")).await;
+        assert_eq!(answer.status, 422, "{path}");
+        insta::assert_snapshot!(name, answer.json()["detail"].as_str().unwrap());
+    }
+    let (answer, _) = overlay(&server, "&class=1&class=2", data("cat.jpg")).await;
+    assert_eq!((answer.status, answer.reason()), (422, "invalid-parameter".to_owned()));
+}
+
+#[tokio::test]
+async fn a_model_without_what_a_map_needs_says_so() {
+    let whole = default_model();
+    let cut = |names: &[&str]| {
+        let graph = onnx::Model::from_bytes(whole.onnx.clone()).unwrap().keep_outputs(names);
+        Model { card: Arc::clone(&whole.card), onnx: graph.to_bytes().into() }
+    };
+    let model = cut(&["logits", "probabilities"]);
+    let server = TestServer::with(Options { model, ..Options::default() });
+    let answer = server.post("/classify?explain=cam", data("cat.jpg")).await;
+    assert_eq!((answer.status, answer.reason()), (422, "not-offered".to_owned()));
+    assert!(answer.text.contains("feature_map"), "{answer:?}");
+    assert_eq!(server.classify(data("cat.jpg")).await.status, 200);
+}

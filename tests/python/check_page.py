@@ -1,0 +1,262 @@
+"""The page at / in a real browser: check_page.py --resnetd PATH --chromium PATH --shots FOLDER."""
+
+import argparse
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+
+from checks import Checks, fail
+
+DATA = Path(__file__).parent.parent / "data"
+CAT, SHIP = DATA / "cat.jpg", DATA / "cifar10-ship.png"
+PHONE = {"width": 390, "height": 844}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--resnetd", type=Path, required=True)
+    parser.add_argument("--chromium", required=True)
+    parser.add_argument("--shots", type=Path, required=True, help="where screenshots go")
+    arguments = parser.parse_args()
+    arguments.shots.mkdir(parents=True, exist_ok=True)
+    checks = Checks()
+    with server(arguments.resnetd) as url, sync_playwright() as playwright:
+        # Root has no sandbox in a container; the page is ours.
+        flags = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+        browser = playwright.chromium.launch(executable_path=arguments.chromium, args=flags)
+        for check in (
+            check_classes, check_several, check_map, check_problems, check_pasting_and_dropping,
+            check_camera, check_tiff, check_keyboard, check_looks, check_live,
+        ):
+            with visit(browser, url, checks) as page:
+                check(page, checks, arguments.shots)
+        browser.close()
+    checks.done()
+
+
+@contextmanager
+def server(resnetd: Path) -> Iterator[str]:
+    command = [resnetd, "serve", "--listen", "127.0.0.1:0", "--max-bytes", "1MB", "--log", "warn"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        for line in process.stdout:
+            if found := re.search(r"http://127\.0\.0\.1:\d+", line):
+                yield found[0]
+                return
+        fail("the server did not say where it listens")
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@contextmanager
+def visit(browser: Browser, url: str, checks: Checks, **options: object) -> Iterator[Page]:
+    """A fresh page, on which nothing may be asked of others, nor anything fail unseen."""
+    context = browser.new_context(permissions=["camera"], **options)
+    page = context.new_page()
+    elsewhere, complaints = [], []
+    own = (url, "blob:" + url, "data:image/svg+xml")
+    page.on("request", lambda r: None if r.url.startswith(own) else elsewhere.append(r.url))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda line: complaints.append(line.text) if "Content Security" in line.text else None)
+    page.goto(url)
+    yield page
+    if elsewhere or complaints:
+        fail(f"asked elsewhere: {elsewhere}, complained: {complaints}")
+    context.close()
+
+
+def pick(page: Page, *files: Path | tuple[str, bytes]) -> None:
+    """Chooses files, each from a path or by its name and bytes."""
+    named = [(file.name, file.read_bytes()) if isinstance(file, Path) else file for file in files]
+    payload = [{"name": n, "mimeType": "image/*", "buffer": content} for n, content in named]
+    page.set_input_files("#files", payload)
+
+
+def cards(page: Page) -> Locator:
+    return page.locator(".result")
+
+
+def check_classes(page: Page, checks: Checks, shots: Path) -> None:
+    page.screenshot(path=shots / "empty.png")
+    expect(page.locator("#served")).to_contain_text("cifar10-resnet20")
+    pick(page, CAT)
+    card = cards(page)
+    expect(card.locator("h2")).to_have_text("cat")
+    expect(card.locator(".class")).to_have_count(5)
+    expect(card.locator(".class").first).to_contain_text("> 99.9 %")
+    expect(card.locator("figcaption")).to_contain_text("451 × 300 JPEG")
+    expect(card.locator(".timing")).to_contain_text("inference")
+    expect(page.locator("#announce")).to_have_text(re.compile("cat.jpg: cat"))
+    page.screenshot(path=shots / "classes.png", full_page=True)
+    checks.that(True, "a photo that is picked shows its classes, size and timings")
+    card.get_by_role("button", name="Remove cat.jpg").click()
+    expect(card).to_have_count(0)
+    checks.that(True, "a card can be removed")
+
+
+def check_several(page: Page, checks: Checks, shots: Path) -> None:
+    pick(page, CAT, SHIP)
+    expect(cards(page).locator("h2")).to_have_text(["cat", "ship"])
+    pick(page, DATA / "cifar10-airplane.png")
+    expect(cards(page).locator("h2").first).to_have_text("airplane")
+    page.screenshot(path=shots / "several.png", full_page=True)
+    checks.that(True, "several photos have a card each, in order, the newest above")
+
+
+def check_map(page: Page, checks: Checks, shots: Path) -> None:
+    pick(page, CAT)
+    card = cards(page)
+    canvas, hint = card.locator("canvas"), card.locator(".map-hint")
+    cat, dog = card.locator(".class").nth(0), card.locator(".class").nth(1)
+    expect(canvas).to_be_hidden()
+    cat.click()
+    expect(canvas).to_be_visible()
+    expect(cat).to_have_attribute("aria-pressed", "true")
+    expect(hint).to_contain_text("Where “cat” gets its score")
+    photo, map_ = card.locator("img").bounding_box(), canvas.bounding_box()
+    left, width = 75.17 / 451 * photo["width"], 300.67 / 451 * photo["width"]
+    close = abs(map_["x"] - photo["x"] - left) < 2 and abs(map_["width"] - width) < 2
+    checks.that(close, "the map lies on the part of the photo that the network saw")
+    page.screenshot(path=shots / "map.png", full_page=True)
+    strongest = "c => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.filter((_, i) => i % 4 == 3).reduce((a, b) => Math.max(a, b))"
+    of_cat = canvas.evaluate(strongest)
+    dog.click()
+    expect(hint).to_contain_text("dog")
+    expect(cat).to_have_attribute("aria-pressed", "false")
+    checks.that(canvas.evaluate(strongest) < of_cat / 2, "an improbable class's map looks weak")
+    dog.click()
+    expect(canvas).to_be_hidden()
+    checks.that(True, "a class shows its map, and hides it when it is chosen again")
+
+
+def check_problems(page: Page, checks: Checks, shots: Path) -> None:
+    text = ("notes.txt", b"not a picture")
+    large = ("large.jpg", CAT.read_bytes() + bytes(2_000_000))
+    half = ("half.jpg", CAT.read_bytes()[:9000])
+    pick(page, text, large, half, CAT)
+    titles = ["The upload is not an image", "The upload is too large", "The image is cut off", "cat"]
+    expect(cards(page).locator("h2")).to_have_text(titles)
+    problem = cards(page).nth(0).locator(".answer > .problem")
+    expect(problem).to_have_text(re.compile("^The upload is not an image but .*send the bytes"))
+    expect(cards(page).nth(1).locator(".answer > .problem")).to_contain_text("--max-bytes")
+    page.screenshot(path=shots / "problems.png", full_page=True)
+    checks.that(True, "what is no image, too large or cut off is said in words, and the rest is answered")
+
+    busy = '{"title": "The queue is full", "detail": "the queue is full (256 images are waiting); come back in 3s"}'
+    page.route("**/classify*", lambda route: route.fulfill(status=503, body=busy))
+    pick(page, SHIP)
+    card = cards(page).first
+    expect(card.locator("h2")).to_have_text("The queue is full")
+    expect(card.locator(".answer > .problem")).to_contain_text("come back in 3s")
+    page.unroute("**/classify*")
+    card.get_by_role("button", name="Try again").click()
+    expect(card.locator("h2")).to_have_text("ship")
+    page.route("**/classify*", lambda route: route.abort())
+    pick(page, SHIP)
+    expect(cards(page).first.locator("h2")).to_have_text("No answer")
+    checks.that(True, "a busy server and a lost connection are said in words, and can be tried again")
+
+
+GIVE = """([type, name, bytes]) => {
+    const given = new DataTransfer();
+    given.items.add(new File([new Uint8Array(bytes)], name));
+    const options = { bubbles: true, cancelable: true };
+    document.body.dispatchEvent(type === "paste"
+        ? new ClipboardEvent(type, { ...options, clipboardData: given })
+        : new DragEvent(type, { ...options, dataTransfer: given }));
+}"""
+
+
+def check_pasting_and_dropping(page: Page, checks: Checks, shots: Path) -> None:
+    page.evaluate(GIVE, ["paste", "pasted.png", list(SHIP.read_bytes())])
+    expect(cards(page).locator("h2")).to_have_text(["ship"])
+    page.evaluate(GIVE, ["drop", "dropped.jpg", list(CAT.read_bytes())])
+    expect(cards(page).locator("h2")).to_have_text(["cat", "ship"])
+    checks.that(True, "photos can be pasted and dropped")
+
+
+def check_camera(page: Page, checks: Checks, shots: Path) -> None:
+    page.get_by_role("button", name="Use the camera").click()
+    expect(page.get_by_role("button", name="Take the photo")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(cards(page).locator(".class")).to_have_count(5)
+    page.get_by_role("button", name="Close the camera").click()
+    expect(page.locator("#viewfinder")).to_be_hidden()
+    expect(page.get_by_role("button", name="Use the camera")).to_be_focused()
+    checks.that(True, "the camera takes a photo and is closed again")
+
+
+def check_tiff(page: Page, checks: Checks, shots: Path) -> None:
+    pick(page, DATA / "pictures" / "lzw.tif")
+    expect(cards(page).locator("figcaption")).to_contain_text("as the network sees it")
+    page.wait_for_function("document.querySelector('.result img').naturalWidth === 32")
+    checks.that(True, "a format that browsers do not show is shown by the server")
+
+
+def check_keyboard(page: Page, checks: Checks, shots: Path) -> None:
+    # Said early: the browser must know that somebody will choose before it is asked to open a dialog.
+    page.on("filechooser", lambda chooser: chooser.set_files([CAT, SHIP]))
+    expect(page.locator("#device")).to_have_text(re.compile("cpu|cuda"))
+    page.keyboard.press("Tab")
+    expect(page.locator("#files")).to_be_focused()
+    outline = "getComputedStyle(document.querySelector('label.button')).outlineStyle"
+    checks.that(page.evaluate(outline) == "solid", "the focus can be seen")
+    page.keyboard.press("Enter")
+    expect(cards(page).locator("h2")).to_have_text(["cat", "ship"])
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    first = cards(page).first.locator(".class").first
+    expect(first).to_be_focused()
+    page.keyboard.press("Space")
+    expect(cards(page).first.locator("canvas")).to_be_visible()
+    for _ in range(5):
+        page.keyboard.press("Tab")
+    expect(cards(page).first.locator(".remove")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(cards(page).locator("h2")).to_have_text(["ship"])
+    expect(cards(page).first.locator(".remove")).to_be_focused()
+    checks.that(True, "everything can be done with the keyboard alone")
+
+
+def check_looks(page: Page, checks: Checks, shots: Path) -> None:
+    """Light and dark, on a desk and in a hand, with a map and a problem; axe finds nothing."""
+    text = ("notes.txt", b"not a picture")
+    for size_name, size in (("desk", {"width": 1280, "height": 900}), ("phone", PHONE)):
+        page.set_viewport_size(size)
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            page.reload()
+            ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+            brightness = sum(map(int, re.findall(r"\d+", ground)[:3])) / 3
+            checks.that((brightness > 128) == (scheme == "light"), f"{scheme} is {scheme} ({ground})")
+            pick(page, CAT, SHIP, text)
+            expect(cards(page).locator("h2")).to_have_text(["cat", "ship", "The upload is not an image"])
+            cards(page).first.locator(".class").first.click()
+            expect(cards(page).first.locator("canvas")).to_be_visible()
+            page.screenshot(path=shots / f"{size_name}-{scheme}.png", full_page=True)
+            wide = page.evaluate("document.documentElement.scrollWidth > innerWidth")
+            checks.that(not wide, f"nothing is wider than the {size_name}'s screen")
+            found = Axe().run(page)
+            if found.violations_count:
+                fail(f"axe: {found.generate_report()}")
+            checks.that(True, f"axe finds no violation: {size_name}, {scheme}")
+
+
+def check_live(page: Page, checks: Checks, shots: Path) -> None:
+    pick(page, CAT)
+    expect(page.locator("#device")).to_have_text(re.compile("cpu|cuda"))
+    expect(page.locator("#depth")).to_have_text("0")
+    expect(page.locator("#rate")).to_have_text(re.compile(r"^\d+\.\d$"), timeout=10_000)
+    expect(page.locator("#p99")).to_have_text(re.compile(r"\d m?s$"), timeout=10_000)
+    checks.that(True, "the server's figures are shown and kept up")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
