@@ -11,7 +11,7 @@ use resnetd::onnx;
 use resnetd::weights::Weights;
 use serde_json::Value;
 
-use crate::support::{Answer, Options, TestServer, data, default_model, seeded};
+use crate::support::{Answer, Options, TestServer, data, default_model, seeded, until};
 
 async fn explain(server: &TestServer, query: &str, picture: Vec<u8>) -> Value {
     let answer = server.post(&format!("/classify?explain=cam{query}"), picture).await;
@@ -210,6 +210,8 @@ async fn an_overlay_has_the_photos_own_size_and_leaves_what_was_not_seen() {
     }
     let changed = (0..300).filter(|row| (75..376).any(|column| differs(column, *row))).count();
     assert!(changed > 200, "{changed} rows are painted");
+    let admitted = &server.app.metrics.admitted_bytes;
+    until("the picture's memory is given back", || admitted.get() == 0).await;
 }
 
 #[tokio::test]
