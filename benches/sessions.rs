@@ -155,6 +155,7 @@ fn constant(name: &str) -> Model {
         labels: (0..row.classes).map(|class| class.to_string()).collect(),
         preprocess: Preprocess::usual(row.input),
         figures: Vec::new(),
+        golden: Vec::new(),
     };
     Model::build(card, Weights::from_tensors(tensors)).unwrap()
 }

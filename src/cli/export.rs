@@ -74,6 +74,7 @@ fn from_weights(args: &ExportArgs, arch: &Architecture, path: &Path) -> Result<M
         labels: labels(args, classes)?,
         preprocess: Preprocess::usual(arch.input),
         figures: Vec::new(),
+        golden: Vec::new(),
     };
     Ok(Model::build(card, weights)?)
 }

@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use crate::config::{Concurrency, ModelArgs};
 use crate::model::{Chosen, Model};
+use crate::pipeline::golden;
 use crate::pipeline::run::{
     Device, DeviceChoice, InputShape, Library, SessionsPlan, WarmSessions, check_device,
     open_sessions,
@@ -52,7 +53,7 @@ fn on(
     Ok((chosen, warm))
 }
 
-/// Warm sessions of a model.
+/// Warm sessions of a model, which give the card's golden photos their scores.
 pub(super) fn warm(
     model: &Model,
     device: Device,
@@ -66,5 +67,10 @@ pub(super) fn warm(
         max_batch: concurrency.max_batch,
         input: InputShape::of(&model.card.preprocess),
     };
-    Ok(open_sessions(library, &model.onnx, plan)?)
+    let mut warm = open_sessions(library, &model.onnx, plan)?;
+    // The sessions are of one graph: what one of them computes, all do.
+    if let Some(engine) = warm.engines.first_mut() {
+        golden::check(&model.card, engine)?;
+    }
+    Ok(warm)
 }

@@ -103,8 +103,11 @@ fn assemble(loaded: Loaded, config: &Config) -> Result<App> {
         device: &device.to_string(),
         onnxruntime: &library.version,
     });
+    let (card, golden_photos, digests) = Description::of(&model);
     let description = Description {
-        card: model.card.as_ref().clone(),
+        card,
+        golden_photos,
+        digests,
         device: device.to_string(),
         precision_because: why,
         sessions: config.concurrency.sessions(device),
@@ -125,14 +128,18 @@ fn assemble(loaded: Loaded, config: &Config) -> Result<App> {
 }
 
 fn announce(app: &App, address: SocketAddr) {
-    let Description { card, device, precision_because, sessions, threads, max_batch, versions } =
-        &*app.description;
+    let Description {
+        card, digests, device, precision_because, sessions, threads, max_batch, ..
+    } = &*app.description;
+    let versions = &app.description.versions;
     let precision = card.precision.to_string();
     let model = &card.name;
-    tracing::info!(%address, model, precision, device, sessions, threads, max_batch, "ready");
+    let digest = &digests.graph;
+    tracing::info!(%address, model, digest, precision, device, sessions, threads, max_batch, "ready");
     output::line(format!(
         "resnetd {} is ready on http://{address}\n  \
          model   {} ({}, {} classes), {precision}: {precision_because}\n  \
+         digest  {digest}\n  \
          device  {device}, {sessions} sessions × {threads} threads, ONNX Runtime {}\n  \
          try     curl --data-binary @photo.jpg http://{address}/classify",
         versions.resnetd,

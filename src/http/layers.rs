@@ -14,6 +14,8 @@ use super::problem::{Problem, Told};
 use super::{App, Phase};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The digest of the graph that answers, as `/v1/model` has it.
+const MODEL_DIGEST: HeaderName = HeaderName::from_static("x-model-digest");
 
 /// Every layer, outermost last.
 pub(super) fn around(routes: Router<App>, app: &App) -> Router<App> {
@@ -36,6 +38,9 @@ async fn observe(State(app): State<App>, request: Request, next: Next) -> Respon
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&id) {
         headers.insert(REQUEST_ID, value);
+    }
+    if let Ok(value) = HeaderValue::from_str(&app.description.digests.graph) {
+        headers.insert(MODEL_DIGEST, value);
     }
     // HTTP/2 has no such header: there a connection is ended with GOAWAY.
     if app.readiness.phase() == Phase::Draining && facts.version < Version::HTTP_2 {

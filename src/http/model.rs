@@ -5,14 +5,18 @@ use axum::extract::State;
 use serde::Serialize;
 
 use super::App;
-use crate::model::ModelCard;
+use crate::model::{Digests, Model, ModelCard};
 
 /// What is served and on what.
 #[derive(Debug, Clone, Serialize)]
 pub struct Description {
-    /// The card: name, architecture, labels, preprocessing, figures.
+    /// The card: name, architecture, labels, preprocessing, figures; without its golden photos.
     #[serde(flatten)]
     pub card: ModelCard,
+    /// How many golden photos had the scores of the card when the model was loaded.
+    pub golden_photos: usize,
+    /// What the model can be told by.
+    pub digests: Digests,
     /// Why the card's precision is the one that runs.
     pub precision_because: &'static str,
     /// The device really used: `cpu` or `cuda:N`.
@@ -25,6 +29,15 @@ pub struct Description {
     pub max_batch: usize,
     /// Versions of what computes.
     pub versions: Versions,
+}
+
+impl Description {
+    /// The parts of a description that the model alone decides.
+    #[must_use]
+    pub fn of(model: &Model) -> (ModelCard, usize, Digests) {
+        let card = ModelCard { golden: Vec::new(), ..model.card.as_ref().clone() };
+        (card, model.card.golden.len(), model.digests())
+    }
 }
 
 /// Versions of what computes.

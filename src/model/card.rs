@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Precision;
+use super::{Golden, Precision};
 use crate::pipeline::preprocess::{Preprocess, PreprocessError};
 
 /// Everything about a model that is not its weights. Travels as `card.toml` beside the weights and
@@ -30,6 +30,9 @@ pub struct ModelCard {
     /// What was measured.
     #[serde(default)]
     pub figures: Vec<Figure>,
+    /// Photos whose scores are known; they are run at every load.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub golden: Vec<Golden>,
 }
 
 /// One measured figure.
@@ -58,6 +61,16 @@ pub enum CardError {
     /// No labels.
     #[error("labels is empty; a card names every class")]
     NoLabels,
+    /// A golden photo that cannot be compared.
+    #[error(
+        "golden photo {number} is not base64, or has not one logit for each of the {classes} labels"
+    )]
+    Golden {
+        /// Which one, from 1.
+        number: usize,
+        /// How many labels there are.
+        classes: usize,
+    },
     /// Preprocessing that cannot be done.
     #[error(transparent)]
     Preprocess(#[from] PreprocessError),
@@ -110,7 +123,7 @@ impl ModelCard {
             .filter_map(|(key, text)| Some((key.strip_prefix(PREFIX)?, text)))
             .map(|(field, text)| {
                 let value = match field {
-                    "labels" | "preprocess" | "figures" => serde_json::from_str(text)?,
+                    "labels" | "preprocess" | "figures" | "golden" => serde_json::from_str(text)?,
                     _ => serde_json::Value::from(text),
                 };
                 Ok((field.to_owned(), value))
@@ -123,6 +136,11 @@ impl ModelCard {
     fn checked(self) -> Result<Self, CardError> {
         if self.labels.is_empty() {
             return Err(CardError::NoLabels);
+        }
+        let classes = self.labels.len();
+        let usable = |golden: &Golden| golden.logits.len() == classes && golden.bytes().is_some();
+        if let Some(index) = self.golden.iter().position(|golden| !usable(golden)) {
+            return Err(CardError::Golden { number: index + 1, classes });
         }
         self.preprocess.validate()?;
         Ok(self)
@@ -161,6 +179,10 @@ mod tests {
             ((r#"architecture = "resnet18""#, ""), "missing field `architecture`"),
             (("crop_ratio", "crop_ration"), "unknown field `crop_ration`"),
             ((r#"["cat", "42", "dog, or \"hound\""]"#, "[]"), "labels is empty"),
+            (
+                ("[preprocess]", "golden = [{ photo = \"AAAA\", logits = [1.0] }]\n[preprocess]"),
+                "golden photo 1 is not base64, or has not one logit for each of the 3 labels",
+            ),
         ] {
             let text = CARD.replace(change.0, change.1);
             let error = ModelCard::from_toml(&text).unwrap_err().to_string();

@@ -1,7 +1,9 @@
 //! A model as one thing: a card and a graph.
 
 mod card;
+mod digests; // what it can be told by
 mod embedded;
+mod golden; // photos whose scores are known
 mod precision; // in which arithmetic
 
 use std::fs;
@@ -11,7 +13,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 pub use card::{CardError, Figure, ModelCard};
+pub use digests::Digests;
 pub use embedded::{DEFAULT, EMBEDDED, Embedded};
+pub use golden::Golden;
 pub use precision::{BadPrecision, Chosen, Precision, PrecisionChoice};
 
 use crate::graph::{self, EmitPlan, Network, Normalize, UnknownArchitecture, arch};

@@ -6,6 +6,7 @@ pub mod decode; // bytes → upright RGB image
 pub mod preprocess; // image → exactly the network's input
 pub mod queue; // pixels wait, fairly and not for ever
 pub mod run; // batches through ONNX Runtime
+pub mod golden; // photos whose scores are known, before anybody is served
 pub mod topk; // scores → predictions
 pub mod explain; // where in the picture a score comes from
 

@@ -1,8 +1,29 @@
 //! What an operator sees: health, metrics, what is served.
 
 use std::collections::HashSet;
+use std::process::Command;
 
 use crate::support::{TestServer, data};
+
+#[tokio::test]
+async fn every_answer_says_which_model_gave_it() {
+    let server = TestServer::start();
+    let model = server.get("/v1/model").await.json();
+    let digest = model["digests"]["graph"].as_str().unwrap();
+    assert_eq!(digest.len(), 64);
+    assert_ne!(model["digests"]["weights"], model["digests"]["card"]);
+    assert_eq!(model["golden_photos"], 3);
+    assert!(model.get("golden").is_none(), "photos stay in the card");
+    let answer = server.classify(data("cat.jpg")).await;
+    assert_eq!(answer.header("x-model-digest"), digest);
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("m.onnx");
+    let mut export = Command::new(env!("CARGO_BIN_EXE_resnetd"));
+    assert!(export.args(["export", "-o"]).arg(&file).status().unwrap().success());
+    let sum = Command::new("sha256sum").arg(&file).output().unwrap();
+    assert!(String::from_utf8_lossy(&sum.stdout).starts_with(digest), "{sum:?}");
+}
 
 #[tokio::test]
 async fn alive_and_ready_tell_the_device() {

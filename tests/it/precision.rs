@@ -1,5 +1,6 @@
 //! Networks in int8 and float16 against the same in float32.
 
+use std::io::Write;
 use std::process::{Command, Output};
 
 use resnetd::eval::Dataset;
@@ -175,4 +176,38 @@ fn calibration_pictures_that_cannot_be_read_are_named() {
     assert!(!output.status.success());
     assert!(String::from_utf8_lossy(&output.stderr).contains("broken.png"), "{output:?}");
     assert!(!written.exists());
+}
+
+/// The embedded card in a folder, changed.
+fn folder_with_card(change: impl Fn(&str) -> String) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("models/cifar10-resnet20");
+    let card = std::fs::read_to_string(source.join("card.toml")).unwrap();
+    let mut file = std::fs::File::create(folder.path().join("card.toml")).unwrap();
+    file.write_all(change(&card).as_bytes()).unwrap();
+    let weights = "model.safetensors";
+    std::fs::copy(source.join(weights), folder.path().join(weights)).unwrap();
+    folder
+}
+
+#[test]
+fn a_model_that_misses_its_golden_photos_is_not_served_and_says_why() {
+    let classify = |folder: &tempfile::TempDir| {
+        let model = folder.path().to_str().unwrap();
+        resnetd(&["classify", "tests/data/cat.jpg", "--model", model])
+    };
+    assert!(classify(&folder_with_card(str::to_owned)).status.success());
+    for (change, with, photo) in [
+        ("mean = [0.4914,", "mean = [0.5914,", "golden photo 1"), // other preprocessing
+        ("13.90894", "13.7", "golden photo 3"),                   // other scores
+    ] {
+        let output = classify(&folder_with_card(|card| {
+            assert!(card.contains(change));
+            card.replace(change, with)
+        }));
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success());
+        assert!(complaint.contains("this is not the model of its card"), "{complaint}");
+        assert!(complaint.contains(photo), "{complaint}");
+    }
 }

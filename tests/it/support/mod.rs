@@ -91,8 +91,11 @@ impl TestServer {
         };
         let engines = engines.unwrap_or_else(|| real_engines(&model, plan.batch.max_batch));
         let metrics = Arc::new(Metrics::new());
+        let (card, golden_photos, digests) = Description::of(&model);
         let description = Description {
-            card: model.card.as_ref().clone(),
+            card,
+            golden_photos,
+            digests,
             device: Device::Cpu.to_string(),
             precision_because: "as the model comes",
             sessions: engines.len(),

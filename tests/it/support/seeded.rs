@@ -22,6 +22,7 @@ pub(crate) fn model(architecture: &str, classes: usize, input: [u32; 2]) -> Mode
         labels: (0..classes).map(|class| format!("class {class}")).collect(),
         preprocess: Preprocess { input, ..Preprocess::usual(network.architecture.input) },
         figures: Vec::new(),
+        golden: Vec::new(),
     };
     Model::build(card, Weights::from_tensors(tensors)).unwrap()
 }

@@ -1,0 +1,52 @@
+//! What a model can be told by: SHA-256 of its parts, as 64 hexadecimal digits.
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::Model;
+
+/// Digests of what is served.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Digests {
+    /// Of the ONNX bytes that run: for a file of `resnetd export` what `sha256sum` prints.
+    pub graph: String,
+    /// Of the graph's constants: name, shape, type and elements of each, in order.
+    pub weights: String,
+    /// Of the card: every entry of the graph's metadata.
+    pub card: String,
+}
+
+impl Model {
+    /// Its digests.
+    #[must_use]
+    pub fn digests(&self) -> Digests {
+        let model = self.graph();
+        let mut weights = Sha256::new();
+        for tensor in &model.graph().initializer {
+            weights.update(&tensor.name);
+            weights.update([0]); // so that no name can run into a shape
+            weights.update(tensor.data_type.to_le_bytes());
+            weights.update((tensor.dims.len() as u64).to_le_bytes());
+            for size in &tensor.dims {
+                weights.update(size.to_le_bytes());
+            }
+            weights.update(&tensor.raw_data);
+        }
+        let mut card = Sha256::new();
+        for (key, value) in self.card.to_metadata() {
+            for text in [key, value] {
+                card.update((text.len() as u64).to_le_bytes());
+                card.update(text);
+            }
+        }
+        Digests {
+            graph: hex(Sha256::digest(&self.onnx)),
+            weights: hex(weights.finalize()),
+            card: hex(card.finalize()),
+        }
+    }
+}
+
+fn hex(digest: impl AsRef<[u8]>) -> String {
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
+}
