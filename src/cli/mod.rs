@@ -12,6 +12,7 @@ mod output;
 mod overlays;
 mod quantize;
 mod serve;
+mod verify;
 
 use clap::{Parser, Subcommand};
 
@@ -43,6 +44,8 @@ enum Command {
     Describe(describe::DescribeArgs),
     /// Measure accuracy on labelled images
     Eval(eval::EvalArgs),
+    /// Hold a model's logits against those of the framework that trained it
+    Verify(Box<verify::VerifyArgs>),
     /// Ask a running server whether it is ready; for containers
     Healthcheck(healthcheck::HealthcheckArgs),
 }
@@ -60,6 +63,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Quantize(args) => quantize::run(&args),
         Command::Describe(args) => describe::run(&args),
         Command::Eval(args) => eval::run(&args),
+        Command::Verify(args) => verify::run(&args),
         Command::Healthcheck(args) => healthcheck::run(&args),
     }
 }

@@ -2,6 +2,7 @@
 
 mod dataset;
 mod report;
+pub mod reference; // photos with the trainer's logits
 mod paired; // two models on the same images
 
 pub use dataset::{Dataset, DatasetError, Example};

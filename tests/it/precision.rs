@@ -211,3 +211,62 @@ fn a_model_that_misses_its_golden_photos_is_not_served_and_says_why() {
         assert!(complaint.contains(photo), "{complaint}");
     }
 }
+
+/// An .npz with the golden photos of the embedded card, whose third has `ship` as the logit of ship.
+fn reference(folder: &std::path::Path, ship: Option<f32>, with: &[&str]) -> String {
+    let card = Model::open("cifar10-resnet20").unwrap().card;
+    let path = folder.join("golden.npz");
+    let mut zip = zip::ZipWriter::new(std::fs::File::create(&path).unwrap());
+    let mut logits: Vec<f32> =
+        card.golden.iter().flat_map(|golden| golden.logits.clone()).collect();
+    logits[28] = ship.unwrap_or(logits[28]);
+    for name in with {
+        let options = zip::write::SimpleFileOptions::default()
+            .compression_method(zip::CompressionMethod::Stored);
+        zip.start_file(format!("{name}.npy"), options).unwrap();
+        if let Some(number) = name.strip_prefix("photo_") {
+            let photo = card.golden[number.parse::<usize>().unwrap()].bytes().unwrap();
+            npy(&mut zip, &[photo.len() as u64], &photo);
+        } else {
+            npy(&mut zip, &[3, 10], &logits);
+        }
+    }
+    zip.finish().unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+fn npy<T: npyz::AutoSerialize + Copy>(to: &mut impl Write, shape: &[u64], values: &[T]) {
+    use npyz::WriterBuilder;
+    let options = npyz::WriteOptions::new().default_dtype().shape(shape);
+    let mut writer = options.writer(to).begin_nd().unwrap();
+    writer.extend(values.iter().copied()).unwrap();
+    writer.finish().unwrap();
+}
+
+#[test]
+fn verify_passes_the_trainers_logits_and_no_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let all = ["photo_0", "photo_1", "photo_2", "logits"];
+    let verify = |reference: &str| {
+        let exact = ["--precision", "fp32", "--tolerance", "0.0001", "--json"];
+        resnetd(&[&["verify", "--reference", reference], &exact[..]].concat())
+    };
+    let verdict = json(&verify(&reference(folder.path(), None, &all)));
+    assert_eq!(verdict["pass"], true);
+    assert_eq!(verdict["photos"].as_array().unwrap().len(), 3);
+
+    let output = verify(&reference(folder.path(), Some(13.8), &all));
+    assert!(!output.status.success());
+    let verdict: Json = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&verdict["pass"], &verdict["photos"][2]["label"]), (&false.into(), &"ship".into()));
+
+    for (with, complaint) in [
+        (&all[1..], "it has 2 photos and 3 rows of logits"),
+        (&all[..3], "there is no array logits"),
+    ] {
+        let output = verify(&reference(folder.path(), None, with));
+        assert!(String::from_utf8_lossy(&output.stderr).contains(complaint), "{output:?}");
+    }
+    let output = verify("Cargo.toml");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("Cargo.toml is not a reference"));
+}

@@ -1,0 +1,126 @@
+//! `resnetd verify`: whether the model that is served is the one that was trained.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail, ensure};
+use clap::Args;
+use serde::Serialize;
+
+use super::{local, output};
+use crate::config::{LimitArgs, ModelArgs};
+use crate::eval::reference::{self, Reference};
+use crate::pipeline::Pipeline;
+use crate::telemetry::logs::{self, LogFormat};
+
+#[derive(Debug, Args)]
+pub(super) struct VerifyArgs {
+    /// Photos and the logits of the framework that trained the weights: an .npz file that
+    /// training/reference.py wrote
+    #[arg(long, value_name = "NPZ")]
+    reference: PathBuf,
+
+    /// The largest difference that passes, as a share of the largest logit. PNGs of the network's
+    /// own size differ by 0.0001 in fp32; decoders and resizing cost up to 0.02
+    #[arg(long, default_value_t = 0.02, value_name = "SHARE")]
+    tolerance: f32,
+
+    /// One JSON object instead of a table
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    model: ModelArgs,
+
+    #[command(flatten)]
+    limits: LimitArgs,
+}
+
+#[derive(Debug, Serialize)]
+struct Verdict {
+    model: String,
+    pass: bool,
+    tolerance: f32,
+    photos: Vec<Compared>,
+}
+
+/// One photo: where its logits differ most.
+#[derive(Debug, Serialize)]
+struct Compared {
+    photo: String,
+    label: String,
+    expected: f32,
+    found: f32,
+    /// As a share of the largest logit.
+    difference: f32,
+    same_best_class: bool,
+}
+
+pub(super) fn run(args: &VerifyArgs) -> Result<()> {
+    logs::start("warn", LogFormat::Text)?;
+    let references = reference::open(&args.reference)?;
+    let pipeline = local::start(&args.model, &args.limits)?;
+    let runtime = local::runtime()?;
+    let photos = references
+        .into_iter()
+        .map(|reference| runtime.block_on(compare(&pipeline, reference)))
+        .collect::<Result<Vec<_>>>()?;
+    let pass = photos.iter().all(|photo| photo.difference <= args.tolerance);
+    let model = pipeline.card().name.clone();
+    let verdict = Verdict { model, pass, tolerance: args.tolerance, photos };
+    if args.json {
+        output::json(&verdict)?;
+    } else {
+        show(&verdict);
+    }
+    if !pass {
+        bail!("the model's logits are not the reference's");
+    }
+    Ok(())
+}
+
+/// A photo through the whole pipeline, from bytes to logits.
+async fn compare(pipeline: &Pipeline, reference: Reference) -> Result<Compared> {
+    let Reference { name, photo, logits } = reference;
+    let answer = pipeline.classify(photo, local::ask(1)).await?;
+    let found = answer.scores.logits;
+    ensure!(
+        found.len() == logits.len(),
+        "the model has {} classes, the reference {}",
+        found.len(),
+        logits.len()
+    );
+    let best = |scores: &[f32]| (0..scores.len()).max_by(|&a, &b| scores[a].total_cmp(&scores[b]));
+    let off = |class: usize| (found[class] - logits[class]).abs();
+    let worst = (0..logits.len()).max_by(|&a, &b| off(a).total_cmp(&off(b))).unwrap_or(0);
+    let largest = logits.iter().fold(f32::MIN_POSITIVE, |largest, x| largest.max(x.abs()));
+    Ok(Compared {
+        photo: name,
+        label: pipeline.card().labels[worst].clone(),
+        expected: logits[worst],
+        found: found[worst],
+        difference: off(worst) / largest,
+        same_best_class: best(&found) == best(&logits),
+    })
+}
+
+fn show(verdict: &Verdict) {
+    let mut table =
+        output::table(&["photo", "furthest off", "reference", "here", "difference", "best class"]);
+    for photo in &verdict.photos {
+        table.add_row([
+            photo.photo.clone(),
+            photo.label.clone(),
+            photo.expected.to_string(),
+            photo.found.to_string(),
+            format!("{:.6}", photo.difference),
+            (if photo.same_best_class { "the same" } else { "another" }).to_owned(),
+        ]);
+    }
+    output::show(&table);
+    let (word, tolerance) = (if verdict.pass { "pass" } else { "FAIL" }, verdict.tolerance);
+    let largest = verdict.photos.iter().map(|photo| photo.difference).fold(0.0_f32, f32::max);
+    output::line(format!(
+        "\n{word}: {} differs by at most {largest:.6} of the largest logit; {tolerance} passes",
+        verdict.model
+    ));
+}

@@ -1,0 +1,121 @@
+//! Photos with the logits of the framework that trained a model, as `NumPy`'s `.npz`.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use npyz::{DType, NpyFile, Order};
+use zip::ZipArchive;
+use zip::result::ZipError;
+
+/// What a reference may take, unpacked: many thousands of photos.
+const LARGEST: u64 = 4 << 30;
+
+/// One photo with its logits.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reference {
+    /// The name of its array, such as `photo_0`.
+    pub name: String,
+    /// The encoded image.
+    pub photo: Bytes,
+    /// f32 `[classes]`.
+    pub logits: Vec<f32>,
+}
+
+/// Why a file is not a reference.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{} is not a reference: {why}\n\
+     hint: it holds arrays photo_0, photo_1, … (uint8, an image file's bytes) and logits (float32, \
+     [photos, classes]); training/reference.py writes one",
+    path.display()
+)]
+pub struct NotAReference {
+    /// The file.
+    path: PathBuf,
+    /// What is wrong with it.
+    why: String,
+}
+
+/// Reads all photos of the `.npz` file at `path`, in the order of their numbers.
+///
+/// # Errors
+///
+/// [`NotAReference`], with what is wrong.
+pub fn open(path: &Path) -> Result<Vec<Reference>, NotAReference> {
+    read(path).map_err(|why| NotAReference { path: path.to_owned(), why })
+}
+
+fn read(path: &Path) -> Result<Vec<Reference>, String> {
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    let mut archive = ZipArchive::new(file).map_err(|error| error.to_string())?;
+    let (rows, classes, logits) = logits(&mut archive)?;
+    let mut photos = photos(&mut archive)?;
+    if photos.len() != rows || rows == 0 {
+        return Err(format!("it has {} photos and {rows} rows of logits", photos.len()));
+    }
+    let mut references = Vec::with_capacity(rows);
+    for (number, logits) in logits.chunks(classes).enumerate() {
+        let name = format!("photo_{number}");
+        let photo = photos.remove(&number).ok_or_else(|| format!("there is no {name}"))?;
+        references.push(Reference { name, photo, logits: logits.to_vec() });
+    }
+    Ok(references)
+}
+
+/// Rows, columns and elements of the array of logits.
+fn logits(archive: &mut ZipArchive<File>) -> Result<(usize, usize, Vec<f32>), String> {
+    let bytes = entry(archive, "logits.npy")?.ok_or("there is no array logits")?;
+    let array = NpyFile::new(&bytes[..]).map_err(|error| format!("logits: {error}"))?;
+    let shape: Vec<usize> =
+        array.shape().iter().map(|&n| usize::try_from(n).unwrap_or(0)).collect();
+    let (&[rows, classes], Order::C) = (&shape[..], array.order()) else {
+        return Err(format!("logits has the shape {shape:?}, not [photos, classes]"));
+    };
+    if classes == 0 {
+        return Err("logits has no classes".to_owned());
+    }
+    let unreadable = |error: std::io::Error| format!("logits: {error}");
+    let values = match array.dtype() {
+        DType::Plain(plain) if plain.to_string().ends_with("f8") => {
+            #[expect(clippy::cast_possible_truncation, reason = "compared as float32")]
+            let rounded = |value: f64| value as f32;
+            array.into_vec::<f64>().map_err(unreadable)?.into_iter().map(rounded).collect()
+        }
+        DType::Plain(_) | DType::Array(..) | DType::Record(_) => {
+            array.into_vec::<f32>().map_err(unreadable)?
+        }
+    };
+    Ok((rows, classes, values))
+}
+
+/// The arrays `photo_0`, `photo_1` and so on, by their numbers.
+fn photos(archive: &mut ZipArchive<File>) -> Result<BTreeMap<usize, Bytes>, String> {
+    let names = archive.file_names().map(|name| name.map(std::borrow::Cow::into_owned));
+    let names = names.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
+    let mut photos = BTreeMap::new();
+    for name in names {
+        let number = name.strip_prefix("photo_").and_then(|rest| rest.strip_suffix(".npy"));
+        let Some(number) = number.and_then(|number| number.parse().ok()) else { continue };
+        let bytes = entry(archive, &name)?.ok_or_else(|| format!("there is no {name}"))?;
+        let photo = NpyFile::new(&bytes[..])
+            .and_then(NpyFile::into_vec::<u8>)
+            .map_err(|error| format!("{name}: {error}"))?;
+        photos.insert(number, photo.into());
+    }
+    Ok(photos)
+}
+
+/// An unpacked file of the archive, if it is there.
+fn entry(archive: &mut ZipArchive<File>, name: &str) -> Result<Option<Vec<u8>>, String> {
+    let file = match archive.by_name(name) {
+        Ok(file) => file,
+        Err(ZipError::FileNotFound) => return Ok(None),
+        Err(error) => return Err(format!("{name}: {error}")),
+    };
+    let mut bytes = Vec::new();
+    file.take(LARGEST).read_to_end(&mut bytes).map_err(|error| format!("{name}: {error}"))?;
+    Ok(Some(bytes))
+}

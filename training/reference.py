@@ -1,0 +1,92 @@
+"""Writes photos with the logits of the library that a network is from, for `resnetd verify`.
+
+    python training/reference.py --torchvision resnet50 --output golden.npz photos/*.jpg
+    python training/reference.py --torchvision resnet50 --weights mine.safetensors ...
+    python training/reference.py --timm resnet50.a1_in1k ...
+    python training/reference.py --transformers microsoft/resnet-50 ...
+
+Each photo goes through the library's own preprocessing, so that resnetd's is compared too. The file
+holds `photo_0`, `photo_1`, ... (uint8, the image files' bytes) and `logits` (float32, [photos,
+classes]). Besides `requirements.txt` only the library in question is needed, and a network where it
+has to fetch weights; `--weights` (safetensors) takes the place of the library's for torchvision and
+timm, and `--classes` says how many classes they have.
+"""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+Scorer = Callable[[Image.Image], torch.Tensor]
+
+
+def of_torchvision(name: str, weights: Path | None, classes: int | None) -> Scorer:
+    import torchvision
+
+    published = torchvision.models.get_model_weights(name).DEFAULT
+    transform = published.transforms()
+    if weights is None:
+        model = torchvision.models.get_model(name, weights=published)
+    else:
+        model = torchvision.models.get_model(name, num_classes=classes or 1000)
+        model.load_state_dict(load_file(weights))
+    model.eval()
+    return lambda image: model(transform(image)[None])[0]
+
+
+def of_timm(name: str, weights: Path | None, classes: int | None) -> Scorer:
+    import timm
+
+    options = {"pretrained": weights is None} | ({"num_classes": classes} if classes else {})
+    model = timm.create_model(name, **options)
+    if weights is not None:
+        model.load_state_dict(load_file(weights))
+    model.eval()
+    transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model))
+    return lambda image: model(transform(image)[None])[0]
+
+
+def of_transformers(name: str, _weights: Path | None, _classes: int | None) -> Scorer:
+    from transformers import AutoImageProcessor, AutoModelForImageClassification
+
+    processor = AutoImageProcessor.from_pretrained(name)
+    model = AutoModelForImageClassification.from_pretrained(name).eval()
+    return lambda image: model(**processor(image, return_tensors="pt")).logits[0]
+
+
+LIBRARIES = {
+    "torchvision": of_torchvision,
+    "timm": of_timm,
+    "transformers": of_transformers,
+}
+
+
+@torch.inference_mode()
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    library = parser.add_mutually_exclusive_group(required=True)
+    for name in LIBRARIES:
+        library.add_argument(f"--{name}", metavar="MODEL", help=f"the network's name in {name}")
+    parser.add_argument("--weights", type=Path, help="safetensors in the place of the library's")
+    parser.add_argument("--classes", type=int, help="how many classes those weights have")
+    parser.add_argument("--output", type=Path, default=Path("golden.npz"))
+    parser.add_argument("photos", type=Path, nargs="+")
+    arguments = parser.parse_args()
+
+    name = next(name for name in LIBRARIES if getattr(arguments, name))
+    scorer = LIBRARIES[name](getattr(arguments, name), arguments.weights, arguments.classes)
+    logits = [scorer(Image.open(photo).convert("RGB")).numpy() for photo in arguments.photos]
+    arrays = {
+        f"photo_{number}": np.frombuffer(photo.read_bytes(), np.uint8)
+        for number, photo in enumerate(arguments.photos)
+    }
+    np.savez(arguments.output, logits=np.stack(logits).astype(np.float32), **arrays)
+    print(f"{arguments.output}: {len(logits)} photos, {len(logits[0])} classes")
+
+
+if __name__ == "__main__":
+    main()
