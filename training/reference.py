@@ -1,7 +1,7 @@
 """Writes photos with the logits of the library that a network is from, for `resnetd verify`.
 
     python training/reference.py --torchvision resnet50 --output golden.npz photos/*.jpg
-    python training/reference.py --torchvision resnet50 --weights mine.safetensors ...
+    python training/reference.py --torchvision resnet50:IMAGENET1K_V1 --weights mine.safetensors ...
     python training/reference.py --timm resnet50.a1_in1k ...
     python training/reference.py --transformers microsoft/resnet-50 ...
 
@@ -27,7 +27,8 @@ Scorer = Callable[[Image.Image], torch.Tensor]
 def of_torchvision(name: str, weights: Path | None, classes: int | None) -> Scorer:
     import torchvision
 
-    published = torchvision.models.get_model_weights(name).DEFAULT
+    name, _, version = name.partition(":")
+    published = torchvision.models.get_model_weights(name)[version or "DEFAULT"]
     transform = published.transforms()
     if weights is None:
         model = torchvision.models.get_model(name, weights=published)
