@@ -196,7 +196,7 @@ def check_camera(page: Page, checks: Checks, shots: Path) -> None:
 def check_tiff(page: Page, checks: Checks, shots: Path) -> None:
     pick(page, DATA / "pictures" / "lzw.tif")
     expect(cards(page).locator("figcaption")).to_contain_text("as the network sees it")
-    page.wait_for_function("document.querySelector('.result img').naturalWidth === 32")
+    expect(page.locator(".result img").first).to_have_js_property("naturalWidth", 32)
     checks.that(True, "a format that browsers do not show is shown by the server")
 
 
