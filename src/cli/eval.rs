@@ -4,14 +4,12 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::Result;
-use bytes::Bytes;
 use clap::Args;
-use futures_util::{StreamExt, pin_mut};
 use serde::Serialize;
 
-use super::{local, output};
-use crate::config::{LimitArgs, ModelArgs};
-use crate::eval::{Dataset, DatasetError, Example, Report};
+use super::local::{self, MeasureArgs};
+use super::output;
+use crate::eval::{Dataset, Report};
 use crate::telemetry::logs::{self, LogFormat};
 
 #[derive(Debug, Args)]
@@ -21,15 +19,8 @@ pub(super) struct EvalArgs {
     #[arg(long, value_name = "FOLDER|PARQUET")]
     data: PathBuf,
 
-    /// One JSON object instead of tables
-    #[arg(long)]
-    json: bool,
-
     #[command(flatten)]
-    model: ModelArgs,
-
-    #[command(flatten)]
-    limits: LimitArgs,
+    common: MeasureArgs,
 }
 
 #[derive(Debug, Serialize)]
@@ -44,20 +35,17 @@ struct Measured<'a> {
 
 pub(super) fn run(args: &EvalArgs) -> Result<()> {
     logs::start("warn", LogFormat::Text)?;
-    let pipeline = local::start(&args.model, &args.limits)?;
+    let pipeline = local::start(&args.common.model, &args.common.limits)?;
     let labels = &pipeline.card().labels;
     let dataset = Dataset::open(&args.data, labels)?;
     let bar = output::progress(dataset.len(), "images");
     let mut report = Report::new(labels.len());
     let started = Instant::now();
-    local::runtime()?.block_on(async {
-        let uploads = dataset.examples(labels)?.map(|example| match example {
-            Ok(Example { bytes, truth }) => (Ok(truth), bytes),
-            Err(error) => (Err(error), Bytes::new()),
-        });
-        let answers = local::classify_all(&pipeline, uploads, 5);
-        pin_mut!(answers);
-        while let Some((truth, answer)) = answers.next().await {
+    local::runtime()?.block_on(local::classify_labelled(
+        &pipeline,
+        dataset,
+        5,
+        |truth, answer| {
             let predictions = match &answer {
                 Ok(classification) => &*classification.predictions,
                 Err(error) => {
@@ -66,16 +54,15 @@ pub(super) fn run(args: &EvalArgs) -> Result<()> {
                 }
             };
             let answers: Vec<usize> = predictions.iter().map(|class| class.index).collect();
-            report.add(truth?, &answers);
+            report.add(truth, &answers);
             bar.inc(1);
-        }
-        Ok::<_, DatasetError>(())
-    })?;
+        },
+    ))?;
     bar.finish_and_clear();
     #[expect(clippy::cast_precision_loss, reason = "counts of images are far below 2^53")]
     let images_per_second = report.images as f64 / started.elapsed().as_secs_f64();
     let model = &pipeline.card().name;
-    if args.json {
+    if args.common.json {
         let (top1, top5) = (report.top1(), report.top5());
         let measured = Measured { model, top1, top5, report: &report, images_per_second };
         return output::json(&measured);

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use anyhow::Result;
 use bytes::Bytes;
+use futures_util::pin_mut;
 use futures_util::stream::{self, Stream, StreamExt};
 
 use super::load::{Loaded, load};
 use crate::config::{LimitArgs, ModelArgs, cores};
+use crate::eval::{Dataset, DatasetError, Example};
 use crate::model::Model;
 use crate::pipeline::explain::Offers;
 use crate::pipeline::queue::{BatchPlan, Ceiling, Deadline};
@@ -18,6 +20,20 @@ use crate::telemetry::Metrics;
 
 /// Nobody waits at the other end: a slow machine may take its time.
 const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What every command takes that measures a model.
+#[derive(Debug, clap::Args)]
+pub(super) struct MeasureArgs {
+    /// One JSON object instead of tables
+    #[arg(long)]
+    pub(super) json: bool,
+
+    #[command(flatten)]
+    pub(super) model: ModelArgs,
+
+    #[command(flatten)]
+    pub(super) limits: LimitArgs,
+}
 
 /// Loads the model and starts its pipeline.
 pub(super) fn start(model: &ModelArgs, limits: &LimitArgs) -> Result<Pipeline> {
@@ -53,6 +69,26 @@ pub(super) fn classify_all<'a, T: 'a>(
     stream::iter(uploads)
         .map(move |(tag, bytes)| async move { (tag, pipeline.classify(bytes, ask(top_k)).await) })
         .buffered(pipeline.plan().at_once())
+}
+
+/// Classifies labelled images in order, and tells `each` the truth and the answer.
+pub(super) async fn classify_labelled(
+    pipeline: &Pipeline,
+    dataset: Dataset,
+    top_k: usize,
+    mut each: impl FnMut(usize, Result<Classification, ClassifyError>),
+) -> Result<(), DatasetError> {
+    // An example that cannot be read goes through as an empty upload, and ends the stream below.
+    let uploads = dataset.examples(&pipeline.card().labels)?.map(|example| match example {
+        Ok(Example { bytes, truth }) => (Ok(truth), bytes),
+        Err(error) => (Err(error), Bytes::new()),
+    });
+    let answers = classify_all(pipeline, uploads, top_k);
+    pin_mut!(answers);
+    while let Some((truth, answer)) = answers.next().await {
+        each(truth?, answer);
+    }
+    Ok(())
 }
 
 /// Nobody waits for it: the best `top_k` classes, whenever they are there.

@@ -1,20 +1,20 @@
 //! `resnetd quantize`: a model's int8 form, and what it costs in accuracy.
 
-use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use clap::Args;
-use futures_util::{StreamExt, pin_mut};
 use serde::Serialize;
 
 use super::load::warm;
-use super::{files, local, output};
-use crate::config::{LimitArgs, ModelArgs, cores};
+use super::local::{self, MeasureArgs};
+use super::{files, output};
+use crate::config::cores;
 use crate::eval::{Dataset, Interval, Paired};
 use crate::model::{Figure, Model, ModelCard, Precision, PrecisionChoice};
+use crate::onnx;
 use crate::pipeline::decode;
 use crate::pipeline::preprocess::Pixels;
 use crate::pipeline::run::{Batch, Device, InputShape, Library, SessionPlan};
@@ -47,15 +47,8 @@ pub(super) struct QuantizeArgs {
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
 
-    /// One JSON object instead of tables
-    #[arg(long)]
-    json: bool,
-
     #[command(flatten)]
-    model: ModelArgs,
-
-    #[command(flatten)]
-    limits: LimitArgs,
+    common: MeasureArgs,
 }
 
 #[derive(Debug, Serialize)]
@@ -81,19 +74,20 @@ struct Accuracy {
 pub(super) fn run(args: &QuantizeArgs) -> Result<()> {
     logs::start("warn", LogFormat::Text)?;
     let fp32 = PrecisionChoice::Only(Precision::Fp32);
-    let float = Model::open_as(&args.model.model, fp32, Device::Cpu)?.model;
-    let library = Library::load(args.model.onnxruntime.as_deref())?;
+    let float = Model::open_as(&args.common.model.model, fp32, Device::Cpu)?.model;
+    let library = Library::load(args.common.model.onnxruntime.as_deref())?;
     let on = (&library, SessionPlan { device: Device::Cpu, threads: cores() });
     let batches = calibration(args, &float)?;
 
-    let ranges = calibrate(on, &float, &batches, args.method)?;
-    let layers = quantize::compare(on, (&float.graph(), &ranges), &batches)?;
+    let graph = float.graph();
+    let ranges = calibrate(on, &graph, &batches, args.method)?;
+    let layers = quantize::compare(on, (&graph, &ranges), &batches)?;
     let card = ModelCard {
         precision: Precision::Int8,
         figures: Vec::new(), // they were measured in float32
         ..float.card.as_ref().clone()
     };
-    let int8 = Model::of(card, quantize::quantize(&float.graph(), &ranges));
+    let int8 = Model::of(card, quantize::quantize(&graph, &ranges));
     let accuracy = args.data.as_deref().map(|data| accuracy(args, &library, [&float, &int8], data));
     let accuracy = accuracy.transpose()?;
     let int8 = match &accuracy {
@@ -111,7 +105,7 @@ pub(super) fn run(args: &QuantizeArgs) -> Result<()> {
         layers,
         accuracy,
     };
-    if args.json {
+    if args.common.json {
         return output::json(&report);
     }
     show(&report, &args.output);
@@ -133,7 +127,7 @@ fn with_figure(int8: &Model, Accuracy { counts, after, .. }: &Accuracy) -> Model
 /// The pictures that set the ranges, as the network takes them.
 fn calibration(args: &QuantizeArgs, model: &Model) -> Result<Vec<Batch>> {
     let uploads = sample(&args.calibration, args.images as usize, &model.card.labels)?;
-    let limits = args.limits.limits();
+    let limits = args.common.limits.limits();
     let shape = InputShape::of(&model.card.preprocess);
     let bar = output::progress(uploads.len(), "pictures decoded");
     let mut batches: Vec<Batch> = Vec::new();
@@ -177,13 +171,13 @@ fn sample(path: &Path, wanted: usize, labels: &[String]) -> Result<Vec<(String, 
 
 fn calibrate(
     on: (&Library, SessionPlan),
-    model: &Model,
+    graph: &onnx::Model,
     batches: &[Batch],
     method: Method,
 ) -> Result<Ranges> {
     let runs = if method == Method::MinMax { 1 } else { 2 };
     let bar = output::progress(runs * batches.len(), "runs");
-    let ranges = quantize::calibrate(on, &model.graph(), batches, method, &|| bar.inc(1))?;
+    let ranges = quantize::calibrate(on, graph, batches, method, &|| bar.inc(1))?;
     bar.finish_and_clear();
     Ok(ranges)
 }
@@ -214,33 +208,25 @@ fn answers_of(
     model: &Model,
     data: &Path,
 ) -> Result<Vec<(usize, Option<usize>)>> {
-    let concurrency = args.model.concurrency(cores())?;
+    let concurrency = args.common.model.concurrency(cores())?;
     let warm = warm(model, Device::Cpu, concurrency, library)?;
-    let pipeline = local::pipeline(model.clone(), warm, concurrency.max_batch, &args.limits)?;
-    let labels = &model.card.labels;
-    let dataset = Dataset::open(data, labels)?;
+    let pipeline =
+        local::pipeline(model.clone(), warm, concurrency.max_batch, &args.common.limits)?;
+    let dataset = Dataset::open(data, &model.card.labels)?;
     let bar = output::progress(dataset.len(), &format!("pictures in {}", model.card.precision));
-    let broken = Cell::new(None);
-    let answers = local::runtime()?.block_on(async {
-        let examples = dataset
-            .examples(labels)?
-            .map_while(|example| example.map_err(|error| broken.set(Some(error))).ok());
-        let uploads = examples.map(|example| (example.truth, example.bytes));
-        let answers = local::classify_all(&pipeline, uploads, 1);
-        pin_mut!(answers);
-        let mut all = Vec::new();
-        while let Some((truth, answer)) = answers.next().await {
+    let mut answers = Vec::with_capacity(dataset.len());
+    local::runtime()?.block_on(local::classify_labelled(
+        &pipeline,
+        dataset,
+        1,
+        |truth, answer| {
             let best = answer.ok().and_then(|answer| Some(answer.predictions.first()?.index));
-            all.push((truth, best));
+            answers.push((truth, best));
             bar.inc(1);
-        }
-        Ok::<_, anyhow::Error>(all)
-    })?;
+        },
+    ))?;
     bar.finish_and_clear();
-    match broken.take() {
-        Some(error) => Err(error.into()),
-        None => Ok(answers),
-    }
+    Ok(answers)
 }
 
 fn show(report: &Report, path: &Path) {

@@ -6,10 +6,11 @@ use anyhow::{Result, bail, ensure};
 use clap::Args;
 use serde::Serialize;
 
-use super::{local, output};
-use crate::config::{LimitArgs, ModelArgs};
+use super::local::{self, MeasureArgs};
+use super::output;
 use crate::eval::reference::{self, Reference};
 use crate::pipeline::Pipeline;
+use crate::pipeline::golden::{self, Furthest};
 use crate::telemetry::logs::{self, LogFormat};
 
 #[derive(Debug, Args)]
@@ -19,21 +20,13 @@ pub(super) struct VerifyArgs {
     #[arg(long, value_name = "NPZ")]
     reference: PathBuf,
 
-    /// The largest difference that passes, as a share of the largest logit. In fp32, PNGs of the
-    /// network's own size differ by 0.0001, and photos that are decoded and resized by some 0.001;
-    /// int8 costs more
+    /// The largest difference that passes, as a share of the largest logit. PNGs of the network's
+    /// own size differ by less than 0.0001 in fp32; decoding and resizing cost more, int8 most
     #[arg(long, default_value_t = 0.005, value_name = "SHARE")]
     tolerance: f32,
 
-    /// One JSON object instead of a table
-    #[arg(long)]
-    json: bool,
-
     #[command(flatten)]
-    model: ModelArgs,
-
-    #[command(flatten)]
-    limits: LimitArgs,
+    common: MeasureArgs,
 }
 
 #[derive(Debug, Serialize)]
@@ -59,7 +52,7 @@ struct Compared {
 pub(super) fn run(args: &VerifyArgs) -> Result<()> {
     logs::start("warn", LogFormat::Text)?;
     let references = reference::open(&args.reference)?;
-    let pipeline = local::start(&args.model, &args.limits)?;
+    let pipeline = local::start(&args.common.model, &args.common.limits)?;
     let runtime = local::runtime()?;
     let photos = references
         .into_iter()
@@ -68,7 +61,7 @@ pub(super) fn run(args: &VerifyArgs) -> Result<()> {
     let pass = photos.iter().all(|photo| photo.difference <= args.tolerance);
     let model = pipeline.card().name.clone();
     let verdict = Verdict { model, pass, tolerance: args.tolerance, photos };
-    if args.json {
+    if args.common.json {
         output::json(&verdict)?;
     } else {
         show(&verdict);
@@ -91,15 +84,13 @@ async fn compare(pipeline: &Pipeline, reference: Reference) -> Result<Compared> 
         logits.len()
     );
     let best = |scores: &[f32]| (0..scores.len()).max_by(|&a, &b| scores[a].total_cmp(&scores[b]));
-    let off = |class: usize| (found[class] - logits[class]).abs();
-    let worst = (0..logits.len()).max_by(|&a, &b| off(a).total_cmp(&off(b))).unwrap_or(0);
-    let largest = logits.iter().fold(f32::MIN_POSITIVE, |largest, x| largest.max(x.abs()));
+    let Furthest { class, difference } = golden::furthest(&found, &logits);
     Ok(Compared {
         photo: name,
-        label: pipeline.card().labels[worst].clone(),
-        expected: logits[worst],
-        found: found[worst],
-        difference: off(worst) / largest,
+        label: pipeline.card().labels[class].clone(),
+        expected: logits[class],
+        found: found[class],
+        difference,
         same_best_class: best(&found) == best(&logits),
     })
 }

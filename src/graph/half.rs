@@ -73,10 +73,8 @@ fn to(data_type: DataType) -> [crate::onnx::proto::Attribute; 1] {
 }
 
 fn half_constant(built: &mut GraphBuilder, constant: &Tensor) -> Result<(), TooLarge> {
-    let (elements, _) = constant.raw_data.as_chunks::<4>();
-    let halves = elements.iter().map(|bytes| f16::from_f32(f32::from_le_bytes(*bytes)));
     let mut bytes = Vec::with_capacity(constant.raw_data.len() / 2);
-    for value in halves {
+    for value in constant.floats().map(f16::from_f32) {
         if !value.is_finite() {
             return Err(TooLarge { name: constant.name.clone() });
         }

@@ -40,13 +40,14 @@ impl Model {
             }
         }
         Digests {
-            graph: hex(Sha256::digest(&self.onnx)),
-            weights: hex(weights.finalize()),
-            card: hex(card.finalize()),
+            graph: hex(&Sha256::digest(&self.onnx)),
+            weights: hex(&weights.finalize()),
+            card: hex(&card.finalize()),
         }
     }
 }
 
-fn hex(digest: impl AsRef<[u8]>) -> String {
-    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
+/// A digest as hexadecimal digits.
+pub(crate) fn hex(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }

@@ -14,6 +14,7 @@ use bytes::Bytes;
 
 pub use card::{CardError, Figure, ModelCard};
 pub use digests::Digests;
+pub(crate) use digests::hex;
 pub use embedded::{DEFAULT, EMBEDDED, Embedded};
 pub use golden::Golden;
 pub use precision::{BadPrecision, Chosen, Precision, PrecisionChoice};

@@ -90,18 +90,12 @@ impl Model {
         self.proto.graph.node.iter().find(|node| node.output.iter().any(|output| output == name))
     }
 
-    /// The float32 constants whose elements are stored as bytes: name, shape, and the elements in
-    /// row-major order, little-endian.
-    pub fn float_weights(&self) -> impl Iterator<Item = (&str, &[i64], &[u8])> {
+    /// The float32 constants whose elements are stored as bytes.
+    pub fn float_weights(&self) -> impl Iterator<Item = &proto::Tensor> {
         let stored = |tensor: &&proto::Tensor| {
             tensor.data_type == proto::DataType::Float as i32 && !tensor.raw_data.is_empty()
         };
-        self.proto
-            .graph
-            .initializer
-            .iter()
-            .filter(stored)
-            .map(|tensor| (&*tensor.name, &*tensor.dims, &*tensor.raw_data))
+        self.proto.graph.initializer.iter().filter(stored)
     }
 
     /// The same model with only the named outputs, and without what only the others needed.
@@ -125,5 +119,13 @@ impl Model {
         graph.node = kept;
         graph.initializer.retain(|tensor| wanted.contains(&tensor.name));
         self
+    }
+}
+
+impl proto::Tensor {
+    /// The elements of a float32 constant that are stored as bytes, row-major.
+    pub fn floats(&self) -> impl Iterator<Item = f32> {
+        let (elements, _) = self.raw_data.as_chunks::<4>();
+        elements.iter().map(|bytes| f32::from_le_bytes(*bytes))
     }
 }

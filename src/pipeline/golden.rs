@@ -64,11 +64,8 @@ pub fn check(card: &ModelCard, engine: &mut Engine) -> Result<(), GoldenError> {
         let outputs = engine(&batch).map_err(|source| GoldenError::Run { number, source })?;
         let found = outputs.row(Output::Logits, 0);
 
-        let largest = golden.logits.iter().fold(0.0_f32, |largest, x| largest.max(x.abs()));
-        let off = |class: usize| (found[class] - golden.logits[class]).abs();
-        let worst = (0..found.len()).max_by(|&a, &b| off(a).total_cmp(&off(b)));
-        let missed = |class: usize| off(class).is_nan() || off(class) > tolerance * largest;
-        if let Some(class) = worst.filter(|&class| missed(class)) {
+        let Furthest { class, difference } = furthest(found, &golden.logits);
+        if difference > tolerance {
             return Err(GoldenError::Missed {
                 number,
                 label: card.labels[class].clone(),
@@ -79,6 +76,29 @@ pub fn check(card: &ModelCard, engine: &mut Engine) -> Result<(), GoldenError> {
         }
     }
     Ok(())
+}
+
+/// The class whose logit is furthest from where it should be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Furthest {
+    /// Its index.
+    pub class: usize,
+    /// How far it is off, as a share of the largest logit that is expected; infinite where it is
+    /// not a number.
+    pub difference: f32,
+}
+
+/// Where `found` is furthest from `expected`, both f32 `[classes]`.
+#[must_use]
+pub fn furthest(found: &[f32], expected: &[f32]) -> Furthest {
+    let largest = expected.iter().fold(f32::MIN_POSITIVE, |largest, x| largest.max(x.abs()));
+    let differences = found.iter().zip(expected).map(|(found, expected)| {
+        let difference = (found - expected).abs() / largest;
+        if difference.is_nan() { f32::INFINITY } else { difference }
+    });
+    let furthest = differences.enumerate().max_by(|(_, a), (_, b)| a.total_cmp(b));
+    let (class, difference) = furthest.unwrap_or((0, 0.0));
+    Furthest { class, difference }
 }
 
 /// How far arithmetic alone may move a logit, as a share of the largest.

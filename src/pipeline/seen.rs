@@ -8,6 +8,7 @@ use super::decode::Stored;
 use super::preprocess::{Crop, Interpolation, Resize};
 use super::queue::Deadline;
 use super::{ClassifyError, ImageFacts, Pipeline, Prepared, Timings, decode, picture};
+use crate::model;
 
 /// A photo as the network sees it.
 #[derive(Debug, Clone)]
@@ -55,17 +56,24 @@ impl Pipeline {
         let stored = decode::stored(&upload, &header)?;
         let Prepared { pixels, image, timings, .. } = self.prepare(upload, header, permit).await?;
         let preprocess = &self.card.preprocess;
-        let png = picture::png(pixels.as_bytes(), preprocess.input)
-            .map_err(|error| ClassifyError::Prepare(error.to_string()))?;
-        let digest = Sha256::digest(pixels.as_bytes());
+        let input = preprocess.input;
+        let drawing = tokio::task::spawn_blocking(move || {
+            let digest = Sha256::digest(pixels.as_bytes());
+            picture::png(pixels.as_bytes(), input).map(|png| (png, digest))
+        });
+        let (png, digest) = drawing
+            .await
+            .map_err(|error| error.to_string())
+            .and_then(|drawn| drawn.map_err(|error| error.to_string()))
+            .map_err(ClassifyError::Prepare)?;
         let steps = Steps {
             image,
             stored,
             crop: preprocess.crop(image.size()),
             resize: preprocess.resize,
             interpolation: preprocess.interpolation,
-            input: preprocess.input,
-            sha256: digest.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat(),
+            input,
+            sha256: model::hex(&digest),
         };
         Ok(Seen { steps, png: png.into(), timings })
     }

@@ -6,32 +6,21 @@ use super::histogram::{Histogram, Method};
 use super::qdq::{Ranges, targets};
 use super::range::Range;
 use crate::onnx::Model;
-use crate::pipeline::run::{Batch, Library, Probe, RunError, SessionError, SessionPlan};
-
-/// Why a network could not be looked into.
-#[derive(Debug, thiserror::Error)]
-pub enum ProbeError {
-    /// It does not load.
-    #[error(transparent)]
-    Session(#[from] SessionError),
-    /// It does not run.
-    #[error("the model does not run: {0}")]
-    Run(#[from] RunError),
-}
+use crate::pipeline::run::{Batch, Library, Probe, SessionPlan, StartError};
 
 /// Runs the float32 `model` on every batch and chooses the ranges that [`super::quantize`] asks for;
 /// `ran` is told after each run, of which there are two per batch, or one for [`Method::MinMax`].
 ///
 /// # Errors
 ///
-/// [`ProbeError`].
+/// [`StartError`].
 pub fn calibrate(
     (library, plan): (&Library, SessionPlan),
     model: &Model,
     batches: &[Batch],
     method: Method,
     ran: &dyn Fn(),
-) -> Result<Ranges, ProbeError> {
+) -> Result<Ranges, StartError> {
     let targets = targets(model);
     let probed = model.clone().with_outputs(targets.iter().map(String::as_str));
     let probed = probed.keep_outputs(&targets.iter().map(String::as_str).collect::<Vec<_>>());

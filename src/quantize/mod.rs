@@ -15,7 +15,7 @@ mod report; // what is lost
 #[cfg(test)]
 mod tests;
 
-pub use calibrate::{ProbeError, calibrate};
+pub use calibrate::calibrate;
 pub use histogram::{BadMethod, Histogram, Method};
 pub use qdq::{Ranges, quantize, targets};
 pub use range::{Range, Steps};

@@ -140,14 +140,16 @@ impl<'a> Rewriter<'a> {
     /// the scales of the sums that come out for an input of `steps`.
     fn weights(&mut self, name: &str, bias: Option<&String>, steps: Steps) -> Vec<f32> {
         let tensor = self.constants[name];
-        let values = floats(tensor);
+        let values: Vec<f32> = tensor.floats().collect();
         let shape: Vec<usize> = match (sizes(tensor), self.matrix(name)) {
             (shape, true) => vec![shape[0], shape[1..].iter().product()],
             (shape, false) => shape,
         };
         let channels = shape[0];
-        let biases =
-            bias.map_or_else(|| vec![0.0; channels], |bias| floats(self.constants[bias.as_str()]));
+        let biases = bias.map_or_else(
+            || vec![0.0; channels],
+            |bias| self.constants[bias.as_str()].floats().collect(),
+        );
         let mut bytes = Vec::with_capacity(values.len());
         let mut scales = Vec::with_capacity(channels);
         for (channel, bias) in values.chunks_exact(values.len() / channels).zip(biases) {
@@ -178,7 +180,7 @@ impl<'a> Rewriter<'a> {
 
     /// A bias as int32 in steps of `scales`; returns its dequantized name.
     fn bias(&mut self, name: &str, scales: &[f32]) -> String {
-        let values = floats(self.constants[name]);
+        let values: Vec<f32> = self.constants[name].floats().collect();
         let bytes: Vec<u8> = values
             .iter()
             .zip(scales)
@@ -325,11 +327,6 @@ fn rounded_to_int8(value: f32) -> u8 {
 #[expect(clippy::cast_possible_truncation, reason = "the scale keeps it below 2^30")]
 fn rounded_to_int32(value: f32) -> i32 {
     value.round_ties_even() as i32
-}
-
-fn floats(tensor: &Tensor) -> Vec<f32> {
-    let (elements, _) = tensor.raw_data.as_chunks::<4>();
-    elements.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
 }
 
 fn sizes(tensor: &Tensor) -> Vec<usize> {

@@ -4,10 +4,9 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use super::calibrate::ProbeError;
 use super::qdq::{Ranges, quantize, targets};
 use crate::onnx::Model;
-use crate::pipeline::run::{Batch, Library, Probe, SessionPlan};
+use crate::pipeline::run::{Batch, Library, Probe, SessionPlan, StartError};
 
 /// One value of the network, before and after.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -24,12 +23,12 @@ pub struct LayerError {
 ///
 /// # Errors
 ///
-/// [`ProbeError`].
+/// [`StartError`].
 pub fn compare(
     (library, plan): (&Library, SessionPlan),
     (float, ranges): (&Model, &Ranges),
     batches: &[Batch],
-) -> Result<Vec<LayerError>, ProbeError> {
+) -> Result<Vec<LayerError>, StartError> {
     let mut names = targets(float);
     names.push("logits".to_owned());
     let names: Vec<&str> = names.iter().map(String::as_str).collect();

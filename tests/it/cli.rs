@@ -1,17 +1,11 @@
 //! The commands, as a person types them.
 
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use serde_json::Value;
 
-fn resnetd(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_resnetd"))
-        .args(arguments)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .unwrap()
-}
+use crate::support::resnetd;
 
 fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::process::Command;
 
-use crate::support::{TestServer, data};
+use crate::support::{TestServer, data, resnetd};
 
 #[tokio::test]
 async fn every_answer_says_which_model_gave_it() {
@@ -19,8 +19,7 @@ async fn every_answer_says_which_model_gave_it() {
 
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("m.onnx");
-    let mut export = Command::new(env!("CARGO_BIN_EXE_resnetd"));
-    assert!(export.args(["export", "-o"]).arg(&file).status().unwrap().success());
+    assert!(resnetd(&["export", "-o", file.to_str().unwrap()]).status.success());
     let sum = Command::new("sha256sum").arg(&file).output().unwrap();
     assert!(String::from_utf8_lossy(&sum.stdout).starts_with(digest), "{sum:?}");
 }

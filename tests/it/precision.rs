@@ -1,7 +1,7 @@
 //! Networks in int8 and float16 against the same in float32.
 
 use std::io::Write;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use resnetd::eval::Dataset;
 use resnetd::model::{EMBEDDED, Model, Precision, PrecisionChoice};
@@ -11,7 +11,7 @@ use resnetd::pipeline::run::{Batch, Device, InputShape, Output as Value, Session
 use resnetd::quantize::{Method, calibrate, compare};
 use serde_json::Value as Json;
 
-use crate::support::{library, seeded};
+use crate::support::{library, resnetd, seeded};
 
 const SAMPLE: &str = "tests/data/cifar10-sample.parquet";
 const ON_CPU: SessionPlan = SessionPlan { device: Device::Cpu, threads: 2 };
@@ -126,14 +126,6 @@ fn answers(model: &Model) -> Vec<usize> {
     let outputs = session.run(&batch).unwrap();
     let best = |row: &[f32]| (0..row.len()).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap();
     (0..batch.len()).map(|image| best(outputs.row(Value::Logits, image))).collect()
-}
-
-fn resnetd(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_resnetd"))
-        .args(arguments)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .unwrap()
 }
 
 fn json(output: &Output) -> Json {

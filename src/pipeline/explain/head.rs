@@ -164,7 +164,6 @@ fn dequantized(node: &Node, model: &Model) -> Option<Vec<f32>> {
 }
 
 fn constant<'a>(model: &'a Model, name: &str) -> Option<(&'a [i64], Vec<f32>)> {
-    let (_, shape, bytes) = model.float_weights().find(|(known, ..)| *known == name)?;
-    let (elements, _) = bytes.as_chunks::<4>();
-    Some((shape, elements.iter().map(|element| f32::from_le_bytes(*element)).collect()))
+    let tensor = model.float_weights().find(|tensor| tensor.name == name)?;
+    Some((&tensor.dims, tensor.floats().collect()))
 }

@@ -41,11 +41,9 @@ impl SharedModel {
             .map_err(|error| failed(error.to_string()))?;
         let weights = model
             .float_weights()
-            .map(|(name, shape, values)| {
-                value(shape, values).map(|value| (name.to_owned(), Arc::new(value)))
-            })
+            .map(|constant| Ok((constant.name.clone(), Arc::new(value(constant)?))))
             .collect::<Result<_, _>>()
-            .map_err(|error| failed(said(&error)))?;
+            .map_err(|error: ort::Error| failed(said(&error)))?;
         Ok(Self { optimized, weights })
     }
 
@@ -96,10 +94,8 @@ fn scratch_folder() -> std::io::Result<tempfile::TempDir> {
     make(first).or_else(|error| make(second).map_err(|_| error))
 }
 
-/// f32 values from their little-endian bytes. ONNX Runtime borrows only what is not its own, so the
-/// memory is ours.
-fn value(shape: &[i64], bytes: &[u8]) -> Result<DynValue, ort::Error> {
-    let (elements, _) = bytes.as_chunks::<4>();
-    let values: Vec<f32> = elements.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-    Ok(Tensor::from_array((shape.to_vec(), values))?.into_dyn())
+/// A float32 constant. ONNX Runtime borrows only what is not its own, so the memory is ours.
+fn value(constant: &onnx::proto::Tensor) -> Result<DynValue, ort::Error> {
+    let values: Vec<f32> = constant.floats().collect();
+    Ok(Tensor::from_array((constant.dims.clone(), values))?.into_dyn())
 }

@@ -4,6 +4,7 @@ pub(crate) mod engines;
 pub(crate) mod seeded;
 
 use std::path::PathBuf;
+use std::process::{Command, Output};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -23,6 +24,15 @@ use tokio::task::JoinHandle;
 pub(crate) fn data(name: &str) -> Vec<u8> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name);
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The program, with these arguments, at the root of the repository.
+pub(crate) fn resnetd(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_resnetd"))
+        .args(arguments)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap()
 }
 
 /// ONNX Runtime, which a process loads once.
