@@ -31,7 +31,7 @@ fn main() {
     memory();
     let library = Library::load(None).unwrap();
     weights(&library, &constant("resnet50"), 20);
-    outputs(&library, &Model::open(model::DEFAULT).unwrap(), 400);
+    outputs(&library, &Model::open(model::DEFAULT, None).unwrap(), 400);
     outputs(&library, &constant("resnet18"), 40);
 }
 
@@ -154,6 +154,7 @@ fn constant(name: &str) -> Model {
         precision: Precision::Fp32,
         labels: (0..row.classes).map(|class| class.to_string()).collect(),
         preprocess: Preprocess::usual(row.input),
+        wordnet_ids: Vec::new(),
         figures: Vec::new(),
         golden: Vec::new(),
     };

@@ -18,10 +18,14 @@ use crate::telemetry::logs::LogFormat;
 /// Which model, on what; for every command that runs one.
 #[derive(Debug, Clone, Args)]
 pub struct ModelArgs {
-    /// The model: an embedded name, a folder with card.toml and model.safetensors, or an .onnx file
-    /// written by `resnetd export`
+    /// The model: an embedded name; a folder with weights and a card.toml, or the config.json of timm
+    /// or transformers; a file of weights; or an .onnx file. docs/models.md tells more
     #[arg(long, env = "RESNETD_MODEL", default_value = model::DEFAULT, value_name = "NAME|PATH")]
     pub model: String,
+
+    /// The architecture of weights that do not say it themselves; `resnetd describe` lists them
+    #[arg(long, env = "RESNETD_ARCH", value_name = "ARCH")]
+    pub arch: Option<String>,
 
     /// Where to run: auto, cpu, cuda or cuda:N. With auto, a GPU that cannot be had is a warning;
     /// a device asked for by name is had or refused

@@ -1,13 +1,13 @@
 //! A model by its options, on warm sessions.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use crate::config::{Concurrency, ModelArgs};
-use crate::model::{Chosen, Model};
+use crate::model::{Chosen, Model, ModelCard, foreign};
 use crate::pipeline::golden;
 use crate::pipeline::run::{
-    Device, DeviceChoice, InputShape, Library, SessionsPlan, WarmSessions, check_device,
-    open_sessions,
+    Batch, Device, DeviceChoice, Engine, InputShape, Library, Output, SessionsPlan, WarmSessions,
+    check_device, open_sessions,
 };
 
 /// What a pipeline is started from.
@@ -48,7 +48,7 @@ fn on(
     library: &Library,
 ) -> Result<(Chosen, WarmSessions)> {
     check_device(library, device)?; // before a large model is read for nothing
-    let chosen = Model::open_as(&args.model, args.precision, device)?;
+    let chosen = Model::open_as(&args.model, args.arch.as_deref(), args.precision, device)?;
     let warm = warm(&chosen.model, device, concurrency, library)?;
     Ok((chosen, warm))
 }
@@ -70,7 +70,18 @@ pub(super) fn warm(
     let mut warm = open_sessions(library, &model.onnx, plan)?;
     // The sessions are of one graph: what one of them computes, all do.
     if let Some(engine) = warm.engines.first_mut() {
+        check_scores(&model.card, engine, plan.input)?;
         golden::check(&model.card, engine)?;
     }
     Ok(warm)
+}
+
+/// Whether a graph that is not ours gives a score for each label; ours are built so.
+fn check_scores(card: &ModelCard, engine: &mut Engine, input: InputShape) -> Result<()> {
+    if card.architecture == foreign::ARCHITECTURE {
+        let found = engine(&Batch::grey(input, 1))?.row(Output::Logits, 0).len();
+        let labels = card.labels.len();
+        ensure!(found == labels, "the graph gives {found} scores, the card has {labels} labels");
+    }
+    Ok(())
 }

@@ -13,7 +13,7 @@ use super::local::{self, MeasureArgs};
 use super::{files, output};
 use crate::config::cores;
 use crate::eval::{Dataset, Interval, Paired};
-use crate::model::{Figure, Model, ModelCard, Precision, PrecisionChoice};
+use crate::model::{Figure, Model, ModelCard, ModelError, Precision, PrecisionChoice, foreign};
 use crate::onnx;
 use crate::pipeline::decode;
 use crate::pipeline::preprocess::Pixels;
@@ -74,7 +74,12 @@ struct Accuracy {
 pub(super) fn run(args: &QuantizeArgs) -> Result<()> {
     logs::start("warn", LogFormat::Text)?;
     let fp32 = PrecisionChoice::Only(Precision::Fp32);
-    let float = Model::open_as(&args.common.model.model, fp32, Device::Cpu)?.model;
+    let of = &args.common.model;
+    let float = Model::open_as(&of.model, of.arch.as_deref(), fp32, Device::Cpu)?.model;
+    if float.card.architecture == foreign::ARCHITECTURE {
+        let (name, wanted) = (float.card.name.clone(), Precision::Int8);
+        return Err(ModelError::Foreign { name, wanted }.into());
+    }
     let library = Library::load(args.common.model.onnxruntime.as_deref())?;
     let on = (&library, SessionPlan { device: Device::Cpu, threads: cores() });
     let batches = calibration(args, &float)?;

@@ -14,6 +14,7 @@ mod residual; // how a residual net is laid out
 mod vgg; // how a VGG is
 pub mod describe; // what it costs
 pub mod fold; // batch norm into convolution
+pub mod infer; // a row found by its tensors
 pub mod emit; // network and weights into ONNX
 pub mod half; // the same in float16
 #[cfg(test)]
@@ -22,4 +23,5 @@ mod tests;
 pub use arch::{Architecture, UnknownArchitecture};
 pub use describe::Description;
 pub use emit::{EmitPlan, Normalize, emit};
+pub use infer::{Inferred, NotInferred};
 pub use network::Network;

@@ -1,6 +1,7 @@
 use super::arch::{self, ARCHITECTURES};
+use super::infer::infer;
 use super::layer::{LayerKind, Stage};
-use super::{Description, EmitPlan, Network, Normalize, emit};
+use super::{Description, EmitPlan, Network, Normalize, NotInferred, emit};
 use crate::onnx::Model;
 use crate::weights::Weights;
 
@@ -301,4 +302,44 @@ fn a_model_has_the_promised_inputs_outputs_and_metadata() {
 #[test]
 fn the_same_weights_give_the_same_bytes() {
     assert_eq!(model("resnet20").to_bytes(), model("resnet20").to_bytes());
+}
+
+/// What shapes cannot tell apart: where a bottleneck's stride is, and shortcuts without parameters.
+#[test]
+fn the_architecture_is_told_from_tensors_but_for_what_has_none() {
+    let twins = [
+        ["resnet50", "resnet50-v1"],
+        ["resnet101", "resnet101-v1"],
+        ["resnet152", "resnet152-v1"],
+        ["plain34", "resnet34-a"],
+        ["resnet20", "plain20"],
+        ["resnet32", "plain32"],
+        ["resnet44", "plain44"],
+        ["resnet56", "plain56"],
+        ["resnet110", "plain110"],
+    ];
+    for row in ARCHITECTURES {
+        let weights = Weights::hollow(&Network::expand(row, 7).tensors());
+        let expected = twins.iter().find(|twins| twins.contains(&row.name));
+        match (infer(&weights), expected) {
+            (Ok(inferred), None) => {
+                assert_eq!((inferred.architecture.name, inferred.classes), (row.name, 7));
+            }
+            (Err(NotInferred::Ambiguous(names)), Some(twins)) => assert_eq!(names, twins),
+            (other, _) => panic!("{}: {other:?}", row.name),
+        }
+    }
+}
+
+#[test]
+fn weights_of_no_architecture_are_held_against_the_closest_one() {
+    let mut specs = network("resnet18").tensors();
+    specs[0].shape = vec![32, 3, 7, 7];
+    specs.retain(|spec| spec.name != "layer1.0.bn1.weight");
+    let error = infer(&Weights::hollow(&specs)).unwrap_err().to_string();
+    insta::assert_snapshot!(error, @"
+    the weights fit no architecture that there is; resnet18 comes closest:
+    misshapen conv1.weight, expected [64, 3, 7, 7], found [32, 3, 7, 7]
+    missing layer1.0.bn1.weight, expected [64]
+    ");
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Golden, Precision};
+use super::{Golden, Precision, imagenet, labels};
 use crate::pipeline::preprocess::{Preprocess, PreprocessError};
 
 /// Everything about a model that is not its weights. Travels as `card.toml` beside the weights and
@@ -23,8 +23,12 @@ pub struct ModelCard {
     /// The arithmetic of the graph; weights in a folder are always `fp32`.
     #[serde(default)]
     pub precision: Precision,
-    /// The classes' names, in the order of the network's output.
+    /// The classes' names, in the order of the network's output; `"imagenet-1k"` for its names.
+    #[serde(deserialize_with = "labels::read")]
     pub labels: Vec<String>,
+    /// The classes' `WordNet` ids, in the same order, or none. ImageNet-1k's are known by its names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub wordnet_ids: Vec<String>,
     /// How a picture becomes the network's input.
     pub preprocess: Preprocess,
     /// What was measured.
@@ -61,6 +65,20 @@ pub enum CardError {
     /// No labels.
     #[error("labels is empty; a card names every class")]
     NoLabels,
+    /// A factor that is none.
+    #[error("onnx.scale is {0}; it must be a positive number, such as 0.00392157 for 1/255")]
+    Scale(f64),
+    /// A card of weights beside a graph.
+    #[error("architecture is {0:?}; beside an .onnx file it is left out")]
+    NotForeign(String),
+    /// Ids for some of the labels.
+    #[error("wordnet_ids has {ids} entries for {classes} labels; it has one for each, or none")]
+    WordnetIds {
+        /// How many ids there are.
+        ids: usize,
+        /// How many labels.
+        classes: usize,
+    },
     /// A golden photo that cannot be compared.
     #[error(
         "golden photo {number} is not base64, or has not one logit for each of the {classes} labels"
@@ -110,6 +128,12 @@ impl ModelCard {
             .collect()
     }
 
+    /// Whether ONNX metadata hold a card.
+    #[must_use]
+    pub fn is_in<'a>(entries: impl IntoIterator<Item = (&'a str, &'a str)>) -> bool {
+        entries.into_iter().any(|(key, _)| key.starts_with(PREFIX))
+    }
+
     /// Reads the card back from ONNX metadata; entries of other tools are passed over.
     ///
     /// # Errors
@@ -123,7 +147,9 @@ impl ModelCard {
             .filter_map(|(key, text)| Some((key.strip_prefix(PREFIX)?, text)))
             .map(|(field, text)| {
                 let value = match field {
-                    "labels" | "preprocess" | "figures" | "golden" => serde_json::from_str(text)?,
+                    "labels" | "wordnet_ids" | "preprocess" | "figures" | "golden" => {
+                        serde_json::from_str(text)?
+                    }
                     _ => serde_json::Value::from(text),
                 };
                 Ok((field.to_owned(), value))
@@ -133,11 +159,22 @@ impl ModelCard {
         serde_json::from_value::<Self>(fields.into()).map_err(CardError::Metadata)?.checked()
     }
 
-    fn checked(self) -> Result<Self, CardError> {
-        if self.labels.is_empty() {
+    /// The same card, if it can be used, with the ids of classes that are known by their names.
+    pub(super) fn checked(mut self) -> Result<Self, CardError> {
+        let classes = self.labels.len();
+        if classes == 0 {
             return Err(CardError::NoLabels);
         }
-        let classes = self.labels.len();
+        if self.wordnet_ids.is_empty() && imagenet::are_named_by(&self.labels) {
+            self.wordnet_ids = imagenet::ids();
+            if self.labels == self.wordnet_ids {
+                self.labels = imagenet::labels();
+            }
+        }
+        let ids = self.wordnet_ids.len();
+        if ids != 0 && ids != classes {
+            return Err(CardError::WordnetIds { ids, classes });
+        }
         let usable = |golden: &Golden| golden.logits.len() == classes && golden.bytes().is_some();
         if let Some(index) = self.golden.iter().position(|golden| !usable(golden)) {
             return Err(CardError::Golden { number: index + 1, classes });

@@ -4,23 +4,27 @@ mod card;
 mod digests; // what it can be told by
 mod embedded;
 mod golden; // photos whose scores are known
+pub mod imagenet; // the classes that most networks know
+mod labels; // what classes are called
+mod config; // other libraries' words for a card
+pub mod foreign; // networks that are not ours
+mod open; // what a user types becomes one of these
 mod precision; // in which arithmetic
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 pub use card::{CardError, Figure, ModelCard};
+pub use config::ConfigJsonError;
 pub use digests::Digests;
 pub(crate) use digests::hex;
 pub use embedded::{DEFAULT, EMBEDDED, Embedded};
 pub use golden::Golden;
 pub use precision::{BadPrecision, Chosen, Precision, PrecisionChoice};
 
-use crate::graph::{self, EmitPlan, Network, Normalize, UnknownArchitecture, arch};
-use crate::onnx;
+use crate::graph::{self, EmitPlan, Network, Normalize, NotInferred, UnknownArchitecture, arch};
 use crate::weights::{Weights, WeightsError};
 
 /// A card and the ONNX bytes of the network it describes.
@@ -59,6 +63,63 @@ pub enum ModelError {
         path: PathBuf,
         /// The reader's word.
         reason: String,
+    },
+    /// A folder without a model in it.
+    #[error(
+        "{} holds no model; looked for model.safetensors, pytorch_model.bin, an index of one of \
+         them, and model.onnx", folder.display()
+    )]
+    NoWeights {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// Somebody else's graph, and nothing that says what it is.
+    #[error(
+        "{} was not written by resnetd export, and there is no {} that says its labels and \
+         preprocessing; docs/models.md shows such a card", path.display(), card.display()
+    )]
+    NoCard {
+        /// The graph.
+        path: PathBuf,
+        /// Where its card would be.
+        card: PathBuf,
+    },
+    /// Somebody else's graph that is no classifier of pictures, or not the card's.
+    #[error("{} cannot be served: {source}", path.display())]
+    Unfit {
+        /// The graph.
+        path: PathBuf,
+        /// Why not.
+        source: foreign::Unfit,
+    },
+    /// Another library's description of a model, which cannot be followed.
+    #[error(transparent)]
+    Config(#[from] ConfigJsonError),
+    /// Weights that do not say what they are of.
+    #[error("{of}: {source}")]
+    NotInferred {
+        /// Whose weights.
+        of: String,
+        /// Why not.
+        source: NotInferred,
+    },
+    /// A model that says it is another one.
+    #[error("{of} is of the architecture {found}, not {wanted}; leave out --arch")]
+    OtherArchitecture {
+        /// The model's name.
+        of: String,
+        /// What its card says.
+        found: String,
+        /// What was asked for.
+        wanted: String,
+    },
+    /// A graph that is not ours, so that nothing is known of its parts.
+    #[error("{name} is not a graph of resnetd, so it is served as it is and cannot be {wanted}")]
+    Foreign {
+        /// The model's name.
+        name: String,
+        /// What was asked for.
+        wanted: Precision,
     },
     /// A model that there is in another precision only.
     #[error(
@@ -116,38 +177,14 @@ pub enum ModelError {
 }
 
 impl Model {
-    /// Opens an embedded model by its name, a folder with `card.toml` and `model.safetensors`, or
-    /// an `.onnx` file that `resnetd export` wrote.
-    ///
-    /// # Errors
-    ///
-    /// [`ModelError`], which says what is missing or wrong and where.
-    pub fn open(name: &str) -> Result<Self, ModelError> {
-        let path = Path::new(name);
-        if let Some(embedded) = EMBEDDED.iter().find(|embedded| embedded.name == name) {
-            let card = read_card(name, embedded.card)?;
-            let weights = Weights::from_bytes(Bytes::from_static(embedded.weights));
-            Self::build(card, weights_of(name, weights)?)
-        } else if path.is_dir() {
-            let card_path = path.join("card.toml");
-            let text = fs::read_to_string(&card_path)
-                .map_err(|source| ModelError::Read { path: card_path, source })?;
-            let card = read_card(name, &text)?;
-            let weights = Weights::open(&weights_file(path));
-            Self::build(card, weights_of(name, weights)?)
-        } else if path.is_file() {
-            Self::open_onnx(path)
-        } else {
-            Err(ModelError::Unknown { name: name.to_owned() })
-        }
-    }
-
     /// Builds the graph that `card` describes, with `weights`.
     ///
     /// # Errors
     ///
     /// [`ModelError`] where no such architecture exists or the weights do not fit.
     pub fn build(card: ModelCard, weights: Weights) -> Result<Self, ModelError> {
+        let of = card.name.clone();
+        let card = card.checked().map_err(|source| ModelError::Card { of, source })?;
         let network = Network::expand(arch::find(&card.architecture)?, card.labels.len());
         let input = card.preprocess.input;
         if !network.takes(input) {
@@ -165,36 +202,6 @@ impl Model {
         let onnx = graph::emit(&network, &weights, &plan).to_bytes().into();
         Ok(Self { card: Arc::new(card), onnx })
     }
-
-    fn open_onnx(path: &Path) -> Result<Self, ModelError> {
-        let bytes =
-            fs::read(path).map_err(|source| ModelError::Read { path: path.to_owned(), source })?;
-        Self::from_onnx(&path.display().to_string(), bytes.into())
-    }
-
-    /// Reads the bytes of a file that `resnetd export` or `resnetd quantize` wrote.
-    fn from_onnx(name: &str, bytes: Bytes) -> Result<Self, ModelError> {
-        let model = onnx::Model::from_bytes(bytes.clone()).map_err(|error| {
-            ModelError::NotOnnx { path: name.into(), reason: error.to_string() }
-        })?;
-        let card = ModelCard::from_metadata(model.all_metadata())
-            .map_err(|source| ModelError::Card { of: name.to_owned(), source })?;
-        Ok(Self { card: Arc::new(card), onnx: bytes })
-    }
-}
-
-fn read_card(of: &str, text: &str) -> Result<ModelCard, ModelError> {
-    ModelCard::from_toml(text).map_err(|source| ModelError::Card { of: of.to_owned(), source })
-}
-
-/// The weights of a folder: one file, or the index of several.
-fn weights_file(folder: &Path) -> PathBuf {
-    let index = folder.join("model.safetensors.index.json");
-    if index.is_file() { index } else { folder.join("model.safetensors") }
-}
-
-fn weights_of(of: &str, weights: Result<Weights, WeightsError>) -> Result<Weights, ModelError> {
-    weights.map_err(|source| ModelError::Weights { of: of.to_owned(), source })
 }
 
 fn embedded_names() -> String {

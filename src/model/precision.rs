@@ -7,7 +7,7 @@ use std::str::FromStr;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{EMBEDDED, Model, ModelCard, ModelError};
+use super::{EMBEDDED, Model, ModelCard, ModelError, foreign};
 use crate::graph::half;
 use crate::onnx;
 use crate::pipeline::run::Device;
@@ -59,6 +59,7 @@ impl Model {
     /// [`ModelError`], [`ModelError::Precision`] where the model cannot be had as asked.
     pub fn open_as(
         name: &str,
+        arch: Option<&str>,
         choice: PrecisionChoice,
         device: Device,
     ) -> Result<Chosen, ModelError> {
@@ -66,18 +67,18 @@ impl Model {
         match choice {
             PrecisionChoice::Auto if device == Device::Cpu => match int8_form(name)? {
                 Some(model) => chosen(model, "the model's int8 form, the fastest on a CPU"),
-                None => chosen(Self::open(name)?, "as the model comes"),
+                None => chosen(Self::open(name, arch)?, "as the model comes"),
             },
-            PrecisionChoice::Auto => chosen(Self::open(name)?, "as the model comes"),
+            PrecisionChoice::Auto => chosen(Self::open(name, arch)?, "as the model comes"),
             PrecisionChoice::Only(Precision::Int8) => match int8_form(name)? {
                 Some(model) => chosen(model, "as asked"),
-                None => chosen(only(name, Self::open(name)?, Precision::Int8)?, "as asked"),
+                None => chosen(only(name, Self::open(name, arch)?, Precision::Int8)?, "as asked"),
             },
             PrecisionChoice::Only(Precision::Fp32) => {
-                chosen(only(name, Self::open(name)?, Precision::Fp32)?, "as asked")
+                chosen(only(name, Self::open(name, arch)?, Precision::Fp32)?, "as asked")
             }
             PrecisionChoice::Only(Precision::Fp16) => {
-                let model = Self::open(name)?;
+                let model = Self::open(name, arch)?;
                 let model = match model.card.precision {
                     Precision::Fp32 => model.to_half()?,
                     Precision::Fp16 | Precision::Int8 => only(name, model, Precision::Fp16)?,
@@ -91,12 +92,17 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// [`ModelError::TooLarge`] where a weight has no place in float16.
+    /// [`ModelError::TooLarge`] where a weight has no place in float16, [`ModelError::Foreign`] where
+    /// the graph is not ours.
     ///
     /// # Panics
     ///
     /// Where the model was not read or built by this module.
     pub fn to_half(&self) -> Result<Self, ModelError> {
+        if self.card.architecture == foreign::ARCHITECTURE {
+            let (name, wanted) = (self.card.name.clone(), Precision::Fp16);
+            return Err(ModelError::Foreign { name, wanted });
+        }
         let graph = self.graph();
         let graph = half::to_half(&graph)
             .map_err(|source| ModelError::TooLarge { of: self.card.name.clone(), source })?;
@@ -136,7 +142,9 @@ fn int8_form(name: &str) -> Result<Option<Model>, ModelError> {
         let Some(bytes) = embedded.int8 else { return Ok(None) };
         Model::from_onnx(name, Bytes::from_static(bytes)).map(Some)
     } else if path.is_file() {
-        Model::open_onnx(&path).map(Some)
+        let bytes = std::fs::read(&path)
+            .map_err(|source| ModelError::Read { path: path.clone(), source })?;
+        Model::from_onnx(&path.display().to_string(), bytes.into()).map(Some)
     } else {
         Ok(None)
     }

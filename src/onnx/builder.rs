@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 
-use super::Model;
 use super::proto::{
     Attribute, AttributeType, DataType, Dimension, DimensionValue, Graph, Node, OperatorSetId,
     Tensor, TensorShape, TensorType, Type, ValueInfo,
 };
+use super::{Graft, Model};
 
 /// Version of the format: the newest that ONNX Runtime 1.18 and every later one reads.
 const IR_VERSION: i64 = 10;
@@ -73,6 +73,7 @@ impl GraphBuilder {
             data_type: data_type.into(),
             name: name.to_owned(),
             raw_data: bytes.into(),
+            data_location: 0,
         });
         name.to_owned()
     }
@@ -104,6 +105,31 @@ impl GraphBuilder {
             name.clone_into(other);
         }
         self.graph.output.push(value_info(name, Element::Float, shape, doc));
+    }
+
+    /// Declares that every input and output has `images` in its first dimension, and no other number.
+    pub fn fix_batch(&mut self, images: usize) {
+        for value in self.graph.input.iter_mut().chain(&mut self.graph.output) {
+            let tensor = value.r#type.as_mut().and_then(|of| of.tensor_type.as_mut());
+            let shape = tensor.and_then(|tensor| tensor.shape.as_mut());
+            if let Some(first) = shape.and_then(|shape| shape.dim.first_mut()) {
+                first.value = Some(DimensionValue::Size(int(images)));
+            }
+        }
+    }
+
+    /// What these nodes are, put around another graph: this one's inputs and nodes before it,
+    /// `after`'s nodes and outputs behind.
+    #[must_use]
+    pub fn around(self, after: Self) -> Graft {
+        Graft {
+            before: self.graph.node,
+            after: after.graph.node,
+            constants: [self.graph.initializer, after.graph.initializer].concat(),
+            input: self.graph.input,
+            output: after.graph.output,
+            ..Graft::default()
+        }
     }
 
     /// `model` with this graph in the place of its own; inputs and outputs stay what they are.

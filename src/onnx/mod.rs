@@ -3,6 +3,7 @@
 pub mod proto; // the messages of onnx.proto
 pub mod builder; // a graph, node by node
 pub mod metadata; // what the file says about itself
+mod graft; // nodes around a model of someone else's
 #[cfg(test)]
 mod tests;
 
@@ -12,6 +13,7 @@ use bytes::Buf;
 use prost::Message;
 
 pub use builder::{Element, GraphBuilder};
+pub use graft::Graft;
 
 /// An ONNX model.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +31,9 @@ pub enum NotOnnx {
         #[from]
         source: prost::DecodeError,
     },
+    /// They are no message, or a part of one.
+    #[error("not an ONNX model: a field is cut short")]
+    Cut,
     /// They are a message without a single node, as an empty file is.
     #[error("not an ONNX model: it has no nodes")]
     NoNodes,
@@ -64,6 +69,14 @@ impl Model {
     /// The names of what comes out.
     pub fn outputs(&self) -> impl Iterator<Item = &str> {
         self.proto.graph.output.iter().map(|value| value.name.as_str())
+    }
+
+    /// The version of ONNX's own operators; 0 where the file does not say it.
+    #[must_use]
+    pub fn opset(&self) -> i64 {
+        let own = |domain: &str| domain.is_empty() || domain == "ai.onnx";
+        let mut imported = self.proto.opset_import.iter();
+        imported.find(|set| own(&set.domain)).map_or(0, |set| set.version)
     }
 
     /// The computation: nodes in an order in which they can run, and constants.

@@ -137,6 +137,9 @@ pub struct Tensor {
     /// Its elements, row-major, little-endian.
     #[prost(bytes = "bytes", tag = "9")]
     pub raw_data: Bytes,
+    /// Where its elements are: 0 for here, 1 for another file.
+    #[prost(int32, tag = "14")]
+    pub data_location: i32,
 }
 
 /// `TensorProto.DataType`.
@@ -153,8 +156,12 @@ pub enum DataType {
     Int8 = 3,
     /// int32.
     Int32 = 6,
+    /// int64.
+    Int64 = 7,
     /// float16.
     Float16 = 10,
+    /// float64.
+    Double = 11,
 }
 
 /// `ValueInfoProto`: name and type of a value.

@@ -1,6 +1,7 @@
 //! Build river, second part: tensors by name.
 
 mod safetensors; // a file's bytes, not copied
+mod pytorch; // state dicts, read and never run
 mod shards; // several files with an index
 mod names; // other libraries' names into torchvision's
 mod tensor; // one tensor, as float32
@@ -48,6 +49,28 @@ pub enum WeightsError {
         /// What is wrong with them.
         source: ::safetensors::SafeTensorError,
     },
+    /// Neither safetensors nor anything that `torch.save` writes, or not all of it.
+    #[error(
+        "{} is neither a safetensors file nor a state dict of PyTorch: {source}", path.display()
+    )]
+    Pytorch {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: pytorch_reader::PytorchError,
+    },
+    /// A pickle with more in it than tensors and plain values.
+    #[error(
+        "{} holds objects that only running it could make ({}), and nothing of it is run\n\
+         hint: save the weights alone, with torch.save(model.state_dict(), path)",
+        path.display(), objects.join(", ")
+    )]
+    Objects {
+        /// The file.
+        path: PathBuf,
+        /// Their types, by name.
+        objects: Vec<String>,
+    },
     /// The index of weights in several files is wrong.
     #[error("{} does not describe its files: {why}", path.display())]
     Index {
@@ -65,12 +88,13 @@ pub enum WeightsError {
 }
 
 impl Weights {
-    /// Reads a safetensors file, or all files of an index (`model.safetensors.index.json`).
+    /// Reads a safetensors file, a state dict of PyTorch, or all files of an index
+    /// (`model.safetensors.index.json`). Which one a file is, its content says.
     ///
     /// Names may be torchvision's, timm's, or those of Hugging Face transformers.
     ///
     /// # Errors
-    /// [`WeightsError::Read`], [`WeightsError::Format`] and [`WeightsError::Index`].
+    /// Every [`WeightsError`] but [`WeightsError::Misfit`].
     pub fn open(path: &Path) -> Result<Self, WeightsError> {
         let is_index = path.extension().is_some_and(|extension| extension == "json");
         let tensors = if is_index { shards::open(path)? } else { open_file(path)? };
@@ -99,6 +123,17 @@ impl Weights {
         Self { tensors: names::as_torchvisions(tensors) }
     }
 
+    /// Tensors of these names and shapes without elements, for tests that look at no more.
+    #[cfg(test)]
+    pub(crate) fn hollow(specs: &[TensorSpec]) -> Self {
+        let hollow = |spec: &TensorSpec| Tensor {
+            data_type: DataType::F32,
+            shape: spec.shape.clone(),
+            bytes: Bytes::new(),
+        };
+        Self { tensors: specs.iter().map(|spec| (spec.name.clone(), hollow(spec))).collect() }
+    }
+
     /// The tensors with their names, in alphabetical order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Tensor)> {
         self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor))
@@ -106,7 +141,10 @@ impl Weights {
 }
 
 fn open_file(path: &Path) -> Result<BTreeMap<String, Tensor>, WeightsError> {
-    let bytes = std::fs::read(path)
-        .map_err(|source| WeightsError::Read { path: path.to_owned(), source })?;
+    let failed = |source| WeightsError::Read { path: path.to_owned(), source };
+    if !safetensors::is_one(path).map_err(failed)? {
+        return pytorch::open(path);
+    }
+    let bytes = std::fs::read(path).map_err(failed)?;
     safetensors::read(&bytes.into()).map_err(|source| WeightsError::Format { source })
 }

@@ -161,3 +161,41 @@ fn weights_in_several_files_are_read_through_their_index() {
     assert!(words(r#"{"a": "three.safetensors"}"#).starts_with("cannot read"));
     assert!(words("[]").contains("does not describe its files"));
 }
+
+fn state_dict(name: &str) -> Result<Weights, WeightsError> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/state_dicts");
+    Weights::open(&folder.join(name))
+}
+
+/// Files that `tests/data/make_state_dicts.py` wrote.
+#[test]
+fn state_dicts_of_pytorch_are_read_in_every_shape_they_come_in() {
+    for name in ["zip.pth", "legacy.pth", "transposed.bin", "checkpoint.pth"] {
+        let wanted = [spec("weight", &[2, 3]), spec("bias", &[2])];
+        let weights = state_dict(name).unwrap().check(&wanted).unwrap();
+        assert_eq!(weights.values("weight"), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0], "{name}");
+        assert_eq!(weights.values("bias"), [0.5, -2.0], "{name}");
+    }
+}
+
+#[test]
+fn a_pickle_with_more_than_tensors_and_values_is_refused_and_not_run() {
+    for (name, object) in [("objects.pth", "argparse.Namespace"), ("code.pth", "posix.system")] {
+        let error = state_dict(name).unwrap_err().to_string();
+        assert!(error.contains(&format!("({object})")), "{error}");
+        assert!(error.contains("torch.save(model.state_dict(), path)"), "{error}");
+    }
+    assert!(!Path::new("run-by-a-pickle").exists());
+}
+
+#[test]
+fn a_file_of_neither_kind_is_refused_with_both_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.bin");
+    let whole = std::fs::read("tests/data/state_dicts/zip.pth").unwrap();
+    for bytes in [b"hello, world".as_slice(), b"", &whole[..whole.len() / 2]] {
+        put(&path, bytes);
+        let error = Weights::open(&path).unwrap_err().to_string();
+        assert!(error.contains("neither a safetensors file nor a state dict"), "{error}");
+    }
+}

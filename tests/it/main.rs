@@ -12,6 +12,7 @@ mod overload; // full, late and abandoned
 mod drain; // the end
 mod operate; // health, metrics, model
 mod batches; // the same bits in every batch
+mod bring; // models that others made
 mod parity; // the same logits as PyTorch
 mod precision; // int8 and fp16
 mod cli; // the commands

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use resnetd::eval::{Dataset, Example};
+use resnetd::model::Model;
 use resnetd::pipeline::Ask;
 use resnetd::pipeline::preprocess::Pixels;
 use resnetd::pipeline::queue::Deadline;
@@ -17,7 +18,7 @@ use crate::support::{TestServer, data, default_model, library, seeded};
 const TOLERANCE: f64 = 1e-4;
 
 #[derive(Deserialize)]
-struct Golden {
+pub(crate) struct Golden {
     classes: usize,
     input: [u32; 2],
     logits: Vec<Vec<f64>>,
@@ -27,6 +28,11 @@ struct Golden {
 fn assert_parity(architecture: &str, golden: &str) {
     let golden: Golden = serde_json::from_str(golden).unwrap();
     let model = seeded::model(architecture, golden.classes, golden.input);
+    assert_golden(&model, &golden, architecture);
+}
+
+/// Whether `model` answers noise as the framework did that made `golden`.
+pub(crate) fn assert_golden(model: &Model, golden: &Golden, architecture: &str) {
     let plan = SessionPlan { device: Device::Cpu, threads: 2 };
     let wanted = [Output::Logits, Output::Embedding];
     let mut session = Session::open(library(), &model.onnx, plan, &wanted).unwrap();

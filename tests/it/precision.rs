@@ -43,7 +43,7 @@ fn float16_networks_answer_within_a_hundredth_of_float32() {
     let architectures = ["resnet18", "resnet50", "seresnet18", "resnet20", "resnext50_32x4d"];
     let mut models: Vec<Model> =
         architectures.iter().map(|name| seeded::model(name, 10, [64, 64])).collect();
-    models.push(Model::open("cifar10-resnet20").unwrap());
+    models.push(Model::open("cifar10-resnet20", None).unwrap());
     for model in models {
         let half = model.to_half().unwrap();
         assert_eq!(half.card.precision, Precision::Fp16);
@@ -92,7 +92,7 @@ fn int8_networks_answer_nearly_as_float32_ones_do() {
 #[test]
 fn an_int8_network_gives_an_image_the_same_bits_alone_and_in_a_batch() {
     let choice = PrecisionChoice::Only(Precision::Int8);
-    let model = Model::open_as("cifar10-resnet20", choice, Device::Cpu).unwrap().model;
+    let model = Model::open_as("cifar10-resnet20", None, choice, Device::Cpu).unwrap().model;
     let together = logits(&model, 7);
     assert_eq!(together[..10], logits(&model, 1));
 }
@@ -103,7 +103,7 @@ fn the_int8_forms_of_the_embedded_models_agree_with_float32() {
     for embedded in EMBEDDED {
         let [float, int8] = [Precision::Fp32, Precision::Int8].map(|precision| {
             let choice = PrecisionChoice::Only(precision);
-            let model = Model::open_as(embedded.name, choice, Device::Cpu).unwrap().model;
+            let model = Model::open_as(embedded.name, None, choice, Device::Cpu).unwrap().model;
             assert_eq!(model.card.precision, precision);
             answers(&model)
         });
@@ -206,7 +206,7 @@ fn a_model_that_misses_its_golden_photos_is_not_served_and_says_why() {
 
 /// An .npz with the golden photos of the embedded card, whose third has `ship` as the logit of ship.
 fn reference(folder: &std::path::Path, ship: Option<f32>, with: &[&str]) -> String {
-    let card = Model::open("cifar10-resnet20").unwrap().card;
+    let card = Model::open("cifar10-resnet20", None).unwrap().card;
     let path = folder.join("golden.npz");
     let mut zip = zip::ZipWriter::new(std::fs::File::create(&path).unwrap());
     let mut logits: Vec<f32> =

@@ -156,7 +156,12 @@ fn dequantized(node: &Node, model: &Model) -> Option<Vec<f32>> {
             let value = |element: &[u8; 4]| i32::from_le_bytes(*element) as f32;
             elements.iter().map(value).collect()
         }
-        DataType::Undefined | DataType::Float | DataType::Uint8 | DataType::Float16 => return None,
+        DataType::Undefined
+        | DataType::Float
+        | DataType::Uint8
+        | DataType::Int64
+        | DataType::Float16
+        | DataType::Double => return None,
     };
     let per_row = values.len() / scales.len().max(1);
     let rows = values.chunks(per_row.max(1)).zip(scales);

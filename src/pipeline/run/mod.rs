@@ -3,6 +3,8 @@
 mod batch; // the input tensor, filled slot by slot
 mod device; // what was asked for, and what was had
 mod library; // finds and loads ONNX Runtime
+mod outputs; // what a graph answers
+mod fixed; // batches for graphs that take one number of images
 mod session; // ONNX bytes → Session; a batch → outputs
 mod probe; // the same for any output, for commands that measure
 mod shared; // one copy of the weights for all sessions
@@ -12,7 +14,8 @@ mod worker; // one thread each: pull, run, answer, survive
 pub use batch::{Batch, InputShape};
 pub use device::{BadDevice, Device, DeviceChoice};
 pub use library::{Library, LibraryError};
+pub use outputs::{Output, Outputs};
 pub use probe::Probe;
-pub use session::{Output, Outputs, RunError, Session, SessionError, SessionPlan};
+pub use session::{RunError, Session, SessionError, SessionPlan};
 pub use sessions::{SessionsPlan, StartError, WarmSessions, check_device, open_sessions};
 pub use worker::{Engine, Health, WorkerPlan, Workers};

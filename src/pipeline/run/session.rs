@@ -8,33 +8,8 @@ use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions, Session as OrtSession};
 use ort::value::TensorRef;
 
-use super::{Batch, Device, Library};
-
-/// The outputs of every graph that we build.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Output {
-    /// f32 `[N, classes]`, before the softmax.
-    Logits,
-    /// f32 `[N, classes]`, after it.
-    Probabilities,
-    /// f32 `[N, channels]`, the pooled features.
-    Embedding,
-    /// f32 `[N, channels, height, width]`, what the last block answers.
-    FeatureMap,
-}
-
-impl Output {
-    /// Its name in the graph.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Logits => "logits",
-            Self::Probabilities => "probabilities",
-            Self::Embedding => "embedding",
-            Self::FeatureMap => "feature_map",
-        }
-    }
-}
+use super::outputs::{Output, Outputs};
+use super::{Batch, Device, Library, fixed};
 
 /// How a session uses the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +66,8 @@ pub struct Session {
     loaded: OrtSession,
     wanted: Vec<Output>,
     options: RunOptions<HasSelectedOutputs>,
+    /// How many images a run has, where the graph takes only that many.
+    fixed_batch: Option<usize>,
 }
 
 impl Session {
@@ -122,7 +99,8 @@ impl Session {
         })?;
         let options =
             fetching(wanted).map_err(|error| SessionError::Model { reason: said(&error) })?;
-        Ok(Self { loaded, wanted: wanted.to_vec(), options })
+        let fixed_batch = fixed_batch(&loaded);
+        Ok(Self { loaded, wanted: wanted.to_vec(), options, fixed_batch })
     }
 
     /// Runs uint8 `[N, H, W, 3]` and fetches the wanted outputs, and the batch's extras.
@@ -140,33 +118,39 @@ impl Session {
             Cow::Borrowed(_) => None,
             Cow::Owned(outputs) => Some(fetching(outputs).map_err(failed)?),
         };
-        let input =
-            TensorRef::from_array_view((batch.shape(), batch.as_bytes())).map_err(failed)?;
-        let answers = self
-            .loaded
-            .run_with_options(
-                ort::inputs!["pixels" => input],
-                with_extras.as_ref().unwrap_or(&self.options),
-            )
-            .map_err(failed)?;
-        let images = batch.len();
-        let tensors = fetched
-            .iter()
-            .map(|&output| {
-                let (shape, values) =
-                    answers[output.name()].try_extract_tensor::<f32>().map_err(failed)?;
-                if values.len() % images != 0
-                    || shape.first().copied() != i64::try_from(images).ok()
-                {
-                    let (output, found) = (output.name(), shape.to_vec());
-                    return Err(RunError::Shape { output, found, images });
-                }
-                let shape = shape.iter().skip(1).map(|&size| usize::try_from(size).unwrap_or(0));
-                Ok(Fetched { output, shape: shape.collect(), values: values.to_vec() })
-            })
-            .collect::<Result<_, _>>()?;
-        Ok(Outputs { images, tensors })
+        let options = with_extras.as_ref().unwrap_or(&self.options);
+        let [images, height, width, channels] = batch.shape();
+        let mut outputs: Option<Outputs> = None;
+        for part in fixed::parts(batch, self.fixed_batch.unwrap_or(images)) {
+            let shape = [part.slots, height, width, channels];
+            let mut ran = run_once(&mut self.loaded, options, &fetched, shape, &part.bytes)?;
+            ran.truncate(part.images);
+            match &mut outputs {
+                None => outputs = Some(ran),
+                Some(outputs) => outputs.append(ran),
+            }
+        }
+        Ok(outputs.unwrap_or_else(|| Outputs::of(0, Vec::new())))
     }
+}
+
+fn run_once(
+    loaded: &mut OrtSession,
+    options: &RunOptions<HasSelectedOutputs>,
+    fetched: &[Output],
+    shape: [usize; 4],
+    pixels: &[u8],
+) -> Result<Outputs, RunError> {
+    let failed = |error: ort::Error| RunError::Runtime(said(&error));
+    let input = TensorRef::from_array_view((shape, pixels)).map_err(failed)?;
+    let answers =
+        loaded.run_with_options(ort::inputs!["pixels" => input], options).map_err(failed)?;
+    let tensors = fetched.iter().map(|&output| {
+        let (shape_found, values) =
+            answers[output.name()].try_extract_tensor::<f32>().map_err(failed)?;
+        Outputs::fetch(shape[0], output, shape_found, values)
+    });
+    Ok(Outputs::of(shape[0], tensors.collect::<Result<_, _>>()?))
 }
 
 impl fmt::Debug for Session {
@@ -175,57 +159,10 @@ impl fmt::Debug for Session {
     }
 }
 
-/// What one run fetched, row after row.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Outputs {
-    images: usize,
-    tensors: Vec<Fetched>,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-struct Fetched {
-    output: Output,
-    /// Of one image.
-    shape: Vec<usize>,
-    /// Of all images.
-    values: Vec<f32>,
-}
-
-impl Outputs {
-    /// Outputs made by hand, each `[images, …]` flattened; for engines that are not a session.
-    #[must_use]
-    pub fn new(images: usize, tensors: Vec<(Output, Vec<f32>)>) -> Self {
-        let fetched = |(output, values): (Output, Vec<f32>)| {
-            let shape = vec![values.len() / images];
-            Fetched { output, shape, values }
-        };
-        Self { images, tensors: tensors.into_iter().map(fetched).collect() }
-    }
-
-    /// The values of all images in one output, one after the other; empty where that was not
-    /// fetched.
-    #[must_use]
-    pub fn all(&self, output: Output) -> &[f32] {
-        self.fetched(output).map_or(&[], |fetched| &fetched.values)
-    }
-
-    /// The shape of one image's values in one output; empty where that was not fetched.
-    #[must_use]
-    pub fn shape(&self, output: Output) -> &[usize] {
-        self.fetched(output).map_or(&[], |fetched| &fetched.shape)
-    }
-
-    fn fetched(&self, output: Output) -> Option<&Fetched> {
-        self.tensors.iter().find(|fetched| fetched.output == output)
-    }
-
-    /// The values of one image in one output; empty where that was not fetched.
-    #[must_use]
-    pub fn row(&self, output: Output, image: usize) -> &[f32] {
-        let values = self.all(output);
-        let width = values.len() / self.images;
-        &values[image * width..][..width]
-    }
+/// The first dimension of the input, where the graph says it.
+fn fixed_batch(loaded: &OrtSession) -> Option<usize> {
+    let shape = loaded.inputs().first()?.dtype().tensor_shape()?;
+    usize::try_from(*shape.first()?).ok().filter(|&images| images > 0)
 }
 
 /// Options of a run that fetches `outputs` and no others.

@@ -13,8 +13,8 @@ use ort::logging::LogLevel;
 use ort::session::builder::GraphOptimizationLevel;
 use ort::value::{DynValue, Tensor};
 
-use super::session::{Output, Session, SessionError, SessionPlan, builder, said};
-use super::{Device, Library};
+use super::session::{Session, SessionError, SessionPlan, builder, said};
+use super::{Device, Library, Output};
 use crate::onnx;
 
 /// A graph that is optimised for this machine, and its weights, once.

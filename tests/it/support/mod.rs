@@ -43,7 +43,7 @@ pub(crate) fn library() -> &'static Library {
 
 /// The embedded default model.
 pub(crate) fn default_model() -> Model {
-    Model::open(model::DEFAULT).unwrap()
+    Model::open(model::DEFAULT, None).unwrap()
 }
 
 /// What a test's server is made of; the default is the product's, with short times.

@@ -20,6 +20,7 @@ pub(crate) fn model(architecture: &str, classes: usize, input: [u32; 2]) -> Mode
         license: String::new(),
         precision: Precision::Fp32,
         labels: (0..classes).map(|class| format!("class {class}")).collect(),
+        wordnet_ids: Vec::new(),
         preprocess: Preprocess { input, ..Preprocess::usual(network.architecture.input) },
         figures: Vec::new(),
         golden: Vec::new(),
@@ -37,7 +38,7 @@ pub(crate) fn pixels(count: usize) -> Vec<u8> {
     clippy::cast_possible_truncation,
     reason = "the formula is in f64 with 24 random bits, rounded to f32"
 )]
-fn tensor(name: &str, shape: &[usize]) -> Vec<f32> {
+pub(crate) fn tensor(name: &str, shape: &[usize]) -> Vec<f32> {
     let fan_in: usize = shape[1..].iter().product();
     let value = |u: f64| match (shape.len(), name) {
         (2.., _) => (2.0 * u - 1.0) * (3.0 / fan_in as f64).sqrt(),

@@ -1,0 +1,99 @@
+//! What other libraries write beside their weights becomes a card.
+
+mod preprocessor; // preprocessor_config.json of transformers
+mod timm; // config.json of timm
+mod transformers; // config.json of transformers
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::{ModelCard, ModelError, Precision, labels};
+use crate::graph::{Architecture, Inferred, infer};
+use crate::pipeline::preprocess::Preprocess;
+use crate::weights::Weights;
+
+/// What a `config.json` says of a model.
+struct Described {
+    /// The row that it means.
+    architecture: &'static Architecture,
+    labels: Option<Vec<String>>,
+    preprocess: Preprocess,
+    license: String,
+}
+
+/// A `config.json` or `preprocessor_config.json` that cannot be followed.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {why}", path.display())]
+pub struct ConfigJsonError {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong, and what would be right.
+    pub why: String,
+}
+
+/// A reason to refuse, before it is known in which file.
+type Refusal = String;
+
+/// The card of a folder with a `config.json`, of a model called `name` with these weights.
+///
+/// # Errors
+///
+/// [`ModelError::Config`] where a file asks for what is not there or cannot be done exactly.
+pub(super) fn card(folder: &Path, name: &str, weights: &Weights) -> Result<ModelCard, ModelError> {
+    let path = folder.join("config.json");
+    let config: Value = read(&path)?;
+    let described = if config["model_type"].is_string() {
+        let preprocessor = folder.join("preprocessor_config.json");
+        let preprocess = if preprocessor.is_file() {
+            let preprocess = preprocessor::preprocess(&read(&preprocessor)?);
+            Some(preprocess.map_err(|why| ConfigJsonError { path: preprocessor, why })?)
+        } else {
+            None
+        };
+        transformers::describe(&config, preprocess, weights)
+    } else {
+        timm::describe(&config)
+    };
+    let described = described.map_err(|why| ConfigJsonError { path, why })?;
+    let Described { architecture, labels, preprocess, license } = described;
+    let classes = infer::classes(architecture, weights).unwrap_or(architecture.classes);
+    let labels = labels.unwrap_or_else(|| labels::usual(classes));
+    Ok(ModelCard { license, ..bare(name, architecture, preprocess, labels) })
+}
+
+/// A card for weights that come alone: the architecture's usual preprocessing and class names.
+pub(super) fn usual_card(name: &str, inferred: Inferred) -> ModelCard {
+    let Inferred { architecture, classes } = inferred;
+    bare(name, architecture, Preprocess::usual(architecture.input), labels::usual(classes))
+}
+
+fn bare(name: &str, of: &Architecture, preprocess: Preprocess, labels: Vec<String>) -> ModelCard {
+    ModelCard {
+        name: name.to_owned(),
+        architecture: of.name.to_owned(),
+        description: String::new(),
+        license: String::new(),
+        precision: Precision::Fp32,
+        labels,
+        wordnet_ids: Vec::new(),
+        preprocess,
+        figures: Vec::new(),
+        golden: Vec::new(),
+    }
+}
+
+fn read<T: DeserializeOwned>(path: &Path) -> Result<T, ModelError> {
+    let text =
+        fs::read(path).map_err(|source| ModelError::Read { path: path.to_owned(), source })?;
+    let wrong = |error: serde_json::Error| ConfigJsonError {
+        path: path.to_owned(),
+        why: error.to_string(),
+    };
+    Ok(serde_json::from_slice(&text).map_err(wrong)?)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,77 @@
+//! `config.json` as timm writes it: the name of the architecture and a `pretrained_cfg`.
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::{Described, Refusal};
+use crate::graph::arch;
+use crate::pipeline::preprocess::{Interpolation, Preprocess, Resize};
+
+#[derive(Deserialize)]
+struct Config {
+    architecture: String,
+    #[serde(default)]
+    model_args: Map<String, Value>,
+    #[serde(default)]
+    label_names: Option<Vec<String>>,
+    pretrained_cfg: Pretrained,
+}
+
+#[derive(Deserialize)]
+struct Pretrained {
+    input_size: [u32; 3],
+    #[serde(default)]
+    interpolation: Option<String>,
+    #[serde(default)]
+    crop_pct: Option<f64>,
+    #[serde(default)]
+    crop_mode: Option<String>,
+    mean: [f32; 3],
+    std: [f32; 3],
+    #[serde(default)]
+    license: Option<String>,
+    #[serde(default)]
+    label_names: Option<Vec<String>>,
+}
+
+/// What timm's `create_model` and `create_transform` would make of a config.
+pub(super) fn describe(config: &Value) -> Result<Described, Refusal> {
+    let Config { architecture, model_args, label_names, pretrained_cfg: cfg } =
+        Config::deserialize(config)
+            .map_err(|error| format!("neither timm's nor transformers' shape: {error}"))?;
+    let architecture = arch::find(&architecture).map_err(|error| error.to_string())?;
+    if let Some((key, value)) = model_args.iter().find(|(_, value)| !value.is_null()) {
+        return Err(format!(
+            "model_args.{key} is {value}, which makes another network of {}",
+            architecture.name
+        ));
+    }
+    let license = cfg.license.clone().unwrap_or_default();
+    let labels = label_names.or(cfg.label_names.clone());
+    Ok(Described { architecture, labels, preprocess: preprocess(&cfg)?, license })
+}
+
+fn preprocess(cfg: &Pretrained) -> Result<Preprocess, Refusal> {
+    let [channels, height, width] = cfg.input_size;
+    if channels != 3 {
+        return Err(format!("input_size has {channels} channels; pictures have 3"));
+    }
+    let resize = match cfg.crop_mode.as_deref() {
+        None | Some("center") => Resize::ShorterSide,
+        Some("squash") => Resize::Exact,
+        Some(other) => return Err(format!("crop_mode {other:?} is none of center and squash")),
+    };
+    let interpolation = match cfg.interpolation.as_deref() {
+        None | Some("bilinear") => Interpolation::Bilinear,
+        Some("bicubic") => Interpolation::Bicubic,
+        Some("nearest") => Interpolation::Nearest,
+        Some("lanczos") => Interpolation::Lanczos,
+        Some(other) => {
+            return Err(format!(
+                "interpolation {other:?} is none of nearest, bilinear, bicubic and lanczos"
+            ));
+        }
+    };
+    let (input, crop_ratio) = ([height, width], cfg.crop_pct.unwrap_or(0.875));
+    Ok(Preprocess { input, resize, crop_ratio, interpolation, mean: cfg.mean, std: cfg.std })
+}

@@ -1,0 +1,87 @@
+//! `config.json` as Hugging Face transformers writes it for a ResNet: `ResNetConfig`.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Described, Refusal};
+use crate::graph::arch::{Architecture, Block, Family, Shortcut, Stride};
+use crate::graph::infer;
+use crate::pipeline::preprocess::Preprocess;
+use crate::weights::Weights;
+
+/// What decides the network beyond its tensors. Absent fields have the library's defaults.
+#[derive(Deserialize)]
+struct Config {
+    model_type: String,
+    #[serde(default)]
+    downsample_in_bottleneck: bool,
+    #[serde(default)]
+    downsample_in_first_stage: bool,
+    #[serde(default = "relu")]
+    hidden_act: String,
+    #[serde(default)]
+    id2label: BTreeMap<usize, String>,
+}
+
+fn relu() -> String {
+    "relu".to_owned()
+}
+
+/// The network that a config and the shapes of its weights mean.
+pub(super) fn describe(
+    config: &Value,
+    preprocess: Option<Preprocess>,
+    weights: &Weights,
+) -> Result<Described, Refusal> {
+    let config = Config::deserialize(config).map_err(|error| error.to_string())?;
+    if config.model_type != "resnet" {
+        return Err(format!(
+            "model_type is {:?}; only resnet is built here, and any other network serves as a \
+             single .onnx file with a card beside it",
+            config.model_type
+        ));
+    }
+    if config.downsample_in_first_stage {
+        return Err("downsample_in_first_stage is true; no architecture has that".to_owned());
+    }
+    if config.hidden_act != "relu" {
+        return Err(format!("hidden_act is {:?}; it must be relu", config.hidden_act));
+    }
+    let stride = if config.downsample_in_bottleneck { Stride::On1x1 } else { Stride::On3x3 };
+    let fitting = infer::fitting(weights);
+    let found = fitting.iter().find(|inferred| is_meant(inferred.architecture, stride));
+    let Some(architecture) = found.map(|inferred| inferred.architecture) else {
+        // The weights' own differences say more than the config could.
+        return Err(match infer::infer(weights) {
+            Err(error) => error.to_string(),
+            Ok(inferred) => format!(
+                "the weights are of {}, which is no network of transformers",
+                inferred.architecture.name
+            ),
+        });
+    };
+    let preprocess = preprocess.unwrap_or_else(|| Preprocess::usual(architecture.input));
+    let labels = labels(config.id2label)?;
+    Ok(Described { architecture, labels, preprocess, license: String::new() })
+}
+
+/// Whether transformers' ResNet is this row: option B, and a bottleneck's stride where it has it.
+fn is_meant(row: &Architecture, stride: Stride) -> bool {
+    match row.family {
+        Family::Residual(choices) => {
+            choices.shortcut == Shortcut::Projection
+                && (choices.block == Block::Basic || choices.block == Block::Bottleneck(stride))
+        }
+        Family::Vgg(_) => false,
+    }
+}
+
+fn labels(id2label: BTreeMap<usize, String>) -> Result<Option<Vec<String>>, Refusal> {
+    if !id2label.keys().copied().eq(0..id2label.len()) {
+        return Err("id2label does not count from 0 without gaps".to_owned());
+    }
+    let names: Vec<_> = id2label.into_values().collect();
+    Ok((!names.is_empty()).then_some(names))
+}

@@ -1,0 +1,91 @@
+//! The card beside somebody else's ONNX file: one of ours, and hints about the graph.
+
+use serde::Deserialize;
+use toml::{Table, Value};
+
+use super::ARCHITECTURE;
+use crate::model::{CardError, ModelCard};
+
+/// What a graph does not say itself. The table `[onnx]` of a card.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Hints {
+    /// Where the channels are; told from the shape where that has a 3.
+    pub(super) layout: Option<Layout>,
+    /// In which order the network takes the channels.
+    pub(super) channels: Channels,
+    /// What pixels are multiplied by before the mean is subtracted, where it is not 1/255.
+    pub(super) scale: Option<f64>,
+    /// What its scores are; told from the last node.
+    pub(super) scores: Option<Scores>,
+    /// The output with the scores, where there are several.
+    pub(super) output: Option<String>,
+    /// Whether the card says anything of scale, mean or standard deviation.
+    #[serde(skip)]
+    pub(super) normalized: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Layout {
+    Nchw,
+    Nhwc,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Channels {
+    #[default]
+    Rgb,
+    Bgr,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Scores {
+    Logits,
+    Probabilities,
+}
+
+/// Reads such a card. A name or architecture need not be there; mean and standard deviation are of
+/// pixels times `scale`, and none means that the network takes those as they are.
+pub(super) fn read(name: &str, text: &str) -> Result<(ModelCard, Hints), CardError> {
+    let mut table: Table = toml::from_str(text)?;
+    let mut hints: Hints = match table.remove("onnx") {
+        Some(hints) => hints.try_into()?,
+        None => Hints::default(),
+    };
+    table.entry("name").or_insert_with(|| name.into());
+    table.entry("architecture").or_insert_with(|| ARCHITECTURE.into());
+    if let Some(Value::Table(preprocess)) = table.get_mut("preprocess") {
+        let given = |field| preprocess.contains_key(field);
+        hints.normalized = hints.scale.is_some() || given("mean") || given("std");
+        let scale = hints.scale.unwrap_or(1.0 / 255.0);
+        if !(scale.is_finite() && scale > 0.0) {
+            return Err(CardError::Scale(scale));
+        }
+        for (field, nothing) in [("mean", 0.0), ("std", 1.0)] {
+            let values = preprocess.entry(field).or_insert_with(|| vec![nothing; 3].into());
+            if hints.scale.is_some() {
+                multiply(values, 1.0 / (255.0 * scale)); // a card's own are of pixels from 0 to 1
+            }
+        }
+    }
+    let card: ModelCard = Value::Table(table).try_into()?;
+    if card.architecture != ARCHITECTURE {
+        return Err(CardError::NotForeign(card.architecture));
+    }
+    Ok((card.checked()?, hints))
+}
+
+/// Multiplies the numbers of a list; anything else stays, for the card's reader to refuse.
+fn multiply(field: &mut Value, factor: f64) {
+    let Value::Array(values) = field else { return };
+    for value in values {
+        #[expect(clippy::cast_precision_loss, reason = "a mean is no large number")]
+        let number = value.as_float().or_else(|| value.as_integer().map(|whole| whole as f64));
+        if let Some(number) = number {
+            *value = (number * factor).into();
+        }
+    }
+}

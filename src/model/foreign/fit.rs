@@ -1,0 +1,217 @@
+//! Whether somebody's graph is a classifier of pictures, and how it wants them.
+
+use super::card::{Hints, Layout, Scores};
+use crate::model::ModelCard;
+use crate::onnx;
+use crate::onnx::proto::{DataType, DimensionValue, ValueInfo};
+
+/// Operators are the same for us from this version on.
+const OLDEST_OPSET: i64 = 8;
+
+/// How a graph takes pictures and gives scores.
+#[derive(Debug)]
+pub(super) struct Fit {
+    /// Name of its input.
+    pub(super) input: String,
+    /// Type of its input's elements: float32, float16 or uint8.
+    pub(super) element: DataType,
+    pub(super) layout: Layout,
+    /// How many pictures it takes, where it is one number.
+    pub(super) batch: Option<usize>,
+    /// Name of its scores.
+    pub(super) output: String,
+    pub(super) scores: Scores,
+}
+
+/// A graph that cannot be served, and why.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "their messages say it")]
+pub enum Unfit {
+    #[error("it has {} inputs ({}); it must have one, the pictures", .0.len(), .0.join(", "))]
+    Inputs(Vec<String>),
+    #[error(
+        "its input {input} has the shape {shape}; it must be [N, 3, H, W] or [N, H, W, 3] \
+         (where no 3 tells which, the card's onnx.layout = \"nchw\" or \"nhwc\" does)"
+    )]
+    InputShape { input: String, shape: String },
+    #[error("its input {input} has elements of {found}; they must be float, float16 or uint8")]
+    InputType { input: String, found: String },
+    #[error("it takes pictures of {found} pixels, preprocess.input of the card is {card}")]
+    InputSize { found: String, card: String },
+    #[error(
+        "it takes pixels as they are, as uint8: leave preprocess.mean, preprocess.std and \
+         onnx.scale out of the card"
+    )]
+    NormalizedUint8,
+    #[error(
+        "it has {} outputs ({}); say which has the scores, with onnx.output in the card",
+        .0.len(), .0.join(", ")
+    )]
+    Outputs(Vec<String>),
+    #[error("it has no output {wanted:?}, which onnx.output of the card names; it has {}", found.join(", "))]
+    NoOutput { wanted: String, found: Vec<String> },
+    #[error("its output {output} has the shape {shape}; it must be [N, classes]")]
+    OutputShape { output: String, shape: String },
+    #[error(
+        "its output {output} has {scores} scores for each picture, the card has {labels} labels"
+    )]
+    Labels { output: String, scores: usize, labels: usize },
+    #[error(
+        "its weights are in another file; save it as one, in Python with \
+         onnx.save(onnx.load(\"model.onnx\"), \"one-file.onnx\")"
+    )]
+    ExternalData,
+    #[error("it uses ONNX's operators of version {0}; they must be of version 8 or newer")]
+    Opset(i64),
+}
+
+/// Holds `graph` against `card`.
+pub(super) fn fit(graph: &onnx::Model, card: &ModelCard, hints: &Hints) -> Result<Fit, Unfit> {
+    let opset = graph.opset();
+    if opset < OLDEST_OPSET {
+        return Err(Unfit::Opset(opset));
+    }
+    if graph.graph().initializer.iter().any(|tensor| tensor.data_location == 1) {
+        return Err(Unfit::ExternalData);
+    }
+    let input = the_input(graph)?;
+    let element = element_of(input, hints)?;
+    let Shape { layout, batch, size } = shape_of(input, hints)?;
+    let wanted = card.preprocess.input;
+    if size.iter().zip(wanted).any(|(found, wanted)| *found != Dim::Any && !found.is(wanted)) {
+        let (found, card) = (shown(&size), format!("{wanted:?}"));
+        return Err(Unfit::InputSize { found, card });
+    }
+    let output = the_output(graph, hints)?;
+    check_scores(output, card.labels.len())?;
+    let is_softmax =
+        |name: &str| graph.maker_of(name).is_some_and(|node| node.op_type == "Softmax");
+    let found = if is_softmax(&output.name) { Scores::Probabilities } else { Scores::Logits };
+    Ok(Fit {
+        input: input.name.clone(),
+        element,
+        layout,
+        batch,
+        output: output.name.clone(),
+        scores: hints.scores.unwrap_or(found),
+    })
+}
+
+/// The one input that is not a constant with a default, as old files list them.
+fn the_input(graph: &onnx::Model) -> Result<&ValueInfo, Unfit> {
+    let constants = &graph.graph().initializer;
+    let is_constant = |input: &&ValueInfo| constants.iter().any(|it| it.name == input.name);
+    let inputs: Vec<_> = graph.graph().input.iter().filter(|input| !is_constant(input)).collect();
+    match inputs[..] {
+        [input] => Ok(input),
+        _ => Err(Unfit::Inputs(inputs.iter().map(|input| input.name.clone()).collect())),
+    }
+}
+
+fn element_of(input: &ValueInfo, hints: &Hints) -> Result<DataType, Unfit> {
+    let number = input.r#type.as_ref().and_then(|of| of.tensor_type.as_ref());
+    let number = number.map_or(0, |tensor| tensor.elem_type);
+    match DataType::try_from(number) {
+        Ok(DataType::Uint8) if hints.normalized => Err(Unfit::NormalizedUint8),
+        Ok(element @ (DataType::Float | DataType::Float16 | DataType::Uint8)) => Ok(element),
+        Ok(other) => {
+            let found = format!("{other:?}").to_lowercase();
+            Err(Unfit::InputType { input: input.name.clone(), found })
+        }
+        Err(_) => {
+            let found = format!("type {number}");
+            Err(Unfit::InputType { input: input.name.clone(), found })
+        }
+    }
+}
+
+/// One dimension.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Dim {
+    Size(i64),
+    /// Known only when running.
+    Any,
+}
+
+impl Dim {
+    fn is(self, size: u32) -> bool {
+        self == Self::Size(size.into())
+    }
+}
+
+struct Shape {
+    layout: Layout,
+    batch: Option<usize>,
+    /// Height and width.
+    size: [Dim; 2],
+}
+
+fn shape_of(input: &ValueInfo, hints: &Hints) -> Result<Shape, Unfit> {
+    let dims = dims(input).unwrap_or_default();
+    let refused = || Unfit::InputShape { input: input.name.clone(), shape: shown(&dims) };
+    let &[batch, second, third, fourth] = &dims[..] else { return Err(refused()) };
+    let told = if second.is(3) { Some(Layout::Nchw) } else { fourth.is(3).then_some(Layout::Nhwc) };
+    let layout = hints.layout.or(told).ok_or_else(refused)?;
+    let (channels, size) = match layout {
+        Layout::Nchw => (second, [third, fourth]),
+        Layout::Nhwc => (fourth, [second, third]),
+    };
+    if !(channels.is(3) || channels == Dim::Any) {
+        return Err(refused());
+    }
+    let batch = match batch {
+        Dim::Any => None,
+        Dim::Size(images) => {
+            Some(usize::try_from(images).ok().filter(|&n| n > 0).ok_or_else(refused)?)
+        }
+    };
+    Ok(Shape { layout, batch, size })
+}
+
+fn the_output<'a>(graph: &'a onnx::Model, hints: &Hints) -> Result<&'a ValueInfo, Unfit> {
+    let outputs = &graph.graph().output;
+    let names = || outputs.iter().map(|output| output.name.clone()).collect();
+    match (&hints.output, &outputs[..]) {
+        (Some(wanted), _) => outputs
+            .iter()
+            .find(|output| output.name == *wanted)
+            .ok_or_else(|| Unfit::NoOutput { wanted: wanted.clone(), found: names() }),
+        (None, [output]) => Ok(output),
+        (None, _) => Err(Unfit::Outputs(names())),
+    }
+}
+
+/// `[N, classes]`, perhaps with ones behind; a shape that the file does not tell is looked at when
+/// the model runs for the first time.
+fn check_scores(output: &ValueInfo, labels: usize) -> Result<(), Unfit> {
+    let Some(dims) = dims(output) else { return Ok(()) };
+    let shape = || Unfit::OutputShape { output: output.name.clone(), shape: shown(&dims) };
+    let [_, scores, rest @ ..] = &dims[..] else { return Err(shape()) };
+    if !rest.iter().all(|dim| dim.is(1)) {
+        return Err(shape());
+    }
+    match *scores {
+        Dim::Size(found) if usize::try_from(found).ok() != Some(labels) => {
+            let scores = usize::try_from(found).unwrap_or(0);
+            Err(Unfit::Labels { output: output.name.clone(), scores, labels })
+        }
+        Dim::Size(_) | Dim::Any => Ok(()),
+    }
+}
+
+fn dims(value: &ValueInfo) -> Option<Vec<Dim>> {
+    let shape = value.r#type.as_ref()?.tensor_type.as_ref()?.shape.as_ref()?;
+    let dims = shape.dim.iter().map(|dim| match dim.value {
+        Some(DimensionValue::Size(size)) => Dim::Size(size),
+        Some(DimensionValue::Name(_)) | None => Dim::Any,
+    });
+    Some(dims.collect())
+}
+
+fn shown(dims: &[Dim]) -> String {
+    let shown = dims.iter().map(|dim| match dim {
+        Dim::Size(size) => size.to_string(),
+        Dim::Any => "?".to_owned(),
+    });
+    format!("[{}]", shown.collect::<Vec<_>>().join(", "))
+}

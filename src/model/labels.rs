@@ -1,0 +1,33 @@
+//! Class names: a list, or the word for a list that everybody knows.
+
+use serde::{Deserialize, Deserializer, de};
+
+use super::imagenet;
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "labels must be a list of names, or \"imagenet-1k\"")]
+enum Labels {
+    Names(Vec<String>),
+    Known(String),
+}
+
+/// Reads a card's `labels`.
+pub(super) fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    match Labels::deserialize(from)? {
+        Labels::Names(names) => Ok(names),
+        Labels::Known(name) if name == imagenet::NAME => Ok(imagenet::labels()),
+        Labels::Known(name) => Err(de::Error::custom(format!(
+            "labels {name:?} are not known; there are \"{}\" and lists of names",
+            imagenet::NAME
+        ))),
+    }
+}
+
+/// Names for `classes` that nobody has named: ImageNet-1k's where there are as many as it has.
+pub(super) fn usual(classes: usize) -> Vec<String> {
+    if classes == imagenet::CLASSES {
+        imagenet::labels()
+    } else {
+        (0..classes).map(|class| format!("class {class}")).collect()
+    }
+}

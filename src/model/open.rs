@@ -1,0 +1,181 @@
+//! A model by what a user types: an embedded name, a folder or a file.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+
+use super::{EMBEDDED, Model, ModelCard, ModelError, config, foreign};
+use crate::graph::{Inferred, arch, infer};
+use crate::onnx;
+use crate::weights::{Weights, WeightsError};
+
+/// The names that weights have in a folder, the best first.
+const WEIGHTS: [&str; 4] = [
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+];
+
+/// The name of a graph in a folder.
+const GRAPH: &str = "model.onnx";
+
+impl Model {
+    /// Opens a model:
+    ///
+    /// - an embedded one, by its name;
+    /// - a folder with weights, and a `card.toml` or the `config.json` of timm or transformers;
+    /// - a folder with `model.onnx` and `card.toml`;
+    /// - a file of weights, alone or with a card of the same name that ends in `.toml`;
+    /// - an `.onnx` file, written by `resnetd export`, or with such a card.
+    ///
+    /// `arch` says what weights were trained as, where they do not say it themselves.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError`], which says what is missing or wrong and where.
+    pub fn open(name: &str, arch: Option<&str>) -> Result<Self, ModelError> {
+        let path = Path::new(name);
+        if let Some(embedded) = EMBEDDED.iter().find(|embedded| embedded.name == name) {
+            let card = read_card(name, embedded.card)?;
+            let weights = Weights::from_bytes(Bytes::from_static(embedded.weights));
+            Self::build(agreeing(card, arch)?, weights_of(name, weights)?)
+        } else if path.is_dir() {
+            open_folder(path, arch)
+        } else if path.is_file() {
+            open_file(path, arch)
+        } else {
+            Err(ModelError::Unknown { name: name.to_owned() })
+        }
+    }
+
+    /// Reads the bytes of a file that `resnetd export` or `resnetd quantize` wrote.
+    pub(super) fn from_onnx(name: &str, bytes: Bytes) -> Result<Self, ModelError> {
+        let model = read_onnx(Path::new(name), &bytes)?;
+        let card = ModelCard::from_metadata(model.all_metadata())
+            .map_err(|source| ModelError::Card { of: name.to_owned(), source })?;
+        Ok(Self { card: card.into(), onnx: bytes })
+    }
+}
+
+fn open_folder(folder: &Path, arch: Option<&str>) -> Result<Model, ModelError> {
+    let named = |file: &&&str| folder.join(file).is_file();
+    let card = folder.join("card.toml");
+    let Some(file) = WEIGHTS.iter().find(named) else {
+        return match folder.join(GRAPH) {
+            graph if graph.is_file() => open_onnx(&graph, &card, arch),
+            _ => Err(ModelError::NoWeights { folder: folder.to_owned() }),
+        };
+    };
+    let of = name_of(folder);
+    if card.is_file() {
+        return build_from(&of, &folder.join(file), &card, arch);
+    }
+    let weights = weights_of(&of, Weights::open(&folder.join(file)))?;
+    if folder.join("config.json").is_file() {
+        Model::build(agreeing(config::card(folder, &of, &weights)?, arch)?, weights)
+    } else {
+        alone(&of, weights, arch)
+    }
+}
+
+fn open_file(path: &Path, arch: Option<&str>) -> Result<Model, ModelError> {
+    let card = path.with_extension("toml");
+    if path.extension().is_some_and(|extension| extension == "onnx") {
+        return open_onnx(path, &card, arch);
+    }
+    let of = path.file_stem().unwrap_or_default().to_string_lossy();
+    if card.is_file() {
+        return build_from(&of, path, &card, arch);
+    }
+    alone(&of, weights_of(&of, Weights::open(path))?, arch)
+}
+
+/// A graph with a card inside, or with one at `card`.
+fn open_onnx(path: &Path, card: &Path, arch: Option<&str>) -> Result<Model, ModelError> {
+    let bytes: Bytes = fs::read(path).map_err(reading(path))?.into();
+    let graph = read_onnx(path, &bytes)?;
+    let name = path.display().to_string();
+    let model = if ModelCard::is_in(graph.all_metadata()) {
+        Model::from_onnx(&name, bytes)?
+    } else if card.is_file() {
+        let text = fs::read_to_string(card).map_err(reading(card))?;
+        foreign::adopt(path, &bytes, &graph, &text)?
+    } else {
+        return Err(ModelError::NoCard { path: path.to_owned(), card: card.to_owned() });
+    };
+    agreeing(model.card.as_ref().clone(), arch)?;
+    Ok(model)
+}
+
+/// Weights and the card that says what they are.
+fn build_from(
+    of: &str,
+    weights: &Path,
+    card: &Path,
+    arch: Option<&str>,
+) -> Result<Model, ModelError> {
+    let text = fs::read_to_string(card).map_err(reading(card))?;
+    let card = agreeing(read_card(of, &text)?, arch)?;
+    Model::build(card, weights_of(of, Weights::open(weights))?)
+}
+
+/// Weights without a word about them: their shapes say the architecture, unless `arch` does.
+fn alone(of: &str, weights: Weights, arch: Option<&str>) -> Result<Model, ModelError> {
+    let inferred = match arch {
+        Some(arch) => {
+            let architecture = arch::find(arch)?;
+            let classes = infer::classes(architecture, &weights).unwrap_or(architecture.classes);
+            Inferred { architecture, classes }
+        }
+        None => infer::infer(&weights)
+            .map_err(|source| ModelError::NotInferred { of: of.to_owned(), source })?,
+    };
+    Model::build(config::usual_card(of, inferred), weights)
+}
+
+/// The card, if nobody asked for another architecture than its own.
+fn agreeing(card: ModelCard, arch: Option<&str>) -> Result<ModelCard, ModelError> {
+    match arch {
+        Some(wanted) if wanted != card.architecture => Err(ModelError::OtherArchitecture {
+            of: card.name,
+            found: card.architecture,
+            wanted: wanted.to_owned(),
+        }),
+        _ => Ok(card),
+    }
+}
+
+/// What a folder is called; a snapshot in the hub's cache is called as its repository.
+fn name_of(folder: &Path) -> String {
+    let full = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    let part = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let above = full.parent().filter(|above| above.ends_with("snapshots"));
+    let repository = above.and_then(Path::parent).map(part);
+    match repository.as_deref().and_then(|name| name.strip_prefix("models--")) {
+        Some(repository) => repository.replacen("--", "/", 1),
+        None => part(&full),
+    }
+}
+
+fn read_card(of: &str, text: &str) -> Result<ModelCard, ModelError> {
+    ModelCard::from_toml(text).map_err(|source| ModelError::Card { of: of.to_owned(), source })
+}
+
+fn read_onnx(path: &Path, bytes: &Bytes) -> Result<onnx::Model, ModelError> {
+    let not_onnx = |error: onnx::NotOnnx| ModelError::NotOnnx {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    };
+    onnx::Model::from_bytes(bytes.clone()).map_err(not_onnx)
+}
+
+fn weights_of(of: &str, weights: Result<Weights, WeightsError>) -> Result<Weights, ModelError> {
+    weights.map_err(|source| ModelError::Weights { of: of.to_owned(), source })
+}
+
+fn reading(path: &Path) -> impl FnOnce(std::io::Error) -> ModelError {
+    let path = PathBuf::from(path);
+    |source| ModelError::Read { path, source }
+}

@@ -1,0 +1,180 @@
+//! Puts nodes around the graph of any ONNX model and leaves the rest of it as it is, byte by byte.
+//!
+//! The messages in `proto.rs` have only the fields that we write, so somebody else's model must not
+//! be written from them. Here it is taken apart into the fields of its wire format instead
+//! (protobuf encoding, "Message structure"), and only the lists that change are touched.
+
+use bytes::Bytes;
+use prost::Message;
+
+use super::NotOnnx;
+use super::proto::{Node, StringStringEntry, Tensor, ValueInfo};
+
+/// What is put around a graph.
+#[derive(Debug, Default)]
+pub struct Graft {
+    /// Nodes before all others.
+    pub before: Vec<Node>,
+    /// Nodes after all others.
+    pub after: Vec<Node>,
+    /// Constants of these nodes.
+    pub constants: Vec<Tensor>,
+    /// What goes in now, in the place of what went in.
+    pub input: Vec<ValueInfo>,
+    /// What comes out now, in the place of what came out.
+    pub output: Vec<ValueInfo>,
+    /// Values of the old graph that get another name, from and to. Subgraphs are not looked into.
+    pub renamed: Vec<(String, String)>,
+    /// Added to what the file says about itself.
+    pub metadata: Vec<(String, String)>,
+}
+
+// Numbers of fields in onnx.proto.
+const MODEL_GRAPH: u64 = 7;
+const MODEL_METADATA: u64 = 14;
+const GRAPH_NODE: u64 = 1;
+const GRAPH_INITIALIZER: u64 = 5;
+const GRAPH_INPUT: u64 = 11;
+const GRAPH_OUTPUT: u64 = 12;
+const GRAPH_VALUE_INFO: u64 = 13;
+const NODE_INPUT: u64 = 1;
+const NODE_OUTPUT: u64 = 2;
+const TENSOR_NAME: u64 = 8;
+const VALUE_NAME: u64 = 1;
+
+impl Graft {
+    /// The model in `bytes` with this around its graph.
+    ///
+    /// # Errors
+    /// [`NotOnnx`] where the bytes are no message.
+    pub fn onto(&self, bytes: &Bytes) -> Result<Vec<u8>, NotOnnx> {
+        let mut model = Vec::with_capacity(bytes.len() + 4096);
+        for field in fields(bytes) {
+            let field = field?;
+            if field.number == MODEL_GRAPH {
+                put(&mut model, MODEL_GRAPH, &self.graph(field.body)?);
+            } else {
+                model.extend_from_slice(field.whole);
+            }
+        }
+        for (key, value) in &self.metadata {
+            let entry = StringStringEntry { key: key.clone(), value: value.clone() };
+            put(&mut model, MODEL_METADATA, &entry.encode_to_vec());
+        }
+        Ok(model)
+    }
+
+    fn graph(&self, old: &[u8]) -> Result<Vec<u8>, NotOnnx> {
+        let mut graph = Vec::with_capacity(old.len() + 4096);
+        put_all(&mut graph, GRAPH_NODE, &self.before);
+        for field in fields(old) {
+            let field = field?;
+            let names: &[u64] = match field.number {
+                GRAPH_INPUT | GRAPH_OUTPUT => continue,
+                GRAPH_NODE => &[NODE_INPUT, NODE_OUTPUT],
+                GRAPH_INITIALIZER => &[TENSOR_NAME],
+                GRAPH_VALUE_INFO => &[VALUE_NAME],
+                _ => &[],
+            };
+            if names.is_empty() || self.renamed.is_empty() {
+                graph.extend_from_slice(field.whole);
+            } else {
+                put(&mut graph, field.number, &self.with_new_names(field.body, names)?);
+            }
+        }
+        put_all(&mut graph, GRAPH_NODE, &self.after);
+        put_all(&mut graph, GRAPH_INITIALIZER, &self.constants);
+        put_all(&mut graph, GRAPH_INPUT, &self.input);
+        put_all(&mut graph, GRAPH_OUTPUT, &self.output);
+        Ok(graph)
+    }
+
+    /// The message `old`, whose fields of the numbers `names` are names of values.
+    fn with_new_names(&self, old: &[u8], names: &[u64]) -> Result<Vec<u8>, NotOnnx> {
+        let mut message = Vec::with_capacity(old.len() + 32);
+        for field in fields(old) {
+            let field = field?;
+            let renamed = self.renamed.iter().find(|(from, _)| from.as_bytes() == field.body);
+            match renamed {
+                Some((_, to)) if names.contains(&field.number) => {
+                    put(&mut message, field.number, to.as_bytes());
+                }
+                _ => message.extend_from_slice(field.whole),
+            }
+        }
+        Ok(message)
+    }
+}
+
+/// One field of a message.
+struct Field<'a> {
+    number: u64,
+    /// With its key.
+    whole: &'a [u8],
+    /// The bytes of a field that is bytes, text or a message; else empty.
+    body: &'a [u8],
+}
+
+fn fields(message: &[u8]) -> impl Iterator<Item = Result<Field<'_>, NotOnnx>> {
+    let mut rest = message;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let field = next_field(rest);
+        rest = field.as_ref().map_or(&[], |field| &rest[field.whole.len()..]);
+        Some(field.ok_or(NotOnnx::Cut))
+    })
+}
+
+fn next_field(message: &[u8]) -> Option<Field<'_>> {
+    let (key, after_key) = varint(message)?;
+    let (start, end) = match key & 7 {
+        0 => {
+            let (_, rest) = varint(after_key)?;
+            (rest, rest)
+        }
+        1 => (after_key, after_key.get(8..)?),
+        2 => {
+            let (length, body) = varint(after_key)?;
+            (body, body.get(usize::try_from(length).ok()?..)?)
+        }
+        5 => (after_key, after_key.get(4..)?),
+        _ => return None,
+    };
+    let body = if key & 7 == 2 { &start[..start.len() - end.len()] } else { &[] };
+    Some(Field { number: key >> 3, whole: &message[..message.len() - end.len()], body })
+}
+
+fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let mut value = 0;
+    for (index, byte) in bytes.iter().take(10).enumerate() {
+        value |= u64::from(byte & 0x7f) << (7 * index);
+        if byte & 0x80 == 0 {
+            return Some((value, &bytes[index + 1..]));
+        }
+    }
+    None
+}
+
+fn put_all<M: Message>(to: &mut Vec<u8>, number: u64, messages: &[M]) {
+    for message in messages {
+        put(to, number, &message.encode_to_vec());
+    }
+}
+
+/// Appends a field that is bytes, text or a message.
+fn put(to: &mut Vec<u8>, number: u64, body: &[u8]) {
+    put_varint(to, number << 3 | 2);
+    put_varint(to, body.len() as u64);
+    to.extend_from_slice(body);
+}
+
+fn put_varint(to: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        #[expect(clippy::cast_possible_truncation, reason = "the lowest seven bits are meant")]
+        to.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    to.push(u8::try_from(value).expect("less than 0x80"));
+}

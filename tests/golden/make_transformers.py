@@ -1,0 +1,42 @@
+"""Writes the logits of Hugging Face transformers' own ResNet, and what it saves beside its weights.
+
+    python tests/golden/make_transformers.py
+
+As `make.py`, but the weights follow the formula under transformers' names, so that our reading of
+names is compared too. `bottleneck` is `microsoft/resnet-50`'s configuration, `downsample` the same
+with the stride on the first 1x1. The script also needs transformers==5.23.0.
+"""
+
+import json
+from pathlib import Path
+
+import torch
+import transformers
+from make import HERE, IMAGENET, Kind, network_input, rounded, seed
+from transformers import ResNetConfig, ResNetForImageClassification
+
+KIND = Kind(IMAGENET.classes, (64, 64), IMAGENET.mean, IMAGENET.std)
+
+
+@torch.inference_mode()
+def write(name: str, **changes) -> None:
+    config = ResNetConfig(num_labels=KIND.classes, **changes)
+    model = ResNetForImageClassification(config)
+    seed(model)
+    model.eval().double()
+    pixels = network_input(KIND)
+    golden = {
+        "classes": KIND.classes,
+        "input": KIND.input,
+        "logits": rounded(model(pixels).logits),
+        "embedding_first8": rounded(model.resnet(pixels).pooler_output.flatten(1)[:, :8]),
+        "config": config.to_diff_dict(),
+        "made_by": {"torch": torch.__version__, "transformers": transformers.__version__},
+    }
+    del golden["config"]["id2label"], golden["config"]["label2id"]
+    (HERE / f"transformers-{name}.json").write_text(json.dumps(golden) + "\n")
+
+
+if __name__ == "__main__":
+    write("resnet50")
+    write("resnet50-v1", downsample_in_bottleneck=True)
