@@ -50,11 +50,12 @@ def pad(pixels: Tensor) -> Tensor:
 
 
 def augmented_batches(
-    padded: Tensor, labels: Tensor, size: int, rng: torch.Generator
+    padded: Tensor, labels: Tensor, size: int, cutout: int, rng: torch.Generator
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """One epoch in random order, each image cropped at random and flipped half of the time.
 
-    `padded` is what `pad` returns. The last, smaller batch is left out.
+    `padded` is what `pad` returns. The last, smaller batch is left out. A square of `cutout` pixels,
+    centred anywhere in the picture, takes the mean colour (DeVries and Taylor 2017).
     """
     windows = padded.unfold(2, 32, 1).unfold(3, 32, 1)  # a view: [N, 3, top, left, 32, 32]
     order = torch.randperm(len(labels), generator=rng)
@@ -64,7 +65,19 @@ def augmented_batches(
         top, left = torch.randint(2 * PAD + 1, (2, size), generator=rng)
         crops = windows[picked, :, top, left]
         flip = torch.randint(2, (size, 1, 1, 1), generator=rng, dtype=torch.bool)
-        yield normalise(torch.where(flip, crops.flip(3), crops)), labels[picked]
+        x = normalise(torch.where(flip, crops.flip(3), crops))
+        if cutout:
+            x = x * outside_of_squares(size, cutout, rng)
+        yield x, labels[picked]
+
+
+def outside_of_squares(count: int, side: int, rng: torch.Generator) -> Tensor:
+    """f32 [count, 1, 32, 32]: 0 in a square of each picture, at its border in a part of one."""
+    places = torch.arange(32)
+    centre = torch.randint(32, (2, count, 1), generator=rng)
+    inside = (places - centre + side // 2 >= 0) & (places - centre + side // 2 < side)
+    rows, columns = inside
+    return 1 - (rows[:, None, :, None] & columns[:, None, None, :]).float()
 
 
 @torch.inference_mode()

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
-from safetensors.torch import save
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -61,6 +61,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--weight-decay", type=float, default=1e-4)
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--cutout", type=int, default=0, help="side of a square greyed out, pixels")
+    parser.add_argument("--start-from", type=Path, help="weights of another run, to go on from")
     parser.add_argument("--holdout", type=int, default=0, help="training images kept aside")
     return parser.parse_args()
 
@@ -94,13 +96,16 @@ def train(args: argparse.Namespace, pixels: Tensor, labels: Tensor) -> nn.Module
     optimizer = torch.optim.SGD(
         model.parameters(), args.lr, momentum=0.9, weight_decay=args.weight_decay, fused=True
     )
+    if args.start_from:
+        model.load_state_dict(load_file(args.start_from), strict=False)  # torch counts batches
     run = Run(args, model, optimizer)
     run.resume()
     padded = cifar10.pad(pixels)
     while run.epoch < args.epochs:
         # All chance of an epoch follows from its number, so a resumed run is the same run.
         rng = torch.Generator().manual_seed(args.seed * 100_003 + run.epoch)
-        run.train_epoch(cifar10.augmented_batches(padded, labels, args.batch, rng), len(labels))
+        batches = cifar10.augmented_batches(padded, labels, args.batch, args.cutout, rng)
+        run.train_epoch(batches, len(labels))
         if RANK == 0:
             run.save()
     return model
@@ -203,7 +208,9 @@ def command(args: argparse.Namespace) -> str:
     program = ["torchrun", f"--nproc-per-node={WORLD_SIZE}"] if WORLD_SIZE > 1 else ["python"]
     words = [*program, "training/train.py", "--data", "path/to/cifar10", "--out", "path/to/output"]
     for name, value in vars(args).items():
-        if name not in ("data", "out", "holdout"):
+        if name == "start_from" and value:
+            value = Path("models") / value.parent.name / value.name
+        if name not in ("data", "out", "holdout") and value is not None:
             words += ["--" + name.replace("_", "-"), str(value)]
     return shlex.join(words)
 
