@@ -13,6 +13,7 @@ pub mod graph; // build river: a row becomes a network, a network becomes ONNX
 pub mod weights; // its tensors, by name
 pub mod onnx; // the file format
 pub mod model; // a card and a graph as one thing
+pub mod hub; // models that others have put up
 pub mod pipeline; // request river: bytes become classes
 pub mod quantize; // float32 networks become int8
 pub mod http; // the wire

@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use super::{files, output};
+use super::{fetch, files, output};
+use crate::config::HubArgs;
 use crate::model::{self, Model, ModelCard, PrecisionChoice};
 use crate::pipeline::run::Device;
 
 #[derive(Debug, Args)]
 pub(super) struct ExportArgs {
     /// The model to export: an embedded name, a folder or a file, as `resnetd serve` takes it
-    #[arg(long, default_value = model::DEFAULT, value_name = "NAME|PATH", conflicts_with = "weights")]
+    #[arg(long, default_value = model::DEFAULT, value_name = "NAME|PATH|ID", conflicts_with = "weights")]
     model: String,
 
     /// In which arithmetic: fp32, fp16, or int8 for a model that comes with an int8 form
@@ -34,6 +35,9 @@ pub(super) struct ExportArgs {
     #[arg(long, value_name = "FILE", requires = "weights")]
     labels: Option<PathBuf>,
 
+    #[command(flatten)]
+    hub: HubArgs,
+
     /// The file to write
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
@@ -42,7 +46,7 @@ pub(super) struct ExportArgs {
 pub(super) fn run(args: &ExportArgs) -> Result<()> {
     let model = match &args.weights {
         Some(path) => path.to_str().context("the path of the weights is not UTF-8")?,
-        None => &args.model,
+        None => &fetch::model(&args.model, &args.hub)?,
     };
     let model = Model::open_as(model, args.arch.as_deref(), args.precision, Device::Cpu)?.model;
     let model = match &args.labels {

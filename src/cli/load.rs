@@ -2,6 +2,7 @@
 
 use anyhow::{Result, ensure};
 
+use super::fetch;
 use crate::config::{Concurrency, ModelArgs};
 use crate::model::{Chosen, Model, ModelCard, foreign};
 use crate::pipeline::golden;
@@ -25,9 +26,14 @@ pub(super) struct Loaded {
 /// run, is a warning, and the CPU is used; a device asked for by name is had or refused.
 pub(super) fn load(args: &ModelArgs, concurrency: Concurrency) -> Result<Loaded> {
     let library = Library::load(args.onnxruntime.as_deref())?;
+    if let DeviceChoice::Only(device) = args.device {
+        check_device(&library, device)?; // before a large model is fetched for nothing
+    }
+    let model = fetch::model(&args.model, &args.hub)?;
+    let on = |device| on(device, (args, &model), concurrency, &library);
     let device = match args.device {
         DeviceChoice::Only(device) => device,
-        DeviceChoice::Auto => match on(Device::Cuda(0), args, concurrency, &library) {
+        DeviceChoice::Auto => match on(Device::Cuda(0)) {
             Ok((Chosen { model, why }, warm)) => return Ok(Loaded { model, why, library, warm }),
             Err(error) => {
                 let reason = error.to_string();
@@ -37,18 +43,18 @@ pub(super) fn load(args: &ModelArgs, concurrency: Concurrency) -> Result<Loaded>
             }
         },
     };
-    let (Chosen { model, why }, warm) = on(device, args, concurrency, &library)?;
+    let (Chosen { model, why }, warm) = on(device)?;
     Ok(Loaded { model, why, library, warm })
 }
 
 fn on(
     device: Device,
-    args: &ModelArgs,
+    (args, model): (&ModelArgs, &str),
     concurrency: Concurrency,
     library: &Library,
 ) -> Result<(Chosen, WarmSessions)> {
     check_device(library, device)?; // before a large model is read for nothing
-    let chosen = Model::open_as(&args.model, args.arch.as_deref(), args.precision, device)?;
+    let chosen = Model::open_as(model, args.arch.as_deref(), args.precision, device)?;
     let warm = warm(&chosen.model, device, concurrency, library)?;
     Ok((chosen, warm))
 }

@@ -6,6 +6,7 @@ mod eval;
 mod export;
 mod files;
 mod healthcheck;
+mod fetch; // a name of the hub becomes a folder
 mod load;
 mod local;
 mod output;

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::load::warm;
 use super::local::{self, MeasureArgs};
-use super::{files, output};
+use super::{fetch, files, output};
 use crate::config::cores;
 use crate::eval::{Dataset, Interval, Paired};
 use crate::model::{Figure, Model, ModelCard, ModelError, Precision, PrecisionChoice, foreign};
@@ -75,7 +75,8 @@ pub(super) fn run(args: &QuantizeArgs) -> Result<()> {
     logs::start("warn", LogFormat::Text)?;
     let fp32 = PrecisionChoice::Only(Precision::Fp32);
     let of = &args.common.model;
-    let float = Model::open_as(&of.model, of.arch.as_deref(), fp32, Device::Cpu)?.model;
+    let model = fetch::model(&of.model, &of.hub)?;
+    let float = Model::open_as(&model, of.arch.as_deref(), fp32, Device::Cpu)?.model;
     if float.card.architecture == foreign::ARCHITECTURE {
         let (name, wanted) = (float.card.name.clone(), Precision::Int8);
         return Err(ModelError::Foreign { name, wanted }.into());

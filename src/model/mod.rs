@@ -41,7 +41,8 @@ pub struct Model {
 pub enum ModelError {
     /// Neither an embedded name nor a path.
     #[error(
-        "no model {name:?}: it is not embedded ({}) and no file or folder has this name",
+        "no model {name:?}: it is not embedded ({}), no file or folder has this name, and a model of \
+         the hub is owner/name",
         embedded_names()
     )]
     Unknown {

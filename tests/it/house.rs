@@ -62,6 +62,15 @@ fn the_build_river_knows_no_server_and_no_runtime() {
 }
 
 #[test]
+fn the_hub_knows_files_and_no_models() {
+    assert_absent(
+        &["tokio", "axum", "ort::", "crate::pipeline", "crate::graph", "crate::weights", "Model"],
+        |name| name.starts_with("hub/"),
+        "the hub fetches files, whatever is in them",
+    );
+}
+
+#[test]
 fn the_pipeline_knows_no_http_and_http_knows_no_tensors() {
     let pipeline = |name: &str| name.starts_with("pipeline/");
     assert_absent(&["axum", "crate::http", "hyper"], pipeline, "the pipeline knows no HTTP");

@@ -26,13 +26,16 @@ pub(crate) fn data(name: &str) -> Vec<u8> {
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The program, with these arguments, at the root of the repository.
+/// The program, with these arguments, at the root of the repository; nobody's settings reach it.
 pub(crate) fn resnetd(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_resnetd"))
-        .args(arguments)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .unwrap()
+    let mut program = Command::new(env!("CARGO_BIN_EXE_resnetd"));
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("RESNETD_") || text.starts_with("HF_") {
+            program.env_remove(&name);
+        }
+    }
+    program.args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap()
 }
 
 /// ONNX Runtime, which a process loads once.

@@ -1,0 +1,111 @@
+//! The hub's cache, laid out as `huggingface_hub` does it, so that both find each other's files:
+//!
+//! ```text
+//! models--owner--name/blobs/HASH                   the files, by their hash
+//!                     snapshots/COMMIT/config.json a link to one of them
+//!                     refs/main                    the commit that a revision was
+//! ```
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::{HubError, HubId};
+
+/// One repository's part of the cache.
+#[derive(Debug)]
+pub(super) struct Cache {
+    folder: PathBuf,
+    locks: PathBuf,
+}
+
+impl Cache {
+    pub(super) fn of(root: &Path, id: &HubId) -> Self {
+        let name = format!("models--{}", id.repository.replace('/', "--"));
+        Self { folder: root.join(&name), locks: root.join(".locks").join(&name) }
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Where the file of this hash is, or will be.
+    pub(super) fn blob(&self, hash: &str) -> PathBuf {
+        self.folder.join("blobs").join(hash)
+    }
+
+    /// The commit that a revision was when it was fetched last.
+    pub(super) fn commit_of(&self, revision: &str) -> Option<String> {
+        let commit = fs::read_to_string(self.folder.join("refs").join(revision)).ok()?;
+        Some(commit.trim().to_owned())
+    }
+
+    /// Notes which commit a revision is now.
+    pub(super) fn remember(&self, revision: &str, commit: &str) -> Result<(), HubError> {
+        let path = self.folder.join("refs").join(revision);
+        if revision == commit || self.commit_of(revision).as_deref() == Some(commit) {
+            return Ok(());
+        }
+        let failed = |source| HubError::Cache { path: path.clone(), source };
+        let parent = path.parent().unwrap_or(&self.folder);
+        fs::create_dir_all(parent).map_err(failed)?;
+        let mut file = tempfile::NamedTempFile::new_in(parent).map_err(failed)?;
+        io::Write::write_all(&mut file, commit.as_bytes()).map_err(failed)?;
+        file.persist(&path).map_err(|error| failed(error.error))?;
+        Ok(())
+    }
+
+    /// The snapshot of a commit, if its weights are all there; they come last.
+    pub(super) fn complete(&self, commit: &str) -> Option<PathBuf> {
+        let snapshot = self.folder.join("snapshots").join(commit);
+        let has = |name: &str| snapshot.join(name).is_file();
+        let whole = ["model.safetensors", "pytorch_model.bin", "model.onnx"].into_iter().any(has);
+        let indexed = ["model.safetensors.index.json", "pytorch_model.bin.index.json"]
+            .into_iter()
+            .any(|index| {
+                parts(&snapshot.join(index)).is_some_and(|parts| parts.iter().all(|part| has(part)))
+            });
+        (whole || indexed).then_some(snapshot)
+    }
+
+    /// Makes `file` of a commit a link to the blob of this hash.
+    pub(super) fn link(&self, commit: &str, file: &str, hash: &str) -> Result<(), HubError> {
+        let path = self.folder.join("snapshots").join(commit).join(file);
+        let target = Path::new("../../blobs").join(hash);
+        if fs::read_link(&path).is_ok_and(|old| old == target) {
+            return Ok(());
+        }
+        let failed = |source| HubError::Cache { path: path.clone(), source };
+        fs::create_dir_all(path.parent().unwrap_or(&self.folder)).map_err(failed)?;
+        // A link cannot be written over: it is made aside and moved into its place.
+        let aside = path.with_file_name(format!(".{file}.{}", std::process::id()));
+        let _ = fs::remove_file(&aside);
+        std::os::unix::fs::symlink(&target, &aside).map_err(failed)?;
+        fs::rename(&aside, &path).map_err(failed)
+    }
+
+    /// Waits until no other program fetches the file of this hash; the lock ends with the value.
+    pub(super) fn lock(&self, hash: &str) -> Result<fs::File, HubError> {
+        let path = self.locks.join(format!("{hash}.lock"));
+        let failed = |source| HubError::Cache { path: path.clone(), source };
+        for folder in [&self.locks, &self.folder.join("blobs")] {
+            fs::create_dir_all(folder)
+                .map_err(|source| HubError::Cache { path: folder.clone(), source })?;
+        }
+        let file = fs::File::create(&path).map_err(failed)?;
+        file.lock().map_err(failed)?;
+        Ok(file)
+    }
+}
+
+/// The files that an index names.
+fn parts(index: &Path) -> Option<Vec<String>> {
+    #[derive(Deserialize)]
+    struct Index {
+        weight_map: std::collections::BTreeMap<String, String>,
+    }
+    let Index { weight_map } = serde_json::from_slice(&fs::read(index).ok()?).ok()?;
+    Some(weight_map.into_values().collect())
+}

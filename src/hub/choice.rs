@@ -1,0 +1,79 @@
+//! Which files of a repository a model needs.
+
+use super::{HubError, HubId};
+
+/// What says how a model is used; whichever are there.
+const DESCRIPTIONS: [&str; 3] = ["card.toml", "config.json", "preprocessor_config.json"];
+
+/// What a model's weights can be called; the first that is there.
+const WEIGHTS: [&str; 5] = [
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+    "model.onnx",
+];
+
+/// The form of a model for CPUs, beside weights of ours.
+const INT8: &str = "model-int8.onnx";
+
+/// Files to fetch.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Choice {
+    pub(super) first: Vec<String>,
+    /// What makes the snapshot whole, the last of all.
+    pub(super) weights: Vec<String>,
+}
+
+/// Chooses among the `files` of a repository.
+pub(super) fn choose(id: &HubId, files: &[String]) -> Result<Choice, HubError> {
+    let has = |name: &str| files.iter().any(|file| file == name);
+    let Some(weights) = WEIGHTS.into_iter().find(|name| has(name)) else {
+        let looked_for = WEIGHTS.map(str::to_owned).to_vec();
+        return Err(HubError::NoModel { id: id.clone(), looked_for });
+    };
+    let mut first: Vec<String> =
+        DESCRIPTIONS.into_iter().filter(|name| has(name)).map(str::to_owned).collect();
+    if has("card.toml") && has(INT8) {
+        first.push(INT8.to_owned());
+    }
+    let mut last = vec![weights.to_owned()];
+    if let Some(stem) = weights.strip_suffix(".index.json") {
+        // `model.safetensors` in parts is `model-00001-of-00002.safetensors` and so on.
+        let (name, kind) = stem.split_once('.').unwrap_or((stem, ""));
+        let is_part = |file: &&String| {
+            !file.contains('/') && file.starts_with(&format!("{name}-0")) && file.ends_with(kind)
+        };
+        last.splice(0..0, files.iter().filter(is_part).cloned());
+    }
+    Ok(Choice { first, weights: last })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(files: &[&str]) -> Result<Vec<String>, HubError> {
+        let files: Vec<_> = files.iter().map(|&file| file.to_owned()).collect();
+        choose(&HubId::parse("a/b").unwrap(), &files)
+            .map(|choice| [choice.first, choice.weights].concat())
+    }
+
+    #[test]
+    fn only_what_is_needed_is_fetched_and_the_weights_last() {
+        let timm = ["README.md", "config.json", "pytorch_model.bin", "model.safetensors"];
+        assert_eq!(chosen(&timm).unwrap(), ["config.json", "model.safetensors"]);
+        let parts = [
+            "config.json",
+            "model-00001-of-00002.safetensors",
+            "model-00002-of-00002.safetensors",
+            "model.safetensors.index.json",
+            "onnx/model-00001-of-00002.safetensors",
+        ];
+        assert_eq!(chosen(&parts).unwrap(), [parts[0], parts[1], parts[2], parts[3]]);
+        let ours = ["card.toml", "model.safetensors", "model-int8.onnx"];
+        assert_eq!(chosen(&ours).unwrap(), ["card.toml", "model-int8.onnx", "model.safetensors"]);
+        let error = chosen(&["tf_model.h5"]).unwrap_err().to_string();
+        assert!(error.contains("none of model.safetensors, "), "{error}");
+    }
+}

@@ -1,0 +1,198 @@
+//! The hub's protocol: a listing of a repository, and its files, over HTTP.
+
+use std::io::Read;
+use std::time::Duration;
+
+use serde::Deserialize;
+use ureq::http::{HeaderMap, Response};
+use ureq::{Agent, Body};
+
+use super::{HubError, HubId};
+
+/// Files come in ranges of so many bytes, so that silence ends each of them in bounded time.
+pub(super) const RANGE: u64 = 16 << 20;
+
+const CONNECT: Duration = Duration::from_secs(10);
+const ANSWER: Duration = Duration::from_secs(30);
+/// For one range: 55 kB/s at the slowest.
+const BODY: Duration = Duration::from_secs(300);
+/// A file is here, or on the hub's store of large files, or on a mirror of that.
+const REDIRECTS: usize = 5;
+
+/// A hub, as who asks.
+pub(super) struct Remote<'a> {
+    agent: Agent,
+    endpoint: &'a str,
+    token: Option<&'a str>,
+}
+
+/// A repository at one commit.
+#[derive(Debug)]
+pub(super) struct Listing {
+    pub(super) commit: String,
+    pub(super) files: Vec<String>,
+}
+
+/// What the hub says of a file.
+#[derive(Debug)]
+pub(super) struct About {
+    /// SHA-256 of a large file, the git hash of a small one.
+    pub(super) hash: String,
+    pub(super) bytes: u64,
+}
+
+impl<'a> Remote<'a> {
+    pub(super) fn new(endpoint: &'a str, token: Option<&'a str>) -> Self {
+        let agent = Agent::config_builder()
+            .timeout_connect(Some(CONNECT))
+            .timeout_recv_response(Some(ANSWER))
+            .timeout_recv_body(Some(BODY))
+            .max_redirects(0) // followed here, where it is known who may see the token
+            .max_redirects_will_error(false)
+            .http_status_as_error(false)
+            .user_agent(concat!("resnetd/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .new_agent();
+        Self { agent, endpoint: endpoint.trim_end_matches('/'), token }
+    }
+
+    /// What is in a repository at a revision.
+    pub(super) fn list(&self, id: &HubId) -> Result<Listing, HubError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            sha: String,
+            siblings: Vec<Sibling>,
+        }
+        #[derive(Deserialize)]
+        struct Sibling {
+            rfilename: String,
+        }
+        let (repository, revision) = (&id.repository, id.revision.replace('/', "%2F"));
+        let url = format!("{}/api/models/{repository}/revision/{revision}", self.endpoint);
+        let mut answer = self.get(id, &url, None)?;
+        let nonsense = |reason: String| HubError::Unreachable { url: url.clone(), reason };
+        let text = answer.body_mut().read_to_string().map_err(|e| nonsense(e.to_string()))?;
+        let Answer { sha, siblings } = serde_json::from_str(&text)
+            .map_err(|error| nonsense(format!("no listing of a repository: {error}")))?;
+        if !super::id::is_hex(&sha, 40) {
+            return Err(nonsense(format!("{sha:?} is no commit")));
+        }
+        Ok(Listing {
+            commit: sha,
+            files: siblings.into_iter().map(|sibling| sibling.rfilename).collect(),
+        })
+    }
+
+    /// Hash and size of a file, which its first answer says before it leads elsewhere.
+    pub(super) fn about(&self, id: &HubId, commit: &str, file: &str) -> Result<About, HubError> {
+        let url = self.address(id, commit, file);
+        let answer = self.ask_once(id, &url, |url| {
+            let mut request = self.agent.head(url);
+            if let Some(token) = self.token {
+                request = request.header("authorization", format!("Bearer {token}"));
+            }
+            request.header("accept-encoding", "identity").call()
+        })?;
+        let headers = answer.headers();
+        let nonsense = |what: &str| HubError::Unreachable {
+            url: url.clone(),
+            reason: format!("the answer has no {what} to check the file by"),
+        };
+        let etag = text(headers, "x-linked-etag").or_else(|| text(headers, "etag"));
+        let hash = etag.map(|etag| etag.trim_start_matches("W/").trim_matches('"').to_owned());
+        let hash = hash.filter(|hash| super::id::is_hex(hash, 40) || super::id::is_hex(hash, 64));
+        let size = text(headers, "x-linked-size").or_else(|| text(headers, "content-length"));
+        let bytes = size.and_then(|size| size.parse().ok());
+        Ok(About {
+            hash: hash.ok_or_else(|| nonsense("hash"))?,
+            bytes: bytes.ok_or_else(|| nonsense("size"))?,
+        })
+    }
+
+    /// A file from `start` on: where the answer really begins, and its bytes, perhaps not to the end.
+    pub(super) fn open(
+        &self,
+        id: &HubId,
+        commit: &str,
+        file: &str,
+        start: u64,
+    ) -> Result<(u64, impl Read), HubError> {
+        let url = self.address(id, commit, file);
+        let answer = self.get(id, &url, Some((start, start + RANGE - 1)))?;
+        // A server that knows no ranges answers 200 and the whole file.
+        let begins = if answer.status().as_u16() == 206 { start } else { 0 };
+        Ok((begins, answer.into_body().into_reader()))
+    }
+
+    fn address(&self, id: &HubId, commit: &str, file: &str) -> String {
+        format!("{}/{}/resolve/{commit}/{file}", self.endpoint, id.repository)
+    }
+
+    /// Follows redirects. Only the endpoint itself is shown the token.
+    fn get(
+        &self,
+        id: &HubId,
+        url: &str,
+        range: Option<(u64, u64)>,
+    ) -> Result<Response<Body>, HubError> {
+        let mut url = url.to_owned();
+        for _ in 0..=REDIRECTS {
+            let answer = self.ask_once(id, &url, |url| {
+                let mut request = self.agent.get(url).header("accept-encoding", "identity");
+                if let Some((first, last)) = range {
+                    request = request.header("range", format!("bytes={first}-{last}"));
+                }
+                if let Some(token) = self.token.filter(|_| origin(url) == origin(self.endpoint)) {
+                    request = request.header("authorization", format!("Bearer {token}"));
+                }
+                request.call()
+            })?;
+            match text(answer.headers(), "location") {
+                Some(next) if answer.status().is_redirection() => {
+                    url = if next.starts_with('/') {
+                        format!("{}{next}", origin(&url))
+                    } else {
+                        next.to_owned()
+                    };
+                }
+                _ => return Ok(answer),
+            }
+        }
+        Err(HubError::Unreachable { url, reason: "it leads from one place to the next".to_owned() })
+    }
+
+    /// One question, whose answer is a success or a redirect.
+    fn ask_once(
+        &self,
+        id: &HubId,
+        url: &str,
+        ask: impl Fn(&str) -> Result<Response<Body>, ureq::Error>,
+    ) -> Result<Response<Body>, HubError> {
+        let (id, url) = (id.clone(), url.to_owned());
+        let answer = match ask(&url) {
+            Ok(answer) => answer,
+            Err(error) => return Err(HubError::Unreachable { url, reason: error.to_string() }),
+        };
+        let said = text(answer.headers(), "x-error-message").map(str::to_owned);
+        match answer.status().as_u16() {
+            200..=399 => Ok(answer),
+            status @ (401 | 403) => {
+                let has_token = self.token.is_some();
+                Err(HubError::Refused { id, status, url, said, has_token })
+            }
+            404 | 410 => Err(HubError::NotFound { id, url, said }),
+            status => Err(HubError::Unreachable { url, reason: format!("it answers {status}") }),
+        }
+    }
+}
+
+fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// Scheme, host and port.
+fn origin(url: &str) -> &str {
+    let host = url.find("://").map_or(0, |scheme| scheme + 3);
+    let end = url[host..].find(['/', '?', '#']).map_or(url.len(), |length| host + length);
+    &url[..end]
+}

@@ -1,0 +1,358 @@
+//! Models of the hub, from a server on this machine that speaks its protocol.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Path as UrlPath, State};
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use futures_util::{StreamExt, stream};
+use resnetd::hub::{Event, Hub, HubError, HubId};
+use resnetd::model::Model;
+use serde_json::json;
+use sha1::Sha1;
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+
+const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+
+/// A hub with one repository, `lab/pets`.
+struct FakeHub {
+    files: BTreeMap<&'static str, Bytes>,
+    /// What it does wrong or asks for.
+    manners: Manners,
+    /// Every request: method, path, range and token.
+    seen: Mutex<Vec<Seen>>,
+    /// Another server's address, for large files.
+    store: Option<String>,
+}
+
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+struct Manners {
+    /// Breaks off every answer of a large file after so many bytes.
+    breaks_off_after: Option<usize>,
+    /// Says another hash than the file's.
+    lies: bool,
+    /// Wants the token `secret`.
+    is_private: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Seen {
+    method: Method,
+    path: String,
+    range: Option<String>,
+    token: Option<String>,
+}
+
+fn hex(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
+}
+
+fn is_large(file: &str) -> bool {
+    file.ends_with(".safetensors")
+}
+
+impl FakeHub {
+    fn new(manners: Manners) -> Self {
+        let read = |file: &str| -> Bytes {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/cifar10-resnet20");
+            fs::read(folder.join(file)).unwrap().into()
+        };
+        let files = BTreeMap::from([
+            ("README.md", Bytes::from_static(b"# Pets")),
+            ("card.toml", read("card.toml")),
+            ("model.safetensors", read("model.safetensors")),
+        ]);
+        Self { files, manners, seen: Mutex::default(), store: None }
+    }
+
+    /// Serves it on a port of its own.
+    async fn start(self) -> (String, Arc<Self>) {
+        let hub = Arc::new(self);
+        let app = Router::new()
+            .route("/api/models/{owner}/{name}/revision/{revision}", get(list))
+            .route("/{owner}/{name}/resolve/{commit}/{file}", get(resolve))
+            .route("/store/{file}", get(stored))
+            .with_state(Arc::clone(&hub));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        (address, hub)
+    }
+
+    fn note(&self, method: &Method, path: String, headers: &HeaderMap) -> Option<Response> {
+        let text = |name| headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+        let token = text("authorization");
+        let refused = self.manners.is_private && token.as_deref() != Some("Bearer secret");
+        let seen = Seen { method: method.clone(), path, range: text("range"), token };
+        self.seen.lock().unwrap().push(seen);
+        let answer = (StatusCode::UNAUTHORIZED, [("x-error-message", "Invalid credentials")]);
+        refused.then(|| answer.into_response())
+    }
+
+    /// All requests so far, which are forgotten.
+    fn seen(&self) -> Vec<Seen> {
+        std::mem::take(&mut *self.seen.lock().unwrap())
+    }
+
+    fn hash(&self, file: &str) -> String {
+        let bytes = if self.manners.lies { b"something else" } else { &self.files[file][..] };
+        if is_large(file) {
+            hex(&Sha256::digest(bytes))
+        } else {
+            let length = format!("blob {}\0", bytes.len());
+            hex(&Sha1::digest([length.as_bytes(), bytes].concat()))
+        }
+    }
+
+    /// The bytes that a range asks for, cut as manners have it.
+    fn body(&self, file: &str, headers: &HeaderMap) -> Response {
+        let whole = &self.files[file];
+        let range = headers.get("range").map(|value| value.to_str().unwrap());
+        let Some(range) = range else { return whole.clone().into_response() };
+        let (first, last) = range.strip_prefix("bytes=").unwrap().split_once('-').unwrap();
+        let first: usize = first.parse().unwrap();
+        let last = last.parse::<usize>().unwrap().min(whole.len() - 1);
+        let part = whole.slice(first..=last);
+        let header = [("content-range", format!("bytes {first}-{last}/{}", whole.len()))];
+        let cut = self.manners.breaks_off_after.filter(|&cut| is_large(file) && cut < part.len());
+        match cut {
+            None => (StatusCode::PARTIAL_CONTENT, header, part).into_response(),
+            Some(cut) => {
+                let sent = async move { Ok(part.slice(..cut)) };
+                let broken = async {
+                    tokio::task::yield_now().await; // what was sent goes out first
+                    Err(std::io::Error::other("cut"))
+                };
+                let body = Body::from_stream(stream::once(sent).chain(stream::once(broken)));
+                (StatusCode::PARTIAL_CONTENT, header, body).into_response()
+            }
+        }
+    }
+}
+
+type Parts = BTreeMap<String, String>;
+
+async fn list(
+    State(hub): State<Arc<FakeHub>>,
+    UrlPath(parts): UrlPath<Parts>,
+    headers: HeaderMap,
+) -> Response {
+    let path = format!("list {}", parts["revision"]);
+    if let Some(refused) = hub.note(&Method::GET, path, &headers) {
+        return refused;
+    }
+    let known = ["main", "v1", COMMIT].contains(&parts["revision"].as_str());
+    if (parts["owner"].as_str(), parts["name"].as_str()) != ("lab", "pets") || !known {
+        return (StatusCode::NOT_FOUND, [("x-error-message", "Not here")]).into_response();
+    }
+    let siblings: Vec<_> = hub.files.keys().map(|file| json!({"rfilename": file})).collect();
+    axum::Json(json!({"id": "lab/pets", "sha": COMMIT, "siblings": siblings})).into_response()
+}
+
+async fn resolve(
+    State(hub): State<Arc<FakeHub>>,
+    UrlPath(parts): UrlPath<Parts>,
+    method: Method,
+    headers: HeaderMap,
+) -> Response {
+    let file = parts["file"].as_str();
+    if let Some(refused) = hub.note(&method, file.to_owned(), &headers) {
+        return refused;
+    }
+    assert_eq!(parts["commit"], COMMIT);
+    let etag = format!("\"{}\"", hub.hash(file));
+    let size = hub.files[file].len().to_string();
+    if is_large(file) {
+        let location = format!("{}/store/{file}", hub.store.as_deref().unwrap_or_default());
+        let about = [("x-linked-etag", etag), ("x-linked-size", size), ("location", location)];
+        (StatusCode::FOUND, about).into_response()
+    } else if method == Method::HEAD {
+        (StatusCode::OK, [("etag", etag), ("content-length", size)]).into_response()
+    } else {
+        hub.body(file, &headers)
+    }
+}
+
+async fn stored(
+    State(hub): State<Arc<FakeHub>>,
+    UrlPath(file): UrlPath<String>,
+    headers: HeaderMap,
+) -> Response {
+    hub.note(&Method::GET, format!("store {file}"), &headers);
+    hub.body(&file, &headers)
+}
+
+fn client(endpoint: &str, cache: &TempDir) -> Hub {
+    let (endpoint, cache) = (endpoint.to_owned(), cache.path().to_owned());
+    Hub { endpoint, token: None, cache, offline: false }
+}
+
+/// Fetches as a command does: in a thread that may wait. Also: how often it was told to retry.
+async fn fetch(hub: &Hub, id: &str) -> (Result<PathBuf, HubError>, usize) {
+    let (hub, id) = (hub.clone(), HubId::parse(id).unwrap());
+    let work = tokio::task::spawn_blocking(move || {
+        let mut retries = 0;
+        let folder = hub.fetch(&id, &mut |event| {
+            retries += usize::from(matches!(event, Event::Retrying(_)));
+        });
+        (folder, retries)
+    });
+    work.await.unwrap()
+}
+
+#[tokio::test]
+async fn a_model_is_fetched_once_and_then_used_without_the_network() {
+    let (address, server) = FakeHub::new(Manners::default()).start().await;
+    let cache = tempfile::tempdir().unwrap();
+    let hub = client(&address, &cache);
+    let folder = fetch(&hub, "lab/pets").await.0.unwrap();
+    let model = Model::open(folder.to_str().unwrap(), None).unwrap();
+    assert_eq!(model.onnx, Model::open("cifar10-resnet20", None).unwrap().onnx);
+    assert!(!server.seen().iter().any(|seen| seen.path == "README.md"), "only what is needed");
+
+    // As huggingface_hub lays it out.
+    let repository = cache.path().join("models--lab--pets");
+    assert_eq!(fs::read_to_string(repository.join("refs/main")).unwrap(), COMMIT);
+    assert_eq!(folder, repository.join("snapshots").join(COMMIT));
+    let link = fs::read_link(folder.join("model.safetensors")).unwrap();
+    assert_eq!(link, Path::new("../../blobs").join(server.hash("model.safetensors")));
+
+    // Again: asked what `main` is, and for nothing more than what the files are.
+    fetch(&hub, "lab/pets").await.0.unwrap();
+    let again = server.seen();
+    assert_eq!(again[0].path, "list main");
+    assert!(again[1..].iter().all(|seen| seen.method == Method::HEAD), "{again:?}");
+
+    // A commit never changes, so nobody is asked.
+    fetch(&hub, &format!("lab/pets@{COMMIT}")).await.0.unwrap();
+    fetch(&Hub { offline: true, ..hub.clone() }, "lab/pets").await.0.unwrap();
+    assert!(server.seen().is_empty());
+
+    // No network: what was fetched is used, and what was not is an error.
+    let nowhere = client("http://127.0.0.1:9", &cache);
+    assert_eq!(fetch(&nowhere, "lab/pets").await.0.unwrap(), folder);
+    let error = fetch(&Hub { offline: true, ..hub }, "lab/dogs").await.0.unwrap_err().to_string();
+    assert!(error.contains("HF_HUB_OFFLINE keeps resnetd off the network"), "{error}");
+}
+
+#[tokio::test]
+async fn without_a_network_and_a_copy_the_error_says_what_was_tried() {
+    let cache = tempfile::tempdir().unwrap();
+    let (result, retries) = fetch(&client("http://127.0.0.1:9", &cache), "lab/pets").await;
+    let error = result.unwrap_err().to_string();
+    assert!(error.starts_with("http://127.0.0.1:9/api/models/lab/pets/revision/main"), "{error}");
+    assert!(error.contains("HF_ENDPOINT names a mirror"), "{error}");
+    assert!(retries > 1);
+}
+
+#[tokio::test]
+async fn a_broken_download_goes_on_where_it_broke() {
+    let manners = Manners { breaks_off_after: Some(400_000), ..Manners::default() };
+    let (address, server) = FakeHub::new(manners).start().await;
+    let cache = tempfile::tempdir().unwrap();
+    // What an earlier run left.
+    let blobs = cache.path().join("models--lab--pets/blobs");
+    fs::create_dir_all(&blobs).unwrap();
+    let whole = server.files["model.safetensors"].clone();
+    let incomplete = blobs.join(format!("{}.incomplete", server.hash("model.safetensors")));
+    let mut file = fs::File::create(&incomplete).unwrap();
+    std::io::Write::write_all(&mut file, &whole[..100_000]).unwrap();
+    drop(file);
+
+    let folder = fetch(&client(&address, &cache), "lab/pets").await.0.unwrap();
+    assert_eq!(fs::read(folder.join("model.safetensors")).unwrap(), whole);
+    assert!(!incomplete.exists());
+    let requests = server.seen();
+    let starts: Vec<usize> = requests
+        .iter()
+        .filter(|seen| seen.path == "store model.safetensors")
+        .map(|seen| seen.range.as_deref().unwrap()[6..].split('-').next().unwrap().parse().unwrap())
+        .collect();
+    assert!(whole.len() > 900_000 && starts.len() == whole.len().div_ceil(400_000), "{starts:?}");
+    assert_eq!(starts[0], 100_000);
+    assert!(starts.windows(2).all(|pair| pair[0] < pair[1]), "no byte comes twice: {starts:?}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_what_the_hub_says_is_thrown_away() {
+    let (address, server) =
+        FakeHub::new(Manners { lies: true, ..Manners::default() }).start().await;
+    let cache = tempfile::tempdir().unwrap();
+    let error = fetch(&client(&address, &cache), "lab/pets").await.0.unwrap_err();
+    let said = error.to_string();
+    let HubError::Damaged { file, expected, .. } = error else { panic!("{said}") };
+    assert_eq!((file.as_str(), expected), ("card.toml", server.hash("card.toml")));
+    assert!(said.contains("its git hash is") && said.contains("thrown away"), "{said}");
+    let blobs = fs::read_dir(cache.path().join("models--lab--pets/blobs")).unwrap();
+    assert_eq!(blobs.count(), 0);
+}
+
+#[tokio::test]
+async fn a_private_model_wants_a_token_that_nobody_else_sees() {
+    let (store, elsewhere) = FakeHub::new(Manners::default()).start().await;
+    let mut private = FakeHub::new(Manners { is_private: true, ..Manners::default() });
+    private.store = Some(store);
+    let (address, server) = private.start().await;
+    let cache = tempfile::tempdir().unwrap();
+    let hub = client(&address, &cache);
+    let error = fetch(&hub, "lab/pets").await.0.unwrap_err().to_string();
+    assert!(error.contains("401") && error.contains("Invalid credentials"), "{error}");
+    assert!(error.contains("needs HF_TOKEN"), "{error}");
+
+    let hub = Hub { token: Some("secret".to_owned()), ..hub };
+    fetch(&hub, "lab/pets").await.0.unwrap();
+    assert!(server.seen().iter().any(|seen| seen.token.is_some()));
+    let stored = elsewhere.seen();
+    assert!(!stored.is_empty() && stored.iter().all(|seen| seen.token.is_none()), "{stored:?}");
+}
+
+#[tokio::test]
+async fn what_is_not_on_the_hub_is_named() {
+    let (address, _server) = FakeHub::new(Manners::default()).start().await;
+    let cache = tempfile::tempdir().unwrap();
+    let hub = client(&address, &cache);
+    for id in ["lab/dogs", "lab/pets@v9"] {
+        let error = fetch(&hub, id).await.0.unwrap_err().to_string();
+        assert!(
+            error.starts_with(&format!("{id}: nothing is at {address}/api/models/")),
+            "{error}"
+        );
+        assert!(error.contains("Not here"), "{error}");
+    }
+    let tagged = fetch(&hub, "lab/pets@v1").await.0.unwrap();
+    assert!(tagged.ends_with(COMMIT));
+    assert!(cache.path().join("models--lab--pets/refs/v1").is_file());
+}
+
+/// The whole way, as a user goes it.
+#[tokio::test]
+async fn a_command_takes_an_id_of_the_hub() {
+    let (address, _server) = FakeHub::new(Manners::default()).start().await;
+    let cache = tempfile::tempdir().unwrap();
+    let folder = cache.path().to_str().unwrap().to_owned();
+    let work = tokio::task::spawn_blocking(move || {
+        crate::support::resnetd(&[
+            "classify",
+            "--model",
+            "lab/pets",
+            "--hub-endpoint",
+            &address,
+            "--hub-cache",
+            &folder,
+            "--device",
+            "cpu",
+            "--json",
+            "tests/data/cifar10-cat.png",
+        ])
+    });
+    let output = work.await.unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains(r#""label":"cat""#), "{said}{}", String::from_utf8_lossy(&output.stderr));
+}
