@@ -22,7 +22,15 @@ run: library ## build and start the server; its options go into ARGS="..."
 test: fmt lint doc rust-test deny python-test ## everything that must pass, stopping at the first failure
 
 .PHONY: bench
-bench: library ## print what sessions and outputs cost on this machine
+bench: library ## how much of the machine's limit the server reaches; about five minutes
+	cargo build --release --locked
+	scripts/venv .venv-bench benches/requirements.txt
+	.venv-bench/bin/python benches/photos.py $(built)/photos
+	.venv-bench/bin/python benches/saturation.py --resnetd $(built)/release/resnetd \
+		--photos $(built)/photos/500x375 $(ARGS)
+
+.PHONY: bench-sessions
+bench-sessions: library ## print what sessions and outputs cost on this machine
 	cargo bench --locked --bench sessions
 
 .PHONY: bench-int8

@@ -18,6 +18,7 @@ pub mod pipeline; // request river: bytes become classes
 pub mod quantize; // float32 networks become int8
 pub mod http; // the wire
 pub mod eval; // accuracy on labelled images
+pub mod bench; // load, and the machine's limit
 pub mod telemetry; // what operators see
 pub mod config; // options
 pub mod cli; // commands

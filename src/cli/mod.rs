@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod bench;
 mod classify;
 mod describe;
 mod eval;
@@ -45,6 +46,8 @@ enum Command {
     Describe(describe::DescribeArgs),
     /// Measure accuracy on labelled images
     Eval(eval::EvalArgs),
+    /// Put load on a server and measure it, or the machine's limit without one
+    Bench(Box<bench::BenchArgs>),
     /// Hold a model's logits against those of the framework that trained it
     Verify(Box<verify::VerifyArgs>),
     /// Ask a running server whether it is ready; for containers
@@ -64,6 +67,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Quantize(args) => quantize::run(&args),
         Command::Describe(args) => describe::run(&args),
         Command::Eval(args) => eval::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Healthcheck(args) => healthcheck::run(&args),
     }

