@@ -15,6 +15,8 @@ fn timm_config() -> serde_json::Value {
         "architecture": "resnet50",
         "num_classes": 1000,
         "num_features": 2048,
+        "global_pool": "avg",
+        "model_args": {"in_chans": 3, "num_classes": 1000, "global_pool": "avg"},
         "pretrained_cfg": {
             "tag": "a1_in1k",
             "num_classes": 1000,
@@ -52,16 +54,16 @@ fn timms_config_says_network_preprocessing_and_licence() {
 
 #[test]
 fn what_timms_config_asks_for_and_is_not_there_is_refused() {
-    let cases: [(&str, serde_json::Value, &str); 5] = [
+    let cases: [(&str, serde_json::Value, &str); 6] = [
         ("/architecture", json!("convnext_base"), "no architecture is called \"convnext_base\""),
         ("/model_args", json!({"stem_width": 32}), "model_args.stem_width is 32"),
+        ("/model_args/global_pool", json!("max"), "model_args.global_pool is \"max\""),
         ("/pretrained_cfg/input_size", json!([1, 28, 28]), "input_size has 1 channels"),
         ("/pretrained_cfg/crop_mode", json!("border"), "crop_mode \"border\""),
         ("/pretrained_cfg/interpolation", json!("random"), "interpolation \"random\""),
     ];
     for (place, value, expected) in cases {
         let mut config = timm_config();
-        config["model_args"] = json!({});
         *config.pointer_mut(place).unwrap() = value;
         let error = timm::describe(&config).err().unwrap();
         assert!(error.contains(expected), "{error}");

@@ -40,7 +40,7 @@ pub(super) fn describe(config: &Value) -> Result<Described, Refusal> {
         Config::deserialize(config)
             .map_err(|error| format!("neither timm's nor transformers' shape: {error}"))?;
     let architecture = arch::find(&architecture).map_err(|error| error.to_string())?;
-    if let Some((key, value)) = model_args.iter().find(|(_, value)| !value.is_null()) {
+    if let Some((key, value)) = model_args.iter().find(|(key, value)| !is_usual(key, value)) {
         return Err(format!(
             "model_args.{key} is {value}, which makes another network of {}",
             architecture.name
@@ -49,6 +49,17 @@ pub(super) fn describe(config: &Value) -> Result<Described, Refusal> {
     let license = cfg.license.clone().unwrap_or_default();
     let labels = label_names.or(cfg.label_names.clone());
     Ok(Described { architecture, labels, preprocess: preprocess(&cfg)?, license })
+}
+
+/// Whether an argument of `create_model` leaves the network what its name says. timm writes the usual
+/// ones down too.
+fn is_usual(key: &str, value: &Value) -> bool {
+    match key {
+        "num_classes" => true, // the weights say it
+        "in_chans" => *value == 3,
+        "global_pool" => value == "avg",
+        _ => value.is_null(),
+    }
 }
 
 fn preprocess(cfg: &Pretrained) -> Result<Preprocess, Refusal> {
