@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::choice::weights;
 use super::{HubError, HubId};
 
 /// One repository's part of the cache.
@@ -59,20 +60,33 @@ impl Cache {
 
     /// The snapshot of a commit, if its weights are all there; they come last.
     pub(super) fn complete(&self, commit: &str) -> Option<PathBuf> {
-        let snapshot = self.folder.join("snapshots").join(commit);
-        let has = |name: &str| snapshot.join(name).is_file();
-        let whole = ["model.safetensors", "pytorch_model.bin", "model.onnx"].into_iter().any(has);
-        let indexed = ["model.safetensors.index.json", "pytorch_model.bin.index.json"]
-            .into_iter()
-            .any(|index| {
-                parts(&snapshot.join(index)).is_some_and(|parts| parts.iter().all(|part| has(part)))
-            });
-        (whole || indexed).then_some(snapshot)
+        let whole = |name: &str| {
+            if name.ends_with(".index.json") {
+                let parts = parts(&self.place(commit, name));
+                parts.is_some_and(|parts| parts.iter().all(|part| self.has(commit, part)))
+            } else {
+                self.has(commit, name)
+            }
+        };
+        weights().any(whole).then(|| self.snapshot(commit))
+    }
+
+    /// Whether a file of a commit is here; it never changes.
+    pub(super) fn has(&self, commit: &str, file: &str) -> bool {
+        self.place(commit, file).is_file()
+    }
+
+    fn place(&self, commit: &str, file: &str) -> PathBuf {
+        self.snapshot(commit).join(file)
+    }
+
+    fn snapshot(&self, commit: &str) -> PathBuf {
+        self.folder.join("snapshots").join(commit)
     }
 
     /// Makes `file` of a commit a link to the blob of this hash.
     pub(super) fn link(&self, commit: &str, file: &str, hash: &str) -> Result<(), HubError> {
-        let path = self.folder.join("snapshots").join(commit).join(file);
+        let path = self.place(commit, file);
         let target = Path::new("../../blobs").join(hash);
         if fs::read_link(&path).is_ok_and(|old| old == target) {
             return Ok(());

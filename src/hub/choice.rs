@@ -1,21 +1,15 @@
 //! Which files of a repository a model needs.
 
 use super::{HubError, HubId};
+use crate::model::{GRAPH, INT8_FILE, WEIGHTS};
 
 /// What says how a model is used; whichever are there.
 const DESCRIPTIONS: [&str; 3] = ["card.toml", "config.json", "preprocessor_config.json"];
 
 /// What a model's weights can be called; the first that is there.
-const WEIGHTS: [&str; 5] = [
-    "model.safetensors",
-    "model.safetensors.index.json",
-    "pytorch_model.bin",
-    "pytorch_model.bin.index.json",
-    "model.onnx",
-];
-
-/// The form of a model for CPUs, beside weights of ours.
-const INT8: &str = "model-int8.onnx";
+pub(super) fn weights() -> impl Iterator<Item = &'static str> {
+    WEIGHTS.into_iter().chain([GRAPH])
+}
 
 /// Files to fetch.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,14 +22,14 @@ pub(super) struct Choice {
 /// Chooses among the `files` of a repository.
 pub(super) fn choose(id: &HubId, files: &[String]) -> Result<Choice, HubError> {
     let has = |name: &str| files.iter().any(|file| file == name);
-    let Some(weights) = WEIGHTS.into_iter().find(|name| has(name)) else {
-        let looked_for = WEIGHTS.map(str::to_owned).to_vec();
+    let Some(weights) = weights().find(|name| has(name)) else {
+        let looked_for = weights().map(str::to_owned).collect();
         return Err(HubError::NoModel { id: id.clone(), looked_for });
     };
     let mut first: Vec<String> =
         DESCRIPTIONS.into_iter().filter(|name| has(name)).map(str::to_owned).collect();
-    if has("card.toml") && has(INT8) {
-        first.push(INT8.to_owned());
+    if has("card.toml") && has(INT8_FILE) {
+        first.push(INT8_FILE.to_owned());
     }
     let mut last = vec![weights.to_owned()];
     if let Some(stem) = weights.strip_suffix(".index.json") {

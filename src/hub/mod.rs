@@ -89,7 +89,8 @@ impl Hub {
         };
         let commit = &listing.commit;
         let choice = choice::choose(id, &listing.files)?;
-        for file in choice.first.iter().chain(&choice.weights) {
+        let wanted = choice.first.iter().chain(&choice.weights);
+        for file in wanted.filter(|file| !cache.has(commit, file)) {
             download::file(&remote, &cache, (id, commit), file, tell)?;
         }
         cache.remember(&id.revision, commit)?;

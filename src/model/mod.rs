@@ -22,6 +22,8 @@ pub use digests::Digests;
 pub(crate) use digests::hex;
 pub use embedded::{DEFAULT, EMBEDDED, Embedded};
 pub use golden::Golden;
+pub(crate) use open::{GRAPH, WEIGHTS};
+pub(crate) use precision::INT8_FILE;
 pub use precision::{BadPrecision, Chosen, Precision, PrecisionChoice};
 
 use crate::graph::{self, EmitPlan, Network, Normalize, NotInferred, UnknownArchitecture, arch};

@@ -11,7 +11,7 @@ use crate::onnx;
 use crate::weights::{Weights, WeightsError};
 
 /// The names that weights have in a folder, the best first.
-const WEIGHTS: [&str; 4] = [
+pub(crate) const WEIGHTS: [&str; 4] = [
     "model.safetensors",
     "model.safetensors.index.json",
     "pytorch_model.bin",
@@ -19,7 +19,7 @@ const WEIGHTS: [&str; 4] = [
 ];
 
 /// The name of a graph in a folder.
-const GRAPH: &str = "model.onnx";
+pub(crate) const GRAPH: &str = "model.onnx";
 
 impl Model {
     /// Opens a model:
@@ -40,7 +40,8 @@ impl Model {
         if let Some(embedded) = EMBEDDED.iter().find(|embedded| embedded.name == name) {
             let card = read_card(name, embedded.card)?;
             let weights = Weights::from_bytes(Bytes::from_static(embedded.weights));
-            Self::build(agreeing(card, arch)?, weights_of(name, weights)?)
+            agree(&card, arch)?;
+            Self::build(card, weights_of(name, weights)?)
         } else if path.is_dir() {
             open_folder(path, arch)
         } else if path.is_file() {
@@ -52,8 +53,12 @@ impl Model {
 
     /// Reads the bytes of a file that `resnetd export` or `resnetd quantize` wrote.
     pub(super) fn from_onnx(name: &str, bytes: Bytes) -> Result<Self, ModelError> {
-        let model = read_onnx(Path::new(name), &bytes)?;
-        let card = ModelCard::from_metadata(model.all_metadata())
+        Self::from_graph(name, &read_onnx(Path::new(name), &bytes)?, bytes)
+    }
+
+    /// The model of `bytes`, which are `graph` with our card inside.
+    fn from_graph(name: &str, graph: &onnx::Model, bytes: Bytes) -> Result<Self, ModelError> {
+        let card = ModelCard::from_metadata(graph.all_metadata())
             .map_err(|source| ModelError::Card { of: name.to_owned(), source })?;
         Ok(Self { card: card.into(), onnx: bytes })
     }
@@ -74,7 +79,9 @@ fn open_folder(folder: &Path, arch: Option<&str>) -> Result<Model, ModelError> {
     }
     let weights = weights_of(&of, Weights::open(&folder.join(file)))?;
     if folder.join("config.json").is_file() {
-        Model::build(agreeing(config::card(folder, &of, &weights)?, arch)?, weights)
+        let card = config::card(folder, &of, &weights)?;
+        agree(&card, arch)?;
+        Model::build(card, weights)
     } else {
         alone(&of, weights, arch)
     }
@@ -98,14 +105,14 @@ fn open_onnx(path: &Path, card: &Path, arch: Option<&str>) -> Result<Model, Mode
     let graph = read_onnx(path, &bytes)?;
     let name = path.display().to_string();
     let model = if ModelCard::is_in(graph.all_metadata()) {
-        Model::from_onnx(&name, bytes)?
+        Model::from_graph(&name, &graph, bytes)?
     } else if card.is_file() {
         let text = fs::read_to_string(card).map_err(reading(card))?;
         foreign::adopt(path, &bytes, &graph, &text)?
     } else {
         return Err(ModelError::NoCard { path: path.to_owned(), card: card.to_owned() });
     };
-    agreeing(model.card.as_ref().clone(), arch)?;
+    agree(&model.card, arch)?;
     Ok(model)
 }
 
@@ -117,7 +124,8 @@ fn build_from(
     arch: Option<&str>,
 ) -> Result<Model, ModelError> {
     let text = fs::read_to_string(card).map_err(reading(card))?;
-    let card = agreeing(read_card(of, &text)?, arch)?;
+    let card = read_card(of, &text)?;
+    agree(&card, arch)?;
     Model::build(card, weights_of(of, Weights::open(weights))?)
 }
 
@@ -135,15 +143,15 @@ fn alone(of: &str, weights: Weights, arch: Option<&str>) -> Result<Model, ModelE
     Model::build(config::usual_card(of, inferred), weights)
 }
 
-/// The card, if nobody asked for another architecture than its own.
-fn agreeing(card: ModelCard, arch: Option<&str>) -> Result<ModelCard, ModelError> {
+/// Whether nobody asked for another architecture than the card's own.
+fn agree(card: &ModelCard, arch: Option<&str>) -> Result<(), ModelError> {
     match arch {
         Some(wanted) if wanted != card.architecture => Err(ModelError::OtherArchitecture {
-            of: card.name,
-            found: card.architecture,
+            of: card.name.clone(),
+            found: card.architecture.clone(),
             wanted: wanted.to_owned(),
         }),
-        _ => Ok(card),
+        _ => Ok(()),
     }
 }
 
@@ -175,7 +183,7 @@ fn weights_of(of: &str, weights: Result<Weights, WeightsError>) -> Result<Weight
     weights.map_err(|source| ModelError::Weights { of: of.to_owned(), source })
 }
 
-fn reading(path: &Path) -> impl FnOnce(std::io::Error) -> ModelError {
+pub(super) fn reading(path: &Path) -> impl FnOnce(std::io::Error) -> ModelError {
     let path = PathBuf::from(path);
     |source| ModelError::Read { path, source }
 }

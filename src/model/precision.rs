@@ -7,13 +7,14 @@ use std::str::FromStr;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::open::reading;
 use super::{EMBEDDED, Model, ModelCard, ModelError, foreign};
 use crate::graph::half;
 use crate::onnx;
 use crate::pipeline::run::Device;
 
 /// The file beside a folder's weights that `resnetd quantize` writes.
-const INT8_FILE: &str = "model-int8.onnx";
+pub(crate) const INT8_FILE: &str = "model-int8.onnx";
 
 /// The arithmetic of a graph.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,8 +143,7 @@ fn int8_form(name: &str) -> Result<Option<Model>, ModelError> {
         let Some(bytes) = embedded.int8 else { return Ok(None) };
         Model::from_onnx(name, Bytes::from_static(bytes)).map(Some)
     } else if path.is_file() {
-        let bytes = std::fs::read(&path)
-            .map_err(|source| ModelError::Read { path: path.clone(), source })?;
+        let bytes = std::fs::read(&path).map_err(reading(&path))?;
         Model::from_onnx(&path.display().to_string(), bytes.into()).map(Some)
     } else {
         Ok(None)
