@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 
 use super::fetch;
 use crate::config::{Concurrency, ModelArgs};
-use crate::model::{Chosen, Model, ModelCard, foreign};
+use crate::model::{Chosen, Model, ModelCard, Precision, foreign, int8};
 use crate::pipeline::golden;
 use crate::pipeline::run::{
     Batch, Device, DeviceChoice, Engine, InputShape, Library, Output, SessionsPlan, WarmSessions,
@@ -55,6 +55,11 @@ fn on(
 ) -> Result<(Chosen, WarmSessions)> {
     check_device(library, device)?; // before a large model is read for nothing
     let chosen = Model::open_as(model, args.arch.as_deref(), args.precision, device)?;
+    if let (Device::Cpu, Precision::Int8, Some(why)) =
+        (device, chosen.model.card.precision, int8::why_not())
+    {
+        tracing::warn!("{why}: measure the accuracy here with resnetd eval");
+    }
     let warm = warm(&chosen.model, device, concurrency, library)?;
     Ok((chosen, warm))
 }

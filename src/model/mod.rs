@@ -8,6 +8,7 @@ pub mod imagenet; // the classes that most networks know
 mod labels; // what classes are called
 mod config; // other libraries' words for a card
 pub mod foreign; // networks that are not ours
+pub mod int8; // whether this processor is exact in it
 mod open; // what a user types becomes one of these
 mod precision; // in which arithmetic
 

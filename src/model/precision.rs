@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::open::reading;
-use super::{EMBEDDED, Model, ModelCard, ModelError, foreign};
+use super::{EMBEDDED, Model, ModelCard, ModelError, foreign, int8};
 use crate::graph::half;
 use crate::onnx;
 use crate::pipeline::run::Device;
@@ -66,11 +66,13 @@ impl Model {
     ) -> Result<Chosen, ModelError> {
         let chosen = |model, why| Ok(Chosen { model, why });
         match choice {
-            PrecisionChoice::Auto if device == Device::Cpu => match int8_form(name)? {
-                Some(model) => chosen(model, "the model's int8 form, the fastest on a CPU"),
-                None => chosen(Self::open(name, arch)?, "as the model comes"),
+            PrecisionChoice::Auto => match (auto(device, int8::why_not()), int8_form(name)?) {
+                (Auto::Int8, Some(model)) => {
+                    chosen(model, "the model's int8 form, the fastest on a CPU")
+                }
+                (Auto::NotInt8(why), Some(_)) => chosen(Self::open(name, arch)?, why),
+                (_, None) => chosen(Self::open(name, arch)?, "as the model comes"),
             },
-            PrecisionChoice::Auto => chosen(Self::open(name, arch)?, "as the model comes"),
             PrecisionChoice::Only(Precision::Int8) => match int8_form(name)? {
                 Some(model) => chosen(model, "as asked"),
                 None => chosen(only(name, Self::open(name, arch)?, Precision::Int8)?, "as asked"),
@@ -136,6 +138,22 @@ impl Model {
     }
 }
 
+/// What is taken of a model that comes in two forms, where nobody asked for one.
+#[derive(Debug, PartialEq, Eq)]
+enum Auto {
+    Int8,
+    /// And why not.
+    NotInt8(&'static str),
+}
+
+fn auto(device: Device, inexact: Option<&'static str>) -> Auto {
+    match (device, inexact) {
+        (Device::Cpu, None) => Auto::Int8,
+        (Device::Cpu, Some(why)) => Auto::NotInt8(why),
+        (Device::Cuda(_), _) => Auto::NotInt8("as the model comes; its int8 form is for CPUs"),
+    }
+}
+
 /// The int8 form that comes with a model, if one does.
 fn int8_form(name: &str) -> Result<Option<Model>, ModelError> {
     let path = Path::new(name).join(INT8_FILE);
@@ -180,5 +198,17 @@ impl fmt::Display for Precision {
             Self::Fp16 => "fp16",
             Self::Int8 => "int8",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn int8_is_taken_only_where_it_is_fast_and_exact() {
+        assert_eq!(auto(Device::Cpu, None), Auto::Int8);
+        assert_eq!(auto(Device::Cpu, Some("no VNNI")), Auto::NotInt8("no VNNI"));
+        assert!(matches!(auto(Device::Cuda(0), None), Auto::NotInt8(_)));
     }
 }

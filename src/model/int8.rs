@@ -1,0 +1,20 @@
+//! Whether this processor multiplies int8 exactly.
+
+/// Why int8 is not taken here without being asked for; `None` where it is exact.
+///
+/// x86 without VNNI adds pairs of products of uint8 and int8 in 16 bits, which saturate (Intel's
+/// manual on `VPMADDUBSW`), so that strong activations are cut off. ARM's instructions do not.
+#[must_use]
+pub fn why_not() -> Option<&'static str> {
+    (!is_exact()).then_some("this processor has no VNNI, without which int8 sums can saturate")
+}
+
+#[cfg(target_arch = "x86_64")]
+fn is_exact() -> bool {
+    is_x86_feature_detected!("avx512vnni") || is_x86_feature_detected!("avxvnni")
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn is_exact() -> bool {
+    true
+}
