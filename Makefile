@@ -29,6 +29,16 @@ bench: library ## how much of the machine's limit the server reaches; about five
 	.venv-bench/bin/python benches/saturation.py --resnetd $(built)/release/resnetd \
 		--photos $(built)/photos/500x375 $(ARGS)
 
+.PHONY: bench-overload bench-start
+bench-overload: ## offer four times what the machine can do, for a minute each; about ten minutes
+bench-start: ## time to ready and memory of each model
+bench-overload bench-start: bench-%: library
+	cargo build --release --locked
+	scripts/venv .venv-bench benches/requirements.txt
+	.venv-bench/bin/python benches/photos.py $(built)/photos
+	.venv-bench/bin/python benches/$*.py --resnetd $(built)/release/resnetd \
+		--photos $(built)/photos/500x375 $(ARGS)
+
 .PHONY: bench-sessions
 bench-sessions: library ## print what sessions and outputs cost on this machine
 	cargo bench --locked --bench sessions

@@ -6,62 +6,18 @@ For each model, in turns: the limit (`resnetd bench --in-process`: decode, prepr
 photos on all cores, without queue and HTTP), and a server of its own under 32 clients. Then one client
 alone, against one thread alone without a server. Printed are medians over the rounds and, in brackets,
 the lowest and highest ratio of one round, whose two halves ran right after one another.
+
+The client runs on the same cores and takes its part of them. "Without the client" compares processor
+time instead of images a second: what the limit spends on an image with what the server spends on a request.
 """
 
 import argparse
-import json
-import re
+import os
 import statistics
-import subprocess
-import sys
 import tempfile
-from contextlib import contextmanager
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-sys.path.append(str(ROOT / "tests" / "python"))
-import seeded_weights  # noqa: E402
-
-CALIBRATION = ROOT / "tests" / "data" / "pictures"
-
-
-def make(resnetd: str, folder: Path, architecture: str) -> dict[str, list[str]]:
-    """Options for the float32 and the int8 form of a network with seeded weights."""
-    weights, fp32, int8 = (folder / f"{architecture}{end}" for end in (".safetensors", ".onnx", "-8.onnx"))
-    seeded_weights.write(weights, architecture)
-    export = ["export", "--arch", architecture, "--weights", weights, "--output", fp32]
-    subprocess.run([resnetd, *export], check=True, stdout=subprocess.DEVNULL)
-    quantize = ["quantize", "--model", fp32, "--calibration", CALIBRATION, "--output", int8, "--json"]
-    subprocess.run([resnetd, *quantize], check=True, stdout=subprocess.DEVNULL)
-    weights.unlink()
-    return {f"{architecture} fp32": ["--model", fp32], f"{architecture} int8": ["--model", int8]}
-
-
-@contextmanager
-def server(resnetd: str, model: list[str]):
-    """A server on a free port: its address."""
-    serve = [resnetd, "serve", "--listen", "127.0.0.1:0", "--device", "cpu", "--log", "warn", *model]
-    process = subprocess.Popen(serve, stdout=subprocess.PIPE, text=True)
-    try:
-        for line in process.stdout:
-            if found := re.search(r"http://127\.0\.0\.1:\d+", line):
-                yield found.group()
-                break
-        else:
-            raise SystemExit("the server did not start")
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def bench(resnetd: str, *options: object) -> dict:
-    done = subprocess.run(
-        [resnetd, "bench", "--json", *map(str, options)], check=True, stdout=subprocess.PIPE
-    )
-    report = json.loads(done.stdout)
-    if report["errors"]:
-        raise SystemExit(f"requests failed: {report['errors']}")
-    return report
+from common import bench, faultless, make, server
 
 
 def spread(ratios: list[float]) -> str:
@@ -77,28 +33,34 @@ def main() -> None:
     args = parser.parse_args()
     common = ["--data", args.photos, "--duration", f"{int(1000 * args.seconds)}ms", "--warm-up", "1s"]
     local = [*common, "--in-process", "--device", "cpu"]
+    cores = len(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory() as folder:
         models = {"cifar10-resnet20": ["--model", "cifar10-resnet20"]}
         for architecture in ("resnet18", "resnet50"):
             models |= make(args.resnetd, Path(folder), architecture)
-        print("| model | limit, images/s | server, images/s | share of the limit | alone, in process | "
-              "alone, request | ratio |\n|---|---|---|---|---|---|---|", flush=True)
+        print("| model | limit, images/s | server, images/s | share of the limit | without the client | "
+              "alone, in process | alone, request | ratio |\n|---|---|---|---|---|---|---|---|", flush=True)
         for name, model in models.items():
-            limits, served, alone, asked = [], [], [], []
-            with server(args.resnetd, model) as url:
+            limits, served, costs, alone, asked = [], [], [], [], []
+            with server(args.resnetd, model) as house:
                 for _ in range(args.rounds):
-                    limits.append(bench(args.resnetd, *local, *model)["goodput_per_second"])
-                    report = bench(args.resnetd, url, *common, "--concurrency", 32)
+                    limits.append(faultless(bench(args.resnetd, *local, *model))["goodput_per_second"])
+                    before = house.cpu_seconds()
+                    report = faultless(bench(args.resnetd, house.url, *common, "--concurrency", 32))
                     served.append(report["goodput_per_second"])
+                    requests = report["requests"] + report["warm_up_requests"]
+                    costs.append((house.cpu_seconds() - before) / requests)
                     single = [*local, *model, "--sessions", 1]
                     alone.append(bench(args.resnetd, *single)["latency_ms"]["p50"])
-                    report = bench(args.resnetd, url, *common, "--concurrency", 1)
+                    report = faultless(bench(args.resnetd, house.url, *common, "--concurrency", 1))
                     asked.append(report["latency_ms"]["p50"])
             shares = [server / limit for server, limit in zip(served, limits)]
-            costs = [request / process for request, process in zip(asked, alone)]
+            # The cores of the limit per image, against the server's own time per request.
+            own = [cores / limit / cost for limit, cost in zip(limits, costs)]
+            ratios = [request / process for request, process in zip(asked, alone)]
             median = statistics.median
-            print(f"| {name} | {median(limits):.1f} | {median(served):.1f} | {spread(shares)} | "
-                  f"{median(alone):.2f} ms | {median(asked):.2f} ms | {spread(costs)} |", flush=True)
+            print(f"| {name} | {median(limits):.1f} | {median(served):.1f} | {spread(shares)} | {spread(own)} | "
+                  f"{median(alone):.2f} ms | {median(asked):.2f} ms | {spread(ratios)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -11,10 +11,10 @@ use clap::builder::BoolishValueParser;
 use crate::http::{Drain, Page, Timeouts};
 use crate::hub::Hub;
 use crate::model::{self, PrecisionChoice};
-use crate::pipeline::PipelinePlan;
 use crate::pipeline::decode::Limits;
 use crate::pipeline::queue::{BatchPlan, Ceiling};
 use crate::pipeline::run::{Device, DeviceChoice};
+use crate::pipeline::{Decoding, PipelinePlan};
 use crate::telemetry::logs::LogFormat;
 
 /// Where models of the hub come from and stay. The variables are those of `huggingface_hub`.
@@ -99,6 +99,11 @@ pub struct ModelArgs {
     #[arg(long, env = "RESNETD_MAX_BATCH", default_value_t = 4, value_name = "N")]
     pub max_batch: usize,
 
+    /// Uploads decoded at a time beside the sessions; with 0 each session decodes what it runs
+    /// [default: 0 on the CPU, one per core on a GPU]
+    #[arg(long, env = "RESNETD_DECODERS", value_name = "N")]
+    pub decoders: Option<usize>,
+
     /// ONNX Runtime's shared library, or the folder it is in [default: ORT_DYLIB_PATH, next to the
     /// executable, .onnxruntime in the repository, the system's]
     #[expect(clippy::doc_markdown, reason = "help text is shown as it is written")]
@@ -128,6 +133,11 @@ pub struct LimitArgs {
 /// Everything about the server.
 #[derive(Debug, Clone, Args)]
 pub struct ServeArgs {
+    /// Options from a file, as `resnetd tune` writes it: TOML, each by its name. The environment and
+    /// the command line have the last word
+    #[arg(long, env = "RESNETD_CONFIG", value_name = "TOML")]
+    pub config: Option<PathBuf>,
+
     /// Address and port to listen on; port 0 takes a free one
     #[arg(long, env = "RESNETD_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     pub listen: SocketAddr,
@@ -216,9 +226,32 @@ pub struct Concurrency {
     pub threads: usize,
     /// The most images in one run.
     pub max_batch: usize,
+    /// Who decodes on a CPU.
+    decoding_on_cpu: Decoding,
+    /// And on a GPU.
+    decoding_on_gpu: Decoding,
 }
 
 impl Concurrency {
+    /// One of everything.
+    const ONE: Self = Self {
+        on_cpu: 1,
+        on_gpu: 1,
+        threads: 1,
+        max_batch: 1,
+        decoding_on_cpu: Decoding::ByWorkers,
+        decoding_on_gpu: Decoding::ByWorkers,
+    };
+
+    /// Who decodes where the network runs on `device`.
+    #[must_use]
+    pub fn decoding(&self, device: Device) -> Decoding {
+        match device {
+            Device::Cpu => self.decoding_on_cpu,
+            Device::Cuda(_) => self.decoding_on_gpu,
+        }
+    }
+
     /// Sessions that run side by side on `device`.
     #[must_use]
     pub fn sessions(&self, device: Device) -> usize {
@@ -236,8 +269,12 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Sessions, threads, batch.
     pub concurrency: Concurrency,
-    /// How the pipeline uses the machine.
-    pub pipeline: PipelinePlan,
+    /// What an upload may cost.
+    pub limits: Limits,
+    /// What may be inside at once.
+    pub ceiling: Ceiling,
+    /// How long the first image of a batch waits for others.
+    pub max_wait: Duration,
     /// How long things may take.
     pub timeouts: Timeouts,
     /// How it ends.
@@ -255,8 +292,9 @@ pub fn cores() -> usize {
 impl ModelArgs {
     /// Sessions and threads for a machine with `cores`.
     ///
-    /// What runs where is known only once the device is had, so there is a number for each. On a CPU one session per core with one thread each is the fastest plan for most networks; a
-    /// GPU is kept busy by one.
+    /// What runs where is known only once the device is had, so there is a number for each. On a CPU
+    /// one session per core, which decodes what it runs in one thread, is the fastest plan for most
+    /// networks; a GPU is kept busy by one, and must not wait for a decoder.
     ///
     /// # Errors
     ///
@@ -272,12 +310,18 @@ impl ModelArgs {
                 wrong.push(format!("{option} is 0; it must be at least 1"));
             }
         }
+        let decoding = |decoders| match decoders {
+            0 => Decoding::ByWorkers,
+            decoders => Decoding::Beside(decoders),
+        };
         if wrong.is_empty() {
             Ok(Concurrency {
                 on_cpu: self.sessions.unwrap_or((cores / threads).max(1)),
                 on_gpu: sessions,
                 threads,
                 max_batch: self.max_batch,
+                decoding_on_cpu: decoding(self.decoders.unwrap_or(0)),
+                decoding_on_gpu: decoding(self.decoders.unwrap_or(cores)),
             })
         } else {
             Err(ConfigError(wrong))
@@ -304,7 +348,7 @@ impl Config {
         let mut wrong = Vec::new();
         let concurrency = args.model.concurrency(cores).unwrap_or_else(|ConfigError(more)| {
             wrong.extend(more);
-            Concurrency { on_cpu: 1, on_gpu: 1, threads: 1, max_batch: 1 }
+            Concurrency::ONE
         });
         let limits = args.limits.limits();
         let ceiling = Ceiling { images: args.queue_capacity, bytes: args.memory_limit.as_u64() };
@@ -347,12 +391,9 @@ impl Config {
         Ok(Self {
             listen: args.listen,
             concurrency,
-            pipeline: PipelinePlan {
-                limits,
-                ceiling,
-                batch: BatchPlan { max_batch: concurrency.max_batch, max_wait: args.max_wait },
-                decoders: cores,
-            },
+            limits,
+            ceiling,
+            max_wait: args.max_wait,
             timeouts: Timeouts {
                 request: args.request_timeout,
                 header: args.header_timeout,
@@ -361,5 +402,17 @@ impl Config {
             drain: Drain { delay: args.drain_delay, timeout: args.drain_timeout },
             page: args.page,
         })
+    }
+
+    /// How the pipeline uses the machine where the network runs on `device`.
+    #[must_use]
+    pub fn pipeline(&self, device: Device) -> PipelinePlan {
+        let Self { concurrency, limits, ceiling, max_wait, .. } = *self;
+        PipelinePlan {
+            limits,
+            ceiling,
+            batch: BatchPlan { max_batch: concurrency.max_batch, max_wait },
+            decoding: concurrency.decoding(device),
+        }
     }
 }

@@ -19,6 +19,7 @@ pub mod quantize; // float32 networks become int8
 pub mod http; // the wire
 pub mod eval; // accuracy on labelled images
 pub mod bench; // load, and the machine's limit
+pub mod tune; // the fastest way to serve a model here
 pub mod telemetry; // what operators see
 pub mod config; // options
 pub mod cli; // commands

@@ -2,12 +2,11 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 #[expect(clippy::print_stderr, reason = "the last word of a command line program")]
 fn main() -> ExitCode {
     keep_onnxruntime_from_reporting();
-    match resnetd::cli::run(resnetd::cli::Cli::parse()) {
+    let cli = resnetd::cli::parse(std::env::args_os()).unwrap_or_else(|error| error.exit());
+    match resnetd::cli::run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {}", told(&error));

@@ -82,7 +82,7 @@ pub(super) fn run(args: &ClassifyArgs) -> Result<()> {
         });
         let answers = stream::iter(uploads)
             .map(|(file, bytes)| async { (file, answer(&pipeline, bytes, args).await) })
-            .buffered(pipeline.plan().at_once());
+            .buffered(pipeline.at_once());
         pin_mut!(answers);
         while let Some(((path, unreadable), answer)) = answers.next().await {
             let outcome = match (unreadable, answer) {

@@ -9,7 +9,7 @@ use futures_util::pin_mut;
 use futures_util::stream::{self, Stream, StreamExt};
 
 use super::load::{Loaded, load};
-use crate::config::{LimitArgs, ModelArgs, cores};
+use crate::config::{Concurrency, LimitArgs, ModelArgs, cores};
 use crate::eval::{Dataset, DatasetError, Example};
 use crate::model::Model;
 use crate::pipeline::explain::Offers;
@@ -39,21 +39,21 @@ pub(super) struct MeasureArgs {
 pub(super) fn start(model: &ModelArgs, limits: &LimitArgs) -> Result<Pipeline> {
     let concurrency = model.concurrency(cores())?;
     let Loaded { model, warm, .. } = load(model, concurrency)?;
-    pipeline(model, warm, concurrency.max_batch, limits)
+    pipeline(model, warm, concurrency, limits)
 }
 
 /// A pipeline that takes all there is.
 pub(super) fn pipeline(
     model: Model,
     warm: WarmSessions,
-    max_batch: usize,
+    concurrency: Concurrency,
     limits: &LimitArgs,
 ) -> Result<Pipeline> {
     let plan = PipelinePlan {
         limits: limits.limits(),
         ceiling: Ceiling { images: usize::MAX, bytes: u64::MAX },
-        batch: BatchPlan { max_batch, max_wait: Duration::ZERO },
-        decoders: cores(),
+        batch: BatchPlan { max_batch: concurrency.max_batch, max_wait: Duration::ZERO },
+        decoding: concurrency.decoding(warm.device),
     };
     let offers = Offers::of(model.onnx, model.card.labels.len());
     let pipeline = Pipeline::start(model.card, plan, warm.engines, Arc::new(Metrics::new()))?;
@@ -68,7 +68,7 @@ pub(super) fn classify_all<'a, T: 'a>(
 ) -> impl Stream<Item = (T, Result<Classification, ClassifyError>)> + 'a {
     stream::iter(uploads)
         .map(move |(tag, bytes)| async move { (tag, pipeline.classify(bytes, ask(top_k)).await) })
-        .buffered(pipeline.plan().at_once())
+        .buffered(pipeline.at_once())
 }
 
 /// Classifies labelled images in order, and tells `each` the truth and the answer.

@@ -2,6 +2,7 @@
 
 mod bench;
 mod classify;
+mod config_file; // options of serve that are written down
 mod describe;
 mod eval;
 mod export;
@@ -14,9 +15,12 @@ mod output;
 mod overlays;
 mod quantize;
 mod serve;
+mod tune;
 mod verify;
 
 use clap::{Parser, Subcommand};
+
+pub use config_file::parse;
 
 /// Classifies images: a photo in, its classes out
 ///
@@ -48,6 +52,8 @@ enum Command {
     Eval(eval::EvalArgs),
     /// Put load on a server and measure it, or the machine's limit without one
     Bench(Box<bench::BenchArgs>),
+    /// Find the fastest sessions, threads and batches for a model on this machine
+    Tune(Box<tune::TuneArgs>),
     /// Hold a model's logits against those of the framework that trained it
     Verify(Box<verify::VerifyArgs>),
     /// Ask a running server whether it is ready; for containers
@@ -68,6 +74,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Describe(args) => describe::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Tune(args) => tune::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Healthcheck(args) => healthcheck::run(&args),
     }

@@ -216,8 +216,7 @@ fn answers_of(
 ) -> Result<Vec<(usize, Option<usize>)>> {
     let concurrency = args.common.model.concurrency(cores())?;
     let warm = warm(model, Device::Cpu, concurrency, library)?;
-    let pipeline =
-        local::pipeline(model.clone(), warm, concurrency.max_batch, &args.common.limits)?;
+    let pipeline = local::pipeline(model.clone(), warm, concurrency, &args.common.limits)?;
     let dataset = Dataset::open(data, &model.card.labels)?;
     let bar = output::progress(dataset.len(), &format!("pictures in {}", model.card.precision));
     let mut answers = Vec::with_capacity(dataset.len());

@@ -11,9 +11,9 @@ use super::load::{Loaded, load};
 use super::output;
 use crate::config::{Config, ServeArgs, cores};
 use crate::http::{self, App, Description, Listener, Readiness};
-use crate::pipeline::Pipeline;
 use crate::pipeline::explain::Offers;
 use crate::pipeline::run::WarmSessions;
+use crate::pipeline::{Decoding, Pipeline};
 use crate::telemetry::metrics::Served;
 use crate::telemetry::{Metrics, logs};
 
@@ -113,10 +113,15 @@ fn assemble(loaded: Loaded, config: &Config) -> Result<App> {
         sessions: config.concurrency.sessions(device),
         threads: config.concurrency.threads,
         max_batch: config.concurrency.max_batch,
+        decoders: match config.concurrency.decoding(device) {
+            Decoding::ByWorkers => 0,
+            Decoding::Beside(decoders) => decoders,
+        },
         versions: http::Versions::with(&library.version),
     };
     let offers = Offers::of(model.onnx, model.card.labels.len());
-    let pipeline = Pipeline::start(model.card, config.pipeline, engines, Arc::clone(&metrics))?;
+    let plan = config.pipeline(device);
+    let pipeline = Pipeline::start(model.card, plan, engines, Arc::clone(&metrics))?;
     Ok(App {
         pipeline: Arc::new(pipeline.offering(offers)),
         metrics,

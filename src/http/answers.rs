@@ -69,7 +69,7 @@ where
             let answer = each(part.bytes);
             async move { (part.name, answer.await) }
         })
-        .buffered(app.pipeline.plan().at_once())
+        .buffered(app.pipeline.at_once())
         .collect()
         .await
 }

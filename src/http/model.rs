@@ -27,6 +27,8 @@ pub struct Description {
     pub threads: usize,
     /// The most images in one run.
     pub max_batch: usize,
+    /// Uploads decoded at a time beside the sessions; 0 where each session decodes what it runs.
+    pub decoders: usize,
     /// Versions of what computes.
     pub versions: Versions,
 }

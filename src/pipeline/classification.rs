@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::decode::{DecodeError, Format};
 use super::explain::NotOffered;
+use super::prepare::PrepareError;
 use super::queue::{Deadline, JobError, Rejected, Scores};
 use super::topk::{self, Narrow, Prediction};
 use crate::telemetry::metrics::Reason;
@@ -117,6 +118,7 @@ impl ClassifyError {
         match error {
             JobError::Late => Self::late(deadline, predicted),
             JobError::Cancelled => Self::Rejected(Rejected::Draining),
+            JobError::Prepare(error) => error.into(),
             failed @ (JobError::Runtime(_) | JobError::Panicked(_) | JobError::NotFinite) => {
                 Self::Run(failed)
             }
@@ -130,6 +132,15 @@ impl ClassifyError {
             Self::Rejected(rejected) => Some(rejected.reason()),
             Self::Deadline { .. } => Some(Reason::Deadline),
             Self::Decode(_) | Self::NotOffered(_) | Self::Prepare(_) | Self::Run(_) => None,
+        }
+    }
+}
+
+impl From<PrepareError> for ClassifyError {
+    fn from(error: PrepareError) -> Self {
+        match error {
+            PrepareError::Decode(error) => Self::Decode(error),
+            PrepareError::Rejected(rejected) => Self::Rejected(rejected),
         }
     }
 }

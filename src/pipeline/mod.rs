@@ -4,6 +4,7 @@
 
 pub mod decode; // bytes → upright RGB image
 pub mod preprocess; // image → exactly the network's input
+pub mod prepare; // both, and what they took
 pub mod queue; // pixels wait, fairly and not for ever
 pub mod run; // batches through ONNX Runtime
 pub mod golden; // photos whose scores are known, before anybody is served
@@ -19,7 +20,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use prometheus::Histogram;
 use tokio::sync::Semaphore;
 
 pub use classification::{Ask, Classification, ClassifyError, ImageFacts, Timings};
@@ -30,11 +30,13 @@ use crate::model::ModelCard;
 use crate::telemetry::Metrics;
 use decode::Limits;
 use explain::Offers;
-use preprocess::{Pixels, Preprocess};
+use prepare::{Facts, Upload};
+use preprocess::Pixels;
 use queue::{
-    Admission, Answered, BatchPlan, Ceiling, Deadline, Job, Pace, Permit, Queue, Rejected, Scores,
+    Admission, Answered, BatchPlan, Ceiling, Deadline, Input, Job, Pace, Permit, Queue, Rejected,
+    Scores,
 };
-use run::{Engine, Health, InputShape, Output, WorkerPlan, Workers};
+use run::{Engine, Health, Output, WorkerPlan, Workers};
 
 /// How a pipeline may use the machine.
 #[derive(Debug, Clone, Copy)]
@@ -45,17 +47,17 @@ pub struct PipelinePlan {
     pub ceiling: Ceiling,
     /// How batches are filled.
     pub batch: BatchPlan,
-    /// Uploads decoded at the same time.
-    pub decoders: usize,
+    /// Who decodes.
+    pub decoding: Decoding,
 }
 
-impl PipelinePlan {
-    /// How many images of one caller can be of use at the same time: enough for every decoder to
-    /// have work and for a batch to fill, and not the whole queue.
-    #[must_use]
-    pub fn at_once(&self) -> usize {
-        self.decoders.saturating_add(2 * self.batch.max_batch).min(self.ceiling.images)
-    }
+/// Who makes pixels of an upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decoding {
+    /// The worker that runs it: nothing is handed over, and no core has two things to do at a time.
+    ByWorkers,
+    /// So many uploads at a time on threads beside the workers, so that a GPU never waits for one.
+    Beside(usize),
 }
 
 /// One model, ready to classify; the threads behind it end with [`Pipeline::finish`].
@@ -66,6 +68,8 @@ pub struct Pipeline {
     plan: PipelinePlan,
     admission: Arc<Admission>,
     decoders: Arc<Semaphore>,
+    /// How many images of one caller can be of use at the same time.
+    at_once: usize,
     queue: Queue,
     pace: Arc<Pace>,
     health: Arc<Health>,
@@ -85,21 +89,27 @@ impl Pipeline {
         engines: Vec<Engine>,
         metrics: Arc<Metrics>,
     ) -> std::io::Result<Self> {
-        let pace = Arc::new(Pace::new(plan.decoders, engines.len()));
+        let decoders = match plan.decoding {
+            Decoding::ByWorkers => engines.len(),
+            Decoding::Beside(decoders) => decoders,
+        };
+        let pace = Arc::new(Pace::new(decoders, engines.len()));
         let health = Arc::new(Health::default());
         let queue = Queue::new(Arc::clone(&metrics));
         let worker_plan = WorkerPlan {
             queue: queue.clone(),
             batch: plan.batch,
-            input: InputShape::of(&card.preprocess),
+            preprocess: card.preprocess.clone(),
             pace: Arc::clone(&pace),
             health: Arc::clone(&health),
             metrics: Arc::clone(&metrics),
         };
+        let batches = engines.len().saturating_mul(2 * plan.batch.max_batch);
         let workers = Workers::start(&worker_plan, engines)?;
         Ok(Self {
             admission: Admission::new(plan.ceiling, Arc::clone(&pace), Arc::clone(&metrics)),
-            decoders: Arc::new(Semaphore::new(plan.decoders)),
+            decoders: Arc::new(Semaphore::new(decoders)),
+            at_once: decoders.saturating_add(batches).min(plan.ceiling.images),
             workers: std::sync::Mutex::new(Some(workers)),
             card,
             offers: Offers::nothing(),
@@ -158,53 +168,72 @@ impl Pipeline {
     /// From bytes to what the network says, and to the output that it is asked for beside.
     async fn travel(
         &self,
-        upload: Bytes,
+        bytes: Bytes,
         deadline: Deadline,
         wants: Option<Output>,
     ) -> Result<Travelled, ClassifyError> {
-        let header = decode::inspect(&upload, &self.plan.limits)?;
+        let header = decode::inspect(&bytes, &self.plan.limits)?;
         let permit = self.admission.enter(deadline)?;
-        let leaving = Leaving { metrics: &self.metrics, deadline };
-        let prepared = self.prepare(upload, header, permit).await;
-        leaving.stayed();
-        let Prepared { pixels, image, permit, mut timings } = prepared?;
+        let upload = Upload { bytes, header };
+        let (input, permit, beside) = match self.plan.decoding {
+            Decoding::ByWorkers => (Input::Upload(upload), permit, None),
+            Decoding::Beside(_) => {
+                let leaving = Leaving { metrics: &self.metrics, deadline };
+                let prepared = self.prepare(upload, permit).await;
+                leaving.stayed();
+                let Prepared { pixels, facts, permit, decode_wait } = prepared?;
+                (Input::Pixels(pixels), permit, Some((facts, decode_wait)))
+            }
+        };
+        let answered = self.ask(input, (deadline, permit), wants).await?;
+        let by_worker = answered.facts.map(|facts| (facts, Duration::ZERO));
+        let Some((facts, decode_wait)) = beside.or(by_worker) else {
+            return Err(ClassifyError::Prepare("a worker told nothing of an upload".to_owned()));
+        };
+        let timings = Timings {
+            decode_wait,
+            queue: answered.queued,
+            inference: answered.inference,
+            batch_size: answered.batch_size,
+            ..facts.timings()
+        };
+        Ok(Travelled { answered, image: facts.image, timings })
+    }
+
+    /// Queues `input`, and waits for what the network says of it.
+    async fn ask(
+        &self,
+        input: Input,
+        (deadline, permit): (Deadline, Permit),
+        wants: Option<Output>,
+    ) -> Result<Answered, ClassifyError> {
         let ticket =
-            self.queue.submit(|reply| Job::new(pixels, deadline, permit, reply).wanting(wants))?;
+            self.queue.submit(|reply| Job::new(input, deadline, permit, reply).wanting(wants))?;
         let answered = ticket
             .await
             .map_err(|error| ClassifyError::from_job(error, deadline, self.predicted_wait()))?;
-        timings.queue = answered.queued;
-        timings.inference = answered.inference;
-        timings.batch_size = answered.batch_size;
         self.metrics.images.inc();
-        Ok(Travelled { answered, image, timings })
+        Ok(answered)
     }
 
-    /// Decodes and preprocesses on the CPU pool, at most `decoders` uploads at a time.
+    /// Decodes and preprocesses on the CPU pool, at most so many uploads at a time as there are
+    /// decoders.
     ///
     /// The memory for the pixels is taken with the turn: uploads that wait hold only themselves.
-    async fn prepare(
-        &self,
-        upload: Bytes,
-        header: decode::Header,
-        permit: Permit,
-    ) -> Result<Prepared, ClassifyError> {
+    async fn prepare(&self, upload: Upload, permit: Permit) -> Result<Prepared, ClassifyError> {
         let (card, pace) = (Arc::clone(&self.card), Arc::clone(&self.pace));
         let metrics = Arc::clone(&self.metrics);
-        self.in_turn(header.decoded_bytes(), permit, move |permit, decode_wait| {
-            let mut prepared = prepare(&upload, &header, &card.preprocess, permit, &metrics)?;
-            pace.prepared(prepared.timings.decode + prepared.timings.preprocess);
-            prepared.timings.decode_wait = decode_wait;
-            Ok(prepared)
+        self.in_turn(permit, move |permit, decode_wait| {
+            let (pixels, facts) = prepare::prepare(&upload, &card.preprocess, &permit, &metrics)?;
+            pace.prepared(facts.decode + facts.preprocess);
+            Ok(Prepared { pixels, facts, permit, decode_wait })
         })
         .await
     }
 
-    /// Runs `work`, which holds `bytes`, on the CPU pool once a decoder is free; tells it how long
-    /// that took.
+    /// Runs `work` on the CPU pool once a decoder is free; tells it how long that took.
     async fn in_turn<T: Send + 'static>(
         &self,
-        bytes: u64,
         permit: Permit,
         work: impl FnOnce(Permit, Duration) -> Result<T, ClassifyError> + Send + 'static,
     ) -> Result<T, ClassifyError> {
@@ -212,7 +241,6 @@ impl Pipeline {
         let turn = Arc::clone(&self.decoders).acquire_owned().await;
         let decode_wait = arrived.elapsed();
         self.metrics.decode_wait_seconds.observe(decode_wait.as_secs_f64());
-        permit.grow(bytes)?;
         // The permit and the turn go with the work: a caller who leaves does not free memory that
         // is still in use.
         let work = tokio::task::spawn_blocking(move || {
@@ -237,6 +265,13 @@ impl Pipeline {
     #[must_use]
     pub fn card(&self) -> &ModelCard {
         &self.card
+    }
+
+    /// How many images of one caller can be of use at the same time: enough for every decoder and
+    /// every worker to have work, and not the whole queue.
+    #[must_use]
+    pub fn at_once(&self) -> usize {
+        self.at_once
     }
 
     /// How this pipeline was told to use the machine.
@@ -308,34 +343,7 @@ impl Drop for Leaving<'_> {
 /// An image on its way from the CPU pool to the queue.
 struct Prepared {
     pixels: Pixels,
-    image: ImageFacts,
+    facts: Facts,
     permit: Permit,
-    timings: Timings,
-}
-
-fn prepare(
-    upload: &Bytes,
-    header: &decode::Header,
-    preprocess: &Preprocess,
-    permit: Permit,
-    metrics: &Metrics,
-) -> Result<Prepared, ClassifyError> {
-    let (decoded, decode) = timed(&metrics.decode_seconds, || decode::decode(upload, header));
-    let decoded = decoded?;
-    let (pixels, spent) = timed(&metrics.preprocess_seconds, || preprocess.apply(&decoded));
-    let timings = Timings { decode, preprocess: spent, ..Timings::default() };
-    let image =
-        ImageFacts { width: decoded.width(), height: decoded.height(), format: header.format };
-    drop(decoded);
-    permit.shrink_to(pixels.as_bytes().len() as u64);
-    Ok(Prepared { pixels, image, permit, timings })
-}
-
-/// Runs `work` and notes how long it took.
-fn timed<T>(histogram: &Histogram, work: impl FnOnce() -> T) -> (T, Duration) {
-    let started = Instant::now();
-    let done = work();
-    let elapsed = started.elapsed();
-    histogram.observe(elapsed.as_secs_f64());
-    (done, elapsed)
+    decode_wait: Duration,
 }

@@ -5,6 +5,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::decode::Stored;
+use super::prepare::Upload;
 use super::preprocess::{Crop, Interpolation, Resize};
 use super::queue::Deadline;
 use super::{ClassifyError, ImageFacts, Pipeline, Prepared, Timings, decode, picture};
@@ -54,7 +55,9 @@ impl Pipeline {
         let header = decode::inspect(&upload, &self.plan.limits)?;
         let permit = self.admission.enter(deadline)?;
         let stored = decode::stored(&upload, &header)?;
-        let Prepared { pixels, image, timings, .. } = self.prepare(upload, header, permit).await?;
+        let upload = Upload { bytes: upload, header };
+        let Prepared { pixels, facts, decode_wait, .. } = self.prepare(upload, permit).await?;
+        let timings = Timings { decode_wait, ..facts.timings() };
         let preprocess = &self.card.preprocess;
         let input = preprocess.input;
         let drawing = tokio::task::spawn_blocking(move || {
@@ -67,9 +70,9 @@ impl Pipeline {
             .and_then(|drawn| drawn.map_err(|error| error.to_string()))
             .map_err(ClassifyError::Prepare)?;
         let steps = Steps {
-            image,
+            image: facts.image,
             stored,
-            crop: preprocess.crop(image.size()),
+            crop: preprocess.crop(facts.image.size()),
             resize: preprocess.resize,
             interpolation: preprocess.interpolation,
             input,

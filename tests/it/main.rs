@@ -18,5 +18,6 @@ mod parity; // the same logits as PyTorch
 mod precision; // int8 and fp16
 mod cli; // the commands
 mod bench; // load, and what is measured of it
+mod tune; // the fastest way to serve here
 mod mutations; // a thousand damaged pictures
 mod house; // the invariants of ARCHITECTURE.md

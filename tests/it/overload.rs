@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use reqwest::multipart::{Form, Part};
+use resnetd::pipeline::Decoding;
 use resnetd::pipeline::decode;
 use resnetd::pipeline::queue::Ceiling;
 use resnetd::telemetry::metrics::Reason;
@@ -146,7 +147,7 @@ async fn an_upload_that_outgrows_the_memory_on_its_way_is_a_503() {
 #[tokio::test]
 async fn photos_wait_for_a_decoder_without_holding_the_memory_of_their_pixels() {
     let mut options = Options::default();
-    options.plan.decoders = 1;
+    options.plan.decoding = Decoding::Beside(1);
     let cat = data("cat.jpg");
     let one = decode::inspect(&cat, &options.plan.limits).unwrap().decoded_bytes();
     options.plan.ceiling.bytes = one * 3 / 2 + 16 * cat.len() as u64;
@@ -159,9 +160,37 @@ async fn photos_wait_for_a_decoder_without_holding_the_memory_of_their_pixels() 
 }
 
 #[tokio::test]
+async fn a_damaged_image_is_answered_whoever_decodes_and_spoils_nobodys_batch() {
+    for decoding in [Decoding::ByWorkers, Decoding::Beside(2)] {
+        let mut options = Options::default();
+        options.plan.decoding = decoding;
+        let server = TestServer::with(options);
+        let cat = data("cat.jpg");
+        // The header is whole, so that the damage is seen only once it is decoded.
+        let half = &cat[..cat.len() / 2];
+        let form = [half, &cat, half, &cat].into_iter().fold(Form::new(), |form, bytes| {
+            form.part("image", Part::bytes(bytes.to_vec()).file_name("photo.jpg"))
+        });
+        let sent = server.client.post(server.at("/classify")).multipart(form).send().await;
+        let answer = Answer::of(sent.unwrap()).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let results = answer.json()["results"].clone();
+        for (place, reason) in [(0, "truncated-image"), (2, "truncated-image")] {
+            assert_eq!(results[place]["reason"], reason, "{decoding:?}");
+        }
+        for place in [1, 3] {
+            assert_eq!(results[place]["predictions"][0]["label"], "cat", "{decoding:?}");
+        }
+        assert_eq!(server.app.metrics.failed_batches.get(), 0);
+        assert_eq!(server.app.metrics.decode_seconds.get_sample_count(), 4);
+        assert_eq!(server.app.metrics.admitted_bytes.get(), 0, "all is given back");
+    }
+}
+
+#[tokio::test]
 async fn a_client_that_leaves_before_its_image_is_decoded_is_counted() {
     let mut options = Options::default();
-    options.plan.decoders = 0; // all busy, for ever
+    options.plan.decoding = Decoding::Beside(0); // all busy, for ever
     let server = TestServer::with(options);
     let leaving = send(&server);
     until("it is inside", || server.app.metrics.images_in_flight.get() == 1).await;

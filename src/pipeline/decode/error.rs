@@ -4,7 +4,7 @@ use super::Format;
 use super::format::SERVED;
 
 /// An upload that is no image, or none that is served.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum DecodeError {
     /// No image format at all.
     #[error("the upload is not an image but {seen}; send the bytes of a picture ({SERVED})")]

@@ -96,7 +96,8 @@ impl Pipeline {
         let painting = async {
             let header = decode::inspect(&upload, &self.plan.limits)?;
             let permit = self.admission.reserve(0)?;
-            self.in_turn(header.decoded_bytes(), permit, move |permit, _| {
+            self.in_turn(permit, move |permit, _| {
+                permit.grow(header.decoded_bytes())?;
                 let photo = decode::decode(&upload, &header)?;
                 let size = [photo.height(), photo.width()];
                 let mut rgb = photo.into_rgb();

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::{Permit, Queue};
+use crate::pipeline::prepare::{Facts, PrepareError, Upload};
 use crate::pipeline::preprocess::Pixels;
 use crate::pipeline::run::Output;
 
@@ -77,6 +78,8 @@ pub struct Answered {
     pub scores: Scores,
     /// What the job wanted beside them.
     pub extra: Option<Extra>,
+    /// What its worker learnt of the image, where it was queued as an upload.
+    pub facts: Option<Facts>,
     /// From queue to worker.
     pub queued: Duration,
     /// The run of its whole batch.
@@ -88,6 +91,9 @@ pub struct Answered {
 /// Why a queued image got no scores.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum JobError {
+    /// Its upload did not become pixels.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
     /// ONNX Runtime refused or failed the batch.
     #[error("ONNX Runtime failed the batch: {0}")]
     Runtime(String),
@@ -109,10 +115,68 @@ pub enum JobError {
 #[derive(Debug)]
 pub struct Reply(pub(super) oneshot::Sender<Result<Answered, JobError>>);
 
-/// Pixels, a deadline and the way back. Answering consumes it; dropping it answers "cancelled".
+/// What waits for a worker.
+#[derive(Debug)]
+pub enum Input {
+    /// A picture that the worker prepares itself.
+    Upload(Upload),
+    /// What the network takes.
+    Pixels(Pixels),
+}
+
+impl From<Upload> for Input {
+    fn from(upload: Upload) -> Self {
+        Self::Upload(upload)
+    }
+}
+
+impl From<Pixels> for Input {
+    fn from(pixels: Pixels) -> Self {
+        Self::Pixels(pixels)
+    }
+}
+
+/// An image, and who asked. Dropping it answers "cancelled".
 #[derive(Debug)]
 pub struct Job {
-    pixels: Pixels,
+    input: Input,
+    caller: Caller,
+}
+
+impl Job {
+    /// A job that is queued now; `permit` is held until it is answered or dropped.
+    #[must_use]
+    pub fn new(input: impl Into<Input>, deadline: Deadline, permit: Permit, reply: Reply) -> Self {
+        let queued_at = Instant::now();
+        Self {
+            input: input.into(),
+            caller: Caller { deadline, queued_at, reply, permit, wants: None },
+        }
+    }
+
+    /// The same job, which wants this output beside the scores.
+    #[must_use]
+    pub fn wanting(mut self, output: Option<Output>) -> Self {
+        self.caller.wants = output;
+        self
+    }
+
+    /// Who asked.
+    #[must_use]
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// The image, to be used up, and who is to be answered.
+    #[must_use]
+    pub fn into_parts(self) -> (Input, Caller) {
+        (self.input, self.caller)
+    }
+}
+
+/// Who asked: a deadline and the way back. Answering consumes it; dropping it answers "cancelled".
+#[derive(Debug)]
+pub struct Caller {
     deadline: Deadline,
     queued_at: Instant,
     reply: Reply,
@@ -120,38 +184,26 @@ pub struct Job {
     wants: Option<Output>,
 }
 
-impl Job {
-    /// A job that is queued now; `permit` is held until it is answered or dropped.
-    #[must_use]
-    pub fn new(pixels: Pixels, deadline: Deadline, permit: Permit, reply: Reply) -> Self {
-        Self { pixels, deadline, queued_at: Instant::now(), reply, permit, wants: None }
-    }
-
-    /// The same job, which wants this output beside the scores.
-    #[must_use]
-    pub fn wanting(self, output: Option<Output>) -> Self {
-        Self { wants: output, ..self }
-    }
-
-    /// The output it wants beside the scores.
+impl Caller {
+    /// The output that is wanted beside the scores.
     #[must_use]
     pub fn wants(&self) -> Option<Output> {
         self.wants
     }
 
-    /// The network's input.
+    /// What the image's memory is charged to.
     #[must_use]
-    pub fn pixels(&self) -> &Pixels {
-        &self.pixels
+    pub fn permit(&self) -> &Permit {
+        &self.permit
     }
 
-    /// When its time runs out.
+    /// When the time runs out.
     #[must_use]
     pub fn deadline(&self) -> Deadline {
         self.deadline
     }
 
-    /// When it joined the queue.
+    /// When the job joined the queue.
     #[must_use]
     pub fn queued_at(&self) -> Instant {
         self.queued_at

@@ -13,7 +13,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 pub use admission::{Admission, Ceiling, Permit, Rejected};
-pub use job::{Answered, Deadline, Extra, Job, JobError, Scores, Ticket};
+pub use job::{Answered, Caller, Deadline, Extra, Input, Job, JobError, Scores, Ticket};
 pub use pace::Pace;
 
 use crate::telemetry::Metrics;
@@ -87,7 +87,7 @@ impl Queue {
         let mut state = self.shared.lock();
         state.idle_workers += 1;
         loop {
-            if let Some(oldest) = state.jobs.front().map(|(_, job)| job.queued_at()) {
+            if let Some(oldest) = state.jobs.front().map(|(_, job)| job.caller().queued_at()) {
                 let missing = plan.max_batch.saturating_sub(state.jobs.len());
                 let patience = plan.max_wait.saturating_sub(oldest.elapsed());
                 if missing == 0 || patience.is_zero() || state.closed {
@@ -144,7 +144,7 @@ impl Queue {
         let removed = state.jobs.remove(place);
         self.shared.show_depth(&state);
         drop(state);
-        if removed.is_some_and(|(_, job)| !job.deadline().has_passed(Instant::now())) {
+        if removed.is_some_and(|(_, job)| !job.caller().deadline().has_passed(Instant::now())) {
             self.shared.metrics.abandoned.inc();
         }
     }

@@ -7,12 +7,8 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::*;
-use crate::pipeline::preprocess::Pixels;
-use crate::pipeline::run::{
-    Batch, Engine, Health, InputShape, Output, Outputs, RunError, WorkerPlan, Workers,
-};
-
-const ONE_PIXEL: InputShape = InputShape { height: 1, width: 1 };
+use crate::pipeline::preprocess::{Pixels, Preprocess};
+use crate::pipeline::run::{Batch, Engine, Health, Output, Outputs, RunError, WorkerPlan, Workers};
 
 /// A queue and what it needs, without a model.
 struct House {
@@ -35,7 +31,7 @@ impl House {
         let plan = WorkerPlan {
             queue: self.queue.clone(),
             batch,
-            input: ONE_PIXEL,
+            preprocess: Preprocess { input: [1, 1], ..Preprocess::usual([32, 32]) },
             pace: Arc::clone(&self.pace),
             health: Arc::new(Health::default()),
             metrics: Arc::clone(&self.metrics),

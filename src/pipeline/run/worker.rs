@@ -7,7 +7,11 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::{Batch, InputShape, Output, Outputs, RunError};
-use crate::pipeline::queue::{Answered, BatchPlan, Extra, Job, JobError, Pace, Queue, Scores};
+use crate::pipeline::prepare::{Facts, prepare};
+use crate::pipeline::preprocess::{Pixels, Preprocess};
+use crate::pipeline::queue::{
+    Answered, BatchPlan, Caller, Extra, Input, Job, JobError, Pace, Queue, Scores,
+};
 use crate::telemetry::Metrics;
 
 /// What runs a batch: a [`Session`](super::Session) in service, anything else in a test.
@@ -59,8 +63,8 @@ pub struct WorkerPlan {
     pub queue: Queue,
     /// How batches are filled.
     pub batch: BatchPlan,
-    /// The network's input.
-    pub input: InputShape,
+    /// How a picture becomes the network's input.
+    pub preprocess: Preprocess,
     /// Where the speed is noted.
     pub pace: Arc<Pace>,
     /// Where success and failure are noted.
@@ -113,15 +117,17 @@ struct Worker {
 
 impl Worker {
     fn new(plan: WorkerPlan, engine: Engine) -> Self {
-        let batch = Batch::with_capacity(plan.input, plan.batch.max_batch);
+        let batch = Batch::with_capacity(InputShape::of(&plan.preprocess), plan.batch.max_batch);
         Self { plan, engine, batch }
     }
 
     fn work(&mut self) {
         while let Some(jobs) = self.plan.queue.next_batch(self.plan.batch) {
             let jobs = self.still_wanted(jobs);
-            if !jobs.is_empty() {
-                self.run(jobs);
+            let started = Instant::now();
+            let slots = self.fill(jobs);
+            if !slots.is_empty() {
+                self.run(slots, started);
             }
         }
     }
@@ -131,9 +137,9 @@ impl Worker {
         let now = Instant::now();
         let mut wanted = Vec::with_capacity(jobs.len());
         for job in jobs {
-            if job.deadline().has_passed(now) {
-                job.answer(Err(JobError::Late));
-            } else if job.is_abandoned() {
+            if job.caller().deadline().has_passed(now) {
+                job.into_parts().1.answer(Err(JobError::Late));
+            } else if job.caller().is_abandoned() {
                 self.plan.metrics.abandoned.inc();
             } else {
                 wanted.push(job);
@@ -142,39 +148,64 @@ impl Worker {
         wanted
     }
 
-    fn run(&mut self, jobs: Vec<Job>) {
+    /// Puts each image into the batch, prepared first where it is an upload. One that cannot be is
+    /// answered here, and spoils nobody's batch.
+    fn fill(&mut self, jobs: Vec<Job>) -> Vec<Slot> {
         self.batch.clear();
-        for job in &jobs {
-            self.batch.push(job.pixels());
-            if let Some(output) = job.wants() {
-                self.batch.want(output);
+        let mut slots = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            let (input, caller) = job.into_parts();
+            let queued = caller.queued_at().elapsed();
+            match self.pixels(input, &caller) {
+                Ok((pixels, facts)) => {
+                    self.batch.push(&pixels);
+                    if let Some(output) = caller.wants() {
+                        self.batch.want(output);
+                    }
+                    slots.push(Slot { caller, facts, queued });
+                }
+                Err(error) => caller.answer(Err(error)),
             }
         }
-        let started = Instant::now();
-        let outcome = self.run_engine();
-        let elapsed = started.elapsed();
+        slots
+    }
+
+    fn pixels(&self, input: Input, caller: &Caller) -> Result<(Pixels, Option<Facts>), JobError> {
+        let WorkerPlan { preprocess, metrics, .. } = &self.plan;
+        match input {
+            Input::Pixels(pixels) => Ok((pixels, None)),
+            Input::Upload(upload) => caught(|| {
+                let (pixels, facts) = prepare(&upload, preprocess, caller.permit(), metrics)?;
+                Ok((pixels, Some(facts)))
+            }),
+        }
+    }
+
+    /// Runs what is in the batch, and answers each slot. `started` is when its first image was taken up.
+    fn run(&mut self, slots: Vec<Slot>, started: Instant) {
+        let run_started = Instant::now();
+        let outcome = self.run_engine().and_then(all_finite);
+        let inference = run_started.elapsed();
 
         let Worker { plan, batch, .. } = self;
         let batch_size = batch.len();
-        let outcome = outcome.and_then(all_finite);
         plan.health.note(outcome.is_ok());
         plan.metrics.batch_size.observe(f64::from(u32::try_from(batch_size).unwrap_or(u32::MAX)));
-        plan.metrics.inference_seconds.observe(elapsed.as_secs_f64());
+        plan.metrics.inference_seconds.observe(inference.as_secs_f64());
         match &outcome {
-            Ok(_) => plan.pace.ran(batch_size, elapsed),
+            Ok(_) => plan.pace.ran(batch_size, started.elapsed()),
             Err(error) => {
                 plan.metrics.failed_batches.inc();
                 tracing::error!(batch.size = batch_size, %error, "a batch failed");
             }
         }
-        for (slot, job) in jobs.into_iter().enumerate() {
-            let queued = started.duration_since(job.queued_at());
+        for (number, Slot { caller, facts, queued }) in slots.into_iter().enumerate() {
             plan.metrics.queue_wait_seconds.observe(queued.as_secs_f64());
-            let wants = job.wants();
-            job.answer(outcome.as_ref().map_err(Clone::clone).map(|outputs| {
-                let scores = scores(outputs, slot);
-                let extra = wants.map(|output| extra(outputs, output, slot));
-                Answered { scores, extra, queued, inference: elapsed, batch_size }
+            let wants = caller.wants();
+            caller.answer(outcome.as_ref().map_err(Clone::clone).map(|outputs| {
+                let scores = scores(outputs, number);
+                let extra = wants.map(|output| extra(outputs, output, number));
+                Answered { scores, extra, facts, queued, inference, batch_size }
             }));
         }
     }
@@ -182,11 +213,21 @@ impl Worker {
     /// A panic is the batch's error, not the worker's end: the engine is used again.
     fn run_engine(&mut self) -> Result<Outputs, JobError> {
         let Worker { engine, batch, .. } = self;
-        match catch_unwind(AssertUnwindSafe(|| engine(batch))) {
-            Ok(outcome) => outcome.map_err(|error| JobError::Runtime(error.to_string())),
-            Err(panic) => Err(JobError::Panicked(panic_words(panic.as_ref()))),
-        }
+        caught(|| engine(batch).map_err(|error| JobError::Runtime(error.to_string())))
     }
+}
+
+/// Who waits for one image of the batch that runs.
+struct Slot {
+    caller: Caller,
+    facts: Option<Facts>,
+    queued: Duration,
+}
+
+/// What `work` gives, or its panic as an error.
+fn caught<T>(work: impl FnOnce() -> Result<T, JobError>) -> Result<T, JobError> {
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|panic| Err(JobError::Panicked(panic_words(panic.as_ref()))))
 }
 
 /// Every picture is finite, so a network with an answer that is not has broken weights: all of its

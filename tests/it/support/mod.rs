@@ -14,7 +14,7 @@ use resnetd::pipeline::decode::Limits;
 use resnetd::pipeline::explain::Offers;
 use resnetd::pipeline::queue::{BatchPlan, Ceiling};
 use resnetd::pipeline::run::{Device, Engine, InputShape, Library, SessionsPlan, open_sessions};
-use resnetd::pipeline::{Pipeline, PipelinePlan};
+use resnetd::pipeline::{Decoding, Pipeline, PipelinePlan};
 use resnetd::telemetry::Metrics;
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -68,7 +68,7 @@ impl Default for Options {
                 limits: Limits::default(),
                 ceiling: Ceiling { images: 256, bytes: 1 << 30 },
                 batch: BatchPlan { max_batch: 4, max_wait: Duration::ZERO },
-                decoders: 2,
+                decoding: Decoding::ByWorkers,
             },
             timeouts: Timeouts {
                 request: Duration::from_secs(60),
@@ -114,6 +114,7 @@ impl TestServer {
             sessions: engines.len(),
             threads: 1,
             max_batch: plan.batch.max_batch,
+            decoders: 0,
             versions: Versions::with(&library().version),
         };
         let pipeline = Pipeline::start(model.card, plan, engines, Arc::clone(&metrics)).unwrap();

@@ -1,0 +1,79 @@
+"""What the comparisons share: networks with seeded weights, a server of one's own, one run of `resnetd bench`."""
+
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path.append(str(ROOT / "tests" / "python"))
+import seeded_weights  # noqa: E402
+
+CALIBRATION = ROOT / "tests" / "data" / "pictures"
+
+def make(resnetd: str, folder: Path, architecture: str) -> dict[str, list[str]]:
+    """Options for the float32 and the int8 form of a network with seeded weights."""
+    weights, fp32, int8 = (folder / f"{architecture}{end}" for end in (".safetensors", ".onnx", "-8.onnx"))
+    seeded_weights.write(weights, architecture)
+    export = ["export", "--arch", architecture, "--weights", weights, "--output", fp32]
+    subprocess.run([resnetd, *export], check=True, stdout=subprocess.DEVNULL)
+    quantize = ["quantize", "--model", fp32, "--calibration", CALIBRATION, "--output", int8, "--json"]
+    subprocess.run([resnetd, *quantize], check=True, stdout=subprocess.DEVNULL)
+    weights.unlink()
+    return {f"{architecture} fp32": ["--model", fp32], f"{architecture} int8": ["--model", int8]}
+
+
+@dataclass
+class Server:
+    """A server that is ready."""
+
+    url: str
+    process: subprocess.Popen
+    seconds_to_ready: float
+
+    def resident_mib(self) -> float:
+        """Memory that it holds now."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+) kB", status).group(1)) / 1024
+
+    def cpu_seconds(self) -> float:
+        """Time that the cores have given it."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / 100  # user and system, in hundredths
+
+
+@contextmanager
+def server(resnetd: str, model: list[str], *options: object) -> Iterator[Server]:
+    """A server on a free port."""
+    serve = [resnetd, "serve", "--listen", "127.0.0.1:0", "--device", "cpu", "--log", "error", *model]
+    started = time.monotonic()
+    process = subprocess.Popen([*serve, *map(str, options)], stdout=subprocess.PIPE, text=True)
+    try:
+        for line in process.stdout:
+            if found := re.search(r"http://127\.0\.0\.1:\d+", line):
+                yield Server(found.group(), process, time.monotonic() - started)
+                break
+        else:
+            raise SystemExit("the server did not start")
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def bench(resnetd: str, *options: object) -> dict:
+    done = subprocess.run(
+        [resnetd, "bench", "--json", *map(str, options)], check=True, stdout=subprocess.PIPE
+    )
+    return json.loads(done.stdout)
+
+
+def faultless(report: dict) -> dict:
+    """The same report, if it has no failed request."""
+    if report["errors"]:
+        raise SystemExit(f"requests failed: {report['errors']}")
+    return report

@@ -1,0 +1,79 @@
+"""What becomes of requests, memory and speed when more is asked than the machine can do, and how soon all is well again.
+
+    make bench-overload
+
+For each model a server of its own: how fast it is at saturation (32 clients) and idle (one), the latency
+at 70 % of saturation, then an open loop that offers four times the saturation, and what is left of
+its speed two seconds after that. Memory is the server's resident size, read twice a second.
+"""
+
+import argparse
+import statistics
+import tempfile
+import threading
+from pathlib import Path
+
+from common import bench, faultless, make, server
+
+
+class Memory(threading.Thread):
+    """Reads a server's resident size until told to stop."""
+
+    def __init__(self, house):
+        super().__init__(daemon=True)
+        self.house, self.sizes, self.over = house, [], threading.Event()
+
+    def run(self) -> None:
+        while not self.over.wait(0.5):
+            self.sizes.append(self.house.resident_mib())
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.over.set()
+        self.join()
+
+
+def measure(resnetd: str, name: str, model: list, photos: str, seconds: int) -> None:
+    with server(resnetd, model) as house:
+        idle_mib = house.resident_mib()
+
+        def load(duration: float, *options: object) -> dict:
+            common = ["--data", photos, "--duration", f"{int(1000 * duration)}ms", "--warm-up", "1s"]
+            return bench(resnetd, house.url, *common, *options)
+
+        alone = faultless(load(5, "--concurrency", 1))["latency_ms"]["p50"]
+        saturated = faultless(load(8, "--concurrency", 32))["goodput_per_second"]
+        busy = faultless(load(20, "--rate", 0.7 * saturated))["latency_ms"]["p99"]
+        with Memory(house) as memory:
+            flooded = load(seconds, "--rate", 4 * saturated)
+        after = faultless(load(8, "--concurrency", 32))["goodput_per_second"]
+        third = max(1, len(memory.sizes) // 3)
+        early, late = (statistics.median(part) for part in (memory.sizes[:third], memory.sizes[-third:]))
+        kept = flooded["goodput_per_second"] / statistics.mean([saturated, after])
+        print(f"| {name} | {saturated:.1f} | {alone:.1f} ms | {busy:.1f} ms ({busy / alone:.1f}) | "
+              f"{flooded['goodput_per_second']:.1f} ({kept:.2f}) | {flooded['latency_ms']['p99'] / 1000:.2f} s | "
+              f"{after / saturated:.2f} | {idle_mib:.0f}, {early:.0f}, {late:.0f} MiB | "
+              f"{', '.join(f'{kind}: {count}' for kind, count in flooded['errors'].items())} |", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--resnetd", required=True, help="the binary")
+    parser.add_argument("--photos", required=True, help="folder of photos")
+    parser.add_argument("--seconds", type=int, default=60, help="of overload")
+    args = parser.parse_args()
+    print("| model | saturation, images/s | alone | p99 at 70 % (of alone) | answered at 4 times (share) | their p99 | "
+          "speed after | memory idle, early, late | the others |\n|---|---|---|---|---|---|---|---|---|", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        models = {"cifar10-resnet20": ["--model", "cifar10-resnet20"]}
+        for architecture in ("resnet18", "resnet50"):
+            models |= make(args.resnetd, Path(folder), architecture)
+        for name, model in models.items():
+            measure(args.resnetd, name, model, args.photos, args.seconds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""How long a server takes to be ready, and what it holds then and under load.
+
+    make bench-start
+
+Each model is started several times in turns. Resident size is read when it is ready, and at the end of
+a while of 32 clients; beside it stands the size of the model's file.
+"""
+
+import argparse
+import statistics
+import tempfile
+from pathlib import Path
+
+from common import ROOT, bench, faultless, make, server
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--resnetd", required=True, help="the binary")
+    parser.add_argument("--photos", required=True, help="folder of photos")
+    parser.add_argument("--rounds", type=int, default=7)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        embedded = ROOT / "models" / "cifar10-resnet20" / "model-int8.onnx"
+        models = {"cifar10-resnet20": (["--model", "cifar10-resnet20"], embedded)}
+        for architecture in ("resnet18", "resnet50"):
+            for name, options in make(args.resnetd, Path(folder), architecture).items():
+                models[name] = (options, options[1])
+        ready = {name: [] for name in models}
+        for _ in range(args.rounds):
+            for name, (options, _) in models.items():
+                with server(args.resnetd, options) as house:
+                    ready[name].append(1000 * house.seconds_to_ready)
+        print("| model | to ready (fastest to slowest) | file | resident: ready | under load |\n|---|---|---|---|---|")
+        for name, (options, file) in models.items():
+            with server(args.resnetd, options) as house:
+                idle = house.resident_mib()
+                load = ["--data", args.photos, "--duration", "10s", "--warm-up", "1s", "--concurrency", 32]
+                faultless(bench(args.resnetd, house.url, *load))
+                busy = house.resident_mib()
+            times = ready[name]
+            print(f"| {name} | {statistics.median(times):.0f} ms ({min(times):.0f} to {max(times):.0f}) | "
+                  f"{file.stat().st_size / 2**20:.1f} MiB | {idle:.0f} MiB | {busy:.0f} MiB |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,352 @@
+//! `resnetd tune`: the fastest way to serve a model on this machine, measured.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use bytes::Bytes;
+use clap::Args;
+use serde::Serialize;
+
+use super::load::{Loaded, load, warm};
+use super::local::{self, MeasureArgs};
+use super::{files, output};
+use crate::config::{ModelArgs, cores};
+use crate::model::{Model, Precision, PrecisionChoice};
+use crate::pipeline::run::{Device, DeviceChoice, Engine, Library, WarmSessions};
+use crate::telemetry::logs::{self, LogFormat};
+use crate::tune::{self, Candidate, Goal, Race, Standing, Verdict};
+
+#[derive(Debug, Args)]
+pub(super) struct TuneArgs {
+    /// Photos as your users send them: files, or folders [default: one of 500×375 pixels]
+    #[arg(long, num_args = 1.., value_name = "PATH")]
+    data: Vec<PathBuf>,
+
+    /// Look for the most images a second of which 99 of 100 are answered within this time, rather
+    /// than for the most images a second
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    latency: Option<Duration>,
+
+    /// How long to measure in all; what is known then is told
+    #[arg(long, default_value = "100s", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    budget: Duration,
+
+    /// Write what was found, for `resnetd serve --config`
+    #[arg(long, short, value_name = "TOML")]
+    output: Option<PathBuf>,
+
+    /// Also draw it
+    #[arg(long, value_name = "SVG")]
+    plot: Option<PathBuf>,
+
+    #[command(flatten)]
+    common: MeasureArgs,
+}
+
+/// A photo of 500×375 pixels, for those who bring none.
+const PHOTO: &[u8] = include_bytes!("../../tests/data/cat.jpg");
+
+/// Turns that each candidate gets at most.
+const ROUNDS: usize = 5;
+
+#[derive(Debug, Serialize)]
+struct Report<'a> {
+    model: &'a str,
+    device: String,
+    cores: usize,
+    goal: Goal,
+    photos: usize,
+    /// Whole rounds.
+    rounds: usize,
+    interrupted: bool,
+    verdict: Option<Verdict>,
+    chosen: Option<Candidate>,
+    standings: Vec<&'a Standing>,
+}
+
+pub(super) fn run(args: &TuneArgs) -> Result<()> {
+    logs::start("warn", LogFormat::Text)?;
+    let goal = args.latency.map_or(Goal::Throughput, Goal::Latency);
+    let photos = photos(&args.data)?;
+    let bench = Bench::prepare(args)?;
+    let usual = bench.usual;
+    let mut race = Race::new(goal, bench.candidates());
+    let (rounds, interrupted) = local::runtime()?.block_on(bench.rounds(&mut race, &photos))?;
+    ensure!(rounds > 0, "not even one round was done; give it more time with --budget");
+
+    let found = race.verdict(usual);
+    let title = format!("{} on {}, {} cores: images/s", bench.name(), bench.device, cores());
+    if let Some(path) = &args.plot {
+        files::write_atomically(path, tune::svg(&race, &title).as_bytes())?;
+    }
+    let report = Report {
+        model: bench.name(),
+        device: bench.device.to_string(),
+        cores: cores(),
+        goal,
+        photos: photos.len(),
+        rounds,
+        interrupted,
+        verdict: found.map(|(_, verdict)| verdict),
+        chosen: found.map(|(standing, _)| standing.candidate),
+        standings: race.ranking(),
+    };
+    if args.common.json {
+        output::json(&report)?;
+    } else {
+        show(&report);
+    }
+    let Some((standing, verdict)) = found else {
+        bail!(
+            "nothing here answers 99 of 100 within that time; allow more, or take a smaller model"
+        )
+    };
+    match &args.output {
+        Some(_) if interrupted => bail!("interrupted: no file was written"),
+        Some(path) => {
+            let text = config(&args.common.model, standing, (verdict, rounds))?;
+            files::write_atomically(path, text.as_bytes())?;
+            if !args.common.json {
+                output::line(format!("try: resnetd serve --config {}", path.display()));
+            }
+        }
+        None => {}
+    }
+    Ok(())
+}
+
+fn photos(paths: &[PathBuf]) -> Result<Vec<Bytes>> {
+    if paths.is_empty() {
+        return Ok(vec![Bytes::from_static(PHOTO)]);
+    }
+    let read = |path: &PathBuf| {
+        std::fs::read(path)
+            .map(Bytes::from)
+            .with_context(|| format!("cannot read {}", path.display()))
+    };
+    files::pictures(paths)?.iter().map(read).collect()
+}
+
+/// Everything that is measured with.
+struct Bench<'a> {
+    args: &'a TuneArgs,
+    library: Library,
+    device: Device,
+    /// The model in each precision that is tried.
+    models: Vec<Model>,
+    /// What would be served without tuning.
+    usual: Candidate,
+}
+
+impl<'a> Bench<'a> {
+    fn prepare(args: &'a TuneArgs) -> Result<Self> {
+        let model_args = &args.common.model;
+        let concurrency = model_args.concurrency(cores())?;
+        let Loaded { model, library, warm, .. } = load(model_args, concurrency)?;
+        let device = warm.device;
+        let usual = Candidate {
+            precision: model.card.precision,
+            sessions: concurrency.sessions(device),
+            threads: concurrency.threads,
+            max_batch: concurrency.max_batch,
+        };
+        drop(warm);
+        let mut models = vec![model];
+        if model_args.precision == PrecisionChoice::Auto && usual.precision != Precision::Fp32 {
+            let fp32 = PrecisionChoice::Only(Precision::Fp32);
+            if let Ok(chosen) =
+                Model::open_as(&model_args.model, model_args.arch.as_deref(), fp32, device)
+            {
+                models.push(chosen.model);
+            }
+        }
+        Ok(Self { args, library, device, models, usual })
+    }
+
+    fn name(&self) -> &str {
+        &self.models[0].card.name
+    }
+
+    fn candidates(&self) -> Vec<Candidate> {
+        let precisions: Vec<_> = self.models.iter().map(|model| model.card.precision).collect();
+        let mut found = match self.device {
+            Device::Cpu => tune::candidates(cores(), &precisions),
+            Device::Cuda(_) => tune::candidates_on_gpu(&precisions),
+        };
+        if !found.contains(&self.usual) {
+            found.insert(0, self.usual);
+        }
+        found
+    }
+
+    /// Measures all candidates of `race` in turns, until the time is up or somebody says stop. How
+    /// many rounds were whole, and whether somebody did.
+    async fn rounds(&self, race: &mut Race, photos: &[Bytes]) -> Result<(usize, bool)> {
+        let started = Instant::now();
+        let first = race.running().len();
+        let bar = output::progress(first * ROUNDS, "trials");
+        for round in 0..ROUNDS {
+            let running = race.running();
+            // A round that cannot be finished is not begun.
+            let spent = started.elapsed();
+            if round > 0
+                && spent + spent / u32::try_from(round).unwrap_or(1) * 3 / 4 > self.args.budget
+            {
+                return Ok((round, false));
+            }
+            for group in running.chunk_by(Candidate::has_sessions_of) {
+                let engines = self.engines(group)?;
+                for &candidate in group {
+                    let trial = self.trial(candidate, &engines, (race.goal(), photos));
+                    let trial = tokio::select! {
+                        trial = trial => trial?,
+                        _ = tokio::signal::ctrl_c() => return Ok((round, true)),
+                    };
+                    race.note(candidate, trial);
+                    bar.inc(1);
+                }
+            }
+            race.drop_the_hopeless();
+        }
+        bar.finish_and_clear();
+        Ok((ROUNDS, false))
+    }
+
+    /// Warm sessions for the candidates of `group`, which differ in their batches only.
+    fn engines(&self, group: &[Candidate]) -> Result<Vec<Lent>> {
+        let largest = group.iter().map(|candidate| candidate.max_batch).max().unwrap_or(1);
+        let candidate = Candidate { max_batch: largest, ..group[0] };
+        let concurrency = self.options(candidate).concurrency(cores())?;
+        let warm = warm(self.model(candidate), self.device, concurrency, &self.library)?;
+        Ok(warm.engines.into_iter().map(|engine| Arc::new(Mutex::new(engine))).collect())
+    }
+
+    async fn trial(
+        &self,
+        candidate: Candidate,
+        engines: &[Lent],
+        (goal, photos): (Goal, &[Bytes]),
+    ) -> Result<tune::Trial> {
+        let warm = WarmSessions {
+            engines: engines.iter().map(lent).collect(),
+            device: self.device,
+            load: Duration::ZERO,
+            warm_up: Duration::ZERO,
+        };
+        let concurrency = self.options(candidate).concurrency(cores())?;
+        let limits = &self.args.common.limits;
+        let pipeline = local::pipeline(self.model(candidate).clone(), warm, concurrency, limits)?;
+        let count = u32::try_from(self.candidates().len() * ROUNDS).unwrap_or(u32::MAX);
+        // Half of the time is for loading, for slow networks, and for rounds to be compared.
+        let duration = (self.args.budget / count / 2).max(Duration::from_millis(200));
+        let trial = tune::trial(&pipeline, photos, goal, duration).await?;
+        pipeline.finish(Duration::from_secs(60)).await;
+        Ok(trial)
+    }
+
+    fn options(&self, candidate: Candidate) -> ModelArgs {
+        ModelArgs {
+            device: DeviceChoice::Only(self.device),
+            sessions: Some(candidate.sessions),
+            threads: Some(candidate.threads),
+            max_batch: candidate.max_batch,
+            ..self.args.common.model.clone()
+        }
+    }
+
+    fn model(&self, candidate: Candidate) -> &Model {
+        let same = |model: &&Model| model.card.precision == candidate.precision;
+        self.models.iter().find(same).unwrap_or(&self.models[0])
+    }
+}
+
+/// An engine that outlives the pipeline it works for.
+type Lent = Arc<Mutex<Engine>>;
+
+fn lent(engine: &Lent) -> Engine {
+    let engine = Arc::clone(engine);
+    Box::new(move |batch| (engine.lock().unwrap_or_else(PoisonError::into_inner))(batch))
+}
+
+fn show(report: &Report<'_>) {
+    let mut table = output::table(&[
+        "precision",
+        "sessions",
+        "threads",
+        "max batch",
+        "images/s",
+        "lowest",
+        "highest",
+        "p99",
+        "rounds",
+    ]);
+    for standing in &report.standings {
+        let [median, low, high] = standing.rates();
+        let Candidate { precision, sessions, threads, max_batch } = standing.candidate;
+        table.add_row([
+            precision.to_string(),
+            sessions.to_string(),
+            threads.to_string(),
+            max_batch.to_string(),
+            format!("{median:.1}"),
+            format!("{low:.1}"),
+            format!("{high:.1}"),
+            format!("{:.1} ms", standing.p99_ms()),
+            standing.trials.len().to_string(),
+        ]);
+    }
+    let Report { model, device, cores, rounds, .. } = report;
+    output::line(format!("{model} on {device}, {cores} cores, {rounds} rounds in turns"));
+    output::show(&table);
+    let words = match report.verdict {
+        None => return,
+        Some(Verdict::Usual) => "the defaults are the fastest here",
+        Some(Verdict::WithinNoise) => {
+            "the defaults stay: what was faster was so by less than its rounds differ"
+        }
+        Some(Verdict::Better) => "the first is faster than the defaults in every round",
+    };
+    output::line(words);
+}
+
+/// The file for `serve --config`.
+fn config(
+    args: &ModelArgs,
+    standing: &Standing,
+    (verdict, rounds): (Verdict, usize),
+) -> Result<String> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "kebab-case")]
+    struct File<'a> {
+        model: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        arch: Option<&'a str>,
+        precision: Precision,
+        sessions: usize,
+        threads: usize,
+        max_batch: usize,
+    }
+    let Candidate { precision, sessions, threads, max_batch } = standing.candidate;
+    let [median, low, high] = standing.rates();
+    // A path is good from everywhere; a name stays one.
+    let path = Path::new(&args.model)
+        .canonicalize()
+        .ok()
+        .and_then(|path| path.to_str().map(str::to_owned));
+    let model = path.as_deref().unwrap_or(&args.model);
+    let arch = args.arch.as_deref();
+    let file = File { model, arch, precision, sessions, threads, max_batch };
+    let why = match verdict {
+        Verdict::Usual => "the defaults, which nothing beats",
+        Verdict::WithinNoise => "the defaults, which nothing beats in every round",
+        Verdict::Better => "faster than the defaults in every round",
+    };
+    Ok(format!(
+        "# Written by `resnetd tune` for a machine with {} cores: {why}.\n\
+         # {median:.1} images/s, {low:.1} to {high:.1} in {rounds} rounds.\n{}",
+        cores(),
+        toml::to_string(&file)?
+    ))
+}

@@ -1,0 +1,84 @@
+//! An upload becomes the network's input, and what is known of it on the way.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use prometheus::Histogram;
+
+use super::decode::{self, DecodeError, Header};
+use super::preprocess::{Pixels, Preprocess};
+use super::queue::{Permit, Rejected};
+use super::{ImageFacts, Timings};
+use crate::telemetry::Metrics;
+
+/// A picture as it came, whose header was looked at.
+#[derive(Debug, Clone)]
+pub struct Upload {
+    /// The file.
+    pub bytes: Bytes,
+    /// What its header announces.
+    pub header: Header,
+}
+
+/// What is known of an image once it is prepared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Facts {
+    /// What was uploaded.
+    pub image: ImageFacts,
+    /// Bytes to an upright image.
+    pub decode: Duration,
+    /// Image to the network's input.
+    pub preprocess: Duration,
+}
+
+impl Facts {
+    /// As timings, in which the queue and the run are still to be told.
+    #[must_use]
+    pub fn timings(&self) -> Timings {
+        Timings { decode: self.decode, preprocess: self.preprocess, ..Timings::default() }
+    }
+}
+
+/// Why an upload did not become pixels.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum PrepareError {
+    /// It is damaged.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// There is no memory for its pixels now.
+    #[error(transparent)]
+    Rejected(#[from] Rejected),
+}
+
+/// Decodes and preprocesses `upload`. What that holds is charged to `permit` before it exists; what
+/// stays charged are the pixels.
+///
+/// # Errors
+///
+/// [`PrepareError`], with nothing held.
+pub fn prepare(
+    upload: &Upload,
+    preprocess: &Preprocess,
+    permit: &Permit,
+    metrics: &Metrics,
+) -> Result<(Pixels, Facts), PrepareError> {
+    let Upload { bytes, header } = upload;
+    permit.grow(header.decoded_bytes())?;
+    let (decoded, decode) = timed(&metrics.decode_seconds, || decode::decode(bytes, header));
+    let decoded = decoded.inspect_err(|_| permit.shrink_to(0))?;
+    let (pixels, spent) = timed(&metrics.preprocess_seconds, || preprocess.apply(&decoded));
+    let image =
+        ImageFacts { width: decoded.width(), height: decoded.height(), format: header.format };
+    drop(decoded);
+    permit.shrink_to(pixels.as_bytes().len() as u64);
+    Ok((pixels, Facts { image, decode, preprocess: spent }))
+}
+
+/// Runs `work` and notes how long it took.
+fn timed<T>(histogram: &Histogram, work: impl FnOnce() -> T) -> (T, Duration) {
+    let started = Instant::now();
+    let done = work();
+    let elapsed = started.elapsed();
+    histogram.observe(elapsed.as_secs_f64());
+    (done, elapsed)
+}

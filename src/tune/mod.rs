@@ -1,0 +1,14 @@
+//! Which sessions, threads and batches serve a model fastest on this machine: measured, not guessed.
+//!
+//! [`candidates`] are what could be fastest; [`Race`] measures them in turns, so that a machine that
+//! drifts slows them all, and drops those that cannot win any more; [`trial`] is one measurement.
+
+mod candidate; // what could be fastest
+mod race; // in turns, fewer each time
+mod trial; // one pipeline under load
+mod plot; // the results as a picture
+
+pub use candidate::{Candidate, candidates, candidates_on_gpu};
+pub use plot::svg;
+pub use race::{Goal, Race, Standing, Verdict};
+pub use trial::{Trial, trial};

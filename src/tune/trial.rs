@@ -1,0 +1,106 @@
+//! One pipeline under load: as a server uses it, without HTTP.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::Goal;
+use crate::pipeline::queue::Deadline;
+use crate::pipeline::{Ask, ClassifyError, Pipeline};
+
+/// What one measurement found.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Trial {
+    /// Images answered a second; 0 where not even one client was answered in time.
+    pub images_per_second: f64,
+    /// 99 of 100 were answered within this time, in milliseconds.
+    pub p99_ms: f64,
+    /// How many callers there were, each of whom waits for its answer.
+    pub clients: usize,
+}
+
+/// Nobody waits so long; it ends a run that is stuck.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Measures `pipeline` for `duration`: with callers enough to keep it busy, or with as many as it
+/// answers in time.
+///
+/// # Errors
+///
+/// What went wrong with a photo.
+pub async fn trial(
+    pipeline: &Pipeline,
+    photos: &[Bytes],
+    goal: Goal,
+    duration: Duration,
+) -> Result<Trial, ClassifyError> {
+    let busy = pipeline.at_once();
+    match goal {
+        Goal::Throughput => with_clients(pipeline, photos, busy, duration).await,
+        Goal::Latency(limit) => {
+            let mut best = with_clients(pipeline, photos, 1, duration).await?;
+            if best.p99_ms > limit.as_secs_f64() * 1e3 {
+                return Ok(Trial { images_per_second: 0.0, ..best });
+            }
+            let more = std::iter::successors(Some(2), |clients| Some(clients * 2));
+            for clients in more.take_while(|clients| *clients <= busy) {
+                let found = with_clients(pipeline, photos, clients, duration).await?;
+                if found.p99_ms > limit.as_secs_f64() * 1e3 {
+                    break;
+                }
+                if found.images_per_second > best.images_per_second {
+                    best = found;
+                }
+            }
+            Ok(best)
+        }
+    }
+}
+
+/// Callers who ask again as soon as they are answered, for `duration` or, where the network is slow,
+/// until everybody was answered twice. The first answers, to those who all came at once, do not count.
+async fn with_clients(
+    pipeline: &Pipeline,
+    photos: &[Bytes],
+    clients: usize,
+    duration: Duration,
+) -> Result<Trial, ClassifyError> {
+    let (number, started) = (AtomicUsize::new(0), Instant::now());
+    let answered = AtomicUsize::new(0);
+    let caller = async || {
+        let mut times = Vec::new();
+        while started.elapsed() < duration || answered.load(Ordering::Relaxed) < 2 * clients {
+            let (asked, turn) = (Instant::now(), number.fetch_add(1, Ordering::Relaxed));
+            let ask = Ask { top_k: 1, deadline: Deadline::after(PATIENCE) };
+            pipeline.classify(photos[turn % photos.len()].clone(), ask).await?;
+            times.push(Answer { latency: asked.elapsed(), at: started.elapsed() });
+            answered.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok::<_, ClassifyError>(times)
+    };
+    let callers = (0..clients).map(|_| caller());
+    let answers = futures_util::future::try_join_all(callers).await?;
+    Ok(found(answers.into_iter().flatten().collect(), clients))
+}
+
+/// One answer: how long it took, and when it was there.
+struct Answer {
+    latency: Duration,
+    at: Duration,
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of answers are far below 2^53")]
+fn found(mut answers: Vec<Answer>, clients: usize) -> Trial {
+    answers.sort_by_key(|answer| answer.at);
+    let counted = answers.split_off(clients.min(answers.len().saturating_sub(1)));
+    let begin = answers.last().map_or(Duration::ZERO, |answer| answer.at);
+    let end = counted.last().map_or(Duration::ZERO, |answer| answer.at);
+    let seconds = end.saturating_sub(begin).as_secs_f64().max(1e-9);
+    let mut latencies: Vec<Duration> = counted.iter().map(|answer| answer.latency).collect();
+    latencies.sort();
+    let p99 = latencies.get(latencies.len() * 99 / 100).copied().unwrap_or_default();
+    let p99_ms = p99.as_secs_f64() * 1e3;
+    Trial { images_per_second: counted.len() as f64 / seconds, p99_ms, clients }
+}

@@ -1,0 +1,97 @@
+//! The fastest way to serve a model here, and the file that keeps it.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::support::resnetd;
+
+/// What `serve` says of options in a file, which are wrong so that it ends at once.
+#[expect(clippy::disallowed_methods, reason = "a file of a test, in a folder of its own")]
+fn refused(file: &str, arguments: &[&str]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("resnetd.toml");
+    fs::write(&path, file).unwrap();
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--config", path.to_str().unwrap()];
+    let output = resnetd(&[&serve, arguments].concat());
+    assert!(!output.status.success(), "{output:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn tune_tells_what_it_measured_and_writes_what_serve_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, plot) = (folder.path().join("here.toml"), folder.path().join("here.svg"));
+    let output = resnetd(&[
+        "tune",
+        "--json",
+        "--budget",
+        "1s",
+        "--output",
+        file.to_str().unwrap(),
+        "--plot",
+        plot.to_str().unwrap(),
+    ]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(report["rounds"].as_u64().unwrap() >= 1);
+    let standings = report["standings"].as_array().unwrap();
+    assert!(standings.len() >= 12, "two precisions, two arrangements, three batches: {report}");
+    for standing in standings {
+        assert!(standing["trials"][0]["images_per_second"].as_f64().unwrap() > 0.0, "{standing}");
+    }
+    assert!(fs::read_to_string(plot).unwrap().contains("batches to 16"));
+
+    let written = fs::read_to_string(&file).unwrap();
+    let options: toml::Table = written.parse().unwrap();
+    let chosen = &report["chosen"];
+    assert_eq!(options["precision"].as_str(), chosen["precision"].as_str());
+    assert_eq!(options["max-batch"].as_integer(), chosen["max_batch"].as_i64());
+    // It is taken as it is: only what is added here is complained of.
+    let words = refused(&written, &["--request-timeout", "0s"]);
+    assert!(words.contains("--request-timeout is 0"), "{words}");
+}
+
+#[test]
+fn a_time_that_no_candidate_keeps_is_an_error_and_no_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("here.toml");
+    let output = resnetd(&[
+        "tune",
+        "--latency",
+        "1ns",
+        "--budget",
+        "1s",
+        "--output",
+        file.to_str().unwrap(),
+    ]);
+    assert!(!output.status.success());
+    let words = String::from_utf8(output.stderr).unwrap();
+    assert!(words.contains("nothing here answers"), "{words}");
+    assert!(!Path::exists(&file));
+}
+
+#[test]
+fn the_command_line_has_the_last_word_over_a_file() {
+    let both = refused("threads = 0\nsessions = 0\n", &[]);
+    assert!(both.contains("--threads is 0") && both.contains("--sessions is 0"), "{both}");
+    let one = refused("threads = 0\nsessions = 0\n", &["--threads", "1"]);
+    assert!(!one.contains("--threads is 0") && one.contains("--sessions is 0"), "{one}");
+}
+
+#[test]
+fn a_file_that_cannot_be_meant_is_refused_with_what_would_be_right() {
+    for (file, expected) in [
+        ("sesions = 2\n", "sesions is no option of serve; there are"),
+        ("threads = [1]\n", "threads is [1]; it takes a text or a number"),
+        ("threads = \"many\"\n", "invalid value 'many' for '--threads"),
+        ("threads 2\n", "--config"),
+    ] {
+        let words = refused(file, &[]);
+        assert!(words.contains(expected), "{file}: {words}");
+    }
+    let output = resnetd(&["serve", "--config", "/nowhere/resnetd.toml"]);
+    let words = String::from_utf8(output.stderr).unwrap();
+    assert!(words.contains("/nowhere/resnetd.toml: it cannot be read"), "{words}");
+}
