@@ -28,6 +28,13 @@ def make(resnetd: str, folder: Path, architecture: str) -> dict[str, list[str]]:
     return {f"{architecture} fp32": ["--model", fp32], f"{architecture} int8": ["--model", int8]}
 
 
+def chosen(models: dict, only: str | None) -> dict:
+    """The one named `only`, or all."""
+    if only and only not in models:
+        raise SystemExit(f"there is no {only}; there are {', '.join(models)}")
+    return {name: model for name, model in models.items() if only in (None, name)}
+
+
 @dataclass
 class Server:
     """A server that is ready."""

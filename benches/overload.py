@@ -13,7 +13,7 @@ import tempfile
 import threading
 from pathlib import Path
 
-from common import bench, faultless, make, server
+from common import bench, chosen, faultless, make, server
 
 
 class Memory(threading.Thread):
@@ -64,6 +64,7 @@ def main() -> None:
     parser.add_argument("--resnetd", required=True, help="the binary")
     parser.add_argument("--photos", required=True, help="folder of photos")
     parser.add_argument("--seconds", type=int, default=60, help="of overload")
+    parser.add_argument("--only", help="one of the models, by its name in the table")
     args = parser.parse_args()
     print("| model | saturation, images/s | alone | p99 at 70 % (of alone) | answered at 4 times (share) | their p99 | "
           "speed after | memory idle, early, late | the others |\n|---|---|---|---|---|---|---|---|---|", flush=True)
@@ -71,7 +72,7 @@ def main() -> None:
         models = {"cifar10-resnet20": ["--model", "cifar10-resnet20"]}
         for architecture in ("resnet18", "resnet50"):
             models |= make(args.resnetd, Path(folder), architecture)
-        for name, model in models.items():
+        for name, model in chosen(models, args.only).items():
             measure(args.resnetd, name, model, args.photos, args.seconds)
 
 

@@ -17,7 +17,7 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from common import bench, faultless, make, server
+from common import bench, chosen, faultless, make, server
 
 
 def spread(ratios: list[float]) -> str:
@@ -30,6 +30,7 @@ def main() -> None:
     parser.add_argument("--photos", required=True, help="folder of photos")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--only", help="one of the models, by its name in the table")
     args = parser.parse_args()
     common = ["--data", args.photos, "--duration", f"{int(1000 * args.seconds)}ms", "--warm-up", "1s"]
     local = [*common, "--in-process", "--device", "cpu"]
@@ -40,7 +41,7 @@ def main() -> None:
             models |= make(args.resnetd, Path(folder), architecture)
         print("| model | limit, images/s | server, images/s | share of the limit | without the client | "
               "alone, in process | alone, request | ratio |\n|---|---|---|---|---|---|---|---|", flush=True)
-        for name, model in models.items():
+        for name, model in chosen(models, args.only).items():
             limits, served, costs, alone, asked = [], [], [], [], []
             with server(args.resnetd, model) as house:
                 for _ in range(args.rounds):
