@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
-use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, ObjectBuilder, Type};
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Type};
 use utoipa::openapi::{KnownFormat, RefOr, Required, Schema, SchemaFormat};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
@@ -34,8 +34,7 @@ impl PartialSchema for Pictures {
         ObjectBuilder::new()
             .property("image", files)
             .required("image")
-            .additional_properties(Some(AdditionalProperties::RefOr(file().into())))
-            .description(Some("Every part is a file, whatever its name; at most 256"))
+            .description(Some("Every part is a file, also under another name; at most 256"))
             .into()
     }
 }
