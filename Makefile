@@ -79,13 +79,14 @@ audit: ## known advisories against the dependencies; asks the advisory database 
 	scripts/cargo-deny check advisories
 
 .PHONY: python-test
-python-test: library ## exported models and metrics, read by other people's programs
+python-test: library ## models, metrics, API and pages, read by other people's programs
 	cargo build --locked
 	scripts/venv
 	.venv/bin/python tests/python/check_onnx.py --resnetd $(built)/debug/resnetd
 	if chromium=$$(scripts/chromium); then .venv/bin/python tests/python/check_page.py \
 		--resnetd $(built)/debug/resnetd --chromium "$$chromium" --shots $(built)/page; \
 	else echo "nobody looked at the page: there is no Chromium"; fi
+	.venv/bin/python tests/python/check_api.py --resnetd $(built)/debug/resnetd
 	scripts/check-metrics $(built)/debug/resnetd
 
 .PHONY: image

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::App;
 use super::problem::Problem;
@@ -17,31 +18,45 @@ use crate::pipeline::{ClassifyError, Timings};
 /// A client's own time limit in milliseconds; longer than the server's it changes nothing.
 const TIMEOUT_HEADER: &str = "x-request-timeout-ms";
 
+/// What is answered as JSON.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub(super) enum Answer<'a, T> {
+    Single(Single<'a, T>),
+    Several(Several<'a, T>),
+}
+
 /// The answer for a request with one image.
-#[derive(Debug, Serialize)]
-struct Single<'a, T> {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Single<'a, T> {
+    /// The model's name.
     model: &'a str,
     #[serde(flatten)]
     image: T,
 }
 
 /// The answer for a form with several.
-#[derive(Debug, Serialize)]
-struct Several<'a, T> {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Several<'a, T> {
+    /// The model's name.
     model: &'a str,
+    /// One for each file, in their order.
     results: Vec<InPlace<T>>,
 }
 
 /// One image of several, in the place of its part.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct InPlace<T> {
+    /// The file's name, where the form gives it one.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     name: Option<String>,
     #[serde(flatten)]
     outcome: Outcome<T>,
 }
 
-#[derive(Debug, Serialize)]
+/// An answer, or the problem that stands in its place.
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
 enum Outcome<T> {
     Answered(T),
@@ -50,7 +65,7 @@ enum Outcome<T> {
 
 /// The answer for a request with one image.
 pub(super) fn one<T: Serialize>(app: &App, (image, timings): (T, Timings)) -> Response {
-    let body = Json(Single { model: &app.pipeline.card().name, image });
+    let body = Json(Answer::Single(Single { model: &app.pipeline.card().name, image }));
     with_timing(body.into_response(), &[timings])
 }
 
@@ -100,7 +115,7 @@ where
         .collect();
     let gravest = gravest(&results).cloned();
     let status = gravest.as_ref().map_or(StatusCode::OK, Problem::status);
-    let body = Json(Several { model: &app.pipeline.card().name, results });
+    let body = Json(Answer::Several(Several { model: &app.pipeline.card().name, results }));
     let mut response = (status, body).into_response();
     if let Some(problem) = gravest {
         problem.mark(&mut response);

@@ -5,7 +5,10 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use super::answers::Answer;
+use super::openapi::{NetworkRefusals, Picture, Pictures, TimeLimit};
 use super::problem::Problem;
 use super::query::{self, Query};
 use super::upload::{self, Upload};
@@ -16,14 +19,51 @@ use crate::pipeline::topk::Prediction;
 use crate::pipeline::{Ask, Classification, ClassifyError, ImageFacts, Timings};
 
 /// What is answered for one image.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Classified {
+    /// The most probable classes, falling.
     predictions: Vec<Prediction>,
     image: ImageFacts,
+    /// Where in the photo the scores come from, with `explain=cam`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     explanation: Option<Explanation>,
 }
 
+/// What is in a photo
+///
+/// The most probable classes of one image, or of each file of a form. With `explain=cam` also where in
+/// the photo a score comes from: as numbers, or laid over the photo with `Accept: image/png`.
+///
+/// A bad file in a form of several is answered by a problem in its place. The status is 200 if any file
+/// was answered, else the highest of their statuses.
+#[utoipa::path(
+    post,
+    path = "/classify",
+    tag = "images",
+    operation_id = "classify",
+    params(
+        ("top_k" = Option<usize>, Query, minimum = 1, example = 5,
+         description = "How many classes; 5 where it is not there"),
+        ("labels" = Option<Vec<String>>, Query, example = json!(["cat", "dog"]),
+         description = "Only these classes, which share the probability: labels or indices, also several in one, with commas"),
+        ("threshold" = Option<f32>, Query, minimum = 0, maximum = 1, example = 0.0,
+         description = "Only classes that are at least so probable"),
+        ("explain" = inline(Option<Explain>), Query,
+         description = "cam for class activation maps"),
+        ("class" = Option<Vec<String>>, Query, max_items = 32, example = json!([]),
+         description = "Which classes to map, labels or indices; the best one where it is not there. Only with explain=cam"),
+        TimeLimit,
+    ),
+    request_body(content((Picture = "application/octet-stream"), (Pictures = "multipart/form-data")), description = "The image's bytes, whatever their content type says: the bytes are looked at. Or a form with one or several files"),
+    responses(
+        (status = 200, description = "Classes", content(
+            (Answer<Classified> = "application/json", example = json!({"model": "cifar10-resnet20", "predictions": [{"label": "cat", "index": 3, "probability": 0.999_942_8}], "image": {"width": 451, "height": 300, "format": "jpeg"}})),
+            (Picture = "image/png"),
+        )),
+        NetworkRefusals,
+    ),
+)]
 pub(super) async fn classify(
     State(app): State<App>,
     pairs: query::Typed,
@@ -49,6 +89,14 @@ pub(super) async fn classify(
         accept::vary(&mut response);
     }
     Ok(response)
+}
+
+/// How a score is explained.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "a query is read by hand; this is only its schema")]
+enum Explain {
+    Cam,
 }
 
 /// What an answer is made of.

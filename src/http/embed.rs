@@ -7,7 +7,10 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use super::answers::Answer;
+use super::openapi::{NetworkRefusals, Picture, Pictures, TimeLimit};
 use super::problem::Problem;
 use super::upload::{self, Part, Upload};
 use super::{App, accept, answers, query};
@@ -17,7 +20,8 @@ use crate::pipeline::{ClassifyError, Embedding, ImageFacts, Normalize, Timings};
 const NPY: &str = "application/x-npy";
 
 /// How vectors are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
+#[schema(rename_all = "lowercase")]
 enum Form {
     /// As numbers.
     Json,
@@ -25,6 +29,15 @@ enum Form {
     Base64,
     /// Numpy's file format.
     Npy,
+}
+
+/// How long a vector is made.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "the pipeline has its own; this is how it is spelt in a query")]
+enum Length {
+    No,
+    L2,
 }
 
 /// What was asked.
@@ -36,20 +49,46 @@ struct Wish {
 }
 
 /// What is answered for one image.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Embedded {
+    /// How many numbers it has.
     dimensions: usize,
     embedding: Vector,
     image: ImageFacts,
 }
 
-#[derive(Debug, Serialize)]
+/// Numbers, or with `format=base64` their bytes: float32, little-endian.
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
 enum Vector {
     Numbers(Vec<f32>),
     Text(String),
 }
 
+/// The features of a photo
+///
+/// The mean of the last feature map, before the classifier: photos that look alike are near each other.
+#[utoipa::path(
+    post,
+    path = "/embed",
+    tag = "images",
+    operation_id = "embed",
+    params(
+        ("format" = inline(Option<Form>), Query,
+         description = "How vectors are written; without it json, or npy with Accept: application/x-npy"),
+        ("normalize" = inline(Option<Length>), Query,
+         description = "l2 for vectors of length 1, so that a dot product is a cosine"),
+        TimeLimit,
+    ),
+    request_body(content((Picture = "application/octet-stream"), (Pictures = "multipart/form-data")), description = "The image's bytes, or a form with one or several files"),
+    responses(
+        (status = 200, description = "Vectors; as npy one vector, or for several files a matrix with a row for each", content(
+            (Answer<Embedded> = "application/json", example = json!({"model": "cifar10-resnet20", "dimensions": 3, "embedding": [0.25, 0.0, 1.5], "image": {"width": 451, "height": 300, "format": "jpeg"}})),
+            (Picture = "application/x-npy"),
+        )),
+        NetworkRefusals,
+    ),
+)]
 pub(super) async fn embed(
     State(app): State<App>,
     typed: query::Typed,

@@ -5,9 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::App;
+use super::openapi::NotReady;
 use super::problem::Problem;
 
 /// Where in its life the server is.
@@ -38,14 +40,47 @@ impl Readiness {
     }
 }
 
-/// Never touches the model: a busy server is alive.
-pub(super) async fn livez() -> Json<Value> {
-    Json(json!({ "live": true }))
+/// What `/livez` answers.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Live {
+    /// Always true: a process that is not alive does not answer.
+    live: bool,
 }
 
+/// What `/readyz` answers.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Ready {
+    /// Always true: a server that is not ready answers a problem.
+    ready: bool,
+    /// The device really used: `cpu` or `cuda:N`.
+    device: String,
+}
+
+/// Whether the process is alive
+///
+/// Never touches the model: a busy server is alive.
+#[utoipa::path(
+    get,
+    path = "/livez",
+    tag = "operation",
+    operation_id = "livez",
+    responses((status = 200, description = "It is", body = Live)),
+)]
+pub(super) async fn livez() -> Json<Live> {
+    Json(Live { live: true })
+}
+
+/// Whether traffic is welcome
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    tag = "operation",
+    operation_id = "readyz",
+    responses((status = 200, description = "It is", body = Ready), NotReady),
+)]
 pub(super) async fn readyz(State(app): State<App>) -> Response {
     match why_not(&app) {
-        None => Json(json!({ "ready": true, "device": app.description.device })).into_response(),
+        None => Json(Ready { ready: true, device: app.description.device.clone() }).into_response(),
         Some(why) => Problem::not_ready(why).into_response(),
     }
 }

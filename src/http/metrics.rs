@@ -6,6 +6,17 @@ use axum::response::IntoResponse;
 
 use super::{App, health};
 
+/// Prometheus' metrics
+///
+/// In the classic text format. Scale on `resnetd_predicted_wait_seconds`.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "operation",
+    operation_id = "metrics",
+    responses((status = 200, description = "Every metric", body = String, content_type = "text/plain",
+               example = "resnetd_images_total 1")),
+)]
 pub(super) async fn show(State(app): State<App>) -> impl IntoResponse {
     // Both depend on time, not on an event, so they are read when somebody looks.
     app.metrics.predicted_wait_seconds.set(app.pipeline.predicted_wait().as_secs_f64());

@@ -9,6 +9,7 @@ mod layers; // what every request passes through
 mod listener; // the accept loop and its end
 mod metrics; // GET /metrics
 mod model; // GET /v1/model
+mod openapi; // GET /openapi.json
 mod preprocess; // POST /preprocess
 pub mod problem; // errors as documents
 mod page; // GET /, for people
@@ -18,10 +19,11 @@ mod upload; // a body becomes images
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::{OriginalUri, Request};
 use axum::http::Method;
-use axum::routing::{get, post};
+use axum::{Extension, Router};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 pub use health::{Phase, Readiness};
 pub use listener::{Drain, Listener};
@@ -60,17 +62,22 @@ pub struct Timeouts {
     pub body: Duration,
 }
 
-/// Every route, in one list.
+/// Every route, in one list. Path and method stand in a handler's `utoipa::path`, with all else that
+/// `/openapi.json` says about it: so nothing can be served and not documented.
 pub fn router(app: App) -> Router {
-    let routes = Router::new()
-        .route("/classify", post(classify::classify))
-        .route("/embed", post(embed::embed))
-        .route("/preprocess", post(preprocess::preprocess))
-        .route("/v1/model", get(model::show))
-        .route("/livez", get(health::livez))
-        .route("/readyz", get(health::readyz))
-        .route("/metrics", get(metrics::show))
+    let (routes, document) = OpenApiRouter::with_openapi(openapi::outline())
+        .routes(routes!(classify::classify))
+        .routes(routes!(embed::embed))
+        .routes(routes!(preprocess::preprocess))
+        .routes(routes!(model::show))
+        .routes(routes!(health::livez))
+        .routes(routes!(health::readyz))
+        .routes(routes!(metrics::show))
+        .routes(routes!(openapi::show))
         .merge(app.page.routes())
+        .split_for_parts();
+    let routes = routes
+        .layer(Extension(openapi::Document::of(document)))
         .fallback(nothing_here)
         .method_not_allowed_fallback(not_this_method);
     layers::around(routes, &app).with_state(app)

@@ -3,12 +3,13 @@
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::App;
 use crate::model::{Digests, Model, ModelCard};
 
 /// What is served and on what.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Description {
     /// The card: name, architecture, labels, preprocessing, figures; without its golden photos.
     #[serde(flatten)]
@@ -43,7 +44,7 @@ impl Description {
 }
 
 /// Versions of what computes.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Versions {
     /// This program.
     pub resnetd: &'static str,
@@ -59,6 +60,16 @@ impl Versions {
     }
 }
 
+/// What is served
+///
+/// Labels, preprocessing, device, versions, and digests by which the model can be told.
+#[utoipa::path(
+    get,
+    path = "/v1/model",
+    tag = "model",
+    operation_id = "model",
+    responses((status = 200, description = "The model's card and how it runs", body = Description)),
+)]
 pub(super) async fn show(State(app): State<App>) -> Json<Description> {
     Json(Description::clone(&app.description))
 }

@@ -4,11 +4,33 @@ use axum::extract::{Request, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
+use super::answers::Answer;
+use super::openapi::{Picture, Pictures, TimeLimit, UploadRefusals};
 use super::problem::Problem;
 use super::upload::{self, Upload};
 use super::{App, accept, answers, query};
+use crate::pipeline::Steps;
 use crate::pipeline::queue::Deadline;
 
+/// What the network sees of a photo
+///
+/// Decoded, turned upright, resized and cropped, as a PNG. With `Accept: application/json`, and always for
+/// several files, the steps to it.
+#[utoipa::path(
+    post,
+    path = "/preprocess",
+    tag = "images",
+    operation_id = "preprocess",
+    params(TimeLimit),
+    request_body(content((Picture = "application/octet-stream"), (Pictures = "multipart/form-data")), description = "The image's bytes, or a form with one or several files"),
+    responses(
+        (status = 200, description = "The network's input, or the steps to it", content(
+            (Picture = "image/png"),
+            (Answer<Steps> = "application/json"),
+        )),
+        UploadRefusals,
+    ),
+)]
 pub(super) async fn preprocess(
     State(app): State<App>,
     typed: query::Typed,

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::ser::{Serialize, SerializeStruct, Serializer};
+use serde::ser::{Serialize, Serializer};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::pipeline::ClassifyError;
 use crate::pipeline::decode::DecodeError;
@@ -87,7 +90,26 @@ impl Kind {
     }
 }
 
-/// A problem as it is answered. It also has an `error` member, which clients of other servers read.
+impl Serialize for Kind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.row().1)
+    }
+}
+
+impl PartialSchema for Kind {
+    fn schema() -> RefOr<Schema> {
+        let slugs = Self::ALL.iter().map(|kind| kind.row().1);
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .enum_values(Some(slugs))
+            .description(Some("The word for programs; also in the log and the metrics."))
+            .into()
+    }
+}
+
+impl ToSchema for Kind {}
+
+/// A problem as it is answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     kind: Kind,
@@ -95,21 +117,52 @@ pub struct Problem {
     retry_after_seconds: Option<u64>,
 }
 
+/// Its document: RFC 9457, with members of ours.
+#[derive(serde::Serialize, ToSchema)]
+struct Document<'a> {
+    /// Names the kind; there is nothing to fetch under it.
+    #[serde(rename = "type")]
+    name: String,
+    /// The kind's words for people.
+    title: &'static str,
+    /// The status again, for a problem in the place of one of several images.
+    status: u16,
+    /// What was wrong this time, and what would be right.
+    detail: &'a str,
+    /// `detail` again: clients of other servers look here.
+    error: &'a str,
+    reason: Kind,
+    /// `Retry-After` again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    retry_after_seconds: Option<u64>,
+}
+
 impl Serialize for Problem {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let (status, reason, title) = self.kind.row();
-        let members = 6 + usize::from(self.retry_after_seconds.is_some());
-        let mut document = serializer.serialize_struct("Problem", members)?;
-        document.serialize_field("type", &format_args!("urn:resnetd:problem:{reason}"))?;
-        document.serialize_field("title", title)?;
-        document.serialize_field("status", &status.as_u16())?;
-        document.serialize_field("detail", &self.detail)?;
-        document.serialize_field("error", &self.detail)?;
-        document.serialize_field("reason", reason)?;
-        if let Some(seconds) = self.retry_after_seconds {
-            document.serialize_field("retry_after_seconds", &seconds)?;
-        }
-        document.end()
+        let (status, slug, title) = self.kind.row();
+        let document = Document {
+            name: format!("urn:resnetd:problem:{slug}"),
+            title,
+            status: status.as_u16(),
+            detail: &self.detail,
+            error: &self.detail,
+            reason: self.kind,
+            retry_after_seconds: self.retry_after_seconds,
+        };
+        document.serialize(serializer)
+    }
+}
+
+impl PartialSchema for Problem {
+    fn schema() -> RefOr<Schema> {
+        Document::schema()
+    }
+}
+
+impl ToSchema for Problem {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        Document::schemas(schemas);
     }
 }
 

@@ -1,13 +1,14 @@
 //! A model's card: what it is, what it answers, and how pictures must be prepared for it.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Golden, Precision, imagenet, labels};
 use crate::pipeline::preprocess::{Preprocess, PreprocessError};
 
 /// Everything about a model that is not its weights. Travels as `card.toml` beside the weights and
 /// as metadata inside an ONNX file.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ModelCard {
     /// What the model is called, such as `cifar10-resnet20`.
@@ -36,11 +37,12 @@ pub struct ModelCard {
     pub figures: Vec<Figure>,
     /// Photos whose scores are known; they are run at every load.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(ignore)] // never answered
     pub golden: Vec<Golden>,
 }
 
 /// One measured figure.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Figure {
     /// What was measured, such as `top-1`.

@@ -2,11 +2,12 @@
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
 
 use super::Model;
 
 /// Digests of what is served.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Digests {
     /// Of the ONNX bytes that run: for a file of `resnetd export` what `sha256sum` prints.
     pub graph: String,

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::open::reading;
 use super::{EMBEDDED, Model, ModelCard, ModelError, foreign, int8};
@@ -17,7 +18,7 @@ use crate::pipeline::run::Device;
 pub(crate) const INT8_FILE: &str = "model-int8.onnx";
 
 /// The arithmetic of a graph.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// float32, as most networks are trained.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::decode::{DecodeError, Format};
 use super::explain::NotOffered;
@@ -43,7 +44,7 @@ impl Classification {
 }
 
 /// The uploaded image as it was decoded, upright.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ImageFacts {
     /// Columns, after orientation.
     pub width: u32,

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
 
 use super::decode::Stored;
 use super::prepare::Upload;
@@ -23,7 +24,7 @@ pub struct Seen {
 }
 
 /// The steps from a file to the network's input, in order.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Steps {
     /// The upright picture.
     pub image: ImageFacts,

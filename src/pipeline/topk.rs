@@ -1,15 +1,17 @@
 //! Scores become predictions.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// One class and how probable it is.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Prediction {
     /// The class's name on the model's card.
     pub label: String,
     /// Its place in the network's output.
     pub index: usize,
     /// 0 to 1.
+    #[schema(minimum = 0, maximum = 1)]
     pub probability: f32,
 }
 

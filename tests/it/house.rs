@@ -83,6 +83,13 @@ fn the_pipeline_knows_no_http_and_http_knows_no_tensors() {
 }
 
 #[test]
+fn a_route_comes_with_its_documentation() {
+    // Files of a page are no part of the API.
+    let of_the_api = |name: &str| name.starts_with("http/") && !name.starts_with("http/page/");
+    assert_absent(&["route(", "Router::new"], of_the_api, "routes are added with routes!");
+}
+
+#[test]
 fn only_the_runner_names_the_runtime() {
     assert_absent(
         &["ort::"],

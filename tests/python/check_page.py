@@ -2,7 +2,6 @@
 
 import argparse
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from checks import Checks, fail
+from serving import server
 
 DATA = Path(__file__).parent.parent / "data"
 CAT, SHIP = DATA / "cat.jpg", DATA / "cifar10-ship.png"
@@ -26,33 +26,18 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.shots.mkdir(parents=True, exist_ok=True)
     checks = Checks()
-    with server(arguments.resnetd) as url, sync_playwright() as playwright:
+    with server(arguments.resnetd, "--max-bytes", "1MB") as url, sync_playwright() as playwright:
         # Root has no sandbox in a container; the page is ours.
         flags = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
         browser = playwright.chromium.launch(executable_path=arguments.chromium, args=flags)
         for check in (
             check_classes, check_several, check_map, check_problems, check_pasting_and_dropping,
-            check_camera, check_tiff, check_keyboard, check_looks, check_live,
+            check_camera, check_tiff, check_keyboard, check_looks, check_live, check_docs,
         ):
             with visit(browser, url, checks) as page:
                 check(page, checks, arguments.shots)
         browser.close()
     checks.done()
-
-
-@contextmanager
-def server(resnetd: Path) -> Iterator[str]:
-    command = [resnetd, "serve", "--listen", "127.0.0.1:0", "--max-bytes", "1MB", "--log", "warn"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        for line in process.stdout:
-            if found := re.search(r"http://127\.0\.0\.1:\d+", line):
-                yield found[0]
-                return
-        fail("the server did not say where it listens")
-    finally:
-        process.terminate()
-        process.wait()
 
 
 @contextmanager
@@ -256,6 +241,31 @@ def check_live(page: Page, checks: Checks, shots: Path) -> None:
     expect(page.locator("#rate")).to_have_text(re.compile(r"^\d+\.\d$"), timeout=10_000)
     expect(page.locator("#p99")).to_have_text(re.compile(r"\d m?s$"), timeout=10_000)
     checks.that(True, "the server's figures are shown and kept up")
+
+
+def check_docs(page: Page, checks: Checks, shots: Path) -> None:
+    """Swagger UI under our policy: light and dark, and a request from it that is answered."""
+    page.get_by_role("link", name="The API").click()
+    expect(page).to_have_url(re.compile("/docs$"))
+    operation = page.locator("#operations-images-classify")
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        expect(operation).to_be_visible()
+        ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        brightness = sum(map(int, re.findall(r"\d+", ground)[:3])) / 3
+        checks.that((brightness > 128) == (scheme == "light"), f"the API's page in {scheme} is {scheme}")
+        page.screenshot(path=shots / f"docs-{scheme}.png", full_page=True)
+    operation.locator(".opblock-summary-control").click()
+    operation.locator("input[type=file]").set_input_files(CAT)
+    operation.get_by_role("button", name="Execute").click()
+    answer = operation.locator(".live-responses-table")
+    expect(answer.locator(".response-col_status").last).to_contain_text("200")
+    expect(answer.locator(".response-col_description").last).to_contain_text('"label": "cat"')
+    page.screenshot(path=shots / "docs-tried.png", full_page=True)
+    checks.that(True, "a request that is tried in the API's page is answered")
+    schemas = page.locator("section.models")
+    expect(schemas).to_contain_text("Prediction")
+    checks.that(True, "the API's page shows the schemas")
 
 
 if __name__ == "__main__":

@@ -1,25 +1,28 @@
 //! `GET /`: a page for people, whole inside the binary.
 
-use axum::Router;
+mod docs; // GET /docs
+
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use clap::ValueEnum;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::{App, accept};
 
 /// Whether there is a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Page {
-    /// `GET /` answers it.
+    /// `GET /` answers it, and `GET /docs` the one about the API.
     On,
-    /// `GET /` is as any path that nothing is at.
+    /// `GET /` and `GET /docs` are as any path that nothing is at.
     Off,
 }
 
 /// What the page is made of: path, type, text.
 const FILES: &[(&str, &str, &str)] = &[
-    ("/page/page.css", "text/css; charset=utf-8", include_str!("page.css")),
+    ("/page/page.css", STYLE, include_str!("page.css")),
     ("/page/page.js", SCRIPT, include_str!("page.js")),
     ("/page/heat.js", SCRIPT, include_str!("heat.js")),
     ("/page/camera.js", SCRIPT, include_str!("camera.js")),
@@ -27,6 +30,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("/page/words.js", SCRIPT, include_str!("words.js")),
 ];
 
+const STYLE: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// For programs that ask for `/`.
@@ -35,8 +39,9 @@ resnetd: a photo in, its classes out
 
   curl --data-binary @photo.jpg ADDRESS/classify
   curl ADDRESS/v1/model
+  curl ADDRESS/openapi.json
 
-In a browser there is a page here.
+In a browser there is a page here, and one about the API at /docs.
 ";
 
 /// Nothing but what this server serves, and pictures that the page makes itself.
@@ -46,19 +51,33 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
 
 impl Page {
     /// Its routes.
-    pub(super) fn routes(self) -> Router<App> {
+    pub(super) fn routes(self) -> OpenApiRouter<App> {
         match self {
-            Self::Off => Router::new(),
-            Self::On => {
-                let files = FILES.iter().fold(Router::new(), |routes, (path, kind, text)| {
-                    routes.route(path, get(async || guarded(kind, text)))
-                });
-                files.route("/", get(front))
-            }
+            Self::Off => OpenApiRouter::new(),
+            Self::On => FILES
+                .iter()
+                .fold(OpenApiRouter::new(), |routes, (path, kind, text)| {
+                    routes.route(path, get(async || guarded(kind, *text)))
+                })
+                .routes(routes!(front))
+                .merge(docs::routes()),
         }
     }
 }
 
+/// A page for people
+///
+/// For programs a hint: `text/html` is answered where `Accept` likes it better than plain text.
+#[utoipa::path(
+    get,
+    path = "/",
+    tag = "pages",
+    operation_id = "front",
+    responses((status = 200, description = "The page, or the hint", content(
+        (String = "text/html"),
+        (String = "text/plain"),
+    ))),
+)]
 async fn front(headers: HeaderMap) -> Response {
     let mut response = match accept::best(&headers, &["text/plain", "text/html"]) {
         "text/html" => guarded("text/html; charset=utf-8", include_str!("index.html")),
@@ -68,7 +87,7 @@ async fn front(headers: HeaderMap) -> Response {
     response
 }
 
-fn guarded(kind: &'static str, text: &'static str) -> Response {
+fn guarded(kind: &'static str, body: impl IntoResponse) -> Response {
     let headers: [(HeaderName, &'static str); 6] = [
         (header::CONTENT_TYPE, kind),
         (header::CONTENT_SECURITY_POLICY, POLICY),
@@ -79,5 +98,5 @@ fn guarded(kind: &'static str, text: &'static str) -> Response {
         (header::CACHE_CONTROL, "no-cache"),
     ];
     let headers = headers.map(|(name, value)| (name, HeaderValue::from_static(value)));
-    (HeaderMap::from_iter(headers), text).into_response()
+    (HeaderMap::from_iter(headers), body).into_response()
 }

@@ -3,17 +3,19 @@
 use image::ImageDecoder;
 use image::metadata::Orientation;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{DecodeError, Format, Header, guarded, jpeg, needed, open, png};
 
 /// A picture before it is made upright and RGB.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Stored {
     /// Columns.
     pub width: u32,
     /// Rows.
     pub height: u32,
     /// EXIF's number, 1 to 8: how it must be turned to be upright; 1 is not at all.
+    #[schema(minimum = 1, maximum = 8)]
     pub orientation: u8,
     /// Channels and bits, such as `rgb8`, `la16` or `cmyk8`; a palette's colours are told, not that
     /// there is one.

@@ -3,11 +3,13 @@
 use std::fmt;
 
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
 use super::DecodeError;
 
 /// A format that is served.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
+#[schema(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "their names say it")]
 pub enum Format {
     Jpeg,

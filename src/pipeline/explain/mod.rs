@@ -10,6 +10,7 @@ mod journey; // a photo's way to a map, and to a picture of it
 mod paint; // a map over a photo
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 pub use head::{Head, NotOffered, Offers};
 pub use journey::{Explained, Maps};
@@ -18,7 +19,7 @@ use super::preprocess::Crop;
 use super::queue::{Extra, Scores};
 
 /// Where the scores of one image's classes come from.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Explanation {
     /// The part of the upright photo that the network saw, in the photo's pixels; a map covers it.
     pub crop: Crop,
@@ -29,7 +30,7 @@ pub struct Explanation {
 }
 
 /// What each place adds to one class's score.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct ClassMap {
     /// The class's place in the network's output.
     pub class: usize,

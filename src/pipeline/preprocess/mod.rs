@@ -8,12 +8,13 @@ mod plan; // which part of the image, at which size
 use fast_image_resize::images::{Image as Target, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::decode::Image;
 pub use plan::Crop;
 
 /// How a picture becomes the network's input: a value from the model's card.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Preprocess {
     /// Height and width that the network takes.
@@ -33,7 +34,7 @@ pub struct Preprocess {
 }
 
 /// How a picture meets the input's size.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Resize {
     /// Keep its proportions: the shorter side fits, the longer one is cropped.
@@ -43,7 +44,7 @@ pub enum Resize {
 }
 
 /// Pillow's filters of the same names, antialiased where a picture shrinks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 #[expect(missing_docs, reason = "their names say it")]
 pub enum Interpolation {

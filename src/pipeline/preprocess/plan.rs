@@ -1,11 +1,12 @@
 //! Which part of an image becomes the input.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{Preprocess, Resize};
 
 /// A box in the image's own pixels, fractions included.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
 pub struct Crop {
     /// Pixels left of it.
     pub left: f64,

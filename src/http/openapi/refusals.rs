@@ -1,0 +1,161 @@
+//! Which problems a route answers, with real words as examples.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::json;
+use utoipa::openapi::example::ExampleBuilder;
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Type};
+use utoipa::openapi::{
+    AllOfBuilder, ContentBuilder, Ref, RefOr, Response, ResponseBuilder, Schema,
+};
+use utoipa::{IntoResponses, ToSchema};
+
+use super::super::problem::{Kind, Problem};
+use crate::pipeline::ClassifyError;
+use crate::pipeline::decode::{DecodeError, Format};
+use crate::pipeline::explain::NotOffered;
+use crate::pipeline::queue::{JobError, Rejected};
+
+/// Of a route that takes images and runs the network.
+pub(in super::super) enum NetworkRefusals {}
+
+/// Of one that takes images and does not.
+pub(in super::super) enum UploadRefusals {}
+
+/// Of `/readyz`.
+pub(in super::super) enum NotReady {}
+
+const OF_UPLOADS: &[Kind] = &[
+    Kind::BadRequest,
+    Kind::NotAnImage,
+    Kind::TruncatedImage,
+    Kind::CorruptImage,
+    Kind::BodyTimeout,
+    Kind::TooManyBytes,
+    Kind::TooManyPixels,
+    Kind::UnsupportedFormat,
+    Kind::InvalidParameter,
+    Kind::Internal,
+    Kind::QueueFull,
+    Kind::MemoryLimit,
+    Kind::Deadline,
+    Kind::Draining,
+];
+
+impl IntoResponses for UploadRefusals {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        responses(OF_UPLOADS, Forms::Allowed)
+    }
+}
+
+impl IntoResponses for NetworkRefusals {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        let kinds = [OF_UPLOADS, &[Kind::NotOffered, Kind::InferenceFailed]].concat();
+        responses(&kinds, Forms::Allowed)
+    }
+}
+
+impl IntoResponses for NotReady {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        responses(&[Kind::NotReady], Forms::None)
+    }
+}
+
+/// Whether a route takes forms, whose problems can be several.
+#[derive(Clone, Copy)]
+enum Forms {
+    Allowed,
+    None,
+}
+
+/// One response for each status of `kinds`.
+fn responses(kinds: &[Kind], forms: Forms) -> BTreeMap<String, RefOr<Response>> {
+    let mut of_status: BTreeMap<u16, Vec<Kind>> = BTreeMap::new();
+    for kind in kinds {
+        of_status.entry(kind.row().0.as_u16()).or_default().push(*kind);
+    }
+    let response = |(status, kinds): (u16, Vec<Kind>)| {
+        let titles: Vec<_> = kinds.iter().map(|kind| kind.row().2).collect();
+        let one = ContentBuilder::new()
+            .schema(Some(Ref::from_schema_name(Problem::name())))
+            .examples_from_iter(kinds.iter().map(|kind| {
+                let (_, slug, title) = kind.row();
+                let value = json!(example(*kind));
+                (slug, ExampleBuilder::new().summary(title).value(Some(value)).build())
+            }));
+        let mut response = ResponseBuilder::new()
+            .description(titles.join("; "))
+            .content("application/problem+json", one.build());
+        if matches!(forms, Forms::Allowed) && kinds.iter().any(|kind| in_its_place(*kind)) {
+            let all = ContentBuilder::new().schema(Some(all_refused()));
+            response = response.content("application/json", all.build());
+        }
+        (status.to_string(), response.build().into())
+    };
+    of_status.into_iter().map(response).collect()
+}
+
+/// Whether it is said of one image, and not of the request.
+fn in_its_place(kind: Kind) -> bool {
+    !matches!(
+        kind,
+        Kind::BadRequest | Kind::BodyTimeout | Kind::TooManyBytes | Kind::InvalidParameter
+    )
+}
+
+/// The answer for a form of which no file was answered.
+fn all_refused() -> RefOr<Schema> {
+    let text = || ObjectBuilder::new().schema_type(Type::String);
+    let part = AllOfBuilder::new()
+        .item(ObjectBuilder::new().property("name", text()))
+        .item(Ref::from_schema_name(Problem::name()));
+    ObjectBuilder::new()
+        .property("model", text())
+        .required("model")
+        .property("results", ArrayBuilder::new().items(part))
+        .required("results")
+        .description(Some(
+            "Of a form of several files none was answered; the status is the highest of theirs",
+        ))
+        .into()
+}
+
+/// A problem of this kind as the server words it.
+fn example(kind: Kind) -> Problem {
+    let refused = |rejected: Rejected| Problem::from(rejected);
+    let decode = |error: DecodeError| Problem::from(ClassifyError::Decode(error));
+    let retry_after = Duration::from_secs(3);
+    match kind {
+        Kind::NotAnImage => decode(DecodeError::NotAnImage { seen: "text".to_owned() }),
+        Kind::TruncatedImage => decode(DecodeError::Truncated { format: Format::Jpeg }),
+        Kind::CorruptImage => decode(DecodeError::Corrupt {
+            format: Format::Png,
+            cause: "a checksum is wrong".to_owned(),
+        }),
+        Kind::BadRequest => Problem::bad_request("the body cannot be read: connection reset"),
+        Kind::NotFound => Problem::not_found("/clasify"),
+        Kind::MethodNotAllowed => Problem::method_not_allowed("GET", "/classify"),
+        Kind::BodyTimeout => Problem::body_timeout(Duration::from_secs(30)),
+        Kind::TooManyBytes => Problem::too_many_bytes(20 << 20),
+        Kind::TooManyPixels => {
+            decode(DecodeError::TooManyPixels { pixels: 2_500_000_000, limit: 50_000_000 })
+        }
+        Kind::UnsupportedFormat => decode(DecodeError::Unsupported { format: "an HEIC image" }),
+        Kind::InvalidParameter => {
+            Problem::invalid_parameter("top_k is \"0\"; it takes a whole number, at least 1")
+        }
+        Kind::NotOffered => ClassifyError::NotOffered(NotOffered::NoEmbedding).into(),
+        Kind::QueueFull => refused(Rejected::QueueFull { images: 256, retry_after }),
+        Kind::MemoryLimit => {
+            refused(Rejected::Memory { wanted: 150_000_000, limit: 1 << 30, retry_after })
+        }
+        Kind::Deadline => {
+            ClassifyError::Deadline { limit: Duration::from_millis(50), retry_after }.into()
+        }
+        Kind::Draining => refused(Rejected::Draining),
+        Kind::NotReady => Problem::not_ready("the server is shutting down"),
+        Kind::InferenceFailed => ClassifyError::Run(JobError::NotFinite).into(),
+        Kind::Internal => Problem::internal(),
+    }
+}

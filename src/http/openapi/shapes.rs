@@ -1,0 +1,59 @@
+//! What several routes take: names for `utoipa::path`, without values.
+
+use serde_json::json;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Type};
+use utoipa::openapi::{KnownFormat, RefOr, Required, Schema, SchemaFormat};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
+
+/// The bytes of a file.
+pub(in super::super) enum Picture {}
+
+/// A form of files.
+pub(in super::super) enum Pictures {}
+
+/// The header that shortens a request's deadline.
+pub(in super::super) enum TimeLimit {}
+
+fn file() -> ObjectBuilder {
+    let binary = SchemaFormat::KnownFormat(KnownFormat::Binary);
+    ObjectBuilder::new().schema_type(Type::String).format(Some(binary))
+}
+
+impl PartialSchema for Picture {
+    fn schema() -> RefOr<Schema> {
+        file().into()
+    }
+}
+
+impl ToSchema for Picture {}
+
+impl PartialSchema for Pictures {
+    fn schema() -> RefOr<Schema> {
+        let files = ArrayBuilder::new().items(file()).min_items(Some(1)).max_items(Some(256));
+        ObjectBuilder::new()
+            .property("image", files)
+            .required("image")
+            .description(Some("Every part is a file, also under another name; at most 256"))
+            .into()
+    }
+}
+
+impl ToSchema for Pictures {}
+
+impl IntoParams for TimeLimit {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let millis = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1));
+        let limit = ParameterBuilder::new()
+            .name("X-Request-Timeout-Ms")
+            .parameter_in(ParameterIn::Header)
+            .required(Required::False)
+            .description(Some(
+                "How long the answer may take, in milliseconds; longer than the server's own limit it changes \
+                 nothing. What cannot be answered in time is refused at once (`deadline`)",
+            ))
+            .schema(Some(millis))
+            .example(Some(json!(5000)));
+        vec![limit.build()]
+    }
+}

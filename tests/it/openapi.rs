@@ -1,0 +1,127 @@
+//! The document at /openapi.json. `tests/python/check_api.py` holds real answers, and many made ones,
+//! against it.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use reqwest::Method;
+use resnetd::http::Page;
+use resnetd::http::problem::Kind;
+use serde_json::{Map, Value};
+
+use crate::support::{Answer, Options, TestServer};
+
+async fn document(server: &TestServer) -> Value {
+    let answer = server.get("/openapi.json").await;
+    assert_eq!((answer.status, answer.header("content-type")), (200, "application/json"));
+    answer.json()
+}
+
+/// Method, path, and what is said of it.
+fn operations(document: &Value) -> Vec<(String, String, Map<String, Value>)> {
+    let paths = document["paths"].as_object().unwrap();
+    let all = paths.iter().flat_map(|(path, operations)| {
+        operations.as_object().unwrap().iter().map(move |(method, operation)| {
+            (method.to_uppercase(), path.clone(), operation.as_object().unwrap().clone())
+        })
+    });
+    all.collect()
+}
+
+#[tokio::test]
+async fn what_is_documented_is_there() {
+    let server = TestServer::start();
+    let document = document(&server).await;
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1."), "{}", document["openapi"]);
+    assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
+    let operations = operations(&document);
+    assert!(operations.len() >= 10, "{}", operations.len());
+    for (method, path, operation) in operations {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let request = server.client.request(method.clone(), server.at(&path));
+        let answer = Answer::of(request.send().await.unwrap()).await;
+        let status = answer.status.to_string();
+        assert!(operation["responses"].get(&status).is_some(), "{method} {path}: {answer:?}");
+        assert!(!matches!(answer.status, 404 | 405), "{method} {path}: {answer:?}");
+        for said in ["summary", "operationId", "tags"] {
+            assert!(operation.get(said).is_some(), "{method} {path} has no {said}");
+        }
+    }
+}
+
+/// Sources are read, because a router does not tell its routes; `house.rs` sees to it that there is no
+/// other way to add one.
+#[tokio::test]
+async fn what_is_written_of_a_handler_is_in_the_document() {
+    let mut folders = vec![PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src/http"))];
+    let mut written = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let text = String::from_utf8(std::fs::read(&path).unwrap()).unwrap();
+                written += text.matches("#[utoipa::path(").count();
+            }
+        }
+    }
+    let server = TestServer::start();
+    assert_eq!(operations(&document(&server).await).len(), written);
+}
+
+#[tokio::test]
+async fn every_kind_of_problem_is_documented_under_its_status() {
+    let server = TestServer::start();
+    let document = document(&server).await;
+    let slugs: BTreeSet<&str> = Kind::ALL.iter().map(|kind| kind.row().1).collect();
+    let reasons = document["components"]["schemas"]["Kind"]["enum"].as_array().unwrap();
+    assert_eq!(reasons.iter().map(|slug| slug.as_str().unwrap()).collect::<BTreeSet<_>>(), slugs);
+
+    let mut shown = BTreeSet::new();
+    for (_, path, operation) in operations(&document) {
+        for (status, response) in operation["responses"].as_object().unwrap() {
+            let content = &response["content"]["application/problem+json"];
+            for (slug, example) in content["examples"].as_object().into_iter().flatten() {
+                let problem = &example["value"];
+                assert_eq!(problem["reason"], **slug, "{path}");
+                assert_eq!(problem["status"].to_string(), *status, "{path}: {slug}");
+                shown.insert(slug.clone());
+            }
+        }
+    }
+    // These two are answered where no operation is.
+    shown.extend(["not-found".to_owned(), "method-not-allowed".to_owned()]);
+    assert_eq!(shown.iter().map(String::as_str).collect::<BTreeSet<_>>(), slugs);
+}
+
+#[tokio::test]
+async fn without_a_page_the_document_stays_and_tells_of_none() {
+    let server = TestServer::with(Options { page: Page::Off, ..Options::default() });
+    let document = document(&server).await;
+    assert!(document["paths"].get("/classify").is_some());
+    for path in ["/", "/docs"] {
+        assert!(document["paths"].get(path).is_none(), "{path}");
+        assert_eq!(server.get(path).await.status, 404, "{path}");
+    }
+    assert_eq!(server.get("/docs/swagger-ui-bundle.js").await.status, 404);
+}
+
+#[tokio::test]
+async fn the_page_about_the_api_may_ask_only_this_server() {
+    let server = TestServer::start();
+    let page = server.get("/docs").await;
+    assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
+    let mut files: Vec<&str> = Vec::new();
+    for attribute in ["href=\"/docs/", "src=\"/docs/"] {
+        files
+            .extend(page.text.split(attribute).skip(1).map(|rest| rest.split('"').next().unwrap()));
+    }
+    assert_eq!(files.len(), 4, "{files:?}");
+    for path in files.iter().map(|file| format!("/docs/{file}")).chain(["/docs".to_owned()]) {
+        let answer = server.client.get(server.at(&path)).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{path}");
+        let policy = answer.headers()["content-security-policy"].to_str().unwrap();
+        assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
+    }
+}
