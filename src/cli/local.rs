@@ -36,23 +36,24 @@ pub(super) struct MeasureArgs {
 }
 
 /// Loads the model and starts its pipeline.
-pub(super) fn start(model: &ModelArgs, limits: &LimitArgs) -> Result<Pipeline> {
-    let concurrency = model.concurrency(cores())?;
-    let Loaded { model, warm, .. } = load(model, concurrency)?;
-    pipeline(model, warm, concurrency.max_batch, limits)
+pub(super) fn start(args: &ModelArgs, limits: &LimitArgs) -> Result<Pipeline> {
+    let concurrency = args.concurrency(cores())?;
+    let Loaded { model: loaded, warm, .. } = load(args, concurrency)?;
+    pipeline(loaded, warm, args, limits)
 }
 
 /// A pipeline that takes all there is.
 pub(super) fn pipeline(
     model: Model,
     warm: WarmSessions,
-    max_batch: usize,
+    args: &ModelArgs,
     limits: &LimitArgs,
 ) -> Result<Pipeline> {
     let plan = PipelinePlan {
         limits: limits.limits(),
+        jpeg_scaling: args.jpeg_scaling,
         ceiling: Ceiling { images: usize::MAX, bytes: u64::MAX },
-        batch: BatchPlan { max_batch, max_wait: Duration::ZERO },
+        batch: BatchPlan { max_batch: args.max_batch, max_wait: Duration::ZERO },
         decoders: cores(),
     };
     let offers = Offers::of(model.onnx, model.card.labels.len());

@@ -113,6 +113,7 @@ fn assemble(loaded: Loaded, config: &Config) -> Result<App> {
         sessions: config.concurrency.sessions(device),
         threads: config.concurrency.threads,
         max_batch: config.concurrency.max_batch,
+        jpeg_scaling: config.pipeline.jpeg_scaling,
         versions: http::Versions::with(&library.version),
     };
     let offers = Offers::of(model.onnx, model.card.labels.len());

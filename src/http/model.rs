@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::App;
 use crate::model::{Digests, Model, ModelCard};
+use crate::pipeline::preprocess::JpegScaling;
 
 /// What is served and on what.
 #[derive(Debug, Clone, Serialize)]
@@ -27,6 +28,8 @@ pub struct Description {
     pub threads: usize,
     /// The most images in one run.
     pub max_batch: usize,
+    /// Whether large JPEGs are decoded at a part of their size.
+    pub jpeg_scaling: JpegScaling,
     /// Versions of what computes.
     pub versions: Versions,
 }

@@ -28,9 +28,9 @@ pub use seen::{Seen, Steps};
 
 use crate::model::ModelCard;
 use crate::telemetry::Metrics;
-use decode::Limits;
+use decode::{DecodeError, Limits};
 use explain::Offers;
-use preprocess::{Pixels, Preprocess};
+use preprocess::{JpegScaling, Pixels, Preprocess};
 use queue::{
     Admission, Answered, BatchPlan, Ceiling, Deadline, Job, Pace, Permit, Queue, Rejected, Scores,
 };
@@ -41,6 +41,8 @@ use run::{Engine, Health, InputShape, Output, WorkerPlan, Workers};
 pub struct PipelinePlan {
     /// What an upload may cost.
     pub limits: Limits,
+    /// Whether large JPEGs are decoded at a part of their size.
+    pub jpeg_scaling: JpegScaling,
     /// What may be inside at once.
     pub ceiling: Ceiling,
     /// How batches are filled.
@@ -162,7 +164,7 @@ impl Pipeline {
         deadline: Deadline,
         wants: Option<Output>,
     ) -> Result<Travelled, ClassifyError> {
-        let header = decode::inspect(&upload, &self.plan.limits)?;
+        let header = self.inspect(&upload)?;
         let permit = self.admission.enter(deadline)?;
         let leaving = Leaving { metrics: &self.metrics, deadline };
         let prepared = self.prepare(upload, header, permit).await;
@@ -178,6 +180,12 @@ impl Pipeline {
         timings.batch_size = answered.batch_size;
         self.metrics.images.inc();
         Ok(Travelled { answered, image, timings })
+    }
+
+    /// Reads the header, and plans to decode no more than the network takes.
+    fn inspect(&self, upload: &[u8]) -> Result<decode::Header, DecodeError> {
+        let header = decode::inspect(upload, &self.plan.limits)?;
+        Ok(self.plan.jpeg_scaling.plan(header, &self.card.preprocess))
     }
 
     /// Decodes and preprocesses on the CPU pool, at most `decoders` uploads at a time.
@@ -324,8 +332,8 @@ fn prepare(
     let decoded = decoded?;
     let (pixels, spent) = timed(&metrics.preprocess_seconds, || preprocess.apply(&decoded));
     let timings = Timings { decode, preprocess: spent, ..Timings::default() };
-    let image =
-        ImageFacts { width: decoded.width(), height: decoded.height(), format: header.format };
+    let [height, width] = decoded.full_size();
+    let image = ImageFacts { width, height, format: header.format };
     drop(decoded);
     permit.shrink_to(pixels.as_bytes().len() as u64);
     Ok(Prepared { pixels, image, permit, timings })

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::decode::Stored;
+use super::decode::{Reduction, Stored};
 use super::preprocess::{Crop, Interpolation, Resize};
 use super::queue::Deadline;
 use super::{ClassifyError, ImageFacts, Pipeline, Prepared, Timings, decode, picture};
@@ -28,6 +28,8 @@ pub struct Steps {
     pub image: ImageFacts,
     /// The picture as it lies in the file.
     pub stored: Stored,
+    /// At which part of its size it was decoded; all other sizes here are of the full picture.
+    pub decoded_at: Reduction,
     /// The part of the upright picture that is kept, in its pixels.
     pub crop: Crop,
     /// How the picture meets the input's size.
@@ -51,7 +53,8 @@ impl Pipeline {
     }
 
     async fn look(&self, upload: Bytes, deadline: Deadline) -> Result<Seen, ClassifyError> {
-        let header = decode::inspect(&upload, &self.plan.limits)?;
+        let header = self.inspect(&upload)?;
+        let decoded_at = header.reduction();
         let permit = self.admission.enter(deadline)?;
         let stored = decode::stored(&upload, &header)?;
         let Prepared { pixels, image, timings, .. } = self.prepare(upload, header, permit).await?;
@@ -69,6 +72,7 @@ impl Pipeline {
         let steps = Steps {
             image,
             stored,
+            decoded_at,
             crop: preprocess.crop(image.size()),
             resize: preprocess.resize,
             interpolation: preprocess.interpolation,
