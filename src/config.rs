@@ -326,13 +326,12 @@ impl Config {
                 ceiling.images, concurrency.max_batch
             ));
         }
-        let largest = limits.largest_cost();
-        if ceiling.bytes < largest {
+        if ceiling.bytes < limits.largest_cost() {
             wrong.push(format!(
                 "--memory-limit {} cannot hold one upload of --max-bytes and --max-pixels, which \
                  takes up to {}; raise the first or lower the others",
                 args.memory_limit,
-                ByteSize(largest)
+                ByteSize(limits.largest_cost())
             ));
         }
         for (option, duration) in [

@@ -50,7 +50,7 @@ impl Header {
     /// where its coding does not allow that.
     #[must_use]
     pub fn reduced(self, most: Reduction) -> Self {
-        let allowed = self.gentlest.is_some_and(|gentlest| gentlest <= most);
+        let allowed = self.gentlest.is_some_and(|gentlest| gentlest.divisor() <= most.divisor());
         Self { reduction: if allowed { most } else { Reduction::None }, ..self }
     }
 
@@ -191,7 +191,7 @@ pub fn decode(bytes: &[u8], header: &Header) -> Result<Image, DecodeError> {
     guarded(format, || {
         let (picture, orientation) = match header.reduction {
             Reduction::None => whole(bytes, header)?,
-            reduction => {
+            reduction @ (Reduction::Half | Reduction::Quarter | Reduction::Eighth) => {
                 let mut decoder = open(jpeg::header(bytes), format)?;
                 (jpeg::decode(bytes, reduction)?, orientation(&mut decoder, bytes, format))
             }

@@ -2,8 +2,8 @@
 
 use serde::{Serialize, Serializer};
 
-/// How much smaller than it is a picture is decoded, on both sides; in rising order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// How much smaller than it is a picture is decoded, on both sides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "their names say it")]
 pub enum Reduction {
     None,

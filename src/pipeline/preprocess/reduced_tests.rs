@@ -202,7 +202,7 @@ fn damaged_scans_and_headers_are_answered_without_a_panic() {
             match next() % 4 {
                 0 => bytes[at] ^= 1 << (next() % 8),
                 1 => bytes[at] = 0xFF,
-                2 => bytes[at] = (next() % 256) as u8,
+                2 => bytes[at] = next().to_le_bytes()[0],
                 _ => drop(bytes.drain(at..(at + next() % 64).min(whole.len()))),
             }
             match seen(&bytes, 20, JpegScaling::On) {

@@ -117,6 +117,7 @@ fn has_a_byte_of_ones(word: u64) -> bool {
 }
 
 #[cfg(test)]
+#[expect(clippy::cast_possible_truncation, reason = "a few hundred bytes")]
 mod tests {
     use super::*;
 

@@ -42,7 +42,7 @@ impl<'a> Frame<'a> {
                 0xC4 => tables.add_huffman(segment.body)?,
                 0xDD => {
                     tables.restart_interval =
-                        usize::from(u16::from_be_bytes(*segment.body.first_chunk()?))
+                        usize::from(u16::from_be_bytes(*segment.body.first_chunk()?));
                 }
                 0xEE => tables.add_adobe(segment.body)?,
                 START_OF_SCAN => {

@@ -108,6 +108,7 @@ fn meaning(class: Class, code: u8, symbol: u8) -> Option<Symbol> {
 
 /// The value of `size` bits at the top of `bits` (table F.1: the lower half of a size is negative).
 #[inline]
+#[expect(clippy::cast_possible_truncation, reason = "at most 15 bits are left")]
 pub(super) fn value(bits: u64, size: u8) -> i32 {
     let raw = ((bits >> 1) >> (63 - size)) as i32;
     // All ones where the first bit is 0.
