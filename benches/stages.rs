@@ -134,30 +134,31 @@ fn of_jpeg_decoder(photo: &[u8], divisor: u16) -> Vec<u8> {
 
 #[divan::bench(args = SIZES)]
 fn decode_reduced(bencher: Bencher, size: &str) {
-    over(bencher, photos(size), |photo| decoded(photo, JpegScaling::On));
+    over(bencher, &photos(size), |photo| decoded(photo, JpegScaling::On));
 }
 
 #[divan::bench(args = SIZES)]
 fn decode_whole(bencher: Bencher, size: &str) {
-    over(bencher, photos(size), |photo| decoded(photo, JpegScaling::Off));
+    over(bencher, &photos(size), |photo| decoded(photo, JpegScaling::Off));
 }
 
 #[divan::bench(args = SIZES)]
 fn preprocess_reduced(bencher: Bencher, size: &str) {
-    let images = photos(size).iter().map(|photo| decoded(photo, JpegScaling::On)).collect();
-    over(bencher, images, |image| imagenet().apply(image));
+    let images: Vec<_> = photos(size).iter().map(|photo| decoded(photo, JpegScaling::On)).collect();
+    over(bencher, &images, |image| imagenet().apply(image));
 }
 
 #[divan::bench(args = SIZES)]
 fn preprocess_whole(bencher: Bencher, size: &str) {
-    let images = photos(size).iter().map(|photo| decoded(photo, JpegScaling::Off)).collect();
-    over(bencher, images, |image| imagenet().apply(image));
+    let images: Vec<_> =
+        photos(size).iter().map(|photo| decoded(photo, JpegScaling::Off)).collect();
+    over(bencher, &images, |image| imagenet().apply(image));
 }
 
 /// One of `inputs` after the other.
-fn over<T: Sync, O>(bencher: Bencher, inputs: Vec<T>, work: impl Fn(&T) -> O + Sync) {
+fn over<T, O>(bencher: Bencher, inputs: &[T], work: impl Fn(&T) -> O) {
     let mut next = inputs.iter().cycle();
-    bencher.with_inputs(move || next.next().unwrap()).bench_local_values(|input| work(input));
+    bencher.with_inputs(move || next.next().unwrap()).bench_local_values(work);
 }
 
 /// The best five of a thousand classes, and their JSON.

@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn bits_come_in_order_over_stuffed_zeros_and_whatever_the_step() {
         let bytes: Vec<u8> =
-            (0..200_u32).map(|i| (i * 37 % 256) as u8 | u8::from(i % 9 == 0) * 0xFF).collect();
+            (0..200_u32).map(|i| if i % 9 == 0 { 0xFF } else { (i * 37) as u8 }).collect();
         let stuffed: Vec<u8> = bytes
             .iter()
             .flat_map(|&byte| if byte == 0xFF { vec![0xFF, 0] } else { vec![byte] })
