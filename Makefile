@@ -43,6 +43,12 @@ bench-overload bench-start: bench-%: library
 bench-sessions: library ## print what sessions and outputs cost on this machine
 	cargo bench --locked --bench sessions
 
+.PHONY: bench-stages
+bench-stages: ## print what decoding and the other stages cost; a minute
+	scripts/venv .venv-bench benches/requirements.txt
+	.venv-bench/bin/python benches/photos.py $(built)/photos
+	cargo bench --locked --bench stages -- $(ARGS)
+
 .PHONY: bench-int8
 bench-int8: library ## time our int8 ResNet-50 against the one of ONNX Runtime's quantizer
 	cargo build --release --locked

@@ -4,7 +4,7 @@
 
 A folder for each size, JPEG, quality 90, colours at half size as cameras have them. Of the two wheels
 only the pictures are used. Photos are cropped to the proportions first; the largest size is enlarged
-a lot, so its files are smaller than a camera's of that size.
+a lot, so its files are smaller than a camera's of that size. `SIZE-pillow` has what Pillow makes of each for a network that takes 224x224.
 """
 
 import argparse
@@ -41,19 +41,32 @@ def photos() -> dict[str, Image.Image]:
     return found
 
 
+def as_the_network_sees(path: Path) -> Image.Image:
+    """As torchvision's Resize(256) and CenterCrop(224) do it on Pillow images."""
+    photo = Image.open(path)
+    width, height = photo.size
+    size = (256, 256 * height // width) if width <= height else (256 * width // height, 256)
+    left, top = (round((side - 224) / 2) for side in size)
+    return photo.resize(size, Image.Resampling.BILINEAR).crop((left, top, left + 224, top + 224))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder
-    if (folder / "done").exists():
+    if (folder / "done-2").exists():
         return
     originals = photos()
     for size, (width, height) in SIZES.items():
         (folder / size).mkdir(parents=True, exist_ok=True)
         for name, original in originals.items():
             photo = ImageOps.fit(original, (width, height), Image.Resampling.LANCZOS)
-            photo.save(folder / size / f"{name}.jpg", quality=90, subsampling="4:2:0")
-    (folder / "done").touch()
+            path = folder / size / f"{name}.jpg"
+            photo.save(path, quality=90, subsampling="4:2:0")
+            answers = folder / f"{size}-pillow"
+            answers.mkdir(exist_ok=True)
+            as_the_network_sees(path).save(answers / f"{name}.png")
+    (folder / "done-2").touch()
 
 
 if __name__ == "__main__":

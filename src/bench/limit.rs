@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::{Measured, Outcome, Window};
 use crate::pipeline::decode::{self, Limits};
-use crate::pipeline::preprocess::Preprocess;
+use crate::pipeline::preprocess::{JpegScaling, Preprocess};
 use crate::pipeline::run::{Batch, Engine, InputShape};
 
 /// Each of `engines` on a thread of its own, one photo after the other.
@@ -18,7 +18,7 @@ use crate::pipeline::run::{Batch, Engine, InputShape};
 /// A photo that cannot be decoded, or a failed run: then there is no limit to be told.
 pub fn limit(
     engines: Vec<Engine>,
-    (preprocess, limits): (&Preprocess, &Limits),
+    (preprocess, limits, scaling): (&Preprocess, &Limits, JpegScaling),
     photos: &[Bytes],
     window: Window,
 ) -> Result<Measured> {
@@ -33,7 +33,7 @@ pub fn limit(
                 return Ok(times);
             }
             let photo = &photos[number.fetch_add(1, Ordering::Relaxed) % photos.len()];
-            let header = decode::inspect(photo, limits)?;
+            let header = scaling.plan(decode::inspect(photo, limits)?, preprocess);
             let pixels = preprocess.apply(&decode::decode(photo, &header)?);
             batch.clear();
             batch.push(&pixels);

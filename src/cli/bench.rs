@@ -142,7 +142,8 @@ fn in_process(args: &BenchArgs, photos: &[Bytes], window: Window) -> Result<Meas
     let concurrency = args.common.model.concurrency(cores())?;
     let Loaded { model, warm, .. } = load(&args.common.model, concurrency)?;
     let limits = args.common.limits.limits();
-    bench::limit(warm.engines, (&model.card.preprocess, &limits), photos, window)
+    let scaling = args.common.model.jpeg_scaling;
+    bench::limit(warm.engines, (&model.card.preprocess, &limits, scaling), photos, window)
 }
 
 fn title(target: &str, load: Option<Load>) -> String {

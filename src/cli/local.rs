@@ -9,7 +9,7 @@ use futures_util::pin_mut;
 use futures_util::stream::{self, Stream, StreamExt};
 
 use super::load::{Loaded, load};
-use crate::config::{Concurrency, LimitArgs, ModelArgs, cores};
+use crate::config::{LimitArgs, ModelArgs, cores};
 use crate::eval::{Dataset, DatasetError, Example};
 use crate::model::Model;
 use crate::pipeline::explain::Offers;
@@ -36,21 +36,22 @@ pub(super) struct MeasureArgs {
 }
 
 /// Loads the model and starts its pipeline.
-pub(super) fn start(model: &ModelArgs, limits: &LimitArgs) -> Result<Pipeline> {
-    let concurrency = model.concurrency(cores())?;
-    let Loaded { model, warm, .. } = load(model, concurrency)?;
-    pipeline(model, warm, concurrency, limits)
+pub(super) fn start(args: &ModelArgs, limits: &LimitArgs) -> Result<Pipeline> {
+    let Loaded { model, warm, .. } = load(args, args.concurrency(cores())?)?;
+    pipeline(model, warm, args, limits)
 }
 
 /// A pipeline that takes all there is.
 pub(super) fn pipeline(
     model: Model,
     warm: WarmSessions,
-    concurrency: Concurrency,
+    args: &ModelArgs,
     limits: &LimitArgs,
 ) -> Result<Pipeline> {
+    let concurrency = args.concurrency(cores())?;
     let plan = PipelinePlan {
         limits: limits.limits(),
+        jpeg_scaling: args.jpeg_scaling,
         ceiling: Ceiling { images: usize::MAX, bytes: u64::MAX },
         batch: BatchPlan { max_batch: concurrency.max_batch, max_wait: Duration::ZERO },
         decoding: concurrency.decoding(warm.device),

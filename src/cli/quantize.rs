@@ -133,12 +133,11 @@ fn with_figure(int8: &Model, Accuracy { counts, after, .. }: &Accuracy) -> Model
 /// The pictures that set the ranges, as the network takes them.
 fn calibration(args: &QuantizeArgs, model: &Model) -> Result<Vec<Batch>> {
     let uploads = sample(&args.calibration, args.images as usize, &model.card.labels)?;
-    let limits = args.common.limits.limits();
     let shape = InputShape::of(&model.card.preprocess);
     let bar = output::progress(uploads.len(), "pictures decoded");
     let mut batches: Vec<Batch> = Vec::new();
     for (name, bytes) in uploads {
-        let pixels = pixels(&bytes, &limits, model).with_context(|| name)?;
+        let pixels = pixels(&bytes, &args.common, model).with_context(|| name)?;
         if batches.last().is_none_or(|batch| batch.len() == AT_ONCE) {
             batches.push(Batch::with_capacity(shape, AT_ONCE));
         }
@@ -150,9 +149,11 @@ fn calibration(args: &QuantizeArgs, model: &Model) -> Result<Vec<Batch>> {
     Ok(batches)
 }
 
-fn pixels(bytes: &Bytes, limits: &decode::Limits, model: &Model) -> Result<Pixels> {
-    let header = decode::inspect(bytes, limits)?;
-    Ok(model.card.preprocess.apply(&decode::decode(bytes, &header)?))
+fn pixels(bytes: &Bytes, args: &MeasureArgs, model: &Model) -> Result<Pixels> {
+    let preprocess = &model.card.preprocess;
+    let header = decode::inspect(bytes, &args.limits.limits())?;
+    let header = args.model.jpeg_scaling.plan(header, preprocess);
+    Ok(preprocess.apply(&decode::decode(bytes, &header)?))
 }
 
 /// At most `wanted` pictures with their names, evenly spread.
@@ -216,7 +217,7 @@ fn answers_of(
 ) -> Result<Vec<(usize, Option<usize>)>> {
     let concurrency = args.common.model.concurrency(cores())?;
     let warm = warm(model, Device::Cpu, concurrency, library)?;
-    let pipeline = local::pipeline(model.clone(), warm, concurrency, &args.common.limits)?;
+    let pipeline = local::pipeline(model.clone(), warm, &args.common.model, &args.common.limits)?;
     let dataset = Dataset::open(data, &model.card.labels)?;
     let bar = output::progress(dataset.len(), &format!("pictures in {}", model.card.precision));
     let mut answers = Vec::with_capacity(dataset.len());

@@ -117,6 +117,7 @@ fn assemble(loaded: Loaded, config: &Config) -> Result<App> {
             Decoding::ByWorkers => 0,
             Decoding::Beside(decoders) => decoders,
         },
+        jpeg_scaling: config.jpeg_scaling,
         versions: http::Versions::with(&library.version),
     };
     let offers = Offers::of(model.onnx, model.card.labels.len());

@@ -235,9 +235,8 @@ impl<'a> Bench<'a> {
             load: Duration::ZERO,
             warm_up: Duration::ZERO,
         };
-        let concurrency = self.options(candidate).concurrency(cores())?;
-        let limits = &self.args.common.limits;
-        let pipeline = local::pipeline(self.model(candidate).clone(), warm, concurrency, limits)?;
+        let (model, limits) = (self.model(candidate).clone(), &self.args.common.limits);
+        let pipeline = local::pipeline(model, warm, &self.options(candidate), limits)?;
         let count = u32::try_from(self.candidates().len() * ROUNDS).unwrap_or(u32::MAX);
         // Half of the time is for loading, for slow networks, and for rounds to be compared.
         let duration = (self.args.budget / count / 2).max(Duration::from_millis(200));

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use super::App;
 use crate::model::{Digests, Model, ModelCard};
+use crate::pipeline::preprocess::JpegScaling;
 
 /// What is served and on what.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -30,6 +31,8 @@ pub struct Description {
     pub max_batch: usize,
     /// Uploads decoded at a time beside the sessions; 0 where each session decodes what it runs.
     pub decoders: usize,
+    /// Whether large JPEGs are decoded at a part of their size.
+    pub jpeg_scaling: JpegScaling,
     /// Versions of what computes.
     pub versions: Versions,
 }

@@ -28,10 +28,10 @@ pub use seen::{Seen, Steps};
 
 use crate::model::ModelCard;
 use crate::telemetry::Metrics;
-use decode::Limits;
+use decode::{DecodeError, Limits};
 use explain::Offers;
 use prepare::{Facts, Upload};
-use preprocess::Pixels;
+use preprocess::{JpegScaling, Pixels};
 use queue::{
     Admission, Answered, BatchPlan, Ceiling, Deadline, Input, Job, Pace, Permit, Queue, Rejected,
     Scores,
@@ -43,6 +43,8 @@ use run::{Engine, Health, Output, WorkerPlan, Workers};
 pub struct PipelinePlan {
     /// What an upload may cost.
     pub limits: Limits,
+    /// Whether large JPEGs are decoded at a part of their size.
+    pub jpeg_scaling: JpegScaling,
     /// What may be inside at once.
     pub ceiling: Ceiling,
     /// How batches are filled.
@@ -172,7 +174,7 @@ impl Pipeline {
         deadline: Deadline,
         wants: Option<Output>,
     ) -> Result<Travelled, ClassifyError> {
-        let header = decode::inspect(&bytes, &self.plan.limits)?;
+        let header = self.inspect(&bytes)?;
         let permit = self.admission.enter(deadline)?;
         let upload = Upload { bytes, header };
         let (input, permit, beside) = match self.plan.decoding {
@@ -214,6 +216,12 @@ impl Pipeline {
             .map_err(|error| ClassifyError::from_job(error, deadline, self.predicted_wait()))?;
         self.metrics.images.inc();
         Ok(answered)
+    }
+
+    /// Reads the header, and plans to decode no more than the network takes.
+    fn inspect(&self, upload: &[u8]) -> Result<decode::Header, DecodeError> {
+        let header = decode::inspect(upload, &self.plan.limits)?;
+        Ok(self.plan.jpeg_scaling.plan(header, &self.card.preprocess))
     }
 
     /// Decodes and preprocesses on the CPU pool, at most so many uploads at a time as there are

@@ -67,8 +67,8 @@ pub fn prepare(
     let (decoded, decode) = timed(&metrics.decode_seconds, || decode::decode(bytes, header));
     let decoded = decoded.inspect_err(|_| permit.shrink_to(0))?;
     let (pixels, spent) = timed(&metrics.preprocess_seconds, || preprocess.apply(&decoded));
-    let image =
-        ImageFacts { width: decoded.width(), height: decoded.height(), format: header.format };
+    let [height, width] = decoded.full_size();
+    let image = ImageFacts { width, height, format: header.format };
     drop(decoded);
     permit.shrink_to(pixels.as_bytes().len() as u64);
     Ok((pixels, Facts { image, decode, preprocess: spent }))

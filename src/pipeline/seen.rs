@@ -5,7 +5,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
-use super::decode::Stored;
+use super::decode::{Reduction, Stored};
 use super::prepare::Upload;
 use super::preprocess::{Crop, Interpolation, Resize};
 use super::queue::Deadline;
@@ -30,6 +30,9 @@ pub struct Steps {
     pub image: ImageFacts,
     /// The picture as it lies in the file.
     pub stored: Stored,
+    /// At which part of its size it was decoded; all other sizes here are of the full picture.
+    #[schema(value_type = String, example = "1/4")]
+    pub decoded_at: Reduction,
     /// The part of the upright picture that is kept, in its pixels.
     pub crop: Crop,
     /// How the picture meets the input's size.
@@ -53,7 +56,8 @@ impl Pipeline {
     }
 
     async fn look(&self, upload: Bytes, deadline: Deadline) -> Result<Seen, ClassifyError> {
-        let header = decode::inspect(&upload, &self.plan.limits)?;
+        let header = self.inspect(&upload)?;
+        let decoded_at = header.reduction();
         let permit = self.admission.enter(deadline)?;
         let stored = decode::stored(&upload, &header)?;
         let upload = Upload { bytes: upload, header };
@@ -73,6 +77,7 @@ impl Pipeline {
         let steps = Steps {
             image: facts.image,
             stored,
+            decoded_at,
             crop: preprocess.crop(facts.image.size()),
             resize: preprocess.resize,
             interpolation: preprocess.interpolation,

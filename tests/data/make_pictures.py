@@ -3,7 +3,8 @@
     pip install pillow==13.0.0 scikit-image==0.26.0 imagecodecs==2026.3.6
     python tests/data/make_pictures.py
 
-The photo is scikit-image's `chelsea` (CC0, by Stefan van der Walt). For each picture in `pictures/`
+The photos are scikit-image's `chelsea` (CC0, by Stefan van der Walt) and, large enough to be decoded at
+a part of its size, `coffee` (CC0, by Rachel Michetti). For each picture in `pictures/`
 there is a reference in `references/`: opened by Pillow, turned upright by its EXIF orientation,
 transparency laid over white, made RGB, and resized and cropped as torchvision's Resize and
 CenterCrop do on Pillow images.
@@ -41,6 +42,7 @@ def main() -> None:
         reference(HERE / "cat.jpg", name, (32, 32), 1.0).save(REFERENCES / f"cat-{name}.png")
     reference(HERE / "cat.jpg", "bilinear", (224, 224), 0.875).save(REFERENCES / "cat-224.png")
     reference(HERE / "cat.jpg", "bicubic", (48, 80), None).save(REFERENCES / "cat-exact.png")
+    make_large_jpegs(Image.fromarray(data.coffee()).crop((3, 2, 596, 399)))
     (HERE / "bomb-50k.png").write_bytes(bomb(50_000))
 
 
@@ -131,6 +133,20 @@ def make_rare_pictures(small: Image.Image) -> None:
     save(small, "packbits.tif", compression="packbits")
     save(small, "jpeg.tif", compression="jpeg")
     save(small, "big.tif", big_tiff=True)
+
+
+def make_large_jpegs(photo: Image.Image) -> None:
+    """Of odd sides; references for inputs that are made from 1/2, 1/4 and 1/8 of the picture."""
+    large = HERE / "large"
+    large.mkdir(exist_ok=True)
+    for sampling in ("444", "422", "420", "440", "411"):
+        (large / f"{sampling}.jpg").write_bytes(
+            imagecodecs.jpeg8_encode(np.asarray(photo), level=85, subsampling=sampling))
+    photo.convert("L").save(large / "gray.jpg", quality=85)
+    photo.save(large / "restart.jpg", quality=85, restart_marker_blocks=7)
+    for path in sorted(large.glob("*.jpg")):
+        for side in (80, 40, 20):
+            reference(path, "bilinear", (side, side), 0.875).save(large / f"{path.stem}-{side}.png")
 
 
 def adam7(pixels: np.ndarray) -> bytes:

@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use reqwest::multipart::{Form, Part};
+use resnetd::pipeline::preprocess::JpegScaling;
 use resnetd::pipeline::run::{Batch, Device, InputShape, Output, Session, SessionPlan};
 use serde_json::Value;
 
@@ -119,6 +120,17 @@ async fn a_picture_of_what_the_network_saw_and_the_steps_to_it() {
     let mut steps = answer.json();
     let sha256 = steps["sha256"].take();
     insta::assert_json_snapshot!("steps", steps);
+    // 300×451 pixels for 32×32: every fourth is enough.
+    let mut options = Options::default();
+    options.plan.jpeg_scaling = JpegScaling::Off;
+    let exact = TestServer::with(options);
+    for (server, decoded_at, scaling) in [(&server, "1/4", "on"), (&exact, "1/1", "off")] {
+        let (answer, _) = post(server, "/preprocess", json, data("cat.jpg")).await;
+        assert_eq!(answer.json()["decoded_at"], decoded_at);
+        assert_eq!(answer.json()["image"]["width"], 451);
+        let (model, _) = read(server.client.get(server.at("/v1/model"))).await;
+        assert_eq!(model.json()["jpeg_scaling"], scaling);
+    }
     // The same picture, stored upright: the network sees the same but for what JPEG loses.
     assert_eq!(sha256.as_str().unwrap().len(), 64);
     let (answer, _) = post(&server, "/preprocess", json, png).await;

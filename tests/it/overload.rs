@@ -6,6 +6,7 @@ use std::time::Duration;
 use reqwest::multipart::{Form, Part};
 use resnetd::pipeline::Decoding;
 use resnetd::pipeline::decode;
+use resnetd::pipeline::preprocess::JpegScaling;
 use resnetd::pipeline::queue::Ceiling;
 use resnetd::telemetry::metrics::Reason;
 use tokio::io::AsyncWriteExt;
@@ -149,6 +150,7 @@ async fn photos_wait_for_a_decoder_without_holding_the_memory_of_their_pixels() 
     let mut options = Options::default();
     options.plan.decoding = Decoding::Beside(1);
     let cat = data("cat.jpg");
+    options.plan.jpeg_scaling = JpegScaling::Off;
     let one = decode::inspect(&cat, &options.plan.limits).unwrap().decoded_bytes();
     options.plan.ceiling.bytes = one * 3 / 2 + 16 * cat.len() as u64;
     let server = TestServer::with(options);

@@ -1,11 +1,10 @@
 //! How a picture lies in its file, for people who look for what went wrong.
 
 use image::ImageDecoder;
-use image::metadata::Orientation;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{DecodeError, Format, Header, guarded, jpeg, needed, open, png};
+use super::{DecodeError, Format, Header, guarded, jpeg, needed, open, orientation};
 
 /// A picture before it is made upright and RGB.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -32,12 +31,7 @@ pub fn stored(bytes: &[u8], header: &Header) -> Result<Stored, DecodeError> {
     guarded(format, || {
         let needed = needed(bytes, header)?;
         let mut decoder = open(&needed, format)?;
-        let orientation = match format {
-            Format::Png => png::orientation(bytes),
-            Format::Jpeg | Format::WebP | Format::Gif | Format::Bmp | Format::Tiff => {
-                decoder.orientation().unwrap_or(Orientation::NoTransforms)
-            }
-        };
+        let orientation = orientation(&mut decoder, bytes, format);
         let is_cmyk = format == Format::Jpeg && jpeg::components(bytes) == Some(4);
         let color = if is_cmyk {
             "cmyk8".to_owned()

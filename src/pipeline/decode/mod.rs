@@ -10,6 +10,7 @@ mod gif;
 mod jpeg;
 mod limits; // refused from the header
 mod png;
+mod reduction; // at which part of its size
 mod rgb; // any pixels → RGB on white
 mod tiff;
 mod webp;
@@ -20,12 +21,13 @@ use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageReader};
+use image::{DynamicImage, ImageDecoder, ImageReader, RgbImage};
 
 pub use error::DecodeError;
 pub use facts::{Stored, stored};
 pub use format::Format;
 pub use limits::Limits;
+pub use reduction::Reduction;
 
 /// What the header announces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,20 +40,52 @@ pub struct Header {
     pub height: u32,
     bytes_per_pixel: u8,
     upload_bytes: usize,
+    /// The first of the reductions that its coding allows.
+    gentlest: Option<Reduction>,
+    reduction: Reduction,
 }
 
 impl Header {
+    /// The same picture, to be decoded at a part of its size: at `most`, or at nothing less than all
+    /// where its coding does not allow that.
+    #[must_use]
+    pub fn reduced(self, most: Reduction) -> Self {
+        let allowed = self.gentlest.is_some_and(|gentlest| gentlest.divisor() <= most.divisor());
+        Self { reduction: if allowed { most } else { Reduction::None }, ..self }
+    }
+
+    /// At which part of its size the picture will be decoded.
+    #[must_use]
+    pub fn reduction(&self) -> Reduction {
+        self.reduction
+    }
+
     /// The most that decoding will hold at once beside the upload, in bytes.
     #[must_use]
     pub fn decoded_bytes(&self) -> u64 {
-        let pixels = limits::padded_pixels([self.width, self.height]);
+        let size = [self.width, self.height].map(|side| self.reduction.side(side));
+        let pixels = limits::padded_pixels(size);
         limits::working_bytes(pixels, self.bytes_per_pixel.into(), self.upload_bytes as u64)
     }
 }
 
 /// An upright RGB image, uint8 `[height, width, 3]`, at least 1×1. Only [`decode`] makes one.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Image(image::RgbImage);
+pub struct Image {
+    pixels: RgbImage,
+    full: FullSize,
+}
+
+/// The picture that an image shows, before it was reduced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct FullSize {
+    /// Height and width, upright.
+    size: [u32; 2],
+    reduction: Reduction,
+    /// What the first row and the first column show that is not of the picture, in its pixels: a
+    /// reduced picture is filled up at the right and at the bottom, and may be turned then.
+    before: [u32; 2],
+}
 
 impl fmt::Debug for Image {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -63,25 +97,43 @@ impl Image {
     /// Columns.
     #[must_use]
     pub fn width(&self) -> u32 {
-        self.0.width()
+        self.pixels.width()
     }
 
     /// Rows.
     #[must_use]
     pub fn height(&self) -> u32 {
-        self.0.height()
+        self.pixels.height()
+    }
+
+    /// Height and width of the picture, of which this may be a reduced image.
+    #[must_use]
+    pub fn full_size(&self) -> [u32; 2] {
+        self.full.size
+    }
+
+    /// Where the rows and columns of the picture are in this image: `[first, length]` in pixels of
+    /// the picture become the same in pixels of the image.
+    #[must_use]
+    pub fn place(&self, rows: [f64; 2], columns: [f64; 2]) -> [[f64; 2]; 2] {
+        let divisor = f64::from(self.full.reduction.divisor());
+        let [above, left] = self.full.before.map(f64::from);
+        [
+            [(rows[0] + above) / divisor, rows[1] / divisor],
+            [(columns[0] + left) / divisor, columns[1] / divisor],
+        ]
     }
 
     /// All pixels, row after row.
     #[must_use]
     pub fn rgb(&self) -> &[u8] {
-        self.0.as_raw()
+        self.pixels.as_raw()
     }
 
     /// All pixels, to be changed: no image any more.
     #[must_use]
     pub fn into_rgb(self) -> Vec<u8> {
-        self.0.into_raw()
+        self.pixels.into_raw()
     }
 }
 
@@ -109,7 +161,9 @@ pub fn inspect(bytes: &[u8], limits: &Limits) -> Result<Header, DecodeError> {
         let ((width, height), color) = (decoder.dimensions(), decoder.color_type());
         limits.check(format, [width, height], color)?;
         let (bytes_per_pixel, upload_bytes) = (color.bytes_per_pixel(), bytes.len());
-        Ok(Header { format, width, height, bytes_per_pixel, upload_bytes })
+        let gentlest = if format == Format::Jpeg { jpeg::gentlest(bytes) } else { None };
+        let reduction = Reduction::None;
+        Ok(Header { format, width, height, bytes_per_pixel, upload_bytes, gentlest, reduction })
     })
 }
 
@@ -135,24 +189,66 @@ pub fn decode(bytes: &[u8], header: &Header) -> Result<Image, DecodeError> {
         return Err(DecodeError::Truncated { format });
     }
     guarded(format, || {
-        let needed = needed(bytes, header)?;
-        let mut decoder = open(&needed, format)?;
-        let mut limits = image::Limits::no_limits();
-        limits.max_alloc = Some(header.decoded_bytes());
-        let failed = |error| DecodeError::from_image(format, error);
-        decoder.set_limits(limits).map_err(failed)?;
-        // A damaged EXIF block spoils the orientation, not the picture.
-        let orientation = match format {
-            Format::Png => png::orientation(bytes),
-            Format::Jpeg | Format::WebP | Format::Gif | Format::Bmp | Format::Tiff => {
-                decoder.orientation().unwrap_or(Orientation::NoTransforms)
+        let (picture, orientation) = match header.reduction {
+            Reduction::None => whole(bytes, header)?,
+            reduction @ (Reduction::Half | Reduction::Quarter | Reduction::Eighth) => {
+                let mut decoder = open(jpeg::header(bytes), format)?;
+                (jpeg::decode(bytes, reduction)?, orientation(&mut decoder, bytes, format))
             }
         };
-        let picture = DynamicImage::from_decoder(decoder).map_err(failed)?;
-        let mut upright = DynamicImage::ImageRgb8(rgb::flatten(picture));
+        let mut upright = DynamicImage::ImageRgb8(picture);
         upright.apply_orientation(orientation);
-        Ok(Image(upright.into_rgb8()))
+        Ok(Image { pixels: upright.into_rgb8(), full: FullSize::of(header, orientation) })
     })
+}
+
+/// Decodes all pixels, not upright yet.
+fn whole(bytes: &[u8], header: &Header) -> Result<(RgbImage, Orientation), DecodeError> {
+    let format = header.format;
+    let needed = needed(bytes, header)?;
+    let mut decoder = open(&needed, format)?;
+    let mut limits = image::Limits::no_limits();
+    limits.max_alloc = Some(header.decoded_bytes());
+    let failed = |error| DecodeError::from_image(format, error);
+    decoder.set_limits(limits).map_err(failed)?;
+    let orientation = orientation(&mut decoder, bytes, format);
+    let picture = DynamicImage::from_decoder(decoder).map_err(failed)?;
+    Ok((rgb::flatten(picture), orientation))
+}
+
+/// A damaged EXIF block spoils the orientation, not the picture.
+fn orientation(decoder: &mut impl ImageDecoder, bytes: &[u8], format: Format) -> Orientation {
+    match format {
+        Format::Png => png::orientation(bytes),
+        Format::Jpeg | Format::WebP | Format::Gif | Format::Bmp | Format::Tiff => {
+            decoder.orientation().unwrap_or(Orientation::NoTransforms)
+        }
+    }
+}
+
+impl FullSize {
+    fn of(header: &Header, orientation: Orientation) -> Self {
+        use Orientation::{
+            FlipHorizontal, FlipVertical, NoTransforms, Rotate90, Rotate90FlipH, Rotate180,
+            Rotate270, Rotate270FlipH,
+        };
+        let &Header { width, height, reduction, .. } = header;
+        let filled = |side: u32| reduction.side(side) * reduction.divisor() - side;
+        let (bottom, right) = (filled(height), filled(width));
+        // Where a turn brings the bottom or the right of the file to the top or to the left.
+        let before = match orientation {
+            NoTransforms | Rotate90FlipH => [0, 0],
+            FlipHorizontal => [0, right],
+            FlipVertical => [bottom, 0],
+            Rotate180 => [bottom, right],
+            Rotate90 => [0, bottom],
+            Rotate270 => [right, 0],
+            Rotate270FlipH => [right, bottom],
+        };
+        let turned = matches!(orientation, Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH);
+        let size = if turned { [width, height] } else { [height, width] };
+        Self { size, reduction, before }
+    }
 }
 
 /// What of the file the decoder is given: nothing that would cost more than its header says.

@@ -4,6 +4,7 @@
 //! networks were trained. Scale, mean and standard deviation are inside the network's graph.
 
 mod plan; // which part of the image, at which size
+mod reduce; // how much smaller it may be decoded
 
 use fast_image_resize::images::{Image as Target, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
@@ -12,6 +13,7 @@ use utoipa::ToSchema;
 
 use super::decode::Image;
 pub use plan::Crop;
+pub use reduce::JpegScaling;
 
 /// How a picture becomes the network's input: a value from the model's card.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -119,6 +121,8 @@ impl Preprocess {
 
     /// Resizes and crops. Any image will do: a smaller one is enlarged.
     ///
+    /// Of an image that was decoded at a part of its size, the crop is the one of the full picture.
+    ///
     /// Only the cropped part is computed, so a picture of extreme proportions costs no more.
     ///
     /// # Panics
@@ -126,11 +130,11 @@ impl Preprocess {
     /// Never: sizes are at least 1×1 by the types, and the crop lies inside the image by its plan.
     #[must_use]
     pub fn apply(&self, image: &Image) -> Pixels {
-        let size = [image.height(), image.width()];
-        if size == self.input && self.crop_ratio >= 1.0 {
+        if image.full_size() == self.input && self.crop_ratio >= 1.0 {
             return Pixels { rgb: image.rgb().to_vec() };
         }
-        let Crop { left, top, width, height } = self.crop(size);
+        let Crop { left, top, width, height } = self.crop(image.full_size());
+        let [[top, height], [left, width]] = image.place([top, height], [left, width]);
         let [target_height, target_width] = self.input;
         let source = ImageRef::new(image.width(), image.height(), image.rgb(), PixelType::U8x3)
             .expect("an image has three bytes for each pixel");
@@ -177,5 +181,7 @@ impl Pixels {
     }
 }
 
+#[cfg(test)]
+mod reduced_tests;
 #[cfg(test)]
 mod tests;

@@ -33,7 +33,7 @@ impl Preprocess {
     }
 
     /// The size, in whole pixels, to which torchvision would resize before it crops.
-    fn resized(&self, [height, width]: [u32; 2]) -> [u64; 2] {
+    pub(super) fn resized(&self, [height, width]: [u32; 2]) -> [u64; 2] {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,

@@ -12,6 +12,7 @@ use resnetd::http::{self, App, Description, Drain, Listener, Page, Readiness, Ti
 use resnetd::model::{self, Model};
 use resnetd::pipeline::decode::Limits;
 use resnetd::pipeline::explain::Offers;
+use resnetd::pipeline::preprocess::JpegScaling;
 use resnetd::pipeline::queue::{BatchPlan, Ceiling};
 use resnetd::pipeline::run::{Device, Engine, InputShape, Library, SessionsPlan, open_sessions};
 use resnetd::pipeline::{Decoding, Pipeline, PipelinePlan};
@@ -66,6 +67,7 @@ impl Default for Options {
             engines: None,
             plan: PipelinePlan {
                 limits: Limits::default(),
+                jpeg_scaling: JpegScaling::On,
                 ceiling: Ceiling { images: 256, bytes: 1 << 30 },
                 batch: BatchPlan { max_batch: 4, max_wait: Duration::ZERO },
                 decoding: Decoding::ByWorkers,
@@ -115,6 +117,7 @@ impl TestServer {
             threads: 1,
             max_batch: plan.batch.max_batch,
             decoders: 0,
+            jpeg_scaling: plan.jpeg_scaling,
             versions: Versions::with(&library().version),
         };
         let pipeline = Pipeline::start(model.card, plan, engines, Arc::clone(&metrics)).unwrap();

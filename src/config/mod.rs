@@ -1,122 +1,24 @@
 //! Options as typed become a configuration that is valid and resolved.
 
+mod hub; // where models come from
+mod model; // which one, on what
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::Args;
-use clap::builder::BoolishValueParser;
 
 use crate::http::{Drain, Page, Timeouts};
-use crate::hub::Hub;
-use crate::model::{self, PrecisionChoice};
+use crate::pipeline::PipelinePlan;
 use crate::pipeline::decode::Limits;
+use crate::pipeline::preprocess::JpegScaling;
 use crate::pipeline::queue::{BatchPlan, Ceiling};
-use crate::pipeline::run::{Device, DeviceChoice};
-use crate::pipeline::{Decoding, PipelinePlan};
+use crate::pipeline::run::Device;
 use crate::telemetry::logs::LogFormat;
-
-/// Where models of the hub come from and stay. The variables are those of `huggingface_hub`.
-#[derive(Debug, Clone, Args)]
-pub struct HubArgs {
-    /// The hub, or a mirror of it
-    #[arg(long, env = "HF_ENDPOINT", default_value = "https://huggingface.co", value_name = "URL")]
-    pub hub_endpoint: String,
-
-    #[expect(clippy::doc_markdown, reason = "help text is shown as it is written")]
-    /// A token for private and gated models [default: the one in HF_HOME/token]
-    #[arg(long, env = "HF_TOKEN", hide_env_values = true, value_name = "TOKEN")]
-    pub hub_token: Option<String>,
-
-    #[expect(clippy::doc_markdown, reason = "help text is shown as it is written")]
-    /// Where fetched models are kept [default: HF_HOME/hub]
-    #[arg(long, env = "HF_HUB_CACHE", value_name = "FOLDER")]
-    pub hub_cache: Option<PathBuf>,
-
-    /// The folder of everything that has to do with the hub [default: ~/.cache/huggingface]
-    #[arg(long, env = "HF_HOME", value_name = "FOLDER")]
-    pub hub_home: Option<PathBuf>,
-
-    /// Use what was fetched earlier and stay off the network
-    #[arg(long, env = "HF_HUB_OFFLINE", value_parser = BoolishValueParser::new(), num_args = 0..=1,
-          require_equals = true, default_value = "false", default_missing_value = "true")]
-    pub hub_offline: bool,
-}
-
-impl HubArgs {
-    /// The hub that these options mean.
-    #[must_use]
-    pub fn hub(&self) -> Hub {
-        let home = self.hub_home.clone().unwrap_or_else(|| {
-            let home = std::env::home_dir().unwrap_or_default();
-            home.join(".cache/huggingface")
-        });
-        let written = || std::fs::read_to_string(home.join("token")).ok();
-        let token = self.hub_token.clone().or_else(written);
-        let token = token.map(|token| token.trim().to_owned()).filter(|token| !token.is_empty());
-        Hub {
-            endpoint: self.hub_endpoint.clone(),
-            token,
-            cache: self.hub_cache.clone().unwrap_or_else(|| home.join("hub")),
-            offline: self.hub_offline,
-        }
-    }
-}
-
-/// Which model, on what; for every command that runs one.
-#[derive(Debug, Clone, Args)]
-pub struct ModelArgs {
-    /// The model: an embedded name; a folder with weights and a card.toml, or the config.json of timm
-    /// or transformers; a file of weights; an .onnx file; or a model of the Hugging Face hub, as
-    /// owner/name or owner/name@revision. docs/models.md tells more
-    #[arg(long, env = "RESNETD_MODEL", default_value = model::DEFAULT, value_name = "NAME|PATH|ID")]
-    pub model: String,
-
-    /// The architecture of weights that do not say it themselves; `resnetd describe` lists them
-    #[arg(long, env = "RESNETD_ARCH", value_name = "ARCH")]
-    pub arch: Option<String>,
-
-    /// Where to run: auto, cpu, cuda or cuda:N. With auto, a GPU that cannot be had is a warning;
-    /// a device asked for by name is had or refused
-    #[arg(long, env = "RESNETD_DEVICE", default_value = "auto", value_name = "DEVICE")]
-    pub device: DeviceChoice,
-
-    /// In which arithmetic: auto, fp32, int8 or fp16. With auto, a model that comes with an int8
-    /// form runs in it on a CPU, and everything else as it comes
-    #[arg(long, env = "RESNETD_PRECISION", default_value = "auto", value_name = "PRECISION")]
-    pub precision: PrecisionChoice,
-
-    /// Sessions that run side by side [default: one per core on the CPU, one on a GPU]
-    #[arg(long, env = "RESNETD_SESSIONS", value_name = "N")]
-    pub sessions: Option<usize>,
-
-    /// Threads inside each session [default: 1]
-    #[arg(long, env = "RESNETD_THREADS", value_name = "N")]
-    pub threads: Option<usize>,
-
-    /// The most images in one run
-    #[arg(long, env = "RESNETD_MAX_BATCH", default_value_t = 4, value_name = "N")]
-    pub max_batch: usize,
-
-    /// Uploads decoded at a time beside the sessions; with 0 each session decodes what it runs
-    /// [default: 0 on the CPU, one per core on a GPU]
-    #[arg(long, env = "RESNETD_DECODERS", value_name = "N")]
-    pub decoders: Option<usize>,
-
-    /// ONNX Runtime's shared library, or the folder it is in [default: ORT_DYLIB_PATH, next to the
-    /// executable, .onnxruntime in the repository, the system's]
-    #[expect(clippy::doc_markdown, reason = "help text is shown as it is written")]
-    #[arg(long, env = "RESNETD_ONNXRUNTIME", value_name = "PATH")]
-    pub onnxruntime: Option<PathBuf>,
-
-    #[command(flatten)]
-    #[expect(
-        missing_docs,
-        reason = "documented on its type; a doc comment would become help text"
-    )]
-    pub hub: HubArgs,
-}
+pub use hub::HubArgs;
+pub use model::{Concurrency, ModelArgs};
 
 /// What one upload may cost.
 #[derive(Debug, Clone, Args)]
@@ -215,53 +117,6 @@ const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 #[error("{}", .0.join("\n"))]
 pub struct ConfigError(Vec<String>);
 
-/// How many sessions, and how large.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Concurrency {
-    /// Sessions that run side by side on a CPU.
-    on_cpu: usize,
-    /// And on a GPU.
-    on_gpu: usize,
-    /// Threads inside each.
-    pub threads: usize,
-    /// The most images in one run.
-    pub max_batch: usize,
-    /// Who decodes on a CPU.
-    decoding_on_cpu: Decoding,
-    /// And on a GPU.
-    decoding_on_gpu: Decoding,
-}
-
-impl Concurrency {
-    /// One of everything.
-    const ONE: Self = Self {
-        on_cpu: 1,
-        on_gpu: 1,
-        threads: 1,
-        max_batch: 1,
-        decoding_on_cpu: Decoding::ByWorkers,
-        decoding_on_gpu: Decoding::ByWorkers,
-    };
-
-    /// Who decodes where the network runs on `device`.
-    #[must_use]
-    pub fn decoding(&self, device: Device) -> Decoding {
-        match device {
-            Device::Cpu => self.decoding_on_cpu,
-            Device::Cuda(_) => self.decoding_on_gpu,
-        }
-    }
-
-    /// Sessions that run side by side on `device`.
-    #[must_use]
-    pub fn sessions(&self, device: Device) -> usize {
-        match device {
-            Device::Cpu => self.on_cpu,
-            Device::Cuda(_) => self.on_gpu,
-        }
-    }
-}
-
 /// A server's configuration: valid, nothing left to decide but the device.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -271,6 +126,8 @@ pub struct Config {
     pub concurrency: Concurrency,
     /// What an upload may cost.
     pub limits: Limits,
+    /// Whether large JPEGs are decoded at a part of their size.
+    pub jpeg_scaling: JpegScaling,
     /// What may be inside at once.
     pub ceiling: Ceiling,
     /// How long the first image of a batch waits for others.
@@ -287,46 +144,6 @@ pub struct Config {
 #[must_use]
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
-}
-
-impl ModelArgs {
-    /// Sessions and threads for a machine with `cores`.
-    ///
-    /// What runs where is known only once the device is had, so there is a number for each. On a CPU
-    /// one session per core, which decodes what it runs in one thread, is the fastest plan for most
-    /// networks; a GPU is kept busy by one, and must not wait for a decoder.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`] where a count is 0.
-    pub fn concurrency(&self, cores: usize) -> Result<Concurrency, ConfigError> {
-        let threads = self.threads.unwrap_or(1);
-        let sessions = self.sessions.unwrap_or(1);
-        let mut wrong = Vec::new();
-        for (option, count) in
-            [("--sessions", sessions), ("--threads", threads), ("--max-batch", self.max_batch)]
-        {
-            if count == 0 {
-                wrong.push(format!("{option} is 0; it must be at least 1"));
-            }
-        }
-        let decoding = |decoders| match decoders {
-            0 => Decoding::ByWorkers,
-            decoders => Decoding::Beside(decoders),
-        };
-        if wrong.is_empty() {
-            Ok(Concurrency {
-                on_cpu: self.sessions.unwrap_or((cores / threads).max(1)),
-                on_gpu: sessions,
-                threads,
-                max_batch: self.max_batch,
-                decoding_on_cpu: decoding(self.decoders.unwrap_or(0)),
-                decoding_on_gpu: decoding(self.decoders.unwrap_or(cores)),
-            })
-        } else {
-            Err(ConfigError(wrong))
-        }
-    }
 }
 
 impl LimitArgs {
@@ -358,13 +175,12 @@ impl Config {
                 ceiling.images, concurrency.max_batch
             ));
         }
-        let largest = limits.largest_cost();
-        if ceiling.bytes < largest {
+        if ceiling.bytes < limits.largest_cost() {
             wrong.push(format!(
                 "--memory-limit {} cannot hold one upload of --max-bytes and --max-pixels, which \
                  takes up to {}; raise the first or lower the others",
                 args.memory_limit,
-                ByteSize(largest)
+                ByteSize(limits.largest_cost())
             ));
         }
         for (option, duration) in [
@@ -392,6 +208,7 @@ impl Config {
             listen: args.listen,
             concurrency,
             limits,
+            jpeg_scaling: args.model.jpeg_scaling,
             ceiling,
             max_wait: args.max_wait,
             timeouts: Timeouts {
@@ -407,9 +224,10 @@ impl Config {
     /// How the pipeline uses the machine where the network runs on `device`.
     #[must_use]
     pub fn pipeline(&self, device: Device) -> PipelinePlan {
-        let Self { concurrency, limits, ceiling, max_wait, .. } = *self;
+        let Self { concurrency, limits, jpeg_scaling, ceiling, max_wait, .. } = *self;
         PipelinePlan {
             limits,
+            jpeg_scaling,
             ceiling,
             batch: BatchPlan { max_batch: concurrency.max_batch, max_wait },
             decoding: concurrency.decoding(device),

@@ -1,0 +1,55 @@
+//! Where models of the hub come from.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use clap::builder::BoolishValueParser;
+
+use crate::hub::Hub;
+
+/// Where models of the hub come from and stay. The variables are those of `huggingface_hub`.
+#[derive(Debug, Clone, Args)]
+pub struct HubArgs {
+    /// The hub, or a mirror of it
+    #[arg(long, env = "HF_ENDPOINT", default_value = "https://huggingface.co", value_name = "URL")]
+    pub hub_endpoint: String,
+
+    #[expect(clippy::doc_markdown, reason = "help text is shown as it is written")]
+    /// A token for private and gated models [default: the one in HF_HOME/token]
+    #[arg(long, env = "HF_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub hub_token: Option<String>,
+
+    #[expect(clippy::doc_markdown, reason = "help text is shown as it is written")]
+    /// Where fetched models are kept [default: HF_HOME/hub]
+    #[arg(long, env = "HF_HUB_CACHE", value_name = "FOLDER")]
+    pub hub_cache: Option<PathBuf>,
+
+    /// The folder of everything that has to do with the hub [default: ~/.cache/huggingface]
+    #[arg(long, env = "HF_HOME", value_name = "FOLDER")]
+    pub hub_home: Option<PathBuf>,
+
+    /// Use what was fetched earlier and stay off the network
+    #[arg(long, env = "HF_HUB_OFFLINE", value_parser = BoolishValueParser::new(), num_args = 0..=1,
+          require_equals = true, default_value = "false", default_missing_value = "true")]
+    pub hub_offline: bool,
+}
+
+impl HubArgs {
+    /// The hub that these options mean.
+    #[must_use]
+    pub fn hub(&self) -> Hub {
+        let home = self.hub_home.clone().unwrap_or_else(|| {
+            let home = std::env::home_dir().unwrap_or_default();
+            home.join(".cache/huggingface")
+        });
+        let written = || std::fs::read_to_string(home.join("token")).ok();
+        let token = self.hub_token.clone().or_else(written);
+        let token = token.map(|token| token.trim().to_owned()).filter(|token| !token.is_empty());
+        Hub {
+            endpoint: self.hub_endpoint.clone(),
+            token,
+            cache: self.hub_cache.clone().unwrap_or_else(|| home.join("hub")),
+            offline: self.hub_offline,
+        }
+    }
+}

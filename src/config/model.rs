@@ -1,0 +1,163 @@
+//! Which model runs, on what, and how much of the machine it has.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{ConfigError, HubArgs};
+use crate::model::{self, PrecisionChoice};
+use crate::pipeline::Decoding;
+use crate::pipeline::preprocess::JpegScaling;
+use crate::pipeline::run::{Device, DeviceChoice};
+
+/// Which model, on what; for every command that runs one.
+#[derive(Debug, Clone, Args)]
+pub struct ModelArgs {
+    /// The model: an embedded name; a folder with weights and a card.toml, or the config.json of timm
+    /// or transformers; a file of weights; an .onnx file; or a model of the Hugging Face hub, as
+    /// owner/name or owner/name@revision. docs/models.md tells more
+    #[arg(long, env = "RESNETD_MODEL", default_value = model::DEFAULT, value_name = "NAME|PATH|ID")]
+    pub model: String,
+
+    /// The architecture of weights that do not say it themselves; `resnetd describe` lists them
+    #[arg(long, env = "RESNETD_ARCH", value_name = "ARCH")]
+    pub arch: Option<String>,
+
+    /// Where to run: auto, cpu, cuda or cuda:N. With auto, a GPU that cannot be had is a warning;
+    /// a device asked for by name is had or refused
+    #[arg(long, env = "RESNETD_DEVICE", default_value = "auto", value_name = "DEVICE")]
+    pub device: DeviceChoice,
+
+    /// In which arithmetic: auto, fp32, int8 or fp16. With auto, a model that comes with an int8
+    /// form runs in it on a CPU, and everything else as it comes
+    #[arg(long, env = "RESNETD_PRECISION", default_value = "auto", value_name = "PRECISION")]
+    pub precision: PrecisionChoice,
+
+    /// Sessions that run side by side [default: one per core on the CPU, one on a GPU]
+    #[arg(long, env = "RESNETD_SESSIONS", value_name = "N")]
+    pub sessions: Option<usize>,
+
+    /// Threads inside each session [default: 1]
+    #[arg(long, env = "RESNETD_THREADS", value_name = "N")]
+    pub threads: Option<usize>,
+
+    /// The most images in one run
+    #[arg(long, env = "RESNETD_MAX_BATCH", default_value_t = 4, value_name = "N")]
+    pub max_batch: usize,
+
+    /// Uploads decoded at a time beside the sessions; with 0 each session decodes what it runs
+    /// [default: 0 on the CPU, one per core on a GPU]
+    #[arg(long, env = "RESNETD_DECODERS", value_name = "N")]
+    pub decoders: Option<usize>,
+
+    /// Whether a JPEG of at least four times the size that the network needs is decoded at 1/2, 1/4 or
+    /// 1/8 of its size: several times faster, and mostly within one level in 255 of the same input
+    #[arg(
+        long,
+        env = "RESNETD_JPEG_SCALING",
+        default_value = "on",
+        value_enum,
+        value_name = "ON|OFF"
+    )]
+    pub jpeg_scaling: JpegScaling,
+
+    /// ONNX Runtime's shared library, or the folder it is in [default: ORT_DYLIB_PATH, next to the
+    /// executable, .onnxruntime in the repository, the system's]
+    #[expect(clippy::doc_markdown, reason = "help text is shown as it is written")]
+    #[arg(long, env = "RESNETD_ONNXRUNTIME", value_name = "PATH")]
+    pub onnxruntime: Option<PathBuf>,
+
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "documented on its type; a doc comment would become help text"
+    )]
+    pub hub: HubArgs,
+}
+
+impl ModelArgs {
+    /// Sessions and threads for a machine with `cores`.
+    ///
+    /// What runs where is known only once the device is had, so there is a number for each. On a CPU
+    /// one session per core, which decodes what it runs in one thread, is the fastest plan for most
+    /// networks; a GPU is kept busy by one, and must not wait for a decoder.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] where a count is 0.
+    pub fn concurrency(&self, cores: usize) -> Result<Concurrency, ConfigError> {
+        let threads = self.threads.unwrap_or(1);
+        let sessions = self.sessions.unwrap_or(1);
+        let mut wrong = Vec::new();
+        for (option, count) in
+            [("--sessions", sessions), ("--threads", threads), ("--max-batch", self.max_batch)]
+        {
+            if count == 0 {
+                wrong.push(format!("{option} is 0; it must be at least 1"));
+            }
+        }
+        let decoding = |decoders| match decoders {
+            0 => Decoding::ByWorkers,
+            decoders => Decoding::Beside(decoders),
+        };
+        if wrong.is_empty() {
+            Ok(Concurrency {
+                on_cpu: self.sessions.unwrap_or((cores / threads).max(1)),
+                on_gpu: sessions,
+                threads,
+                max_batch: self.max_batch,
+                decoding_on_cpu: decoding(self.decoders.unwrap_or(0)),
+                decoding_on_gpu: decoding(self.decoders.unwrap_or(cores)),
+            })
+        } else {
+            Err(ConfigError(wrong))
+        }
+    }
+}
+
+/// How many sessions, and how large.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Concurrency {
+    /// Sessions that run side by side on a CPU.
+    on_cpu: usize,
+    /// And on a GPU.
+    on_gpu: usize,
+    /// Threads inside each.
+    pub threads: usize,
+    /// The most images in one run.
+    pub max_batch: usize,
+    /// Who decodes on a CPU.
+    decoding_on_cpu: Decoding,
+    /// And on a GPU.
+    decoding_on_gpu: Decoding,
+}
+
+impl Concurrency {
+    /// One of everything.
+    pub(super) const ONE: Self = Self {
+        on_cpu: 1,
+        on_gpu: 1,
+        threads: 1,
+        max_batch: 1,
+        decoding_on_cpu: Decoding::ByWorkers,
+        decoding_on_gpu: Decoding::ByWorkers,
+    };
+
+    /// Who decodes where the network runs on `device`.
+    #[must_use]
+    pub fn decoding(&self, device: Device) -> Decoding {
+        match device {
+            Device::Cpu => self.decoding_on_cpu,
+            Device::Cuda(_) => self.decoding_on_gpu,
+        }
+    }
+
+    /// Sessions that run side by side on `device`.
+    #[must_use]
+    pub fn sessions(&self, device: Device) -> usize {
+        match device {
+            Device::Cpu => self.on_cpu,
+            Device::Cuda(_) => self.on_gpu,
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! A baseline scan becomes a picture at a half, a quarter or an eighth of its size.
+//!
+//! Colour that is stored at half the size of luma comes out at the same size, because its blocks make
+//! twice as many pixels: nothing is interpolated.
+
+use image::RgbImage;
+
+use super::super::{DecodeError, Reduction};
+use super::bits::{Bits, damaged};
+use super::frame::{Component, Frame};
+use super::huffman::{self, END_OF_BLOCK};
+use super::idct::{self, Coefficients, Inverse};
+
+/// The gentlest reduction that this file can be decoded with; stronger ones can be had too. `None`
+/// where only the full size can be had: all but baseline files of one scan, gray or luma and colour.
+pub(in super::super) fn gentlest(bytes: &[u8]) -> Option<Reduction> {
+    let frame = Frame::read(bytes)?;
+    Reduction::SMALLER.into_iter().find(|reduction| Plan::new(&frame, *reduction).is_some())
+}
+
+/// Decodes at the size of `reduction`, which [`gentlest`] allows. Not turned upright.
+///
+/// Holds 6 bytes for each pixel, and less than 128 KiB.
+///
+/// # Errors
+///
+/// [`DecodeError::Corrupt`] where the data is not what it should be, or ends early.
+pub(in super::super) fn decode(
+    bytes: &[u8],
+    reduction: Reduction,
+) -> Result<RgbImage, DecodeError> {
+    let frame = Frame::read(bytes).ok_or_else(|| damaged("its header changed"))?;
+    let plan = Plan::new(&frame, reduction).ok_or_else(|| damaged("its header changed"))?;
+    let [height, width] = plan.size;
+    let mut rgb = vec![0; height * width * 3];
+    let mut scan = Scan::new(&frame, &plan);
+    for rows in rgb.chunks_mut(plan.band[0] * width * 3) {
+        scan.band()?;
+        scan.paint(rows, width);
+    }
+    let side = |pixels: usize| u32::try_from(pixels).expect("JPEG's sides have 16 bits");
+    Ok(RgbImage::from_raw(side(width), side(height), rgb).expect("three bytes for each pixel"))
+}
+
+/// How a picture's units become pixels.
+#[derive(Debug)]
+struct Plan {
+    /// Height and width of the reduced picture.
+    size: [usize; 2],
+    /// Units in a line of units.
+    units: usize,
+    /// Height and width of the pixels of a line of units.
+    band: [usize; 2],
+    scaled: Vec<Scaled>,
+}
+
+/// How a component's blocks become pixels.
+#[derive(Debug)]
+struct Scaled {
+    /// Height and width of a block's pixels.
+    pixels: [usize; 2],
+    inverse: Inverse,
+    /// By zigzag order: what to multiply with.
+    factors: [f32; 64],
+    /// By zigzag order: where it goes.
+    places: [u8; 64],
+    /// The last in zigzag order that is wanted.
+    last: usize,
+}
+
+impl Plan {
+    /// `None` where the components cannot all come out at one size.
+    fn new(frame: &Frame, reduction: Reduction) -> Option<Self> {
+        let divisor = reduction.divisor() as usize;
+        let side = 8 / divisor;
+        let most = [0, 1].map(|way| {
+            frame.components.iter().map(|component| component.blocks[way]).max().unwrap_or(1)
+        });
+        let scaled = frame
+            .components
+            .iter()
+            .map(|component| {
+                let [down, across] = [0, 1].map(|way| {
+                    let whole = most[way].is_multiple_of(component.blocks[way]);
+                    whole.then_some(side * most[way] / component.blocks[way])
+                });
+                Scaled::new(component, [down?, across?])
+            })
+            .collect::<Option<_>>()?;
+        let units = frame.size[1].div_ceil(8 * most[1]);
+        let band = [side * most[0], side * most[1] * units];
+        Some(Self { size: frame.size.map(|side| side.div_ceil(divisor)), units, band, scaled })
+    }
+}
+
+impl Scaled {
+    fn new(component: &Component, pixels: [usize; 2]) -> Option<Self> {
+        let mut scaled = Self {
+            pixels,
+            inverse: idct::inverse(pixels)?,
+            factors: [0.0; 64],
+            places: [64; 64],
+            last: 0,
+        };
+        for (k, natural) in ZIGZAG.into_iter().enumerate() {
+            let [down, across] = [natural / 8, natural % 8].map(usize::from);
+            if down < pixels[0] && across < pixels[1] {
+                let quantum = f32::from(component.quantization[k]);
+                scaled.factors[k] = quantum * idct::weight(down) * idct::weight(across);
+                scaled.places[k] = (natural % 8) * 8 + natural / 8;
+                scaled.last = k;
+            }
+        }
+        Some(scaled)
+    }
+}
+
+/// A scan on its way from bits to pixels.
+struct Scan<'a> {
+    frame: &'a Frame<'a>,
+    plan: &'a Plan,
+    bits: Bits<'a>,
+    /// By component: the last block's first coefficient.
+    last: Vec<i32>,
+    /// By component: the pixels of a line of units.
+    bands: Vec<Vec<u8>>,
+    coefficients: Coefficients,
+    /// Units since the start.
+    done: usize,
+}
+
+impl<'a> Scan<'a> {
+    fn new(frame: &'a Frame<'a>, plan: &'a Plan) -> Self {
+        Self {
+            frame,
+            plan,
+            bits: Bits::new(frame.data),
+            last: vec![0; plan.scaled.len()],
+            bands: vec![vec![0; plan.band[0] * plan.band[1]]; plan.scaled.len()],
+            coefficients: [0.0; 128],
+            done: 0,
+        }
+    }
+
+    /// Decodes a line of units.
+    fn band(&mut self) -> Result<(), DecodeError> {
+        for unit in 0..self.plan.units {
+            let interval = self.frame.restart_interval;
+            if interval > 0 && self.done > 0 && self.done.is_multiple_of(interval) {
+                let number = (self.done / interval - 1) % 8;
+                self.bits.restart(u8::try_from(number).expect("less than 8"))?;
+                self.last.fill(0);
+            }
+            for component in 0..self.plan.scaled.len() {
+                self.unit(unit, component)?;
+            }
+            self.bits.check()?;
+            self.done += 1;
+        }
+        Ok(())
+    }
+
+    /// Decodes the blocks that a component has in a unit.
+    fn unit(&mut self, unit: usize, component: usize) -> Result<(), DecodeError> {
+        let Scaled { pixels, inverse, .. } = &self.plan.scaled[component];
+        let [down, across] = self.frame.components[component].blocks;
+        let stride = self.plan.band[1];
+        for block in 0..down * across {
+            let (y, x) = (block / across * pixels[0], (unit * across + block % across) * pixels[1]);
+            let content = self.block(component)?;
+            let to = &mut self.bands[component][y * stride + x..];
+            match content {
+                Content::Flat => {
+                    let level = idct::pixel(self.coefficients[0]);
+                    to.chunks_mut(stride)
+                        .take(pixels[0])
+                        .for_each(|row| row[..pixels[1]].fill(level));
+                }
+                Content::Varied => {
+                    inverse(&self.coefficients, to, stride);
+                    self.coefficients[..64].fill(0.0);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a block's coefficients.
+    #[inline]
+    #[expect(clippy::cast_precision_loss, reason = "what is not exact is cut at black or white")]
+    fn block(&mut self, component: usize) -> Result<Content, DecodeError> {
+        let Component { dc, ac, .. } = &self.frame.components[component];
+        let Scaled { factors, places, last, .. } = &self.plan.scaled[component];
+        let bits = &mut self.bits;
+        let ahead = bits.peek();
+        let symbol = dc.read(ahead);
+        if symbol.code == 0 {
+            return Err(damaged("its data has a code that its tables have not"));
+        }
+        bits.skip(symbol.both.into());
+        let level = &mut self.last[component];
+        *level = level.wrapping_add(huffman::value(ahead << symbol.code, symbol.size));
+        self.coefficients[0] = *level as f32 * factors[0];
+
+        let (mut k, mut content) = (0, Content::Flat);
+        while k < *last {
+            let ahead = bits.peek();
+            let symbol = ac.read(ahead);
+            bits.skip(symbol.both.into());
+            k += usize::from(symbol.advance);
+            let Some(place) = places.get(k) else { return content.checked(k) };
+            if symbol.size > 0 {
+                let value = huffman::value(ahead << symbol.code, symbol.size);
+                self.coefficients[usize::from(place & 127)] = value as f32 * factors[k];
+                content = Content::Varied;
+            } else if symbol.code == 0 {
+                return Err(damaged("its data has a code that its tables have not"));
+            }
+        }
+        // What is left is too fine to be seen at this size.
+        while k < 63 {
+            let symbol = ac.read(bits.peek());
+            bits.skip(symbol.both.into());
+            if symbol.code == 0 {
+                return Err(damaged("its data has a code that its tables have not"));
+            }
+            k += usize::from(symbol.advance);
+        }
+        content.checked(k)
+    }
+
+    /// Makes the band's pixels RGB and writes those of a picture of `width`, line after line.
+    fn paint(&self, rows: &mut [u8], width: usize) {
+        let lines = |component: usize| self.bands[component].chunks_exact(self.plan.band[1]);
+        let rows = rows.chunks_exact_mut(width * 3).map(|row| row.as_chunks_mut::<3>().0);
+        if self.bands.len() == 1 {
+            for (row, gray) in rows.zip(lines(0)) {
+                row.iter_mut().zip(gray).for_each(|(to, gray)| *to = [*gray; 3]);
+            }
+            return;
+        }
+        for (row, (luma, (blue, red))) in rows.zip(lines(0).zip(lines(1).zip(lines(2)))) {
+            for (to, (luma, (blue, red))) in
+                row.iter_mut().zip(luma.iter().zip(blue.iter().zip(red)))
+            {
+                *to = rgb(*luma, *blue, *red);
+            }
+        }
+    }
+}
+
+/// What a block shows.
+#[derive(Debug, Clone, Copy)]
+enum Content {
+    /// One colour.
+    Flat,
+    /// More than one.
+    Varied,
+}
+
+impl Content {
+    /// A block ends with its last coefficient or with the sign for its end.
+    #[inline]
+    fn checked(self, k: usize) -> Result<Self, DecodeError> {
+        if k == 63 || k >= usize::from(END_OF_BLOCK) {
+            Ok(self)
+        } else {
+            Err(damaged("a block has more than 64 coefficients"))
+        }
+    }
+}
+
+/// ITU-T T.871, section 7, in 65,536ths.
+#[inline]
+fn rgb(luma: u8, blue: u8, red: u8) -> [u8; 3] {
+    let luma = (i32::from(luma) << 16) + (1 << 15);
+    let (blue, red) = (i32::from(blue) - 128, i32::from(red) - 128);
+    let levels = [luma + 91_881 * red, luma - 22_554 * blue - 46_802 * red, luma + 116_130 * blue];
+    levels.map(|level| u8::try_from((level >> 16).clamp(0, 255)).unwrap_or(u8::MAX))
+}
+
+/// Places in a block, `8 · down + across`, in the order in which they are stored (T.81, figure 5).
+#[rustfmt::skip]
+const ZIGZAG: [u8; 64] = [
+     0,  1,  8, 16,  9,  2,  3, 10,
+    17, 24, 32, 25, 18, 11,  4,  5,
+    12, 19, 26, 33, 40, 48, 41, 34,
+    27, 20, 13,  6,  7, 14, 21, 28,
+    35, 42, 49, 56, 57, 50, 43, 36,
+    29, 22, 15, 23, 30, 37, 44, 51,
+    58, 59, 52, 45, 38, 31, 39, 46,
+    53, 60, 61, 54, 47, 55, 62, 63,
+];

@@ -1,0 +1,42 @@
+//! At which part of its size a picture is decoded.
+
+use serde::{Serialize, Serializer};
+
+/// How much smaller than it is a picture is decoded, on both sides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "their names say it")]
+pub enum Reduction {
+    None,
+    Half,
+    Quarter,
+    Eighth,
+}
+
+impl Reduction {
+    /// All that make a picture smaller, the gentlest first.
+    pub const SMALLER: [Self; 3] = [Self::Half, Self::Quarter, Self::Eighth];
+
+    /// How many pixels of the full picture a pixel is wide and high.
+    #[must_use]
+    pub fn divisor(self) -> u32 {
+        match self {
+            Self::None => 1,
+            Self::Half => 2,
+            Self::Quarter => 4,
+            Self::Eighth => 8,
+        }
+    }
+
+    /// A side of the picture in whole pixels: the last one may be of less than `divisor`.
+    #[must_use]
+    pub fn side(self, full: u32) -> u32 {
+        full.div_ceil(self.divisor())
+    }
+}
+
+/// As a fraction: `1/1`, `1/4`.
+impl Serialize for Reduction {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("1/{}", self.divisor()))
+    }
+}
