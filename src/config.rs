@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use clap::Args;
 use clap::builder::BoolishValueParser;
+use clap::{Args, ValueEnum};
 
 use crate::http::{Drain, Page, Timeouts};
 use crate::hub::Hub;
@@ -87,6 +87,17 @@ pub struct ModelArgs {
     #[arg(long, env = "RESNETD_PRECISION", default_value = "auto", value_name = "PRECISION")]
     pub precision: PrecisionChoice,
 
+    /// Whether probabilities are calibrated where the model's card says how. docs/calibration.md
+    /// tells more
+    #[arg(
+        long,
+        env = "RESNETD_CALIBRATED",
+        default_value = "on",
+        value_enum,
+        value_name = "ON|OFF"
+    )]
+    pub calibrated: Calibrated,
+
     /// Sessions that run side by side [default: one per core on the CPU, one on a GPU]
     #[arg(long, env = "RESNETD_SESSIONS", value_name = "N")]
     pub sessions: Option<usize>,
@@ -111,6 +122,15 @@ pub struct ModelArgs {
         reason = "documented on its type; a doc comment would become help text"
     )]
     pub hub: HubArgs,
+}
+
+/// Whether a card's calibration is heeded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Calibrated {
+    /// Where there is one for the precision that runs.
+    On,
+    /// Not at all: the probabilities are those of the graph.
+    Off,
 }
 
 /// What one upload may cost.

@@ -9,7 +9,8 @@ use serde::Serialize;
 use super::problem::Problem;
 use super::query::{self, Query};
 use super::upload::{self, Upload};
-use super::{App, accept, answers};
+use super::{App, accept, answers, beside};
+use crate::pipeline::beside::{Beside, Told};
 use crate::pipeline::explain::{Explanation, Maps};
 use crate::pipeline::queue::Deadline;
 use crate::pipeline::topk::Prediction;
@@ -22,6 +23,8 @@ struct Classified {
     image: ImageFacts,
     #[serde(skip_serializing_if = "Option::is_none")]
     explanation: Option<Explanation>,
+    #[serde(flatten)]
+    told: Told,
 }
 
 pub(super) async fn classify(
@@ -29,16 +32,20 @@ pub(super) async fn classify(
     pairs: query::Typed,
     request: Request,
 ) -> Result<Response, Problem> {
-    let query = Query::read(&query::pairs(pairs)?, &app.pipeline.card().labels)?;
+    let pairs = query::pairs(pairs)?;
+    let query = Query::read(&pairs, &app.pipeline.card().labels)?;
+    let beside = beside::read(&pairs, &app.pipeline)?;
     let form = Form::of(&query, request.headers())?;
     let limit = answers::time_limit(request.headers(), app.timeouts.request)?;
     let upload = upload::read(&app, request).await?;
     let deadline = Deadline::after(limit);
-    let each = |bytes| answer(&app, bytes, &query, deadline);
+    let each = |bytes| answer(&app, bytes, (&query, &beside), deadline);
     let mut response = match (upload, form) {
         (Upload::One(bytes), Form::Json) => answers::one(&app, each(bytes).await?),
         (Upload::Several(parts), Form::Json) => answers::several(&app, parts, each).await,
-        (Upload::One(bytes), Form::Overlay) => overlay(&app, bytes, &query, deadline).await?,
+        (Upload::One(bytes), Form::Overlay) => {
+            overlay(&app, bytes, (&query, &beside), deadline).await?
+        }
         (Upload::Several(_), Form::Overlay) => {
             return Err(Problem::invalid_parameter(
                 "an overlay shows one image; send one file, or ask for application/json",
@@ -77,7 +84,7 @@ impl Form {
 async fn answer(
     app: &App,
     bytes: Bytes,
-    query: &Query,
+    (query, beside): (&Query, &Beside),
     deadline: Deadline,
 ) -> Result<(Classified, Timings), ClassifyError> {
     let ask = Ask { top_k: query.top_k, deadline };
@@ -97,18 +104,19 @@ async fn answer(
         None => classification,
         Some(narrow) => classification.narrowed(&app.pipeline.card().labels, query.top_k, narrow),
     };
+    let (classification, told) = app.pipeline.tell(beside, classification);
     let Classification { predictions, image, timings, .. } = classification;
-    Ok((Classified { predictions, image, explanation }, timings))
+    Ok((Classified { predictions, image, explanation, told }, timings))
 }
 
 /// The photo with the map of one class over it.
 async fn overlay(
     app: &App,
     bytes: Bytes,
-    query: &Query,
+    asked: (&Query, &Beside),
     deadline: Deadline,
 ) -> Result<Response, Problem> {
-    let (image, timings) = answer(app, bytes.clone(), query, deadline).await?;
+    let (image, timings) = answer(app, bytes.clone(), asked, deadline).await?;
     let Some(explanation) = image.explanation else { return Err(Problem::internal()) };
     let png = app.pipeline.overlay(bytes, explanation, deadline).await?;
     let response = ([(header::CONTENT_TYPE, "image/png")], png).into_response();

@@ -7,8 +7,8 @@ use std::str::FromStr;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::open::reading;
-use super::{EMBEDDED, Model, ModelCard, ModelError, foreign};
+use super::open::{read_card, reading};
+use super::{CARD, EMBEDDED, Model, ModelCard, ModelError, foreign};
 use crate::graph::half;
 use crate::onnx;
 use crate::pipeline::run::Device;
@@ -17,7 +17,7 @@ use crate::pipeline::run::Device;
 pub(crate) const INT8_FILE: &str = "model-int8.onnx";
 
 /// The arithmetic of a graph.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// float32, as most networks are trained.
@@ -126,6 +126,14 @@ impl Model {
         onnx::Model::from_bytes(self.onnx.clone()).expect("a model's bytes are ONNX")
     }
 
+    /// The same model with the calibrations of the card beside its weights, which are of every
+    /// precision; what the graph itself carries is kept where that card has none.
+    fn calibrated_by(self, beside: &ModelCard) -> Self {
+        let mut card = self.card.as_ref().clone();
+        card.calibration.extend(beside.calibration.clone());
+        Self { card: card.into(), onnx: self.onnx }
+    }
+
     /// A model of this graph, which carries the card.
     #[must_use]
     pub fn of(card: ModelCard, mut graph: onnx::Model) -> Self {
@@ -141,10 +149,17 @@ fn int8_form(name: &str) -> Result<Option<Model>, ModelError> {
     let path = Path::new(name).join(INT8_FILE);
     if let Some(embedded) = EMBEDDED.iter().find(|embedded| embedded.name == name) {
         let Some(bytes) = embedded.int8 else { return Ok(None) };
-        Model::from_onnx(name, Bytes::from_static(bytes)).map(Some)
+        let model = Model::from_onnx(name, Bytes::from_static(bytes))?;
+        Ok(Some(model.calibrated_by(&read_card(name, embedded.card)?)))
     } else if path.is_file() {
         let bytes = std::fs::read(&path).map_err(reading(&path))?;
-        Model::from_onnx(&path.display().to_string(), bytes.into()).map(Some)
+        let model = Model::from_onnx(&path.display().to_string(), bytes.into())?;
+        let card = Path::new(name).join(CARD);
+        if !card.is_file() {
+            return Ok(Some(model));
+        }
+        let text = std::fs::read_to_string(&card).map_err(reading(&card))?;
+        Ok(Some(model.calibrated_by(&read_card(name, &text)?)))
     } else {
         Ok(None)
     }

@@ -8,6 +8,10 @@ pub mod queue; // pixels wait, fairly and not for ever
 pub mod run; // batches through ONNX Runtime
 pub mod golden; // photos whose scores are known, before anybody is served
 pub mod topk; // scores → predictions
+pub mod calibrated; // scores → probabilities that mean what they say
+pub mod sets; // scores → every class that may be the truth
+pub mod rollup; // classes → what they have in common
+pub mod beside; // what is told of both
 pub mod explain; // where in the picture a score comes from
 
 mod classification;
@@ -34,6 +38,7 @@ use preprocess::{Pixels, Preprocess};
 use queue::{
     Admission, Answered, BatchPlan, Ceiling, Deadline, Job, Pace, Permit, Queue, Rejected, Scores,
 };
+use rollup::Taxonomy;
 use run::{Engine, Health, InputShape, Output, WorkerPlan, Workers};
 
 /// How a pipeline may use the machine.
@@ -63,6 +68,7 @@ impl PipelinePlan {
 pub struct Pipeline {
     card: Arc<ModelCard>,
     offers: Offers,
+    taxonomy: Option<Taxonomy>,
     plan: PipelinePlan,
     admission: Arc<Admission>,
     decoders: Arc<Semaphore>,
@@ -101,6 +107,7 @@ impl Pipeline {
             admission: Admission::new(plan.ceiling, Arc::clone(&pace), Arc::clone(&metrics)),
             decoders: Arc::new(Semaphore::new(plan.decoders)),
             workers: std::sync::Mutex::new(Some(workers)),
+            taxonomy: Taxonomy::of(&card),
             card,
             offers: Offers::nothing(),
             plan,
@@ -137,7 +144,7 @@ impl Pipeline {
         top_k: usize,
     ) -> Classification {
         let predictions = topk::top_k(&scores.probabilities, &self.card.labels, top_k);
-        Classification { predictions, image, timings, scores }
+        Classification { predictions, image, timings, scores, temperature: self.temperature() }
     }
 
     /// Ends `journey` at the deadline, and counts why it failed.
@@ -170,9 +177,10 @@ impl Pipeline {
         let Prepared { pixels, image, permit, mut timings } = prepared?;
         let ticket =
             self.queue.submit(|reply| Job::new(pixels, deadline, permit, reply).wanting(wants))?;
-        let answered = ticket
+        let mut answered = ticket
             .await
             .map_err(|error| ClassifyError::from_job(error, deadline, self.predicted_wait()))?;
+        answered.scores = self.calibrated(answered.scores);
         timings.queue = answered.queued;
         timings.inference = answered.inference;
         timings.batch_size = answered.batch_size;
