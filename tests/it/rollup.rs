@@ -7,7 +7,7 @@ use crate::support::{Options, TestServer, data, engines, resnetd, seeded};
 
 const CARD: &str = r#"
     name = "photos"
-    architecture = "resnet18"
+    architecture = "resnet20"
     labels = "imagenet-1k"
     [preprocess]
     input = [32, 32]
@@ -20,7 +20,7 @@ const CARD: &str = r#"
 
 /// A network with seeded weights and ImageNet's classes.
 fn model() -> Model {
-    let seeded = seeded::model("resnet18", imagenet::CLASSES, [32, 32]);
+    let seeded = seeded::model("resnet20", imagenet::CLASSES, [32, 32]);
     Model::of(ModelCard::from_toml(CARD).unwrap(), seeded.graph())
 }
 
@@ -42,7 +42,8 @@ async fn breeds_that_share_the_probability_are_answered_as_a_dog() {
     let logits = imagenet::ids().iter().map(|id| if breed(id) { 6.0 } else { 0.0 }).collect();
     let server = saying(logits);
     let photo = data("cat.jpg");
-    let body = server.post("/classify?rollup=wordnet&top_k=3", photo.clone()).await.json();
+    let body =
+        server.post("/classify?rollup=wordnet&share=0.6&top_k=3", photo.clone()).await.json();
     assert_eq!(body["predictions"].as_array().unwrap().len(), 3);
     let best = body["predictions"][0]["probability"].as_f64().unwrap();
     let dog = &body["rollup"]["path"][0];
@@ -50,7 +51,10 @@ async fn breeds_that_share_the_probability_are_answered_as_a_dog() {
     assert_eq!(dog["wordnet_id"], "n02084071");
     assert_eq!(dog["classes"], 118);
     assert!((dog["probability"].as_f64().unwrap() - 118.0 * best).abs() < 1e-4, "{dog}");
-    assert_eq!(body["rollup"]["share"], 0.5);
+    assert_eq!(body["rollup"]["share"], 0.6);
+    let half = server.post("/classify?rollup=wordnet", photo.clone()).await.json();
+    assert_eq!(half["rollup"]["share"], 0.5);
+    assert_eq!(half["rollup"]["path"][0]["label"], "hunting dog", "63 of them are, more than half");
     let plain = server.classify(photo.clone()).await.json();
     assert!(plain.get("rollup").is_none(), "{plain}");
 
