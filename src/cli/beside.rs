@@ -30,7 +30,7 @@ pub(super) struct BesideArgs {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum RollUpBy {
-    /// By the hypernyms of WordNet
+    /// By the hypernyms of each class
     #[value(name = "wordnet")]
     WordNet,
 }

@@ -59,7 +59,7 @@ impl CardFile {
             Form::Toml(document) => {
                 let name = document.get("name").and_then(Item::as_str);
                 let calibration = document.get("calibration");
-                let taken = calibration.and_then(|all| all.get(&precision.to_string()));
+                let taken = calibration.and_then(|all| all.get(precision.to_string()));
                 (name, taken.is_some())
             }
             Form::Onnx(inside) => {
@@ -134,7 +134,9 @@ fn put(document: &mut DocumentMut, precision: Precision, calibration: &Calibrati
     table["ece_after"] = value(calibration.ece_after);
     table["command"] = value(&calibration.command);
     let mut sets: Array = calibration.sets.iter().map(row).collect::<Result<_>>()?;
-    sets.iter_mut().for_each(|row| row.decor_mut().set_prefix("\n    "));
+    for row in sets.iter_mut() {
+        row.decor_mut().set_prefix("\n    ");
+    }
     sets.set_trailing("\n");
     sets.set_trailing_comma(true);
     table["sets"] = value(sets);

@@ -1,5 +1,6 @@
 //! In which arithmetic a model runs: what was asked for, what there is, what was taken and why.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
@@ -17,7 +18,7 @@ use crate::pipeline::run::Device;
 pub(crate) const INT8_FILE: &str = "model-int8.onnx";
 
 /// The arithmetic of a graph.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// float32, as most networks are trained.
@@ -171,6 +172,19 @@ fn only(name: &str, model: Model, wanted: Precision) -> Result<Model, ModelError
         Ok(model)
     } else {
         Err(ModelError::Precision { name: name.to_owned(), found, wanted })
+    }
+}
+
+/// In the order of their names here, so that what a card has for several is written in one order.
+impl Ord for Precision {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (*self as u8).cmp(&(*other as u8))
+    }
+}
+
+impl PartialOrd for Precision {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 

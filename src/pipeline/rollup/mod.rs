@@ -84,7 +84,9 @@ impl Taxonomy {
             above.push(line.collect::<Vec<_>>());
         }
         for line in &above {
-            line.iter().for_each(|&node| nodes[node].classes += 1);
+            for &node in line {
+                nodes[node].classes += 1;
+            }
         }
         for (class, label) in card.labels.iter().enumerate() {
             nodes[above[class][0]].label.clone_from(label);
@@ -101,7 +103,9 @@ impl Taxonomy {
     pub fn roll_up(&self, probabilities: &[f32], share: f64) -> RollUp {
         let mut sums = vec![0.0; self.nodes.len()];
         for (above, probability) in self.above.iter().zip(probabilities) {
-            above.iter().for_each(|&node| sums[node] += f64::from(*probability));
+            for &node in above {
+                sums[node] += f64::from(*probability);
+            }
         }
         let mut path: Vec<Rung> = Vec::new();
         let mut below = &self.roots;
@@ -133,10 +137,7 @@ impl Node {
 }
 
 /// A synset and every one above it, itself first and each once: some have several hypernyms.
-fn line<'a>(
-    id: &str,
-    synsets: &HashMap<&'a str, imagenet::Synset>,
-) -> Option<Vec<imagenet::Synset>> {
+fn line(id: &str, synsets: &HashMap<&str, imagenet::Synset>) -> Option<Vec<imagenet::Synset>> {
     let mut line = vec![*synsets.get(id)?];
     let mut seen = BTreeSet::from([id]);
     let mut next = 0;
