@@ -142,9 +142,9 @@ fn line(id: &str, synsets: &HashMap<&str, imagenet::Synset>) -> Option<Vec<image
     let mut seen = BTreeSet::from([id]);
     let mut next = 0;
     while let Some(synset) = line.get(next).copied() {
-        for hypernym in synset.hypernyms.split(',').filter(|id| !id.is_empty()) {
-            if seen.insert(hypernym) {
-                line.push(*synsets.get(hypernym)?);
+        for above in synset.above() {
+            if seen.insert(above) {
+                line.push(*synsets.get(above)?);
             }
         }
         next += 1;
@@ -160,12 +160,12 @@ fn link(
 ) -> Vec<usize> {
     let mut roots = Vec::new();
     for node in 0..nodes.len() {
-        let hypernyms = synsets[nodes[node].id.as_str()].hypernyms;
-        if hypernyms.is_empty() {
+        let synset = synsets[nodes[node].id.as_str()];
+        if synset.above().next().is_none() {
             roots.push(node);
         }
-        for hypernym in hypernyms.split(',').filter(|id| !id.is_empty()) {
-            nodes[places[hypernym]].children.push(node);
+        for above in synset.above() {
+            nodes[places[above]].children.push(node);
         }
     }
     roots
