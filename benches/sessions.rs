@@ -5,6 +5,7 @@
 //! Prints figures and judges nothing. Memory is measured in processes of their own, time in turns.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a program for the developers")]
 
+use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::Instant;
 
@@ -156,6 +157,7 @@ fn constant(name: &str) -> Model {
         preprocess: Preprocess::usual(row.input),
         wordnet_ids: Vec::new(),
         figures: Vec::new(),
+        calibration: BTreeMap::new(),
         golden: Vec::new(),
     };
     Model::build(card, Weights::from_tensors(tensors)).unwrap()

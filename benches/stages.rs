@@ -18,9 +18,7 @@ use image::imageops;
 use resnetd::pipeline::decode::{self, Image, Limits};
 use resnetd::pipeline::preprocess::{Crop, JpegScaling, Pixels, Preprocess};
 use resnetd::pipeline::queue::{Admission, BatchPlan, Ceiling, Deadline, Job, Pace, Queue};
-use resnetd::pipeline::run::{
-    Batch, Engine, Health, InputShape, Output, Outputs, WorkerPlan, Workers,
-};
+use resnetd::pipeline::run::{Batch, Engine, Health, Output, Outputs, WorkerPlan, Workers};
 use resnetd::pipeline::topk;
 use resnetd::telemetry::Metrics;
 
@@ -181,7 +179,7 @@ fn queue_and_back(bencher: Bencher) {
     let plan = WorkerPlan {
         queue: queue.clone(),
         batch: BatchPlan { max_batch: 4, max_wait: Duration::ZERO },
-        input: InputShape { height: 32, width: 32 },
+        preprocess: Preprocess::usual([32, 32]),
         pace,
         health: Arc::new(Health::default()),
         metrics,

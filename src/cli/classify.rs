@@ -10,9 +10,11 @@ use clap::Args;
 use futures_util::{StreamExt, pin_mut, stream};
 use serde::Serialize;
 
+use super::beside::{self, BesideArgs};
 use super::overlays::Overlays;
 use super::{files, local, output};
 use crate::config::{LimitArgs, ModelArgs};
+use crate::pipeline::beside::Told;
 use crate::pipeline::explain::{Explained, Maps};
 use crate::pipeline::topk::Prediction;
 use crate::pipeline::{Classification, ClassifyError, ImageFacts, Pipeline};
@@ -37,6 +39,9 @@ pub(super) struct ClassifyArgs {
     explain: Option<PathBuf>,
 
     #[command(flatten)]
+    beside: BesideArgs,
+
+    #[command(flatten)]
     model: ModelArgs,
 
     #[command(flatten)]
@@ -59,6 +64,8 @@ enum Outcome {
         image: ImageFacts,
         #[serde(skip_serializing_if = "Option::is_none")]
         explanation: Option<PathBuf>,
+        #[serde(flatten)]
+        told: Told,
     },
     Failed {
         error: String,
@@ -69,6 +76,7 @@ pub(super) fn run(args: &ClassifyArgs) -> Result<()> {
     logs::start("warn", LogFormat::Text)?;
     let paths = files::pictures(&args.paths)?;
     let pipeline = local::start(&args.model, &args.limits)?;
+    let beside = args.beside.check(&pipeline)?;
     let mut overlays = Overlays::into(args.explain.clone())?;
     let bar = output::progress(paths.len(), "pictures");
     let mut failed = 0;
@@ -88,10 +96,12 @@ pub(super) fn run(args: &ClassifyArgs) -> Result<()> {
             let outcome = match (unreadable, answer) {
                 (Some(error), _) => Outcome::Failed { error: format!("cannot be read: {error}") },
                 (None, Err(error)) => Outcome::Failed { error: error.to_string() },
-                (None, Ok((Classification { predictions, image, .. }, overlay))) => {
+                (None, Ok((classification, overlay))) => {
+                    let (classification, told) = pipeline.tell(&beside, classification);
+                    let Classification { predictions, image, .. } = classification;
                     let write = |png: Bytes| overlays.write(path, &predictions[0].label, &png);
                     let explanation = overlay.map(write).transpose()?;
-                    Outcome::Classified { predictions, image, explanation }
+                    Outcome::Classified { predictions, image, explanation, told }
                 }
             };
             failed += usize::from(matches!(outcome, Outcome::Failed { .. }));
@@ -130,7 +140,7 @@ fn print(path: &Path, outcome: Outcome, json: bool) -> Result<()> {
     }
     match outcome {
         Outcome::Failed { error } => output::line(format!("{}: {error}", path.display())),
-        Outcome::Classified { predictions, image, explanation } => {
+        Outcome::Classified { predictions, image, explanation, told } => {
             let ImageFacts { width, height, format } = image;
             output::line(format!("{} ({format} {width}×{height})", path.display()));
             let mut table = output::table(&[]);
@@ -139,6 +149,7 @@ fn print(path: &Path, outcome: Outcome, json: bool) -> Result<()> {
                 table.add_row([percent, bar_of(probability), label]);
             }
             output::show(&table);
+            beside::show(&told);
             if let Some(overlay) = explanation {
                 output::line(format!("map: {}", overlay.display()));
             }

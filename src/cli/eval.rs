@@ -7,6 +7,7 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
+use super::calibrate::{self, CalibrateArgs};
 use super::local::{self, MeasureArgs};
 use super::output;
 use crate::eval::{Dataset, Report};
@@ -18,6 +19,9 @@ pub(super) struct EvalArgs {
     /// and label
     #[arg(long, value_name = "FOLDER|PARQUET")]
     data: PathBuf,
+
+    #[command(flatten)]
+    calibrate: CalibrateArgs,
 
     #[command(flatten)]
     common: MeasureArgs,
@@ -35,6 +39,9 @@ struct Measured<'a> {
 
 pub(super) fn run(args: &EvalArgs) -> Result<()> {
     logs::start("warn", LogFormat::Text)?;
+    if args.calibrate.calibrate {
+        return calibrate::run(&args.calibrate, &args.data, &args.common);
+    }
     let pipeline = local::start(&args.common.model, &args.common.limits)?;
     let labels = &pipeline.card().labels;
     let dataset = Dataset::open(&args.data, labels)?;

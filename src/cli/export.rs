@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::{fetch, files, output};
 use crate::config::HubArgs;
-use crate::model::{self, Model, ModelCard, PrecisionChoice};
+use crate::model::{self, Model, ModelCard, Precision, PrecisionChoice};
 use crate::pipeline::run::Device;
 
 #[derive(Debug, Args)]
@@ -51,7 +51,7 @@ pub(super) fn run(args: &ExportArgs) -> Result<()> {
     let model = Model::open_as(model, args.arch.as_deref(), args.precision, Device::Cpu)?.model;
     let model = match &args.labels {
         Some(path) => with_labels(&model, path)?,
-        None => model,
+        None => carrying(model),
     };
     files::write_atomically(&args.output, &model.onnx)?;
     let (card, bytes) = (&model.card, bytesize::ByteSize(model.onnx.len() as u64));
@@ -63,6 +63,15 @@ pub(super) fn run(args: &ExportArgs) -> Result<()> {
         card.labels.len()
     ));
     Ok(())
+}
+
+/// The model with its calibration inside: that of an int8 form is on the card beside the weights.
+fn carrying(model: Model) -> Model {
+    if model.card.precision == Precision::Int8 && !model.card.calibration.is_empty() {
+        Model::of(model.card.as_ref().clone(), model.graph())
+    } else {
+        model
+    }
 }
 
 fn with_labels(model: &Model, path: &Path) -> Result<Model> {

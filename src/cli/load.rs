@@ -1,9 +1,11 @@
 //! A model by its options, on warm sessions.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Result, ensure};
 
 use super::fetch;
-use crate::config::{Concurrency, ModelArgs};
+use crate::config::{Calibrated, Concurrency, ModelArgs};
 use crate::model::{Chosen, Model, ModelCard, Precision, foreign, int8};
 use crate::pipeline::golden;
 use crate::pipeline::run::{
@@ -54,14 +56,23 @@ fn on(
     library: &Library,
 ) -> Result<(Chosen, WarmSessions)> {
     check_device(library, device)?; // before a large model is read for nothing
-    let chosen = Model::open_as(model, args.arch.as_deref(), args.precision, device)?;
+    let mut chosen = Model::open_as(model, args.arch.as_deref(), args.precision, device)?;
     if let (Device::Cpu, Precision::Int8, Some(why)) =
         (device, chosen.model.card.precision, int8::why_not())
     {
         tracing::warn!("{why}: measure the accuracy here with resnetd eval");
     }
+    heed(&mut chosen.model, args.calibrated);
     let warm = warm(&chosen.model, device, concurrency, library)?;
     Ok((chosen, warm))
+}
+
+/// Takes the calibrations from the model where none is to be heeded.
+fn heed(model: &mut Model, calibrated: Calibrated) {
+    if calibrated == Calibrated::Off {
+        let calibration = BTreeMap::new();
+        model.card = ModelCard { calibration, ..model.card.as_ref().clone() }.into();
+    }
 }
 
 /// Warm sessions of a model, which give the card's golden photos their scores.

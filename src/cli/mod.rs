@@ -1,6 +1,9 @@
 //! The commands, one file each.
 
 mod bench;
+mod beside; // what classify tells beside the classes
+mod calibrate; // eval --calibrate
+mod card_file; // and where it is kept
 mod classify;
 mod config_file; // options of serve that are written down
 mod describe;

@@ -1,5 +1,6 @@
 //! `resnetd quantize`: a model's int8 form, and what it costs in accuracy.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -90,7 +91,8 @@ pub(super) fn run(args: &QuantizeArgs) -> Result<()> {
     let layers = quantize::compare(on, (&graph, &ranges), &batches)?;
     let card = ModelCard {
         precision: Precision::Int8,
-        figures: Vec::new(), // they were measured in float32
+        figures: Vec::new(),          // they were measured in float32
+        calibration: BTreeMap::new(), // and an earlier int8 form's are not this one's
         ..float.card.as_ref().clone()
     };
     let int8 = Model::of(card, quantize::quantize(&graph, &ranges));

@@ -18,7 +18,7 @@ use crate::pipeline::queue::{BatchPlan, Ceiling};
 use crate::pipeline::run::Device;
 use crate::telemetry::logs::LogFormat;
 pub use hub::HubArgs;
-pub use model::{Concurrency, ModelArgs};
+pub use model::{Calibrated, Concurrency, ModelArgs};
 
 /// What one upload may cost.
 #[derive(Debug, Clone, Args)]

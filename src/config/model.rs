@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::{ConfigError, HubArgs};
 use crate::model::{self, PrecisionChoice};
@@ -32,6 +32,17 @@ pub struct ModelArgs {
     /// form runs in it on a CPU, and everything else as it comes
     #[arg(long, env = "RESNETD_PRECISION", default_value = "auto", value_name = "PRECISION")]
     pub precision: PrecisionChoice,
+
+    /// Whether probabilities are calibrated where the model's card says how. docs/calibration.md
+    /// tells more
+    #[arg(
+        long,
+        env = "RESNETD_CALIBRATED",
+        default_value = "on",
+        value_enum,
+        value_name = "ON|OFF"
+    )]
+    pub calibrated: Calibrated,
 
     /// Sessions that run side by side [default: one per core on the CPU, one on a GPU]
     #[arg(long, env = "RESNETD_SESSIONS", value_name = "N")]
@@ -73,6 +84,15 @@ pub struct ModelArgs {
         reason = "documented on its type; a doc comment would become help text"
     )]
     pub hub: HubArgs,
+}
+
+/// Whether a card's calibration is heeded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Calibrated {
+    /// Where there is one for the precision that runs.
+    On,
+    /// Not at all: the probabilities are those of the graph.
+    Off,
 }
 
 impl ModelArgs {

@@ -2,6 +2,7 @@
 
 mod dataset;
 mod report;
+pub mod calibrate; // how far scores can be trusted
 pub mod reference; // photos with the trainer's logits
 mod paired; // two models on the same images
 

@@ -12,7 +12,8 @@ use super::openapi::{NetworkRefusals, Picture, Pictures, TimeLimit};
 use super::problem::Problem;
 use super::query::{self, Query};
 use super::upload::{self, Upload};
-use super::{App, accept, answers};
+use super::{App, accept, answers, beside};
+use crate::pipeline::beside::{Beside, Told};
 use crate::pipeline::explain::{Explanation, Maps};
 use crate::pipeline::queue::Deadline;
 use crate::pipeline::topk::Prediction;
@@ -28,6 +29,8 @@ struct Classified {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     explanation: Option<Explanation>,
+    #[serde(flatten)]
+    told: Told,
 }
 
 /// What is in a photo
@@ -53,6 +56,14 @@ struct Classified {
          description = "cam for class activation maps"),
         ("class" = Option<Vec<String>>, Query, max_items = 32, example = json!([]),
          description = "Which classes to map, labels or indices; the best one where it is not there. Only with explain=cam"),
+        ("coverage" = Option<f64>, Query, minimum = 0, maximum = 1, example = 0.95,
+         description = "Every class that may be the truth: the smallest set that holds it for this share of images. In the place of top_k, labels and threshold; the model's card has to promise it"),
+        ("max_set" = Option<usize>, Query, minimum = 1,
+         description = "With coverage: a set of more classes than this is marked `abstained`"),
+        ("rollup" = inline(Option<RollUpBy>), Query,
+         description = "What the classes have in common, with the sum of their probabilities; for models of ImageNet's classes"),
+        ("share" = Option<f64>, Query, minimum = 0, maximum = 1, example = 0.5,
+         description = "With rollup: what each rung's probability reaches"),
         TimeLimit,
     ),
     request_body(content((Picture = "application/octet-stream"), (Pictures = "multipart/form-data")), description = "The image's bytes, whatever their content type says: the bytes are looked at. Or a form with one or several files"),
@@ -69,16 +80,20 @@ pub(super) async fn classify(
     pairs: query::Typed,
     request: Request,
 ) -> Result<Response, Problem> {
-    let query = Query::read(&query::pairs(pairs)?, &app.pipeline.card().labels)?;
+    let pairs = query::pairs(pairs)?;
+    let query = Query::read(&pairs, &app.pipeline.card().labels)?;
+    let beside = beside::read(&pairs, &app.pipeline)?;
     let form = Form::of(&query, request.headers())?;
     let limit = answers::time_limit(request.headers(), app.timeouts.request)?;
     let upload = upload::read(&app, request).await?;
     let deadline = Deadline::after(limit);
-    let each = |bytes| answer(&app, bytes, &query, deadline);
+    let each = |bytes| answer(&app, bytes, (&query, &beside), deadline);
     let mut response = match (upload, form) {
         (Upload::One(bytes), Form::Json) => answers::one(&app, each(bytes).await?),
         (Upload::Several(parts), Form::Json) => answers::several(&app, parts, each).await,
-        (Upload::One(bytes), Form::Overlay) => overlay(&app, bytes, &query, deadline).await?,
+        (Upload::One(bytes), Form::Overlay) => {
+            overlay(&app, bytes, (&query, &beside), deadline).await?
+        }
         (Upload::Several(_), Form::Overlay) => {
             return Err(Problem::invalid_parameter(
                 "an overlay shows one image; send one file, or ask for application/json",
@@ -97,6 +112,14 @@ pub(super) async fn classify(
 #[expect(dead_code, reason = "a query is read by hand; this is only its schema")]
 enum Explain {
     Cam,
+}
+
+/// What a roll-up goes by.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "a query is read by hand; this is only its schema")]
+enum RollUpBy {
+    Wordnet,
 }
 
 /// What an answer is made of.
@@ -125,7 +148,7 @@ impl Form {
 async fn answer(
     app: &App,
     bytes: Bytes,
-    query: &Query,
+    (query, beside): (&Query, &Beside),
     deadline: Deadline,
 ) -> Result<(Classified, Timings), ClassifyError> {
     let ask = Ask { top_k: query.top_k, deadline };
@@ -145,18 +168,19 @@ async fn answer(
         None => classification,
         Some(narrow) => classification.narrowed(&app.pipeline.card().labels, query.top_k, narrow),
     };
+    let (classification, told) = app.pipeline.tell(beside, classification);
     let Classification { predictions, image, timings, .. } = classification;
-    Ok((Classified { predictions, image, explanation }, timings))
+    Ok((Classified { predictions, image, explanation, told }, timings))
 }
 
 /// The photo with the map of one class over it.
 async fn overlay(
     app: &App,
     bytes: Bytes,
-    query: &Query,
+    asked: (&Query, &Beside),
     deadline: Deadline,
 ) -> Result<Response, Problem> {
-    let (image, timings) = answer(app, bytes.clone(), query, deadline).await?;
+    let (image, timings) = answer(app, bytes.clone(), asked, deadline).await?;
     let Some(explanation) = image.explanation else { return Err(Problem::internal()) };
     let png = app.pipeline.overlay(bytes, explanation, deadline).await?;
     let response = ([(header::CONTENT_TYPE, "image/png")], png).into_response();

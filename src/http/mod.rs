@@ -2,6 +2,7 @@
 
 mod accept; // which form of an answer is wanted
 mod answers; // of a request's images, as one
+mod beside; // what is told beside the classes
 mod classify; // POST /classify
 mod embed; // POST /embed
 mod health; // /livez, /readyz

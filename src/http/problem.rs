@@ -12,6 +12,8 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::pipeline::ClassifyError;
 use crate::pipeline::decode::DecodeError;
 use crate::pipeline::queue::Rejected;
+use crate::pipeline::rollup::NoTaxonomy;
+use crate::pipeline::sets::NoPromise;
 
 /// One kind of problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -278,6 +280,22 @@ impl From<Rejected> for Problem {
             Rejected::Draining => Kind::Draining,
         };
         Self::new(kind, rejected.to_string()).retry_after(rejected.retry_after())
+    }
+}
+
+impl From<NoPromise> for Problem {
+    fn from(error: NoPromise) -> Self {
+        let kind = match &error {
+            NoPromise::Uncalibrated { .. } => Kind::NotOffered,
+            NoPromise::OutOfRange { .. } => Kind::InvalidParameter,
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
+impl From<NoTaxonomy> for Problem {
+    fn from(error: NoTaxonomy) -> Self {
+        Self::new(Kind::NotOffered, error.to_string())
     }
 }
 

@@ -31,7 +31,20 @@ pub(super) fn pairs(typed: Typed) -> Result<Vec<(String, String)>, Problem> {
 impl Query {
     /// Reads `pairs` for a model with these `labels`.
     pub(super) fn read(pairs: &[(String, String)], labels: &[String]) -> Result<Self, Problem> {
-        known(pairs, &["top_k", "labels", "threshold", "explain", "class"])?;
+        known(
+            pairs,
+            &[
+                "top_k",
+                "labels",
+                "threshold",
+                "explain",
+                "class",
+                "coverage",
+                "max_set",
+                "rollup",
+                "share",
+            ],
+        )?;
         Ok(Self {
             top_k: top_k(pairs)?,
             explain: explain(pairs, labels)?,

@@ -1,9 +1,11 @@
 //! A model's card: what it is, what it answers, and how pictures must be prepared for it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Golden, Precision, imagenet, labels};
+use super::{BadCalibration, Calibration, Golden, Precision, imagenet, labels};
 use crate::pipeline::preprocess::{Preprocess, PreprocessError};
 
 /// Everything about a model that is not its weights. Travels as `card.toml` beside the weights and
@@ -35,6 +37,9 @@ pub struct ModelCard {
     /// What was measured.
     #[serde(default)]
     pub figures: Vec<Figure>,
+    /// How far its scores can be trusted, for each precision in which that was measured.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub calibration: BTreeMap<Precision, Calibration>,
     /// Photos whose scores are known; they are run at every load.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(ignore)] // never answered
@@ -91,6 +96,14 @@ pub enum CardError {
         /// How many labels there are.
         classes: usize,
     },
+    /// A calibration that is none.
+    #[error("calibration.{precision}: {source}")]
+    Calibration {
+        /// For which precision.
+        precision: Precision,
+        /// What is wrong with it.
+        source: BadCalibration,
+    },
     /// Preprocessing that cannot be done.
     #[error(transparent)]
     Preprocess(#[from] PreprocessError),
@@ -130,6 +143,12 @@ impl ModelCard {
             .collect()
     }
 
+    /// The calibration for the precision that it has.
+    #[must_use]
+    pub fn calibration_in_use(&self) -> Option<&Calibration> {
+        self.calibration.get(&self.precision)
+    }
+
     /// Whether ONNX metadata hold a card.
     #[must_use]
     pub fn is_in<'a>(entries: impl IntoIterator<Item = (&'a str, &'a str)>) -> bool {
@@ -149,9 +168,8 @@ impl ModelCard {
             .filter_map(|(key, text)| Some((key.strip_prefix(PREFIX)?, text)))
             .map(|(field, text)| {
                 let value = match field {
-                    "labels" | "wordnet_ids" | "preprocess" | "figures" | "golden" => {
-                        serde_json::from_str(text)?
-                    }
+                    "labels" | "wordnet_ids" | "preprocess" | "figures" | "calibration"
+                    | "golden" => serde_json::from_str(text)?,
                     _ => serde_json::Value::from(text),
                 };
                 Ok((field.to_owned(), value))
@@ -181,6 +199,9 @@ impl ModelCard {
         if let Some(index) = self.golden.iter().position(|golden| !usable(golden)) {
             return Err(CardError::Golden { number: index + 1, classes });
         }
+        for (&precision, calibration) in &self.calibration {
+            calibration.check().map_err(|source| CardError::Calibration { precision, source })?;
+        }
         self.preprocess.validate()?;
         Ok(self)
     }
@@ -203,9 +224,28 @@ mod tests {
         std = [0.229, 0.224, 0.225]
     "#;
 
+    const CALIBRATED: &str = r#"
+        [calibration.int8]
+        temperature = 0
+        dataset = "photos"
+        temperature_images = 25
+        threshold_images = 25
+        measured_images = 50
+        ece_before = 0.1
+        ece_after = 0.05
+        command = "resnetd eval --calibrate"
+        sets = [{ coverage = 0.9, threshold = 0.12345678, found = 0.92, mean_size = 1.5 }]
+        [preprocess]
+    "#;
+
     #[test]
     fn a_card_survives_the_way_through_onnx_metadata() {
-        let card = ModelCard::from_toml(CARD).unwrap();
+        let calibrated = CALIBRATED.replace("temperature = 0\n", "temperature = 1.25\n");
+        let card = ModelCard::from_toml(&CARD.replace("[preprocess]", &calibrated)).unwrap();
+        let [fp32, int8] = [Precision::Fp32, Precision::Int8]
+            .map(|precision| ModelCard { precision, ..card.clone() });
+        assert_eq!(fp32.calibration_in_use(), None);
+        assert_eq!(int8.calibration_in_use().map(|found| found.temperature), Some(1.25));
         let metadata = card.to_metadata();
         let strange = [("other.tool", "1")];
         let entries = metadata.iter().map(|(key, value)| (key.as_str(), value.as_str()));
@@ -218,6 +258,7 @@ mod tests {
             ((r#"architecture = "resnet18""#, ""), "missing field `architecture`"),
             (("crop_ratio", "crop_ration"), "unknown field `crop_ration`"),
             ((r#"["cat", "42", "dog, or \"hound\""]"#, "[]"), "labels is empty"),
+            (("[preprocess]", CALIBRATED), "calibration.int8: temperature is 0; it must be"),
             (
                 ("[preprocess]", "golden = [{ photo = \"AAAA\", logits = [1.0] }]\n[preprocess]"),
                 "golden photo 1 is not base64, or has not one logit for each of the 3 labels",

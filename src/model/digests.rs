@@ -13,7 +13,7 @@ pub struct Digests {
     pub graph: String,
     /// Of the graph's constants: name, shape, type and elements of each, in order.
     pub weights: String,
-    /// Of the card: every entry of the graph's metadata.
+    /// Of the card, as the entries of the graph's metadata that it makes.
     pub card: String,
 }
 

@@ -20,6 +20,13 @@ pub struct Synset {
     pub hypernyms: &'static str,
 }
 
+impl Synset {
+    /// The ids of what it is, one by one.
+    pub fn above(&self) -> impl Iterator<Item = &'static str> + use<> {
+        self.hypernyms.split(',').filter(|id| !id.is_empty())
+    }
+}
+
 /// Every synset, the classes first.
 ///
 /// # Panics

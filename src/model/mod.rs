@@ -1,6 +1,7 @@
 //! A model as one thing: a card and a graph.
 
 mod card;
+mod calibration; // how far its scores can be trusted
 mod digests; // what it can be told by
 mod embedded;
 mod golden; // photos whose scores are known
@@ -17,13 +18,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+pub use calibration::{BadCalibration, Calibration, Promise};
 pub use card::{CardError, Figure, ModelCard};
 pub use config::ConfigJsonError;
 pub use digests::Digests;
 pub(crate) use digests::hex;
 pub use embedded::{DEFAULT, EMBEDDED, Embedded};
 pub use golden::Golden;
-pub(crate) use open::{GRAPH, WEIGHTS};
+pub(crate) use open::{CARD, GRAPH, WEIGHTS};
 pub(crate) use precision::INT8_FILE;
 pub use precision::{BadPrecision, Chosen, Precision, PrecisionChoice};
 

@@ -18,6 +18,9 @@ pub(crate) const WEIGHTS: [&str; 4] = [
     "pytorch_model.bin.index.json",
 ];
 
+/// The name of the card in a folder.
+pub(crate) const CARD: &str = "card.toml";
+
 /// The name of a graph in a folder.
 pub(crate) const GRAPH: &str = "model.onnx";
 
@@ -66,7 +69,7 @@ impl Model {
 
 fn open_folder(folder: &Path, arch: Option<&str>) -> Result<Model, ModelError> {
     let named = |file: &&&str| folder.join(file).is_file();
-    let card = folder.join("card.toml");
+    let card = folder.join(CARD);
     let Some(file) = WEIGHTS.iter().find(named) else {
         return match folder.join(GRAPH) {
             graph if graph.is_file() => open_onnx(&graph, &card, arch),
@@ -167,7 +170,7 @@ fn name_of(folder: &Path) -> String {
     }
 }
 
-fn read_card(of: &str, text: &str) -> Result<ModelCard, ModelError> {
+pub(super) fn read_card(of: &str, text: &str) -> Result<ModelCard, ModelError> {
     ModelCard::from_toml(text).map_err(|source| ModelError::Card { of: of.to_owned(), source })
 }
 

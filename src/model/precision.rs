@@ -1,5 +1,6 @@
 //! In which arithmetic a model runs: what was asked for, what there is, what was taken and why.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
@@ -8,8 +9,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::open::reading;
-use super::{EMBEDDED, Model, ModelCard, ModelError, foreign, int8};
+use super::open::{read_card, reading};
+use super::{CARD, EMBEDDED, Model, ModelCard, ModelError, foreign, int8};
 use crate::graph::half;
 use crate::onnx;
 use crate::pipeline::run::Device;
@@ -129,6 +130,14 @@ impl Model {
         onnx::Model::from_bytes(self.onnx.clone()).expect("a model's bytes are ONNX")
     }
 
+    /// The same model with the calibrations of the card beside its weights, which are of every
+    /// precision; what the graph itself carries is kept where that card has none.
+    fn calibrated_by(self, beside: &ModelCard) -> Self {
+        let mut card = self.card.as_ref().clone();
+        card.calibration.extend(beside.calibration.clone());
+        Self { card: card.into(), onnx: self.onnx }
+    }
+
     /// A model of this graph, which carries the card.
     #[must_use]
     pub fn of(card: ModelCard, mut graph: onnx::Model) -> Self {
@@ -160,10 +169,17 @@ fn int8_form(name: &str) -> Result<Option<Model>, ModelError> {
     let path = Path::new(name).join(INT8_FILE);
     if let Some(embedded) = EMBEDDED.iter().find(|embedded| embedded.name == name) {
         let Some(bytes) = embedded.int8 else { return Ok(None) };
-        Model::from_onnx(name, Bytes::from_static(bytes)).map(Some)
+        let model = Model::from_onnx(name, Bytes::from_static(bytes))?;
+        Ok(Some(model.calibrated_by(&read_card(name, embedded.card)?)))
     } else if path.is_file() {
         let bytes = std::fs::read(&path).map_err(reading(&path))?;
-        Model::from_onnx(&path.display().to_string(), bytes.into()).map(Some)
+        let model = Model::from_onnx(&path.display().to_string(), bytes.into())?;
+        let card = Path::new(name).join(CARD);
+        if !card.is_file() {
+            return Ok(Some(model));
+        }
+        let text = std::fs::read_to_string(&card).map_err(reading(&card))?;
+        Ok(Some(model.calibrated_by(&read_card(name, &text)?)))
     } else {
         Ok(None)
     }
@@ -175,6 +191,19 @@ fn only(name: &str, model: Model, wanted: Precision) -> Result<Model, ModelError
         Ok(model)
     } else {
         Err(ModelError::Precision { name: name.to_owned(), found, wanted })
+    }
+}
+
+/// In the order of their names here, so that what a card has for several is written in one order.
+impl Ord for Precision {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (*self as u8).cmp(&(*other as u8))
+    }
+}
+
+impl PartialOrd for Precision {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::calibrated;
 use super::decode::{DecodeError, Format};
 use super::explain::NotOffered;
 use super::prepare::PrepareError;
@@ -32,13 +33,20 @@ pub struct Classification {
     pub timings: Timings,
     /// All scores, for evaluation.
     pub scores: Scores,
+    /// What their logits were divided by before the softmax, where the card says so.
+    pub temperature: Option<f64>,
 }
 
 impl Classification {
     /// The same answer with the `top_k` of the classes that `narrow` leaves.
     #[must_use]
     pub fn narrowed(self, labels: &[String], top_k: usize, narrow: &Narrow) -> Self {
-        let predictions = topk::narrowed(&self.scores.logits, labels, top_k, narrow);
+        let predictions = topk::narrowed(
+            &calibrated::scaled(&self.scores.logits, self.temperature),
+            labels,
+            top_k,
+            narrow,
+        );
         Self { predictions, ..self }
     }
 }

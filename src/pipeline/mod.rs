@@ -9,6 +9,10 @@ pub mod queue; // pixels wait, fairly and not for ever
 pub mod run; // batches through ONNX Runtime
 pub mod golden; // photos whose scores are known, before anybody is served
 pub mod topk; // scores → predictions
+pub mod calibrated; // scores → probabilities that mean what they say
+pub mod sets; // scores → every class that may be the truth
+pub mod rollup; // classes → what they have in common
+pub mod beside; // what is told of both
 pub mod explain; // where in the picture a score comes from
 
 mod classification;
@@ -36,6 +40,7 @@ use queue::{
     Admission, Answered, BatchPlan, Ceiling, Deadline, Input, Job, Pace, Permit, Queue, Rejected,
     Scores,
 };
+use rollup::Taxonomy;
 use run::{Engine, Health, Output, WorkerPlan, Workers};
 
 /// How a pipeline may use the machine.
@@ -67,6 +72,7 @@ pub enum Decoding {
 pub struct Pipeline {
     card: Arc<ModelCard>,
     offers: Offers,
+    taxonomy: Option<Taxonomy>,
     plan: PipelinePlan,
     admission: Arc<Admission>,
     decoders: Arc<Semaphore>,
@@ -113,6 +119,7 @@ impl Pipeline {
             decoders: Arc::new(Semaphore::new(decoders)),
             at_once: decoders.saturating_add(batches).min(plan.ceiling.images),
             workers: std::sync::Mutex::new(Some(workers)),
+            taxonomy: Taxonomy::of(&card),
             card,
             offers: Offers::nothing(),
             plan,
@@ -149,7 +156,7 @@ impl Pipeline {
         top_k: usize,
     ) -> Classification {
         let predictions = topk::top_k(&scores.probabilities, &self.card.labels, top_k);
-        Classification { predictions, image, timings, scores }
+        Classification { predictions, image, timings, scores, temperature: self.temperature() }
     }
 
     /// Ends `journey` at the deadline, and counts why it failed.
@@ -211,9 +218,10 @@ impl Pipeline {
     ) -> Result<Answered, ClassifyError> {
         let ticket =
             self.queue.submit(|reply| Job::new(input, deadline, permit, reply).wanting(wants))?;
-        let answered = ticket
+        let mut answered = ticket
             .await
             .map_err(|error| ClassifyError::from_job(error, deadline, self.predicted_wait()))?;
+        answered.scores = self.calibrated(answered.scores);
         self.metrics.images.inc();
         Ok(answered)
     }

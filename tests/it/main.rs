@@ -6,6 +6,8 @@ mod support;
 mod classify; // what is answered for a good request
 mod explain; // where in the picture a score comes from
 mod features; // embeddings, what was seen, candidates
+mod calibration; // probabilities that mean what they say, sets that hold the truth
+mod rollup; // what classes have in common
 mod page; // for people
 mod openapi; // for programs
 mod problems; // and for a bad one

@@ -4,6 +4,7 @@ mod preprocessor; // preprocessor_config.json of transformers
 mod timm; // config.json of timm
 mod transformers; // config.json of transformers
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -81,6 +82,7 @@ fn bare(name: &str, of: &Architecture, preprocess: Preprocess, labels: Vec<Strin
         wordnet_ids: Vec::new(),
         preprocess,
         figures: Vec::new(),
+        calibration: BTreeMap::new(),
         golden: Vec::new(),
     }
 }

@@ -28,6 +28,18 @@ impl Gate {
     }
 }
 
+/// Says the same logits of every image, with their softmax.
+pub(crate) fn saying(logits: Vec<f32>) -> Engine {
+    let probabilities = resnetd::pipeline::calibrated::probabilities(&logits, 1.0);
+    Box::new(move |batch| {
+        let images = batch.len();
+        let of = |row: &[f32]| row.repeat(images);
+        let scores =
+            vec![(Output::Logits, of(&logits)), (Output::Probabilities, of(&probabilities))];
+        Ok(Outputs::new(images, scores))
+    })
+}
+
 /// Panics on every batch until the gate is open.
 pub(crate) fn panicking_until(gate: &Gate) -> Engine {
     let gate = gate.clone();

@@ -1,6 +1,8 @@
 //! Weights and pixels by a formula that `tests/golden/seeded.py` states and shares, so that networks
 //! of a hundred megabytes can be compared without a file.
 
+use std::collections::BTreeMap;
+
 use resnetd::graph::{Network, arch};
 use resnetd::model::{Model, ModelCard, Precision};
 use resnetd::pipeline::preprocess::Preprocess;
@@ -23,6 +25,7 @@ pub(crate) fn model(architecture: &str, classes: usize, input: [u32; 2]) -> Mode
         wordnet_ids: Vec::new(),
         preprocess: Preprocess { input, ..Preprocess::usual(network.architecture.input) },
         figures: Vec::new(),
+        calibration: BTreeMap::new(),
         golden: Vec::new(),
     };
     Model::build(card, Weights::from_tensors(tensors)).unwrap()

@@ -1,0 +1,182 @@
+//! `resnetd eval --calibrate`: from labelled images to a calibration on the model's card.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use bytes::Bytes;
+use clap::Args;
+use futures_util::{StreamExt, pin_mut};
+use serde::Serialize;
+
+use super::card_file::{CardFile, Existing};
+use super::local::{self, MeasureArgs};
+use super::output;
+use crate::config::{Calibrated, ModelArgs};
+use crate::eval::calibrate::{Evidence, Fitted, Labelled, Part};
+use crate::eval::{Dataset, Report};
+use crate::model::{Calibration, ModelCard, Promise};
+use crate::pipeline::Pipeline;
+
+#[derive(Debug, Args)]
+pub(super) struct CalibrateArgs {
+    /// Fit a temperature and the thresholds of sets on half of the images, and measure them on the
+    /// other half. docs/calibration.md tells more
+    #[arg(long)]
+    pub(super) calibrate: bool,
+
+    /// The model's card, to keep them in: a card.toml, or the .onnx file that has it inside
+    #[arg(long, value_name = "CARD", requires = "calibrate")]
+    write_card: Option<PathBuf>,
+
+    /// Where the card has a calibration for this precision, put the new one in its place
+    #[arg(long, requires = "write_card")]
+    replace: bool,
+
+    /// What the card calls the data [default: the name of the file or folder]
+    #[arg(long, value_name = "NAME", requires = "calibrate")]
+    dataset: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Measured<'a> {
+    model: &'a str,
+    precision: String,
+    images: usize,
+    failed: usize,
+    top1: f64,
+    top5: f64,
+    #[serde(flatten)]
+    fitted: &'a Fitted,
+}
+
+pub(super) fn run(args: &CalibrateArgs, data: &Path, common: &MeasureArgs) -> Result<()> {
+    let file = args.write_card.as_deref().map(CardFile::open).transpose()?;
+    // The fit starts from what the network says, not from what an earlier fit made of it.
+    let model = ModelArgs { calibrated: Calibrated::Off, ..common.model.clone() };
+    let pipeline = local::start(&model, &common.limits)?;
+    let card = pipeline.card();
+    if let Some(file) = &file {
+        let existing = if args.replace { Existing::Replace } else { Existing::Keep };
+        file.check(card, existing)?; // before anything is measured for nothing
+    }
+    let (report, evidence) = local::runtime()?.block_on(see(&pipeline, data))?;
+    let fitted = evidence.fit()?;
+    if let Some(file) = file {
+        let dataset = args.dataset.clone().unwrap_or_else(|| name_of(data));
+        let calibration = calibration(&fitted, dataset, command(&model.model, card, data));
+        file.write(card.precision, &calibration)?;
+    }
+    if common.json {
+        return output::json(&Measured {
+            model: &card.name,
+            precision: card.precision.to_string(),
+            images: report.images,
+            failed: report.failed,
+            top1: report.top1(),
+            top5: report.top5(),
+            fitted: &fitted,
+        });
+    }
+    show(card, &report, &fitted);
+    if let Some(path) = &args.write_card {
+        output::line(format!("written to {}", path.display()));
+    }
+    Ok(())
+}
+
+/// Classifies every image, and puts its logits where its bytes say.
+async fn see(pipeline: &Pipeline, data: &Path) -> Result<(Report, Evidence)> {
+    let labels = &pipeline.card().labels;
+    let dataset = Dataset::open(data, labels)?;
+    let bar = output::progress(dataset.len(), "images");
+    // An example that cannot be read goes through as an empty upload, and ends the stream below.
+    let uploads = dataset.examples(labels)?.map(|example| match example {
+        Ok(example) => (Ok((example.truth, Part::of(&example.bytes))), example.bytes),
+        Err(error) => (Err(error), Bytes::new()),
+    });
+    let answers = local::classify_all(pipeline, uploads, 5);
+    pin_mut!(answers);
+    let mut report = Report::new(labels.len());
+    let mut evidence = Evidence::default();
+    while let Some((example, answer)) = answers.next().await {
+        let (truth, part) = example?;
+        match answer {
+            Ok(classification) => {
+                let best = classification.predictions.iter().map(|class| class.index);
+                report.add(truth, &best.collect::<Vec<_>>());
+                evidence.add(part, Labelled { logits: classification.scores.logits, truth });
+            }
+            Err(error) => {
+                bar.suspend(|| tracing::warn!(%error, "an image could not be classified"));
+                report.add(truth, &[]);
+            }
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    Ok((report, evidence))
+}
+
+fn calibration(fitted: &Fitted, dataset: String, command: String) -> Calibration {
+    let [ece_before, ece_after] = fitted.ece.map(|ece| (ece * 1e5).round() / 1e5);
+    Calibration {
+        temperature: fitted.temperature,
+        dataset,
+        temperature_images: fitted.parts.temperature,
+        threshold_images: fitted.parts.thresholds,
+        measured_images: fitted.parts.measured,
+        ece_before,
+        ece_after,
+        command,
+        sets: fitted.sets.clone(),
+    }
+}
+
+/// The command for people who read the card elsewhere: names of files, without this machine's folders.
+fn command(model: &str, card: &ModelCard, data: &Path) -> String {
+    let path = Path::new(model);
+    let model = if path.exists() { name_of(path) } else { model.to_owned() };
+    let (precision, data) = (card.precision, name_of(data));
+    format!("resnetd eval --calibrate --precision {precision} --model {model} --data {data}")
+}
+
+/// The last part of a path, also of one such as `.`.
+fn name_of(path: &Path) -> String {
+    let full = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    full.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn show(card: &ModelCard, report: &Report, fitted: &Fitted) {
+    let Fitted { temperature, parts, ece, nll, sets } = fitted;
+    let percent = |share: f64| share * 100.0;
+    output::line(format!(
+        "{} in {} on {} images ({} could not be classified)\n  top-1  {:.2} %\n  top-5  {:.2} %\n\
+         temperature {temperature}, fitted on {} images\n\
+         on {} others, before and after\n  \
+         calibration error        {:.2} %  {:.2} %\n  negative log-likelihood  {:.4}  {:.4}\n\
+         sets with thresholds from {} images, measured on the same others",
+        card.name,
+        card.precision,
+        report.images,
+        report.failed,
+        percent(report.top1()),
+        percent(report.top5()),
+        parts.temperature,
+        parts.measured,
+        percent(ece[0]),
+        percent(ece[1]),
+        nll[0],
+        nll[1],
+        parts.thresholds,
+    ));
+    let mut table = output::table(&["promised", "found", "mean size", "threshold"]);
+    for Promise { coverage, threshold, found, mean_size } in sets {
+        table.add_row([
+            format!("{:.1} %", percent(*coverage)),
+            format!("{:.2} %", percent(*found)),
+            format!("{mean_size:.2}"),
+            format!("{threshold:.6}"),
+        ]);
+    }
+    output::show(&table);
+}

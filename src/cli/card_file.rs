@@ -1,0 +1,166 @@
+//! The file that keeps a model's card: a calibration goes in, everything else stays as it is.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, Value, value};
+
+use super::files;
+use crate::model::{Calibration, Model, ModelCard, Precision, Promise, foreign};
+use crate::onnx;
+
+/// A card that was read and can be written.
+pub(super) struct CardFile {
+    path: PathBuf,
+    form: Form,
+}
+
+enum Form {
+    /// The TOML beside weights or a graph, with its comments and its order.
+    Toml(Box<DocumentMut>),
+    /// A graph of ours with the card inside.
+    Onnx(Box<(ModelCard, onnx::Model)>),
+}
+
+impl CardFile {
+    /// Reads it.
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let cannot_read = || format!("cannot read the card {}", path.display());
+        let bytes = fs::read(path).with_context(cannot_read)?;
+        let form = if path.extension().is_some_and(|extension| extension == "onnx") {
+            let graph = onnx::Model::from_bytes(bytes.as_slice()).with_context(cannot_read)?;
+            ensure!(
+                ModelCard::is_in(graph.all_metadata()),
+                "{} has no card inside; name the .toml beside it",
+                path.display()
+            );
+            let card = ModelCard::from_metadata(graph.all_metadata()).with_context(cannot_read)?;
+            ensure!(
+                card.architecture != foreign::ARCHITECTURE,
+                "{} holds somebody else's graph, which is not rewritten; calibrate the file that it was \
+                 exported from, whose card is beside it, and export that again",
+                path.display()
+            );
+            Form::Onnx(Box::new((card, graph)))
+        } else {
+            let text = String::from_utf8(bytes).with_context(cannot_read)?;
+            Form::Toml(Box::new(text.parse().with_context(cannot_read)?))
+        };
+        Ok(Self { path: path.to_owned(), form })
+    }
+
+    /// Whether it is the card of the model with this `card`, and has room for a calibration: has none
+    /// for that precision, or one that may be replaced.
+    pub(super) fn check(&self, card: &ModelCard, existing: Existing) -> Result<()> {
+        let path = self.path.display();
+        let precision = card.precision;
+        let (name, taken) = match &self.form {
+            Form::Toml(document) => {
+                let name = document.get("name").and_then(Item::as_str);
+                let calibration = document.get("calibration");
+                let taken = calibration.and_then(|all| all.get(precision.to_string()));
+                (name, taken.is_some())
+            }
+            Form::Onnx(inside) => {
+                let card = &inside.0;
+                (Some(card.name.as_str()), card.calibration.contains_key(&precision))
+            }
+        };
+        if let Some(name) = name {
+            ensure!(
+                name == card.name,
+                "{path} is the card of {name}, and the model is {}",
+                card.name
+            );
+        }
+        if taken && existing == Existing::Keep {
+            bail!(
+                "{path} has a calibration for {precision}\n\
+                 hint: --replace puts the new one in its place"
+            );
+        }
+        Ok(())
+    }
+
+    /// Puts `calibration` in and writes the file, whole or not at all.
+    pub(super) fn write(self, precision: Precision, calibration: &Calibration) -> Result<()> {
+        let bytes = match self.form {
+            Form::Toml(mut document) => {
+                put(&mut document, precision, calibration)?;
+                let text = document.to_string();
+                // A card that cannot be read back would take the model out of service.
+                let again: toml::Table = toml::from_str(&text)?;
+                let again = again["calibration"][&precision.to_string()].clone();
+                ensure!(
+                    again.try_into::<Calibration>()? == *calibration,
+                    "the card was not written"
+                );
+                text.into_bytes()
+            }
+            Form::Onnx(inside) => {
+                let (mut card, graph) = *inside;
+                card.calibration.insert(precision, calibration.clone());
+                Model::of(card, graph).onnx.into()
+            }
+        };
+        files::write_atomically(&self.path, &bytes)
+    }
+}
+
+/// What happens to a calibration that is there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Existing {
+    Keep,
+    Replace,
+}
+
+fn put(document: &mut DocumentMut, precision: Precision, calibration: &Calibration) -> Result<()> {
+    let mut implicit = Table::new();
+    implicit.set_implicit(true);
+    let all = document
+        .entry("calibration")
+        .or_insert(Item::Table(implicit))
+        .as_table_mut()
+        .context("calibration is no table in this card; write it as [calibration.int8]")?;
+    let count = |images: usize| value(i64::try_from(images).unwrap_or(i64::MAX));
+    let mut table = Table::new();
+    table["temperature"] = value(calibration.temperature);
+    table["dataset"] = value(&calibration.dataset);
+    table["temperature_images"] = count(calibration.temperature_images);
+    table["threshold_images"] = count(calibration.threshold_images);
+    table["measured_images"] = count(calibration.measured_images);
+    table["ece_before"] = value(calibration.ece_before);
+    table["ece_after"] = value(calibration.ece_after);
+    table["command"] = value(&calibration.command);
+    let mut sets: Array = calibration.sets.iter().map(row).collect::<Result<_>>()?;
+    for row in sets.iter_mut() {
+        row.decor_mut().set_prefix("\n    ");
+    }
+    sets.set_trailing("\n");
+    sets.set_trailing_comma(true);
+    table["sets"] = value(sets);
+    match all.get_mut(&precision.to_string()).and_then(Item::as_table_mut) {
+        // In its old place, and with what stands above it.
+        Some(there) => {
+            let decor = there.decor().clone();
+            table.set_position(there.position());
+            *there = table;
+            *there.decor_mut() = decor;
+        }
+        None => {
+            all.insert(&precision.to_string(), Item::Table(table));
+        }
+    }
+    Ok(())
+}
+
+fn row(promise: &Promise) -> Result<Value> {
+    let mut row = InlineTable::new();
+    row.insert("coverage", promise.coverage.into());
+    // As many digits as an f32 has.
+    row.insert("threshold", promise.threshold.to_string().parse::<f64>()?.into());
+    row.insert("found", promise.found.into());
+    row.insert("mean_size", promise.mean_size.into());
+    Ok(row.into())
+}

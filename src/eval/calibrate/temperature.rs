@@ -1,0 +1,91 @@
+//! The temperature that makes a network as sure as it is right.
+
+use super::Labelled;
+
+/// What a temperature may be. Beyond, the labels or the data are not what they are taken for.
+const RANGE: [f64; 2] = [0.02, 50.0];
+
+/// Each step halves what is left: more digits than are kept.
+const STEPS: usize = 50;
+
+/// Images that no temperature in reach is the best for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoTemperature {
+    /// The surer the better.
+    #[error(
+        "the surer the network the better, up to a temperature of {}: it is right on all of the \
+         images that the temperature is fitted on; take more or harder ones", RANGE[0]
+    )]
+    NeverWrong,
+    /// The less sure the better.
+    #[error(
+        "the less sure the network the better, up to a temperature of {}: it knows nothing of these \
+         classes; are the labels in the order of its outputs?", RANGE[1]
+    )]
+    NothingKnown,
+}
+
+/// The temperature with the least negative log-likelihood, to four decimals.
+///
+/// Over `1 / temperature` the likelihood's logarithm is concave (Guo et al. 2017, section 4.2, is a
+/// linear model with one weight), so its slope has one zero, and halving an interval finds it whatever
+/// the logits are. In f64.
+///
+/// # Errors
+///
+/// [`NoTemperature`] where the slope has no zero between 0.02 and 50.
+pub fn temperature(images: &[Labelled]) -> Result<f64, NoTemperature> {
+    let [coldest, hottest] = RANGE.map(f64::ln);
+    if slope(images, coldest.exp()) <= 0.0 {
+        return Err(NoTemperature::NeverWrong);
+    }
+    if slope(images, hottest.exp()) > 0.0 {
+        return Err(NoTemperature::NothingKnown);
+    }
+    let (mut low, mut high) = (coldest, hottest);
+    for _ in 0..STEPS {
+        let middle = f64::midpoint(low, high);
+        if slope(images, middle.exp()) > 0.0 {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    let temperature = f64::midpoint(low, high).exp();
+    Ok((temperature * 1e4).round() / 1e4)
+}
+
+/// The mean of `-ln p(truth)`, in nats.
+#[must_use]
+pub fn nll(images: &[Labelled], temperature: f64) -> f64 {
+    mean(images, |Labelled { logits, truth }| {
+        let largest = largest(logits);
+        let sum: f64 = logits.iter().map(|z| ((f64::from(*z) - largest) / temperature).exp()).sum();
+        sum.ln() - (f64::from(logits[*truth]) - largest) / temperature
+    })
+}
+
+/// How the negative log-likelihood rises with `1 / temperature`: the logit that is expected, less the
+/// true class's. It falls as the temperature rises.
+fn slope(images: &[Labelled], temperature: f64) -> f64 {
+    mean(images, |Labelled { logits, truth }| {
+        let largest = largest(logits);
+        let (mut sum, mut weighed) = (0.0, 0.0);
+        for logit in logits {
+            let below = f64::from(*logit) - largest;
+            let weight = (below / temperature).exp();
+            sum += weight;
+            weighed += weight * below;
+        }
+        weighed / sum - (f64::from(logits[*truth]) - largest)
+    })
+}
+
+fn largest(logits: &[f32]) -> f64 {
+    f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of images are far below 2^53")]
+fn mean(images: &[Labelled], of: impl Fn(&Labelled) -> f64) -> f64 {
+    images.iter().map(of).sum::<f64>() / images.len().max(1) as f64
+}

@@ -1,0 +1,124 @@
+use super::*;
+
+/// Images whose classes are drawn by the softmax of logits, which are then told `too_sure` times as
+/// large: the temperature that mends them is known.
+fn drawn(count: usize, too_sure: f32, random: &mut fastrand::Rng) -> Vec<Labelled> {
+    const CLASSES: usize = 10;
+    let normal =
+        |random: &mut fastrand::Rng| -> f32 { (0..12).map(|_| random.f32()).sum::<f32>() - 6.0 };
+    (0..count)
+        .map(|_| {
+            let logits: Vec<f32> = (0..CLASSES).map(|_| 2.0 * normal(random)).collect();
+            let mut left = random.f32();
+            let truth = probabilities(&logits, 1.0)
+                .iter()
+                .position(|probability| {
+                    left -= probability;
+                    left <= 0.0
+                })
+                .unwrap_or(0);
+            Labelled { logits: logits.iter().map(|logit| logit * too_sure).collect(), truth }
+        })
+        .collect()
+}
+
+fn evidence(images: Vec<Labelled>) -> Evidence {
+    let mut evidence = Evidence::default();
+    for (number, image) in images.into_iter().enumerate() {
+        let parts = [Part::Temperature, Part::Measured, Part::Thresholds, Part::Measured];
+        evidence.add(parts[number % 4], image);
+    }
+    evidence
+}
+
+#[test]
+fn a_temperature_that_is_known_is_found_and_mends_the_error() {
+    let mut random = fastrand::Rng::with_seed(1);
+    for too_sure in [0.5, 1.0, 2.5] {
+        let fitted = evidence(drawn(40_000, too_sure, &mut random)).fit().unwrap();
+        let off = fitted.temperature / f64::from(too_sure) - 1.0;
+        assert!(off.abs() < 0.05, "{too_sure}: {}", fitted.temperature);
+        assert!(fitted.ece[1] < 0.015, "{too_sure}: {:?}", fitted.ece);
+        assert!(fitted.nll[1] <= fitted.nll[0] + 1e-3, "{too_sure}: {:?}", fitted.nll);
+        if (too_sure - 1.0).abs() > 0.1 {
+            assert!(fitted.ece[0] > 5.0 * fitted.ece[1], "{too_sure}: {:?}", fitted.ece);
+        }
+    }
+}
+
+#[test]
+fn no_temperature_near_the_one_that_is_found_is_likelier() {
+    let images = drawn(2_000, 1.7, &mut fastrand::Rng::with_seed(2));
+    let found = temperature(&images).unwrap();
+    for other in [0.9, 0.99, 1.01, 1.1] {
+        assert!(nll(&images, found) < nll(&images, found * other), "{found} times {other}");
+    }
+}
+
+#[test]
+fn images_that_tell_no_temperature_are_refused_with_the_reason() {
+    let image = |truth| Labelled { logits: vec![5.0, 0.0, -5.0], truth };
+    assert_eq!(temperature(&vec![image(0); 20]), Err(NoTemperature::NeverWrong));
+    assert_eq!(temperature(&vec![image(2); 20]), Err(NoTemperature::NothingKnown));
+    // Of three alike that are right one in three times, only an endless temperature is true.
+    let guesses: Vec<_> = (0..30).map(|number| image(number % 3)).collect();
+    assert_eq!(temperature(&guesses), Err(NoTemperature::NothingKnown));
+    let few = evidence(drawn(38, 1.0, &mut fastrand::Rng::with_seed(3))).fit();
+    assert_eq!(few, Err(CannotFit::TooFew(Parts { temperature: 10, thresholds: 9, measured: 19 })));
+}
+
+/// Over many samples the mean of what new images find is no less than what was promised, and no more
+/// than the rounding up of a rank adds, `1 / (n + 1)` (Angelopoulos and Bates 2021, theorem 1).
+#[test]
+fn coverage_holds_on_new_images_within_the_bound_for_a_finite_sample() {
+    const SAMPLES: u32 = 400;
+    let mut random = fastrand::Rng::with_seed(4);
+    let scored = |count, random: &mut fastrand::Rng| -> Vec<(Vec<f32>, usize)> {
+        let images = drawn(count, 1.6, random);
+        images.iter().map(|image| (probabilities(&image.logits, 1.3), image.truth)).collect()
+    };
+    // Sets of LAC itself: the best class that `pipeline::sets` adds can only add to what is found.
+    let new = scored(4_000, &mut random);
+    let mut sums = [0.0; COVERAGES.len()];
+    let mut promised = 0;
+    for _ in 0..SAMPLES {
+        let found = thresholds(&scored(59, &mut random));
+        promised = found.len();
+        for (sum, (_, threshold)) in sums.iter_mut().zip(found) {
+            let held = new.iter().filter(|(scores, truth)| scores[*truth] >= threshold).count();
+            *sum += f64::from(u32::try_from(held).unwrap()) / 4_000.0;
+        }
+    }
+    assert_eq!(promised, COVERAGES.len() - 3, "59 of 60 is less than 0.985");
+    for (coverage, sum) in COVERAGES.iter().zip(sums).take(promised) {
+        let found = sum / f64::from(SAMPLES);
+        // The new images are a sample too, and so are the samples: four standard errors of both.
+        let error = 4.0 * (coverage * (1.0 - coverage) * (1.0 / 4_000.0 + 1.0 / 24_000.0)).sqrt();
+        assert!(found > coverage - error, "{coverage}: {found}");
+        assert!(found < coverage + 1.0 / 60.0 + error, "{coverage}: {found}");
+    }
+}
+
+#[test]
+fn larger_promises_are_larger_sets_that_hold_more() {
+    let fitted = evidence(drawn(8_000, 2.0, &mut fastrand::Rng::with_seed(5))).fit().unwrap();
+    assert_eq!(fitted.sets.len(), COVERAGES.len());
+    assert!(fitted.sets.is_sorted_by(|a, b| {
+        a.coverage < b.coverage
+            && a.threshold >= b.threshold
+            && a.found <= b.found
+            && a.mean_size <= b.mean_size
+    }));
+    assert!(fitted.sets.iter().all(|set| set.mean_size >= 1.0 && set.mean_size <= 10.0));
+}
+
+#[test]
+fn an_image_is_of_one_part_by_its_bytes_and_half_of_all_are_measured() {
+    let parts: Vec<Part> = (0_u32..4_000).map(|image| Part::of(&image.to_le_bytes())).collect();
+    let count = |part| parts.iter().filter(|found| **found == part).count();
+    assert!(count(Part::Temperature).abs_diff(1_000) < 110);
+    assert!(count(Part::Thresholds).abs_diff(1_000) < 110);
+    assert!(count(Part::Measured).abs_diff(2_000) < 130);
+    // `printf image | sha256sum` begins with 6105.
+    assert_eq!(Part::of(b"image"), Part::Measured);
+}

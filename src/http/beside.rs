@@ -1,0 +1,86 @@
+//! Reads what a request wants to be told beside the classes.
+
+use super::problem::Problem;
+use super::query::once;
+use crate::pipeline::Pipeline;
+use crate::pipeline::beside::Beside;
+use crate::pipeline::sets::Cover;
+
+/// What of the probability a roll-up reaches where no share is named.
+const HALF: f64 = 0.5;
+
+/// Reads `pairs`, and checks that the model can tell it.
+pub(super) fn read(pairs: &[(String, String)], pipeline: &Pipeline) -> Result<Beside, Problem> {
+    Ok(Beside { cover: cover(pairs, pipeline)?, share: share(pairs, pipeline)? })
+}
+
+fn cover(pairs: &[(String, String)], pipeline: &Pipeline) -> Result<Option<Cover>, Problem> {
+    let max_set = max_set(pairs)?;
+    let Some(asked) = number(pairs, "coverage")? else {
+        return match max_set {
+            None => Ok(None),
+            Some(_) => Err(Problem::invalid_parameter(
+                "max_set says how many classes a set may have; add coverage=0.95, or leave it out",
+            )),
+        };
+    };
+    let cuts = ["top_k", "labels", "threshold"];
+    if let Some(cut) = cuts.into_iter().find(|cut| pairs.iter().any(|(name, _)| name == cut)) {
+        return Err(Problem::invalid_parameter(format!(
+            "{cut} takes classes out of the set, and what coverage promises is true of the whole set; \
+             leave one of the two out"
+        )));
+    }
+    Ok(Some(Cover::new(pipeline.card(), asked, max_set)?))
+}
+
+fn max_set(pairs: &[(String, String)]) -> Result<Option<usize>, Problem> {
+    let Some(typed) = once(pairs, "max_set")? else { return Ok(None) };
+    match typed.parse() {
+        Ok(most) if most > 0 => Ok(Some(most)),
+        _ => Err(Problem::invalid_parameter(format!(
+            "max_set is {typed:?}; it takes a whole number of classes, at least 1"
+        ))),
+    }
+}
+
+fn share(pairs: &[(String, String)], pipeline: &Pipeline) -> Result<Option<f64>, Problem> {
+    let share = number(pairs, "share")?;
+    match once(pairs, "rollup")? {
+        Some("wordnet") => {}
+        Some(other) => {
+            return Err(Problem::invalid_parameter(format!(
+                "rollup is {other:?}; it takes wordnet, for what the classes are by WordNet"
+            )));
+        }
+        None if share.is_none() => return Ok(None),
+        None => {
+            return Err(Problem::invalid_parameter(
+                "share says what a roll-up reaches; add rollup=wordnet, or leave it out",
+            ));
+        }
+    }
+    if pairs.iter().any(|(name, _)| name == "labels") {
+        return Err(Problem::invalid_parameter(
+            "a roll-up sums over all classes of the model; leave out labels, or rollup",
+        ));
+    }
+    pipeline.taxonomy()?;
+    let share = share.unwrap_or(HALF);
+    if share > 0.0 {
+        Ok(Some(share))
+    } else {
+        Err(Problem::invalid_parameter("share is 0; it takes more than 0, and at most 1"))
+    }
+}
+
+/// A share, from 0 to 1.
+fn number(pairs: &[(String, String)], name: &str) -> Result<Option<f64>, Problem> {
+    let Some(typed) = once(pairs, name)? else { return Ok(None) };
+    match typed.parse() {
+        Ok(number) if (0.0..=1.0).contains(&number) => Ok(Some(number)),
+        _ => Err(Problem::invalid_parameter(format!(
+            "{name} is {typed:?}; it takes a share, from 0 to 1, such as 0.95"
+        ))),
+    }
+}

@@ -1,0 +1,77 @@
+//! Scores become probabilities that mean what they say, where the model's card knows how.
+
+use std::borrow::Cow;
+
+use super::Pipeline;
+use super::queue::Scores;
+
+/// The softmax of `logits` divided by `temperature`.
+///
+/// f32 `[classes]`, computed in f64 (Guo et al. 2017, "On Calibration of Modern Neural Networks").
+/// The order of the classes is that of the logits.
+#[must_use]
+pub fn probabilities(logits: &[f32], temperature: f64) -> Vec<f32> {
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let weight = |logit: &f32| ((f64::from(*logit) - f64::from(largest)) / temperature).exp();
+    let sum: f64 = logits.iter().map(weight).sum();
+    #[expect(clippy::cast_possible_truncation, reason = "a probability, as the graph gives it")]
+    logits.iter().map(|logit| (weight(logit) / sum) as f32).collect()
+}
+
+/// The logits whose softmax the probabilities are.
+pub(super) fn scaled(logits: &[f32], temperature: Option<f64>) -> Cow<'_, [f32]> {
+    #[expect(clippy::cast_possible_truncation, reason = "a logit, as the graph gives it")]
+    let divided = |by| logits.iter().map(|logit| (f64::from(*logit) / by) as f32).collect();
+    temperature.map_or(Cow::Borrowed(logits), |by| Cow::Owned(divided(by)))
+}
+
+impl Pipeline {
+    /// What the card says the logits are to be divided by. `None`: the probabilities are the graph's.
+    pub(super) fn temperature(&self) -> Option<f64> {
+        self.card.calibration_in_use().map(|calibration| calibration.temperature)
+    }
+
+    /// The same scores with calibrated probabilities. Without a calibration not a bit is changed.
+    pub(super) fn calibrated(&self, scores: Scores) -> Scores {
+        match self.temperature() {
+            None => scores,
+            Some(temperature) => {
+                let probabilities = probabilities(&scores.logits, temperature);
+                Scores { probabilities, ..scores }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_temperature_moves_probabilities_towards_or_away_from_each_other() {
+        let logits = [2.0_f32, 0.0, -1e30];
+        let sure = |temperature| probabilities(&logits, temperature)[0];
+        assert!((sure(1.0) - 1.0 / (1.0 + (-2.0_f32).exp())).abs() < 1e-7);
+        assert!((sure(2.0) - 1.0 / (1.0 + (-1.0_f32).exp())).abs() < 1e-7);
+        assert!(sure(0.01) > 0.999_999 && (sure(1e6) - 0.5).abs() < 1e-5);
+        assert_eq!(probabilities(&[3e38, -3e38], 0.01), [1.0, 0.0]);
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_stays_and_the_sum_is_one(
+            logits in proptest::collection::vec(-30.0_f32..30.0, 1..20),
+            temperature in 0.05_f64..20.0,
+        ) {
+            let found = probabilities(&logits, temperature);
+            prop_assert!((found.iter().sum::<f32>() - 1.0).abs() < 1e-5);
+            for (a, x) in logits.iter().zip(&found) {
+                for (b, y) in logits.iter().zip(&found) {
+                    prop_assert!(a.total_cmp(b).is_lt() || x >= y, "{} {} {} {}", a, b, x, y);
+                }
+            }
+        }
+    }
+}
