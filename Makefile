@@ -69,10 +69,11 @@ audit: ## known advisories against the dependencies; asks the advisory database 
 	scripts/cargo-deny check advisories
 
 .PHONY: python-test
-python-test: library ## exported models and metrics, read by other people's programs
+python-test: library ## exported models, metrics and answers, read by other people's programs
 	cargo build --locked
 	scripts/venv
 	.venv/bin/python tests/python/check_onnx.py --resnetd $(built)/debug/resnetd
+	.venv/bin/python tests/python/check_shapes.py --resnetd $(built)/debug/resnetd
 	if chromium=$$(scripts/chromium); then .venv/bin/python tests/python/check_page.py \
 		--resnetd $(built)/debug/resnetd --chromium "$$chromium" --shots $(built)/page; \
 	else echo "nobody looked at the page: there is no Chromium"; fi

@@ -50,6 +50,14 @@ pub(super) async fn readyz(State(app): State<App>) -> Response {
     }
 }
 
+/// The same in `TorchServe`'s words, for the clouds' probes.
+pub(super) async fn ping(State(app): State<App>) -> Response {
+    match why_not(&app) {
+        None => Json(json!({ "status": "Healthy" })).into_response(),
+        Some(why) => Problem::not_ready(why).into_response(),
+    }
+}
+
 /// What keeps the server from being ready.
 pub(super) fn why_not(app: &App) -> Option<&'static str> {
     match app.readiness.phase() {

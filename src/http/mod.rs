@@ -4,7 +4,8 @@ mod accept; // which form of an answer is wanted
 mod answers; // of a request's images, as one
 mod classify; // POST /classify
 mod embed; // POST /embed
-mod health; // /livez, /readyz
+mod health; // /livez, /readyz, /ping
+mod json; // bodies of JSON
 mod layers; // what every request passes through
 mod listener; // the accept loop and its end
 mod metrics; // GET /metrics
@@ -12,7 +13,9 @@ mod model; // GET /v1/model
 mod preprocess; // POST /preprocess
 pub mod problem; // errors as documents
 mod page; // GET /, for people
+mod protocol; // what clients of other servers speak
 mod query; // what a request asks
+mod remote; // URLs become images
 mod upload; // a body becomes images
 
 use std::sync::Arc;
@@ -27,7 +30,9 @@ pub use health::{Phase, Readiness};
 pub use listener::{Drain, Listener};
 pub use model::{Description, Versions};
 pub use page::Page;
+pub use protocol::{BadRoute, VertexRoutes};
 
+use crate::fetch::Fetcher;
 use crate::pipeline::Pipeline;
 use crate::telemetry::Metrics;
 use problem::Problem;
@@ -47,6 +52,10 @@ pub struct App {
     pub timeouts: Timeouts,
     /// Whether there is a page for people.
     pub page: Page,
+    /// Fetches images that are named by URL, if that is allowed.
+    pub urls: Option<Arc<Fetcher>>,
+    /// Where Vertex AI asks.
+    pub vertex: VertexRoutes,
 }
 
 /// How long things may take.
@@ -71,11 +80,13 @@ pub fn router(app: App) -> Router {
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(metrics::show))
         .merge(app.page.routes())
+        .merge(protocol::routes(&app.vertex))
         .fallback(nothing_here)
         .method_not_allowed_fallback(not_this_method);
     layers::around(routes, &app).with_state(app)
 }
 
+/// Answers that there is nothing, also where another method would find something.
 async fn nothing_here(OriginalUri(uri): OriginalUri) -> Problem {
     Problem::not_found(uri.path())
 }

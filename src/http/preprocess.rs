@@ -5,9 +5,8 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
 use super::problem::Problem;
-use super::upload::{self, Upload};
-use super::{App, accept, answers, query};
-use crate::pipeline::queue::Deadline;
+use super::upload::Upload;
+use super::{App, accept, answers, query, remote};
 
 pub(super) async fn preprocess(
     State(app): State<App>,
@@ -17,8 +16,7 @@ pub(super) async fn preprocess(
     query::known(&query::pairs(typed)?, &[])?;
     let form = accept::best(request.headers(), &["image/png", "application/json"]);
     let limit = answers::time_limit(request.headers(), app.timeouts.request)?;
-    let upload = upload::read(&app, request).await?;
-    let deadline = Deadline::after(limit);
+    let (upload, deadline) = remote::read(&app, request, limit).await?;
     let each = async |bytes| {
         let seen = app.pipeline.see(bytes, deadline).await?;
         Ok((seen.steps, seen.timings))

@@ -6,6 +6,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
+use crate::fetch::FetchError;
 use crate::pipeline::ClassifyError;
 use crate::pipeline::decode::DecodeError;
 use crate::pipeline::queue::Rejected;
@@ -18,6 +19,7 @@ pub enum Kind {
     TruncatedImage,
     CorruptImage,
     BadRequest,
+    UrlNotAllowed,
     NotFound,
     MethodNotAllowed,
     BodyTimeout,
@@ -26,6 +28,8 @@ pub enum Kind {
     UnsupportedFormat,
     InvalidParameter,
     NotOffered,
+    UrlFailed,
+    UrlTimeout,
     QueueFull,
     MemoryLimit,
     Deadline,
@@ -42,6 +46,7 @@ impl Kind {
         Self::TruncatedImage,
         Self::CorruptImage,
         Self::BadRequest,
+        Self::UrlNotAllowed,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::BodyTimeout,
@@ -50,6 +55,8 @@ impl Kind {
         Self::UnsupportedFormat,
         Self::InvalidParameter,
         Self::NotOffered,
+        Self::UrlFailed,
+        Self::UrlTimeout,
         Self::QueueFull,
         Self::MemoryLimit,
         Self::Deadline,
@@ -68,6 +75,7 @@ impl Kind {
             Self::TruncatedImage    => (StatusCode::BAD_REQUEST, "truncated-image", "The image is cut off"),
             Self::CorruptImage      => (StatusCode::BAD_REQUEST, "corrupt-image", "The image is damaged"),
             Self::BadRequest        => (StatusCode::BAD_REQUEST, "bad-request", "The request cannot be read"),
+            Self::UrlNotAllowed     => (StatusCode::FORBIDDEN, "url-not-allowed", "This URL is not fetched"),
             Self::NotFound          => (StatusCode::NOT_FOUND, "not-found", "There is nothing here"),
             Self::MethodNotAllowed  => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Not with this method"),
             Self::BodyTimeout       => (StatusCode::REQUEST_TIMEOUT, "body-timeout", "The upload came too slowly"),
@@ -76,6 +84,8 @@ impl Kind {
             Self::UnsupportedFormat => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-format", "This image format is not served"),
             Self::InvalidParameter  => (StatusCode::UNPROCESSABLE_ENTITY, "invalid-parameter", "A parameter is wrong"),
             Self::NotOffered        => (StatusCode::UNPROCESSABLE_ENTITY, "not-offered", "This model cannot tell that"),
+            Self::UrlFailed         => (StatusCode::FAILED_DEPENDENCY, "url-failed", "The URL could not be fetched"),
+            Self::UrlTimeout        => (StatusCode::FAILED_DEPENDENCY, "url-timeout", "The URL came too slowly"),
             Self::QueueFull         => (StatusCode::SERVICE_UNAVAILABLE, "queue-full", "The queue is full"),
             Self::MemoryLimit       => (StatusCode::SERVICE_UNAVAILABLE, "memory-limit", "The memory limit is reached"),
             Self::Deadline          => (StatusCode::SERVICE_UNAVAILABLE, "deadline", "The time limit cannot be met"),
@@ -146,6 +156,23 @@ impl Problem {
         Self::new(Kind::NotFound, detail)
     }
 
+    /// Another model than the one that is served.
+    #[must_use]
+    pub fn no_such_model(typed: &str, served: &str) -> Self {
+        let detail = format!("there is no model {typed:?} here; this server has {served:?}");
+        Self::new(Kind::NotFound, detail)
+    }
+
+    /// Another version than the only one.
+    #[must_use]
+    pub fn no_such_version(typed: &str) -> Self {
+        let detail = format!(
+            "there is no version {typed:?}; a server has one model, its version is 1, and \
+             X-Model-Digest tells which it is"
+        );
+        Self::new(Kind::NotFound, detail)
+    }
+
     /// The route does not take this method.
     #[must_use]
     pub fn method_not_allowed(method: &str, path: &str) -> Self {
@@ -179,6 +206,12 @@ impl Problem {
             "the upload has more than {limit} bytes; send a smaller one or raise --max-bytes"
         );
         Self::new(Kind::TooManyBytes, detail)
+    }
+
+    /// The same, of one image of several.
+    #[must_use]
+    pub fn of_image(self, number: usize) -> Self {
+        Self { detail: format!("image {number}: {}", self.detail), ..self }
     }
 
     /// Not ready for traffic, and why.
@@ -225,6 +258,34 @@ impl From<Rejected> for Problem {
             Rejected::Draining => Kind::Draining,
         };
         Self::new(kind, rejected.to_string()).retry_after(rejected.retry_after())
+    }
+}
+
+impl From<FetchError> for Problem {
+    fn from(error: FetchError) -> Self {
+        Self::new(kind_of_fetch(&error), error.to_string())
+    }
+}
+
+/// What fails elsewhere is a 424 and not a 502 or 504: those would let a client make balancers
+/// think that this server is broken.
+fn kind_of_fetch(error: &FetchError) -> Kind {
+    match error {
+        FetchError::NotAUrl { .. } => Kind::InvalidParameter,
+        FetchError::Off
+        | FetchError::Scheme { .. }
+        | FetchError::UserInfo
+        | FetchError::Host { .. }
+        | FetchError::Port { .. }
+        | FetchError::Address { .. } => Kind::UrlNotAllowed,
+        FetchError::Unreachable { .. }
+        | FetchError::Status { .. }
+        | FetchError::Nowhere { .. }
+        | FetchError::TooManyRedirects { .. }
+        | FetchError::BrokenOff { .. } => Kind::UrlFailed,
+        FetchError::TooManyBytes { .. } => Kind::TooManyBytes,
+        FetchError::Slow { .. } => Kind::UrlTimeout,
+        FetchError::Redirected { source, .. } => kind_of_fetch(source),
     }
 }
 

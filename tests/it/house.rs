@@ -71,6 +71,15 @@ fn the_hub_knows_files_and_no_models() {
 }
 
 #[test]
+fn fetching_knows_no_images_and_no_server() {
+    assert_absent(
+        &["axum", "ort::", "crate::pipeline", "crate::http", "crate::model", "crate::config"],
+        |name| name.starts_with("fetch/"),
+        "fetch fetches bytes, whatever is in them and whoever asks",
+    );
+}
+
+#[test]
 fn the_pipeline_knows_no_http_and_http_knows_no_tensors() {
     let pipeline = |name: &str| name.starts_with("pipeline/");
     assert_absent(&["axum", "crate::http", "hyper"], pipeline, "the pipeline knows no HTTP");
@@ -96,7 +105,7 @@ fn one_place_for_statuses_and_one_for_the_environment() {
     let elsewhere =
         |name: &str| !matches!(name, "http/problem.rs" | "http/answers.rs" | "http/layers.rs");
     assert_absent(&["StatusCode::"], elsewhere, "statuses are in http/problem.rs");
-    let environment = |name: &str| !matches!(name, "config.rs" | "pipeline/run/library.rs");
+    let environment = |name: &str| !matches!(name, "config/mod.rs" | "pipeline/run/library.rs");
     assert_absent(&["env::var"], environment, "the environment is read in two places");
 }
 

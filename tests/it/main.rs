@@ -8,6 +8,8 @@ mod explain; // where in the picture a score comes from
 mod features; // embeddings, what was seen, candidates
 mod page; // for people
 mod problems; // and for a bad one
+mod urls; // images that are named by URL
+mod shapes; // what clients of other servers send
 mod overload; // full, late and abandoned
 mod drain; // the end
 mod operate; // health, metrics, model

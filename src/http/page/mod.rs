@@ -48,7 +48,8 @@ impl Page {
     /// Its routes.
     pub(super) fn routes(self) -> Router<App> {
         match self {
-            Self::Off => Router::new(),
+            // Programs post there, so that it has to be said that nothing is got.
+            Self::Off => Router::new().route("/", get(super::nothing_here)),
             Self::On => {
                 let files = FILES.iter().fold(Router::new(), |routes, (path, kind, text)| {
                     routes.route(path, get(async || guarded(kind, text)))

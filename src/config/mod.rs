@@ -1,68 +1,24 @@
 //! Options as typed become a configuration that is valid and resolved.
 
+mod outside;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::Args;
-use clap::builder::BoolishValueParser;
 
-use crate::http::{Drain, Page, Timeouts};
-use crate::hub::Hub;
+pub use outside::{HubArgs, UrlArgs, VertexArgs};
+
+use crate::fetch::{FetchPlan, Policy};
+use crate::http::{Drain, Page, Timeouts, VertexRoutes};
 use crate::model::{self, PrecisionChoice};
 use crate::pipeline::PipelinePlan;
 use crate::pipeline::decode::Limits;
 use crate::pipeline::queue::{BatchPlan, Ceiling};
 use crate::pipeline::run::{Device, DeviceChoice};
 use crate::telemetry::logs::LogFormat;
-
-/// Where models of the hub come from and stay. The variables are those of `huggingface_hub`.
-#[derive(Debug, Clone, Args)]
-pub struct HubArgs {
-    /// The hub, or a mirror of it
-    #[arg(long, env = "HF_ENDPOINT", default_value = "https://huggingface.co", value_name = "URL")]
-    pub hub_endpoint: String,
-
-    #[expect(clippy::doc_markdown, reason = "help text is shown as it is written")]
-    /// A token for private and gated models [default: the one in HF_HOME/token]
-    #[arg(long, env = "HF_TOKEN", hide_env_values = true, value_name = "TOKEN")]
-    pub hub_token: Option<String>,
-
-    #[expect(clippy::doc_markdown, reason = "help text is shown as it is written")]
-    /// Where fetched models are kept [default: HF_HOME/hub]
-    #[arg(long, env = "HF_HUB_CACHE", value_name = "FOLDER")]
-    pub hub_cache: Option<PathBuf>,
-
-    /// The folder of everything that has to do with the hub [default: ~/.cache/huggingface]
-    #[arg(long, env = "HF_HOME", value_name = "FOLDER")]
-    pub hub_home: Option<PathBuf>,
-
-    /// Use what was fetched earlier and stay off the network
-    #[arg(long, env = "HF_HUB_OFFLINE", value_parser = BoolishValueParser::new(), num_args = 0..=1,
-          require_equals = true, default_value = "false", default_missing_value = "true")]
-    pub hub_offline: bool,
-}
-
-impl HubArgs {
-    /// The hub that these options mean.
-    #[must_use]
-    pub fn hub(&self) -> Hub {
-        let home = self.hub_home.clone().unwrap_or_else(|| {
-            let home = std::env::home_dir().unwrap_or_default();
-            home.join(".cache/huggingface")
-        });
-        let written = || std::fs::read_to_string(home.join("token")).ok();
-        let token = self.hub_token.clone().or_else(written);
-        let token = token.map(|token| token.trim().to_owned()).filter(|token| !token.is_empty());
-        Hub {
-            endpoint: self.hub_endpoint.clone(),
-            token,
-            cache: self.hub_cache.clone().unwrap_or_else(|| home.join("hub")),
-            offline: self.hub_offline,
-        }
-    }
-}
 
 /// Which model, on what; for every command that runs one.
 #[derive(Debug, Clone, Args)]
@@ -170,6 +126,13 @@ pub struct ServeArgs {
     #[arg(long, env = "RESNETD_BODY_TIMEOUT", default_value = "30s", value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub body_timeout: Duration,
 
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "documented on its type; a doc comment would become help text"
+    )]
+    pub urls: UrlArgs,
+
     /// After SIGTERM, keep serving this long with readiness off, so that balancers notice
     #[arg(long, env = "RESNETD_DRAIN_DELAY", default_value = "1s", value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub drain_delay: Duration,
@@ -181,6 +144,13 @@ pub struct ServeArgs {
     /// Whether GET / answers a page for people
     #[arg(long, env = "RESNETD_PAGE", default_value = "on", value_enum, value_name = "ON|OFF")]
     pub page: Page,
+
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "documented on its type; a doc comment would become help text"
+    )]
+    pub vertex: VertexArgs,
 
     /// Which log lines to write, as in info or resnetd=debug,warn
     #[arg(long, env = "RESNETD_LOG", default_value = "info,ort=warn", value_name = "FILTER")]
@@ -244,6 +214,10 @@ pub struct Config {
     pub drain: Drain,
     /// Whether there is a page.
     pub page: Page,
+    /// Which images may be fetched, if any.
+    pub urls: Option<(Policy, FetchPlan)>,
+    /// Where Vertex AI asks.
+    pub vertex: VertexRoutes,
 }
 
 /// The cores this process may use: affinity and container limits heeded.
@@ -341,11 +315,13 @@ impl Config {
                     .to_owned(),
             );
         }
+        let urls = args.urls.resolve(ceiling.images, &mut wrong);
+        let vertex = args.vertex.routes(&mut wrong);
         if !wrong.is_empty() {
             return Err(ConfigError(wrong));
         }
         Ok(Self {
-            listen: args.listen,
+            listen: args.vertex.listen(args.listen),
             concurrency,
             pipeline: PipelinePlan {
                 limits,
@@ -360,6 +336,8 @@ impl Config {
             },
             drain: Drain { delay: args.drain_delay, timeout: args.drain_timeout },
             page: args.page,
+            urls,
+            vertex,
         })
     }
 }
