@@ -23,6 +23,9 @@ use super::{FetchError, Policy};
 /// Enough for a short name, its host, and its host's store.
 const REDIRECTS: usize = 3;
 
+/// What one connection may hold before anybody asks for it; headers must fit.
+const BUFFER: usize = 64 << 10;
+
 /// What fetching may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FetchPlan {
@@ -76,6 +79,7 @@ impl Fetcher {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_secs(10))
             .pool_max_idle_per_host(4)
+            .http1_max_buf_size(BUFFER)
             .build(connector);
         Self { policy, plan, turns: Arc::new(Semaphore::new(plan.at_once)), client }
     }

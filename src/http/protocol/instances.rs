@@ -5,9 +5,8 @@ use std::fmt;
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
-use serde_json::json;
 
-use super::images::{self, Arrived, Sent};
+use super::images::{self, Arrived, Classes, Sent};
 use super::parameters::Parameters;
 use crate::http::json::{self, Few, Text};
 use crate::http::problem::Problem;
@@ -24,6 +23,12 @@ struct Asked<'a> {
     /// TensorFlow Serving's choice among a model's functions, of which there is one here.
     #[serde(default, rename = "signature_name")]
     _signature_name: Option<IgnoredAny>,
+}
+
+/// The classes of each instance, in order.
+#[derive(Debug, serde::Serialize)]
+struct Answer {
+    predictions: Vec<Classes>,
 }
 
 /// `"…"`, `{"b64": "…"}` or `{"image_bytes": {"b64": "…"}}`.
@@ -82,6 +87,6 @@ pub(super) async fn answer(app: &App, arrived: Arrived) -> Result<Response, Prob
         Upload::Several(parts) => (images::of_form(parts), parameters),
     };
     let (predictions, timings) = images::classify(app, images, parameters, deadline).await?;
-    let response = Json(json!({ "predictions": predictions })).into_response();
+    let response = Json(Answer { predictions }).into_response();
     Ok(answers::with_timing(response, &timings))
 }
