@@ -50,7 +50,7 @@ pub(super) async fn readyz(State(app): State<App>) -> Response {
     }
 }
 
-/// The same in `TorchServe`'s words, for the clouds' probes.
+/// The same in TorchServe's words, for the clouds' probes.
 pub(super) async fn ping(State(app): State<App>) -> Response {
     match why_not(&app) {
         None => Json(json!({ "status": "Healthy" })).into_response(),
