@@ -297,18 +297,7 @@ impl Config {
                 ByteSize(largest)
             ));
         }
-        for (option, duration) in [
-            ("--request-timeout", args.request_timeout),
-            ("--header-timeout", args.header_timeout),
-            ("--body-timeout", args.body_timeout),
-        ] {
-            if duration.is_zero() {
-                wrong.push(format!("{option} is 0; every request would fail"));
-            }
-            if duration > A_DAY {
-                wrong.push(format!("{option} is more than a day; nobody waits that long"));
-            }
-        }
+        check_times(args, &mut wrong);
         if args.max_wait >= args.request_timeout {
             wrong.push(
                 "--max-wait is not less than --request-timeout; batches would form too late"
@@ -339,5 +328,21 @@ impl Config {
             urls,
             vertex,
         })
+    }
+}
+
+/// That every time limit is one.
+fn check_times(args: &ServeArgs, wrong: &mut Vec<String>) {
+    for (option, duration) in [
+        ("--request-timeout", args.request_timeout),
+        ("--header-timeout", args.header_timeout),
+        ("--body-timeout", args.body_timeout),
+    ] {
+        if duration.is_zero() {
+            wrong.push(format!("{option} is 0; every request would fail"));
+        }
+        if duration > A_DAY {
+            wrong.push(format!("{option} is more than a day; nobody waits that long"));
+        }
     }
 }

@@ -83,9 +83,9 @@ pub(super) async fn image(app: &App, url: &str, deadline: Deadline) -> Result<By
     let Some(fetcher) = &app.urls else { return Err(FetchError::Off.into()) };
     let limit = fetcher.timeout().min(deadline.left(Instant::now()));
     let seconds = app.metrics.fetch_seconds.start_timer();
-    let fetched = tokio::time::timeout(limit, fetch(app, fetcher, url)).await;
+    let bytes = tokio::time::timeout(limit, fetch(app, fetcher, url)).await;
     seconds.observe_duration();
-    fetched.unwrap_or_else(|_| Err(FetchError::slow(url, limit).into()))
+    bytes.unwrap_or_else(|_| Err(FetchError::slow(url, limit).into()))
 }
 
 async fn fetch(app: &App, fetcher: &Fetcher, url: &str) -> Result<Bytes, Problem> {
