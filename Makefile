@@ -89,6 +89,7 @@ python-test: library ## models, metrics, API and pages, read by other people's p
 	cargo build --locked
 	scripts/venv
 	.venv/bin/python tests/python/check_onnx.py --resnetd $(built)/debug/resnetd
+	.venv/bin/python tests/python/check_shapes.py --resnetd $(built)/debug/resnetd
 	if chromium=$$(scripts/chromium); then .venv/bin/python tests/python/check_page.py \
 		--resnetd $(built)/debug/resnetd --chromium "$$chromium" --shots $(built)/page; \
 	else echo "nobody looked at the page: there is no Chromium"; fi

@@ -16,6 +16,7 @@ pub mod model; // a card and a graph as one thing
 pub mod hub; // models that others have put up
 pub mod pipeline; // request river: bytes become classes
 pub mod quantize; // float32 networks become int8
+pub mod fetch; // images that are named by URL
 pub mod http; // the wire
 pub mod eval; // accuracy on labelled images
 pub mod bench; // load, and the machine's limit

@@ -10,6 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::load::{Loaded, load};
 use super::output;
 use crate::config::{Config, ServeArgs, cores};
+use crate::fetch::Fetcher;
 use crate::http::{self, App, Description, Listener, Readiness};
 use crate::pipeline::explain::Offers;
 use crate::pipeline::run::WarmSessions;
@@ -130,6 +131,8 @@ fn assemble(loaded: Loaded, config: &Config) -> Result<App> {
         description: Arc::new(description),
         timeouts: config.timeouts,
         page: config.page,
+        urls: config.urls.clone().map(|(policy, plan)| Arc::new(Fetcher::new(policy, plan))),
+        vertex: config.vertex.clone(),
     })
 }
 

@@ -2,6 +2,7 @@
 
 mod hub; // where models come from
 mod model; // which one, on what
+mod outside; // hosts that images come from, clouds that say where they ask
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,7 +11,8 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use clap::Args;
 
-use crate::http::{Drain, Page, Timeouts};
+use crate::fetch::{FetchPlan, Policy};
+use crate::http::{Drain, Page, Timeouts, VertexRoutes};
 use crate::pipeline::PipelinePlan;
 use crate::pipeline::decode::Limits;
 use crate::pipeline::preprocess::JpegScaling;
@@ -19,6 +21,7 @@ use crate::pipeline::run::Device;
 use crate::telemetry::logs::LogFormat;
 pub use hub::HubArgs;
 pub use model::{Calibrated, Concurrency, ModelArgs};
+pub use outside::{UrlArgs, VertexArgs};
 
 /// What one upload may cost.
 #[derive(Debug, Clone, Args)]
@@ -82,6 +85,13 @@ pub struct ServeArgs {
     #[arg(long, env = "RESNETD_BODY_TIMEOUT", default_value = "30s", value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub body_timeout: Duration,
 
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "documented on its type; a doc comment would become help text"
+    )]
+    pub urls: UrlArgs,
+
     /// After SIGTERM, keep serving this long with readiness off, so that balancers notice
     #[arg(long, env = "RESNETD_DRAIN_DELAY", default_value = "1s", value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub drain_delay: Duration,
@@ -93,6 +103,13 @@ pub struct ServeArgs {
     /// Whether GET / answers a page for people
     #[arg(long, env = "RESNETD_PAGE", default_value = "on", value_enum, value_name = "ON|OFF")]
     pub page: Page,
+
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "documented on its type; a doc comment would become help text"
+    )]
+    pub vertex: VertexArgs,
 
     /// Which log lines to write, as in info or resnetd=debug,warn
     #[arg(long, env = "RESNETD_LOG", default_value = "info,ort=warn", value_name = "FILTER")]
@@ -138,6 +155,10 @@ pub struct Config {
     pub drain: Drain,
     /// Whether there is a page.
     pub page: Page,
+    /// Which images may be fetched, if any.
+    pub urls: Option<(Policy, FetchPlan)>,
+    /// Where Vertex AI asks.
+    pub vertex: VertexRoutes,
 }
 
 /// The cores this process may use: affinity and container limits heeded.
@@ -183,29 +204,20 @@ impl Config {
                 ByteSize(limits.largest_cost())
             ));
         }
-        for (option, duration) in [
-            ("--request-timeout", args.request_timeout),
-            ("--header-timeout", args.header_timeout),
-            ("--body-timeout", args.body_timeout),
-        ] {
-            if duration.is_zero() {
-                wrong.push(format!("{option} is 0; every request would fail"));
-            }
-            if duration > A_DAY {
-                wrong.push(format!("{option} is more than a day; nobody waits that long"));
-            }
-        }
+        check_times(args, &mut wrong);
         if args.max_wait >= args.request_timeout {
             wrong.push(
                 "--max-wait is not less than --request-timeout; batches would form too late"
                     .to_owned(),
             );
         }
+        let urls = args.urls.resolve(ceiling.images, &mut wrong);
+        let vertex = args.vertex.routes(&mut wrong);
         if !wrong.is_empty() {
             return Err(ConfigError(wrong));
         }
         Ok(Self {
-            listen: args.listen,
+            listen: args.vertex.listen(args.listen),
             concurrency,
             limits,
             jpeg_scaling: args.model.jpeg_scaling,
@@ -218,6 +230,8 @@ impl Config {
             },
             drain: Drain { delay: args.drain_delay, timeout: args.drain_timeout },
             page: args.page,
+            urls,
+            vertex,
         })
     }
 
@@ -231,6 +245,22 @@ impl Config {
             ceiling,
             batch: BatchPlan { max_batch: concurrency.max_batch, max_wait },
             decoding: concurrency.decoding(device),
+        }
+    }
+}
+
+/// That every time limit is one.
+fn check_times(args: &ServeArgs, wrong: &mut Vec<String>) {
+    for (option, duration) in [
+        ("--request-timeout", args.request_timeout),
+        ("--header-timeout", args.header_timeout),
+        ("--body-timeout", args.body_timeout),
+    ] {
+        if duration.is_zero() {
+            wrong.push(format!("{option} is 0; every request would fail"));
+        }
+        if duration > A_DAY {
+            wrong.push(format!("{option} is more than a day; nobody waits that long"));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `POST /classify`: one image or a form of several.
+//! `POST /classify`: one image, a form of several, or the URL of one.
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
@@ -11,8 +11,8 @@ use super::answers::Answer;
 use super::openapi::{NetworkRefusals, Picture, Pictures, TimeLimit};
 use super::problem::Problem;
 use super::query::{self, Query};
-use super::upload::{self, Upload};
-use super::{App, accept, answers, beside};
+use super::upload::Upload;
+use super::{App, accept, answers, beside, remote};
 use crate::pipeline::beside::{Beside, Told};
 use crate::pipeline::explain::{Explanation, Maps};
 use crate::pipeline::queue::Deadline;
@@ -80,19 +80,47 @@ pub(super) async fn classify(
     pairs: query::Typed,
     request: Request,
 ) -> Result<Response, Problem> {
-    let pairs = query::pairs(pairs)?;
-    let query = Query::read(&pairs, &app.pipeline.card().labels)?;
-    let beside = beside::read(&pairs, &app.pipeline)?;
-    let form = Form::of(&query, request.headers())?;
+    let asked = Asked::of(&app, &query::pairs(pairs)?, request.headers())?;
     let limit = answers::time_limit(request.headers(), app.timeouts.request)?;
-    let upload = upload::read(&app, request).await?;
-    let deadline = Deadline::after(limit);
-    let each = |bytes| answer(&app, bytes, (&query, &beside), deadline);
+    let (upload, deadline) = remote::read(&app, request, limit).await?;
+    respond(&app, asked, upload, deadline).await
+}
+
+/// What is wanted of a request's images.
+#[derive(Debug)]
+pub(super) struct Asked {
+    query: Query,
+    beside: Beside,
+    form: Form,
+}
+
+impl Asked {
+    pub(super) fn of(
+        app: &App,
+        pairs: &[(String, String)],
+        headers: &HeaderMap,
+    ) -> Result<Self, Problem> {
+        let query = Query::read(pairs, &app.pipeline.card().labels)?;
+        let beside = beside::read(pairs, &app.pipeline)?;
+        let form = Form::of(&query, headers)?;
+        Ok(Self { query, beside, form })
+    }
+}
+
+/// The answer for images that are here.
+pub(super) async fn respond(
+    app: &App,
+    asked: Asked,
+    upload: Upload,
+    deadline: Deadline,
+) -> Result<Response, Problem> {
+    let Asked { query, beside, form } = asked;
+    let each = |bytes| answer(app, bytes, (&query, &beside), deadline);
     let mut response = match (upload, form) {
-        (Upload::One(bytes), Form::Json) => answers::one(&app, each(bytes).await?),
-        (Upload::Several(parts), Form::Json) => answers::several(&app, parts, each).await,
+        (Upload::One(bytes), Form::Json) => answers::one(app, each(bytes).await?),
+        (Upload::Several(parts), Form::Json) => answers::several(app, parts, each).await,
         (Upload::One(bytes), Form::Overlay) => {
-            overlay(&app, bytes, (&query, &beside), deadline).await?
+            overlay(app, bytes, (&query, &beside), deadline).await?
         }
         (Upload::Several(_), Form::Overlay) => {
             return Err(Problem::invalid_parameter(

@@ -12,8 +12,8 @@ use utoipa::ToSchema;
 use super::answers::Answer;
 use super::openapi::{NetworkRefusals, Picture, Pictures, TimeLimit};
 use super::problem::Problem;
-use super::upload::{self, Part, Upload};
-use super::{App, accept, answers, query};
+use super::upload::{Part, Upload};
+use super::{App, accept, answers, query, remote};
 use crate::pipeline::queue::Deadline;
 use crate::pipeline::{ClassifyError, Embedding, ImageFacts, Normalize, Timings};
 
@@ -98,8 +98,8 @@ pub(super) async fn embed(
     query::known(&pairs, &["format", "normalize"])?;
     let (form, normalize) = (form(&pairs, request.headers())?, normalize(&pairs)?);
     let limit = answers::time_limit(request.headers(), app.timeouts.request)?;
-    let upload = upload::read(&app, request).await?;
-    let wish = Wish { form, normalize, deadline: Deadline::after(limit) };
+    let (upload, deadline) = remote::read(&app, request, limit).await?;
+    let wish = Wish { form, normalize, deadline };
     let each = |bytes| answer(&app, bytes, wish);
     let mut response = match (upload, form) {
         (Upload::One(bytes), Form::Json | Form::Base64) => answers::one(&app, each(bytes).await?),

@@ -85,6 +85,29 @@ pub(super) async fn readyz(State(app): State<App>) -> Response {
     }
 }
 
+/// What `/ping` answers.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Healthy {
+    /// Always `Healthy`: a server that is not answers a problem.
+    #[schema(example = "Healthy")]
+    status: &'static str,
+}
+
+/// Whether traffic is welcome, in TorchServe's words, for the clouds' probes
+#[utoipa::path(
+    get,
+    path = "/ping",
+    tag = "shapes",
+    operation_id = "ping",
+    responses((status = 200, description = "It is", body = Healthy), NotReady),
+)]
+pub(super) async fn ping(State(app): State<App>) -> Response {
+    match why_not(&app) {
+        None => Json(Healthy { status: "Healthy" }).into_response(),
+        Some(why) => Problem::not_ready(why).into_response(),
+    }
+}
+
 /// What keeps the server from being ready.
 pub(super) fn why_not(app: &App) -> Option<&'static str> {
     match app.readiness.phase() {

@@ -118,7 +118,12 @@ fn log(id: &str, facts: &Facts, response: &Response, elapsed: Duration) {
     let elapsed_ms = (elapsed.as_secs_f64() * 1e6).round() / 1e3;
     match status {
         // Probes and scrapes come every few seconds and say nothing when all is well.
-        StatusCode::OK if matches!(route.as_str(), "/livez" | "/readyz" | "/metrics") => {
+        StatusCode::OK
+            if matches!(
+                route.as_str(),
+                "/livez" | "/readyz" | "/metrics" | "/ping" | "/health"
+            ) =>
+        {
             tracing::debug!(request.id = id, http.status = 200, %method, %path, elapsed_ms, "answered");
         }
         StatusCode::SERVICE_UNAVAILABLE | StatusCode::INTERNAL_SERVER_ERROR => {

@@ -5,7 +5,8 @@ mod answers; // of a request's images, as one
 mod beside; // what is told beside the classes
 mod classify; // POST /classify
 mod embed; // POST /embed
-mod health; // /livez, /readyz
+mod health; // /livez, /readyz, /ping
+mod json; // bodies of JSON
 mod layers; // what every request passes through
 mod listener; // the accept loop and its end
 mod metrics; // GET /metrics
@@ -14,7 +15,9 @@ mod openapi; // GET /openapi.json
 mod preprocess; // POST /preprocess
 pub mod problem; // errors as documents
 mod page; // GET /, for people
+mod protocol; // what clients of other servers speak
 mod query; // what a request asks
+mod remote; // URLs become images
 mod upload; // a body becomes images
 
 use std::sync::Arc;
@@ -30,7 +33,9 @@ pub use health::{Phase, Readiness};
 pub use listener::{Drain, Listener};
 pub use model::{Description, Versions};
 pub use page::Page;
+pub use protocol::{BadRoute, VertexRoutes};
 
+use crate::fetch::Fetcher;
 use crate::pipeline::Pipeline;
 use crate::telemetry::Metrics;
 use problem::Problem;
@@ -50,6 +55,10 @@ pub struct App {
     pub timeouts: Timeouts,
     /// Whether there is a page for people.
     pub page: Page,
+    /// Fetches images that are named by URL, if that is allowed.
+    pub urls: Option<Arc<Fetcher>>,
+    /// Where Vertex AI asks.
+    pub vertex: VertexRoutes,
 }
 
 /// How long things may take.
@@ -76,6 +85,7 @@ pub fn router(app: App) -> Router {
         .routes(routes!(metrics::show))
         .routes(routes!(openapi::show))
         .merge(app.page.routes())
+        .merge(protocol::routes(&app.vertex))
         .split_for_parts();
     let routes = routes
         .layer(Extension(openapi::Document::of(document)))
@@ -84,6 +94,7 @@ pub fn router(app: App) -> Router {
     layers::around(routes, &app).with_state(app)
 }
 
+/// Answers that there is nothing, also where another method would find something.
 async fn nothing_here(OriginalUri(uri): OriginalUri) -> Problem {
     Problem::not_found(uri.path())
 }

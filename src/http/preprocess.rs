@@ -7,10 +7,9 @@ use axum::response::{IntoResponse, Response};
 use super::answers::Answer;
 use super::openapi::{Picture, Pictures, TimeLimit, UploadRefusals};
 use super::problem::Problem;
-use super::upload::{self, Upload};
-use super::{App, accept, answers, query};
+use super::upload::Upload;
+use super::{App, accept, answers, query, remote};
 use crate::pipeline::Steps;
-use crate::pipeline::queue::Deadline;
 
 /// What the network sees of a photo
 ///
@@ -39,8 +38,7 @@ pub(super) async fn preprocess(
     query::known(&query::pairs(typed)?, &[])?;
     let form = accept::best(request.headers(), &["image/png", "application/json"]);
     let limit = answers::time_limit(request.headers(), app.timeouts.request)?;
-    let upload = upload::read(&app, request).await?;
-    let deadline = Deadline::after(limit);
+    let (upload, deadline) = remote::read(&app, request, limit).await?;
     let each = async |bytes| {
         let seen = app.pipeline.see(bytes, deadline).await?;
         Ok((seen.steps, seen.timings))

@@ -9,6 +9,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
+use crate::fetch::FetchError;
 use crate::pipeline::ClassifyError;
 use crate::pipeline::decode::DecodeError;
 use crate::pipeline::queue::Rejected;
@@ -23,6 +24,7 @@ pub enum Kind {
     TruncatedImage,
     CorruptImage,
     BadRequest,
+    UrlNotAllowed,
     NotFound,
     MethodNotAllowed,
     BodyTimeout,
@@ -31,6 +33,8 @@ pub enum Kind {
     UnsupportedFormat,
     InvalidParameter,
     NotOffered,
+    UrlFailed,
+    UrlTimeout,
     QueueFull,
     MemoryLimit,
     Deadline,
@@ -47,6 +51,7 @@ impl Kind {
         Self::TruncatedImage,
         Self::CorruptImage,
         Self::BadRequest,
+        Self::UrlNotAllowed,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::BodyTimeout,
@@ -55,6 +60,8 @@ impl Kind {
         Self::UnsupportedFormat,
         Self::InvalidParameter,
         Self::NotOffered,
+        Self::UrlFailed,
+        Self::UrlTimeout,
         Self::QueueFull,
         Self::MemoryLimit,
         Self::Deadline,
@@ -73,6 +80,7 @@ impl Kind {
             Self::TruncatedImage    => (StatusCode::BAD_REQUEST, "truncated-image", "The image is cut off"),
             Self::CorruptImage      => (StatusCode::BAD_REQUEST, "corrupt-image", "The image is damaged"),
             Self::BadRequest        => (StatusCode::BAD_REQUEST, "bad-request", "The request cannot be read"),
+            Self::UrlNotAllowed     => (StatusCode::FORBIDDEN, "url-not-allowed", "This URL is not fetched"),
             Self::NotFound          => (StatusCode::NOT_FOUND, "not-found", "There is nothing here"),
             Self::MethodNotAllowed  => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Not with this method"),
             Self::BodyTimeout       => (StatusCode::REQUEST_TIMEOUT, "body-timeout", "The upload came too slowly"),
@@ -81,6 +89,8 @@ impl Kind {
             Self::UnsupportedFormat => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-format", "This image format is not served"),
             Self::InvalidParameter  => (StatusCode::UNPROCESSABLE_ENTITY, "invalid-parameter", "A parameter is wrong"),
             Self::NotOffered        => (StatusCode::UNPROCESSABLE_ENTITY, "not-offered", "This model cannot tell that"),
+            Self::UrlFailed         => (StatusCode::FAILED_DEPENDENCY, "url-failed", "The URL could not be fetched"),
+            Self::UrlTimeout        => (StatusCode::FAILED_DEPENDENCY, "url-timeout", "The URL came too slowly"),
             Self::QueueFull         => (StatusCode::SERVICE_UNAVAILABLE, "queue-full", "The queue is full"),
             Self::MemoryLimit       => (StatusCode::SERVICE_UNAVAILABLE, "memory-limit", "The memory limit is reached"),
             Self::Deadline          => (StatusCode::SERVICE_UNAVAILABLE, "deadline", "The time limit cannot be met"),
@@ -201,6 +211,23 @@ impl Problem {
         Self::new(Kind::NotFound, detail)
     }
 
+    /// Another model than the one that is served.
+    #[must_use]
+    pub fn no_such_model(typed: &str, served: &str) -> Self {
+        let detail = format!("there is no model {typed:?} here; this server has {served:?}");
+        Self::new(Kind::NotFound, detail)
+    }
+
+    /// Another version than the only one.
+    #[must_use]
+    pub fn no_such_version(typed: &str) -> Self {
+        let detail = format!(
+            "there is no version {typed:?}; a server has one model, its version is 1, and \
+             X-Model-Digest tells which it is"
+        );
+        Self::new(Kind::NotFound, detail)
+    }
+
     /// The route does not take this method.
     #[must_use]
     pub fn method_not_allowed(method: &str, path: &str) -> Self {
@@ -234,6 +261,12 @@ impl Problem {
             "the upload has more than {limit} bytes; send a smaller one or raise --max-bytes"
         );
         Self::new(Kind::TooManyBytes, detail)
+    }
+
+    /// The same, of one image of several.
+    #[must_use]
+    pub fn of_image(self, number: usize) -> Self {
+        Self { detail: format!("image {number}: {}", self.detail), ..self }
     }
 
     /// Not ready for traffic, and why.
@@ -296,6 +329,34 @@ impl From<NoPromise> for Problem {
 impl From<NoTaxonomy> for Problem {
     fn from(error: NoTaxonomy) -> Self {
         Self::new(Kind::NotOffered, error.to_string())
+    }
+}
+
+impl From<FetchError> for Problem {
+    fn from(error: FetchError) -> Self {
+        Self::new(kind_of_fetch(&error), error.to_string())
+    }
+}
+
+/// What fails elsewhere is a 424 and not a 502 or 504: those would let a client make balancers
+/// think that this server is broken.
+fn kind_of_fetch(error: &FetchError) -> Kind {
+    match error {
+        FetchError::NotAUrl { .. } => Kind::InvalidParameter,
+        FetchError::Off
+        | FetchError::Scheme { .. }
+        | FetchError::UserInfo
+        | FetchError::Host { .. }
+        | FetchError::Port { .. }
+        | FetchError::Address { .. } => Kind::UrlNotAllowed,
+        FetchError::Unreachable { .. }
+        | FetchError::Status { .. }
+        | FetchError::Nowhere { .. }
+        | FetchError::TooManyRedirects { .. }
+        | FetchError::BrokenOff { .. } => Kind::UrlFailed,
+        FetchError::TooManyBytes { .. } => Kind::TooManyBytes,
+        FetchError::Slow { .. } => Kind::UrlTimeout,
+        FetchError::Redirected { source, .. } => kind_of_fetch(source),
     }
 }
 

@@ -46,7 +46,7 @@ impl Query {
             ],
         )?;
         Ok(Self {
-            top_k: top_k(pairs)?,
+            top_k: top_k(pairs)?.unwrap_or(TOP_K),
             explain: explain(pairs, labels)?,
             narrow: narrow(pairs, labels)?,
         })
@@ -77,10 +77,14 @@ pub(super) fn once<'a>(
     }
 }
 
-fn top_k(pairs: &[(String, String)]) -> Result<usize, Problem> {
-    let Some(typed) = once(pairs, "top_k")? else { return Ok(5) };
+/// How many classes are answered where nobody says.
+pub(super) const TOP_K: usize = 5;
+
+/// How many classes are wanted, where that is said.
+pub(super) fn top_k(pairs: &[(String, String)]) -> Result<Option<usize>, Problem> {
+    let Some(typed) = once(pairs, "top_k")? else { return Ok(None) };
     match typed.parse() {
-        Ok(top_k) if top_k > 0 => Ok(top_k),
+        Ok(top_k) if top_k > 0 => Ok(Some(top_k)),
         _ => Err(Problem::invalid_parameter(format!(
             "top_k is {typed:?}; it takes a whole number, at least 1"
         ))),

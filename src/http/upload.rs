@@ -33,7 +33,7 @@ pub(super) struct Part {
 
 /// The most files in one form: an answer is larger than the part it answers, so without a limit a
 /// small request could ask for a very large answer.
-const MAX_PARTS: usize = 256;
+pub(super) const MAX_PARTS: usize = 256;
 
 /// Reads the whole body, at most `--max-bytes` of it, within the body timeout.
 ///
@@ -59,7 +59,11 @@ pub(super) async fn read(app: &App, request: Request) -> Result<Upload, Problem>
                 _ => Upload::Several(parts),
             })
         } else {
-            let bytes = read_raw(request.into_body(), limit).await?;
+            let bytes = read_raw(request.into_body()).await.map_err(|error| {
+                why_refused(&error, limit).unwrap_or_else(|| {
+                    Problem::bad_request(format!("the body cannot be read: {error}"))
+                })
+            })?;
             Ok(Upload::One(holding(bytes, &held)))
         }
     };
@@ -69,7 +73,7 @@ pub(super) async fn read(app: &App, request: Request) -> Result<Upload, Problem>
 }
 
 /// The body, at most `limit` bytes of it, each charged to `held` before it is handed on.
-fn charged(app: &App, body: Body, limit: usize, held: &Arc<Permit>) -> Body {
+pub(super) fn charged(app: &App, body: Body, limit: usize, held: &Arc<Permit>) -> Body {
     let (held, metrics) = (Arc::clone(held), Arc::clone(&app.metrics));
     let chunks = Limited::new(body, limit).into_data_stream().map(move |chunk| {
         let chunk = chunk?;
@@ -81,7 +85,7 @@ fn charged(app: &App, body: Body, limit: usize, held: &Arc<Permit>) -> Body {
 }
 
 /// `bytes` that keep their memory charged for as long as they live, wherever they go.
-fn holding(bytes: Bytes, held: &Arc<Permit>) -> Bytes {
+pub(super) fn holding(bytes: Bytes, held: &Arc<Permit>) -> Bytes {
     struct Holding {
         bytes: Bytes,
         _held: Arc<Permit>,
@@ -94,18 +98,21 @@ fn holding(bytes: Bytes, held: &Arc<Permit>) -> Bytes {
     Bytes::from_owner(Holding { bytes, _held: Arc::clone(held) })
 }
 
+/// What `make` makes of an upload, at most `most` bytes, charged before they are there.
+pub(super) fn charging<E>(
+    app: &App,
+    most: usize,
+    make: impl FnOnce() -> Result<Vec<u8>, E>,
+) -> Result<Result<Bytes, E>, Problem> {
+    let held = Arc::new(app.pipeline.reserve(most)?);
+    Ok(make().map(|bytes| holding(bytes.into(), &held)))
+}
+
 /// Copies each frame into one buffer: a body sent byte by byte would cost far more as a list.
-async fn read_raw(mut body: Body, limit: usize) -> Result<Bytes, Problem> {
+pub(super) async fn read_raw(mut body: Body) -> Result<Bytes, axum::Error> {
     let mut whole = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        match frame {
-            Ok(frame) => whole.extend_from_slice(frame.data_ref().map_or(&[], |data| data)),
-            Err(error) => {
-                return Err(why_refused(&error, limit).unwrap_or_else(|| {
-                    Problem::bad_request(format!("the body cannot be read: {error}"))
-                }));
-            }
-        }
+        whole.extend_from_slice(frame?.data_ref().map_or(&[], |data| data));
     }
     Ok(whole.freeze())
 }
@@ -153,13 +160,28 @@ async fn next_part(
     Ok(Some(Part { name, bytes: field.bytes().await? }))
 }
 
+/// Why we ended a body.
+pub(super) enum Ended {
+    /// It has more bytes than there may be.
+    TooLong,
+    /// Its next bytes would have no place.
+    Rejected(Rejected),
+}
+
 /// The refusal of ours that ended a body, somewhere among the causes of its error.
-fn why_refused(error: &(dyn Error + 'static), limit: usize) -> Option<Problem> {
+pub(super) fn why_ended(error: &(dyn Error + 'static)) -> Option<Ended> {
     std::iter::successors(Some(error), |&error| error.source()).find_map(|cause| {
         if cause.is::<LengthLimitError>() {
-            return Some(Problem::too_many_bytes(limit));
+            return Some(Ended::TooLong);
         }
-        cause.downcast_ref::<Rejected>().cloned().map(Problem::from)
+        cause.downcast_ref::<Rejected>().cloned().map(Ended::Rejected)
+    })
+}
+
+fn why_refused(error: &(dyn Error + 'static), limit: usize) -> Option<Problem> {
+    Some(match why_ended(error)? {
+        Ended::TooLong => Problem::too_many_bytes(limit),
+        Ended::Rejected(rejected) => rejected.into(),
     })
 }
 
@@ -168,8 +190,13 @@ fn content_length(headers: &HeaderMap) -> Option<usize> {
 }
 
 fn is_form(headers: &HeaderMap) -> bool {
+    is_called(headers, "multipart/form-data")
+}
+
+/// Whether the client calls its content `kind`, with or without parameters.
+pub(super) fn is_called(headers: &HeaderMap, kind: &str) -> bool {
     headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| value.to_ascii_lowercase().starts_with("multipart/form-data"))
+        .is_some_and(|value| value.to_ascii_lowercase().starts_with(kind))
 }

@@ -1,7 +1,9 @@
 //! Scores become predictions.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+use super::queue::Scores;
 
 /// One class and how probable it is.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -10,7 +12,7 @@ pub struct Prediction {
     pub label: String,
     /// Its place in the network's output.
     pub index: usize,
-    /// 0 to 1.
+    /// 0 to 1; or what another [`Function`] makes of the class's logit.
     #[schema(minimum = 0, maximum = 1)]
     pub probability: f32,
 }
@@ -33,6 +35,35 @@ pub fn top_k(probabilities: &[f32], labels: &[String], k: usize) -> Vec<Predicti
             probability: probabilities[index],
         })
         .collect()
+}
+
+/// What is made of logits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Function {
+    /// Probabilities of classes of which one is right.
+    #[default]
+    Softmax,
+    /// Each class's own probability.
+    Sigmoid,
+    /// The logits themselves.
+    None,
+}
+
+/// As [`top_k`], of what `function` makes of the logits.
+#[must_use]
+pub fn scored(scores: &Scores, labels: &[String], k: usize, function: Function) -> Vec<Prediction> {
+    match function {
+        Function::Softmax => top_k(&scores.probabilities, labels, k),
+        Function::None => top_k(&scores.logits, labels, k),
+        // Made of the best logits, so that those which f32 cannot tell from 1 keep their order.
+        Function::Sigmoid => {
+            let sigmoid = |logit: f32| 1.0 / (1.0 + (-logit).exp());
+            let best = top_k(&scores.logits, labels, k).into_iter();
+            best.map(|found| Prediction { probability: sigmoid(found.probability), ..found })
+                .collect()
+        }
+    }
 }
 
 /// Which classes may be answered, and how probable one must be.

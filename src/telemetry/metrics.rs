@@ -39,6 +39,8 @@ pub struct Metrics {
     pub admitted_bytes: IntGauge,
     /// The ceiling for `admitted_bytes`.
     pub admission_limit_bytes: IntGauge,
+    /// Time to fetch one image from a URL, whether it came or not.
+    pub fetch_seconds: Histogram,
     /// Time one upload waited for a decoder.
     pub decode_wait_seconds: Histogram,
     /// Time to decode one upload, whether it was an image or not.
@@ -125,6 +127,7 @@ impl Metrics {
             predicted_wait_seconds: declare.gauge("predicted_wait_seconds", "How long an image arriving now would wait for its answer"),
             admitted_bytes: declare.int_gauge("admitted_bytes", "Bytes of uploads and pixels held now"),
             admission_limit_bytes: declare.int_gauge("admission_limit_bytes", "The ceiling for admitted_bytes"),
+            fetch_seconds: declare.histogram("fetch_seconds", "Fetching one image from a URL", SECONDS),
             decode_wait_seconds: declare.histogram("decode_wait_seconds", "One upload's wait for a decoder", SECONDS),
             decode_seconds: declare.histogram("decode_seconds", "Decoding one upload", SECONDS),
             preprocess_seconds: declare.histogram("preprocess_seconds", "Resizing and cropping one image", SECONDS),

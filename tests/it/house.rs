@@ -71,6 +71,15 @@ fn the_hub_knows_files_and_no_models() {
 }
 
 #[test]
+fn fetching_knows_no_images_and_no_server() {
+    assert_absent(
+        &["axum", "ort::", "crate::pipeline", "crate::http", "crate::model", "crate::config"],
+        |name| name.starts_with("fetch/"),
+        "fetch fetches bytes, whatever is in them and whoever asks",
+    );
+}
+
+#[test]
 fn the_pipeline_knows_no_http_and_http_knows_no_tensors() {
     let pipeline = |name: &str| name.starts_with("pipeline/");
     assert_absent(&["axum", "crate::http", "hyper"], pipeline, "the pipeline knows no HTTP");
@@ -84,8 +93,12 @@ fn the_pipeline_knows_no_http_and_http_knows_no_tensors() {
 
 #[test]
 fn a_route_comes_with_its_documentation() {
-    // Files of a page are no part of the API.
-    let of_the_api = |name: &str| name.starts_with("http/") && !name.starts_with("http/page/");
+    // Files of a page are no part of the API; routes of protocols say theirs in `protocol/mod.rs`.
+    let of_the_api = |name: &str| {
+        name.starts_with("http/")
+            && !name.starts_with("http/page/")
+            && !name.starts_with("http/protocol/")
+    };
     assert_absent(&["route(", "Router::new"], of_the_api, "routes are added with routes!");
 }
 

@@ -11,6 +11,8 @@ mod rollup; // what classes have in common
 mod page; // for people
 mod openapi; // for programs
 mod problems; // and for a bad one
+mod urls; // images that are named by URL
+mod shapes; // what clients of other servers send
 mod overload; // full, late and abandoned
 mod drain; // the end
 mod operate; // health, metrics, model

@@ -28,6 +28,11 @@ fn operations(document: &Value) -> Vec<(String, String, Map<String, Value>)> {
     all.collect()
 }
 
+/// A path for the model that is served.
+fn named(path: &str) -> String {
+    path.replace("{model}", "cifar10-resnet20")
+}
+
 #[tokio::test]
 async fn what_is_documented_is_there() {
     let server = TestServer::start();
@@ -38,7 +43,7 @@ async fn what_is_documented_is_there() {
     assert!(operations.len() >= 10, "{}", operations.len());
     for (method, path, operation) in operations {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
-        let request = server.client.request(method.clone(), server.at(&path));
+        let request = server.client.request(method.clone(), server.at(&named(&path)));
         let answer = Answer::of(request.send().await.unwrap()).await;
         let status = answer.status.to_string();
         assert!(operation["responses"].get(&status).is_some(), "{method} {path}: {answer:?}");
@@ -101,7 +106,8 @@ async fn without_a_page_the_document_stays_and_tells_of_none() {
     let document = document(&server).await;
     assert!(document["paths"].get("/classify").is_some());
     for path in ["/", "/docs"] {
-        assert!(document["paths"].get(path).is_none(), "{path}");
+        // Programs post to the first of them.
+        assert!(document["paths"][path].get("get").is_none(), "{path}");
         assert_eq!(server.get(path).await.status, 404, "{path}");
     }
     assert_eq!(server.get("/docs/swagger-ui-bundle.js").await.status, 404);

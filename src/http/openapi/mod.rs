@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{Info, InfoBuilder, License, OpenApi, OpenApiBuilder};
 
-pub(super) use refusals::{NetworkRefusals, NotReady, UploadRefusals};
+pub(super) use refusals::{NamedRefusals, NetworkRefusals, NotFound, NotReady, UploadRefusals};
 pub(super) use shapes::{Picture, Pictures, TimeLimit};
 
 const ABOUT: &str = "\
@@ -25,6 +25,7 @@ does not take `method-not-allowed`, with `Allow`.";
 const TAGS: &[(&str, &str)] = &[
     ("images", "Photos in"),
     ("model", "What is served"),
+    ("shapes", "The same in the shapes of other servers; `docs/protocols.md` tells which"),
     ("operation", "For probes, scrapers and programs"),
     ("pages", "For people; `--page off` takes them away"),
 ];

@@ -12,6 +12,7 @@ use utoipa::openapi::{
 use utoipa::{IntoResponses, ToSchema};
 
 use super::super::problem::{Kind, Problem};
+use crate::fetch::FetchError;
 use crate::pipeline::ClassifyError;
 use crate::pipeline::decode::{DecodeError, Format};
 use crate::pipeline::explain::NotOffered;
@@ -22,6 +23,12 @@ pub(in super::super) enum NetworkRefusals {}
 
 /// Of one that takes images and does not.
 pub(in super::super) enum UploadRefusals {}
+
+/// Of one that runs the network, and names a model in its path.
+pub(in super::super) enum NamedRefusals {}
+
+/// Of one that names a model and runs nothing.
+pub(in super::super) enum NotFound {}
 
 /// Of `/readyz`.
 pub(in super::super) enum NotReady {}
@@ -45,14 +52,31 @@ const OF_UPLOADS: &[Kind] = &[
 
 impl IntoResponses for UploadRefusals {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        responses(OF_UPLOADS, Forms::Allowed)
+        responses(&[OF_UPLOADS, OF_URLS].concat(), Forms::Allowed)
     }
 }
 
+/// Of images that are named by a URL.
+const OF_URLS: &[Kind] = &[Kind::UrlNotAllowed, Kind::UrlFailed, Kind::UrlTimeout];
+
 impl IntoResponses for NetworkRefusals {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        let kinds = [OF_UPLOADS, &[Kind::NotOffered, Kind::InferenceFailed]].concat();
+        let kinds = [OF_UPLOADS, OF_URLS, &[Kind::NotOffered, Kind::InferenceFailed]].concat();
         responses(&kinds, Forms::Allowed)
+    }
+}
+
+impl IntoResponses for NamedRefusals {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        let mut responses = NetworkRefusals::responses();
+        responses.extend(self::responses(&[Kind::NotFound], Forms::None));
+        responses
+    }
+}
+
+impl IntoResponses for NotFound {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        responses(&[Kind::NotFound, Kind::NotReady], Forms::None)
     }
 }
 
@@ -126,6 +150,7 @@ fn example(kind: Kind) -> Problem {
     let refused = |rejected: Rejected| Problem::from(rejected);
     let decode = |error: DecodeError| Problem::from(ClassifyError::Decode(error));
     let retry_after = Duration::from_secs(3);
+    let url = "https://images.example.org/cat.jpg".to_owned();
     match kind {
         Kind::NotAnImage => decode(DecodeError::NotAnImage { seen: "text".to_owned() }),
         Kind::TruncatedImage => decode(DecodeError::Truncated { format: Format::Jpeg }),
@@ -145,6 +170,9 @@ fn example(kind: Kind) -> Problem {
         Kind::InvalidParameter => {
             Problem::invalid_parameter("top_k is \"0\"; it takes a whole number, at least 1")
         }
+        Kind::UrlNotAllowed => FetchError::Off.into(),
+        Kind::UrlFailed => FetchError::TooManyRedirects { url, limit: 3 }.into(),
+        Kind::UrlTimeout => FetchError::Slow { url, limit: Duration::from_secs(5) }.into(),
         Kind::NotOffered => ClassifyError::NotOffered(NotOffered::NoEmbedding).into(),
         Kind::QueueFull => refused(Rejected::QueueFull { images: 256, retry_after }),
         Kind::MemoryLimit => {

@@ -53,7 +53,8 @@ impl Page {
     /// Its routes.
     pub(super) fn routes(self) -> OpenApiRouter<App> {
         match self {
-            Self::Off => OpenApiRouter::new(),
+            // Programs post there, so that it has to be said that nothing is got.
+            Self::Off => OpenApiRouter::new().route("/", get(super::nothing_here)),
             Self::On => FILES
                 .iter()
                 .fold(OpenApiRouter::new(), |routes, (path, kind, text)| {

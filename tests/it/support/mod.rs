@@ -8,7 +8,10 @@ use std::process::{Command, Output};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use resnetd::http::{self, App, Description, Drain, Listener, Page, Readiness, Timeouts, Versions};
+use resnetd::fetch::{FetchPlan, Fetcher, Policy};
+use resnetd::http::{
+    self, App, Description, Drain, Listener, Page, Readiness, Timeouts, Versions, VertexRoutes,
+};
 use resnetd::model::{self, Model};
 use resnetd::pipeline::decode::Limits;
 use resnetd::pipeline::explain::Offers;
@@ -32,7 +35,7 @@ pub(crate) fn resnetd(arguments: &[&str]) -> Output {
     let mut program = Command::new(env!("CARGO_BIN_EXE_resnetd"));
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
-        if text.starts_with("RESNETD_") || text.starts_with("HF_") {
+        if ["RESNETD_", "HF_", "AIP_"].iter().any(|ours| text.starts_with(ours)) {
             program.env_remove(&name);
         }
     }
@@ -58,6 +61,8 @@ pub(crate) struct Options {
     pub(crate) timeouts: Timeouts,
     pub(crate) drain: Drain,
     pub(crate) page: Page,
+    pub(crate) urls: Option<(Policy, FetchPlan)>,
+    pub(crate) vertex: VertexRoutes,
 }
 
 impl Default for Options {
@@ -79,6 +84,8 @@ impl Default for Options {
             },
             drain: Drain { delay: Duration::ZERO, timeout: Duration::from_secs(60) },
             page: Page::On,
+            urls: None,
+            vertex: VertexRoutes::default(),
         }
     }
 }
@@ -99,7 +106,7 @@ impl TestServer {
     }
 
     pub(crate) fn with(options: Options) -> Self {
-        let Options { model, engines, plan, timeouts, drain, page } = options;
+        let Options { model, engines, plan, timeouts, drain, page, urls, vertex } = options;
         let offers = match &engines {
             None => Offers::of(model.onnx.clone(), model.card.labels.len()),
             Some(_) => Offers::nothing(),
@@ -128,6 +135,8 @@ impl TestServer {
             description: Arc::new(description),
             timeouts,
             page,
+            urls: urls.map(|(policy, plan)| Arc::new(Fetcher::new(policy, plan))),
+            vertex,
         };
         let address = "127.0.0.1:0".parse().unwrap();
         let listener = Listener::bind(address, timeouts.header).unwrap();

@@ -1,0 +1,141 @@
+//! Why an image cannot be had.
+
+use std::time::Duration;
+
+/// Why an image cannot be had.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FetchError {
+    /// No hosts were named at start.
+    #[error(
+        "this server fetches no URLs; send the image's bytes, or start it with --allow-url-hosts"
+    )]
+    Off,
+    /// Not a URL.
+    #[error("{typed:?} is no URL ({reason}); one looks like https://images.example.org/cat.jpg")]
+    NotAUrl {
+        /// What was sent, or its beginning.
+        typed: String,
+        /// What the parser says.
+        reason: String,
+    },
+    /// Neither http nor https.
+    #[error("URLs of the scheme {scheme} are not fetched; use https or http")]
+    Scheme {
+        /// The URL's.
+        scheme: String,
+    },
+    /// `user:password@` before the host.
+    #[error("URLs with a user name or password are not fetched; leave out what is before the @")]
+    UserInfo,
+    /// Not a host that was named at start.
+    #[error("the host {host} is none of those that --allow-url-hosts names")]
+    Host {
+        /// The URL's.
+        host: String,
+    },
+    /// Another port than was named at start.
+    #[error(
+        "port {port} of {host} is not among what --allow-url-hosts names; without a port that \
+         means 80 and 443"
+    )]
+    Port {
+        /// The URL's host.
+        host: String,
+        /// Its port.
+        port: u16,
+    },
+    /// The host is somewhere where only this network gets to.
+    #[error(
+        "the host {host} has no public address; --allow-url-private can name networks that are \
+         fetched from nevertheless"
+    )]
+    Address {
+        /// The URL's.
+        host: String,
+    },
+    /// The name, or the connection, leads nowhere.
+    #[error("{url} cannot be reached: {reason}")]
+    Unreachable {
+        /// Without its query.
+        url: String,
+        /// What the system says.
+        reason: String,
+    },
+    /// Another status than 200.
+    #[error("{url} answers with status {status}, not 200")]
+    Status {
+        /// Without its query.
+        url: String,
+        /// What was answered.
+        status: u16,
+    },
+    /// A redirect that says not where, or nonsense.
+    #[error("{url} redirects to nowhere: {reason}")]
+    Nowhere {
+        /// Without its query.
+        url: String,
+        /// What is wrong with `Location`.
+        reason: String,
+    },
+    /// More redirects than are followed.
+    #[error("{url} is redirected more than {limit} times; name the last URL")]
+    TooManyRedirects {
+        /// The first of them, without its query.
+        url: String,
+        /// How many are followed.
+        limit: usize,
+    },
+    /// The answer ends too early.
+    #[error("the answer of {url} broke off: {reason}")]
+    BrokenOff {
+        /// Without its query.
+        url: String,
+        /// What the connection says.
+        reason: String,
+    },
+    /// More bytes than an upload may have.
+    #[error(
+        "the image at {url} has more than {limit} bytes; name a smaller one or raise --max-bytes"
+    )]
+    TooManyBytes {
+        /// Without its query.
+        url: String,
+        /// The most there may be.
+        limit: usize,
+    },
+    /// Too slow.
+    #[error("{url} was not fetched within {limit:.0?}; try again, or send the image's bytes")]
+    Slow {
+        /// As it was sent, or its beginning.
+        url: String,
+        /// The time there was.
+        limit: Duration,
+    },
+    /// Something is wrong behind a redirect.
+    #[error("the URL redirects to {to}: {source}")]
+    Redirected {
+        /// Without its query.
+        to: String,
+        /// What is wrong there.
+        source: Box<FetchError>,
+    },
+}
+
+impl FetchError {
+    /// That `typed` was not fetched within `limit`.
+    #[must_use]
+    pub fn slow(typed: &str, limit: Duration) -> Self {
+        let url = typed.split(['?', '#']).next().unwrap_or_default();
+        Self::Slow { url: beginning(url), limit }
+    }
+}
+
+/// What a person sees of text that somebody sent.
+pub(super) fn beginning(typed: &str) -> String {
+    const SHOWN: usize = 200;
+    let mut shown: String = typed.chars().take(SHOWN).collect();
+    if shown.len() < typed.len() {
+        shown.push('…');
+    }
+    shown
+}

@@ -1,0 +1,68 @@
+//! A name becomes addresses, those that may be reached.
+
+use std::fmt;
+use std::future::Future;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use hyper_util::client::legacy::connect::dns::Name;
+use tokio::sync::Semaphore;
+use tower_service::Service;
+
+use super::{FetchError, Policy};
+
+/// Threads that the system's resolver may hold: it cannot be interrupted, and a name server that
+/// is silent keeps it for many seconds.
+const AT_ONCE: usize = 16;
+
+/// Asks the system's resolver, and passes on what [`Policy`] lets through. Connections are made to
+/// these addresses and no others, so a name cannot mean one address here and another there.
+#[derive(Clone)]
+pub(super) struct Resolver {
+    policy: Arc<Policy>,
+    turns: Arc<Semaphore>,
+}
+
+impl Resolver {
+    pub(super) fn new(policy: Arc<Policy>) -> Self {
+        Self { policy, turns: Arc::new(Semaphore::new(AT_ONCE)) }
+    }
+
+    async fn addresses(self, host: String) -> Result<Vec<SocketAddr>, FetchError> {
+        let unreachable = |reason: String| FetchError::Unreachable { url: host.clone(), reason };
+        let turn = self.turns.acquire_owned().await.map_err(|e| unreachable(e.to_string()))?;
+        let name = host.clone();
+        let asked = tokio::task::spawn_blocking(move || {
+            // The turn goes with the thread: a caller who gives up does not free it.
+            let _turn = turn;
+            (name.as_str(), 0).to_socket_addrs().map(Vec::from_iter)
+        });
+        let found = asked.await.map_err(|error| unreachable(error.to_string()))?;
+        let mut addresses = found.map_err(|error| unreachable(error.to_string()))?;
+        addresses.retain(|address| self.policy.reaches(address.ip()));
+        if addresses.is_empty() { Err(FetchError::Address { host }) } else { Ok(addresses) }
+    }
+}
+
+impl Service<Name> for Resolver {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = FetchError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, FetchError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), FetchError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        let (resolver, host) = (self.clone(), name.as_str().to_owned());
+        Box::pin(async move { Ok(resolver.addresses(host).await?.into_iter()) })
+    }
+}
+
+impl fmt::Debug for Resolver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Resolver").field("policy", &self.policy).finish_non_exhaustive()
+    }
+}

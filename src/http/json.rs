@@ -1,0 +1,90 @@
+//! JSON bodies: read where they lie, and never into more memory than they have themselves.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
+use serde_json::error::Category;
+
+use super::problem::Problem;
+use super::upload::MAX_PARTS;
+
+/// Whether a body is a JSON object. No image begins so.
+pub(super) fn is_object(body: &[u8]) -> bool {
+    body.trim_ascii_start().first() == Some(&b'{')
+}
+
+/// Reads a body.
+pub(super) fn read<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, Problem> {
+    serde_json::from_slice(body).map_err(|error| match error.classify() {
+        Category::Data => Problem::invalid_parameter(format!("the JSON does not fit: {error}")),
+        Category::Syntax | Category::Eof | Category::Io => {
+            Problem::bad_request(format!("the body is no JSON: {error}"))
+        }
+    })
+}
+
+/// Text that stays where it lies, if it has no escapes.
+#[derive(Debug)]
+pub(super) struct Text<'de>(pub(super) Cow<'de, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Seen;
+        impl<'de> Visitor<'de> for Seen {
+            type Value = Text<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an image as base64 or a URL")
+            }
+            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Borrowed(text)))
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Owned(text.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(Seen)
+    }
+}
+
+/// As many as a form may have: a list of millions is refused before it is in memory.
+#[derive(Debug)]
+pub(super) struct Few<T>(pub(super) Vec<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Few<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Seen<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Seen<T> {
+            type Value = Few<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of images")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, sequence: A) -> Result<Self::Value, A::Error> {
+                few(sequence).map(Few)
+            }
+        }
+        deserializer.deserialize_seq(Seen(PhantomData))
+    }
+}
+
+/// Everything in `sequence`, which has one element at least and as many as a form at most.
+pub(super) fn few<'de, T, A>(mut sequence: A) -> Result<Vec<T>, A::Error>
+where
+    T: Deserialize<'de>,
+    A: SeqAccess<'de>,
+{
+    let mut elements = Vec::new();
+    while let Some(element) = sequence.next_element()? {
+        if elements.len() == MAX_PARTS {
+            return Err(A::Error::custom(format_args!(
+                "there are more than {MAX_PARTS} images; send fewer at once"
+            )));
+        }
+        elements.push(element);
+    }
+    if elements.is_empty() {
+        return Err(A::Error::custom("the list is empty; send at least one image"));
+    }
+    Ok(elements)
+}

@@ -1,0 +1,140 @@
+//! Hugging Face's image-classification task: `InferenceClient(url).image_classification(…)`.
+
+use axum::Json;
+use axum::extract::{Path, Request, State};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde::de::{Error, IgnoredAny, SeqAccess, Visitor};
+
+use super::images::{self, Arrived, Sent};
+use super::model;
+use super::parameters::Parameters;
+use super::parameters::Scored;
+use crate::http::json::{self, Few, Text};
+use crate::http::openapi::{NamedRefusals, NetworkRefusals, Picture, Pictures, TimeLimit};
+use crate::http::problem::Problem;
+use crate::http::upload::Upload;
+use crate::http::{App, answers, query};
+use utoipa::ToSchema;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asked<'a> {
+    #[serde(borrow)]
+    inputs: Inputs<'a>,
+    #[serde(default)]
+    parameters: Option<Parameters>,
+    /// Of caches and waiting, which there are none of here.
+    #[serde(default, rename = "options")]
+    _options: Option<IgnoredAny>,
+}
+
+/// What JSON says, for `/openapi.json`.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "a body is read in place; this is only its schema")]
+pub(super) struct HuggingFaceBody {
+    /// The image's bytes as base64; a list of several; or a URL, where its host is allowed.
+    #[schema(content_encoding = "base64")]
+    inputs: String,
+    parameters: Option<Parameters>,
+}
+
+/// One image or several.
+#[derive(Debug)]
+enum Inputs<'a> {
+    One(Text<'a>),
+    Several(Few<Text<'a>>),
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Inputs<'a> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Seen;
+        impl<'de> Visitor<'de> for Seen {
+            type Value = Inputs<'de>;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an image as base64 or a URL, or a list of them")
+            }
+            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Inputs::One(Text(text.into())))
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Inputs::One(Text(text.to_owned().into())))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, sequence: A) -> Result<Self::Value, A::Error> {
+                json::few(sequence).map(|texts| Inputs::Several(Few(texts)))
+            }
+        }
+        deserializer.deserialize_any(Seen)
+    }
+}
+
+/// How an answer is nested.
+#[derive(Debug, Clone, Copy)]
+enum Form {
+    /// For one image its classes.
+    One,
+    /// For several a list of them.
+    Several,
+}
+
+/// What is in a photo, as Hugging Face's `InferenceClient` reads it
+#[utoipa::path(
+    post,
+    path = "/",
+    tag = "shapes",
+    operation_id = "huggingface",
+    params(TimeLimit),
+    request_body(content((Picture = "application/octet-stream"), (Pictures = "multipart/form-data"), (HuggingFaceBody = "application/json")), description = "The image's bytes, a form, or JSON with `inputs`"),
+    responses((status = 200, description = "Classes, falling; for several images a list of them", body = Vec<Scored>), NetworkRefusals),
+)]
+pub(super) async fn classify(
+    State(app): State<App>,
+    typed: query::Typed,
+    request: Request,
+) -> Result<Response, Problem> {
+    answer(&app, Arrived::of(&app, typed, request).await?).await
+}
+
+/// The same, by the model's name
+#[utoipa::path(
+    post,
+    path = "/models/{model}",
+    tag = "shapes",
+    operation_id = "huggingface_by_name",
+    params(("model" = String, Path, example = "cifar10-resnet20", description = "The model that is served"), TimeLimit),
+    request_body(content((Picture = "application/octet-stream"), (Pictures = "multipart/form-data"), (HuggingFaceBody = "application/json")), description = "The image's bytes, a form, or JSON with `inputs`"),
+    responses((status = 200, description = "Classes, falling; for several images a list of them", body = Vec<Scored>), NamedRefusals),
+)]
+pub(super) async fn classify_by_name(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    typed: query::Typed,
+    request: Request,
+) -> Result<Response, Problem> {
+    model::check(&app, &name)?;
+    answer(&app, Arrived::of(&app, typed, request).await?).await
+}
+
+/// The answer for JSON with `inputs`, or for images as they are.
+pub(super) async fn answer(app: &App, arrived: Arrived) -> Result<Response, Problem> {
+    let Arrived { upload, called, parameters, deadline } = arrived;
+    let (images, parameters, form) = match upload {
+        Upload::One(body) if json::is_object(&body) => {
+            let asked: Asked<'_> = json::read(&body)?;
+            let (texts, form) = match asked.inputs {
+                Inputs::One(text) => (vec![text], Form::One),
+                Inputs::Several(Few(texts)) => (texts, Form::Several),
+            };
+            let images = images::of_json(app, &body, called, texts)?;
+            (images, asked.parameters.unwrap_or_default().or(parameters), form)
+        }
+        Upload::One(bytes) => (vec![Sent::Bytes(bytes)], parameters, Form::One),
+        Upload::Several(parts) => (images::of_form(parts), parameters, Form::Several),
+    };
+    let (mut classes, timings) = images::classify(app, images, parameters, deadline).await?;
+    let response = match form {
+        Form::One => Json(classes.pop().unwrap_or_default()).into_response(),
+        Form::Several => Json(classes).into_response(),
+    };
+    Ok(answers::with_timing(response, &timings))
+}

@@ -1,0 +1,158 @@
+//! The one way through: what came in becomes images, and images become classifications, all of them
+//! or the first problem, for none of these protocols has a place for one image's error.
+
+use std::borrow::Cow;
+
+use axum::extract::Request;
+use base64::Engine;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+
+use super::parameters::{Parameters, Scored};
+use crate::http::json::Text;
+use crate::http::problem::Problem;
+use crate::http::remote::{self, Called};
+use crate::http::upload::{self, Part, Upload};
+use crate::http::{App, answers, query};
+use crate::pipeline::queue::Deadline;
+use crate::pipeline::topk;
+use crate::pipeline::{Ask, Timings};
+
+/// A request whose body is here.
+#[derive(Debug)]
+pub(super) struct Arrived {
+    pub(super) upload: Upload,
+    pub(super) called: Called,
+    /// Those of the query.
+    pub(super) parameters: Parameters,
+    pub(super) deadline: Deadline,
+}
+
+/// One image, as it was sent.
+#[derive(Debug)]
+pub(super) enum Sent {
+    /// Its bytes.
+    Bytes(Bytes),
+    /// Its bytes as base64.
+    Base64(Bytes),
+    /// Where it is.
+    Url(String),
+}
+
+/// The classes of one image, falling.
+pub(super) type Classes = Vec<Scored>;
+
+impl Arrived {
+    pub(super) async fn of(
+        app: &App,
+        typed: query::Typed,
+        request: Request,
+    ) -> Result<Self, Problem> {
+        let parameters = Parameters::of(&query::pairs(typed)?)?;
+        let limit = answers::time_limit(request.headers(), app.timeouts.request)?;
+        let called = Called::by(request.headers());
+        let upload = upload::read(app, request).await?;
+        Ok(Self { upload, called, parameters, deadline: Deadline::after(limit) })
+    }
+}
+
+impl Sent {
+    /// What `text`, somewhere in `body`, means.
+    fn by(app: &App, body: &Bytes, called: Called, text: Cow<'_, str>) -> Result<Self, Problem> {
+        if text.chars().take(16).collect::<String>().contains("://") {
+            called.may_name_urls()?;
+            return Ok(Self::Url(text.into_owned()));
+        }
+        Ok(Self::Base64(match text {
+            Cow::Borrowed(text) => body.slice_ref(text.as_bytes()),
+            Cow::Owned(text) => {
+                upload::charging(app, text.len(), || Ok::<_, Problem>(text.into_bytes()))??
+            }
+        }))
+    }
+
+    async fn bytes(self, app: &App, deadline: Deadline) -> Result<Bytes, Problem> {
+        match self {
+            Self::Bytes(bytes) => Ok(bytes),
+            Self::Base64(text) => decoded(app, &text),
+            Self::Url(url) => remote::image(app, &url, deadline).await,
+        }
+    }
+}
+
+/// The images of `texts`, each of them somewhere in `body`.
+pub(super) fn of_json<'a>(
+    app: &App,
+    body: &Bytes,
+    called: Called,
+    texts: impl IntoIterator<Item = Text<'a>>,
+) -> Result<Vec<Sent>, Problem> {
+    texts.into_iter().map(|Text(text)| Sent::by(app, body, called, text)).collect()
+}
+
+/// The files of a form, in order.
+pub(super) fn of_form(parts: Vec<Part>) -> Vec<Sent> {
+    parts.into_iter().map(|part| Sent::Bytes(part.bytes)).collect()
+}
+
+/// Classifies `images`, as many at once as can be of use.
+pub(super) async fn classify(
+    app: &App,
+    images: Vec<Sent>,
+    parameters: Parameters,
+    deadline: Deadline,
+) -> Result<(Vec<Classes>, Vec<Timings>), Problem> {
+    let several = images.len() > 1;
+    let answers: Vec<_> = stream::iter(images.into_iter().enumerate())
+        .map(async |(place, sent)| {
+            let answer = one(app, sent, parameters, deadline).await;
+            answer.map_err(|problem| if several { problem.of_image(place + 1) } else { problem })
+        })
+        .buffered(app.pipeline.at_once())
+        .try_collect()
+        .await?;
+    Ok(answers.into_iter().unzip())
+}
+
+async fn one(
+    app: &App,
+    sent: Sent,
+    parameters: Parameters,
+    deadline: Deadline,
+) -> Result<(Classes, Timings), Problem> {
+    let bytes = sent.bytes(app, deadline).await?;
+    let (top_k, function) = (parameters.top_k(), parameters.function());
+    let classification = app.pipeline.classify(bytes, Ask { top_k, deadline }).await?;
+    let labels = &app.pipeline.card().labels;
+    let classes = topk::scored(&classification.scores, labels, top_k, function);
+    Ok((classes.into_iter().map(Scored::from).collect(), classification.timings))
+}
+
+/// Base64 in either alphabet, padded or not, also as the `data:` URL of a browser.
+fn decoded(app: &App, text: &[u8]) -> Result<Bytes, Problem> {
+    let text = match text.strip_prefix(b"data:") {
+        None => text,
+        Some(url) => {
+            let comma = url.iter().take(100).position(|&byte| byte == b',');
+            comma.map_or(text, |comma| &url[comma + 1..])
+        }
+    };
+    // Tools such as base64(1) break lines.
+    let text: Cow<'_, [u8]> = if text.iter().any(u8::is_ascii_whitespace) {
+        text.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect()
+    } else {
+        text.into()
+    };
+    let url_safe = text.iter().any(|byte| matches!(byte, b'-' | b'_'));
+    let alphabet = if url_safe { &alphabet::URL_SAFE } else { &alphabet::STANDARD };
+    let padding =
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    let engine = GeneralPurpose::new(alphabet, padding);
+    upload::charging(app, text.len(), || engine.decode(&text))?.map_err(|error| {
+        Problem::invalid_parameter(format!(
+            "an image in JSON is base64, or an http:// or https:// URL, and this is neither: {error}"
+        ))
+    })
+}

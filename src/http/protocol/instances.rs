@@ -1,0 +1,113 @@
+//! `{"instances": […], "parameters": {…}}` becomes `{"predictions": […]}`: Vertex AI and KServe.
+
+use std::fmt;
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+
+use super::images::{self, Arrived, Classes, Sent};
+use super::parameters::Parameters;
+use crate::http::json::{self, Few, Text};
+use crate::http::problem::Problem;
+use crate::http::upload::Upload;
+use crate::http::{App, answers};
+use utoipa::ToSchema;
+
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asked<'a> {
+    #[serde(borrow)]
+    instances: Few<Instance<'a>>,
+    #[serde(default)]
+    parameters: Option<Parameters>,
+    /// TensorFlow Serving's choice among a model's functions, of which there is one here.
+    #[serde(default, rename = "signature_name")]
+    _signature_name: Option<IgnoredAny>,
+}
+
+/// What JSON says, for `/openapi.json`.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "a body is read in place; this is only its schema")]
+pub(super) struct InstancesBody {
+    /// Images: base64, or objects with it in `b64`, `image_bytes`, `image` or `content`.
+    #[schema(min_items = 1, max_items = 256)]
+    instances: Vec<B64>,
+    parameters: Option<Parameters>,
+}
+
+/// An encoded image.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only a schema")]
+pub(super) struct B64 {
+    /// Its bytes as base64.
+    #[schema(content_encoding = "base64")]
+    b64: String,
+}
+
+/// The classes of each instance, in order.
+#[derive(Debug, serde::Serialize, ToSchema)]
+pub(super) struct Predictions {
+    #[schema(value_type = Vec<Vec<super::parameters::Scored>>)]
+    predictions: Vec<Classes>,
+}
+
+/// `"…"`, `{"b64": "…"}` or `{"image_bytes": {"b64": "…"}}`.
+#[derive(Debug)]
+struct Instance<'a>(Text<'a>);
+
+/// What an instance's text may be called.
+const NAMES: &[&str] = &["b64", "image_bytes", "image", "content", "url"];
+
+impl<'de: 'a, 'a> Deserialize<'de> for Instance<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Seen;
+        impl<'de> Visitor<'de> for Seen {
+            type Value = Instance<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an encoded image, as in {\"b64\": \"…\"}, or its base64 or URL alone")
+            }
+            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Instance(Text(text.into())))
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Instance(Text(text.to_owned().into())))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut instance = None;
+                while let Some(name) = map.next_key::<Text<'de>>()? {
+                    match &*name.0 {
+                        "mimeType" => drop(map.next_value::<IgnoredAny>()?),
+                        name if !NAMES.contains(&name) => {
+                            return Err(A::Error::unknown_field(name, NAMES));
+                        }
+                        _ if instance.is_some() => {
+                            return Err(A::Error::custom("an instance is one image, not two"));
+                        }
+                        _ => instance = Some(map.next_value::<Instance<'de>>()?),
+                    }
+                }
+                instance.ok_or_else(|| A::Error::missing_field("b64"))
+            }
+        }
+        deserializer.deserialize_any(Seen)
+    }
+}
+
+/// The answer for such a body, or for images as they are.
+pub(super) async fn answer(app: &App, arrived: Arrived) -> Result<Response, Problem> {
+    let Arrived { upload, called, parameters, deadline } = arrived;
+    let (images, parameters) = match upload {
+        Upload::One(body) if json::is_object(&body) => {
+            let asked: Asked<'_> = json::read(&body)?;
+            let texts = asked.instances.0.into_iter().map(|Instance(text)| text);
+            let images = images::of_json(app, &body, called, texts)?;
+            (images, asked.parameters.unwrap_or_default().or(parameters))
+        }
+        Upload::One(bytes) => (vec![Sent::Bytes(bytes)], parameters),
+        Upload::Several(parts) => (images::of_form(parts), parameters),
+    };
+    let (predictions, timings) = images::classify(app, images, parameters, deadline).await?;
+    let response = Json(Predictions { predictions }).into_response();
+    Ok(answers::with_timing(response, &timings))
+}

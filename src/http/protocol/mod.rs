@@ -1,0 +1,49 @@
+//! What clients of other servers send, and what they look for in the answer. One way through, a thin
+//! file for each of them. `docs/protocols.md` shows them all.
+
+mod parameters; // how many classes, as what
+mod images; // what came → images → classifications, all or nothing
+mod instances; // `{"instances": …}` → `{"predictions": …}`
+mod model; // whether a named model is the one there is
+mod huggingface; // POST /, /models/{model}
+mod torchserve; // /predictions/{model}, /ping
+mod sagemaker; // /invocations
+mod vertex; // where the platform says
+mod kserve_v1; // /v1/models/{model}:predict
+
+pub use vertex::{BadRoute, VertexRoutes};
+
+use axum::routing::{get, post};
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+
+use super::{App, health};
+
+/// What is said of them. A model's name may have slashes, and the pattern of such a route is none that
+/// a document can have, so that they are named here once more.
+#[derive(OpenApi)]
+#[openapi(paths(
+    huggingface::classify,
+    huggingface::classify_by_name,
+    torchserve::predict,
+    health::ping,
+    sagemaker::invoke,
+    kserve_v1::predict,
+    kserve_v1::status,
+    kserve_v1::list,
+))]
+struct Said;
+
+/// Their routes.
+pub(super) fn routes(vertex: &VertexRoutes) -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(Said::openapi())
+        .route("/", post(huggingface::classify))
+        .route("/models/{*model}", post(huggingface::classify_by_name))
+        .route("/health", get(health::ping))
+        .route("/ping", get(health::ping))
+        .route("/predictions/{*model}", post(torchserve::predict).put(torchserve::predict))
+        .route("/invocations", post(sagemaker::invoke))
+        .route("/v1/models", get(kserve_v1::list))
+        .route("/v1/models/{*model}", get(kserve_v1::status).post(kserve_v1::predict))
+        .merge(vertex.routes())
+}

@@ -1,0 +1,91 @@
+//! What can be asked of an image beside its classes, in a query or in JSON.
+
+use serde::de::{self, Deserializer};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::http::problem::Problem;
+use crate::http::query;
+use crate::pipeline::topk::{Function, Prediction};
+
+/// The parameters that Hugging Face's task has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Parameters {
+    /// How many classes.
+    #[serde(default, deserialize_with = "count")]
+    #[schema(minimum = 1, nullable = false)]
+    top_k: Option<usize>,
+    /// As what.
+    #[serde(default)]
+    #[schema(nullable = false)]
+    function_to_apply: Option<Function>,
+}
+
+/// One class of an answer.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Scored {
+    pub(super) label: String,
+    pub(super) score: f32,
+}
+
+impl From<Prediction> for Scored {
+    fn from(prediction: Prediction) -> Self {
+        Self { label: prediction.label, score: prediction.probability }
+    }
+}
+
+impl Parameters {
+    /// Those of a query.
+    pub(super) fn of(pairs: &[(String, String)]) -> Result<Self, Problem> {
+        query::known(pairs, &["top_k", "function_to_apply"])?;
+        let function_to_apply = match query::once(pairs, "function_to_apply")? {
+            None => None,
+            Some("softmax") => Some(Function::Softmax),
+            Some("sigmoid") => Some(Function::Sigmoid),
+            Some("none") => Some(Function::None),
+            Some(other) => {
+                return Err(Problem::invalid_parameter(format!(
+                    "function_to_apply is {other:?}; it takes softmax, sigmoid or none"
+                )));
+            }
+        };
+        Ok(Self { top_k: query::top_k(pairs)?, function_to_apply })
+    }
+
+    /// These, and where they say nothing, those of `others`.
+    pub(super) fn or(self, others: Self) -> Self {
+        Self {
+            top_k: self.top_k.or(others.top_k),
+            function_to_apply: self.function_to_apply.or(others.function_to_apply),
+        }
+    }
+
+    pub(super) fn top_k(self) -> usize {
+        self.top_k.unwrap_or(query::TOP_K)
+    }
+
+    pub(super) fn function(self) -> Function {
+        self.function_to_apply.unwrap_or_default()
+    }
+}
+
+/// A whole number, at least 1; also as `3.0`, for the clouds' libraries know no other numbers.
+fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
+    let Some(number) = Option::<serde_json::Number>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    // No model has so many classes that this is not exact.
+    let whole = number.as_f64().filter(|n| n.fract() == 0.0 && (1.0..=4e9).contains(n));
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a whole number from 1 to 4e9"
+    )]
+    match whole {
+        Some(whole) => Ok(Some(whole as usize)),
+        None => Err(de::Error::custom(format_args!(
+            "top_k is {number}; it takes a whole number, at least 1"
+        ))),
+    }
+}

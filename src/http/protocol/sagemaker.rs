@@ -1,0 +1,66 @@
+//! SageMaker: `POST /invocations`, where everything goes. What comes back follows what was sent.
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::images::Arrived;
+use super::instances::InstancesBody;
+use super::parameters::Parameters;
+use super::{huggingface, instances};
+use crate::http::classify::{self, Asked};
+use crate::http::json;
+use crate::http::openapi::{NetworkRefusals, Picture, Pictures, TimeLimit};
+use crate::http::problem::Problem;
+use crate::http::remote::{self, Called};
+use crate::http::upload::{self, Upload};
+use crate::http::{App, answers, query};
+use crate::pipeline::queue::Deadline;
+
+/// Which of the shapes a JSON body has.
+#[derive(Debug, Deserialize)]
+struct Shape {
+    #[serde(default)]
+    inputs: Option<IgnoredAny>,
+    #[serde(default)]
+    instances: Option<IgnoredAny>,
+}
+
+/// What is in a photo, in the shape in which it was asked, for SageMaker
+#[utoipa::path(
+    post,
+    path = "/invocations",
+    tag = "shapes",
+    operation_id = "sagemaker",
+    params(TimeLimit),
+    request_body(content((Picture = "application/octet-stream"), (Pictures = "multipart/form-data"), (InstancesBody = "application/json")), description = "The image's bytes, a form, or JSON with `inputs`, `instances` or `url`"),
+    responses((status = 200, description = "As /classify, or in the shape of the JSON that was sent", body = serde_json::Value), NetworkRefusals),
+)]
+pub(super) async fn invoke(
+    State(app): State<App>,
+    typed: query::Typed,
+    request: Request,
+) -> Result<Response, Problem> {
+    let pairs = query::pairs(typed)?;
+    let (called, headers) = (Called::by(request.headers()), request.headers().clone());
+    let limit = answers::time_limit(&headers, app.timeouts.request)?;
+    let upload = upload::read(&app, request).await?;
+    let deadline = Deadline::after(limit);
+    if let Upload::One(body) = &upload
+        && json::is_object(body)
+    {
+        let Shape { inputs, instances } = json::read(body)?;
+        if inputs.is_some() || instances.is_some() {
+            let parameters = Parameters::of(&pairs)?;
+            let arrived = Arrived { upload, called, parameters, deadline };
+            return match inputs {
+                Some(_) => huggingface::answer(&app, arrived).await,
+                None => instances::answer(&app, arrived).await,
+            };
+        }
+    }
+    let asked = Asked::of(&app, &pairs, &headers)?;
+    let upload = remote::follow(&app, upload, called, deadline).await?;
+    classify::respond(&app, asked, upload, deadline).await
+}

@@ -1,0 +1,69 @@
+//! TorchServe: `POST` or `PUT /predictions/{model}[/{version}]`, answered as its image classifier does.
+
+use std::collections::HashSet;
+
+use axum::Json;
+use axum::extract::{Path, Request, State};
+use axum::response::{IntoResponse, Response};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+use super::images::{self, Arrived, Classes, Sent};
+use super::model;
+use crate::http::openapi::{NamedRefusals, Picture, Pictures, TimeLimit};
+use crate::http::problem::Problem;
+use crate::http::upload::Upload;
+use crate::http::{App, answers, query};
+
+/// What is in a photo, as TorchServe's image classifier answers it
+#[utoipa::path(
+    post,
+    path = "/predictions/{model}",
+    tag = "shapes",
+    operation_id = "torchserve",
+    params(("model" = String, Path, example = "cifar10-resnet20", description = "The model that is served"), TimeLimit),
+    request_body(content((Picture = "application/octet-stream"), (Pictures = "multipart/form-data")), description = "The image's bytes, or a form with one file; `PUT` is the same"),
+    responses((status = 200, description = "Label to probability, falling", body = HashMap<String, f32>), NamedRefusals),
+)]
+pub(super) async fn predict(
+    State(app): State<App>,
+    Path(path): Path<String>,
+    typed: query::Typed,
+    request: Request,
+) -> Result<Response, Problem> {
+    let served = &app.pipeline.card().name;
+    // A model's name may have slashes itself.
+    match path.strip_prefix(served.as_str()).and_then(|rest| rest.strip_prefix('/')) {
+        Some(version) => model::check_version(version)?,
+        None => model::check(&app, &path)?,
+    }
+    let Arrived { upload, parameters, deadline, .. } = Arrived::of(&app, typed, request).await?;
+    let Upload::One(bytes) = upload else {
+        return Err(Problem::invalid_parameter(
+            "an answer here is about one image; send one file, or several to /classify",
+        ));
+    };
+    let images = vec![Sent::Bytes(bytes)];
+    let (mut classes, timings) = images::classify(&app, images, parameters, deadline).await?;
+    let flat = Flat(classes.pop().unwrap_or_default());
+    Ok(answers::with_timing(Json(flat).into_response(), &timings))
+}
+
+/// One object, label to probability, falling.
+struct Flat(Classes);
+
+impl Serialize for Flat {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_map(Some(self.0.len()))?;
+        let mut known = HashSet::new();
+        for (place, class) in self.0.iter().enumerate() {
+            // Two classes of one name would be one key: the second says that it is another.
+            if known.insert(&class.label) {
+                object.serialize_entry(&class.label, &class.score)?;
+            } else {
+                let label = format!("{} ({})", class.label, place + 1);
+                object.serialize_entry(&label, &class.score)?;
+            }
+        }
+        object.end()
+    }
+}

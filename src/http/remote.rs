@@ -1,0 +1,117 @@
+//! Images that are named by URL, with the memory, the size and the time of uploads.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::HeaderMap;
+use bytes::Bytes;
+use serde::Deserialize;
+
+use super::App;
+use super::json::{self, Text};
+use super::problem::Problem;
+use super::upload::{self, Upload};
+use crate::fetch::{FetchError, Fetcher, Remote};
+use crate::pipeline::queue::Deadline;
+
+/// A body in an image's place.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Named<'a> {
+    #[serde(borrow)]
+    url: Text<'a>,
+}
+
+/// What the client calls its content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Called {
+    /// JSON, which may name an image.
+    Json,
+    /// Anything else, which is not believed.
+    Other,
+}
+
+impl Called {
+    pub(super) fn by(headers: &HeaderMap) -> Self {
+        if upload::is_called(headers, "application/json") { Self::Json } else { Self::Other }
+    }
+
+    /// That URLs in the body may be followed. A web page can send JSON under its name only to a
+    /// server that asks for it, so that no page can make its readers' servers fetch.
+    pub(super) fn may_name_urls(self) -> Result<(), Problem> {
+        match self {
+            Self::Json => Ok(()),
+            Self::Other => Err(Problem::invalid_parameter(
+                "a URL is only followed in a body whose Content-Type is application/json",
+            )),
+        }
+    }
+}
+
+/// Reads a request's images, within `limit` of their arrival fetched and answered.
+pub(super) async fn read(
+    app: &App,
+    request: Request,
+    limit: Duration,
+) -> Result<(Upload, Deadline), Problem> {
+    let called = Called::by(request.headers());
+    let upload = upload::read(app, request).await?;
+    let deadline = Deadline::after(limit);
+    Ok((follow(app, upload, called, deadline).await?, deadline))
+}
+
+/// The image that a body of `{"url": "https://…"}` names, in its place.
+pub(super) async fn follow(
+    app: &App,
+    upload: Upload,
+    called: Called,
+    deadline: Deadline,
+) -> Result<Upload, Problem> {
+    match upload {
+        Upload::One(body) if called == Called::Json && json::is_object(&body) => {
+            let Named { url: Text(url) } = json::read(&body)?;
+            Ok(Upload::One(image(app, &url, deadline).await?))
+        }
+        upload @ (Upload::One(_) | Upload::Several(_)) => Ok(upload),
+    }
+}
+
+/// The bytes at `url`.
+pub(super) async fn image(app: &App, url: &str, deadline: Deadline) -> Result<Bytes, Problem> {
+    let Some(fetcher) = &app.urls else { return Err(FetchError::Off.into()) };
+    let limit = fetcher.timeout().min(deadline.left(Instant::now()));
+    let seconds = app.metrics.fetch_seconds.start_timer();
+    let bytes = tokio::time::timeout(limit, fetch(app, fetcher, url)).await;
+    seconds.observe_duration();
+    bytes.unwrap_or_else(|_| Err(FetchError::slow(url, limit).into()))
+}
+
+async fn fetch(app: &App, fetcher: &Fetcher, url: &str) -> Result<Bytes, Problem> {
+    let Remote { url, announced, body, turn } = fetcher.open(url).await?;
+    let limit = app.pipeline.plan().limits.max_bytes;
+    let announced = announced.map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX));
+    if announced > limit {
+        return Err(FetchError::TooManyBytes { url, limit }.into());
+    }
+    let held = Arc::new(app.pipeline.reserve(announced)?);
+    held.shrink_to(0);
+    let read = upload::read_raw(upload::charged(app, Body::new(body), limit, &held)).await;
+    drop(turn);
+    match read {
+        Ok(bytes) => Ok(upload::holding(bytes, &held)),
+        Err(error) => Err(match upload::why_ended(&error) {
+            Some(upload::Ended::TooLong) => FetchError::TooManyBytes { url, limit }.into(),
+            Some(upload::Ended::Rejected(rejected)) => rejected.into(),
+            None => FetchError::BrokenOff { url, reason: innermost(&error) }.into(),
+        }),
+    }
+}
+
+/// The first cause, which says most.
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    std::iter::successors(Some(error), |&error| error.source())
+        .last()
+        .map_or_else(String::new, ToString::to_string)
+}
