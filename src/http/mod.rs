@@ -12,6 +12,7 @@ mod model; // GET /v1/model
 mod preprocess; // POST /preprocess
 pub mod problem; // errors as documents
 mod page; // GET /, for people
+mod protocol; // other servers' protocols
 mod query; // what a request asks
 mod upload; // a body becomes images
 
@@ -71,6 +72,7 @@ pub fn router(app: App) -> Router {
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(metrics::show))
         .merge(app.page.routes())
+        .merge(protocol::routes(&app))
         .fallback(nothing_here)
         .method_not_allowed_fallback(not_this_method);
     layers::around(routes, &app).with_state(app)

@@ -59,6 +59,12 @@ impl Kind {
         Self::Internal,
     ];
 
+    /// The kind whose slug is `reason`.
+    #[must_use]
+    pub fn named(reason: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.row().1 == reason)
+    }
+
     /// Its status; its slug, the word for programs; its title, the words for people.
     #[must_use]
     #[rustfmt::skip] // columns stay columns
@@ -129,8 +135,35 @@ impl Problem {
         if let Some(seconds) = self.retry_after_seconds {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
-        let (_, reason, _) = self.kind.row();
-        response.extensions_mut().insert(Told { reason, detail: self.detail });
+        let (status, reason, _) = self.kind.row();
+        response.extensions_mut().insert(Told { status, reason, detail: self.detail });
+    }
+
+    /// The same problem, of image `index` (from 0) of `count`, where it has to be said which.
+    #[must_use]
+    pub fn of_image(mut self, index: usize, count: usize) -> Self {
+        if count > 1 {
+            self.detail = format!("image {} of {count}: {}", index + 1, self.detail);
+        }
+        self
+    }
+
+    /// Which kind it is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// What was wrong and what would be right.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// When to come back, where that helps.
+    #[must_use]
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        self.retry_after_seconds
     }
 
     /// The status it is answered with.
@@ -143,6 +176,19 @@ impl Problem {
     #[must_use]
     pub fn not_found(path: &str) -> Self {
         let detail = format!("there is nothing at {path}; POST an image to /classify");
+        Self::new(Kind::NotFound, detail)
+    }
+
+    /// A problem that has been told already, in these words.
+    #[must_use]
+    pub fn told(kind: Kind, detail: &str) -> Self {
+        Self::new(kind, detail)
+    }
+
+    /// No model of this name or version is served; `served` is.
+    #[must_use]
+    pub fn no_such_model(asked: &str, served: &str) -> Self {
+        let detail = format!("there is no {asked} here; this server has {served}");
         Self::new(Kind::NotFound, detail)
     }
 
@@ -239,9 +285,11 @@ fn kind_of_decode(error: &DecodeError) -> Kind {
     }
 }
 
-/// Left on the response for the log line.
+/// Left on the response for the log line and the metrics.
 #[derive(Debug, Clone)]
 pub struct Told {
+    /// The problem's status; over gRPC the response has another.
+    pub status: StatusCode,
     /// The problem's slug.
     pub reason: &'static str,
     /// What was said.

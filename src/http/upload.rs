@@ -31,9 +31,9 @@ pub(super) struct Part {
     pub(super) bytes: Bytes,
 }
 
-/// The most files in one form: an answer is larger than the part it answers, so without a limit a
+/// The most images in one request: an answer is larger than the part it answers, so without a limit a
 /// small request could ask for a very large answer.
-const MAX_PARTS: usize = 256;
+pub(super) const MAX_IMAGES: usize = 256;
 
 /// Reads the whole body, at most `--max-bytes` of it, within the body timeout.
 ///
@@ -44,13 +44,7 @@ const MAX_PARTS: usize = 256;
 /// the header.
 pub(super) async fn read(app: &App, request: Request) -> Result<Upload, Problem> {
     let limit = app.pipeline.plan().limits.max_bytes;
-    let announced = content_length(request.headers());
-    if announced.is_some_and(|length| length > limit) {
-        return Err(Problem::too_many_bytes(limit));
-    }
-    let held = Arc::new(app.pipeline.reserve(announced.unwrap_or(0))?);
-    held.shrink_to(0);
-    let request = request.map(|body| charged(app, body, limit, &held));
+    let (request, held) = charge(app, request)?;
     let reading = async {
         if is_form(request.headers()) {
             let mut parts = read_form(app, request, limit, &held).await?;
@@ -63,13 +57,41 @@ pub(super) async fn read(app: &App, request: Request) -> Result<Upload, Problem>
             Ok(Upload::One(holding(bytes, &held)))
         }
     };
+    in_time(app, reading).await
+}
+
+/// As [`read`], of a body that is one piece whatever it is called.
+pub(super) async fn read_whole(app: &App, request: Request) -> Result<Bytes, Problem> {
+    let limit = app.pipeline.plan().limits.max_bytes;
+    let (request, held) = charge(app, request)?;
+    let reading = async { Ok(holding(read_raw(request.into_body(), limit).await?, &held)) };
+    in_time(app, reading).await
+}
+
+/// The request with a body that is charged as it arrives, and what is charged.
+fn charge(app: &App, request: Request) -> Result<(Request, Arc<Permit>), Problem> {
+    let limit = app.pipeline.plan().limits.max_bytes;
+    let announced = content_length(request.headers());
+    if announced.is_some_and(|length| length > limit) {
+        return Err(Problem::too_many_bytes(limit));
+    }
+    let held = Arc::new(app.pipeline.reserve(announced.unwrap_or(0))?);
+    held.shrink_to(0);
+    let request = request.map(|body| charged(app, body, limit, &held));
+    Ok((request, held))
+}
+
+async fn in_time<T>(
+    app: &App,
+    reading: impl Future<Output = Result<T, Problem>>,
+) -> Result<T, Problem> {
     tokio::time::timeout(app.timeouts.body, reading)
         .await
         .unwrap_or_else(|_| Err(Problem::body_timeout(app.timeouts.body)))
 }
 
 /// The body, at most `limit` bytes of it, each charged to `held` before it is handed on.
-fn charged(app: &App, body: Body, limit: usize, held: &Arc<Permit>) -> Body {
+pub(super) fn charged(app: &App, body: Body, limit: usize, held: &Arc<Permit>) -> Body {
     let (held, metrics) = (Arc::clone(held), Arc::clone(&app.metrics));
     let chunks = Limited::new(body, limit).into_data_stream().map(move |chunk| {
         let chunk = chunk?;
@@ -81,7 +103,7 @@ fn charged(app: &App, body: Body, limit: usize, held: &Arc<Permit>) -> Body {
 }
 
 /// `bytes` that keep their memory charged for as long as they live, wherever they go.
-fn holding(bytes: Bytes, held: &Arc<Permit>) -> Bytes {
+pub(super) fn holding(bytes: Bytes, held: &Arc<Permit>) -> Bytes {
     struct Holding {
         bytes: Bytes,
         _held: Arc<Permit>,
@@ -124,9 +146,9 @@ async fn read_form(
     let mut parts = Vec::new();
     loop {
         match next_part(&mut form).await {
-            Ok(Some(_)) if parts.len() == MAX_PARTS => {
+            Ok(Some(_)) if parts.len() == MAX_IMAGES => {
                 let detail =
-                    format!("the form has more than {MAX_PARTS} files; send fewer at once");
+                    format!("the form has more than {MAX_IMAGES} files; send fewer at once");
                 return Err(Problem::invalid_parameter(detail));
             }
             Ok(Some(part)) => parts.push(Part { bytes: holding(part.bytes, held), ..part }),
@@ -154,7 +176,7 @@ async fn next_part(
 }
 
 /// The refusal of ours that ended a body, somewhere among the causes of its error.
-fn why_refused(error: &(dyn Error + 'static), limit: usize) -> Option<Problem> {
+pub(super) fn why_refused(error: &(dyn Error + 'static), limit: usize) -> Option<Problem> {
     std::iter::successors(Some(error), |&error| error.source()).find_map(|cause| {
         if cause.is::<LengthLimitError>() {
             return Some(Problem::too_many_bytes(limit));
