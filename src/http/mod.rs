@@ -72,7 +72,7 @@ pub fn router(app: App) -> Router {
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(metrics::show))
         .merge(app.page.routes())
-        .merge(protocol::routes(&app))
+        .merge(protocol::routes())
         .fallback(nothing_here)
         .method_not_allowed_fallback(not_this_method);
     layers::around(routes, &app).with_state(app)

@@ -7,6 +7,7 @@ mod classify; // what is answered for a good request
 mod explain; // where in the picture a score comes from
 mod features; // embeddings, what was seen, candidates
 mod page; // for people
+mod protocol_v2; // as KServe and Triton are spoken to
 mod problems; // and for a bad one
 mod overload; // full, late and abandoned
 mod drain; // the end

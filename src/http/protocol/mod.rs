@@ -6,6 +6,6 @@ use axum::Router;
 
 use super::App;
 
-pub(super) fn routes(app: &App) -> Router<App> {
-    v2::routes(app)
+pub(super) fn routes() -> Router<App> {
+    v2::routes()
 }

@@ -1,7 +1,7 @@
 //! The Open Inference Protocol, version 2, as KServe's and Triton's clients speak it.
 //!
-//! REST and gRPC are two ways to write the same: each reads a request into `asked::Asked`, and writes
-//! what `run` answers. What is right or wrong with a request is decided once, in between.
+//! An encoding reads a request into `asked::Asked`, and writes what `run` answers. What is right or
+//! wrong with a request is decided in between.
 
 mod served; // what there is: a model, its tensors
 mod parameters; // the named values that are known
@@ -18,6 +18,6 @@ use axum::Router;
 
 use crate::http::App;
 
-pub(super) fn routes(_app: &App) -> Router<App> {
+pub(super) fn routes() -> Router<App> {
     rest::routes()
 }
