@@ -153,7 +153,7 @@ fn tensor(
     let data = match (data, parameters.binary_data_size) {
         (Some(json), None) => {
             let held = app.pipeline.reserve(elements::most_bytes(json.get(), datatype))?;
-            hold(elements::read(json.get(), datatype, &name)?, Arc::new(held))
+            hold(elements::read(json.get(), datatype, &name)?, &Arc::new(held))
         }
         (None, Some(size)) if size <= binary.len() => Data::Raw(binary.split_to(size)),
         (None, Some(size)) => {
@@ -177,16 +177,16 @@ fn tensor(
 }
 
 /// The same data, charged to `held` as long as they live.
-fn hold(data: Data, held: Arc<Permit>) -> Data {
+fn hold(data: Data, held: &Arc<Permit>) -> Data {
     match data {
         Data::Raw(raw) => {
             held.shrink_to(raw.len() as u64);
-            Data::Raw(upload::holding(raw, &held))
+            Data::Raw(upload::holding(raw, held))
         }
         Data::Elements(elements) => {
             held.shrink_to(elements.iter().map(|element| element.len() as u64).sum());
             Data::Elements(
-                elements.into_iter().map(|element| upload::holding(element, &held)).collect(),
+                elements.into_iter().map(|element| upload::holding(element, held)).collect(),
             )
         }
     }
