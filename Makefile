@@ -85,7 +85,7 @@ audit: ## known advisories against the dependencies; asks the advisory database 
 	scripts/cargo-deny check advisories
 
 .PHONY: python-test
-python-test: library ## models, metrics, API and pages, read by other people's programs
+python-test: library ## models, metrics, API, protocols and pages, read by other people's programs
 	cargo build --locked
 	scripts/venv
 	.venv/bin/python tests/python/check_onnx.py --resnetd $(built)/debug/resnetd
@@ -95,6 +95,9 @@ python-test: library ## models, metrics, API and pages, read by other people's p
 	else echo "nobody looked at the page: there is no Chromium"; fi
 	.venv/bin/python tests/python/check_api.py --resnetd $(built)/debug/resnetd
 	scripts/check-metrics $(built)/debug/resnetd
+	scripts/venv .venv-clients tests/python/requirements-clients.txt
+	.venv-clients/bin/python tests/python/check_triton.py --resnetd $(built)/debug/resnetd
+	.venv-clients/bin/python tests/python/check_kserve.py --resnetd $(built)/debug/resnetd
 
 .PHONY: image
 image: ## build the container image for the CPU, or with DEVICE=cuda for the GPU
@@ -107,4 +110,4 @@ image-check: ## build the image without Docker, start it and look at it; Debian,
 .PHONY: clean
 clean: ## remove everything that was built or fetched
 	cargo clean
-	rm -rf .onnxruntime .tools .venv .venv-bench
+	rm -rf .onnxruntime .tools .venv .venv-bench .venv-clients

@@ -1,11 +1,10 @@
 //! `/livez` and `/readyz`: is the process alive, and is traffic welcome.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use tokio::sync::watch;
 use utoipa::ToSchema;
 
 use super::App;
@@ -24,19 +23,25 @@ pub enum Phase {
 /// The phase, shared.
 #[derive(Debug, Default)]
 pub struct Readiness {
-    draining: AtomicBool,
+    draining: watch::Sender<bool>,
 }
 
 impl Readiness {
     /// Where in its life the server is.
     #[must_use]
     pub fn phase(&self) -> Phase {
-        if self.draining.load(Ordering::Relaxed) { Phase::Draining } else { Phase::Serving }
+        if *self.draining.borrow() { Phase::Draining } else { Phase::Serving }
     }
 
     /// From now on the server drains.
     pub fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+        self.draining.send_replace(true);
+    }
+
+    /// Waits until the server drains.
+    pub async fn drained(&self) {
+        // The sender lives as long as this does, so there is no other end to wait for.
+        let _ = self.draining.subscribe().wait_for(|draining| *draining).await;
     }
 }
 

@@ -8,7 +8,7 @@ use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 use serde_json::error::Category;
 
 use super::problem::Problem;
-use super::upload::MAX_PARTS;
+use super::upload::MAX_IMAGES;
 
 /// Whether a body is a JSON object. No image begins so.
 pub(super) fn is_object(body: &[u8]) -> bool {
@@ -76,9 +76,9 @@ where
 {
     let mut elements = Vec::new();
     while let Some(element) = sequence.next_element()? {
-        if elements.len() == MAX_PARTS {
+        if elements.len() == MAX_IMAGES {
             return Err(A::Error::custom(format_args!(
-                "there are more than {MAX_PARTS} images; send fewer at once"
+                "there are more than {MAX_IMAGES} images; send fewer at once"
             )));
         }
         elements.push(element);

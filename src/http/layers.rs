@@ -16,6 +16,13 @@ use super::{App, Phase};
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The digest of the graph that answers, as `/v1/model` has it.
 const MODEL_DIGEST: HeaderName = HeaderName::from_static("x-model-digest");
+/// The routes that are asked every few seconds.
+#[rustfmt::skip] // in rows
+const PROBES: [&str; 7] = [
+    "/livez", "/readyz", "/metrics",
+    "/ping", "/health",
+    "/v2/health/live", "/v2/health/ready",
+];
 
 /// Every layer, outermost last.
 pub(super) fn around(routes: Router<App>, app: &App) -> Router<App> {
@@ -47,7 +54,7 @@ async fn observe(State(app): State<App>, request: Request, next: Next) -> Respon
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     let elapsed = started.elapsed();
-    app.metrics.request(&facts.route, response.status().as_u16(), elapsed);
+    app.metrics.request(&facts.route, status_of(&response).as_u16(), elapsed);
     log(&id, &facts, &response, elapsed);
     response
 }
@@ -108,22 +115,22 @@ impl Drop for Gone<'_> {
     }
 }
 
+/// The problem's status where there is one: every answer over gRPC is a 200.
+fn status_of(response: &Response) -> StatusCode {
+    response.extensions().get::<Told>().map_or(response.status(), |told| told.status)
+}
+
 fn log(id: &str, facts: &Facts, response: &Response, elapsed: Duration) {
     let Facts { method, path, route, .. } = facts;
-    let status = response.status();
+    let status = status_of(response);
     let told = response.extensions().get::<Told>();
     let reason = told.map(|told| told.reason);
     let detail = told.map(|told| told.detail.as_str());
     let timing = response.headers().get("server-timing").and_then(|value| value.to_str().ok());
     let elapsed_ms = (elapsed.as_secs_f64() * 1e6).round() / 1e3;
     match status {
-        // Probes and scrapes come every few seconds and say nothing when all is well.
-        StatusCode::OK
-            if matches!(
-                route.as_str(),
-                "/livez" | "/readyz" | "/metrics" | "/ping" | "/health"
-            ) =>
-        {
+        // Probes and scrapes say nothing when all is well.
+        StatusCode::OK if PROBES.contains(&route.as_str()) => {
             tracing::debug!(request.id = id, http.status = 200, %method, %path, elapsed_ms, "answered");
         }
         StatusCode::SERVICE_UNAVAILABLE | StatusCode::INTERNAL_SERVER_ERROR => {

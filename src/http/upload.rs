@@ -31,9 +31,9 @@ pub(super) struct Part {
     pub(super) bytes: Bytes,
 }
 
-/// The most files in one form: an answer is larger than the part it answers, so without a limit a
+/// The most images in one request: an answer is larger than the part it answers, so without a limit a
 /// small request could ask for a very large answer.
-pub(super) const MAX_PARTS: usize = 256;
+pub(super) const MAX_IMAGES: usize = 256;
 
 /// Reads the whole body, at most `--max-bytes` of it, within the body timeout.
 ///
@@ -44,13 +44,7 @@ pub(super) const MAX_PARTS: usize = 256;
 /// the header.
 pub(super) async fn read(app: &App, request: Request) -> Result<Upload, Problem> {
     let limit = app.pipeline.plan().limits.max_bytes;
-    let announced = content_length(request.headers());
-    if announced.is_some_and(|length| length > limit) {
-        return Err(Problem::too_many_bytes(limit));
-    }
-    let held = Arc::new(app.pipeline.reserve(announced.unwrap_or(0))?);
-    held.shrink_to(0);
-    let request = request.map(|body| charged(app, body, limit, &held));
+    let (request, held) = charge(app, request)?;
     let reading = async {
         if is_form(request.headers()) {
             let mut parts = read_form(app, request, limit, &held).await?;
@@ -59,14 +53,45 @@ pub(super) async fn read(app: &App, request: Request) -> Result<Upload, Problem>
                 _ => Upload::Several(parts),
             })
         } else {
-            let bytes = read_raw(request.into_body()).await.map_err(|error| {
-                why_refused(&error, limit).unwrap_or_else(|| {
-                    Problem::bad_request(format!("the body cannot be read: {error}"))
-                })
-            })?;
-            Ok(Upload::One(holding(bytes, &held)))
+            Ok(Upload::One(holding(raw(request.into_body(), limit).await?, &held)))
         }
     };
+    in_time(app, reading).await
+}
+
+/// As [`read`], of a body that is one piece whatever it is called.
+pub(super) async fn read_whole(app: &App, request: Request) -> Result<Bytes, Problem> {
+    let limit = app.pipeline.plan().limits.max_bytes;
+    let (request, held) = charge(app, request)?;
+    let reading = async { Ok(holding(raw(request.into_body(), limit).await?, &held)) };
+    in_time(app, reading).await
+}
+
+/// The whole body, or why there is none.
+async fn raw(body: Body, limit: usize) -> Result<Bytes, Problem> {
+    read_raw(body).await.map_err(|error| {
+        why_refused(&error, limit)
+            .unwrap_or_else(|| Problem::bad_request(format!("the body cannot be read: {error}")))
+    })
+}
+
+/// The request with a body that is charged as it arrives, and what is charged.
+fn charge(app: &App, request: Request) -> Result<(Request, Arc<Permit>), Problem> {
+    let limit = app.pipeline.plan().limits.max_bytes;
+    let announced = content_length(request.headers());
+    if announced.is_some_and(|length| length > limit) {
+        return Err(Problem::too_many_bytes(limit));
+    }
+    let held = Arc::new(app.pipeline.reserve(announced.unwrap_or(0))?);
+    held.shrink_to(0);
+    let request = request.map(|body| charged(app, body, limit, &held));
+    Ok((request, held))
+}
+
+async fn in_time<T>(
+    app: &App,
+    reading: impl Future<Output = Result<T, Problem>>,
+) -> Result<T, Problem> {
     tokio::time::timeout(app.timeouts.body, reading)
         .await
         .unwrap_or_else(|_| Err(Problem::body_timeout(app.timeouts.body)))
@@ -131,9 +156,9 @@ async fn read_form(
     let mut parts = Vec::new();
     loop {
         match next_part(&mut form).await {
-            Ok(Some(_)) if parts.len() == MAX_PARTS => {
+            Ok(Some(_)) if parts.len() == MAX_IMAGES => {
                 let detail =
-                    format!("the form has more than {MAX_PARTS} files; send fewer at once");
+                    format!("the form has more than {MAX_IMAGES} files; send fewer at once");
                 return Err(Problem::invalid_parameter(detail));
             }
             Ok(Some(part)) => parts.push(Part { bytes: holding(part.bytes, held), ..part }),

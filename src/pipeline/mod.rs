@@ -17,6 +17,7 @@ pub mod explain; // where in the picture a score comes from
 
 mod classification;
 mod embed; // bytes → features
+mod infer; // bytes or ready pixels → all scores
 mod seen; // bytes → what the network saw
 mod picture; // pixels → PNG
 
@@ -28,6 +29,7 @@ use tokio::sync::Semaphore;
 
 pub use classification::{Ask, Classification, ClassifyError, ImageFacts, Timings};
 pub use embed::{Embedding, Normalize};
+pub use infer::{Beside, Inferred, Source};
 pub use seen::{Seen, Steps};
 
 use crate::model::ModelCard;

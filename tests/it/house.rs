@@ -113,9 +113,13 @@ fn only_the_runner_names_the_runtime() {
 
 #[test]
 fn one_place_for_statuses_and_one_for_the_environment() {
-    let elsewhere =
-        |name: &str| !matches!(name, "http/problem.rs" | "http/answers.rs" | "http/layers.rs");
-    assert_absent(&["StatusCode::"], elsewhere, "statuses are in http/problem.rs");
+    let elsewhere = |name: &str| {
+        !matches!(
+            name,
+            "http/problem/kind.rs" | "http/problem/mod.rs" | "http/answers.rs" | "http/layers.rs"
+        )
+    };
+    assert_absent(&["StatusCode::"], elsewhere, "statuses are in http/problem/");
     let environment = |name: &str| name != "pipeline/run/library.rs";
     assert_absent(
         &["env::var"],

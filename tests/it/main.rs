@@ -10,6 +10,7 @@ mod calibration; // probabilities that mean what they say, sets that hold the tr
 mod rollup; // what classes have in common
 mod page; // for people
 mod openapi; // for programs
+mod protocol_v2; // as KServe and Triton are spoken to
 mod problems; // and for a bad one
 mod urls; // images that are named by URL
 mod shapes; // what clients of other servers send

@@ -195,7 +195,7 @@ async fn one_bad_image_of_several_is_the_answer_for_all() {
     let answer = post(&server, KSERVE, &body).await;
     assert_eq!((answer.status, &*answer.reason()), (415, "unsupported-format"));
     let problem = answer.json();
-    assert!(problem["error"].as_str().unwrap().starts_with("image 2: "), "{problem}");
+    assert!(problem["error"].as_str().unwrap().starts_with("image 2 of "), "{problem}");
     assert_eq!(server.app.metrics.admitted_bytes.get(), 0);
     assert_eq!(server.app.metrics.images_in_flight.get(), 0);
 }

@@ -1,4 +1,4 @@
-"""A server of one's own, on a free port."""
+"""A server of one's own: resnetd on a free port of this machine."""
 
 import re
 import subprocess
@@ -8,18 +8,23 @@ from pathlib import Path
 
 from checks import fail
 
+DATA = Path(__file__).parent.parent / "data"
+
 
 @contextmanager
 def server(resnetd: Path, *options: str) -> Iterator[str]:
-    """Starts one with these options; its address."""
+    """Its address. It is stopped at the end, and has to end well."""
     command = [resnetd, "serve", "--listen", "127.0.0.1:0", "--log", "warn", *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         for line in process.stdout:
             if found := re.search(r"http://127\.0\.0\.1:\d+", line):
-                yield found[0]
-                return
-        fail("the server did not say where it listens")
+                break
+        else:
+            fail("the server did not say where it listens")
+        yield found[0]
     finally:
         process.terminate()
-        process.wait()
+        code = process.wait()
+    if code != 0:
+        fail(f"the server ended with {code}")

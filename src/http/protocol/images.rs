@@ -104,11 +104,11 @@ pub(super) async fn classify(
     parameters: Parameters,
     deadline: Deadline,
 ) -> Result<(Vec<Classes>, Vec<Timings>), Problem> {
-    let several = images.len() > 1;
+    let count = images.len();
     let answers: Vec<_> = stream::iter(images.into_iter().enumerate())
         .map(async |(place, sent)| {
             let answer = one(app, sent, parameters, deadline).await;
-            answer.map_err(|problem| if several { problem.of_image(place + 1) } else { problem })
+            answer.map_err(|problem| problem.of_image(place, count))
         })
         .buffered(app.pipeline.at_once())
         .try_collect()

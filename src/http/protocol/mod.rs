@@ -9,6 +9,7 @@ mod huggingface; // POST /, /models/{model}
 mod torchserve; // /predictions/{model}, /ping
 mod sagemaker; // /invocations
 mod vertex; // where the platform says
+mod v2; // the Open Inference Protocol, as KServe and Triton serve it
 mod kserve_v1; // /v1/models/{model}:predict
 
 pub use vertex::{BadRoute, VertexRoutes};
@@ -45,5 +46,6 @@ pub(super) fn routes(vertex: &VertexRoutes) -> OpenApiRouter<App> {
         .route("/invocations", post(sagemaker::invoke))
         .route("/v1/models", get(kserve_v1::list))
         .route("/v1/models/{*model}", get(kserve_v1::status).post(kserve_v1::predict))
+        .merge(v2::routes().into())
         .merge(vertex.routes())
 }

@@ -28,6 +28,15 @@ impl Deadline {
         Self { at: Instant::now() + limit, limit }
     }
 
+    /// The same moment, or the one `limit` after the same beginning if that is sooner.
+    #[must_use]
+    pub fn sooner(&self, limit: Duration) -> Self {
+        match self.limit.checked_sub(limit) {
+            None => *self,
+            Some(less) => Self { at: self.at.checked_sub(less).unwrap_or(self.at), limit },
+        }
+    }
+
     /// Whether it has passed at `now`.
     #[must_use]
     pub fn has_passed(&self, now: Instant) -> bool {

@@ -1,0 +1,98 @@
+//! Errors become problems: the one map from what went wrong to its kind.
+
+use super::{Kind, Problem};
+use crate::fetch::FetchError;
+use crate::pipeline::ClassifyError;
+use crate::pipeline::decode::DecodeError;
+use crate::pipeline::queue::Rejected;
+use crate::pipeline::rollup::NoTaxonomy;
+use crate::pipeline::sets::NoPromise;
+
+impl From<ClassifyError> for Problem {
+    /// Causes that are ours are logged, not told.
+    fn from(error: ClassifyError) -> Self {
+        let detail = error.to_string();
+        match error {
+            ClassifyError::Decode(error) => Self::new(kind_of_decode(&error), detail),
+            ClassifyError::Rejected(rejected) => Self::from(rejected),
+            ClassifyError::NotOffered(_) => Self::new(Kind::NotOffered, detail),
+            ClassifyError::Deadline { retry_after, .. } => {
+                Self::new(Kind::Deadline, detail).retry_after(retry_after)
+            }
+            ClassifyError::Prepare(_) => {
+                tracing::error!(error = detail, "preparing an image failed");
+                Self::internal()
+            }
+            ClassifyError::Run(_) => {
+                Self::new(Kind::InferenceFailed, "the network failed on this batch; try again")
+            }
+        }
+    }
+}
+
+impl From<Rejected> for Problem {
+    fn from(rejected: Rejected) -> Self {
+        let kind = match &rejected {
+            Rejected::QueueFull { .. } => Kind::QueueFull,
+            Rejected::Memory { .. } => Kind::MemoryLimit,
+            Rejected::TooLate { .. } => Kind::Deadline,
+            Rejected::Draining => Kind::Draining,
+        };
+        Self::new(kind, rejected.to_string()).retry_after(rejected.retry_after())
+    }
+}
+
+impl From<NoPromise> for Problem {
+    fn from(error: NoPromise) -> Self {
+        let kind = match &error {
+            NoPromise::Uncalibrated { .. } => Kind::NotOffered,
+            NoPromise::OutOfRange { .. } => Kind::InvalidParameter,
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
+impl From<NoTaxonomy> for Problem {
+    fn from(error: NoTaxonomy) -> Self {
+        Self::new(Kind::NotOffered, error.to_string())
+    }
+}
+
+impl From<FetchError> for Problem {
+    fn from(error: FetchError) -> Self {
+        Self::new(kind_of_fetch(&error), error.to_string())
+    }
+}
+
+/// What fails elsewhere is a 424 and not a 502 or 504: those would let a client make balancers
+/// think that this server is broken.
+fn kind_of_fetch(error: &FetchError) -> Kind {
+    match error {
+        FetchError::NotAUrl { .. } => Kind::InvalidParameter,
+        FetchError::Off
+        | FetchError::Scheme { .. }
+        | FetchError::UserInfo
+        | FetchError::Host { .. }
+        | FetchError::Port { .. }
+        | FetchError::Address { .. } => Kind::UrlNotAllowed,
+        FetchError::Unreachable { .. }
+        | FetchError::Status { .. }
+        | FetchError::Nowhere { .. }
+        | FetchError::TooManyRedirects { .. }
+        | FetchError::BrokenOff { .. } => Kind::UrlFailed,
+        FetchError::TooManyBytes { .. } => Kind::TooManyBytes,
+        FetchError::Slow { .. } => Kind::UrlTimeout,
+        FetchError::Redirected { source, .. } => kind_of_fetch(source),
+    }
+}
+
+fn kind_of_decode(error: &DecodeError) -> Kind {
+    match error {
+        DecodeError::NotAnImage { .. } => Kind::NotAnImage,
+        DecodeError::Unsupported { .. } => Kind::UnsupportedFormat,
+        DecodeError::Truncated { .. } => Kind::TruncatedImage,
+        DecodeError::Corrupt { .. } => Kind::CorruptImage,
+        DecodeError::TooManyPixels { .. } => Kind::TooManyPixels,
+        DecodeError::TooManyBytes { .. } => Kind::TooManyBytes,
+    }
+}

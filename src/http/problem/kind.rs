@@ -1,0 +1,118 @@
+//! The kinds of problem there are: a row each.
+
+use axum::http::StatusCode;
+use serde::ser::{Serialize, Serializer};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+/// One kind of problem.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each has its words in `Kind::row`")]
+pub enum Kind {
+    NotAnImage,
+    TruncatedImage,
+    CorruptImage,
+    BadRequest,
+    UrlNotAllowed,
+    NotFound,
+    MethodNotAllowed,
+    BodyTimeout,
+    TooManyBytes,
+    TooManyPixels,
+    UnsupportedFormat,
+    InvalidParameter,
+    NotOffered,
+    UrlFailed,
+    UrlTimeout,
+    QueueFull,
+    MemoryLimit,
+    Deadline,
+    Draining,
+    NotReady,
+    InferenceFailed,
+    Internal,
+}
+
+impl Kind {
+    /// Every kind; `docs/errors.md` explains each.
+    pub const ALL: &[Self] = &[
+        Self::NotAnImage,
+        Self::TruncatedImage,
+        Self::CorruptImage,
+        Self::BadRequest,
+        Self::UrlNotAllowed,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::BodyTimeout,
+        Self::TooManyBytes,
+        Self::TooManyPixels,
+        Self::UnsupportedFormat,
+        Self::InvalidParameter,
+        Self::NotOffered,
+        Self::UrlFailed,
+        Self::UrlTimeout,
+        Self::QueueFull,
+        Self::MemoryLimit,
+        Self::Deadline,
+        Self::Draining,
+        Self::NotReady,
+        Self::InferenceFailed,
+        Self::Internal,
+    ];
+
+    /// The kind whose slug is `reason`.
+    #[must_use]
+    pub fn named(reason: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.row().1 == reason)
+    }
+
+    /// Its status; its slug, the word for programs; its title, the words for people.
+    #[must_use]
+    #[rustfmt::skip] // columns stay columns
+    pub fn row(self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::NotAnImage        => (StatusCode::BAD_REQUEST, "not-an-image", "The upload is not an image"),
+            Self::TruncatedImage    => (StatusCode::BAD_REQUEST, "truncated-image", "The image is cut off"),
+            Self::CorruptImage      => (StatusCode::BAD_REQUEST, "corrupt-image", "The image is damaged"),
+            Self::BadRequest        => (StatusCode::BAD_REQUEST, "bad-request", "The request cannot be read"),
+            Self::UrlNotAllowed     => (StatusCode::FORBIDDEN, "url-not-allowed", "This URL is not fetched"),
+            Self::NotFound          => (StatusCode::NOT_FOUND, "not-found", "There is nothing here"),
+            Self::MethodNotAllowed  => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Not with this method"),
+            Self::BodyTimeout       => (StatusCode::REQUEST_TIMEOUT, "body-timeout", "The upload came too slowly"),
+            Self::TooManyBytes      => (StatusCode::PAYLOAD_TOO_LARGE, "too-many-bytes", "The upload is too large"),
+            Self::TooManyPixels     => (StatusCode::PAYLOAD_TOO_LARGE, "too-many-pixels", "The image has too many pixels"),
+            Self::UnsupportedFormat => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-format", "This image format is not served"),
+            Self::InvalidParameter  => (StatusCode::UNPROCESSABLE_ENTITY, "invalid-parameter", "A parameter is wrong"),
+            Self::NotOffered        => (StatusCode::UNPROCESSABLE_ENTITY, "not-offered", "This model cannot tell that"),
+            Self::UrlFailed         => (StatusCode::FAILED_DEPENDENCY, "url-failed", "The URL could not be fetched"),
+            Self::UrlTimeout        => (StatusCode::FAILED_DEPENDENCY, "url-timeout", "The URL came too slowly"),
+            Self::QueueFull         => (StatusCode::SERVICE_UNAVAILABLE, "queue-full", "The queue is full"),
+            Self::MemoryLimit       => (StatusCode::SERVICE_UNAVAILABLE, "memory-limit", "The memory limit is reached"),
+            Self::Deadline          => (StatusCode::SERVICE_UNAVAILABLE, "deadline", "The time limit cannot be met"),
+            Self::Draining          => (StatusCode::SERVICE_UNAVAILABLE, "draining", "The server is shutting down"),
+            Self::NotReady          => (StatusCode::SERVICE_UNAVAILABLE, "not-ready", "The server is not ready"),
+            Self::InferenceFailed   => (StatusCode::INTERNAL_SERVER_ERROR, "inference-failed", "The network failed"),
+            Self::Internal          => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "The server failed"),
+        }
+    }
+}
+
+impl Serialize for Kind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.row().1)
+    }
+}
+
+impl PartialSchema for Kind {
+    fn schema() -> RefOr<Schema> {
+        let slugs = Self::ALL.iter().map(|kind| kind.row().1);
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .enum_values(Some(slugs))
+            .description(Some("The word for programs; also in the log and the metrics."))
+            .into()
+    }
+}
+
+impl ToSchema for Kind {}

@@ -1,0 +1,217 @@
+//! RFC 9457 problem documents, and the one map from errors to statuses.
+
+mod kind; // its status, and words for programs and for people
+mod from; // which error is of which kind
+
+use std::time::Duration;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::ser::{Serialize, Serializer};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+pub use kind::Kind;
+
+/// A problem as it is answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    kind: Kind,
+    detail: String,
+    retry_after_seconds: Option<u64>,
+}
+
+/// Its document: RFC 9457, with members of ours.
+#[derive(serde::Serialize, ToSchema)]
+struct Document<'a> {
+    /// Names the kind; there is nothing to fetch under it.
+    #[serde(rename = "type")]
+    name: String,
+    /// The kind's words for people.
+    title: &'static str,
+    /// The status again, for a problem in the place of one of several images.
+    status: u16,
+    /// What was wrong this time, and what would be right.
+    detail: &'a str,
+    /// `detail` again: clients of other servers look here.
+    error: &'a str,
+    reason: Kind,
+    /// `Retry-After` again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    retry_after_seconds: Option<u64>,
+}
+
+impl Serialize for Problem {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (status, slug, title) = self.kind.row();
+        let document = Document {
+            name: format!("urn:resnetd:problem:{slug}"),
+            title,
+            status: status.as_u16(),
+            detail: &self.detail,
+            error: &self.detail,
+            reason: self.kind,
+            retry_after_seconds: self.retry_after_seconds,
+        };
+        document.serialize(serializer)
+    }
+}
+
+impl PartialSchema for Problem {
+    fn schema() -> RefOr<Schema> {
+        Document::schema()
+    }
+}
+
+impl ToSchema for Problem {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        Document::schemas(schemas);
+    }
+}
+
+impl Problem {
+    fn new(kind: Kind, detail: impl Into<String>) -> Self {
+        Self { kind, detail: detail.into(), retry_after_seconds: None }
+    }
+
+    fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after_seconds = Some(wait.as_secs() + u64::from(wait.subsec_nanos() > 0));
+        self
+    }
+
+    /// Puts on `response` what belongs to it beside the document: when to come back, and the
+    /// words for the log line.
+    pub fn mark(self, response: &mut Response) {
+        if let Some(seconds) = self.retry_after_seconds {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        let (status, reason, _) = self.kind.row();
+        response.extensions_mut().insert(Told { status, reason, detail: self.detail });
+    }
+
+    /// The same problem, of image `index` (from 0) of `count`, where it has to be said which.
+    #[must_use]
+    pub fn of_image(mut self, index: usize, count: usize) -> Self {
+        if count > 1 {
+            self.detail = format!("image {} of {count}: {}", index + 1, self.detail);
+        }
+        self
+    }
+
+    /// Which kind it is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// What was wrong and what would be right.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// When to come back, where that helps.
+    #[must_use]
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        self.retry_after_seconds
+    }
+
+    /// The status it is answered with.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.kind.row().0
+    }
+
+    /// No route has this path.
+    #[must_use]
+    pub fn not_found(path: &str) -> Self {
+        let detail = format!("there is nothing at {path}; POST an image to /classify");
+        Self::new(Kind::NotFound, detail)
+    }
+
+    /// Another model than the one that is served.
+    #[must_use]
+    pub fn no_such_model(typed: &str, served: &str) -> Self {
+        let detail = format!("there is no model {typed:?} here; this server has {served:?}");
+        Self::new(Kind::NotFound, detail)
+    }
+
+    /// Another version than the only one.
+    #[must_use]
+    pub fn no_such_version(typed: &str) -> Self {
+        let detail = format!(
+            "there is no version {typed:?}; a server has one model, its version is 1, and \
+             X-Model-Digest tells which it is"
+        );
+        Self::new(Kind::NotFound, detail)
+    }
+
+    /// The route does not take this method.
+    #[must_use]
+    pub fn method_not_allowed(method: &str, path: &str) -> Self {
+        let detail = format!("{path} does not take {method}; the Allow header names what it takes");
+        Self::new(Kind::MethodNotAllowed, detail)
+    }
+
+    /// The request is not HTTP as it should be.
+    #[must_use]
+    pub fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(Kind::BadRequest, detail)
+    }
+
+    /// A parameter, header or form field is wrong.
+    #[must_use]
+    pub fn invalid_parameter(detail: impl Into<String>) -> Self {
+        Self::new(Kind::InvalidParameter, detail)
+    }
+
+    /// The body did not come within `limit`.
+    #[must_use]
+    pub fn body_timeout(limit: Duration) -> Self {
+        let detail = format!("the upload was not complete within {limit:.0?}; send it faster");
+        Self::new(Kind::BodyTimeout, detail)
+    }
+
+    /// The body is larger than `limit`.
+    #[must_use]
+    pub fn too_many_bytes(limit: usize) -> Self {
+        let detail = format!(
+            "the upload has more than {limit} bytes; send a smaller one or raise --max-bytes"
+        );
+        Self::new(Kind::TooManyBytes, detail)
+    }
+
+    /// Not ready for traffic, and why.
+    #[must_use]
+    pub fn not_ready(why: &str) -> Self {
+        Self::new(Kind::NotReady, why).retry_after(Duration::from_secs(1))
+    }
+
+    /// A handler panicked.
+    #[must_use]
+    pub fn internal() -> Self {
+        Self::new(Kind::Internal, "the server failed on this request; its log says more")
+    }
+}
+
+/// Left on the response for the log line and the metrics.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// The problem's status; over gRPC the response has another.
+    pub status: StatusCode,
+    /// The problem's slug.
+    pub reason: &'static str,
+    /// What was said.
+    pub detail: String,
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = (self.status(), axum::Json(&self)).into_response();
+        let problem = HeaderValue::from_static("application/problem+json");
+        response.headers_mut().insert(header::CONTENT_TYPE, problem);
+        self.mark(&mut response);
+        response
+    }
+}

@@ -1,0 +1,12 @@
+//! Scores as the classification extension writes them: `"value:index:label"`, the highest first.
+
+use crate::pipeline::topk;
+
+/// The best `count` of one image's `values`, at most as many as there are labels.
+pub(super) fn of(values: &[f32], labels: &[String], count: usize) -> Vec<String> {
+    topk::top_k(values, labels, count)
+        .into_iter()
+        // `probability` is whatever was ranked: six decimals, as Triton writes them.
+        .map(|best| format!("{:.6}:{}:{}", best.probability, best.index, best.label))
+        .collect()
+}

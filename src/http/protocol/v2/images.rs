@@ -1,0 +1,139 @@
+//! Tensors become images.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::floats::{self, Layout};
+use super::served::{Input, MAX_BATCH};
+use super::tensor::{self, Data, Tensor};
+use crate::http::problem::Problem;
+use crate::http::{App, upload};
+use crate::pipeline::Source;
+
+/// The images of a request, which come in one tensor.
+pub(super) fn of(app: &App, mut tensors: Vec<Tensor>) -> Result<Vec<Source>, Problem> {
+    let one_of = || Input::ALL.map(Input::name).join(", ");
+    let tensor = match (tensors.pop(), tensors.pop()) {
+        (Some(tensor), None) => tensor,
+        (None, _) => {
+            let detail = format!("the request has no inputs; send one of {}", one_of());
+            return Err(Problem::invalid_parameter(detail));
+        }
+        (Some(_), Some(_)) => {
+            return Err(Problem::invalid_parameter(format!(
+                "the request has several inputs; they are different ways to send the same images, \
+                 so send one of {}",
+                one_of()
+            )));
+        }
+    };
+    let Some(input) = Input::ALL.into_iter().find(|input| input.name() == tensor.name) else {
+        return Err(Problem::invalid_parameter(format!(
+            "there is no input {:?}; there are {}",
+            tensor.name,
+            one_of()
+        )));
+    };
+    if tensor.datatype != input.datatype() {
+        return Err(Problem::invalid_parameter(format!(
+            "input {:?} has the datatype {}; it takes {}",
+            tensor.name,
+            tensor.datatype.name(),
+            input.datatype().name()
+        )));
+    }
+    match input {
+        Input::Pixels => ready(app, tensor),
+        Input::Floats => normalised(app, tensor),
+        Input::Image => files(tensor),
+    }
+}
+
+fn ready(app: &App, tensor: Tensor) -> Result<Vec<Source>, Problem> {
+    let [height, width] = app.pipeline.card().preprocess.input.map(i64::from);
+    let images = images(&tensor, &[&[height, width, 3]])?.0;
+    let raw = whole(tensor, images, height * width * 3)?;
+    Ok(split(&raw, images))
+}
+
+fn normalised(app: &App, tensor: Tensor) -> Result<Vec<Source>, Problem> {
+    let preprocess = &app.pipeline.card().preprocess;
+    let [height, width] = preprocess.input.map(i64::from);
+    let layouts = [[3, height, width], [height, width, 3]];
+    let (images, layout) = images(&tensor, &[&layouts[0], &layouts[1]])?;
+    let layout = if layout == 0 { Layout::ChannelsFirst } else { Layout::ChannelsLast };
+    let raw = whole(tensor, images, height * width * 3 * 4)?;
+    let held = app.pipeline.reserve(raw.len() / 4)?;
+    let pixels = floats::pixels(&raw, layout, preprocess)?;
+    Ok(split(&upload::holding(pixels.into(), &Arc::new(held)), images))
+}
+
+fn files(tensor: Tensor) -> Result<Vec<Source>, Problem> {
+    // A list of one-element rows is what servers with a batch dimension of their own are sent.
+    let images = images(&tensor, &[&[], &[1]])?.0;
+    let files = match tensor.data {
+        Data::Elements(files) => files,
+        Data::Raw(raw) => tensor::elements(raw, &tensor.name)?,
+    };
+    if files.len() != images {
+        return Err(Problem::invalid_parameter(format!(
+            "input {:?} has the shape {:?} and {} elements",
+            tensor.name,
+            tensor.shape,
+            files.len()
+        )));
+    }
+    Ok(files.into_iter().map(Source::Upload).collect())
+}
+
+/// How many images a tensor has, and which of `dims` each of them is of.
+fn images(tensor: &Tensor, dims: &[&[i64]]) -> Result<(usize, usize), Problem> {
+    let found = tensor.shape.split_first().and_then(|(images, rest)| {
+        let which = dims.iter().position(|dims| *dims == rest)?;
+        let images = usize::try_from(*images).ok().filter(|images| *images > 0)?;
+        Some((images, which))
+    });
+    match found {
+        Some((images, _)) if images > MAX_BATCH => Err(tensor::too_many(&tensor.name)),
+        Some(found) => Ok(found),
+        None => {
+            let taken: Vec<String> = dims
+                .iter()
+                .map(|dims| {
+                    let sizes = dims.iter().map(|size| format!(", {size}"));
+                    format!("[N{}]", sizes.collect::<String>())
+                })
+                .collect();
+            Err(Problem::invalid_parameter(format!(
+                "input {:?} has the shape {:?}; it takes {}, where N is 1 to {MAX_BATCH} images",
+                tensor.name,
+                tensor.shape,
+                taken.join(" or ")
+            )))
+        }
+    }
+}
+
+/// The data of `images` images of `each` bytes.
+fn whole(tensor: Tensor, images: usize, each: i64) -> Result<Bytes, Problem> {
+    let expected = usize::try_from(each).unwrap_or(usize::MAX).saturating_mul(images);
+    let found = match tensor.data {
+        Data::Raw(raw) if raw.len() == expected => return Ok(raw),
+        Data::Raw(raw) => raw.len(),
+        Data::Elements(elements) => elements.iter().map(Bytes::len).sum(),
+    };
+    Err(Problem::invalid_parameter(format!(
+        "input {:?} of {} with the shape {:?} is {expected} bytes, and {found} were sent",
+        tensor.name,
+        tensor.datatype.name(),
+        tensor.shape
+    )))
+}
+
+fn split(pixels: &Bytes, images: usize) -> Vec<Source> {
+    let each = pixels.len() / images;
+    (0..images)
+        .map(|image| Source::Pixels(pixels.slice(image * each..(image + 1) * each)))
+        .collect()
+}

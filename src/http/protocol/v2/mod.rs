@@ -1,0 +1,23 @@
+//! The Open Inference Protocol, version 2, as KServe's and Triton's clients speak it.
+//!
+//! An encoding reads a request into `asked::Asked`, and writes what `run` answers. What is right or
+//! wrong with a request is decided in between.
+
+mod served; // what there is: a model, its tensors
+mod parameters; // the named values that are known
+mod tensor; // what a client sends
+mod floats; // normalised floats become pixels again
+mod images; // tensors become images
+mod asked; // a request as it was written, and as it holds
+mod classes; // scores as "value:index:label"
+mod run; // the images of a request through the pipeline
+mod statistics; // counts and durations
+mod rest; // JSON and binary tensors
+
+use axum::Router;
+
+use crate::http::App;
+
+pub(super) fn routes() -> Router<App> {
+    rest::routes()
+}

@@ -1,0 +1,48 @@
+//! `POST …/infer`: images in, their scores out.
+
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, header};
+use axum::response::Response;
+
+use super::{Place, read, write};
+use crate::http::problem::Problem;
+use crate::http::protocol::v2::asked::Infer;
+use crate::http::protocol::v2::run;
+use crate::http::{App, answers, upload};
+use crate::pipeline::queue::Deadline;
+
+pub(super) async fn infer(
+    State(app): State<App>,
+    Path(place): Path<Place>,
+    request: Request,
+) -> Result<Response, Problem> {
+    place.check(&app)?;
+    not_encoded(request.headers())?;
+    let limit = answers::time_limit(request.headers(), app.timeouts.request)?;
+    let json = read::json(request.headers())?;
+    let body = upload::read_whole(&app, request).await?;
+    let arrived = Deadline::after(limit);
+    // A body may be millions of numbers in text: not on a thread that others wait for.
+    let reading = tokio::task::spawn_blocking({
+        let app = app.clone();
+        move || {
+            let (asked, forms) = read::request(&app, body, json)?;
+            Ok::<_, Problem>((Infer::read(&app, asked)?, forms))
+        }
+    });
+    let (infer, forms) = reading.await.map_err(|_| Problem::internal())??;
+    let deadline = infer.time_limit.map_or(arrived, |own| arrived.sooner(own));
+    let answer = run::run(&app, infer, deadline).await?;
+    Ok(write::response(&app.pipeline.card().name, &answer, &forms))
+}
+
+/// Images do not get smaller, and what gets larger would have to be counted again.
+fn not_encoded(headers: &HeaderMap) -> Result<(), Problem> {
+    match headers.get(header::CONTENT_ENCODING) {
+        None => Ok(()),
+        Some(value) if value == "identity" => Ok(()),
+        Some(value) => Err(Problem::invalid_parameter(format!(
+            "Content-Encoding is {value:?}; send the body as it is, without a compression"
+        ))),
+    }
+}

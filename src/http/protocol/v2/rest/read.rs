@@ -1,0 +1,193 @@
+//! A body becomes a request: JSON, and behind it the tensors that are in binary.
+
+use std::sync::Arc;
+
+use axum::http::HeaderMap;
+use bytes::{Buf, Bytes};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::elements;
+use super::few::few;
+use super::write::{Forms, Placed};
+use crate::http::problem::Problem;
+use crate::http::protocol::v2::asked::Asked;
+use crate::http::protocol::v2::parameters::Parameters;
+use crate::http::protocol::v2::served::Input;
+use crate::http::protocol::v2::tensor::{Data, Datatype, Tensor};
+use crate::http::{App, upload};
+use crate::pipeline::queue::Permit;
+
+/// How many bytes of the body are JSON.
+pub(super) const HEADER_LENGTH: &str = "inference-header-content-length";
+
+/// Which part of a body is JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Json {
+    /// All of it: there are no binary tensors.
+    All,
+    /// So many bytes at its beginning.
+    First(usize),
+    /// None of it: the body is the data of one input.
+    None,
+}
+
+#[derive(Debug, Deserialize)]
+struct Request<'a> {
+    id: Option<String>,
+    parameters: Option<Parameters>,
+    #[serde(borrow, deserialize_with = "few")]
+    inputs: Vec<Written<'a>>,
+    #[serde(default, deserialize_with = "few")]
+    outputs: Vec<Requested>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Written<'a> {
+    name: String,
+    #[serde(deserialize_with = "few")]
+    shape: Vec<i64>,
+    datatype: String,
+    parameters: Option<Parameters>,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Requested {
+    name: String,
+    parameters: Option<Parameters>,
+}
+
+/// The part that the headers name.
+pub(super) fn json(headers: &HeaderMap) -> Result<Json, Problem> {
+    let Some(value) = headers.get(HEADER_LENGTH) else { return Ok(Json::All) };
+    match value.to_str().ok().and_then(|text| text.trim().parse().ok()) {
+        Some(0) => Ok(Json::None),
+        Some(length) => Ok(Json::First(length)),
+        None => Err(Problem::invalid_parameter(format!(
+            "Inference-Header-Content-Length is {value:?}; it is the number of bytes of JSON at \
+             the beginning of the body"
+        ))),
+    }
+}
+
+/// The request in `body`, and where each of its outputs is answered.
+pub(super) fn request(app: &App, body: Bytes, json: Json) -> Result<(Asked, Forms), Problem> {
+    let (text, mut binary) = match json {
+        Json::None => return Ok((one_file(body), Forms::of_all(Placed::Behind))),
+        Json::All => (body, Bytes::new()),
+        Json::First(length) if length > body.len() => {
+            return Err(Problem::invalid_parameter(format!(
+                "Inference-Header-Content-Length is {length}, and the body has {} bytes",
+                body.len()
+            )));
+        }
+        Json::First(length) => (body.slice(..length), body.slice(length..)),
+    };
+    let Request { id, parameters, inputs, outputs } = serde_json::from_slice(&text)
+        .map_err(|error| Problem::bad_request(format!("the JSON cannot be read: {error}")))?;
+    let alone = inputs.len() == 1;
+    let inputs = inputs
+        .into_iter()
+        .map(|written| tensor(app, written, &mut binary, Rest::of(alone, json)))
+        .collect::<Result<_, _>>()?;
+    if binary.has_remaining() {
+        return Err(Problem::invalid_parameter(format!(
+            "{} bytes are left behind the tensors; each input says how many are its own in \
+             binary_data_size",
+            binary.remaining()
+        )));
+    }
+    let parameters = parameters.unwrap_or_default();
+    let (outputs, places): (Vec<_>, Vec<_>) = outputs
+        .into_iter()
+        .map(|Requested { name, parameters }| {
+            let parameters = parameters.unwrap_or_default();
+            let place = parameters.binary_data;
+            ((name, parameters), place)
+        })
+        .unzip();
+    let forms = Forms::new(parameters.binary_data_output, places);
+    Ok((Asked { id, inputs, outputs, time_limit: parameters.time_limit() }, forms))
+}
+
+/// Whose the bytes are that no input claims.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    /// The only input's.
+    Its,
+    /// Nobody's.
+    Nobodys,
+}
+
+impl Rest {
+    fn of(alone: bool, json: Json) -> Self {
+        if alone && matches!(json, Json::First(_)) { Self::Its } else { Self::Nobodys }
+    }
+}
+
+/// A body that is a file and nothing else.
+fn one_file(body: Bytes) -> Asked {
+    let tensor = Tensor {
+        name: Input::Image.name().to_owned(),
+        datatype: Datatype::Bytes,
+        shape: vec![1],
+        data: Data::Elements(vec![body]),
+    };
+    Asked { id: None, inputs: vec![tensor], outputs: Vec::new(), time_limit: None }
+}
+
+/// One input; what is its own of the `binary` data is taken from their beginning.
+fn tensor(
+    app: &App,
+    written: Written<'_>,
+    binary: &mut Bytes,
+    rest: Rest,
+) -> Result<Tensor, Problem> {
+    let Written { name, shape, datatype, parameters, data } = written;
+    let what = format!("input {name:?}");
+    let parameters = parameters.unwrap_or_default();
+    parameters.refuse_shared_memory(&what)?;
+    let datatype = Datatype::read(&datatype, &name)?;
+    let data = match (data, parameters.binary_data_size) {
+        (Some(json), None) => {
+            let held = app.pipeline.reserve(elements::most_bytes(json.get(), datatype))?;
+            hold(elements::read(json.get(), datatype, &name)?, &Arc::new(held))
+        }
+        (None, Some(size)) if size <= binary.len() => Data::Raw(binary.split_to(size)),
+        (None, Some(size)) => {
+            return Err(Problem::invalid_parameter(format!(
+                "{what} has a binary_data_size of {size}, and {} bytes are left of the body behind \
+                 its JSON; Inference-Header-Content-Length says where the JSON ends",
+                binary.len()
+            )));
+        }
+        (None, None) if rest == Rest::Its => Data::Raw(std::mem::take(binary)),
+        (None, None) => {
+            let detail = format!("{what} has no data; send data, or binary_data_size and bytes");
+            return Err(Problem::invalid_parameter(detail));
+        }
+        (Some(_), Some(_)) => {
+            let detail = format!("{what} has both data and binary_data_size; send one of them");
+            return Err(Problem::invalid_parameter(detail));
+        }
+    };
+    Ok(Tensor { name, datatype, shape, data })
+}
+
+/// The same data, charged to `held` as long as they live.
+fn hold(data: Data, held: &Arc<Permit>) -> Data {
+    match data {
+        Data::Raw(raw) => {
+            held.shrink_to(raw.len() as u64);
+            Data::Raw(upload::holding(raw, held))
+        }
+        Data::Elements(elements) => {
+            held.shrink_to(elements.iter().map(|element| element.len() as u64).sum());
+            Data::Elements(
+                elements.into_iter().map(|element| upload::holding(element, held)).collect(),
+            )
+        }
+    }
+}

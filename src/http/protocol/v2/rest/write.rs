@@ -1,0 +1,115 @@
+//! An answer becomes a body: JSON, and behind it the tensors that are wanted in binary.
+
+use axum::body::Body;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use super::read::HEADER_LENGTH;
+use crate::http::answers;
+use crate::http::protocol::v2::run::{Answer, Answered, Values};
+use crate::http::protocol::v2::served;
+
+/// Where an output is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Placed {
+    /// In the JSON.
+    Inside,
+    /// Behind it, in binary.
+    Behind,
+}
+
+/// Where each output is answered.
+#[derive(Debug)]
+pub(super) struct Forms {
+    usual: Placed,
+    of_outputs: Vec<Placed>,
+}
+
+impl Forms {
+    /// Where a request wants its outputs, and where those that do not say it.
+    pub(super) fn new(all_binary: Option<bool>, binary: Vec<Option<bool>>) -> Self {
+        let place = |binary| if binary { Placed::Behind } else { Placed::Inside };
+        let usual = place(all_binary.unwrap_or(false));
+        let of_outputs = binary.into_iter().map(|own| own.map_or(usual, place)).collect();
+        Self { usual, of_outputs }
+    }
+
+    /// The same for all.
+    pub(super) fn of_all(usual: Placed) -> Self {
+        Self { usual, of_outputs: Vec::new() }
+    }
+
+    fn of(&self, index: usize) -> Placed {
+        self.of_outputs.get(index).copied().unwrap_or(self.usual)
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Written<'a> {
+    model_name: &'a str,
+    model_version: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    outputs: Vec<Output<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Output<'a> {
+    name: &'static str,
+    datatype: &'static str,
+    shape: [usize; 2],
+    #[serde(flatten)]
+    data: Data<'a>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Data<'a> {
+    #[serde(rename = "data")]
+    Floats(&'a [f32]),
+    #[serde(rename = "data")]
+    Texts(&'a [String]),
+    Parameters {
+        binary_data_size: usize,
+    },
+}
+
+/// The answer of `model`, each output where `forms` wants it.
+pub(super) fn response(model: &str, answer: &Answer, forms: &Forms) -> Response {
+    let mut binary = Vec::new();
+    let outputs: Vec<_> = answer
+        .outputs
+        .iter()
+        .enumerate()
+        .map(|(index, answered)| output(answered, forms.of(index), &mut binary))
+        .collect();
+    let behind = outputs.iter().any(|output| matches!(output.data, Data::Parameters { .. }));
+    let model_version = served::VERSION;
+    let written = Written { model_name: model, model_version, id: answer.id.as_deref(), outputs };
+    let mut body = serde_json::to_vec(&written).expect("lists of numbers and text are JSON");
+    let json_length = body.len();
+    body.extend(binary);
+    let mut response = Body::from(body).into_response();
+    let headers = response.headers_mut();
+    let content_type = if behind { "application/octet-stream" } else { "application/json" };
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    if behind {
+        headers.insert(HEADER_LENGTH, HeaderValue::from(json_length));
+    }
+    answers::with_timing(response, &answer.timings)
+}
+
+fn output<'a>(answered: &'a Answered, placed: Placed, binary: &mut Vec<u8>) -> Output<'a> {
+    let Answered { name, shape, values } = answered;
+    let data = match (placed, values) {
+        (Placed::Inside, Values::Floats(floats)) => Data::Floats(floats),
+        (Placed::Inside, Values::Texts(texts)) => Data::Texts(texts),
+        (Placed::Behind, values) => {
+            let raw = values.to_raw();
+            binary.extend_from_slice(&raw);
+            Data::Parameters { binary_data_size: raw.len() }
+        }
+    };
+    Output { name, datatype: values.datatype().name(), shape: *shape, data }
+}

@@ -1,0 +1,112 @@
+//! The images of a request through the pipeline, and their scores as tensors.
+
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+
+use super::asked::{Form, Infer, Wanted};
+use super::classes;
+use super::served::Output;
+use super::tensor::Datatype;
+use crate::http::App;
+use crate::http::problem::Problem;
+use crate::pipeline::queue::Deadline;
+use crate::pipeline::{Beside, Inferred, Timings};
+
+/// What is answered.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// As the request has it.
+    pub(super) id: Option<String>,
+    /// In the order in which they were asked for.
+    pub(super) outputs: Vec<Answered>,
+    /// One for each image.
+    pub(super) timings: Vec<Timings>,
+}
+
+/// One output of all images.
+#[derive(Debug)]
+pub(super) struct Answered {
+    pub(super) name: &'static str,
+    pub(super) shape: [usize; 2],
+    pub(super) values: Values,
+}
+
+/// The elements of an output, row after row.
+#[derive(Debug)]
+pub(super) enum Values {
+    /// FP32.
+    Floats(Vec<f32>),
+    /// BYTES that are text.
+    Texts(Vec<String>),
+}
+
+impl Values {
+    pub(super) fn datatype(&self) -> Datatype {
+        match self {
+            Self::Floats(_) => Datatype::Fp32,
+            Self::Texts(_) => Datatype::Bytes,
+        }
+    }
+
+    /// As the binary extension has them.
+    pub(super) fn to_raw(&self) -> Vec<u8> {
+        match self {
+            Self::Floats(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            Self::Texts(texts) => {
+                let length = |text: &str| u32::try_from(text.len()).unwrap_or(u32::MAX);
+                let mut raw = Vec::new();
+                for text in texts {
+                    raw.extend(length(text).to_le_bytes());
+                    raw.extend(text.as_bytes());
+                }
+                raw
+            }
+        }
+    }
+}
+
+/// Runs every image as an entry of its own in the queue; as many at once as can be of use.
+///
+/// A tensor has no place for a problem: the first one is the whole answer, and what is still
+/// queued is taken out.
+pub(super) async fn run(app: &App, infer: Infer, deadline: Deadline) -> Result<Answer, Problem> {
+    let Infer { id, images, outputs, .. } = infer;
+    let embedding = outputs.iter().any(|wanted| wanted.output == Output::Embedding);
+    let beside = if embedding { Beside::Embedding } else { Beside::Nothing };
+    let count = images.len();
+    let inferred: Vec<Inferred> = stream::iter(images.into_iter().enumerate())
+        .map(|(index, image)| async move {
+            let inferred = app.pipeline.infer(image, deadline, beside).await;
+            inferred.map_err(|error| Problem::from(error).of_image(index, count))
+        })
+        .buffered(app.pipeline.at_once())
+        .try_collect()
+        .await?;
+    let labels = &app.pipeline.card().labels;
+    let outputs = outputs.into_iter().map(|wanted| answered(wanted, &inferred, labels)).collect();
+    let timings = inferred.iter().map(|inferred| inferred.timings).collect();
+    Ok(Answer { id, outputs, timings })
+}
+
+fn answered(wanted: Wanted, inferred: &[Inferred], labels: &[String]) -> Answered {
+    let rows = inferred.iter().map(|inferred| row(wanted.output, inferred));
+    let values = match wanted.form {
+        Form::Values => Values::Floats(rows.flatten().copied().collect()),
+        Form::Classes(count) => {
+            Values::Texts(rows.flat_map(|row| classes::of(row, labels, count)).collect())
+        }
+    };
+    let elements = match &values {
+        Values::Floats(floats) => floats.len(),
+        Values::Texts(texts) => texts.len(),
+    };
+    let images = inferred.len();
+    Answered { name: wanted.output.name(), shape: [images, elements / images], values }
+}
+
+fn row(output: Output, inferred: &Inferred) -> &[f32] {
+    match output {
+        Output::Probabilities => &inferred.scores.probabilities,
+        Output::Logits => &inferred.scores.logits,
+        Output::Embedding => inferred.embedding.as_deref().unwrap_or_default(),
+    }
+}

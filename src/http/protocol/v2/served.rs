@@ -1,0 +1,137 @@
+//! What there is: one model of one version, the tensors that it takes and those that it answers.
+
+use super::tensor::Datatype;
+use crate::http::App;
+use crate::http::health;
+use crate::http::problem::Problem;
+use crate::http::protocol::model;
+use crate::http::upload::MAX_IMAGES;
+
+pub(super) use crate::http::protocol::model::VERSION;
+/// The server's name.
+pub(super) const SERVER: &str = "resnetd";
+/// What a graph for ONNX Runtime is called.
+pub(super) const PLATFORM: &str = "onnx_onnxv1";
+/// The parts of the protocol beyond its core that are served whole.
+pub(super) const EXTENSIONS: [&str; 4] =
+    ["binary_tensor_data", "classification", "model_configuration", "statistics"];
+/// The most images in one request.
+pub(super) const MAX_BATCH: usize = MAX_IMAGES;
+
+/// The names under which images are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Input {
+    /// Ready pixels.
+    Pixels,
+    /// Normalised floats.
+    Floats,
+    /// Files.
+    Image,
+}
+
+/// The names under which scores are answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Output {
+    /// After the softmax.
+    Probabilities,
+    /// Before it.
+    Logits,
+    /// The pooled features.
+    Embedding,
+}
+
+/// The order of the axes of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    /// None that is worth a name.
+    None,
+    /// Rows, columns, channels.
+    Nhwc,
+    /// Channels, rows, columns.
+    Nchw,
+}
+
+/// A tensor as clients are told of it.
+#[derive(Debug, Clone)]
+pub(super) struct Described {
+    pub(super) name: &'static str,
+    pub(super) datatype: Datatype,
+    /// Of one image; -1 where that is not known.
+    pub(super) dims: Vec<i64>,
+    pub(super) format: Format,
+}
+
+impl Described {
+    /// With the number of images, which is free.
+    pub(super) fn shape(&self) -> Vec<i64> {
+        std::iter::once(-1).chain(self.dims.iter().copied()).collect()
+    }
+}
+
+impl Input {
+    pub(super) const ALL: [Self; 3] = [Self::Pixels, Self::Floats, Self::Image];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Pixels => "pixels",
+            Self::Floats => "input",
+            Self::Image => "image",
+        }
+    }
+
+    pub(super) fn datatype(self) -> Datatype {
+        match self {
+            Self::Pixels => Datatype::Uint8,
+            Self::Floats => Datatype::Fp32,
+            Self::Image => Datatype::Bytes,
+        }
+    }
+
+    pub(super) fn describe(self, app: &App) -> Described {
+        let [height, width] = app.pipeline.card().preprocess.input.map(i64::from);
+        let (dims, format) = match self {
+            Self::Pixels => (vec![height, width, 3], Format::Nhwc),
+            Self::Floats => (vec![3, height, width], Format::Nchw),
+            Self::Image => (Vec::new(), Format::None),
+        };
+        Described { name: self.name(), datatype: self.datatype(), dims, format }
+    }
+}
+
+impl Output {
+    const ALL: [Self; 3] = [Self::Probabilities, Self::Logits, Self::Embedding];
+
+    /// Those that this model gives.
+    pub(super) fn given(app: &App) -> impl Iterator<Item = Self> {
+        let embedding = app.pipeline.gives_embedding();
+        Self::ALL.into_iter().filter(move |output| *output != Self::Embedding || embedding)
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Probabilities => "probabilities",
+            Self::Logits => "logits",
+            Self::Embedding => "embedding",
+        }
+    }
+
+    pub(super) fn describe(self, app: &App) -> Described {
+        let classes = i64::try_from(app.pipeline.card().labels.len()).unwrap_or(-1);
+        let dims = match self {
+            Self::Probabilities | Self::Logits => vec![classes],
+            Self::Embedding => vec![-1],
+        };
+        Described { name: self.name(), datatype: Datatype::Fp32, dims, format: Format::None }
+    }
+}
+
+/// That `name` is the one that is served, in this version; an empty version leaves it to us.
+pub(super) fn check(app: &App, name: &str, version: &str) -> Result<(), Problem> {
+    model::check(app, name)?;
+    if version.is_empty() { Ok(()) } else { model::check_version(version) }
+}
+
+/// What keeps the model from answering; the server and its one model are ready together.
+pub(super) fn ready(app: &App) -> Result<(), Problem> {
+    health::why_not(app).map_or(Ok(()), |why| Err(Problem::not_ready(why)))
+}

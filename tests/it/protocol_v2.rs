@@ -1,0 +1,395 @@
+//! The Open Inference Protocol, version 2: what its clients do not send, and what they would not notice.
+//! The clients themselves are in `tests/python`.
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use reqwest::RequestBuilder;
+use resnetd::pipeline::decode::{self, Limits};
+use resnetd::pipeline::queue::Ceiling;
+use resnetd::telemetry::metrics::Reason;
+use serde_json::{Value, json};
+
+use crate::support::engines::Gate;
+use crate::support::{Answer, Options, TestServer, data, default_model, until};
+
+const MODEL: &str = "/v2/models/cifar10-resnet20";
+const INFER: &str = "/v2/models/cifar10-resnet20/infer";
+/// Bytes of one image of 32×32 pixels.
+const IMAGE: usize = 32 * 32 * 3;
+
+/// What the default network is given of a picture.
+fn pixels(name: &str) -> Vec<u8> {
+    let file = data(name);
+    let header = decode::inspect(&file, &Limits::default()).unwrap();
+    let image = decode::decode(&file, &header).unwrap();
+    default_model().card.preprocess.apply(&image).as_bytes().to_vec()
+}
+
+/// As a client of a PyTorch model prepares them: `[3, 32, 32]`.
+fn normalised(pixels: &[u8]) -> Vec<f32> {
+    let preprocess = &default_model().card.preprocess;
+    let value = |channel: usize, place: usize| {
+        let pixel = f32::from(pixels[place * 3 + channel]) / 255.0;
+        (pixel - preprocess.mean[channel]) / preprocess.std[channel]
+    };
+    (0..3).flat_map(|channel| (0..32 * 32).map(move |place| value(channel, place))).collect()
+}
+
+fn input(name: &str, datatype: &str, shape: &[usize], data: impl Into<Value>) -> Value {
+    json!({ "name": name, "datatype": datatype, "shape": shape, "data": data.into() })
+}
+
+fn one_image(data: impl Into<Value>) -> Value {
+    json!({ "inputs": [input("pixels", "UINT8", &[1, 32, 32, 3], data)] })
+}
+
+async fn infer(server: &TestServer, body: &Value) -> Answer {
+    server.post(INFER, body.to_string()).await
+}
+
+/// JSON, and `binary` behind it.
+fn with_binary(server: &TestServer, json: &Value, binary: &[u8]) -> RequestBuilder {
+    let mut body = json.to_string().into_bytes();
+    let length = body.len();
+    body.extend_from_slice(binary);
+    server
+        .client
+        .post(server.at(INFER))
+        .header("inference-header-content-length", length)
+        .body(body)
+}
+
+/// The JSON of an answer and what is behind it.
+async fn split(request: RequestBuilder) -> (Value, Vec<u8>) {
+    let response = request.send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.headers()["content-type"], "application/octet-stream");
+    let length = response.headers()["inference-header-content-length"].to_str().unwrap();
+    let length: usize = length.parse().unwrap();
+    let body = response.bytes().await.unwrap();
+    (serde_json::from_slice(&body[..length]).unwrap(), body[length..].to_vec())
+}
+
+fn floats(values: &Value) -> Vec<f32> {
+    serde_json::from_value(values.clone()).unwrap()
+}
+
+fn from_bytes(bytes: &[u8]) -> Vec<f32> {
+    bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
+}
+
+fn to_bytes(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+/// The probabilities of `/classify`, by class.
+async fn classified(server: &TestServer, name: &str) -> Vec<f32> {
+    let answer = server.post("/classify?top_k=10", data(name)).await.json();
+    let mut probabilities = vec![f32::NAN; 10];
+    for prediction in answer["predictions"].as_array().unwrap() {
+        let class = usize::try_from(prediction["index"].as_u64().unwrap()).unwrap();
+        probabilities[class] = serde_json::from_value(prediction["probability"].clone()).unwrap();
+    }
+    probabilities
+}
+
+/// The same picture in `[3, 32, 32]` and in `[32, 32, 3]`.
+fn both_layouts(pixels: &[u8]) -> [Vec<f32>; 2] {
+    let first = normalised(pixels);
+    let last = (0..IMAGE).map(|place| first[place % 3 * 1024 + place / 3]).collect();
+    [first, last]
+}
+
+#[tokio::test]
+async fn every_form_of_an_image_in_json_has_the_scores_of_classify_bit_for_bit() {
+    let server = TestServer::start();
+    let expected = classified(&server, "cifar10-cat.png").await;
+    let pixels = pixels("cifar10-cat.png");
+    let [first, last] = both_layouts(&pixels);
+    let file = BASE64_STANDARD.encode(data("cifar10-cat.png"));
+    let nested: Vec<Vec<Vec<u8>>> =
+        pixels.chunks(96).map(|row| row.chunks(3).map(<[u8]>::to_vec).collect()).collect();
+    for written in [
+        input("pixels", "UINT8", &[1, 32, 32, 3], pixels),
+        input("pixels", "UINT8", &[1, 32, 32, 3], json!([nested])),
+        input("input", "FP32", &[1, 3, 32, 32], first),
+        input("input", "FP32", &[1, 32, 32, 3], last),
+        input("image", "BYTES", &[1], json!([file])),
+        input("image", "BYTES", &[1, 1], json!([[file]])),
+    ] {
+        let answer = infer(&server, &json!({ "id": "7", "inputs": [written] })).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        assert_eq!(answer.header("content-type"), "application/json");
+        let answer = answer.json();
+        assert_eq!((&answer["id"], &answer["model_version"]), (&json!("7"), &json!("1")));
+        let outputs = answer["outputs"].as_array().unwrap();
+        let names: Vec<_> = outputs.iter().map(|output| &output["name"]).collect();
+        assert_eq!(names, ["probabilities", "logits"]);
+        assert_eq!(floats(&outputs[0]["data"]), expected);
+        assert_eq!(outputs[1]["shape"], json!([1, 10]));
+    }
+    assert_eq!(server.app.metrics.admitted_bytes.get(), 0, "all is given back");
+}
+
+#[tokio::test]
+async fn and_so_has_every_form_in_binary() {
+    let server = TestServer::start();
+    let expected = classified(&server, "cifar10-cat.png").await;
+    let pixels = pixels("cifar10-cat.png");
+    let [first, last] = both_layouts(&pixels).map(|floats| to_bytes(&floats));
+    let file = data("cifar10-cat.png");
+    let framed = [&u32::try_from(file.len()).unwrap().to_le_bytes()[..], &file].concat();
+    for (name, datatype, shape, binary) in [
+        ("pixels", "UINT8", &[1, 32, 32, 3][..], pixels),
+        ("input", "FP32", &[1, 3, 32, 32], first),
+        ("input", "FP32", &[1, 32, 32, 3], last),
+        ("image", "BYTES", &[1], framed),
+    ] {
+        let parameters = json!({ "binary_data_size": binary.len() });
+        let json = json!({
+            "parameters": { "binary_data_output": true },
+            "inputs": [{ "name": name, "datatype": datatype, "shape": shape, "parameters": parameters }],
+        });
+        let (answer, binary) = split(with_binary(&server, &json, &binary)).await;
+        assert_eq!(answer["outputs"][0]["parameters"], json!({ "binary_data_size": 40 }));
+        assert_eq!(from_bytes(&binary[..40]), expected, "{name}");
+    }
+    let raw = server.client.post(server.at(INFER)).header("inference-header-content-length", "0");
+    let (answer, binary) = split(raw.body(file)).await;
+    assert_eq!(answer["outputs"][0]["name"], "probabilities");
+    assert_eq!(from_bytes(&binary[..40]), expected);
+    assert_eq!(server.app.metrics.admitted_bytes.get(), 0, "all is given back");
+}
+
+#[tokio::test]
+async fn several_images_are_answered_in_order_each_output_in_its_form() {
+    let server = TestServer::start();
+    let cat = classified(&server, "cifar10-cat.png").await;
+    let ship = classified(&server, "cifar10-ship.png").await;
+    let both = [pixels("cifar10-cat.png"), pixels("cifar10-ship.png")].concat();
+    let request = json!({
+        "inputs": [{ "name": "pixels", "datatype": "UINT8", "shape": [2, 32, 32, 3] }],
+        "outputs": [
+            { "name": "embedding", "parameters": { "binary_data": true } },
+            { "name": "probabilities", "parameters": { "classification": 2 } },
+            { "name": "logits", "parameters": { "binary_data": true, "classification": 1 } },
+        ],
+    });
+    let (answer, binary) = split(with_binary(&server, &request, &both)).await;
+    let [embedding, probabilities, logits] = [0, 1, 2].map(|index| &answer["outputs"][index]);
+
+    assert_eq!(embedding["shape"], json!([2, 64]));
+    let vectors = from_bytes(&binary[..2 * 64 * 4]);
+    let embedded = server.post("/embed", data("cifar10-ship.png")).await.json();
+    assert_eq!(vectors[64..], floats(&embedded["embedding"]));
+
+    assert_eq!(
+        (&probabilities["datatype"], &probabilities["shape"]),
+        (&json!("BYTES"), &json!([2, 2]))
+    );
+    let labels = &default_model().card.labels;
+    let best = |scores: &[f32]| {
+        let best = (0..10).max_by(|a, b| scores[*a].total_cmp(&scores[*b])).unwrap();
+        format!("{:.6}:{best}:{}", scores[best], labels[best])
+    };
+    assert_eq!(probabilities["data"][0], best(&cat));
+    assert_eq!(probabilities["data"][2], best(&ship));
+
+    assert_eq!(logits["shape"], json!([2, 1]));
+    let texts = &binary[2 * 64 * 4..];
+    let length = u32::from_le_bytes(texts[..4].try_into().unwrap());
+    let text = std::str::from_utf8(&texts[4..4 + length as usize]).unwrap();
+    let first = best(&cat);
+    assert_eq!(text.split_once(':').unwrap().1, first.split_once(':').unwrap().1);
+    assert_eq!(logits["parameters"]["binary_data_size"], texts.len());
+}
+
+#[rustfmt::skip] // one case a line
+#[tokio::test]
+async fn what_there_is_can_be_read() {
+    let server = TestServer::start();
+    assert_eq!(server.get("/v2/health/live").await.json(), json!({ "live": true }));
+    assert_eq!(server.get("/v2/health/ready").await.json(), json!({ "live": true, "ready": true }));
+    assert_eq!(server.get("/v2").await.json()["extensions"][0], "binary_tensor_data");
+    let model = server.get(MODEL).await.json();
+    assert_eq!(model["inputs"][0], json!({ "name": "pixels", "datatype": "UINT8", "shape": [-1, 32, 32, 3] }));
+    assert_eq!(model["inputs"][1], json!({ "name": "input", "datatype": "FP32", "shape": [-1, 3, 32, 32] }));
+    assert_eq!(model["inputs"][2], json!({ "name": "image", "datatype": "BYTES", "shape": [-1] }));
+    let config = server.get(&format!("{MODEL}/versions/1/config")).await.json();
+    assert_eq!((&config["max_batch_size"], &config["input"][0]["format"]), (&json!(256), &json!("FORMAT_NHWC")));
+    assert_eq!(config["input"][0]["optional"], false);
+    assert_eq!(config["input"][2]["optional"], true);
+
+    server.classify(data("cifar10-cat.png")).await;
+    infer(&server, &one_image(pixels("cifar10-cat.png"))).await;
+    for path in ["/v2/models/stats".to_owned(), format!("{MODEL}/stats")] {
+        let statistics = server.get(&path).await.json();
+        let model = &statistics["model_stats"][0];
+        assert_eq!((&model["name"], &model["inference_count"]), (&json!("cifar10-resnet20"), &json!(2)));
+        assert_eq!(model["inference_stats"]["compute_input"]["count"], 1, "pixels are not prepared");
+        assert!(model["inference_stats"]["compute_infer"]["ns"].as_u64().unwrap() > 0);
+    }
+    let index = server.post("/v2/repository/index", "").await.json();
+    assert_eq!(index, json!([{ "name": "cifar10-resnet20", "version": "1", "state": "READY", "reason": "" }]));
+}
+
+#[tokio::test]
+async fn another_model_or_version_is_a_404_that_names_ours() {
+    let server = TestServer::start();
+    for path in [
+        "/v2/models/resnet50",
+        "/v2/models/timm/resnet50/ready",
+        "/v2/models/cifar10-resnet20/versions/2",
+        "/v2/models/cifar10-resnet20/versions/2/config",
+        "/v2/models/timm/resnet50/versions/1/stats",
+    ] {
+        let answer = server.get(path).await;
+        assert_eq!(answer.status, 404, "{path}");
+        let error = answer.json()["error"].as_str().unwrap().to_owned();
+        let ours = ["this server has \"cifar10-resnet20\"", "its version is 1"];
+        assert!(ours.iter().any(|ours| error.contains(ours)), "{error}");
+    }
+    assert_eq!(server.post("/v2/models/other/infer", "{}").await.status, 404);
+}
+
+#[tokio::test]
+async fn a_name_with_a_slash_is_found_escaped_and_as_it_is() {
+    let mut model = default_model();
+    let card = resnetd::model::ModelCard { name: "us/net".to_owned(), ..(*model.card).clone() };
+    model.card = std::sync::Arc::new(card);
+    let server = TestServer::with(Options { model, ..Options::default() });
+    for path in ["us/net", "us%2Fnet", "us/net/versions/1", "us%2Fnet/versions/1/ready"] {
+        let answer = server.get(&format!("/v2/models/{path}")).await;
+        assert_eq!((answer.status, &answer.json()["name"]), (200, &json!("us/net")), "{path}");
+    }
+}
+
+#[rustfmt::skip] // one case a line
+#[tokio::test]
+async fn a_wrong_request_is_told_what_would_be_right() {
+    let server = TestServer::start();
+    let ready = pixels("cifar10-cat.png");
+    let shape = [1, 32, 32, 3];
+    let asking = |outputs: Value| {
+        let mut request = one_image(ready.clone());
+        request["outputs"] = outputs;
+        request
+    };
+    for (request, words) in [
+        (json!({ "inputs": [] }), "the request has no inputs; send one of pixels, input, image"),
+        (json!({}), "missing field `inputs`"),
+        (json!({ "inputs": [input("x", "UINT8", &shape, ready.clone())] }), "there is no input \"x\""),
+        (json!({ "inputs": [input("pixels", "INT8", &shape, ready.clone())] }), "UINT8, FP32 and BYTES are taken"),
+        (json!({ "inputs": [input("pixels", "FP32", &shape, ready.clone())] }), "it takes UINT8"),
+        (json!({ "inputs": [input("pixels", "UINT8", &[1, 3, 32, 32], ready.clone())] }), "it takes [N, 32, 32, 3]"),
+        (json!({ "inputs": [input("pixels", "UINT8", &[0, 32, 32, 3], json!([]))] }), "N is 1 to 256"),
+        (json!({ "inputs": [input("pixels", "UINT8", &[257, 32, 32, 3], ready.clone())] }), "more than 256 images"),
+        (json!({ "inputs": [input("pixels", "UINT8", &[2, 32, 32, 3], ready.clone())] }), "is 6144 bytes, and 3072 were sent"),
+        (json!({ "inputs": [input("pixels", "UINT8", &shape, json!([256]))] }), "whole numbers from 0 to 255"),
+        (json!({ "inputs": [input("pixels", "UINT8", &shape, json!([0.5]))] }), "whole numbers from 0 to 255"),
+        (json!({ "inputs": [input("input", "FP32", &[1, 3, 32, 32], vec![0.5; IMAGE])] }), "no whole number from 0 to 255"),
+        (json!({ "inputs": [input("image", "BYTES", &[1], json!(["<svg>"]))] }), "is not base64"),
+        (json!({ "inputs": [input("image", "BYTES", &[2], json!(["AAAA"]))] }), "the shape [2] and 1 elements"),
+        (json!({ "inputs": [{ "name": "pixels", "datatype": "UINT8", "shape": shape }] }), "has no data"),
+        (json!({ "inputs": [{ "name": "pixels", "datatype": "UINT8", "shape": vec![1; 17] }] }), "at most 16 elements"),
+        (json!({ "inputs": [{ "name": "pixels", "datatype": "UINT8", "shape": shape,
+                              "parameters": { "binary_data_size": 3072 } }] }), "0 bytes are left of the body"),
+        (json!({ "inputs": [{ "name": "pixels", "datatype": "UINT8", "shape": shape,
+                              "parameters": { "shared_memory_region": "a" } }] }), "shared memory, which is not served"),
+        (asking(json!([{ "name": "scores" }])), "this model gives probabilities, logits, embedding"),
+        (asking(json!([{ "name": "logits" }, { "name": "logits" }])), "asked for twice"),
+        (asking(json!([{ "name": "logits", "parameters": { "classification": 0 } }])), "classification is 0"),
+        (asking(json!([{ "name": "embedding", "parameters": { "classification": 1 } }])), "an embedding has no classes"),
+    ] {
+        let answer = infer(&server, &request).await;
+        assert!((400..500).contains(&answer.status), "{words}: {answer:?}");
+        let error = answer.json()["error"].as_str().unwrap().to_owned();
+        assert!(error.contains(words), "{error:?} does not say {words:?}");
+    }
+    assert_eq!(server.app.metrics.batch_size.get_sample_count(), 0, "nothing was run");
+    assert_eq!(server.app.metrics.admitted_bytes.get(), 0, "all is given back");
+}
+
+#[rustfmt::skip] // one case a line
+#[tokio::test]
+async fn binary_data_that_do_not_fit_their_json_are_told_apart() {
+    let server = TestServer::start();
+    let ready = pixels("cifar10-cat.png");
+    let sized = |size: usize| {
+        json!({ "inputs": [{ "name": "pixels", "datatype": "UINT8", "shape": [1, 32, 32, 3],
+                             "parameters": { "binary_data_size": size } }] })
+    };
+    let files = json!({ "inputs": [{ "name": "image", "datatype": "BYTES", "shape": [1] }] });
+    for (request, words) in [
+        (with_binary(&server, &sized(IMAGE), &ready[1..]), "3071 bytes are left of the body"),
+        (with_binary(&server, &sized(IMAGE), &[&ready[..], b"x"].concat()), "1 bytes are left behind the tensors"),
+        (with_binary(&server, &sized(10), &ready[..10]), "is 3072 bytes, and 10 were sent"),
+        (with_binary(&server, &files, b"\xff\xff\xff\xffabc"), "end inside element 0, with 3 bytes left"),
+        (with_binary(&server, &files, b"\x01\x00"), "end inside element 0, with 2 bytes left"),
+        (with_binary(&server, &files, &[0; 4 * 257]), "more than 256 images"),
+        (server.client.post(server.at(INFER)).header("inference-header-content-length", "9").body("{}"), "is 9, and the body has 2 bytes"),
+        (server.client.post(server.at(INFER)).header("inference-header-content-length", "x").body("{}"), "the number of bytes of JSON"),
+        (server.client.post(server.at(INFER)).header("content-encoding", "gzip").body("{}"), "without a compression"),
+        (server.client.post(server.at(INFER)).header("inference-header-content-length", "0").body("no image"), "not an image"),
+    ] {
+        let answer = Answer::of(request.send().await.unwrap()).await;
+        assert!((400..500).contains(&answer.status), "{words}: {answer:?}");
+        let error = answer.json()["error"].as_str().unwrap().to_owned();
+        assert!(error.contains(words), "{error:?} does not say {words:?}");
+    }
+}
+
+#[tokio::test]
+async fn one_bad_image_of_several_is_named_and_is_the_answer() {
+    let server = TestServer::start();
+    let files = [data("cifar10-cat.png"), b"no picture".to_vec()];
+    let encoded: Vec<_> = files.iter().map(|file| BASE64_STANDARD.encode(file)).collect();
+    let request = json!({ "inputs": [input("image", "BYTES", &[2], encoded)] });
+    let answer = infer(&server, &request).await;
+    assert_eq!((answer.status, answer.reason()), (400, "not-an-image".to_owned()));
+    let error = answer.json()["error"].as_str().unwrap().to_owned();
+    assert!(error.starts_with("image 2 of 2: "), "{error}");
+}
+
+/// A server whose only worker waits at `gate`, and that lets two images in.
+fn gated(gate: &Gate) -> TestServer {
+    let mut options = Options { engines: Some(vec![gate.engine()]), ..Options::default() };
+    options.plan.ceiling = Ceiling { images: 2, bytes: 1 << 30 };
+    options.plan.batch.max_batch = 1;
+    TestServer::with(options)
+}
+
+fn send(server: &TestServer) -> tokio::task::JoinHandle<Answer> {
+    let body = one_image(pixels("cifar10-cat.png")).to_string();
+    let request = server.client.post(server.at(INFER)).body(body);
+    tokio::spawn(async move { Answer::of(request.send().await.unwrap()).await })
+}
+
+#[tokio::test]
+async fn requests_wait_are_refused_and_leave_as_those_of_classify() {
+    let gate = Gate::default();
+    let server = gated(&gate);
+    let first = send(&server);
+    until("the worker has one", || {
+        server.app.metrics.images_in_flight.get() == 1 && server.app.metrics.queue_depth.get() == 0
+    })
+    .await;
+
+    let mut hurried = one_image(pixels("cifar10-cat.png"));
+    hurried["parameters"] = json!({ "timeout": 50_000 });
+    let late = infer(&server, &hurried).await;
+    assert_eq!((late.status, late.reason()), (503, "deadline".to_owned()));
+    assert!(late.json()["error"].as_str().unwrap().contains("50ms"), "{}", late.text);
+
+    let leaving = send(&server);
+    until("the second is queued", || server.app.metrics.queue_depth.get() == 1).await;
+    let full = infer(&server, &one_image(pixels("cifar10-cat.png"))).await;
+    assert_eq!((full.status, full.reason()), (503, "queue-full".to_owned()));
+    assert!(full.header("retry-after").parse::<u64>().unwrap() >= 1);
+    assert_eq!(server.app.metrics.rejected_count(Reason::QueueFull), 1);
+
+    leaving.abort();
+    until("it has left", || server.app.metrics.queue_depth.get() == 0).await;
+    gate.open();
+    assert_eq!(first.await.unwrap().status, 200);
+}
