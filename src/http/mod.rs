@@ -85,7 +85,7 @@ pub fn router(app: App) -> Router {
         .routes(routes!(metrics::show))
         .routes(routes!(openapi::show))
         .merge(app.page.routes())
-        .merge(protocol::routes(&app.vertex))
+        .merge(protocol::routes(&app))
         .split_for_parts();
     let routes = routes
         .layer(Extension(openapi::Document::of(document)))

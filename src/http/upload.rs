@@ -203,7 +203,7 @@ pub(super) fn why_ended(error: &(dyn Error + 'static)) -> Option<Ended> {
     })
 }
 
-fn why_refused(error: &(dyn Error + 'static), limit: usize) -> Option<Problem> {
+pub(super) fn why_refused(error: &(dyn Error + 'static), limit: usize) -> Option<Problem> {
     Some(match why_ended(error)? {
         Ended::TooLong => Problem::too_many_bytes(limit),
         Ended::Rejected(rejected) => rejected.into(),

@@ -386,10 +386,149 @@ async fn requests_wait_are_refused_and_leave_as_those_of_classify() {
     let full = infer(&server, &one_image(pixels("cifar10-cat.png"))).await;
     assert_eq!((full.status, full.reason()), (503, "queue-full".to_owned()));
     assert!(full.header("retry-after").parse::<u64>().unwrap() >= 1);
-    assert_eq!(server.app.metrics.rejected_count(Reason::QueueFull), 1);
+    let status = grpc_infer(&server, &message(pixels("cifar10-cat.png"))).await;
+    assert_eq!(status.code, "14", "{status:?}");
+    assert!(status.pushback_ms.unwrap() >= 1000);
+    assert_eq!(server.app.metrics.rejected_count(Reason::QueueFull), 2);
 
     leaving.abort();
     until("it has left", || server.app.metrics.queue_depth.get() == 0).await;
     gate.open();
     assert_eq!(first.await.unwrap().status, 200);
+}
+
+/// A message of the protocol, written by hand: what clients do not send can be sent.
+fn field(number: u8, value: &[u8]) -> Vec<u8> {
+    let mut field = vec![number << 3 | 2];
+    prost::encoding::encode_varint(value.len() as u64, &mut field);
+    field.extend_from_slice(value);
+    field
+}
+
+fn message(raw: Vec<u8>) -> Vec<u8> {
+    let shape = field(3, &[1, 32, 32, 3]);
+    let input = [field(1, b"pixels"), field(2, b"UINT8"), shape].concat();
+    [field(1, b"cifar10-resnet20"), field(5, &input), field(7, &raw)].concat()
+}
+
+/// How a call ended where it failed; the trailers of others are not seen here.
+#[derive(Debug)]
+struct Ended {
+    code: String,
+    message: String,
+    pushback_ms: Option<u64>,
+    body: Vec<u8>,
+}
+
+async fn grpc(server: &TestServer, path: &str, frame: Vec<u8>) -> Ended {
+    call(server, path, frame, &[]).await
+}
+
+async fn call(server: &TestServer, path: &str, frame: Vec<u8>, more: &[(&str, &str)]) -> Ended {
+    let client = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
+    let request = client
+        .post(server.at(path))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body(frame);
+    let request = more.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+    let response = request.send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    let headers = response.headers().clone();
+    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+    Ended {
+        code: text("grpc-status").unwrap_or_default(),
+        message: text("grpc-message").unwrap_or_default().replace("%20", " ").replace("%22", "\""),
+        pushback_ms: text("grpc-retry-pushback-ms").map(|millis| millis.parse().unwrap()),
+        body: response.bytes().await.unwrap().to_vec(),
+    }
+}
+
+fn framed(message: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+    [&[0][..], &length, message].concat()
+}
+
+const GRPC_INFER: &str = "/inference.GRPCInferenceService/ModelInfer";
+
+async fn grpc_infer(server: &TestServer, message: &[u8]) -> Ended {
+    grpc(server, GRPC_INFER, framed(message)).await
+}
+
+#[tokio::test]
+async fn grpc_answers_on_the_same_port() {
+    let server = TestServer::start();
+    let live = grpc(&server, "/inference.GRPCInferenceService/ServerLive", framed(b"")).await;
+    assert_eq!(live.body, framed(&[8, 1]));
+    let answer = grpc_infer(&server, &message(pixels("cifar10-cat.png"))).await;
+    assert_eq!(answer.code, "", "it ends with trailers");
+    let expected = to_bytes(&classified(&server, "cifar10-cat.png").await);
+    let found = answer.body.windows(40).any(|window| window == expected);
+    assert!(found, "the probabilities are in the answer, bit for bit");
+    assert_eq!(server.app.metrics.admitted_bytes.get(), 0, "all is given back");
+}
+
+#[rustfmt::skip] // one case a line
+#[tokio::test]
+async fn a_bad_message_is_told_what_is_wrong_and_costs_little() {
+    let mut options = Options::default();
+    options.plan.limits.max_bytes = 100_000;
+    let server = TestServer::with(options);
+    let ready = pixels("cifar10-cat.png");
+    let named = |name: &str| field(1, name.as_bytes());
+    let image = |shape: &[u8]| {
+        let input = [field(1, b"image"), field(2, b"BYTES"), field(3, shape)].concat();
+        [named("cifar10-resnet20"), field(5, &input)].concat()
+    };
+    for (frame, code, words) in [
+        (framed(&named("other")), "5", "this server has \"cifar10-resnet20\""),
+        (framed(&message(ready[1..].to_vec())), "3", "is 3072 bytes, and 3071 were sent"),
+        (framed(&image(&[1])), "3", "has no data"),
+        (framed(&[image(&[1]), field(7, b"\x09\0\0\0abc")].concat()), "3", "end inside element 0"),
+        (framed(&[image(&[1]), field(7, b""), field(7, b"")].concat()), "3", "has 2 entries for 1 inputs"),
+        (framed(&field(5, b"").repeat(5000)), "3", "more than 1024 inputs"),
+        (framed(b"\xff\xff\xff"), "3", "the message cannot be read"),
+        (framed(&vec![0; 100_001]), "8", "more than 100000 bytes"),
+        (vec![0, 0, 0, 0, 9, 1], "13", ""),
+    ] {
+        let ended = grpc(&server, GRPC_INFER, frame).await;
+        assert_eq!(ended.code, code, "{words}: {ended:?}");
+        assert!(ended.message.contains(words), "{:?} does not say {words:?}", ended.message);
+    }
+    let late = call(&server, GRPC_INFER, framed(b""), &[("grpc-timeout", "soon")]).await;
+    assert_eq!(late.code, "3", "{late:?}");
+    let unknown = grpc(&server, "/inference.GRPCInferenceService/ModelTrain", framed(b"")).await;
+    assert_eq!(unknown.code, "12");
+    let metrics = server.get("/metrics").await.text;
+    let refused = "route=\"/inference.GRPCInferenceService/ModelInfer\",status=\"422\"";
+    assert!(metrics.contains(refused), "what failed is counted as such");
+    assert!(!metrics.contains("ModelTrain"), "no label is what a client typed");
+    assert_eq!(server.app.metrics.admitted_bytes.get(), 0, "all is given back");
+}
+
+#[tokio::test]
+async fn a_deadline_of_grpc_ends_the_wait() {
+    let gate = Gate::default();
+    let server = gated(&gate);
+    let frame = framed(&message(pixels("cifar10-cat.png")));
+    let late = call(&server, GRPC_INFER, frame, &[("grpc-timeout", "50m")]).await;
+    assert_eq!(late.code, "4", "{late:?}");
+    gate.open();
+}
+
+#[tokio::test]
+async fn a_watcher_is_told_of_the_end_and_does_not_delay_it() {
+    let server = TestServer::start();
+    let client = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
+    let watching = client
+        .post(server.at("/grpc.health.v1.Health/Watch"))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body(framed(b""));
+    let mut watching = watching.send().await.unwrap();
+    assert_eq!(watching.chunk().await.unwrap().unwrap(), framed(&[8, 1]), "serving");
+    let stopped = tokio::spawn(server.stop());
+    assert_eq!(watching.chunk().await.unwrap().unwrap(), framed(&[8, 2]), "not serving");
+    assert_eq!(watching.chunk().await.unwrap(), None, "and then nothing more");
+    assert!(stopped.await.unwrap());
 }

@@ -1,4 +1,7 @@
-"""KServe's own REST client against a running resnetd: check_kserve.py --resnetd PATH."""
+"""KServe's own clients against a running resnetd, over REST and gRPC: check_kserve.py --resnetd PATH.
+
+Not in one program with Triton's: both bring the protocol's messages, and one process takes them once.
+"""
 
 import argparse
 import asyncio
@@ -6,9 +9,10 @@ import base64
 import logging
 from pathlib import Path
 
+import grpc
 import httpx
 import numpy as np
-from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig
+from kserve import InferenceGRPCClient, InferenceRESTClient, InferInput, InferRequest, RESTConfig
 from kserve.protocol.infer_type import InferResponse, RequestedOutput
 
 import images
@@ -34,6 +38,7 @@ def main() -> None:
 async def check(checks: Checks, address: str) -> None:
     expected = images.classified(address)
     await check_rest(checks, f"http://{address}", requests(address), expected)
+    await check_grpc(checks, address, requests(address), expected)
 
 
 def requests(address: str) -> dict[str, list[InferInput]]:
@@ -90,6 +95,27 @@ async def check_rest(checks: Checks, url: str, inputs: dict, expected: np.ndarra
         fail("rest: another model answered")
     except httpx.HTTPStatusError as error:
         checks.equal(error.response.status_code, 404, "rest: another model is a 404")
+
+
+async def check_grpc(checks: Checks, address: str, inputs: dict, expected: np.ndarray) -> None:
+    async with InferenceGRPCClient(address) as client:
+        checks.that(await client.is_server_live(), "grpc: live")
+        checks.that(await client.is_server_ready(), "grpc: ready")
+        checks.that(await client.is_model_ready(MODEL), "grpc: the model is ready")
+        for what, made in inputs.items():
+            answer = await client.infer(asking(made))
+            compare(checks, answer, expected, f"grpc: {what}")
+        asked = [client.infer(asking(inputs["files"])) for _ in range(16)]
+        for answer in await asyncio.gather(*asked):
+            found = answer.get_output_by_name("probabilities").as_numpy()
+            if found.tobytes() != expected.tobytes():
+                fail(f"grpc: found {found}")
+        checks.that(True, "grpc: sixteen requests at once get the same bits")
+        try:
+            await client.infer(asking(inputs["pixels"], model="other"))
+            fail("grpc: another model answered")
+        except grpc.RpcError as error:
+            checks.equal(error.code(), grpc.StatusCode.NOT_FOUND, "grpc: another model is not found")
 
 
 if __name__ == "__main__":

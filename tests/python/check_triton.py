@@ -1,4 +1,4 @@
-"""Triton's own HTTP clients against a running resnetd: check_triton.py --resnetd PATH."""
+"""Triton's own clients against a running resnetd, over HTTP and gRPC: check_triton.py --resnetd PATH."""
 
 import argparse
 import asyncio
@@ -6,9 +6,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 
+import grpc
 import numpy as np
+import tritonclient.grpc
+import tritonclient.grpc.aio
 import tritonclient.http
 import tritonclient.http.aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
+    ProtoReflectionDescriptorDatabase,
+)
 from tritonclient.utils import InferenceServerException
 
 import images
@@ -16,7 +23,7 @@ from checks import Checks, fail
 from serving import server
 
 MODEL = "cifar10-resnet20"
-KINDS = {"http": tritonclient.http}
+KINDS = {"http": tritonclient.http, "grpc": tritonclient.grpc}
 
 
 def main() -> None:
@@ -38,6 +45,7 @@ def main() -> None:
             asyncio.run(check_async(checks, name, kind.aio, address, expected))
         check_json(checks, address, expected)
         check_deadline(checks, address)
+        check_grpc_services(checks, address)
     checks.done()
 
 
@@ -48,10 +56,11 @@ def tensor(kind: ModuleType, name: str, datatype: str, values: np.ndarray, **opt
 
 
 def check_metadata(checks: Checks, name: str, client) -> None:
+    as_json = {"as_json": True} if name == "grpc" else {}
     checks.that(client.is_server_live() and client.is_server_ready(), f"{name}: live and ready")
     checks.that(client.is_model_ready(MODEL) and client.is_model_ready(MODEL, "1"), f"{name}: the model is ready")
-    checks.equal(client.get_server_metadata()["name"], "resnetd", f"{name}: the server's name")
-    model = client.get_model_metadata(MODEL)
+    checks.equal(client.get_server_metadata(**as_json)["name"], "resnetd", f"{name}: the server's name")
+    model = client.get_model_metadata(MODEL, **as_json)
     found = [(i["name"], i["datatype"], [int(size) for size in i["shape"]]) for i in model["inputs"]]
     expected = [
         ("pixels", "UINT8", [-1, 32, 32, 3]),
@@ -61,17 +70,19 @@ def check_metadata(checks: Checks, name: str, client) -> None:
     checks.equal(found, expected, f"{name}: the model's inputs")
     found = [output["name"] for output in model["outputs"]]
     checks.equal(found, ["probabilities", "logits", "embedding"], f"{name}: the model's outputs")
-    config = client.get_model_config(MODEL)
+    config = client.get_model_config(MODEL, **as_json)
+    config = config.get("config", config)
     checks.that(config["max_batch_size"] > 0 and "dynamic_batching" in config, f"{name}: the configuration")
     checks.equal(config["input"][0]["format"], "FORMAT_NHWC", f"{name}: the order of axes")
-    before = statistics(client)
+    before = statistics(client, as_json)
     checks.that(before["inference_stats"]["compute_infer"], f"{name}: statistics")
-    index = client.get_model_repository_index()
+    index = client.get_model_repository_index(**as_json)
+    index = index.get("models") if isinstance(index, dict) else index
     checks.equal([m["name"] for m in index], [MODEL], f"{name}: the repository's index")
 
 
-def statistics(client) -> dict:
-    return client.get_inference_statistics(MODEL)["model_stats"][0]
+def statistics(client, as_json: dict) -> dict:
+    return client.get_inference_statistics(MODEL, **as_json)["model_stats"][0]
 
 
 def check_inputs(checks: Checks, name: str, kind: ModuleType, client, address: str, expected: np.ndarray) -> None:
@@ -89,7 +100,8 @@ def check_inputs(checks: Checks, name: str, kind: ModuleType, client, address: s
         logits = answer.as_numpy("logits").astype(np.float64)
         softmax = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
         checks.that(np.allclose(softmax, expected, atol=1e-5), f"{name}: {what} have the logits of these scores")
-        found = answer.get_response()["id"]
+        response = answer.get_response()
+        found = response["id"] if name == "http" else response.id
         checks.equal(found, "seven", f"{name}: the request's id is given back")
 
 
@@ -121,27 +133,34 @@ def check_outputs(checks: Checks, name: str, kind: ModuleType, client, address: 
 def check_errors(checks: Checks, name: str, kind: ModuleType, client) -> None:
     pixels = images.pixels()
     cut = tensor(kind, "pixels", "UINT8", pixels)
-    cut._raw_data = cut._raw_data[:-1]
-    cut._parameters["binary_data_size"] -= 1
+    if name == "http":
+        cut._raw_data = cut._raw_data[:-1]
+        cut._parameters["binary_data_size"] -= 1
+    else:
+        cut._raw_content = cut._raw_content[:-1]
     no_image = np.array([b"no picture"], dtype=np.object_)
     halves = np.full([1, 3, 32, 32], 0.5, np.float32)
     small = np.zeros([1, 16, 16, 3], np.uint8)
     good = tensor(kind, "pixels", "UINT8", pixels)
     for what, model, values, words, status in [
-        ("another model", "resnet50", good, 'this server has "cifar10-resnet20", version 1', "404"),
-        ("a wrong shape", MODEL, tensor(kind, "pixels", "UINT8", small), "it takes [N, 32, 32, 3]", "422"),
-        ("a wrong datatype", MODEL, tensor(kind, "pixels", "FP32", halves), "it takes UINT8", "422"),
-        ("truncated data", MODEL, cut, "is 6144 bytes, and 6143 were sent", "422"),
-        ("floats of no pixels", MODEL, tensor(kind, "input", "FP32", halves), "no whole number", "422"),
-        ("no picture", MODEL, tensor(kind, "image", "BYTES", no_image), "not an image", "400"),
-        ("an unknown input", MODEL, tensor(kind, "x", "UINT8", pixels), "there are pixels, input, image", "422"),
+        ("another model", "resnet50", good, 'this server has "cifar10-resnet20"', ("404", "NOT_FOUND")),
+        ("a wrong shape", MODEL, tensor(kind, "pixels", "UINT8", small), "it takes [N, 32, 32, 3]", BAD),
+        ("a wrong datatype", MODEL, tensor(kind, "pixels", "FP32", halves), "it takes UINT8", BAD),
+        ("truncated data", MODEL, cut, "is 6144 bytes, and 6143 were sent", BAD),
+        ("floats of no pixels", MODEL, tensor(kind, "input", "FP32", halves), "no whole number", BAD),
+        ("no picture", MODEL, tensor(kind, "image", "BYTES", no_image), "not an image", ("400", BAD[1])),
+        ("an unknown input", MODEL, tensor(kind, "x", "UINT8", pixels), "there are pixels, input, image", BAD),
     ]:
         try:
             client.infer(model, [values])
             fail(f"{name}: {what} was answered")
         except InferenceServerException as error:
+            expected = status[0] if name == "http" else f"StatusCode.{status[1]}"
             checks.that(words in error.message(), f"{name}: {what}: {error.message()}")
-            checks.equal(error.status(), status, f"{name}: the status of {what}")
+            checks.equal(error.status(), expected, f"{name}: the status of {what}")
+
+
+BAD = ("422", "INVALID_ARGUMENT")
 
 
 def check_many(checks: Checks, name: str, kind: ModuleType, address: str, expected: np.ndarray) -> None:
@@ -204,7 +223,7 @@ def check_json(checks: Checks, address: str, expected: np.ndarray) -> None:
 
 
 def check_deadline(checks: Checks, address: str) -> None:
-    """A time limit of a microsecond cannot be met."""
+    """A time limit of a microsecond cannot be met, in the parameter and in gRPC's own header."""
     for name, kind in KINDS.items():
         client = kind.InferenceServerClient(address)
         values = tensor(kind, "pixels", "UINT8", images.pixels())
@@ -212,8 +231,34 @@ def check_deadline(checks: Checks, address: str) -> None:
             client.infer(MODEL, [values], timeout=1)
             fail(f"{name}: the answer came within a microsecond")
         except InferenceServerException as error:
-            checks.equal(error.status(), "503", f"{name}: a passed time limit: {error.message()}")
+            expected = "503" if name == "http" else "StatusCode.DEADLINE_EXCEEDED"
+            checks.equal(error.status(), expected, f"{name}: a passed time limit: {error.message()}")
         client.close()
+
+
+def check_grpc_services(checks: Checks, address: str) -> None:
+    """Health and reflection, with grpc's own Python packages."""
+    with grpc.insecure_channel(address) as channel:
+        health = health_pb2_grpc.HealthStub(channel)
+        for service in ("", "inference.GRPCInferenceService"):
+            found = health.Check(health_pb2.HealthCheckRequest(service=service)).status
+            checks.equal(found, health_pb2.HealthCheckResponse.SERVING, f"health of {service!r}")
+        try:
+            health.Check(health_pb2.HealthCheckRequest(service="other"))
+            fail("an unknown service is healthy")
+        except grpc.RpcError as error:
+            checks.equal(error.code(), grpc.StatusCode.NOT_FOUND, "health of an unknown service")
+        services = ProtoReflectionDescriptorDatabase(channel).get_services()
+        checks.that("inference.GRPCInferenceService" in services, f"reflection tells {services}")
+        described = ProtoReflectionDescriptorDatabase(channel).FindFileContainingSymbol(
+            "inference.ModelInferRequest"
+        )
+        fields = {field.name: field.number for field in message(described, "ModelInferRequest").field}
+        checks.equal(fields["raw_input_contents"], 7, "reflection describes the request")
+
+
+def message(file, name: str):
+    return next(found for found in file.message_type if found.name == name)
 
 
 if __name__ == "__main__":

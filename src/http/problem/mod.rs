@@ -188,6 +188,12 @@ impl Problem {
         Self::new(Kind::NotReady, why).retry_after(Duration::from_secs(1))
     }
 
+    /// A problem that has been told already, in these words.
+    #[must_use]
+    pub fn told(kind: Kind, detail: &str) -> Self {
+        Self::new(kind, detail)
+    }
+
     /// A handler panicked.
     #[must_use]
     pub fn internal() -> Self {

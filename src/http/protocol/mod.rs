@@ -36,7 +36,7 @@ use super::{App, health};
 struct Said;
 
 /// Their routes.
-pub(super) fn routes(vertex: &VertexRoutes) -> OpenApiRouter<App> {
+pub(super) fn routes(app: &App) -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(Said::openapi())
         .route("/", post(huggingface::classify))
         .route("/models/{*model}", post(huggingface::classify_by_name))
@@ -46,6 +46,6 @@ pub(super) fn routes(vertex: &VertexRoutes) -> OpenApiRouter<App> {
         .route("/invocations", post(sagemaker::invoke))
         .route("/v1/models", get(kserve_v1::list))
         .route("/v1/models/{*model}", get(kserve_v1::status).post(kserve_v1::predict))
-        .merge(v2::routes().into())
-        .merge(vertex.routes())
+        .merge(v2::routes(app).into())
+        .merge(app.vertex.routes())
 }

@@ -1,7 +1,7 @@
 //! The Open Inference Protocol, version 2, as KServe's and Triton's clients speak it.
 //!
-//! An encoding reads a request into `asked::Asked`, and writes what `run` answers. What is right or
-//! wrong with a request is decided in between.
+//! REST and gRPC are two ways to write the same: each reads a request into `asked::Asked`, and
+//! writes what `run` answers. What is right or wrong with a request is decided once, in between.
 
 mod served; // what there is: a model, its tensors
 mod parameters; // the named values that are known
@@ -13,11 +13,12 @@ mod classes; // scores as "value:index:label"
 mod run; // the images of a request through the pipeline
 mod statistics; // counts and durations
 mod rest; // JSON and binary tensors
+mod grpc; // protobuf
 
 use axum::Router;
 
 use crate::http::App;
 
-pub(super) fn routes() -> Router<App> {
-    rest::routes()
+pub(super) fn routes(app: &App) -> Router<App> {
+    rest::routes().merge(grpc::routes(app))
 }

@@ -1,0 +1,63 @@
+//! What a message may cost before it is a message: memory as it arrives, time, and size.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use futures_util::stream::{self, StreamExt};
+use tokio::time::{Instant, timeout_at};
+use tonic::codegen::StdError;
+use tonic::{Code, Status};
+
+use super::status;
+use crate::http::problem::Problem;
+use crate::http::{App, upload};
+
+/// More than the frame around a message takes.
+const FRAMES: usize = 1024;
+
+/// Charges the body as uploads are, ends it after the body timeout, and says in our words where it
+/// was too large.
+pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
+    let held = match app.pipeline.reserve(0) {
+        Ok(permit) => Arc::new(permit),
+        Err(rejected) => return status::of(rejected.into()).into_http(),
+    };
+    let limit = app.pipeline.plan().limits.max_bytes;
+    let request = request.map(|body| {
+        let charged = upload::charged(&app, body, limit.saturating_add(FRAMES), &held);
+        in_time(&app, charged)
+    });
+    // The message shares the body's memory, which is charged until the answer is there.
+    let response = next.run(request).await;
+    drop(held);
+    let too_large =
+        response.extensions().get::<Status>().is_some_and(|told| told.code() == Code::OutOfRange);
+    if too_large {
+        return status::of(Problem::too_many_bytes(limit)).into_http();
+    }
+    response
+}
+
+/// The body until the body timeout. Its errors are statuses, which tonic passes on.
+fn in_time(app: &App, body: Body) -> Body {
+    let patience = app.timeouts.body;
+    let limit = app.pipeline.plan().limits.max_bytes;
+    let until = Instant::now() + patience;
+    let chunks = stream::unfold(Some(body.into_data_stream()), move |chunks| async move {
+        let mut chunks = chunks?;
+        let end = |error: StdError| Some((Err(error), None));
+        match timeout_at(until, chunks.next()).await {
+            Ok(None) => None,
+            Ok(Some(Ok(chunk))) => Some((Ok(chunk), Some(chunks))),
+            Ok(Some(Err(error))) => end(match upload::why_refused(&error, limit) {
+                Some(problem) => Box::new(status::of(problem)),
+                None => error.into(),
+            }),
+            Err(_) => end(Box::new(status::of(Problem::body_timeout(patience)))),
+        }
+    });
+    Body::from_stream(chunks)
+}

@@ -1,0 +1,87 @@
+//! How much a message would hold, before it is read.
+//!
+//! An empty input takes two bytes on the wire and hundreds in memory, an empty element of BYTES
+//! thirty-two: without a limit a small message could take gigabytes.
+
+use bytes::Buf;
+use prost::DecodeError;
+use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
+
+use crate::http::problem::Problem;
+
+/// More than inputs, outputs, parameters and elements of the largest request, which has 256 images.
+const MOST: usize = 1024;
+
+/// The fields of a `ModelInferRequest` whose messages have lists in them, by their depth: its inputs
+/// and outputs, and the contents of an input.
+const DESCENDED: [(usize, u32); 3] = [(0, 5), (0, 6), (1, 5)];
+
+/// That `message` has no more parts than are of use. What cannot be read is left to the reader.
+pub(super) fn check(message: &[u8]) -> Result<(), Problem> {
+    let mut parts = 0;
+    let _ = count(message, 0, &mut parts);
+    if parts > MOST {
+        return Err(Problem::invalid_parameter(format!(
+            "the message has more than {MOST} inputs, outputs, parameters and elements; send fewer \
+             images at once"
+        )));
+    }
+    Ok(())
+}
+
+/// Adds to `parts` what is in `message`; stops early where there are too many.
+fn count(mut message: &[u8], depth: usize, parts: &mut usize) -> Result<(), DecodeError> {
+    while message.has_remaining() && *parts <= MOST {
+        let (tag, wire_type) = decode_key(&mut message)?;
+        if wire_type != WireType::LengthDelimited {
+            skip_field(wire_type, tag, &mut message, DecodeContext::default())?;
+            continue;
+        }
+        *parts += 1;
+        let length = usize::try_from(decode_varint(&mut message)?).unwrap_or(usize::MAX);
+        let Some((inside, rest)) = message.split_at_checked(length) else { return Ok(()) };
+        if DESCENDED.contains(&(depth, tag)) {
+            count(inside, depth + 1, parts)?;
+        }
+        message = rest;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message;
+
+    use super::super::messages::model_infer_request::InferInputTensor;
+    use super::super::messages::{InferTensorContents, ModelInferRequest};
+    use super::*;
+
+    fn with(inputs: Vec<InferInputTensor>, raw: usize) -> Vec<u8> {
+        let raw_input_contents = vec![bytes::Bytes::new(); raw];
+        ModelInferRequest { inputs, raw_input_contents, ..Default::default() }.encode_to_vec()
+    }
+
+    fn input(elements: usize) -> InferInputTensor {
+        let contents = InferTensorContents {
+            bytes_contents: vec![bytes::Bytes::from_static(b"file"); elements],
+            ..Default::default()
+        };
+        InferInputTensor { contents: Some(contents), ..Default::default() }
+    }
+
+    #[test]
+    fn the_largest_request_passes_and_lists_of_nothing_do_not() {
+        for (message, passes) in [
+            (with(vec![input(256)], 0), true),
+            (with(vec![input(0)], 1), true),
+            (with(vec![input(1025)], 0), false),
+            (with(vec![InferInputTensor::default(); 1025], 0), false),
+            (with(vec![], 1025), false),
+            (b"\x2a\xff".to_vec(), true),
+            (vec![0xff; 4096], true),
+            (vec![], true),
+        ] {
+            assert_eq!(check(&message).is_ok(), passes, "{} bytes", message.len());
+        }
+    }
+}

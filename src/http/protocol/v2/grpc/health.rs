@@ -1,0 +1,92 @@
+//! `grpc.health.v1.Health`: asked when it is called, so it is never out of date.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures_util::Stream;
+use futures_util::stream;
+use tonic::server::NamedService;
+use tonic::{Request, Response, Status, async_trait};
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse, health_server};
+
+use super::messages::grpc_inference_service_server::GrpcInferenceServiceServer;
+use super::service::Inference;
+use super::status;
+use crate::http::problem::{Kind, Problem};
+use crate::http::protocol::v2::served;
+use crate::http::{App, Phase};
+
+/// How often a watcher's status is looked at.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// The service.
+#[derive(Debug, Clone)]
+pub(super) struct Health {
+    app: App,
+}
+
+type Statuses = Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send>>;
+
+impl Health {
+    pub(super) fn new(app: App) -> Self {
+        Self { app }
+    }
+
+    /// That `service` is the server, which has no name, or its inference service.
+    fn check_name(service: &str) -> Result<(), Status> {
+        let name = <GrpcInferenceServiceServer<Inference> as NamedService>::NAME;
+        if service.is_empty() || service == name {
+            return Ok(());
+        }
+        let detail = format!(
+            "there is no service {service:?} here; health is told of {name:?} and, without a name, \
+             of the server"
+        );
+        Err(status::of(Problem::told(Kind::NotFound, &detail)))
+    }
+}
+
+#[async_trait]
+impl health_server::Health for Health {
+    type WatchStream = Statuses;
+
+    async fn check(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<HealthCheckResponse>, Status> {
+        Self::check_name(&request.into_inner().service)?;
+        Ok(Response::new(now(&self.app)))
+    }
+
+    /// Every change, and the end of the server as the last: a watcher does not keep it from ending.
+    async fn watch(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<Statuses>, Status> {
+        Self::check_name(&request.into_inner().service)?;
+        let told = None::<HealthCheckResponse>;
+        let changes = stream::unfold((self.app.clone(), told), |(app, told)| async move {
+            loop {
+                let now = now(&app);
+                if told.as_ref() != Some(&now) {
+                    return Some((Ok(now), (app, Some(now))));
+                }
+                if app.readiness.phase() == Phase::Draining {
+                    return None;
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(PERIOD) => {}
+                    () = app.readiness.drained() => {}
+                }
+            }
+        });
+        Ok(Response::new(Box::pin(changes)))
+    }
+}
+
+fn now(app: &App) -> HealthCheckResponse {
+    let ready = served::ready(app).is_ok();
+    let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
+    HealthCheckResponse { status: status.into() }
+}

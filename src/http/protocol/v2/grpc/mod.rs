@@ -1,0 +1,77 @@
+//! The protocol over gRPC, on the same port as everything else.
+
+mod messages; // made from inference.proto
+mod service; // GRPCInferenceService
+mod read; // a message → a request
+mod write; // an answer → a message
+mod metadata; // what there is
+mod parameters; // named values
+mod body; // memory, time and size of what is read
+mod codec; // bytes → messages
+mod count; // how much a message would hold, before it is read
+mod status; // problems as gRPC's codes
+mod health; // grpc.health.v1
+
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware;
+use tonic::body::Body;
+use tonic::server::NamedService;
+use tonic_health::pb::health_server::HealthServer;
+use tower::util::ServiceExt;
+
+use crate::http::App;
+use messages::grpc_inference_service_server::GrpcInferenceServiceServer;
+
+/// The methods that have a metric label of their own; others share one.
+const METHODS: [&str; 9] = [
+    "ServerLive",
+    "ServerReady",
+    "ModelReady",
+    "ServerMetadata",
+    "ModelMetadata",
+    "ModelInfer",
+    "ModelConfig",
+    "ModelStatistics",
+    "RepositoryIndex",
+];
+
+/// Every service.
+pub(super) fn routes(app: &App) -> Router<App> {
+    let limit = app.pipeline.plan().limits.max_bytes;
+    let inference = GrpcInferenceServiceServer::new(service::Inference::new(app.clone()))
+        .max_decoding_message_size(limit)
+        .max_encoding_message_size(usize::MAX);
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(messages::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let v1 = reflection().build_v1().expect("the descriptors are made by the compiler");
+    let alpha = reflection().build_v1alpha().expect("the descriptors are made by the compiler");
+    let health = HealthServer::new(health::Health::new(app.clone()));
+    of_service(inference, &METHODS)
+        .layer(middleware::from_fn_with_state(app.clone(), body::guard))
+        .merge(of_service(health, &["Check"]))
+        .merge(of_service(v1, &[]))
+        .merge(of_service(alpha, &[]))
+        .layer(middleware::from_fn(status::tell))
+}
+
+/// The routes of a service, some of its methods with one of their own.
+fn of_service<S>(service: S, methods: &[&str]) -> Router<App>
+where
+    S: tower::Service<axum::http::Request<Body>, Error = std::convert::Infallible>
+        + NamedService
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    S::Response: axum::response::IntoResponse,
+    S::Future: Send + 'static,
+{
+    let service = service.map_request(|request: Request| request.map(Body::new));
+    methods.iter().chain(&["{*method}"]).fold(Router::new(), |routes, method| {
+        routes.route_service(&format!("/{}/{method}", S::NAME), service.clone())
+    })
+}

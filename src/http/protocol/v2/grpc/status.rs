@@ -1,0 +1,74 @@
+//! Problems as gRPC's statuses: the one map from kinds to codes.
+
+use std::time::Duration;
+
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::Response;
+use tonic::metadata::MetadataValue;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+use crate::http::problem::{Kind, Problem};
+
+/// Where the reasons are from: the domain of an `ErrorInfo`.
+const DOMAIN: &str = "resnetd";
+/// How long to wait before a retry, for clients that retry by themselves.
+const PUSHBACK: &str = "grpc-retry-pushback-ms";
+
+/// The status of `problem`, with its reason as `ErrorInfo` and, where it helps to come back, when
+/// as `RetryInfo`.
+pub(super) fn of(problem: Problem) -> Status {
+    let (_, reason, _) = problem.kind().row();
+    let mut details = ErrorDetails::new();
+    details.set_error_info(reason, DOMAIN, std::collections::HashMap::new());
+    let retry_after = problem.retry_after_seconds();
+    if let Some(seconds) = retry_after {
+        details.set_retry_info(Some(Duration::from_secs(seconds)));
+    }
+    let mut status = Status::with_error_details(code(problem.kind()), problem.detail(), details);
+    if let Some(seconds) = retry_after {
+        status.metadata_mut().insert(PUSHBACK, MetadataValue::from(seconds * 1000));
+    }
+    status
+}
+
+#[rustfmt::skip] // columns stay columns
+fn code(kind: Kind) -> Code {
+    match kind {
+        Kind::NotAnImage | Kind::TruncatedImage | Kind::CorruptImage
+        | Kind::UnsupportedFormat | Kind::BadRequest
+        | Kind::InvalidParameter | Kind::NotOffered        => Code::InvalidArgument,
+        Kind::UrlNotAllowed                                => Code::PermissionDenied,
+        Kind::UrlFailed | Kind::UrlTimeout                 => Code::FailedPrecondition,
+        Kind::NotFound                                     => Code::NotFound,
+        Kind::MethodNotAllowed                             => Code::Unimplemented,
+        Kind::TooManyBytes | Kind::TooManyPixels           => Code::ResourceExhausted,
+        Kind::BodyTimeout | Kind::Deadline                 => Code::DeadlineExceeded,
+        Kind::QueueFull | Kind::MemoryLimit
+        | Kind::Draining | Kind::NotReady                  => Code::Unavailable,
+        Kind::InferenceFailed | Kind::Internal             => Code::Internal,
+    }
+}
+
+/// Leaves on every answer that is a problem what the log line and the metrics need: for HTTP each of
+/// them is a 200.
+pub(super) async fn tell(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let problem = response.extensions().get::<Status>().and_then(problem);
+    if let Some(problem) = problem {
+        problem.mark(&mut response);
+        // When to come back is among the status's own details.
+        response.headers_mut().remove(axum::http::header::RETRY_AFTER);
+    }
+    response
+}
+
+/// The problem that `status` is of. Those that tonic makes itself have no reason of ours.
+fn problem(status: &Status) -> Option<Problem> {
+    let ours = status.get_details_error_info().and_then(|info| Kind::named(&info.reason));
+    let unknown = status.code() == Code::Unimplemented;
+    let usual = if unknown { Kind::MethodNotAllowed } else { Kind::BadRequest };
+    let told = Problem::told(ours.unwrap_or(usual), status.message());
+    Some(told).filter(|_| status.code() != Code::Ok)
+}

@@ -1,0 +1,59 @@
+//! An answer becomes a message.
+
+use super::messages::model_infer_response::InferOutputTensor;
+use super::messages::{InferTensorContents, ModelInferRequest, ModelInferResponse};
+use crate::http::protocol::v2::run::{Answer, Answered, Values};
+use crate::http::protocol::v2::served;
+
+/// How tensors are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// `raw_output_contents`.
+    Raw,
+    /// `contents` of each.
+    Typed,
+}
+
+impl Form {
+    /// As the request has its own: whoever writes `contents` reads them.
+    pub(super) fn of(message: &ModelInferRequest) -> Self {
+        let typed = message.inputs.iter().any(|input| input.contents.is_some());
+        if typed { Self::Typed } else { Self::Raw }
+    }
+}
+
+/// The answer of `model`.
+pub(super) fn response(model: &str, answer: Answer, form: Form) -> ModelInferResponse {
+    let Answer { id, outputs, .. } = answer;
+    let mut response = ModelInferResponse {
+        model_name: model.to_owned(),
+        model_version: served::VERSION.to_owned(),
+        id: id.unwrap_or_default(),
+        ..ModelInferResponse::default()
+    };
+    for Answered { name, shape, values } in outputs {
+        let mut tensor = InferOutputTensor {
+            name: name.to_owned(),
+            datatype: values.datatype().name().to_owned(),
+            shape: shape.map(|size| i64::try_from(size).unwrap_or(i64::MAX)).to_vec(),
+            ..InferOutputTensor::default()
+        };
+        match form {
+            Form::Raw => response.raw_output_contents.push(values.to_raw().into()),
+            Form::Typed => tensor.contents = Some(contents(values)),
+        }
+        response.outputs.push(tensor);
+    }
+    response
+}
+
+fn contents(values: Values) -> InferTensorContents {
+    let mut contents = InferTensorContents::default();
+    match values {
+        Values::Floats(floats) => contents.fp32_contents = floats,
+        Values::Texts(texts) => {
+            contents.bytes_contents = texts.into_iter().map(Into::into).collect();
+        }
+    }
+    contents
+}
