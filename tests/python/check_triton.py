@@ -87,6 +87,8 @@ def statistics(client, as_json: dict) -> dict:
 
 def check_inputs(checks: Checks, name: str, kind: ModuleType, client, address: str, expected: np.ndarray) -> None:
     floats = images.normalised(address)
+    about = images.get(address, "/v1/model")
+    temperature = about["calibration"][about["precision"]]["temperature"]
     for what, values in {
         "pixels": tensor(kind, "pixels", "UINT8", images.pixels()),
         "floats, channels first": tensor(kind, "input", "FP32", floats),
@@ -97,7 +99,7 @@ def check_inputs(checks: Checks, name: str, kind: ModuleType, client, address: s
     }.items():
         answer = client.infer(MODEL, [values], request_id="seven")
         same(checks, answer.as_numpy("probabilities"), expected, f"{name}: {what} score as /classify, bit for bit")
-        logits = answer.as_numpy("logits").astype(np.float64)
+        logits = answer.as_numpy("logits").astype(np.float64) / temperature
         softmax = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
         checks.that(np.allclose(softmax, expected, atol=1e-5), f"{name}: {what} have the logits of these scores")
         response = answer.get_response()
