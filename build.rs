@@ -7,7 +7,6 @@ use std::path::PathBuf;
 const FOLDER: &str = "src/http/protocol/v2/grpc";
 const PROTO: &str = "inference.proto";
 
-#[expect(clippy::print_stdout, reason = "so a build script speaks to cargo")]
 #[expect(clippy::disallowed_methods, reason = "cargo runs it again after half a file")]
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed={FOLDER}/{PROTO}");
