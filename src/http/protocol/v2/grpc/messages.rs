@@ -5,6 +5,7 @@
     unreachable_pub,
     clippy::pedantic,
     clippy::all,
+    clippy::allow_attributes_without_reason,
     reason = "written by a program"
 )]
 
