@@ -10,13 +10,15 @@ COPY Cargo.toml Cargo.lock ./
 # copied later can be older than its build.
 RUN mkdir src benches \
     && echo 'fn main() {}' > src/main.rs \
-    && touch src/lib.rs benches/sessions.rs \
+    && touch src/lib.rs benches/sessions.rs benches/stages.rs \
     && cargo build --release --locked \
     && cargo clean --release --locked --package resnetd
 
 FROM deps AS build
 COPY models models
 COPY src src
+# The photo that tune measures with where nobody brings one.
+COPY tests/data/cat.jpg tests/data/
 RUN cargo build --release --locked
 
 FROM ${DEBIAN_IMAGE} AS fetch
