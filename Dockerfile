@@ -11,7 +11,7 @@ COPY Cargo.toml Cargo.lock ./
 RUN mkdir src benches \
     && echo 'fn main() {}' > src/main.rs \
     && echo 'fn main() {}' > build.rs \
-    && touch src/lib.rs benches/sessions.rs \
+    && touch src/lib.rs benches/sessions.rs benches/stages.rs \
     && cargo build --release --locked \
     && cargo clean --release --locked --package resnetd
 
@@ -19,6 +19,8 @@ FROM deps AS build
 COPY models models
 COPY build.rs ./
 COPY src src
+# The photo that tune measures with where nobody brings one.
+COPY tests/data/cat.jpg tests/data/
 RUN cargo build --release --locked
 
 FROM ${DEBIAN_IMAGE} AS fetch

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use super::output;
 use crate::pipeline::Pipeline;
 use crate::pipeline::beside::{Beside, Told};
-use crate::pipeline::sets::{Cover, Covered};
+use crate::pipeline::sets::Cover;
 
 #[derive(Debug, Args)]
 pub(super) struct BesideArgs {
@@ -57,9 +57,9 @@ fn share(typed: &str) -> Result<f64, String> {
 
 /// Prints it below a picture's classes.
 pub(super) fn show(told: &Told) {
-    if let Some(Covered { coverage, abstained }) = told.covered {
+    if let Some(coverage) = told.coverage {
         let promised = coverage.promised * 100.0;
-        output::line(match abstained {
+        output::line(match told.abstained {
             Some(true) => {
                 format!("undecided: more classes than --max-set may be the truth ({promised} %)")
             }

@@ -4,7 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::rollup::RollUp;
-use super::sets::{Cover, Covered};
+use super::sets::{Cover, Coverage, Covered};
 use super::{Classification, Pipeline};
 
 /// What is asked for.
@@ -19,9 +19,14 @@ pub struct Beside {
 /// What is told.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, ToSchema)]
 pub struct Told {
-    /// Of the set.
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    pub covered: Option<Covered>,
+    /// What is promised of the set, where one was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub coverage: Option<Coverage>,
+    /// Whether the set has more classes than the caller has use for; not there where none were named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub abstained: Option<bool>,
     /// What the classes have in common.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -35,10 +40,11 @@ impl Pipeline {
         let taxonomy = beside.share.and_then(|share| Some((share, self.taxonomy().ok()?)));
         let rollup = taxonomy.map(|(share, taxonomy)| classification.roll_up(taxonomy, share));
         match &beside.cover {
-            None => (classification, Told { covered: None, rollup }),
+            None => (classification, Told { rollup, ..Told::default() }),
             Some(cover) => {
-                let (set, covered) = classification.covered(&self.card.labels, cover);
-                (set, Told { covered: Some(covered), rollup })
+                let (set, Covered { coverage, abstained }) =
+                    classification.covered(&self.card.labels, cover);
+                (set, Told { coverage: Some(coverage), abstained, rollup })
             }
         }
     }

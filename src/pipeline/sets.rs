@@ -17,13 +17,11 @@ pub struct Cover {
 }
 
 /// What is said about a set.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Covered {
     /// What is promised of it.
     pub coverage: Coverage,
     /// Whether it has more classes than the caller has use for; not there where none were named.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
     pub abstained: Option<bool>,
 }
 

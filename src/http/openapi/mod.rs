@@ -59,6 +59,7 @@ impl Document {
         let mut document = serde_json::to_value(routes).expect("it has no maps with odd keys");
         add_headers(&mut document);
         open_answers(&mut document);
+        tell_apart(&mut document);
         Self(Bytes::from(document.to_string()))
     }
 }
@@ -119,11 +120,25 @@ fn add_headers(document: &mut Value) {
     }
 }
 
+/// A handler of two methods is two operations, each with a name of its own.
+fn tell_apart(document: &mut Value) {
+    let Some(paths) = document["paths"].as_object_mut() else { return };
+    for put in paths.values_mut().filter_map(|path| path.get_mut("put")) {
+        if let Some(name) = put["operationId"].as_str() {
+            put["operationId"] = json!(format!("{name}_put"));
+        }
+    }
+}
+
+/// What is read of a request and nowhere answered: what is not known there is refused.
+const ASKED: [&str; 4] = ["HuggingFaceBody", "InstancesBody", "B64", "Parameters"];
+
 /// A card that is read must hold nothing unknown; what is answered may get more members, and a card is
 /// only a part of one answer.
 fn open_answers(document: &mut Value) {
     let Some(schemas) = document["components"]["schemas"].as_object_mut() else { return };
-    for schema in schemas.values_mut().filter_map(Value::as_object_mut) {
+    let answers = schemas.iter_mut().filter(|(name, _)| !ASKED.contains(&name.as_str()));
+    for schema in answers.filter_map(|(_, schema)| schema.as_object_mut()) {
         if schema.get("additionalProperties") == Some(&Value::Bool(false)) {
             schema.remove("additionalProperties");
         }

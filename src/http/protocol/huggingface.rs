@@ -3,13 +3,12 @@
 use axum::Json;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
 use serde::de::{Error, IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
 
 use super::images::{self, Arrived, Sent};
 use super::model;
-use super::parameters::Parameters;
-use super::parameters::Scored;
+use super::parameters::{Parameters, Scored, by_name};
 use crate::http::json::{self, Few, Text};
 use crate::http::openapi::{NamedRefusals, NetworkRefusals, Picture, Pictures, TimeLimit};
 use crate::http::problem::Problem;
@@ -22,21 +21,36 @@ use utoipa::ToSchema;
 struct Asked<'a> {
     #[serde(borrow)]
     inputs: Inputs<'a>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "by_name")]
     parameters: Option<Parameters>,
     /// Of caches and waiting, which there are none of here.
     #[serde(default, rename = "options")]
     _options: Option<IgnoredAny>,
 }
 
+/// The classes of one image, or of each of several.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub(super) enum Answered {
+    One(Vec<Scored>),
+    Several(Vec<Vec<Scored>>),
+}
+
 /// What JSON says, for `/openapi.json`.
-#[derive(ToSchema)]
+#[derive(ToSchema, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "a body is read in place; this is only its schema")]
 pub(super) struct HuggingFaceBody {
     /// The image's bytes as base64; a list of several; or a URL, where its host is allowed.
-    #[schema(content_encoding = "base64")]
+    #[schema(
+        content_encoding = "base64",
+        min_length = 1,
+        example = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGNYWuYBAAMnAWRbFOqGAAAAAElFTkSuQmCC"
+    )]
     inputs: String,
     parameters: Option<Parameters>,
+    /// Read, and without effect.
+    options: Option<serde_json::Value>,
 }
 
 /// One image or several.
@@ -85,7 +99,7 @@ enum Form {
     operation_id = "huggingface",
     params(TimeLimit),
     request_body(content((Picture = "application/octet-stream"), (Pictures = "multipart/form-data"), (HuggingFaceBody = "application/json")), description = "The image's bytes, a form, or JSON with `inputs`"),
-    responses((status = 200, description = "Classes, falling; for several images a list of them", body = Vec<Scored>), NetworkRefusals),
+    responses((status = 200, description = "Classes, falling; for several images a list of them", body = Answered), NetworkRefusals),
 )]
 pub(super) async fn classify(
     State(app): State<App>,
@@ -103,7 +117,7 @@ pub(super) async fn classify(
     operation_id = "huggingface_by_name",
     params(("model" = String, Path, example = "cifar10-resnet20", description = "The model that is served"), TimeLimit),
     request_body(content((Picture = "application/octet-stream"), (Pictures = "multipart/form-data"), (HuggingFaceBody = "application/json")), description = "The image's bytes, a form, or JSON with `inputs`"),
-    responses((status = 200, description = "Classes, falling; for several images a list of them", body = Vec<Scored>), NamedRefusals),
+    responses((status = 200, description = "Classes, falling; for several images a list of them", body = Answered), NamedRefusals),
 )]
 pub(super) async fn classify_by_name(
     State(app): State<App>,
@@ -132,9 +146,9 @@ pub(super) async fn answer(app: &App, arrived: Arrived) -> Result<Response, Prob
         Upload::Several(parts) => (images::of_form(parts), parameters, Form::Several),
     };
     let (mut classes, timings) = images::classify(app, images, parameters, deadline).await?;
-    let response = match form {
-        Form::One => Json(classes.pop().unwrap_or_default()).into_response(),
-        Form::Several => Json(classes).into_response(),
+    let answered = match form {
+        Form::One => Answered::One(classes.pop().unwrap_or_default()),
+        Form::Several => Answered::Several(classes),
     };
-    Ok(answers::with_timing(response, &timings))
+    Ok(answers::with_timing(Json(answered).into_response(), &timings))
 }

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
 use super::images::{self, Arrived, Classes, Sent};
-use super::parameters::Parameters;
+use super::parameters::{Parameters, by_name};
 use crate::http::json::{self, Few, Text};
 use crate::http::problem::Problem;
 use crate::http::upload::Upload;
@@ -19,7 +19,7 @@ use utoipa::ToSchema;
 struct Asked<'a> {
     #[serde(borrow)]
     instances: Few<Instance<'a>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "by_name")]
     parameters: Option<Parameters>,
     /// TensorFlow Serving's choice among a model's functions, of which there is one here.
     #[serde(default, rename = "signature_name")]
@@ -27,21 +27,29 @@ struct Asked<'a> {
 }
 
 /// What JSON says, for `/openapi.json`.
-#[derive(ToSchema)]
+#[derive(ToSchema, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "a body is read in place; this is only its schema")]
 pub(super) struct InstancesBody {
     /// Images: base64, or objects with it in `b64`, `image_bytes`, `image` or `content`.
     #[schema(min_items = 1, max_items = 256)]
     instances: Vec<B64>,
     parameters: Option<Parameters>,
+    /// Read, and without effect.
+    signature_name: Option<serde_json::Value>,
 }
 
 /// An encoded image.
-#[derive(ToSchema)]
+#[derive(ToSchema, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "only a schema")]
 pub(super) struct B64 {
     /// Its bytes as base64.
-    #[schema(content_encoding = "base64")]
+    #[schema(
+        content_encoding = "base64",
+        min_length = 1,
+        example = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGNYWuYBAAMnAWRbFOqGAAAAAElFTkSuQmCC"
+    )]
     b64: String,
 }
 

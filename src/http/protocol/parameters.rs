@@ -14,11 +14,10 @@ use crate::pipeline::topk::{Function, Prediction};
 pub(super) struct Parameters {
     /// How many classes.
     #[serde(default, deserialize_with = "count")]
-    #[schema(minimum = 1, nullable = false)]
+    #[schema(minimum = 1, maximum = 4_000_000_000_u32)]
     top_k: Option<usize>,
     /// As what.
     #[serde(default)]
-    #[schema(nullable = false)]
     function_to_apply: Option<Function>,
 }
 
@@ -71,6 +70,16 @@ impl Parameters {
 }
 
 /// A whole number, at least 1; also as `3.0`, for the clouds' libraries know no other numbers.
+/// Parameters by their names: serde would also take a list of them in their order.
+pub(super) fn by_name<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Parameters>, D::Error> {
+    let Some(named) = Option::<serde_json::Map<_, _>>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    Parameters::deserialize(serde_json::Value::Object(named)).map(Some).map_err(de::Error::custom)
+}
+
 fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
     let Some(number) = Option::<serde_json::Number>::deserialize(deserializer)? else {
         return Ok(None);
@@ -85,7 +94,7 @@ fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D:
     match whole {
         Some(whole) => Ok(Some(whole as usize)),
         None => Err(de::Error::custom(format_args!(
-            "top_k is {number}; it takes a whole number, at least 1"
+            "top_k is {number}; it takes a whole number from 1 to 4000000000"
         ))),
     }
 }

@@ -16,7 +16,7 @@ use crate::http::{App, answers, query};
 
 /// What is in a photo, as TorchServe's image classifier answers it
 #[utoipa::path(
-    post,
+    method(post, put),
     path = "/predictions/{model}",
     tag = "shapes",
     operation_id = "torchserve",
