@@ -405,6 +405,7 @@ fn field(number: u8, value: &[u8]) -> Vec<u8> {
     field
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "a message is made of it and nothing else")]
 fn message(raw: Vec<u8>) -> Vec<u8> {
     let shape = field(3, &[1, 32, 32, 3]);
     let input = [field(1, b"pixels"), field(2, b"UINT8"), shape].concat();

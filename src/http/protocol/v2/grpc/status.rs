@@ -18,6 +18,7 @@ const PUSHBACK: &str = "grpc-retry-pushback-ms";
 
 /// The status of `problem`, with its reason as `ErrorInfo` and, where it helps to come back, when
 /// as `RetryInfo`.
+#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` is given")]
 pub(super) fn of(problem: Problem) -> Status {
     let (_, reason, _) = problem.kind().row();
     let mut details = ErrorDetails::new();
