@@ -251,6 +251,11 @@ def check_docs(page: Page, checks: Checks, shots: Path) -> None:
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
         expect(operation).to_be_visible()
+        # The page follows by an event, which comes a moment later.
+        root = page.locator("html")
+        dark = re.compile("dark-mode")
+        expect(root).to_have_class(dark) if scheme == "dark" else expect(root).not_to_have_class(dark)
+        page.wait_for_timeout(500)  # colours may fade
         ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
         brightness = sum(map(int, re.findall(r"\d+", ground)[:3])) / 3
         checks.that((brightness > 128) == (scheme == "light"), f"the API's page in {scheme} is {scheme}")
