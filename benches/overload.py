@@ -5,9 +5,15 @@
 For each model a server of its own: how fast it is at saturation (32 clients) and idle (one), the latency
 at 70 % of saturation, then an open loop that offers four times the saturation, and what is left of
 its speed two seconds after that. Memory is the server's resident size, read twice a second.
+
+Beside the latency at 70 % stands that of an ideal queue: the same arrivals, one core for each image, as
+long for each as a request takes alone, the longest waiting first, and nothing else to do.
 """
 
 import argparse
+import heapq
+import os
+import random
 import statistics
 import tempfile
 import threading
@@ -36,6 +42,19 @@ class Memory(threading.Thread):
         self.join()
 
 
+def ideal_p99(rate: float, seconds: float, arrivals: int = 200_000) -> float:
+    """99 of 100 are done within this time, in seconds, where `rate` arrive a second at random."""
+    chance, now = random.Random(0), 0.0
+    free = [0.0] * len(os.sched_getaffinity(0))  # when each core is
+    spent = []
+    for _ in range(arrivals):
+        now += chance.expovariate(rate)
+        done = max(now, free[0]) + seconds
+        heapq.heapreplace(free, done)
+        spent.append(done - now)
+    return statistics.quantiles(spent, n=100)[-1]
+
+
 def measure(resnetd: str, name: str, model: list, photos: str, seconds: int) -> None:
     with server(resnetd, model) as house:
         idle_mib = house.resident_mib()
@@ -47,6 +66,7 @@ def measure(resnetd: str, name: str, model: list, photos: str, seconds: int) -> 
         alone = faultless(load(5, "--concurrency", 1))["latency_ms"]["p50"]
         saturated = faultless(load(8, "--concurrency", 32))["goodput_per_second"]
         busy = faultless(load(20, "--rate", 0.7 * saturated))["latency_ms"]["p99"]
+        ideal = 1000 * ideal_p99(0.7 * saturated, alone / 1000)
         with Memory(house) as memory:
             flooded = load(seconds, "--rate", 4 * saturated)
         after = faultless(load(8, "--concurrency", 32))["goodput_per_second"]
@@ -54,6 +74,7 @@ def measure(resnetd: str, name: str, model: list, photos: str, seconds: int) -> 
         early, late = (statistics.median(part) for part in (memory.sizes[:third], memory.sizes[-third:]))
         kept = flooded["goodput_per_second"] / statistics.mean([saturated, after])
         print(f"| {name} | {saturated:.1f} | {alone:.1f} ms | {busy:.1f} ms ({busy / alone:.1f}) | "
+              f"{ideal:.1f} ms ({ideal / alone:.1f}) | "
               f"{flooded['goodput_per_second']:.1f} ({kept:.2f}) | {flooded['latency_ms']['p99'] / 1000:.2f} s | "
               f"{after / saturated:.2f} | {idle_mib:.0f}, {early:.0f}, {late:.0f} MiB | "
               f"{', '.join(f'{kind}: {count}' for kind, count in flooded['errors'].items())} |", flush=True)
@@ -66,8 +87,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=60, help="of overload")
     parser.add_argument("--only", help="one of the models, by its name in the table")
     args = parser.parse_args()
-    print("| model | saturation, images/s | alone | p99 at 70 % (of alone) | answered at 4 times (share) | their p99 | "
-          "speed after | memory idle, early, late | the others |\n|---|---|---|---|---|---|---|---|---|", flush=True)
+    print("| model | saturation, images/s | alone | p99 at 70 % (of alone) | of an ideal queue | answered at 4 times (share) | their p99 | "
+          "speed after | memory idle, early, late | the others |\n|---|---|---|---|---|---|---|---|---|---|", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         models = {"cifar10-resnet20": ["--model", "cifar10-resnet20"]}
         for architecture in ("resnet18", "resnet50"):

@@ -178,7 +178,7 @@ fn queue_and_back(bencher: Bencher) {
     let queue = Queue::new(Arc::clone(&metrics));
     let plan = WorkerPlan {
         queue: queue.clone(),
-        batch: BatchPlan { max_batch: 4, max_wait: Duration::ZERO },
+        batch: BatchPlan { max_batch: 4, max_wait: Duration::ZERO, backlog: 1 },
         preprocess: Preprocess::usual([32, 32]),
         pace,
         health: Arc::new(Health::default()),

@@ -13,7 +13,7 @@ use crate::config::{LimitArgs, ModelArgs, cores};
 use crate::eval::{Dataset, DatasetError, Example};
 use crate::model::Model;
 use crate::pipeline::explain::Offers;
-use crate::pipeline::queue::{BatchPlan, Ceiling, Deadline};
+use crate::pipeline::queue::{Ceiling, Deadline};
 use crate::pipeline::run::WarmSessions;
 use crate::pipeline::{Ask, Classification, ClassifyError, Pipeline, PipelinePlan};
 use crate::telemetry::Metrics;
@@ -53,7 +53,7 @@ pub(super) fn pipeline(
         limits: limits.limits(),
         jpeg_scaling: args.jpeg_scaling,
         ceiling: Ceiling { images: usize::MAX, bytes: u64::MAX },
-        batch: BatchPlan { max_batch: concurrency.max_batch, max_wait: Duration::ZERO },
+        batch: concurrency.batch(warm.device, Duration::ZERO),
         decoding: concurrency.decoding(warm.device),
     };
     let offers = Offers::of(model.onnx, model.card.labels.len());

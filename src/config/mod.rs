@@ -16,7 +16,7 @@ use crate::http::{Drain, Page, Timeouts, VertexRoutes};
 use crate::pipeline::PipelinePlan;
 use crate::pipeline::decode::Limits;
 use crate::pipeline::preprocess::JpegScaling;
-use crate::pipeline::queue::{BatchPlan, Ceiling};
+use crate::pipeline::queue::Ceiling;
 use crate::pipeline::run::Device;
 use crate::telemetry::logs::LogFormat;
 pub use hub::HubArgs;
@@ -243,7 +243,7 @@ impl Config {
             limits,
             jpeg_scaling,
             ceiling,
-            batch: BatchPlan { max_batch: concurrency.max_batch, max_wait },
+            batch: concurrency.batch(device, max_wait),
             decoding: concurrency.decoding(device),
         }
     }

@@ -1,6 +1,7 @@
 //! Which model runs, on what, and how much of the machine it has.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
@@ -8,6 +9,7 @@ use super::{ConfigError, HubArgs};
 use crate::model::{self, PrecisionChoice};
 use crate::pipeline::Decoding;
 use crate::pipeline::preprocess::JpegScaling;
+use crate::pipeline::queue::BatchPlan;
 use crate::pipeline::run::{Device, DeviceChoice};
 
 /// Which model, on what; for every command that runs one.
@@ -52,7 +54,8 @@ pub struct ModelArgs {
     #[arg(long, env = "RESNETD_THREADS", value_name = "N")]
     pub threads: Option<usize>,
 
-    /// The most images in one run
+    /// The most images in one run. On a CPU, where batches save little, a run takes more than one only
+    /// while at least two wait for each session
     #[arg(long, env = "RESNETD_MAX_BATCH", default_value_t = 4, value_name = "N")]
     pub max_batch: usize,
 
@@ -170,6 +173,20 @@ impl Concurrency {
             Device::Cpu => self.decoding_on_cpu,
             Device::Cuda(_) => self.decoding_on_gpu,
         }
+    }
+
+    /// How batches are filled on `device`.
+    ///
+    /// A GPU runs a batch in little more time than one image, so it takes all that is there, as does who
+    /// chose to wait for batches. A core of a CPU needs nearly as long for each image of a batch as for
+    /// one alone: it takes more than one only where two already wait for each session.
+    #[must_use]
+    pub fn batch(&self, device: Device, max_wait: Duration) -> BatchPlan {
+        let backlog = match device {
+            Device::Cpu if max_wait.is_zero() => 2 * self.on_cpu,
+            Device::Cpu | Device::Cuda(_) => 1,
+        };
+        BatchPlan { max_batch: self.max_batch, max_wait, backlog }
     }
 
     /// Sessions that run side by side on `device`.

@@ -114,7 +114,9 @@ impl Pipeline {
             health: Arc::clone(&health),
             metrics: Arc::clone(&metrics),
         };
-        let batches = engines.len().saturating_mul(2 * plan.batch.max_batch);
+        // One batch for each worker to run, and as many images waiting as fill the next.
+        let waiting = plan.batch.backlog.max(engines.len());
+        let batches = (engines.len() + waiting).saturating_mul(plan.batch.max_batch);
         let workers = Workers::start(&worker_plan, engines)?;
         Ok(Self {
             admission: Admission::new(plan.ceiling, Arc::clone(&pace), Arc::clone(&metrics)),

@@ -25,6 +25,18 @@ pub struct BatchPlan {
     pub max_batch: usize,
     /// How long the first image may wait for others. Zero: a worker never idles while work waits.
     pub max_wait: Duration,
+    /// How many images must wait for each one that a batch takes, at least 1. With 1 a batch takes all
+    /// it can. With more, batches are of one image until so many wait that all must wait anyhow: right
+    /// where a batch takes about as long as its images one by one, and its first waits for its last.
+    pub backlog: usize,
+}
+
+impl BatchPlan {
+    /// How many of `waiting` images a worker takes while `takers` workers are free, itself included.
+    fn share(&self, waiting: usize, takers: usize) -> usize {
+        let pressure = (waiting / self.backlog.max(1)).max(1);
+        waiting.div_ceil(takers).min(pressure).min(self.max_batch)
+    }
 }
 
 /// A FIFO of jobs between the async side and the worker threads; clones share it.
@@ -105,7 +117,7 @@ impl Queue {
         }
         // A batch that was waited for leaves whole.
         let takers = if plan.max_wait.is_zero() { state.idle_workers } else { 1 };
-        let share = state.jobs.len().div_ceil(takers).min(plan.max_batch);
+        let share = plan.share(state.jobs.len(), takers);
         state.idle_workers -= 1;
         let batch = state.jobs.drain(..share).map(|(_, job)| job).collect();
         self.shared.show_depth(&state);

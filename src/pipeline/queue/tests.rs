@@ -49,7 +49,7 @@ impl House {
 }
 
 const FOREVER: Duration = Duration::from_secs(3600);
-const AT_ONCE: BatchPlan = BatchPlan { max_batch: 4, max_wait: Duration::ZERO };
+const AT_ONCE: BatchPlan = BatchPlan { max_batch: 4, max_wait: Duration::ZERO, backlog: 1 };
 
 fn numbers(batch: &Batch) -> Vec<u16> {
     batch.as_bytes().chunks(3).map(|pixel| u16::from_be_bytes([pixel[0], pixel[1]])).collect()
@@ -87,9 +87,10 @@ proptest! {
         workers in 1..4_usize,
         max_batch in 1..9_usize,
         max_wait_ms in 0..3_u64,
+        backlog in 1..9_usize,
     ) {
         let house = House::new();
-        let plan = BatchPlan { max_batch, max_wait: Duration::from_millis(max_wait_ms) };
+        let plan = BatchPlan { max_batch, max_wait: Duration::from_millis(max_wait_ms), backlog };
         let engines = (0..workers).map(|_| Box::new(echo) as Engine).collect();
         let workers = house.workers(plan, engines);
 
@@ -187,7 +188,7 @@ fn a_panic_and_a_failed_run_answer_their_own_batch_and_the_worker_lives_on() {
 #[test]
 fn with_a_max_wait_a_full_batch_leaves_before_the_time_is_over() {
     let house = House::new();
-    let patient = BatchPlan { max_batch: 2, max_wait: FOREVER };
+    let patient = BatchPlan { max_batch: 2, max_wait: FOREVER, backlog: 1 };
     let workers = house.workers(patient, vec![Box::new(echo)]);
     let tickets = [1, 2].map(|number| house.submit(number, Deadline::after(FOREVER)));
     for ticket in tickets {
@@ -195,6 +196,24 @@ fn with_a_max_wait_a_full_batch_leaves_before_the_time_is_over() {
     }
     house.queue.close();
     workers.join();
+}
+
+#[test]
+fn with_a_backlog_batches_are_of_one_image_until_many_wait() {
+    let sizes = |waiting| {
+        let house = House::new();
+        let tickets: Vec<_> =
+            (0..waiting).map(|number| house.submit(number, Deadline::after(FOREVER))).collect();
+        house.queue.close();
+        let plan = BatchPlan { backlog: 4, ..AT_ONCE };
+        let batches = std::iter::from_fn(|| house.queue.next_batch(plan));
+        let sizes: Vec<_> = batches.map(|batch| batch.len()).collect();
+        drop(tickets);
+        sizes
+    };
+    assert_eq!(sizes(7), [1; 7]);
+    assert_eq!(sizes(9), [2, 1, 1, 1, 1, 1, 1, 1]);
+    assert_eq!(sizes(20), [4, 4, 3, 2, 1, 1, 1, 1, 1, 1, 1]);
 }
 
 #[test]

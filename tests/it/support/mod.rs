@@ -74,7 +74,7 @@ impl Default for Options {
                 limits: Limits::default(),
                 jpeg_scaling: JpegScaling::On,
                 ceiling: Ceiling { images: 256, bytes: 1 << 30 },
-                batch: BatchPlan { max_batch: 4, max_wait: Duration::ZERO },
+                batch: BatchPlan { max_batch: 4, max_wait: Duration::ZERO, backlog: 1 },
                 decoding: Decoding::ByWorkers,
             },
             timeouts: Timeouts {
@@ -113,11 +113,11 @@ impl TestServer {
         };
         let engines = engines.unwrap_or_else(|| real_engines(&model, plan.batch.max_batch));
         let metrics = Arc::new(Metrics::new());
-        let (card, golden_photos, digests) = Description::of(&model);
+        let (card, golden_photos) = Description::of(&model);
         let description = Description {
             card,
             golden_photos,
-            digests,
+            digests: model.digests(),
             device: Device::Cpu.to_string(),
             precision_because: "as the model comes",
             sessions: engines.len(),
