@@ -1,12 +1,14 @@
 //! A model by its options, on warm sessions.
 
 use std::collections::BTreeMap;
+use std::panic::resume_unwind;
+use std::thread;
 
 use anyhow::{Result, ensure};
 
 use super::fetch;
 use crate::config::{Calibrated, Concurrency, ModelArgs};
-use crate::model::{Chosen, Model, ModelCard, Precision, foreign, int8};
+use crate::model::{Chosen, Digests, Model, ModelCard, Precision, foreign, int8};
 use crate::pipeline::golden;
 use crate::pipeline::run::{
     Batch, Device, DeviceChoice, Engine, InputShape, Library, Output, SessionsPlan, WarmSessions,
@@ -18,6 +20,7 @@ pub(super) struct Loaded {
     pub(super) model: Model,
     /// Why the model has the precision that it has.
     pub(super) why: &'static str,
+    pub(super) digests: Digests,
     pub(super) library: Library,
     pub(super) warm: WarmSessions,
 }
@@ -36,7 +39,7 @@ pub(super) fn load(args: &ModelArgs, concurrency: Concurrency) -> Result<Loaded>
     let device = match args.device {
         DeviceChoice::Only(device) => device,
         DeviceChoice::Auto => match on(Device::Cuda(0)) {
-            Ok((Chosen { model, why }, warm)) => return Ok(Loaded { model, why, library, warm }),
+            Ok((chosen, digests, warm)) => return Ok(Loaded::of(chosen, digests, library, warm)),
             Err(error) => {
                 let reason = error.to_string();
                 let reason = reason.lines().next().unwrap_or_default();
@@ -45,8 +48,15 @@ pub(super) fn load(args: &ModelArgs, concurrency: Concurrency) -> Result<Loaded>
             }
         },
     };
-    let (Chosen { model, why }, warm) = on(device)?;
-    Ok(Loaded { model, why, library, warm })
+    let (chosen, digests, warm) = on(device)?;
+    Ok(Loaded::of(chosen, digests, library, warm))
+}
+
+impl Loaded {
+    fn of(chosen: Chosen, digests: Digests, library: Library, warm: WarmSessions) -> Self {
+        let Chosen { model, why } = chosen;
+        Self { model, why, digests, library, warm }
+    }
 }
 
 fn on(
@@ -54,7 +64,7 @@ fn on(
     (args, model): (&ModelArgs, &str),
     concurrency: Concurrency,
     library: &Library,
-) -> Result<(Chosen, WarmSessions)> {
+) -> Result<(Chosen, Digests, WarmSessions)> {
     check_device(library, device)?; // before a large model is read for nothing
     let mut chosen = Model::open_as(model, args.arch.as_deref(), args.precision, device)?;
     if let (Device::Cpu, Precision::Int8, Some(why)) =
@@ -63,8 +73,13 @@ fn on(
         tracing::warn!("{why}: measure the accuracy here with resnetd eval");
     }
     heed(&mut chosen.model, args.calibrated);
-    let warm = warm(&chosen.model, device, concurrency, library)?;
-    Ok((chosen, warm))
+    // Loading is mostly on one core; a large model takes the other a tenth of a second to digest.
+    let (digests, warm) = thread::scope(|scope| {
+        let digests = scope.spawn(|| chosen.model.digests());
+        let warm = warm(&chosen.model, device, concurrency, library)?;
+        anyhow::Ok((digests.join().unwrap_or_else(|panic| resume_unwind(panic)), warm))
+    })?;
+    Ok((chosen, digests, warm))
 }
 
 /// Takes the calibrations from the model where none is to be heeded.

@@ -93,7 +93,7 @@ async fn start(args: &ServeArgs, config: &Config) -> Result<App> {
 }
 
 fn assemble(loaded: Loaded, config: &Config) -> Result<App> {
-    let Loaded { model, why, library, warm } = loaded;
+    let Loaded { model, why, digests, library, warm } = loaded;
     let WarmSessions { engines, device, load, warm_up } = warm;
     let metrics = Arc::new(Metrics::new());
     metrics.load_seconds.set(load.as_secs_f64());
@@ -104,7 +104,7 @@ fn assemble(loaded: Loaded, config: &Config) -> Result<App> {
         device: &device.to_string(),
         onnxruntime: &library.version,
     });
-    let (card, golden_photos, digests) = Description::of(&model);
+    let (card, golden_photos) = Description::of(&model);
     let description = Description {
         card,
         golden_photos,

@@ -1,5 +1,7 @@
 //! Opens the sessions on the device that can be had, and runs each once before it counts.
 
+use std::panic::resume_unwind;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::session::builder;
@@ -80,9 +82,7 @@ pub fn open_sessions(
     let sessions = match plan.device {
         Device::Cpu if plan.sessions > 1 => {
             let shared = SharedModel::optimize(library, bytes)?;
-            (0..plan.sessions)
-                .map(|_| shared.open(library, plan.threads, &wanted))
-                .collect::<Result<Vec<_>, _>>()?
+            side_by_side(0..plan.sessions, |_| shared.open(library, plan.threads, &wanted))?
         }
         device @ (Device::Cpu | Device::Cuda(_)) => {
             let session_plan = SessionPlan { device, threads: plan.threads };
@@ -93,19 +93,35 @@ pub fn open_sessions(
     };
     let load = started.elapsed();
     let started = Instant::now();
-    let engines = sessions
-        .into_iter()
-        .map(|mut session| {
-            warm_up(&mut session, plan)?;
-            Ok(Box::new(move |batch: &Batch| session.run(batch)) as Engine)
-        })
-        .collect::<Result<_, RunError>>()?;
+    let engines = side_by_side(sessions, |mut session| {
+        warm_up(&mut session, plan)?;
+        Ok::<_, RunError>(Box::new(move |batch: &Batch| session.run(batch)) as Engine)
+    })?;
     Ok(WarmSessions { engines, device: plan.device, load, warm_up: started.elapsed() })
 }
 
-/// The largest batch first, so that the arena grows once; then the most frequent one.
+/// What `work` makes of each item, each on a thread of its own, as the workers will run.
+fn side_by_side<T: Send, R: Send, E: Send>(
+    items: impl IntoIterator<Item = T>,
+    work: impl Fn(T) -> Result<R, E> + Sync,
+) -> Result<Vec<R>, E> {
+    let work = &work;
+    thread::scope(|scope| {
+        let threads: Vec<_> =
+            items.into_iter().map(|item| scope.spawn(move || work(item))).collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
+            .collect()
+    })
+}
+
+/// The largest batch, so that the arena grows once; a GPU looks for its kernels per size, so there the
+/// smallest too.
 fn warm_up(session: &mut Session, plan: SessionsPlan) -> Result<(), RunError> {
     session.run(&Batch::grey(plan.input, plan.max_batch))?;
-    session.run(&Batch::grey(plan.input, 1))?;
+    if let Device::Cuda(_) = plan.device {
+        session.run(&Batch::grey(plan.input, 1))?;
+    }
     Ok(())
 }
