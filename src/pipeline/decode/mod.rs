@@ -192,8 +192,7 @@ pub fn decode(bytes: &[u8], header: &Header) -> Result<Image, DecodeError> {
         let (picture, orientation) = match header.reduction {
             Reduction::None => whole(bytes, header)?,
             reduction @ (Reduction::Half | Reduction::Quarter | Reduction::Eighth) => {
-                let mut decoder = open(jpeg::header(bytes), format)?;
-                (jpeg::decode(bytes, reduction)?, orientation(&mut decoder, bytes, format))
+                (jpeg::decode(bytes, reduction)?, jpeg::orientation(bytes))
             }
         };
         let mut upright = DynamicImage::ImageRgb8(picture);

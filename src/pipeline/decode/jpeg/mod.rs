@@ -11,8 +11,10 @@ mod frame; // headers and tables → what decoding a scan needs
 mod idct; // frequencies → pixels, as many as wanted
 mod reduced; // a scan → a picture at a part of its size
 
+use image::metadata::Orientation;
+
 pub(super) use reduced::{decode, gentlest};
-use segments::{END_OF_IMAGE, START_OF_SCAN, Segment, Segments};
+use segments::{END_OF_IMAGE, EXIF, START_OF_SCAN, Segment, Segments};
 
 /// Whether the end-of-image marker is there. An EXIF thumbnail has one of its own, inside a segment,
 /// which does not count.
@@ -29,6 +31,17 @@ pub(super) fn has_an_end(bytes: &[u8]) -> bool {
 pub(super) fn header(bytes: &[u8]) -> &[u8] {
     let scan = Segments::new(bytes).find(|segment| segment.marker == START_OF_SCAN);
     scan.and_then(|scan| bytes.get(..scan.end)).unwrap_or(bytes)
+}
+
+/// How its last EXIF block before the first scan says that it is turned, as the `image` crate reads it.
+pub(super) fn orientation(bytes: &[u8]) -> Orientation {
+    Segments::new(bytes)
+        .take_while(|segment| segment.marker != START_OF_SCAN)
+        .filter(|segment| segment.marker == EXIF)
+        .filter_map(|segment| segment.body.strip_prefix(b"Exif\0\0"))
+        .last()
+        .and_then(Orientation::from_exif_chunk)
+        .unwrap_or(Orientation::NoTransforms)
 }
 
 /// The kinds of JPEG that no photo has and the decoder does not know.

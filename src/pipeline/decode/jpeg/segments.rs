@@ -2,6 +2,7 @@
 
 pub(super) const END_OF_IMAGE: u8 = 0xD9;
 pub(super) const START_OF_SCAN: u8 = 0xDA;
+pub(super) const EXIF: u8 = 0xE1;
 
 /// A marker and what follows it, without its length.
 pub(super) struct Segment<'a> {
@@ -22,11 +23,13 @@ impl Segment<'_> {
 pub(super) struct Segments<'a> {
     bytes: &'a [u8],
     at: usize,
+    /// Whether a scan's data comes next. Who looks for its start need not walk over it.
+    before_scan: bool,
 }
 
 impl<'a> Segments<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 2 }
+        Self { bytes, at: 2, before_scan: false }
     }
 
     /// What has not been walked over.
@@ -39,6 +42,9 @@ impl<'a> Iterator for Segments<'a> {
     type Item = Segment<'a>;
 
     fn next(&mut self) -> Option<Segment<'a>> {
+        if std::mem::take(&mut self.before_scan) {
+            self.at += length_of_scan(self.rest());
+        }
         while let [0xFF, marker, tail @ ..] = self.rest() {
             let marker = *marker;
             match marker {
@@ -53,11 +59,8 @@ impl<'a> Iterator for Segments<'a> {
                     let length = usize::from(u16::from_be_bytes([high, low]));
                     let body = tail.get(2..length)?;
                     self.at += 2 + length;
-                    let end = self.at;
-                    if marker == START_OF_SCAN {
-                        self.at += length_of_scan(self.rest());
-                    }
-                    return Some(Segment { marker, body, end });
+                    self.before_scan = marker == START_OF_SCAN;
+                    return Some(Segment { marker, body, end: self.at });
                 }
             }
         }
@@ -68,9 +71,7 @@ impl<'a> Iterator for Segments<'a> {
 /// How many bytes come before the next marker that is not part of a scan's data.
 fn length_of_scan(data: &[u8]) -> usize {
     let mut at = 0;
-    while let Some(found) =
-        data.get(at..).and_then(|rest| rest.iter().position(|&byte| byte == 0xFF))
-    {
+    while let Some(found) = data.get(at..).and_then(|rest| memchr::memchr(0xFF, rest)) {
         at += found;
         match data.get(at + 1) {
             Some(0x00 | 0xD0..=0xD7) => at += 2,
