@@ -4,6 +4,7 @@ First the document itself and answers to real photos; then schemathesis makes re
 """
 
 import argparse
+import base64
 import os
 import subprocess
 import sys
@@ -22,6 +23,8 @@ DATA = HERE.parent / "data"
 CAT = (DATA / "cat.jpg").read_bytes()
 SHIP = (DATA / "cifar10-ship.png").read_bytes()
 TEXT = b"not a picture"
+MODEL = "cifar10-resnet20"
+CLASSES = [{"name": "probabilities", "parameters": {"classification": 3}}]
 
 
 def main() -> None:
@@ -83,14 +86,33 @@ def check_answers(checks: Checks, url: str) -> None:
         ("GET", "/", "", {}, 200, "text/plain"),
         ("GET", "/", "", {"headers": {"Accept": "text/html"}}, 200, "text/html"),
         ("GET", "/docs", "", {}, 200, "text/html"),
+        ("GET", "/v2", "", {}, 200, "application/json"),
+        ("GET", "/v2/health/ready", "", {}, 200, "application/json"),
+        ("GET", f"/v2/models/{MODEL}", "", {}, 200, "application/json"),
+        ("GET", f"/v2/models/{MODEL}/config", "", {}, 200, "application/json"),
+        ("GET", f"/v2/models/{MODEL}/stats", "", {}, 200, "application/json"),
+        ("GET", "/v2/models/another", "", {}, 404, "application/problem+json"),
+        ("POST", f"/v2/models/{MODEL}/infer", "", {"json": infer(CAT, SHIP)}, 200, "application/json"),
+        ("POST", f"/v2/models/{MODEL}/infer", "", {"json": infer(CAT, outputs=CLASSES)}, 200, "application/json"),
+        ("POST", f"/v2/models/{MODEL}/infer", "", {"json": infer(CAT, parameters={"binary_data_output": True})}, 200, "application/octet-stream"),
+        ("POST", f"/v2/models/{MODEL}/infer", "", {"json": infer(TEXT)}, 400, "application/problem+json"),
+        ("POST", f"/v2/models/{MODEL}/infer", "", {"json": infer(CAT, outputs=[{"name": "boxes"}])}, 422, "application/problem+json"),
+        ("POST", "/v2/models/another/infer", "", {"json": infer(CAT)}, 404, "application/problem+json"),
+        ("POST", "/v2/repository/index", "", {}, 200, "application/json"),
     ]:
         what = f"{method} {path}{query} is answered {status} {kind} as its schema says"
         response = requests.request(method, f"{url}{path}{query}", timeout=60, **options)
         found = response.status_code, response.headers["content-type"].split(";")[0]
         if found != (status, kind):
             fail(f"{what}: found {found}: {response.text[:300]}")
-        schema[path][method].validate_response(response)
+        schema[path.replace(MODEL, "{model}").replace("another", "{model}")][method].validate_response(response)
         checks.that(True, what)
+
+
+def infer(*files: bytes, **more: object) -> dict:
+    """A request of the Open Inference Protocol for files."""
+    data = [base64.b64encode(file).decode() for file in files]
+    return {"inputs": [{"name": "image", "shape": [len(files)], "datatype": "BYTES", "data": data}], **more}
 
 
 def check_made_requests(checks: Checks, url: str) -> None:

@@ -26,6 +26,10 @@ const TAGS: &[(&str, &str)] = &[
     ("images", "Photos in"),
     ("model", "What is served"),
     ("shapes", "The same in the shapes of other servers; `docs/protocols.md` tells which"),
+    (
+        "inference protocol",
+        "The Open Inference Protocol, version 2, over REST, as KServe and Triton have it; over gRPC, on the same port, `grpcurl` shows it",
+    ),
     ("operation", "For probes, scrapers and programs"),
     ("pages", "For people; `--page off` takes them away"),
 ];

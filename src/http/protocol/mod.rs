@@ -37,7 +37,7 @@ struct Said;
 
 /// Their routes.
 pub(super) fn routes(app: &App) -> OpenApiRouter<App> {
-    OpenApiRouter::with_openapi(Said::openapi())
+    OpenApiRouter::with_openapi(Said::openapi().merge_from(v2::said()))
         .route("/", post(huggingface::classify))
         .route("/models/{*model}", post(huggingface::classify_by_name))
         .route("/health", get(health::ping))

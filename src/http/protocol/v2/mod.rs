@@ -16,8 +16,15 @@ mod rest; // JSON and binary tensors
 mod grpc; // protobuf
 
 use axum::Router;
+use utoipa::OpenApi as _;
+use utoipa::openapi::OpenApi;
 
 use crate::http::App;
+
+/// What is said of the routes over REST; gRPC describes itself.
+pub(super) fn said() -> OpenApi {
+    rest::Said::openapi()
+}
 
 pub(super) fn routes(app: &App) -> Router<App> {
     rest::routes().merge(grpc::routes(app))

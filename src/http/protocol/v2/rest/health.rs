@@ -6,20 +6,46 @@ use serde_json::{Value, json};
 
 use super::Place;
 use crate::http::App;
+use crate::http::openapi::{NotFound, NotReady};
 use crate::http::problem::Problem;
 use crate::http::protocol::v2::served;
 
-pub(super) async fn live() -> Json<Value> {
+/// Whether the process is alive
+#[utoipa::path(
+    get,
+    path = "/v2/health/live",
+    tag = "inference protocol",
+    operation_id = "v2_live",
+    responses((status = 200, description = "It is", body = serde_json::Value)),
+)]
+pub(in super::super) async fn live() -> Json<Value> {
     Json(json!({ "live": true }))
 }
 
-/// `live` too: the protocol's text and its clients do not agree on the member.
-pub(super) async fn ready(State(app): State<App>) -> Result<Json<Value>, Problem> {
+/// Whether traffic is welcome
+#[utoipa::path(
+    get,
+    path = "/v2/health/ready",
+    tag = "inference protocol",
+    operation_id = "v2_ready",
+    responses((status = 200, description = "It is", body = serde_json::Value), NotReady),
+)]
+pub(in super::super) async fn ready(State(app): State<App>) -> Result<Json<Value>, Problem> {
     served::ready(&app)?;
+    // `live` too: the protocol's text and its clients do not agree on the member.
     Ok(Json(json!({ "live": true, "ready": true })))
 }
 
-pub(super) async fn model_ready(
+/// Whether the model is ready
+#[utoipa::path(
+    get,
+    path = "/v2/models/{model}/ready",
+    tag = "inference protocol",
+    operation_id = "v2_model_ready",
+    params(("model" = String, Path, example = "cifar10-resnet20", description = "The model that is served")),
+    responses((status = 200, description = "It is", body = serde_json::Value), NotFound),
+)]
+pub(in super::super) async fn model_ready(
     State(app): State<App>,
     Path(place): Path<Place>,
 ) -> Result<Json<Value>, Problem> {

@@ -4,14 +4,29 @@ use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
 
+use super::documented::InferBody;
+use super::write::InferAnswer;
 use super::{Place, read, write};
+use crate::http::openapi::{NamedRefusals, Picture, TimeLimit};
 use crate::http::problem::Problem;
 use crate::http::protocol::v2::asked::Infer;
 use crate::http::protocol::v2::run;
 use crate::http::{App, answers, upload};
 use crate::pipeline::queue::Deadline;
 
-pub(super) async fn infer(
+/// The scores of images, as tensors
+///
+/// Tensors may be in binary too, behind the JSON: `docs/protocols.md` tells how, and which there are.
+#[utoipa::path(
+    post,
+    path = "/v2/models/{model}/infer",
+    tag = "inference protocol",
+    operation_id = "v2_infer",
+    params(("model" = String, Path, example = "cifar10-resnet20", description = "The model that is served"), TimeLimit),
+    request_body(content = InferBody, content_type = "application/json"),
+    responses((status = 200, description = "Its outputs, in the JSON or in binary behind it", content((InferAnswer = "application/json"), (Picture = "application/octet-stream"))), NamedRefusals),
+)]
+pub(in super::super) async fn infer(
     State(app): State<App>,
     Path(place): Path<Place>,
     request: Request,

@@ -6,19 +6,37 @@ use serde_json::{Value, json};
 
 use super::Place;
 use crate::http::App;
+use crate::http::openapi::NotFound;
 use crate::http::problem::Problem;
 use crate::http::protocol::v2::served::{self, Described, Format, Input, Output};
 use crate::http::protocol::v2::statistics::{Span, Statistics};
 use crate::http::protocol::v2::tensor::Datatype;
 
-pub(super) async fn server() -> Json<Value> {
+/// Which server this is, in the Open Inference Protocol's words
+#[utoipa::path(
+    get,
+    path = "/v2",
+    tag = "inference protocol",
+    operation_id = "v2_server",
+    responses((status = 200, description = "Its name, version and extensions", body = serde_json::Value)),
+)]
+pub(in super::super) async fn server() -> Json<Value> {
     let version = env!("CARGO_PKG_VERSION");
     Json(json!({
         "name": served::SERVER, "version": version, "extensions": served::EXTENSIONS,
     }))
 }
 
-pub(super) async fn model(
+/// Which tensors the model takes and gives
+#[utoipa::path(
+    get,
+    path = "/v2/models/{model}",
+    tag = "inference protocol",
+    operation_id = "v2_model",
+    params(("model" = String, Path, example = "cifar10-resnet20", description = "The model that is served")),
+    responses((status = 200, description = "Inputs and outputs, with datatype and shape", body = serde_json::Value), NotFound),
+)]
+pub(in super::super) async fn model(
     State(app): State<App>,
     Path(place): Path<Place>,
 ) -> Result<Json<Value>, Problem> {
@@ -39,8 +57,16 @@ pub(super) async fn model(
     })))
 }
 
-/// As much of Triton's model configuration as is true of this server.
-pub(super) async fn config(
+/// As much of Triton's model configuration as is true of this server
+#[utoipa::path(
+    get,
+    path = "/v2/models/{model}/config",
+    tag = "inference protocol",
+    operation_id = "v2_config",
+    params(("model" = String, Path, example = "cifar10-resnet20", description = "The model that is served")),
+    responses((status = 200, description = "The configuration", body = serde_json::Value), NotFound),
+)]
+pub(in super::super) async fn config(
     State(app): State<App>,
     Path(place): Path<Place>,
 ) -> Result<Json<Value>, Problem> {
@@ -75,7 +101,15 @@ pub(super) async fn config(
     })))
 }
 
-pub(super) async fn index(State(app): State<App>) -> Json<Value> {
+/// Which models there are, in Triton's words
+#[utoipa::path(
+    post,
+    path = "/v2/repository/index",
+    tag = "inference protocol",
+    operation_id = "v2_index",
+    responses((status = 200, description = "One model, and whether it is ready", body = serde_json::Value)),
+)]
+pub(in super::super) async fn index(State(app): State<App>) -> Json<Value> {
     let why_not = served::ready(&app).err();
     let state = if why_not.is_none() { "READY" } else { "UNAVAILABLE" };
     Json(json!([{
@@ -86,7 +120,16 @@ pub(super) async fn index(State(app): State<App>) -> Json<Value> {
     }]))
 }
 
-pub(super) async fn statistics(
+/// What the model has done, in Triton's words
+#[utoipa::path(
+    get,
+    path = "/v2/models/{model}/stats",
+    tag = "inference protocol",
+    operation_id = "v2_model_statistics",
+    params(("model" = String, Path, example = "cifar10-resnet20", description = "The model that is served")),
+    responses((status = 200, description = "Counts and nanoseconds", body = serde_json::Value), NotFound),
+)]
+pub(in super::super) async fn statistics(
     State(app): State<App>,
     Path(place): Path<Place>,
 ) -> Result<Json<Value>, Problem> {
@@ -94,7 +137,15 @@ pub(super) async fn statistics(
     Ok(all_statistics(State(app)).await)
 }
 
-pub(super) async fn all_statistics(State(app): State<App>) -> Json<Value> {
+/// The same, of every model, which is one
+#[utoipa::path(
+    get,
+    path = "/v2/models/stats",
+    tag = "inference protocol",
+    operation_id = "v2_statistics",
+    responses((status = 200, description = "Counts and nanoseconds", body = serde_json::Value)),
+)]
+pub(in super::super) async fn all_statistics(State(app): State<App>) -> Json<Value> {
     let all = Statistics::of(&app.metrics);
     let span = |span: Span| json!({ "count": span.count, "ns": span.ns });
     Json(json!({ "model_stats": [{

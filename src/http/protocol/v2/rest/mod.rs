@@ -3,6 +3,7 @@
 mod health; // live, ready
 mod metadata; // what there is
 mod infer; // POST …/infer
+mod documented; // the same, for /openapi.json
 mod read; // JSON and binary tensors → a request
 mod elements; // a JSON array → the elements of a tensor
 mod few; // JSON lists that are short
@@ -11,6 +12,7 @@ mod write; // an answer → JSON and binary tensors
 use axum::Router;
 use axum::routing::{MethodRouter, get, post};
 use serde::Deserialize;
+use utoipa::OpenApi;
 
 use super::served;
 use crate::http::App;
@@ -36,6 +38,22 @@ impl Place {
     }
 }
 
+/// What is said of them, by the one of their paths that a document can have.
+#[derive(OpenApi)]
+#[openapi(paths(
+    metadata::server,
+    health::live,
+    health::ready,
+    metadata::all_statistics,
+    metadata::index,
+    metadata::model,
+    health::model_ready,
+    metadata::config,
+    metadata::statistics,
+    infer::infer,
+))]
+pub(super) struct Said;
+
 /// Every route. A model's name may have a slash, which clients do not escape.
 pub(super) fn routes() -> Router<App> {
     let routes = Router::new()
@@ -43,7 +61,7 @@ pub(super) fn routes() -> Router<App> {
         .route("/v2/health/live", get(health::live))
         .route("/v2/health/ready", get(health::ready))
         .route("/v2/models/stats", get(metadata::all_statistics))
-        .route("/v2/repository/index", post(metadata::index).get(metadata::index));
+        .route("/v2/repository/index", post(metadata::index));
     ["/v2/models/{model}", "/v2/models/{model}/{name}"].into_iter().fold(routes, |routes, model| {
         let routes = of_model(routes, model);
         of_model(routes, &format!("{model}/versions/{{version}}"))

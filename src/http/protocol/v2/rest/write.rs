@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::read::HEADER_LENGTH;
 use crate::http::answers;
@@ -45,8 +46,9 @@ impl Forms {
     }
 }
 
-#[derive(Debug, Serialize)]
-struct Written<'a> {
+/// What JSON answers.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct InferAnswer<'a> {
     model_name: &'a str,
     model_version: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,17 +56,21 @@ struct Written<'a> {
     outputs: Vec<Output<'a>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = InferAnswered)]
 struct Output<'a> {
     name: &'static str,
+    #[schema(example = "FP32")]
     datatype: &'static str,
+    /// Images, and values of each.
     shape: [usize; 2],
     #[serde(flatten)]
     data: Data<'a>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = InferAnsweredData)]
 enum Data<'a> {
     #[serde(rename = "data")]
     Floats(&'a [f32]),
@@ -86,7 +92,8 @@ pub(super) fn response(model: &str, answer: &Answer, forms: &Forms) -> Response 
         .collect();
     let behind = outputs.iter().any(|output| matches!(output.data, Data::Parameters { .. }));
     let model_version = served::VERSION;
-    let written = Written { model_name: model, model_version, id: answer.id.as_deref(), outputs };
+    let written =
+        InferAnswer { model_name: model, model_version, id: answer.id.as_deref(), outputs };
     let mut body = serde_json::to_vec(&written).expect("lists of numbers and text are JSON");
     let json_length = body.len();
     body.extend(binary);
