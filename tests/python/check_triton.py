@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import base64
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +14,10 @@ import tritonclient.grpc.aio
 import tritonclient.http
 import tritonclient.http.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from google.protobuf import json_format
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message_factory import GetMessageClass
+from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
@@ -257,6 +262,37 @@ def check_grpc_services(checks: Checks, address: str) -> None:
         )
         fields = {field.name: field.number for field in message(described, "ModelInferRequest").field}
         checks.equal(fields["raw_input_contents"], 7, "reflection describes the request")
+        check_made_by_reflection(checks, channel)
+        current = channel.stream_stream(  # the same messages under its later name
+            "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+            request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
+            response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
+        )
+        answer = next(current(iter([reflection_pb2.ServerReflectionRequest(list_services="")])))
+        names = [service.name for service in answer.list_services_response.service]
+        checks.that("inference.GRPCInferenceService" in names, "reflection, version 1, tells it too")
+
+
+def check_made_by_reflection(checks: Checks, channel: grpc.Channel) -> None:
+    """What grpcurl does: JSON becomes a request with no more than the server says of itself."""
+    pool = DescriptorPool(ProtoReflectionDescriptorDatabase(channel))
+    asked, answered = (
+        GetMessageClass(pool.FindMessageTypeByName(f"inference.ModelInfer{kind}"))
+        for kind in ("Request", "Response")
+    )
+    data = base64.b64encode(images.FILES[0]).decode()
+    request = {
+        "model_name": MODEL,
+        "inputs": [{"name": "image", "datatype": "BYTES", "shape": [1], "contents": {"bytes_contents": [data]}}],
+        "outputs": [{"name": "probabilities", "parameters": {"classification": {"int64_param": 1}}}],
+    }
+    infer = channel.unary_unary(
+        "/inference.GRPCInferenceService/ModelInfer",
+        request_serializer=asked.SerializeToString,
+        response_deserializer=answered.FromString,
+    )
+    answer = infer(json_format.ParseDict(request, asked()))
+    checks.that(b":cat" in answer.outputs[0].contents.bytes_contents[0], "a request made of the server's own description")
 
 
 def message(file, name: str):
