@@ -280,7 +280,7 @@ def check_made_by_reflection(checks: Checks, channel: grpc.Channel) -> None:
         GetMessageClass(pool.FindMessageTypeByName(f"inference.ModelInfer{kind}"))
         for kind in ("Request", "Response")
     )
-    data = base64.b64encode(images.FILES[0]).decode()
+    data = base64.b64encode(images.FILES[1]).decode()
     request = {
         "model_name": MODEL,
         "inputs": [{"name": "image", "datatype": "BYTES", "shape": [1], "contents": {"bytes_contents": [data]}}],
@@ -292,7 +292,7 @@ def check_made_by_reflection(checks: Checks, channel: grpc.Channel) -> None:
         response_deserializer=answered.FromString,
     )
     answer = infer(json_format.ParseDict(request, asked()))
-    checks.that(b":cat" in answer.outputs[0].contents.bytes_contents[0], "a request made of the server's own description")
+    checks.that(b":ship" in answer.outputs[0].contents.bytes_contents[0], "a request made of the server's own description")
 
 
 def message(file, name: str):
