@@ -11,7 +11,7 @@ use futures_util::FutureExt;
 use tracing::{info, warn};
 
 use super::problem::{Problem, Told};
-use super::{App, Phase};
+use super::{App, Phase, linger};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The digest of the graph that answers, as `/v1/model` has it.
@@ -29,6 +29,7 @@ pub(super) fn around(routes: Router<App>, app: &App) -> Router<App> {
     routes
         // The upload has its own limit, which answers in our words.
         .layer(DefaultBodyLimit::disable())
+        .layer(middleware::map_request(async |request| linger::lingering(request)))
         .layer(middleware::from_fn_with_state(app.clone(), observe))
 }
 

@@ -8,6 +8,7 @@ mod embed; // POST /embed
 mod health; // /livez, /readyz, /ping
 mod json; // bodies of JSON
 mod layers; // what every request passes through
+mod linger; // an early answer is seen
 mod listener; // the accept loop and its end
 mod metrics; // GET /metrics
 mod model; // GET /v1/model

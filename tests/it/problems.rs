@@ -142,6 +142,33 @@ async fn a_stalled_upload_is_a_408_and_stalled_headers_are_hung_up_on() {
 }
 
 #[tokio::test]
+async fn a_client_that_sends_all_before_it_reads_sees_why_it_is_refused() {
+    let mut options = Options::default();
+    options.plan.limits.max_bytes = 100_000;
+    let server = TestServer::with(options);
+    // More than the buffers between the two hold.
+    let upload = vec![0; 64 << 20];
+    for path in ["/classify", "/nowhere", "/livez"] {
+        let mut stream =
+            TcpStream::connect(server.url.trim_start_matches("http://")).await.unwrap();
+        let length = upload.len();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&upload).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let status = match path {
+            "/classify" => "413",
+            "/nowhere" => "404",
+            _ => "405",
+        };
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {answer}");
+    }
+}
+
+#[tokio::test]
 async fn other_methods_name_the_right_one() {
     let server = TestServer::start();
     let request = server.client.request(Method::DELETE, server.at("/classify"));
