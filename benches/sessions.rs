@@ -32,6 +32,7 @@ fn main() {
     memory();
     let library = Library::load(None).unwrap();
     weights(&library, &constant("resnet50"), 20);
+    staging(&library, &Model::open(model::DEFAULT, None).unwrap(), 400);
     outputs(&library, &Model::open(model::DEFAULT, None).unwrap(), 400);
     outputs(&library, &constant("resnet18"), 40);
 }
@@ -90,6 +91,22 @@ fn weights(library: &Library, model: &Model, runs: usize) {
         "{}: {own:.3} ms with own weights, {shared:.3} ms with shared ones, ratio {:.3}",
         model.card.name,
         shared / own
+    );
+}
+
+/// The time of a run on the batch as it lies there, and on a copy in memory of ONNX Runtime, as a GPU has it.
+fn staging(library: &Library, model: &Model, runs: usize) {
+    let open = || Session::open(library, &model.onnx, ONE_THREAD, &CLASSES).unwrap();
+    let (mut plain, mut staged) = (open(), open().staged().unwrap());
+    let batch = Batch::grey(InputShape::of(&model.card.preprocess), 8);
+    let [plain, staged] = in_turns(
+        runs,
+        [&mut || drop(plain.run(&batch).unwrap()), &mut || drop(staged.run(&batch).unwrap())],
+    );
+    println!(
+        "{}: {plain:.3} ms for eight images as they lie there, {staged:.3} ms copied first, ratio {:.3}",
+        model.card.name,
+        staged / plain
     );
 }
 

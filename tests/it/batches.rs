@@ -102,3 +102,20 @@ fn what_is_not_asked_for_is_not_fetched() {
     let probabilities: f32 = outputs.row(Output::Probabilities, 0).iter().sum();
     assert!((probabilities - 1.0).abs() < 1e-6);
 }
+
+#[test]
+fn a_session_that_copies_its_input_first_answers_the_same_bits_and_mixes_nothing_up() {
+    let model = default_model();
+    let shape = InputShape::of(&model.card.preprocess);
+    let mut plain = session(&model.onnx, 1);
+    let mut staged = session(&model.onnx, 1).staged().unwrap();
+    let images = images(shape, 8);
+    // Sizes come back, with other images in the memory that was used before.
+    for group in [&images[..3], &images[3..4], &images[4..7], &images[..3], &images[7..8]] {
+        let mut batch = Batch::with_capacity(shape, group.len());
+        for image in group {
+            batch.push(image);
+        }
+        assert_eq!(staged.run(&batch).unwrap(), plain.run(&batch).unwrap());
+    }
+}

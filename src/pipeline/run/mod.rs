@@ -4,7 +4,8 @@ mod batch; // the input tensor, filled slot by slot
 mod device; // what was asked for, and what was had
 mod library; // finds and loads ONNX Runtime
 mod outputs; // what a graph answers
-mod fixed; // batches for graphs that take one number of images
+mod slots; // in which sizes batches run
+mod staging; // and from which memory
 mod session; // ONNX bytes → Session; a batch → outputs
 mod probe; // the same for any output, for commands that measure
 mod shared; // one copy of the weights for all sessions

@@ -5,11 +5,15 @@ use std::fmt;
 
 use ort::ep::{self, ExecutionProviderDispatch};
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
-use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions, Session as OrtSession};
+use ort::session::{
+    HasSelectedOutputs, OutputSelector, RunOptions, Session as OrtSession, SessionInputValue,
+};
 use ort::value::TensorRef;
 
 use super::outputs::{Output, Outputs};
-use super::{Batch, Device, Library, fixed};
+use super::slots::Slots;
+use super::staging::Staging;
+use super::{Batch, Device, InputShape, Library};
 
 /// How a session uses the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,8 +70,9 @@ pub struct Session {
     loaded: OrtSession,
     wanted: Vec<Output>,
     options: RunOptions<HasSelectedOutputs>,
-    /// How many images a run has, where the graph takes only that many.
-    fixed_batch: Option<usize>,
+    slots: Slots,
+    /// Where the input is copied to before a run, where that pays.
+    staging: Option<Staging>,
 }
 
 impl Session {
@@ -99,8 +104,42 @@ impl Session {
         })?;
         let options =
             fetching(wanted).map_err(|error| SessionError::Model { reason: said(&error) })?;
-        let fixed_batch = fixed_batch(&loaded);
-        Ok(Self { loaded, wanted: wanted.to_vec(), options, fixed_batch })
+        let slots = Slots::of(plan.device, fixed_batch(&loaded));
+        let staging = match plan.device {
+            Device::Cpu => None,
+            Device::Cuda(_) => Staging::new(&loaded, plan.device)
+                .inspect_err(|error| {
+                    let reason = said(error);
+                    tracing::warn!(reason, "no pinned memory: images reach the GPU more slowly");
+                })
+                .ok(),
+        };
+        Ok(Self { loaded, wanted: wanted.to_vec(), options, slots, staging })
+    }
+
+    /// The same session, which copies each batch into memory of ONNX Runtime before it is run. On a
+    /// GPU every session does so; on a CPU it is one copy more than is needed.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Model`] where there is no such memory.
+    pub fn staged(self) -> Result<Self, SessionError> {
+        let staging = Staging::new(&self.loaded, Device::Cpu)
+            .map_err(|error| SessionError::Model { reason: said(&error) })?;
+        Ok(Self { staging: Some(staging), ..self })
+    }
+
+    /// Runs batches of grey, so that no batch of up to `max_batch` images is the first of its kind.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`]: the graph loads and does not run.
+    pub fn warm_up(&mut self, input: InputShape, max_batch: usize) -> Result<(), RunError> {
+        // The largest first, so that the arena grows once.
+        for images in self.slots.to_warm(max_batch) {
+            self.run(&Batch::grey(input, images))?;
+        }
+        Ok(())
     }
 
     /// Runs uint8 `[N, H, W, 3]` and fetches the wanted outputs, and the batch's extras.
@@ -119,11 +158,16 @@ impl Session {
             Cow::Owned(outputs) => Some(fetching(outputs).map_err(failed)?),
         };
         let options = with_extras.as_ref().unwrap_or(&self.options);
-        let [images, height, width, channels] = batch.shape();
+        let [_, height, width, channels] = batch.shape();
         let mut outputs: Option<Outputs> = None;
-        for part in fixed::parts(batch, self.fixed_batch.unwrap_or(images)) {
+        for part in self.slots.parts(batch) {
             let shape = [part.slots, height, width, channels];
-            let mut ran = run_once(&mut self.loaded, options, &fetched, shape, &part.bytes)?;
+            let input = match &mut self.staging {
+                None => TensorRef::from_array_view((shape, &*part.bytes)).map(Into::into),
+                Some(staging) => staging.fill(shape, &part.bytes).map(Into::into),
+            };
+            let input = input.map_err(failed)?;
+            let mut ran = run_once(&mut self.loaded, options, &fetched, (part.slots, input))?;
             ran.truncate(part.images);
             match &mut outputs {
                 None => outputs = Some(ran),
@@ -138,19 +182,17 @@ fn run_once(
     loaded: &mut OrtSession,
     options: &RunOptions<HasSelectedOutputs>,
     fetched: &[Output],
-    shape: [usize; 4],
-    pixels: &[u8],
+    (images, input): (usize, SessionInputValue<'_>),
 ) -> Result<Outputs, RunError> {
     let failed = |error: ort::Error| RunError::Runtime(said(&error));
-    let input = TensorRef::from_array_view((shape, pixels)).map_err(failed)?;
     let answers =
         loaded.run_with_options(ort::inputs!["pixels" => input], options).map_err(failed)?;
     let tensors = fetched.iter().map(|&output| {
         let (shape_found, values) =
             answers[output.name()].try_extract_tensor::<f32>().map_err(failed)?;
-        Outputs::fetch(shape[0], output, shape_found, values)
+        Outputs::fetch(images, output, shape_found, values)
     });
-    Ok(Outputs::of(shape[0], tensors.collect::<Result<_, _>>()?))
+    Ok(Outputs::of(images, tensors.collect::<Result<_, _>>()?))
 }
 
 impl fmt::Debug for Session {

@@ -94,7 +94,7 @@ pub fn open_sessions(
     let load = started.elapsed();
     let started = Instant::now();
     let engines = side_by_side(sessions, |mut session| {
-        warm_up(&mut session, plan)?;
+        session.warm_up(plan.input, plan.max_batch)?;
         Ok::<_, RunError>(Box::new(move |batch: &Batch| session.run(batch)) as Engine)
     })?;
     Ok(WarmSessions { engines, device: plan.device, load, warm_up: started.elapsed() })
@@ -114,14 +114,4 @@ fn side_by_side<T: Send, R: Send, E: Send>(
             .map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
             .collect()
     })
-}
-
-/// The largest batch, so that the arena grows once; a GPU looks for its kernels per size, so there the
-/// smallest too.
-fn warm_up(session: &mut Session, plan: SessionsPlan) -> Result<(), RunError> {
-    session.run(&Batch::grey(plan.input, plan.max_batch))?;
-    if let Device::Cuda(_) = plan.device {
-        session.run(&Batch::grey(plan.input, 1))?;
-    }
-    Ok(())
 }

@@ -1,0 +1,111 @@
+//! How many images a run has room for: a batch in parts, the last one filled up.
+
+use std::borrow::Cow;
+
+use super::{Batch, Device};
+
+/// The numbers of images that a session runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Slots {
+    /// As many as there are.
+    Any,
+    /// The next power of two: a GPU looks for its kernels once per size, and that takes far longer
+    /// than the empty slots.
+    PowersOfTwo,
+    /// The graph takes so many, and no others.
+    Fixed(usize),
+}
+
+impl Slots {
+    /// Of a graph on `device`, which may take only `fixed` images.
+    pub(super) fn of(device: Device, fixed: Option<usize>) -> Self {
+        match (fixed, device) {
+            (Some(slots), _) => Self::Fixed(slots),
+            (None, Device::Cpu) => Self::Any,
+            (None, Device::Cuda(_)) => Self::PowersOfTwo,
+        }
+    }
+
+    /// Room for `images`, or for a part of them.
+    fn room(self, images: usize) -> usize {
+        match self {
+            Self::Any => images,
+            Self::PowersOfTwo => images.next_power_of_two(),
+            Self::Fixed(slots) => slots,
+        }
+    }
+
+    /// Batches that between them need every size that batches of up to `max_batch` images run in, the
+    /// largest first. Of [`Slots::Any`] that is the largest alone: no size costs more the first time.
+    pub(super) fn to_warm(self, max_batch: usize) -> Vec<usize> {
+        match self {
+            Self::Any | Self::Fixed(_) => vec![max_batch],
+            Self::PowersOfTwo => {
+                let most = max_batch.next_power_of_two();
+                std::iter::successors(Some(most), |&size| (size > 1).then_some(size / 2)).collect()
+            }
+        }
+    }
+
+    /// `batch` in runs; empty slots are black, and nobody sees their answers.
+    pub(super) fn parts(self, batch: &Batch) -> impl Iterator<Item = Part<'_>> {
+        let [images, height, width, channels] = batch.shape();
+        let (slots, image) = (self.room(images), height * width * channels);
+        batch.as_bytes().chunks((slots * image).max(1)).map(move |part| {
+            let images = part.len() / image;
+            let bytes = if images == slots {
+                Cow::Borrowed(part)
+            } else {
+                let mut filled = part.to_vec();
+                filled.resize(slots * image, 0);
+                Cow::Owned(filled)
+            };
+            Part { bytes, slots, images }
+        })
+    }
+}
+
+/// The input of one run.
+pub(super) struct Part<'a> {
+    /// uint8 `[slots, height, width, 3]`.
+    pub(super) bytes: Cow<'a, [u8]>,
+    /// Images that the run takes.
+    pub(super) slots: usize,
+    /// How many of them, from the first, are the batch's.
+    pub(super) images: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::run::InputShape;
+
+    /// Slots and images of each run.
+    fn runs(slots: Slots, images: usize) -> Vec<(usize, usize)> {
+        let batch = Batch::grey(InputShape { height: 1, width: 2 }, images);
+        let parts = slots.parts(&batch);
+        let run = |part: Part<'_>| {
+            assert_eq!(part.bytes.len(), part.slots * 6);
+            assert!(part.bytes[..part.images * 6].iter().all(|&byte| byte == 128));
+            assert!(part.bytes[part.images * 6..].iter().all(|&byte| byte == 0));
+            (part.slots, part.images)
+        };
+        parts.map(run).collect()
+    }
+
+    #[test]
+    fn a_batch_runs_as_it_is_or_filled_up_or_in_parts() {
+        assert_eq!(runs(Slots::Any, 3), [(3, 3)]);
+        assert_eq!(runs(Slots::PowersOfTwo, 3), [(4, 3)]);
+        assert_eq!(runs(Slots::PowersOfTwo, 4), [(4, 4)]);
+        assert_eq!(runs(Slots::Fixed(2), 3), [(2, 2), (2, 1)]);
+        assert_eq!(runs(Slots::Fixed(8), 3), [(8, 3)]);
+    }
+
+    #[test]
+    fn on_a_gpu_every_size_is_warm_before_anybody_waits_for_it() {
+        assert_eq!(Slots::of(Device::Cuda(0), None).to_warm(6), [8, 4, 2, 1]);
+        assert_eq!(Slots::of(Device::Cuda(0), Some(4)).to_warm(6), [6]);
+        assert_eq!(Slots::of(Device::Cpu, None).to_warm(6), [6]);
+    }
+}
