@@ -101,7 +101,7 @@ pub(super) fn warm(
         device,
         sessions: concurrency.sessions(device),
         threads: concurrency.threads,
-        max_batch: concurrency.max_batch,
+        max_batch: concurrency.max_batch(device),
         input: InputShape::of(&model.card.preprocess),
     };
     let mut warm = open_sessions(library, &model.onnx, plan)?;

@@ -113,7 +113,7 @@ fn assemble(loaded: Loaded, config: &Config) -> Result<App> {
         precision_because: why,
         sessions: config.concurrency.sessions(device),
         threads: config.concurrency.threads,
-        max_batch: config.concurrency.max_batch,
+        max_batch: config.concurrency.max_batch(device),
         decoders: match config.concurrency.decoding(device) {
             Decoding::ByWorkers => 0,
             Decoding::Beside(decoders) => decoders,

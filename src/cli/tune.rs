@@ -150,7 +150,7 @@ impl<'a> Bench<'a> {
             precision: model.card.precision,
             sessions: concurrency.sessions(device),
             threads: concurrency.threads,
-            max_batch: concurrency.max_batch,
+            max_batch: concurrency.max_batch(device),
         };
         drop(warm);
         let mut models = vec![model];
@@ -250,7 +250,7 @@ impl<'a> Bench<'a> {
             device: DeviceChoice::Only(self.device),
             sessions: Some(candidate.sessions),
             threads: Some(candidate.threads),
-            max_batch: candidate.max_batch,
+            max_batch: Some(candidate.max_batch),
             ..self.args.common.model.clone()
         }
     }

@@ -190,10 +190,10 @@ impl Config {
         });
         let limits = args.limits.limits();
         let ceiling = Ceiling { images: args.queue_capacity, bytes: args.memory_limit.as_u64() };
-        if ceiling.images < concurrency.max_batch {
+        if let Some(max_batch) = args.model.max_batch.filter(|&most| ceiling.images < most) {
             wrong.push(format!(
-                "--queue-capacity {} is less than --max-batch {}; a batch could never be full",
-                ceiling.images, concurrency.max_batch
+                "--queue-capacity {} is less than --max-batch {max_batch}; a batch could never be full",
+                ceiling.images
             ));
         }
         if ceiling.bytes < limits.largest_cost() {

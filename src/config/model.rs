@@ -55,9 +55,9 @@ pub struct ModelArgs {
     pub threads: Option<usize>,
 
     /// The most images in one run. On a CPU, where batches save little, a run takes more than one only
-    /// while at least two wait for each session
-    #[arg(long, env = "RESNETD_MAX_BATCH", default_value_t = 4, value_name = "N")]
-    pub max_batch: usize,
+    /// while at least two wait for each session [default: 4 on the CPU, 32 on a GPU]
+    #[arg(long, env = "RESNETD_MAX_BATCH", value_name = "N")]
+    pub max_batch: Option<usize>,
 
     /// Uploads decoded at a time beside the sessions; with 0 each session decodes what it runs
     /// [default: 0 on the CPU, one per core on a GPU]
@@ -112,8 +112,9 @@ impl ModelArgs {
         let threads = self.threads.unwrap_or(1);
         let sessions = self.sessions.unwrap_or(1);
         let mut wrong = Vec::new();
+        let max_batch = self.max_batch.unwrap_or(1);
         for (option, count) in
-            [("--sessions", sessions), ("--threads", threads), ("--max-batch", self.max_batch)]
+            [("--sessions", sessions), ("--threads", threads), ("--max-batch", max_batch)]
         {
             if count == 0 {
                 wrong.push(format!("{option} is 0; it must be at least 1"));
@@ -124,13 +125,16 @@ impl ModelArgs {
             decoders => Decoding::Beside(decoders),
         };
         if wrong.is_empty() {
+            let share = |sessions, max_batch, decoders| Share {
+                sessions,
+                max_batch: self.max_batch.unwrap_or(max_batch),
+                decoding: decoding(self.decoders.unwrap_or(decoders)),
+            };
+            let per_core = self.sessions.unwrap_or((cores / threads).max(1));
             Ok(Concurrency {
-                on_cpu: self.sessions.unwrap_or((cores / threads).max(1)),
-                on_gpu: sessions,
+                on_cpu: share(per_core, 4, 0),
+                on_gpu: share(sessions, 32, cores),
                 threads,
-                max_batch: self.max_batch,
-                decoding_on_cpu: decoding(self.decoders.unwrap_or(0)),
-                decoding_on_gpu: decoding(self.decoders.unwrap_or(cores)),
             })
         } else {
             Err(ConfigError(wrong))
@@ -141,38 +145,50 @@ impl ModelArgs {
 /// How many sessions, and how large.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Concurrency {
-    /// Sessions that run side by side on a CPU.
-    on_cpu: usize,
-    /// And on a GPU.
-    on_gpu: usize,
-    /// Threads inside each.
+    on_cpu: Share,
+    on_gpu: Share,
+    /// Threads inside each session.
     pub threads: usize,
+}
+
+/// The same on one kind of device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Share {
+    /// Sessions that run side by side.
+    sessions: usize,
     /// The most images in one run.
-    pub max_batch: usize,
-    /// Who decodes on a CPU.
-    decoding_on_cpu: Decoding,
-    /// And on a GPU.
-    decoding_on_gpu: Decoding,
+    max_batch: usize,
+    /// Who decodes.
+    decoding: Decoding,
 }
 
 impl Concurrency {
     /// One of everything.
-    pub(super) const ONE: Self = Self {
-        on_cpu: 1,
-        on_gpu: 1,
-        threads: 1,
-        max_batch: 1,
-        decoding_on_cpu: Decoding::ByWorkers,
-        decoding_on_gpu: Decoding::ByWorkers,
-    };
+    pub(super) const ONE: Self = Self { on_cpu: Share::ONE, on_gpu: Share::ONE, threads: 1 };
+
+    fn on(&self, device: Device) -> Share {
+        match device {
+            Device::Cpu => self.on_cpu,
+            Device::Cuda(_) => self.on_gpu,
+        }
+    }
 
     /// Who decodes where the network runs on `device`.
     #[must_use]
     pub fn decoding(&self, device: Device) -> Decoding {
-        match device {
-            Device::Cpu => self.decoding_on_cpu,
-            Device::Cuda(_) => self.decoding_on_gpu,
-        }
+        self.on(device).decoding
+    }
+
+    /// Sessions that run side by side on `device`.
+    #[must_use]
+    pub fn sessions(&self, device: Device) -> usize {
+        self.on(device).sessions
+    }
+
+    /// The most images in one run on `device`.
+    #[must_use]
+    pub fn max_batch(&self, device: Device) -> usize {
+        self.on(device).max_batch
     }
 
     /// How batches are filled on `device`.
@@ -182,19 +198,15 @@ impl Concurrency {
     /// one alone: it takes more than one only where two already wait for each session.
     #[must_use]
     pub fn batch(&self, device: Device, max_wait: Duration) -> BatchPlan {
+        let Share { sessions, max_batch, .. } = self.on(device);
         let backlog = match device {
-            Device::Cpu if max_wait.is_zero() => 2 * self.on_cpu,
+            Device::Cpu if max_wait.is_zero() => 2 * sessions,
             Device::Cpu | Device::Cuda(_) => 1,
         };
-        BatchPlan { max_batch: self.max_batch, max_wait, backlog }
+        BatchPlan { max_batch, max_wait, backlog }
     }
+}
 
-    /// Sessions that run side by side on `device`.
-    #[must_use]
-    pub fn sessions(&self, device: Device) -> usize {
-        match device {
-            Device::Cpu => self.on_cpu,
-            Device::Cuda(_) => self.on_gpu,
-        }
-    }
+impl Share {
+    const ONE: Self = Self { sessions: 1, max_batch: 1, decoding: Decoding::ByWorkers };
 }

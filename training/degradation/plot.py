@@ -21,7 +21,7 @@ RUNS = {
     "plain-20": (HERE / "plain20", "about 9.5", "tab:orange", "--"),
     "plain-56": (HERE / "plain56", "about 13", "tab:red", "--"),
     "ResNet-20": (MODELS / "cifar10-resnet20", "8.75", "tab:cyan", "-"),
-    "ResNet-56": (MODELS / "cifar10-resnet56", "6.97", "tab:blue", "-"),
+    "ResNet-56": (HERE / "resnet56", "6.97", "tab:blue", "-"),
 }
 
 
