@@ -90,7 +90,7 @@ def main() -> None:
     print("| model | saturation, images/s | alone | p99 at 70 % (of alone) | of an ideal queue | answered at 4 times (share) | their p99 | "
           "speed after | memory idle, early, late | the others |\n|---|---|---|---|---|---|---|---|---|---|", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        models = {"cifar10-resnet20": ["--model", "cifar10-resnet20"]}
+        models = {"cifar10-resnet56": ["--model", "cifar10-resnet56"]}
         for architecture in ("resnet18", "resnet50"):
             models |= make(args.resnetd, Path(folder), architecture)
         for name, model in chosen(models, args.only).items():

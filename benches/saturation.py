@@ -36,7 +36,7 @@ def main() -> None:
     local = [*common, "--in-process", "--device", "cpu"]
     cores = len(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory() as folder:
-        models = {"cifar10-resnet20": ["--model", "cifar10-resnet20"]}
+        models = {"cifar10-resnet56": ["--model", "cifar10-resnet56"]}
         for architecture in ("resnet18", "resnet50"):
             models |= make(args.resnetd, Path(folder), architecture)
         print("| model | limit, images/s | server, images/s | share of the limit | without the client | "

@@ -22,8 +22,8 @@ def main() -> None:
     parser.add_argument("--only", help="one of the models, by its name in the table")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        embedded = ROOT / "models" / "cifar10-resnet20" / "model-int8.onnx"
-        models = {"cifar10-resnet20": (["--model", "cifar10-resnet20"], embedded)}
+        embedded = ROOT / "models" / "cifar10-resnet56" / "model-int8.onnx"
+        models = {"cifar10-resnet56": (["--model", "cifar10-resnet56"], embedded)}
         for architecture in ("resnet18", "resnet50"):
             for name, options in make(args.resnetd, Path(folder), architecture).items():
                 models[name] = (options, options[1])

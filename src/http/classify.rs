@@ -69,7 +69,7 @@ struct Classified {
     request_body(content((Picture = "application/octet-stream"), (Pictures = "multipart/form-data")), description = "The image's bytes, whatever their content type says: the bytes are looked at. Or a form with one or several files"),
     responses(
         (status = 200, description = "Classes", content(
-            (Answer<Classified> = "application/json", example = json!({"model": "cifar10-resnet20", "predictions": [{"label": "cat", "index": 3, "probability": 0.999_942_8}], "image": {"width": 451, "height": 300, "format": "jpeg"}})),
+            (Answer<Classified> = "application/json", example = json!({"model": "cifar10-resnet56", "predictions": [{"label": "cat", "index": 3, "probability": 0.999_942_8}], "image": {"width": 451, "height": 300, "format": "jpeg"}})),
             (Picture = "image/png"),
         )),
         NetworkRefusals,

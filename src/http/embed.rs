@@ -83,7 +83,7 @@ enum Vector {
     request_body(content((Picture = "application/octet-stream"), (Pictures = "multipart/form-data")), description = "The image's bytes, or a form with one or several files"),
     responses(
         (status = 200, description = "Vectors; as npy one vector, or for several files a matrix with a row for each", content(
-            (Answer<Embedded> = "application/json", example = json!({"model": "cifar10-resnet20", "dimensions": 3, "embedding": [0.25, 0.0, 1.5], "image": {"width": 451, "height": 300, "format": "jpeg"}})),
+            (Answer<Embedded> = "application/json", example = json!({"model": "cifar10-resnet56", "dimensions": 3, "embedding": [0.25, 0.0, 1.5], "image": {"width": 451, "height": 300, "format": "jpeg"}})),
             (Picture = "application/x-npy"),
         )),
         NetworkRefusals,

@@ -14,18 +14,18 @@ pub struct Embedded {
 }
 
 /// The model that is served where none is named.
-pub const DEFAULT: &str = "cifar10-resnet20";
+pub const DEFAULT: &str = "cifar10-resnet56";
 
 /// Every embedded model.
 pub const EMBEDDED: &[Embedded] = &[
     Embedded {
-        name: DEFAULT,
+        name: "cifar10-resnet20",
         card: include_str!("../../models/cifar10-resnet20/card.toml"),
         weights: include_bytes!("../../models/cifar10-resnet20/model.safetensors"),
         int8: Some(include_bytes!("../../models/cifar10-resnet20/model-int8.onnx")),
     },
     Embedded {
-        name: "cifar10-resnet56",
+        name: DEFAULT,
         card: include_str!("../../models/cifar10-resnet56/card.toml"),
         weights: include_bytes!("../../models/cifar10-resnet56/model.safetensors"),
         int8: Some(include_bytes!("../../models/cifar10-resnet56/model-int8.onnx")),

@@ -2,8 +2,8 @@
 
     python tests/golden/make_cifar10.py
 
-Reads models/cifar10-resnet20 and tests/data/cifar10-sample.parquet (decoded by Pillow), runs in f32
-and evaluation mode, and writes cifar10-resnet20.json: the logits of each image, in the file's
+Reads models/cifar10-resnet56 and tests/data/cifar10-sample.parquet (decoded by Pillow), runs in f32
+and evaluation mode, and writes cifar10-resnet56.json: the logits of each image, in the file's
 order, its true class, how many the model gets right, and the rows of those images that tests/data
 has as PNG. Needs `training/requirements.txt`.
 """
@@ -21,12 +21,12 @@ sys.path.append(str(ROOT / "training"))
 import cifar10  # noqa: E402
 from resnet import ResNet  # noqa: E402
 
-MODEL = "cifar10-resnet20"
+MODEL = "cifar10-resnet56"
 PNGS = {0: "cifar10-airplane.png", 3: "cifar10-cat.png", 8: "cifar10-ship.png"}
 
 
 def main() -> None:
-    model = ResNet("resnet20", len(cifar10.LABELS))
+    model = ResNet("resnet56", len(cifar10.LABELS))
     weights = load_file(ROOT / "models" / MODEL / "model.safetensors")
     missing, unexpected = model.load_state_dict(weights, strict=False)
     if unexpected or not all(name.endswith("num_batches_tracked") for name in missing):

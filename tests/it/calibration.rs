@@ -176,7 +176,7 @@ async fn a_promise_that_cannot_be_made_is_refused_with_what_can() {
     insta::assert_snapshot!("coverage_wrong", said.join("\n"));
 }
 
-/// A folder with the default model's weights and its card, without what was fitted.
+/// A folder with an embedded model's weights and its card, without what was fitted.
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let from = Path::new("models/cifar10-resnet20");
@@ -261,8 +261,8 @@ fn a_card_of_another_model_or_none_is_refused_before_anything_is_measured() {
         let common = ["eval", "--calibrate", "--precision", "fp32", "--data", SAMPLE];
         complained(&resnetd(&[&common[..], &["--write-card", card]].concat()))
     };
-    let words = eval("models/cifar10-resnet56/card.toml");
-    assert!(words.contains("the card of cifar10-resnet56, and the model is"), "{words}");
+    let words = eval("models/cifar10-resnet20/card.toml");
+    assert!(words.contains("the card of cifar10-resnet20, and the model is"), "{words}");
     assert!(eval("nowhere/card.toml").contains("cannot read the card nowhere/card.toml"));
     let words = complained(&resnetd(&["eval", "--data", SAMPLE, "--write-card", "card.toml"]));
     assert!(words.contains("--calibrate"), "{words}");

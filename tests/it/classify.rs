@@ -11,7 +11,7 @@ async fn a_photo_in_its_classes_out() {
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(answer.header("content-type"), "application/json");
     let body = answer.json();
-    assert_eq!(body["model"], "cifar10-resnet20");
+    assert_eq!(body["model"], "cifar10-resnet56");
     assert_eq!(body["image"]["format"], "jpeg");
     let predictions = body["predictions"].as_array().unwrap();
     assert_eq!(predictions.len(), 5);

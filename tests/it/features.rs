@@ -51,7 +51,7 @@ async fn an_embedding_is_the_graphs_own_in_every_form() {
     let body = server.post("/embed", ship.clone()).await.json();
     assert_eq!(
         [&body["model"], &body["dimensions"]],
-        [&Value::from("cifar10-resnet20"), &Value::from(64)]
+        [&Value::from("cifar10-resnet56"), &Value::from(64)]
     );
     assert_eq!(body["image"]["width"], 32);
     assert_eq!(numbers(&body["embedding"]), expected);

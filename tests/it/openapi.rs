@@ -30,7 +30,7 @@ fn operations(document: &Value) -> Vec<(String, String, Map<String, Value>)> {
 
 /// A path for the model that is served.
 fn named(path: &str) -> String {
-    path.replace("{model}", "cifar10-resnet20")
+    path.replace("{model}", "cifar10-resnet56")
 }
 
 #[tokio::test]

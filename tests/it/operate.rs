@@ -38,8 +38,8 @@ async fn alive_and_ready_tell_the_device() {
 async fn the_model_describes_itself() {
     let server = TestServer::start();
     let model = server.get("/v1/model").await.json();
-    assert_eq!(model["name"], "cifar10-resnet20");
-    assert_eq!(model["architecture"], "resnet20");
+    assert_eq!(model["name"], "cifar10-resnet56");
+    assert_eq!(model["architecture"], "resnet56");
     assert_eq!(model["labels"].as_array().unwrap().len(), 10);
     assert_eq!(model["preprocess"]["input"], serde_json::json!([32, 32]));
     assert_eq!(model["device"], "cpu");

@@ -126,7 +126,7 @@ async fn trained_logits(server: &TestServer, upload: Bytes) -> Vec<f32> {
 /// PyTorch's logits for the images of the sample, in its order, and the sample.
 fn sample() -> Vec<(Example, Vec<f64>)> {
     let golden: Trained =
-        serde_json::from_str(include_str!("../golden/cifar10-resnet20.json")).unwrap();
+        serde_json::from_str(include_str!("../golden/cifar10-resnet56.json")).unwrap();
     let labels = default_model().card.labels.clone();
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/cifar10-sample.parquet");
     let examples = Dataset::open(path.as_ref(), &labels).unwrap().examples(&labels).unwrap();

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::Output;
 
 use resnetd::eval::Dataset;
-use resnetd::model::{EMBEDDED, Model, Precision, PrecisionChoice};
+use resnetd::model::{DEFAULT, EMBEDDED, Model, Precision, PrecisionChoice};
 use resnetd::pipeline::decode::{self, Limits};
 use resnetd::pipeline::preprocess::Pixels;
 use resnetd::pipeline::run::{Batch, Device, InputShape, Output as Value, Session, SessionPlan};
@@ -206,7 +206,7 @@ fn a_model_that_misses_its_golden_photos_is_not_served_and_says_why() {
 
 /// An .npz with the golden photos of the embedded card, whose third has `ship` as the logit of ship.
 fn reference(folder: &std::path::Path, ship: Option<f32>, with: &[&str]) -> String {
-    let card = Model::open("cifar10-resnet20", None).unwrap().card;
+    let card = Model::open(DEFAULT, None).unwrap().card;
     let path = folder.join("golden.npz");
     let mut zip = zip::ZipWriter::new(std::fs::File::create(&path).unwrap());
     let mut logits: Vec<f32> =

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use crate::support::engines::Gate;
 use crate::support::{Answer, Options, TestServer, data, default_model, until};
 
-const MODEL: &str = "/v2/models/cifar10-resnet20";
-const INFER: &str = "/v2/models/cifar10-resnet20/infer";
+const MODEL: &str = "/v2/models/cifar10-resnet56";
+const INFER: &str = "/v2/models/cifar10-resnet56/infer";
 /// Bytes of one image of 32×32 pixels.
 const IMAGE: usize = 32 * 32 * 3;
 
@@ -225,12 +225,12 @@ async fn what_there_is_can_be_read() {
     for path in ["/v2/models/stats".to_owned(), format!("{MODEL}/stats")] {
         let statistics = server.get(&path).await.json();
         let model = &statistics["model_stats"][0];
-        assert_eq!((&model["name"], &model["inference_count"]), (&json!("cifar10-resnet20"), &json!(2)));
+        assert_eq!((&model["name"], &model["inference_count"]), (&json!("cifar10-resnet56"), &json!(2)));
         assert_eq!(model["inference_stats"]["compute_input"]["count"], 1, "pixels are not prepared");
         assert!(model["inference_stats"]["compute_infer"]["ns"].as_u64().unwrap() > 0);
     }
     let index = server.post("/v2/repository/index", "").await.json();
-    assert_eq!(index, json!([{ "name": "cifar10-resnet20", "version": "1", "state": "READY", "reason": "" }]));
+    assert_eq!(index, json!([{ "name": "cifar10-resnet56", "version": "1", "state": "READY", "reason": "" }]));
 }
 
 #[tokio::test]
@@ -239,14 +239,14 @@ async fn another_model_or_version_is_a_404_that_names_ours() {
     for path in [
         "/v2/models/resnet50",
         "/v2/models/timm/resnet50/ready",
-        "/v2/models/cifar10-resnet20/versions/2",
-        "/v2/models/cifar10-resnet20/versions/2/config",
+        "/v2/models/cifar10-resnet56/versions/2",
+        "/v2/models/cifar10-resnet56/versions/2/config",
         "/v2/models/timm/resnet50/versions/1/stats",
     ] {
         let answer = server.get(path).await;
         assert_eq!(answer.status, 404, "{path}");
         let error = answer.json()["error"].as_str().unwrap().to_owned();
-        let ours = ["this server has \"cifar10-resnet20\"", "its version is 1"];
+        let ours = ["this server has \"cifar10-resnet56\"", "its version is 1"];
         assert!(ours.iter().any(|ours| error.contains(ours)), "{error}");
     }
     assert_eq!(server.post("/v2/models/other/infer", "{}").await.status, 404);
@@ -409,7 +409,7 @@ fn field(number: u8, value: &[u8]) -> Vec<u8> {
 fn message(raw: Vec<u8>) -> Vec<u8> {
     let shape = field(3, &[1, 32, 32, 3]);
     let input = [field(1, b"pixels"), field(2, b"UINT8"), shape].concat();
-    [field(1, b"cifar10-resnet20"), field(5, &input), field(7, &raw)].concat()
+    [field(1, b"cifar10-resnet56"), field(5, &input), field(7, &raw)].concat()
 }
 
 /// How a call ended where it failed; the trailers of others are not seen here.
@@ -479,10 +479,10 @@ async fn a_bad_message_is_told_what_is_wrong_and_costs_little() {
     let named = |name: &str| field(1, name.as_bytes());
     let image = |shape: &[u8]| {
         let input = [field(1, b"image"), field(2, b"BYTES"), field(3, shape)].concat();
-        [named("cifar10-resnet20"), field(5, &input)].concat()
+        [named("cifar10-resnet56"), field(5, &input)].concat()
     };
     for (frame, code, words) in [
-        (framed(&named("other")), "5", "this server has \"cifar10-resnet20\""),
+        (framed(&named("other")), "5", "this server has \"cifar10-resnet56\""),
         (framed(&message(ready[1..].to_vec())), "3", "is 3072 bytes, and 3071 were sent"),
         (framed(&image(&[1])), "3", "has no data"),
         (framed(&[image(&[1]), field(7, b"\x09\0\0\0abc")].concat()), "3", "end inside element 0"),

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use crate::support::engines::Gate;
 use crate::support::{Answer, Options, TestServer, data, default_model, resnetd};
 
-const MODEL: &str = "cifar10-resnet20";
-const KSERVE: &str = "/v1/models/cifar10-resnet20:predict";
+const MODEL: &str = "cifar10-resnet56";
+const KSERVE: &str = "/v1/models/cifar10-resnet56:predict";
 
 fn base64(name: &str) -> String {
     BASE64_STANDARD.encode(data(name))
@@ -32,7 +32,7 @@ async fn scored(server: &TestServer, name: &str, top_k: usize) -> Value {
 async fn hugging_face_bytes_and_json_are_answered_with_labels_and_scores() {
     let server = TestServer::start();
     let expected = scored(&server, "cat.jpg", 5).await;
-    for path in ["/", "/models/cifar10-resnet20"] {
+    for path in ["/", "/models/cifar10-resnet56"] {
         let answer = server.post(path, data("cat.jpg")).await;
         assert_eq!((answer.status, answer.json()), (200, expected.clone()), "{path}");
         assert!(answer.header("server-timing").contains("inference;dur="));
@@ -135,7 +135,7 @@ async fn torchserve_answers_one_flat_object() {
     let path = server.at(&format!("/predictions/{MODEL}"));
     let answer = Answer::of(server.client.post(path).multipart(form).send().await.unwrap()).await;
     assert_eq!((answer.status, &*answer.reason()), (422, "invalid-parameter"));
-    let answer = server.post("/predictions/cifar10-resnet20/2.0", data("cat.jpg")).await;
+    let answer = server.post("/predictions/cifar10-resnet56/2.0", data("cat.jpg")).await;
     assert_eq!((answer.status, &*answer.reason()), (404, "not-found"));
     assert!(answer.text.contains(r#"there is no version \"2.0\""#), "{answer:?}");
 }
@@ -156,7 +156,7 @@ async fn instances_in_every_form_become_predictions_in_order() {
     let (cat, ship) =
         (scored(&server, "cat.jpg", 2).await, scored(&server, "cifar10-ship.png", 2).await);
     let expected = json!({ "predictions": [cat, ship, cat, ship, cat] });
-    let versioned = "/v1/models/cifar10-resnet20/versions/1:predict";
+    let versioned = "/v1/models/cifar10-resnet56/versions/1:predict";
     for path in ["/v1/endpoints/7:predict", KSERVE, versioned, "/invocations"] {
         let answer = post(&server, path, &body).await;
         assert_eq!((answer.status, answer.json()), (200, expected.clone()), "{path}");
@@ -232,10 +232,10 @@ async fn bodies_that_do_not_fit_say_what_would() {
         ("/models/resnet50", "x"),
         ("/models/owner/name", "x"),
         ("/predictions/kitten", "x"),
-        ("/predictions/cifar10-resnet20x/1.0", "x"),
+        ("/predictions/cifar10-resnet56x/1.0", "x"),
         ("/v1/models/kitten:predict", "x"),
-        ("/v1/models/cifar10-resnet20/versions/7:predict", "x"),
-        ("/v1/models/cifar10-resnet20:explain", "x"),
+        ("/v1/models/cifar10-resnet56/versions/7:predict", "x"),
+        ("/v1/models/cifar10-resnet56:explain", "x"),
     ] {
         let request =
             server.client.post(server.at(path)).header("content-type", "application/json");
@@ -255,7 +255,7 @@ async fn the_only_model_and_its_health_in_others_words() {
         assert_eq!(server.get(path).await.json(), json!({ "status": "Healthy" }));
     }
     assert_eq!(server.get("/v1/models").await.json(), json!({ "models": [MODEL] }));
-    for path in ["/v1/models/cifar10-resnet20", "/v1/models/cifar10-resnet20/versions/1"] {
+    for path in ["/v1/models/cifar10-resnet56", "/v1/models/cifar10-resnet56/versions/1"] {
         let status = server.get(path).await.json();
         assert_eq!([&status["name"], &status["ready"]], [&json!(MODEL), &json!(true)]);
         assert_eq!(status["model_version_status"][0]["state"], "AVAILABLE");
@@ -264,7 +264,7 @@ async fn the_only_model_and_its_health_in_others_words() {
     assert_eq!(unknown.status, 404);
     assert!(unknown.text.contains(MODEL), "{unknown:?}");
     server.app.readiness.drain();
-    for path in ["/ping", "/health", "/v1/models/cifar10-resnet20"] {
+    for path in ["/ping", "/health", "/v1/models/cifar10-resnet56"] {
         let answer = server.get(path).await;
         assert_eq!((answer.status, &*answer.reason()), (503, "not-ready"), "{path}");
     }

@@ -23,7 +23,7 @@ DATA = HERE.parent / "data"
 CAT = (DATA / "cat.jpg").read_bytes()
 SHIP = (DATA / "cifar10-ship.png").read_bytes()
 TEXT = b"not a picture"
-MODEL = "cifar10-resnet20"
+MODEL = "cifar10-resnet56"
 CLASSES = [{"name": "probabilities", "parameters": {"classification": 3}}]
 
 

@@ -19,7 +19,7 @@ import images
 from checks import Checks, fail
 from serving import server
 
-MODEL = "cifar10-resnet20"
+MODEL = "cifar10-resnet56"
 
 
 def main() -> None:

@@ -68,11 +68,11 @@ def check_architecture(
 
 def check_default_model(checks: Checks, resnetd: Path, folder: Path) -> None:
     """Exports the model that ships, and classifies pictures with it in both programs."""
-    name = "cifar10-resnet20"
+    name = "cifar10-resnet56"
     golden = json.loads((TESTS / "golden" / f"{name}.json").read_text())
     model_path = folder / f"{name}.onnx"
     run(resnetd, "export", "--model", name, "-o", model_path)
-    model = check_file(checks, model_path, interface("resnet20", [32, 32]))
+    model = check_file(checks, model_path, interface("resnet56", [32, 32]))
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     checks.equal(metadata.get("resnetd.name"), name, f"{name}: the metadata name the model")
     labels = json.loads(metadata["resnetd.labels"])

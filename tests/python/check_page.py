@@ -70,7 +70,7 @@ def cards(page: Page) -> Locator:
 
 def check_classes(page: Page, checks: Checks, shots: Path) -> None:
     page.screenshot(path=shots / "empty.png")
-    expect(page.locator("#served")).to_contain_text("cifar10-resnet20")
+    expect(page.locator("#served")).to_contain_text("cifar10-resnet56")
     pick(page, CAT)
     card = cards(page)
     expect(card.locator("h2")).to_have_text("cat")

@@ -28,7 +28,7 @@ from checks import Checks, fail
 
 DATA = Path(__file__).parent.parent / "data"
 CAT, SHIP = DATA / "cat.jpg", DATA / "cifar10-ship.png"
-MODEL = "cifar10-resnet20"
+MODEL = "cifar10-resnet56"
 VERTEX = {
     "AIP_PREDICT_ROUTE": "/v1/endpoints/1/deployedModels/2:predict",
     "AIP_HEALTH_ROUTE": "/v1/endpoints/1/deployedModels/2",

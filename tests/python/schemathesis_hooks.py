@@ -17,7 +17,7 @@ PHOTOS = [
     for name in ("one-pixel.png", "palette-2-bits.png", "gray-progressive.jpg", "bilevel.bmp")
 ]
 NAME = re.compile(r"[\w .-]+", re.ASCII)
-MODEL = "cifar10-resnet20"
+MODEL = "cifar10-resnet56"
 LABELS = ["cat", "DOG", "ship", "3", "#9"]
 
 photos = st.sampled_from(PHOTOS)

@@ -115,7 +115,7 @@ pub(super) async fn classify(
     path = "/models/{model}",
     tag = "shapes",
     operation_id = "huggingface_by_name",
-    params(("model" = String, Path, example = "cifar10-resnet20", description = "The model that is served"), TimeLimit),
+    params(("model" = String, Path, example = "cifar10-resnet56", description = "The model that is served"), TimeLimit),
     request_body(content((Picture = "application/octet-stream"), (Pictures = "multipart/form-data"), (HuggingFaceBody = "application/json")), description = "The image's bytes, a form, or JSON with `inputs`"),
     responses((status = 200, description = "Classes, falling; for several images a list of them", body = Answered), NamedRefusals),
 )]

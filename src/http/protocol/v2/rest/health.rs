@@ -42,7 +42,7 @@ pub(in super::super) async fn ready(State(app): State<App>) -> Result<Json<Value
     path = "/v2/models/{model}/ready",
     tag = "inference protocol",
     operation_id = "v2_model_ready",
-    params(("model" = String, Path, example = "cifar10-resnet20", description = "The model that is served")),
+    params(("model" = String, Path, example = "cifar10-resnet56", description = "The model that is served")),
     responses((status = 200, description = "It is", body = serde_json::Value), NotFound),
 )]
 pub(in super::super) async fn model_ready(

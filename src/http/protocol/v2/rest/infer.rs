@@ -22,7 +22,7 @@ use crate::pipeline::queue::Deadline;
     path = "/v2/models/{model}/infer",
     tag = "inference protocol",
     operation_id = "v2_infer",
-    params(("model" = String, Path, example = "cifar10-resnet20", description = "The model that is served"), TimeLimit),
+    params(("model" = String, Path, example = "cifar10-resnet56", description = "The model that is served"), TimeLimit),
     request_body(content = InferBody, content_type = "application/json"),
     responses((status = 200, description = "Its outputs, in the JSON or in binary behind it", content((InferAnswer = "application/json"), (Picture = "application/octet-stream"))), NamedRefusals),
 )]
