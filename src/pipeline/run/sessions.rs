@@ -82,7 +82,10 @@ pub fn open_sessions(
     let sessions = match plan.device {
         Device::Cpu if plan.sessions > 1 => {
             let shared = SharedModel::optimize(library, bytes)?;
-            side_by_side(0..plan.sessions, |_| shared.open(library, plan.threads, &wanted))?
+            // One after the other: each reads the whole model, and memory that was freed serves the next.
+            (0..plan.sessions)
+                .map(|_| shared.open(library, plan.threads, &wanted))
+                .collect::<Result<Vec<_>, _>>()?
         }
         device @ (Device::Cpu | Device::Cuda(_)) => {
             let session_plan = SessionPlan { device, threads: plan.threads };
@@ -100,18 +103,21 @@ pub fn open_sessions(
     Ok(WarmSessions { engines, device: plan.device, load, warm_up: started.elapsed() })
 }
 
-/// What `work` makes of each item, each on a thread of its own, as the workers will run.
+/// What `work` makes of each item, all at the same time: the first on this thread, whose freed memory it
+/// may use, and each of the others on one of its own.
 fn side_by_side<T: Send, R: Send, E: Send>(
     items: impl IntoIterator<Item = T>,
     work: impl Fn(T) -> Result<R, E> + Sync,
 ) -> Result<Vec<R>, E> {
     let work = &work;
+    let mut items = items.into_iter();
+    let Some(first) = items.next() else { return Ok(Vec::new()) };
     thread::scope(|scope| {
-        let threads: Vec<_> =
-            items.into_iter().map(|item| scope.spawn(move || work(item))).collect();
-        threads
+        let others: Vec<_> = items.map(|item| scope.spawn(move || work(item))).collect();
+        let first = work(first);
+        let others = others
             .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
-            .collect()
+            .map(|other| other.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        std::iter::once(first).chain(others).collect()
     })
 }
