@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 
 use super::fetch;
 use crate::config::{Calibrated, Concurrency, ModelArgs};
-use crate::model::{Chosen, Digests, Model, ModelCard, Precision, foreign, int8};
+use crate::model::{Chosen, Model, ModelCard, Precision, foreign, int8};
 use crate::pipeline::golden;
 use crate::pipeline::run::{
     Batch, Device, DeviceChoice, Engine, InputShape, Library, Output, SessionsPlan, WarmSessions,
@@ -20,7 +20,6 @@ pub(super) struct Loaded {
     pub(super) model: Model,
     /// Why the model has the precision that it has.
     pub(super) why: &'static str,
-    pub(super) digests: Digests,
     pub(super) library: Library,
     pub(super) warm: WarmSessions,
 }
@@ -30,16 +29,36 @@ pub(super) struct Loaded {
 /// With [`DeviceChoice::Auto`] a CUDA device that cannot be had, or on which the model does not
 /// run, is a warning, and the CPU is used; a device asked for by name is had or refused.
 pub(super) fn load(args: &ModelArgs, concurrency: Concurrency) -> Result<Loaded> {
+    load_meanwhile(args, concurrency, |_| ()).map(|(loaded, ())| loaded)
+}
+
+/// The same, and what `meanwhile` makes of the model, on a thread beside the one that loads it.
+pub(super) fn load_meanwhile<T: Send>(
+    args: &ModelArgs,
+    concurrency: Concurrency,
+    meanwhile: impl Fn(&Model) -> T + Sync,
+) -> Result<(Loaded, T)> {
     let library = Library::load(args.onnxruntime.as_deref())?;
     if let DeviceChoice::Only(device) = args.device {
         check_device(&library, device)?; // before a large model is fetched for nothing
     }
     let model = fetch::model(&args.model, &args.hub)?;
-    let on = |device| on(device, (args, &model), concurrency, &library);
+    let on = |device| {
+        let chosen = choose(device, (args, &model), &library)?;
+        thread::scope(|scope| {
+            let made = scope.spawn(|| meanwhile(&chosen.model));
+            let warm = warm(&chosen.model, device, concurrency, &library)?;
+            let made = made.join().unwrap_or_else(|panic| resume_unwind(panic));
+            anyhow::Ok((made, warm))
+        })
+        .map(|(made, warm)| (chosen, made, warm))
+    };
     let device = match args.device {
         DeviceChoice::Only(device) => device,
         DeviceChoice::Auto => match on(Device::Cuda(0)) {
-            Ok((chosen, digests, warm)) => return Ok(Loaded::of(chosen, digests, library, warm)),
+            Ok((Chosen { model, why }, made, warm)) => {
+                return Ok((Loaded { model, why, library, warm }, made));
+            }
             Err(error) => {
                 let reason = error.to_string();
                 let reason = reason.lines().next().unwrap_or_default();
@@ -48,23 +67,12 @@ pub(super) fn load(args: &ModelArgs, concurrency: Concurrency) -> Result<Loaded>
             }
         },
     };
-    let (chosen, digests, warm) = on(device)?;
-    Ok(Loaded::of(chosen, digests, library, warm))
+    let (Chosen { model, why }, made, warm) = on(device)?;
+    Ok((Loaded { model, why, library, warm }, made))
 }
 
-impl Loaded {
-    fn of(chosen: Chosen, digests: Digests, library: Library, warm: WarmSessions) -> Self {
-        let Chosen { model, why } = chosen;
-        Self { model, why, digests, library, warm }
-    }
-}
-
-fn on(
-    device: Device,
-    (args, model): (&ModelArgs, &str),
-    concurrency: Concurrency,
-    library: &Library,
-) -> Result<(Chosen, Digests, WarmSessions)> {
+/// The model as it runs on `device`.
+fn choose(device: Device, (args, model): (&ModelArgs, &str), library: &Library) -> Result<Chosen> {
     check_device(library, device)?; // before a large model is read for nothing
     let mut chosen = Model::open_as(model, args.arch.as_deref(), args.precision, device)?;
     if let (Device::Cpu, Precision::Int8, Some(why)) =
@@ -73,13 +81,7 @@ fn on(
         tracing::warn!("{why}: measure the accuracy here with resnetd eval");
     }
     heed(&mut chosen.model, args.calibrated);
-    // Loading is mostly on one core; a large model takes the other a tenth of a second to digest.
-    let (digests, warm) = thread::scope(|scope| {
-        let digests = scope.spawn(|| chosen.model.digests());
-        let warm = warm(&chosen.model, device, concurrency, library)?;
-        anyhow::Ok((digests.join().unwrap_or_else(|panic| resume_unwind(panic)), warm))
-    })?;
-    Ok((chosen, digests, warm))
+    Ok(chosen)
 }
 
 /// Takes the calibrations from the model where none is to be heeded.

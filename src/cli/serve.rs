@@ -7,11 +7,12 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::load::{Loaded, load};
+use super::load::{Loaded, load_meanwhile};
 use super::output;
 use crate::config::{Config, ServeArgs, cores};
 use crate::fetch::Fetcher;
 use crate::http::{self, App, Description, Listener, Readiness};
+use crate::model::{Digests, Model};
 use crate::pipeline::explain::Offers;
 use crate::pipeline::run::WarmSessions;
 use crate::pipeline::{Decoding, Pipeline};
@@ -89,11 +90,16 @@ impl WishToStop {
 /// Loads the model and starts its workers, off the async threads.
 async fn start(args: &ServeArgs, config: &Config) -> Result<App> {
     let (args, config) = (args.model.clone(), config.clone());
-    tokio::task::spawn_blocking(move || assemble(load(&args, config.concurrency)?, &config)).await?
+    tokio::task::spawn_blocking(move || {
+        // Loading is mostly on one core; a large model takes the other a tenth of a second to digest.
+        let (loaded, digests) = load_meanwhile(&args, config.concurrency, Model::digests)?;
+        assemble(loaded, digests, &config)
+    })
+    .await?
 }
 
-fn assemble(loaded: Loaded, config: &Config) -> Result<App> {
-    let Loaded { model, why, digests, library, warm } = loaded;
+fn assemble(loaded: Loaded, digests: Digests, config: &Config) -> Result<App> {
+    let Loaded { model, why, library, warm } = loaded;
     let WarmSessions { engines, device, load, warm_up } = warm;
     let metrics = Arc::new(Metrics::new());
     metrics.load_seconds.set(load.as_secs_f64());

@@ -12,7 +12,7 @@ use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{Info, InfoBuilder, License, OpenApi, OpenApiBuilder};
 
 pub(super) use refusals::{NamedRefusals, NetworkRefusals, NotFound, NotReady, UploadRefusals};
-pub(super) use shapes::{Picture, Pictures, TimeLimit};
+pub(super) use shapes::{NamedModel, Picture, Pictures, TimeLimit};
 
 const ABOUT: &str = "\
 A photo in, its classes out.

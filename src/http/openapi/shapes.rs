@@ -6,11 +6,16 @@ use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Type};
 use utoipa::openapi::{KnownFormat, RefOr, Required, Schema, SchemaFormat};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
+use crate::model::DEFAULT;
+
 /// The bytes of a file.
 pub(in super::super) enum Picture {}
 
 /// A form of files.
 pub(in super::super) enum Pictures {}
+
+/// The model in a path.
+pub(in super::super) enum NamedModel {}
 
 /// The header that shortens a request's deadline.
 pub(in super::super) enum TimeLimit {}
@@ -40,6 +45,19 @@ impl PartialSchema for Pictures {
 }
 
 impl ToSchema for Pictures {}
+
+impl IntoParams for NamedModel {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let model = ParameterBuilder::new()
+            .name("model")
+            .parameter_in(ParameterIn::Path)
+            .required(Required::True)
+            .description(Some("The model that is served"))
+            .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+            .example(Some(json!(DEFAULT)));
+        vec![model.build()]
+    }
+}
 
 impl IntoParams for TimeLimit {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {

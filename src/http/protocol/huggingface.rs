@@ -10,7 +10,9 @@ use super::images::{self, Arrived, Sent};
 use super::model;
 use super::parameters::{Parameters, Scored, by_name};
 use crate::http::json::{self, Few, Text};
-use crate::http::openapi::{NamedRefusals, NetworkRefusals, Picture, Pictures, TimeLimit};
+use crate::http::openapi::{
+    NamedModel, NamedRefusals, NetworkRefusals, Picture, Pictures, TimeLimit,
+};
 use crate::http::problem::Problem;
 use crate::http::upload::Upload;
 use crate::http::{App, answers, query};
@@ -115,7 +117,7 @@ pub(super) async fn classify(
     path = "/models/{model}",
     tag = "shapes",
     operation_id = "huggingface_by_name",
-    params(("model" = String, Path, example = "cifar10-resnet56", description = "The model that is served"), TimeLimit),
+    params(NamedModel, TimeLimit),
     request_body(content((Picture = "application/octet-stream"), (Pictures = "multipart/form-data"), (HuggingFaceBody = "application/json")), description = "The image's bytes, a form, or JSON with `inputs`"),
     responses((status = 200, description = "Classes, falling; for several images a list of them", body = Answered), NamedRefusals),
 )]

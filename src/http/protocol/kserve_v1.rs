@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::images::Arrived;
 use super::instances::{InstancesBody, Predictions};
 use super::{instances, model};
-use crate::http::openapi::{NamedRefusals, NotFound, Picture, Pictures, TimeLimit};
+use crate::http::openapi::{NamedModel, NamedRefusals, NotFound, Picture, Pictures, TimeLimit};
 use crate::http::problem::Problem;
 use crate::http::{App, health, query};
 
@@ -18,7 +18,7 @@ use crate::http::{App, health, query};
     path = "/v1/models/{model}:predict",
     tag = "shapes",
     operation_id = "kserve_v1_predict",
-    params(("model" = String, Path, example = "cifar10-resnet56", description = "The model that is served"), TimeLimit),
+    params(NamedModel, TimeLimit),
     request_body(content((Picture = "application/octet-stream"), (Pictures = "multipart/form-data"), (InstancesBody = "application/json")), description = "The image's bytes, a form, or JSON with `instances`"),
     responses((status = 200, description = "The classes of each instance", body = Predictions), NamedRefusals),
 )]
@@ -41,7 +41,7 @@ pub(super) async fn predict(
     path = "/v1/models/{model}",
     tag = "shapes",
     operation_id = "kserve_v1_status",
-    params(("model" = String, Path, example = "cifar10-resnet56", description = "The model that is served")),
+    params(NamedModel),
     responses((status = 200, description = "It is", body = serde_json::Value), NotFound),
 )]
 pub(super) async fn status(

@@ -9,7 +9,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::images::{self, Arrived, Classes, Sent};
 use super::model;
-use crate::http::openapi::{NamedRefusals, Picture, Pictures, TimeLimit};
+use crate::http::openapi::{NamedModel, NamedRefusals, Picture, Pictures, TimeLimit};
 use crate::http::problem::Problem;
 use crate::http::upload::Upload;
 use crate::http::{App, answers, query};
@@ -20,7 +20,7 @@ use crate::http::{App, answers, query};
     path = "/predictions/{model}",
     tag = "shapes",
     operation_id = "torchserve",
-    params(("model" = String, Path, example = "cifar10-resnet56", description = "The model that is served"), TimeLimit),
+    params(NamedModel, TimeLimit),
     request_body(content((Picture = "application/octet-stream"), (Pictures = "multipart/form-data")), description = "The image's bytes, or a form with one file; `PUT` is the same"),
     responses((status = 200, description = "Label to probability, falling", body = HashMap<String, f32>), NamedRefusals),
 )]

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::Place;
 use crate::http::App;
-use crate::http::openapi::{NotFound, NotReady};
+use crate::http::openapi::{NamedModel, NotFound, NotReady};
 use crate::http::problem::Problem;
 use crate::http::protocol::v2::served;
 
@@ -42,7 +42,7 @@ pub(in super::super) async fn ready(State(app): State<App>) -> Result<Json<Value
     path = "/v2/models/{model}/ready",
     tag = "inference protocol",
     operation_id = "v2_model_ready",
-    params(("model" = String, Path, example = "cifar10-resnet56", description = "The model that is served")),
+    params(NamedModel),
     responses((status = 200, description = "It is", body = serde_json::Value), NotFound),
 )]
 pub(in super::super) async fn model_ready(

@@ -7,7 +7,7 @@ use axum::response::Response;
 use super::documented::InferBody;
 use super::write::InferAnswer;
 use super::{Place, read, write};
-use crate::http::openapi::{NamedRefusals, Picture, TimeLimit};
+use crate::http::openapi::{NamedModel, NamedRefusals, Picture, TimeLimit};
 use crate::http::problem::Problem;
 use crate::http::protocol::v2::asked::Infer;
 use crate::http::protocol::v2::run;
@@ -22,7 +22,7 @@ use crate::pipeline::queue::Deadline;
     path = "/v2/models/{model}/infer",
     tag = "inference protocol",
     operation_id = "v2_infer",
-    params(("model" = String, Path, example = "cifar10-resnet56", description = "The model that is served"), TimeLimit),
+    params(NamedModel, TimeLimit),
     request_body(content = InferBody, content_type = "application/json"),
     responses((status = 200, description = "Its outputs, in the JSON or in binary behind it", content((InferAnswer = "application/json"), (Picture = "application/octet-stream"))), NamedRefusals),
 )]

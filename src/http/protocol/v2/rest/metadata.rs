@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::Place;
 use crate::http::App;
-use crate::http::openapi::NotFound;
+use crate::http::openapi::{NamedModel, NotFound};
 use crate::http::problem::Problem;
 use crate::http::protocol::v2::served::{self, Described, Format, Input, Output};
 use crate::http::protocol::v2::statistics::{Span, Statistics};
@@ -33,7 +33,7 @@ pub(in super::super) async fn server() -> Json<Value> {
     path = "/v2/models/{model}",
     tag = "inference protocol",
     operation_id = "v2_model",
-    params(("model" = String, Path, example = "cifar10-resnet56", description = "The model that is served")),
+    params(NamedModel),
     responses((status = 200, description = "Inputs and outputs, with datatype and shape", body = serde_json::Value), NotFound),
 )]
 pub(in super::super) async fn model(
@@ -63,7 +63,7 @@ pub(in super::super) async fn model(
     path = "/v2/models/{model}/config",
     tag = "inference protocol",
     operation_id = "v2_config",
-    params(("model" = String, Path, example = "cifar10-resnet56", description = "The model that is served")),
+    params(NamedModel),
     responses((status = 200, description = "The configuration", body = serde_json::Value), NotFound),
 )]
 pub(in super::super) async fn config(
@@ -126,7 +126,7 @@ pub(in super::super) async fn index(State(app): State<App>) -> Json<Value> {
     path = "/v2/models/{model}/stats",
     tag = "inference protocol",
     operation_id = "v2_model_statistics",
-    params(("model" = String, Path, example = "cifar10-resnet56", description = "The model that is served")),
+    params(NamedModel),
     responses((status = 200, description = "Counts and nanoseconds", body = serde_json::Value), NotFound),
 )]
 pub(in super::super) async fn statistics(
