@@ -1,6 +1,7 @@
 """What the comparisons share: networks with seeded weights, a server of one's own, one run of `resnetd bench`."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -55,11 +56,11 @@ class Server:
 
 
 @contextmanager
-def server(resnetd: str, model: list[str], *options: object) -> Iterator[Server]:
-    """A server on a free port."""
+def server(resnetd: str, model: list[str], *options: object, cores: set[int] | None = None) -> Iterator[Server]:
+    """A server on a free port, which runs on `cores` only."""
     serve = [resnetd, "serve", "--listen", "127.0.0.1:0", "--device", "cpu", "--log", "error", *model]
     started = time.monotonic()
-    process = subprocess.Popen([*serve, *map(str, options)], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([*serve, *map(str, options)], stdout=subprocess.PIPE, text=True, **only_on(cores))
     try:
         for line in process.stdout:
             if found := re.search(r"http://127\.0\.0\.1:\d+", line):
@@ -72,10 +73,14 @@ def server(resnetd: str, model: list[str], *options: object) -> Iterator[Server]
         process.wait()
 
 
-def bench(resnetd: str, *options: object) -> dict:
-    done = subprocess.run(
-        [resnetd, "bench", "--json", *map(str, options)], check=True, stdout=subprocess.PIPE
-    )
+def only_on(cores: set[int] | None) -> dict:
+    """For a process that uses `cores` only."""
+    return {"preexec_fn": lambda: os.sched_setaffinity(0, cores)} if cores else {}
+
+
+def bench(resnetd: str, *options: object, cores: set[int] | None = None) -> dict:
+    command = [resnetd, "bench", "--json", *map(str, options)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, **only_on(cores))
     return json.loads(done.stdout)
 
 

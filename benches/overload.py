@@ -8,6 +8,9 @@ its speed two seconds after that. Memory is the server's resident size, read twi
 
 Beside the latency at 70 % stands that of an ideal queue: the same arrivals, one core for each image, as
 long for each as a request takes alone, the longest waiting first, and nothing else to do.
+
+With `--apart` the server has one half of the cores and the client the other, as if it were elsewhere: what
+is refused costs the server something, and what is offered costs it nothing.
 """
 
 import argparse
@@ -42,10 +45,10 @@ class Memory(threading.Thread):
         self.join()
 
 
-def ideal_p99(rate: float, seconds: float, arrivals: int = 200_000) -> float:
+def ideal_p99(rate: float, seconds: float, cores: int, arrivals: int = 200_000) -> float:
     """99 of 100 are done within this time, in seconds, where `rate` arrive a second at random."""
     chance, now = random.Random(0), 0.0
-    free = [0.0] * len(os.sched_getaffinity(0))  # when each core is
+    free = [0.0] * cores  # when each core is
     spent = []
     for _ in range(arrivals):
         now += chance.expovariate(rate)
@@ -55,28 +58,51 @@ def ideal_p99(rate: float, seconds: float, arrivals: int = 200_000) -> float:
     return statistics.quantiles(spent, n=100)[-1]
 
 
-def measure(resnetd: str, name: str, model: list, photos: str, seconds: int) -> None:
-    with server(resnetd, model) as house:
+def each(seconds: float, report: dict) -> float:
+    """The server's time for each request of a load."""
+    return seconds / (report["requests"] + report["warm_up_requests"])
+
+
+def cores(apart: bool) -> tuple[set[int], set[int]]:
+    """The server's and the client's."""
+    everything = sorted(os.sched_getaffinity(0))
+    if not apart:
+        return set(everything), set(everything)
+    if len(everything) < 2:
+        raise SystemExit("--apart takes two cores at least")
+    half = len(everything) // 2
+    return set(everything[:half]), set(everything[half:])
+
+
+def measure(resnetd: str, name: str, model: list, args: argparse.Namespace) -> None:
+    servers, clients = cores(args.apart)
+    with server(resnetd, model, cores=servers) as house:
         idle_mib = house.resident_mib()
 
         def load(duration: float, *options: object) -> dict:
-            common = ["--data", photos, "--duration", f"{int(1000 * duration)}ms", "--warm-up", "1s"]
-            return bench(resnetd, house.url, *common, *options)
+            common = ["--data", args.photos, "--duration", f"{int(1000 * duration)}ms", "--warm-up", "1s"]
+            return bench(resnetd, house.url, *common, *options, cores=clients)
 
         alone = faultless(load(5, "--concurrency", 1))["latency_ms"]["p50"]
-        saturated = faultless(load(8, "--concurrency", 32))["goodput_per_second"]
+        before = house.cpu_seconds()
+        report = faultless(load(8, "--concurrency", 32))
+        saturated, answer_cost = report["goodput_per_second"], each(house.cpu_seconds() - before, report)
         busy = faultless(load(20, "--rate", 0.7 * saturated))["latency_ms"]["p99"]
-        ideal = 1000 * ideal_p99(0.7 * saturated, alone / 1000)
+        ideal = 1000 * ideal_p99(0.7 * saturated, alone / 1000, len(servers))
+        before = house.cpu_seconds()
         with Memory(house) as memory:
-            flooded = load(seconds, "--rate", 4 * saturated)
+            flooded = load(args.seconds, "--rate", 4 * saturated)
+        flood_cost = each(house.cpu_seconds() - before, flooded)
         after = faultless(load(8, "--concurrency", 32))["goodput_per_second"]
         third = max(1, len(memory.sizes) // 3)
         early, late = (statistics.median(part) for part in (memory.sizes[:third], memory.sizes[-third:]))
+        refused = sum(flooded["errors"].values()) / flooded["requests"]
+        refusal_cost = (flood_cost - (1 - refused) * answer_cost) / refused
         kept = flooded["goodput_per_second"] / statistics.mean([saturated, after])
         print(f"| {name} | {saturated:.1f} | {alone:.1f} ms | {busy:.1f} ms ({busy / alone:.1f}) | "
               f"{ideal:.1f} ms ({ideal / alone:.1f}) | "
               f"{flooded['goodput_per_second']:.1f} ({kept:.2f}) | {flooded['latency_ms']['p99'] / 1000:.2f} s | "
-              f"{after / saturated:.2f} | {idle_mib:.0f}, {early:.0f}, {late:.0f} MiB | "
+              f"{1e6 * refusal_cost:.0f} µs | {after / saturated:.2f} | {idle_mib:.0f}, {early:.0f}, {late:.0f} MiB | "
               f"{', '.join(f'{kind}: {count}' for kind, count in flooded['errors'].items())} |", flush=True)
 
 
@@ -85,16 +111,17 @@ def main() -> None:
     parser.add_argument("--resnetd", required=True, help="the binary")
     parser.add_argument("--photos", required=True, help="folder of photos")
     parser.add_argument("--seconds", type=int, default=60, help="of overload")
+    parser.add_argument("--apart", action="store_true", help="server and client on cores of their own")
     parser.add_argument("--only", help="one of the models, by its name in the table")
     args = parser.parse_args()
     print("| model | saturation, images/s | alone | p99 at 70 % (of alone) | of an ideal queue | answered at 4 times (share) | their p99 | "
-          "speed after | memory idle, early, late | the others |\n|---|---|---|---|---|---|---|---|---|---|", flush=True)
+          "a refusal takes | speed after | memory idle, early, late | the others |\n|---|---|---|---|---|---|---|---|---|---|---|", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         models = {"cifar10-resnet56": ["--model", "cifar10-resnet56"]}
         for architecture in ("resnet18", "resnet50"):
             models |= make(args.resnetd, Path(folder), architecture)
         for name, model in chosen(models, args.only).items():
-            measure(args.resnetd, name, model, args.photos, args.seconds)
+            measure(args.resnetd, name, model, args)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ use crate::fetch::Fetcher;
 use crate::http::{self, App, Description, Listener, Readiness};
 use crate::model::{Digests, Model};
 use crate::pipeline::explain::Offers;
-use crate::pipeline::run::WarmSessions;
+use crate::pipeline::run::{WarmSessions, give_back_freed};
 use crate::pipeline::{Decoding, Pipeline};
 use crate::telemetry::metrics::Served;
 use crate::telemetry::{Metrics, logs};
@@ -93,7 +93,9 @@ async fn start(args: &ServeArgs, config: &Config) -> Result<App> {
     tokio::task::spawn_blocking(move || {
         // Loading is mostly on one core; a large model takes the other a tenth of a second to digest.
         let (loaded, digests) = load_meanwhile(&args, config.concurrency, Model::digests)?;
-        assemble(loaded, digests, &config)
+        let app = assemble(loaded, digests, &config)?;
+        give_back_freed();
+        Ok(app)
     })
     .await?
 }

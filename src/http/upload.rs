@@ -38,7 +38,7 @@ pub(super) const MAX_IMAGES: usize = 256;
 /// Reads the whole body, at most `--max-bytes` of it, within the body timeout.
 ///
 /// Its memory is taken as it arrives and given back when the last user of the bytes lets them go.
-/// An announced length that would not fit now is refused before the first byte.
+/// It is refused before the first byte where its announced length would not fit now, or the queue is full.
 ///
 /// What the client calls the content is not believed, except for a form, whose boundary stands in
 /// the header.
@@ -82,7 +82,7 @@ fn charge(app: &App, request: Request) -> Result<(Request, Arc<Permit>), Problem
     if announced.is_some_and(|length| length > limit) {
         return Err(Problem::too_many_bytes(limit));
     }
-    let held = Arc::new(app.pipeline.reserve(announced.unwrap_or(0))?);
+    let held = Arc::new(app.pipeline.receive(announced.unwrap_or(0))?);
     held.shrink_to(0);
     let request = request.map(|body| charged(app, body, limit, &held));
     Ok((request, held))

@@ -270,15 +270,26 @@ impl Pipeline {
         work.await.map_err(|error| ClassifyError::Prepare(error.to_string()))?
     }
 
-    /// Sets `bytes` aside for an upload that is about to be read.
+    /// Sets `bytes` aside for the upload of a new request, which is about to be read.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejected`] where they do not fit now, or where no image could be let in.
+    pub fn receive(&self, bytes: usize) -> Result<Permit, Rejected> {
+        self.counted(self.admission.receive(bytes as u64))
+    }
+
+    /// Sets `bytes` aside for what is about to be made or fetched.
     ///
     /// # Errors
     ///
     /// [`Rejected::Memory`] where they do not fit now.
     pub fn reserve(&self, bytes: usize) -> Result<Permit, Rejected> {
-        self.admission
-            .reserve(bytes as u64)
-            .inspect_err(|rejected| self.metrics.rejected(rejected.reason()))
+        self.counted(self.admission.reserve(bytes as u64))
+    }
+
+    fn counted(&self, permit: Result<Permit, Rejected>) -> Result<Permit, Rejected> {
+        permit.inspect_err(|rejected| self.metrics.rejected(rejected.reason()))
     }
 
     /// The card of the model that is served.

@@ -106,7 +106,18 @@ impl Admission {
         Arc::new(Self { ceiling, held: Mutex::default(), pace, metrics })
     }
 
-    /// Sets `bytes` aside for an upload that is about to be read.
+    /// Sets `bytes` aside for the upload of a new request, which is about to be read.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejected`] where they do not fit now, or where no image could be let in: then reading it would
+    /// be work for nothing.
+    pub fn receive(self: &Arc<Self>, bytes: u64) -> Result<Permit, Rejected> {
+        self.check(&self.lock(), 1, bytes)?;
+        self.permit(0, bytes)
+    }
+
+    /// Sets `bytes` aside for what is about to be made or fetched.
     ///
     /// # Errors
     ///
@@ -150,6 +161,15 @@ impl Admission {
 
     fn take(&self, images: usize, bytes: u64) -> Result<(), Rejected> {
         let mut held = self.lock();
+        self.check(&held, images, bytes)?;
+        held.images += images;
+        held.bytes += bytes;
+        self.show(&held);
+        Ok(())
+    }
+
+    /// Whether so much more fits.
+    fn check(&self, held: &Held, images: usize, bytes: u64) -> Result<(), Rejected> {
         // Half of what is inside will be gone in half the time: room enough to try again.
         let retry_after = || self.pace.wait_behind(held.images.div_ceil(2));
         if held.images + images > self.ceiling.images {
@@ -159,9 +179,6 @@ impl Admission {
             let limit = self.ceiling.bytes;
             return Err(Rejected::Memory { wanted: bytes, limit, retry_after: retry_after() });
         }
-        held.images += images;
-        held.bytes += bytes;
-        self.show(&held);
         Ok(())
     }
 
@@ -239,6 +256,8 @@ mod tests {
         second.grow(10).unwrap();
         assert_eq!(second.grow(1).unwrap_err().reason(), Reason::MemoryLimit);
         assert_eq!(door.enter(soon).unwrap_err().reason(), Reason::QueueFull);
+        assert_eq!(door.receive(0).unwrap_err().reason(), Reason::QueueFull);
+        drop(door.reserve(0).unwrap());
         assert_eq!(door.held(), (2, 100));
         drop((first, body, second));
         assert_eq!(door.held(), (0, 0));

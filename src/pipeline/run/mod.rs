@@ -10,10 +10,12 @@ mod session; // ONNX bytes → Session; a batch → outputs
 mod probe; // the same for any output, for commands that measure
 mod shared; // one copy of the weights for all sessions
 mod sessions; // as many as there are workers, warmed up
+mod freed; // what loading leaves behind
 mod worker; // one thread each: pull, run, answer, survive
 
 pub use batch::{Batch, InputShape};
 pub use device::{BadDevice, Device, DeviceChoice};
+pub use freed::give_back_freed;
 pub use library::{Library, LibraryError};
 pub use outputs::{Output, Outputs};
 pub use probe::Probe;

@@ -221,7 +221,7 @@ pub(super) fn builder(
     plan: SessionPlan,
 ) -> Result<SessionBuilder, SessionError> {
     let builder = OrtSession::builder(&library.environment)
-        .and_then(|builder| configure(builder, plan.threads))
+        .and_then(|builder| configure(builder, plan))
         .map_err(|error| SessionError::Model { reason: said(&error) })?;
     match provider(plan.device) {
         None => Ok(builder),
@@ -231,10 +231,12 @@ pub(super) fn builder(
     }
 }
 
-fn configure(builder: SessionBuilder, threads: usize) -> Result<SessionBuilder, ort::Error> {
+fn configure(builder: SessionBuilder, plan: SessionPlan) -> Result<SessionBuilder, ort::Error> {
     Ok(builder
         .with_optimization_level(GraphOptimizationLevel::All)?
-        .with_intra_threads(threads)?
+        // A plan for each number of images, and a block of memory for each plan: no faster on a CPU.
+        .with_memory_pattern(plan.device != Device::Cpu)?
+        .with_intra_threads(plan.threads)?
         .with_inter_threads(1)?
         // A spinning pool burns the cores that decoding needs between two runs.
         .with_intra_op_spinning(false)?)

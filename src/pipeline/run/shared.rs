@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use ndarray::{Array1, IxDyn, ShapeError, s};
 use ort::logging::LogLevel;
 use ort::session::builder::GraphOptimizationLevel;
 use ort::value::{DynValue, Tensor};
@@ -94,8 +95,22 @@ fn scratch_folder() -> std::io::Result<tempfile::TempDir> {
     make(first).or_else(|error| make(second).map_err(|_| error))
 }
 
-/// A float32 constant. ONNX Runtime borrows only what is not its own, so the memory is ours.
+/// Bytes of a line of the cache, and of the widest register.
+const LINE: usize = 64;
+
+/// A float32 constant. ONNX Runtime borrows only what is not its own, so the memory is ours; it begins at
+/// a line, as ONNX Runtime's does, where an allocation of ours alone would begin somewhere in one.
 fn value(constant: &onnx::proto::Tensor) -> Result<DynValue, ort::Error> {
-    let values: Vec<f32> = constant.floats().collect();
-    Ok(Tensor::from_array((constant.dims.clone(), values))?.into_dyn())
+    let shape: Vec<usize> =
+        constant.dims.iter().map(|&side| side.try_into().unwrap_or(0)).collect();
+    let count: usize = shape.iter().product();
+    let mut floats: Vec<f32> = Vec::with_capacity(count + LINE / size_of::<f32>());
+    let ahead = floats.as_ptr().align_offset(LINE).min(floats.capacity() - count);
+    floats.resize(ahead, 0.0);
+    floats.extend(constant.floats());
+    let aligned = Array1::from_vec(floats).slice_move(s![ahead..]);
+    let shaped = aligned
+        .into_shape_with_order(IxDyn(&shape))
+        .map_err(|error: ShapeError| ort::Error::new(error.to_string()))?;
+    Ok(Tensor::from_array(shaped)?.into_dyn())
 }
