@@ -19,7 +19,7 @@ use resnetd::pipeline::run::{
 use resnetd::weights::Weights;
 
 const CLASSES: [Output; 2] = [Output::Logits, Output::Probabilities];
-const ONE_THREAD: SessionPlan = SessionPlan { device: Device::Cpu, threads: 1 };
+const ONE_THREAD: SessionPlan = SessionPlan::on_cpu(1);
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
@@ -32,7 +32,8 @@ fn main() {
     memory();
     let library = Library::load(None).unwrap();
     weights(&library, &constant("resnet50"), 20);
-    staging(&library, &Model::open(model::DEFAULT, None).unwrap(), 400);
+    binding(&library, &Model::open(model::DEFAULT, None).unwrap(), 400);
+    binding(&library, &constant("resnet18"), 40);
     outputs(&library, &Model::open(model::DEFAULT, None).unwrap(), 400);
     outputs(&library, &constant("resnet18"), 40);
 }
@@ -64,8 +65,7 @@ fn resident_mib(how: &str, count: usize) -> f64 {
         }
         sessions.into_iter().map(|session| Box::new(session) as Box<dyn Send>).collect()
     } else {
-        let device = Device::Cpu;
-        let plan = SessionsPlan { device, sessions: count, threads: 1, input, max_batch: 1 };
+        let plan = SessionsPlan { sessions: count, ..on_cpu(input) };
         let warm = open_sessions(&library, &model.onnx, plan).unwrap();
         warm.engines.into_iter().map(|engine| Box::new(engine) as Box<dyn Send>).collect()
     };
@@ -79,8 +79,7 @@ fn resident_mib(how: &str, count: usize) -> f64 {
 fn weights(library: &Library, model: &Model, runs: usize) {
     let input = InputShape::of(&model.card.preprocess);
     let mut own = Session::open(library, &model.onnx, ONE_THREAD, &CLASSES).unwrap();
-    let device = Device::Cpu;
-    let plan = SessionsPlan { device, sessions: 2, threads: 1, input, max_batch: 1 };
+    let plan = SessionsPlan { sessions: 2, ..on_cpu(input) };
     let mut shared = open_sessions(library, &model.onnx, plan).unwrap().engines.remove(0);
     let batch = Batch::grey(input, 1);
     let [own, shared] = in_turns(
@@ -94,20 +93,29 @@ fn weights(library: &Library, model: &Model, runs: usize) {
     );
 }
 
-/// The time of a run on the batch as it lies there, and on a copy in memory of ONNX Runtime, as a GPU has it.
-fn staging(library: &Library, model: &Model, runs: usize) {
+/// One session on the CPU, for images of `input`, one at a time.
+fn on_cpu(input: InputShape) -> SessionsPlan {
+    let device = Device::Cpu;
+    SessionsPlan { device, sessions: 1, threads: 1, cuda_graphs: false, input, max_batch: 1 }
+}
+
+/// The time of a run on the batch as it lies there, and with input and outputs bound to memory of ONNX Runtime,
+/// as on a GPU.
+fn binding(library: &Library, model: &Model, runs: usize) {
     let open = || Session::open(library, &model.onnx, ONE_THREAD, &CLASSES).unwrap();
-    let (mut plain, mut staged) = (open(), open().staged().unwrap());
-    let batch = Batch::grey(InputShape::of(&model.card.preprocess), 8);
-    let [plain, staged] = in_turns(
-        runs,
-        [&mut || drop(plain.run(&batch).unwrap()), &mut || drop(staged.run(&batch).unwrap())],
-    );
-    println!(
-        "{}: {plain:.3} ms for eight images as they lie there, {staged:.3} ms copied first, ratio {:.3}",
-        model.card.name,
-        staged / plain
-    );
+    for images in [1, 8] {
+        let (mut plain, mut bound) = (open(), open().bound(false).unwrap());
+        let batch = Batch::grey(InputShape::of(&model.card.preprocess), images);
+        let [plain, bound] = in_turns(
+            runs,
+            [&mut || drop(plain.run(&batch).unwrap()), &mut || drop(bound.run(&batch).unwrap())],
+        );
+        println!(
+            "{}: {plain:.3} ms for a batch of {images} as it lies there, {bound:.3} ms with everything bound, ratio {:.3}",
+            model.card.name,
+            bound / plain
+        );
+    }
 }
 
 /// The time of a run that fetches the classes against one that fetches the feature map too, and

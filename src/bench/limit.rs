@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::{Measured, Outcome, Window};
 use crate::pipeline::decode::{self, Limits};
-use crate::pipeline::preprocess::{JpegScaling, Preprocess};
+use crate::pipeline::preprocess::{JpegScaling, Preprocess, Scratch};
 use crate::pipeline::run::{Batch, Engine, InputShape};
 
 /// Each of `engines` on a thread of its own, one photo after the other.
@@ -26,6 +26,7 @@ pub fn limit(
     let started = Instant::now();
     let work = |mut engine: Engine| -> Result<Vec<_>> {
         let mut batch = Batch::with_capacity(InputShape::of(preprocess), 1);
+        let mut scratch = Scratch::default();
         let mut times = Vec::new();
         loop {
             let due = started.elapsed();
@@ -34,9 +35,12 @@ pub fn limit(
             }
             let photo = &photos[number.fetch_add(1, Ordering::Relaxed) % photos.len()];
             let header = scaling.plan(decode::inspect(photo, limits)?, preprocess);
-            let pixels = preprocess.apply(&decode::decode(photo, &header)?);
+            let image = decode::decode(photo, &header)?;
             batch.clear();
-            batch.push(&pixels);
+            batch.fill(|slot| {
+                preprocess.apply_into(&image, &mut scratch, slot);
+                anyhow::Ok(())
+            })?;
             engine(&batch)?;
             times.push((due, started.elapsed().saturating_sub(due)));
         }

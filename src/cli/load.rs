@@ -103,6 +103,7 @@ pub(super) fn warm(
         device,
         sessions: concurrency.sessions(device),
         threads: concurrency.threads,
+        cuda_graphs: concurrency.cuda_graphs,
         max_batch: concurrency.max_batch(device),
         input: InputShape::of(&model.card.preprocess),
     };

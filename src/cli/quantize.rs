@@ -83,7 +83,7 @@ pub(super) fn run(args: &QuantizeArgs) -> Result<()> {
         return Err(ModelError::Foreign { name, wanted }.into());
     }
     let library = Library::load(args.common.model.onnxruntime.as_deref())?;
-    let on = (&library, SessionPlan { device: Device::Cpu, threads: cores() });
+    let on = (&library, SessionPlan::on_cpu(cores()));
     let batches = calibration(args, &float)?;
 
     let graph = float.graph();

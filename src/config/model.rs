@@ -64,6 +64,17 @@ pub struct ModelArgs {
     #[arg(long, env = "RESNETD_DECODERS", value_name = "N")]
     pub decoders: Option<usize>,
 
+    /// Whether a GPU replays each run from a CUDA graph, which spares the CPU work for small networks. The
+    /// whole graph must be able to run on the GPU
+    #[arg(
+        long,
+        env = "RESNETD_CUDA_GRAPHS",
+        default_value = "off",
+        value_enum,
+        value_name = "ON|OFF"
+    )]
+    pub cuda_graphs: CudaGraphs,
+
     /// Whether a JPEG of at least four times the size that the network needs is decoded at 1/2, 1/4 or
     /// 1/8 of its size: several times faster, and mostly within one level in 255 of the same input
     #[arg(
@@ -98,6 +109,15 @@ pub enum Calibrated {
     Off,
 }
 
+/// Whether runs on a GPU are captured once and replayed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CudaGraphs {
+    /// One graph for each size of a batch.
+    On,
+    /// The CPU starts every kernel of every run.
+    Off,
+}
+
 impl ModelArgs {
     /// Sessions and threads for a machine with `cores`.
     ///
@@ -107,7 +127,7 @@ impl ModelArgs {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] where a count is 0.
+    /// [`ConfigError`] where a count is 0, or CUDA graphs are wanted on a CPU.
     pub fn concurrency(&self, cores: usize) -> Result<Concurrency, ConfigError> {
         let threads = self.threads.unwrap_or(1);
         let sessions = self.sessions.unwrap_or(1);
@@ -119,6 +139,12 @@ impl ModelArgs {
             if count == 0 {
                 wrong.push(format!("{option} is 0; it must be at least 1"));
             }
+        }
+        let cuda_graphs = self.cuda_graphs == CudaGraphs::On;
+        if cuda_graphs && self.device == DeviceChoice::Only(Device::Cpu) {
+            wrong.push(
+                "--cuda-graphs on is for GPUs, and --device is cpu; leave one out".to_owned(),
+            );
         }
         let decoding = |decoders| match decoders {
             0 => Decoding::ByWorkers,
@@ -135,6 +161,7 @@ impl ModelArgs {
                 on_cpu: share(per_core, 4, 0),
                 on_gpu: share(sessions, 32, cores),
                 threads,
+                cuda_graphs,
             })
         } else {
             Err(ConfigError(wrong))
@@ -149,6 +176,8 @@ pub struct Concurrency {
     on_gpu: Share,
     /// Threads inside each session.
     pub threads: usize,
+    /// Whether a GPU replays runs from CUDA graphs.
+    pub cuda_graphs: bool,
 }
 
 /// The same on one kind of device.
@@ -164,7 +193,8 @@ struct Share {
 
 impl Concurrency {
     /// One of everything.
-    pub(super) const ONE: Self = Self { on_cpu: Share::ONE, on_gpu: Share::ONE, threads: 1 };
+    pub(super) const ONE: Self =
+        Self { on_cpu: Share::ONE, on_gpu: Share::ONE, threads: 1, cuda_graphs: false };
 
     fn on(&self, device: Device) -> Share {
         match device {

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use prometheus::Histogram;
 
-use super::decode::{self, DecodeError, Header};
-use super::preprocess::{Pixels, Preprocess};
+use super::decode::{self, DecodeError, Header, Image};
+use super::preprocess::{Pixels, Preprocess, Scratch};
 use super::queue::{Permit, Rejected};
 use super::{ImageFacts, Timings};
 use crate::telemetry::Metrics;
@@ -62,16 +62,45 @@ pub fn prepare(
     permit: &Permit,
     metrics: &Metrics,
 ) -> Result<(Pixels, Facts), PrepareError> {
+    let make = |decoded: &Image| preprocess.apply(decoded);
+    let (pixels, facts) = prepare_with(upload, make, permit, metrics)?;
+    permit.grow(pixels.as_bytes().len() as u64)?;
+    Ok((pixels, facts))
+}
+
+/// The same into `input`, memory that is there anyhow: nothing stays charged.
+///
+/// # Errors
+///
+/// [`PrepareError`], with nothing held.
+pub fn prepare_into(
+    input: &mut [u8],
+    upload: &Upload,
+    (preprocess, scratch): (&Preprocess, &mut Scratch),
+    permit: &Permit,
+    metrics: &Metrics,
+) -> Result<Facts, PrepareError> {
+    let make = |decoded: &Image| preprocess.apply_into(decoded, scratch, input);
+    prepare_with(upload, make, permit, metrics).map(|((), facts)| facts)
+}
+
+/// Decodes `upload`, and has `make` do the rest; then nothing is charged any more.
+fn prepare_with<T>(
+    upload: &Upload,
+    make: impl FnOnce(&Image) -> T,
+    permit: &Permit,
+    metrics: &Metrics,
+) -> Result<(T, Facts), PrepareError> {
     let Upload { bytes, header } = upload;
     permit.grow(header.decoded_bytes())?;
     let (decoded, decode) = timed(&metrics.decode_seconds, || decode::decode(bytes, header));
     let decoded = decoded.inspect_err(|_| permit.shrink_to(0))?;
-    let (pixels, spent) = timed(&metrics.preprocess_seconds, || preprocess.apply(&decoded));
+    let (input, spent) = timed(&metrics.preprocess_seconds, || make(&decoded));
     let [height, width] = decoded.full_size();
     let image = ImageFacts { width, height, format: header.format };
     drop(decoded);
-    permit.shrink_to(pixels.as_bytes().len() as u64);
-    Ok((pixels, Facts { image, decode, preprocess: spent }))
+    permit.shrink_to(0);
+    Ok((input, Facts { image, decode, preprocess: spent }))
 }
 
 /// Runs `work` and notes how long it took.

@@ -8,7 +8,7 @@ use resnetd::model::{Model, imagenet};
 use resnetd::onnx::builder::int_attribute;
 use resnetd::onnx::{Element, GraphBuilder};
 use resnetd::pipeline::preprocess::{Interpolation, Resize};
-use resnetd::pipeline::run::{Batch, Device, InputShape, Output, Session, SessionPlan};
+use resnetd::pipeline::run::{Batch, InputShape, Output, Session, SessionPlan};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use serde_json::json;
@@ -228,7 +228,7 @@ impl Means {
 
 /// Scores of pictures of one colour each.
 fn scores(model: &Model, output: Output, colours: &[[u8; 3]]) -> Vec<Vec<f32>> {
-    let plan = SessionPlan { device: Device::Cpu, threads: 1 };
+    let plan = SessionPlan::on_cpu(1);
     let mut session = Session::open(library(), &model.onnx, plan, &[output]).unwrap();
     let shape = InputShape::of(&model.card.preprocess);
     let mut batch = Batch::with_capacity(shape, colours.len());

@@ -3,7 +3,7 @@
 use base64::Engine;
 use reqwest::multipart::{Form, Part};
 use resnetd::pipeline::preprocess::JpegScaling;
-use resnetd::pipeline::run::{Batch, Device, InputShape, Output, Session, SessionPlan};
+use resnetd::pipeline::run::{Batch, InputShape, Output, Session, SessionPlan};
 use serde_json::Value;
 
 use crate::support::{Answer, Options, TestServer, data, default_model, library};
@@ -37,7 +37,7 @@ fn form(names: &[&'static str]) -> Form {
 #[tokio::test]
 async fn an_embedding_is_the_graphs_own_in_every_form() {
     let model = default_model();
-    let plan = SessionPlan { device: Device::Cpu, threads: 1 };
+    let plan = SessionPlan::on_cpu(1);
     let mut session = Session::open(library(), &model.onnx, plan, &[Output::Embedding]).unwrap();
     let limits = resnetd::pipeline::decode::Limits::default();
     let ship = data("cifar10-ship.png");

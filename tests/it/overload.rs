@@ -9,7 +9,7 @@ use resnetd::pipeline::decode;
 use resnetd::pipeline::preprocess::JpegScaling;
 use resnetd::pipeline::queue::Ceiling;
 use resnetd::telemetry::metrics::Reason;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::support::engines::{Gate, panicking_until};
@@ -45,6 +45,28 @@ async fn a_full_queue_answers_503_at_once_with_a_reason_and_a_time_to_return() {
         assert_eq!(answer.await.unwrap().status, 200);
     }
     assert_eq!(server.classify(data("cifar10-cat.png")).await.status, 200, "and it recovers");
+}
+
+#[tokio::test]
+async fn a_full_queue_is_told_before_an_upload_is_sent() {
+    let gate = Gate::default();
+    let server = gated(&gate);
+    let inside: Vec<_> = (0..4).map(|_| send(&server)).collect();
+    until("four images are inside", || server.app.metrics.images_in_flight.get() == 4).await;
+
+    // A megabyte is announced, none of it is sent, and the answer is there.
+    let mut stream = TcpStream::connect(server.url.trim_start_matches("http://")).await.unwrap();
+    let head = "POST /classify HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 503");
+    assert_eq!(server.app.metrics.rejected_count(Reason::QueueFull), 1);
+
+    gate.open();
+    for answer in inside {
+        assert_eq!(answer.await.unwrap().status, 200);
+    }
 }
 
 #[tokio::test]

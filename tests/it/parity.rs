@@ -9,7 +9,7 @@ use resnetd::model::Model;
 use resnetd::pipeline::Ask;
 use resnetd::pipeline::preprocess::Pixels;
 use resnetd::pipeline::queue::Deadline;
-use resnetd::pipeline::run::{Batch, Device, InputShape, Output, Session, SessionPlan};
+use resnetd::pipeline::run::{Batch, InputShape, Output, Session, SessionPlan};
 use serde::Deserialize;
 
 use crate::support::{TestServer, data, default_model, library, seeded};
@@ -33,7 +33,7 @@ fn assert_parity(architecture: &str, golden: &str) {
 
 /// Whether `model` answers noise as the framework did that made `golden`.
 pub(crate) fn assert_golden(model: &Model, golden: &Golden, architecture: &str) {
-    let plan = SessionPlan { device: Device::Cpu, threads: 2 };
+    let plan = SessionPlan::on_cpu(2);
     let wanted = [Output::Logits, Output::Embedding];
     let mut session = Session::open(library(), &model.onnx, plan, &wanted).unwrap();
     let shape = InputShape::of(&model.card.preprocess);

@@ -14,12 +14,12 @@ use serde_json::Value as Json;
 use crate::support::{library, resnetd, seeded};
 
 const SAMPLE: &str = "tests/data/cifar10-sample.parquet";
-const ON_CPU: SessionPlan = SessionPlan { device: Device::Cpu, threads: 2 };
+const ON_CPU: SessionPlan = SessionPlan::on_cpu(2);
 
 /// The model's logits for noise, image after image.
 fn logits(model: &Model, images: usize) -> Vec<f32> {
     let mut session = Session::open(library(), &model.onnx, ON_CPU, &[Value::Logits]).unwrap();
-    session.run(&noise(model, images)).unwrap().all(Value::Logits).to_vec()
+    session.run(&noise(model, images)).unwrap().rows(Value::Logits).concat()
 }
 
 fn noise(model: &Model, images: usize) -> Batch {

@@ -87,6 +87,7 @@ fn a_file_that_cannot_be_meant_is_refused_with_what_would_be_right() {
         ("threads = [1]\n", "threads is [1]; it takes a text or a number"),
         ("threads = \"many\"\n", "invalid value 'many' for '--threads"),
         ("threads 2\n", "--config"),
+        ("cuda-graphs = \"on\"\ndevice = \"cpu\"\n", "--cuda-graphs on is for GPUs"),
     ] {
         let words = refused(file, &[]);
         assert!(words.contains(expected), "{file}: {words}");

@@ -130,23 +130,44 @@ impl Preprocess {
     /// Never: sizes are at least 1×1 by the types, and the crop lies inside the image by its plan.
     #[must_use]
     pub fn apply(&self, image: &Image) -> Pixels {
+        let mut rgb = vec![0; self.input_bytes()];
+        self.apply_into(image, &mut Scratch::default(), &mut rgb);
+        Pixels { rgb }
+    }
+
+    /// The same into `input`, uint8 `[height, width, 3]`; `scratch` keeps what the next image can use.
+    ///
+    /// # Panics
+    ///
+    /// Where `input` is of another size than the network's input.
+    pub fn apply_into(&self, image: &Image, scratch: &mut Scratch, input: &mut [u8]) {
         if image.full_size() == self.input && self.crop_ratio >= 1.0 {
-            return Pixels { rgb: image.rgb().to_vec() };
+            return input.copy_from_slice(image.rgb());
         }
         let Crop { left, top, width, height } = self.crop(image.full_size());
         let [[top, height], [left, width]] = image.place([top, height], [left, width]);
         let [target_height, target_width] = self.input;
         let source = ImageRef::new(image.width(), image.height(), image.rgb(), PixelType::U8x3)
             .expect("an image has three bytes for each pixel");
-        let mut target = Target::new(target_width, target_height, PixelType::U8x3);
+        let mut target = Target::from_slice_u8(target_width, target_height, input, PixelType::U8x3)
+            .expect("the network's input has three bytes for each pixel");
         let options = ResizeOptions::new()
             .resize_alg(self.interpolation.algorithm())
             .crop(left, top, width, height);
-        Resizer::new()
-            .resize(&source, &mut target, &options)
-            .expect("the crop lies inside the image");
-        Pixels { rgb: target.into_vec() }
+        let Scratch { resizer } = scratch;
+        resizer.resize(&source, &mut target, &options).expect("the crop lies inside the image");
     }
+
+    /// Bytes of the network's input.
+    fn input_bytes(&self) -> usize {
+        self.input.iter().map(|&side| side as usize).product::<usize>() * 3
+    }
+}
+
+/// Memory and tables that one image leaves to the next.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    resizer: Resizer,
 }
 
 impl Interpolation {

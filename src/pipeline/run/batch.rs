@@ -1,5 +1,7 @@
 //! The input tensor of one run, filled slot by slot.
 
+use std::convert::Infallible;
+
 use super::Output;
 use crate::pipeline::preprocess::{Pixels, Preprocess};
 
@@ -31,7 +33,9 @@ impl InputShape {
 #[derive(Debug)]
 pub struct Batch {
     shape: InputShape,
+    /// All slots, those of earlier runs too.
     pixels: Vec<u8>,
+    images: usize,
     extras: Vec<Output>,
 }
 
@@ -39,14 +43,30 @@ impl Batch {
     /// An empty batch with room for `capacity` images.
     #[must_use]
     pub fn with_capacity(shape: InputShape, capacity: usize) -> Self {
-        let pixels = Vec::with_capacity(capacity * shape.bytes());
-        Self { shape, pixels, extras: Vec::new() }
+        Self { shape, pixels: vec![0; capacity * shape.bytes()], images: 0, extras: Vec::new() }
     }
 
     /// `len` images of medium grey, for runs whose answer nobody wants.
     #[must_use]
     pub fn grey(shape: InputShape, len: usize) -> Self {
-        Self { shape, pixels: vec![128; len * shape.bytes()], extras: Vec::new() }
+        Self { shape, pixels: vec![128; len * shape.bytes()], images: len, extras: Vec::new() }
+    }
+
+    /// Has `make` write one image into the next slot, uint8 `[height, width, 3]`, which holds whatever it
+    /// held before. Where it fails the slot stays free.
+    ///
+    /// # Errors
+    ///
+    /// Those of `make`.
+    pub fn fill<T, E>(&mut self, make: impl FnOnce(&mut [u8]) -> Result<T, E>) -> Result<T, E> {
+        let bytes = self.shape.bytes();
+        let begin = self.images * bytes;
+        if self.pixels.len() < begin + bytes {
+            self.pixels.resize(begin + bytes, 0);
+        }
+        let outcome = make(&mut self.pixels[begin..begin + bytes])?;
+        self.images += 1;
+        Ok(outcome)
     }
 
     /// Puts one image into the next slot.
@@ -55,12 +75,10 @@ impl Batch {
     ///
     /// Where `pixels` are of another size: preprocessing makes exactly the network's input.
     pub fn push(&mut self, pixels: &Pixels) {
-        assert_eq!(
-            pixels.as_bytes().len(),
-            self.shape.bytes(),
-            "pixels of the network's input size"
-        );
-        self.pixels.extend_from_slice(pixels.as_bytes());
+        let Ok(()) = self.fill(|slot| {
+            slot.copy_from_slice(pixels.as_bytes());
+            Ok::<_, Infallible>(())
+        });
     }
 
     /// Has the run fetch `output` too, for all of its images.
@@ -72,20 +90,20 @@ impl Batch {
 
     /// Empties all slots, and wants nothing extra.
     pub fn clear(&mut self) {
-        self.pixels.clear();
+        self.images = 0;
         self.extras.clear();
     }
 
     /// Images inside.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.pixels.len() / self.shape.bytes()
+        self.images
     }
 
     /// Whether no image is inside.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.pixels.is_empty()
+        self.images == 0
     }
 
     /// What its images want beside what every run fetches.
@@ -94,15 +112,45 @@ impl Batch {
         &self.extras
     }
 
+    /// Of each image.
+    #[must_use]
+    pub fn input(&self) -> InputShape {
+        self.shape
+    }
+
     /// `[len, height, width, 3]`.
     #[must_use]
     pub fn shape(&self) -> [usize; 4] {
         [self.len(), self.shape.height, self.shape.width, 3]
     }
 
-    /// All slots' bytes.
+    /// All slots' bytes, of the images that are inside.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.pixels
+        &self.pixels[..self.images * self.shape.bytes()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_that_was_not_filled_is_the_next_ones() {
+        let mut batch = Batch::with_capacity(InputShape { height: 1, width: 1 }, 1);
+        let mut fill = |value: u8, outcome: Result<(), ()>| {
+            batch.fill(|slot| {
+                slot.fill(value);
+                outcome
+            })
+        };
+        fill(1, Err(())).unwrap_err();
+        fill(2, Ok(())).unwrap();
+        fill(3, Err(())).unwrap_err();
+        fill(4, Ok(())).unwrap();
+        assert_eq!((batch.len(), batch.shape()), (2, [2, 1, 1, 3]));
+        assert_eq!(batch.as_bytes(), [2, 2, 2, 4, 4, 4]);
+        batch.clear();
+        assert!(batch.is_empty() && batch.as_bytes().is_empty());
     }
 }

@@ -5,7 +5,7 @@ mod device; // what was asked for, and what was had
 mod library; // finds and loads ONNX Runtime
 mod outputs; // what a graph answers
 mod slots; // in which sizes batches run
-mod staging; // and from which memory
+mod bound; // and in which memory on a GPU
 mod session; // ONNX bytes → Session; a batch → outputs
 mod probe; // the same for any output, for commands that measure
 mod shared; // one copy of the weights for all sessions

@@ -1,5 +1,7 @@
 //! What a graph answers.
 
+use std::mem;
+
 use super::RunError;
 
 /// The outputs that graphs have; those of others' networks lack the last two.
@@ -28,10 +30,9 @@ impl Output {
     }
 }
 
-/// What one run fetched, row after row.
+/// What one run fetched: for each output a row of values for each image, to be handed on without a copy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outputs {
-    images: usize,
     tensors: Vec<Fetched>,
 }
 
@@ -41,8 +42,8 @@ pub(super) struct Fetched {
     output: Output,
     /// Of one image.
     shape: Vec<usize>,
-    /// Of all images.
-    values: Vec<f32>,
+    /// Of each image.
+    rows: Vec<Vec<f32>>,
 }
 
 impl Outputs {
@@ -50,17 +51,29 @@ impl Outputs {
     #[must_use]
     pub fn new(images: usize, tensors: Vec<(Output, Vec<f32>)>) -> Self {
         let fetched = |(output, values): (Output, Vec<f32>)| {
-            let shape = vec![values.len() / images];
-            Fetched { output, shape, values }
+            let width = values.len() / images;
+            Fetched { output, shape: vec![width], rows: rows(&values, width) }
         };
-        Self { images, tensors: tensors.into_iter().map(fetched).collect() }
+        Self { tensors: tensors.into_iter().map(fetched).collect() }
     }
 
-    /// The values of all images in one output, one after the other; empty where that was not
-    /// fetched.
+    /// The values of each image in one output; empty where that was not fetched.
     #[must_use]
-    pub fn all(&self, output: Output) -> &[f32] {
-        self.fetched(output).map_or(&[], |fetched| &fetched.values)
+    pub fn rows(&self, output: Output) -> &[Vec<f32>] {
+        self.fetched(output).map_or(&[], |fetched| &fetched.rows)
+    }
+
+    /// The values of one image in one output; empty where that was not fetched.
+    #[must_use]
+    pub fn row(&self, output: Output, image: usize) -> &[f32] {
+        self.rows(output).get(image).map_or(&[], Vec::as_slice)
+    }
+
+    /// The same, which are gone from here then.
+    #[must_use]
+    pub fn take(&mut self, output: Output, image: usize) -> Vec<f32> {
+        let fetched = self.tensors.iter_mut().find(|fetched| fetched.output == output);
+        fetched.and_then(|fetched| fetched.rows.get_mut(image)).map(mem::take).unwrap_or_default()
     }
 
     /// The shape of one image's values in one output; empty where that was not fetched.
@@ -87,39 +100,35 @@ impl Outputs {
             return Err(RunError::Shape { output, found, images });
         }
         let shape = shape.iter().skip(1).map(|&size| usize::try_from(size).unwrap_or(0));
-        Ok(Fetched { output, shape: shape.collect(), values: values.to_vec() })
+        let rows = rows(values, values.len() / images);
+        Ok(Fetched { output, shape: shape.collect(), rows })
     }
 
     /// Everything that one run fetched.
-    pub(super) fn of(images: usize, tensors: Vec<Fetched>) -> Self {
-        Self { images, tensors }
+    pub(super) fn of(tensors: Vec<Fetched>) -> Self {
+        Self { tensors }
     }
 
     /// The same of the first `images` images.
     pub(super) fn truncate(&mut self, images: usize) {
-        for Fetched { values, .. } in &mut self.tensors {
-            values.truncate(values.len() / self.images * images);
+        for Fetched { rows, .. } in &mut self.tensors {
+            rows.truncate(images);
         }
-        self.images = images;
     }
 
     /// Puts the images of another run, which fetched the same, behind these.
     pub(super) fn append(&mut self, other: Self) {
-        self.images += other.images;
         for (ours, theirs) in self.tensors.iter_mut().zip(other.tensors) {
-            ours.values.extend(theirs.values);
+            ours.rows.extend(theirs.rows);
         }
     }
 
     fn fetched(&self, output: Output) -> Option<&Fetched> {
         self.tensors.iter().find(|fetched| fetched.output == output)
     }
+}
 
-    /// The values of one image in one output; empty where that was not fetched.
-    #[must_use]
-    pub fn row(&self, output: Output, image: usize) -> &[f32] {
-        let values = self.all(output);
-        let width = values.len() / self.images;
-        &values[image * width..][..width]
-    }
+/// `values` in rows of `width`.
+fn rows(values: &[f32], width: usize) -> Vec<Vec<f32>> {
+    values.chunks_exact(width.max(1)).map(<[f32]>::to_vec).collect()
 }

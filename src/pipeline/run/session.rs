@@ -1,19 +1,19 @@
 //! ONNX bytes become a session; a batch becomes scores. Here the two rivers meet.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use ort::ep::{self, ExecutionProviderDispatch};
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
-use ort::session::{
-    HasSelectedOutputs, OutputSelector, RunOptions, Session as OrtSession, SessionInputValue,
-};
+use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions, Session as OrtSession};
 use ort::value::TensorRef;
 
+use super::bound::{Bound, NO_GRAPH};
 use super::outputs::{Output, Outputs};
-use super::slots::Slots;
-use super::staging::Staging;
+use super::slots::{Part, Slots};
 use super::{Batch, Device, InputShape, Library};
+
+/// The input's name in every graph.
+pub(super) const INPUT: &str = "pixels";
 
 /// How a session uses the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +22,16 @@ pub struct SessionPlan {
     pub device: Device,
     /// Threads inside one run, at least 1.
     pub threads: usize,
+    /// Whether a GPU replays each run from a CUDA graph.
+    pub cuda_graphs: bool,
+}
+
+impl SessionPlan {
+    /// On the CPU, in so many threads.
+    #[must_use]
+    pub const fn on_cpu(threads: usize) -> Self {
+        Self { device: Device::Cpu, threads, cuda_graphs: false }
+    }
 }
 
 /// A session could not be had. `reason` is ONNX Runtime's word.
@@ -70,9 +80,10 @@ pub struct Session {
     loaded: OrtSession,
     wanted: Vec<Output>,
     options: RunOptions<HasSelectedOutputs>,
+    graphs: bool,
     slots: Slots,
-    /// Where the input is copied to before a run, where that pays.
-    staging: Option<Staging>,
+    /// Where a run reads and writes, where that pays.
+    bound: Option<Bound>,
 }
 
 impl Session {
@@ -102,31 +113,36 @@ impl Session {
             Device::Cpu => SessionError::Model { reason: said(&error) },
             device @ Device::Cuda(_) => SessionError::Device { device, reason: said(&error) },
         })?;
-        let options =
-            fetching(wanted).map_err(|error| SessionError::Model { reason: said(&error) })?;
+        let options = fetching(wanted, plan.cuda_graphs)
+            .map_err(|error| SessionError::Model { reason: said(&error) })?;
         let slots = Slots::of(plan.device, fixed_batch(&loaded));
-        let staging = match plan.device {
+        let bind = || Bound::new(&loaded, plan.device, wanted, plan.cuda_graphs);
+        let bound = match plan.device {
             Device::Cpu => None,
-            Device::Cuda(_) => Staging::new(&loaded, plan.device)
+            device @ Device::Cuda(_) if plan.cuda_graphs => Some(bind().map_err(|error| {
+                SessionError::Device { device, reason: format!("no CUDA graphs: {}", said(&error)) }
+            })?),
+            Device::Cuda(_) => bind()
                 .inspect_err(|error| {
                     let reason = said(error);
-                    tracing::warn!(reason, "no pinned memory: images reach the GPU more slowly");
+                    tracing::warn!(reason, "nothing is bound: images reach the GPU more slowly");
                 })
                 .ok(),
         };
-        Ok(Self { loaded, wanted: wanted.to_vec(), options, slots, staging })
+        let (wanted, graphs) = (wanted.to_vec(), plan.cuda_graphs);
+        Ok(Self { loaded, wanted, options, graphs, slots, bound })
     }
 
-    /// The same session, which copies each batch into memory of ONNX Runtime before it is run. On a
-    /// GPU every session does so; on a CPU it is one copy more than is needed.
+    /// The same session on the CPU, which runs from bound memory as every session on a GPU does; with
+    /// `graphs`, as one that uses CUDA graphs. On a CPU that is one copy more than is needed, or two.
     ///
     /// # Errors
     ///
     /// [`SessionError::Model`] where there is no such memory.
-    pub fn staged(self) -> Result<Self, SessionError> {
-        let staging = Staging::new(&self.loaded, Device::Cpu)
+    pub fn bound(self, graphs: bool) -> Result<Self, SessionError> {
+        let bound = Bound::new(&self.loaded, Device::Cpu, &self.wanted, graphs)
             .map_err(|error| SessionError::Model { reason: said(&error) })?;
-        Ok(Self { staging: Some(staging), ..self })
+        Ok(Self { bound: Some(bound), ..self })
     }
 
     /// Runs batches of grey, so that no batch of up to `max_batch` images is the first of its kind.
@@ -148,51 +164,50 @@ impl Session {
     ///
     /// [`RunError`], after which the session can be used again.
     pub fn run(&mut self, batch: &Batch) -> Result<Outputs, RunError> {
-        let failed = |error: ort::Error| RunError::Runtime(said(&error));
-        let mut fetched = Cow::Borrowed(&self.wanted);
-        for extra in batch.extras().iter().filter(|extra| !self.wanted.contains(extra)) {
-            fetched.to_mut().push(*extra);
-        }
-        let with_extras = match &fetched {
-            Cow::Borrowed(_) => None,
-            Cow::Owned(outputs) => Some(fetching(outputs).map_err(failed)?),
-        };
-        let options = with_extras.as_ref().unwrap_or(&self.options);
-        let [_, height, width, channels] = batch.shape();
+        let extras = batch.extras().iter().filter(|extra| !self.wanted.contains(extra));
+        let extras: Vec<Output> = extras.copied().collect();
         let mut outputs: Option<Outputs> = None;
         for part in self.slots.parts(batch) {
-            let shape = [part.slots, height, width, channels];
-            let input = match &mut self.staging {
-                None => TensorRef::from_array_view((shape, &*part.bytes)).map(Into::into),
-                Some(staging) => staging.fill(shape, &part.bytes).map(Into::into),
+            let mut ran = match &mut self.bound {
+                Some(bound) if extras.is_empty() => {
+                    bound.run(&mut self.loaded, &part, batch.input())?
+                }
+                Some(_) | None => self.run_unbound(&part, batch.input(), &extras)?,
             };
-            let input = input.map_err(failed)?;
-            let mut ran = run_once(&mut self.loaded, options, &fetched, (part.slots, input))?;
             ran.truncate(part.images);
             match &mut outputs {
                 None => outputs = Some(ran),
                 Some(outputs) => outputs.append(ran),
             }
         }
-        Ok(outputs.unwrap_or_else(|| Outputs::of(0, Vec::new())))
+        Ok(outputs.unwrap_or_else(|| Outputs::of(Vec::new())))
     }
-}
 
-fn run_once(
-    loaded: &mut OrtSession,
-    options: &RunOptions<HasSelectedOutputs>,
-    fetched: &[Output],
-    (images, input): (usize, SessionInputValue<'_>),
-) -> Result<Outputs, RunError> {
-    let failed = |error: ort::Error| RunError::Runtime(said(&error));
-    let answers =
-        loaded.run_with_options(ort::inputs!["pixels" => input], options).map_err(failed)?;
-    let tensors = fetched.iter().map(|&output| {
-        let (shape_found, values) =
-            answers[output.name()].try_extract_tensor::<f32>().map_err(failed)?;
-        Outputs::fetch(images, output, shape_found, values)
-    });
-    Ok(Outputs::of(images, tensors.collect::<Result<_, _>>()?))
+    /// Runs `part` from where it lies, and fetches `extras` too.
+    fn run_unbound(
+        &mut self,
+        part: &Part<'_>,
+        InputShape { height, width }: InputShape,
+        extras: &[Output],
+    ) -> Result<Outputs, RunError> {
+        let failed = |error: ort::Error| RunError::Runtime(said(&error));
+        let fetched: Vec<Output> = self.wanted.iter().chain(extras).copied().collect();
+        let with_extras = match extras {
+            [] => None,
+            [_, ..] => Some(fetching(&fetched, self.graphs).map_err(failed)?),
+        };
+        let options = with_extras.as_ref().unwrap_or(&self.options);
+        let shape = [part.slots, height, width, 3];
+        let input = TensorRef::from_array_view((shape, &*part.bytes)).map_err(failed)?;
+        let answers =
+            self.loaded.run_with_options(ort::inputs![INPUT => input], options).map_err(failed)?;
+        let tensors = fetched.iter().map(|&output| {
+            let (shape_found, values) =
+                answers[output.name()].try_extract_tensor::<f32>().map_err(failed)?;
+            Outputs::fetch(part.slots, output, shape_found, values)
+        });
+        Ok(Outputs::of(tensors.collect::<Result<_, _>>()?))
+    }
 }
 
 impl fmt::Debug for Session {
@@ -207,12 +222,19 @@ fn fixed_batch(loaded: &OrtSession) -> Option<usize> {
     usize::try_from(*shape.first()?).ok().filter(|&images| images > 0)
 }
 
-/// Options of a run that fetches `outputs` and no others.
-fn fetching(outputs: &[Output]) -> Result<RunOptions<HasSelectedOutputs>, ort::Error> {
+/// Options of a run that fetches `outputs` and no others, from wherever its input lies.
+fn fetching(
+    outputs: &[Output],
+    graphs: bool,
+) -> Result<RunOptions<HasSelectedOutputs>, ort::Error> {
     let selector = outputs
         .iter()
         .fold(OutputSelector::no_default(), |selector, output| selector.with(output.name()));
-    Ok(RunOptions::new()?.with_outputs(selector))
+    let mut options = RunOptions::new()?.with_outputs(selector);
+    if graphs {
+        options.set(NO_GRAPH.0, NO_GRAPH.1)?;
+    }
+    Ok(options)
 }
 
 /// A builder for sessions on `plan`'s device.
@@ -223,7 +245,7 @@ pub(super) fn builder(
     let builder = OrtSession::builder(&library.environment)
         .and_then(|builder| configure(builder, plan))
         .map_err(|error| SessionError::Model { reason: said(&error) })?;
-    match provider(plan.device) {
+    match provider(plan) {
         None => Ok(builder),
         Some(provider) => builder.with_execution_providers([provider]).map_err(|error| {
             SessionError::Device { device: plan.device, reason: said(&error.into()) }
@@ -242,12 +264,15 @@ fn configure(builder: SessionBuilder, plan: SessionPlan) -> Result<SessionBuilde
         .with_intra_op_spinning(false)?)
 }
 
-fn provider(device: Device) -> Option<ExecutionProviderDispatch> {
-    match device {
+fn provider(plan: SessionPlan) -> Option<ExecutionProviderDispatch> {
+    match plan.device {
         Device::Cpu => None,
-        // Without `error_on_failure` a missing driver means a silent run on the CPU.
         Device::Cuda(number) => {
-            Some(ep::CUDA::default().with_device_id(i32::from(number)).build().error_on_failure())
+            let cuda = ep::CUDA::default()
+                .with_device_id(i32::from(number))
+                .with_cuda_graph(plan.cuda_graphs);
+            // Without `error_on_failure` a missing driver means a silent run on the CPU.
+            Some(cuda.build().error_on_failure())
         }
     }
 }

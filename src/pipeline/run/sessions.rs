@@ -1,5 +1,6 @@
 //! Opens the sessions on the device that can be had, and runs each once before it counts.
 
+use std::mem;
 use std::panic::resume_unwind;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -20,6 +21,8 @@ pub struct SessionsPlan {
     pub sessions: usize,
     /// Threads inside each run.
     pub threads: usize,
+    /// Whether a GPU replays runs from CUDA graphs.
+    pub cuda_graphs: bool,
     /// The network's input.
     pub input: InputShape,
     /// The largest batch that will come.
@@ -64,7 +67,7 @@ pub enum StartError {
 ///
 /// [`SessionError::Device`], where this build of ONNX Runtime does not know the device.
 pub fn check_device(library: &Library, device: Device) -> Result<(), SessionError> {
-    builder(library, SessionPlan { device, threads: 1 }).map(drop)
+    builder(library, SessionPlan { device, ..SessionPlan::on_cpu(1) }).map(drop)
 }
 
 /// Opens `plan.sessions` sessions of the model in `bytes`, and warms them up.
@@ -88,7 +91,8 @@ pub fn open_sessions(
                 .collect::<Result<Vec<_>, _>>()?
         }
         device @ (Device::Cpu | Device::Cuda(_)) => {
-            let session_plan = SessionPlan { device, threads: plan.threads };
+            let SessionsPlan { threads, cuda_graphs, .. } = plan;
+            let session_plan = SessionPlan { device, threads, cuda_graphs };
             (0..plan.sessions)
                 .map(|_| Session::open(library, bytes, session_plan, &wanted))
                 .collect::<Result<Vec<_>, _>>()?
@@ -98,7 +102,15 @@ pub fn open_sessions(
     let started = Instant::now();
     let engines = side_by_side(sessions, |mut session| {
         session.warm_up(plan.input, plan.max_batch)?;
-        Ok::<_, RunError>(Box::new(move |batch: &Batch| session.run(batch)) as Engine)
+        // CUDA graphs are the thread's that captured them: where it is another one now, it captures its own.
+        let mut home = thread::current().id();
+        Ok::<_, RunError>(Box::new(move |batch: &Batch| {
+            let here = thread::current().id();
+            if plan.cuda_graphs && mem::replace(&mut home, here) != here {
+                session.warm_up(plan.input, plan.max_batch)?;
+            }
+            session.run(batch)
+        }) as Engine)
     })?;
     Ok(WarmSessions { engines, device: plan.device, load, warm_up: started.elapsed() })
 }

@@ -15,7 +15,7 @@ use ort::session::builder::GraphOptimizationLevel;
 use ort::value::{DynValue, Tensor};
 
 use super::session::{Session, SessionError, SessionPlan, builder, said};
-use super::{Device, Library, Output};
+use super::{Library, Output};
 use crate::onnx;
 
 /// A graph that is optimised for this machine, and its weights, once.
@@ -59,7 +59,7 @@ impl SharedModel {
         threads: usize,
         wanted: &[Output],
     ) -> Result<Session, SessionError> {
-        let plan = SessionPlan { device: Device::Cpu, threads };
+        let plan = SessionPlan::on_cpu(threads);
         let failed = |reason| SessionError::Model { reason };
         let mut builder = builder(library, plan)?
             .with_optimization_level(GraphOptimizationLevel::Disable)
@@ -74,7 +74,7 @@ impl SharedModel {
 }
 
 fn write_optimized(library: &Library, bytes: &[u8], path: &Path) -> Result<(), SessionError> {
-    let plan = SessionPlan { device: Device::Cpu, threads: 1 };
+    let plan = SessionPlan::on_cpu(1);
     let failed = |error: ort::Error| SessionError::Model { reason: said(&error) };
     let builder = builder(library, plan)?
         .with_optimized_model_path(path)

@@ -7,8 +7,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::{Batch, InputShape, Output, Outputs, RunError};
-use crate::pipeline::prepare::{Facts, prepare};
-use crate::pipeline::preprocess::{Pixels, Preprocess};
+use crate::pipeline::prepare::{Facts, prepare_into};
+use crate::pipeline::preprocess::{Preprocess, Scratch};
 use crate::pipeline::queue::{
     Answered, BatchPlan, Caller, Extra, Input, Job, JobError, Pace, Queue, Scores,
 };
@@ -113,12 +113,13 @@ struct Worker {
     plan: WorkerPlan,
     engine: Engine,
     batch: Batch,
+    scratch: Scratch,
 }
 
 impl Worker {
     fn new(plan: WorkerPlan, engine: Engine) -> Self {
         let batch = Batch::with_capacity(InputShape::of(&plan.preprocess), plan.batch.max_batch);
-        Self { plan, engine, batch }
+        Self { plan, engine, batch, scratch: Scratch::default() }
     }
 
     fn work(&mut self) {
@@ -148,7 +149,7 @@ impl Worker {
         wanted
     }
 
-    /// Puts each image into the batch, prepared first where it is an upload. One that cannot be is
+    /// Puts each image into the batch; an upload is prepared in its slot. One that cannot be is
     /// answered here, and spoils nobody's batch.
     fn fill(&mut self, jobs: Vec<Job>) -> Vec<Slot> {
         self.batch.clear();
@@ -156,9 +157,8 @@ impl Worker {
         for job in jobs {
             let (input, caller) = job.into_parts();
             let queued = caller.queued_at().elapsed();
-            match self.pixels(input, &caller) {
-                Ok((pixels, facts)) => {
-                    self.batch.push(&pixels);
+            match self.take(input, &caller) {
+                Ok(facts) => {
                     if let Some(output) = caller.wants() {
                         self.batch.want(output);
                     }
@@ -170,13 +170,19 @@ impl Worker {
         slots
     }
 
-    fn pixels(&self, input: Input, caller: &Caller) -> Result<(Pixels, Option<Facts>), JobError> {
-        let WorkerPlan { preprocess, metrics, .. } = &self.plan;
+    /// Puts one image into the batch.
+    fn take(&mut self, input: Input, caller: &Caller) -> Result<Option<Facts>, JobError> {
+        let Worker { plan: WorkerPlan { preprocess, metrics, .. }, batch, scratch, .. } = self;
         match input {
-            Input::Pixels(pixels) => Ok((pixels, None)),
+            Input::Pixels(pixels) => {
+                batch.push(&pixels);
+                Ok(None)
+            }
             Input::Upload(upload) => caught(|| {
-                let (pixels, facts) = prepare(&upload, preprocess, caller.permit(), metrics)?;
-                Ok((pixels, Some(facts)))
+                let how = (&*preprocess, scratch);
+                let facts = batch
+                    .fill(|slot| prepare_into(slot, &upload, how, caller.permit(), metrics))?;
+                Ok(Some(facts))
             }),
         }
     }
@@ -184,7 +190,7 @@ impl Worker {
     /// Runs what is in the batch, and answers each slot. `started` is when its first image was taken up.
     fn run(&mut self, slots: Vec<Slot>, started: Instant) {
         let run_started = Instant::now();
-        let outcome = self.run_engine().and_then(all_finite);
+        let mut outcome = self.run_engine().and_then(all_finite);
         let inference = run_started.elapsed();
 
         let Worker { plan, batch, .. } = self;
@@ -202,7 +208,7 @@ impl Worker {
         for (number, Slot { caller, facts, queued }) in slots.into_iter().enumerate() {
             plan.metrics.queue_wait_seconds.observe(queued.as_secs_f64());
             let wants = caller.wants();
-            caller.answer(outcome.as_ref().map_err(Clone::clone).map(|outputs| {
+            caller.answer(outcome.as_mut().map_err(|error| error.clone()).map(|outputs| {
                 let scores = scores(outputs, number);
                 let extra = wants.map(|output| extra(outputs, output, number));
                 Answered { scores, extra, facts, queued, inference, batch_size }
@@ -235,19 +241,19 @@ fn caught<T>(work: impl FnOnce() -> Result<T, JobError>) -> Result<T, JobError> 
 fn all_finite(outputs: Outputs) -> Result<Outputs, JobError> {
     let finite = [Output::Logits, Output::Probabilities]
         .iter()
-        .all(|&output| outputs.all(output).iter().all(|score| score.is_finite()));
+        .all(|&output| outputs.rows(output).iter().flatten().all(|score| score.is_finite()));
     if finite { Ok(outputs) } else { Err(JobError::NotFinite) }
 }
 
-fn scores(outputs: &Outputs, slot: usize) -> Scores {
+fn scores(outputs: &mut Outputs, slot: usize) -> Scores {
     Scores {
-        logits: outputs.row(Output::Logits, slot).to_vec(),
-        probabilities: outputs.row(Output::Probabilities, slot).to_vec(),
+        logits: outputs.take(Output::Logits, slot),
+        probabilities: outputs.take(Output::Probabilities, slot),
     }
 }
 
-fn extra(outputs: &Outputs, output: Output, slot: usize) -> Extra {
-    Extra { shape: outputs.shape(output).to_vec(), values: outputs.row(output, slot).to_vec() }
+fn extra(outputs: &mut Outputs, output: Output, slot: usize) -> Extra {
+    Extra { shape: outputs.shape(output).to_vec(), values: outputs.take(output, slot) }
 }
 
 fn panic_words(panic: &(dyn Any + Send)) -> String {

@@ -212,6 +212,7 @@ pub(crate) fn real_engines(model: &Model, max_batch: usize) -> Vec<Engine> {
         device: Device::Cpu,
         sessions: 2,
         threads: 1,
+        cuda_graphs: false,
         max_batch,
         input: InputShape::of(&model.card.preprocess),
     };

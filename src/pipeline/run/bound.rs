@@ -1,0 +1,175 @@
+//! Input and outputs in memory that the device likes, made once for each number of images and bound to the
+//! session. A GPU copies pinned memory by itself, and from any other its driver copies once more.
+//!
+//! A CUDA graph reads and writes where it did when it was captured. So there the session sees only memory on
+//! the device, which stays where it is, and what comes and goes is copied by [`Place::run`].
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
+use ort::session::{IoBinding, NoSelectedOutputs, RunOptions, Session};
+use ort::value::Tensor;
+
+use super::outputs::{Output, Outputs};
+use super::session::{INPUT, RunError, said};
+use super::slots::Part;
+use super::{Device, InputShape};
+
+/// The run option that names a CUDA graph: one for each number of images.
+const GRAPH: &str = "gpu_graph_id";
+/// A run that is not captured.
+pub(super) const NO_GRAPH: (&str, &str) = (GRAPH, "-1");
+
+/// One [`Place`] for each number of images, made when first used and kept.
+pub(super) struct Bound {
+    host: Allocator,
+    /// Where the session shall see nothing else.
+    device: Option<Allocator>,
+    /// What is fetched, and its shape for one image.
+    outputs: Vec<(Output, Vec<usize>)>,
+    places: BTreeMap<usize, Place>,
+}
+
+impl Bound {
+    /// For a session on `device` that fetches `wanted`; with `graphs`, as CUDA graphs need it.
+    pub(super) fn new(
+        loaded: &Session,
+        device: Device,
+        wanted: &[Output],
+        graphs: bool,
+    ) -> Result<Self, ort::Error> {
+        let memory = |kind, number, place| {
+            let memory = MemoryInfo::new(kind, number, AllocatorType::Device, place)?;
+            Allocator::new(loaded, memory)
+        };
+        let (host, on_device) = match device {
+            Device::Cpu => (
+                memory(AllocationDevice::CPU, 0, MemoryType::CPUInput)?,
+                memory(AllocationDevice::CPU, 0, MemoryType::Default),
+            ),
+            Device::Cuda(number) => (
+                memory(AllocationDevice::CUDA_PINNED, number.into(), MemoryType::CPUInput)?,
+                memory(AllocationDevice::CUDA, number.into(), MemoryType::Default),
+            ),
+        };
+        let outputs = wanted
+            .iter()
+            .map(|&output| Ok((output, shape(loaded, output)?)))
+            .collect::<Result<_, ort::Error>>()?;
+        let device = graphs.then_some(on_device).transpose()?;
+        Ok(Self { host, device, outputs, places: BTreeMap::new() })
+    }
+
+    /// Runs `part`, images of `shape`.
+    pub(super) fn run(
+        &mut self,
+        loaded: &mut Session,
+        part: &Part<'_>,
+        shape: InputShape,
+    ) -> Result<Outputs, RunError> {
+        let failed = |error: ort::Error| RunError::Runtime(said(&error));
+        let Self { host, device, outputs, places } = self;
+        let place = match places.entry(part.slots) {
+            Entry::Occupied(made) => made.into_mut(),
+            Entry::Vacant(free) => {
+                let size = (part.slots, shape);
+                free.insert(
+                    Place::new(loaded, (host, device.as_ref()), outputs, size).map_err(failed)?,
+                )
+            }
+        };
+        place.run(loaded, &part.bytes).map_err(failed)?;
+        place.outputs(part.slots)
+    }
+}
+
+/// The memory of runs of one number of images.
+struct Place {
+    binding: IoBinding,
+    /// Written here.
+    input: Tensor<u8>,
+    /// The session's own, where it has one.
+    input_on_device: Option<Tensor<u8>>,
+    results: Vec<Bindings>,
+    options: RunOptions<NoSelectedOutputs>,
+}
+
+/// One output.
+struct Bindings {
+    output: Output,
+    /// Read here.
+    values: Tensor<f32>,
+    /// The session's own, where it has one.
+    on_device: Option<Tensor<f32>>,
+}
+
+impl Place {
+    fn new(
+        loaded: &Session,
+        (host, device): (&Allocator, Option<&Allocator>),
+        outputs: &[(Output, Vec<usize>)],
+        (slots, InputShape { height, width }): (usize, InputShape),
+    ) -> Result<Self, ort::Error> {
+        let shape = [slots, height, width, 3];
+        let input = Tensor::<u8>::new(host, shape)?;
+        let input_on_device = device.map(|memory| Tensor::<u8>::new(memory, shape)).transpose()?;
+        let mut binding = loaded.create_binding()?;
+        if let Some(input) = &input_on_device {
+            binding.bind_input(INPUT, input)?;
+        }
+        let mut results = Vec::with_capacity(outputs.len());
+        for (output, shape) in outputs {
+            let shape: Vec<usize> = std::iter::once(slots).chain(shape.iter().copied()).collect();
+            let mut values = Tensor::<f32>::new(host, &shape[..])?;
+            let mut on_device =
+                device.map(|memory| Tensor::<f32>::new(memory, &shape[..])).transpose()?;
+            binding.bind_output(output.name(), on_device.as_mut().unwrap_or(&mut values))?;
+            results.push(Bindings { output: *output, values, on_device });
+        }
+        let mut options = RunOptions::new()?;
+        if device.is_some() {
+            options.set(GRAPH, slots.to_string())?;
+        }
+        Ok(Self { binding, input, input_on_device, results, options })
+    }
+
+    fn run(&mut self, loaded: &mut Session, pixels: &[u8]) -> Result<(), ort::Error> {
+        self.input.try_extract_tensor_mut::<u8>()?.1.copy_from_slice(pixels);
+        match &mut self.input_on_device {
+            Some(input) => self.input.copy_into(input)?,
+            // What is bound is copied to the device then and there.
+            None => self.binding.bind_input(INPUT, &self.input)?,
+        }
+        self.binding.synchronize_inputs()?;
+        loaded.run_binding_with_options(&self.binding, &self.options)?;
+        self.binding.synchronize_outputs()?;
+        for Bindings { values, on_device, .. } in &mut self.results {
+            if let Some(on_device) = on_device {
+                on_device.copy_into(values)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What the last run left, of `slots` images.
+    fn outputs(&self, slots: usize) -> Result<Outputs, RunError> {
+        let fetch = |Bindings { output, values, .. }: &Bindings| {
+            let tensor = values.try_extract_tensor::<f32>();
+            let (shape, values) = tensor.map_err(|error| RunError::Runtime(said(&error)))?;
+            Outputs::fetch(slots, *output, shape, values)
+        };
+        Ok(Outputs::of(self.results.iter().map(fetch).collect::<Result<_, _>>()?))
+    }
+}
+
+/// The shape of one image's values in `output`, where the graph says it.
+fn shape(loaded: &Session, output: Output) -> Result<Vec<usize>, ort::Error> {
+    let name = output.name();
+    let told = loaded.outputs().iter().find(|told| told.name() == name);
+    let shape = told.and_then(|told| told.dtype().tensor_shape()).and_then(|shape| {
+        let sides = shape.iter().skip(1).map(|&side| usize::try_from(side).ok());
+        sides.collect::<Option<Vec<_>>>()
+    });
+    shape.ok_or_else(|| ort::Error::new(format!("the graph does not tell the shape of {name}")))
+}
