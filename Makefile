@@ -5,6 +5,7 @@ SHELL := bash
 
 built := $(or $(CARGO_TARGET_DIR),target)
 DEVICE ?= cpu
+SIZE ?= 500x375
 
 # ONNX Runtime reports to its maker while it is loaded, before a program can object.
 export ORT_DISABLE_TELEMETRY := 1
@@ -22,22 +23,24 @@ run: library ## build and start the server; its options go into ARGS="..."
 test: fmt lint doc rust-test deny python-test ## everything that must pass, stopping at the first failure
 
 .PHONY: bench
-bench: library ## how much of the machine's limit the server reaches; about five minutes
+bench: library ## how much of the machine's limit the server reaches, and what each stage takes; ten minutes
 	cargo build --release --locked
 	scripts/venv .venv-bench benches/requirements.txt
 	.venv-bench/bin/python benches/photos.py $(built)/photos
 	.venv-bench/bin/python benches/saturation.py --resnetd $(built)/release/resnetd \
-		--photos $(built)/photos/500x375 $(ARGS)
+		--photos $(built)/photos/$(SIZE) $(ARGS)
+	cargo bench --locked --bench stages
 
-.PHONY: bench-overload bench-start
+.PHONY: bench-overload bench-start bench-variants
 bench-overload: ## offer four times what the machine can do, for a minute each; about ten minutes
 bench-start: ## time to ready and memory of each model
-bench-overload bench-start: bench-%: library
+bench-variants: ## other allocators, plans and quotas, against the server as it comes; about fifteen minutes
+bench-overload bench-start bench-variants: bench-%: library
 	cargo build --release --locked
 	scripts/venv .venv-bench benches/requirements.txt
 	.venv-bench/bin/python benches/photos.py $(built)/photos
 	.venv-bench/bin/python benches/$*.py --resnetd $(built)/release/resnetd \
-		--photos $(built)/photos/500x375 $(ARGS)
+		--photos $(built)/photos/$(SIZE) $(ARGS)
 
 .PHONY: bench-sessions
 bench-sessions: library ## print what sessions and outputs cost on this machine

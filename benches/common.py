@@ -56,11 +56,13 @@ class Server:
 
 
 @contextmanager
-def server(resnetd: str, model: list[str], *options: object, cores: set[int] | None = None) -> Iterator[Server]:
-    """A server on a free port, which runs on `cores` only."""
+def server(
+    resnetd: str, model: list[str], *options: object, cores: set[int] | None = None, tasks: Path | None = None
+) -> Iterator[Server]:
+    """A server on a free port, which runs on `cores` only, or in the control group whose list is `tasks`."""
     serve = [resnetd, "serve", "--listen", "127.0.0.1:0", "--device", "cpu", "--log", "error", *model]
     started = time.monotonic()
-    process = subprocess.Popen([*serve, *map(str, options)], stdout=subprocess.PIPE, text=True, **only_on(cores))
+    process = subprocess.Popen([*serve, *map(str, options)], stdout=subprocess.PIPE, text=True, **confined(cores, tasks))
     try:
         for line in process.stdout:
             if found := re.search(r"http://127\.0\.0\.1:\d+", line):
@@ -73,14 +75,19 @@ def server(resnetd: str, model: list[str], *options: object, cores: set[int] | N
         process.wait()
 
 
-def only_on(cores: set[int] | None) -> dict:
-    """For a process that uses `cores` only."""
-    return {"preexec_fn": lambda: os.sched_setaffinity(0, cores)} if cores else {}
+def confined(cores: set[int] | None, tasks: Path | None = None) -> dict:
+    """For a process that uses `cores` only, or what the control group of `tasks` leaves it."""
+    def confine() -> None:
+        if cores:
+            os.sched_setaffinity(0, cores)
+        if tasks:
+            tasks.write_text(str(os.getpid()))
+    return {"preexec_fn": confine}
 
 
 def bench(resnetd: str, *options: object, cores: set[int] | None = None) -> dict:
     command = [resnetd, "bench", "--json", *map(str, options)]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, **only_on(cores))
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, **confined(cores))
     return json.loads(done.stdout)
 
 

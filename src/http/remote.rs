@@ -97,7 +97,8 @@ async fn fetch(app: &App, fetcher: &Fetcher, url: &str) -> Result<Bytes, Problem
     }
     let held = Arc::new(app.pipeline.reserve(announced)?);
     held.shrink_to(0);
-    let read = upload::read_raw(upload::charged(app, Body::new(body), limit, &held)).await;
+    let read =
+        upload::read_raw(upload::charged(app, Body::new(body), limit, &held), announced).await;
     drop(turn);
     match read {
         Ok(bytes) => Ok(upload::holding(bytes, &held)),

@@ -53,7 +53,7 @@ pub(super) async fn read(app: &App, request: Request) -> Result<Upload, Problem>
                 _ => Upload::Several(parts),
             })
         } else {
-            Ok(Upload::One(holding(raw(request.into_body(), limit).await?, &held)))
+            Ok(Upload::One(holding(raw(request, limit).await?, &held)))
         }
     };
     in_time(app, reading).await
@@ -63,13 +63,14 @@ pub(super) async fn read(app: &App, request: Request) -> Result<Upload, Problem>
 pub(super) async fn read_whole(app: &App, request: Request) -> Result<Bytes, Problem> {
     let limit = app.pipeline.plan().limits.max_bytes;
     let (request, held) = charge(app, request)?;
-    let reading = async { Ok(holding(raw(request.into_body(), limit).await?, &held)) };
+    let reading = async { Ok(holding(raw(request, limit).await?, &held)) };
     in_time(app, reading).await
 }
 
 /// The whole body, or why there is none.
-async fn raw(body: Body, limit: usize) -> Result<Bytes, Problem> {
-    read_raw(body).await.map_err(|error| {
+async fn raw(request: Request, limit: usize) -> Result<Bytes, Problem> {
+    let announced = content_length(request.headers()).unwrap_or(0);
+    read_raw(request.into_body(), announced).await.map_err(|error| {
         why_refused(&error, limit)
             .unwrap_or_else(|| Problem::bad_request(format!("the body cannot be read: {error}")))
     })
@@ -133,9 +134,12 @@ pub(super) fn charging<E>(
     Ok(make().map(|bytes| holding(bytes.into(), &held)))
 }
 
+/// Believed of an announced length before anything has come.
+const AT_FIRST: usize = 1 << 20;
+
 /// Copies each frame into one buffer: a body sent byte by byte would cost far more as a list.
-pub(super) async fn read_raw(mut body: Body) -> Result<Bytes, axum::Error> {
-    let mut whole = BytesMut::new();
+pub(super) async fn read_raw(mut body: Body, announced: usize) -> Result<Bytes, axum::Error> {
+    let mut whole = BytesMut::with_capacity(announced.min(AT_FIRST));
     while let Some(frame) = body.frame().await {
         whole.extend_from_slice(frame?.data_ref().map_or(&[], |data| data));
     }

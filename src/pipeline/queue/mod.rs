@@ -9,7 +9,8 @@ mod job;
 mod pace;
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 pub use admission::{Admission, Ceiling, Permit, Rejected};
@@ -48,7 +49,6 @@ pub struct Queue {
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
-    arrived: Condvar,
     metrics: Arc<Metrics>,
 }
 
@@ -57,7 +57,10 @@ struct State {
     /// In order of arrival, so sorted by id.
     jobs: VecDeque<(u64, Job)>,
     next_id: u64,
+    /// Workers that want a batch, asleep or not.
     idle_workers: usize,
+    /// Those that sleep; the last one wakes first, because its core's cache still has what it needs.
+    asleep: Vec<Thread>,
     closed: bool,
 }
 
@@ -65,7 +68,7 @@ impl Queue {
     /// An empty, open queue. Its bound is [`Admission`], which every job has passed.
     #[must_use]
     pub fn new(metrics: Arc<Metrics>) -> Self {
-        let shared = Shared { state: Mutex::default(), arrived: Condvar::new(), metrics };
+        let shared = Shared { state: Mutex::default(), metrics };
         Self { shared: Arc::new(shared) }
     }
 
@@ -85,8 +88,8 @@ impl Queue {
         state.next_id += 1;
         state.jobs.push_back((id, job));
         self.shared.show_depth(&state);
+        state.wake_one();
         drop(state);
-        self.shared.arrived.notify_one();
         Ok(Ticket::new(self.clone(), id, answer))
     }
 
@@ -105,14 +108,12 @@ impl Queue {
                 if missing == 0 || patience.is_zero() || state.closed {
                     break;
                 }
-                let waited = self.shared.arrived.wait_timeout(state, patience);
-                state = waited.unwrap_or_else(PoisonError::into_inner).0;
+                state = self.shared.sleep(state, Some(patience));
             } else if state.closed {
                 state.idle_workers -= 1;
                 return None;
             } else {
-                let waited = self.shared.arrived.wait(state);
-                state = waited.unwrap_or_else(PoisonError::into_inner);
+                state = self.shared.sleep(state, None);
             }
         }
         // A batch that was waited for leaves whole.
@@ -122,15 +123,18 @@ impl Queue {
         let batch = state.jobs.drain(..share).map(|(_, job)| job).collect();
         self.shared.show_depth(&state);
         if !state.jobs.is_empty() {
-            self.shared.arrived.notify_one();
+            state.wake_one();
         }
         Some(batch)
     }
 
     /// Lets nothing more in; workers run what is queued and then see the end.
     pub fn close(&self) {
-        self.shared.lock().closed = true;
-        self.shared.arrived.notify_all();
+        let mut state = self.shared.lock();
+        state.closed = true;
+        while !state.asleep.is_empty() {
+            state.wake_one();
+        }
     }
 
     /// Drops what is queued; each caller is told that the server is draining.
@@ -162,7 +166,33 @@ impl Queue {
     }
 }
 
+impl State {
+    fn wake_one(&mut self) {
+        if let Some(worker) = self.asleep.pop() {
+            worker.unpark();
+        }
+    }
+}
+
 impl Shared {
+    /// Lets `state` go until this thread is woken, for whatever reason, or has slept for `most`.
+    fn sleep(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        most: Option<Duration>,
+    ) -> MutexGuard<'_, State> {
+        let me = thread::current();
+        state.asleep.push(me.clone());
+        drop(state);
+        match most {
+            Some(most) => thread::park_timeout(most),
+            None => thread::park(),
+        }
+        let mut state = self.lock();
+        state.asleep.retain(|other| other.id() != me.id());
+        state
+    }
+
     /// A worker that panicked while holding the lock left whole jobs behind: the state is sound.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
