@@ -1,0 +1,87 @@
+//! What the inference side allocates once it is warm: nothing of an image's size.
+#![expect(unsafe_code, reason = "an allocator that counts is an allocator")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use resnetd::model::Model;
+use resnetd::pipeline::decode::{self, Limits};
+use resnetd::pipeline::preprocess::{Preprocess, Scratch};
+use resnetd::pipeline::run::{Batch, InputShape, Library, Output, Session, SessionPlan};
+
+thread_local! {
+    static SEEN: Cell<Seen> = const { Cell::new(Seen { blocks: 0, bytes: 0, largest: 0 }) };
+}
+
+/// What one thread has allocated.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Seen {
+    blocks: usize,
+    bytes: usize,
+    largest: usize,
+}
+
+struct Counting;
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+// SAFETY: the system's allocator does the work.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let Seen { blocks, bytes, largest } = SEEN.get();
+        let size = layout.size();
+        SEEN.set(Seen { blocks: blocks + 1, bytes: bytes + size, largest: largest.max(size) });
+        // SAFETY: as the caller promises.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: as the caller promises.
+        unsafe { System.dealloc(block, layout) }
+    }
+}
+
+/// What `work` allocates on this thread.
+fn allocated(work: impl FnOnce()) -> Seen {
+    SEEN.set(Seen { blocks: 0, bytes: 0, largest: 0 });
+    work();
+    SEEN.get()
+}
+
+#[test]
+fn a_warm_worker_allocates_scores_and_small_change() {
+    let photo = std::fs::read("tests/data/cat.jpg").unwrap();
+    let limits = Limits { max_bytes: 1 << 20, max_pixels: 1 << 20 };
+    let image = decode::decode(&photo, &decode::inspect(&photo, &limits).unwrap()).unwrap();
+    let preprocess = Preprocess::usual([224, 224]);
+    let shape = InputShape::of(&preprocess);
+    let (mut batch, mut scratch) = (Batch::with_capacity(shape, 4), Scratch::default());
+    let mut fill = |batch: &mut Batch| {
+        batch.clear();
+        batch.fill(|slot| {
+            preprocess.apply_into(&image, &mut scratch, slot);
+            Ok::<_, std::convert::Infallible>(())
+        })
+    };
+    let Ok(()) = fill(&mut batch);
+    let prepared = allocated(|| {
+        let Ok(()) = fill(&mut batch);
+    });
+    println!("preprocessing: {prepared:?}");
+    assert!(prepared.bytes < shape.bytes() / 2, "{prepared:?}");
+
+    let model = Model::open("cifar10-resnet20", None).unwrap();
+    let library = Library::load(None).unwrap();
+    let wanted = [Output::Logits, Output::Probabilities];
+    let mut session =
+        Session::open(&library, &model.onnx, SessionPlan::on_cpu(1), &wanted).unwrap();
+    let batch = Batch::grey(InputShape::of(&model.card.preprocess), 4);
+    session.run(&batch).unwrap();
+    let mut outputs = None;
+    let ran = allocated(|| outputs = Some(session.run(&batch).unwrap()));
+    println!("a run: {ran:?}");
+    let scores = 2 * batch.len() * model.card.labels.len() * size_of::<f32>();
+    assert!(ran.bytes - scores < 2048, "{ran:?}, of which {scores} bytes are the scores");
+    assert_eq!(outputs.unwrap().row(Output::Logits, 3).len(), model.card.labels.len());
+}
