@@ -390,6 +390,9 @@ async fn requests_wait_are_refused_and_leave_as_those_of_classify() {
     assert_eq!(status.code, "14", "{status:?}");
     assert!(status.pushback_ms.unwrap() >= 1000);
     assert_eq!(server.app.metrics.rejected_count(Reason::QueueFull), 2);
+    // A probe is no image: a server with much to do is alive all the same.
+    let live = grpc(&server, "/inference.GRPCInferenceService/ServerLive", framed(b"")).await;
+    assert_eq!(live.body, framed(&[8, 1]), "{live:?}");
 
     leaving.abort();
     until("it has left", || server.app.metrics.queue_depth.get() == 0).await;

@@ -43,21 +43,19 @@ impl Bound {
             let memory = MemoryInfo::new(kind, number, AllocatorType::Device, place)?;
             Allocator::new(loaded, memory)
         };
-        let (host, on_device) = match device {
-            Device::Cpu => (
-                memory(AllocationDevice::CPU, 0, MemoryType::CPUInput)?,
-                memory(AllocationDevice::CPU, 0, MemoryType::Default),
-            ),
-            Device::Cuda(number) => (
-                memory(AllocationDevice::CUDA_PINNED, number.into(), MemoryType::CPUInput)?,
-                memory(AllocationDevice::CUDA, number.into(), MemoryType::Default),
-            ),
+        let (near, far, number) = match device {
+            Device::Cpu => (AllocationDevice::CPU, AllocationDevice::CPU, 0),
+            Device::Cuda(number) => {
+                (AllocationDevice::CUDA_PINNED, AllocationDevice::CUDA, number.into())
+            }
         };
+        let host = memory(near, number, MemoryType::CPUInput)?;
+        let on_device = || memory(far, number, MemoryType::Default);
         let outputs = wanted
             .iter()
             .map(|&output| Ok((output, shape(loaded, output)?)))
             .collect::<Result<_, ort::Error>>()?;
-        let device = graphs.then_some(on_device).transpose()?;
+        let device = graphs.then(on_device).transpose()?;
         Ok(Self { host, device, outputs, places: BTreeMap::new() })
     }
 

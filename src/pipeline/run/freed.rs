@@ -1,7 +1,6 @@
 //! Memory that loading has freed goes back to the system.
 
-/// Gives what is free in the heap back: after a model is loaded, a half to two thirds of its size, which the
-/// allocator would keep. Takes about as long as a system call; does nothing where the allocator is not glibc's.
+/// Gives what is free in the heap back, which the allocator would keep: after a large model is loaded, tens of MiB. Takes about as long as a system call; does nothing where the allocator is not glibc's.
 pub fn give_back_freed() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     #[expect(unsafe_code, reason = "the allocator has no other way to be asked")]

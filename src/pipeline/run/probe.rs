@@ -3,7 +3,7 @@
 use ort::session::Session as OrtSession;
 use ort::value::TensorRef;
 
-use super::session::{SessionError, SessionPlan, builder, said};
+use super::session::{INPUT, SessionError, SessionPlan, builder, said};
 use super::{Batch, Library, RunError};
 
 /// A session that answers any of its graph's outputs.
@@ -43,7 +43,7 @@ impl Probe {
         let failed = |error: ort::Error| RunError::Runtime(said(&error));
         let input =
             TensorRef::from_array_view((batch.shape(), batch.as_bytes())).map_err(failed)?;
-        let answers = self.loaded.run(ort::inputs!["pixels" => input]).map_err(failed)?;
+        let answers = self.loaded.run(ort::inputs![INPUT => input]).map_err(failed)?;
         for (name, value) in &answers {
             let (_, elements) = value.try_extract_tensor::<f32>().map_err(failed)?;
             seen(name, elements);

@@ -21,7 +21,7 @@ const FRAMES: usize = 1024;
 /// Charges the body as uploads are, ends it after the body timeout, and says in our words where it
 /// was too large.
 pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
-    let held = match app.pipeline.receive(0) {
+    let held = match app.pipeline.reserve(0) {
         Ok(permit) => Arc::new(permit),
         Err(rejected) => return status::of(rejected.into()).into_http(),
     };
