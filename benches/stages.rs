@@ -17,7 +17,9 @@ use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer
 use image::imageops;
 use resnetd::pipeline::decode::{self, Image, Limits};
 use resnetd::pipeline::preprocess::{Crop, JpegScaling, Pixels, Preprocess};
-use resnetd::pipeline::queue::{Admission, BatchPlan, Ceiling, Deadline, Job, Pace, Queue};
+use resnetd::pipeline::queue::{
+    Admission, BatchPlan, Ceiling, Deadline, Job, Pace, Queue, RequestContext,
+};
 use resnetd::pipeline::run::{Batch, Engine, Health, Output, Outputs, WorkerPlan, Workers};
 use resnetd::pipeline::topk;
 use resnetd::telemetry::Metrics;
@@ -106,7 +108,7 @@ fn reduced(photo: &[u8]) -> Vec<u8> {
 
 fn decoded(photo: &[u8], scaling: JpegScaling) -> Image {
     let header = decode::inspect(photo, &Limits::default()).unwrap();
-    decode::decode(photo, &scaling.plan(header, &imagenet())).unwrap()
+    decode::decode(photo, &scaling.plan(header, &imagenet()), decode::Watch::never()).unwrap()
 }
 
 /// The crate that can scale, with our crop and resize.
@@ -195,7 +197,9 @@ fn queue_and_back(bencher: Bencher) {
         let pixels = Pixels::from_raw([32, 32], vec![128; 32 * 32 * 3]).unwrap();
         let deadline = Deadline::after(Duration::from_secs(3600));
         let permit = admission.enter(deadline).unwrap();
-        let ticket = queue.submit(|reply| Job::new(pixels, deadline, permit, reply)).unwrap();
+        let ticket = queue
+            .submit(|reply| Job::new(pixels, RequestContext::local(deadline), permit, reply))
+            .unwrap();
         runtime.block_on(ticket).unwrap()
     });
     queue.close();

@@ -53,7 +53,9 @@ fn allocated(work: impl FnOnce()) -> Seen {
 fn a_warm_worker_allocates_scores_and_small_change() {
     let photo = std::fs::read("tests/data/cat.jpg").unwrap();
     let limits = Limits { max_bytes: 1 << 20, max_pixels: 1 << 20 };
-    let image = decode::decode(&photo, &decode::inspect(&photo, &limits).unwrap()).unwrap();
+    let image =
+        decode::decode(&photo, &decode::inspect(&photo, &limits).unwrap(), decode::Watch::never())
+            .unwrap();
     let preprocess = Preprocess::usual([224, 224]);
     let shape = InputShape::of(&preprocess);
     let (mut batch, mut scratch) = (Batch::with_capacity(shape, 4), Scratch::default());

@@ -35,7 +35,7 @@ pub fn limit(
             }
             let photo = &photos[number.fetch_add(1, Ordering::Relaxed) % photos.len()];
             let header = scaling.plan(decode::inspect(photo, limits)?, preprocess);
-            let image = decode::decode(photo, &header)?;
+            let image = decode::decode(photo, &header, decode::Watch::never())?;
             batch.clear();
             batch.fill(|slot| {
                 preprocess.apply_into(&image, &mut scratch, slot);

@@ -124,13 +124,13 @@ async fn answer(
     bytes: Bytes,
     args: &ClassifyArgs,
 ) -> Result<(Classification, Option<Bytes>), ClassifyError> {
-    let ask = local::ask(args.top_k.into());
+    let (top_k, context) = (args.top_k.into(), local::context());
     if args.explain.is_none() {
-        return Ok((pipeline.classify(bytes, ask).await?, None));
+        return Ok((pipeline.classify(bytes, top_k, &context).await?, None));
     }
     let Explained { classification, explanation } =
-        pipeline.explain(bytes.clone(), ask, Maps::BestOf(&[])).await?;
-    let png = pipeline.overlay(bytes, explanation, ask.deadline).await?;
+        pipeline.explain(bytes.clone(), top_k, Maps::BestOf(&[]), &context).await?;
+    let png = pipeline.overlay(bytes, explanation, &context).await?;
     Ok((classification, Some(png)))
 }
 

@@ -13,9 +13,9 @@ use crate::config::{LimitArgs, ModelArgs, cores};
 use crate::eval::{Dataset, DatasetError, Example};
 use crate::model::Model;
 use crate::pipeline::explain::Offers;
-use crate::pipeline::queue::{Ceiling, Deadline};
+use crate::pipeline::queue::{Ceiling, Deadline, RequestContext};
 use crate::pipeline::run::WarmSessions;
-use crate::pipeline::{Ask, Classification, ClassifyError, Pipeline, PipelinePlan};
+use crate::pipeline::{Classification, ClassifyError, Pipeline, PipelinePlan};
 use crate::telemetry::Metrics;
 
 /// Nobody waits at the other end: a slow machine may take its time.
@@ -68,7 +68,7 @@ pub(super) fn classify_all<'a, T: 'a>(
     top_k: usize,
 ) -> impl Stream<Item = (T, Result<Classification, ClassifyError>)> + 'a {
     stream::iter(uploads)
-        .map(move |(tag, bytes)| async move { (tag, pipeline.classify(bytes, ask(top_k)).await) })
+        .map(move |(tag, bytes)| async move { (tag, pipeline.classify(bytes, top_k, &context()).await) })
         .buffered(pipeline.at_once())
 }
 
@@ -92,9 +92,9 @@ pub(super) async fn classify_labelled(
     Ok(())
 }
 
-/// Nobody waits for it: the best `top_k` classes, whenever they are there.
-pub(super) fn ask(top_k: usize) -> Ask {
-    Ask { top_k, deadline: Deadline::after(PATIENCE) }
+/// The context of a command that reads files: its time limit never matters.
+pub(super) fn context() -> RequestContext {
+    RequestContext::local(Deadline::after(PATIENCE))
 }
 
 /// The async side of a command that reads files.

@@ -155,7 +155,7 @@ fn pixels(bytes: &Bytes, args: &MeasureArgs, model: &Model) -> Result<Pixels> {
     let preprocess = &model.card.preprocess;
     let header = decode::inspect(bytes, &args.limits.limits())?;
     let header = args.model.jpeg_scaling.plan(header, preprocess);
-    Ok(preprocess.apply(&decode::decode(bytes, &header)?))
+    Ok(preprocess.apply(&decode::decode(bytes, &header, decode::Watch::never())?))
 }
 
 /// At most `wanted` pictures with their names, evenly spread.

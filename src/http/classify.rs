@@ -15,9 +15,9 @@ use super::upload::Upload;
 use super::{App, accept, answers, beside, remote};
 use crate::pipeline::beside::{Beside, Told};
 use crate::pipeline::explain::{Explanation, Maps};
-use crate::pipeline::queue::Deadline;
+use crate::pipeline::queue::RequestContext;
 use crate::pipeline::topk::Prediction;
-use crate::pipeline::{Ask, Classification, ClassifyError, ImageFacts, Timings};
+use crate::pipeline::{Classification, ClassifyError, ImageFacts, Timings};
 
 /// What is answered for one image.
 #[derive(Debug, Serialize, ToSchema)]
@@ -82,8 +82,8 @@ pub(super) async fn classify(
 ) -> Result<Response, Problem> {
     let asked = Asked::of(&app, &query::pairs(pairs)?, request.headers())?;
     let limit = answers::time_limit(request.headers(), app.timeouts.request)?;
-    let (upload, deadline) = remote::read(&app, request, limit).await?;
-    respond(&app, asked, upload, deadline).await
+    let (upload, context) = remote::read(&app, request, limit).await?;
+    respond(&app, asked, upload, &context).await
 }
 
 /// What is wanted of a request's images.
@@ -112,15 +112,15 @@ pub(super) async fn respond(
     app: &App,
     asked: Asked,
     upload: Upload,
-    deadline: Deadline,
+    context: &RequestContext,
 ) -> Result<Response, Problem> {
     let Asked { query, beside, form } = asked;
-    let each = |bytes| answer(app, bytes, (&query, &beside), deadline);
+    let each = |bytes| answer(app, bytes, (&query, &beside), context);
     let mut response = match (upload, form) {
         (Upload::One(bytes), Form::Json) => answers::one(app, each(bytes).await?),
         (Upload::Several(parts), Form::Json) => answers::several(app, parts, each).await,
         (Upload::One(bytes), Form::Overlay) => {
-            overlay(app, bytes, (&query, &beside), deadline).await?
+            overlay(app, bytes, (&query, &beside), context).await?
         }
         (Upload::Several(_), Form::Overlay) => {
             return Err(Problem::invalid_parameter(
@@ -177,18 +177,17 @@ async fn answer(
     app: &App,
     bytes: Bytes,
     (query, beside): (&Query, &Beside),
-    deadline: Deadline,
+    context: &RequestContext,
 ) -> Result<(Classified, Timings), ClassifyError> {
-    let ask = Ask { top_k: query.top_k, deadline };
     let (classification, explanation) = match &query.explain {
-        None => (app.pipeline.classify(bytes, ask).await?, None),
+        None => (app.pipeline.classify(bytes, query.top_k, context).await?, None),
         Some(classes) => {
             let among = query.narrow.as_ref().map_or(&[][..], |narrow| &narrow.among);
             let maps = match &classes[..] {
                 [] => Maps::BestOf(among),
                 classes => Maps::These(classes),
             };
-            let explained = app.pipeline.explain(bytes, ask, maps).await?;
+            let explained = app.pipeline.explain(bytes, query.top_k, maps, context).await?;
             (explained.classification, Some(explained.explanation))
         }
     };
@@ -206,11 +205,11 @@ async fn overlay(
     app: &App,
     bytes: Bytes,
     asked: (&Query, &Beside),
-    deadline: Deadline,
+    context: &RequestContext,
 ) -> Result<Response, Problem> {
-    let (image, timings) = answer(app, bytes.clone(), asked, deadline).await?;
+    let (image, timings) = answer(app, bytes.clone(), asked, context).await?;
     let Some(explanation) = image.explanation else { return Err(Problem::internal()) };
-    let png = app.pipeline.overlay(bytes, explanation, deadline).await?;
+    let png = app.pipeline.overlay(bytes, explanation, context).await?;
     let response = ([(header::CONTENT_TYPE, "image/png")], png).into_response();
     Ok(answers::with_timing(response, &[timings]))
 }

@@ -14,7 +14,7 @@ use super::openapi::{NetworkRefusals, Picture, Pictures, TimeLimit};
 use super::problem::Problem;
 use super::upload::{Part, Upload};
 use super::{App, accept, answers, query, remote};
-use crate::pipeline::queue::Deadline;
+use crate::pipeline::queue::RequestContext;
 use crate::pipeline::{ClassifyError, Embedding, ImageFacts, Normalize, Timings};
 
 const NPY: &str = "application/x-npy";
@@ -42,10 +42,10 @@ enum Length {
 
 /// What was asked.
 #[derive(Debug, Clone, Copy)]
-struct Wish {
+struct Wish<'a> {
     form: Form,
     normalize: Normalize,
-    deadline: Deadline,
+    context: &'a RequestContext,
 }
 
 /// What is answered for one image.
@@ -98,8 +98,8 @@ pub(super) async fn embed(
     query::known(&pairs, &["format", "normalize"])?;
     let (form, normalize) = (form(&pairs, request.headers())?, normalize(&pairs)?);
     let limit = answers::time_limit(request.headers(), app.timeouts.request)?;
-    let (upload, deadline) = remote::read(&app, request, limit).await?;
-    let wish = Wish { form, normalize, deadline };
+    let (upload, context) = remote::read(&app, request, limit).await?;
+    let wish = Wish { form, normalize, context: &context };
     let each = |bytes| answer(&app, bytes, wish);
     let mut response = match (upload, form) {
         (Upload::One(bytes), Form::Json | Form::Base64) => answers::one(&app, each(bytes).await?),
@@ -117,11 +117,15 @@ pub(super) async fn embed(
     Ok(response)
 }
 
-async fn vector(app: &App, bytes: Bytes, wish: Wish) -> Result<Embedding, ClassifyError> {
-    app.pipeline.embed(bytes, wish.deadline, wish.normalize).await
+async fn vector(app: &App, bytes: Bytes, wish: Wish<'_>) -> Result<Embedding, ClassifyError> {
+    app.pipeline.embed(bytes, wish.context, wish.normalize).await
 }
 
-async fn answer(app: &App, bytes: Bytes, wish: Wish) -> Result<(Embedded, Timings), ClassifyError> {
+async fn answer(
+    app: &App,
+    bytes: Bytes,
+    wish: Wish<'_>,
+) -> Result<(Embedded, Timings), ClassifyError> {
     let Embedding { values, image, timings } = vector(app, bytes, wish).await?;
     let dimensions = values.len();
     let embedding = match wish.form {
@@ -132,7 +136,7 @@ async fn answer(app: &App, bytes: Bytes, wish: Wish) -> Result<(Embedded, Timing
 }
 
 /// A row for each image. A matrix has no place for a problem: the first one is the whole answer.
-async fn matrix(app: &App, parts: Vec<Part>, wish: Wish) -> Result<Response, Problem> {
+async fn matrix(app: &App, parts: Vec<Part>, wish: Wish<'_>) -> Result<Response, Problem> {
     let each = async |bytes| {
         let Embedding { values, timings, .. } = vector(app, bytes, wish).await?;
         Ok((values, timings))

@@ -1,5 +1,6 @@
 //! What every request passes through: an id, a log line, the metrics, a net under panics.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -11,7 +12,8 @@ use futures_util::FutureExt;
 use tracing::{info, warn};
 
 use super::problem::{Problem, Told};
-use super::{App, Phase, linger};
+use super::{App, Phase, linger, origin};
+use crate::pipeline::queue::Origin;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The digest of the graph that answers, as `/v1/model` has it.
@@ -34,9 +36,11 @@ pub(super) fn around(routes: Router<App>, app: &App) -> Router<App> {
 }
 
 /// Answers with the request's id, and logs and counts the answer.
-async fn observe(State(app): State<App>, request: Request, next: Next) -> Response {
+async fn observe(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
-    let id = request_id(request.headers());
+    let id: Arc<str> = request_id(request.headers()).into();
+    let client = origin::client(request.extensions());
+    request.extensions_mut().insert(Origin { request_id: Arc::clone(&id), client });
     let facts = Facts::of(&request);
     let gone = Gone { app: &app, facts: &facts, id: &id, started, answered: false };
     app.metrics.requests_in_flight.inc();

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::pipeline::queue::ClientKeys;
 use axum::Router;
 use futures_util::FutureExt;
 use hyper::Request;
@@ -73,7 +74,8 @@ impl Listener {
     /// Where another program has begun to listen here meanwhile.
     pub fn listen(self) -> io::Result<Server> {
         let Self { socket, header_timeout } = self;
-        Ok(Server { socket: socket.listen(BACKLOG)?, header_timeout })
+        let socket = socket.listen(BACKLOG)?;
+        Ok(Server { socket, header_timeout, clients: ClientKeys::default() })
     }
 }
 
@@ -82,6 +84,7 @@ impl Listener {
 pub struct Server {
     socket: TcpListener,
     header_timeout: Duration,
+    clients: ClientKeys,
 }
 
 impl Server {
@@ -136,10 +139,12 @@ impl Server {
             .keep_alive_timeout(self.header_timeout);
         let asked = Arc::new(AtomicBool::new(false));
         let routes = TowerToHyperService::new(routes.clone());
+        let client = self.clients.assign();
         let service = service_fn({
             let asked = Arc::clone(&asked);
-            move |request: Request<Incoming>| {
+            move |mut request: Request<Incoming>| {
                 asked.store(true, Ordering::Relaxed);
+                request.extensions_mut().insert(client);
                 routes.call(request)
             }
         });

@@ -12,6 +12,7 @@ mod linger; // an early answer is seen
 mod listener; // the accept loop and its end
 mod metrics; // GET /metrics
 mod model; // GET /v1/model
+mod origin; // who sent a request
 mod openapi; // GET /openapi.json
 mod preprocess; // POST /preprocess
 pub mod problem; // errors as documents

@@ -38,16 +38,16 @@ pub(super) async fn preprocess(
     query::known(&query::pairs(typed)?, &[])?;
     let form = accept::best(request.headers(), &["image/png", "application/json"]);
     let limit = answers::time_limit(request.headers(), app.timeouts.request)?;
-    let (upload, deadline) = remote::read(&app, request, limit).await?;
+    let (upload, context) = remote::read(&app, request, limit).await?;
     let each = async |bytes| {
-        let seen = app.pipeline.see(bytes, deadline).await?;
+        let seen = app.pipeline.see(bytes, &context).await?;
         Ok((seen.steps, seen.timings))
     };
     let mut response = match upload {
         Upload::Several(parts) => answers::several(&app, parts, each).await,
         Upload::One(bytes) if form == "application/json" => answers::one(&app, each(bytes).await?),
         Upload::One(bytes) => {
-            let seen = app.pipeline.see(bytes, deadline).await?;
+            let seen = app.pipeline.see(bytes, &context).await?;
             let png = ([(header::CONTENT_TYPE, "image/png")], seen.png).into_response();
             answers::with_timing(png, &[seen.timings])
         }

@@ -11,10 +11,11 @@ use serde::Deserialize;
 
 use super::App;
 use super::json::{self, Text};
+use super::origin;
 use super::problem::Problem;
 use super::upload::{self, Upload};
 use crate::fetch::{FetchError, Fetcher, Remote};
-use crate::pipeline::queue::Deadline;
+use crate::pipeline::queue::{Deadline, RequestContext};
 
 /// A body in an image's place.
 #[derive(Debug, Deserialize)]
@@ -55,11 +56,13 @@ pub(super) async fn read(
     app: &App,
     request: Request,
     limit: Duration,
-) -> Result<(Upload, Deadline), Problem> {
+) -> Result<(Upload, RequestContext), Problem> {
     let called = Called::by(request.headers());
+    let origin = origin::of(request.extensions());
     let upload = upload::read(app, request).await?;
     let deadline = Deadline::after(limit);
-    Ok((follow(app, upload, called, deadline).await?, deadline))
+    let upload = follow(app, upload, called, deadline).await?;
+    Ok((upload, RequestContext { origin, deadline }))
 }
 
 /// The image that a body of `{"url": "https://…"}` names, in its place.

@@ -13,15 +13,6 @@ use super::queue::{Deadline, JobError, Rejected, Scores};
 use super::topk::{self, Narrow, Prediction};
 use crate::telemetry::metrics::Reason;
 
-/// What a caller wants to know, and by when.
-#[derive(Debug, Clone, Copy)]
-pub struct Ask {
-    /// How many classes, at least 1.
-    pub top_k: usize,
-    /// When the answer is of no use any more.
-    pub deadline: Deadline,
-}
-
 /// The answer for one image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Classification {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::explain::NotOffered;
-use super::queue::Deadline;
+use super::queue::RequestContext;
 use super::run::Output;
 use super::{ClassifyError, ImageFacts, Pipeline, Timings, Travelled};
 
@@ -36,12 +36,12 @@ impl Pipeline {
     pub async fn embed(
         &self,
         upload: Bytes,
-        deadline: Deadline,
+        context: &RequestContext,
         normalize: Normalize,
     ) -> Result<Embedding, ClassifyError> {
         self.offers.embedding()?;
-        let journey = self.travel(upload, deadline, Some(Output::Embedding));
-        let Travelled { answered, image, timings } = self.within(deadline, journey).await?;
+        let journey = self.travel(upload, context, Some(Output::Embedding));
+        let Travelled { answered, image, timings } = self.within(context.deadline, journey).await?;
         let mut values = answered.extra.ok_or(NotOffered::NoEmbedding)?.values;
         match normalize {
             Normalize::No => {}

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::explain::NotOffered;
 use super::preprocess::Pixels;
-use super::queue::{Answered, Deadline, Scores};
+use super::queue::{Answered, RequestContext, Scores};
 use super::run::Output;
 use super::{ClassifyError, Pipeline, Timings};
 
@@ -48,7 +48,7 @@ impl Pipeline {
     pub async fn infer(
         &self,
         source: Source,
-        deadline: Deadline,
+        context: &RequestContext,
         beside: Beside,
     ) -> Result<Inferred, ClassifyError> {
         let wants = match beside {
@@ -61,13 +61,13 @@ impl Pipeline {
         let journey = async {
             match source {
                 Source::Upload(file) => {
-                    let travelled = self.travel(file, deadline, wants).await?;
+                    let travelled = self.travel(file, context, wants).await?;
                     Ok((travelled.answered, travelled.timings))
                 }
-                Source::Pixels(rgb) => self.queue_pixels(rgb, deadline, wants).await,
+                Source::Pixels(rgb) => self.queue_pixels(rgb, context, wants).await,
             }
         };
-        let (answered, timings) = self.within(deadline, journey).await?;
+        let (answered, timings) = self.within(context.deadline, journey).await?;
         let embedding = match wants {
             None => None,
             Some(_) => Some(answered.extra.ok_or(NotOffered::NoEmbedding)?.values),
@@ -85,16 +85,16 @@ impl Pipeline {
     async fn queue_pixels(
         &self,
         rgb: Bytes,
-        deadline: Deadline,
+        context: &RequestContext,
         wants: Option<Output>,
     ) -> Result<(Answered, Timings), ClassifyError> {
-        let permit = self.admission.enter(deadline)?;
+        let permit = self.admission.enter(context.deadline)?;
         permit.grow(rgb.len() as u64)?;
         let found = rgb.len();
         let pixels = Pixels::from_raw(self.card.preprocess.input, rgb.into()).ok_or_else(|| {
             ClassifyError::Prepare(format!("{found} bytes are not the network's input"))
         })?;
-        let answered = self.ask(pixels.into(), (deadline, permit), wants).await?;
+        let answered = self.ask(pixels.into(), (context, permit), wants).await?;
         let timings = Timings {
             queue: answered.queued,
             inference: answered.inference,

@@ -27,20 +27,20 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::Semaphore;
 
-pub use classification::{Ask, Classification, ClassifyError, ImageFacts, Timings};
+pub use classification::{Classification, ClassifyError, ImageFacts, Timings};
 pub use embed::{Embedding, Normalize};
 pub use infer::{Beside, Inferred, Source};
 pub use seen::{Seen, Steps};
 
 use crate::model::ModelCard;
 use crate::telemetry::Metrics;
-use decode::{DecodeError, Limits};
+use decode::{DecodeError, Limits, Stop, Watch};
 use explain::Offers;
-use prepare::{Facts, Upload};
+use prepare::{Budget, Facts, Upload};
 use preprocess::{JpegScaling, Pixels};
 use queue::{
     Admission, Answered, BatchPlan, Ceiling, Deadline, Input, Job, Pace, Permit, Queue, Rejected,
-    Scores,
+    RequestContext, Scores,
 };
 use rollup::Taxonomy;
 use run::{Engine, Health, Output, WorkerPlan, Workers};
@@ -145,10 +145,14 @@ impl Pipeline {
     /// # Errors
     ///
     /// [`ClassifyError`]: a bad picture, a full house, a passed deadline or a failed run.
-    pub async fn classify(&self, upload: Bytes, ask: Ask) -> Result<Classification, ClassifyError> {
-        let Ask { top_k, deadline } = ask;
+    pub async fn classify(
+        &self,
+        upload: Bytes,
+        top_k: usize,
+        context: &RequestContext,
+    ) -> Result<Classification, ClassifyError> {
         let Travelled { answered, image, timings } =
-            self.within(deadline, self.travel(upload, deadline, None)).await?;
+            self.within(context.deadline, self.travel(upload, context, None)).await?;
         Ok(self.classification(answered.scores, image, timings, top_k))
     }
 
@@ -182,23 +186,23 @@ impl Pipeline {
     async fn travel(
         &self,
         bytes: Bytes,
-        deadline: Deadline,
+        context: &RequestContext,
         wants: Option<Output>,
     ) -> Result<Travelled, ClassifyError> {
         let header = self.inspect(&bytes)?;
-        let permit = self.admission.enter(deadline)?;
+        let permit = self.admission.enter(context.deadline)?;
         let upload = Upload { bytes, header };
         let (input, permit, beside) = match self.plan.decoding {
             Decoding::ByWorkers => (Input::Upload(upload), permit, None),
             Decoding::Beside(_) => {
-                let leaving = Leaving { metrics: &self.metrics, deadline };
-                let prepared = self.prepare(upload, permit).await;
+                let leaving = Leaving { metrics: &self.metrics, deadline: context.deadline };
+                let prepared = self.prepare(upload, context.deadline, permit).await;
                 leaving.stayed();
                 let Prepared { pixels, facts, permit, decode_wait } = prepared?;
                 (Input::Pixels(pixels), permit, Some((facts, decode_wait)))
             }
         };
-        let answered = self.ask(input, (deadline, permit), wants).await?;
+        let answered = self.ask(input, (context, permit), wants).await?;
         let by_worker = answered.facts.map(|facts| (facts, Duration::ZERO));
         let Some((facts, decode_wait)) = beside.or(by_worker) else {
             return Err(ClassifyError::Prepare("a worker told nothing of an upload".to_owned()));
@@ -217,14 +221,14 @@ impl Pipeline {
     async fn ask(
         &self,
         input: Input,
-        (deadline, permit): (Deadline, Permit),
+        (context, permit): (&RequestContext, Permit),
         wants: Option<Output>,
     ) -> Result<Answered, ClassifyError> {
-        let ticket =
-            self.queue.submit(|reply| Job::new(input, deadline, permit, reply).wanting(wants))?;
-        let mut answered = ticket
-            .await
-            .map_err(|error| ClassifyError::from_job(error, deadline, self.predicted_wait()))?;
+        let make = |reply| Job::new(input, context.clone(), permit, reply).wanting(wants);
+        let ticket = self.queue.submit(make)?;
+        let mut answered = ticket.await.map_err(|error| {
+            ClassifyError::from_job(error, context.deadline, self.predicted_wait())
+        })?;
         answered.scores = self.calibrated(answered.scores);
         self.metrics.images.inc();
         Ok(answered)
@@ -240,11 +244,17 @@ impl Pipeline {
     /// decoders.
     ///
     /// The memory for the pixels is taken with the turn: uploads that wait hold only themselves.
-    async fn prepare(&self, upload: Upload, permit: Permit) -> Result<Prepared, ClassifyError> {
+    async fn prepare(
+        &self,
+        upload: Upload,
+        deadline: Deadline,
+        permit: Permit,
+    ) -> Result<Prepared, ClassifyError> {
         let (card, pace) = (Arc::clone(&self.card), Arc::clone(&self.pace));
         let metrics = Arc::clone(&self.metrics);
-        self.in_turn(permit, move |permit, decode_wait| {
-            let (pixels, facts) = prepare::prepare(&upload, &card.preprocess, &permit, &metrics)?;
+        self.in_turn(deadline, permit, move |permit, watch, decode_wait| {
+            let budget = Budget { permit: &permit, watch };
+            let (pixels, facts) = prepare::prepare(&upload, &card.preprocess, budget, &metrics)?;
             pace.prepared(facts.decode + facts.preprocess);
             Ok(Prepared { pixels, facts, permit, decode_wait })
         })
@@ -254,8 +264,9 @@ impl Pipeline {
     /// Runs `work` on the CPU pool once a decoder is free; tells it how long that took.
     async fn in_turn<T: Send + 'static>(
         &self,
+        deadline: Deadline,
         permit: Permit,
-        work: impl FnOnce(Permit, Duration) -> Result<T, ClassifyError> + Send + 'static,
+        work: impl FnOnce(Permit, Watch<'_>, Duration) -> Result<T, ClassifyError> + Send + 'static,
     ) -> Result<T, ClassifyError> {
         let arrived = Instant::now();
         let turn = Arc::clone(&self.decoders).acquire_owned().await;
@@ -263,11 +274,19 @@ impl Pipeline {
         self.metrics.decode_wait_seconds.observe(decode_wait.as_secs_f64());
         // The permit and the turn go with the work: a caller who leaves does not free memory that
         // is still in use.
+        let caller = Arc::new(());
+        let waiting = Arc::downgrade(&caller);
         let work = tokio::task::spawn_blocking(move || {
             let _turn = turn;
-            work(permit, decode_wait)
+            let stop = || match waiting.strong_count() {
+                0 => Some(Stop::Abandoned),
+                _ => deadline.has_passed(Instant::now()).then_some(Stop::Late),
+            };
+            work(permit, Watch::new(&stop), decode_wait)
         });
-        work.await.map_err(|error| ClassifyError::Prepare(error.to_string()))?
+        let done = work.await;
+        drop(caller);
+        done.map_err(|error| ClassifyError::Prepare(error.to_string()))?
     }
 
     /// Sets `bytes` aside for the upload of a new request, which is about to be read.

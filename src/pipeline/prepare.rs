@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use prometheus::Histogram;
 
-use super::decode::{self, DecodeError, Header, Image};
+use super::decode::{self, DecodeError, Header, Image, Watch};
 use super::preprocess::{Pixels, Preprocess, Scratch};
 use super::queue::{Permit, Rejected};
 use super::{ImageFacts, Timings};
@@ -50,7 +50,16 @@ pub enum PrepareError {
     Rejected(#[from] Rejected),
 }
 
-/// Decodes and preprocesses `upload`. What that holds is charged to `permit` before it exists; what
+/// What preparing an image may use: memory, until it is stopped.
+#[derive(Debug, Clone, Copy)]
+pub struct Budget<'a> {
+    /// Its memory is charged here.
+    pub permit: &'a Permit,
+    /// Stops it when its result is of no use any more.
+    pub watch: Watch<'a>,
+}
+
+/// Decodes and preprocesses `upload`. What that holds is charged to the budget before it exists; what
 /// stays charged are the pixels.
 ///
 /// # Errors
@@ -59,12 +68,12 @@ pub enum PrepareError {
 pub fn prepare(
     upload: &Upload,
     preprocess: &Preprocess,
-    permit: &Permit,
+    budget: Budget<'_>,
     metrics: &Metrics,
 ) -> Result<(Pixels, Facts), PrepareError> {
     let make = |decoded: &Image| preprocess.apply(decoded);
-    let (pixels, facts) = prepare_with(upload, make, permit, metrics)?;
-    permit.grow(pixels.as_bytes().len() as u64)?;
+    let (pixels, facts) = prepare_with(upload, make, budget, metrics)?;
+    budget.permit.grow(pixels.as_bytes().len() as u64)?;
     Ok((pixels, facts))
 }
 
@@ -77,23 +86,23 @@ pub fn prepare_into(
     input: &mut [u8],
     upload: &Upload,
     (preprocess, scratch): (&Preprocess, &mut Scratch),
-    permit: &Permit,
+    budget: Budget<'_>,
     metrics: &Metrics,
 ) -> Result<Facts, PrepareError> {
     let make = |decoded: &Image| preprocess.apply_into(decoded, scratch, input);
-    prepare_with(upload, make, permit, metrics).map(|((), facts)| facts)
+    prepare_with(upload, make, budget, metrics).map(|((), facts)| facts)
 }
 
 /// Decodes `upload`, and has `make` do the rest; then nothing is charged any more.
 fn prepare_with<T>(
     upload: &Upload,
     make: impl FnOnce(&Image) -> T,
-    permit: &Permit,
+    Budget { permit, watch }: Budget<'_>,
     metrics: &Metrics,
 ) -> Result<(T, Facts), PrepareError> {
     let Upload { bytes, header } = upload;
     permit.grow(header.decoded_bytes())?;
-    let (decoded, decode) = timed(&metrics.decode_seconds, || decode::decode(bytes, header));
+    let (decoded, decode) = timed(&metrics.decode_seconds, || decode::decode(bytes, header, watch));
     let decoded = decoded.inspect_err(|_| permit.shrink_to(0))?;
     let (input, spent) = timed(&metrics.preprocess_seconds, || make(&decoded));
     let [height, width] = decoded.full_size();

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::decode::{Reduction, Stored};
 use super::prepare::Upload;
 use super::preprocess::{Crop, Interpolation, Resize};
-use super::queue::Deadline;
+use super::queue::RequestContext;
 use super::{ClassifyError, ImageFacts, Pipeline, Prepared, Timings, decode, picture};
 use crate::model;
 
@@ -51,17 +51,22 @@ impl Pipeline {
     /// # Errors
     ///
     /// [`ClassifyError`]: as [`Pipeline::classify`].
-    pub async fn see(&self, upload: Bytes, deadline: Deadline) -> Result<Seen, ClassifyError> {
-        self.within(deadline, self.look(upload, deadline)).await
+    pub async fn see(
+        &self,
+        upload: Bytes,
+        context: &RequestContext,
+    ) -> Result<Seen, ClassifyError> {
+        self.within(context.deadline, self.look(upload, context)).await
     }
 
-    async fn look(&self, upload: Bytes, deadline: Deadline) -> Result<Seen, ClassifyError> {
+    async fn look(&self, upload: Bytes, context: &RequestContext) -> Result<Seen, ClassifyError> {
         let header = self.inspect(&upload)?;
         let decoded_at = header.reduction();
-        let permit = self.admission.enter(deadline)?;
+        let permit = self.admission.enter(context.deadline)?;
         let stored = decode::stored(&upload, &header)?;
         let upload = Upload { bytes: upload, header };
-        let Prepared { pixels, facts, decode_wait, .. } = self.prepare(upload, permit).await?;
+        let Prepared { pixels, facts, decode_wait, .. } =
+            self.prepare(upload, context.deadline, permit).await?;
         let timings = Timings { decode_wait, ..facts.timings() };
         let preprocess = &self.card.preprocess;
         let input = preprocess.input;

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::Goal;
-use crate::pipeline::queue::Deadline;
-use crate::pipeline::{Ask, ClassifyError, Pipeline};
+use crate::pipeline::queue::{Deadline, RequestContext};
+use crate::pipeline::{ClassifyError, Pipeline};
 
 /// What one measurement found.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -73,8 +73,8 @@ async fn with_clients(
         let mut times = Vec::new();
         while started.elapsed() < duration || answered.load(Ordering::Relaxed) < 2 * clients {
             let (asked, turn) = (Instant::now(), number.fetch_add(1, Ordering::Relaxed));
-            let ask = Ask { top_k: 1, deadline: Deadline::after(PATIENCE) };
-            pipeline.classify(photos[turn % photos.len()].clone(), ask).await?;
+            let context = RequestContext::local(Deadline::after(PATIENCE));
+            pipeline.classify(photos[turn % photos.len()].clone(), 1, &context).await?;
             times.push(Answer { latency: asked.elapsed(), at: started.elapsed() });
             answered.fetch_add(1, Ordering::Relaxed);
         }

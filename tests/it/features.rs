@@ -42,7 +42,12 @@ async fn an_embedding_is_the_graphs_own_in_every_form() {
     let limits = resnetd::pipeline::decode::Limits::default();
     let ship = data("cifar10-ship.png");
     let header = resnetd::pipeline::decode::inspect(&ship, &limits).unwrap();
-    let image = resnetd::pipeline::decode::decode(&ship, &header).unwrap();
+    let image = resnetd::pipeline::decode::decode(
+        &ship,
+        &header,
+        resnetd::pipeline::decode::Watch::never(),
+    )
+    .unwrap();
     let mut batch = Batch::with_capacity(InputShape { height: 32, width: 32 }, 1);
     batch.push(&model.card.preprocess.apply(&image));
     let expected = session.run(&batch).unwrap().row(Output::Embedding, 0).to_vec();

@@ -6,9 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use resnetd::eval::{Dataset, Example};
 use resnetd::model::Model;
-use resnetd::pipeline::Ask;
 use resnetd::pipeline::preprocess::Pixels;
-use resnetd::pipeline::queue::Deadline;
+use resnetd::pipeline::queue::{Deadline, RequestContext};
 use resnetd::pipeline::run::{Batch, InputShape, Output, Session, SessionPlan};
 use serde::Deserialize;
 
@@ -119,8 +118,8 @@ struct Trained {
 /// All logits of the default model for one upload, through the whole pipeline.
 async fn trained_logits(server: &TestServer, upload: Bytes) -> Vec<f32> {
     let deadline = Deadline::after(Duration::from_secs(60));
-    let ask = Ask { top_k: 1, deadline };
-    server.app.pipeline.classify(upload, ask).await.unwrap().scores.logits
+    let context = RequestContext::local(deadline);
+    server.app.pipeline.classify(upload, 1, &context).await.unwrap().scores.logits
 }
 
 /// PyTorch's logits for the images of the sample, in its order, and the sample.

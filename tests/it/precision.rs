@@ -120,7 +120,12 @@ fn answers(model: &Model) -> Vec<usize> {
     for example in examples {
         let bytes = example.unwrap().bytes;
         let header = decode::inspect(&bytes, &limits).unwrap();
-        batch.push(&model.card.preprocess.apply(&decode::decode(&bytes, &header).unwrap()));
+        batch.push(
+            &model
+                .card
+                .preprocess
+                .apply(&decode::decode(&bytes, &header, decode::Watch::never()).unwrap()),
+        );
     }
     let mut session = Session::open(library(), &model.onnx, ON_CPU, &[Value::Logits]).unwrap();
     let outputs = session.run(&batch).unwrap();

@@ -21,7 +21,7 @@ const IMAGE: usize = 32 * 32 * 3;
 fn pixels(name: &str) -> Vec<u8> {
     let file = data(name);
     let header = decode::inspect(&file, &Limits::default()).unwrap();
-    let image = decode::decode(&file, &header).unwrap();
+    let image = decode::decode(&file, &header, decode::Watch::never()).unwrap();
     default_model().card.preprocess.apply(&image).as_bytes().to_vec()
 }
 

@@ -94,5 +94,6 @@ fn kind_of_decode(error: &DecodeError) -> Kind {
         DecodeError::Corrupt { .. } => Kind::CorruptImage,
         DecodeError::TooManyPixels { .. } => Kind::TooManyPixels,
         DecodeError::TooManyBytes { .. } => Kind::TooManyBytes,
+        DecodeError::Stopped { .. } => Kind::Deadline,
     }
 }

@@ -133,7 +133,7 @@ pub(super) async fn classify_by_name(
 
 /// The answer for JSON with `inputs`, or for images as they are.
 pub(super) async fn answer(app: &App, arrived: Arrived) -> Result<Response, Problem> {
-    let Arrived { upload, called, parameters, deadline } = arrived;
+    let Arrived { upload, called, parameters, context } = arrived;
     let (images, parameters, form) = match upload {
         Upload::One(body) if json::is_object(&body) => {
             let asked: Asked<'_> = json::read(&body)?;
@@ -147,7 +147,7 @@ pub(super) async fn answer(app: &App, arrived: Arrived) -> Result<Response, Prob
         Upload::One(bytes) => (vec![Sent::Bytes(bytes)], parameters, Form::One),
         Upload::Several(parts) => (images::of_form(parts), parameters, Form::Several),
     };
-    let (mut classes, timings) = images::classify(app, images, parameters, deadline).await?;
+    let (mut classes, timings) = images::classify(app, images, parameters, &context).await?;
     let answered = match form {
         Form::One => Answered::One(classes.pop().unwrap_or_default()),
         Form::Several => Answered::Several(classes),

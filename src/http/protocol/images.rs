@@ -15,10 +15,10 @@ use crate::http::json::Text;
 use crate::http::problem::Problem;
 use crate::http::remote::{self, Called};
 use crate::http::upload::{self, Part, Upload};
-use crate::http::{App, answers, query};
-use crate::pipeline::queue::Deadline;
+use crate::http::{App, answers, origin, query};
+use crate::pipeline::Timings;
+use crate::pipeline::queue::{Deadline, RequestContext};
 use crate::pipeline::topk;
-use crate::pipeline::{Ask, Timings};
 
 /// A request whose body is here.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub(super) struct Arrived {
     pub(super) called: Called,
     /// Those of the query.
     pub(super) parameters: Parameters,
-    pub(super) deadline: Deadline,
+    pub(super) context: RequestContext,
 }
 
 /// One image, as it was sent.
@@ -53,8 +53,10 @@ impl Arrived {
         let parameters = Parameters::of(&query::pairs(typed)?)?;
         let limit = answers::time_limit(request.headers(), app.timeouts.request)?;
         let called = Called::by(request.headers());
+        let origin = origin::of(request.extensions());
         let upload = upload::read(app, request).await?;
-        Ok(Self { upload, called, parameters, deadline: Deadline::after(limit) })
+        let context = RequestContext { origin, deadline: Deadline::after(limit) };
+        Ok(Self { upload, called, parameters, context })
     }
 }
 
@@ -102,12 +104,12 @@ pub(super) async fn classify(
     app: &App,
     images: Vec<Sent>,
     parameters: Parameters,
-    deadline: Deadline,
+    context: &RequestContext,
 ) -> Result<(Vec<Classes>, Vec<Timings>), Problem> {
     let count = images.len();
     let answers: Vec<_> = stream::iter(images.into_iter().enumerate())
         .map(async |(place, sent)| {
-            let answer = one(app, sent, parameters, deadline).await;
+            let answer = one(app, sent, parameters, context).await;
             answer.map_err(|problem| problem.of_image(place, count))
         })
         .buffered(app.pipeline.at_once())
@@ -120,11 +122,11 @@ async fn one(
     app: &App,
     sent: Sent,
     parameters: Parameters,
-    deadline: Deadline,
+    context: &RequestContext,
 ) -> Result<(Classes, Timings), Problem> {
-    let bytes = sent.bytes(app, deadline).await?;
+    let bytes = sent.bytes(app, context.deadline).await?;
     let (top_k, function) = (parameters.top_k(), parameters.function());
-    let classification = app.pipeline.classify(bytes, Ask { top_k, deadline }).await?;
+    let classification = app.pipeline.classify(bytes, top_k, context).await?;
     let labels = &app.pipeline.card().labels;
     let classes = topk::scored(&classification.scores, labels, top_k, function);
     Ok((classes.into_iter().map(Scored::from).collect(), classification.timings))

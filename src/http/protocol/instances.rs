@@ -104,7 +104,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Instance<'a> {
 
 /// The answer for such a body, or for images as they are.
 pub(super) async fn answer(app: &App, arrived: Arrived) -> Result<Response, Problem> {
-    let Arrived { upload, called, parameters, deadline } = arrived;
+    let Arrived { upload, called, parameters, context } = arrived;
     let (images, parameters) = match upload {
         Upload::One(body) if json::is_object(&body) => {
             let asked: Asked<'_> = json::read(&body)?;
@@ -115,7 +115,7 @@ pub(super) async fn answer(app: &App, arrived: Arrived) -> Result<Response, Prob
         Upload::One(bytes) => (vec![Sent::Bytes(bytes)], parameters),
         Upload::Several(parts) => (images::of_form(parts), parameters),
     };
-    let (predictions, timings) = images::classify(app, images, parameters, deadline).await?;
+    let (predictions, timings) = images::classify(app, images, parameters, &context).await?;
     let response = Json(Predictions { predictions }).into_response();
     Ok(answers::with_timing(response, &timings))
 }

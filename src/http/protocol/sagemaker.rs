@@ -15,8 +15,8 @@ use crate::http::openapi::{NetworkRefusals, Picture, Pictures, TimeLimit};
 use crate::http::problem::Problem;
 use crate::http::remote::{self, Called};
 use crate::http::upload::{self, Upload};
-use crate::http::{App, answers, query};
-use crate::pipeline::queue::Deadline;
+use crate::http::{App, answers, origin, query};
+use crate::pipeline::queue::{Deadline, RequestContext};
 
 /// Which of the shapes a JSON body has.
 #[derive(Debug, Deserialize)]
@@ -45,15 +45,16 @@ pub(super) async fn invoke(
     let pairs = query::pairs(typed)?;
     let (called, headers) = (Called::by(request.headers()), request.headers().clone());
     let limit = answers::time_limit(&headers, app.timeouts.request)?;
+    let origin = origin::of(request.extensions());
     let upload = upload::read(&app, request).await?;
-    let deadline = Deadline::after(limit);
+    let context = RequestContext { origin, deadline: Deadline::after(limit) };
     if let Upload::One(body) = &upload
         && json::is_object(body)
     {
         let Shape { inputs, instances } = json::read(body)?;
         if inputs.is_some() || instances.is_some() {
             let parameters = Parameters::of(&pairs)?;
-            let arrived = Arrived { upload, called, parameters, deadline };
+            let arrived = Arrived { upload, called, parameters, context };
             return match inputs {
                 Some(_) => huggingface::answer(&app, arrived).await,
                 None => instances::answer(&app, arrived).await,
@@ -61,6 +62,6 @@ pub(super) async fn invoke(
         }
     }
     let asked = Asked::of(&app, &pairs, &headers)?;
-    let upload = remote::follow(&app, upload, called, deadline).await?;
-    classify::respond(&app, asked, upload, deadline).await
+    let upload = remote::follow(&app, upload, called, context.deadline).await?;
+    classify::respond(&app, asked, upload, &context).await
 }

@@ -36,14 +36,14 @@ pub(super) async fn predict(
         Some(version) => model::check_version(version)?,
         None => model::check(&app, &path)?,
     }
-    let Arrived { upload, parameters, deadline, .. } = Arrived::of(&app, typed, request).await?;
+    let Arrived { upload, parameters, context, .. } = Arrived::of(&app, typed, request).await?;
     let Upload::One(bytes) = upload else {
         return Err(Problem::invalid_parameter(
             "an answer here is about one image; send one file, or several to /classify",
         ));
     };
     let images = vec![Sent::Bytes(bytes)];
-    let (mut classes, timings) = images::classify(&app, images, parameters, deadline).await?;
+    let (mut classes, timings) = images::classify(&app, images, parameters, &context).await?;
     let flat = Flat(classes.pop().unwrap_or_default());
     Ok(answers::with_timing(Json(flat).into_response(), &timings))
 }

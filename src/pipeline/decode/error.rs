@@ -1,7 +1,11 @@
 //! What can be wrong with an upload.
 
-use super::Format;
+use std::error::Error;
+use std::io;
+
 use super::format::SERVED;
+use super::watch::StoppedRead;
+use super::{Format, Stop};
 
 /// An upload that is no image, or none that is served.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -31,6 +35,12 @@ pub enum DecodeError {
         format: Format,
         /// The decoder's word.
         cause: String,
+    },
+    /// Nobody waits for it any more.
+    #[error("the decode was stopped: {stop:?}")]
+    Stopped {
+        /// Why.
+        stop: Stop,
     },
     /// More pixels than may be decoded.
     #[error(
@@ -62,8 +72,11 @@ impl DecodeError {
     /// The `image` crate's error about a file of `format`.
     pub(super) fn from_image(format: Format, error: image::ImageError) -> Self {
         use image::ImageError::{Decoding, Encoding, IoError, Limits, Parameter, Unsupported};
+        if let Some(&StoppedRead(stop)) = cause_of(&error) {
+            return Self::Stopped { stop };
+        }
         match error {
-            IoError(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            IoError(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 Self::Truncated { format }
             }
             Decoding(error) if is_early_end(&error) => Self::Truncated { format },
@@ -79,14 +92,15 @@ impl DecodeError {
 }
 
 /// Whether, somewhere below, a reader came to the end of the bytes.
-fn is_early_end(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        let io = error.downcast_ref::<std::io::Error>();
-        if io.is_some_and(|io| io.kind() == std::io::ErrorKind::UnexpectedEof) {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
+fn is_early_end(error: &(dyn Error + 'static)) -> bool {
+    cause_of(error).is_some_and(|io: &io::Error| io.kind() == io::ErrorKind::UnexpectedEof)
+}
+
+/// The first error of type `T` among `error` and its causes, also inside of I/O errors.
+fn cause_of<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+    std::iter::successors(Some(error), |&error| {
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        inner.map(|inner| inner as &(dyn Error + 'static)).or_else(|| error.source())
+    })
+    .find_map(<dyn Error>::downcast_ref)
 }

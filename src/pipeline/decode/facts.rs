@@ -1,5 +1,7 @@
 //! How a picture lies in its file, for people who look for what went wrong.
 
+use std::io::Cursor;
+
 use image::ImageDecoder;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -30,7 +32,7 @@ pub fn stored(bytes: &[u8], header: &Header) -> Result<Stored, DecodeError> {
     let &Header { format, width, height, .. } = header;
     guarded(format, || {
         let needed = needed(bytes, header)?;
-        let mut decoder = open(&needed, format)?;
+        let mut decoder = open(Cursor::new(&*needed), format)?;
         let orientation = orientation(&mut decoder, bytes, format);
         let is_cmyk = format == Format::Jpeg && jpeg::components(bytes) == Some(4);
         let color = if is_cmyk {

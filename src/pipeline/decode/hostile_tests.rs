@@ -53,7 +53,7 @@ fn a_webp_frame_larger_than_its_canvas_is_refused_before_it_has_memory() {
         let size = place(&lying, signature) + 3;
         let header = inspect(&lying, &Limits::default()).unwrap();
         lying[size..size + 4].copy_from_slice(&[0xFF, 0x3F, 0xFF, 0x3F]);
-        let cause = corrupt_cause(decode(&lying, &header));
+        let cause = corrupt_cause(decode(&lying, &header, Watch::never()));
         assert!(cause.contains("announces more"), "{name}: {cause}");
     }
 }
@@ -154,7 +154,7 @@ fn damaged_pictures_of_every_kind_are_answered_and_cost_no_more_than_they_say() 
                 continue;
             };
             assert!(header.decoded_bytes() <= limits.largest_cost());
-            if let Ok(image) = decode(&bytes, &header) {
+            if let Ok(image) = decode(&bytes, &header, Watch::never()) {
                 assert_eq!(
                     image.rgb().len() as u64,
                     u64::from(image.width()) * u64::from(image.height()) * 3

@@ -13,11 +13,12 @@ mod png;
 mod reduction; // at which part of its size
 mod rgb; // any pixels → RGB on white
 mod tiff;
+mod watch; // is it still wanted
 mod webp;
 
 use std::borrow::Cow;
 use std::fmt;
-use std::io::Cursor;
+use std::io::{BufRead, Cursor, Seek};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use image::metadata::Orientation;
@@ -28,6 +29,7 @@ pub use facts::{Stored, stored};
 pub use format::Format;
 pub use limits::Limits;
 pub use reduction::Reduction;
+pub use watch::{Stop, Watch, past};
 
 /// What the header announces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,7 +159,8 @@ pub fn inspect(bytes: &[u8], limits: &Limits) -> Result<Header, DecodeError> {
             Format::Jpeg => Cow::Borrowed(jpeg::header(bytes)),
             Format::Gif | Format::Bmp | Format::Tiff => Cow::Borrowed(bytes),
         };
-        let decoder = open(&head, format).map_err(|error| why_unreadable(bytes, format, error))?;
+        let decoder = open(Cursor::new(&*head), format)
+            .map_err(|error| why_unreadable(bytes, format, error))?;
         let ((width, height), color) = (decoder.dimensions(), decoder.color_type());
         limits.check(format, [width, height], color)?;
         let (bytes_per_pixel, upload_bytes) = (color.bytes_per_pixel(), bytes.len());
@@ -182,15 +185,15 @@ fn why_unreadable(bytes: &[u8], format: Format, error: DecodeError) -> DecodeErr
 /// # Errors
 ///
 /// [`DecodeError::Truncated`] where the file ends too early (half a picture is never answered), and
-/// [`DecodeError::Corrupt`] where it is damaged inside.
-pub fn decode(bytes: &[u8], header: &Header) -> Result<Image, DecodeError> {
+/// [`DecodeError::Corrupt`] where it is damaged inside; [`DecodeError::Stopped`] once `watch` says so.
+pub fn decode(bytes: &[u8], header: &Header, watch: Watch<'_>) -> Result<Image, DecodeError> {
     let format = header.format;
     if complete::is_cut_off(bytes, format) {
         return Err(DecodeError::Truncated { format });
     }
     guarded(format, || {
         let (picture, orientation) = match header.reduction {
-            Reduction::None => whole(bytes, header)?,
+            Reduction::None => whole(bytes, header, watch)?,
             reduction @ (Reduction::Half | Reduction::Quarter | Reduction::Eighth) => {
                 (jpeg::decode(bytes, reduction)?, jpeg::orientation(bytes))
             }
@@ -202,10 +205,14 @@ pub fn decode(bytes: &[u8], header: &Header) -> Result<Image, DecodeError> {
 }
 
 /// Decodes all pixels, not upright yet.
-fn whole(bytes: &[u8], header: &Header) -> Result<(RgbImage, Orientation), DecodeError> {
+fn whole(
+    bytes: &[u8],
+    header: &Header,
+    watch: Watch<'_>,
+) -> Result<(RgbImage, Orientation), DecodeError> {
     let format = header.format;
     let needed = needed(bytes, header)?;
-    let mut decoder = open(&needed, format)?;
+    let mut decoder = open(watch.reader(Cursor::new(&*needed)), format)?;
     let mut limits = image::Limits::no_limits();
     limits.max_alloc = Some(header.decoded_bytes());
     let failed = |error| DecodeError::from_image(format, error);
@@ -263,8 +270,11 @@ fn needed<'a>(bytes: &'a [u8], header: &Header) -> Result<Cow<'a, [u8]>, DecodeE
     }
 }
 
-fn open(bytes: &[u8], format: Format) -> Result<impl ImageDecoder + '_, DecodeError> {
-    ImageReader::with_format(Cursor::new(bytes), format.known())
+fn open<'a>(
+    reader: impl BufRead + Seek + 'a,
+    format: Format,
+) -> Result<impl ImageDecoder + 'a, DecodeError> {
+    ImageReader::with_format(reader, format.known())
         .into_decoder()
         .map_err(|error| DecodeError::from_image(format, error))
 }

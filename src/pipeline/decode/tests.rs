@@ -12,7 +12,7 @@ pub(super) fn data(name: &str) -> Vec<u8> {
 
 pub(super) fn decoded(bytes: &[u8]) -> Result<Image, DecodeError> {
     let limits = Limits::default();
-    decode(bytes, &inspect(bytes, &limits)?)
+    decode(bytes, &inspect(bytes, &limits)?, Watch::never())
 }
 
 fn is_truncated(answer: &Result<Image, DecodeError>) -> bool {
@@ -98,7 +98,7 @@ fn a_header_that_lies_about_the_size_is_an_error_and_costs_no_memory() {
             let limits = Limits { max_pixels: 1_000_000, ..Limits::default() };
             if let Ok(header) = inspect(&lying, &limits) {
                 assert!(header.decoded_bytes() <= limits.largest_cost());
-                let _ = decode(&lying, &header);
+                let _ = decode(&lying, &header, Watch::never());
             }
         }
     }

@@ -3,10 +3,10 @@
 use bytes::Bytes;
 
 use super::{ClassMap, Explanation, Head, NotOffered, Offers, paint};
-use crate::pipeline::queue::{Answered, Deadline, Permit};
+use crate::pipeline::queue::{Answered, Permit, RequestContext};
 use crate::pipeline::run::Output;
 use crate::pipeline::{
-    Ask, Classification, ClassifyError, ImageFacts, Pipeline, Travelled, decode, picture,
+    Classification, ClassifyError, ImageFacts, Pipeline, Travelled, decode, picture,
 };
 
 /// One image's classes, and where they come from.
@@ -42,14 +42,15 @@ impl Pipeline {
     pub async fn explain(
         &self,
         upload: Bytes,
-        ask: Ask,
+        top_k: usize,
         maps: Maps<'_>,
+        context: &RequestContext,
     ) -> Result<Explained, ClassifyError> {
         let head = self.offers.head()?;
-        let journey = self.travel(upload, ask.deadline, Some(Output::FeatureMap));
-        let Travelled { answered, image, timings } = self.within(ask.deadline, journey).await?;
+        let journey = self.travel(upload, context, Some(Output::FeatureMap));
+        let Travelled { answered, image, timings } = self.within(context.deadline, journey).await?;
         let explanation = self.explanation(head, &answered, image, maps)?;
-        let classification = self.classification(answered.scores, image, timings, ask.top_k);
+        let classification = self.classification(answered.scores, image, timings, top_k);
         Ok(Explained { classification, explanation })
     }
 
@@ -91,14 +92,14 @@ impl Pipeline {
         &self,
         upload: Bytes,
         explanation: Explanation,
-        deadline: Deadline,
+        context: &RequestContext,
     ) -> Result<Bytes, ClassifyError> {
         let painting = async {
             let header = decode::inspect(&upload, &self.plan.limits)?;
             let permit = self.admission.reserve(0)?;
-            self.in_turn(permit, move |permit, _| {
+            self.in_turn(context.deadline, permit, move |permit, watch, _| {
                 permit.grow(header.decoded_bytes())?;
-                let photo = decode::decode(&upload, &header)?;
+                let photo = decode::decode(&upload, &header, watch)?;
                 let size = [photo.height(), photo.width()];
                 let mut rgb = photo.into_rgb();
                 let map = explanation.maps.first().expect("at least one map");
@@ -110,7 +111,7 @@ impl Pipeline {
             })
             .await
         };
-        self.within(deadline, painting).await
+        self.within(context.deadline, painting).await
     }
 }
 

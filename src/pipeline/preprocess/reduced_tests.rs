@@ -17,7 +17,10 @@ fn data(name: &str) -> Vec<u8> {
 fn seen(bytes: &[u8], side: u32, scaling: JpegScaling) -> Result<(Pixels, Reduction), DecodeError> {
     let preprocess = Preprocess { input: [side, side], ..Preprocess::usual([224, 224]) };
     let header = scaling.plan(decode::inspect(bytes, &Limits::default())?, &preprocess);
-    Ok((preprocess.apply(&decode::decode(bytes, &header)?), header.reduction()))
+    Ok((
+        preprocess.apply(&decode::decode(bytes, &header, decode::Watch::never())?),
+        header.reduction(),
+    ))
 }
 
 fn both(bytes: &[u8], side: u32) -> (Pixels, Pixels) {
@@ -56,7 +59,7 @@ fn a_half_a_quarter_and_an_eighth_are_within_a_level_of_pillow_in_every_sampling
             assert_eq!(reduction, if full { Reduction::None } else { expected }, "{name}");
             let reference = data(&format!("large/{name}-{side}.png"));
             let header = decode::inspect(&reference, &Limits::default()).unwrap();
-            let reference = decode::decode(&reference, &header).unwrap();
+            let reference = decode::decode(&reference, &header, decode::Watch::never()).unwrap();
             let difference = difference(ours.as_bytes(), reference.rgb());
             assert!(difference <= 1.0, "{name} at {side}: {difference:.3} levels from Pillow");
         }
@@ -156,7 +159,7 @@ fn a_reduced_picture_tells_its_full_size_and_is_charged_for_the_reduced_one() {
     let preprocess = Preprocess { input: [40, 40], ..Preprocess::usual([224, 224]) };
     let whole = decode::inspect(&jpeg, &Limits::default()).unwrap();
     let header = JpegScaling::On.plan(whole, &preprocess);
-    let image = decode::decode(&jpeg, &header).unwrap();
+    let image = decode::decode(&jpeg, &header, decode::Watch::never()).unwrap();
     assert_eq!(image.full_size(), [593, 397]);
     assert_eq!([image.height(), image.width()], [149, 100]);
     let fixed = 2 * jpeg.len() as u64 + (128 << 10);

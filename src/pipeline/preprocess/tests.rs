@@ -6,7 +6,12 @@ use crate::pipeline::decode::{self, Limits};
 fn image(name: &str) -> Image {
     let path = format!("{}/tests/data/{name}", env!("CARGO_MANIFEST_DIR"));
     let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-    decode::decode(&bytes, &decode::inspect(&bytes, &Limits::default()).unwrap()).unwrap()
+    decode::decode(
+        &bytes,
+        &decode::inspect(&bytes, &Limits::default()).unwrap(),
+        decode::Watch::never(),
+    )
+    .unwrap()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a few thousand bytes")]

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::{Permit, Queue};
+use super::{Origin, Permit, Queue, RequestContext};
+use crate::pipeline::decode::{DecodeError, Stop};
 use crate::pipeline::prepare::{Facts, PrepareError, Upload};
 use crate::pipeline::preprocess::Pixels;
 use crate::pipeline::run::Output;
@@ -102,7 +103,7 @@ pub struct Answered {
 pub enum JobError {
     /// Its upload did not become pixels.
     #[error(transparent)]
-    Prepare(#[from] PrepareError),
+    Prepare(PrepareError),
     /// ONNX Runtime refused or failed the batch.
     #[error("ONNX Runtime failed the batch: {0}")]
     Runtime(String),
@@ -112,12 +113,24 @@ pub enum JobError {
     /// The network answered with something that is not a score.
     #[error("the network answered with scores that are not finite")]
     NotFinite,
-    /// Its time ran out before a worker could take it.
-    #[error("the deadline passed in the queue")]
+    /// Its time ran out in the queue, or while it was decoded.
+    #[error("the deadline passed before its scores were there")]
     Late,
     /// The job was dropped unanswered: the server is stopping.
     #[error("cancelled: the server is stopping")]
     Cancelled,
+}
+
+impl From<PrepareError> for JobError {
+    /// A decode is stopped when the deadline passes, or when nobody is left to answer.
+    fn from(error: PrepareError) -> Self {
+        match error {
+            PrepareError::Decode(DecodeError::Stopped { stop: Stop::Late | Stop::Abandoned }) => {
+                Self::Late
+            }
+            PrepareError::Decode(_) | PrepareError::Rejected(_) => Self::Prepare(error),
+        }
+    }
 }
 
 /// The way back. Only [`Queue::submit`] makes one.
@@ -155,11 +168,16 @@ pub struct Job {
 impl Job {
     /// A job that is queued now; `permit` is held until it is answered or dropped.
     #[must_use]
-    pub fn new(input: impl Into<Input>, deadline: Deadline, permit: Permit, reply: Reply) -> Self {
+    pub fn new(
+        input: impl Into<Input>,
+        context: RequestContext,
+        permit: Permit,
+        reply: Reply,
+    ) -> Self {
         let queued_at = Instant::now();
         Self {
             input: input.into(),
-            caller: Caller { deadline, queued_at, reply, permit, wants: None },
+            caller: Caller { context, queued_at, reply, permit, wants: None },
         }
     }
 
@@ -186,7 +204,7 @@ impl Job {
 /// Who asked: a deadline and the way back. Answering consumes it; dropping it answers "cancelled".
 #[derive(Debug)]
 pub struct Caller {
-    deadline: Deadline,
+    context: RequestContext,
     queued_at: Instant,
     reply: Reply,
     permit: Permit,
@@ -209,7 +227,22 @@ impl Caller {
     /// When the time runs out.
     #[must_use]
     pub fn deadline(&self) -> Deadline {
-        self.deadline
+        self.context.deadline
+    }
+
+    /// Why preparing its image should stop now, if it should.
+    #[must_use]
+    pub fn stop(&self) -> Option<Stop> {
+        if self.is_abandoned() {
+            return Some(Stop::Abandoned);
+        }
+        self.context.deadline.has_passed(Instant::now()).then_some(Stop::Late)
+    }
+
+    /// Who sent its request.
+    #[must_use]
+    pub fn origin(&self) -> &Origin {
+        &self.context.origin
     }
 
     /// When the job joined the queue.

@@ -5,6 +5,7 @@
 //! of a job: dropping it takes the job out of the queue.
 
 mod admission;
+mod context;
 mod job;
 mod pace;
 
@@ -14,6 +15,7 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 pub use admission::{Admission, Ceiling, Permit, Rejected};
+pub use context::{ClientKey, ClientKeys, Origin, RequestContext};
 pub use job::{Answered, Caller, Deadline, Extra, Input, Job, JobError, Scores, Ticket};
 pub use pace::Pace;
 

@@ -44,7 +44,9 @@ impl House {
         let [high, low] = number.to_be_bytes();
         let pixels = Pixels::from_raw([1, 1], vec![high, low, 0]).unwrap();
         let permit = self.admission.enter(Deadline::after(FOREVER)).unwrap();
-        self.queue.submit(|reply| Job::new(pixels, deadline, permit, reply)).unwrap()
+        self.queue
+            .submit(|reply| Job::new(pixels, RequestContext::local(deadline), permit, reply))
+            .unwrap()
     }
 }
 
@@ -223,8 +225,9 @@ fn a_closed_queue_hands_out_what_it_holds_and_takes_nothing_more() {
     house.queue.close();
     let permit = house.admission.enter(Deadline::after(FOREVER)).unwrap();
     let pixels = Pixels::from_raw([1, 1], vec![0; 3]).unwrap();
-    let refused =
-        house.queue.submit(|reply| Job::new(pixels, Deadline::after(FOREVER), permit, reply));
+    let refused = house.queue.submit(|reply| {
+        Job::new(pixels, RequestContext::local(Deadline::after(FOREVER)), permit, reply)
+    });
     assert!(matches!(refused, Err(Rejected::Draining)));
     let mut batch = house.queue.next_batch(AT_ONCE).unwrap();
     assert!(house.queue.next_batch(AT_ONCE).is_none());

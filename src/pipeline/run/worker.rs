@@ -7,7 +7,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::{Batch, InputShape, Output, Outputs, RunError};
-use crate::pipeline::prepare::{Facts, prepare_into};
+use crate::pipeline::decode::Watch;
+use crate::pipeline::prepare::{Budget, Facts, prepare_into};
 use crate::pipeline::preprocess::{Preprocess, Scratch};
 use crate::pipeline::queue::{
     Answered, BatchPlan, Caller, Extra, Input, Job, JobError, Pace, Queue, Scores,
@@ -180,8 +181,9 @@ impl Worker {
             }
             Input::Upload(upload) => caught(|| {
                 let how = (&*preprocess, scratch);
-                let facts = batch
-                    .fill(|slot| prepare_into(slot, &upload, how, caller.permit(), metrics))?;
+                let stop = || caller.stop();
+                let budget = Budget { permit: caller.permit(), watch: Watch::new(&stop) };
+                let facts = batch.fill(|slot| prepare_into(slot, &upload, how, budget, metrics))?;
                 Ok(Some(facts))
             }),
         }

@@ -8,7 +8,7 @@ use super::served::Output;
 use super::tensor::Datatype;
 use crate::http::App;
 use crate::http::problem::Problem;
-use crate::pipeline::queue::Deadline;
+use crate::pipeline::queue::RequestContext;
 use crate::pipeline::{Beside, Inferred, Timings};
 
 /// What is answered.
@@ -68,14 +68,18 @@ impl Values {
 ///
 /// A tensor has no place for a problem: the first one is the whole answer, and what is still
 /// queued is taken out.
-pub(super) async fn run(app: &App, infer: Infer, deadline: Deadline) -> Result<Answer, Problem> {
+pub(super) async fn run(
+    app: &App,
+    infer: Infer,
+    context: &RequestContext,
+) -> Result<Answer, Problem> {
     let Infer { id, images, outputs, .. } = infer;
     let embedding = outputs.iter().any(|wanted| wanted.output == Output::Embedding);
     let beside = if embedding { Beside::Embedding } else { Beside::Nothing };
     let count = images.len();
     let inferred: Vec<Inferred> = stream::iter(images.into_iter().enumerate())
         .map(|(index, image)| async move {
-            let inferred = app.pipeline.infer(image, deadline, beside).await;
+            let inferred = app.pipeline.infer(image, context, beside).await;
             inferred.map_err(|error| Problem::from(error).of_image(index, count))
         })
         .buffered(app.pipeline.at_once())

@@ -11,11 +11,11 @@ use super::messages::{
     ServerMetadataResponse, ServerReadyRequest, ServerReadyResponse,
 };
 use super::{metadata, read, status, write};
-use crate::http::App;
 use crate::http::problem::Problem;
 use crate::http::protocol::v2::asked::Infer;
 use crate::http::protocol::v2::{run, served};
-use crate::pipeline::queue::Deadline;
+use crate::http::{App, origin};
+use crate::pipeline::queue::{Deadline, RequestContext};
 
 /// The service; clones share the server.
 #[derive(Debug, Clone)]
@@ -38,6 +38,7 @@ impl Inference {
     ) -> Result<ModelInferResponse, Problem> {
         let limit = read::time_limit(request.metadata(), self.app.timeouts.request)?;
         let arrived = Deadline::after(limit);
+        let origin = origin::of(request.extensions());
         let message = request.into_inner();
         served::check(&self.app, &message.model_name, &message.model_version)?;
         let form = write::Form::of(&message);
@@ -47,7 +48,8 @@ impl Inference {
             tokio::task::spawn_blocking(move || Infer::read(&app, read::request(&app, message)?));
         let infer = reading.await.map_err(|_| Problem::internal())??;
         let deadline = infer.time_limit.map_or(arrived, |own| arrived.sooner(own));
-        let answer = run::run(&self.app, infer, deadline).await?;
+        let context = RequestContext { origin, deadline };
+        let answer = run::run(&self.app, infer, &context).await?;
         Ok(write::response(&self.app.pipeline.card().name, answer, form))
     }
 }

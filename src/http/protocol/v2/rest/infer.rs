@@ -11,8 +11,8 @@ use crate::http::openapi::{NamedModel, NamedRefusals, Picture, TimeLimit};
 use crate::http::problem::Problem;
 use crate::http::protocol::v2::asked::Infer;
 use crate::http::protocol::v2::run;
-use crate::http::{App, answers, upload};
-use crate::pipeline::queue::Deadline;
+use crate::http::{App, answers, origin, upload};
+use crate::pipeline::queue::{Deadline, RequestContext};
 
 /// The scores of images, as tensors
 ///
@@ -34,6 +34,7 @@ pub(in super::super) async fn infer(
     place.check(&app)?;
     not_encoded(request.headers())?;
     let limit = answers::time_limit(request.headers(), app.timeouts.request)?;
+    let origin = origin::of(request.extensions());
     let json = read::json(request.headers())?;
     let body = upload::read_whole(&app, request).await?;
     let arrived = Deadline::after(limit);
@@ -47,7 +48,8 @@ pub(in super::super) async fn infer(
     });
     let (infer, forms) = reading.await.map_err(|_| Problem::internal())??;
     let deadline = infer.time_limit.map_or(arrived, |own| arrived.sooner(own));
-    let answer = run::run(&app, infer, deadline).await?;
+    let context = RequestContext { origin, deadline };
+    let answer = run::run(&app, infer, &context).await?;
     Ok(write::response(&app.pipeline.card().name, &answer, &forms))
 }
 

@@ -1,0 +1,15 @@
+//! Who sent a request: put on it by the listener and the outermost layer, read where its images go on.
+
+use axum::http::Extensions;
+
+use crate::pipeline::queue::{ClientKey, Origin};
+
+/// Whose connection a request came over; a router without the listener, as in a test, has one client.
+pub(super) fn client(extensions: &Extensions) -> ClientKey {
+    extensions.get::<ClientKey>().map_or(Origin::local().client, |key| *key)
+}
+
+/// The request's origin, as [`layers`](super::layers) has put it there.
+pub(super) fn of(extensions: &Extensions) -> Origin {
+    extensions.get::<Origin>().cloned().unwrap_or_else(Origin::local)
+}

@@ -1,0 +1,112 @@
+//! Whether a decode is still wanted: decoders ask between slices of their work.
+
+use std::io::{self, BufRead, Read, Seek, SeekFrom};
+use std::time::Instant;
+
+use super::DecodeError;
+
+/// Why a decode was stopped before its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// The request's deadline has passed.
+    Late,
+    /// The client has closed its connection.
+    Abandoned,
+}
+
+/// Asks whether a decode should stop. Decoders call [`Watch::check`] at least every few milliseconds:
+/// after some rows, a strip, a scan.
+#[derive(Clone, Copy)]
+pub struct Watch<'a> {
+    ask: &'a dyn Fn() -> Option<Stop>,
+}
+
+impl std::fmt::Debug for Watch<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watch").finish_non_exhaustive()
+    }
+}
+
+impl<'a> Watch<'a> {
+    /// A decode that stops once `ask` returns a reason.
+    #[must_use]
+    pub fn new(ask: &'a dyn Fn() -> Option<Stop>) -> Self {
+        Self { ask }
+    }
+
+    /// A decode that runs to its end: for the command line and for tests.
+    #[must_use]
+    pub fn never() -> Watch<'static> {
+        Watch { ask: &|| None }
+    }
+
+    /// Returns an error if the decode should stop now.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError::Stopped`].
+    pub fn check(self) -> Result<(), DecodeError> {
+        (self.ask)().map_or(Ok(()), |stop| Err(DecodeError::Stopped { stop }))
+    }
+
+    /// `reader`, which fails once the decode should stop: for decoders that cannot be asked to pause.
+    pub(super) fn reader<R>(self, reader: R) -> Watched<'a, R> {
+        Watched { reader, watch: self, reads: 0 }
+    }
+}
+
+/// The reader's error when a decode is stopped; it is found again among the causes of a decoder's error.
+#[derive(Debug, thiserror::Error)]
+#[error("the decode was stopped")]
+pub(super) struct StoppedRead(pub(super) Stop);
+
+/// A reader that asks its [`Watch`] now and then.
+#[derive(Debug)]
+pub(super) struct Watched<'a, R> {
+    reader: R,
+    watch: Watch<'a>,
+    reads: u32,
+}
+
+/// Decoders read single bytes, and asking for the time is not free.
+const READS_BETWEEN_CHECKS: u32 = 64;
+
+impl<R> Watched<'_, R> {
+    fn check(&mut self) -> io::Result<()> {
+        self.reads = self.reads.wrapping_add(1);
+        if self.reads % READS_BETWEEN_CHECKS != 1 {
+            return Ok(());
+        }
+        (self.watch.ask)().map_or(Ok(()), |stop| Err(io::Error::other(StoppedRead(stop))))
+    }
+}
+
+impl<R: Read> Read for Watched<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.check()?;
+        self.reader.read(buffer)
+    }
+}
+
+impl<R: BufRead> BufRead for Watched<'_, R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.check()?;
+        self.reader.fill_buf()
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.reader.consume(amount);
+    }
+}
+
+impl<R: Seek> Seek for Watched<'_, R> {
+    fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
+        self.reader.seek(position)
+    }
+}
+
+/// What a decode whose time limit is `at` asks.
+#[must_use]
+pub fn past(at: Instant) -> Option<Stop> {
+    (Instant::now() >= at).then_some(Stop::Late)
+}

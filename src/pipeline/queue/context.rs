@@ -1,0 +1,58 @@
+//! What travels with every image of a request: whose it is, and until when its answer is of use.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::Deadline;
+
+/// Identifies a client for fair queueing: the images of one client wait behind each other, not in front
+/// of another client's. Over HTTP a client is a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ClientKey(u64);
+
+/// Hands out [`ClientKey`]s; each listener has one.
+#[derive(Debug, Default)]
+pub struct ClientKeys {
+    next: AtomicU64,
+}
+
+impl ClientKeys {
+    /// A key that no other client of this listener has.
+    pub fn assign(&self) -> ClientKey {
+        ClientKey(self.next.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// Who sent a request.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// The request's id, as in `X-Request-Id` and in log lines.
+    pub request_id: Arc<str>,
+    /// Whose turn its images take.
+    pub client: ClientKey,
+}
+
+/// A request, as the pipeline knows it.
+#[derive(Debug, Clone)]
+pub struct RequestContext {
+    /// Who sent it.
+    pub origin: Origin,
+    /// When its answer is of no use any more.
+    pub deadline: Deadline,
+}
+
+impl RequestContext {
+    /// A caller in this process, such as a command that reads files: the only client.
+    #[must_use]
+    pub fn local(deadline: Deadline) -> Self {
+        Self { origin: Origin::local(), deadline }
+    }
+}
+
+impl Origin {
+    /// A caller in this process.
+    #[must_use]
+    pub fn local() -> Self {
+        Self { request_id: Arc::from("local"), client: ClientKey(0) }
+    }
+}
