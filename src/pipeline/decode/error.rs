@@ -69,10 +69,15 @@ impl DecodeError {
         Self::Corrupt { format, cause: cause.into() }
     }
 
+    /// Whether `error` is what a watched reader says once its decode should stop.
+    pub(super) fn stop_in(error: &(dyn Error + 'static)) -> Option<Stop> {
+        cause_of(error).map(|&StoppedRead(stop)| stop)
+    }
+
     /// The `image` crate's error about a file of `format`.
     pub(super) fn from_image(format: Format, error: image::ImageError) -> Self {
         use image::ImageError::{Decoding, Encoding, IoError, Limits, Parameter, Unsupported};
-        if let Some(&StoppedRead(stop)) = cause_of(&error) {
+        if let Some(stop) = Self::stop_in(&error) {
             return Self::Stopped { stop };
         }
         match error {

@@ -1,12 +1,9 @@
 //! How a picture lies in its file, for people who look for what went wrong.
 
-use std::io::Cursor;
-
-use image::ImageDecoder;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{DecodeError, Format, Header, guarded, jpeg, needed, open, orientation};
+use super::{DecodeError, Format, Header, announced, guarded, jpeg, orientation};
 
 /// A picture before it is made upright and RGB.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -31,15 +28,11 @@ pub struct Stored {
 pub fn stored(bytes: &[u8], header: &Header) -> Result<Stored, DecodeError> {
     let &Header { format, width, height, .. } = header;
     guarded(format, || {
-        let needed = needed(bytes, header)?;
-        let mut decoder = open(Cursor::new(&*needed), format)?;
-        let orientation = orientation(&mut decoder, bytes, format);
-        let is_cmyk = format == Format::Jpeg && jpeg::components(bytes) == Some(4);
-        let color = if is_cmyk {
+        let color = if format == Format::Jpeg && jpeg::components(bytes) == Some(4) {
             "cmyk8".to_owned()
         } else {
-            format!("{:?}", decoder.original_color_type()).to_lowercase()
+            announced(bytes, format)?.color
         };
-        Ok(Stored { width, height, orientation: orientation.to_exif(), color })
+        Ok(Stored { width, height, orientation: orientation(bytes, format).to_exif(), color })
     })
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
-use super::DecodeError;
+use super::{DecodeError, bmp};
 
 /// A format that is served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
@@ -75,8 +75,7 @@ pub(super) fn sniff(bytes: &[u8]) -> Result<Format, DecodeError> {
         [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1A, b'\n', ..] => Ok(Format::Png),
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Ok(Format::WebP),
         [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Ok(Format::Gif),
-        // "BM" may begin a text; a bitmap's reserved bytes are 0.
-        [b'B', b'M', _, _, _, _, 0, 0, 0, 0, ..] => Ok(Format::Bmp),
+        _ if bmp::is_bitmap(bytes) => Ok(Format::Bmp),
         [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => Ok(Format::Tiff),
         _ => Err(unserved(bytes)),
     }

@@ -1,28 +1,155 @@
-//! GIF: the blocks of a file (`GIF89a` specification), as far as the first frame.
+//! GIF (`GIF89a` specification): the first frame, which is all that is decoded.
 
-/// Whether the first frame is all there. What follows it is not used.
-pub(super) fn has_its_first_frame(bytes: &[u8]) -> bool {
-    first_frame_end(bytes).is_some()
+use image::RgbImage;
+use weezl::{BitOrder, LzwStatus};
+
+use super::announced::{Announced, RGB_AND_COPY, TABLES};
+use super::canvas::Canvas;
+use super::{DecodeError, Format, Watch};
+
+const FORMAT: Format = Format::Gif;
+
+/// What stands before the first frame's pixels.
+struct Frame<'a> {
+    /// Columns and rows of the whole picture, which the frame may enlarge.
+    canvas: [u32; 2],
+    /// Column and row of the frame in it.
+    place: [usize; 2],
+    /// Columns and rows of the frame.
+    size: [usize; 2],
+    interlaced: bool,
+    /// Three bytes for each colour; without one a number is a level of grey.
+    palette: Option<&'a [u8]>,
+    /// The number that means no colour.
+    transparent: Option<u8>,
+    /// Bits of the shortest code, less one.
+    code_bits: u8,
+    /// The sub-blocks with the codes, and what follows them.
+    data: &'a [u8],
 }
 
-/// The place behind the first frame, or where the decoder will find that there is none.
-fn first_frame_end(bytes: &[u8]) -> Option<usize> {
-    let mut at = 13 + color_table_length(*bytes.get(10)?);
-    loop {
-        match bytes.get(at)? {
-            b'!' => at = after_sub_blocks(bytes, at + 2)?,
-            b',' => {
-                let table = color_table_length(*bytes.get(at + 9)?);
-                return after_sub_blocks(bytes, at + 11 + table);
-            }
-            _ => return Some(at),
+/// What the blocks before the first frame's pixels say.
+///
+/// # Errors
+///
+/// [`DecodeError`] where they are damaged or there is no frame.
+pub(super) fn announced(bytes: &[u8]) -> Result<Announced, DecodeError> {
+    let frame = Frame::first(bytes)?;
+    let color = if frame.transparent.is_some() { "rgba8" } else { "rgb8" };
+    // A row of numbers, and the table of LZW codes.
+    let beside = u64::from(frame.canvas[0]) + TABLES;
+    Ok(Announced {
+        size: frame.canvas,
+        color: color.to_owned(),
+        per_pixel: RGB_AND_COPY,
+        beside,
+        passes: 1,
+    })
+}
+
+/// Decodes the first frame into its canvas. As in Pillow the canvas has the transparent colour, or
+/// else the palette's first.
+///
+/// # Errors
+///
+/// [`DecodeError`] where pixels are missing, and once `watch` stops it.
+pub(super) fn decode(bytes: &[u8], watch: Watch<'_>) -> Result<RgbImage, DecodeError> {
+    let frame = Frame::first(bytes)?;
+    let colors = frame.colors();
+    let mut canvas = Canvas::new(frame.canvas, watch);
+    let ground = if frame.transparent.is_some() { [255; 3] } else { colors[0] };
+    let covers = frame.size == frame.canvas.map(|side| side as usize);
+    if ground != [255; 3] && !covers {
+        for y in 0..frame.canvas[1] as usize {
+            canvas.row(y)?.into_iter().flat_map(|row| row.chunks_exact_mut(3)).for_each(|pixel| {
+                pixel.copy_from_slice(&ground);
+            });
         }
+    }
+    let [width, height] = frame.size;
+    let mut numbers = Numbers::new(&frame)?;
+    let mut row = vec![0; width];
+    for y in Lines::new(height, frame.interlaced) {
+        numbers.fill(&mut row)?;
+        let Some(to) = canvas.row(frame.place[1] + y)? else { continue };
+        let to = to.chunks_exact_mut(3).skip(frame.place[0]);
+        to.zip(&row).for_each(|(to, &number)| to.copy_from_slice(&colors[usize::from(number)]));
+    }
+    canvas.into_picture(FORMAT)
+}
+
+impl<'a> Frame<'a> {
+    fn first(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        Self::find(bytes).ok_or(DecodeError::Truncated { format: FORMAT })?
+    }
+
+    /// `None` where the file ends before the first frame's pixels.
+    fn find(bytes: &'a [u8]) -> Option<Result<Self, DecodeError>> {
+        let number =
+            |at: usize| Some(u32::from(u16::from_le_bytes(*bytes.get(at..)?.first_chunk()?)));
+        let screen = [number(6)?, number(8)?];
+        let (global, mut at) = color_table(bytes, 10, 13)?;
+        let mut transparent = None;
+        loop {
+            match bytes.get(at)? {
+                b'!' => {
+                    if let Some(&[0xF9, 4, flags, _, _, index]) = bytes.get(at + 1..)?.first_chunk()
+                    {
+                        transparent = (flags & 1 == 1).then_some(index);
+                    }
+                    at = after_sub_blocks(bytes, at + 2)?;
+                }
+                b',' => break,
+                b';' => return Some(Err(DecodeError::corrupt(FORMAT, "it has no frame"))),
+                // Bytes between blocks are skipped, as Pillow and browsers do.
+                _ => at += 1,
+            }
+        }
+        let [left, top, width, height] =
+            [number(at + 1)?, number(at + 3)?, number(at + 5)?, number(at + 7)?];
+        let interlaced = bytes.get(at + 9)? & 0x40 != 0;
+        let (local, data) = color_table(bytes, at + 9, at + 10)?;
+        if width == 0 || height == 0 {
+            return Some(Err(DecodeError::corrupt(FORMAT, "its first frame has no pixels")));
+        }
+        Some(Ok(Self {
+            canvas: [screen[0].max(left + width), screen[1].max(top + height)],
+            place: [left, top].map(|side| side as usize),
+            size: [width, height].map(|side| side as usize),
+            interlaced,
+            palette: local.or(global),
+            transparent,
+            code_bits: *bytes.get(data)?,
+            data: bytes.get(data + 1..)?,
+        }))
+    }
+
+    /// The colour of every number: black beyond the palette, white where it is transparent.
+    fn colors(&self) -> [[u8; 3]; 256] {
+        let mut colors = [[0; 3]; 256];
+        match self.palette {
+            Some(palette) => {
+                for (color, bytes) in colors.iter_mut().zip(palette.chunks_exact(3)) {
+                    color.copy_from_slice(bytes);
+                }
+            }
+            None => (0..=u8::MAX).zip(&mut colors).for_each(|(grey, color)| color.fill(grey)),
+        }
+        if let Some(number) = self.transparent {
+            colors[usize::from(number)] = [255; 3];
+        }
+        colors
     }
 }
 
-/// Of the table of colours that may follow a descriptor with these flags, in bytes.
-fn color_table_length(flags: u8) -> usize {
-    if flags & 0x80 == 0 { 0 } else { 6 << (flags & 0x07) }
+/// The table of colours that the flags at `flags` announce for `at`, and the place behind it.
+fn color_table(bytes: &[u8], flags: usize, at: usize) -> Option<(Option<&[u8]>, usize)> {
+    let flags = bytes.get(flags)?;
+    if flags & 0x80 == 0 {
+        return Some((None, at));
+    }
+    let end = at + (6 << (flags & 0x07));
+    Some((Some(bytes.get(at..end)?), end))
 }
 
 /// Sub-blocks begin with their length; one of length 0 ends them.
@@ -33,5 +160,110 @@ fn after_sub_blocks(bytes: &[u8], mut at: usize) -> Option<usize> {
         if length == 0 {
             return Some(at);
         }
+    }
+}
+
+/// The numbers of the colours, out of sub-blocks of LZW codes.
+struct Numbers<'a> {
+    lzw: weezl::decode::Decoder,
+    /// What is left of the current sub-block.
+    block: &'a [u8],
+    rest: &'a [u8],
+}
+
+impl<'a> Numbers<'a> {
+    fn new(frame: &Frame<'a>) -> Result<Self, DecodeError> {
+        if !(1..=11).contains(&frame.code_bits) {
+            return Err(DecodeError::corrupt(FORMAT, "its codes have an impossible length"));
+        }
+        let lzw = weezl::decode::Decoder::new(BitOrder::Lsb, frame.code_bits);
+        Ok(Self { lzw, block: &[], rest: frame.data })
+    }
+
+    /// The next numbers, as many as `row` takes.
+    fn fill(&mut self, row: &mut [u8]) -> Result<(), DecodeError> {
+        let mut filled = 0;
+        while filled < row.len() {
+            if self.block.is_empty() && !self.next_block() {
+                // Nothing more comes in; what is in the decoder may still be enough.
+                let result = self.lzw.decode_bytes(&[], &mut row[filled..]);
+                filled += result.consumed_out;
+                if result.consumed_out == 0 {
+                    return Err(DecodeError::Truncated { format: FORMAT });
+                }
+                continue;
+            }
+            let result = self.lzw.decode_bytes(self.block, &mut row[filled..]);
+            self.block = &self.block[result.consumed_in..];
+            filled += result.consumed_out;
+            match result.status {
+                Ok(LzwStatus::Ok) => {}
+                Ok(LzwStatus::NoProgress) if result.consumed_in > 0 => {}
+                Ok(LzwStatus::NoProgress) => {
+                    return Err(DecodeError::corrupt(FORMAT, "its codes lead nowhere"));
+                }
+                Ok(LzwStatus::Done) if filled == row.len() => {}
+                Ok(LzwStatus::Done) => {
+                    return Err(DecodeError::corrupt(FORMAT, "its first frame ends too early"));
+                }
+                Err(error) => return Err(DecodeError::corrupt(FORMAT, error.to_string())),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether there is another sub-block with codes.
+    fn next_block(&mut self) -> bool {
+        let Some((&length, rest)) = self.rest.split_first() else { return false };
+        let length = usize::from(length).min(rest.len());
+        (self.block, self.rest) = rest.split_at(length);
+        if length == 0 {
+            self.rest = &[];
+        }
+        length > 0
+    }
+}
+
+/// The places of a frame's rows, in the order in which they are stored.
+struct Lines {
+    next: usize,
+    height: usize,
+    /// Where an interlaced frame goes on: first row and distance of the passes to come.
+    passes: &'static [(usize, usize)],
+    step: usize,
+}
+
+impl Lines {
+    fn new(height: usize, interlaced: bool) -> Self {
+        const PASSES: [(usize, usize); 3] = [(4, 8), (2, 4), (1, 2)];
+        let (passes, step): (&[_], usize) = if interlaced { (&PASSES, 8) } else { (&[], 1) };
+        Self { next: 0, height, passes, step }
+    }
+}
+
+impl Iterator for Lines {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        while self.next >= self.height {
+            let (&(first, step), rest) = self.passes.split_first()?;
+            (self.next, self.step, self.passes) = (first, step, rest);
+        }
+        let line = self.next;
+        self.next += self.step;
+        Some(line)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Lines;
+
+    #[test]
+    fn interlaced_rows_come_in_four_passes() {
+        let order = |height, interlaced| Lines::new(height, interlaced).collect::<Vec<_>>();
+        assert_eq!(order(3, false), [0, 1, 2]);
+        assert_eq!(order(10, true), [0, 8, 4, 2, 6, 1, 3, 5, 7, 9]);
+        assert_eq!(order(1, true), [0]);
     }
 }

@@ -190,3 +190,180 @@ fn a_webp_of_frames_inside_frames_is_refused_however_deep() {
     let file = riff(*b"RIFF", &[&b"WEBP"[..], &canvas, &animation, &nested].concat());
     corrupt_cause(decoded(&file));
 }
+
+/// Writes numbers as VP8L reads them, the lowest bit first, and prefix codes the highest first.
+#[derive(Default)]
+struct Vp8l {
+    bytes: Vec<u8>,
+    bits: u32,
+}
+
+impl Vp8l {
+    fn number(&mut self, number: u32, count: u32) {
+        for bit in 0..count {
+            if self.bits.is_multiple_of(8) {
+                self.bytes.push(0);
+            }
+            *self.bytes.last_mut().unwrap() |= u8::from(number >> bit & 1 == 1) << (self.bits % 8);
+            self.bits += 1;
+        }
+    }
+
+    /// A code of one symbol, which takes no bits in the data.
+    fn only(&mut self, symbol: u32) {
+        self.number(0b101, 3);
+        self.number(symbol, 8);
+    }
+}
+
+/// A WebP of 16×16 pixels whose first block says that it uses the last of `groups` groups of codes.
+fn webp_of_groups(groups: u32) -> Vec<u8> {
+    let mut stream = Vp8l::default();
+    stream.number(0x2F, 8);
+    stream.number(15, 14);
+    stream.number(15, 14);
+    stream.number(0, 4);
+    // No transform, no cache; groups for blocks of 4×4, whose image has no cache.
+    stream.number(0b00_0100, 6);
+    stream.number(0, 1);
+    for level in [(groups - 1) & 0xFF, (groups - 1) >> 8, 0, 0, 0] {
+        stream.only(level);
+    }
+    for _ in 0..groups * 5 {
+        stream.only(0);
+    }
+    stream.number(0, 32);
+    stream.number(0, 32);
+    let body = [&b"WEBP"[..], &riff(*b"VP8L", &stream.bytes)].concat();
+    riff(*b"RIFF", &body)
+}
+
+#[test]
+fn a_webp_of_more_groups_of_codes_than_any_encoder_writes_is_refused_before_they_have_memory() {
+    let few = webp_of_groups(200);
+    let header = inspect(&few, &Limits::default()).unwrap();
+    assert!(header.decoded_bytes() > 200 * 11_000, "tables are charged");
+    assert_eq!(decode(&few, &header, Watch::never()).unwrap().rgb(), [0; 16 * 16 * 3]);
+    let many = unsupported(decoded(&webp_of_groups(65_536)));
+    assert_eq!(many, "a WebP with more than 4,096 groups of prefix codes");
+}
+
+/// A TIFF of `[width, height]` pixels in grey, in strips of one row, each of which is the same bytes.
+fn tiff_of_equal_strips([width, height]: [u32; 2], coding: u32, strip: &[u8]) -> Vec<u8> {
+    let mut file = b"II\x2A\0\0\0\0\0".to_vec();
+    file.extend_from_slice(strip);
+    let lists = u32::try_from(file.len()).unwrap();
+    let length = u32::try_from(strip.len()).unwrap();
+    (0..height).for_each(|_| file.extend_from_slice(&8_u32.to_le_bytes()));
+    (0..height).for_each(|_| file.extend_from_slice(&length.to_le_bytes()));
+    let directory = u32::try_from(file.len()).unwrap();
+    file[4..8].copy_from_slice(&directory.to_le_bytes());
+    let tags = [
+        (256, 1, width),
+        (257, 1, height),
+        (258, 1, 8),
+        (259, 1, coding),
+        (262, 1, 1),
+        (273, height, lists),
+        (277, 1, 1),
+        (278, 1, 1),
+        (279, height, lists + 4 * height),
+    ];
+    file.extend_from_slice(&u16::try_from(tags.len()).unwrap().to_le_bytes());
+    for (tag, count, value) in tags {
+        file.extend_from_slice(&u16::to_le_bytes(tag));
+        file.extend_from_slice(&[4, 0]);
+        file.extend_from_slice(&count.to_le_bytes());
+        file.extend_from_slice(&value.to_le_bytes());
+    }
+    file.extend_from_slice(&[0; 4]);
+    file
+}
+
+#[test]
+fn a_jpeg_inside_a_tiff_is_as_large_as_its_strip_or_is_not_decoded() {
+    let photo = data("pictures/gray.jpg");
+    let cause = corrupt_cause(decoded(&tiff_of_equal_strips([16, 4], 7, &photo)));
+    assert_eq!(cause, "a JPEG inside is not as large as its strip or tile");
+    let progressive = data("pictures/gray-progressive.jpg");
+    let named = unsupported(decoded(&tiff_of_equal_strips([16, 4], 7, &progressive)));
+    assert_eq!(named, "a TIFF with a progressive JPEG inside");
+}
+
+#[test]
+fn strips_that_share_their_bytes_are_refused_from_the_header() {
+    let cause = corrupt_cause(decoded(&tiff_of_equal_strips([64, 400], 1, &[7; 4096])));
+    assert_eq!(cause, "its pieces overlap");
+}
+
+/// Pictures of 4 megapixels and one colour, in as few bytes as their formats take.
+fn large_and_cheap() -> Vec<(&'static str, Vec<u8>)> {
+    let side = 2048_u32;
+    let grey = image::GrayImage::new(side, side);
+    let mut png = Cursor::new(Vec::new());
+    grey.write_to(&mut png, image::ImageFormat::Png).unwrap();
+    let encode = |order, bits| weezl::encode::Encoder::new(order, bits);
+    let codes = encode(weezl::BitOrder::Lsb, 2).encode(&vec![0; 2048 * 2048]).unwrap();
+    let mut gif = b"GIF89a\0\x08\0\x08\0\0\0,\0\0\0\0\0\x08\0\x08\0\x02".to_vec();
+    for block in codes.chunks(255) {
+        gif.push(u8::try_from(block.len()).unwrap());
+        gif.extend_from_slice(block);
+    }
+    gif.extend_from_slice(b"\0;");
+    let mut bmp =
+        b"BM\0\0\0\0\0\0\0\0\x3E\0\0\0\x28\0\0\0\0\x08\0\0\0\x08\0\0\x01\0\x01\0".to_vec();
+    bmp.resize(62 + 256 * 2048, 0);
+    let tiff = tiff_of_equal_strips([2048, 2048], 32773, &[0x81, 0].repeat(16));
+    let mut webp = Vp8l::default();
+    webp.number(0x2F, 8);
+    webp.number(side - 1, 14);
+    webp.number(side - 1, 14);
+    webp.number(0, 4);
+    webp.number(0, 3);
+    // Two levels of green, so that every pixel takes a bit.
+    webp.number(0b0011, 3);
+    webp.number(0, 1);
+    webp.number(1, 8);
+    (0..4).for_each(|_| webp.only(0));
+    webp.bytes.resize(webp.bytes.len() + 2048 * 2048 / 8 + 8, 0);
+    let webp = riff(*b"RIFF", &[&b"WEBP"[..], &riff(*b"VP8L", &webp.bytes)].concat());
+    vec![("PNG", png.into_inner()), ("GIF", gif), ("BMP", bmp), ("TIFF", tiff), ("WebP", webp)]
+}
+
+#[test]
+fn decoders_ask_again_and_again_whether_they_are_still_wanted_and_stop_when_they_are_not() {
+    for (name, bytes) in large_and_cheap() {
+        let header =
+            inspect(&bytes, &Limits::default()).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let asked = std::cell::Cell::new(0);
+        let until = |last: u32| {
+            asked.set(0);
+            let ask = || {
+                asked.set(asked.get() + 1);
+                (asked.get() >= last).then_some(Stop::Late)
+            };
+            decode(&bytes, &header, Watch::new(&ask)).map(|image| image.rgb().len())
+        };
+        let whole = until(u32::MAX).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(whole, 2048 * 2048 * 3, "{name}");
+        // Once for every 2^18 pixels, of which there are sixteen times as many.
+        let questions = asked.get();
+        assert!(questions >= 8, "{name} asks {questions} times");
+        for last in 1..=8 {
+            let stopped = until(last);
+            assert!(matches!(stopped, Err(DecodeError::Stopped { stop: Stop::Late })), "{name}");
+            assert_eq!(asked.get(), last, "{name} goes on");
+        }
+    }
+}
+
+#[test]
+fn what_decoding_to_rgb_holds_is_little_more_than_the_pixels_and_their_copy() {
+    for (name, bytes) in large_and_cheap() {
+        let header = inspect(&bytes, &Limits::default()).unwrap();
+        let pixels = 2048 * 2048;
+        let most = pixels * 9 + 4 * bytes.len() as u64 + (2 << 20);
+        assert!(header.decoded_bytes() <= most, "{name}: {}", header.decoded_bytes());
+        assert!(header.decoded_bytes() >= pixels * 6, "{name}: {}", header.decoded_bytes());
+    }
+}

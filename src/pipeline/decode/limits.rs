@@ -1,7 +1,5 @@
 //! What an upload may cost, and what decoding it holds: bytes of memory, told from the header.
 
-use image::ColorType;
-
 use super::{DecodeError, Format};
 
 /// What one upload may cost.
@@ -21,12 +19,11 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Whether a picture of this size and colour may be decoded.
+    /// Whether a picture of this size may be decoded.
     pub(super) fn check(
         &self,
         format: Format,
         [width, height]: [u32; 2],
-        color: ColorType,
     ) -> Result<(), DecodeError> {
         let pixels = u64::from(width) * u64::from(height);
         if pixels > self.max_pixels {
@@ -38,9 +35,6 @@ impl Limits {
         if pixels == 0 {
             return Err(DecodeError::corrupt(format, "it has no pixels"));
         }
-        if matches!(color, ColorType::Rgb32F | ColorType::Rgba32F) {
-            return Err(DecodeError::Unsupported { format: "an image of floating point pixels" });
-        }
         Ok(())
     }
 
@@ -50,7 +44,10 @@ impl Limits {
         let upload = self.max_bytes as u64;
         let padding = (BLOCK - 1) * (2 * u64::from(MAX_SIDE) + BLOCK);
         let pixels = self.max_pixels.saturating_add(padding);
-        working_bytes(pixels, MAX_BYTES_PER_PIXEL, upload).saturating_add(upload)
+        pixels
+            .saturating_mul(u64::from(MAX_BYTES_PER_PIXEL + WORKING_BYTES_PER_PIXEL))
+            .saturating_add(beside(upload))
+            .saturating_add(upload)
     }
 }
 
@@ -62,11 +59,11 @@ pub(super) fn padded_pixels([width, height]: [u32; 2]) -> u64 {
 const BLOCK: u64 = 16;
 
 /// Of the widest pixels that are served, RGBA with 16 bits each.
-const MAX_BYTES_PER_PIXEL: u64 = 8;
+const MAX_BYTES_PER_PIXEL: u8 = 8;
 
 /// Held beside the decoder's own pixels at the worst moment: the coefficients of a progressive JPEG
 /// (6), or an RGBA copy and its RGB (4 + 3), or the RGB and its upright copy (3 + 3); rounded up.
-const WORKING_BYTES_PER_PIXEL: u64 = 8;
+pub(super) const WORKING_BYTES_PER_PIXEL: u8 = 8;
 
 /// A decoder's tables and lines: measured below 120 KiB beside the pixels and the copies.
 const DECODER_BYTES: u64 = 128 << 10;
@@ -78,10 +75,7 @@ const COPIES_OF_UPLOAD: u64 = 2;
 /// are held in full while a picture is decoded and resized.
 const MAX_SIDE: u32 = 65_535;
 
-/// What decoding `pixels` holds at once beside the upload itself.
-pub(super) fn working_bytes(pixels: u64, bytes_per_pixel: u64, upload: u64) -> u64 {
-    pixels
-        .saturating_mul(bytes_per_pixel + WORKING_BYTES_PER_PIXEL)
-        .saturating_add(upload.saturating_mul(COPIES_OF_UPLOAD))
-        .saturating_add(DECODER_BYTES)
+/// What the `image` crate's decoders hold beside the pixels, for an upload of so many bytes.
+pub(super) fn beside(upload: u64) -> u64 {
+    upload.saturating_mul(COPIES_OF_UPLOAD).saturating_add(DECODER_BYTES)
 }

@@ -2,8 +2,12 @@
 //!
 //! [`inspect`] reads only the header, so that what decoding would cost is known before it is spent.
 
+mod announced; // what a header says
+mod bmp;
+mod canvas; // RGB, row by row
 mod complete; // is the file all there
 mod error;
+mod exif; // which way is up
 mod facts; // how it is stored
 mod format; // which format, by content
 mod gif;
@@ -16,14 +20,14 @@ mod tiff;
 mod watch; // is it still wanted
 mod webp;
 
-use std::borrow::Cow;
 use std::fmt;
 use std::io::{BufRead, Cursor, Seek};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageReader, RgbImage};
+use image::{ColorType, DynamicImage, ImageDecoder, ImageReader, RgbImage};
 
+use announced::Announced;
 pub use error::DecodeError;
 pub use facts::{Stored, stored};
 pub use format::Format;
@@ -40,8 +44,10 @@ pub struct Header {
     pub width: u32,
     /// Rows as stored, before orientation.
     pub height: u32,
-    bytes_per_pixel: u8,
-    upload_bytes: usize,
+    per_pixel: u8,
+    /// Held beside the pixels, in bytes.
+    beside: u64,
+    passes: u32,
     /// The first of the reductions that its coding allows.
     gentlest: Option<Reduction>,
     reduction: Reduction,
@@ -67,7 +73,13 @@ impl Header {
     pub fn decoded_bytes(&self) -> u64 {
         let size = [self.width, self.height].map(|side| self.reduction.side(side));
         let pixels = limits::padded_pixels(size);
-        limits::working_bytes(pixels, self.bytes_per_pixel.into(), self.upload_bytes as u64)
+        pixels.saturating_mul(self.per_pixel.into()).saturating_add(self.beside)
+    }
+
+    /// How often decoding goes over all pixels, for an estimate of its time.
+    #[must_use]
+    pub fn passes(&self) -> u32 {
+        self.passes
     }
 }
 
@@ -150,23 +162,46 @@ pub fn inspect(bytes: &[u8], limits: &Limits) -> Result<Header, DecodeError> {
     }
     let format = format::sniff(bytes)?;
     guarded(format, || {
-        if format == Format::Tiff && !tiff::tags_are_modest(bytes) {
-            return Err(DecodeError::corrupt(format, "its tags announce more than the file holds"));
-        }
-        let head = match format {
-            Format::Png => Cow::Owned(png::header(bytes)),
-            Format::WebP => Cow::Borrowed(webp::whole(bytes).unwrap_or(bytes)),
-            Format::Jpeg => Cow::Borrowed(jpeg::header(bytes)),
-            Format::Gif | Format::Bmp | Format::Tiff => Cow::Borrowed(bytes),
-        };
-        let decoder = open(Cursor::new(&*head), format)
-            .map_err(|error| why_unreadable(bytes, format, error))?;
-        let ((width, height), color) = (decoder.dimensions(), decoder.color_type());
-        limits.check(format, [width, height], color)?;
-        let (bytes_per_pixel, upload_bytes) = (color.bytes_per_pixel(), bytes.len());
+        let announced =
+            announced(bytes, format).map_err(|error| why_unreadable(bytes, format, error))?;
+        let Announced { size, per_pixel, beside, passes, .. } = announced;
+        limits.check(format, size)?;
+        let [width, height] = size;
         let gentlest = if format == Format::Jpeg { jpeg::gentlest(bytes) } else { None };
         let reduction = Reduction::None;
-        Ok(Header { format, width, height, bytes_per_pixel, upload_bytes, gentlest, reduction })
+        Ok(Header { format, width, height, per_pixel, beside, passes, gentlest, reduction })
+    })
+}
+
+/// What the file's header says.
+fn announced(bytes: &[u8], format: Format) -> Result<Announced, DecodeError> {
+    match format {
+        Format::Png => png::announced(bytes),
+        Format::Gif => gif::announced(bytes),
+        Format::Bmp => bmp::announced(bytes),
+        Format::WebP => webp::announced(bytes),
+        Format::Jpeg => announced_by_image(jpeg::header(bytes), bytes.len(), format),
+        Format::Tiff => tiff::announced(bytes),
+    }
+}
+
+/// The same as the `image` crate reads it from `head`, the part of an upload of `length` bytes that it needs.
+fn announced_by_image(
+    head: &[u8],
+    length: usize,
+    format: Format,
+) -> Result<Announced, DecodeError> {
+    let decoder = open(Cursor::new(head), format)?;
+    let ((width, height), color) = (decoder.dimensions(), decoder.color_type());
+    if matches!(color, ColorType::Rgb32F | ColorType::Rgba32F) {
+        return Err(DecodeError::Unsupported { format: "an image of floating point pixels" });
+    }
+    Ok(Announced {
+        size: [width, height],
+        color: format!("{:?}", decoder.original_color_type()).to_lowercase(),
+        per_pixel: color.bytes_per_pixel() + limits::WORKING_BYTES_PER_PIXEL,
+        beside: limits::beside(length as u64),
+        passes: 1,
     })
 }
 
@@ -210,25 +245,44 @@ fn whole(
     header: &Header,
     watch: Watch<'_>,
 ) -> Result<(RgbImage, Orientation), DecodeError> {
+    let picture = match header.format {
+        Format::Png => png::decode(bytes, [header.width, header.height], watch)?,
+        Format::Gif => gif::decode(bytes, watch)?,
+        Format::Bmp => bmp::decode(bytes, watch)?,
+        Format::WebP => webp::decode(bytes, [header.width, header.height], watch)?,
+        Format::Tiff => tiff::decode(bytes, watch)?,
+        Format::Jpeg => whole_by_image(bytes, header, watch)?,
+    };
+    Ok((picture, orientation(bytes, header.format)))
+}
+
+/// The same by the `image` crate.
+fn whole_by_image(
+    bytes: &[u8],
+    header: &Header,
+    watch: Watch<'_>,
+) -> Result<RgbImage, DecodeError> {
     let format = header.format;
-    let needed = needed(bytes, header)?;
-    let mut decoder = open(watch.reader(Cursor::new(&*needed)), format)?;
+    let mut decoder = open(watch.reader(Cursor::new(bytes)), format)?;
     let mut limits = image::Limits::no_limits();
     limits.max_alloc = Some(header.decoded_bytes());
     let failed = |error| DecodeError::from_image(format, error);
     decoder.set_limits(limits).map_err(failed)?;
-    let orientation = orientation(&mut decoder, bytes, format);
     let picture = DynamicImage::from_decoder(decoder).map_err(failed)?;
-    Ok((rgb::flatten(picture), orientation))
+    Ok(rgb::flatten(picture))
 }
 
-/// A damaged EXIF block spoils the orientation, not the picture.
-fn orientation(decoder: &mut impl ImageDecoder, bytes: &[u8], format: Format) -> Orientation {
+/// How the picture must be turned. A damaged EXIF block spoils the orientation, not the picture.
+fn orientation(bytes: &[u8], format: Format) -> Orientation {
     match format {
         Format::Png => png::orientation(bytes),
-        Format::Jpeg | Format::WebP | Format::Gif | Format::Bmp | Format::Tiff => {
-            decoder.orientation().unwrap_or(Orientation::NoTransforms)
-        }
+        Format::WebP => webp::orientation(bytes),
+        Format::Tiff => tiff::orientation(bytes),
+        Format::Jpeg => open(Cursor::new(bytes), format)
+            .ok()
+            .and_then(|mut decoder| decoder.orientation().ok())
+            .unwrap_or(Orientation::NoTransforms),
+        Format::Gif | Format::Bmp => Orientation::NoTransforms,
     }
 }
 
@@ -257,19 +311,6 @@ impl FullSize {
     }
 }
 
-/// What of the file the decoder is given: nothing that would cost more than its header says.
-fn needed<'a>(bytes: &'a [u8], header: &Header) -> Result<Cow<'a, [u8]>, DecodeError> {
-    let format = header.format;
-    match format {
-        Format::Png => Ok(Cow::Owned(png::essential(bytes))),
-        Format::WebP => webp::whole(bytes)
-            .filter(|whole| webp::is_sound(whole, [header.width, header.height]))
-            .map(Cow::Borrowed)
-            .ok_or_else(|| DecodeError::corrupt(format, "a part announces more than there is")),
-        Format::Jpeg | Format::Gif | Format::Bmp | Format::Tiff => Ok(Cow::Borrowed(bytes)),
-    }
-}
-
 fn open<'a>(
     reader: impl BufRead + Seek + 'a,
     format: Format,
@@ -290,5 +331,7 @@ fn guarded<T>(
 
 #[cfg(test)]
 mod hostile_tests;
+#[cfg(test)]
+mod rare_tests;
 #[cfg(test)]
 mod tests;

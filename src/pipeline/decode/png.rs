@@ -1,6 +1,115 @@
-//! PNG: the chunks of a file (PNG specification, section 5), and those that the picture needs.
+//! PNG: the chunks of a file (PNG specification, section 5), those that the picture needs, and its pixels.
 
+use std::io::{self, Cursor};
+
+use image::RgbImage;
 use image::metadata::Orientation;
+use png::{BitDepth, ColorType, DecodingError, InterlaceInfo, Transformations};
+
+use super::announced::{Announced, RGB_AND_COPY, TABLES};
+use super::canvas::Canvas;
+use super::{DecodeError, Format, Watch, exif, rgb};
+
+/// What the chunks before the pixels say.
+///
+/// # Errors
+///
+/// [`DecodeError`] where they are damaged, or of Apple's own kind.
+pub(super) fn announced(bytes: &[u8]) -> Result<Announced, DecodeError> {
+    if Chunks::new(bytes).next().is_some_and(|chunk| &chunk.kind == b"CgBI") {
+        return Err(DecodeError::Unsupported { format: "a CgBI PNG, Apple's own variant" });
+    }
+    let header = header(bytes);
+    let mut decoder = png::Decoder::new(Cursor::new(&*header));
+    decoder.set_transformations(Transformations::EXPAND);
+    let reader = decoder.read_info().map_err(why)?;
+    let (info, (color, depth)) = (reader.info(), reader.output_color_type());
+    let size = [info.width, info.height];
+    // A few rows before and after their filters; and the file without what is not needed.
+    let row = u64::from(info.width) * 8;
+    let beside = 4 * row + bytes.len() as u64 + 2 * TABLES;
+    let passes = if info.interlaced { 2 } else { 1 };
+    let name = match color {
+        ColorType::Grayscale if info.bit_depth != BitDepth::Sixteen => {
+            return Ok(Announced {
+                size,
+                color: format!("l{}", info.bit_depth as u8),
+                per_pixel: RGB_AND_COPY,
+                beside,
+                passes,
+            });
+        }
+        ColorType::Grayscale => "l",
+        ColorType::GrayscaleAlpha => "la",
+        ColorType::Rgb | ColorType::Indexed => "rgb",
+        ColorType::Rgba => "rgba",
+    };
+    Ok(Announced {
+        size,
+        color: format!("{name}{}", depth as u8),
+        per_pixel: RGB_AND_COPY,
+        beside,
+        passes,
+    })
+}
+
+/// Decodes the default image, row by row.
+///
+/// # Errors
+///
+/// [`DecodeError`] where it is damaged, and once `watch` stops it.
+pub(super) fn decode(
+    bytes: &[u8],
+    size: [u32; 2],
+    watch: Watch<'_>,
+) -> Result<RgbImage, DecodeError> {
+    let needed = essential(bytes);
+    let mut decoder = png::Decoder::new(watch.reader(Cursor::new(&*needed)));
+    decoder.set_transformations(Transformations::EXPAND | Transformations::STRIP_16);
+    let mut reader = decoder.read_info().map_err(why)?;
+    let channels = reader.output_color_type().0.samples();
+    let mut canvas = Canvas::new(size, watch);
+    let mut sparse = vec![0; size[0] as usize * 3];
+    let mut y = 0;
+    while let Some(row) = reader.next_interlaced_row().map_err(why)? {
+        match row.interlace() {
+            InterlaceInfo::Null(_) => {
+                if let Some(to) = canvas.row(y)? {
+                    rgb::from_row(row.data(), channels, to);
+                }
+                y += 1;
+            }
+            InterlaceInfo::Adam7(place) => {
+                let length = row.data().len() / channels * 3;
+                rgb::from_row(row.data(), channels, &mut sparse[..length]);
+                let (pixels, stride) = canvas.all();
+                png::expand_interlaced_row(pixels, stride, &sparse[..length], place, 24);
+                canvas.worked(size[0] as usize)?;
+            }
+        }
+    }
+    canvas.into_picture(Format::Png)
+}
+
+/// The decoder's error in our words.
+fn why(error: DecodingError) -> DecodeError {
+    let format = Format::Png;
+    match error {
+        DecodingError::IoError(error) => match DecodeError::stop_in(&error) {
+            Some(stop) => DecodeError::Stopped { stop },
+            None if error.kind() == io::ErrorKind::UnexpectedEof => {
+                DecodeError::Truncated { format }
+            }
+            None => DecodeError::corrupt(format, error.to_string()),
+        },
+        DecodingError::LimitsExceeded => {
+            DecodeError::corrupt(format, "decoding it takes more memory than its header says")
+        }
+        DecodingError::Format(_) | DecodingError::Parameter(_) => {
+            DecodeError::corrupt(format, error.to_string())
+        }
+    }
+}
 
 /// Whether the IEND chunk is there.
 pub(super) fn has_an_end(bytes: &[u8]) -> bool {
@@ -39,13 +148,21 @@ pub(super) fn header(bytes: &[u8]) -> Vec<u8> {
     kept
 }
 
-/// As its EXIF chunk says, which may stand before the pixels or after them.
+/// As its EXIF chunk says, which may stand before the pixels or after them; or else its XMP packet.
 pub(super) fn orientation(bytes: &[u8]) -> Orientation {
     Chunks::new(bytes)
         .find(|chunk| &chunk.kind == b"eXIf")
-        .and_then(|chunk| Orientation::from_exif_chunk(chunk.body()))
+        .and_then(|chunk| exif::orientation(chunk.body()))
+        .or_else(|| {
+            Chunks::new(bytes)
+                .filter(|chunk| &chunk.kind == b"iTXt" && chunk.body().starts_with(XMP))
+                .find_map(|chunk| exif::orientation_in_xmp(chunk.body()))
+        })
         .unwrap_or(Orientation::NoTransforms)
 }
+
+/// The keyword of the text chunk that is an XMP packet, and that the text is not compressed.
+const XMP: &[u8] = b"XML:com.adobe.xmp\0\0";
 
 /// Bytes before the first chunk.
 const SIGNATURE: usize = 8;

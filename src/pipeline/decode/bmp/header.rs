@@ -1,0 +1,178 @@
+//! The headers of a bitmap, of every size that there has been since 1988.
+
+use super::super::DecodeError;
+use super::FORMAT;
+
+/// How the pixels lie in the file.
+pub(super) struct Header<'a> {
+    /// Columns and rows.
+    pub(super) size: [u32; 2],
+    /// Whether the first row stored is the top one.
+    pub(super) top_down: bool,
+    /// Of a pixel: 1, 2, 4, 8, 16, 24 or 32.
+    pub(super) bits: u8,
+    pub(super) coding: Coding,
+    /// Colours as blue, green, red, and mostly a byte of nothing.
+    pub(super) palette: &'a [u8],
+    /// Bytes of a colour in the palette.
+    pub(super) entry_bytes: usize,
+    /// Where the first row is.
+    pub(super) pixels: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Coding {
+    /// Numbers of colours in the palette.
+    Numbers,
+    /// The same in runs.
+    Runs,
+    /// Levels of red, green and blue, and sometimes of opacity.
+    Masks { colors: [Mask; 3], alpha: Option<Mask> },
+}
+
+/// The bits of a pixel that are one channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Mask(u32);
+
+impl Mask {
+    /// The channel of `pixel`, scaled to 8 bits as Pillow does: rounded down.
+    pub(super) fn of(self, pixel: u32) -> u8 {
+        if self.0 == 0 {
+            return 0;
+        }
+        let shift = self.0.trailing_zeros();
+        let most = u64::from(self.0 >> shift);
+        let value = u64::from((pixel & self.0) >> shift);
+        u8::try_from(value * 255 / most).unwrap_or(u8::MAX)
+    }
+}
+
+/// Bytes before the header that tells the size.
+const FILE_HEADER: usize = 14;
+
+/// Lengths of that header: OS/2 1, Windows 3, its extensions by Adobe, OS/2 2 (short and long),
+/// Windows 4 and 5.
+const LENGTHS: [u32; 8] = [12, 16, 40, 52, 56, 64, 108, 124];
+
+/// Whether it begins as a bitmap does: text may begin with "BM" too.
+pub(in super::super) fn is_bitmap(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"BM")
+        && number(bytes, FILE_HEADER, 4).is_some_and(|length| LENGTHS.contains(&length))
+}
+
+/// The little-endian number of `length` bytes at `at`.
+fn number(bytes: &[u8], at: usize, length: usize) -> Option<u32> {
+    let digits = bytes.get(at..at + length)?;
+    Some(digits.iter().rev().fold(0, |number, &digit| number << 8 | u32::from(digit)))
+}
+
+impl<'a> Header<'a> {
+    /// Reads it; what it says may still be too much.
+    pub(super) fn read(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        Self::parse(bytes).ok_or(DecodeError::Truncated { format: FORMAT })?
+    }
+
+    /// `None` where the file ends before its header does.
+    fn parse(bytes: &'a [u8]) -> Option<Result<Self, DecodeError>> {
+        let length = number(bytes, FILE_HEADER, 4)?;
+        let is_old = length == 12;
+        let (size, top_down, bits_at) = if is_old {
+            ([number(bytes, 18, 2)?, number(bytes, 20, 2)?], false, 24)
+        } else {
+            let height = number(bytes, 22, 4)?.cast_signed();
+            ([number(bytes, 18, 4)?, height.unsigned_abs()], height < 0, 28)
+        };
+        let bits = number(bytes, bits_at, 2)?;
+        let is_short = length <= 16;
+        let compression = if is_short { 0 } else { number(bytes, 30, 4)? };
+        let announced_colors = if is_short { 0 } else { number(bytes, 46, 4)? };
+        let end = FILE_HEADER + length as usize;
+        // Masks belong to the header, or stand behind a short one.
+        let masks_behind = if length == 40 { mask_bytes(compression) } else { 0 };
+        let coding = match coding(bytes, length, compression, bits)? {
+            Ok(coding) => coding,
+            Err(error) => return Some(Err(error)),
+        };
+        let bits = u8::try_from(bits).unwrap_or(u8::MAX);
+        let entry_bytes = if is_old { 3 } else { 4 };
+        let has_palette = matches!(coding, Coding::Numbers | Coding::Runs);
+        let most = if has_palette { 1_usize << bits } else { 256 };
+        let colors =
+            if announced_colors == 0 && has_palette { most } else { announced_colors as usize };
+        let palette_at = end + masks_behind;
+        let announced = number(bytes, 10, 4)? as usize;
+        let palette_end = palette_at.saturating_add(colors.min(most) * entry_bytes);
+        // An offset inside the header is wrong, one inside the palette shortens it.
+        let pixels = if announced < palette_at || announced >= bytes.len() {
+            palette_end
+        } else {
+            announced
+        };
+        let palette = bytes.get(palette_at..palette_end.min(pixels)).unwrap_or_default();
+        Some(Ok(Self { size, top_down, bits, coding, palette, entry_bytes, pixels }))
+    }
+}
+
+/// How many bytes of masks stand behind a header of Windows 3.
+fn mask_bytes(compression: u32) -> usize {
+    match compression {
+        3 => 12,
+        6 => 16,
+        _ => 0,
+    }
+}
+
+/// How the pixels are coded; `None` where the masks are cut off.
+fn coding(
+    bytes: &[u8],
+    length: u32,
+    compression: u32,
+    bits: u32,
+) -> Option<Result<Coding, DecodeError>> {
+    let is_os2 = matches!(length, 16 | 64);
+    let unserved = |format| Some(Err(DecodeError::Unsupported { format }));
+    let masks = |red, green, blue, alpha| {
+        let alpha = (alpha != 0).then_some(Mask(alpha));
+        Some(Ok(Coding::Masks { colors: [Mask(red), Mask(green), Mask(blue)], alpha }))
+    };
+    match (compression, bits) {
+        (0, 1 | 2 | 4 | 8) => Some(Ok(Coding::Numbers)),
+        (0, 16) => masks(0x7C00, 0x03E0, 0x001F, 0),
+        (0, 24 | 32) => masks(0xFF_0000, 0xFF00, 0xFF, 0),
+        (1, 8) | (2, 4) => Some(Ok(Coding::Runs)),
+        (3, 1) if is_os2 => unserved("a BMP with Huffman coding"),
+        (4, 24) if is_os2 => unserved("a BMP with 24-bit run lengths"),
+        (3 | 6, 16 | 24 | 32) => {
+            let mask = |index: usize| number(bytes, FILE_HEADER + 40 + 4 * index, 4);
+            let has_alpha = bits == 32 && (length >= 56 || compression == 6);
+            let alpha = if has_alpha { mask(3)? } else { 0 };
+            match [mask(0)?, mask(1)?, mask(2)?] {
+                // As Pillow does where a file announces masks and has none.
+                [0, 0, 0] if bits == 32 => masks(0xFF_0000, 0xFF00, 0xFF, 0xFF00_0000),
+                [0, 0, 0] => Some(Err(DecodeError::corrupt(FORMAT, "its channels have no bits"))),
+                [red, green, blue] => masks(red, green, blue, alpha),
+            }
+        }
+        (4, _) => unserved("a BMP with a JPEG inside"),
+        (5, _) => unserved("a BMP with a PNG inside"),
+        (0..=3 | 6, _) => Some(Err(DecodeError::corrupt(
+            FORMAT,
+            format!("{bits} bits a pixel do not go with compression {compression}"),
+        ))),
+        _ => unserved("a BMP of an unknown compression"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Mask;
+
+    #[test]
+    fn channels_of_any_width_are_scaled_to_8_bits() {
+        assert_eq!(Mask(0x1F).of(0x1F), 255);
+        assert_eq!(Mask(0x7C00).of(0x4000), 131);
+        assert_eq!(Mask(0xFF00_0000).of(0x8000_0001), 128);
+        assert_eq!(Mask(0).of(u32::MAX), 0);
+        assert_eq!(Mask(u32::MAX).of(u32::MAX), 255);
+    }
+}

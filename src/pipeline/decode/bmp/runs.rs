@@ -1,0 +1,135 @@
+//! Run lengths of 4 and 8 bits: numbers of colours, row by row.
+
+use super::super::DecodeError;
+use super::FORMAT;
+
+/// The rows of a bitmap in runs, the first one stored first.
+pub(super) struct Runs<'a> {
+    data: &'a [u8],
+    at: usize,
+    row: Vec<Option<u8>>,
+    x: usize,
+    /// Rows without a run that a jump has left, before the current one goes on.
+    skipped: usize,
+    /// Where the next row begins, after a jump.
+    column: usize,
+    four_bits: bool,
+    ended: bool,
+}
+
+/// What a row ends with.
+enum Step {
+    Within,
+    RowEnds,
+}
+
+impl<'a> Runs<'a> {
+    pub(super) fn new(data: &'a [u8], size: [u32; 2], four_bits: bool) -> Self {
+        let row = vec![None; size[0] as usize];
+        Self { data, at: 0, row, x: 0, skipped: 0, column: 0, four_bits, ended: false }
+    }
+
+    /// The next row; `None` stands for what no run covers.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError::Truncated`] where the file ends inside of a row.
+    pub(super) fn next_row(&mut self) -> Result<&[Option<u8>], DecodeError> {
+        self.row.fill(None);
+        if self.skipped > 0 {
+            self.skipped -= 1;
+            return Ok(&self.row);
+        }
+        self.x = std::mem::take(&mut self.column);
+        while !self.ended {
+            if let Step::RowEnds = self.step().ok_or(DecodeError::Truncated { format: FORMAT })? {
+                break;
+            }
+        }
+        Ok(&self.row)
+    }
+
+    /// One run, or one of the codes that begin with 0; `None` at the end of the file.
+    fn step(&mut self) -> Option<Step> {
+        let &[first, second] = self.data.get(self.at..)?.first_chunk()?;
+        self.at += 2;
+        match (first, second) {
+            (0, 0) => return Some(Step::RowEnds),
+            (0, 1) => self.ended = true,
+            (0, 2) => {
+                let &[right, down] = self.data.get(self.at..)?.first_chunk()?;
+                self.at += 2;
+                let x = self.x.saturating_add(usize::from(right));
+                if down > 0 {
+                    (self.skipped, self.column) = (usize::from(down) - 1, x);
+                    return Some(Step::RowEnds);
+                }
+                self.x = x;
+            }
+            (0, count) => {
+                let count = usize::from(count);
+                let length = if self.four_bits { count.div_ceil(2) } else { count };
+                let numbers = self.data.get(self.at..self.at + length)?;
+                // Each begins at an even place.
+                self.at += length.next_multiple_of(2);
+                for index in 0..count {
+                    let number = if self.four_bits {
+                        half(numbers[index / 2], index)
+                    } else {
+                        numbers[index]
+                    };
+                    self.put(number);
+                }
+            }
+            (count, number) => {
+                for index in 0..usize::from(count) {
+                    self.put(if self.four_bits { half(number, index) } else { number });
+                }
+            }
+        }
+        Some(Step::Within)
+    }
+
+    /// What goes beyond the row is dropped.
+    fn put(&mut self, number: u8) {
+        if let Some(pixel) = self.row.get_mut(self.x) {
+            *pixel = Some(number);
+        }
+        self.x += 1;
+    }
+}
+
+/// The half of `byte` that the pixel at `index` has: the high one first.
+fn half(byte: u8, index: usize) -> u8 {
+    if index.is_multiple_of(2) { byte >> 4 } else { byte & 0x0F }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(data: &[u8], size: [u32; 2], four_bits: bool) -> Vec<Vec<Option<u8>>> {
+        let mut runs = Runs::new(data, size, four_bits);
+        (0..size[1]).map(|_| runs.next_row().unwrap().to_vec()).collect()
+    }
+
+    #[test]
+    fn runs_literals_and_jumps_fill_the_rows() {
+        let data = [2, 7, 0, 0, 0, 3, 1, 2, 3, 0, 0, 0, 0, 2, 1, 1, 1, 9, 0, 1];
+        let expected = [
+            vec![Some(7), Some(7), None],
+            vec![Some(1), Some(2), Some(3)],
+            vec![None; 3],
+            vec![None, Some(9), None],
+            vec![None; 3],
+        ];
+        assert_eq!(rows(&data, [3, 5], false), expected);
+        assert_eq!(rows(&[3, 0x12, 0, 1], [3, 1], true), [[Some(1), Some(2), Some(1)]]);
+    }
+
+    #[test]
+    fn a_file_that_ends_inside_a_row_is_cut_off() {
+        let mut runs = Runs::new(&[2, 7], [3, 1], false);
+        assert!(matches!(runs.next_row(), Err(DecodeError::Truncated { .. })));
+    }
+}

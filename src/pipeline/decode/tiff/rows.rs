@@ -1,0 +1,162 @@
+//! The bytes of a strip or a tile, uncompressed row by row: never more than the picture takes.
+
+use std::borrow::Cow;
+use std::io::Read;
+
+use flate2::read::ZlibDecoder;
+use weezl::{BitOrder, LzwStatus};
+
+use super::super::DecodeError;
+use super::FORMAT;
+use super::fax;
+use super::layout::{Coding, Layout};
+
+/// A piece being uncompressed.
+pub(super) enum Rows<'a> {
+    Raw(&'a [u8]),
+    PackBits(PackBits<'a>),
+    Lzw { decoder: Box<weezl::decode::Decoder>, data: Cow<'a, [u8]>, at: usize },
+    Deflate(Box<ZlibDecoder<Bytes<'a>>>),
+    Fax(fax::Rows<'a>),
+    Reversed(Reversed),
+}
+
+/// Bytes that may have been copied to reverse their bits.
+pub(super) type Bytes<'a> = std::io::Cursor<Cow<'a, [u8]>>;
+
+/// Uncompressed bytes with the lowest bit first, or their owner.
+pub(super) struct Reversed {
+    data: Vec<u8>,
+    at: usize,
+}
+
+impl<'a> Rows<'a> {
+    /// Of a piece of `layout` in any coding but JPEG.
+    pub(super) fn new(layout: &Layout<'_>, data: &'a [u8]) -> Result<Self, DecodeError> {
+        let bits: Cow<'a, [u8]> = if layout.lowest_bit_first {
+            data.iter().map(|byte| byte.reverse_bits()).collect::<Vec<_>>().into()
+        } else {
+            data.into()
+        };
+        Ok(match layout.coding {
+            // Whole bytes have no order of bits.
+            Coding::Raw if layout.lowest_bit_first && layout.bits < 8 => {
+                Self::Reversed(Reversed { data: bits.into_owned(), at: 0 })
+            }
+            Coding::Raw => Self::Raw(data),
+            Coding::PackBits => Self::PackBits(PackBits { data: bits, at: 0, run: Run::None }),
+            Coding::Lzw => {
+                if let [0, second, ..] = *bits
+                    && second & 1 == 1
+                {
+                    return Err(DecodeError::Unsupported {
+                        format: "a TIFF with LZW of before TIFF 5.0",
+                    });
+                }
+                let decoder = weezl::decode::Decoder::with_tiff_size_switch(BitOrder::Msb, 8);
+                Self::Lzw { decoder: Box::new(decoder), data: bits, at: 0 }
+            }
+            Coding::Deflate => {
+                Self::Deflate(Box::new(ZlibDecoder::new(std::io::Cursor::new(bits))))
+            }
+            Coding::Fax(kind) => Self::Fax(fax::Rows::new(kind, bits, layout.piece[0])),
+            Coding::Jpeg => return Err(DecodeError::corrupt(FORMAT, "a JPEG is not read by rows")),
+        })
+    }
+
+    /// The next bytes, as many as `row` takes.
+    pub(super) fn next(&mut self, row: &mut [u8]) -> Result<(), DecodeError> {
+        let cut = DecodeError::Truncated { format: FORMAT };
+        match self {
+            Self::Raw(data) => {
+                let (first, rest) = data.split_at_checked(row.len()).ok_or(cut)?;
+                row.copy_from_slice(first);
+                *data = rest;
+            }
+            Self::Reversed(Reversed { data, at }) => {
+                row.copy_from_slice(data.get(*at..*at + row.len()).ok_or(cut)?);
+                *at += row.len();
+            }
+            Self::PackBits(packed) => packed.fill(row).ok_or(cut)?,
+            Self::Lzw { decoder, data, at } => {
+                let mut filled = 0;
+                while filled < row.len() {
+                    let result = decoder.decode_bytes(&data[*at..], &mut row[filled..]);
+                    *at += result.consumed_in;
+                    filled += result.consumed_out;
+                    match result.status {
+                        Ok(LzwStatus::Ok) if result.consumed_in + result.consumed_out > 0 => {}
+                        Ok(LzwStatus::Done) if filled == row.len() => {}
+                        Ok(LzwStatus::Ok | LzwStatus::NoProgress | LzwStatus::Done) => {
+                            return Err(cut);
+                        }
+                        Err(error) => return Err(DecodeError::corrupt(FORMAT, error.to_string())),
+                    }
+                }
+            }
+            Self::Deflate(stream) => {
+                stream.read_exact(row).map_err(|error| match error.kind() {
+                    std::io::ErrorKind::UnexpectedEof => cut,
+                    _ => DecodeError::corrupt(FORMAT, error.to_string()),
+                })?
+            }
+            Self::Fax(rows) => rows.next(row)?,
+        }
+        Ok(())
+    }
+}
+
+/// TIFF 6.0, section 9.
+pub(super) struct PackBits<'a> {
+    data: Cow<'a, [u8]>,
+    at: usize,
+    run: Run,
+}
+
+/// What is left of a run: a row may end inside of it.
+enum Run {
+    None,
+    Literal(usize),
+    Repeat(u8, usize),
+}
+
+impl PackBits<'_> {
+    /// `None` where the data ends too early.
+    fn fill(&mut self, row: &mut [u8]) -> Option<()> {
+        let mut filled = 0;
+        while filled < row.len() {
+            let left = row.len() - filled;
+            match self.run {
+                Run::Literal(length) => {
+                    let now = length.min(left);
+                    row[filled..filled + now]
+                        .copy_from_slice(self.data.get(self.at..self.at + now)?);
+                    self.at += now;
+                    filled += now;
+                    self.run = if now == length { Run::None } else { Run::Literal(length - now) };
+                }
+                Run::Repeat(byte, length) => {
+                    let now = length.min(left);
+                    row[filled..filled + now].fill(byte);
+                    filled += now;
+                    self.run =
+                        if now == length { Run::None } else { Run::Repeat(byte, length - now) };
+                }
+                Run::None => {
+                    let header = self.data.get(self.at)?.cast_signed();
+                    self.at += 1;
+                    match header {
+                        0.. => self.run = Run::Literal(usize::from(header.unsigned_abs()) + 1),
+                        i8::MIN => {}
+                        ..0 => {
+                            let byte = *self.data.get(self.at)?;
+                            self.at += 1;
+                            self.run = Run::Repeat(byte, usize::from(header.unsigned_abs()) + 1);
+                        }
+                    }
+                }
+            }
+        }
+        Some(())
+    }
+}

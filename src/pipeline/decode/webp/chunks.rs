@@ -1,0 +1,208 @@
+//! The chunks of a file (WebP container specification), and the picture that they hold.
+
+use super::super::DecodeError;
+use super::FORMAT;
+
+/// The file as long as its RIFF header says; `None` where it is shorter.
+pub(in super::super) fn whole(bytes: &[u8]) -> Option<&[u8]> {
+    let length = u32::from_le_bytes(*bytes.get(4..)?.first_chunk()?);
+    bytes.get(..(length as usize).saturating_add(8))
+}
+
+/// The first picture of a file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Picture<'a> {
+    /// Columns and rows of the canvas.
+    pub(super) canvas: [u32; 2],
+    /// Column and row of the picture on it.
+    pub(super) place: [u32; 2],
+    /// Columns and rows of the picture.
+    pub(super) size: [u32; 2],
+    pub(super) coding: Coding<'a>,
+}
+
+/// How its pixels are coded.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Coding<'a> {
+    /// VP8, and opacity beside it.
+    Lossy { vp8: &'a [u8], alpha: Option<&'a [u8]> },
+    /// VP8L.
+    Lossless { vp8l: &'a [u8] },
+}
+
+impl<'a> Picture<'a> {
+    /// Of a still picture, or of an animation's first frame.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError::Corrupt`] where a chunk is cut, there is no picture, or it does not fit its canvas.
+    pub(super) fn first(file: &'a [u8]) -> Result<Self, DecodeError> {
+        let chunks = file.get(12..).unwrap_or_default();
+        // The chunks behind the picture count too: a file that is cut is no file.
+        if Chunks(chunks).any(|chunk| chunk.body.is_none()) {
+            return Err(damaged("a part announces more than there is"));
+        }
+        let mut canvas = None;
+        let mut alpha = None;
+        for Chunk { kind, body } in Chunks(chunks) {
+            let body = body.unwrap_or_default();
+            match kind {
+                b"VP8X" => canvas = two_sides(body, 4),
+                b"ALPH" => alpha = Some(body),
+                b"ANMF" => {
+                    let canvas = canvas.ok_or_else(|| damaged("it has a frame and no canvas"))?;
+                    return Self::of_frame(body, canvas);
+                }
+                b"VP8 " | b"VP8L" => {
+                    let (size, coding) = Coding::of(kind, body, alpha)?;
+                    // libwebp, too, wants them to be equal.
+                    if canvas.is_some_and(|canvas| canvas != size) {
+                        return Err(damaged("a part announces more than there is"));
+                    }
+                    return Ok(Self { canvas: size, place: [0; 2], size, coding });
+                }
+                _ => {}
+            }
+        }
+        Err(damaged("it has no picture"))
+    }
+
+    /// RFC 9649, section 2.7.1.1: a place in steps of two pixels, a size, and 4 bytes about time.
+    fn of_frame(body: &'a [u8], canvas: [u32; 2]) -> Result<Self, DecodeError> {
+        let short = || damaged("its first frame has no size");
+        let place = two_numbers(body, 0).ok_or_else(short)?.map(|steps| steps * 2);
+        let announced = two_sides(body, 6).ok_or_else(short)?;
+        let mut alpha = None;
+        // What is no chunk of a picture is skipped: so is a frame inside the frame.
+        for Chunk { kind, body } in Chunks(body.get(16..).unwrap_or_default()) {
+            let body = body.ok_or_else(|| damaged("a part announces more than there is"))?;
+            match kind {
+                b"ALPH" => alpha = Some(body),
+                b"VP8 " | b"VP8L" => {
+                    let (size, coding) = Coding::of(kind, body, alpha)?;
+                    let fits = |side: usize| place[side] + size[side] <= canvas[side];
+                    if size != announced || !fits(0) || !fits(1) {
+                        return Err(damaged("a part announces more than there is"));
+                    }
+                    return Ok(Self { canvas, place, size, coding });
+                }
+                _ => {}
+            }
+        }
+        Err(damaged("its first frame has no picture"))
+    }
+
+    /// Whether any pixel may be transparent.
+    pub(super) fn has_alpha(&self) -> bool {
+        match self.coding {
+            Coding::Lossy { alpha, .. } => alpha.is_some(),
+            Coding::Lossless { vp8l } => vp8l.get(4).is_some_and(|bits| bits & 0x10 != 0),
+        }
+    }
+
+    /// A file of this picture alone, and where its VP8 or VP8L data begins in it.
+    pub(super) fn file(&self) -> (Vec<u8>, usize) {
+        let mut file = b"RIFF\0\0\0\0WEBP".to_vec();
+        let data = match self.coding {
+            Coding::Lossy { vp8, alpha } => {
+                if let Some(alpha) = alpha {
+                    let sides = self.size.map(|side| (side - 1).to_le_bytes());
+                    let sides = sides.iter().flat_map(|side| &side[..3]).copied();
+                    // The flag of opacity, and nothing else.
+                    let body: Vec<u8> = [0x10, 0, 0, 0].into_iter().chain(sides).collect();
+                    append(&mut file, *b"VP8X", &body);
+                    append(&mut file, *b"ALPH", alpha);
+                }
+                append(&mut file, *b"VP8 ", vp8)
+            }
+            Coding::Lossless { vp8l } => append(&mut file, *b"VP8L", vp8l),
+        };
+        let length = u32::try_from(file.len() - 8).unwrap_or(u32::MAX);
+        file[4..8].copy_from_slice(&length.to_le_bytes());
+        (file, data)
+    }
+}
+
+impl<'a> Coding<'a> {
+    fn of(
+        kind: &[u8; 4],
+        body: &'a [u8],
+        alpha: Option<&'a [u8]>,
+    ) -> Result<([u32; 2], Self), DecodeError> {
+        let no_size = || damaged("its picture has no size");
+        if kind == b"VP8L" {
+            Ok((lossless_size(body).ok_or_else(no_size)?, Self::Lossless { vp8l: body }))
+        } else {
+            Ok((lossy_size(body).ok_or_else(no_size)?, Self::Lossy { vp8: body, alpha }))
+        }
+    }
+}
+
+/// The first chunk of `kind` in `file`, whole.
+pub(super) fn find<'a>(file: &'a [u8], kind: &[u8; 4]) -> Option<&'a [u8]> {
+    Chunks(file.get(12..)?).find(|chunk| chunk.kind == kind)?.body
+}
+
+fn damaged(cause: &str) -> DecodeError {
+    DecodeError::corrupt(FORMAT, cause)
+}
+
+/// Appends a chunk, and tells where its body begins.
+fn append(file: &mut Vec<u8>, kind: [u8; 4], body: &[u8]) -> usize {
+    file.extend_from_slice(&kind);
+    file.extend_from_slice(&u32::try_from(body.len()).unwrap_or(u32::MAX).to_le_bytes());
+    let place = file.len();
+    file.extend_from_slice(body);
+    if !body.len().is_multiple_of(2) {
+        file.push(0);
+    }
+    place
+}
+
+/// RFC 6386, section 9.1: a frame tag, a start code, then two sizes of 14 bits.
+fn lossy_size(body: &[u8]) -> Option<[u32; 2]> {
+    let &[_, _, _, 0x9D, 0x01, 0x2A, a, b, c, d] = body.first_chunk()? else {
+        return None;
+    };
+    Some([[a, b], [c, d]].map(|side| u32::from(u16::from_le_bytes(side) & 0x3FFF)))
+}
+
+/// RFC 9649, section 3.4: a signature, then two sizes of 14 bits, less one.
+fn lossless_size(body: &[u8]) -> Option<[u32; 2]> {
+    let &[0x2F, a, b, c, d] = body.first_chunk()? else {
+        return None;
+    };
+    let bits = u32::from_le_bytes([a, b, c, d]);
+    Some([bits, bits >> 14].map(|side| (side & 0x3FFF) + 1))
+}
+
+/// Two sizes of 24 bits, less one.
+fn two_sides(body: &[u8], at: usize) -> Option<[u32; 2]> {
+    two_numbers(body, at).map(|sides| sides.map(|side| side + 1))
+}
+
+fn two_numbers(body: &[u8], at: usize) -> Option<[u32; 2]> {
+    let &[a, b, c, d, e, f] = body.get(at..)?.first_chunk()?;
+    Some([[a, b, c, 0], [d, e, f, 0]].map(u32::from_le_bytes))
+}
+
+struct Chunk<'a> {
+    kind: &'a [u8; 4],
+    /// `None` where it is cut.
+    body: Option<&'a [u8]>,
+}
+
+/// Walks chunk by chunk; each begins at an even place.
+struct Chunks<'a>(&'a [u8]);
+
+impl<'a> Iterator for Chunks<'a> {
+    type Item = Chunk<'a>;
+
+    fn next(&mut self) -> Option<Chunk<'a>> {
+        let (kind, rest) = self.0.split_first_chunk()?;
+        let (length, rest) = rest.split_first_chunk()?;
+        let length = u32::from_le_bytes(*length) as usize;
+        self.0 = rest.get(length.saturating_add(length % 2)..).unwrap_or_default();
+        Some(Chunk { kind, body: rest.get(..length) })
+    }
+}
