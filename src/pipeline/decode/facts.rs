@@ -6,7 +6,7 @@ use image::ImageDecoder;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{DecodeError, Format, Header, guarded, jpeg, needed, open, orientation};
+use super::{DecodeError, Format, Header, guarded, needed, open, orientation};
 
 /// A picture before it is made upright and RGB.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -30,16 +30,20 @@ pub struct Stored {
 /// [`DecodeError`], as [`decode`](super::decode).
 pub fn stored(bytes: &[u8], header: &Header) -> Result<Stored, DecodeError> {
     let &Header { format, width, height, .. } = header;
+    if let Some(outline) = &header.jpeg {
+        let color = match outline.components() {
+            1 => "l8",
+            4 => "cmyk8",
+            _ => "rgb8",
+        };
+        let orientation = outline.orientation.to_exif();
+        return Ok(Stored { width, height, orientation, color: color.to_owned() });
+    }
     guarded(format, || {
         let needed = needed(bytes, header)?;
         let mut decoder = open(Cursor::new(&*needed), format)?;
         let orientation = orientation(&mut decoder, bytes, format);
-        let is_cmyk = format == Format::Jpeg && jpeg::components(bytes) == Some(4);
-        let color = if is_cmyk {
-            "cmyk8".to_owned()
-        } else {
-            format!("{:?}", decoder.original_color_type()).to_lowercase()
-        };
+        let color = format!("{:?}", decoder.original_color_type()).to_lowercase();
         Ok(Stored { width, height, orientation: orientation.to_exif(), color })
     })
 }

@@ -28,18 +28,24 @@ impl Limits {
         [width, height]: [u32; 2],
         color: ColorType,
     ) -> Result<(), DecodeError> {
-        let pixels = u64::from(width) * u64::from(height);
+        self.check_size(format, [width, height])?;
+        if matches!(color, ColorType::Rgb32F | ColorType::Rgba32F) {
+            return Err(DecodeError::Unsupported { format: "an image of floating point pixels" });
+        }
+        Ok(())
+    }
+
+    /// Whether a picture of this size may be decoded.
+    pub(super) fn check_size(&self, format: Format, size: [u32; 2]) -> Result<(), DecodeError> {
+        let pixels = pixels(size);
         if pixels > self.max_pixels {
             return Err(DecodeError::TooManyPixels { pixels, limit: self.max_pixels });
         }
-        if width.max(height) > MAX_SIDE {
+        if size[0].max(size[1]) > MAX_SIDE {
             return Err(DecodeError::Unsupported { format: "an image longer than 65,535 pixels" });
         }
         if pixels == 0 {
             return Err(DecodeError::corrupt(format, "it has no pixels"));
-        }
-        if matches!(color, ColorType::Rgb32F | ColorType::Rgba32F) {
-            return Err(DecodeError::Unsupported { format: "an image of floating point pixels" });
         }
         Ok(())
     }
@@ -52,6 +58,11 @@ impl Limits {
         let pixels = self.max_pixels.saturating_add(padding);
         working_bytes(pixels, MAX_BYTES_PER_PIXEL, upload).saturating_add(upload)
     }
+}
+
+/// Columns times rows.
+pub(super) fn pixels([width, height]: [u32; 2]) -> u64 {
+    u64::from(width) * u64::from(height)
 }
 
 /// Pixels of the whole blocks in which JPEG and WebP decode: a picture of one line takes sixteen.

@@ -42,8 +42,8 @@ pub struct Header {
     pub height: u32,
     bytes_per_pixel: u8,
     upload_bytes: usize,
-    /// The first of the reductions that its coding allows.
-    gentlest: Option<Reduction>,
+    /// What is known of a JPEG.
+    jpeg: Option<jpeg::Outline>,
     reduction: Reduction,
 }
 
@@ -52,7 +52,8 @@ impl Header {
     /// where its coding does not allow that.
     #[must_use]
     pub fn reduced(self, most: Reduction) -> Self {
-        let allowed = self.gentlest.is_some_and(|gentlest| gentlest.divisor() <= most.divisor());
+        let gentlest = self.jpeg.and_then(|jpeg| jpeg.gentlest);
+        let allowed = gentlest.is_some_and(|gentlest| gentlest.divisor() <= most.divisor());
         Self { reduction: if allowed { most } else { Reduction::None }, ..self }
     }
 
@@ -62,12 +63,26 @@ impl Header {
         self.reduction
     }
 
+    /// How often the decoder goes over all pixels: the scans of a JPEG, and once for the other formats.
+    #[must_use]
+    pub fn scans(&self) -> u32 {
+        self.jpeg.map_or(1, |jpeg| jpeg.scans)
+    }
+
     /// The most that decoding will hold at once beside the upload, in bytes.
     #[must_use]
     pub fn decoded_bytes(&self) -> u64 {
         let size = [self.width, self.height].map(|side| self.reduction.side(side));
         let pixels = limits::padded_pixels(size);
-        limits::working_bytes(pixels, self.bytes_per_pixel.into(), self.upload_bytes as u64)
+        let upload = self.upload_bytes as u64;
+        let usual = limits::working_bytes(pixels, self.bytes_per_pixel.into(), upload);
+        match (self.reduction, self.jpeg) {
+            (Reduction::None, Some(jpeg)) => {
+                usual.max(limits::working_bytes(0, 0, upload).saturating_add(jpeg.working_bytes()))
+            }
+            (Reduction::None, None)
+            | (Reduction::Half | Reduction::Quarter | Reduction::Eighth, _) => usual,
+        }
     }
 }
 
@@ -149,6 +164,9 @@ pub fn inspect(bytes: &[u8], limits: &Limits) -> Result<Header, DecodeError> {
         return Err(DecodeError::TooManyBytes { bytes: bytes.len(), limit: limits.max_bytes });
     }
     let format = format::sniff(bytes)?;
+    if format == Format::Jpeg {
+        return inspect_jpeg(bytes, limits);
+    }
     guarded(format, || {
         if format == Format::Tiff && !tiff::tags_are_modest(bytes) {
             return Err(DecodeError::corrupt(format, "its tags announce more than the file holds"));
@@ -156,28 +174,35 @@ pub fn inspect(bytes: &[u8], limits: &Limits) -> Result<Header, DecodeError> {
         let head = match format {
             Format::Png => Cow::Owned(png::header(bytes)),
             Format::WebP => Cow::Borrowed(webp::whole(bytes).unwrap_or(bytes)),
-            Format::Jpeg => Cow::Borrowed(jpeg::header(bytes)),
-            Format::Gif | Format::Bmp | Format::Tiff => Cow::Borrowed(bytes),
+            Format::Jpeg | Format::Gif | Format::Bmp | Format::Tiff => Cow::Borrowed(bytes),
         };
         let decoder = open(Cursor::new(&*head), format)
             .map_err(|error| why_unreadable(bytes, format, error))?;
         let ((width, height), color) = (decoder.dimensions(), decoder.color_type());
         limits.check(format, [width, height], color)?;
         let (bytes_per_pixel, upload_bytes) = (color.bytes_per_pixel(), bytes.len());
-        let gentlest = if format == Format::Jpeg { jpeg::gentlest(bytes) } else { None };
         let reduction = Reduction::None;
-        Ok(Header { format, width, height, bytes_per_pixel, upload_bytes, gentlest, reduction })
+        Ok(Header { format, width, height, bytes_per_pixel, upload_bytes, jpeg: None, reduction })
     })
 }
 
-/// A header that cannot be read may not be all there, or be of a kind that is not served.
+fn inspect_jpeg(bytes: &[u8], limits: &Limits) -> Result<Header, DecodeError> {
+    let outline = jpeg::Outline::read(bytes, limits)?;
+    let [width, height] = outline.size();
+    Ok(Header {
+        format: Format::Jpeg,
+        width,
+        height,
+        bytes_per_pixel: 3,
+        upload_bytes: bytes.len(),
+        jpeg: Some(outline),
+        reduction: Reduction::None,
+    })
+}
+
+/// A header that cannot be read may not be all there.
 fn why_unreadable(bytes: &[u8], format: Format, error: DecodeError) -> DecodeError {
-    let rare = if format == Format::Jpeg { jpeg::unserved_kind(bytes) } else { None };
-    match rare {
-        Some(format) => DecodeError::Unsupported { format },
-        None if complete::is_cut_off(bytes, format) => DecodeError::Truncated { format },
-        None => error,
-    }
+    if complete::is_cut_off(bytes, format) { DecodeError::Truncated { format } } else { error }
 }
 
 /// Decodes what `header` announced: the first frame, upright, transparency over white.
@@ -192,11 +217,12 @@ pub fn decode(bytes: &[u8], header: &Header, watch: Watch<'_>) -> Result<Image, 
         return Err(DecodeError::Truncated { format });
     }
     guarded(format, || {
-        let (picture, orientation) = match header.reduction {
-            Reduction::None => whole(bytes, header, watch)?,
-            reduction @ (Reduction::Half | Reduction::Quarter | Reduction::Eighth) => {
-                (jpeg::decode(bytes, reduction)?, jpeg::orientation(bytes))
+        let (picture, orientation) = match &header.jpeg {
+            Some(outline) => {
+                let picture = jpeg::decode(bytes, outline, header.reduction, watch)?;
+                (picture, outline.orientation)
             }
+            None => whole(bytes, header, watch)?,
         };
         let mut upright = DynamicImage::ImageRgb8(picture);
         upright.apply_orientation(orientation);
