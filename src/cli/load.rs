@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::panic::resume_unwind;
 use std::thread;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow, ensure};
 
 use super::fetch;
 use crate::config::{Calibrated, Concurrency, ModelArgs};
@@ -99,14 +99,7 @@ pub(super) fn warm(
     concurrency: Concurrency,
     library: &Library,
 ) -> Result<WarmSessions> {
-    let plan = SessionsPlan {
-        device,
-        sessions: concurrency.sessions(device),
-        threads: concurrency.threads,
-        cuda_graphs: concurrency.cuda_graphs,
-        max_batch: concurrency.max_batch(device),
-        input: InputShape::of(&model.card.preprocess),
-    };
+    let plan = sessions_plan(model, device, concurrency);
     let mut warm = open_sessions(library, &model.onnx, plan)?;
     // The sessions are of one graph: what one of them computes, all do.
     if let Some(engine) = warm.engines.first_mut() {
@@ -114,6 +107,31 @@ pub(super) fn warm(
         golden::check(&model.card, engine)?;
     }
     Ok(warm)
+}
+
+fn sessions_plan(model: &Model, device: Device, concurrency: Concurrency) -> SessionsPlan {
+    SessionsPlan {
+        device,
+        sessions: concurrency.sessions(device),
+        threads: concurrency.threads,
+        cuda_graphs: concurrency.cuda_graphs,
+        max_batch: concurrency.max_batch(device),
+        input: InputShape::of(&model.card.preprocess),
+    }
+}
+
+/// One more warm engine of the model that `args` name.
+pub(super) fn one_engine(
+    args: &ModelArgs,
+    concurrency: Concurrency,
+    device: Device,
+    library: &Library,
+) -> Result<Engine> {
+    let model = fetch::model(&args.model, &args.hub)?;
+    let Chosen { model, .. } = choose(device, (args, &model), library)?;
+    let plan = SessionsPlan { sessions: 1, ..sessions_plan(&model, device, concurrency) };
+    let engine = open_sessions(library, &model.onnx, plan)?.engines.pop();
+    engine.ok_or_else(|| anyhow!("no session was opened"))
 }
 
 /// Whether a graph that is not ours gives a score for each label; ours are built so.
