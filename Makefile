@@ -42,6 +42,12 @@ bench-overload bench-start bench-variants: bench-%: library
 	.venv-bench/bin/python benches/$*.py --resnetd $(built)/release/resnetd \
 		--photos $(built)/photos/$(SIZE) $(ARGS)
 
+.PHONY: attack
+attack: library ## attack a release server on this machine in every known way; about eight minutes
+	cargo build --release --locked
+	scripts/venv .venv-bench benches/requirements.txt
+	.venv-bench/bin/python tests/attack/attack.py --resnetd $(built)/release/resnetd $(ARGS)
+
 .PHONY: bench-sessions
 bench-sessions: library ## print what sessions and outputs cost on this machine
 	cargo bench --locked --bench sessions

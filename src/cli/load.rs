@@ -78,7 +78,7 @@ fn choose(device: Device, (args, model): (&ModelArgs, &str), library: &Library) 
     if let (Device::Cpu, Precision::Int8, Some(why)) =
         (device, chosen.model.card.precision, int8::why_not())
     {
-        tracing::warn!("{why}: measure the accuracy here with resnetd eval");
+        tracing::warn!("{why}: resnetd tune shows which precision is faster here");
     }
     heed(&mut chosen.model, args.calibrated);
     Ok(chosen)

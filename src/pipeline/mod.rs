@@ -17,13 +17,15 @@ pub mod idle; // freed memory goes back
 pub mod explain; // where in the picture a score comes from
 
 mod classification;
+mod admit; // images, uploads and answers pass admission control
+mod decoders; // decoding beside the workers
 mod embed; // bytes → features
 mod infer; // bytes or ready pixels → all scores
 mod seen; // bytes → what the network saw
 mod picture; // pixels → PNG
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::Semaphore;
@@ -35,13 +37,14 @@ pub use seen::{Seen, Steps};
 
 use crate::model::ModelCard;
 use crate::telemetry::Metrics;
-use decode::{DecodeError, Limits, Stop, Watch};
+use decode::{DecodeError, Limits};
+use decoders::{Leaving, Prepared};
 use explain::Offers;
-use prepare::{Budget, Facts, Upload};
-use preprocess::{JpegScaling, Pixels};
+use prepare::Upload;
+use preprocess::JpegScaling;
 use queue::{
-    Admission, Answered, BatchPlan, Ceiling, ClientKey, Deadline, Input, Job, Permit, Queue,
-    Rejected, RequestContext, Scores, ServiceTimeEstimate, Stages,
+    Admission, Answered, BatchPlan, Ceiling, Deadline, Input, Job, Permit, Queue, RequestContext,
+    Scores, ServiceTimeEstimate, Stages,
 };
 use rollup::Taxonomy;
 use run::{Engines, Health, Output, WorkerPlan, Workers};
@@ -229,20 +232,6 @@ impl Pipeline {
         Ok(Travelled { answered, image: facts.image, timings })
     }
 
-    /// Admits one image; where the queue is full, in the place of another client's, which has more.
-    fn enter(&self, context: &RequestContext, decode: Duration) -> Result<Permit, Rejected> {
-        let full = match self.admission.enter(context, decode) {
-            Err(full @ Rejected::QueueFull { .. }) => full,
-            admitted => return admitted,
-        };
-        let images = self.admission.images_of(context.origin.client);
-        if self.queue.displace(images, full.retry_after()) {
-            self.admission.enter(context, decode)
-        } else {
-            Err(full)
-        }
-    }
-
     /// Queues `input`, and waits for what the network says of it.
     async fn ask(
         &self,
@@ -264,83 +253,6 @@ impl Pipeline {
     fn inspect(&self, upload: &[u8]) -> Result<decode::Header, DecodeError> {
         let header = decode::inspect(upload, &self.plan.limits)?;
         Ok(self.plan.jpeg_scaling.plan(header, &self.card.preprocess))
-    }
-
-    /// Decodes and preprocesses on the CPU pool, at most so many uploads at a time as there are
-    /// decoders.
-    ///
-    /// The memory for the pixels is taken with the turn: uploads that wait hold only themselves.
-    async fn prepare(
-        &self,
-        upload: Upload,
-        deadline: Deadline,
-        permit: Permit,
-    ) -> Result<Prepared, ClassifyError> {
-        let (card, estimate) = (Arc::clone(&self.card), Arc::clone(&self.estimate));
-        let metrics = Arc::clone(&self.metrics);
-        self.in_turn(deadline, permit, move |permit, watch, decode_wait| {
-            let budget = Budget { permit: &permit, watch };
-            let (pixels, facts) = prepare::prepare(&upload, &card.preprocess, budget, &metrics)?;
-            estimate.decoded(upload.header.decode_time(), facts.decode);
-            Ok(Prepared { pixels, facts, permit, decode_wait })
-        })
-        .await
-    }
-
-    /// Runs `work` on the CPU pool once a decoder is free; tells it how long that took.
-    async fn in_turn<T: Send + 'static>(
-        &self,
-        deadline: Deadline,
-        permit: Permit,
-        work: impl FnOnce(Permit, Watch<'_>, Duration) -> Result<T, ClassifyError> + Send + 'static,
-    ) -> Result<T, ClassifyError> {
-        let arrived = Instant::now();
-        let turn = Arc::clone(&self.decoders).acquire_owned().await;
-        let decode_wait = arrived.elapsed();
-        self.metrics.decode_wait_seconds.observe(decode_wait.as_secs_f64());
-        // The permit and the turn go with the work: a caller who leaves does not free memory that
-        // is still in use.
-        let caller = Arc::new(());
-        let waiting = Arc::downgrade(&caller);
-        let work = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            let stop = || match waiting.strong_count() {
-                0 => Some(Stop::Abandoned),
-                _ => deadline.has_passed(Instant::now()).then_some(Stop::Late),
-            };
-            work(permit, Watch::new(&stop), decode_wait)
-        });
-        let done = work.await;
-        drop(caller);
-        done.map_err(|error| ClassifyError::Prepare(error.to_string()))?
-    }
-
-    /// Sets `bytes` aside for the upload of a new request, which is about to be read.
-    ///
-    /// # Errors
-    ///
-    /// [`Rejected`] where they do not fit now, or where no image could be let in.
-    pub fn receive(&self, client: ClientKey, bytes: usize) -> Result<Permit, Rejected> {
-        self.counted(self.admission.receive(client, bytes as u64))
-    }
-
-    /// Sets `bytes` aside for what is about to be made or fetched.
-    ///
-    /// # Errors
-    ///
-    /// [`Rejected::Memory`] where they do not fit now.
-    pub fn reserve(&self, bytes: usize) -> Result<Permit, Rejected> {
-        self.counted(self.admission.reserve(bytes as u64))
-    }
-
-    /// Charges `bytes` that are there already; see [`Admission::charge`].
-    #[must_use]
-    pub fn charge(&self, bytes: usize) -> Permit {
-        self.admission.charge(bytes as u64)
-    }
-
-    fn counted(&self, permit: Result<Permit, Rejected>) -> Result<Permit, Rejected> {
-        permit.inspect_err(|rejected| self.metrics.rejected(rejected.reason()))
     }
 
     /// The card of the model that is served.
@@ -399,33 +311,4 @@ struct Travelled {
     answered: Answered,
     image: ImageFacts,
     timings: Timings,
-}
-
-/// Counts an image whose client goes away before it is queued: then this is dropped with the rest
-/// of the journey. The queue counts those that leave it.
-struct Leaving<'a> {
-    metrics: &'a Metrics,
-    deadline: Deadline,
-}
-
-impl Leaving<'_> {
-    fn stayed(self) {
-        std::mem::forget(self);
-    }
-}
-
-impl Drop for Leaving<'_> {
-    fn drop(&mut self) {
-        if !self.deadline.has_passed(Instant::now()) {
-            self.metrics.abandoned.inc();
-        }
-    }
-}
-
-/// An image on its way from the CPU pool to the queue.
-struct Prepared {
-    pixels: Pixels,
-    facts: Facts,
-    permit: Permit,
-    decode_wait: Duration,
 }

@@ -6,10 +6,11 @@ use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
 use super::decode::{Reduction, Stored};
+use super::decoders::Prepared;
 use super::prepare::Upload;
 use super::preprocess::{Crop, Interpolation, Resize};
 use super::queue::RequestContext;
-use super::{ClassifyError, ImageFacts, Pipeline, Prepared, Timings, decode, picture};
+use super::{ClassifyError, ImageFacts, Pipeline, Timings, decode, picture};
 use crate::model;
 
 /// A photo as the network sees it.

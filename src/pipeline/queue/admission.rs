@@ -1,13 +1,12 @@
 //! Admission control: counts images and bytes in flight, and rejects before work is done.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{ClientKey, Lane, Load, Rates, RequestContext, ServiceTimeEstimate};
+use super::held::{ClientLoad, Held, Share};
+use super::{ClientKey, Lane, Load, Rates, Rejected, RequestContext, ServiceTimeEstimate};
 use crate::telemetry::Metrics;
-use crate::telemetry::metrics::Reason;
 
 /// The most that may be in flight at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,82 +17,6 @@ pub struct Ceiling {
     pub bytes: u64,
 }
 
-/// An image or upload that is turned away although nothing is wrong with it. Come back later.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Rejected {
-    /// As many images are inside as may be.
-    #[error("the queue is full ({images} images are waiting); come back in {retry_after:.0?}")]
-    QueueFull {
-        /// Images inside.
-        images: usize,
-        /// When to try again.
-        retry_after: Duration,
-    },
-    /// It was queued, and gave its place to another client, which had fewer images in flight.
-    #[error(
-        "the queue is full, and this client has more images in it than others; \
-         come back in {retry_after:.0?}"
-    )]
-    Displaced {
-        /// When to try again.
-        retry_after: Duration,
-    },
-    /// The bytes would not fit under the ceiling now.
-    #[error(
-        "{wanted} more bytes would exceed the server's memory limit of {limit} bytes now; \
-         come back in {retry_after:.0?}"
-    )]
-    Memory {
-        /// Bytes asked for.
-        wanted: u64,
-        /// The ceiling.
-        limit: u64,
-        /// When to try again.
-        retry_after: Duration,
-    },
-    /// The answer might come after the deadline.
-    #[error(
-        "the answer may take {predicted:.0?}, longer than the {left:.0?} that are left of the \
-         request's time limit"
-    )]
-    TooLate {
-        /// How long the answer may take.
-        predicted: Duration,
-        /// How long the caller would still wait.
-        left: Duration,
-        /// When to try again.
-        retry_after: Duration,
-    },
-    /// The server is shutting down.
-    #[error("the server is shutting down; try another one")]
-    Draining,
-}
-
-impl Rejected {
-    /// The word for metrics and clients.
-    #[must_use]
-    pub fn reason(&self) -> Reason {
-        match self {
-            Self::QueueFull { .. } | Self::Displaced { .. } => Reason::QueueFull,
-            Self::Memory { .. } => Reason::MemoryLimit,
-            Self::TooLate { .. } => Reason::Deadline,
-            Self::Draining => Reason::Draining,
-        }
-    }
-
-    /// When to try again, never less than a second (the header's unit).
-    #[must_use]
-    pub fn retry_after(&self) -> Duration {
-        match self {
-            Self::QueueFull { retry_after, .. }
-            | Self::Displaced { retry_after }
-            | Self::Memory { retry_after, .. }
-            | Self::TooLate { retry_after, .. } => (*retry_after).max(Duration::from_secs(1)),
-            Self::Draining => Duration::from_secs(1),
-        }
-    }
-}
-
 /// What is inside, against the ceiling.
 #[derive(Debug)]
 pub struct Admission {
@@ -101,97 +24,6 @@ pub struct Admission {
     held: Mutex<Held>,
     estimate: Arc<ServiceTimeEstimate>,
     metrics: Arc<Metrics>,
-}
-
-/// Everything in flight.
-#[derive(Debug, Default)]
-struct Held {
-    images: usize,
-    bytes: u64,
-    /// Of clients that have images in flight.
-    clients: HashMap<ClientKey, ClientLoad>,
-    /// How often memory was taken, ever.
-    taken: u64,
-}
-
-/// One client's images in flight.
-#[derive(Debug, Clone, Copy, Default)]
-struct ClientLoad {
-    quick: Load,
-    slow: Load,
-}
-
-impl ClientLoad {
-    fn of(&self, lane: Lane) -> Load {
-        match lane {
-            Lane::Quick => self.quick,
-            Lane::Slow => self.slow,
-        }
-    }
-
-    fn of_mut(&mut self, lane: Lane) -> &mut Load {
-        match lane {
-            Lane::Quick => &mut self.quick,
-            Lane::Slow => &mut self.slow,
-        }
-    }
-
-    fn images(&self) -> usize {
-        self.quick.images + self.slow.images
-    }
-}
-
-impl Held {
-    fn images_of(&self, client: ClientKey) -> usize {
-        self.clients.get(&client).map_or(0, ClientLoad::images)
-    }
-
-    /// Whether an image of `client` may take the place of another client's, which has more.
-    fn may_displace(&self, client: ClientKey) -> bool {
-        let most = self.clients.values().map(ClientLoad::images).max().unwrap_or(0);
-        most > self.images_of(client) + 1
-    }
-
-    /// All images of all clients.
-    fn load(&self) -> Load {
-        let mut all = Load::default();
-        for client in self.clients.values() {
-            all.add(client.quick);
-            all.add(client.slow);
-        }
-        all
-    }
-
-    fn enter(&mut self, share: Share) {
-        self.images += 1;
-        self.clients.entry(share.client).or_default().of_mut(share.lane).add(share.load());
-    }
-
-    fn leave(&mut self, share: Share) {
-        self.images -= 1;
-        if let Some(client) = self.clients.get_mut(&share.client) {
-            client.of_mut(share.lane).remove(share.load());
-            if client.images() == 0 {
-                self.clients.remove(&share.client);
-            }
-        }
-    }
-}
-
-/// What one image in flight adds to its client's load.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Share {
-    pub(super) client: ClientKey,
-    pub(super) lane: Lane,
-    pub(super) decode: Duration,
-    /// Of all threads together, when it was admitted: its length in the fair queue.
-    pub(super) service_time: Duration,
-}
-
-impl Share {
-    fn load(&self) -> Load {
-        Load::one(self.decode)
-    }
 }
 
 impl Admission {
@@ -434,6 +266,7 @@ impl Drop for Permit {
 mod tests {
     use super::*;
     use crate::pipeline::queue::{ClientKeys, Deadline, Origin, Stages};
+    use crate::telemetry::metrics::Reason;
 
     fn admission(
         images: usize,

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use super::admission::Share;
+use super::held::Share;
 use super::{ClientKey, Job, Lane};
 
 /// A job's virtual start, and its number among all jobs: of equal starts the first to arrive comes first.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::admission::Share;
+use super::held::Share;
 use super::{Lane, Origin, Permit, Queue, RequestContext, Tag};
 use crate::pipeline::decode::{DecodeError, Stop};
 use crate::pipeline::prepare::{Facts, PrepareError, Upload};

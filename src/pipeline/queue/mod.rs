@@ -5,6 +5,8 @@
 //! of a job: dropping it takes the job out of the queue.
 
 mod admission;
+mod held; // what is in flight, by client
+mod rejected;
 mod context;
 mod estimate; // service times
 mod fair; // the order of jobs
@@ -14,11 +16,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-pub use admission::{Admission, Ceiling, Permit, Rejected};
+pub use admission::{Admission, Ceiling, Permit};
 pub use context::{ClientKey, ClientKeys, Origin, RequestContext};
 pub use estimate::{Lane, Load, Rates, ServiceTimeEstimate, Stages};
 use fair::{FairOrder, Tag};
 pub use job::{Answered, Caller, Deadline, Extra, Input, Job, JobError, Scores, Ticket};
+pub use rejected::Rejected;
 
 use crate::telemetry::Metrics;
 
