@@ -112,14 +112,14 @@ pub(super) fn warm(
     concurrency: Concurrency,
     library: &Library,
 ) -> Result<(WarmSessions, Option<Model>)> {
-    let plan = SessionsPlan {
-        device,
-        sessions: concurrency.sessions(device),
-        threads: concurrency.threads,
-        cuda_graphs: concurrency.cuda_graphs,
-        max_batch: concurrency.max_batch(device),
-        input: InputShape::of(&model.card.preprocess),
-    };
+    warm_sessions(model, sessions_plan(model, device, concurrency), library)
+}
+
+fn warm_sessions(
+    model: &Model,
+    plan: SessionsPlan,
+    library: &Library,
+) -> Result<(WarmSessions, Option<Model>)> {
     let mut warm = open_sessions(library, &model.onnx, plan)
         .map_err(|error| told_versions(error, model, library))?;
     let mut corrected = None;
@@ -134,6 +134,31 @@ pub(super) fn warm(
         golden::check(&model.card, engine)?;
     }
     Ok((warm, corrected))
+}
+
+fn sessions_plan(model: &Model, device: Device, concurrency: Concurrency) -> SessionsPlan {
+    SessionsPlan {
+        device,
+        sessions: concurrency.sessions(device),
+        threads: concurrency.threads,
+        cuda_graphs: concurrency.cuda_graphs,
+        max_batch: concurrency.max_batch(device),
+        input: InputShape::of(&model.card.preprocess),
+    }
+}
+
+/// One more warm engine of the model that `args` name.
+pub(super) fn one_engine(
+    args: &ModelArgs,
+    concurrency: Concurrency,
+    device: Device,
+    library: &Library,
+) -> Result<Engine> {
+    let model = fetch::model(&args.model, &args.hub)?;
+    let Chosen { model, .. } = choose(device, (args, &model), library)?;
+    let plan = SessionsPlan { sessions: 1, ..sessions_plan(&model, device, concurrency) };
+    let (mut warm, _) = warm_sessions(&model, plan, library)?;
+    warm.engines.pop().ok_or_else(|| anyhow!("no session was opened"))
 }
 
 /// `error`, with the versions of a model that is newer than ONNX Runtime, and what to do.

@@ -13,6 +13,7 @@ pub mod calibrated; // scores → probabilities that mean what they say
 pub mod sets; // scores → every class that may be the truth
 pub mod rollup; // classes → what they have in common
 pub mod beside; // what is told of both
+pub mod idle; // freed memory goes back
 pub mod explain; // where in the picture a score comes from
 
 mod classification;
@@ -39,11 +40,11 @@ use explain::Offers;
 use prepare::{Budget, Facts, Upload};
 use preprocess::{JpegScaling, Pixels};
 use queue::{
-    Admission, Answered, BatchPlan, Ceiling, Deadline, Input, Job, Pace, Permit, Queue, Rejected,
-    RequestContext, Scores,
+    Admission, Answered, BatchPlan, Ceiling, ClientKey, Deadline, Input, Job, Permit, Queue,
+    Rejected, RequestContext, Scores, ServiceTimeEstimate, Stages,
 };
 use rollup::Taxonomy;
-use run::{Engine, Health, Output, WorkerPlan, Workers};
+use run::{Engines, Health, Output, WorkerPlan, Workers};
 
 /// How a pipeline may use the machine.
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +59,8 @@ pub struct PipelinePlan {
     pub batch: BatchPlan,
     /// Who decodes.
     pub decoding: Decoding,
+    /// A worker that is busy with one batch for longer counts as stuck, and is replaced.
+    pub stuck_after: Duration,
 }
 
 /// Who makes pixels of an upload.
@@ -81,7 +84,7 @@ pub struct Pipeline {
     /// How many images of one caller can be of use at the same time.
     at_once: usize,
     queue: Queue,
-    pace: Arc<Pace>,
+    estimate: Arc<ServiceTimeEstimate>,
     health: Arc<Health>,
     metrics: Arc<Metrics>,
     workers: std::sync::Mutex<Option<Workers>>,
@@ -96,39 +99,48 @@ impl Pipeline {
     pub fn start(
         card: Arc<ModelCard>,
         plan: PipelinePlan,
-        engines: Vec<Engine>,
+        engines: impl Into<Engines>,
         metrics: Arc<Metrics>,
     ) -> std::io::Result<Self> {
+        let engines = engines.into();
+        let sessions = engines.ready.len();
         let decoders = match plan.decoding {
-            Decoding::ByWorkers => engines.len(),
+            // Whoever prepares pictures beside the workers must leave cores to them.
+            Decoding::ByWorkers => (sessions / 2).max(1),
             Decoding::Beside(decoders) => decoders,
         };
-        let pace = Arc::new(Pace::new(decoders, engines.len()));
+        let count = |threads: usize| u32::try_from(threads).unwrap_or(u32::MAX);
+        let workers = count(sessions);
+        let estimate = Arc::new(ServiceTimeEstimate::new(match plan.decoding {
+            Decoding::ByWorkers => Stages::Shared { workers },
+            Decoding::Beside(decoders) => Stages::Pipelined { decoders: count(decoders), workers },
+        }));
         let health = Arc::new(Health::default());
-        let queue = Queue::new(Arc::clone(&metrics));
+        let queue = Queue::new(sessions, Arc::clone(&metrics));
         let worker_plan = WorkerPlan {
             queue: queue.clone(),
             batch: plan.batch,
             preprocess: card.preprocess.clone(),
-            pace: Arc::clone(&pace),
+            estimate: Arc::clone(&estimate),
+            stuck_after: plan.stuck_after,
             health: Arc::clone(&health),
             metrics: Arc::clone(&metrics),
         };
         // One batch for each worker to run, and as many images waiting as fill the next.
-        let waiting = plan.batch.backlog.max(engines.len());
-        let batches = (engines.len() + waiting).saturating_mul(plan.batch.max_batch);
+        let waiting = plan.batch.backlog.max(sessions);
+        let batches = (sessions + waiting).saturating_mul(plan.batch.max_batch);
         let workers = Workers::start(&worker_plan, engines)?;
         Ok(Self {
-            admission: Admission::new(plan.ceiling, Arc::clone(&pace), Arc::clone(&metrics)),
+            admission: Admission::new(plan.ceiling, Arc::clone(&estimate), Arc::clone(&metrics)),
             decoders: Arc::new(Semaphore::new(decoders)),
-            at_once: decoders.saturating_add(batches).min(plan.ceiling.images),
+            at_once: decoders.max(sessions).saturating_add(batches).min(plan.ceiling.images),
             workers: std::sync::Mutex::new(Some(workers)),
             taxonomy: Taxonomy::of(&card),
             card,
             offers: Offers::nothing(),
             plan,
             queue,
-            pace,
+            estimate,
             health,
             metrics,
         })
@@ -190,7 +202,7 @@ impl Pipeline {
         wants: Option<Output>,
     ) -> Result<Travelled, ClassifyError> {
         let header = self.inspect(&bytes)?;
-        let permit = self.admission.enter(context.deadline)?;
+        let permit = self.enter(context, header.decode_time())?;
         let upload = Upload { bytes, header };
         let (input, permit, beside) = match self.plan.decoding {
             Decoding::ByWorkers => (Input::Upload(upload), permit, None),
@@ -215,6 +227,20 @@ impl Pipeline {
             ..facts.timings()
         };
         Ok(Travelled { answered, image: facts.image, timings })
+    }
+
+    /// Admits one image; where the queue is full, in the place of another client's, which has more.
+    fn enter(&self, context: &RequestContext, decode: Duration) -> Result<Permit, Rejected> {
+        let full = match self.admission.enter(context, decode) {
+            Err(full @ Rejected::QueueFull { .. }) => full,
+            admitted => return admitted,
+        };
+        let images = self.admission.images_of(context.origin.client);
+        if self.queue.displace(images, full.retry_after()) {
+            self.admission.enter(context, decode)
+        } else {
+            Err(full)
+        }
     }
 
     /// Queues `input`, and waits for what the network says of it.
@@ -250,12 +276,12 @@ impl Pipeline {
         deadline: Deadline,
         permit: Permit,
     ) -> Result<Prepared, ClassifyError> {
-        let (card, pace) = (Arc::clone(&self.card), Arc::clone(&self.pace));
+        let (card, estimate) = (Arc::clone(&self.card), Arc::clone(&self.estimate));
         let metrics = Arc::clone(&self.metrics);
         self.in_turn(deadline, permit, move |permit, watch, decode_wait| {
             let budget = Budget { permit: &permit, watch };
             let (pixels, facts) = prepare::prepare(&upload, &card.preprocess, budget, &metrics)?;
-            pace.prepared(facts.decode + facts.preprocess);
+            estimate.decoded(upload.header.decode_time(), facts.decode);
             Ok(Prepared { pixels, facts, permit, decode_wait })
         })
         .await
@@ -294,8 +320,8 @@ impl Pipeline {
     /// # Errors
     ///
     /// [`Rejected`] where they do not fit now, or where no image could be let in.
-    pub fn receive(&self, bytes: usize) -> Result<Permit, Rejected> {
-        self.counted(self.admission.receive(bytes as u64))
+    pub fn receive(&self, client: ClientKey, bytes: usize) -> Result<Permit, Rejected> {
+        self.counted(self.admission.receive(client, bytes as u64))
     }
 
     /// Sets `bytes` aside for what is about to be made or fetched.
@@ -305,6 +331,12 @@ impl Pipeline {
     /// [`Rejected::Memory`] where they do not fit now.
     pub fn reserve(&self, bytes: usize) -> Result<Permit, Rejected> {
         self.counted(self.admission.reserve(bytes as u64))
+    }
+
+    /// Charges `bytes` that are there already; see [`Admission::charge`].
+    #[must_use]
+    pub fn charge(&self, bytes: usize) -> Permit {
+        self.admission.charge(bytes as u64)
     }
 
     fn counted(&self, permit: Result<Permit, Rejected>) -> Result<Permit, Rejected> {
@@ -336,10 +368,10 @@ impl Pipeline {
         self.admission.predicted_wait()
     }
 
-    /// Whether recent batches succeeded.
+    /// What keeps the pipeline from being ready: failed batches, a stuck worker.
     #[must_use]
-    pub fn is_healthy(&self) -> bool {
-        self.health.is_good()
+    pub fn why_not_ready(&self) -> Option<&'static str> {
+        self.health.why_not()
     }
 
     /// Lets nothing more in and answers what is queued with [`Rejected::Draining`].

@@ -62,7 +62,7 @@ impl Pipeline {
     async fn look(&self, upload: Bytes, context: &RequestContext) -> Result<Seen, ClassifyError> {
         let header = self.inspect(&upload)?;
         let decoded_at = header.reduction();
-        let permit = self.admission.enter(context.deadline)?;
+        let permit = self.enter(context, header.decode_time())?;
         let stored = decode::stored(&upload, &header)?;
         let upload = Upload { bytes: upload, header };
         let Prepared { pixels, facts, decode_wait, .. } =
