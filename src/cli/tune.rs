@@ -222,7 +222,7 @@ impl<'a> Bench<'a> {
         let largest = group.iter().map(|candidate| candidate.max_batch).max().unwrap_or(1);
         let candidate = Candidate { max_batch: largest, ..group[0] };
         let concurrency = self.options(candidate).concurrency(cores())?;
-        let warm = warm(self.model(candidate), self.device, concurrency, &self.library)?;
+        let (warm, _) = warm(self.model(candidate), self.device, concurrency, &self.library)?;
         Ok(warm.engines.into_iter().map(|engine| Arc::new(Mutex::new(engine))).collect())
     }
 
