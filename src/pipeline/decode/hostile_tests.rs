@@ -163,3 +163,30 @@ fn damaged_pictures_of_every_kind_are_answered_and_cost_no_more_than_they_say() 
         }
     }
 }
+
+/// A RIFF chunk, filled up to an even length.
+fn riff(kind: [u8; 4], body: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(body.len()).unwrap().to_le_bytes();
+    let fill: &[u8] = if body.len().is_multiple_of(2) { &[] } else { &[0] };
+    [&kind[..], &length, body, fill].concat()
+}
+
+#[test]
+fn a_webp_of_frames_inside_frames_is_refused_however_deep() {
+    // Of one pixel: a place and a size of zeros (each less one), a duration, no flags.
+    let frame = [0; 16];
+    let depth = 20_000;
+    let innermost = riff(*b"VP8L", &[0x2F, 0, 0, 0, 0, 0, 0, 0]);
+    let mut nested = Vec::new();
+    for level in 0..depth {
+        let inside = (depth - level) * 16 + (depth - level - 1) * 8 + innermost.len();
+        nested.extend_from_slice(b"ANMF");
+        nested.extend_from_slice(&u32::try_from(inside).unwrap().to_le_bytes());
+        nested.extend_from_slice(&frame);
+    }
+    nested.extend_from_slice(&innermost);
+    let canvas = riff(*b"VP8X", &[2, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    let animation = riff(*b"ANIM", &[0; 6]);
+    let file = riff(*b"RIFF", &[&b"WEBP"[..], &canvas, &animation, &nested].concat());
+    corrupt_cause(decoded(&file));
+}

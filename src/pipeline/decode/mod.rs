@@ -2,6 +2,7 @@
 //!
 //! [`inspect`] reads only the header, so that what decoding would cost is known before it is spent.
 
+mod cost; // how long it takes, from the header
 mod complete; // is the file all there
 mod error;
 mod facts; // how it is stored

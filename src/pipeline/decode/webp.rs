@@ -11,20 +11,27 @@ pub(super) fn whole(bytes: &[u8]) -> Option<&[u8]> {
 /// The decoder makes room for a frame and for metadata by the size that each announces before it
 /// looks for the bytes, so that a canvas of one pixel could cost hundreds of megabytes.
 pub(super) fn is_sound(bytes: &[u8], canvas: [u32; 2]) -> bool {
-    all_fit(bytes.get(12..).unwrap_or_default(), canvas)
+    Chunks(bytes.get(12..).unwrap_or_default()).all(|Chunk { kind, body }| match (kind, body) {
+        (b"ANMF", Some(body)) => {
+            fits(animation_size(body), canvas)
+                && body.get(16..).is_some_and(|frame| is_sound_frame(frame, canvas))
+        }
+        (kind, body) => is_sound_chunk(kind, body, canvas),
+    })
 }
 
-fn all_fit(chunks: &[u8], canvas: [u32; 2]) -> bool {
-    Chunks(chunks).all(|Chunk { kind, body }| match (kind, body) {
+/// The chunks of a frame; a frame inside a frame is no WebP, and is not looked into.
+fn is_sound_frame(chunks: &[u8], canvas: [u32; 2]) -> bool {
+    Chunks(chunks).all(|Chunk { kind, body }| kind != b"ANMF" && is_sound_chunk(kind, body, canvas))
+}
+
+fn is_sound_chunk(kind: &[u8; 4], body: Option<&[u8]>, canvas: [u32; 2]) -> bool {
+    match (kind, body) {
         (_, None) => false,
         (b"VP8 ", Some(body)) => fits(lossy_size(body), canvas),
         (b"VP8L", Some(body)) => fits(lossless_size(body), canvas),
-        (b"ANMF", Some(body)) => {
-            fits(animation_size(body), canvas)
-                && body.get(16..).is_some_and(|frame| all_fit(frame, canvas))
-        }
         (_, Some(_)) => true,
-    })
+    }
 }
 
 /// A frame without a size is damaged, and fits nowhere.
