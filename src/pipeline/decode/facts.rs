@@ -6,7 +6,7 @@ use image::ImageDecoder;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{DecodeError, Format, Header, guarded, needed, open, orientation};
+use super::{DecodeError, Header, guarded, needed, open, orientation};
 
 /// A picture before it is made upright and RGB.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
