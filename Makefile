@@ -42,6 +42,12 @@ bench-overload bench-start bench-variants: bench-%: library
 	.venv-bench/bin/python benches/$*.py --resnetd $(built)/release/resnetd \
 		--photos $(built)/photos/$(SIZE) $(ARGS)
 
+.PHONY: attack
+attack: library ## attack a release server on this machine in every known way; about eight minutes
+	cargo build --release --locked
+	scripts/venv .venv-bench benches/requirements.txt
+	.venv-bench/bin/python tests/attack/attack.py --resnetd $(built)/release/resnetd $(ARGS)
+
 .PHONY: bench-sessions
 bench-sessions: library ## print what sessions and outputs cost on this machine
 	cargo bench --locked --bench sessions
@@ -102,6 +108,12 @@ python-test: library ## models, metrics, API, protocols and pages, read by other
 	.venv-clients/bin/python tests/python/check_triton.py --resnetd $(built)/debug/resnetd
 	.venv-clients/bin/python tests/python/check_kserve.py --resnetd $(built)/debug/resnetd
 
+.PHONY: model-matrix
+model-matrix: library ## weights and exports as people have them, served and compared with PyTorch; half an hour
+	cargo build --release --locked
+	scripts/venv .venv-models scripts/model-matrix.txt
+	.venv-models/bin/python scripts/model-matrix --resnetd $(built)/release/resnetd $(ARGS)
+
 .PHONY: image
 image: ## build the container image for the CPU, or with DEVICE=cuda for the GPU
 	docker build --target $(DEVICE) --tag resnetd:$(DEVICE) .
@@ -113,4 +125,4 @@ image-check: ## build the image without Docker, start it and look at it; Debian,
 .PHONY: clean
 clean: ## remove everything that was built or fetched
 	cargo clean
-	rm -rf .onnxruntime .tools .venv .venv-bench .venv-clients
+	rm -rf .onnxruntime .tools .venv .venv-bench .venv-clients .venv-models

@@ -18,7 +18,8 @@ use image::imageops;
 use resnetd::pipeline::decode::{self, Image, Limits};
 use resnetd::pipeline::preprocess::{Crop, JpegScaling, Pixels, Preprocess};
 use resnetd::pipeline::queue::{
-    Admission, BatchPlan, Ceiling, Deadline, Job, Pace, Queue, RequestContext,
+    Admission, BatchPlan, Ceiling, Deadline, Job, Queue, RequestContext, ServiceTimeEstimate,
+    Stages,
 };
 use resnetd::pipeline::run::{Batch, Engine, Health, Output, Outputs, WorkerPlan, Workers};
 use resnetd::pipeline::topk;
@@ -174,15 +175,16 @@ fn top_5_of_1000_as_json(bencher: Bencher) {
 #[divan::bench]
 fn queue_and_back(bencher: Bencher) {
     let metrics = Arc::new(Metrics::new());
-    let pace = Arc::new(Pace::new(1, 1));
+    let estimate = Arc::new(ServiceTimeEstimate::new(Stages::Shared { workers: 1 }));
     let ceiling = Ceiling { images: 16, bytes: 1 << 20 };
-    let admission = Admission::new(ceiling, Arc::clone(&pace), Arc::clone(&metrics));
-    let queue = Queue::new(Arc::clone(&metrics));
+    let admission = Admission::new(ceiling, Arc::clone(&estimate), Arc::clone(&metrics));
+    let queue = Queue::new(1, Arc::clone(&metrics));
     let plan = WorkerPlan {
         queue: queue.clone(),
         batch: BatchPlan { max_batch: 4, max_wait: Duration::ZERO, backlog: 1 },
         preprocess: Preprocess::usual([32, 32]),
-        pace,
+        estimate,
+        stuck_after: Duration::from_secs(60),
         health: Arc::new(Health::default()),
         metrics,
     };
@@ -195,11 +197,9 @@ fn queue_and_back(bencher: Bencher) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     bencher.bench_local(|| {
         let pixels = Pixels::from_raw([32, 32], vec![128; 32 * 32 * 3]).unwrap();
-        let deadline = Deadline::after(Duration::from_secs(3600));
-        let permit = admission.enter(deadline).unwrap();
-        let ticket = queue
-            .submit(|reply| Job::new(pixels, RequestContext::local(deadline), permit, reply))
-            .unwrap();
+        let context = RequestContext::local(Deadline::after(Duration::from_secs(3600)));
+        let permit = admission.enter(&context, Duration::ZERO).unwrap();
+        let ticket = queue.submit(|reply| Job::new(pixels, context, permit, reply)).unwrap();
         runtime.block_on(ticket).unwrap()
     });
     queue.close();

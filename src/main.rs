@@ -5,6 +5,7 @@ use std::process::ExitCode;
 #[expect(clippy::print_stderr, reason = "the last word of a command line program")]
 fn main() -> ExitCode {
     keep_onnxruntime_from_reporting();
+    resnetd::pipeline::run::bound_heap();
     let cli = resnetd::cli::parse(std::env::args_os()).unwrap_or_else(|error| error.exit());
     match resnetd::cli::run(cli) {
         Ok(()) => ExitCode::SUCCESS,

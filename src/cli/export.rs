@@ -1,14 +1,13 @@
 //! `resnetd export`: a model as one self-contained ONNX file.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Args;
 
-use super::{fetch, files, output};
+use super::{fetch, files, labels, output};
 use crate::config::HubArgs;
-use crate::model::{self, Model, ModelCard, Precision, PrecisionChoice};
+use crate::model::{self, Model, Precision, PrecisionChoice};
 use crate::pipeline::run::Device;
 
 #[derive(Debug, Args)]
@@ -50,7 +49,7 @@ pub(super) fn run(args: &ExportArgs) -> Result<()> {
     };
     let model = Model::open_as(model, args.arch.as_deref(), args.precision, Device::Cpu)?.model;
     let model = match &args.labels {
-        Some(path) => with_labels(&model, path)?,
+        Some(path) => Model::of(labels::replaced(&model.card, path)?, model.graph()),
         None => carrying(model),
     };
     files::write_atomically(&args.output, &model.onnx)?;
@@ -72,16 +71,4 @@ fn carrying(model: Model) -> Model {
     } else {
         model
     }
-}
-
-fn with_labels(model: &Model, path: &Path) -> Result<Model> {
-    let text =
-        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let labels: Vec<String> = text.lines().map(|label| label.trim().to_owned()).collect();
-    let classes = model.card.labels.len();
-    if labels.len() != classes {
-        bail!("{} has {} lines, the weights have {classes} classes", path.display(), labels.len());
-    }
-    let card = ModelCard { labels, wordnet_ids: Vec::new(), ..model.card.as_ref().clone() };
-    Ok(Model::of(card, model.graph()))
 }

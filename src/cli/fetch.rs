@@ -13,7 +13,9 @@ use crate::model::EMBEDDED;
 /// the folder that it was fetched to. What is here under that name comes first.
 pub(super) fn model(name: &str, args: &HubArgs) -> Result<String> {
     let is_here = EMBEDDED.iter().any(|embedded| embedded.name == name) || Path::new(name).exists();
-    let Some(id) = HubId::parse(name).filter(|_| !is_here) else { return Ok(name.to_owned()) };
+    let is_id = !is_here && !is_file_name(name);
+    let Some(id) = HubId::parse(name).filter(|_| is_id) else { return Ok(name.to_owned()) };
+    tracing::info!("no file or folder is called {name}: looking for it on the hub");
     let bar = ProgressBar::hidden();
     bar.set_style(
         ProgressStyle::with_template(
@@ -21,10 +23,43 @@ pub(super) fn model(name: &str, args: &HubArgs) -> Result<String> {
         )
         .context("the progress bar")?,
     );
-    let folder = args.hub().fetch(&id, &mut |event| show(&bar, &id, event))?;
+    let folder = args.hub().fetch(&id, &mut |event| show(&bar, &id, event)).with_context(|| {
+        format!(
+            "no file or folder is called {name}, and the hub does not give a model of that name"
+        )
+    })?;
     bar.finish_and_clear();
     folder.into_os_string().into_string().ok().context("the path of the hub's cache is not UTF-8")
 }
+
+/// Whether a name ends as files of models do, and as no repository of the hub does.
+fn is_file_name(name: &str) -> bool {
+    let ending = Path::new(name).extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known))
+}
+
+/// Endings of files that people take for models.
+const ENDINGS: [&str; 19] = [
+    "onnx",
+    "safetensors",
+    "pth",
+    "pt",
+    "pt2",
+    "bin",
+    "ckpt",
+    "tar",
+    "h5",
+    "hdf5",
+    "keras",
+    "pb",
+    "tflite",
+    "npz",
+    "npy",
+    "pkl",
+    "json",
+    "toml",
+    "zip",
+];
 
 /// A bar on a terminal, which hides itself elsewhere; a line in the log for what takes long.
 fn show(bar: &ProgressBar, id: &HubId, event: Event) {
@@ -40,6 +75,22 @@ fn show(bar: &ProgressBar, id: &HubId, event: Event) {
         Event::Retrying(error) => tracing::warn!(%error, "trying again"),
         Event::Unreachable(error) => {
             tracing::warn!(model = %id, %error, "the hub cannot be asked: using what was fetched earlier");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_name_with_a_files_ending_is_no_model_of_the_hub() {
+        for name in ["weights/resnet50.pth", "models/best.onnx", "a/b.Safetensors", "run/last.ckpt"]
+        {
+            assert!(super::is_file_name(name), "{name}");
+        }
+        for name in
+            ["timm/resnet50.a1_in1k", "microsoft/resnet-50", "lab/pets-v1.5", "a/b@refs/pr/1"]
+        {
+            assert!(!super::is_file_name(name), "{name}");
         }
     }
 }

@@ -1,18 +1,19 @@
 //! A model by its options, on warm sessions.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::panic::resume_unwind;
 use std::thread;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 
-use super::fetch;
+use super::{fetch, labels};
 use crate::config::{Calibrated, Concurrency, ModelArgs};
 use crate::model::{Chosen, Model, ModelCard, Precision, foreign, int8};
 use crate::pipeline::golden;
 use crate::pipeline::run::{
-    Batch, Device, DeviceChoice, Engine, InputShape, Library, Output, SessionsPlan, WarmSessions,
-    check_device, open_sessions,
+    Batch, Device, DeviceChoice, Engine, InputShape, Library, Output, SessionsPlan, StartError,
+    WarmSessions, check_device, open_sessions,
 };
 
 /// What a pipeline is started from.
@@ -44,14 +45,20 @@ pub(super) fn load_meanwhile<T: Send>(
     }
     let model = fetch::model(&args.model, &args.hub)?;
     let on = |device| {
-        let chosen = choose(device, (args, &model), &library)?;
-        thread::scope(|scope| {
-            let made = scope.spawn(|| meanwhile(&chosen.model));
-            let warm = warm(&chosen.model, device, concurrency, &library)?;
+        let Chosen { model, why } = choose(device, (args, &model), &library)?;
+        let (made, (warm, corrected)) = thread::scope(|scope| {
+            let made = scope.spawn(|| meanwhile(&model));
+            let warm = warm(&model, device, concurrency, &library)?;
             let made = made.join().unwrap_or_else(|panic| resume_unwind(panic));
             anyhow::Ok((made, warm))
+        })?;
+        anyhow::Ok(match corrected {
+            None => (Chosen { model, why }, made, warm),
+            Some(model) => {
+                let made = meanwhile(&model);
+                (Chosen { model, why }, made, warm)
+            }
         })
-        .map(|(made, warm)| (chosen, made, warm))
     };
     let device = match args.device {
         DeviceChoice::Only(device) => device,
@@ -78,9 +85,12 @@ fn choose(device: Device, (args, model): (&ModelArgs, &str), library: &Library) 
     if let (Device::Cpu, Precision::Int8, Some(why)) =
         (device, chosen.model.card.precision, int8::why_not())
     {
-        tracing::warn!("{why}: measure the accuracy here with resnetd eval");
+        tracing::warn!("{why}: resnetd tune shows which precision is faster here");
     }
     heed(&mut chosen.model, args.calibrated);
+    if let Some(path) = &args.labels {
+        chosen.model.card = labels::replaced(&chosen.model.card, path)?.into();
+    }
     Ok(chosen)
 }
 
@@ -93,35 +103,116 @@ fn heed(model: &mut Model, calibrated: Calibrated) {
 }
 
 /// Warm sessions of a model, which give the card's golden photos their scores.
+///
+/// With them comes the model that they run, where its scores had to be taken for something else than
+/// the graph of `model` says.
 pub(super) fn warm(
     model: &Model,
     device: Device,
     concurrency: Concurrency,
     library: &Library,
-) -> Result<WarmSessions> {
-    let plan = SessionsPlan {
+) -> Result<(WarmSessions, Option<Model>)> {
+    warm_sessions(model, sessions_plan(model, device, concurrency), library)
+}
+
+fn warm_sessions(
+    model: &Model,
+    plan: SessionsPlan,
+    library: &Library,
+) -> Result<(WarmSessions, Option<Model>)> {
+    let mut warm = open_sessions(library, &model.onnx, plan)
+        .map_err(|error| told_versions(error, model, library))?;
+    let mut corrected = None;
+    // The sessions are of one graph: what one of them computes, all do.
+    if let Some(engine) = warm.engines.first_mut() {
+        corrected = check_scores(model, engine, plan.input)?;
+    }
+    if let Some(model) = &corrected {
+        warm = open_sessions(library, &model.onnx, plan)?;
+    }
+    if let Some(engine) = warm.engines.first_mut() {
+        golden::check(&model.card, engine)?;
+    }
+    Ok((warm, corrected))
+}
+
+fn sessions_plan(model: &Model, device: Device, concurrency: Concurrency) -> SessionsPlan {
+    SessionsPlan {
         device,
         sessions: concurrency.sessions(device),
         threads: concurrency.threads,
         cuda_graphs: concurrency.cuda_graphs,
         max_batch: concurrency.max_batch(device),
         input: InputShape::of(&model.card.preprocess),
-    };
-    let mut warm = open_sessions(library, &model.onnx, plan)?;
-    // The sessions are of one graph: what one of them computes, all do.
-    if let Some(engine) = warm.engines.first_mut() {
-        check_scores(&model.card, engine, plan.input)?;
-        golden::check(&model.card, engine)?;
     }
-    Ok(warm)
 }
 
-/// Whether a graph that is not ours gives a score for each label; ours are built so.
-fn check_scores(card: &ModelCard, engine: &mut Engine, input: InputShape) -> Result<()> {
-    if card.architecture == foreign::ARCHITECTURE {
-        let found = engine(&Batch::grey(input, 1))?.row(Output::Logits, 0).len();
-        let labels = card.labels.len();
-        ensure!(found == labels, "the graph gives {found} scores, the card has {labels} labels");
+/// One more warm engine of the model that `args` name.
+pub(super) fn one_engine(
+    args: &ModelArgs,
+    concurrency: Concurrency,
+    device: Device,
+    library: &Library,
+) -> Result<Engine> {
+    let model = fetch::model(&args.model, &args.hub)?;
+    let Chosen { model, .. } = choose(device, (args, &model), library)?;
+    let plan = SessionsPlan { sessions: 1, ..sessions_plan(&model, device, concurrency) };
+    let (mut warm, _) = warm_sessions(&model, plan, library)?;
+    warm.engines.pop().ok_or_else(|| anyhow!("no session was opened"))
+}
+
+/// `error`, with the versions of a model that is newer than ONNX Runtime, and what to do.
+fn told_versions(error: StartError, model: &Model, library: &Library) -> anyhow::Error {
+    let reason = error.to_string();
+    let is_newer = ["IR version", "opset"].iter().any(|word| reason.contains(word));
+    if !is_newer || model.card.architecture != foreign::ARCHITECTURE {
+        return error.into();
     }
-    Ok(())
+    let graph = model.graph();
+    anyhow!(
+        "{} has IR version {} and opset {} of ONNX, which ONNX Runtime {} does not read: {reason}\n\
+         hint: export it again with an older opset, in Python: torch.onnx.export(model, images, \"model.onnx\", \
+         opset_version=18); or name a newer ONNX Runtime with --onnxruntime",
+        model.card.name,
+        graph.ir_version(),
+        graph.opset(),
+        library.version,
+    )
+}
+
+/// Whether a graph that is not ours gives a score for each label, and whether the scores are what the
+/// card or the graph says they are; ours are built so. The model with its scores taken for
+/// probabilities, where they are and nothing says so.
+fn check_scores(model: &Model, engine: &mut Engine, input: InputShape) -> Result<Option<Model>> {
+    let ModelCard { architecture, labels, name, .. } = model.card.as_ref();
+    if architecture != foreign::ARCHITECTURE {
+        return Ok(None);
+    }
+    let outputs = test_images(input).map(|batch| engine(&batch)).collect::<Result<Vec<_>, _>>()?;
+    let rows = |output| outputs.iter().map(|found| found.row(output, 0)).collect::<Vec<_>>();
+    let (logits, probabilities) = (rows(Output::Logits), rows(Output::Probabilities));
+    let (found, labels) = (logits[0].len(), labels.len());
+    ensure!(found == labels, "the graph gives {found} scores, the card has {labels} labels");
+    let corrected = foreign::judge(model, &logits, &probabilities)
+        .with_context(|| format!("{name} cannot be served"))?;
+    if corrected.is_some() {
+        tracing::info!("the graph's scores sum to 1: they are served as probabilities");
+    }
+    Ok(corrected)
+}
+
+/// Different images, each a batch: black, white, grey and noise.
+fn test_images(input: InputShape) -> impl Iterator<Item = Batch> {
+    let noise = |index: usize| index.wrapping_mul(0x9E37_79B9).to_le_bytes()[2];
+    let images: [fn(usize) -> u8; 4] = [|_| 0, |_| 255, |_| 128, noise];
+    images.into_iter().map(move |image| {
+        let mut batch = Batch::with_capacity(input, 1);
+        let Ok(()) = batch.fill(|slot| {
+            for (index, value) in slot.iter_mut().enumerate() {
+                *value = image(index);
+            }
+            Ok::<_, Infallible>(())
+        });
+        batch
+    })
 }

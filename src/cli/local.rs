@@ -55,6 +55,7 @@ pub(super) fn pipeline(
         ceiling: Ceiling { images: usize::MAX, bytes: u64::MAX },
         batch: concurrency.batch(warm.device, Duration::ZERO),
         decoding: concurrency.decoding(warm.device),
+        stuck_after: PATIENCE,
     };
     let offers = Offers::of(model.onnx, model.card.labels.len());
     let pipeline = Pipeline::start(model.card, plan, warm.engines, Arc::new(Metrics::new()))?;

@@ -12,6 +12,7 @@ mod export;
 mod files;
 mod healthcheck;
 mod fetch; // a name of the hub becomes a folder
+mod labels; // class names from a file
 mod load;
 mod local;
 mod output;

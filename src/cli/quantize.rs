@@ -218,7 +218,7 @@ fn answers_of(
     data: &Path,
 ) -> Result<Vec<(usize, Option<usize>)>> {
     let concurrency = args.common.model.concurrency(cores())?;
-    let warm = warm(model, Device::Cpu, concurrency, library)?;
+    let (warm, _) = warm(model, Device::Cpu, concurrency, library)?;
     let pipeline = local::pipeline(model.clone(), warm, &args.common.model, &args.common.limits)?;
     let dataset = Dataset::open(data, &model.card.labels)?;
     let bar = output::progress(dataset.len(), &format!("pictures in {}", model.card.precision));

@@ -7,14 +7,15 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::load::{Loaded, load_meanwhile};
+use super::load::{self, Loaded, load_meanwhile};
 use super::output;
-use crate::config::{Config, ServeArgs, cores};
+use crate::config::{Concurrency, Config, ModelArgs, ServeArgs, cores};
 use crate::fetch::Fetcher;
 use crate::http::{self, App, Description, Listener, Readiness};
 use crate::model::{Digests, Model};
 use crate::pipeline::explain::Offers;
-use crate::pipeline::run::{WarmSessions, give_back_freed};
+use crate::pipeline::idle::trim_when_idle;
+use crate::pipeline::run::{Engines, SpareEngine, WarmSessions, trim_heap};
 use crate::pipeline::{Decoding, Pipeline};
 use crate::telemetry::metrics::Served;
 use crate::telemetry::{Metrics, logs};
@@ -46,6 +47,7 @@ async fn serve(args: &ServeArgs, config: Config) -> Result<()> {
     };
     let server = listener.listen().with_context(taken)?;
     announce(&app, address);
+    tokio::spawn(trim_when_idle(Arc::clone(&app.pipeline)));
 
     let readiness = Arc::clone(&app.readiness);
     let stop = async move {
@@ -93,14 +95,24 @@ async fn start(args: &ServeArgs, config: &Config) -> Result<App> {
     tokio::task::spawn_blocking(move || {
         // Loading is mostly on one core; a large model takes the other a tenth of a second to digest.
         let (loaded, digests) = load_meanwhile(&args, config.concurrency, Model::digests)?;
-        let app = assemble(loaded, digests, &config)?;
-        give_back_freed();
+        let spare = spare(args, config.concurrency, &loaded);
+        let app = assemble(loaded, digests, &config, spare)?;
+        trim_heap();
         Ok(app)
     })
     .await?
 }
 
-fn assemble(loaded: Loaded, digests: Digests, config: &Config) -> Result<App> {
+/// Loads the model again, where a stuck worker has to be replaced: that is rare, and keeping it loaded twice
+/// would cost its memory always.
+fn spare(args: ModelArgs, concurrency: Concurrency, loaded: &Loaded) -> SpareEngine {
+    let (library, device) = (loaded.library.clone(), loaded.warm.device);
+    Box::new(move || {
+        load::one_engine(&args, concurrency, device, &library).map_err(|error| format!("{error:#}"))
+    })
+}
+
+fn assemble(loaded: Loaded, digests: Digests, config: &Config, spare: SpareEngine) -> Result<App> {
     let Loaded { model, why, library, warm } = loaded;
     let WarmSessions { engines, device, load, warm_up } = warm;
     let metrics = Arc::new(Metrics::new());
@@ -131,6 +143,7 @@ fn assemble(loaded: Loaded, digests: Digests, config: &Config) -> Result<App> {
     };
     let offers = Offers::of(model.onnx, model.card.labels.len());
     let plan = config.pipeline(device);
+    let engines = Engines { ready: engines, spare: Some(spare) };
     let pipeline = Pipeline::start(model.card, plan, engines, Arc::clone(&metrics))?;
     Ok(App {
         pipeline: Arc::new(pipeline.offering(offers)),

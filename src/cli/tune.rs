@@ -154,11 +154,14 @@ impl<'a> Bench<'a> {
         };
         drop(warm);
         let mut models = vec![model];
-        if model_args.precision == PrecisionChoice::Auto && usual.precision != Precision::Fp32 {
-            let fp32 = PrecisionChoice::Only(Precision::Fp32);
-            if let Ok(chosen) =
-                Model::open_as(&model_args.model, model_args.arch.as_deref(), fp32, device)
-            {
+        if model_args.precision == PrecisionChoice::Auto {
+            let other = match usual.precision {
+                Precision::Fp32 => Precision::Int8,
+                Precision::Int8 | Precision::Fp16 => Precision::Fp32,
+            };
+            let (name, arch) = (&model_args.model, model_args.arch.as_deref());
+            // A model that does not come in that precision is measured as it comes.
+            if let Ok(chosen) = Model::open_as(name, arch, PrecisionChoice::Only(other), device) {
                 models.push(chosen.model);
             }
         }
@@ -219,7 +222,7 @@ impl<'a> Bench<'a> {
         let largest = group.iter().map(|candidate| candidate.max_batch).max().unwrap_or(1);
         let candidate = Candidate { max_batch: largest, ..group[0] };
         let concurrency = self.options(candidate).concurrency(cores())?;
-        let warm = warm(self.model(candidate), self.device, concurrency, &self.library)?;
+        let (warm, _) = warm(self.model(candidate), self.device, concurrency, &self.library)?;
         Ok(warm.engines.into_iter().map(|engine| Arc::new(Mutex::new(engine))).collect())
     }
 

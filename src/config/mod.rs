@@ -85,6 +85,11 @@ pub struct ServeArgs {
     #[arg(long, env = "RESNETD_BODY_TIMEOUT", default_value = "30s", value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub body_timeout: Duration,
 
+    /// A worker that is busy with one batch for longer counts as stuck: /readyz answers 503 until the worker is
+    /// replaced
+    #[arg(long, env = "RESNETD_STUCK_AFTER", default_value = "60s", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub stuck_after: Duration,
+
     #[command(flatten)]
     #[expect(
         missing_docs,
@@ -149,6 +154,8 @@ pub struct Config {
     pub ceiling: Ceiling,
     /// How long the first image of a batch waits for others.
     pub max_wait: Duration,
+    /// A worker that is busy with one batch for longer is replaced.
+    pub stuck_after: Duration,
     /// How long things may take.
     pub timeouts: Timeouts,
     /// How it ends.
@@ -223,6 +230,7 @@ impl Config {
             jpeg_scaling: args.model.jpeg_scaling,
             ceiling,
             max_wait: args.max_wait,
+            stuck_after: args.stuck_after,
             timeouts: Timeouts {
                 request: args.request_timeout,
                 header: args.header_timeout,
@@ -238,13 +246,14 @@ impl Config {
     /// How the pipeline uses the machine where the network runs on `device`.
     #[must_use]
     pub fn pipeline(&self, device: Device) -> PipelinePlan {
-        let Self { concurrency, limits, jpeg_scaling, ceiling, max_wait, .. } = *self;
+        let Self { concurrency, limits, jpeg_scaling, ceiling, max_wait, stuck_after, .. } = *self;
         PipelinePlan {
             limits,
             jpeg_scaling,
             ceiling,
             batch: concurrency.batch(device, max_wait),
             decoding: concurrency.decoding(device),
+            stuck_after,
         }
     }
 }
@@ -255,6 +264,7 @@ fn check_times(args: &ServeArgs, wrong: &mut Vec<String>) {
         ("--request-timeout", args.request_timeout),
         ("--header-timeout", args.header_timeout),
         ("--body-timeout", args.body_timeout),
+        ("--stuck-after", args.stuck_after),
     ] {
         if duration.is_zero() {
             wrong.push(format!("{option} is 0; every request would fail"));

@@ -25,6 +25,11 @@ pub struct ModelArgs {
     #[arg(long, env = "RESNETD_ARCH", value_name = "ARCH")]
     pub arch: Option<String>,
 
+    /// The class names of a model that has none, one a line [default: those of ImageNet-1k for 1,000
+    /// classes, else class 0, class 1, …]
+    #[arg(long, env = "RESNETD_LABELS", value_name = "FILE")]
+    pub labels: Option<PathBuf>,
+
     /// Where to run: auto, cpu, cuda or cuda:N. With auto, a GPU that cannot be had is a warning;
     /// a device asked for by name is had or refused
     #[arg(long, env = "RESNETD_DEVICE", default_value = "auto", value_name = "DEVICE")]

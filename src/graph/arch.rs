@@ -5,18 +5,22 @@
 //! recognition" (arXiv:1512.03385); the wide nets are from Zagoruyko and Komodakis 2016
 //! (arXiv:1605.07146), the `ResNeXt` from Xie et al. 2017 (arXiv:1611.05431), the
 //! `ResNet-D` from He, T. et al. 2019, "Bag of tricks" (arXiv:1812.01187), the
-//! squeeze-and-excitation nets from Hu et al. 2018 (arXiv:1709.01507), VGG from Simonyan and
-//! Zisserman 2014 (arXiv:1409.1556).
+//! squeeze-and-excitation nets from Hu et al. 2018 (arXiv:1709.01507), efficient channel attention
+//! from Wang et al. 2019 (arXiv:1910.03151), `ResNet-RS` from Bello et al. 2021 (arXiv:2103.07579),
+//! blurred sampling from Zhang 2019 (arXiv:1904.11486), group norm from Wu and He 2018
+//! (arXiv:1803.08494), the second version of the residual nets from He et al. 2016
+//! (arXiv:1603.05027), VGG from Simonyan and Zisserman 2014 (arXiv:1409.1556).
 
 use Block::{Basic, Bottleneck};
+use Sampling::{Averaged, Blurred};
 use Shortcut::{PooledProjection, Projection, ProjectionAlways, ZeroPad};
 use Stride::{On1x1, On3x3};
 
 /// Every network we build, with its parameters and multiply-adds.
 ///
 /// The first four groups are the paper's Table 1 and what its section 4.1 compares with it, the
-/// next two are torchvision's, the next three timm's; then the paper's section 4.2; the last are
-/// the nets that the paper is compared with.
+/// next two are torchvision's, the next ones timm's; then the paper's section 4.2, and the shapes in
+/// which people train on CIFAR; the last are the nets that the paper is compared with.
 #[rustfmt::skip] // columns stay columns
 pub const ARCHITECTURES: &[Architecture] = &[
     imagenet("resnet18",     Basic,             &[2, 2,  2, 2]), // 11.7 M   1.8 G
@@ -25,6 +29,7 @@ pub const ARCHITECTURES: &[Architecture] = &[
     imagenet("resnet50",     Bottleneck(On3x3), &[3, 4,  6, 3]), // 25.6 M   4.1 G
     imagenet("resnet101",    Bottleneck(On3x3), &[3, 4, 23, 3]), // 44.5 M   7.8 G
     imagenet("resnet152",    Bottleneck(On3x3), &[3, 8, 36, 3]), // 60.2 M  11.5 G
+    imagenet("resnet200",    Bottleneck(On3x3), &[3, 24, 36, 3]), // 64.7 M  15.1 G
 
     imagenet("resnet50-v1",  Bottleneck(On1x1), &[3, 4,  6, 3]), // 25.6 M   3.9 G
     imagenet("resnet101-v1", Bottleneck(On1x1), &[3, 4, 23, 3]), // 44.5 M   7.6 G
@@ -41,16 +46,28 @@ pub const ARCHITECTURES: &[Architecture] = &[
     grouped(32, 4,  imagenet("resnext50_32x4d",   Bottleneck(On3x3), &[3, 4,  6, 3])), //  25.0 M   4.2 G
     grouped(32, 8,  imagenet("resnext101_32x8d",  Bottleneck(On3x3), &[3, 4, 23, 3])), //  88.8 M  16.4 G
     grouped(64, 4,  imagenet("resnext101_64x4d",  Bottleneck(On3x3), &[3, 4, 23, 3])), //  83.5 M  15.5 G
+    grouped(32, 4,  imagenet("resnext101_32x4d",  Bottleneck(On3x3), &[3, 4, 23, 3])), //  44.2 M   8.0 G
+    grouped(32, 16, imagenet("resnext101_32x16d", Bottleneck(On3x3), &[3, 4, 23, 3])), // 194.0 M  36.3 G
 
     deep(imagenet("resnet18d",  Basic,             &[2, 2,  2, 2])), // 11.7 M   2.1 G
     deep(imagenet("resnet34d",  Basic,             &[3, 4,  6, 3])), // 21.8 M   3.9 G
     deep(imagenet("resnet50d",  Bottleneck(On3x3), &[3, 4,  6, 3])), // 25.6 M   4.3 G
     deep(imagenet("resnet101d", Bottleneck(On3x3), &[3, 4, 23, 3])), // 44.6 M   8.0 G
     deep(imagenet("resnet152d", Bottleneck(On3x3), &[3, 8, 36, 3])), // 60.2 M  11.8 G
+    deep(imagenet("resnet200d", Bottleneck(On3x3), &[3, 24, 36, 3])), // 64.7 M  15.3 G
+    deep(grouped(32, 4, imagenet("resnext50d_32x4d", Bottleneck(On3x3), &[3, 4, 6, 3]))), // 25.0 M   4.5 G
+
+    stemmed([32, 32, 64],  imagenet("resnet50c",  Bottleneck(On3x3), &[3, 4,  6, 3])), // 25.6 M   4.3 G
+    stemmed([32, 32, 64],  imagenet("resnet101c", Bottleneck(On3x3), &[3, 4, 23, 3])), // 44.6 M   8.0 G
+    stemmed([32, 32, 64],  imagenet("resnet152c", Bottleneck(On3x3), &[3, 8, 36, 3])), // 60.2 M  11.8 G
+    stemmed([64, 64, 128], imagenet("resnet50s",  Bottleneck(On3x3), &[3, 4,  6, 3])), // 25.7 M   5.4 G
+    stemmed([64, 64, 128], imagenet("resnet101s", Bottleneck(On3x3), &[3, 4, 23, 3])), // 44.7 M   9.1 G
+    stemmed([64, 64, 128], imagenet("resnet152s", Bottleneck(On3x3), &[3, 8, 36, 3])), // 60.3 M  12.8 G
 
     tiered(imagenet("resnet10t", Basic,              &[1, 1,  1, 1])), //  5.4 M   1.1 G
     tiered(imagenet("resnet14t", Bottleneck(On3x3),  &[1, 1,  1, 1])), // 10.1 M   1.7 G
     tiered(imagenet("resnet26t", Bottleneck(On3x3),  &[2, 2,  2, 2])), // 16.0 M   2.6 G
+    tiered(imagenet("resnet50t", Bottleneck(On3x3),  &[3, 4,  6, 3])), // 25.6 M   4.3 G
     imagenet("resnet26",         Bottleneck(On3x3),  &[2, 2,  2, 2]),  // 16.0 M   2.4 G
     deep(imagenet("resnet26d",   Bottleneck(On3x3),  &[2, 2,  2, 2])), // 16.0 M   2.6 G
 
@@ -60,12 +77,58 @@ pub const ARCHITECTURES: &[Architecture] = &[
     squeezed(imagenet("seresnet101", Bottleneck(On3x3), &[3, 4, 23, 3])), // 49.3 M   7.8 G
     squeezed(imagenet("seresnet152", Bottleneck(On3x3), &[3, 8, 36, 3])), // 66.8 M  11.5 G
 
+    squeezed(grouped(32, 4, imagenet("seresnext50_32x4d",  Bottleneck(On3x3), &[3, 4,  6, 3]))), // 27.6 M   4.3 G
+    squeezed(grouped(32, 4, imagenet("seresnext101_32x4d", Bottleneck(On3x3), &[3, 4, 23, 3]))), // 49.0 M   8.0 G
+    squeezed(grouped(32, 8, imagenet("seresnext101_32x8d", Bottleneck(On3x3), &[3, 4, 23, 3]))), // 93.6 M  16.4 G
+    squeezed(tiered(imagenet("seresnet50t",  Bottleneck(On3x3), &[3, 4,  6, 3]))), // 28.1 M   4.3 G
+    squeezed(deep(imagenet("seresnet152d",   Bottleneck(On3x3), &[3, 8, 36, 3]))), // 66.8 M  11.8 G
+
+    attended(tiered(imagenet("ecaresnet26t",  Bottleneck(On3x3), &[2, 2,  2, 2]))), // 16.0 M   2.6 G
+    attended(tiered(imagenet("ecaresnet50t",  Bottleneck(On3x3), &[3, 4,  6, 3]))), // 25.6 M   4.3 G
+    attended(deep(imagenet("ecaresnet50d",    Bottleneck(On3x3), &[3, 4,  6, 3]))), // 25.6 M   4.3 G
+    attended(deep(imagenet("ecaresnet101d",   Bottleneck(On3x3), &[3, 4, 23, 3]))), // 44.6 M   8.0 G
+
+    rescaled(imagenet("resnetrs50",  Bottleneck(On3x3), &[3,  4,  6, 3])), // 35.7 M   4.5 G
+    rescaled(imagenet("resnetrs101", Bottleneck(On3x3), &[3,  4, 23, 3])), // 63.6 M   8.2 G
+    rescaled(imagenet("resnetrs152", Bottleneck(On3x3), &[3,  8, 36, 3])), // 86.6 M  12.0 G
+    rescaled(imagenet("resnetrs200", Bottleneck(On3x3), &[3, 24, 36, 3])), // 93.2 M  15.5 G
+
+    sampled(Averaged, imagenet("resnetaa50",        Bottleneck(On3x3), &[3, 4,  6, 3])),  // 25.6 M   5.2 G
+    sampled(Averaged, deep(imagenet("resnetaa34d",  Basic,             &[3, 4,  6, 3]))), // 21.8 M   4.4 G
+    sampled(Averaged, deep(imagenet("resnetaa50d",  Bottleneck(On3x3), &[3, 4,  6, 3]))), // 25.6 M   5.4 G
+    sampled(Averaged, deep(imagenet("resnetaa101d", Bottleneck(On3x3), &[3, 4, 23, 3]))), // 44.6 M   9.1 G
+    sampled(Blurred, imagenet("resnetblur18",        Basic,             &[2, 2,  2, 2])),  // 11.7 M   2.3 G
+    sampled(Blurred, imagenet("resnetblur50",        Bottleneck(On3x3), &[3, 4,  6, 3])),  // 25.6 M   5.2 G
+    sampled(Blurred, deep(imagenet("resnetblur50d",  Bottleneck(On3x3), &[3, 4,  6, 3]))), // 25.6 M   5.4 G
+    sampled(Blurred, deep(imagenet("resnetblur101d", Bottleneck(On3x3), &[3, 4, 23, 3]))), // 44.6 M   9.1 G
+
+    group_normed(imagenet("resnet50_gn", Bottleneck(On3x3), &[3, 4, 6, 3])), // 25.6 M   4.1 G
+
+    preactivated(imagenet("resnetv2_50",  Bottleneck(On3x3), &[3, 4,  6, 3])), // 25.5 M   4.1 G
+    preactivated(imagenet("resnetv2_101", Bottleneck(On3x3), &[3, 4, 23, 3])), // 44.5 M   7.8 G
+    preactivated(imagenet("resnetv2_152", Bottleneck(On3x3), &[3, 8, 36, 3])), // 60.2 M  11.5 G
+
     cifar("resnet20",   &[  3,   3,   3]), //  0.27 M   0.04 G
     cifar("resnet32",   &[  5,   5,   5]), //  0.46 M   0.07 G
     cifar("resnet44",   &[  7,   7,   7]), //  0.66 M   0.10 G
     cifar("resnet56",   &[  9,   9,   9]), //  0.85 M   0.13 G
     cifar("resnet110",  &[ 18,  18,  18]), //  1.7  M   0.25 G
     cifar("resnet1202", &[200, 200, 200]), // 19.4  M   2.8  G
+
+    with(Projection, cifar("resnet20-b",  &[ 3,  3,  3])), // 0.27 M   0.04 G
+    with(Projection, cifar("resnet32-b",  &[ 5,  5,  5])), // 0.47 M   0.07 G
+    with(Projection, cifar("resnet44-b",  &[ 7,  7,  7])), // 0.66 M   0.10 G
+    with(Projection, cifar("resnet56-b",  &[ 9,  9,  9])), // 0.86 M   0.13 G
+    with(Projection, cifar("resnet110-b", &[18, 18, 18])), // 1.7  M   0.26 G
+
+    small(Stem::Conv3x3, imagenet("resnet18-cifar",  Basic,             &[2, 2,  2, 2])), // 11.2 M   0.6 G
+    small(Stem::Conv3x3, imagenet("resnet34-cifar",  Basic,             &[3, 4,  6, 3])), // 21.3 M   1.2 G
+    small(Stem::Conv3x3, imagenet("resnet50-cifar",  Bottleneck(On3x3), &[3, 4,  6, 3])), // 23.5 M   1.3 G
+    small(Stem::Conv3x3, imagenet("resnet101-cifar", Bottleneck(On3x3), &[3, 4, 23, 3])), // 42.5 M   2.5 G
+    small(Stem::Conv3x3, imagenet("resnet152-cifar", Bottleneck(On3x3), &[3, 8, 36, 3])), // 58.2 M   3.7 G
+    small(Stem::Conv3x3MaxPool, imagenet("resnet18-cifar-maxpool", Basic,             &[2, 2, 2, 2])), // 11.2 M   0.1 G
+    small(Stem::Conv3x3MaxPool, imagenet("resnet34-cifar-maxpool", Basic,             &[3, 4, 6, 3])), // 21.3 M   0.3 G
+    small(Stem::Conv3x3MaxPool, imagenet("resnet50-cifar-maxpool", Bottleneck(On3x3), &[3, 4, 6, 3])), // 23.5 M   0.3 G
 
     plain(cifar("plain20",  &[ 3,  3,  3])), // 0.27 M   0.04 G
     plain(cifar("plain32",  &[ 5,  5,  5])), // 0.46 M   0.07 G
@@ -92,7 +155,8 @@ pub struct Architecture {
     pub family: Family,
     /// How many blocks each stage has; for VGG, how many convolutions.
     pub blocks: &'static [usize],
-    /// Channels of the first convolution's output, or of a stem's.
+    /// Channels of the first stage's basic blocks; a bottleneck gives four times as many. Those of the
+    /// stem's output, where the stem says no other.
     pub width: usize,
     /// Height and width of the pictures it was designed for, in pixels.
     pub input: [u32; 2],
@@ -126,6 +190,33 @@ pub struct Residual {
     pub shortcut: Shortcut,
     /// What weighs the channels of a block's branch.
     pub attention: Attention,
+    /// How a block's 3×3 convolution halves the picture.
+    pub sampling: Sampling,
+    /// What follows convolutions, and where.
+    pub normalization: Normalization,
+}
+
+/// How a block's 3×3 convolution with stride 2 halves the picture, and the stem's max pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sampling {
+    /// It skips every second pixel.
+    Strided,
+    /// It has stride 1, and a 2×2 average pool follows its rectifier. The pool of the stem is one too.
+    Averaged,
+    /// It has stride 1, and every second pixel of a blurred map follows its rectifier. The max pool of the
+    /// stem has stride 1, and is blurred too (Zhang 2019, section 3).
+    Blurred,
+}
+
+/// What follows convolutions, and where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Normalization {
+    /// Batch norm after each convolution.
+    Batch,
+    /// Group norm in 32 groups after each convolution (Wu and He 2018).
+    Group,
+    /// Batch norm and rectifier before each convolution of a block (He et al. 2016, Figure 1b).
+    PreActivation,
 }
 
 /// What follows each convolution of a VGG.
@@ -143,10 +234,15 @@ pub enum Stem {
     /// 7×7 convolution with stride 2, then 3×3 max pool with stride 2 (Table 1).
     Conv7x7MaxPool,
     /// Three 3×3 convolutions, the first with stride 2, then 3×3 max pool with stride 2
-    /// (`ResNet-C` in "Bag of tricks", Figure 2). Channels of the first two.
-    Deep3x3MaxPool([usize; 2]),
+    /// (`ResNet-C` in "Bag of tricks", Figure 2). Channels of each.
+    Deep3x3MaxPool([usize; 3]),
+    /// The same with a fourth 3×3 convolution of stride 2 in the place of the max pool (`ResNet-RS`).
+    Deep3x3([usize; 3]),
     /// 3×3 convolution with stride 1 (section 4.2).
     Conv3x3,
+    /// 3×3 convolution with stride 1, then 3×3 max pool with stride 2: torchvision's network with another
+    /// first convolution, as some people train it on CIFAR.
+    Conv3x3MaxPool,
 }
 
 /// What weighs the channels of a block's branch, before the shortcut is added.
@@ -154,9 +250,12 @@ pub enum Stem {
 pub enum Attention {
     /// Nothing.
     None,
-    /// Squeeze and excitation: the channels' means, through a sixteenth as many, give a factor for
+    /// Squeeze and excitation: the channels' means, through so many times fewer, give a factor for
     /// each (Hu et al. 2018, section 3).
-    SqueezeExcitation,
+    SqueezeExcitation(usize),
+    /// Efficient channel attention: the channels' means, convolved with their neighbours', give a factor
+    /// for each (Wang et al. 2019, section 3).
+    EfficientChannel,
 }
 
 /// What a block's residual branch is made of (Figure 5).
@@ -237,6 +336,8 @@ const fn imagenet(name: &'static str, block: Block, blocks: &'static [usize]) ->
         groups: Groups { count: 1, width: 64 },
         shortcut: Projection,
         attention: Attention::None,
+        sampling: Sampling::Strided,
+        normalization: Normalization::Batch,
     });
     Architecture { name, family, blocks, width: 64, input: [224, 224], classes: 1000 }
 }
@@ -248,6 +349,8 @@ const fn cifar(name: &'static str, blocks: &'static [usize]) -> Architecture {
         groups: Groups { count: 1, width: 16 },
         shortcut: ZeroPad,
         attention: Attention::None,
+        sampling: Sampling::Strided,
+        normalization: Normalization::Batch,
     });
     Architecture { name, family, blocks, width: 16, input: [32, 32], classes: 10 }
 }
@@ -268,18 +371,56 @@ const fn with(shortcut: Shortcut, row: Architecture) -> Architecture {
 
 /// `ResNet-D`: the deep stem, and projections that skip no pixel.
 const fn deep(row: Architecture) -> Architecture {
-    let stem = Stem::Deep3x3MaxPool([32, 32]);
+    let stem = Stem::Deep3x3MaxPool([32, 32, 64]);
     changed(row, Residual { stem, shortcut: PooledProjection, ..choices(row) })
 }
 
 /// timm's thin nets: `ResNet-D` with a stem that grows by steps.
 const fn tiered(row: Architecture) -> Architecture {
-    let stem = Stem::Deep3x3MaxPool([24, 32]);
+    let stem = Stem::Deep3x3MaxPool([24, 32, 64]);
     changed(row, Residual { stem, shortcut: PooledProjection, ..choices(row) })
 }
 
+/// `ResNet-C`: the deep stem alone, of these channels.
+const fn stemmed(channels: [usize; 3], row: Architecture) -> Architecture {
+    changed(row, Residual { stem: Stem::Deep3x3MaxPool(channels), ..choices(row) })
+}
+
+/// For pictures of CIFAR, with ten classes.
+const fn small(stem: Stem, row: Architecture) -> Architecture {
+    let row = Architecture { input: [32, 32], classes: 10, ..row };
+    changed(row, Residual { stem, ..choices(row) })
+}
+
 const fn squeezed(row: Architecture) -> Architecture {
-    changed(row, Residual { attention: Attention::SqueezeExcitation, ..choices(row) })
+    changed(row, Residual { attention: Attention::SqueezeExcitation(16), ..choices(row) })
+}
+
+const fn attended(row: Architecture) -> Architecture {
+    changed(row, Residual { attention: Attention::EfficientChannel, ..choices(row) })
+}
+
+/// `ResNet-RS`: `ResNet-D` without a pool in its stem, and wider squeeze and excitation.
+const fn rescaled(row: Architecture) -> Architecture {
+    let residual = Residual {
+        stem: Stem::Deep3x3([32, 32, 64]),
+        shortcut: PooledProjection,
+        attention: Attention::SqueezeExcitation(4),
+        ..choices(row)
+    };
+    changed(row, residual)
+}
+
+const fn sampled(sampling: Sampling, row: Architecture) -> Architecture {
+    changed(row, Residual { sampling, ..choices(row) })
+}
+
+const fn group_normed(row: Architecture) -> Architecture {
+    changed(row, Residual { normalization: Normalization::Group, ..choices(row) })
+}
+
+const fn preactivated(row: Architecture) -> Architecture {
+    changed(row, Residual { normalization: Normalization::PreActivation, ..choices(row) })
 }
 
 /// `count` groups of `width` channels in the first stage's 3×3 convolutions.

@@ -96,13 +96,18 @@ impl Layer {
             |channels, stride| [channels, height.div_ceil(stride), width.div_ceil(stride)];
         match self.kind {
             LayerKind::Convolution { to, .. } => strided(to.channels, to.stride),
-            LayerKind::MaxPool { kernel: 2 } => [channels, height / 2, width / 2],
-            LayerKind::MaxPool { .. } | LayerKind::HalvingPool => strided(channels, 2),
+            LayerKind::MaxPool { kernel: 2, .. } | LayerKind::FloorPool => {
+                [channels, height / 2, width / 2]
+            }
+            LayerKind::MaxPool { stride, .. } => strided(channels, stride),
+            LayerKind::HalvingPool | LayerKind::Blur { .. } => strided(channels, 2),
             LayerKind::ZeroPad { from, padding } => strided(from + 2 * padding, 2),
             LayerKind::AveragePool { size } => [channels, size, size],
             LayerKind::Linear { to, .. } => [to, 1, 1],
             LayerKind::Pixels
             | LayerKind::BatchNorm { .. }
+            | LayerKind::GroupNorm { .. }
+            | LayerKind::AcrossChannels { .. }
             | LayerKind::Relu
             | LayerKind::Sigmoid
             | LayerKind::Add
@@ -116,13 +121,16 @@ impl Layer {
                 let bias = if to.bias { to.channels } else { 0 };
                 kernel_shape(from, to).iter().product::<usize>() + bias
             }
-            LayerKind::BatchNorm { channels } => 2 * channels,
+            LayerKind::BatchNorm { channels } | LayerKind::GroupNorm { channels } => 2 * channels,
+            LayerKind::AcrossChannels { kernel } => kernel,
             LayerKind::Linear { from, window, to } => (from * window * window + 1) * to,
             LayerKind::Pixels
             | LayerKind::Relu
             | LayerKind::Sigmoid
             | LayerKind::MaxPool { .. }
             | LayerKind::HalvingPool
+            | LayerKind::FloorPool
+            | LayerKind::Blur { .. }
             | LayerKind::ZeroPad { .. }
             | LayerKind::Add
             | LayerKind::Scale
@@ -139,10 +147,14 @@ impl Layer {
             LayerKind::Linear { from, window, to } => from * window * window * to,
             LayerKind::Pixels
             | LayerKind::BatchNorm { .. }
+            | LayerKind::GroupNorm { .. }
+            | LayerKind::AcrossChannels { .. }
             | LayerKind::Relu
             | LayerKind::Sigmoid
             | LayerKind::MaxPool { .. }
             | LayerKind::HalvingPool
+            | LayerKind::FloorPool
+            | LayerKind::Blur { .. }
             | LayerKind::ZeroPad { .. }
             | LayerKind::Add
             | LayerKind::Scale
@@ -168,8 +180,17 @@ impl Layer {
             LayerKind::BatchNorm { .. } => "batch norm".to_owned(),
             LayerKind::Relu => "relu".to_owned(),
             LayerKind::Sigmoid => "sigmoid".to_owned(),
-            LayerKind::MaxPool { kernel } => format!("{kernel}×{kernel} max pool, stride 2"),
-            LayerKind::HalvingPool => "2×2 average pool, stride 2".to_owned(),
+            LayerKind::GroupNorm { .. } => "group norm, 32 groups".to_owned(),
+            LayerKind::AcrossChannels { kernel } => {
+                format!("convolution of {kernel} along the channels")
+            }
+            LayerKind::Blur { .. } => "3×3 blur, stride 2".to_owned(),
+            LayerKind::MaxPool { kernel, stride } => {
+                format!("{kernel}×{kernel} max pool, stride {stride}")
+            }
+            LayerKind::HalvingPool | LayerKind::FloorPool => {
+                "2×2 average pool, stride 2".to_owned()
+            }
             LayerKind::ZeroPad { .. } => "zero-padded channels, stride 2".to_owned(),
             LayerKind::Add => "add".to_owned(),
             LayerKind::Scale => "scale".to_owned(),

@@ -7,10 +7,13 @@ use super::block::Convolution;
 use super::fold::{BatchNorm, fold};
 use super::layer::{Layer, LayerKind, kernel_shape};
 use super::network::Network;
-use crate::onnx::builder::{int_attribute, ints_attribute};
+use crate::onnx::builder::{int_attribute, ints_attribute, text_attribute};
 use crate::onnx::proto::{Attribute, DataType};
 use crate::onnx::{Element, GraphBuilder, Model};
 use crate::weights::CheckedWeights;
+
+/// Groups of a group norm, as in its paper.
+const GROUPS: usize = 32;
 
 /// What the model file says beyond the network and its weights.
 #[derive(Debug, Clone, PartialEq)]
@@ -79,25 +82,59 @@ impl Emitter<'_> {
         match layer.kind {
             LayerKind::Pixels => self.pixels(),
             LayerKind::Convolution { from, to } => {
-                match self.network.layers.get(index + 1).map(|next| next.kind) {
-                    // The two become one node there.
-                    Some(LayerKind::BatchNorm { .. }) => inputs[0].to_owned(),
-                    _ => self.convolution(name, inputs[0], from, to),
+                // The two become one node there.
+                let is_folded = self.network.layers.get(index + 1).is_some_and(|next| {
+                    matches!(next.kind, LayerKind::BatchNorm { .. }) && next.inputs == [index]
+                });
+                if is_folded {
+                    inputs[0].to_owned()
+                } else {
+                    self.convolution(name, inputs[0], from, to)
                 }
             }
-            LayerKind::BatchNorm { .. } => {
+            LayerKind::BatchNorm { channels } => {
                 let convolution = &self.network.layers[layer.inputs[0]];
-                self.folded_convolution(convolution, name, inputs[0])
+                if matches!(convolution.kind, LayerKind::Convolution { .. }) {
+                    self.folded_convolution(convolution, name, inputs[0])
+                } else {
+                    self.batch_norm(name, inputs[0], channels)
+                }
+            }
+            LayerKind::GroupNorm { channels } => {
+                let [_, height, width] = self.sizes[layer.inputs[0]];
+                self.group_norm(name, inputs[0], [channels, height, width])
             }
             LayerKind::Relu => self.graph.node("Relu", name, inputs, []),
             LayerKind::Sigmoid => self.graph.node("Sigmoid", name, inputs, []),
-            LayerKind::MaxPool { kernel } => {
-                self.graph.node("MaxPool", name, inputs, window(kernel, 2, (kernel - 1) / 2))
+            LayerKind::AcrossChannels { kernel } => {
+                let weight = self.weights.values(&format!("{name}.weight"));
+                debug_assert_eq!(weight.len(), kernel, "{name}");
+                across_channels(&mut self.graph, name, inputs[0], &weight)
             }
-            LayerKind::HalvingPool => self.halving_pool(name, inputs[0]),
             LayerKind::ZeroPad { from, padding } => self.zero_pad(name, inputs[0], from, padding),
             LayerKind::Add => self.graph.node("Add", name, inputs, []),
             LayerKind::Scale => self.graph.node("Mul", name, inputs, []),
+            LayerKind::MaxPool { .. }
+            | LayerKind::HalvingPool
+            | LayerKind::FloorPool
+            | LayerKind::Blur { .. }
+            | LayerKind::AveragePool { .. } => self.pool(layer, inputs),
+            LayerKind::Linear { from, window, to } => {
+                self.linear(name, inputs[0], [to, from, window, window])
+            }
+        }
+    }
+
+    /// A layer that makes one pixel of several.
+    fn pool(&mut self, layer: &Layer, inputs: &[&str]) -> String {
+        let name = &layer.name;
+        match layer.kind {
+            LayerKind::MaxPool { kernel, stride } => {
+                self.graph.node("MaxPool", name, inputs, window(kernel, stride, (kernel - 1) / 2))
+            }
+            LayerKind::HalvingPool => self.halving_pool(name, inputs[0]),
+            LayerKind::FloorPool => self.graph.node("AveragePool", name, inputs, window(2, 2, 0)),
+            LayerKind::Blur { channels } => blur(&mut self.graph, name, inputs[0], channels),
             LayerKind::AveragePool { size: 1 } => {
                 self.graph.node("GlobalAveragePool", name, inputs, [])
             }
@@ -105,9 +142,17 @@ impl Emitter<'_> {
                 let [_, height, width] = self.sizes[layer.inputs[0]];
                 self.adaptive_pool(name, inputs[0], [height, width], size)
             }
-            LayerKind::Linear { from, window, to } => {
-                self.linear(name, inputs[0], [to, from, window, window])
-            }
+            LayerKind::Pixels
+            | LayerKind::Convolution { .. }
+            | LayerKind::BatchNorm { .. }
+            | LayerKind::GroupNorm { .. }
+            | LayerKind::AcrossChannels { .. }
+            | LayerKind::Relu
+            | LayerKind::Sigmoid
+            | LayerKind::ZeroPad { .. }
+            | LayerKind::Add
+            | LayerKind::Scale
+            | LayerKind::Linear { .. } => unreachable!("no pool"),
         }
     }
 
@@ -132,18 +177,73 @@ impl Emitter<'_> {
         graph.node("Div", "pixels.normalized", &[&x, &std], [])
     }
 
-    /// A convolution with its batch norm, as one convolution with a bias.
-    fn folded_convolution(&mut self, convolution: &Layer, norm: &str, input: &str) -> String {
-        let LayerKind::Convolution { from, to } = convolution.kind else {
-            unreachable!("a batch norm reads a convolution")
-        };
-        let vector = |suffix| self.weights.values(&format!("{norm}.{suffix}"));
-        let norm = BatchNorm {
+    /// A batch norm that no convolution precedes: each channel times a factor, and a shift.
+    fn batch_norm(&mut self, name: &str, input: &str, channels: usize) -> String {
+        // The convolution before it would be the identity.
+        let (mut factor, mut shift) = (vec![1.0; channels], vec![0.0; channels]);
+        fold(&mut factor, &mut shift, &self.norm(name));
+        self.affine(name, input, (&factor, &shift))
+    }
+
+    /// Each group of channels with mean 0 and variance 1, then each channel's factor and shift.
+    fn group_norm(
+        &mut self,
+        name: &str,
+        input: &str,
+        [channels, height, width]: [usize; 3],
+    ) -> String {
+        let group = channels / GROUPS * height * width;
+        let grouped = self.reshape(&format!("{name}.grouped"), input, &[GROUPS, group]);
+        let graph = &mut self.graph;
+        let ones = graph.constant(&format!("{name}.ones"), &[GROUPS], &[1.0; GROUPS]);
+        let zeros = graph.constant(&format!("{name}.zeros"), &[GROUPS], &[0.0; GROUPS]);
+        // Its epsilon is 1e-5 where none is said, as PyTorch's.
+        let inputs = [&*grouped, &ones, &zeros];
+        let x = graph.node("InstanceNormalization", &format!("{name}.normalized"), &inputs, []);
+        let x = self.reshape(&format!("{name}.whole"), &x, &[channels, height, width]);
+        let vector = |part| self.weights.values(&format!("{name}.{part}"));
+        let (factor, shift) = (vector("weight"), vector("bias"));
+        self.affine(name, &x, (&factor, &shift))
+    }
+
+    /// `[N, …]` to `[N, …shape]`.
+    fn reshape(&mut self, name: &str, input: &str, shape: &[usize]) -> String {
+        let sizes: Vec<u8> = std::iter::once(0) // as it is
+            .chain(shape.iter().map(|&size| i64::try_from(size).unwrap_or(i64::MAX)))
+            .flat_map(i64::to_le_bytes)
+            .collect();
+        let rank = shape.len() + 1;
+        let graph = &mut self.graph;
+        let shape = graph.raw_constant(&format!("{name}.shape"), DataType::Int64, &[rank], sizes);
+        graph.node("Reshape", name, &[input, &shape], [])
+    }
+
+    /// Each channel times its factor, plus its shift.
+    fn affine(&mut self, name: &str, input: &str, (factor, shift): (&[f32], &[f32])) -> String {
+        let shape = [1, factor.len(), 1, 1];
+        let graph = &mut self.graph;
+        let factor = graph.constant(&format!("{name}.factor"), &shape, factor);
+        let shift = graph.constant(&format!("{name}.shift"), &shape, shift);
+        let x = graph.node("Mul", &format!("{name}.scaled"), &[input, &factor], []);
+        graph.node("Add", name, &[&x, &shift], [])
+    }
+
+    fn norm(&self, name: &str) -> BatchNorm {
+        let vector = |suffix| self.weights.values(&format!("{name}.{suffix}"));
+        BatchNorm {
             weight: vector("weight"),
             bias: vector("bias"),
             running_mean: vector("running_mean"),
             running_var: vector("running_var"),
+        }
+    }
+
+    /// A convolution with its batch norm, as one convolution with a bias.
+    fn folded_convolution(&mut self, convolution: &Layer, norm: &str, input: &str) -> String {
+        let LayerKind::Convolution { from, to } = convolution.kind else {
+            unreachable!("a batch norm is folded into a convolution")
         };
+        let norm = self.norm(norm);
         let (mut weight, mut bias) = self.kernel(&convolution.name, to);
         fold(&mut weight, &mut bias, &norm);
         self.conv_node(&convolution.name, input, (from, to), (&weight, &bias))
@@ -265,6 +365,35 @@ impl Emitter<'_> {
         graph.output("embedding", &embedding, &[channels], "what the last linear layer reads");
         graph.output("feature_map", &values[map], &map_size, "what is pooled");
     }
+}
+
+/// Every second pixel of a blurred map: a 3×3 binomial filter, the border mirrored without its last row
+/// and column (Zhang 2019, section 3.2).
+fn blur(graph: &mut GraphBuilder, name: &str, input: &str, channels: usize) -> String {
+    let pads: Vec<u8> =
+        [0_i64, 0, 1, 1, 0, 0, 1, 1].iter().flat_map(|pad| pad.to_le_bytes()).collect();
+    let pads = graph.raw_constant(&format!("{name}.pads"), DataType::Int64, &[8], pads);
+    let mirrored = [text_attribute("mode", "reflect")];
+    let x = graph.node("Pad", &format!("{name}.padded"), &[input, &pads], mirrored);
+    let binomial = [1.0, 2.0, 1.0].map(|row| [1.0, 2.0, 1.0].map(|column| row * column / 16.0));
+    let kernel = binomial.as_flattened().repeat(channels);
+    let kernel = graph.constant(&format!("{name}.kernel"), &[channels, 1, 3, 3], &kernel);
+    let groups = int_attribute("group", channels);
+    graph.node("Conv", name, &[&x, &kernel], window(3, 2, 0).into_iter().chain([groups]))
+}
+
+/// A convolution along the channels of `[N, C, 1, 1]`, whose height and width the channels become for it.
+fn across_channels(graph: &mut GraphBuilder, name: &str, input: &str, weight: &[f32]) -> String {
+    let swapped = || [ints_attribute("perm", &[0, 2, 1, 3])];
+    let x = graph.node("Transpose", &format!("{name}.as_height"), &[input], swapped());
+    let kernel = weight.len();
+    let weight = graph.constant(&format!("{name}.weight"), &[1, 1, kernel, 1], weight);
+    let attributes = [
+        ints_attribute("kernel_shape", &[kernel, 1]),
+        ints_attribute("pads", &[kernel / 2, 0, kernel / 2, 0]),
+    ];
+    let x = graph.node("Conv", &format!("{name}.convolved"), &[&x, &weight], attributes);
+    graph.node("Transpose", name, &[&x], swapped())
 }
 
 /// Row `i` of `[to, from]` holds the share of each of `from` pixels in the `i`th mean:

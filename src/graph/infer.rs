@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::arch::{ARCHITECTURES, Architecture};
+use super::arch::{self, ARCHITECTURES, Architecture, Block, Family, Sampling, Stem, Stride};
+use super::family;
 use super::network::Network;
 use crate::weights::{Finding, Weights, WeightsError};
 
@@ -24,7 +25,7 @@ pub enum NotInferred {
          hint: say which one they were trained as, with --arch or in a card", .0.join(" and ")
     )]
     Ambiguous(Vec<&'static str>),
-    /// No network of the table has them.
+    /// No network of the table has them, and one has most of them.
     #[error(
         "the weights fit no architecture that there is; {closest} comes closest:\n{}",
         first(findings)
@@ -35,27 +36,84 @@ pub enum NotInferred {
         /// Them.
         findings: Vec<Finding>,
     },
+    /// No network of the table has anything like them.
+    #[error(
+        "the weights are of no network that resnetd builds{}; their first tensors are:\n{}\n\
+         hint: export the network to ONNX, in Python: torch.onnx.export(model.eval(), torch.randn(1, 3, \
+         224, 224), \"model.onnx\"), and write a card beside it, model.toml (docs/models.md shows one)",
+        family.map(|family| format!(": they look like those of {family}")).unwrap_or_default(),
+        first_tensors.join("\n")
+    )]
+    Foreign {
+        /// What they look like.
+        family: Option<&'static str>,
+        /// Names and shapes of a few.
+        first_tensors: Vec<String>,
+    },
 }
 
 /// More differences than this do not help.
 const SHOWN: usize = 8;
+/// More names than this do not help.
+const NAMED: usize = 5;
 
-/// The one row whose network has exactly the tensors of `weights`.
+/// The row that weights are taken for, and other rows with the same tensors.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Guess {
+    /// The row.
+    pub inferred: Inferred,
+    /// Rows that compute something else with the same tensors, and that few people train.
+    pub others: Vec<&'static str>,
+}
+
+/// The row whose network has exactly the tensors of `weights`, which were called `name`.
+///
+/// Stride and pools have no tensors, so several rows may fit. Then a name that begins with one of theirs
+/// decides (`resnet50-0676ba61.pth`, `resnetblur50-84f4748f.pth`), else what nearly everybody trains:
+/// torchvision's network, and not the one of the paper, of a blur or of another pool in its place.
 ///
 /// # Errors
 ///
-/// [`NotInferred`]. Stride has no tensors, so a bottleneck network may be the paper's or
-/// torchvision's (v1.5); nor have the shortcuts of option A, so a plain CIFAR net may be a residual
-/// one.
-pub fn infer(weights: &Weights) -> Result<Inferred, NotInferred> {
+/// [`NotInferred`]. Shortcuts of option A have no tensors either, so a plain CIFAR net may be a residual
+/// one, and no name decides that a file is of the one or the other by what is usual.
+pub fn infer(weights: &Weights, name: &str) -> Result<Guess, NotInferred> {
     let fitting = fitting(weights);
-    match fitting[..] {
-        [one] => Ok(one),
-        [] => Err(closest(weights)),
-        _ => {
-            let names = fitting.iter().map(|inferred| inferred.architecture.name).collect();
-            Err(NotInferred::Ambiguous(names))
+    let names = || fitting.iter().map(|inferred| inferred.architecture.name);
+    let others = |taken: &Inferred| -> Vec<_> {
+        names().filter(|other| *other != taken.architecture.name).collect()
+    };
+    if fitting.is_empty() {
+        return Err(closest(weights));
+    }
+    if let Some(inferred) = named(&fitting, name) {
+        return Ok(Guess { inferred, others: Vec::new() });
+    }
+    let usual: Vec<_> = fitting.iter().filter(|it| is_usual(it.architecture)).collect();
+    match usual[..] {
+        [one] => Ok(Guess { inferred: *one, others: others(one) }),
+        _ => Err(NotInferred::Ambiguous(names().collect())),
+    }
+}
+
+/// The one of `fitting` with whose name `name` begins, and no letter or digit behind it.
+fn named(fitting: &[Inferred], name: &str) -> Option<Inferred> {
+    let begins = |inferred: &&Inferred| {
+        let rest = name.strip_prefix(inferred.architecture.name);
+        rest.is_some_and(|rest| !rest.starts_with(char::is_alphanumeric))
+    };
+    let longest = |inferred: &&Inferred| inferred.architecture.name.len();
+    fitting.iter().filter(begins).max_by_key(longest).copied()
+}
+
+/// Whether nearly everybody who has the tensors of this row has this row.
+fn is_usual(row: &Architecture) -> bool {
+    match row.family {
+        Family::Residual(choices) => {
+            choices.sampling == Sampling::Strided
+                && choices.block != Block::Bottleneck(Stride::On1x1)
+                && choices.stem != Stem::Conv3x3MaxPool
         }
+        Family::Vgg(_) => true,
     }
 }
 
@@ -100,7 +158,15 @@ fn closest(weights: &Weights) -> NotInferred {
     });
     let (closest, findings) =
         differences.min_by_key(|(_, findings)| findings.len()).expect("the table has rows");
-    NotInferred::Unknown { closest, findings }
+    let missing = findings.iter().filter(|it| matches!(it, Finding::Missing { .. })).count();
+    let fitting = arch::find(closest).map_or(0, |row| Network::expand(row, 1).tensors().len());
+    if 2 * missing <= fitting {
+        return NotInferred::Unknown { closest, findings };
+    }
+    let tensors = weights.iter().filter(|(name, _)| !name.ends_with(".num_batches_tracked"));
+    let shown = tensors.take(NAMED).map(|(name, tensor)| format!("{name} {:?}", tensor.shape()));
+    let names: Vec<&str> = weights.iter().map(|(name, _)| name).collect();
+    NotInferred::Foreign { family: family::of(&names), first_tensors: shown.collect() }
 }
 
 fn first(findings: &[Finding]) -> String {

@@ -30,8 +30,14 @@ pub enum LayerKind {
         /// Channels that come out, kernel, stride, groups and bias.
         to: Convolution,
     },
-    /// Batch norm with the statistics of training, right after a convolution.
+    /// Batch norm with the statistics of training.
     BatchNorm {
+        /// Channels in and out.
+        channels: usize,
+    },
+    /// Group norm: each of 32 groups of channels gets mean 0 and variance 1, then each channel its scale
+    /// and shift.
+    GroupNorm {
         /// Channels in and out.
         channels: usize,
     },
@@ -39,13 +45,27 @@ pub enum LayerKind {
     Relu,
     /// `1 / (1 + exp(−x))`.
     Sigmoid,
-    /// Maximum with stride 2, padded with `(kernel − 1) / 2` on each side.
+    /// Maximum, padded with `(kernel − 1) / 2` on each side.
     MaxPool {
         /// Height and width of the window.
         kernel: usize,
+        /// Step in both directions.
+        stride: usize,
     },
     /// 2×2 mean with stride 2; at an odd edge, of the pixels that there are.
     HalvingPool,
+    /// 2×2 mean with stride 2; an odd last row or column is left out.
+    FloorPool,
+    /// 3×3 binomial filter with stride 2, the border mirrored.
+    Blur {
+        /// Channels in and out.
+        channels: usize,
+    },
+    /// A convolution along the channels, of `[N, C, 1, 1]`, without bias: one kernel for all.
+    AcrossChannels {
+        /// Length of the kernel.
+        kernel: usize,
+    },
     /// Option A: every second row and column, `padding` zero channels before and after.
     ZeroPad {
         /// Channels that go in.
@@ -111,6 +131,10 @@ impl Layer {
             LayerKind::BatchNorm { channels } => ["weight", "bias", "running_mean", "running_var"]
                 .map(|vector| tensor(vector, &[channels]))
                 .into(),
+            LayerKind::GroupNorm { channels } => {
+                ["weight", "bias"].map(|vector| tensor(vector, &[channels])).into()
+            }
+            LayerKind::AcrossChannels { kernel } => vec![tensor("weight", &[1, 1, kernel])],
             LayerKind::Linear { from, window, to } => {
                 vec![tensor("weight", &[to, from * window * window]), tensor("bias", &[to])]
             }
@@ -119,6 +143,8 @@ impl Layer {
             | LayerKind::Sigmoid
             | LayerKind::MaxPool { .. }
             | LayerKind::HalvingPool
+            | LayerKind::FloorPool
+            | LayerKind::Blur { .. }
             | LayerKind::ZeroPad { .. }
             | LayerKind::Add
             | LayerKind::Scale

@@ -11,9 +11,11 @@ pub mod block; // what its blocks are made of
 pub mod layer; // what a network's list is made of
 pub mod network; // a row, expanded once
 mod residual; // how a residual net is laid out
+mod preactivation; // how one of the second version is
 mod vgg; // how a VGG is
 pub mod describe; // what it costs
 pub mod fold; // batch norm into convolution
+mod family; // what other networks' names look like
 pub mod infer; // a row found by its tensors
 pub mod emit; // network and weights into ONNX
 pub mod half; // the same in float16
@@ -23,5 +25,5 @@ mod tests;
 pub use arch::{Architecture, UnknownArchitecture};
 pub use describe::Description;
 pub use emit::{EmitPlan, Normalize, emit};
-pub use infer::{Inferred, NotInferred};
+pub use infer::{Guess, Inferred, NotInferred};
 pub use network::Network;

@@ -1,9 +1,10 @@
 //! Residual nets and their plain counterparts: a stem, stages of blocks, the mean, one linear layer.
 
-use super::arch::{Architecture, Attention, Residual, Shortcut, Stem};
+use super::arch::{Architecture, Attention, Normalization, Residual, Sampling, Shortcut, Stem};
 use super::block::{Convolution, branch};
 use super::layer::{LayerKind, Stage};
 use super::network::{Output, Walk};
+use super::preactivation;
 
 /// Adds the layers of a residual net of `choices`, after the picture.
 pub(super) fn expand(
@@ -13,7 +14,10 @@ pub(super) fn expand(
     choices: &Residual,
     classes: usize,
 ) {
-    let mut x = stem(walk, pixels, row.width, choices.stem);
+    if choices.normalization == Normalization::PreActivation {
+        return preactivation::expand(walk, pixels, row, choices, classes);
+    }
+    let mut x = stem(walk, pixels, row.width, choices);
     for (stage, &blocks) in row.blocks.iter().enumerate() {
         walk.stage = Stage::Blocks(stage);
         for index in 0..blocks {
@@ -28,32 +32,47 @@ pub(super) fn expand(
     walk.linear("fc", pooled, 1, classes);
 }
 
-fn stem(walk: &mut Walk, pixels: Output, width: usize, stem: Stem) -> Output {
+fn stem(walk: &mut Walk, pixels: Output, width: usize, choices: &Residual) -> Output {
     let mut x = pixels;
-    for (conv, norm, to) in stem_convolutions(width, stem) {
-        x = conv_norm(walk, conv, norm, x, to);
+    for (conv, norm, to) in stem_convolutions(width, choices.stem) {
+        x = conv_norm(walk, (conv, norm), x, to, choices.normalization);
         x = walk.same(&format!("{norm}.relu"), LayerKind::Relu, x);
     }
-    match stem {
-        Stem::Conv7x7MaxPool | Stem::Deep3x3MaxPool(_) => {
+    match choices.stem {
+        Stem::Conv7x7MaxPool | Stem::Deep3x3MaxPool(_) | Stem::Conv3x3MaxPool => {
             walk.stage = Stage::Blocks(0); // Table 1 counts the pool with conv2_x
-            walk.same("maxpool", LayerKind::MaxPool { kernel: 3 }, x)
+            let pool = |stride| LayerKind::MaxPool { kernel: 3, stride };
+            match choices.sampling {
+                Sampling::Strided => walk.same("maxpool", pool(2), x),
+                Sampling::Averaged => walk.same("maxpool", LayerKind::FloorPool, x),
+                Sampling::Blurred => {
+                    x = walk.same("maxpool.0", pool(1), x);
+                    walk.same("maxpool.1", LayerKind::Blur { channels: x.channels }, x)
+                }
+            }
         }
-        Stem::Conv3x3 => x,
+        Stem::Conv3x3 | Stem::Deep3x3(_) => x,
     }
 }
 
-/// Names of the stem's convolutions and batch norms; a deep stem has timm's.
+/// Names of the stem's convolutions and norms; a deep stem has timm's.
 fn stem_convolutions(width: usize, stem: Stem) -> Vec<(&'static str, &'static str, Convolution)> {
     let conv3x3 = |channels| Convolution::new(3, channels);
-    match stem {
-        Stem::Conv7x7MaxPool => vec![("conv1", "bn1", Convolution::new(7, width).stride(2))],
-        Stem::Conv3x3 => vec![("conv1", "bn1", conv3x3(width))],
-        Stem::Deep3x3MaxPool([first, second]) => vec![
+    let deep = |[first, second, third]: [usize; 3]| {
+        vec![
             ("conv1.0", "conv1.1", conv3x3(first).stride(2)),
             ("conv1.3", "conv1.4", conv3x3(second)),
-            ("conv1.6", "bn1", conv3x3(width)),
-        ],
+            ("conv1.6", "bn1", conv3x3(third)),
+        ]
+    };
+    match stem {
+        Stem::Conv7x7MaxPool => vec![("conv1", "bn1", Convolution::new(7, width).stride(2))],
+        Stem::Conv3x3 | Stem::Conv3x3MaxPool => vec![("conv1", "bn1", conv3x3(width))],
+        Stem::Deep3x3MaxPool(channels) => deep(channels),
+        Stem::Deep3x3(channels) => {
+            let halving = ("maxpool.0", "maxpool.1", conv3x3(channels[2]).stride(2));
+            [deep(channels), vec![halving]].concat()
+        }
     }
 }
 
@@ -68,31 +87,55 @@ fn block(
 ) -> Output {
     let mut y = x;
     for (index, &to) in (1..).zip(branch) {
-        if index > 1 {
-            y = walk.same(&format!("{name}.relu{}", index - 1), LayerKind::Relu, y);
-        }
         let [conv, norm] = ["conv", "bn"].map(|part| format!("{name}.{part}{index}"));
-        y = conv_norm(walk, &conv, &norm, y, to);
+        let sampled = to.kernel == 3 && to.stride > 1 && choices.sampling != Sampling::Strided;
+        let to = if sampled { to.stride(1) } else { to };
+        y = conv_norm(walk, (&conv, &norm), y, to, choices.normalization);
+        if index < branch.len() {
+            y = walk.same(&format!("{name}.relu{index}"), LayerKind::Relu, y);
+        }
+        if sampled {
+            let pool = match choices.sampling {
+                Sampling::Blurred => LayerKind::Blur { channels: y.channels },
+                Sampling::Strided | Sampling::Averaged => LayerKind::FloorPool,
+            };
+            y = walk.same(&format!("{name}.aa"), pool, y);
+        }
     }
-    if choices.attention == Attention::SqueezeExcitation {
-        y = squeeze_excitation(walk, &format!("{name}.se"), y);
-    }
+    let se = format!("{name}.se");
+    y = match choices.attention {
+        Attention::None => y,
+        Attention::SqueezeExcitation(times) => squeeze_excitation(walk, &se, y, times),
+        Attention::EfficientChannel => efficient_channel(walk, &se, y),
+    };
     let stride = branch.iter().map(|conv| conv.stride).product();
     let to = Convolution::new(1, y.channels).stride(stride);
-    if let Some(x) = shortcut(walk, name, x, to, choices.shortcut) {
+    if let Some(x) = shortcut(walk, name, x, to, choices) {
         y = walk.push(&format!("{name}.add"), LayerKind::Add, &[y, x], y.channels);
     }
     walk.same(&format!("{name}.relu"), LayerKind::Relu, y)
 }
 
 /// Hu et al. 2018, Figure 3, with timm's names and its least width of 8.
-fn squeeze_excitation(walk: &mut Walk, name: &str, x: Output) -> Output {
+fn squeeze_excitation(walk: &mut Walk, name: &str, x: Output, times: usize) -> Output {
     let named = |part: &str| format!("{name}.{part}");
     let conv1x1 = |channels| Convolution::new(1, channels).biased();
     let pooled = walk.same(&named("pool"), LayerKind::AveragePool { size: 1 }, x);
-    let squeezed = walk.conv(&named("fc1"), pooled, conv1x1((x.channels / 16).max(8)));
+    let squeezed = walk.conv(&named("fc1"), pooled, conv1x1((x.channels / times).max(8)));
     let squeezed = walk.same(&named("act"), LayerKind::Relu, squeezed);
     let excited = walk.conv(&named("fc2"), squeezed, conv1x1(x.channels));
+    let factors = walk.same(&named("gate"), LayerKind::Sigmoid, excited);
+    walk.push(&named("scale"), LayerKind::Scale, &[x, factors], x.channels)
+}
+
+/// Wang et al. 2019, Figure 2 and equation 12, with timm's names.
+fn efficient_channel(walk: &mut Walk, name: &str, x: Output) -> Output {
+    let named = |part: &str| format!("{name}.{part}");
+    let pooled = walk.same(&named("pool"), LayerKind::AveragePool { size: 1 }, x);
+    // Half of the channels' logarithm and of 1, rounded down, and up to an odd number.
+    let length = (x.channels.ilog2() as usize).div_ceil(2);
+    let kernel = (length | 1).max(3);
+    let excited = walk.same(&named("conv"), LayerKind::AcrossChannels { kernel }, pooled);
     let factors = walk.same(&named("gate"), LayerKind::Sigmoid, excited);
     walk.push(&named("scale"), LayerKind::Scale, &[x, factors], x.channels)
 }
@@ -103,15 +146,16 @@ fn shortcut(
     name: &str,
     x: Output,
     to: Convolution,
-    by: Shortcut,
+    choices: &Residual,
 ) -> Option<Output> {
     let keeps_shape = to == Convolution::new(1, x.channels);
-    Some(match by {
+    let normalization = choices.normalization;
+    Some(match choices.shortcut {
         Shortcut::None => return None,
         Shortcut::Projection | Shortcut::PooledProjection | Shortcut::ZeroPad if keeps_shape => x,
         Shortcut::Projection | Shortcut::ProjectionAlways => {
             let [conv, norm] = [0, 1].map(|index| format!("{name}.downsample.{index}"));
-            conv_norm(walk, &conv, &norm, x, to)
+            conv_norm(walk, (&conv, &norm), x, to, normalization)
         }
         Shortcut::PooledProjection => {
             let [pool, conv, norm] = [0, 1, 2].map(|index| format!("{name}.downsample.{index}"));
@@ -119,7 +163,7 @@ fn shortcut(
                 1 => x,
                 _ => walk.same(&pool, LayerKind::HalvingPool, x),
             };
-            conv_norm(walk, &conv, &norm, x, to.stride(1))
+            conv_norm(walk, (&conv, &norm), x, to.stride(1), normalization)
         }
         Shortcut::ZeroPad => {
             let padding = (to.channels - x.channels) / 2;
@@ -129,7 +173,16 @@ fn shortcut(
     })
 }
 
-fn conv_norm(walk: &mut Walk, conv: &str, norm: &str, x: Output, to: Convolution) -> Output {
+fn conv_norm(
+    walk: &mut Walk,
+    (conv, norm): (&str, &str),
+    x: Output,
+    to: Convolution,
+    by: Normalization,
+) -> Output {
     let x = walk.conv(conv, x, to);
-    walk.norm(norm, x)
+    match by {
+        Normalization::Batch | Normalization::PreActivation => walk.norm(norm, x),
+        Normalization::Group => walk.same(norm, LayerKind::GroupNorm { channels: x.channels }, x),
+    }
 }

@@ -1,9 +1,9 @@
 use super::arch::{self, ARCHITECTURES};
-use super::infer::infer;
+use super::infer::{Guess, infer};
 use super::layer::{LayerKind, Stage};
 use super::{Description, EmitPlan, Network, Normalize, NotInferred, emit};
 use crate::onnx::Model;
-use crate::weights::Weights;
+use crate::weights::{TensorSpec, Weights};
 
 fn network(name: &str) -> Network {
     let row = arch::find(name).unwrap();
@@ -184,21 +184,26 @@ fn a_network_is_as_deep_as_its_name_says() {
             LayerKind::Convolution { .. } => {
                 !layer.name.contains("downsample")
                     && !layer.name.contains(".se.")
-                    && !["conv1.0", "conv1.3"].contains(&&*layer.name)
+                    && !["conv1.0", "conv1.3", "maxpool.0"].contains(&&*layer.name)
             }
             LayerKind::Linear { .. } => true,
             LayerKind::Pixels
             | LayerKind::BatchNorm { .. }
+            | LayerKind::GroupNorm { .. }
+            | LayerKind::AcrossChannels { .. }
             | LayerKind::Relu
             | LayerKind::Sigmoid
             | LayerKind::MaxPool { .. }
             | LayerKind::HalvingPool
+            | LayerKind::FloorPool
+            | LayerKind::Blur { .. }
             | LayerKind::ZeroPad { .. }
             | LayerKind::Add
             | LayerKind::Scale
             | LayerKind::AveragePool { .. } => false,
         });
-        let number = row.name.trim_start_matches(|letter: char| !letter.is_ascii_digit());
+        let name = row.name.trim_start_matches("resnetv2_"); // the second version
+        let number = name.trim_start_matches(|letter: char| !letter.is_ascii_digit());
         let depth = number.split(|letter: char| !letter.is_ascii_digit()).next().unwrap();
         assert_eq!(weighted.count().to_string(), depth, "{}", row.name);
     }
@@ -304,13 +309,11 @@ fn the_same_weights_give_the_same_bytes() {
     assert_eq!(model("resnet20").to_bytes(), model("resnet20").to_bytes());
 }
 
-/// What shapes cannot tell apart: where a bottleneck's stride is, and shortcuts without parameters.
+/// The networks without a stem's blur, the paper's stride or another pool, by what is before the first dash
+/// or digit of theirs that have one.
 #[test]
 fn the_architecture_is_told_from_tensors_but_for_what_has_none() {
-    let twins = [
-        ["resnet50", "resnet50-v1"],
-        ["resnet101", "resnet101-v1"],
-        ["resnet152", "resnet152-v1"],
+    let plain = [
         ["plain34", "resnet34-a"],
         ["resnet20", "plain20"],
         ["resnet32", "plain32"],
@@ -320,10 +323,13 @@ fn the_architecture_is_told_from_tensors_but_for_what_has_none() {
     ];
     for row in ARCHITECTURES {
         let weights = Weights::hollow(&Network::expand(row, 7).tensors());
-        let expected = twins.iter().find(|twins| twins.contains(&row.name));
-        match (infer(&weights), expected) {
-            (Ok(inferred), None) => {
-                assert_eq!((inferred.architecture.name, inferred.classes), (row.name, 7));
+        match (infer(&weights, "best"), plain.iter().find(|twins| twins.contains(&row.name))) {
+            (Ok(Guess { inferred, others }), None) => {
+                assert_eq!(inferred.classes, 7);
+                let (found, all) =
+                    (inferred.architecture.name, [&others[..], &[row.name]].concat());
+                assert!(found == row.name || others.contains(&row.name), "{found} for {all:?}");
+                assert!(!found.contains("blur") && !found.contains("-v1"), "{found}");
             }
             (Err(NotInferred::Ambiguous(names)), Some(twins)) => assert_eq!(names, twins),
             (other, _) => panic!("{}: {other:?}", row.name),
@@ -331,15 +337,52 @@ fn the_architecture_is_told_from_tensors_but_for_what_has_none() {
     }
 }
 
+/// torchvision and timm call their files so.
+#[test]
+fn a_file_that_is_called_as_one_of_several_networks_is_that_one() {
+    let weights = |name: &str| Weights::hollow(&network(name).tensors());
+    let found = |tensors: &str, file: &str| {
+        let Guess { inferred, others } = infer(&weights(tensors), file).unwrap();
+        (inferred.architecture.name, others.join(" "))
+    };
+    assert_eq!(found("resnet50", "resnet50-0676ba61"), ("resnet50", String::new()));
+    assert_eq!(found("resnet50", "resnetblur50-84f4748f"), ("resnetblur50", String::new()));
+    assert_eq!(found("resnet50", "resnet50-v1"), ("resnet50-v1", String::new()));
+    let others = "resnet50-v1 resnetaa50 resnetblur50".to_owned();
+    assert_eq!(found("resnet50", "resnet500"), ("resnet50", others));
+    assert_eq!(found("resnet18", "best"), ("resnet18", "resnetblur18".to_owned()));
+    assert_eq!(found("resnet20", "plain20_best"), ("plain20", String::new()));
+    assert_eq!(found("vgg16", "model"), ("vgg16", String::new()));
+}
+
 #[test]
 fn weights_of_no_architecture_are_held_against_the_closest_one() {
     let mut specs = network("resnet18").tensors();
     specs[0].shape = vec![32, 3, 7, 7];
     specs.retain(|spec| spec.name != "layer1.0.bn1.weight");
-    let error = infer(&Weights::hollow(&specs)).unwrap_err().to_string();
+    let error = infer(&Weights::hollow(&specs), "best").unwrap_err().to_string();
     insta::assert_snapshot!(error, @"
     the weights fit no architecture that there is; resnet18 comes closest:
     misshapen conv1.weight, expected [64, 3, 7, 7], found [32, 3, 7, 7]
     missing layer1.0.bn1.weight, expected [64]
     ");
+}
+
+#[test]
+fn weights_of_another_network_are_named_by_their_own_names() {
+    let spec =
+        |name: &str, shape: &[usize]| TensorSpec { name: name.to_owned(), shape: shape.to_vec() };
+    let specs = [
+        spec("blocks.0.attn.qkv.weight", &[2304, 768]),
+        spec("cls_token", &[1, 1, 768]),
+        spec("patch_embed.proj.weight", &[768, 3, 16, 16]),
+    ];
+    let error = infer(&Weights::hollow(&specs), "best").unwrap_err().to_string();
+    insta::assert_snapshot!(error, @r#"
+    the weights are of no network that resnetd builds: they look like those of a vision transformer (ViT); their first tensors are:
+    blocks.0.attn.qkv.weight [2304, 768]
+    cls_token [1, 1, 768]
+    patch_embed.proj.weight [768, 3, 16, 16]
+    hint: export the network to ONNX, in Python: torch.onnx.export(model.eval(), torch.randn(1, 3, 224, 224), "model.onnx"), and write a card beside it, model.toml (docs/models.md shows one)
+    "#);
 }

@@ -32,7 +32,7 @@ pub(super) fn expand(
             }
             x = walk.same(&next(), LayerKind::Relu, x);
         }
-        x = walk.same(&next(), LayerKind::MaxPool { kernel: 2 }, x);
+        x = walk.same(&next(), LayerKind::MaxPool { kernel: 2, stride: 2 }, x);
     }
     walk.stage = Stage::Head;
     x = walk.same("avgpool", LayerKind::AveragePool { size: MAP }, x);

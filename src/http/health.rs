@@ -117,7 +117,6 @@ pub(super) async fn ping(State(app): State<App>) -> Response {
 pub(super) fn why_not(app: &App) -> Option<&'static str> {
     match app.readiness.phase() {
         Phase::Draining => Some("the server is shutting down"),
-        Phase::Serving if !app.pipeline.is_healthy() => Some("the last batches failed"),
-        Phase::Serving => None,
+        Phase::Serving => app.pipeline.why_not_ready(),
     }
 }

@@ -12,7 +12,7 @@ use futures_util::FutureExt;
 use tracing::{info, warn};
 
 use super::problem::{Problem, Told};
-use super::{App, Phase, linger, origin};
+use super::{App, Phase, linger, origin, unsent};
 use crate::pipeline::queue::Origin;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -61,7 +61,7 @@ async fn observe(State(app): State<App>, mut request: Request, next: Next) -> Re
     let elapsed = started.elapsed();
     app.metrics.request(&facts.route, status_of(&response).as_u16(), elapsed);
     log(&id, &facts, &response, elapsed);
-    response
+    unsent::charged(&app.pipeline, response)
 }
 
 /// A handler that panics answers 500; the connection and the server live on.

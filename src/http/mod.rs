@@ -20,6 +20,7 @@ mod page; // GET /, for people
 mod protocol; // what clients of other servers speak
 mod query; // what a request asks
 mod remote; // URLs become images
+mod unsent; // answers that wait to be sent
 mod upload; // a body becomes images
 
 use std::sync::Arc;

@@ -11,6 +11,7 @@ use futures_util::StreamExt;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use super::App;
+use super::origin;
 use super::problem::Problem;
 use crate::pipeline::queue::{Permit, Rejected};
 
@@ -83,7 +84,9 @@ fn charge(app: &App, request: Request) -> Result<(Request, Arc<Permit>), Problem
     if announced.is_some_and(|length| length > limit) {
         return Err(Problem::too_many_bytes(limit));
     }
-    let held = Arc::new(app.pipeline.receive(announced.unwrap_or(0))?);
+    let held = Arc::new(
+        app.pipeline.receive(origin::client(request.extensions()), announced.unwrap_or(0))?,
+    );
     held.shrink_to(0);
     let request = request.map(|body| charged(app, body, limit, &held));
     Ok((request, held))

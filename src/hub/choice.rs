@@ -32,6 +32,12 @@ pub(super) fn choose(id: &HubId, files: &[String]) -> Result<Choice, HubError> {
         first.push(INT8_FILE.to_owned());
     }
     let mut last = vec![weights.to_owned()];
+    if weights == GRAPH {
+        // `model.onnx.data` and `model.onnx_data` hold the weights of a graph.
+        let is_data =
+            |file: &&String| !file.contains('/') && file.starts_with(GRAPH) && *file != GRAPH;
+        last.splice(0..0, files.iter().filter(is_data).cloned());
+    }
     if let Some(stem) = weights.strip_suffix(".index.json") {
         // `model.safetensors` in parts is `model-00001-of-00002.safetensors` and so on.
         let (name, kind) = stem.split_once('.').unwrap_or((stem, ""));
@@ -67,6 +73,8 @@ mod tests {
         assert_eq!(chosen(&parts).unwrap(), [parts[0], parts[1], parts[2], parts[3]]);
         let ours = ["card.toml", "model.safetensors", "model-int8.onnx"];
         assert_eq!(chosen(&ours).unwrap(), ["card.toml", "model-int8.onnx", "model.safetensors"]);
+        let onnx = ["card.toml", "model.onnx", "model.onnx.data", "onnx/model.onnx.data"];
+        assert_eq!(chosen(&onnx).unwrap(), [onnx[0], onnx[2], onnx[1]]);
         let error = chosen(&["tf_model.h5"]).unwrap_err().to_string();
         assert!(error.contains("none of model.safetensors, "), "{error}");
     }

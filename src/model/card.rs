@@ -66,6 +66,9 @@ pub enum CardError {
     /// Not the TOML that a card is.
     #[error("{0}")]
     Toml(#[from] toml::de::Error),
+    /// Fields that every card has, and that are not there.
+    #[error("it has no {}; docs/models.md shows a card with every field that is required", .0.join(", "))]
+    Missing(Vec<String>),
     /// The ONNX metadata lack a field or hold a wrong one.
     #[error("the ONNX metadata hold no valid card: {0}; models written by resnetd export have one")]
     Metadata(#[source] serde_json::Error),
@@ -112,6 +115,25 @@ pub enum CardError {
 /// The metadata keys start with this, so that other tools' entries stay apart.
 const PREFIX: &str = "resnetd.";
 
+/// Whether `table`, a card, has every field that all cards have, and `more`.
+///
+/// # Errors
+///
+/// [`CardError::Missing`] with all that it has not.
+pub(super) fn complete(table: &toml::Table, more: &[&str]) -> Result<(), CardError> {
+    let preprocess = table.get("preprocess").and_then(toml::Value::as_table);
+    let own = more.iter().chain(&["labels"]).filter(|field| !table.contains_key(**field));
+    let own = own.map(|field| (*field).to_owned());
+    let normalization: &[&str] = if more.is_empty() { &[] } else { &["mean", "std"] };
+    let of_preprocess = ["input", "resize", "interpolation"]
+        .iter()
+        .chain(normalization)
+        .filter(|field| !preprocess.is_some_and(|it| it.contains_key(**field)))
+        .map(|field| format!("preprocess.{field}"));
+    let missing: Vec<_> = own.chain(of_preprocess).collect();
+    if missing.is_empty() { Ok(()) } else { Err(CardError::Missing(missing)) }
+}
+
 impl ModelCard {
     /// Reads and checks a `card.toml`.
     ///
@@ -119,6 +141,8 @@ impl ModelCard {
     ///
     /// [`CardError`] with the place in the file.
     pub fn from_toml(text: &str) -> Result<Self, CardError> {
+        let table: toml::Table = toml::from_str(text)?;
+        complete(&table, &["name", "architecture"])?;
         toml::from_str::<Self>(text)?.checked()
     }
 
@@ -177,6 +201,18 @@ impl ModelCard {
             .collect::<Result<serde_json::Map<_, _>, _>>()
             .map_err(CardError::Metadata)?;
         serde_json::from_value::<Self>(fields.into()).map_err(CardError::Metadata)?.checked()
+    }
+
+    /// The card of a network with one class: a second one, that the image is not of the class.
+    #[must_use]
+    pub(super) fn with_absence(mut self) -> Self {
+        let absence = self.labels.first().map(|label| format!("not {label}"));
+        self.labels.extend(absence);
+        self.wordnet_ids.clear();
+        for golden in &mut self.golden {
+            golden.logits.push(0.0);
+        }
+        self
     }
 
     /// The same card, if it can be used, with the ids of classes that are known by their names.
@@ -255,7 +291,8 @@ mod tests {
     #[test]
     fn a_card_that_lacks_something_says_what() {
         for (change, expected) in [
-            ((r#"architecture = "resnet18""#, ""), "missing field `architecture`"),
+            ((r#"architecture = "resnet18""#, ""), "it has no architecture;"),
+            (("[preprocess]", "[other]"), "it has no preprocess.input, preprocess.resize, "),
             (("crop_ratio", "crop_ration"), "unknown field `crop_ration`"),
             ((r#"["cat", "42", "dog, or \"hound\""]"#, "[]"), "labels is empty"),
             (("[preprocess]", CALIBRATED), "calibration.int8: temperature is 0; it must be"),

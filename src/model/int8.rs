@@ -1,12 +1,13 @@
-//! Whether this processor multiplies int8 exactly.
+//! Whether this processor multiplies int8 exactly at full speed.
 
-/// Why int8 is not taken here without being asked for; `None` where it is exact.
+/// Why int8 is not taken here without being asked for; `None` where it is exact and fast.
 ///
 /// x86 without VNNI adds pairs of products of uint8 and int8 in 16 bits, which saturate (Intel's
-/// manual on `VPMADDUBSW`), so that strong activations are cut off. ARM's instructions do not.
+/// manual on `VPMADDUBSW`), so that strong activations are cut off. There sessions use unsigned weights,
+/// whose sums are exact and take more instructions. ARM's instructions do not saturate.
 #[must_use]
 pub fn why_not() -> Option<&'static str> {
-    (!is_exact()).then_some("this processor has no VNNI, without which int8 sums can saturate")
+    (!is_exact()).then_some("this processor has no VNNI, without which exact int8 sums are slow")
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -10,6 +10,8 @@ mod labels; // what classes are called
 mod config; // other libraries' words for a card
 pub mod foreign; // networks that are not ours
 pub mod int8; // whether this processor is exact in it
+mod beside; // weights of a graph that lie beside it
+mod content; // what lies in a folder without a model
 mod open; // what a user types becomes one of these
 mod precision; // in which arithmetic
 
@@ -21,6 +23,7 @@ use bytes::Bytes;
 pub use calibration::{BadCalibration, Calibration, Promise};
 pub use card::{CardError, Figure, ModelCard};
 pub use config::ConfigJsonError;
+pub use content::FolderContent;
 pub use digests::Digests;
 pub(crate) use digests::hex;
 pub use embedded::{DEFAULT, EMBEDDED, Embedded};
@@ -30,7 +33,7 @@ pub(crate) use precision::INT8_FILE;
 pub use precision::{BadPrecision, Chosen, Precision, PrecisionChoice};
 
 use crate::graph::{self, EmitPlan, Network, Normalize, NotInferred, UnknownArchitecture, arch};
-use crate::weights::{Weights, WeightsError};
+use crate::weights::{CheckedWeights, Weights, WeightsError};
 
 /// A card and the ONNX bytes of the network it describes.
 #[derive(Debug, Clone)]
@@ -46,8 +49,8 @@ pub struct Model {
 pub enum ModelError {
     /// Neither an embedded name nor a path.
     #[error(
-        "no model {name:?}: it is not embedded ({}), no file or folder has this name, and a model of \
-         the hub is owner/name",
+        "no file or folder is called {name:?}, and no embedded model ({}); a model of the Hugging Face hub is \
+         owner/name",
         embedded_names()
     )]
     Unknown {
@@ -70,14 +73,24 @@ pub enum ModelError {
         /// The reader's word.
         reason: String,
     },
+    /// A graph whose weights are in another file, which cannot be used.
+    #[error("{}: {reason}", path.display())]
+    ExternalData {
+        /// The graph.
+        path: PathBuf,
+        /// What is wrong with the other file, or with where it is.
+        reason: String,
+    },
     /// A folder without a model in it.
     #[error(
         "{} holds no model; looked for model.safetensors, pytorch_model.bin, an index of one of \
-         them, and model.onnx", folder.display()
+         them, and model.onnx{}", folder.display(), there.in_words(folder)
     )]
     NoWeights {
         /// The folder.
         folder: PathBuf,
+        /// What is there instead.
+        there: FolderContent,
     },
     /// Somebody else's graph, and nothing that says what it is.
     #[error(
@@ -191,7 +204,8 @@ impl Model {
     pub fn build(card: ModelCard, weights: Weights) -> Result<Self, ModelError> {
         let of = card.name.clone();
         let card = card.checked().map_err(|source| ModelError::Card { of, source })?;
-        let network = Network::expand(arch::find(&card.architecture)?, card.labels.len());
+        let row = arch::find(&card.architecture)?;
+        let network = Network::expand(row, card.labels.len());
         let input = card.preprocess.input;
         if !network.takes(input) {
             let (of, architecture) = (card.name, card.architecture);
@@ -200,6 +214,10 @@ impl Model {
         let weights = weights
             .check(&network.tensors())
             .map_err(|source| ModelError::Weights { of: card.name.clone(), source })?;
+        let (card, network, weights) = match card.labels.len() {
+            1 => (card.with_absence(), Network::expand(row, 2), with_absence(&network, weights)),
+            _ => (card, network, weights),
+        };
         let plan = EmitPlan {
             input,
             normalize: Normalize { mean: card.preprocess.mean, std: card.preprocess.std },
@@ -208,6 +226,14 @@ impl Model {
         let onnx = graph::emit(&network, &weights, &plan).to_bytes().into();
         Ok(Self { card: Arc::new(card), onnx })
     }
+}
+
+/// Weights of one class with a second, whose score is always 0: the softmax of the two is the sigmoid of
+/// the one that was trained.
+fn with_absence(network: &Network, weights: CheckedWeights) -> CheckedWeights {
+    let tensors = network.tensors();
+    let classifier = tensors.iter().rev().take(2); // its weight and its bias
+    classifier.fold(weights, |weights, tensor| weights.with_zero_row(&tensor.name))
 }
 
 fn embedded_names() -> String {

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
-use super::{EMBEDDED, Model, ModelCard, ModelError, config, foreign};
-use crate::graph::{Inferred, arch, infer};
+use super::{EMBEDDED, FolderContent, Model, ModelCard, ModelError, beside, config, foreign};
+use crate::graph::{Guess, Inferred, arch, infer};
 use crate::onnx;
 use crate::weights::{Weights, WeightsError};
 
@@ -73,7 +73,10 @@ fn open_folder(folder: &Path, arch: Option<&str>) -> Result<Model, ModelError> {
     let Some(file) = WEIGHTS.iter().find(named) else {
         return match folder.join(GRAPH) {
             graph if graph.is_file() => open_onnx(&graph, &card, arch),
-            _ => Err(ModelError::NoWeights { folder: folder.to_owned() }),
+            _ => Err(ModelError::NoWeights {
+                folder: folder.to_owned(),
+                there: FolderContent::of(folder),
+            }),
         };
     };
     let of = name_of(folder);
@@ -104,8 +107,12 @@ fn open_file(path: &Path, arch: Option<&str>) -> Result<Model, ModelError> {
 
 /// A graph with a card inside, or with one at `card`.
 fn open_onnx(path: &Path, card: &Path, arch: Option<&str>) -> Result<Model, ModelError> {
-    let bytes: Bytes = fs::read(path).map_err(reading(path))?.into();
-    let graph = read_onnx(path, &bytes)?;
+    let mut bytes: Bytes = fs::read(path).map_err(reading(path))?.into();
+    let mut graph = read_onnx(path, &bytes)?;
+    if graph.has_external_data() {
+        bytes = beside::with_weights(path, &bytes)?;
+        graph = read_onnx(path, &bytes)?;
+    }
     let name = path.display().to_string();
     let model = if ModelCard::is_in(graph.all_metadata()) {
         Model::from_graph(&name, &graph, bytes)?
@@ -134,16 +141,29 @@ fn build_from(
 
 /// Weights without a word about them: their shapes say the architecture, unless `arch` does.
 fn alone(of: &str, weights: Weights, arch: Option<&str>) -> Result<Model, ModelError> {
-    let inferred = match arch {
-        Some(arch) => {
-            let architecture = arch::find(arch)?;
-            let classes = infer::classes(architecture, &weights).unwrap_or(architecture.classes);
-            Inferred { architecture, classes }
-        }
-        None => infer::infer(&weights)
-            .map_err(|source| ModelError::NotInferred { of: of.to_owned(), source })?,
+    let inferred = if let Some(arch) = arch {
+        let architecture = arch::find(arch)?;
+        let classes = infer::classes(architecture, &weights).unwrap_or(architecture.classes);
+        Inferred { architecture, classes }
+    } else {
+        let guess = infer::infer(&weights, of.rsplit('/').next().unwrap_or(of))
+            .map_err(|source| ModelError::NotInferred { of: of.to_owned(), source })?;
+        assumed(of, &guess);
+        guess.inferred
     };
     Model::build(config::usual_card(of, inferred), weights)
+}
+
+/// Says what weights were taken for, where they could be others.
+fn assumed(of: &str, Guess { inferred, others }: &Guess) {
+    if !others.is_empty() {
+        let taken = inferred.architecture.name;
+        let others = others.join(", ");
+        tracing::warn!(
+            "{of} is taken for {taken}; {others} have the same tensors and compute something else: if it is one \
+             of them, say so with --arch"
+        );
+    }
 }
 
 /// Whether nobody asked for another architecture than the card's own.
@@ -183,7 +203,11 @@ fn read_onnx(path: &Path, bytes: &Bytes) -> Result<onnx::Model, ModelError> {
 }
 
 fn weights_of(of: &str, weights: Result<Weights, WeightsError>) -> Result<Weights, ModelError> {
-    weights.map_err(|source| ModelError::Weights { of: of.to_owned(), source })
+    let weights = weights.map_err(|source| ModelError::Weights { of: of.to_owned(), source })?;
+    for note in weights.notes() {
+        tracing::info!("weights of {of}: {note}");
+    }
+    Ok(weights)
 }
 
 pub(super) fn reading(path: &Path) -> impl FnOnce(std::io::Error) -> ModelError {

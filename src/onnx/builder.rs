@@ -176,6 +176,13 @@ pub fn ints_attribute(name: &str, values: &[usize]) -> Attribute {
     Attribute { ints, r#type: AttributeType::Ints.into(), ..named(name) }
 }
 
+/// A setting that is a text.
+#[must_use]
+pub fn text_attribute(name: &str, value: &str) -> Attribute {
+    let s = Some(Bytes::copy_from_slice(value.as_bytes()));
+    Attribute { s, r#type: AttributeType::Text.into(), ..named(name) }
+}
+
 fn named(name: &str) -> Attribute {
     Attribute { name: name.to_owned(), ..Attribute::default() }
 }

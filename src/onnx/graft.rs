@@ -25,21 +25,23 @@ pub struct Graft {
     pub output: Vec<ValueInfo>,
     /// Values of the old graph that get another name, from and to. Subgraphs are not looked into.
     pub renamed: Vec<(String, String)>,
+    /// Values that are no longer made: the nodes that make them, and constants of these names.
+    pub dropped: Vec<String>,
     /// Added to what the file says about itself.
     pub metadata: Vec<(String, String)>,
 }
 
 // Numbers of fields in onnx.proto.
-const MODEL_GRAPH: u64 = 7;
+pub(super) const MODEL_GRAPH: u64 = 7;
 const MODEL_METADATA: u64 = 14;
 const GRAPH_NODE: u64 = 1;
-const GRAPH_INITIALIZER: u64 = 5;
+pub(super) const GRAPH_INITIALIZER: u64 = 5;
 const GRAPH_INPUT: u64 = 11;
 const GRAPH_OUTPUT: u64 = 12;
 const GRAPH_VALUE_INFO: u64 = 13;
 const NODE_INPUT: u64 = 1;
 const NODE_OUTPUT: u64 = 2;
-const TENSOR_NAME: u64 = 8;
+pub(super) const TENSOR_NAME: u64 = 8;
 const VALUE_NAME: u64 = 1;
 
 impl Graft {
@@ -69,8 +71,10 @@ impl Graft {
         put_all(&mut graph, GRAPH_NODE, &self.before);
         for field in fields(old) {
             let field = field?;
+            if self.drops(&field)? {
+                continue;
+            }
             let names: &[u64] = match field.number {
-                GRAPH_INPUT | GRAPH_OUTPUT => continue,
                 GRAPH_NODE => &[NODE_INPUT, NODE_OUTPUT],
                 GRAPH_INITIALIZER => &[TENSOR_NAME],
                 GRAPH_VALUE_INFO => &[VALUE_NAME],
@@ -87,6 +91,27 @@ impl Graft {
         put_all(&mut graph, GRAPH_INPUT, &self.input);
         put_all(&mut graph, GRAPH_OUTPUT, &self.output);
         Ok(graph)
+    }
+
+    /// Whether a field of the graph is left out.
+    fn drops(&self, field: &Field<'_>) -> Result<bool, NotOnnx> {
+        let name = match field.number {
+            GRAPH_INPUT | GRAPH_OUTPUT => return Ok(true),
+            GRAPH_NODE => NODE_OUTPUT,
+            GRAPH_INITIALIZER => TENSOR_NAME,
+            _ => return Ok(false),
+        };
+        if self.dropped.is_empty() {
+            return Ok(false);
+        }
+        for part in fields(field.body) {
+            let part = part?;
+            let is_it = |dropped: &String| dropped.as_bytes() == part.body;
+            if part.number == name && self.dropped.iter().any(is_it) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The message `old`, whose fields of the numbers `names` are names of values.
@@ -107,15 +132,15 @@ impl Graft {
 }
 
 /// One field of a message.
-struct Field<'a> {
-    number: u64,
+pub(super) struct Field<'a> {
+    pub(super) number: u64,
     /// With its key.
-    whole: &'a [u8],
+    pub(super) whole: &'a [u8],
     /// The bytes of a field that is bytes, text or a message; else empty.
-    body: &'a [u8],
+    pub(super) body: &'a [u8],
 }
 
-fn fields(message: &[u8]) -> impl Iterator<Item = Result<Field<'_>, NotOnnx>> {
+pub(super) fn fields(message: &[u8]) -> impl Iterator<Item = Result<Field<'_>, NotOnnx>> {
     let mut rest = message;
     std::iter::from_fn(move || {
         if rest.is_empty() {
@@ -146,7 +171,7 @@ fn next_field(message: &[u8]) -> Option<Field<'_>> {
     Some(Field { number: key >> 3, whole: &message[..message.len() - end.len()], body })
 }
 
-fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
+pub(super) fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let mut value = 0;
     for (index, byte) in bytes.iter().take(10).enumerate() {
         value |= u64::from(byte & 0x7f) << (7 * index);
@@ -164,7 +189,7 @@ fn put_all<M: Message>(to: &mut Vec<u8>, number: u64, messages: &[M]) {
 }
 
 /// Appends a field that is bytes, text or a message.
-fn put(to: &mut Vec<u8>, number: u64, body: &[u8]) {
+pub(super) fn put(to: &mut Vec<u8>, number: u64, body: &[u8]) {
     put_varint(to, number << 3 | 2);
     put_varint(to, body.len() as u64);
     to.extend_from_slice(body);

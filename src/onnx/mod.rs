@@ -4,6 +4,7 @@ pub mod proto; // the messages of onnx.proto
 pub mod builder; // a graph, node by node
 pub mod metadata; // what the file says about itself
 mod graft; // nodes around a model of someone else's
+pub mod external; // constants in files beside the model
 #[cfg(test)]
 mod tests;
 
@@ -69,6 +70,22 @@ impl Model {
     /// The names of what comes out.
     pub fn outputs(&self) -> impl Iterator<Item = &str> {
         self.proto.graph.output.iter().map(|value| value.name.as_str())
+    }
+
+    /// How many images it takes at a time, where its first input has a fixed number.
+    #[must_use]
+    pub fn fixed_batch(&self) -> Option<usize> {
+        let tensor = self.proto.graph.input.first()?.r#type.as_ref()?.tensor_type.as_ref()?;
+        match tensor.shape.as_ref()?.dim.first()?.value {
+            Some(proto::DimensionValue::Size(size @ 1..)) => usize::try_from(size).ok(),
+            Some(proto::DimensionValue::Size(_) | proto::DimensionValue::Name(_)) | None => None,
+        }
+    }
+
+    /// The version of the format.
+    #[must_use]
+    pub fn ir_version(&self) -> i64 {
+        self.proto.ir_version
     }
 
     /// The version of ONNX's own operators; 0 where the file does not say it.

@@ -102,6 +102,9 @@ pub struct Attribute {
     /// One integer. Optional, so that a zero is written too.
     #[prost(int64, optional, tag = "3")]
     pub i: Option<i64>,
+    /// A text. Optional, as the integer.
+    #[prost(bytes = "bytes", optional, tag = "4")]
+    pub s: Option<Bytes>,
     /// Several integers.
     #[prost(int64, repeated, packed = "false", tag = "8")]
     pub ints: Vec<i64>,
@@ -118,6 +121,8 @@ pub enum AttributeType {
     Undefined = 0,
     /// In `i`.
     Int = 2,
+    /// In `s`.
+    Text = 3,
     /// In `ints`.
     Ints = 7,
 }

@@ -118,6 +118,9 @@ impl ClassifyError {
         match error {
             JobError::Late => Self::late(deadline, predicted),
             JobError::Cancelled => Self::Rejected(Rejected::Draining),
+            JobError::Displaced { retry_after } => {
+                Self::Rejected(Rejected::Displaced { retry_after })
+            }
             JobError::Prepare(error) => error.into(),
             failed @ (JobError::Runtime(_) | JobError::Panicked(_) | JobError::NotFinite) => {
                 Self::Run(failed)

@@ -1,5 +1,7 @@
 //! One image in whichever form it comes, and all that the network says of it.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::explain::NotOffered;
@@ -88,7 +90,7 @@ impl Pipeline {
         context: &RequestContext,
         wants: Option<Output>,
     ) -> Result<(Answered, Timings), ClassifyError> {
-        let permit = self.admission.enter(context.deadline)?;
+        let permit = self.enter(context, Duration::ZERO)?;
         permit.grow(rgb.len() as u64)?;
         let found = rgb.len();
         let pixels = Pixels::from_raw(self.card.preprocess.input, rgb.into()).ok_or_else(|| {

@@ -13,16 +13,19 @@ pub mod calibrated; // scores → probabilities that mean what they say
 pub mod sets; // scores → every class that may be the truth
 pub mod rollup; // classes → what they have in common
 pub mod beside; // what is told of both
+pub mod idle; // freed memory goes back
 pub mod explain; // where in the picture a score comes from
 
 mod classification;
+mod admit; // images, uploads and answers pass admission control
+mod decoders; // decoding beside the workers
 mod embed; // bytes → features
 mod infer; // bytes or ready pixels → all scores
 mod seen; // bytes → what the network saw
 mod picture; // pixels → PNG
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::Semaphore;
@@ -34,16 +37,17 @@ pub use seen::{Seen, Steps};
 
 use crate::model::ModelCard;
 use crate::telemetry::Metrics;
-use decode::{DecodeError, Limits, Stop, Watch};
+use decode::{DecodeError, Limits};
+use decoders::{Leaving, Prepared};
 use explain::Offers;
-use prepare::{Budget, Facts, Upload};
-use preprocess::{JpegScaling, Pixels};
+use prepare::Upload;
+use preprocess::JpegScaling;
 use queue::{
-    Admission, Answered, BatchPlan, Ceiling, Deadline, Input, Job, Pace, Permit, Queue, Rejected,
-    RequestContext, Scores,
+    Admission, Answered, BatchPlan, Ceiling, Deadline, Input, Job, Permit, Queue, RequestContext,
+    Scores, ServiceTimeEstimate, Stages,
 };
 use rollup::Taxonomy;
-use run::{Engine, Health, Output, WorkerPlan, Workers};
+use run::{Engines, Health, Output, WorkerPlan, Workers};
 
 /// How a pipeline may use the machine.
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +62,8 @@ pub struct PipelinePlan {
     pub batch: BatchPlan,
     /// Who decodes.
     pub decoding: Decoding,
+    /// A worker that is busy with one batch for longer counts as stuck, and is replaced.
+    pub stuck_after: Duration,
 }
 
 /// Who makes pixels of an upload.
@@ -81,7 +87,7 @@ pub struct Pipeline {
     /// How many images of one caller can be of use at the same time.
     at_once: usize,
     queue: Queue,
-    pace: Arc<Pace>,
+    estimate: Arc<ServiceTimeEstimate>,
     health: Arc<Health>,
     metrics: Arc<Metrics>,
     workers: std::sync::Mutex<Option<Workers>>,
@@ -96,39 +102,48 @@ impl Pipeline {
     pub fn start(
         card: Arc<ModelCard>,
         plan: PipelinePlan,
-        engines: Vec<Engine>,
+        engines: impl Into<Engines>,
         metrics: Arc<Metrics>,
     ) -> std::io::Result<Self> {
+        let engines = engines.into();
+        let sessions = engines.ready.len();
         let decoders = match plan.decoding {
-            Decoding::ByWorkers => engines.len(),
+            // Whoever prepares pictures beside the workers must leave cores to them.
+            Decoding::ByWorkers => (sessions / 2).max(1),
             Decoding::Beside(decoders) => decoders,
         };
-        let pace = Arc::new(Pace::new(decoders, engines.len()));
+        let count = |threads: usize| u32::try_from(threads).unwrap_or(u32::MAX);
+        let workers = count(sessions);
+        let estimate = Arc::new(ServiceTimeEstimate::new(match plan.decoding {
+            Decoding::ByWorkers => Stages::Shared { workers },
+            Decoding::Beside(decoders) => Stages::Pipelined { decoders: count(decoders), workers },
+        }));
         let health = Arc::new(Health::default());
-        let queue = Queue::new(Arc::clone(&metrics));
+        let queue = Queue::new(sessions, Arc::clone(&metrics));
         let worker_plan = WorkerPlan {
             queue: queue.clone(),
             batch: plan.batch,
             preprocess: card.preprocess.clone(),
-            pace: Arc::clone(&pace),
+            estimate: Arc::clone(&estimate),
+            stuck_after: plan.stuck_after,
             health: Arc::clone(&health),
             metrics: Arc::clone(&metrics),
         };
         // One batch for each worker to run, and as many images waiting as fill the next.
-        let waiting = plan.batch.backlog.max(engines.len());
-        let batches = (engines.len() + waiting).saturating_mul(plan.batch.max_batch);
+        let waiting = plan.batch.backlog.max(sessions);
+        let batches = (sessions + waiting).saturating_mul(plan.batch.max_batch);
         let workers = Workers::start(&worker_plan, engines)?;
         Ok(Self {
-            admission: Admission::new(plan.ceiling, Arc::clone(&pace), Arc::clone(&metrics)),
+            admission: Admission::new(plan.ceiling, Arc::clone(&estimate), Arc::clone(&metrics)),
             decoders: Arc::new(Semaphore::new(decoders)),
-            at_once: decoders.saturating_add(batches).min(plan.ceiling.images),
+            at_once: decoders.max(sessions).saturating_add(batches).min(plan.ceiling.images),
             workers: std::sync::Mutex::new(Some(workers)),
             taxonomy: Taxonomy::of(&card),
             card,
             offers: Offers::nothing(),
             plan,
             queue,
-            pace,
+            estimate,
             health,
             metrics,
         })
@@ -190,7 +205,7 @@ impl Pipeline {
         wants: Option<Output>,
     ) -> Result<Travelled, ClassifyError> {
         let header = self.inspect(&bytes)?;
-        let permit = self.admission.enter(context.deadline)?;
+        let permit = self.enter(context, header.decode_time())?;
         let upload = Upload { bytes, header };
         let (input, permit, beside) = match self.plan.decoding {
             Decoding::ByWorkers => (Input::Upload(upload), permit, None),
@@ -240,77 +255,6 @@ impl Pipeline {
         Ok(self.plan.jpeg_scaling.plan(header, &self.card.preprocess))
     }
 
-    /// Decodes and preprocesses on the CPU pool, at most so many uploads at a time as there are
-    /// decoders.
-    ///
-    /// The memory for the pixels is taken with the turn: uploads that wait hold only themselves.
-    async fn prepare(
-        &self,
-        upload: Upload,
-        deadline: Deadline,
-        permit: Permit,
-    ) -> Result<Prepared, ClassifyError> {
-        let (card, pace) = (Arc::clone(&self.card), Arc::clone(&self.pace));
-        let metrics = Arc::clone(&self.metrics);
-        self.in_turn(deadline, permit, move |permit, watch, decode_wait| {
-            let budget = Budget { permit: &permit, watch };
-            let (pixels, facts) = prepare::prepare(&upload, &card.preprocess, budget, &metrics)?;
-            pace.prepared(facts.decode + facts.preprocess);
-            Ok(Prepared { pixels, facts, permit, decode_wait })
-        })
-        .await
-    }
-
-    /// Runs `work` on the CPU pool once a decoder is free; tells it how long that took.
-    async fn in_turn<T: Send + 'static>(
-        &self,
-        deadline: Deadline,
-        permit: Permit,
-        work: impl FnOnce(Permit, Watch<'_>, Duration) -> Result<T, ClassifyError> + Send + 'static,
-    ) -> Result<T, ClassifyError> {
-        let arrived = Instant::now();
-        let turn = Arc::clone(&self.decoders).acquire_owned().await;
-        let decode_wait = arrived.elapsed();
-        self.metrics.decode_wait_seconds.observe(decode_wait.as_secs_f64());
-        // The permit and the turn go with the work: a caller who leaves does not free memory that
-        // is still in use.
-        let caller = Arc::new(());
-        let waiting = Arc::downgrade(&caller);
-        let work = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            let stop = || match waiting.strong_count() {
-                0 => Some(Stop::Abandoned),
-                _ => deadline.has_passed(Instant::now()).then_some(Stop::Late),
-            };
-            work(permit, Watch::new(&stop), decode_wait)
-        });
-        let done = work.await;
-        drop(caller);
-        done.map_err(|error| ClassifyError::Prepare(error.to_string()))?
-    }
-
-    /// Sets `bytes` aside for the upload of a new request, which is about to be read.
-    ///
-    /// # Errors
-    ///
-    /// [`Rejected`] where they do not fit now, or where no image could be let in.
-    pub fn receive(&self, bytes: usize) -> Result<Permit, Rejected> {
-        self.counted(self.admission.receive(bytes as u64))
-    }
-
-    /// Sets `bytes` aside for what is about to be made or fetched.
-    ///
-    /// # Errors
-    ///
-    /// [`Rejected::Memory`] where they do not fit now.
-    pub fn reserve(&self, bytes: usize) -> Result<Permit, Rejected> {
-        self.counted(self.admission.reserve(bytes as u64))
-    }
-
-    fn counted(&self, permit: Result<Permit, Rejected>) -> Result<Permit, Rejected> {
-        permit.inspect_err(|rejected| self.metrics.rejected(rejected.reason()))
-    }
-
     /// The card of the model that is served.
     #[must_use]
     pub fn card(&self) -> &ModelCard {
@@ -336,10 +280,10 @@ impl Pipeline {
         self.admission.predicted_wait()
     }
 
-    /// Whether recent batches succeeded.
+    /// What keeps the pipeline from being ready: failed batches, a stuck worker.
     #[must_use]
-    pub fn is_healthy(&self) -> bool {
-        self.health.is_good()
+    pub fn why_not_ready(&self) -> Option<&'static str> {
+        self.health.why_not()
     }
 
     /// Lets nothing more in and answers what is queued with [`Rejected::Draining`].
@@ -367,33 +311,4 @@ struct Travelled {
     answered: Answered,
     image: ImageFacts,
     timings: Timings,
-}
-
-/// Counts an image whose client goes away before it is queued: then this is dropped with the rest
-/// of the journey. The queue counts those that leave it.
-struct Leaving<'a> {
-    metrics: &'a Metrics,
-    deadline: Deadline,
-}
-
-impl Leaving<'_> {
-    fn stayed(self) {
-        std::mem::forget(self);
-    }
-}
-
-impl Drop for Leaving<'_> {
-    fn drop(&mut self) {
-        if !self.deadline.has_passed(Instant::now()) {
-            self.metrics.abandoned.inc();
-        }
-    }
-}
-
-/// An image on its way from the CPU pool to the queue.
-struct Prepared {
-    pixels: Pixels,
-    facts: Facts,
-    permit: Permit,
-    decode_wait: Duration,
 }

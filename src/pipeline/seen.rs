@@ -6,10 +6,11 @@ use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
 use super::decode::{Reduction, Stored};
+use super::decoders::Prepared;
 use super::prepare::Upload;
 use super::preprocess::{Crop, Interpolation, Resize};
 use super::queue::RequestContext;
-use super::{ClassifyError, ImageFacts, Pipeline, Prepared, Timings, decode, picture};
+use super::{ClassifyError, ImageFacts, Pipeline, Timings, decode, picture};
 use crate::model;
 
 /// A photo as the network sees it.
@@ -62,7 +63,7 @@ impl Pipeline {
     async fn look(&self, upload: Bytes, context: &RequestContext) -> Result<Seen, ClassifyError> {
         let header = self.inspect(&upload)?;
         let decoded_at = header.reduction();
-        let permit = self.admission.enter(context.deadline)?;
+        let permit = self.enter(context, header.decode_time())?;
         let stored = decode::stored(&upload, &header)?;
         let upload = Upload { bytes: upload, header };
         let Prepared { pixels, facts, decode_wait, .. } =

@@ -29,6 +29,12 @@ pub struct Metrics {
     pub abandoned: IntCounter,
     /// Batches that ONNX Runtime or a panic failed.
     pub failed_batches: IntCounter,
+    /// Images whose scores were not finite.
+    pub not_finite: IntCounter,
+    /// Workers that are busy with one batch beyond the limit.
+    pub stuck_workers: IntGauge,
+    /// Workers that took the place of a stuck one.
+    pub worker_replacements: IntCounter,
     /// Images waiting in the queue for a worker.
     pub queue_depth: IntGauge,
     /// Images admitted and not yet answered: decoding, queued or running.
@@ -122,6 +128,9 @@ impl Metrics {
             images: declare.counter("images_total", "Images classified"),
             abandoned: declare.counter("abandoned_total", "Images whose client went away before they were run"),
             failed_batches: declare.counter("failed_batches_total", "Batches whose run failed"),
+            not_finite: declare.counter("not_finite_total", "Images whose scores were not finite"),
+            stuck_workers: declare.int_gauge("stuck_workers", "Workers busy with one batch for longer than --stuck-after"),
+            worker_replacements: declare.counter("worker_replacements_total", "Workers that replaced a stuck one"),
             queue_depth: declare.int_gauge("queue_depth", "Images waiting for a worker"),
             images_in_flight: declare.int_gauge("images_in_flight", "Images admitted and not yet answered"),
             predicted_wait_seconds: declare.gauge("predicted_wait_seconds", "How long an image arriving now would wait for its answer"),

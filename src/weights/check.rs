@@ -99,6 +99,21 @@ impl Weights {
 }
 
 impl CheckedWeights {
+    /// The same weights with a row of zeros added to the tensor `name`, at its end.
+    ///
+    /// # Panics
+    /// If the tensor is not among those that were asked for.
+    #[must_use]
+    pub fn with_zero_row(mut self, name: &str) -> Self {
+        let mut values = self.values(name);
+        let tensor = self.tensors.get_mut(name).expect("the tensor is among those asked for");
+        let mut shape = tensor.shape.clone();
+        values.resize(values.len() + shape[1..].iter().product::<usize>(), 0.0);
+        shape[0] += 1;
+        *tensor = Tensor::from_values(shape, &values);
+        self
+    }
+
     /// A tensor's elements as float32, row-major.
     ///
     /// # Panics

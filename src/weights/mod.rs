@@ -4,6 +4,8 @@ mod safetensors; // a file's bytes, not copied
 mod pytorch; // state dicts, read and never run
 mod shards; // several files with an index
 mod names; // other libraries' names into torchvision's
+mod head; // the classifier, wherever it is
+mod other; // files that hold no weights
 mod tensor; // one tensor, as float32
 mod check; // wanted against found
 #[cfg(test)]
@@ -15,6 +17,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 
 pub use check::{CheckedWeights, Finding};
+pub use other::OtherFile;
 pub use tensor::{DataType, Tensor};
 
 /// A tensor that is wanted.
@@ -30,6 +33,8 @@ pub struct TensorSpec {
 #[derive(Debug, Clone)]
 pub struct Weights {
     tensors: BTreeMap<String, Tensor>,
+    /// What was renamed or left out when the file was read, in words.
+    notes: Vec<String>,
 }
 
 /// Why weights cannot be used.
@@ -42,6 +47,27 @@ pub enum WeightsError {
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
+    },
+    /// A file that holds no weights, or not in a form that is read.
+    #[error("{} is {kind}", path.display())]
+    Other {
+        /// Which file.
+        path: PathBuf,
+        /// What it is, and what helps.
+        kind: OtherFile,
+    },
+    /// A part of a safetensors file.
+    #[error(
+        "{} is cut off: it has {found} bytes, its header says {whole}\nhint: download or copy it again",
+        path.display()
+    )]
+    CutOff {
+        /// Which file.
+        path: PathBuf,
+        /// Bytes that are there.
+        found: usize,
+        /// Bytes that the whole file has.
+        whole: usize,
     },
     /// The bytes are not a safetensors file, or not all of one.
     #[error("not a safetensors file: {source}")]
@@ -97,8 +123,9 @@ impl Weights {
     /// Every [`WeightsError`] but [`WeightsError::Misfit`].
     pub fn open(path: &Path) -> Result<Self, WeightsError> {
         let is_index = path.extension().is_some_and(|extension| extension == "json");
-        let tensors = if is_index { shards::open(path)? } else { open_file(path)? };
-        Ok(Self { tensors: names::as_torchvisions(tensors) })
+        let (tensors, notes) = if is_index { shards::open(path)? } else { open_file(path)? };
+        let named = Self::named(tensors);
+        Ok(Self { notes: [notes, named.notes].concat(), ..named })
     }
 
     /// Reads a safetensors file's bytes, which are kept and not copied.
@@ -108,7 +135,7 @@ impl Weights {
     pub fn from_bytes(bytes: impl Into<Bytes>) -> Result<Self, WeightsError> {
         let tensors =
             safetensors::read(&bytes.into()).map_err(|source| WeightsError::Format { source })?;
-        Ok(Self { tensors: names::as_torchvisions(tensors) })
+        Ok(Self::named(tensors))
     }
 
     /// Weights made in the program: name, shape and row-major elements.
@@ -120,7 +147,12 @@ impl Weights {
             .into_iter()
             .map(|(name, shape, values)| (name, Tensor::from_values(shape, &values)))
             .collect();
-        Self { tensors: names::as_torchvisions(tensors) }
+        Self::named(tensors)
+    }
+
+    fn named(tensors: BTreeMap<String, Tensor>) -> Self {
+        let (tensors, notes) = names::as_torchvisions(tensors);
+        Self { tensors, notes }
     }
 
     /// Tensors of these names and shapes without elements, for tests that look at no more.
@@ -131,7 +163,14 @@ impl Weights {
             shape: spec.shape.clone(),
             bytes: Bytes::new(),
         };
-        Self { tensors: specs.iter().map(|spec| (spec.name.clone(), hollow(spec))).collect() }
+        let tensors = specs.iter().map(|spec| (spec.name.clone(), hollow(spec))).collect();
+        Self { tensors, notes: Vec::new() }
+    }
+
+    /// What was renamed or left out when the file was read, a sentence each.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// The tensors with their names, in alphabetical order.
@@ -140,11 +179,19 @@ impl Weights {
     }
 }
 
-fn open_file(path: &Path) -> Result<BTreeMap<String, Tensor>, WeightsError> {
+/// The tensors of one file, and words about what was chosen and left out.
+fn open_file(path: &Path) -> Result<(BTreeMap<String, Tensor>, Vec<String>), WeightsError> {
     let failed = |source| WeightsError::Read { path: path.to_owned(), source };
+    if let Some(kind) = other::kind_of(path).map_err(failed)? {
+        return Err(WeightsError::Other { path: path.to_owned(), kind });
+    }
     if !safetensors::is_one(path).map_err(failed)? {
         return pytorch::open(path);
     }
-    let bytes = std::fs::read(path).map_err(failed)?;
-    safetensors::read(&bytes.into()).map_err(|source| WeightsError::Format { source })
+    let bytes: Bytes = std::fs::read(path).map_err(failed)?.into();
+    if let Some(whole) = safetensors::length(&bytes).filter(|&whole| whole > bytes.len()) {
+        return Err(WeightsError::CutOff { path: path.to_owned(), found: bytes.len(), whole });
+    }
+    let tensors = safetensors::read(&bytes).map_err(|source| WeightsError::Format { source })?;
+    Ok((tensors, Vec::new()))
 }

@@ -1,31 +1,97 @@
-//! Names of other libraries become torchvision's. timm's are torchvision's already.
+//! Names of other libraries and of training scripts become torchvision's. timm's are torchvision's
+//! already, but for what its ResNet v2 has.
 
 use std::collections::BTreeMap;
 
-use super::Tensor;
+use super::{Tensor, head};
 
-/// `DataParallel` puts this before every name.
-const WRAPPED: &str = "module.";
+/// Tensors by name.
+pub(super) type Tensors = BTreeMap<String, Tensor>;
+
 /// Every residual network of Hugging Face transformers has names that begin so.
 const TRANSFORMERS: &str = "resnet.embedder.";
+/// What training scripts keep a network in that has its classifier outside of it.
+const BACKBONES: [&str; 12] = [
+    "model",
+    "module",
+    "_orig_mod",
+    "backbone",
+    "net",
+    "network",
+    "resnet",
+    "encoder",
+    "feature_extractor",
+    "base_model",
+    "base",
+    "timm_model",
+];
+/// What they keep averaged weights in, beside the weights.
+const AVERAGES: [&str; 6] =
+    ["ema", "ema_model", "model_ema", "ema_net", "swa_model", "averaged_model"];
+/// What they keep beside a network: losses and metrics.
+const EXTRAS: [&str; 6] = ["criterion", "loss", "loss_fn", "loss_fct", "metrics", "metric"];
+/// What profilers and averaging count: `thop`, and `torch.optim.swa_utils`.
+const COUNTERS: [&str; 3] = ["total_ops", "total_params", "n_averaged"];
+/// The least tensors that a network's own part has.
+const LEAST: usize = 8;
 
-/// The same tensors under torchvision's names; what has no such name keeps its own.
+/// The same tensors under torchvision's names, what has no such name under its own; and what was
+/// changed, in words.
 ///
 /// Which library the names are from is told from the names.
-pub(super) fn as_torchvisions(tensors: BTreeMap<String, Tensor>) -> BTreeMap<String, Tensor> {
-    let wrapped = !tensors.is_empty() && tensors.keys().all(|name| name.starts_with(WRAPPED));
-    let unwrapped = tensors.into_iter().map(|(name, tensor)| match name.strip_prefix(WRAPPED) {
-        Some(inner) if wrapped => (inner.to_owned(), tensor),
-        _ => (name, tensor),
-    });
-    let tensors: BTreeMap<_, _> = unwrapped.collect();
-    if !tensors.keys().any(|name| name.starts_with(TRANSFORMERS)) {
-        return tensors;
+pub(super) fn as_torchvisions(tensors: Tensors) -> (Tensors, Vec<String>) {
+    let mut notes = Vec::new();
+    let mut tensors = without_extras(tensors, &mut notes);
+    while let Some(prefix) = prefix(&tensors) {
+        notes.push(format!("the prefix {prefix:?} of tensor names was left out"));
+        let bare = |name: String| name.strip_prefix(&prefix).map_or(name.clone(), str::to_owned);
+        tensors = tensors.into_iter().map(|(name, tensor)| (bare(name), tensor)).collect();
     }
-    let renamed = tensors
-        .into_iter()
-        .map(|(name, tensor)| (from_transformers(&name).unwrap_or(name), tensor));
-    renamed.collect()
+    let rename = if tensors.keys().any(|name| name.starts_with(TRANSFORMERS)) {
+        from_transformers
+    } else {
+        from_ports
+    };
+    let renamed = tensors.into_iter().map(|(name, tensor)| (rename(&name).unwrap_or(name), tensor));
+    (head::as_torchvisions(renamed.collect(), &mut notes), notes)
+}
+
+/// The tensors of the network alone.
+fn without_extras(mut tensors: Tensors, notes: &mut Vec<String>) -> Tensors {
+    let first = |name: &str| name.split('.').next().unwrap_or_default().to_owned();
+    tensors
+        .retain(|name, _| !COUNTERS.iter().any(|counter| name.rsplit('.').next() == Some(counter)));
+    for (kind, names) in [("averaged weights", &AVERAGES), ("losses and metrics", &EXTRAS)] {
+        let is_one = |name: &str| names.contains(&first(name).as_str());
+        let count = tensors.keys().filter(|name| is_one(name)).count();
+        if count > 0 && count < tensors.len() {
+            tensors.retain(|name, _| !is_one(name));
+            notes.push(format!("{count} tensors of {kind} beside the network were left out"));
+        }
+    }
+    tensors
+}
+
+/// What is before every name, or before every name but the classifier's, with its dot.
+fn prefix(tensors: &Tensors) -> Option<String> {
+    if tensors.keys().any(|name| name.starts_with(TRANSFORMERS)) {
+        return None;
+    }
+    let mut firsts: BTreeMap<&str, usize> = BTreeMap::new();
+    for name in tensors.keys() {
+        *firsts.entry(name.split_once('.')?.0).or_default() += 1;
+    }
+    let (first, count) = firsts.iter().max_by_key(|(_, count)| **count)?;
+    let is_alone = firsts.len() == 1;
+    let has_only_a_head_beside_it = BACKBONES.contains(first)
+        && firsts.keys().all(|other| other == first || head::is_head(other));
+    (*count >= LEAST && (is_alone || has_only_a_head_beside_it)).then(|| format!("{first}."))
+}
+
+/// `layer1.0.shortcut.0.weight` of kuangliu's and akamaster's nets for CIFAR is
+/// `layer1.0.downsample.0.weight`.
+fn from_ports(name: &str) -> Option<String> {
+    name.contains(".shortcut.").then(|| name.replace(".shortcut.", ".downsample."))
 }
 
 /// `resnet.encoder.stages.0.layers.1.layer.2.convolution.weight` is `layer1.1.conv3.weight`.

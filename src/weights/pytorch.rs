@@ -1,30 +1,84 @@
 //! State dicts as `torch.save` writes them. A pickle is a program; this one is read and never run.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::path::Path;
 
 use pytorch_reader::{DType, PickleValue, PytorchError, PytorchReader};
 
+use super::names::Tensors;
 use super::{DataType, Tensor, WeightsError};
 
-/// Under which key training scripts keep the weights in a checkpoint; the first that is there.
-const WRAPPERS: [&str; 4] = ["state_dict", "model_state_dict", "model_state", "model"];
+/// Under which key training scripts keep the weights in a checkpoint; the first that is there. Averaged
+/// weights come last: whoever wants them says so.
+const KEYS: [&str; 16] = [
+    "state_dict",
+    "model_state_dict",
+    "model_state",
+    "model",
+    "net",
+    "network",
+    "state",
+    "weights",
+    "params",
+    "model_weights",
+    "backbone",
+    "state_dict_ema",
+    "ema_state_dict",
+    "model_ema",
+    "ema",
+    "ema_model",
+];
 
-/// The tensors of a `.pth`, `.pt` or `.bin` file: a state dict, or a checkpoint that holds one.
+/// Modules and classes of objects that hold settings and counts, which are left out. Nothing of them is run.
+const BOOKKEEPING: [&str; 22] = [
+    "argparse.",
+    "types.SimpleNamespace",
+    "collections.",
+    "copyreg._reconstructor",
+    "datetime.",
+    "decimal.",
+    "enum.",
+    "easydict.",
+    "lightning.",
+    "lightning_fabric.",
+    "ml_collections.",
+    "numpy.",
+    "omegaconf.",
+    "pathlib.",
+    "pytorch_lightning.",
+    "torch.",
+    "torchvision.",
+    "timm.",
+    "typing.",
+    "uuid.",
+    "yacs.",
+    "__main__.",
+];
+
+/// The tensors of a `.pth`, `.pt` or `.bin` file: a state dict, or a checkpoint that holds one. With
+/// them come words about what was chosen and left out.
 ///
-/// Everything else in the file may be plain values (numbers, texts, lists, dictionaries). An object
-/// of any class makes the file refused, as `torch.load` refuses it with `weights_only=True`.
-pub(super) fn open(path: &Path) -> Result<BTreeMap<String, Tensor>, WeightsError> {
+/// Everything else in the file may be plain values (numbers, texts, lists, dictionaries) and objects
+/// that hold such. Any other object makes the file refused.
+pub(super) fn open(path: &Path) -> Result<(Tensors, Vec<String>), WeightsError> {
     let failed = |source: PytorchError| WeightsError::Pytorch { path: path.to_owned(), source };
     let root = PytorchReader::read_pickle_data(path, None).map_err(failed)?;
+    let mut notes = Vec::new();
     let mut objects = Vec::new();
     collect_objects(&root, &mut objects);
-    if !objects.is_empty() {
-        objects.sort();
-        objects.dedup();
+    objects.sort();
+    objects.dedup();
+    let is_root = matches!(root, PickleValue::Unsupported(_));
+    let is_left_out = |name: &String| BOOKKEEPING.iter().any(|known| name.starts_with(known));
+    let (left_out, others): (Vec<_>, Vec<_>) = objects.into_iter().partition(is_left_out);
+    if !others.is_empty() || is_root {
+        let objects = others.into_iter().chain(left_out).collect();
         return Err(WeightsError::Objects { path: path.to_owned(), objects });
     }
-    let reader = match wrapper(&root) {
+    if !left_out.is_empty() {
+        notes.push(format!("objects beside the weights were left out: {}", left_out.join(", ")));
+    }
+    let reader = match chosen(&root, path, &mut notes) {
         Some(key) => PytorchReader::with_top_level_key(path, key),
         None => PytorchReader::new(path),
     };
@@ -33,7 +87,7 @@ pub(super) fn open(path: &Path) -> Result<BTreeMap<String, Tensor>, WeightsError
         let (data_type, shape) = (data_type(tensor.dtype()), tensor.shape().to_vec());
         Ok((name, Tensor { data_type, shape, bytes: bytes.into() }))
     });
-    tensors.collect()
+    Ok((tensors.collect::<Result<_, _>>()?, notes))
 }
 
 /// The names of all types that are neither a plain value nor a tensor.
@@ -41,7 +95,7 @@ fn collect_objects(value: &PickleValue, objects: &mut Vec<String>) {
     match value {
         PickleValue::List(items) => items.iter().for_each(|item| collect_objects(item, objects)),
         PickleValue::Dict(items) => items.values().for_each(|item| collect_objects(item, objects)),
-        PickleValue::Unsupported(name) if name == "torch.Tensor" => {}
+        PickleValue::Unsupported(name) if name == TENSOR => {}
         PickleValue::Unsupported(name) => objects.push(name.clone()),
         PickleValue::None
         | PickleValue::Bool(_)
@@ -52,10 +106,35 @@ fn collect_objects(value: &PickleValue, objects: &mut Vec<String>) {
     }
 }
 
-fn wrapper(root: &PickleValue) -> Option<&'static str> {
+/// What the reader calls a tensor.
+const TENSOR: &str = "torch.Tensor";
+
+/// The key of the weights, where the file is a checkpoint; the others are named in `notes`.
+fn chosen<'a>(root: &'a PickleValue, path: &Path, notes: &mut Vec<String>) -> Option<&'a str> {
     let PickleValue::Dict(entries) = root else { return None };
-    let is_dict = |key: &&str| matches!(entries.get(*key), Some(PickleValue::Dict(_)));
-    WRAPPERS.iter().copied().find(is_dict)
+    let key = |wanted: &&str| entries.get_key_value(*wanted);
+    let mut found = KEYS.iter().filter_map(key).filter(|(_, value)| holds_tensors(value));
+    let (key, _) = found.next()?;
+    for (other, _) in found {
+        notes.push(format!(
+            "took the weights under {key:?}; to take those under {other:?}, save them alone: \
+             torch.save(torch.load({:?}, weights_only=False, map_location=\"cpu\")[{other:?}], \
+             \"weights.pth\")",
+            path.display().to_string()
+        ));
+    }
+    Some(key)
+}
+
+/// Whether a value is a dictionary with tensors in it, or with one that has.
+fn holds_tensors(value: &PickleValue) -> bool {
+    let is_tensor =
+        |value: &PickleValue| matches!(value, PickleValue::Unsupported(name) if name == TENSOR);
+    let has = |entries: &HashMap<String, PickleValue>| entries.values().any(is_tensor);
+    let PickleValue::Dict(entries) = value else { return false };
+    let inner =
+        |key: &str| matches!(entries.get(key), Some(PickleValue::Dict(inner)) if has(inner));
+    has(entries) || KEYS.iter().any(|key| inner(key))
 }
 
 fn data_type(of: DType) -> DataType {

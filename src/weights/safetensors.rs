@@ -7,6 +7,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use safetensors::{SafeTensorError, SafeTensors};
+use serde::Deserialize;
 
 use super::Tensor;
 
@@ -15,6 +16,26 @@ pub(super) fn is_one(path: &Path) -> io::Result<bool> {
     let mut start = Vec::with_capacity(9);
     File::open(path)?.take(9).read_to_end(&mut start)?;
     Ok(start.last() == Some(&b'{') && start.len() == 9)
+}
+
+/// How many bytes the file has, by the header that begins `bytes`; `None` where that cannot be read.
+pub(super) fn length(bytes: &[u8]) -> Option<usize> {
+    let header = usize::try_from(u64::from_le_bytes(*bytes.first_chunk()?)).ok()?;
+    let Some(header) = bytes.get(8..header.checked_add(8)?) else {
+        return (header < LARGEST_HEADER).then_some(header + 8);
+    };
+    let tensors: BTreeMap<String, Entry> = serde_json::from_slice(header).ok()?;
+    let end = tensors.values().filter_map(|tensor| Some(tensor.data_offsets?[1])).max()?;
+    end.checked_add(8 + header.len())
+}
+
+/// The longest header that the format allows.
+const LARGEST_HEADER: usize = 100_000_000;
+
+/// What a header says of a tensor; the entry of the metadata has none of it.
+#[derive(Deserialize)]
+struct Entry {
+    data_offsets: Option<[usize; 2]>,
 }
 
 /// The tensors of a file, each a slice of its bytes.

@@ -14,23 +14,25 @@ struct Index {
 }
 
 /// The tensors of all files that the index at `path` names; they lie beside it.
-pub(super) fn open(path: &Path) -> Result<BTreeMap<String, Tensor>, WeightsError> {
+pub(super) fn open(path: &Path) -> Result<(BTreeMap<String, Tensor>, Vec<String>), WeightsError> {
     let wrong = |why: String| WeightsError::Index { path: path.to_owned(), why };
     let text = std::fs::read(path)
         .map_err(|source| WeightsError::Read { path: path.to_owned(), source })?;
     let Index { weight_map } =
         serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
 
-    let mut tensors = BTreeMap::new();
+    let (mut tensors, mut notes) = (BTreeMap::new(), Vec::new());
     for file in weight_map.values().collect::<BTreeSet<_>>() {
         // An index is somebody else's file: it does not choose what else of this machine is read.
         if !matches!(Path::new(file).components().collect::<Vec<_>>()[..], [Component::Normal(_)]) {
             return Err(wrong(format!("{file:?} is not the name of a file beside it")));
         }
-        tensors.extend(open_file(&path.with_file_name(file))?);
+        let (part, said) = open_file(&path.with_file_name(file))?;
+        tensors.extend(part);
+        notes.extend(said);
     }
     if let Some((name, file)) = weight_map.iter().find(|(name, _)| !tensors.contains_key(*name)) {
         return Err(wrong(format!("{name} is not in {file}")));
     }
-    Ok(tensors)
+    Ok((tensors, notes))
 }

@@ -170,7 +170,15 @@ fn state_dict(name: &str) -> Result<Weights, WeightsError> {
 /// Files that `tests/data/make_state_dicts.py` wrote.
 #[test]
 fn state_dicts_of_pytorch_are_read_in_every_shape_they_come_in() {
-    for name in ["zip.pth", "legacy.pth", "transposed.bin", "checkpoint.pth"] {
+    let names = [
+        "zip.pth",
+        "legacy.pth",
+        "transposed.bin",
+        "checkpoint.pth",
+        "objects.pth",
+        "averaged.pth",
+    ];
+    for name in names {
         let wanted = [spec("weight", &[2, 3]), spec("bias", &[2])];
         let weights = state_dict(name).unwrap().check(&wanted).unwrap();
         assert_eq!(weights.values("weight"), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0], "{name}");
@@ -179,23 +187,114 @@ fn state_dicts_of_pytorch_are_read_in_every_shape_they_come_in() {
 }
 
 #[test]
-fn a_pickle_with_more_than_tensors_and_values_is_refused_and_not_run() {
-    for (name, object) in [("objects.pth", "argparse.Namespace"), ("code.pth", "posix.system")] {
-        let error = state_dict(name).unwrap_err().to_string();
-        assert!(error.contains(&format!("({object})")), "{error}");
-        assert!(error.contains("torch.save(model.state_dict(), path)"), "{error}");
-    }
+fn a_pickle_with_code_in_it_is_refused_and_not_run() {
+    let error = state_dict("code.pth").unwrap_err().to_string();
+    assert!(error.contains("(posix.system)"), "{error}");
+    assert!(error.contains("torch.save(model.state_dict(), path)"), "{error}");
     assert!(!Path::new("run-by-a-pickle").exists());
+}
+
+#[test]
+fn what_is_taken_and_left_out_of_a_checkpoint_is_said() {
+    let notes = |name: &str| state_dict(name).unwrap().notes().join("\n");
+    assert_eq!(notes("zip.pth"), "");
+    assert_eq!(
+        notes("objects.pth"),
+        "objects beside the weights were left out: argparse.Namespace"
+    );
+    let averaged = notes("averaged.pth");
+    assert!(
+        averaged.contains("took the weights under \"state_dict\"; to take those under"),
+        "{averaged}"
+    );
+    assert!(averaged.contains("[\"state_dict_ema\"], \"weights.pth\")"), "{averaged}");
+}
+
+/// Weights of the network `name` under names that `rename` makes, checked against it.
+fn renamed(name: &str, rename: impl Fn(&str) -> String) -> Result<Weights, WeightsError> {
+    let specs = Network::expand(arch::find(name).unwrap(), 7).tensors();
+    let ones = specs.iter().map(|spec| {
+        (rename(&spec.name), spec.shape.clone(), vec![1.0; spec.shape.iter().product()])
+    });
+    let counters = [("layer1.total_ops", 1), ("total_params", 1), ("n_averaged", 1)]
+        .map(|(name, size)| (name.to_owned(), vec![size], vec![1.0]));
+    let weights = Weights::from_tensors(ones.chain(counters));
+    weights.clone().check(&specs).map(|_| weights)
+}
+
+#[test]
+fn prefixes_that_trainers_put_before_names_are_left_out() {
+    for prefix in
+        ["model.", "_orig_mod.", "module.", "net.", "timm_model.", "model.backbone.module.", "x."]
+    {
+        let weights = renamed("resnet20-b", |name| format!("{prefix}{name}")).unwrap();
+        assert_eq!(weights.notes().len(), prefix.matches('.').count(), "{prefix}");
+        renamed("vgg11_bn", |name| format!("{prefix}{name}")).unwrap();
+    }
+    // The classifier beside the rest.
+    let beside = |name: &str| match name.strip_prefix("fc.") {
+        Some(part) => format!("head.fc.{part}"),
+        None => format!("backbone.{name}"),
+    };
+    renamed("resnet20-b", beside).unwrap();
+    renamed("resnet20-b", |name| format!("model.{}", beside(name))).unwrap();
+    assert!(renamed("vgg11", str::to_owned).unwrap().notes().is_empty());
+}
+
+#[test]
+fn classifiers_are_found_wherever_trainers_put_them() {
+    for head in ["fc.1", "fc.0", "head.fc", "classifier", "classifier.1", "linear", "last_linear"] {
+        renamed("resnet20-b", |name| name.replace("fc.", &format!("{head}."))).unwrap();
+    }
+    for head in ["classifier.6.0", "classifier.6.1"] {
+        renamed("vgg11", |name| name.replace("classifier.6.", &format!("{head}."))).unwrap();
+    }
+    renamed("resnet20-b", |name| name.replace("downsample", "shortcut").replace("fc.", "linear."))
+        .unwrap();
+}
+
+#[test]
+fn a_classifier_without_a_bias_has_zeros() {
+    let specs = Network::expand(arch::find("resnet20-b").unwrap(), 7).tensors();
+    let ones = specs.iter().filter(|spec| spec.name != "fc.bias").map(|spec| {
+        (spec.name.clone(), spec.shape.clone(), vec![1.0; spec.shape.iter().product()])
+    });
+    let weights = Weights::from_tensors(ones);
+    assert!(weights.notes().join("").contains("the classifier has no bias"));
+    assert_eq!(weights.check(&specs).unwrap().values("fc.bias"), [0.0; 7]);
+}
+
+#[test]
+fn files_that_are_no_weights_are_named_with_what_helps() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = std::fs::read("tests/data/state_dicts/zip.pth").unwrap();
+    let zip_of = |name: &str| [b"PK\x03\x04", name.as_bytes(), b"PK\x05\x06"].concat();
+    let tensors = file(DataType::F32, &[0; 8]);
+    for (bytes, expected) in [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n".to_vec(), "git lfs pull"),
+        (b"<!DOCTYPE html><html>".to_vec(), "an HTML page"),
+        (b"\x89HDF\r\n\x1a\n\0".to_vec(), "Keras"),
+        (Vec::new(), "empty"),
+        (whole[..whole.len() / 2].to_vec(), "without its end"),
+        (zip_of("model.weights.h5"), "Keras"),
+        (zip_of("net/code/__torch__.py net/constants.pkl"), "TorchScript"),
+        (zip_of("net/archive_format"), "torch.export"),
+        (zip_of("fc.npy"), "numpy"),
+        (tensors[..tensors.len() - 1].to_vec(), "is cut off: it has"),
+        (tensors[..12].to_vec(), "is cut off: it has"),
+    ] {
+        let path = folder.path().join("weights.bin");
+        put(&path, &bytes);
+        let error = Weights::open(&path).unwrap_err().to_string();
+        assert!(error.contains(expected), "{expected}: {error}");
+    }
 }
 
 #[test]
 fn a_file_of_neither_kind_is_refused_with_both_names() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("weights.bin");
-    let whole = std::fs::read("tests/data/state_dicts/zip.pth").unwrap();
-    for bytes in [b"hello, world".as_slice(), b"", &whole[..whole.len() / 2]] {
-        put(&path, bytes);
-        let error = Weights::open(&path).unwrap_err().to_string();
-        assert!(error.contains("neither a safetensors file nor a state dict"), "{error}");
-    }
+    put(&path, b"hello, world");
+    let error = Weights::open(&path).unwrap_err().to_string();
+    assert!(error.contains("neither a safetensors file nor a state dict"), "{error}");
 }

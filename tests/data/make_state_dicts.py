@@ -2,7 +2,7 @@
 
     python tests/data/make_state_dicts.py
 
-Needs torch. All but the last two hold `weight`, float32 [2, 3], 0 to 5, and `bias`, bfloat16 [2].
+Needs torch. All but the last hold `weight`, float32 [2, 3], 0 to 5, and `bias`, bfloat16 [2].
 """
 
 import argparse
@@ -33,6 +33,10 @@ def main():
         "transposed.bin": (transposed, True),
         "checkpoint.pth": ({"epoch": 3, "state_dict": state, "optimizer": optimizer}, True),
         "objects.pth": ({"args": argparse.Namespace(lr=0.1), "state_dict": state}, True),
+        "averaged.pth": (
+            {"state_dict_ema": {"weight": weight + 1}, "net": {"epoch": 3}, "state_dict": state},
+            True,
+        ),
         "code.pth": ({"hook": Shell(), "state_dict": state}, True),
     }
     FOLDER.mkdir(exist_ok=True)

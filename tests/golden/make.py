@@ -1,8 +1,8 @@
 """Writes the logits of PyTorch, torchvision and timm for weights and pixels that follow a formula.
 
-    python tests/golden/make.py
+    python tests/golden/make.py [NAME]...
 
-Weights and pixels are those of `seeded.py`, which states the formula. The networks run in
+makes all of them, or those that are named. Weights and pixels are those of `seeded.py`, which states the formula. The networks run in
 evaluation mode in f64, so that the numbers are the reference's and not one kernel's rounding.
 Each file holds, for two images, all logits and the first eight values of the embedding (the
 features that the last linear layer reads). The script needs `training/requirements.txt` and
@@ -11,7 +11,9 @@ features that the last linear layer reads). The script needs `training/requireme
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import timm
@@ -54,24 +56,60 @@ TORCHVISION = (
     "vgg11",
     "vgg16_bn",
 )
-TIMM = ("resnet18d", "resnet50d", "resnet10t", "resnet14t", "seresnet18", "seresnet50")
+TIMM = (
+    "resnet18d",
+    "resnet50d",
+    "resnet10t",
+    "resnet14t",
+    "resnet50c",
+    "resnet50s",
+    "resnext50d_32x4d",
+    "seresnet18",
+    "seresnet50",
+    "seresnext50_32x4d",
+    "ecaresnet26t",
+    "ecaresnet50d",
+    "resnetrs50",
+    "resnetaa34d",
+    "resnetaa50",
+    "resnetblur18",
+    "resnetblur50d",
+    "resnet50_gn",
+    "resnetv2_50",
+)
 
 MAKERS = (torch, torchvision, timm)
 
 
 def main() -> None:
-    write("resnet18", IMAGENET, torchvision.models.resnet18())
-    write("resnet50", IMAGENET, torchvision.models.resnet50())
-    write("resnet50-v1", IMAGENET, stride_on_first(torchvision.models.resnet50()))
-    write("resnet20", CIFAR10, ResNet("resnet20"))
-    write("plain20", CIFAR10, ResNet("plain20"))
+    wanted = sys.argv[1:]
+    for name, (kind, make) in networks().items():
+        if not wanted or name in wanted:
+            write(name, kind, make())
+
+
+def networks() -> dict[str, tuple[Kind, Callable[[], nn.Module]]]:
+    made = {
+        "resnet18": (IMAGENET, torchvision.models.resnet18),
+        "resnet50": (IMAGENET, torchvision.models.resnet50),
+        "resnet50-v1": (IMAGENET, lambda: stride_on_first(torchvision.models.resnet50())),
+        "resnet20": (CIFAR10, lambda: ResNet("resnet20")),
+        "plain20": (CIFAR10, lambda: ResNet("plain20")),
+        "resnet20-b": (CIFAR10, lambda: projected(ResNet("resnet20"))),
+        "resnet18-cifar": (CIFAR10, lambda: for_cifar(small("resnet18"), nn.Identity())),
+        "resnet18-cifar-maxpool": (
+            CIFAR10,
+            lambda: for_cifar(small("resnet18"), nn.MaxPool2d(3, stride=2, padding=1)),
+        ),
+        "plain18": (SMALL, lambda: plain(small("resnet18"))),
+        "resnet34-a": (SMALL, lambda: zero_padded(small("resnet34"))),
+        "resnet34-c": (SMALL, lambda: projected_always(small("resnet34"))),
+    }
     for name in TORCHVISION:
-        write(name, SMALL, small(name))
+        made[name] = (SMALL, partial(small, name))
     for name in TIMM:
-        write(name, SMALL, timm.create_model(name, num_classes=SMALL.classes))
-    write("plain18", SMALL, plain(small("resnet18")))
-    write("resnet34-a", SMALL, zero_padded(small("resnet34")))
-    write("resnet34-c", SMALL, projected_always(small("resnet34")))
+        made[name] = (SMALL, partial(timm.create_model, name, num_classes=SMALL.classes))
+    return made
 
 
 def small(name: str) -> nn.Module:
@@ -126,6 +164,23 @@ def projected_always(model: nn.Module) -> nn.Module:
     return model
 
 
+def projected(model: ResNet) -> nn.Module:
+    """Option B, as in chenyaofo's pytorch-cifar-models: a projection where a block changes its shape."""
+    for stage in (model.layer2, model.layer3):
+        inputs, outputs = stage[0].conv1.in_channels, stage[0].conv1.out_channels
+        projection = nn.Conv2d(inputs, outputs, 1, stride=2, bias=False)
+        downsample = nn.Sequential(projection, nn.BatchNorm2d(outputs))
+        stage[0] = BasicBlock(inputs, outputs, stride=2, downsample=downsample)
+    return model
+
+
+def for_cifar(model: nn.Module, pool: nn.Module) -> nn.Module:
+    """The stem that kuangliu's pytorch-cifar has, without a pool, or what others make of it."""
+    model.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
+    model.maxpool = pool
+    return model
+
+
 def blocks(model: nn.Module) -> list[BasicBlock]:
     return [block for block in model.modules() if isinstance(block, BasicBlock)]
 
@@ -143,8 +198,10 @@ def write(architecture: str, kind: Kind, model: nn.Module) -> None:
     seed(model)
     model.eval().double()
     features = []  # what enters the classifier
-    classifier = [layer for layer in model.modules() if isinstance(layer, nn.Linear)][-1]
-    classifier.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0]))
+    head = getattr(model, "head", None)  # of ResNet v2 in timm, a 1x1 convolution
+    linear = [layer for layer in model.modules() if isinstance(layer, nn.Linear)]
+    classifier = linear[-1] if linear else head.fc
+    classifier.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0].flatten(1)))
     logits = model(network_input(kind))
     golden = {
         "architecture": architecture,
@@ -159,9 +216,10 @@ def write(architecture: str, kind: Kind, model: nn.Module) -> None:
 
 
 def seed(model: nn.Module) -> None:
-    """Fills every parameter and every running statistic by its name."""
+    """Fills every parameter and every running statistic by the name that our graph has for it."""
     for name, value in model.state_dict().items():
         if not name.endswith("num_batches_tracked"):
+            name = name.removeprefix("head.")
             value.copy_(torch.from_numpy(seeded.tensor(name, tuple(value.shape))))
 
 

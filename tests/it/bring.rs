@@ -166,7 +166,10 @@ struct Means {
     element: Element,
     channels_last: bool,
     output: &'static str,
-    softmax: bool,
+    /// Nodes behind the means, each of one input.
+    ends: &'static [&'static str],
+    /// How many of the three means are scores.
+    classes: usize,
     batch: Option<usize>,
 }
 
@@ -177,7 +180,8 @@ impl Default for Means {
             element: Element::Float,
             channels_last: false,
             output: "output",
-            softmax: false,
+            ends: &[],
+            classes: 3,
             batch: None,
         }
     }
@@ -199,10 +203,19 @@ impl Means {
         }
         value = graph.node("GlobalAveragePool", "means", &[&value], []);
         value = graph.node("Flatten", "rows", &[&value], [int_attribute("axis", 1)]);
-        if self.softmax {
-            value = graph.node("Softmax", "softmax", &[&value], [int_attribute("axis", 1)]);
+        if self.classes == 1 {
+            let axis = resnetd::onnx::builder::ints_attribute("axes", &[1]);
+            value = graph.node("ReduceMean", "mean", &[&value], [axis]);
         }
-        graph.output(self.output, &value, &[3], "");
+        for (index, end) in self.ends.iter().enumerate() {
+            let attribute = match *end {
+                "Softmax" | "Flatten" => Some(int_attribute("axis", 1)),
+                "Cast" => Some(int_attribute("to", 1)),
+                _ => None,
+            };
+            value = graph.node(end, &format!("end.{index}"), &[&value], attribute);
+        }
+        graph.output(self.output, &value, &[self.classes], "");
         if let Some(batch) = self.batch {
             graph.fix_batch(batch);
         }
@@ -213,8 +226,9 @@ impl Means {
     fn beside(&self, preprocess: &str, hints: &str) -> TempDir {
         let folder = tempfile::tempdir().unwrap();
         put(&folder.path().join("means.onnx"), self.onnx());
+        let labels = ["red", "green", "blue"][..self.classes].to_vec();
         let card = format!(
-            "labels = [\"red\", \"green\", \"blue\"]\n[preprocess]\ninput = [{SIDE}, {SIDE}]\n\
+            "labels = {labels:?}\n[preprocess]\ninput = [{SIDE}, {SIDE}]\n\
              resize = \"exact\"\ninterpolation = \"bilinear\"\n{preprocess}\n[onnx]\n{hints}\n"
         );
         put(&folder.path().join("means.toml"), card);
@@ -273,17 +287,187 @@ fn graphs_of_others_get_what_they_were_trained_on() {
     }
 }
 
+fn softmax(scores: [f32; 3]) -> [f32; 3] {
+    let powers = scores.map(f32::exp);
+    powers.map(|power| power / powers.iter().sum::<f32>())
+}
+
+/// Exporters and converters put casts and changes of shape behind the softmax.
 #[test]
 fn scores_that_are_probabilities_already_are_given_as_they_are() {
-    let means = Means { softmax: true, output: "probabilities", ..Means::default() };
-    let folder = means.beside("", "");
-    let model = open(&folder.path().join("means.onnx"));
-    let expected = {
-        let powers = [0.2_f32, 0.4, 1.0].map(f32::exp);
-        powers.map(|power| power / powers.iter().sum::<f32>())
-    };
-    assert_close(&scores(&model, Output::Probabilities, &[[51, 102, 255]])[0], expected);
-    assert_close(&scores(&model, Output::Logits, &[[51, 102, 255]])[0], expected.map(f32::ln));
+    for ends in [
+        &["Softmax"][..],
+        &["Softmax", "Identity"],
+        &["Softmax", "Cast"],
+        &["Softmax", "Clip", "Flatten", "Identity"],
+    ] {
+        let means = Means { ends, output: "probabilities", ..Means::default() };
+        let folder = means.beside("", "");
+        let model = open(&folder.path().join("means.onnx"));
+        let expected = softmax([0.2, 0.4, 1.0]);
+        let colour = &[[51, 102, 255]];
+        assert_close(&scores(&model, Output::Probabilities, colour)[0], expected);
+        assert_close(&scores(&model, Output::Logits, colour)[0], expected.map(f32::ln));
+    }
+}
+
+/// Label and probability of each class of `tests/data/cat.jpg`, or what the command says against it.
+fn classified(folder: &TempDir) -> Result<Vec<(String, f32)>, String> {
+    let graph = folder.path().join("means.onnx");
+    let arguments = ["classify", "--json", "--device", "cpu", "tests/data/cat.jpg", "--model"];
+    let output = resnetd(&[&arguments[..], &[graph.to_str().unwrap()]].concat());
+    if !output.status.success() {
+        return Err(String::from_utf8(output.stderr).unwrap());
+    }
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let classes = answer["predictions"].as_array().unwrap().iter().map(|class| {
+        let probability = class["probability"].as_f64().unwrap().to_string();
+        (class["label"].as_str().unwrap().to_owned(), probability.parse().unwrap())
+    });
+    Ok(classes.collect())
+}
+
+/// No node of this graph says that its scores are probabilities; their values do.
+#[test]
+fn scores_that_turn_out_to_be_probabilities_are_served_as_such() {
+    let hidden = Means { ends: &["Softmax", "Abs"], ..Means::default() };
+    let said = Means { ends: &["Softmax"], ..Means::default() };
+    assert_eq!(classified(&hidden.beside("", "")), classified(&said.beside("", "")));
+    let error = classified(&hidden.beside("", "scores = \"logits\"")).unwrap_err();
+    assert!(error.contains("onnx.scores of the card is \"logits\", but the scores"), "{error}");
+}
+
+#[test]
+fn scores_that_are_not_what_they_are_taken_for_are_refused() {
+    let means = Means::default();
+    let error = classified(&means.beside("", "")).unwrap_err();
+    assert!(error.contains("do not sum to 1, as after a sigmoid"), "{error}");
+    assert!(classified(&means.beside("", "scores = \"logits\"")).is_ok());
+    let error = classified(&means.beside("", "scores = \"probabilities\"")).unwrap_err();
+    assert!(error.contains("because onnx.scores of the card says so"), "{error}");
+    let sigmoid = Means { ends: &["Sigmoid", "Identity"], ..Means::default() };
+    let error = sigmoid.refusal("", "");
+    assert!(error.contains("its last node is a sigmoid for each of 3 classes"), "{error}");
+}
+
+/// A probability and its absence, of the one score of a network with one class.
+#[test]
+fn a_network_of_one_class_says_how_probable_it_is_and_how_probable_it_is_not() {
+    let one = |ends| Means { ends, classes: 1, ..Means::default() };
+    let logit = classified(&one(&[]).beside("", "scores = \"logits\"")).unwrap();
+    let sigmoid = classified(&one(&["Sigmoid"]).beside("", "")).unwrap();
+    assert_eq!(logit.len(), 2);
+    for ((label, found), (expected_label, expected)) in logit.iter().zip(&sigmoid) {
+        assert_eq!(label, expected_label);
+        assert!((found - expected).abs() < 1e-6, "{found} is not {expected}");
+    }
+    let [red, not_red] =
+        ["red", "not red"].map(|label| sigmoid.iter().find(|(found, _)| found == label).unwrap().1);
+    assert!(red > 0.5 && red < 0.74 && (red + not_red - 1.0).abs() < 1e-6, "{red} {not_red}");
+    let error = one(&["Softmax"]).refusal("", "");
+    assert!(error.contains("the softmax of one class, which is always 1"), "{error}");
+    let error = classified(&one(&[]).beside("", "")).unwrap_err();
+    assert!(error.contains("the card does not say what it is"), "{error}");
+}
+
+/// The same of weights: the classifier has one row.
+#[test]
+fn weights_of_one_class_have_the_sigmoid_of_its_logit() {
+    let folder = tempfile::tempdir().unwrap();
+    put_seeded(folder.path(), "resnet20-b", 1);
+    let model = open(folder.path());
+    assert_eq!(model.card.labels, ["class 0", "not class 0"]);
+    let graph = model.graph();
+    let classifier = graph.graph().initializer.iter().find(|it| it.name == "fc.weight").unwrap();
+    assert_eq!(classifier.dims[0], 2);
+    assert!(classifier.floats().skip(64).all(|weight| weight == 0.0));
+}
+
+fn exported(name: &str) -> Vec<u8> {
+    fs::read(Path::new("tests/data/onnx").join(name)).unwrap()
+}
+
+/// A folder with what `tests/data/make_onnx.py` wrote, and a card.
+fn exported_folder() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    put(&folder.path().join("exported.onnx"), exported("exported.onnx"));
+    put(&folder.path().join("exported.onnx.data"), exported("exported.onnx.data"));
+    let card = "labels = [\"a\", \"b\", \"c\"]\n[preprocess]\ninput = [8, 8]\nresize = \"exact\"\n\
+                interpolation = \"bilinear\"\n[onnx]\nscores = \"logits\"";
+    put(&folder.path().join("exported.toml"), card);
+    folder
+}
+
+#[test]
+fn a_graph_with_its_weights_in_a_second_file_answers_as_pytorch_does() {
+    let folder = exported_folder();
+    let model = open(&folder.path().join("exported.onnx"));
+    let mut session =
+        Session::open(library(), &model.onnx, SessionPlan::on_cpu(1), &[Output::Logits]).unwrap();
+    let shape = InputShape::of(&model.card.preprocess);
+    let mut batch = Batch::with_capacity(shape, 1);
+    let pixels = seeded::pixels(shape.bytes());
+    batch.push(&resnetd::pipeline::preprocess::Pixels::from_raw([8, 8], pixels).unwrap());
+    let expected: [f32; 3] = serde_json::from_slice(&exported("exported.json")).unwrap();
+    assert_close(session.run(&batch).unwrap().row(Output::Logits, 0), expected);
+}
+
+#[test]
+fn weights_in_a_second_file_are_read_beside_the_graph_and_nowhere_else() {
+    let folder = exported_folder();
+    let (graph, data) =
+        (folder.path().join("exported.onnx"), folder.path().join("exported.onnx.data"));
+    let whole = fs::read(&data).unwrap();
+    put(&data, &whole[..whole.len() / 2]);
+    let error = refused(&graph, None);
+    assert!(error.contains("it is cut off, or of another model"), "{error}");
+    fs::remove_file(&data).unwrap();
+    let error = refused(&graph, None);
+    assert!(error.contains("exported.onnx.data, which is not there"), "{error}");
+
+    let outside = tempfile::tempdir().unwrap();
+    let elsewhere = outside.path().join("exported.onnx.data");
+    put(&elsewhere, &whole);
+    std::os::unix::fs::symlink(&elsewhere, &data).unwrap();
+    let error = refused(&graph, None);
+    assert!(error.contains("outside of the folder of the model"), "{error}");
+    // Locations of the same length, so that no other byte of the file changes.
+    for location in ["../xported.onnx.dat", "/xported.onnx.dataa"] {
+        let location = &location[..18];
+        let bytes = exported("exported.onnx");
+        let changed = replaced(&bytes, b"exported.onnx.data", location.as_bytes());
+        put(&graph, changed);
+        let error = refused(&graph, None);
+        assert!(error.contains("outside of the folder of the model"), "{error}");
+    }
+}
+
+/// `bytes` with every `from` in it made `to`, which is as long.
+fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    let mut changed = bytes.to_vec();
+    for place in 0..bytes.len().saturating_sub(from.len()) {
+        if bytes[place..].starts_with(from) {
+            changed[place..place + to.len()].copy_from_slice(to);
+        }
+    }
+    changed
+}
+
+/// Snapshots of the hub's cache are links to the files.
+#[test]
+fn weights_in_a_second_file_are_found_in_the_hubs_cache() {
+    let cache = tempfile::tempdir().unwrap();
+    let snapshot = cache.path().join("models--lab--small/snapshots/0123");
+    let blobs = cache.path().join("models--lab--small/blobs");
+    fs::create_dir_all(&snapshot).unwrap();
+    fs::create_dir_all(&blobs).unwrap();
+    let folder = exported_folder();
+    for name in ["exported.onnx", "exported.onnx.data", "exported.toml"] {
+        fs::copy(folder.path().join(name), blobs.join(name)).unwrap();
+        std::os::unix::fs::symlink(Path::new("../../blobs").join(name), snapshot.join(name))
+            .unwrap();
+    }
+    assert_eq!(open(&snapshot.join("exported.onnx")).card.labels, ["a", "b", "c"]);
 }
 
 #[test]
@@ -333,7 +517,7 @@ fn what_does_not_fit_is_refused_with_the_reason() {
 /// A graph of somebody's is served, and what only ours can do is refused.
 #[test]
 fn commands_take_somebodys_graph() {
-    let folder = Means::default().beside("", "");
+    let folder = Means::default().beside("", "scores = \"logits\"");
     let graph = folder.path().join("means.onnx");
     let graph = graph.to_str().unwrap();
     let run = |arguments: &[&str]| {

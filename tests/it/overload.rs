@@ -271,3 +271,33 @@ async fn a_predicted_wait_is_shown_for_scalers() {
     assert_eq!(wait, Some("0"), "nobody is inside");
     tokio::time::timeout(Duration::from_secs(60), server.stop()).await.unwrap();
 }
+
+#[tokio::test]
+async fn an_answer_that_nobody_reads_counts_against_the_memory_limit() {
+    let server = TestServer::start();
+    let stream = TcpStream::connect(server.url.trim_start_matches("http://")).await.unwrap();
+    let (unread, mut sent) = stream.into_split();
+    // The overlay of a photo is a PNG of the photo's size. The requests of a connection are answered one after
+    // the other, until the socket's buffers are full of answers.
+    let cat = data("cat.jpg");
+    let head = format!(
+        "POST /classify?explain=cam HTTP/1.1\r\nhost: localhost\r\naccept: image/png\r\n\
+         content-length: {}\r\n\r\n",
+        cat.len()
+    );
+    let sending = tokio::spawn(async move {
+        for _ in 0..100 {
+            sent.write_all(head.as_bytes()).await?;
+            sent.write_all(&cat).await?;
+        }
+        std::io::Result::Ok(sent)
+    });
+    let metrics = &server.app.metrics;
+    until("an answer that cannot be sent is charged", || {
+        metrics.images_in_flight.get() == 0 && metrics.admitted_bytes.get() >= 100_000
+    })
+    .await;
+    sending.abort();
+    drop((sending.await, unread));
+    until("it is given back", || metrics.admitted_bytes.get() == 0).await;
+}

@@ -33,7 +33,7 @@ impl From<ClassifyError> for Problem {
 impl From<Rejected> for Problem {
     fn from(rejected: Rejected) -> Self {
         let kind = match &rejected {
-            Rejected::QueueFull { .. } => Kind::QueueFull,
+            Rejected::QueueFull { .. } | Rejected::Displaced { .. } => Kind::QueueFull,
             Rejected::Memory { .. } => Kind::MemoryLimit,
             Rejected::TooLate { .. } => Kind::Deadline,
             Rejected::Draining => Kind::Draining,

@@ -46,7 +46,8 @@ type Refusal = String;
 pub(super) fn card(folder: &Path, name: &str, weights: &Weights) -> Result<ModelCard, ModelError> {
     let path = folder.join("config.json");
     let config: Value = read(&path)?;
-    let described = if config["model_type"].is_string() {
+    let is_wrapped = config["model_type"] == "timm_wrapper"; // a network of timm inside transformers
+    let described = if config["model_type"].is_string() && !is_wrapped {
         let preprocessor = folder.join("preprocessor_config.json");
         let preprocess = if preprocessor.is_file() {
             let preprocess = preprocessor::preprocess(&read(&preprocessor)?);

@@ -11,7 +11,7 @@ use crate::pipeline::preprocess::{Interpolation, Preprocess, Resize};
 struct Config {
     architecture: String,
     #[serde(default)]
-    model_args: Map<String, Value>,
+    model_args: Option<Map<String, Value>>,
     #[serde(default)]
     label_names: Option<Vec<String>>,
     pretrained_cfg: Pretrained,
@@ -40,6 +40,7 @@ pub(super) fn describe(config: &Value) -> Result<Described, Refusal> {
         Config::deserialize(config)
             .map_err(|error| format!("neither timm's nor transformers' shape: {error}"))?;
     let architecture = arch::find(&architecture).map_err(|error| error.to_string())?;
+    let model_args = model_args.unwrap_or_default();
     if let Some((key, value)) = model_args.iter().find(|(key, value)| !is_usual(key, value)) {
         return Err(format!(
             "model_args.{key} is {value}, which makes another network of {}",

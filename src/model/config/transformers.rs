@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Described, Refusal};
-use crate::graph::arch::{Architecture, Block, Family, Shortcut, Stride};
+use crate::graph::arch::{Architecture, Block, Family, Sampling, Shortcut, Stride};
 use crate::graph::infer;
 use crate::pipeline::preprocess::Preprocess;
 use crate::weights::Weights;
@@ -54,11 +54,11 @@ pub(super) fn describe(
     let found = fitting.iter().find(|inferred| is_meant(inferred.architecture, stride));
     let Some(architecture) = found.map(|inferred| inferred.architecture) else {
         // The weights' own differences say more than the config could.
-        return Err(match infer::infer(weights) {
+        return Err(match infer::infer(weights, "") {
             Err(error) => error.to_string(),
-            Ok(inferred) => format!(
+            Ok(guess) => format!(
                 "the weights are of {}, which is no network of transformers",
-                inferred.architecture.name
+                guess.inferred.architecture.name
             ),
         });
     };
@@ -72,6 +72,7 @@ fn is_meant(row: &Architecture, stride: Stride) -> bool {
     match row.family {
         Family::Residual(choices) => {
             choices.shortcut == Shortcut::Projection
+                && choices.sampling == Sampling::Strided
                 && (choices.block == Block::Basic || choices.block == Block::Bottleneck(stride))
         }
         Family::Vgg(_) => false,

@@ -1,9 +1,12 @@
 //! The card beside somebody else's ONNX file: one of ours, and hints about the graph.
 
+use std::fmt;
+
 use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::ARCHITECTURE;
+use crate::model::card::complete;
 use crate::model::{CardError, ModelCard};
 
 /// What a graph does not say itself. The table `[onnx]` of a card.
@@ -16,7 +19,7 @@ pub(super) struct Hints {
     pub(super) channels: Channels,
     /// What pixels are multiplied by before the mean is subtracted, where it is not 1/255.
     pub(super) scale: Option<f64>,
-    /// What its scores are; told from the last node.
+    /// What its scores are; told from the last nodes.
     pub(super) scores: Option<Scores>,
     /// The output with the scores, where there are several.
     pub(super) output: Option<String>,
@@ -43,8 +46,22 @@ pub(super) enum Channels {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Scores {
+    /// Before the softmax; before the sigmoid where there is one class.
     Logits,
+    /// After the softmax.
     Probabilities,
+    /// After the sigmoid.
+    Sigmoid,
+}
+
+impl fmt::Display for Scores {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Logits => "logits",
+            Self::Probabilities => "probabilities",
+            Self::Sigmoid => "sigmoid",
+        })
+    }
 }
 
 /// Reads such a card. A name or architecture need not be there; mean and standard deviation are of
@@ -55,6 +72,7 @@ pub(super) fn read(name: &str, text: &str) -> Result<(ModelCard, Hints), CardErr
         Some(hints) => hints.try_into()?,
         None => Hints::default(),
     };
+    complete(&table, &[])?;
     table.entry("name").or_insert_with(|| name.into());
     table.entry("architecture").or_insert_with(|| ARCHITECTURE.into());
     if let Some(Value::Table(preprocess)) = table.get_mut("preprocess") {

@@ -1,6 +1,8 @@
 //! Whether somebody's graph is a classifier of pictures, and how it wants them.
 
 use super::card::{Hints, Layout, Scores};
+use super::ending::scores_of;
+use super::values::{By, Taken};
 use crate::model::ModelCard;
 use crate::onnx;
 use crate::onnx::proto::{DataType, DimensionValue, ValueInfo};
@@ -20,7 +22,7 @@ pub(super) struct Fit {
     pub(super) batch: Option<usize>,
     /// Name of its scores.
     pub(super) output: String,
-    pub(super) scores: Scores,
+    pub(super) scores: Taken,
 }
 
 /// A graph that cannot be served, and why.
@@ -50,17 +52,24 @@ pub enum Unfit {
     Outputs(Vec<String>),
     #[error("it has no output {wanted:?}, which onnx.output of the card names; it has {}", found.join(", "))]
     NoOutput { wanted: String, found: Vec<String> },
+    #[error(
+        "{} is a sigmoid for each of {classes} classes, so that several can be true of one image (a \
+         multi-label network), which is not served; if only one can, set onnx.scores = \"logits\" and let \
+         the graph end before the sigmoid", if *said { "onnx.scores of the card" } else { "its last node" }
+    )]
+    MultiLabel { said: bool, classes: usize },
+    #[error(
+        "its one score is taken for the softmax of one class, which is always 1; let the graph end in a \
+         Sigmoid, or set onnx.scores in the card to \"sigmoid\" or \"logits\""
+    )]
+    OneProbability,
     #[error("its output {output} has the shape {shape}; it must be [N, classes]")]
     OutputShape { output: String, shape: String },
     #[error(
-        "its output {output} has {scores} scores for each picture, the card has {labels} labels"
+        "its output {output} has {scores} scores for each picture, the card has {labels} labels{}",
+        if *scores == 1 { "; the one score is of one label, the card names that alone" } else { "" }
     )]
     Labels { output: String, scores: usize, labels: usize },
-    #[error(
-        "its weights are in another file; save it as one, in Python with \
-         onnx.save(onnx.load(\"model.onnx\"), \"one-file.onnx\")"
-    )]
-    ExternalData,
     #[error("it uses ONNX's operators of version {0}; they must be of version 8 or newer")]
     Opset(i64),
 }
@@ -71,9 +80,6 @@ pub(super) fn fit(graph: &onnx::Model, card: &ModelCard, hints: &Hints) -> Resul
     if opset < OLDEST_OPSET {
         return Err(Unfit::Opset(opset));
     }
-    if graph.graph().initializer.iter().any(|tensor| tensor.data_location == 1) {
-        return Err(Unfit::ExternalData);
-    }
     let input = the_input(graph)?;
     let element = element_of(input, hints)?;
     let Shape { layout, batch, size } = shape_of(input, hints)?;
@@ -83,17 +89,26 @@ pub(super) fn fit(graph: &onnx::Model, card: &ModelCard, hints: &Hints) -> Resul
         return Err(Unfit::InputSize { found, card });
     }
     let output = the_output(graph, hints)?;
-    check_scores(output, card.labels.len())?;
-    let is_softmax =
-        |name: &str| graph.maker_of(name).is_some_and(|node| node.op_type == "Softmax");
-    let found = if is_softmax(&output.name) { Scores::Probabilities } else { Scores::Logits };
+    let classes = card.labels.len();
+    check_scores(output, classes)?;
+    let scores = match hints.scores {
+        Some(scores) => Taken { scores, by: By::Card },
+        None => Taken { scores: scores_of(graph, &output.name), by: By::Graph },
+    };
+    match scores.scores {
+        Scores::Sigmoid if classes > 1 => {
+            return Err(Unfit::MultiLabel { said: scores.by == By::Card, classes });
+        }
+        Scores::Probabilities if classes == 1 => return Err(Unfit::OneProbability),
+        Scores::Logits | Scores::Probabilities | Scores::Sigmoid => {}
+    }
     Ok(Fit {
         input: input.name.clone(),
         element,
         layout,
         batch,
         output: output.name.clone(),
-        scores: hints.scores.unwrap_or(found),
+        scores,
     })
 }
 
@@ -186,7 +201,9 @@ fn the_output<'a>(graph: &'a onnx::Model, hints: &Hints) -> Result<&'a ValueInfo
 fn check_scores(output: &ValueInfo, labels: usize) -> Result<(), Unfit> {
     let Some(dims) = dims(output) else { return Ok(()) };
     let shape = || Unfit::OutputShape { output: output.name.clone(), shape: shown(&dims) };
-    let [_, scores, rest @ ..] = &dims[..] else { return Err(shape()) };
+    let [_, scores, rest @ ..] = &dims[..] else {
+        return if dims.len() == 1 && labels == 1 { Ok(()) } else { Err(shape()) };
+    };
     if !rest.iter().all(|dim| dim.is(1)) {
         return Err(shape());
     }
@@ -202,8 +219,9 @@ fn check_scores(output: &ValueInfo, labels: usize) -> Result<(), Unfit> {
 fn dims(value: &ValueInfo) -> Option<Vec<Dim>> {
     let shape = value.r#type.as_ref()?.tensor_type.as_ref()?.shape.as_ref()?;
     let dims = shape.dim.iter().map(|dim| match dim.value {
-        Some(DimensionValue::Size(size)) => Dim::Size(size),
-        Some(DimensionValue::Name(_)) | None => Dim::Any,
+        // Some exporters write -1 or 0 for a size that is known only when running.
+        Some(DimensionValue::Size(size @ 1..)) => Dim::Size(size),
+        Some(DimensionValue::Size(_) | DimensionValue::Name(_)) | None => Dim::Any,
     });
     Some(dims.collect())
 }

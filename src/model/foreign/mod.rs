@@ -4,6 +4,8 @@
 //! of their scores. Nothing behind this module knows that the network is not ours.
 
 mod card; // what its maker says of it
+mod ending; // what its last nodes make of the scores
+mod values; // whether its scores are what they are taken for
 mod fit; // what its graph takes and gives
 mod wrap; // the nodes around it
 
@@ -15,6 +17,8 @@ use super::{Model, ModelError};
 use crate::onnx;
 
 pub use fit::Unfit;
+pub use values::Contradiction;
+use values::{Taken, Verdict};
 
 /// What a card of such a model has for an architecture.
 pub const ARCHITECTURE: &str = "onnx";
@@ -36,9 +40,49 @@ pub(super) fn adopt(
         .map_err(|source| ModelError::Card { of: name.to_string(), source })?;
     let unfit = |source| ModelError::Unfit { path: path.to_owned(), source };
     let fit = fit::fit(graph, &card, &hints).map_err(unfit)?;
-    let onnx = wrap::wrap(bytes, &fit, &card, &hints).map_err(|error| ModelError::NotOnnx {
-        path: path.to_owned(),
-        reason: error.to_string(),
+    let classes = card.labels.len();
+    let card = if classes == 1 { card.with_absence() } else { card };
+    let onnx = wrap::wrap(bytes, &fit, (&card, classes), &hints).map_err(|error| {
+        ModelError::NotOnnx { path: path.to_owned(), reason: error.to_string() }
     })?;
     Ok(Model { card: card.into(), onnx: onnx.into() })
+}
+
+/// Compares the scores of `model`, which was adopted, with what they are taken for. `logits` and
+/// `probabilities` are the model's answers for several different images.
+///
+/// The model with its scores taken for probabilities, where they are and nothing said so; `None` where
+/// they are what they are taken for.
+///
+/// # Errors
+///
+/// [`Contradiction`] where they are not, or where that cannot be known.
+///
+/// # Panics
+///
+/// Where `model` was not opened by this program.
+pub fn judge(
+    model: &Model,
+    logits: &[&[f32]],
+    probabilities: &[&[f32]],
+) -> Result<Option<Model>, Contradiction> {
+    let graph = model.graph();
+    let taken = Taken::of(&graph);
+    let given = match taken.scores {
+        card::Scores::Logits => logits,
+        card::Scores::Probabilities | card::Scores::Sigmoid => probabilities,
+    };
+    // The second of the two that one class became is ours.
+    let is_one = graph.maker_of("resnetd.both").is_some();
+    let rows: Vec<&[f32]> = given.iter().map(|row| if is_one { &row[..1] } else { *row }).collect();
+    match taken.judge(&rows)? {
+        Verdict::AsTaken => Ok(None),
+        Verdict::Probabilities => {
+            let taken = Taken { scores: card::Scores::Probabilities, ..taken };
+            let classes = model.card.labels.len();
+            let onnx = wrap::taken_for(&model.onnx, &graph, (taken, classes))
+                .expect("the graph was read before");
+            Ok(Some(Model { card: model.card.clone(), onnx: onnx.into() }))
+        }
+    }
 }

@@ -5,10 +5,11 @@ use bytes::Bytes;
 
 use super::card::{Channels, Hints, Layout, Scores};
 use super::fit::Fit;
+use super::values::Taken;
 use crate::model::ModelCard;
 use crate::onnx::builder::{int_attribute, ints_attribute};
 use crate::onnx::proto::DataType;
-use crate::onnx::{Element, GraphBuilder, NotOnnx};
+use crate::onnx::{self, Element, GraphBuilder, NotOnnx};
 use crate::pipeline::preprocess::Preprocess;
 
 /// Names that the graph of every model has for what goes in and comes out.
@@ -16,15 +17,15 @@ const OURS: [&str; 5] = ["pixels", "logits", "probabilities", "embedding", "feat
 /// A probability of nothing becomes this, so that it has a logarithm: the least normal float32.
 const LEAST: f32 = f32::MIN_POSITIVE;
 
-/// `bytes` with our inputs and outputs, and the card inside.
+/// `bytes`, whose graph gives `classes` scores, with our inputs and outputs, and the card inside.
 pub(super) fn wrap(
     bytes: &Bytes,
     fit: &Fit,
-    card: &ModelCard,
+    (card, classes): (&ModelCard, usize),
     hints: &Hints,
 ) -> Result<Vec<u8>, NotOnnx> {
     let mut before = before(fit, &card.preprocess, hints);
-    let mut after = after(fit, card.labels.len());
+    let mut after = after(fit, classes);
     if let Some(images) = fit.batch {
         before.fix_batch(images);
         after.fix_batch(images);
@@ -32,6 +33,7 @@ pub(super) fn wrap(
     let mut graft = before.around(after);
     graft.renamed = OURS.map(|name| (name.to_owned(), theirs(name))).to_vec();
     graft.metadata = card.to_metadata();
+    graft.metadata.push(fit.scores.entry());
     graft.onto(bytes)
 }
 
@@ -87,21 +89,74 @@ fn after(fit: &Fit, classes: usize) -> GraphBuilder {
     let mut graph = GraphBuilder::new("after");
     let to = int_attribute("to", DataType::Float as usize);
     let scores = graph.node("Cast", "resnetd.scores", &[&theirs(&fit.output)], [to]);
+    graph.node("Flatten", ROWS, &[&scores], [int_attribute("axis", 1)]);
+    ends(&mut graph, fit.scores.scores, classes);
+    graph
+}
+
+/// The graph's own scores, float32 `[N, classes]`.
+const ROWS: &str = "resnetd.rows";
+/// The values that [`ends`] makes.
+const ENDS: [&str; 9] = [
+    "logits",
+    "probabilities",
+    "resnetd.least",
+    "resnetd.positive",
+    "resnetd.zero",
+    "resnetd.absent",
+    "resnetd.one",
+    "resnetd.rest",
+    "resnetd.both",
+];
+
+/// Logits and probabilities of [`ROWS`]. One class becomes two, the class and its absence.
+fn ends(graph: &mut GraphBuilder, scores: Scores, classes: usize) {
     let axis = || int_attribute("axis", 1);
-    let scores = graph.node("Flatten", "resnetd.rows", &[&scores], [axis()]);
-    match fit.scores {
-        Scores::Logits => {
-            graph.node("Identity", "logits", &[&scores], []);
-            graph.node("Softmax", "probabilities", &[&scores], [axis()]);
+    let given = match (scores, classes) {
+        (Scores::Logits, 1) => {
+            // The softmax of a logit and 0 is its sigmoid.
+            let zero = graph.constant("resnetd.zero", &[], &[0.0]);
+            let absent = graph.node("Mul", "resnetd.absent", &[ROWS, &zero], []);
+            graph.node("Concat", "resnetd.both", &[ROWS, &absent], [axis()])
         }
-        Scores::Probabilities => {
+        (Scores::Sigmoid | Scores::Probabilities, 1) => {
+            let one = graph.constant("resnetd.one", &[], &[1.0]);
+            let rest = graph.node("Sub", "resnetd.rest", &[&one, ROWS], []);
+            graph.node("Concat", "resnetd.both", &[ROWS, &rest], [axis()])
+        }
+        (Scores::Logits | Scores::Probabilities | Scores::Sigmoid, _) => ROWS.to_owned(),
+    };
+    match scores {
+        Scores::Logits => {
+            graph.node("Identity", "logits", &[&given], []);
+            graph.node("Softmax", "probabilities", &[&given], [axis()]);
+        }
+        Scores::Probabilities | Scores::Sigmoid => {
             let least = graph.constant("resnetd.least", &[], &[LEAST]);
-            let positive = graph.node("Max", "resnetd.positive", &[&scores, &least], []);
+            let positive = graph.node("Max", "resnetd.positive", &[&given, &least], []);
             graph.node("Log", "logits", &[&positive], []);
-            graph.node("Identity", "probabilities", &[&scores], []);
+            graph.node("Identity", "probabilities", &[&given], []);
         }
     }
-    graph.output("logits", "logits", &[classes], "scores before the softmax");
-    graph.output("probabilities", "probabilities", &[classes], "scores after the softmax");
-    graph
+    let outputs = classes.max(2);
+    graph.output("logits", "logits", &[outputs], "scores before the softmax");
+    graph.output("probabilities", "probabilities", &[outputs], "scores after the softmax");
+}
+
+/// The graph in `bytes`, which is wrapped already, with its scores taken for something else.
+pub(super) fn taken_for(
+    bytes: &Bytes,
+    graph: &onnx::Model,
+    (taken, classes): (Taken, usize),
+) -> Result<Vec<u8>, NotOnnx> {
+    let mut after = GraphBuilder::new("after");
+    ends(&mut after, taken.scores, classes);
+    if let Some(images) = graph.fixed_batch() {
+        after.fix_batch(images);
+    }
+    let mut graft = GraphBuilder::new("before").around(after);
+    graft.input.clone_from(&graph.graph().input);
+    graft.dropped = ENDS.map(str::to_owned).to_vec();
+    graft.metadata = vec![taken.entry()];
+    graft.onto(bytes)
 }

@@ -33,6 +33,11 @@ impl<'a> Canvas<'a> {
         Ok(y.checked_mul(length).and_then(|at| self.pixels.get_mut(at..at + length)))
     }
 
+    /// What it asks.
+    pub(super) fn watch(&self) -> Watch<'a> {
+        self.watch
+    }
+
     /// All pixels, for a decoder that writes to other places than rows, and the length of a row.
     pub(super) fn all(&mut self) -> (&mut [u8], usize) {
         (&mut self.pixels, self.width * 3)

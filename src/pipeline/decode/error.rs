@@ -73,32 +73,6 @@ impl DecodeError {
     pub(super) fn stop_in(error: &(dyn Error + 'static)) -> Option<Stop> {
         cause_of(error).map(|&StoppedRead(stop)| stop)
     }
-
-    /// The `image` crate's error about a file of `format`.
-    pub(super) fn from_image(format: Format, error: image::ImageError) -> Self {
-        use image::ImageError::{Decoding, Encoding, IoError, Limits, Parameter, Unsupported};
-        if let Some(stop) = Self::stop_in(&error) {
-            return Self::Stopped { stop };
-        }
-        match error {
-            IoError(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                Self::Truncated { format }
-            }
-            Decoding(error) if is_early_end(&error) => Self::Truncated { format },
-            Unsupported(_) => Self::Unsupported { format: format.of_a_rare_kind() },
-            Limits(_) => {
-                Self::corrupt(format, "decoding it takes more memory than its header says")
-            }
-            Decoding(_) | Encoding(_) | Parameter(_) | IoError(_) => {
-                Self::corrupt(format, error.to_string())
-            }
-        }
-    }
-}
-
-/// Whether, somewhere below, a reader came to the end of the bytes.
-fn is_early_end(error: &(dyn Error + 'static)) -> bool {
-    cause_of(error).is_some_and(|io: &io::Error| io.kind() == io::ErrorKind::UnexpectedEof)
 }
 
 /// The first error of type `T` among `error` and its causes, also inside of I/O errors.

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{DecodeError, Format, Header, announced, guarded, jpeg, orientation};
+use super::{DecodeError, Header, announced, guarded, orientation};
 
 /// A picture before it is made upright and RGB.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -28,11 +28,7 @@ pub struct Stored {
 pub fn stored(bytes: &[u8], header: &Header) -> Result<Stored, DecodeError> {
     let &Header { format, width, height, .. } = header;
     guarded(format, || {
-        let color = if format == Format::Jpeg && jpeg::components(bytes) == Some(4) {
-            "cmyk8".to_owned()
-        } else {
-            announced(bytes, format)?.color
-        };
-        Ok(Stored { width, height, orientation: orientation(bytes, format).to_exif(), color })
+        let color = announced(bytes, format, header.jpeg.as_ref())?.color;
+        Ok(Stored { width, height, orientation: orientation(bytes, header).to_exif(), color })
     })
 }

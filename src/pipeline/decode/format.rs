@@ -24,18 +24,6 @@ pub enum Format {
 pub(super) const SERVED: &str = "JPEG, PNG, WebP, GIF, BMP or TIFF";
 
 impl Format {
-    /// Its name in the `image` crate.
-    pub(super) fn known(self) -> image::ImageFormat {
-        match self {
-            Self::Jpeg => image::ImageFormat::Jpeg,
-            Self::Png => image::ImageFormat::Png,
-            Self::WebP => image::ImageFormat::WebP,
-            Self::Gif => image::ImageFormat::Gif,
-            Self::Bmp => image::ImageFormat::Bmp,
-            Self::Tiff => image::ImageFormat::Tiff,
-        }
-    }
-
     /// A file of this format that its decoder knows and does not decode.
     pub(super) fn of_a_rare_kind(self) -> &'static str {
         match self {
@@ -44,7 +32,7 @@ impl Format {
             Self::WebP => "a WebP of a rare kind",
             Self::Gif => "a GIF of a rare kind",
             Self::Bmp => "a BMP of a rare kind",
-            Self::Tiff => "a TIFF of a rare kind (served are grey, RGB and CMYK of 8 or 16 bits)",
+            Self::Tiff => "a TIFF of a rare kind",
         }
     }
 }

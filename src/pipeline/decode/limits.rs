@@ -20,16 +20,12 @@ impl Default for Limits {
 
 impl Limits {
     /// Whether a picture of this size may be decoded.
-    pub(super) fn check(
-        &self,
-        format: Format,
-        [width, height]: [u32; 2],
-    ) -> Result<(), DecodeError> {
-        let pixels = u64::from(width) * u64::from(height);
+    pub(super) fn check_size(&self, format: Format, size: [u32; 2]) -> Result<(), DecodeError> {
+        let pixels = pixels(size);
         if pixels > self.max_pixels {
             return Err(DecodeError::TooManyPixels { pixels, limit: self.max_pixels });
         }
-        if width.max(height) > MAX_SIDE {
+        if size[0].max(size[1]) > MAX_SIDE {
             return Err(DecodeError::Unsupported { format: "an image longer than 65,535 pixels" });
         }
         if pixels == 0 {
@@ -49,6 +45,11 @@ impl Limits {
             .saturating_add(beside(upload))
             .saturating_add(upload)
     }
+}
+
+/// Columns times rows.
+pub(super) fn pixels([width, height]: [u32; 2]) -> u64 {
+    u64::from(width) * u64::from(height)
 }
 
 /// Pixels of the whole blocks in which JPEG and WebP decode: a picture of one line takes sixteen.

@@ -6,6 +6,7 @@ mod announced; // what a header says
 mod bmp;
 mod canvas; // RGB, row by row
 mod complete; // is the file all there
+mod cost; // how long it takes, from the header
 mod error;
 mod exif; // which way is up
 mod facts; // how it is stored
@@ -21,11 +22,10 @@ mod watch; // is it still wanted
 mod webp;
 
 use std::fmt;
-use std::io::{BufRead, Cursor, Seek};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use image::metadata::Orientation;
-use image::{ColorType, DynamicImage, ImageDecoder, ImageReader, RgbImage};
+use image::{DynamicImage, RgbImage};
 
 use announced::Announced;
 pub use error::DecodeError;
@@ -48,8 +48,8 @@ pub struct Header {
     /// Held beside the pixels, in bytes.
     beside: u64,
     passes: u32,
-    /// The first of the reductions that its coding allows.
-    gentlest: Option<Reduction>,
+    /// What is known of a JPEG.
+    jpeg: Option<jpeg::Outline>,
     reduction: Reduction,
 }
 
@@ -58,7 +58,8 @@ impl Header {
     /// where its coding does not allow that.
     #[must_use]
     pub fn reduced(self, most: Reduction) -> Self {
-        let allowed = self.gentlest.is_some_and(|gentlest| gentlest.divisor() <= most.divisor());
+        let gentlest = self.jpeg.and_then(|jpeg| jpeg.gentlest);
+        let allowed = gentlest.is_some_and(|gentlest| gentlest.divisor() <= most.divisor());
         Self { reduction: if allowed { most } else { Reduction::None }, ..self }
     }
 
@@ -68,18 +69,25 @@ impl Header {
         self.reduction
     }
 
+    /// How often the decoder goes over all pixels: the scans of a JPEG, the passes of an interlaced PNG.
+    #[must_use]
+    pub fn scans(&self) -> u32 {
+        self.passes
+    }
+
     /// The most that decoding will hold at once beside the upload, in bytes.
     #[must_use]
     pub fn decoded_bytes(&self) -> u64 {
         let size = [self.width, self.height].map(|side| self.reduction.side(side));
         let pixels = limits::padded_pixels(size);
-        pixels.saturating_mul(self.per_pixel.into()).saturating_add(self.beside)
-    }
-
-    /// How often decoding goes over all pixels, for an estimate of its time.
-    #[must_use]
-    pub fn passes(&self) -> u32 {
-        self.passes
+        let usual = pixels.saturating_mul(self.per_pixel.into()).saturating_add(self.beside);
+        match (self.reduction, self.jpeg) {
+            (Reduction::None, Some(jpeg)) => {
+                usual.max(self.beside.saturating_add(jpeg.working_bytes()))
+            }
+            (Reduction::None, None)
+            | (Reduction::Half | Reduction::Quarter | Reduction::Eighth, _) => usual,
+        }
     }
 }
 
@@ -162,57 +170,50 @@ pub fn inspect(bytes: &[u8], limits: &Limits) -> Result<Header, DecodeError> {
     }
     let format = format::sniff(bytes)?;
     guarded(format, || {
-        let announced =
-            announced(bytes, format).map_err(|error| why_unreadable(bytes, format, error))?;
+        let is_jpeg = format == Format::Jpeg;
+        let jpeg = is_jpeg.then(|| jpeg::Outline::read(bytes, limits)).transpose()?;
+        let announced = announced(bytes, format, jpeg.as_ref())
+            .map_err(|error| why_unreadable(bytes, format, error))?;
         let Announced { size, per_pixel, beside, passes, .. } = announced;
-        limits.check(format, size)?;
-        let [width, height] = size;
-        let gentlest = if format == Format::Jpeg { jpeg::gentlest(bytes) } else { None };
-        let reduction = Reduction::None;
-        Ok(Header { format, width, height, per_pixel, beside, passes, gentlest, reduction })
+        limits.check_size(format, size)?;
+        let ([width, height], reduction) = (size, Reduction::None);
+        Ok(Header { format, width, height, per_pixel, beside, passes, jpeg, reduction })
     })
 }
 
 /// What the file's header says.
-fn announced(bytes: &[u8], format: Format) -> Result<Announced, DecodeError> {
+fn announced(
+    bytes: &[u8],
+    format: Format,
+    jpeg: Option<&jpeg::Outline>,
+) -> Result<Announced, DecodeError> {
     match format {
         Format::Png => png::announced(bytes),
         Format::Gif => gif::announced(bytes),
         Format::Bmp => bmp::announced(bytes),
         Format::WebP => webp::announced(bytes),
-        Format::Jpeg => announced_by_image(jpeg::header(bytes), bytes.len(), format),
         Format::Tiff => tiff::announced(bytes),
+        Format::Jpeg => {
+            let outline = jpeg.ok_or_else(|| DecodeError::corrupt(format, "it has no header"))?;
+            let color = match outline.components() {
+                1 => "l8",
+                4 => "cmyk8",
+                _ => "rgb8",
+            };
+            Ok(Announced {
+                size: outline.size(),
+                color: color.to_owned(),
+                per_pixel: 3 + limits::WORKING_BYTES_PER_PIXEL,
+                beside: limits::beside(bytes.len() as u64),
+                passes: outline.scans,
+            })
+        }
     }
 }
 
-/// The same as the `image` crate reads it from `head`, the part of an upload of `length` bytes that it needs.
-fn announced_by_image(
-    head: &[u8],
-    length: usize,
-    format: Format,
-) -> Result<Announced, DecodeError> {
-    let decoder = open(Cursor::new(head), format)?;
-    let ((width, height), color) = (decoder.dimensions(), decoder.color_type());
-    if matches!(color, ColorType::Rgb32F | ColorType::Rgba32F) {
-        return Err(DecodeError::Unsupported { format: "an image of floating point pixels" });
-    }
-    Ok(Announced {
-        size: [width, height],
-        color: format!("{:?}", decoder.original_color_type()).to_lowercase(),
-        per_pixel: color.bytes_per_pixel() + limits::WORKING_BYTES_PER_PIXEL,
-        beside: limits::beside(length as u64),
-        passes: 1,
-    })
-}
-
-/// A header that cannot be read may not be all there, or be of a kind that is not served.
+/// A header that cannot be read may not be all there.
 fn why_unreadable(bytes: &[u8], format: Format, error: DecodeError) -> DecodeError {
-    let rare = if format == Format::Jpeg { jpeg::unserved_kind(bytes) } else { None };
-    match rare {
-        Some(format) => DecodeError::Unsupported { format },
-        None if complete::is_cut_off(bytes, format) => DecodeError::Truncated { format },
-        None => error,
-    }
+    if complete::is_cut_off(bytes, format) { DecodeError::Truncated { format } } else { error }
 }
 
 /// Decodes what `header` announced: the first frame, upright, transparency over white.
@@ -227,12 +228,8 @@ pub fn decode(bytes: &[u8], header: &Header, watch: Watch<'_>) -> Result<Image, 
         return Err(DecodeError::Truncated { format });
     }
     guarded(format, || {
-        let (picture, orientation) = match header.reduction {
-            Reduction::None => whole(bytes, header, watch)?,
-            reduction @ (Reduction::Half | Reduction::Quarter | Reduction::Eighth) => {
-                (jpeg::decode(bytes, reduction)?, jpeg::orientation(bytes))
-            }
-        };
+        let picture = whole(bytes, header, watch)?;
+        let orientation = orientation(bytes, header);
         let mut upright = DynamicImage::ImageRgb8(picture);
         upright.apply_orientation(orientation);
         Ok(Image { pixels: upright.into_rgb8(), full: FullSize::of(header, orientation) })
@@ -240,48 +237,30 @@ pub fn decode(bytes: &[u8], header: &Header, watch: Watch<'_>) -> Result<Image, 
 }
 
 /// Decodes all pixels, not upright yet.
-fn whole(
-    bytes: &[u8],
-    header: &Header,
-    watch: Watch<'_>,
-) -> Result<(RgbImage, Orientation), DecodeError> {
-    let picture = match header.format {
-        Format::Png => png::decode(bytes, [header.width, header.height], watch)?,
-        Format::Gif => gif::decode(bytes, watch)?,
-        Format::Bmp => bmp::decode(bytes, watch)?,
-        Format::WebP => webp::decode(bytes, [header.width, header.height], watch)?,
-        Format::Tiff => tiff::decode(bytes, watch)?,
-        Format::Jpeg => whole_by_image(bytes, header, watch)?,
-    };
-    Ok((picture, orientation(bytes, header.format)))
-}
-
-/// The same by the `image` crate.
-fn whole_by_image(
-    bytes: &[u8],
-    header: &Header,
-    watch: Watch<'_>,
-) -> Result<RgbImage, DecodeError> {
-    let format = header.format;
-    let mut decoder = open(watch.reader(Cursor::new(bytes)), format)?;
-    let mut limits = image::Limits::no_limits();
-    limits.max_alloc = Some(header.decoded_bytes());
-    let failed = |error| DecodeError::from_image(format, error);
-    decoder.set_limits(limits).map_err(failed)?;
-    let picture = DynamicImage::from_decoder(decoder).map_err(failed)?;
-    Ok(rgb::flatten(picture))
+fn whole(bytes: &[u8], header: &Header, watch: Watch<'_>) -> Result<RgbImage, DecodeError> {
+    let size = [header.width, header.height];
+    match header.format {
+        Format::Png => png::decode(bytes, size, watch),
+        Format::Gif => gif::decode(bytes, watch),
+        Format::Bmp => bmp::decode(bytes, watch),
+        Format::WebP => webp::decode(bytes, size, watch),
+        Format::Tiff => tiff::decode(bytes, watch),
+        Format::Jpeg => match &header.jpeg {
+            Some(outline) => jpeg::decode(bytes, outline, header.reduction, watch),
+            None => Err(DecodeError::corrupt(header.format, "it has no header")),
+        },
+    }
 }
 
 /// How the picture must be turned. A damaged EXIF block spoils the orientation, not the picture.
-fn orientation(bytes: &[u8], format: Format) -> Orientation {
-    match format {
+fn orientation(bytes: &[u8], header: &Header) -> Orientation {
+    match header.format {
         Format::Png => png::orientation(bytes),
         Format::WebP => webp::orientation(bytes),
         Format::Tiff => tiff::orientation(bytes),
-        Format::Jpeg => open(Cursor::new(bytes), format)
-            .ok()
-            .and_then(|mut decoder| decoder.orientation().ok())
-            .unwrap_or(Orientation::NoTransforms),
+        Format::Jpeg => {
+            header.jpeg.map_or(Orientation::NoTransforms, |outline| outline.orientation)
+        }
         Format::Gif | Format::Bmp => Orientation::NoTransforms,
     }
 }
@@ -311,23 +290,17 @@ impl FullSize {
     }
 }
 
-fn open<'a>(
-    reader: impl BufRead + Seek + 'a,
-    format: Format,
-) -> Result<impl ImageDecoder + 'a, DecodeError> {
-    ImageReader::with_format(reader, format.known())
-        .into_decoder()
-        .map_err(|error| DecodeError::from_image(format, error))
-}
-
-/// Decoders meet hostile bytes: one that panics has met a corrupt image, no more.
+/// Decoders meet hostile bytes: one that panics has met a corrupt image, no more. Its cause is [`PANICKED`].
 fn guarded<T>(
     format: Format,
     work: impl FnOnce() -> Result<T, DecodeError>,
 ) -> Result<T, DecodeError> {
     catch_unwind(AssertUnwindSafe(work))
-        .unwrap_or_else(|_| Err(DecodeError::corrupt(format, "its decoder gave up")))
+        .unwrap_or_else(|_| Err(DecodeError::corrupt(format, PANICKED)))
 }
+
+/// The cause of a [`DecodeError::Corrupt`] whose decoder panicked, which is a fault of the decoder.
+pub const PANICKED: &str = "its decoder gave up";
 
 #[cfg(test)]
 mod hostile_tests;

@@ -1,7 +1,5 @@
 //! Kinds of files that are rare and right, each made here, with the pixels that it must have.
 
-use image::metadata::Orientation;
-
 use super::tests::{data, decoded};
 use super::*;
 
@@ -200,6 +198,19 @@ fn a_tiff_that_is_not_served_is_named_and_not_called_damaged() {
     assert_eq!(unsupported(&float), "a TIFF of floating point pixels");
 }
 
+#[test]
+fn a_jpeg_inside_a_tiff_is_the_picture_or_its_opposite_and_a_progressive_one_is_named() {
+    let jpeg = data("pictures/gray.jpg");
+    let expected = pixels(&jpeg);
+    assert_eq!(pixels(&strip([225, 150], 8, [7, 1, 1], &jpeg)), expected);
+    let opposite: Vec<_> = expected.iter().map(|pixel| pixel.map(|level| 255 - level)).collect();
+    assert_eq!(pixels(&strip([225, 150], 8, [7, 0, 1], &jpeg)), opposite);
+    let jpeg = data("pictures/baseline.jpg");
+    assert_eq!(pixels(&strip([225, 150], 8, [7, 6, 3], &jpeg)), pixels(&jpeg));
+    let progressive = strip([90, 60], 8, [7, 1, 1], &data("pictures/gray-progressive.jpg"));
+    assert_eq!(unsupported(&progressive), "a TIFF with a progressive JPEG inside");
+}
+
 /// A bitmap: its header with length, size and bits, then the rest of the header and what follows.
 fn bitmap(header: &[u8], palette: &[u8], rows: &[u8]) -> Vec<u8> {
     let pixels = u32::try_from(14 + header.len() + palette.len()).unwrap();
@@ -328,7 +339,6 @@ fn an_exif_block_with_a_prefix_and_an_xmp_packet_turn_a_webp_and_a_png() {
         let turned = decoded(&[&plain[..33], &chunk, &plain[33..]].concat()).unwrap();
         assert_eq!((turned.width(), turned.height()), size);
     }
-    assert_eq!(super::orientation(&plain, Format::Png), Orientation::NoTransforms);
 }
 
 #[test]

@@ -1,20 +1,6 @@
 //! Pixels of any kind become RGB, 8 bits each, on a white ground.
 
-use image::{DynamicImage, RgbImage};
-
-/// Grey is spread to three channels, 16 bits are rounded to 8, and transparency lies over white.
-pub(super) fn flatten(image: DynamicImage) -> RgbImage {
-    if !image.color().has_alpha() {
-        return image.into_rgb8();
-    }
-    let rgba = image.into_rgba8();
-    let (width, height) = rgba.dimensions();
-    let mut over_white = vec![0; rgba.as_raw().len() / 4 * 3];
-    from_row(rgba.as_raw(), 4, &mut over_white);
-    RgbImage::from_raw(width, height, over_white).expect("three bytes for each pixel")
-}
-
-/// The same for a row of pixels of `channels` bytes each: grey, grey and alpha, RGB, or RGBA.
+/// A row of pixels of `channels` bytes each: grey, grey and alpha, RGB, or RGBA.
 pub(super) fn from_row(row: &[u8], channels: usize, rgb: &mut [u8]) {
     let pixels = rgb.chunks_exact_mut(3);
     match channels {

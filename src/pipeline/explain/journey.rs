@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{ClassMap, Explanation, Head, NotOffered, Offers, paint};
-use crate::pipeline::queue::{Answered, Permit, RequestContext};
+use crate::pipeline::queue::{Answered, RequestContext};
 use crate::pipeline::run::Output;
 use crate::pipeline::{
     Classification, ClassifyError, ImageFacts, Pipeline, Travelled, decode, picture,
@@ -106,26 +106,10 @@ impl Pipeline {
                 paint::over(&mut rgb, size, map, &explanation);
                 let png = picture::png(&rgb, size)
                     .map_err(|error| ClassifyError::Prepare(error.to_string()))?;
-                drop(rgb);
-                Ok(charged(png, permit))
+                Ok(png.into())
             })
             .await
         };
         self.within(context.deadline, painting).await
     }
-}
-
-/// Bytes that keep their memory charged until they are sent.
-fn charged(bytes: Vec<u8>, permit: Permit) -> Bytes {
-    struct Charged {
-        bytes: Vec<u8>,
-        _permit: Permit,
-    }
-    impl AsRef<[u8]> for Charged {
-        fn as_ref(&self) -> &[u8] {
-            &self.bytes
-        }
-    }
-    permit.shrink_to(bytes.len() as u64);
-    Bytes::from_owner(Charged { bytes, _permit: permit })
 }

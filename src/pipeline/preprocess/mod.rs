@@ -5,9 +5,10 @@
 
 mod plan; // which part of the image, at which size
 mod reduce; // how much smaller it may be decoded
+mod coefficients; // how much each pixel counts
+mod convolve; // along the rows, then along the columns
+mod nearest; // single pixels
 
-use fast_image_resize::images::{Image as Target, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -141,21 +142,15 @@ impl Preprocess {
     ///
     /// Where `input` is of another size than the network's input.
     pub fn apply_into(&self, image: &Image, scratch: &mut Scratch, input: &mut [u8]) {
+        assert_eq!(input.len(), self.input_bytes(), "bytes of the network's input");
         if image.full_size() == self.input && self.crop_ratio >= 1.0 {
             return input.copy_from_slice(image.rgb());
         }
-        let Crop { left, top, width, height } = self.crop(image.full_size());
-        let [[top, height], [left, width]] = image.place([top, height], [left, width]);
-        let [target_height, target_width] = self.input;
-        let source = ImageRef::new(image.width(), image.height(), image.rgb(), PixelType::U8x3)
-            .expect("an image has three bytes for each pixel");
-        let mut target = Target::from_slice_u8(target_width, target_height, input, PixelType::U8x3)
-            .expect("the network's input has three bytes for each pixel");
-        let options = ResizeOptions::new()
-            .resize_alg(self.interpolation.algorithm())
-            .crop(left, top, width, height);
-        let Scratch { resizer } = scratch;
-        resizer.resize(&source, &mut target, &options).expect("the crop lies inside the image");
+        let axes = self.axes(image);
+        if self.interpolation == Interpolation::Nearest {
+            return nearest::resize(image.rgb(), axes, input);
+        }
+        scratch.convolution.resize(image.rgb(), axes, self.interpolation, input);
     }
 
     /// Bytes of the network's input.
@@ -167,18 +162,7 @@ impl Preprocess {
 /// Memory and tables that one image leaves to the next.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    resizer: Resizer,
-}
-
-impl Interpolation {
-    fn algorithm(self) -> ResizeAlg {
-        match self {
-            Self::Nearest => ResizeAlg::Nearest,
-            Self::Bilinear => ResizeAlg::Convolution(FilterType::Bilinear),
-            Self::Bicubic => ResizeAlg::Convolution(FilterType::CatmullRom),
-            Self::Lanczos => ResizeAlg::Convolution(FilterType::Lanczos3),
-        }
-    }
+    convolution: convolve::Convolution,
 }
 
 /// uint8 `[height, width, 3]`, RGB, of exactly the network's input size.

@@ -3,7 +3,9 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::coefficients::Axis;
 use super::{Preprocess, Resize};
+use crate::pipeline::decode::Image;
 
 /// A box in the image's own pixels, fractions included.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
@@ -30,6 +32,25 @@ impl Preprocess {
         let (left, crop_width) = span(width, resized_width, input_width);
         let (top, crop_height) = span(height, resized_height, input_height);
         Crop { left, top, width: crop_width, height: crop_height }
+    }
+
+    /// How the rows and the columns of an image become the network's: those of the whole picture are
+    /// resized, and the centre of them is wanted.
+    pub(super) fn axes(&self, image: &Image) -> [Axis; 2] {
+        let full = image.full_size();
+        let places = image.place([0.0, full[0].into()], [0.0, full[1].into()]);
+        let [rows, columns] = [0, 1].map(|way| {
+            let resized = self.resized(full)[way];
+            let kept = self.input[way];
+            Axis {
+                length: [image.height(), image.width()][way] as usize,
+                span: [places[way][0], places[way][0] + places[way][1]],
+                resized,
+                first: spare_before(resized, kept),
+                wanted: kept as usize,
+            }
+        });
+        [rows, columns]
     }
 
     /// The size, in whole pixels, to which torchvision would resize before it crops.
@@ -59,9 +80,14 @@ impl Preprocess {
 #[expect(clippy::cast_precision_loss, reason = "sizes of images are far below 2^53")]
 fn span(size: u32, resized: u64, kept: u32) -> (f64, f64) {
     let scale = f64::from(size) / resized as f64;
-    let spare = resized.saturating_sub(u64::from(kept)) as f64;
-    // Python's round(): halves go to the even neighbour.
-    let first = (spare / 2.0).round_ties_even();
+    let first = spare_before(resized, kept) as f64;
     let length = (f64::from(kept) * scale).min(f64::from(size));
     ((first * scale).min(f64::from(size) - length), length)
+}
+
+/// How many of `resized` pixels come before the centre `kept`: Python's `round()` of half of the rest, which
+/// brings halves to the even neighbour.
+fn spare_before(resized: u64, kept: u32) -> u64 {
+    let spare = resized.saturating_sub(u64::from(kept));
+    spare / 2 + u64::from(spare % 4 == 3)
 }

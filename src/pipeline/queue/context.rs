@@ -7,7 +7,7 @@ use super::Deadline;
 
 /// Identifies a client for fair queueing: the images of one client wait behind each other, not in front
 /// of another client's. Over HTTP a client is a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ClientKey(u64);
 
 /// Hands out [`ClientKey`]s; each listener has one.
@@ -17,6 +17,12 @@ pub struct ClientKeys {
 }
 
 impl ClientKeys {
+    /// Keys from `first` on.
+    #[must_use]
+    pub fn starting_at(first: u64) -> Self {
+        Self { next: AtomicU64::new(first) }
+    }
+
     /// A key that no other client of this listener has.
     pub fn assign(&self) -> ClientKey {
         ClientKey(self.next.fetch_add(1, Ordering::Relaxed))

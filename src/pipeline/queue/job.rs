@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::{Origin, Permit, Queue, RequestContext};
+use super::held::Share;
+use super::{Lane, Origin, Permit, Queue, RequestContext, Tag};
 use crate::pipeline::decode::{DecodeError, Stop};
 use crate::pipeline::prepare::{Facts, PrepareError, Upload};
 use crate::pipeline::preprocess::Pixels;
@@ -116,6 +117,12 @@ pub enum JobError {
     /// Its time ran out in the queue, or while it was decoded.
     #[error("the deadline passed before its scores were there")]
     Late,
+    /// It gave its place in the queue to a client with fewer images.
+    #[error("displaced from the queue")]
+    Displaced {
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// The job was dropped unanswered: the server is stopping.
     #[error("cancelled: the server is stopping")]
     Cancelled,
@@ -218,6 +225,23 @@ impl Caller {
         self.wants
     }
 
+    /// What it adds to its client's load.
+    pub(super) fn share(&self) -> Share {
+        // A job without an image's permit is a mistake of ours; it is queued all the same.
+        self.permit.share().unwrap_or(Share {
+            client: self.context.origin.client,
+            lane: Lane::Quick,
+            decode: Duration::ZERO,
+            service_time: Duration::ZERO,
+        })
+    }
+
+    /// What its image was announced to take to decode.
+    #[must_use]
+    pub fn announced_decode(&self) -> Duration {
+        self.share().decode
+    }
+
     /// What the image's memory is charged to.
     #[must_use]
     pub fn permit(&self) -> &Permit {
@@ -269,7 +293,7 @@ impl Caller {
 #[derive(Debug)]
 pub struct Ticket {
     queue: Queue,
-    id: u64,
+    tag: Tag,
     answer: oneshot::Receiver<Result<Answered, JobError>>,
     arrived: bool,
 }
@@ -277,10 +301,10 @@ pub struct Ticket {
 impl Ticket {
     pub(super) fn new(
         queue: Queue,
-        id: u64,
+        tag: Tag,
         answer: oneshot::Receiver<Result<Answered, JobError>>,
     ) -> Self {
-        Self { queue, id, answer, arrived: false }
+        Self { queue, tag, answer, arrived: false }
     }
 }
 
@@ -301,6 +325,6 @@ impl Drop for Ticket {
         }
         // Close first: a worker that takes the job at this moment sees that nobody waits.
         self.answer.close();
-        self.queue.forget(self.id);
+        self.queue.forget(self.tag);
     }
 }

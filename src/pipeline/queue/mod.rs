@@ -1,23 +1,27 @@
-//! Pixels wait here, in order and not for ever.
+//! Images wait here for a worker, in a fair order and with a deadline.
 //!
-//! [`Admission`] is the one door: it counts images and bytes and refuses before any work is done.
-//! [`Queue`] hands [`Job`]s to the workers first in, first out. A [`Ticket`] is the caller's side
+//! [`Admission`] counts images and bytes in flight, and rejects before any work is done.
+//! [`Queue`] hands [`Job`]s to the workers, fairly by client. A [`Ticket`] is the caller's side
 //! of a job: dropping it takes the job out of the queue.
 
 mod admission;
+mod held; // what is in flight, by client
+mod rejected;
 mod context;
+mod estimate; // service times
+mod fair; // the order of jobs
 mod job;
-mod pace;
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-pub use admission::{Admission, Ceiling, Permit, Rejected};
+pub use admission::{Admission, Ceiling, Permit};
 pub use context::{ClientKey, ClientKeys, Origin, RequestContext};
+pub use estimate::{Lane, Load, Rates, ServiceTimeEstimate, Stages};
+use fair::{FairOrder, Tag};
 pub use job::{Answered, Caller, Deadline, Extra, Input, Job, JobError, Scores, Ticket};
-pub use pace::Pace;
+pub use rejected::Rejected;
 
 use crate::telemetry::Metrics;
 
@@ -42,7 +46,7 @@ impl BatchPlan {
     }
 }
 
-/// A FIFO of jobs between the async side and the worker threads; clones share it.
+/// Jobs between the async side and the worker threads; clones share the queue.
 #[derive(Debug, Clone)]
 pub struct Queue {
     shared: Arc<Shared>,
@@ -51,14 +55,16 @@ pub struct Queue {
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
+    /// How many batches of [`Lane::Slow`] may run at the same time.
+    slow_limit: usize,
     metrics: Arc<Metrics>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// In order of arrival, so sorted by id.
-    jobs: VecDeque<(u64, Job)>,
-    next_id: u64,
+    jobs: FairOrder,
+    /// Batches of [`Lane::Slow`] that run now.
+    slow_running: usize,
     /// Workers that want a batch, asleep or not.
     idle_workers: usize,
     /// Those that sleep; the last one wakes first, because its core's cache still has what it needs.
@@ -67,14 +73,15 @@ struct State {
 }
 
 impl Queue {
-    /// An empty, open queue. Its bound is [`Admission`], which every job has passed.
+    /// An empty, open queue for `workers` workers. Its bound is [`Admission`], which every job has passed.
     #[must_use]
-    pub fn new(metrics: Arc<Metrics>) -> Self {
-        let shared = Shared { state: Mutex::default(), metrics };
+    pub fn new(workers: usize, metrics: Arc<Metrics>) -> Self {
+        let slow_limit = admission::slow_workers(u32::try_from(workers).unwrap_or(u32::MAX));
+        let shared = Shared { state: Mutex::default(), slow_limit: slow_limit as usize, metrics };
         Self { shared: Arc::new(shared) }
     }
 
-    /// Puts `job` at the end.
+    /// Adds a job behind those of its client.
     ///
     /// # Errors
     ///
@@ -86,48 +93,74 @@ impl Queue {
         if state.closed {
             return Err(Rejected::Draining);
         }
-        let id = state.next_id;
-        state.next_id += 1;
-        state.jobs.push_back((id, job));
+        let tag = state.jobs.add(job);
         self.shared.show_depth(&state);
         state.wake_one();
         drop(state);
-        Ok(Ticket::new(self.clone(), id, answer))
+        Ok(Ticket::new(self.clone(), tag, answer))
     }
 
-    /// The next batch, 1 to `max_batch` jobs in order of arrival; blocks until there is one.
+    /// The next batch, 1 to `max_batch` jobs in their fair order; blocks until there is one.
     ///
     /// With other workers idle too, each takes its share, so that two queued images run side by
-    /// side rather than one after the other. `None` once the queue is closed and empty.
+    /// side rather than one after the other. A slow job is a batch of its own. `None` once the queue
+    /// is closed and empty.
     #[must_use]
-    pub fn next_batch(&self, plan: BatchPlan) -> Option<Vec<Job>> {
+    pub fn next_batch(&self, plan: BatchPlan) -> Option<Jobs> {
         let mut state = self.shared.lock();
         state.idle_workers += 1;
         loop {
-            if let Some(oldest) = state.jobs.front().map(|(_, job)| job.caller().queued_at()) {
-                let missing = plan.max_batch.saturating_sub(state.jobs.len());
-                let patience = plan.max_wait.saturating_sub(oldest.elapsed());
-                if missing == 0 || patience.is_zero() || state.closed {
-                    break;
+            let lane = state.jobs.next_lane(state.slow_running < self.shared.slow_limit);
+            if let Some((lane, first)) = lane.and_then(|lane| Some((lane, state.jobs.first(lane)?)))
+            {
+                let missing = plan.max_batch.saturating_sub(state.jobs.count(lane));
+                let patience = plan.max_wait.saturating_sub(first.caller().queued_at().elapsed());
+                if missing == 0 || patience.is_zero() || state.closed || lane == Lane::Slow {
+                    return Some(self.take(state, lane, plan));
                 }
                 state = self.shared.sleep(state, Some(patience));
-            } else if state.closed {
+            } else if state.closed && state.jobs.len() == 0 {
                 state.idle_workers -= 1;
+                // Another one may have slept through the end, while all that was left was slow.
+                state.wake_one();
                 return None;
             } else {
                 state = self.shared.sleep(state, None);
             }
         }
+    }
+
+    /// Takes this worker's share of `lane`.
+    fn take(&self, mut state: MutexGuard<'_, State>, lane: Lane, plan: BatchPlan) -> Jobs {
         // A batch that was waited for leaves whole.
         let takers = if plan.max_wait.is_zero() { state.idle_workers } else { 1 };
-        let share = plan.share(state.jobs.len(), takers);
+        let (share, slow) = match lane {
+            Lane::Quick => (plan.share(state.jobs.count(lane), takers), None),
+            Lane::Slow => {
+                state.slow_running += 1;
+                (1, Some(SlowTurn { queue: self.clone() }))
+            }
+        };
         state.idle_workers -= 1;
-        let batch = state.jobs.drain(..share).map(|(_, job)| job).collect();
+        let jobs = state.jobs.take(lane, share);
         self.shared.show_depth(&state);
-        if !state.jobs.is_empty() {
+        if state.jobs.len() > 0 {
             state.wake_one();
         }
-        Some(batch)
+        Jobs { jobs, slow }
+    }
+
+    /// Makes room for a client that has `fewer` images in flight: drops the last job of the client that
+    /// has most queued, which is told so. False where no client has more.
+    #[must_use]
+    pub fn displace(&self, fewer: usize, retry_after: Duration) -> bool {
+        let mut state = self.shared.lock();
+        let displaced = state.jobs.displace(fewer + 1);
+        self.shared.show_depth(&state);
+        drop(state);
+        let Some(job) = displaced else { return false };
+        job.into_parts().1.answer(Err(JobError::Displaced { retry_after }));
+        true
     }
 
     /// Lets nothing more in; workers run what is queued and then see the end.
@@ -137,6 +170,12 @@ impl Queue {
         while !state.asleep.is_empty() {
             state.wake_one();
         }
+    }
+
+    /// Whether nothing more is let in.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.shared.lock().closed
     }
 
     /// Drops what is queued; each caller is told that the server is draining.
@@ -154,17 +193,37 @@ impl Queue {
     }
 
     /// Takes a job whose ticket is gone out of the queue, if no worker has it yet.
-    fn forget(&self, id: u64) {
+    fn forget(&self, tag: Tag) {
         let mut state = self.shared.lock();
-        let Ok(place) = state.jobs.binary_search_by_key(&id, |(id, _)| *id) else {
-            return;
-        };
-        let removed = state.jobs.remove(place);
+        let removed = state.jobs.remove(tag);
         self.shared.show_depth(&state);
         drop(state);
-        if removed.is_some_and(|(_, job)| !job.caller().deadline().has_passed(Instant::now())) {
+        if removed.is_some_and(|job| !job.caller().deadline().has_passed(Instant::now())) {
             self.shared.metrics.abandoned.inc();
         }
+    }
+}
+
+/// A batch that a worker has taken.
+#[derive(Debug)]
+pub struct Jobs {
+    /// In their fair order, at least one.
+    pub jobs: Vec<Job>,
+    /// Held until the batch is done, where it is slow.
+    pub slow: Option<SlowTurn>,
+}
+
+/// A worker's right to have a slow job; given back when dropped.
+#[derive(Debug)]
+pub struct SlowTurn {
+    queue: Queue,
+}
+
+impl Drop for SlowTurn {
+    fn drop(&mut self) {
+        let mut state = self.queue.shared.lock();
+        state.slow_running -= 1;
+        state.wake_one();
     }
 }
 

@@ -8,23 +8,25 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::pipeline::preprocess::{Pixels, Preprocess};
-use crate::pipeline::run::{Batch, Engine, Health, Output, Outputs, RunError, WorkerPlan, Workers};
+use crate::pipeline::run::{
+    Batch, Engine, Engines, Health, Output, Outputs, RunError, SpareEngine, WorkerPlan, Workers,
+};
 
 /// A queue and what it needs, without a model.
 struct House {
     queue: Queue,
     admission: Arc<Admission>,
-    pace: Arc<Pace>,
+    estimate: Arc<ServiceTimeEstimate>,
     metrics: Arc<Metrics>,
 }
 
 impl House {
     fn new() -> Self {
         let metrics = Arc::new(Metrics::new());
-        let pace = Arc::new(Pace::new(1, 1));
+        let estimate = Arc::new(ServiceTimeEstimate::new(Stages::Shared { workers: 1 }));
         let ceiling = Ceiling { images: 10_000, bytes: 1 << 30 };
-        let admission = Admission::new(ceiling, Arc::clone(&pace), Arc::clone(&metrics));
-        Self { queue: Queue::new(Arc::clone(&metrics)), admission, pace, metrics }
+        let admission = Admission::new(ceiling, Arc::clone(&estimate), Arc::clone(&metrics));
+        Self { queue: Queue::new(1, Arc::clone(&metrics)), admission, estimate, metrics }
     }
 
     fn workers(&self, batch: BatchPlan, engines: Vec<Engine>) -> Workers {
@@ -32,7 +34,8 @@ impl House {
             queue: self.queue.clone(),
             batch,
             preprocess: Preprocess { input: [1, 1], ..Preprocess::usual([32, 32]) },
-            pace: Arc::clone(&self.pace),
+            estimate: Arc::clone(&self.estimate),
+            stuck_after: FOREVER,
             health: Arc::new(Health::default()),
             metrics: Arc::clone(&self.metrics),
         };
@@ -43,10 +46,10 @@ impl House {
     fn submit(&self, number: u16, deadline: Deadline) -> Ticket {
         let [high, low] = number.to_be_bytes();
         let pixels = Pixels::from_raw([1, 1], vec![high, low, 0]).unwrap();
-        let permit = self.admission.enter(Deadline::after(FOREVER)).unwrap();
-        self.queue
-            .submit(|reply| Job::new(pixels, RequestContext::local(deadline), permit, reply))
-            .unwrap()
+        let context = RequestContext::local(Deadline::after(FOREVER));
+        let permit = self.admission.enter(&context, Duration::ZERO).unwrap();
+        let context = RequestContext { deadline, ..context };
+        self.queue.submit(|reply| Job::new(pixels, context, permit, reply)).unwrap()
     }
 }
 
@@ -184,7 +187,8 @@ fn a_panic_and_a_failed_run_answer_their_own_batch_and_the_worker_lives_on() {
     assert!(answers[4].is_ok());
     house.queue.close();
     workers.join();
-    assert_eq!(house.metrics.failed_batches.get(), 3);
+    assert_eq!(house.metrics.failed_batches.get(), 2);
+    assert_eq!(house.metrics.not_finite.get(), 1);
 }
 
 #[test]
@@ -209,7 +213,7 @@ fn with_a_backlog_batches_are_of_one_image_until_many_wait() {
         house.queue.close();
         let plan = BatchPlan { backlog: 4, ..AT_ONCE };
         let batches = std::iter::from_fn(|| house.queue.next_batch(plan));
-        let sizes: Vec<_> = batches.map(|batch| batch.len()).collect();
+        let sizes: Vec<_> = batches.map(|batch| batch.jobs.len()).collect();
         drop(tickets);
         sizes
     };
@@ -223,14 +227,152 @@ fn a_closed_queue_hands_out_what_it_holds_and_takes_nothing_more() {
     let house = House::new();
     let ticket = house.submit(7, Deadline::after(FOREVER));
     house.queue.close();
-    let permit = house.admission.enter(Deadline::after(FOREVER)).unwrap();
+    let context = RequestContext::local(Deadline::after(FOREVER));
+    let permit = house.admission.enter(&context, Duration::ZERO).unwrap();
     let pixels = Pixels::from_raw([1, 1], vec![0; 3]).unwrap();
-    let refused = house.queue.submit(|reply| {
-        Job::new(pixels, RequestContext::local(Deadline::after(FOREVER)), permit, reply)
-    });
+    let refused = house.queue.submit(|reply| Job::new(pixels, context, permit, reply));
     assert!(matches!(refused, Err(Rejected::Draining)));
     let mut batch = house.queue.next_batch(AT_ONCE).unwrap();
     assert!(house.queue.next_batch(AT_ONCE).is_none());
-    drop(batch.remove(0));
+    drop(batch.jobs.remove(0));
     assert!(matches!(wait(ticket), Err(JobError::Cancelled)), "a dropped job is not forgotten");
+}
+
+/// The image whose only pixel spells `number`, of `client`, whose decoding is announced to take `decode`.
+fn submit_as(house: &House, client: ClientKey, number: u16, decode: Duration) -> Ticket {
+    let origin = Origin { client, ..Origin::local() };
+    let context = RequestContext { origin, deadline: Deadline::after(FOREVER) };
+    let [high, low] = number.to_be_bytes();
+    let pixels = Pixels::from_raw([1, 1], vec![high, low, 0]).unwrap();
+    let permit = house.admission.enter(&context, decode).unwrap();
+    house.queue.submit(|reply| Job::new(pixels, context, permit, reply)).unwrap()
+}
+
+/// The order in which one worker runs what is queued.
+fn order(house: &House) -> Vec<u16> {
+    house.queue.close();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let engine: Engine = Box::new({
+        let seen = Arc::clone(&seen);
+        move |batch| {
+            seen.lock().unwrap().extend(numbers(batch));
+            echo(batch)
+        }
+    });
+    house.workers(BatchPlan { max_batch: 1, ..AT_ONCE }, vec![engine]).join();
+    std::mem::take(&mut *seen.lock().unwrap())
+}
+
+const QUICK: Duration = Duration::from_millis(1);
+
+#[test]
+fn clients_take_turns_however_many_images_one_of_them_sends() {
+    let house = House::new();
+    let keys = ClientKeys::starting_at(1);
+    let (many, one) = (keys.assign(), keys.assign());
+    let flood: Vec<_> = (0..100).map(|number| submit_as(&house, many, number, QUICK)).collect();
+    let single: Vec<_> = (500..503).map(|number| submit_as(&house, one, number, QUICK)).collect();
+    let order = order(&house);
+    assert_eq!(order[..6], [0, 500, 1, 501, 2, 502]);
+    assert_eq!(order.len(), 103);
+    drop((flood, single));
+}
+
+#[test]
+fn a_client_of_costly_images_gets_the_same_time_and_so_fewer_turns() {
+    let house = House::new();
+    let keys = ClientKeys::starting_at(1);
+    let (costly, cheap) = (keys.assign(), keys.assign());
+    let mut tickets: Vec<_> =
+        (0..4).map(|number| submit_as(&house, costly, number, 10 * QUICK)).collect();
+    tickets.extend((100..130).map(|number| submit_as(&house, cheap, number, QUICK)));
+    let order = order(&house);
+    let cheap_before_second = order.iter().take_while(|number| **number != 1).count() - 1;
+    assert!((9..=11).contains(&cheap_before_second), "{order:?}");
+    drop(tickets);
+}
+
+#[test]
+fn a_slow_image_leaves_a_worker_for_the_others() {
+    let metrics = Arc::new(Metrics::new());
+    let house = House { queue: Queue::new(2, metrics), ..House::new() };
+    let keys = ClientKeys::starting_at(1);
+    let slow = Duration::from_secs(1);
+    let tickets: Vec<_> =
+        (0..3).map(|number| submit_as(&house, keys.assign(), number, slow)).collect();
+    let first = house.queue.next_batch(AT_ONCE).unwrap();
+    assert_eq!(first.jobs.len(), 1, "a slow image is a batch of its own");
+    let quick = submit_as(&house, keys.assign(), 7, QUICK);
+    let second = house.queue.next_batch(AT_ONCE).unwrap();
+    assert!(second.slow.is_none(), "the other worker gets the quick one, though it came last");
+    drop(first);
+    let third = house.queue.next_batch(AT_ONCE).unwrap();
+    assert!(third.slow.is_some(), "and then the next slow one may be taken");
+    drop((tickets, quick));
+}
+
+#[test]
+fn a_full_queue_takes_the_place_of_a_client_with_many_for_one_with_none() {
+    let house = House::new();
+    let keys = ClientKeys::starting_at(1);
+    let (many, one) = (keys.assign(), keys.assign());
+    let flood: Vec<_> = (0..3).map(|number| submit_as(&house, many, number, QUICK)).collect();
+    let single = submit_as(&house, one, 500, QUICK);
+    assert!(house.queue.displace(0, QUICK));
+    assert!(house.queue.displace(0, QUICK));
+    assert!(!house.queue.displace(0, QUICK), "now each has one");
+    assert_eq!(order(&house), [0, 500]);
+    let answers: Vec<_> = flood.into_iter().map(wait).collect();
+    assert!(answers[0].is_ok());
+    assert!(matches!(answers[1], Err(JobError::Displaced { .. })));
+    assert!(matches!(answers[2], Err(JobError::Displaced { .. })));
+    assert!(wait(single).is_ok());
+}
+
+#[test]
+fn a_stuck_worker_is_reported_and_replaced_and_the_queue_goes_on() {
+    let house = House::new();
+    let stuck = Arc::new((Mutex::new(true), std::sync::Condvar::new()));
+    let hanging: Engine = Box::new({
+        let stuck = Arc::clone(&stuck);
+        move |batch| {
+            let held = stuck.0.lock().unwrap();
+            drop(stuck.1.wait_while(held, |stuck| *stuck).unwrap());
+            echo(batch)
+        }
+    });
+    let (may_open, opened) = std::sync::mpsc::channel::<()>();
+    let opened = Mutex::new(opened);
+    let health = Arc::new(Health::default());
+    let plan = WorkerPlan {
+        queue: house.queue.clone(),
+        batch: BatchPlan { max_batch: 1, ..AT_ONCE },
+        preprocess: Preprocess { input: [1, 1], ..Preprocess::usual([32, 32]) },
+        estimate: Arc::clone(&house.estimate),
+        stuck_after: Duration::from_millis(20),
+        health: Arc::clone(&health),
+        metrics: Arc::clone(&house.metrics),
+    };
+    let spare: SpareEngine = Box::new(move || {
+        opened.lock().unwrap().recv().map_err(|error| error.to_string())?;
+        Ok(Box::new(echo) as Engine)
+    });
+    let engines = Engines { ready: vec![hanging], spare: Some(spare) };
+    let workers = Workers::start(&plan, engines).unwrap();
+    let first = house.submit(1, Deadline::after(FOREVER));
+    let second = house.submit(2, Deadline::after(FOREVER));
+    while health.why_not().is_none() {
+        std::thread::sleep(QUICK);
+    }
+    may_open.send(()).unwrap();
+    assert_eq!(wait(second).unwrap().scores.logits, [2.0], "the replacement serves the queue");
+    while health.why_not().is_some() {
+        std::thread::sleep(QUICK);
+    }
+    assert_eq!(house.metrics.worker_replacements.get(), 1);
+    *stuck.0.lock().unwrap() = false;
+    stuck.1.notify_all();
+    assert_eq!(wait(first).unwrap().scores.logits, [1.0], "its answer is not lost either");
+    house.queue.close();
+    workers.join();
 }

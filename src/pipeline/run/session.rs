@@ -253,8 +253,13 @@ pub(super) fn builder(
     }
 }
 
+/// Has ONNX Runtime take unsigned weights where the processor's sums of signed and unsigned products saturate;
+/// without effect on processors that have VNNI, and on float graphs.
+const EXACT_INT8: &str = "session.x64quantprecision";
+
 fn configure(builder: SessionBuilder, plan: SessionPlan) -> Result<SessionBuilder, ort::Error> {
     Ok(builder
+        .with_config_entry(EXACT_INT8, "1")?
         .with_optimization_level(GraphOptimizationLevel::All)?
         // A plan for each number of images, and a block of memory for each plan: no faster on a CPU.
         .with_memory_pattern(plan.device != Device::Cpu)?

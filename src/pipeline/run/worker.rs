@@ -1,61 +1,23 @@
-//! One thread, one engine: take a batch, run it, answer it, survive.
+//! One thread, one engine: takes a batch, prepares its images, runs it, answers it.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Batch, InputShape, Output, Outputs, RunError};
+use super::crew::{Fate, Pulse};
+use super::{Batch, Health, InputShape, Output, Outputs, RunError};
 use crate::pipeline::decode::Watch;
 use crate::pipeline::prepare::{Budget, Facts, prepare_into};
 use crate::pipeline::preprocess::{Preprocess, Scratch};
 use crate::pipeline::queue::{
-    Answered, BatchPlan, Caller, Extra, Input, Job, JobError, Pace, Queue, Scores,
+    Answered, BatchPlan, Caller, Extra, Input, Job, JobError, Jobs, Queue, Scores,
+    ServiceTimeEstimate,
 };
 use crate::telemetry::Metrics;
 
 /// What runs a batch: a [`Session`](super::Session) in service, anything else in a test.
 pub type Engine = Box<dyn FnMut(&Batch) -> Result<Outputs, RunError> + Send>;
-
-/// After this many failed batches in a row the service is not healthy any more.
-const FAILURES_UNTIL_UNHEALTHY: u32 = 3;
-
-/// So long after the last failure it may try again: a service that gets no traffic cannot show that
-/// it has healed.
-const PROBATION: Duration = Duration::from_secs(10);
-
-/// Whether batches succeed; one good run heals it, and so does time.
-#[derive(Debug, Default)]
-pub struct Health {
-    failures: Mutex<Failures>,
-}
-
-#[derive(Debug, Default)]
-struct Failures {
-    in_a_row: u32,
-    last: Option<Instant>,
-}
-
-impl Health {
-    /// False for ten seconds after three failed batches in a row.
-    #[must_use]
-    pub fn is_good(&self) -> bool {
-        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        failures.in_a_row < FAILURES_UNTIL_UNHEALTHY
-            || failures.last.is_none_or(|last| last.elapsed() > PROBATION)
-    }
-
-    fn note(&self, succeeded: bool) {
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        if succeeded {
-            *failures = Failures::default();
-        } else {
-            failures.in_a_row = failures.in_a_row.saturating_add(1);
-            failures.last = Some(Instant::now());
-        }
-    }
-}
 
 /// What every worker shares.
 #[derive(Debug, Clone)]
@@ -66,70 +28,43 @@ pub struct WorkerPlan {
     pub batch: BatchPlan,
     /// How a picture becomes the network's input.
     pub preprocess: Preprocess,
-    /// Where the speed is noted.
-    pub pace: Arc<Pace>,
+    /// Learns how long images take.
+    pub estimate: Arc<ServiceTimeEstimate>,
+    /// A worker that is busy with one batch for longer is replaced.
+    pub stuck_after: Duration,
     /// Where success and failure are noted.
     pub health: Arc<Health>,
     /// Where all is counted.
     pub metrics: Arc<Metrics>,
 }
 
-/// The running worker threads.
-#[derive(Debug)]
-pub struct Workers {
-    threads: Vec<JoinHandle<()>>,
-}
-
-impl Workers {
-    /// One thread for each engine.
-    ///
-    /// # Errors
-    ///
-    /// Where the system gives no more threads.
-    pub fn start(plan: &WorkerPlan, engines: Vec<Engine>) -> std::io::Result<Self> {
-        let threads = engines
-            .into_iter()
-            .enumerate()
-            .map(|(number, engine)| {
-                let mut worker = Worker::new(plan.clone(), engine);
-                std::thread::Builder::new()
-                    .name(format!("worker-{number}"))
-                    .spawn(move || worker.work())
-            })
-            .collect::<Result<_, _>>()?;
-        Ok(Self { threads })
-    }
-
-    /// Waits until every worker has seen the end of the queue.
-    pub fn join(self) {
-        for thread in self.threads {
-            // A worker catches what its engine throws, so this cannot fail; if it does, the other
-            // workers still deserve to be waited for.
-            let _ = thread.join();
-        }
-    }
-}
-
-struct Worker {
+pub(super) struct Worker {
     plan: WorkerPlan,
+    pulse: Arc<Pulse>,
     engine: Engine,
     batch: Batch,
     scratch: Scratch,
 }
 
 impl Worker {
-    fn new(plan: WorkerPlan, engine: Engine) -> Self {
+    pub(super) fn new(plan: WorkerPlan, engine: Engine, pulse: Arc<Pulse>) -> Self {
         let batch = Batch::with_capacity(InputShape::of(&plan.preprocess), plan.batch.max_batch);
-        Self { plan, engine, batch, scratch: Scratch::default() }
+        Self { plan, pulse, engine, batch, scratch: Scratch::default() }
     }
 
-    fn work(&mut self) {
-        while let Some(jobs) = self.plan.queue.next_batch(self.plan.batch) {
+    /// Works until the queue ends, or this worker was found stuck and has been replaced.
+    pub(super) fn work(&mut self) {
+        while let Some(Jobs { jobs, slow }) = self.plan.queue.next_batch(self.plan.batch) {
+            self.pulse.begin();
             let jobs = self.still_wanted(jobs);
-            let started = Instant::now();
             let slots = self.fill(jobs);
+            // What is left is as quick as for any other image.
+            drop(slow);
             if !slots.is_empty() {
-                self.run(slots, started);
+                self.run(slots);
+            }
+            if self.pulse.end() == Fate::Replaced {
+                return;
             }
         }
     }
@@ -160,6 +95,9 @@ impl Worker {
             let queued = caller.queued_at().elapsed();
             match self.take(input, &caller) {
                 Ok(facts) => {
+                    if let Some(facts) = facts {
+                        self.plan.estimate.decoded(caller.announced_decode(), facts.decode);
+                    }
                     if let Some(output) = caller.wants() {
                         self.batch.want(output);
                     }
@@ -189,19 +127,19 @@ impl Worker {
         }
     }
 
-    /// Runs what is in the batch, and answers each slot. `started` is when its first image was taken up.
-    fn run(&mut self, slots: Vec<Slot>, started: Instant) {
+    /// Runs what is in the batch, and answers each slot.
+    fn run(&mut self, slots: Vec<Slot>) {
         let run_started = Instant::now();
-        let mut outcome = self.run_engine().and_then(all_finite);
+        let mut outcome = self.run_engine();
         let inference = run_started.elapsed();
 
         let Worker { plan, batch, .. } = self;
         let batch_size = batch.len();
-        plan.health.note(outcome.is_ok());
+        plan.health.note_batch(outcome.is_ok());
         plan.metrics.batch_size.observe(f64::from(u32::try_from(batch_size).unwrap_or(u32::MAX)));
         plan.metrics.inference_seconds.observe(inference.as_secs_f64());
         match &outcome {
-            Ok(_) => plan.pace.ran(batch_size, started.elapsed()),
+            Ok(_) => plan.estimate.ran(batch_size, inference + resizing(&slots)),
             Err(error) => {
                 plan.metrics.failed_batches.inc();
                 tracing::error!(batch.size = batch_size, %error, "a batch failed");
@@ -210,11 +148,17 @@ impl Worker {
         for (number, Slot { caller, facts, queued }) in slots.into_iter().enumerate() {
             plan.metrics.queue_wait_seconds.observe(queued.as_secs_f64());
             let wants = caller.wants();
-            caller.answer(outcome.as_mut().map_err(|error| error.clone()).map(|outputs| {
-                let scores = scores(outputs, number);
+            let answer = outcome.as_mut().map_err(|error| error.clone()).and_then(|outputs| {
+                let scores = finite_scores(outputs, number)?;
                 let extra = wants.map(|output| extra(outputs, output, number));
-                Answered { scores, extra, facts, queued, inference, batch_size }
-            }));
+                Ok(Answered { scores, extra, facts, queued, inference, batch_size })
+            });
+            if let Err(JobError::NotFinite) = &answer {
+                plan.metrics.not_finite.inc();
+                let request_id = &*caller.origin().request_id;
+                tracing::error!(request.id = request_id, "an image got scores that are not finite");
+            }
+            caller.answer(answer);
         }
     }
 
@@ -238,20 +182,20 @@ fn caught<T>(work: impl FnOnce() -> Result<T, JobError>) -> Result<T, JobError> 
         .unwrap_or_else(|panic| Err(JobError::Panicked(panic_words(panic.as_ref()))))
 }
 
-/// Every picture is finite, so a network with an answer that is not has broken weights: all of its
-/// batch is in doubt.
-fn all_finite(outputs: Outputs) -> Result<Outputs, JobError> {
-    let finite = [Output::Logits, Output::Probabilities]
-        .iter()
-        .all(|&output| outputs.rows(output).iter().flatten().all(|score| score.is_finite()));
-    if finite { Ok(outputs) } else { Err(JobError::NotFinite) }
-}
-
-fn scores(outputs: &mut Outputs, slot: usize) -> Scores {
-    Scores {
+/// One image's scores. An image whose scores overflow fails alone: what others sent with it in a batch
+/// is not in doubt.
+fn finite_scores(outputs: &mut Outputs, slot: usize) -> Result<Scores, JobError> {
+    let scores = Scores {
         logits: outputs.take(Output::Logits, slot),
         probabilities: outputs.take(Output::Probabilities, slot),
-    }
+    };
+    let finite = scores.logits.iter().chain(&scores.probabilities).all(|score| score.is_finite());
+    if finite { Ok(scores) } else { Err(JobError::NotFinite) }
+}
+
+/// Time that the images' resizing took, before the run.
+fn resizing(slots: &[Slot]) -> Duration {
+    slots.iter().filter_map(|slot| slot.facts).map(|facts| facts.preprocess).sum()
 }
 
 fn extra(outputs: &mut Outputs, output: Output, slot: usize) -> Extra {

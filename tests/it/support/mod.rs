@@ -76,6 +76,7 @@ impl Default for Options {
                 ceiling: Ceiling { images: 256, bytes: 1 << 30 },
                 batch: BatchPlan { max_batch: 4, max_wait: Duration::ZERO, backlog: 1 },
                 decoding: Decoding::ByWorkers,
+                stuck_after: Duration::from_secs(60),
             },
             timeouts: Timeouts {
                 request: Duration::from_secs(60),

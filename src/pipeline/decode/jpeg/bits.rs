@@ -1,6 +1,7 @@
 //! A scan's data, bit by bit: stuffed zeros are taken out, and a marker ends it.
 
-use super::super::{DecodeError, Format};
+use super::super::DecodeError;
+use super::damaged;
 
 /// The data of a scan, from which bits are taken.
 #[derive(Debug)]
@@ -103,10 +104,6 @@ impl<'a> Bits<'a> {
             Some(_) | None => Err(damaged("a restart marker is not where it should be")),
         }
     }
-}
-
-pub(super) fn damaged(cause: &str) -> DecodeError {
-    DecodeError::corrupt(Format::Jpeg, cause)
 }
 
 /// Whether one of the eight bytes is FF: a marker, or a data byte with a zero stuffed behind it.

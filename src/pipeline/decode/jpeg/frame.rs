@@ -137,10 +137,10 @@ impl Tables {
         Some(())
     }
 
-    /// Goes on only where Adobe's marker says luma and colour, or is another's.
+    /// Goes on only where Adobe's marker does not say RGB, or is another's.
     #[expect(clippy::unused_self, reason = "it is asked like the others")]
     fn add_adobe(&self, body: &[u8]) -> Option<()> {
         let other = !body.starts_with(b"Adobe");
-        (other || body.get(11) == Some(&1)).then_some(())
+        (other || body.get(11).is_none_or(|transform| *transform != 0)).then_some(())
     }
 }

@@ -5,17 +5,35 @@
 
 use image::RgbImage;
 
-use super::super::{DecodeError, Reduction};
-use super::bits::{Bits, damaged};
+use super::super::{DecodeError, Reduction, Watch};
+use super::bits::Bits;
+use super::damaged;
 use super::frame::{Component, Frame};
+use super::frame_header::FrameHeader;
 use super::huffman::{self, END_OF_BLOCK};
 use super::idct::{self, Coefficients, Inverse};
 
-/// The gentlest reduction that this file can be decoded with; stronger ones can be had too. `None`
-/// where only the full size can be had: all but baseline files of one scan, gray or luma and colour.
-pub(in super::super) fn gentlest(bytes: &[u8]) -> Option<Reduction> {
-    let frame = Frame::read(bytes)?;
-    Reduction::SMALLER.into_iter().find(|reduction| Plan::new(&frame, *reduction).is_some())
+/// The gentlest reduction at which all colours come out at one size; stronger ones can be had too.
+pub(super) fn gentlest(frame: &FrameHeader) -> Option<Reduction> {
+    // A scan of one colour knows no units of several blocks.
+    let sampling = if frame.count == 1 { &[[1, 1]] } else { frame.sampling() };
+    let blocks: Vec<_> = sampling.iter().map(|blocks| blocks.map(usize::from)).collect();
+    let fits = |reduction: &Reduction| {
+        blocks.iter().all(|&own| {
+            pixels(own, &blocks, *reduction).is_some_and(|pixels| idct::inverse(pixels).is_some())
+        })
+    };
+    Reduction::SMALLER.into_iter().find(fits)
+}
+
+/// Height and width in pixels of a block of a colour that has `own` blocks in a unit, among colours of `all`.
+fn pixels(own: [usize; 2], all: &[[usize; 2]], reduction: Reduction) -> Option<[usize; 2]> {
+    let side = 8 / reduction.divisor() as usize;
+    let [down, across] = [0, 1].map(|way| {
+        let most = all.iter().map(|blocks| blocks[way]).max().unwrap_or(1);
+        most.is_multiple_of(own[way]).then_some(side * most / own[way])
+    });
+    Some([down?, across?])
 }
 
 /// Decodes at the size of `reduction`, which [`gentlest`] allows. Not turned upright.
@@ -24,10 +42,12 @@ pub(in super::super) fn gentlest(bytes: &[u8]) -> Option<Reduction> {
 ///
 /// # Errors
 ///
-/// [`DecodeError::Corrupt`] where the data is not what it should be, or ends early.
-pub(in super::super) fn decode(
+/// [`DecodeError::Corrupt`] where the data is not what this decoder expects, or ends early;
+/// [`DecodeError::Stopped`].
+pub(super) fn decode(
     bytes: &[u8],
     reduction: Reduction,
+    watch: Watch<'_>,
 ) -> Result<RgbImage, DecodeError> {
     let frame = Frame::read(bytes).ok_or_else(|| damaged("its header changed"))?;
     let plan = Plan::new(&frame, reduction).ok_or_else(|| damaged("its header changed"))?;
@@ -35,6 +55,7 @@ pub(in super::super) fn decode(
     let mut rgb = vec![0; height * width * 3];
     let mut scan = Scan::new(&frame, &plan);
     for rows in rgb.chunks_mut(plan.band[0] * width * 3) {
+        watch.check()?;
         scan.band()?;
         scan.paint(rows, width);
     }
@@ -73,19 +94,12 @@ impl Plan {
     fn new(frame: &Frame, reduction: Reduction) -> Option<Self> {
         let divisor = reduction.divisor() as usize;
         let side = 8 / divisor;
-        let most = [0, 1].map(|way| {
-            frame.components.iter().map(|component| component.blocks[way]).max().unwrap_or(1)
-        });
+        let blocks: Vec<_> = frame.components.iter().map(|component| component.blocks).collect();
+        let most = [0, 1].map(|way| blocks.iter().map(|blocks| blocks[way]).max().unwrap_or(1));
         let scaled = frame
             .components
             .iter()
-            .map(|component| {
-                let [down, across] = [0, 1].map(|way| {
-                    let whole = most[way].is_multiple_of(component.blocks[way]);
-                    whole.then_some(side * most[way] / component.blocks[way])
-                });
-                Scaled::new(component, [down?, across?])
-            })
+            .map(|component| Scaled::new(component, pixels(component.blocks, &blocks, reduction)?))
             .collect::<Option<_>>()?;
         let units = frame.size[1].div_ceil(8 * most[1]);
         let band = [side * most[0], side * most[1] * units];

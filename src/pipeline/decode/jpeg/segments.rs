@@ -1,5 +1,7 @@
-//! A file, segment by segment (ITU-T T.81, annex B).
+//! A file, segment by segment (ITU-T T.81, annex B), as libjpeg walks it: bytes between segments that are
+//! no marker are skipped.
 
+pub(super) const START_OF_IMAGE: u8 = 0xD8;
 pub(super) const END_OF_IMAGE: u8 = 0xD9;
 pub(super) const START_OF_SCAN: u8 = 0xDA;
 pub(super) const EXIF: u8 = 0xE1;
@@ -8,6 +10,8 @@ pub(super) const EXIF: u8 = 0xE1;
 pub(super) struct Segment<'a> {
     pub(super) marker: u8,
     pub(super) body: &'a [u8],
+    /// Where its marker begins in the file.
+    pub(super) start: usize,
     /// Where it ends in the file.
     pub(super) end: usize,
 }
@@ -17,24 +21,44 @@ impl Segment<'_> {
     pub(super) fn is_frame(&self) -> bool {
         matches!(self.marker, 0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF)
     }
+
+    /// Whether pixels do not depend on it: APPn, except the two that tell the colours, and comments.
+    pub(super) fn is_metadata(&self) -> bool {
+        matches!(self.marker, 0xE1..=0xED | 0xEF | 0xFE)
+    }
 }
 
-/// Walks segment by segment, over the data of scans, to the first byte that is no marker.
+/// Walks segment by segment, over the data of scans, to the end-of-image marker.
 pub(super) struct Segments<'a> {
     bytes: &'a [u8],
     at: usize,
     /// Whether a scan's data comes next. Who looks for its start need not walk over it.
     before_scan: bool,
+    /// Whether the restart markers of every scan so far were counted in order.
+    restarts_in_order: bool,
 }
 
 impl<'a> Segments<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 2, before_scan: false }
+        Self { bytes, at: 2, before_scan: false, restarts_in_order: true }
     }
 
-    /// What has not been walked over.
-    pub(super) fn rest(&self) -> &'a [u8] {
-        self.bytes.get(self.at..).unwrap_or_default()
+    /// Whether the restart markers of the scans walked over came in order, from 0 to 7 and again.
+    pub(super) fn restarts_in_order(&self) -> bool {
+        self.restarts_in_order
+    }
+
+    /// Goes to the next marker that is no restart marker; its code is behind it.
+    fn next_marker(&mut self) -> Option<u8> {
+        loop {
+            let rest = self.bytes.get(self.at..)?;
+            self.at += memchr::memchr(0xFF, rest)?;
+            match self.bytes.get(self.at + 1)? {
+                0xFF => self.at += 1,                      // fill byte
+                0x00 | 0x01 | 0xD0..=0xD7 => self.at += 2, // no segment
+                code => return Some(*code),
+            }
+        }
     }
 }
 
@@ -43,41 +67,69 @@ impl<'a> Iterator for Segments<'a> {
 
     fn next(&mut self) -> Option<Segment<'a>> {
         if std::mem::take(&mut self.before_scan) {
-            self.at += length_of_scan(self.rest());
+            let data = ScanData::of(self.bytes.get(self.at..)?);
+            self.at += data.length;
+            self.restarts_in_order &= data.restarts_in_order;
         }
-        while let [0xFF, marker, tail @ ..] = self.rest() {
-            let marker = *marker;
-            match marker {
-                0xFF => self.at += 1,               // fill byte
-                0x01 | 0xD0..=0xD7 => self.at += 2, // no length follows
-                END_OF_IMAGE => {
-                    self.at += 2;
-                    return Some(Segment { marker, body: &[], end: self.at });
-                }
-                _ => {
-                    let &[high, low, ..] = tail else { return None };
-                    let length = usize::from(u16::from_be_bytes([high, low]));
-                    let body = tail.get(2..length)?;
-                    self.at += 2 + length;
-                    self.before_scan = marker == START_OF_SCAN;
-                    return Some(Segment { marker, body, end: self.at });
-                }
-            }
-        }
-        None
+        let marker = self.next_marker()?;
+        let start = self.at;
+        let body = if matches!(marker, START_OF_IMAGE | END_OF_IMAGE) {
+            self.at += 2;
+            &[]
+        } else {
+            let tail = &self.bytes[start + 2..];
+            let length = usize::from(u16::from_be_bytes(*tail.first_chunk()?));
+            self.at += 2 + length;
+            tail.get(2..length)?
+        };
+        self.before_scan = marker == START_OF_SCAN;
+        Some(Segment { marker, body, start, end: self.at })
     }
 }
 
-/// How many bytes come before the next marker that is not part of a scan's data.
-fn length_of_scan(data: &[u8]) -> usize {
-    let mut at = 0;
-    while let Some(found) = data.get(at..).and_then(|rest| memchr::memchr(0xFF, rest)) {
-        at += found;
-        match data.get(at + 1) {
-            Some(0x00 | 0xD0..=0xD7) => at += 2,
-            Some(_) => return at,
-            None => break,
+/// A scan's data, as far as its markers tell.
+struct ScanData {
+    /// Bytes before the next marker that is not part of it.
+    length: usize,
+    restarts_in_order: bool,
+}
+
+impl ScanData {
+    fn of(data: &[u8]) -> Self {
+        let (mut at, mut next_restart, mut restarts_in_order) = (0, 0, true);
+        while let Some(found) = data.get(at..).and_then(|rest| memchr::memchr(0xFF, rest)) {
+            let fill = at + found;
+            let code = data[fill..].iter().position(|byte| *byte != 0xFF).map(|run| fill + run);
+            match code.map(|code| (code, data[code])) {
+                Some((code, 0x00)) => at = code + 1,
+                Some((code, restart @ 0xD0..=0xD7)) => {
+                    restarts_in_order &= restart == 0xD0 + next_restart;
+                    next_restart = (restart - 0xD0 + 1) % 8;
+                    at = code + 1;
+                }
+                Some(_) => return Self { length: fill, restarts_in_order },
+                None => break,
+            }
         }
+        Self { length: data.len(), restarts_in_order }
     }
-    data.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn garbage_between_segments_is_skipped_and_restarts_are_counted() {
+        let file =
+            b"\xFF\xD8junk\xFF\x00\xFF\xFF\xDA\0\x02ab\xFF\x00\xFF\xD0c\xFF\xFF\xD1d\xFF\xD9";
+        let mut walk = Segments::new(file);
+        let markers: Vec<u8> = walk.by_ref().map(|segment| segment.marker).collect();
+        assert_eq!(markers, [START_OF_SCAN, END_OF_IMAGE]);
+        assert!(walk.restarts_in_order());
+        let file = b"\xFF\xD8\xFF\xDA\0\x02ab\xFF\xD1c\xFF\xD9";
+        let mut walk = Segments::new(file);
+        assert_eq!(walk.by_ref().count(), 2);
+        assert!(!walk.restarts_in_order());
+    }
 }

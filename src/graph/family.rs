@@ -1,0 +1,35 @@
+//! What other network a set of tensor names looks like: a word for people, no decision.
+
+/// Names in a part of which a family is known, and what it is called. The first that fits counts.
+const FAMILIES: [(&str, &str); 24] = [
+    ("relative_position_bias_table", "a Swin transformer"),
+    ("vision_model.", "a CLIP model"),
+    ("visual.", "a CLIP model"),
+    ("attn.qkv", "a vision transformer (ViT)"),
+    ("attention.attention.query", "a vision transformer (ViT)"),
+    ("encoder_layer_", "a vision transformer (ViT)"),
+    ("self_attn", "a transformer"),
+    ("conv_dw", "a ConvNeXt, EfficientNet or MobileNet of timm"),
+    ("dwconv", "a ConvNeXt"),
+    ("layer_scale", "a ConvNeXt"),
+    ("denseblock", "a DenseNet"),
+    ("denselayer", "a DenseNet"),
+    ("Mixed_", "an Inception network"),
+    ("inception", "a GoogLeNet"),
+    ("squeeze.weight", "a SqueezeNet"),
+    ("branch2.", "a ShuffleNet"),
+    ("stage2.0.branch", "a ShuffleNet"),
+    ("_blocks.", "an EfficientNet"),
+    ("features.1.conv.0", "a MobileNet or EfficientNet"),
+    ("features.1.0.block", "an EfficientNet or a ConvNeXt"),
+    ("features.0.0.", "a MobileNet or EfficientNet"),
+    ("trunk_output", "a RegNet"),
+    ("model.0.conv", "a YOLO network"),
+    ("stages.0.blocks", "a network of timm with stages"),
+];
+
+/// What the network with these names is called, if that is known.
+pub(super) fn of(names: &[&str]) -> Option<&'static str> {
+    let is_in_one = |part: &str| names.iter().any(|name| name.contains(part));
+    FAMILIES.iter().find(|(part, _)| is_in_one(part)).map(|(_, family)| *family)
+}

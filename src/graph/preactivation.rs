@@ -1,0 +1,58 @@
+//! Residual nets of the second version: He et al. 2016, "Identity mappings in deep residual networks"
+//! (arXiv:1603.05027), Figure 1b. Norm and rectifier come before each convolution, and what is added to the
+//! branch passes neither. Names are timm's.
+
+use super::arch::{Architecture, Residual};
+use super::block::{Convolution, branch};
+use super::layer::{LayerKind, Stage};
+use super::network::{Output, Walk};
+
+/// Adds the layers of such a net, after the picture.
+pub(super) fn expand(
+    walk: &mut Walk,
+    pixels: Output,
+    row: &Architecture,
+    choices: &Residual,
+    classes: usize,
+) {
+    let mut x = walk.conv("stem.conv", pixels, Convolution::new(7, row.width).stride(2));
+    walk.stage = Stage::Blocks(0);
+    x = walk.same("stem.pool", LayerKind::MaxPool { kernel: 3, stride: 2 }, x);
+    for (stage, &blocks) in row.blocks.iter().enumerate() {
+        walk.stage = Stage::Blocks(stage);
+        for index in 0..blocks {
+            let stride = if stage > 0 && index == 0 { 2 } else { 1 };
+            let branch = branch(choices, row.width, stage, stride);
+            x = block(walk, &format!("stages.{stage}.blocks.{index}"), x, &branch);
+        }
+    }
+    walk.stage = Stage::Head;
+    x = norm_relu(walk, "norm", x);
+    let pooled = walk.same("avgpool", LayerKind::AveragePool { size: 1 }, x);
+    walk.linear("fc", pooled, 1, classes); // timm's head.fc, a 1×1 convolution
+}
+
+/// `branch(x) + shortcut(x)`; a projection reads what the first convolution reads.
+fn block(walk: &mut Walk, name: &str, x: Output, branch: &[Convolution]) -> Output {
+    let first = norm_relu(walk, &format!("{name}.norm1"), x);
+    let mut y = first;
+    for (index, &to) in (1..).zip(branch) {
+        if index > 1 {
+            y = norm_relu(walk, &format!("{name}.norm{index}"), y);
+        }
+        y = walk.conv(&format!("{name}.conv{index}"), y, to);
+    }
+    let stride = branch.iter().map(|conv| conv.stride).product();
+    let to = Convolution::new(1, y.channels).stride(stride);
+    let shortcut = if to == Convolution::new(1, x.channels) {
+        x
+    } else {
+        walk.conv(&format!("{name}.downsample.conv"), first, to)
+    };
+    walk.push(&format!("{name}.add"), LayerKind::Add, &[y, shortcut], y.channels)
+}
+
+fn norm_relu(walk: &mut Walk, name: &str, x: Output) -> Output {
+    let x = walk.norm(name, x);
+    walk.same(&format!("{name}.relu"), LayerKind::Relu, x)
+}

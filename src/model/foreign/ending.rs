@@ -1,0 +1,42 @@
+//! What the last nodes of somebody's graph make of its scores.
+
+use super::card::Scores;
+use crate::onnx;
+
+/// Operators that change the shape or the type of scores, or round them, and nothing else.
+const PASSED: [&str; 12] = [
+    "Identity",
+    "Cast",
+    "CastLike",
+    "Reshape",
+    "Flatten",
+    "Squeeze",
+    "Unsqueeze",
+    "Clip",
+    "Dropout",
+    "Transpose",
+    "QuantizeLinear",
+    "DequantizeLinear",
+];
+
+/// More nodes than this do not follow a softmax; a damaged graph may have a cycle.
+const FOLLOWED: usize = 32;
+
+/// What the value `output` of `graph` holds, by the node that computes it. Exporters put casts and
+/// changes of shape behind that node.
+pub(super) fn scores_of(graph: &onnx::Model, output: &str) -> Scores {
+    let mut value = output;
+    for _ in 0..FOLLOWED {
+        let Some(node) = graph.maker_of(value) else { return Scores::Logits };
+        match node.op_type.as_str() {
+            "Softmax" => return Scores::Probabilities,
+            "Sigmoid" | "HardSigmoid" => return Scores::Sigmoid,
+            passed if PASSED.contains(&passed) => match node.input.first() {
+                Some(input) => value = input,
+                None => return Scores::Logits,
+            },
+            _ => return Scores::Logits,
+        }
+    }
+    Scores::Logits
+}

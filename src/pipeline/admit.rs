@@ -1,0 +1,54 @@
+//! A pipeline's way to its [`Admission`](super::queue::Admission): images, uploads and answers.
+
+use std::time::Duration;
+
+use super::Pipeline;
+use super::queue::{ClientKey, Permit, Rejected, RequestContext};
+
+impl Pipeline {
+    /// Reserves `bytes` for the upload of a new request, which is about to be read.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejected`] where they do not fit now, or where no image of this client could be admitted.
+    pub fn receive(&self, client: ClientKey, bytes: usize) -> Result<Permit, Rejected> {
+        self.counted(self.admission.receive(client, bytes as u64))
+    }
+
+    /// Reserves `bytes` for what is about to be made or fetched.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejected::Memory`] where they do not fit now.
+    pub fn reserve(&self, bytes: usize) -> Result<Permit, Rejected> {
+        self.counted(self.admission.reserve(bytes as u64))
+    }
+
+    /// Charges `bytes` that are there already; see [`Admission::charge`].
+    #[must_use]
+    pub fn charge(&self, bytes: usize) -> Permit {
+        self.admission.charge(bytes as u64)
+    }
+
+    fn counted(&self, permit: Result<Permit, Rejected>) -> Result<Permit, Rejected> {
+        permit.inspect_err(|rejected| self.metrics.rejected(rejected.reason()))
+    }
+
+    /// Admits one image; where the queue is full, in the place of another client's, which has more.
+    pub(super) fn enter(
+        &self,
+        context: &RequestContext,
+        decode: Duration,
+    ) -> Result<Permit, Rejected> {
+        let full = match self.admission.enter(context, decode) {
+            Err(full @ Rejected::QueueFull { .. }) => full,
+            admitted => return admitted,
+        };
+        let images = self.admission.images_of(context.origin.client);
+        if self.queue.displace(images, full.retry_after()) {
+            self.admission.enter(context, decode)
+        } else {
+            Err(full)
+        }
+    }
+}

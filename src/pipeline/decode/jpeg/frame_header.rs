@@ -1,0 +1,113 @@
+//! A frame header: size, colours, coding.
+
+use super::super::DecodeError;
+use super::damaged;
+use super::segments::Segment;
+
+/// How a frame's coefficients are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Coding {
+    /// Huffman codes, a block after the other.
+    Sequential,
+    /// Huffman codes, scan after scan.
+    Progressive,
+    /// Arithmetic codes, a block after the other.
+    Arithmetic,
+    /// Arithmetic codes, scan after scan.
+    ArithmeticProgressive,
+}
+
+/// What a frame header says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FrameHeader {
+    /// Columns and rows.
+    pub(super) size: [u32; 2],
+    pub(super) coding: Coding,
+    /// Colours: 1, 3 or 4.
+    pub(super) count: u8,
+    ids: [u8; 4],
+    /// By colour: blocks in a unit, down and across.
+    sampling: [[u8; 2]; 4],
+}
+
+impl FrameHeader {
+    /// Reads the header of a kind that is served.
+    pub(super) fn read(segment: &Segment) -> Result<Self, DecodeError> {
+        let &[precision, h1, h0, w1, w0, count, ref kinds @ ..] = segment.body else {
+            return Err(damaged("its frame header is short"));
+        };
+        let coding = coding(segment.marker, precision)
+            .map_err(|format| DecodeError::Unsupported { format })?;
+        let size = [[w1, w0], [h1, h0]].map(|side| u32::from(u16::from_be_bytes(side)));
+        if size[1] == 0 {
+            let format = "a JPEG that tells its height behind its data (DNL)";
+            return Err(DecodeError::Unsupported { format });
+        }
+        if !matches!(count, 1 | 3 | 4) {
+            return Err(DecodeError::Unsupported {
+                format: "a JPEG of two, or more than four, colours",
+            });
+        }
+        let kinds = kinds.as_chunks::<3>().0.get(..usize::from(count));
+        let kinds = kinds.ok_or_else(|| damaged("its frame header is short"))?;
+        let (mut ids, mut sampling) = ([0; 4], [[0; 2]; 4]);
+        for (place, [id, blocks, _]) in kinds.iter().enumerate() {
+            ids[place] = *id;
+            sampling[place] = [blocks & 15, blocks >> 4];
+            if !sampling[place].iter().all(|side| (1..=4).contains(side)) {
+                return Err(damaged("a colour's sampling is not 1 to 4"));
+            }
+        }
+        Ok(Self { size, coding, count, ids, sampling })
+    }
+
+    /// The names of its colours.
+    pub(super) fn ids(&self) -> &[u8] {
+        &self.ids[..usize::from(self.count)]
+    }
+
+    /// By colour: blocks in a unit, down and across.
+    pub(super) fn sampling(&self) -> &[[u8; 2]] {
+        &self.sampling[..usize::from(self.count)]
+    }
+
+    /// The most that decoding the whole picture holds at once, without the upload and tables.
+    pub(super) fn working_bytes(&self) -> u64 {
+        let most = [0, 1].map(|way| {
+            self.sampling().iter().map(|blocks| u64::from(blocks[way])).max().unwrap_or(1)
+        });
+        let [width, height] = self.size.map(u64::from);
+        let units = width.div_ceil(8 * most[1]) * height.div_ceil(8 * most[0]);
+        let area = units * 64 * most[0] * most[1];
+        let planes: u64 = self
+            .sampling()
+            .iter()
+            .map(|blocks| units * 64 * u64::from(blocks[0]) * u64::from(blocks[1]))
+            .sum();
+        let count = u64::from(self.count);
+        let coefficients = match self.coding {
+            Coding::Sequential => 0,
+            // 2 bytes each, and one for each block of 64.
+            Coding::Progressive | Coding::Arithmetic | Coding::ArithmeticProgressive => {
+                2 * planes + planes.div_ceil(64)
+            }
+        };
+        // Then colours at the picture's full size, where they are not, and the pixels.
+        let painting = if count == 1 { area } else { area * (2 + count) };
+        let converting = area * (count + 3);
+        (planes + coefficients.max(painting)).max(converting)
+    }
+}
+
+/// What is served of a frame's kinds; the others by name.
+fn coding(marker: u8, precision: u8) -> Result<Coding, &'static str> {
+    match (marker, precision) {
+        (0xC0 | 0xC1, 8) => Ok(Coding::Sequential),
+        (0xC2, 8) => Ok(Coding::Progressive),
+        (0xC9, 8) => Ok(Coding::Arithmetic),
+        (0xCA, 8) => Ok(Coding::ArithmeticProgressive),
+        (0xC3 | 0xCB, _) => Err("a lossless JPEG"),
+        (0xC0..=0xC2 | 0xC9 | 0xCA, _) => Err("a JPEG with more than 8 bits a colour"),
+        _ => Err("a JPEG of a rare kind"),
+    }
+}

@@ -1,0 +1,202 @@
+//! What a file says about itself, read in one walk over its segments: nothing is decoded, no table is made.
+
+use image::metadata::Orientation;
+
+use super::super::{DecodeError, Format, Limits, Reduction, limits};
+use super::frame_header::{Coding, FrameHeader};
+use super::segments::{END_OF_IMAGE, EXIF, START_OF_IMAGE, START_OF_SCAN, Segment, Segments};
+use super::{damaged, exif, reduced};
+
+/// What decoding needs to know before it begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) struct Outline {
+    pub(super) frame: FrameHeader,
+    /// How many scans there are.
+    pub(in super::super) scans: u32,
+    /// How it must be turned to be upright.
+    pub(in super::super) orientation: Orientation,
+    /// The gentlest of the reductions that its coding allows.
+    pub(in super::super) gentlest: Option<Reduction>,
+    /// Whether its first scan has all its colours.
+    is_interleaved: bool,
+}
+
+/// More than any encoder writes: a progressive file has 10 by default, and 18 where it is CMYK.
+const MAX_SCANS: u32 = 64;
+
+/// A scan costs time for every pixel: 50 megapixels may have 20 scans, as many as any encoder writes.
+const MAX_SCANNED_PIXELS: u64 = 1_000_000_000;
+
+/// Tables before one scan: eight of 273 bytes for codes and four of 129 for coefficients are the most
+/// that can be used.
+const MAX_TABLE_BYTES: usize = 16 << 10;
+
+/// What the decoder keeps of a scan: its tables.
+const BYTES_PER_SCAN: u64 = 44 << 10;
+
+impl Outline {
+    /// Reads it from the file.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError`] where the file is over a limit, of a kind that is not served, or has not all that a
+    /// picture needs.
+    pub(in super::super) fn read(bytes: &[u8], limits: &Limits) -> Result<Self, DecodeError> {
+        let mut found = Found::default();
+        let mut walk = Segments::new(bytes);
+        for segment in walk.by_ref() {
+            found.add(&segment)?;
+            if found.ended {
+                break;
+            }
+        }
+        let frame = match found.frame {
+            Some(frame) => frame,
+            None if found.ended => return Err(damaged("it has no frame header")),
+            None => return Err(DecodeError::Truncated { format: Format::Jpeg }),
+        };
+        limits.check_size(Format::Jpeg, frame.size)?;
+        found.check(&frame)?;
+        if !walk.restarts_in_order() {
+            return Err(damaged("its restart markers are out of order"));
+        }
+        let gentlest = found.is_reducible(&frame).then(|| reduced::gentlest(&frame)).flatten();
+        Ok(Self {
+            frame,
+            scans: found.scans,
+            orientation: found.orientation.unwrap_or(Orientation::NoTransforms),
+            gentlest,
+            is_interleaved: found.first_scan_has_all,
+        })
+    }
+
+    /// Columns and rows, as stored.
+    pub(in super::super) fn size(&self) -> [u32; 2] {
+        self.frame.size
+    }
+
+    /// How many colours a pixel is stored with: 1, 3, or 4 for CMYK.
+    pub(in super::super) fn components(&self) -> u8 {
+        self.frame.count
+    }
+
+    /// The most that decoding the whole picture holds beside the upload and its copies, in bytes.
+    pub(in super::super) fn working_bytes(&self) -> u64 {
+        self.frame.working_bytes() + u64::from(self.scans - 1) * BYTES_PER_SCAN
+    }
+
+    /// Whether its pixels come in the order of its bytes.
+    pub(super) fn is_a_stream(&self) -> bool {
+        self.is_interleaved && self.frame.coding == Coding::Sequential && self.frame.count > 1
+    }
+}
+
+/// What the walk has found so far.
+#[derive(Debug, Default)]
+struct Found {
+    frame: Option<FrameHeader>,
+    scans: u32,
+    /// By colour: whether a scan has it.
+    scanned: [bool; 4],
+    first_scan_has_all: bool,
+    first_scan_is_baseline: bool,
+    orientation: Option<Orientation>,
+    has_exif: bool,
+    saw_jfif: bool,
+    adobe: Option<u8>,
+    table_bytes: usize,
+    ended: bool,
+}
+
+impl Found {
+    fn add(&mut self, segment: &Segment) -> Result<(), DecodeError> {
+        match segment.marker {
+            START_OF_IMAGE => return Err(damaged("it begins a second time")),
+            END_OF_IMAGE => self.ended = true,
+            START_OF_SCAN => self.add_scan(segment.body)?,
+            0xC4 | 0xDB => {
+                self.table_bytes += segment.body.len();
+                if self.table_bytes > MAX_TABLE_BYTES {
+                    return Err(damaged("it defines its tables again and again"));
+                }
+            }
+            0xE0 => self.saw_jfif |= self.scans == 0 && segment.body.starts_with(b"JFIF\0"),
+            0xEE if self.scans == 0 && segment.body.starts_with(b"Adobe") => {
+                self.adobe = segment.body.get(11).copied().or(self.adobe);
+            }
+            // Pillow and browsers look at the first.
+            EXIF if !self.has_exif => {
+                if let Some(tiff) = segment.body.strip_prefix(b"Exif\0\0") {
+                    self.has_exif = true;
+                    self.orientation = exif::orientation(tiff);
+                }
+            }
+            _ if segment.is_frame() => {
+                if self.frame.is_some() {
+                    return Err(damaged("it has a second frame header"));
+                }
+                self.frame = Some(FrameHeader::read(segment)?);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn add_scan(&mut self, body: &[u8]) -> Result<(), DecodeError> {
+        let frame = self.frame.as_ref().ok_or_else(|| damaged("a scan comes before its frame"))?;
+        let (count, rest) = body.split_first().ok_or_else(|| damaged("a scan header is short"))?;
+        let (selectors, coefficients) = rest
+            .split_at_checked(2 * usize::from(*count))
+            .filter(|_| (1..=4).contains(count))
+            .ok_or_else(|| damaged("a scan header is short"))?;
+        for selector in selectors.as_chunks::<2>().0 {
+            let place = frame.ids().iter().position(|id| *id == selector[0]);
+            let place = place.ok_or_else(|| damaged("a scan is of a colour that is not there"))?;
+            self.scanned[place] = true;
+        }
+        if self.scans == 0 {
+            self.first_scan_has_all = *count == frame.count;
+            self.first_scan_is_baseline = coefficients == [0, 63, 0];
+        }
+        self.scans += 1;
+        self.table_bytes = 0;
+        if self.scans > MAX_SCANS {
+            return Err(DecodeError::Unsupported { format: "a JPEG of more than 64 scans" });
+        }
+        Ok(())
+    }
+
+    /// Whether all is there that a picture needs.
+    fn check(&self, frame: &FrameHeader) -> Result<(), DecodeError> {
+        if !self.ended {
+            return Err(DecodeError::Truncated { format: Format::Jpeg });
+        }
+        if !self.scanned[..usize::from(frame.count)].iter().all(|scanned| *scanned) {
+            return Err(damaged("one of its colours is in no scan"));
+        }
+        if u64::from(self.scans) * limits::pixels(frame.size) > MAX_SCANNED_PIXELS {
+            return Err(DecodeError::Unsupported {
+                format: "a JPEG of more than 1,000 million pixels times scans",
+            });
+        }
+        Ok(())
+    }
+
+    /// Whether our own decoder of reduced pictures knows its kind.
+    fn is_reducible(&self, frame: &FrameHeader) -> bool {
+        frame.coding == Coding::Sequential
+            && self.scans == 1
+            && self.first_scan_has_all
+            && self.first_scan_is_baseline
+            && (frame.count == 1 || frame.count == 3 && self.is_luma_and_colour(frame))
+    }
+
+    /// As libjpeg tells it (jdapimin.c, `default_decompress_parms`).
+    fn is_luma_and_colour(&self, frame: &FrameHeader) -> bool {
+        match self.adobe {
+            _ if self.saw_jfif => true,
+            Some(transform) => transform != 0,
+            None => frame.ids() != b"RGB",
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Decoding on threads beside the workers: for a GPU, and for what does not run the network.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::decode::{Stop, Watch};
+use super::prepare::{self, Budget, Facts, Upload};
+use super::preprocess::Pixels;
+use super::queue::{Deadline, Permit};
+use super::{ClassifyError, Pipeline};
+use crate::telemetry::Metrics;
+
+impl Pipeline {
+    /// Decodes and preprocesses on the CPU pool, at most so many uploads at a time as there are
+    /// decoders.
+    ///
+    /// The memory for the pixels is taken with the turn: uploads that wait hold only themselves.
+    pub(super) async fn prepare(
+        &self,
+        upload: Upload,
+        deadline: Deadline,
+        permit: Permit,
+    ) -> Result<Prepared, ClassifyError> {
+        let (card, estimate) = (Arc::clone(&self.card), Arc::clone(&self.estimate));
+        let metrics = Arc::clone(&self.metrics);
+        self.in_turn(deadline, permit, move |permit, watch, decode_wait| {
+            let budget = Budget { permit: &permit, watch };
+            let (pixels, facts) = prepare::prepare(&upload, &card.preprocess, budget, &metrics)?;
+            estimate.decoded(upload.header.decode_time(), facts.decode);
+            Ok(Prepared { pixels, facts, permit, decode_wait })
+        })
+        .await
+    }
+
+    /// Runs `work` on the CPU pool once a decoder is free; tells it how long that took.
+    pub(super) async fn in_turn<T: Send + 'static>(
+        &self,
+        deadline: Deadline,
+        permit: Permit,
+        work: impl FnOnce(Permit, Watch<'_>, Duration) -> Result<T, ClassifyError> + Send + 'static,
+    ) -> Result<T, ClassifyError> {
+        let arrived = Instant::now();
+        let turn = Arc::clone(&self.decoders).acquire_owned().await;
+        let decode_wait = arrived.elapsed();
+        self.metrics.decode_wait_seconds.observe(decode_wait.as_secs_f64());
+        // The permit and the turn go with the work: a caller who leaves does not free memory that
+        // is still in use.
+        let caller = Arc::new(());
+        let waiting = Arc::downgrade(&caller);
+        let work = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            let stop = || match waiting.strong_count() {
+                0 => Some(Stop::Abandoned),
+                _ => deadline.has_passed(Instant::now()).then_some(Stop::Late),
+            };
+            work(permit, Watch::new(&stop), decode_wait)
+        });
+        let done = work.await;
+        drop(caller);
+        done.map_err(|error| ClassifyError::Prepare(error.to_string()))?
+    }
+}
+
+/// Counts an image whose client goes away before it is queued: then this is dropped with the rest
+/// of the journey. The queue counts those that leave it.
+pub(super) struct Leaving<'a> {
+    pub(super) metrics: &'a Metrics,
+    pub(super) deadline: Deadline,
+}
+
+impl Leaving<'_> {
+    pub(super) fn stayed(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        if !self.deadline.has_passed(Instant::now()) {
+            self.metrics.abandoned.inc();
+        }
+    }
+}
+
+/// An image on its way from the CPU pool to the queue.
+pub(super) struct Prepared {
+    pub(super) pixels: Pixels,
+    pub(super) facts: Facts,
+    pub(super) permit: Permit,
+    pub(super) decode_wait: Duration,
+}

@@ -1,0 +1,127 @@
+//! How much each pixel of a line counts for each pixel of the resized line, as Pillow computes it
+//! (`Resample.c`): in f64, then rounded to 22 bits.
+
+use super::Interpolation;
+
+/// Bits behind the point of a weight: what 32 bits leave beside 8 bits of a level and 2 of overshoot.
+pub(super) const PRECISION: u32 = 32 - 8 - 2;
+
+/// A line's way to its new length. Only some of the new pixels are wanted.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Axis {
+    /// Pixels that there are.
+    pub(super) length: usize,
+    /// The part of them, begin and end, that becomes `resized` pixels.
+    pub(super) span: [f64; 2],
+    /// Pixels of the whole new line.
+    pub(super) resized: u64,
+    /// The first of the new pixels that is wanted.
+    pub(super) first: u64,
+    /// How many are wanted.
+    pub(super) wanted: usize,
+}
+
+/// Which pixels make a new one: `weights` are for those from `first` on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Window {
+    pub(super) first: usize,
+    pub(super) count: usize,
+}
+
+/// Of every new pixel that is wanted.
+#[derive(Debug, Default)]
+pub(super) struct Coefficients {
+    pub(super) windows: Vec<Window>,
+    /// Of each new pixel as many as `stride`, of which its window's count are good.
+    weights: Vec<i32>,
+    stride: usize,
+    /// Of one pixel, before they are rounded.
+    exact: Vec<f64>,
+}
+
+impl Coefficients {
+    /// The weights of the window at `place`.
+    pub(super) fn weights(&self, place: usize) -> &[i32] {
+        &self.weights[place * self.stride..][..self.windows[place].count]
+    }
+
+    /// The pixels of the line that are needed: the first, and the one behind the last.
+    pub(super) fn needed(&self) -> [usize; 2] {
+        let first = self.windows.iter().map(|window| window.first).min().unwrap_or(0);
+        let end = self.windows.iter().map(|window| window.first + window.count).max().unwrap_or(0);
+        [first, end]
+    }
+
+    /// Computes them for `axis`; the memory of the last ones is used again.
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "sides of pictures are far below 2^53, and casts to whole numbers are C's"
+    )]
+    pub(super) fn compute(&mut self, axis: &Axis, filter: Interpolation) {
+        let [start, end] = axis.span;
+        let scale = (end - start) / axis.resized as f64;
+        let wider = scale.max(1.0);
+        let reach = support(filter) * wider;
+        self.stride = reach.ceil() as usize * 2 + 1;
+        self.windows.clear();
+        self.weights.clear();
+        self.weights.resize(self.stride * axis.wanted, 0);
+        for (place, weights) in self.weights.chunks_exact_mut(self.stride).enumerate() {
+            let center = start + ((axis.first + place as u64) as f64 + 0.5) * scale;
+            // Negative numbers become 0 here.
+            let first = (center - reach + 0.5) as usize;
+            let count = ((center + reach + 0.5) as usize).min(axis.length) - first;
+            let inverse = 1.0 / wider;
+            self.exact.clear();
+            self.exact.extend(
+                (first..first + count).map(|x| weight(filter, (x as f64 - center + 0.5) * inverse)),
+            );
+            let sum: f64 = self.exact.iter().sum();
+            for (to, exact) in weights.iter_mut().zip(&self.exact) {
+                let share = if sum == 0.0 { *exact } else { exact / sum };
+                *to = (share * f64::from(1 << PRECISION) + 0.5_f64.copysign(share)) as i32;
+            }
+            self.windows.push(Window { first, count });
+        }
+    }
+}
+
+/// How far a filter reaches, in pixels of the smaller of both pictures.
+fn support(filter: Interpolation) -> f64 {
+    match filter {
+        Interpolation::Nearest => 0.5,
+        Interpolation::Bilinear => 1.0,
+        Interpolation::Bicubic => 2.0,
+        Interpolation::Lanczos => 3.0,
+    }
+}
+
+fn weight(filter: Interpolation, x: f64) -> f64 {
+    let distance = x.abs();
+    match filter {
+        Interpolation::Nearest => f64::from(u8::from(x > -0.5 && x <= 0.5)),
+        Interpolation::Bilinear => (1.0 - distance).max(0.0),
+        Interpolation::Bicubic if distance < 1.0 => {
+            ((A + 2.0) * distance - (A + 3.0)) * distance * distance + 1.0
+        }
+        Interpolation::Bicubic if distance < 2.0 => {
+            (((distance - 5.0) * distance + 8.0) * distance - 4.0) * A
+        }
+        Interpolation::Lanczos if (-3.0..3.0).contains(&x) => sinc(x) * sinc(x / 3.0),
+        Interpolation::Bicubic | Interpolation::Lanczos => 0.0,
+    }
+}
+
+/// The bicubic filter's free parameter.
+const A: f64 = -0.5;
+
+#[expect(clippy::float_cmp, reason = "only exactly there is the quotient undefined")]
+fn sinc(x: f64) -> f64 {
+    if x == 0.0 {
+        return 1.0;
+    }
+    let x = x * std::f64::consts::PI;
+    x.sin() / x
+}

@@ -1,0 +1,81 @@
+//! Why a faultless image is turned away.
+
+use std::time::Duration;
+
+use crate::telemetry::metrics::Reason;
+
+/// An image or upload that is turned away although nothing is wrong with it. Come back later.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Rejected {
+    /// As many images are inside as may be.
+    #[error("the queue is full ({images} images are waiting); come back in {retry_after:.0?}")]
+    QueueFull {
+        /// Images inside.
+        images: usize,
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// It was queued, and gave its place to another client, which had fewer images in flight.
+    #[error(
+        "the queue is full, and this client has more images in it than others; \
+         come back in {retry_after:.0?}"
+    )]
+    Displaced {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The bytes would not fit under the ceiling now.
+    #[error(
+        "{wanted} more bytes would exceed the server's memory limit of {limit} bytes now; \
+         come back in {retry_after:.0?}"
+    )]
+    Memory {
+        /// Bytes asked for.
+        wanted: u64,
+        /// The ceiling.
+        limit: u64,
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The answer might come after the deadline.
+    #[error(
+        "the answer may take {predicted:.0?}, longer than the {left:.0?} that are left of the \
+         request's time limit"
+    )]
+    TooLate {
+        /// How long the answer may take.
+        predicted: Duration,
+        /// How long the caller would still wait.
+        left: Duration,
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The server is shutting down.
+    #[error("the server is shutting down; try another one")]
+    Draining,
+}
+
+impl Rejected {
+    /// The word for metrics and clients.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::QueueFull { .. } | Self::Displaced { .. } => Reason::QueueFull,
+            Self::Memory { .. } => Reason::MemoryLimit,
+            Self::TooLate { .. } => Reason::Deadline,
+            Self::Draining => Reason::Draining,
+        }
+    }
+
+    /// When to try again, never less than a second (the header's unit).
+    #[must_use]
+    pub fn retry_after(&self) -> Duration {
+        match self {
+            Self::QueueFull { retry_after, .. }
+            | Self::Displaced { retry_after }
+            | Self::Memory { retry_after, .. }
+            | Self::TooLate { retry_after, .. } => (*retry_after).max(Duration::from_secs(1)),
+            Self::Draining => Duration::from_secs(1),
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! The worker threads, and a watchdog that replaces one that is stuck.
+//!
+//! A decode is stopped at its deadline and a batch takes about as long as the one before it. A worker that
+//! is busy for much longer than both hangs in somebody's library: its thread cannot be ended, but its
+//! work can go to another.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::Engine;
+use super::worker::{Worker, WorkerPlan};
+
+/// Opens one more engine of the same model; the reason where it cannot.
+pub type SpareEngine = Box<dyn Fn() -> Result<Engine, String> + Send + Sync>;
+
+/// What the workers run on.
+pub struct Engines {
+    /// One for each worker.
+    pub ready: Vec<Engine>,
+    /// Replaces the engine of a stuck worker.
+    pub spare: Option<SpareEngine>,
+}
+
+impl From<Vec<Engine>> for Engines {
+    fn from(ready: Vec<Engine>) -> Self {
+        Self { ready, spare: None }
+    }
+}
+
+impl std::fmt::Debug for Engines {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engines").field("ready", &self.ready.len()).finish_non_exhaustive()
+    }
+}
+
+/// The running worker threads.
+#[derive(Debug)]
+pub struct Workers {
+    crew: Arc<Crew>,
+    watchdog: JoinHandle<()>,
+}
+
+impl Workers {
+    /// One thread for each engine, and a watchdog.
+    ///
+    /// # Errors
+    ///
+    /// Where the system gives no more threads.
+    pub fn start(plan: &WorkerPlan, engines: impl Into<Engines>) -> std::io::Result<Self> {
+        let Engines { ready, spare } = engines.into();
+        let crew = Arc::new(Crew {
+            plan: plan.clone(),
+            spare: spare.map(Spare),
+            members: Mutex::default(),
+        });
+        for engine in ready {
+            crew.hire(engine)?;
+        }
+        let watched = Arc::clone(&crew);
+        let watchdog =
+            thread::Builder::new().name("watchdog".to_owned()).spawn(move || watched.watch())?;
+        Ok(Self { crew, watchdog })
+    }
+
+    /// Waits until every worker has seen the end of the queue.
+    pub fn join(self) {
+        let members = std::mem::take(&mut *self.crew.lock());
+        for Member { thread, .. } in members {
+            // A worker catches what its engine throws, so this cannot fail; if it does, the other
+            // workers still deserve to be waited for.
+            let _ = thread.join();
+        }
+        self.watchdog.thread().unpark();
+        let _ = self.watchdog.join();
+    }
+}
+
+#[derive(Debug)]
+struct Crew {
+    plan: WorkerPlan,
+    spare: Option<Spare>,
+    members: Mutex<Vec<Member>>,
+}
+
+struct Spare(SpareEngine);
+
+impl std::fmt::Debug for Spare {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Spare")
+    }
+}
+
+#[derive(Debug)]
+struct Member {
+    thread: JoinHandle<()>,
+    pulse: Arc<Pulse>,
+}
+
+/// What a worker does at the moment.
+#[derive(Debug, Default)]
+pub(super) struct Pulse {
+    state: Mutex<Activity>,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Activity {
+    #[default]
+    Idle,
+    /// Since then, with one batch.
+    Busy(Instant),
+    /// Busy beyond the limit, and another has its place.
+    Replaced,
+}
+
+/// Whether a worker goes on after a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    Continues,
+    /// Another one has its place.
+    Replaced,
+}
+
+impl Pulse {
+    /// A batch was taken.
+    pub(super) fn begin(&self) {
+        *self.lock() = Activity::Busy(Instant::now());
+    }
+
+    /// It is answered.
+    pub(super) fn end(&self) -> Fate {
+        let mut state = self.lock();
+        if *state == Activity::Replaced {
+            return Fate::Replaced;
+        }
+        *state = Activity::Idle;
+        Fate::Continues
+    }
+
+    fn is_stuck(&self, limit: Duration) -> bool {
+        matches!(*self.lock(), Activity::Busy(since) if since.elapsed() > limit)
+    }
+
+    /// Marks it as replaced, if it is still stuck.
+    fn replace(&self, limit: Duration) -> bool {
+        let mut state = self.lock();
+        let stuck = matches!(*state, Activity::Busy(since) if since.elapsed() > limit);
+        if stuck {
+            *state = Activity::Replaced;
+        }
+        stuck
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Activity> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Crew {
+    /// Starts a worker.
+    fn hire(&self, engine: Engine) -> std::io::Result<()> {
+        let pulse = Arc::new(Pulse::default());
+        let mut members = self.lock();
+        let mut worker = Worker::new(self.plan.clone(), engine, Arc::clone(&pulse));
+        let thread = thread::Builder::new()
+            .name(format!("worker-{}", members.len()))
+            .spawn(move || worker.work())?;
+        members.push(Member { thread, pulse });
+        Ok(())
+    }
+
+    /// Looks after the workers until the queue is closed.
+    fn watch(&self) {
+        let limit = self.plan.stuck_after;
+        let pause = (limit / 4).clamp(Duration::from_millis(10), Duration::from_secs(1));
+        let mut reported = 0;
+        while !self.plan.queue.is_closed() {
+            thread::park_timeout(pause);
+            let stuck = self.stuck();
+            self.plan.health.note_stuck(stuck.len());
+            self.plan.metrics.stuck_workers.set(i64::try_from(stuck.len()).unwrap_or(i64::MAX));
+            if stuck.len() > reported {
+                tracing::error!(workers = stuck.len(), ?limit, "a worker is stuck in one batch");
+            }
+            reported = stuck.len();
+            for pulse in stuck {
+                self.replace(&pulse);
+            }
+        }
+    }
+
+    fn stuck(&self) -> Vec<Arc<Pulse>> {
+        let members = self.lock();
+        let stuck = members.iter().filter(|member| member.pulse.is_stuck(self.plan.stuck_after));
+        stuck.map(|member| Arc::clone(&member.pulse)).collect()
+    }
+
+    /// Gives the place of a stuck worker to a new one.
+    fn replace(&self, pulse: &Arc<Pulse>) {
+        let Some(Spare(open)) = &self.spare else { return };
+        let engine = match open() {
+            Ok(engine) => engine,
+            Err(reason) => {
+                tracing::error!(reason, "a stuck worker cannot be replaced; trying again");
+                return;
+            }
+        };
+        // Loading took a while: it may have come back meanwhile.
+        if !pulse.replace(self.plan.stuck_after) {
+            return;
+        }
+        self.lock().retain(|member| !Arc::ptr_eq(&member.pulse, pulse));
+        match self.hire(engine) {
+            Ok(()) => {
+                self.plan.metrics.worker_replacements.inc();
+                tracing::warn!("a stuck worker was replaced");
+            }
+            Err(error) => tracing::error!(%error, "no thread for a worker"),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Member>> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,31 @@
+//! glibc's heap: how much freed memory it may keep, and giving that back.
+
+/// Fixes the sizes from which glibc maps an allocation by itself and from which it returns freed memory.
+///
+/// glibc raises both as large allocations are freed, up to 32 and 64 MiB, so that a server that has once
+/// decoded large pictures keeps hundreds of MiB of holes. With fixed sizes a decoded picture of over a
+/// megabyte is returned as soon as it is freed. Does nothing where the allocator is not glibc's.
+pub fn bound_heap() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        const MAPPED_FROM: libc::c_int = 1 << 20;
+        const KEPT_AT_THE_TOP: libc::c_int = 4 << 20;
+        #[expect(unsafe_code, reason = "the allocator has no other way to be configured")]
+        // SAFETY: mallopt only sets parameters of the allocator, and may be called at any time.
+        unsafe {
+            libc::mallopt(libc::M_MMAP_THRESHOLD, MAPPED_FROM);
+            libc::mallopt(libc::M_TRIM_THRESHOLD, KEPT_AT_THE_TOP);
+        }
+    }
+}
+
+/// Returns freed memory to the system, which the allocator would keep: after a large model is loaded, tens
+/// of MiB. Takes about as long as a system call; does nothing where the allocator is not glibc's.
+pub fn trim_heap() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    #[expect(unsafe_code, reason = "the allocator has no other way to be asked")]
+    // SAFETY: glibc documents it as safe in threads; it touches nothing that is in use.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}

@@ -1,0 +1,98 @@
+//! The classifier of a network: where training scripts put it becomes `fc`, or `classifier.6` of a VGG.
+
+use super::names::Tensors;
+use super::{DataType, Tensor};
+
+/// First parts of the names that classifiers have.
+const HEADS: [&str; 10] = [
+    "fc",
+    "classifier",
+    "head",
+    "heads",
+    "linear",
+    "last_linear",
+    "output",
+    "out",
+    "clf",
+    "logits",
+];
+
+/// Whether the first part of a name is a classifier's.
+pub(super) fn is_head(first: &str) -> bool {
+    HEADS.contains(&first)
+}
+
+/// The same tensors with the classifier under torchvision's name, as a linear layer with a bias.
+///
+/// A classifier in a `Sequential` (`fc.1`), or under another name (`linear`, `head.fc`), is still one
+/// linear layer. One without a bias gets zeros. Several linear layers stay what they are.
+pub(super) fn as_torchvisions(mut tensors: Tensors, notes: &mut Vec<String>) -> Tensors {
+    flatten_kernels(&mut tensors);
+    for torchvisions in ["fc", "classifier.6"] {
+        let Some(found) = the_linear(&tensors, torchvisions) else { continue };
+        if found == torchvisions {
+            continue;
+        }
+        notes.push(format!("the classifier {found:?} was taken for {torchvisions:?}"));
+        let prefix = format!("{found}.");
+        let renamed = tensors.into_iter().map(|(name, tensor)| match name.strip_prefix(&prefix) {
+            Some(part) => (format!("{torchvisions}.{part}"), tensor),
+            None => (name, tensor),
+        });
+        tensors = renamed.collect();
+    }
+    add_biases(&mut tensors, notes);
+    tensors
+}
+
+/// A classifier that is a 1×1 convolution is a linear layer.
+fn flatten_kernels(tensors: &mut Tensors) {
+    for (name, tensor) in tensors {
+        let first = name.split('.').next().unwrap_or_default();
+        if let ([_, _, 1, 1], true, true) =
+            (&tensor.shape[..], is_head(first), name.ends_with(".weight"))
+        {
+            tensor.shape.truncate(2);
+        }
+    }
+}
+
+/// The name of the only linear layer that can be `torchvisions`: of all where that is `fc`, of those
+/// below it else.
+fn the_linear(tensors: &Tensors, torchvisions: &str) -> Option<String> {
+    let mut layers = tensors.iter().filter_map(|(name, tensor)| {
+        let layer = name.strip_suffix(".weight")?;
+        let first = layer.split('.').next()?;
+        let is_meant = match torchvisions {
+            "fc" => is_head(first),
+            below => {
+                layer == below || layer.strip_prefix(below).is_some_and(|r| r.starts_with('.'))
+            }
+        };
+        (tensor.shape.len() == 2 && is_meant).then(|| layer.to_owned())
+    });
+    let layer = layers.next()?;
+    layers.next().is_none().then_some(layer)
+}
+
+fn add_biases(tensors: &mut Tensors, notes: &mut Vec<String>) {
+    let without: Vec<(String, usize)> = tensors
+        .iter()
+        .filter(|(_, tensor)| tensor.shape.len() == 2)
+        .filter_map(|(name, tensor)| {
+            let layer = name.strip_suffix(".weight")?;
+            let bias = format!("{layer}.bias");
+            let is_head = is_head(layer.split('.').next()?);
+            (is_head && !tensors.contains_key(&bias)).then(|| (bias, tensor.shape[0]))
+        })
+        .collect();
+    for (bias, outputs) in without {
+        notes.push(format!("{bias:?} is not there: the classifier has no bias"));
+        let zeros = Tensor {
+            data_type: DataType::F32,
+            shape: vec![outputs],
+            bytes: vec![0; 4 * outputs].into(),
+        };
+        tensors.insert(bias, zeros);
+    }
+}
