@@ -8,6 +8,7 @@
 mod segments; // a file, segment by segment
 mod exif; // how it is turned
 mod frame_header; // size, colours, coding
+mod progression; // whether the last scans are there
 mod outline; // all that is known without decoding
 mod bits; // a scan's data, bit by bit
 mod huffman; // bits → symbols
@@ -47,3 +48,6 @@ pub(super) fn decode(
 fn damaged(cause: &str) -> DecodeError {
     DecodeError::corrupt(Format::Jpeg, cause)
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@ use image::metadata::Orientation;
 
 use super::super::{DecodeError, Format, Limits, Reduction, limits};
 use super::frame_header::{Coding, FrameHeader};
+use super::progression::Progression;
 use super::segments::{END_OF_IMAGE, EXIF, START_OF_IMAGE, START_OF_SCAN, Segment, Segments};
 use super::{damaged, exif, reduced};
 
@@ -100,6 +101,9 @@ struct Found {
     scanned: [bool; 4],
     first_scan_has_all: bool,
     first_scan_is_baseline: bool,
+    /// Whether a scan has some of the colours, and more than one.
+    has_a_scan_of_some: bool,
+    progression: Progression,
     orientation: Option<Orientation>,
     has_exif: bool,
     saw_jfif: bool,
@@ -148,16 +152,19 @@ impl Found {
         let (selectors, coefficients) = rest
             .split_at_checked(2 * usize::from(*count))
             .filter(|_| (1..=4).contains(count))
+            .and_then(|(selectors, rest)| Some((selectors, rest.first_chunk::<3>()?)))
             .ok_or_else(|| damaged("a scan header is short"))?;
         for selector in selectors.as_chunks::<2>().0 {
             let place = frame.ids().iter().position(|id| *id == selector[0]);
             let place = place.ok_or_else(|| damaged("a scan is of a colour that is not there"))?;
             self.scanned[place] = true;
+            self.progression.add(place, *coefficients);
         }
         if self.scans == 0 {
             self.first_scan_has_all = *count == frame.count;
-            self.first_scan_is_baseline = coefficients == [0, 63, 0];
+            self.first_scan_is_baseline = coefficients == &[0, 63, 0];
         }
+        self.has_a_scan_of_some |= *count > 1 && *count < frame.count;
         self.scans += 1;
         self.table_bytes = 0;
         if self.scans > MAX_SCANS {
@@ -173,6 +180,17 @@ impl Found {
         }
         if !self.scanned[..usize::from(frame.count)].iter().all(|scanned| *scanned) {
             return Err(damaged("one of its colours is in no scan"));
+        }
+        let is_progressive = match frame.coding {
+            Coding::Progressive | Coding::ArithmeticProgressive => true,
+            Coding::Sequential | Coding::Arithmetic => false,
+        };
+        if is_progressive && !self.progression.is_complete() {
+            return Err(DecodeError::Truncated { format: Format::Jpeg });
+        }
+        if frame.coding == Coding::Sequential && self.has_a_scan_of_some {
+            let format = "a JPEG with two of its colours in a scan";
+            return Err(DecodeError::Unsupported { format });
         }
         if u64::from(self.scans) * limits::pixels(frame.size) > MAX_SCANNED_PIXELS {
             return Err(DecodeError::Unsupported {

@@ -1,0 +1,126 @@
+//! One rule for damage, at every size; and files that are rare but right.
+
+use libjpeg_turbo_rs::{Encoder, PixelFormat, Subsampling, compress, compress_arithmetic};
+
+use super::super::{DecodeError, Header, Image, Limits, Reduction, Watch, decode, inspect};
+
+const SIDES: [usize; 2] = [160, 120];
+
+/// A picture with something everywhere.
+fn rgb() -> Vec<u8> {
+    let [width, height] = SIDES;
+    let mut random = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut levels = Vec::with_capacity(width * height * 3);
+    for place in 0..width * height {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        let base = [place % width, place / width, place % 97].map(|level| level as u64);
+        levels.extend(base.map(|level| (level + random % 32).to_le_bytes()[0]));
+    }
+    levels
+}
+
+fn baseline() -> Vec<u8> {
+    compress(&rgb(), SIDES[0], SIDES[1], PixelFormat::Rgb, 80, Subsampling::S420).unwrap()
+}
+
+fn progressive() -> Vec<u8> {
+    let pixels = rgb();
+    let encoder = Encoder::new(&pixels, SIDES[0], SIDES[1], PixelFormat::Rgb);
+    encoder.quality(80).subsampling(Subsampling::S420).progressive(true).encode().unwrap()
+}
+
+fn restarting() -> Vec<u8> {
+    let pixels = rgb();
+    let encoder = Encoder::new(&pixels, SIDES[0], SIDES[1], PixelFormat::Rgb);
+    encoder.quality(80).subsampling(Subsampling::S422).restart_blocks(4).encode().unwrap()
+}
+
+fn decoded(bytes: &[u8], part: Reduction) -> Result<(Image, Header), DecodeError> {
+    let header = inspect(bytes, &Limits::default())?.reduced(part);
+    Ok((decode(bytes, &header, Watch::never())?, header))
+}
+
+/// Whether it is answered, which must not depend on the size.
+fn is_answered(bytes: &[u8], what: &str) -> bool {
+    let [whole, quarter] =
+        [Reduction::None, Reduction::Quarter].map(|part| decoded(bytes, part).is_ok());
+    assert_eq!(whole, quarter, "{what}: answered at one size and refused at another");
+    whole
+}
+
+#[test]
+fn half_a_picture_is_refused_at_every_size_and_wherever_it_ends() {
+    for (name, whole) in
+        [("baseline", baseline()), ("progressive", progressive()), ("restarting", restarting())]
+    {
+        assert!(is_answered(&whole, name));
+        for percent in 0..100 {
+            let cut = &whole[..whole.len() * percent / 100];
+            assert!(!is_answered(cut, name), "{name} cut at {percent} %");
+            let ended = [cut, &[0xFF, 0xD9]].concat();
+            assert!(!is_answered(&ended, name), "{name} cut at {percent} % and ended");
+        }
+    }
+}
+
+#[test]
+fn damage_inside_is_answered_alike_at_every_size() {
+    for (name, whole) in
+        [("baseline", baseline()), ("progressive", progressive()), ("restarting", restarting())]
+    {
+        for percent in 25..99 {
+            let at = whole.len() * percent / 100;
+            let with = |piece: &[u8]| [&whole[..at], piece, &whole[at..]].concat();
+            let what = |damage: &str| format!("{name}, {damage} at {percent} %");
+            is_answered(&with(&[0xFF, 0xFF]), &what("FF FF"));
+            is_answered(&with(&[0; 64]), &what("zeros"));
+            // A scan that has said how its last blocks end does not need the rest of its data.
+            for marker in [[0xFF, 0xC4], [0xFF, 0xD3]] {
+                let answered = is_answered(&with(&marker), &what("a marker"));
+                assert!(!answered || name == "progressive", "{}", what("a marker"));
+            }
+            let mut zeroed = whole.clone();
+            let end = whole.len().min(at + 40);
+            zeroed[at..end].fill(0);
+            is_answered(&zeroed, &what("zeroed"));
+            let gap = [&whole[..at], &whole[whole.len().min(at + 200)..]].concat();
+            is_answered(&gap, &what("a gap"));
+        }
+    }
+}
+
+#[test]
+fn arithmetic_codes_say_the_same_as_huffmans() {
+    let [width, height] = SIDES;
+    let (format, sampling) = (PixelFormat::Rgb, Subsampling::S420);
+    let arithmetic = compress_arithmetic(&rgb(), width, height, format, 80, sampling).unwrap();
+    let (ours, _) = decoded(&arithmetic, Reduction::None).unwrap();
+    assert_eq!(ours.rgb(), decoded(&baseline(), Reduction::None).unwrap().0.rgb());
+}
+
+#[test]
+fn adobes_unknown_transform_is_luma_and_colour_at_every_size() {
+    let whole = baseline();
+    let adobe = b"\xFF\xEE\0\x0EAdobe\0\x64\0\0\0\0\x03";
+    let marked = [&whole[..2], adobe, &whole[2..]].concat();
+    for part in [Reduction::None, Reduction::Quarter] {
+        let [(plain, header), (marked, same)] =
+            [&whole, &marked].map(|bytes| decoded(bytes, part).unwrap());
+        assert_eq!(header.reduction(), same.reduction());
+        assert_eq!(plain.rgb(), marked.rgb());
+    }
+}
+
+#[test]
+fn more_scans_than_any_encoder_writes_are_refused_from_the_header() {
+    let whole = progressive();
+    let header = inspect(&whole, &Limits::default()).unwrap();
+    assert_eq!(header.scans(), 10);
+    let scan = whole.windows(2).rposition(|pair| pair == [0xFF, 0xDA]).unwrap();
+    let last = &whole[scan..whole.len() - 2];
+    let many = [&whole[..scan], &last.repeat(60), &[0xFF, 0xD9][..]].concat();
+    let refused = inspect(&many, &Limits::default()).unwrap_err();
+    assert!(refused.to_string().contains("more than 64 scans"), "{refused}");
+}

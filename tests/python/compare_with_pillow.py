@@ -1,0 +1,118 @@
+"""Compares what `POST /preprocess` shows of a folder's files with what Pillow makes of them.
+
+Called by scripts/compare-with-pillow. Counts the files that are equal, near (at most one level apart), far, and
+refused although Pillow opens them, and names the worst ten of those with the reason.
+"""
+
+import io
+import json
+import math
+import os
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from serving import server
+
+FILTERS = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+def main() -> None:
+    if len(sys.argv) < 3:
+        sys.exit("usage: compare-with-pillow DIR [resnetd options, such as --jpeg-scaling off]")
+    repository, folder, options = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    if not files:
+        sys.exit(f"{folder} has no files")
+    with address(repository, options) as url:
+        steps = card(url)
+        findings = [compare(url, path, steps) for path in files]
+    report(folder, findings)
+
+
+@contextmanager
+def address(repository: Path, options: list[str]) -> Iterator[str]:
+    if url := os.environ.get("RESNETD_URL"):
+        yield url.rstrip("/")
+        return
+    for profile in ["release", "debug"]:
+        program = repository / "target" / profile / "resnetd"
+        if program.exists():
+            with server(program, *options) as url:
+                yield url
+            return
+    sys.exit("there is no build: run `cargo build --release`, or set RESNETD_URL")
+
+
+def card(url: str) -> dict:
+    with urllib.request.urlopen(f"{url}/v1/model") as answer:
+        return json.load(answer)["preprocess"]
+
+
+def compare(url: str, path: Path, steps: dict) -> tuple[str, float, float, str, str]:
+    """Its kind, the largest and the mean difference, the name, and the reason."""
+    try:
+        reference = pillow(path, steps)
+    except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        reference, why = None, f"Pillow: {error}"
+    request = urllib.request.Request(
+        f"{url}/preprocess", path.read_bytes(), {"Accept": "image/png", "Content-Type": "application/octet-stream"}
+    )
+    try:
+        with urllib.request.urlopen(request) as answer:
+            ours = numpy.asarray(Image.open(io.BytesIO(answer.read())).convert("RGB"), dtype=int)
+    except urllib.error.HTTPError as error:
+        text = error.read().decode(errors="replace")[:160]
+        return ("refused" if reference is not None else "refused by both", 0, 0, path.name, text)
+    if reference is None:
+        return ("refused by Pillow only", 0, 0, path.name, why)
+    difference = numpy.abs(ours - reference)
+    largest, mean = int(difference.max()), float(difference.mean())
+    kind = "equal" if largest == 0 else "near" if largest <= 1 else "far"
+    return (kind, largest, mean, path.name, f"at most {largest} levels, {mean:.3f} in the mean")
+
+
+def pillow(path: Path, steps: dict) -> numpy.ndarray:
+    image = ImageOps.exif_transpose(Image.open(path))
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+    image = image.convert("RGB")
+    height, width = steps["input"]
+    ratio = steps.get("crop_ratio", 1.0)
+    filter = FILTERS[steps["interpolation"]]
+    target = [math.floor(side / ratio) for side in (height, width)]
+    if steps["resize"] == "shorter-side":
+        target = shorter_side(image, target)
+    image = image.resize((target[1], target[0]), filter)
+    top, left = (round((target[way] - (height, width)[way]) / 2) for way in (0, 1))
+    return numpy.asarray(image.crop((left, top, left + width, top + height)), dtype=int)
+
+
+def shorter_side(image: Image.Image, target: list[int]) -> list[int]:
+    if image.width * target[0] <= image.height * target[1]:
+        return [max(target[1] * image.height // image.width, target[0]), target[1]]
+    return [target[0], max(target[0] * image.width // image.height, target[1])]
+
+
+def report(folder: Path, findings: list[tuple[str, float, float, str, str]]) -> None:
+    print(f"{folder}: {len(findings)} files")
+    for kind in ["equal", "near", "far", "refused", "refused by Pillow only", "refused by both"]:
+        print(f"  {kind:<24}{sum(found[0] == kind for found in findings):>6}")
+    worst = sorted((found for found in findings if found[0] in ("far", "refused")), key=lambda found: -found[1])
+    for kind, _, _, name, reason in worst[:10]:
+        print(f"  {kind}: {name}: {reason}")
+
+
+main()
