@@ -251,7 +251,8 @@ impl Pipeline {
 
     /// Reads the header, and plans to decode no more than the network takes.
     fn inspect(&self, upload: &[u8]) -> Result<decode::Header, DecodeError> {
-        let header = decode::inspect(upload, &self.plan.limits)?;
+        let header = decode::inspect(upload, &self.plan.limits)
+            .inspect_err(|error| prepare::count_panic(error, &self.metrics))?;
         Ok(self.plan.jpeg_scaling.plan(header, &self.card.preprocess))
     }
 

@@ -103,13 +103,23 @@ fn prepare_with<T>(
     let Upload { bytes, header } = upload;
     permit.grow(header.decoded_bytes())?;
     let (decoded, decode) = timed(&metrics.decode_seconds, || decode::decode(bytes, header, watch));
-    let decoded = decoded.inspect_err(|_| permit.shrink_to(0))?;
+    let decoded = decoded.inspect_err(|error| {
+        count_panic(error, metrics);
+        permit.shrink_to(0);
+    })?;
     let (input, spent) = timed(&metrics.preprocess_seconds, || make(&decoded));
     let [height, width] = decoded.full_size();
     let image = ImageFacts { width, height, format: header.format };
     drop(decoded);
     permit.shrink_to(0);
     Ok((input, Facts { image, decode, preprocess: spent }))
+}
+
+/// Counts an image that could not be decoded, where that is the decoder's fault.
+pub(super) fn count_panic(error: &DecodeError, metrics: &Metrics) {
+    if error.is_panic() {
+        metrics.decoder_panics.inc();
+    }
 }
 
 /// Runs `work` and notes how long it took.

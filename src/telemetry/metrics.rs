@@ -29,6 +29,8 @@ pub struct Metrics {
     pub abandoned: IntCounter,
     /// Batches that ONNX Runtime or a panic failed.
     pub failed_batches: IntCounter,
+    /// Images whose decoder panicked.
+    pub decoder_panics: IntCounter,
     /// Images whose scores were not finite.
     pub not_finite: IntCounter,
     /// Workers that are busy with one batch beyond the limit.
@@ -128,6 +130,7 @@ impl Metrics {
             images: declare.counter("images_total", "Images classified"),
             abandoned: declare.counter("abandoned_total", "Images whose client went away before they were run"),
             failed_batches: declare.counter("failed_batches_total", "Batches whose run failed"),
+            decoder_panics: declare.counter("decoder_panics_total", "Images whose decoder panicked; they are answered as damaged"),
             not_finite: declare.counter("not_finite_total", "Images whose scores were not finite"),
             stuck_workers: declare.int_gauge("stuck_workers", "Workers busy with one batch for longer than --stuck-after"),
             worker_replacements: declare.counter("worker_replacements_total", "Workers that replaced a stuck one"),

@@ -10,7 +10,8 @@ impl Header {
     #[must_use]
     pub fn decode_time(&self) -> Duration {
         let pixels = u64::from(self.width) * u64::from(self.height);
-        let tenths = self.first_pass().saturating_add(u64::from(self.scans() - 1) * EACH_SCAN);
+        let tenths =
+            self.first_pass().saturating_add(u64::from(self.scans().saturating_sub(1)) * EACH_SCAN);
         Duration::from_nanos(pixels.saturating_mul(tenths) / 10)
     }
 

@@ -65,6 +65,12 @@ pub enum DecodeError {
 }
 
 impl DecodeError {
+    /// Whether the decoder panicked, which is a fault of the decoder and not only of the file.
+    #[must_use]
+    pub fn is_panic(&self) -> bool {
+        matches!(self, Self::Corrupt { cause, .. } if cause == super::PANICKED)
+    }
+
     pub(super) fn corrupt(format: Format, cause: impl Into<String>) -> Self {
         Self::Corrupt { format, cause: cause.into() }
     }

@@ -290,7 +290,7 @@ impl FullSize {
     }
 }
 
-/// Decoders meet hostile bytes: one that panics has met a corrupt image, no more. Its cause is [`PANICKED`].
+/// Decoders meet hostile bytes: one that panics has met a corrupt image, no more.
 fn guarded<T>(
     format: Format,
     work: impl FnOnce() -> Result<T, DecodeError>,
@@ -299,8 +299,8 @@ fn guarded<T>(
         .unwrap_or_else(|_| Err(DecodeError::corrupt(format, PANICKED)))
 }
 
-/// The cause of a [`DecodeError::Corrupt`] whose decoder panicked, which is a fault of the decoder.
-pub const PANICKED: &str = "its decoder gave up";
+/// The cause of a [`DecodeError::Corrupt`] whose decoder panicked.
+const PANICKED: &str = "its decoder failed";
 
 #[cfg(test)]
 mod hostile_tests;

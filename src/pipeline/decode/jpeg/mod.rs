@@ -6,7 +6,6 @@
 //! else, and everything at its full size.
 
 mod segments; // a file, segment by segment
-mod exif; // how it is turned
 mod frame_header; // size, colours, coding
 mod progression; // whether the last scans are there
 mod outline; // all that is known without decoding

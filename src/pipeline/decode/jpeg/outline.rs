@@ -2,11 +2,11 @@
 
 use image::metadata::Orientation;
 
-use super::super::{DecodeError, Format, Limits, Reduction, limits};
+use super::super::{DecodeError, Format, Limits, Reduction, exif, limits};
 use super::frame_header::{Coding, FrameHeader};
 use super::progression::Progression;
 use super::segments::{END_OF_IMAGE, EXIF, START_OF_IMAGE, START_OF_SCAN, Segment, Segments};
-use super::{damaged, exif, reduced};
+use super::{damaged, reduced};
 
 /// What decoding needs to know before it begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
