@@ -1,6 +1,10 @@
 //! Parses the command line, runs the command, turns an error into words and an exit code.
 
 use std::process::ExitCode;
+use std::time::Duration;
+
+/// How long the last word waits for its reader.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 #[expect(clippy::print_stderr, reason = "the last word of a command line program")]
 fn main() -> ExitCode {
@@ -10,7 +14,14 @@ fn main() -> ExitCode {
     match resnetd::cli::run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", told(&error));
+            // Nobody may be reading: the program ends nevertheless.
+            let words = told(&error);
+            let (done, said) = std::sync::mpsc::channel();
+            std::thread::spawn(move || {
+                eprintln!("error: {words}");
+                done.send(())
+            });
+            let _ = said.recv_timeout(PATIENCE);
             ExitCode::FAILURE
         }
     }

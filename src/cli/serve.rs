@@ -11,38 +11,39 @@ use super::load::{self, Loaded, load_meanwhile};
 use super::output;
 use crate::config::{Concurrency, Config, ModelArgs, ServeArgs, cores};
 use crate::fetch::Fetcher;
-use crate::http::{self, App, Description, Listener, Readiness};
+use crate::http::{self, App, Description, Listener, Readiness, Shared};
 use crate::model::{Digests, Model};
 use crate::pipeline::explain::Offers;
 use crate::pipeline::idle::trim_when_idle;
 use crate::pipeline::run::{Engines, SpareEngine, WarmSessions, trim_heap};
 use crate::pipeline::{Decoding, Pipeline};
+use crate::telemetry::Metrics;
+use crate::telemetry::logs::{self, DroppedLines};
 use crate::telemetry::metrics::Served;
-use crate::telemetry::{Metrics, logs};
 
 /// A run whose callers have left may still be on: wait this long for it, then leave it.
 const LAST_RUN: Duration = Duration::from_secs(1);
 
 pub(super) fn run(args: &ServeArgs) -> Result<()> {
-    logs::start(&args.log, args.log_format)?;
+    let log = logs::start_for_server(&args.log, args.log_format)?;
     let config = Config::resolve(args, cores())?;
     tracing::debug!(?config, "configuration");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let outcome = runtime.block_on(serve(args, config));
+    let outcome = runtime.block_on(serve(args, config, log.dropped()));
     // A run that is stuck, or a model that still loads, does not keep the process from ending.
     runtime.shutdown_background();
     outcome
 }
 
-async fn serve(args: &ServeArgs, config: Config) -> Result<()> {
+async fn serve(args: &ServeArgs, config: Config, dropped: DroppedLines) -> Result<()> {
     // The port first: whether it is free is known at once, a large model takes a second.
     let taken = || format!("cannot listen on {}; choose another with --listen", config.listen);
-    let listener = Listener::bind(config.listen, config.timeouts.header).with_context(taken)?;
+    let listener = Listener::bind(config.listen, config.connections).with_context(taken)?;
     let address = listener.address()?;
     // Signals from here on are a wish to stop, also while the model loads.
     let mut wish = WishToStop::new()?;
     let app = tokio::select! {
-        app = start(args, &config) => app?,
+        app = start(args, &config, dropped) => app?,
         () = wish.heard() => return Ok(()),
     };
     let server = listener.listen().with_context(taken)?;
@@ -71,32 +72,44 @@ async fn serve(args: &ServeArgs, config: Config) -> Result<()> {
     Ok(())
 }
 
-/// SIGTERM, or SIGINT from a keyboard.
+/// SIGTERM, or SIGINT from a keyboard. SIGHUP, which a terminal sends when it is closed, is only logged.
 struct WishToStop {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
 }
 
 impl WishToStop {
     fn new() -> std::io::Result<Self> {
-        let terminate = signal(SignalKind::terminate())?;
-        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
     }
 
-    /// The next of the two.
+    /// The next that asks to stop.
     async fn heard(&mut self) {
-        tokio::select! { _ = self.terminate.recv() => {} _ = self.interrupt.recv() => {} }
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hangup.recv() => {
+                    tracing::info!("SIGHUP ignored: there is nothing to reload; SIGTERM stops the server");
+                }
+            }
+        }
     }
 }
 
 /// Loads the model and starts its workers, off the async threads.
-async fn start(args: &ServeArgs, config: &Config) -> Result<App> {
+async fn start(args: &ServeArgs, config: &Config, dropped: DroppedLines) -> Result<App> {
     let (args, config) = (args.model.clone(), config.clone());
     tokio::task::spawn_blocking(move || {
         // Loading is mostly on one core; a large model takes the other a tenth of a second to digest.
         let (loaded, digests) = load_meanwhile(&args, config.concurrency, Model::digests)?;
         let spare = spare(args, config.concurrency, &loaded);
-        let app = assemble(loaded, digests, &config, spare)?;
+        let app = assemble(loaded, digests, &config, (spare, dropped))?;
         trim_heap();
         Ok(app)
     })
@@ -112,7 +125,12 @@ fn spare(args: ModelArgs, concurrency: Concurrency, loaded: &Loaded) -> SpareEng
     })
 }
 
-fn assemble(loaded: Loaded, digests: Digests, config: &Config, spare: SpareEngine) -> Result<App> {
+fn assemble(
+    loaded: Loaded,
+    digests: Digests,
+    config: &Config,
+    (spare, dropped): (SpareEngine, DroppedLines),
+) -> Result<App> {
     let Loaded { model, why, library, warm } = loaded;
     let WarmSessions { engines, device, load, warm_up } = warm;
     let metrics = Arc::new(Metrics::new());
@@ -142,6 +160,7 @@ fn assemble(loaded: Loaded, digests: Digests, config: &Config, spare: SpareEngin
         versions: http::Versions::with(&library.version),
     };
     let offers = Offers::of(model.onnx, model.card.labels.len());
+    let shared = Shared::new(&model.card.labels, cores(), dropped);
     let plan = config.pipeline(device);
     let engines = Engines { ready: engines, spare: Some(spare) };
     let pipeline = Pipeline::start(model.card, plan, engines, Arc::clone(&metrics))?;
@@ -149,11 +168,13 @@ fn assemble(loaded: Loaded, digests: Digests, config: &Config, spare: SpareEngin
         pipeline: Arc::new(pipeline.offering(offers)),
         metrics,
         readiness: Arc::new(Readiness::default()),
+        shared: Arc::new(shared),
         description: Arc::new(description),
         timeouts: config.timeouts,
         page: config.page,
         urls: config.urls.clone().map(|(policy, plan)| Arc::new(Fetcher::new(policy, plan))),
         vertex: config.vertex.clone(),
+        hosts: config.hosts.clone(),
     })
 }
 
@@ -166,7 +187,7 @@ fn announce(app: &App, address: SocketAddr) {
     let model = &card.name;
     let digest = &digests.graph;
     tracing::info!(%address, model, digest, precision, device, sessions, threads, max_batch, "ready");
-    output::line(format!(
+    let banner = format!(
         "resnetd {} is ready on http://{address}\n  \
          model   {} ({}, {} classes), {precision}: {precision_because}\n  \
          digest  {digest}\n  \
@@ -177,5 +198,7 @@ fn announce(app: &App, address: SocketAddr) {
         card.architecture,
         card.labels.len(),
         versions.onnxruntime,
-    ));
+    );
+    // Nobody may be reading: the server does not wait for that.
+    std::thread::spawn(move || output::line(banner));
 }

@@ -11,7 +11,13 @@ use crate::hub::Hub;
 #[derive(Debug, Clone, Args)]
 pub struct HubArgs {
     /// The hub, or a mirror of it
-    #[arg(long, env = "HF_ENDPOINT", default_value = "https://huggingface.co", value_name = "URL")]
+    #[arg(
+        long,
+        env = "HF_ENDPOINT",
+        hide_env_values = true,
+        default_value = "https://huggingface.co",
+        value_name = "URL"
+    )]
     pub hub_endpoint: String,
 
     #[expect(clippy::doc_markdown, reason = "help text is shown as it is written")]

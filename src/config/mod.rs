@@ -12,7 +12,7 @@ use bytesize::ByteSize;
 use clap::Args;
 
 use crate::fetch::{FetchPlan, Policy};
-use crate::http::{Drain, Page, Timeouts, VertexRoutes};
+use crate::http::{AllowedHosts, ConnectionTimes, Drain, ListenPlan, Page, Timeouts, VertexRoutes};
 use crate::pipeline::PipelinePlan;
 use crate::pipeline::decode::Limits;
 use crate::pipeline::preprocess::JpegScaling;
@@ -77,9 +77,32 @@ pub struct ServeArgs {
     #[arg(long, env = "RESNETD_REQUEST_TIMEOUT", default_value = "10s", value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub request_timeout: Duration,
 
-    /// How long a client may take to send a request's headers
+    /// How long a client may take to send a request's headers, and be idle between requests
     #[arg(long, env = "RESNETD_HEADER_TIMEOUT", default_value = "30s", value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub header_timeout: Duration,
+
+    /// How long a client may take nothing of its answer before its connection is closed
+    #[arg(long, env = "RESNETD_WRITE_TIMEOUT", default_value = "30s", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub write_timeout: Duration,
+
+    /// Connections that may be open at once; one more is answered 503 and closed
+    #[arg(long, env = "RESNETD_MAX_CONNECTIONS", default_value_t = 1024, value_name = "N")]
+    pub max_connections: usize,
+
+    /// Bytes per second at which an upload has to arrive, measured over 5 seconds; else it is answered 408. 0
+    /// sets no minimum
+    #[arg(long, env = "RESNETD_MIN_UPLOAD_RATE", default_value = "1KiB", value_name = "SIZE")]
+    pub min_upload_rate: ByteSize,
+
+    /// Another host name that requests may be for; repeat it for several. Without it every host is answered,
+    /// except where the server listens on a loopback address: then only localhost and loopback addresses
+    #[arg(
+        long = "allow-host",
+        env = "RESNETD_ALLOW_HOST",
+        value_delimiter = ',',
+        value_name = "HOST"
+    )]
+    pub allow_hosts: Vec<String>,
 
     /// How long a client may take to send its upload
     #[arg(long, env = "RESNETD_BODY_TIMEOUT", default_value = "30s", value_name = "DURATION", value_parser = humantime::parse_duration)]
@@ -158,6 +181,10 @@ pub struct Config {
     pub stuck_after: Duration,
     /// How long things may take.
     pub timeouts: Timeouts,
+    /// What connections may take.
+    pub connections: ListenPlan,
+    /// Which hosts requests may be for.
+    pub hosts: AllowedHosts,
     /// How it ends.
     pub drain: Drain,
     /// Whether there is a page.
@@ -220,11 +247,17 @@ impl Config {
         }
         let urls = args.urls.resolve(ceiling.images, &mut wrong);
         let vertex = args.vertex.routes(&mut wrong);
+        let listen = args.vertex.listen(args.listen);
+        let hosts = AllowedHosts::new(&args.allow_hosts, listen.ip()).unwrap_or_else(|error| {
+            wrong.push(error.to_string());
+            AllowedHosts::any()
+        });
+        check_counts(args, &mut wrong);
         if !wrong.is_empty() {
             return Err(ConfigError(wrong));
         }
         Ok(Self {
-            listen: args.vertex.listen(args.listen),
+            listen,
             concurrency,
             limits,
             jpeg_scaling: args.model.jpeg_scaling,
@@ -233,9 +266,14 @@ impl Config {
             stuck_after: args.stuck_after,
             timeouts: Timeouts {
                 request: args.request_timeout,
-                header: args.header_timeout,
                 body: args.body_timeout,
+                min_upload_rate: args.min_upload_rate.as_u64(),
             },
+            connections: ListenPlan {
+                times: ConnectionTimes { header: args.header_timeout, write: args.write_timeout },
+                max_connections: args.max_connections,
+            },
+            hosts,
             drain: Drain { delay: args.drain_delay, timeout: args.drain_timeout },
             page: args.page,
             urls,
@@ -258,12 +296,24 @@ impl Config {
     }
 }
 
+/// That there may be an image, and a connection.
+fn check_counts(args: &ServeArgs, wrong: &mut Vec<String>) {
+    if args.queue_capacity == 0 {
+        wrong
+            .push("--queue-capacity is 0; every image would be refused; use at least 1".to_owned());
+    }
+    if args.max_connections == 0 {
+        wrong.push("--max-connections is 0; nobody could connect; use at least 1".to_owned());
+    }
+}
+
 /// That every time limit is one.
 fn check_times(args: &ServeArgs, wrong: &mut Vec<String>) {
     for (option, duration) in [
         ("--request-timeout", args.request_timeout),
         ("--header-timeout", args.header_timeout),
         ("--body-timeout", args.body_timeout),
+        ("--write-timeout", args.write_timeout),
         ("--stuck-after", args.stuck_after),
     ] {
         if duration.is_zero() {

@@ -7,6 +7,10 @@ use bytes::Bytes;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Field, Row};
 
+/// What a parquet file may take, unpacked, for each of its bytes and beside that.
+const PER_BYTE: u64 = 16;
+const ANYWAY: u64 = 64 << 20;
+
 /// One image and its class.
 #[derive(Debug, Clone)]
 pub struct Example {
@@ -169,8 +173,23 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>, DatasetError> {
 fn open_parquet(path: &Path) -> Result<SerializedFileReader<File>, DatasetError> {
     let file =
         File::open(path).map_err(|source| DatasetError::Read { path: path.to_owned(), source })?;
-    SerializedFileReader::new(file)
-        .map_err(|source| DatasetError::Parquet { path: path.to_owned(), source })
+    let unreadable = |source| DatasetError::Parquet { path: path.to_owned(), source };
+    let packed = file.metadata().map_or(0, |about| about.len());
+    let reader = SerializedFileReader::new(file).map_err(unreadable)?;
+    let unpacked: u64 = reader
+        .metadata()
+        .row_groups()
+        .iter()
+        .map(|group| u64::try_from(group.total_byte_size()).unwrap_or(u64::MAX))
+        .fold(0, u64::saturating_add);
+    if unpacked > packed.saturating_mul(PER_BYTE).saturating_add(ANYWAY) {
+        let why = format!(
+            "it says that it takes {unpacked} bytes unpacked, more than {PER_BYTE} times its size; images \
+             are compressed themselves"
+        );
+        return Err(unreadable(parquet::errors::ParquetError::General(why)));
+    }
+    Ok(reader)
 }
 
 /// The image and the class of a row, whether its image is a column `img.bytes` or a group `img`

@@ -10,8 +10,10 @@ use npyz::{DType, NpyFile, Order};
 use zip::ZipArchive;
 use zip::result::ZipError;
 
-/// What a reference may take, unpacked: many thousands of photos.
-const LARGEST: u64 = 4 << 30;
+/// What a reference may take, unpacked, for each byte of the file and beside that: photos are compressed themselves,
+/// and logits are small.
+const PER_BYTE: u64 = 16;
+const ANYWAY: u64 = 16 << 20;
 
 /// One photo with its logits.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,9 +52,11 @@ pub fn open(path: &Path) -> Result<Vec<Reference>, NotAReference> {
 
 fn read(path: &Path) -> Result<Vec<Reference>, String> {
     let file = File::open(path).map_err(|error| error.to_string())?;
+    let packed = file.metadata().map_err(|error| error.to_string())?.len();
+    let mut left = packed.saturating_mul(PER_BYTE).saturating_add(ANYWAY);
     let mut archive = ZipArchive::new(file).map_err(|error| error.to_string())?;
-    let (rows, classes, logits) = logits(&mut archive)?;
-    let mut photos = photos(&mut archive)?;
+    let (rows, classes, logits) = logits(&mut archive, &mut left)?;
+    let mut photos = photos(&mut archive, &mut left)?;
     if photos.len() != rows || rows == 0 {
         return Err(format!("it has {} photos and {rows} rows of logits", photos.len()));
     }
@@ -66,9 +70,13 @@ fn read(path: &Path) -> Result<Vec<Reference>, String> {
 }
 
 /// Rows, columns and elements of the array of logits.
-fn logits(archive: &mut ZipArchive<File>) -> Result<(usize, usize, Vec<f32>), String> {
-    let bytes = entry(archive, "logits.npy")?.ok_or("there is no array logits")?;
+fn logits(
+    archive: &mut ZipArchive<File>,
+    left: &mut u64,
+) -> Result<(usize, usize, Vec<f32>), String> {
+    let bytes = entry(archive, "logits.npy", left)?.ok_or("there is no array logits")?;
     let array = NpyFile::new(&bytes[..]).map_err(|error| format!("logits: {error}"))?;
+    held(&array, &bytes).map_err(|why| format!("logits: {why}"))?;
     let shape: Vec<usize> =
         array.shape().iter().map(|&n| usize::try_from(n).unwrap_or(0)).collect();
     let (&[rows, classes], Order::C) = (&shape[..], array.order()) else {
@@ -92,30 +100,53 @@ fn logits(archive: &mut ZipArchive<File>) -> Result<(usize, usize, Vec<f32>), St
 }
 
 /// The arrays `photo_0`, `photo_1` and so on, by their numbers.
-fn photos(archive: &mut ZipArchive<File>) -> Result<BTreeMap<usize, Bytes>, String> {
+fn photos(
+    archive: &mut ZipArchive<File>,
+    left: &mut u64,
+) -> Result<BTreeMap<usize, Bytes>, String> {
     let names = archive.file_names().map(|name| name.map(std::borrow::Cow::into_owned));
     let names = names.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
     let mut photos = BTreeMap::new();
     for name in names {
         let number = name.strip_prefix("photo_").and_then(|rest| rest.strip_suffix(".npy"));
         let Some(number) = number.and_then(|number| number.parse().ok()) else { continue };
-        let bytes = entry(archive, &name)?.ok_or_else(|| format!("there is no {name}"))?;
-        let photo = NpyFile::new(&bytes[..])
-            .and_then(NpyFile::into_vec::<u8>)
-            .map_err(|error| format!("{name}: {error}"))?;
+        let bytes = entry(archive, &name, left)?.ok_or_else(|| format!("there is no {name}"))?;
+        let array = NpyFile::new(&bytes[..]).map_err(|error| format!("{name}: {error}"))?;
+        held(&array, &bytes).map_err(|why| format!("{name}: {why}"))?;
+        let photo = array.into_vec::<u8>().map_err(|error| format!("{name}: {error}"))?;
         photos.insert(number, photo.into());
     }
     Ok(photos)
 }
 
-/// An unpacked file of the archive, if it is there.
-fn entry(archive: &mut ZipArchive<File>, name: &str) -> Result<Option<Vec<u8>>, String> {
+/// That `bytes` have as many elements as the array's shape says: memory is taken for those.
+fn held(array: &NpyFile<&[u8]>, bytes: &[u8]) -> Result<(), String> {
+    let elements = array.shape().iter().try_fold(1_u64, |product, &n| product.checked_mul(n));
+    match elements {
+        Some(elements) if elements <= bytes.len() as u64 => Ok(()),
+        _ => Err(format!("its shape is {:?}, and it has {} bytes", array.shape(), bytes.len())),
+    }
+}
+
+/// An unpacked file of the archive, if it is there; its bytes are taken from those that are `left`.
+fn entry(
+    archive: &mut ZipArchive<File>,
+    name: &str,
+    left: &mut u64,
+) -> Result<Option<Vec<u8>>, String> {
     let file = match archive.by_name(name) {
         Ok(file) => file,
         Err(ZipError::FileNotFound) => return Ok(None),
         Err(error) => return Err(format!("{name}: {error}")),
     };
     let mut bytes = Vec::new();
-    file.take(LARGEST).read_to_end(&mut bytes).map_err(|error| format!("{name}: {error}"))?;
+    let most = left.saturating_add(1);
+    file.take(most).read_to_end(&mut bytes).map_err(|error| format!("{name}: {error}"))?;
+    *left = left.checked_sub(bytes.len() as u64).ok_or_else(|| {
+        format!(
+            "{name}: the arrays take more than {PER_BYTE} times the size of the file; save them without \
+             compression"
+        )
+    })?;
     Ok(Some(bytes))
 }

@@ -133,6 +133,7 @@ impl FetchError {
 /// What a person sees of text that somebody sent.
 pub(super) fn beginning(typed: &str) -> String {
     const SHOWN: usize = 200;
+    let typed = super::without_password(typed);
     let mut shown: String = typed.chars().take(SHOWN).collect();
     if shown.len() < typed.len() {
         shown.push('…');

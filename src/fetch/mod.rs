@@ -8,8 +8,10 @@
 mod error;
 mod policy; // which hosts and addresses
 mod resolve; // a name → addresses that may be reached
+mod shown; // URLs in messages
 mod transfer; // a URL → its bytes, through redirects
 
 pub use error::FetchError;
 pub use policy::{AllowedHost, BadHost, Policy};
+pub use shown::without_password;
 pub use transfer::{FetchPlan, Fetcher, Remote};

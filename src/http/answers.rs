@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use super::App;
 use super::problem::Problem;
 use super::upload::Part;
+use crate::pipeline::queue::RequestContext;
 use crate::pipeline::{ClassifyError, Timings};
 
 /// A client's own time limit in milliseconds; longer than the server's it changes nothing.
@@ -94,6 +95,7 @@ pub(super) async fn several<T: Serialize, F>(
     app: &App,
     parts: Vec<Part>,
     each: impl Fn(Bytes) -> F,
+    context: &RequestContext,
 ) -> Response
 where
     F: Future<Output = Result<(T, Timings), ClassifyError>>,
@@ -108,7 +110,14 @@ where
                     timings.push(spent);
                     Outcome::Answered(answered)
                 }
-                Err(error) => Outcome::Problem(error.into()),
+                Err(error) => {
+                    let problem = Problem::from(error);
+                    if let Some(cause) = problem.cause() {
+                        let id = &context.origin.request_id;
+                        tracing::error!(request.id = %id, cause, "an image of a form failed");
+                    }
+                    Outcome::Problem(problem)
+                }
             };
             InPlace { name, outcome }
         })

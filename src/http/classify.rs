@@ -80,10 +80,16 @@ pub(super) async fn classify(
     pairs: query::Typed,
     request: Request,
 ) -> Result<Response, Problem> {
-    let asked = Asked::of(&app, &query::pairs(pairs)?, request.headers())?;
-    let limit = answers::time_limit(request.headers(), app.timeouts.request)?;
-    let (upload, context) = remote::read(&app, request, limit).await?;
-    respond(&app, asked, upload, &context).await
+    let mut pairs = query::pairs(pairs)?;
+    let headers = request.headers().clone();
+    let mut asked = Asked::of(&app, &pairs, &headers)?;
+    let limit = answers::time_limit(&headers, app.timeouts.request)?;
+    let arrived = remote::read(&app, request, limit, query::NAMES).await?;
+    if !arrived.fields.is_empty() {
+        pairs.extend(arrived.fields);
+        asked = Asked::of(&app, &pairs, &headers)?;
+    }
+    respond(&app, asked, arrived.upload, &arrived.context).await
 }
 
 /// What is wanted of a request's images.
@@ -100,7 +106,7 @@ impl Asked {
         pairs: &[(String, String)],
         headers: &HeaderMap,
     ) -> Result<Self, Problem> {
-        let query = Query::read(pairs, &app.pipeline.card().labels)?;
+        let query = Query::read(pairs, &app.shared.classes)?;
         let beside = beside::read(pairs, &app.pipeline)?;
         let form = Form::of(&query, headers)?;
         Ok(Self { query, beside, form })
@@ -118,7 +124,7 @@ pub(super) async fn respond(
     let each = |bytes| answer(app, bytes, (&query, &beside), context);
     let mut response = match (upload, form) {
         (Upload::One(bytes), Form::Json) => answers::one(app, each(bytes).await?),
-        (Upload::Several(parts), Form::Json) => answers::several(app, parts, each).await,
+        (Upload::Several(parts), Form::Json) => answers::several(app, parts, each, context).await,
         (Upload::One(bytes), Form::Overlay) => {
             overlay(app, bytes, (&query, &beside), context).await?
         }

@@ -12,10 +12,14 @@ use utoipa::ToSchema;
 use super::answers::Answer;
 use super::openapi::{NetworkRefusals, Picture, Pictures, TimeLimit};
 use super::problem::Problem;
+use super::remote::Arrived;
 use super::upload::{Part, Upload};
 use super::{App, accept, answers, query, remote};
 use crate::pipeline::queue::RequestContext;
 use crate::pipeline::{ClassifyError, Embedding, ImageFacts, Normalize, Timings};
+
+/// Its parameters.
+const NAMES: &[&str] = &["format", "normalize"];
 
 const NPY: &str = "application/x-npy";
 
@@ -94,17 +98,24 @@ pub(super) async fn embed(
     typed: query::Typed,
     request: Request,
 ) -> Result<Response, Problem> {
-    let pairs = query::pairs(typed)?;
-    query::known(&pairs, &["format", "normalize"])?;
-    let (form, normalize) = (form(&pairs, request.headers())?, normalize(&pairs)?);
-    let limit = answers::time_limit(request.headers(), app.timeouts.request)?;
-    let (upload, context) = remote::read(&app, request, limit).await?;
+    let mut pairs = query::pairs(typed)?;
+    query::known(&pairs, NAMES)?;
+    let headers = request.headers().clone();
+    let asked = |pairs: &[_]| Ok::<_, Problem>((form(pairs, &headers)?, normalize(pairs)?));
+    let mut wished = asked(&pairs)?;
+    let limit = answers::time_limit(&headers, app.timeouts.request)?;
+    let Arrived { upload, fields, context } = remote::read(&app, request, limit, NAMES).await?;
+    if !fields.is_empty() {
+        pairs.extend(fields);
+        wished = asked(&pairs)?;
+    }
+    let (form, normalize) = wished;
     let wish = Wish { form, normalize, context: &context };
     let each = |bytes| answer(&app, bytes, wish);
     let mut response = match (upload, form) {
         (Upload::One(bytes), Form::Json | Form::Base64) => answers::one(&app, each(bytes).await?),
         (Upload::Several(parts), Form::Json | Form::Base64) => {
-            answers::several(&app, parts, each).await
+            answers::several(&app, parts, each, &context).await
         }
         (Upload::One(bytes), Form::Npy) => {
             let Embedding { values, timings, .. } = vector(&app, bytes, wish).await?;

@@ -12,12 +12,17 @@ use super::upload::MAX_IMAGES;
 
 /// Whether a body is a JSON object. No image begins so.
 pub(super) fn is_object(body: &[u8]) -> bool {
-    body.trim_ascii_start().first() == Some(&b'{')
+    without_mark(body).trim_ascii_start().first() == Some(&b'{')
 }
 
-/// Reads a body.
+/// A body without the byte order mark that some programs write before text.
+pub(super) fn without_mark(body: &[u8]) -> &[u8] {
+    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
+}
+
+/// Reads a body. This may take long, so it is work for [`Shared::parse`](super::Shared).
 pub(super) fn read<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, Problem> {
-    serde_json::from_slice(body).map_err(|error| match error.classify() {
+    serde_json::from_slice(without_mark(body)).map_err(|error| match error.classify() {
         Category::Data => Problem::invalid_parameter(format!("the JSON does not fit: {error}")),
         Category::Syntax | Category::Eof | Category::Io => {
             Problem::bad_request(format!("the body is no JSON: {error}"))

@@ -9,10 +9,10 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
-use tracing::{info, warn};
+use tracing::{error, info};
 
-use super::problem::{Problem, Told};
-use super::{App, Phase, linger, origin, unsent};
+use super::problem::{Problem, Told, excerpt};
+use super::{App, Phase, checks, linger, origin, unsent};
 use crate::pipeline::queue::Origin;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -31,6 +31,7 @@ pub(super) fn around(routes: Router<App>, app: &App) -> Router<App> {
     routes
         // The upload has its own limit, which answers in our words.
         .layer(DefaultBodyLimit::disable())
+        .layer(middleware::from_fn_with_state(app.clone(), checks::admit))
         .layer(middleware::map_request(async |request| linger::lingering(request)))
         .layer(middleware::from_fn_with_state(app.clone(), observe))
 }
@@ -60,14 +61,19 @@ async fn observe(State(app): State<App>, mut request: Request, next: Next) -> Re
     }
     let elapsed = started.elapsed();
     app.metrics.request(&facts.route, status_of(&response).as_u16(), elapsed);
-    log(&id, &facts, &response, elapsed);
+    log(&app, &id, &facts, &response, elapsed);
     unsent::charged(&app.pipeline, response)
 }
 
 /// A handler that panics answers 500; the connection and the server live on.
 async fn answer(next: Next, request: Request) -> Response {
     let answering = std::panic::AssertUnwindSafe(next.run(request)).catch_unwind();
-    answering.await.unwrap_or_else(|_| Problem::internal().into_response())
+    answering.await.unwrap_or_else(|panic| {
+        let words = panic.downcast_ref::<&str>().map(|words| (*words).to_owned());
+        let words = words.or_else(|| panic.downcast_ref::<String>().cloned());
+        let cause = words.unwrap_or_else(|| "a panic without words".to_owned());
+        Problem::internal().because(cause).into_response()
+    })
 }
 
 /// What is known of a request before it is answered.
@@ -83,8 +89,8 @@ impl Facts {
     fn of(request: &Request) -> Self {
         let route = request.extensions().get::<MatchedPath>();
         Self {
-            method: request.method().to_string(),
-            path: request.uri().path().to_owned(),
+            method: excerpt(request.method().as_str()).into_owned(),
+            path: excerpt(request.uri().path()).into_owned(),
             route: route.map_or("none", MatchedPath::as_str).to_owned(),
             version: request.version(),
         }
@@ -125,7 +131,7 @@ fn status_of(response: &Response) -> StatusCode {
     response.extensions().get::<Told>().map_or(response.status(), |told| told.status)
 }
 
-fn log(id: &str, facts: &Facts, response: &Response, elapsed: Duration) {
+fn log(app: &App, id: &str, facts: &Facts, response: &Response, elapsed: Duration) {
     let Facts { method, path, route, .. } = facts;
     let status = status_of(response);
     let told = response.extensions().get::<Told>();
@@ -138,9 +144,14 @@ fn log(id: &str, facts: &Facts, response: &Response, elapsed: Duration) {
         StatusCode::OK if PROBES.contains(&route.as_str()) => {
             tracing::debug!(request.id = id, http.status = 200, %method, %path, elapsed_ms, "answered");
         }
-        StatusCode::SERVICE_UNAVAILABLE | StatusCode::INTERNAL_SERVER_ERROR => {
-            let status = status.as_u16();
-            warn!(request.id = id, http.status = status, %method, %path, elapsed_ms, reason, detail, "refused");
+        // One line a second and reason says how many there were.
+        StatusCode::SERVICE_UNAVAILABLE => {
+            app.shared.refusals.count(reason.unwrap_or("none"));
+            tracing::debug!(request.id = id, http.status = 503, %method, %path, elapsed_ms, reason, detail, "refused");
+        }
+        StatusCode::INTERNAL_SERVER_ERROR => {
+            let cause = told.and_then(|told| told.cause.as_deref());
+            error!(request.id = id, http.status = 500, %method, %path, elapsed_ms, reason, detail, cause, "failed");
         }
         _ => {
             let status = status.as_u16();

@@ -6,20 +6,17 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::pipeline::queue::ClientKeys;
 use axum::Router;
 use futures_util::FutureExt;
-use hyper::Request;
-use hyper::body::Incoming;
-use hyper::service::{Service, service_fn};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{Semaphore, watch};
+
+use super::connection::{self, ConnectionTimes};
+use super::problem::Problem;
+use crate::pipeline::queue::ClientKeys;
 
 /// How connections end once the server is told to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,11 +34,23 @@ const BACKLOG: u32 = 1024;
 /// Callers whose requests were dropped are told so within this time.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
+/// Connections that are told at the same time that there are too many.
+const REFUSALS: usize = 64;
+
+/// What connections may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListenPlan {
+    /// How long one may take.
+    pub times: ConnectionTimes,
+    /// How many there may be at once.
+    pub max_connections: usize,
+}
+
 /// A port that is bound and does not listen yet: whoever connects is refused, not kept waiting.
 #[derive(Debug)]
 pub struct Listener {
     socket: TcpSocket,
-    header_timeout: Duration,
+    plan: ListenPlan,
 }
 
 impl Listener {
@@ -50,12 +59,12 @@ impl Listener {
     /// # Errors
     ///
     /// Where the address is taken or not this machine's.
-    pub fn bind(address: SocketAddr, header_timeout: Duration) -> io::Result<Self> {
+    pub fn bind(address: SocketAddr, plan: ListenPlan) -> io::Result<Self> {
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         // Else the connections of a server that has just ended keep the port for a minute.
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
-        Ok(Self { socket, header_timeout })
+        Ok(Self { socket, plan })
     }
 
     /// The address that was really bound.
@@ -73,9 +82,16 @@ impl Listener {
     ///
     /// Where another program has begun to listen here meanwhile.
     pub fn listen(self) -> io::Result<Server> {
-        let Self { socket, header_timeout } = self;
+        let Self { socket, plan } = self;
         let socket = socket.listen(BACKLOG)?;
-        Ok(Server { socket, header_timeout, clients: ClientKeys::default() })
+        Ok(Server {
+            socket,
+            plan,
+            clients: ClientKeys::default(),
+            permits: Arc::new(Semaphore::new(plan.max_connections)),
+            refusals: Arc::new(Semaphore::new(REFUSALS)),
+            refused: AtomicU64::new(0),
+        })
     }
 }
 
@@ -83,8 +99,11 @@ impl Listener {
 #[derive(Debug)]
 pub struct Server {
     socket: TcpListener,
-    header_timeout: Duration,
+    plan: ListenPlan,
     clients: ClientKeys,
+    permits: Arc<Semaphore>,
+    refusals: Arc<Semaphore>,
+    refused: AtomicU64,
 }
 
 impl Server {
@@ -97,7 +116,7 @@ impl Server {
         drain: Drain,
         give_up: impl FnOnce(),
     ) -> bool {
-        let connections = GracefulShutdown::new();
+        let (connections, _) = watch::channel(());
         let until = async {
             stop.await;
             tokio::time::sleep(drain.delay).await;
@@ -113,13 +132,15 @@ impl Server {
         tokio::select! {
             () = until => {}
             () = accepting => {}
+            () = self.report_refused() => {}
         }
         // Connections that the system has already taken for us would be reset by closing the port.
         while let Some(Ok((stream, _))) = self.socket.accept().now_or_never() {
             self.serve_connection(stream, &routes, &connections);
         }
         drop(self.socket);
-        let mut ended = pin!(connections.shutdown());
+        let _ = connections.send(());
+        let mut ended = pin!(connections.closed());
         if tokio::time::timeout(drain.timeout, &mut ended).await.is_ok() {
             return true;
         }
@@ -128,44 +149,41 @@ impl Server {
         false
     }
 
-    fn serve_connection(&self, stream: TcpStream, routes: &Router, open: &GracefulShutdown) {
-        // Answers are small and whole: waiting for more to send only delays them.
-        let _ = stream.set_nodelay(true);
-        let mut http = auto::Builder::new(TokioExecutor::new());
-        http.http1().timer(TokioTimer::new()).header_read_timeout(self.header_timeout);
-        http.http2()
-            .timer(TokioTimer::new())
-            .keep_alive_interval(self.header_timeout)
-            .keep_alive_timeout(self.header_timeout);
-        let asked = Arc::new(AtomicBool::new(false));
-        let routes = TowerToHyperService::new(routes.clone());
-        let client = self.clients.assign();
-        let service = service_fn({
-            let asked = Arc::clone(&asked);
-            move |mut request: Request<Incoming>| {
-                asked.store(true, Ordering::Relaxed);
-                request.extensions_mut().insert(client);
-                routes.call(request)
+    /// One line a second for all connections that were refused in it.
+    async fn report_refused(&self) {
+        loop {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let count = self.refused.swap(0, Ordering::Relaxed);
+            if count > 0 {
+                let limit = self.plan.max_connections;
+                tracing::warn!(count, limit, "connections refused: raise --max-connections");
             }
-        });
-        let connection = http.serve_connection(TokioIo::new(stream), service).into_owned();
-        let connection = open.watch(connection);
-        let limit = self.header_timeout;
+        }
+    }
+
+    /// Serves a connection where there is a permit for one more, and else says that there is none.
+    fn serve_connection(&self, stream: TcpStream, routes: &Router, stop: &watch::Sender<()>) {
+        match Arc::clone(&self.permits).try_acquire_owned() {
+            Ok(permit) => connection::serve(
+                stream,
+                routes,
+                self.clients.assign(),
+                self.plan.times,
+                (stop.subscribe(), permit),
+            ),
+            Err(_) => self.refuse(stream),
+        }
+    }
+
+    /// Answers 503 without reading a request, for as many connections at once as are worth it.
+    fn refuse(&self, stream: TcpStream) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        let Ok(permit) = Arc::clone(&self.refusals).try_acquire_owned() else { return };
         tokio::spawn(async move {
-            tokio::pin!(connection);
-            let ended = tokio::select! {
-                ended = &mut connection => ended,
-                // hyper's timer starts once it knows the protocol: silence before is ours to end.
-                () = tokio::time::sleep(limit) => {
-                    if !asked.load(Ordering::Relaxed) {
-                        return;
-                    }
-                    connection.await
-                }
-            };
-            if let Err(error) = ended {
-                tracing::debug!(error, "a connection ended early");
-            }
+            let _permit = permit;
+            // A new connection's buffer has room for it.
+            let _ = stream.try_write(&connection::document(&Problem::too_many_connections()));
+            connection::close_gently(stream).await;
         });
     }
 }

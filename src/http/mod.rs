@@ -3,9 +3,14 @@
 mod accept; // which form of an answer is wanted
 mod answers; // of a request's images, as one
 mod beside; // what is told beside the classes
+mod checks; // what every request has to be
+mod classes; // the model's classes by name
 mod classify; // POST /classify
+mod connection; // what one connection may take
 mod embed; // POST /embed
 mod health; // /livez, /readyz, /ping
+mod hosts; // which hosts requests may be for
+mod inflate; // compressed uploads
 mod json; // bodies of JSON
 mod layers; // what every request passes through
 mod linger; // an early answer is seen
@@ -13,13 +18,16 @@ mod listener; // the accept loop and its end
 mod metrics; // GET /metrics
 mod model; // GET /v1/model
 mod origin; // who sent a request
+mod pace; // the least speed of an upload
 mod openapi; // GET /openapi.json
 mod preprocess; // POST /preprocess
 pub mod problem; // errors as documents
 mod page; // GET /, for people
 mod protocol; // what clients of other servers speak
 mod query; // what a request asks
+mod refusals; // in the log, summed up
 mod remote; // URLs become images
+mod shared; // what the handlers share beside the pipeline
 mod unsent; // answers that wait to be sent
 mod upload; // a body becomes images
 
@@ -32,11 +40,14 @@ use axum::{Extension, Router};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub use connection::ConnectionTimes;
 pub use health::{Phase, Readiness};
-pub use listener::{Drain, Listener};
+pub use hosts::{AllowedHosts, BadHost};
+pub use listener::{Drain, ListenPlan, Listener};
 pub use model::{Description, Versions};
 pub use page::Page;
 pub use protocol::{BadRoute, VertexRoutes};
+pub use shared::Shared;
 
 use crate::fetch::Fetcher;
 use crate::pipeline::Pipeline;
@@ -52,6 +63,8 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// Whether traffic is welcome.
     pub readiness: Arc<Readiness>,
+    /// The model's classes by name, and the permits for parsing.
+    pub shared: Arc<Shared>,
     /// What is served.
     pub description: Arc<Description>,
     /// How long a request may take.
@@ -62,6 +75,8 @@ pub struct App {
     pub urls: Option<Arc<Fetcher>>,
     /// Where Vertex AI asks.
     pub vertex: VertexRoutes,
+    /// Which hosts requests may be for.
+    pub hosts: AllowedHosts,
 }
 
 /// How long things may take.
@@ -69,10 +84,10 @@ pub struct App {
 pub struct Timeouts {
     /// From the upload's last byte to the answer; a request's header may shorten it.
     pub request: Duration,
-    /// From the connection's first byte to the end of a request's headers.
-    pub header: Duration,
     /// From the headers to the upload's last byte.
     pub body: Duration,
+    /// Bytes per second at which an upload has to arrive; 0 for any.
+    pub min_upload_rate: u64,
 }
 
 /// Every route, in one list. Path and method stand in a handler's `utoipa::path`, with all else that

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use super::answers::Answer;
 use super::openapi::{Picture, Pictures, TimeLimit, UploadRefusals};
 use super::problem::Problem;
+use super::remote::Arrived;
 use super::upload::Upload;
 use super::{App, accept, answers, query, remote};
 use crate::pipeline::Steps;
@@ -38,13 +39,13 @@ pub(super) async fn preprocess(
     query::known(&query::pairs(typed)?, &[])?;
     let form = accept::best(request.headers(), &["image/png", "application/json"]);
     let limit = answers::time_limit(request.headers(), app.timeouts.request)?;
-    let (upload, context) = remote::read(&app, request, limit).await?;
+    let Arrived { upload, context, .. } = remote::read(&app, request, limit, &[]).await?;
     let each = async |bytes| {
         let seen = app.pipeline.see(bytes, &context).await?;
         Ok((seen.steps, seen.timings))
     };
     let mut response = match upload {
-        Upload::Several(parts) => answers::several(&app, parts, each).await,
+        Upload::Several(parts) => answers::several(&app, parts, each, &context).await,
         Upload::One(bytes) if form == "application/json" => answers::one(&app, each(bytes).await?),
         Upload::One(bytes) => {
             let seen = app.pipeline.see(bytes, &context).await?;

@@ -2,11 +2,22 @@
 
 use axum::extract::rejection::QueryRejection;
 
+use super::classes::ClassIndex;
 use super::problem::Problem;
-use crate::pipeline::topk::{self, Narrow};
+use crate::pipeline::topk::Narrow;
 
 /// The most maps in one answer.
 const MAX_MAPS: usize = 32;
+
+/// More parts than labels have, on average, where commas separate them: `tench, Tinca tinca`.
+const COMMAS_IN_A_LABEL: usize = 4;
+
+/// As many parts of `labels` are read for a model of few classes, too.
+const LISTED_ANYWAY: usize = 256;
+
+/// Every parameter of `POST /classify`.
+pub(super) const NAMES: &[&str] =
+    &["top_k", "labels", "threshold", "explain", "class", "coverage", "max_set", "rollup", "share"];
 
 /// What `POST /classify` was asked.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,26 +40,13 @@ pub(super) fn pairs(typed: Typed) -> Result<Vec<(String, String)>, Problem> {
 }
 
 impl Query {
-    /// Reads `pairs` for a model with these `labels`.
-    pub(super) fn read(pairs: &[(String, String)], labels: &[String]) -> Result<Self, Problem> {
-        known(
-            pairs,
-            &[
-                "top_k",
-                "labels",
-                "threshold",
-                "explain",
-                "class",
-                "coverage",
-                "max_set",
-                "rollup",
-                "share",
-            ],
-        )?;
+    /// Reads `pairs` for a model with these `classes`.
+    pub(super) fn read(pairs: &[(String, String)], classes: &ClassIndex) -> Result<Self, Problem> {
+        known(pairs, NAMES)?;
         Ok(Self {
             top_k: top_k(pairs)?.unwrap_or(TOP_K),
-            explain: explain(pairs, labels)?,
-            narrow: narrow(pairs, labels)?,
+            explain: explain(pairs, classes)?,
+            narrow: narrow(pairs, classes)?,
         })
     }
 }
@@ -91,17 +89,16 @@ pub(super) fn top_k(pairs: &[(String, String)]) -> Result<Option<usize>, Problem
     }
 }
 
-fn explain(pairs: &[(String, String)], labels: &[String]) -> Result<Option<Vec<usize>>, Problem> {
-    let classes: Vec<usize> = pairs
-        .iter()
-        .filter(|(name, _)| name == "class")
-        .map(|(_, typed)| class(typed, labels))
-        .collect::<Result<_, _>>()?;
+fn explain(pairs: &[(String, String)], index: &ClassIndex) -> Result<Option<Vec<usize>>, Problem> {
+    let typed = || pairs.iter().filter(|(name, _)| name == "class").map(|(_, typed)| typed);
+    let count = typed().count();
+    if count > MAX_MAPS {
+        return Err(Problem::invalid_parameter(format!(
+            "class is there {count} times; at most {MAX_MAPS} maps are made at once"
+        )));
+    }
+    let classes: Vec<usize> = typed().map(|typed| class(typed, index)).collect::<Result<_, _>>()?;
     match once(pairs, "explain")? {
-        Some("cam") if classes.len() > MAX_MAPS => Err(Problem::invalid_parameter(format!(
-            "class is there {} times; at most {MAX_MAPS} maps are made at once",
-            classes.len()
-        ))),
         Some("cam") => Ok(Some(classes)),
         Some(other) => Err(Problem::invalid_parameter(format!(
             "explain is {other:?}; it takes cam, for class activation maps"
@@ -113,15 +110,28 @@ fn explain(pairs: &[(String, String)], labels: &[String]) -> Result<Option<Vec<u
     }
 }
 
-fn narrow(pairs: &[(String, String)], labels: &[String]) -> Result<Option<Narrow>, Problem> {
+fn narrow(pairs: &[(String, String)], index: &ClassIndex) -> Result<Option<Narrow>, Problem> {
     let mut among: Vec<usize> = Vec::new();
+    // Commas are inside labels, too, so this counts at least as many as there are.
+    let listed: usize = pairs
+        .iter()
+        .filter(|(name, _)| name == "labels")
+        .map(|(_, typed)| typed.bytes().filter(|&byte| byte == b',').count() + 1)
+        .sum();
+    let most = (index.count() * COMMAS_IN_A_LABEL).max(LISTED_ANYWAY);
+    if listed > most {
+        return Err(Problem::bad_request(format!(
+            "labels lists {listed} classes, more than the {} of this model; name each once",
+            index.count()
+        )));
+    }
     for (_, typed) in pairs.iter().filter(|(name, _)| name == "labels") {
         // A label may have commas itself: `tench, Tinca tinca`.
-        match topk::find_class(typed, labels) {
+        match index.find(typed) {
             Some(class) => among.push(class),
             None => {
                 for part in typed.split(',') {
-                    among.push(class(part.trim(), labels)?);
+                    among.push(class(part.trim(), index)?);
                 }
             }
         }
@@ -145,7 +155,6 @@ fn threshold(pairs: &[(String, String)]) -> Result<Option<f32>, Problem> {
     }
 }
 
-fn class(typed: &str, labels: &[String]) -> Result<usize, Problem> {
-    topk::find_class(typed, labels)
-        .ok_or_else(|| Problem::invalid_parameter(topk::no_such_class(typed, labels)))
+fn class(typed: &str, index: &ClassIndex) -> Result<usize, Problem> {
+    index.find(typed).ok_or_else(|| Problem::invalid_parameter(index.no_such_class(typed)))
 }

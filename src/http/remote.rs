@@ -13,9 +13,12 @@ use super::App;
 use super::json::{self, Text};
 use super::origin;
 use super::problem::Problem;
-use super::upload::{self, Upload};
+use super::upload::{self, Fields, Upload};
 use crate::fetch::{FetchError, Fetcher, Remote};
 use crate::pipeline::queue::{Deadline, RequestContext};
+
+/// The longest URL that is followed, in bytes.
+pub(super) const LONGEST_URL: usize = 8192;
 
 /// A body in an image's place.
 #[derive(Debug, Deserialize)]
@@ -51,18 +54,27 @@ impl Called {
     }
 }
 
+/// A request's images, and the parameters that came with them.
+#[derive(Debug)]
+pub(super) struct Arrived {
+    pub(super) upload: Upload,
+    pub(super) fields: Fields,
+    pub(super) context: RequestContext,
+}
+
 /// Reads a request's images, within `limit` of their arrival fetched and answered.
 pub(super) async fn read(
     app: &App,
     request: Request,
     limit: Duration,
-) -> Result<(Upload, RequestContext), Problem> {
+    parameters: &[&str],
+) -> Result<Arrived, Problem> {
     let called = Called::by(request.headers());
     let origin = origin::of(request.extensions());
-    let upload = upload::read(app, request).await?;
+    let (upload, fields) = upload::read(app, request, parameters).await?;
     let deadline = Deadline::after(limit);
     let upload = follow(app, upload, called, deadline).await?;
-    Ok((upload, RequestContext { origin, deadline }))
+    Ok(Arrived { upload, fields, context: RequestContext { origin, deadline } })
 }
 
 /// The image that a body of `{"url": "https://…"}` names, in its place.
@@ -74,11 +86,22 @@ pub(super) async fn follow(
 ) -> Result<Upload, Problem> {
     match upload {
         Upload::One(body) if called == Called::Json && json::is_object(&body) => {
-            let Named { url: Text(url) } = json::read(&body)?;
+            let url = app.shared.parse(body.len(), move || named(&body)).await?;
             Ok(Upload::One(image(app, &url, deadline).await?))
         }
         upload @ (Upload::One(_) | Upload::Several(_)) => Ok(upload),
     }
+}
+
+/// The URL that is all of a body of JSON.
+fn named(body: &[u8]) -> Result<String, Problem> {
+    let Named { url: Text(url) } = json::read(body)?;
+    if url.len() > LONGEST_URL {
+        return Err(Problem::invalid_parameter(format!(
+            "the URL has more than {LONGEST_URL} bytes; name a shorter one, or send the image's bytes"
+        )));
+    }
+    Ok(url.into_owned())
 }
 
 /// The bytes at `url`.
@@ -108,7 +131,9 @@ async fn fetch(app: &App, fetcher: &Fetcher, url: &str) -> Result<Bytes, Problem
         Err(error) => Err(match upload::why_ended(&error) {
             Some(upload::Ended::TooLong) => FetchError::TooManyBytes { url, limit }.into(),
             Some(upload::Ended::Rejected(rejected)) => rejected.into(),
-            None => FetchError::BrokenOff { url, reason: innermost(&error) }.into(),
+            Some(upload::Ended::TooSlow(_)) | None => {
+                FetchError::BrokenOff { url, reason: innermost(&error) }.into()
+            }
         }),
     }
 }

@@ -11,8 +11,10 @@ use futures_util::StreamExt;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use super::App;
+use super::inflate::{self, inflate};
 use super::origin;
-use super::problem::Problem;
+use super::pace::{TooSlow, paced};
+use super::problem::{Problem, excerpt};
 use crate::pipeline::queue::{Permit, Rejected};
 
 /// The images of one request.
@@ -36,6 +38,13 @@ pub(super) struct Part {
 /// small request could ask for a very large answer.
 pub(super) const MAX_IMAGES: usize = 256;
 
+/// The text fields of a form, by their names.
+pub(super) type Fields = Vec<(String, String)>;
+
+/// The most text fields of a form, and the most bytes in one.
+const MAX_FIELDS: usize = 64;
+const MAX_FIELD: usize = 32 << 10;
+
 /// Reads the whole body, at most `--max-bytes` of it, within the body timeout.
 ///
 /// Its memory is taken as it arrives and given back when the last user of the bytes lets them go.
@@ -43,18 +52,26 @@ pub(super) const MAX_IMAGES: usize = 256;
 ///
 /// What the client calls the content is not believed, except for a form, whose boundary stands in
 /// the header.
-pub(super) async fn read(app: &App, request: Request) -> Result<Upload, Problem> {
+///
+/// Text fields of a form that are called like one of `parameters` come beside the images.
+pub(super) async fn read(
+    app: &App,
+    request: Request,
+    parameters: &[&str],
+) -> Result<(Upload, Fields), Problem> {
     let limit = app.pipeline.plan().limits.max_bytes;
     let (request, held) = charge(app, request)?;
     let reading = async {
+        let request = inflated(app, request, limit, &held).await?;
         if is_form(request.headers()) {
-            let mut parts = read_form(app, request, limit, &held).await?;
-            Ok(match parts.len() {
+            let (mut parts, fields) = read_form(app, request, parameters, &held).await?;
+            let upload = match parts.len() {
                 1 => Upload::One(parts.remove(0).bytes),
                 _ => Upload::Several(parts),
-            })
+            };
+            Ok((upload, fields))
         } else {
-            Ok(Upload::One(holding(raw(request, limit).await?, &held)))
+            Ok((Upload::One(holding(raw(request, limit).await?, &held)), Fields::new()))
         }
     };
     in_time(app, reading).await
@@ -64,17 +81,42 @@ pub(super) async fn read(app: &App, request: Request) -> Result<Upload, Problem>
 pub(super) async fn read_whole(app: &App, request: Request) -> Result<Bytes, Problem> {
     let limit = app.pipeline.plan().limits.max_bytes;
     let (request, held) = charge(app, request)?;
-    let reading = async { Ok(holding(raw(request, limit).await?, &held)) };
+    let reading = async {
+        let request = inflated(app, request, limit, &held).await?;
+        Ok(holding(raw(request, limit).await?, &held))
+    };
     in_time(app, reading).await
+}
+
+/// The request with a body that is not compressed.
+async fn inflated(
+    app: &App,
+    mut request: Request,
+    limit: usize,
+    held: &Arc<Permit>,
+) -> Result<Request, Problem> {
+    let Some(encoding) = inflate::named(request.headers())? else { return Ok(request) };
+    request.headers_mut().remove(header::CONTENT_ENCODING);
+    let (mut parts, body) = request.into_parts();
+    let announced = content_length(&parts.headers).unwrap_or(0);
+    parts.headers.remove(header::CONTENT_LENGTH);
+    let compressed = read_raw(body, announced).await.map_err(|error| unread(&error, limit))?;
+    // Both are there for a moment, the compressed and the whole.
+    let held = Arc::clone(held);
+    let whole =
+        app.shared.parse(usize::MAX, move || inflate(&compressed, encoding, limit, &held)).await?;
+    Ok(Request::from_parts(parts, Body::from(whole)))
 }
 
 /// The whole body, or why there is none.
 async fn raw(request: Request, limit: usize) -> Result<Bytes, Problem> {
     let announced = content_length(request.headers()).unwrap_or(0);
-    read_raw(request.into_body(), announced).await.map_err(|error| {
-        why_refused(&error, limit)
-            .unwrap_or_else(|| Problem::bad_request(format!("the body cannot be read: {error}")))
-    })
+    read_raw(request.into_body(), announced).await.map_err(|error| unread(&error, limit))
+}
+
+fn unread(error: &axum::Error, limit: usize) -> Problem {
+    why_refused(error, limit)
+        .unwrap_or_else(|| Problem::bad_request(format!("the body cannot be read: {error}")))
 }
 
 /// The request with a body that is charged as it arrives, and what is charged.
@@ -88,7 +130,7 @@ fn charge(app: &App, request: Request) -> Result<(Request, Arc<Permit>), Problem
         app.pipeline.receive(origin::client(request.extensions()), announced.unwrap_or(0))?,
     );
     held.shrink_to(0);
-    let request = request.map(|body| charged(app, body, limit, &held));
+    let request = request.map(|body| charged(app, paced(app, body), limit, &held));
     Ok((request, held))
 }
 
@@ -152,29 +194,33 @@ pub(super) async fn read_raw(mut body: Body, announced: usize) -> Result<Bytes, 
 async fn read_form(
     app: &App,
     request: Request,
-    limit: usize,
+    parameters: &[&str],
     held: &Arc<Permit>,
-) -> Result<Vec<Part>, Problem> {
+) -> Result<(Vec<Part>, Fields), Problem> {
+    let limit = app.pipeline.plan().limits.max_bytes;
     let unreadable =
         |words: String| Problem::invalid_parameter(format!("the form cannot be read: {words}"));
     let mut form = Multipart::from_request(request, app)
         .await
         .map_err(|error| unreadable(error.body_text()))?;
-    let mut parts = Vec::new();
+    let (mut parts, mut fields) = (Vec::new(), Fields::new());
     loop {
         match next_part(&mut form).await {
-            Ok(Some(_)) if parts.len() == MAX_IMAGES => {
+            Ok(Some(Piece::Text(name, text))) => field(&mut fields, name, text, parameters)?,
+            Ok(Some(Piece::File(_))) if parts.len() == MAX_IMAGES => {
                 let detail =
                     format!("the form has more than {MAX_IMAGES} files; send fewer at once");
                 return Err(Problem::invalid_parameter(detail));
             }
-            Ok(Some(part)) => parts.push(Part { bytes: holding(part.bytes, held), ..part }),
+            Ok(Some(Piece::File(part))) => {
+                parts.push(Part { bytes: holding(part.bytes, held), ..part })
+            }
             Ok(None) if parts.is_empty() => {
                 let detail =
                     "the form has no file; send at least one, as in curl -F image=@cat.jpg";
                 return Err(Problem::invalid_parameter(detail));
             }
-            Ok(None) => return Ok(parts),
+            Ok(None) => return Ok((parts, fields)),
             Err(error) => {
                 return Err(
                     why_refused(&error, limit).unwrap_or_else(|| unreadable(error.body_text()))
@@ -184,12 +230,55 @@ async fn read_form(
     }
 }
 
+/// Adds a text field to `fields`, where it is one of `parameters`.
+fn field(
+    fields: &mut Fields,
+    name: String,
+    text: String,
+    parameters: &[&str],
+) -> Result<(), Problem> {
+    if !parameters.contains(&name.as_str()) {
+        let known = if parameters.is_empty() { "none".to_owned() } else { parameters.join(", ") };
+        let name = excerpt(&name);
+        return Err(Problem::bad_request(format!(
+            "the form has a field {name:?} that is neither a file nor a parameter here; parameters are \
+             {known}, and a file has a filename, as in curl -F file=@cat.jpg"
+        )));
+    }
+    if fields.len() == MAX_FIELDS {
+        return Err(Problem::bad_request(format!(
+            "the form has more than {MAX_FIELDS} text fields; send each parameter once"
+        )));
+    }
+    fields.push((name, text));
+    Ok(())
+}
+
 async fn next_part(
     form: &mut Multipart,
-) -> Result<Option<Part>, axum::extract::multipart::MultipartError> {
+) -> Result<Option<Piece>, axum::extract::multipart::MultipartError> {
     let Some(field) = form.next_field().await? else { return Ok(None) };
-    let name = field.file_name().map(str::to_owned);
-    Ok(Some(Part { name, bytes: field.bytes().await? }))
+    let file = field.file_name().map(|name| excerpt(name).into_owned());
+    let typed = field.content_type().is_none_or(|kind| kind.starts_with("text/"));
+    let name = field.name().map(str::to_owned);
+    let bytes = field.bytes().await?;
+    Ok(Some(match (&file, name) {
+        (None, Some(name)) if typed && bytes.len() <= MAX_FIELD => {
+            match String::from_utf8(bytes.to_vec()) {
+                Ok(text) => Piece::Text(name, text),
+                // Bytes that are no text are a file, with a filename or without.
+                Err(_) => Piece::File(Part { name: file, bytes }),
+            }
+        }
+        _ => Piece::File(Part { name: file, bytes }),
+    }))
+}
+
+/// One part of a form.
+enum Piece {
+    File(Part),
+    /// A name and a value.
+    Text(String, String),
 }
 
 /// Why we ended a body.
@@ -198,6 +287,8 @@ pub(super) enum Ended {
     TooLong,
     /// Its next bytes would have no place.
     Rejected(Rejected),
+    /// They came too slowly.
+    TooSlow(TooSlow),
 }
 
 /// The refusal of ours that ended a body, somewhere among the causes of its error.
@@ -205,6 +296,9 @@ pub(super) fn why_ended(error: &(dyn Error + 'static)) -> Option<Ended> {
     std::iter::successors(Some(error), |&error| error.source()).find_map(|cause| {
         if cause.is::<LengthLimitError>() {
             return Some(Ended::TooLong);
+        }
+        if let Some(slow) = cause.downcast_ref::<TooSlow>() {
+            return Some(Ended::TooSlow(*slow));
         }
         cause.downcast_ref::<Rejected>().cloned().map(Ended::Rejected)
     })
@@ -214,6 +308,7 @@ pub(super) fn why_refused(error: &(dyn Error + 'static), limit: usize) -> Option
     Some(match why_ended(error)? {
         Ended::TooLong => Problem::too_many_bytes(limit),
         Ended::Rejected(rejected) => rejected.into(),
+        Ended::TooSlow(TooSlow { rate }) => Problem::too_slow(rate),
     })
 }
 
@@ -221,8 +316,12 @@ fn content_length(headers: &HeaderMap) -> Option<usize> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-fn is_form(headers: &HeaderMap) -> bool {
+/// Whether the body is a form. Without a boundary it cannot be one, and is taken by its bytes.
+pub(super) fn is_form(headers: &HeaderMap) -> bool {
     is_called(headers, "multipart/form-data")
+        && headers.get(header::CONTENT_TYPE).is_some_and(|value| {
+            memchr::memmem::find(&value.as_bytes().to_ascii_lowercase(), b"boundary=").is_some()
+        })
 }
 
 /// Whether the client calls its content `kind`, with or without parameters.

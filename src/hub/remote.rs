@@ -8,6 +8,7 @@ use ureq::http::{HeaderMap, Response};
 use ureq::{Agent, Body};
 
 use super::{HubError, HubId};
+use crate::fetch::without_password;
 
 /// Files come in ranges of so many bytes, so that silence ends each of them in bounded time.
 pub(super) const RANGE: u64 = 16 << 20;
@@ -70,7 +71,8 @@ impl<'a> Remote<'a> {
         let (repository, revision) = (&id.repository, id.revision.replace('/', "%2F"));
         let url = format!("{}/api/models/{repository}/revision/{revision}", self.endpoint);
         let mut answer = self.get(id, &url, None)?;
-        let nonsense = |reason: String| HubError::Unreachable { url: url.clone(), reason };
+        let nonsense =
+            |reason: String| HubError::Unreachable { url: without_password(&url), reason };
         let text = answer.body_mut().read_to_string().map_err(|e| nonsense(e.to_string()))?;
         let Answer { sha, siblings } = serde_json::from_str(&text)
             .map_err(|error| nonsense(format!("no listing of a repository: {error}")))?;
@@ -95,7 +97,7 @@ impl<'a> Remote<'a> {
         })?;
         let headers = answer.headers();
         let nonsense = |what: &str| HubError::Unreachable {
-            url: url.clone(),
+            url: without_password(&url),
             reason: format!("the answer has no {what} to check the file by"),
         };
         let etag = text(headers, "x-linked-etag").or_else(|| text(headers, "etag"));
@@ -158,6 +160,7 @@ impl<'a> Remote<'a> {
                 _ => return Ok(answer),
             }
         }
+        let url = without_password(&url);
         Err(HubError::Unreachable { url, reason: "it leads from one place to the next".to_owned() })
     }
 
@@ -168,11 +171,12 @@ impl<'a> Remote<'a> {
         url: &str,
         ask: impl Fn(&str) -> Result<Response<Body>, ureq::Error>,
     ) -> Result<Response<Body>, HubError> {
-        let (id, url) = (id.clone(), url.to_owned());
-        let answer = match ask(&url) {
-            Ok(answer) => answer,
-            Err(error) => return Err(HubError::Unreachable { url, reason: error.to_string() }),
-        };
+        let (id, shown) = (id.clone(), without_password(url));
+        let answer = ask(url).map_err(|error| HubError::Unreachable {
+            url: shown.clone(),
+            reason: error.to_string().replace(url, &shown),
+        })?;
+        let url = shown;
         let said = text(answer.headers(), "x-error-message").map(str::to_owned);
         match answer.status().as_u16() {
             200..=399 => Ok(answer),

@@ -102,37 +102,6 @@ pub fn narrowed(logits: &[f32], labels: &[String], k: usize, narrow: &Narrow) ->
     predictions
 }
 
-/// The class that `typed` means: a label, or else a label in other letters' case, or else an
-/// index, plain or as `#3`.
-#[must_use]
-pub fn find_class(typed: &str, labels: &[String]) -> Option<usize> {
-    let place = |same: &dyn Fn(&str) -> bool| labels.iter().position(|label| same(label));
-    place(&|label| label == typed)
-        .or_else(|| place(&|label| label.to_lowercase() == typed.to_lowercase()))
-        .or_else(|| {
-            typed
-                .strip_prefix('#')
-                .unwrap_or(typed)
-                .parse()
-                .ok()
-                .filter(|index| *index < labels.len())
-        })
-}
-
-/// That `typed` means none, and what would.
-#[must_use]
-pub fn no_such_class(typed: &str, labels: &[String]) -> String {
-    const SHOWN: usize = 10;
-    let mut shown = labels.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
-    if labels.len() > SHOWN {
-        shown.push_str(", …");
-    }
-    format!(
-        "{typed:?} is no class of this model; use a label ({shown}) or an index from 0 to {}",
-        labels.len() - 1
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,8 +1,15 @@
-//! Log lines: text for people, JSON for machines.
+//! Log lines: text for people, JSON for machines. A server's are written by a thread of their own, so that no
+//! request waits for whoever reads them.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::IsTerminal;
+use std::panic::PanicHookInfo;
 
 use tracing_subscriber::{EnvFilter, fmt, prelude::*};
+
+use super::background::Lines;
+
+pub use super::background::DroppedLines;
 
 /// How a log line is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -23,12 +30,64 @@ pub struct BadFilter {
     source: tracing_subscriber::filter::ParseError,
 }
 
-/// Sends every event that `filter` lets through to standard error, once per process.
+/// Why there is no log.
+#[derive(Debug, thiserror::Error)]
+pub enum NoLog {
+    /// Its filter is none.
+    #[error(transparent)]
+    Filter(#[from] BadFilter),
+    /// The system gives no thread.
+    #[error("cannot start the thread that writes the log: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// The log of this process. Dropping it writes what waits, for at most about a second.
+#[derive(Debug)]
+pub struct Log {
+    lines: Lines,
+}
+
+impl Log {
+    /// The count of dropped lines.
+    #[must_use]
+    pub fn dropped(&self) -> DroppedLines {
+        self.lines.dropped()
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.lines.finish();
+    }
+}
+
+/// Sends every event that `filter` lets through to standard error, once per process. Whoever logs waits for
+/// whoever reads: for commands, whose lines must all be there.
 ///
 /// # Errors
 ///
 /// [`BadFilter`] where `filter` is not in the syntax of `tracing`'s `EnvFilter`.
 pub fn start(filter: &str, format: LogFormat) -> Result<(), BadFilter> {
+    subscribe(filter, format, std::io::stderr)
+}
+
+/// As [`start`], for a server: a thread writes the lines, those that would have to wait are dropped and counted, and
+/// panics are lines as well.
+///
+/// # Errors
+///
+/// [`NoLog`] where there is no thread, or `filter` is not one.
+pub fn start_for_server(filter: &str, format: LogFormat) -> Result<Log, NoLog> {
+    let lines = Lines::start()?;
+    subscribe(filter, format, lines.clone())?;
+    std::panic::set_hook(Box::new(log_panic));
+    Ok(Log { lines })
+}
+
+fn subscribe<W>(filter: &str, format: LogFormat, writer: W) -> Result<(), BadFilter>
+where
+    W: for<'a> fmt::MakeWriter<'a> + Send + Sync + 'static,
+{
     let filter_layer = EnvFilter::builder()
         .parse(filter)
         .map_err(|source| BadFilter { filter: filter.to_owned(), source })?;
@@ -38,7 +97,7 @@ pub fn start(filter: &str, format: LogFormat) -> Result<(), BadFilter> {
         LogFormat::Text => false,
         LogFormat::Json => true,
     };
-    let lines = fmt::layer().with_writer(std::io::stderr);
+    let lines = fmt::layer().with_writer(writer);
     let layer = if json {
         lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed()
     } else {
@@ -47,4 +106,18 @@ pub fn start(filter: &str, format: LogFormat) -> Result<(), BadFilter> {
     // A second call (two servers in one test process) keeps the first subscriber.
     let _ = tracing_subscriber::registry().with(filter_layer).with(layer).try_init();
     Ok(())
+}
+
+/// A panic as a line like every other; the standard library's own blocks and has another format.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let message = panic.payload_as_str().unwrap_or("a panic without words");
+    let place = panic.location().map(ToString::to_string);
+    let thread = std::thread::current();
+    let thread = thread.name().unwrap_or("unnamed");
+    let backtrace = Backtrace::capture();
+    if backtrace.status() == BacktraceStatus::Captured {
+        tracing::error!(panic = message, place, thread, %backtrace, "panicked");
+    } else {
+        tracing::error!(panic = message, place, thread, "panicked");
+    }
 }

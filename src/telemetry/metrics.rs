@@ -61,6 +61,8 @@ pub struct Metrics {
     pub inference_seconds: Histogram,
     /// Images per batch.
     pub batch_size: Histogram,
+    /// Log lines that were dropped, because their reader was too slow.
+    pub dropped_log_lines: IntGauge,
     /// 1 while the server is ready for traffic.
     pub ready: IntGauge,
     /// Time to build the graph and its sessions.
@@ -124,7 +126,7 @@ impl Metrics {
         let declare = Declare { registry: Registry::new() };
         let metrics = Self {
             requests: declare.counters("http_requests_total", "HTTP requests", &["route", "status"]),
-            request_seconds: declare.histograms("http_request_duration_seconds", "From a request's headers to its answer", &["route"]),
+            request_seconds: declare.histograms("http_request_duration_seconds", "From a request's headers to its answer", &["route", "status"]),
             rejected: declare.counters("rejected_total", "Images turned away, by reason", &["reason"]),
             requests_in_flight: declare.int_gauge("http_requests_in_flight", "HTTP requests being answered"),
             images: declare.counter("images_total", "Images classified"),
@@ -146,6 +148,7 @@ impl Metrics {
             queue_wait_seconds: declare.histogram("queue_wait_seconds", "One image's wait in the queue", SECONDS),
             inference_seconds: declare.histogram("inference_seconds", "One batch in ONNX Runtime", SECONDS),
             batch_size: declare.histogram("batch_size", "Images per batch", BATCH_SIZES),
+            dropped_log_lines: declare.int_gauge("log_lines_dropped", "Log lines dropped since the start, because their reader was too slow"),
             ready: declare.int_gauge("ready", "1 while ready for traffic"),
             load_seconds: declare.gauge("model_load_seconds", "Building the graph and its sessions"),
             warm_up_seconds: declare.gauge("warm_up_seconds", "Warm-up runs before readiness"),
@@ -166,7 +169,14 @@ impl Metrics {
     /// Counts one answered request. `route` is a route's pattern, never the path a client typed.
     pub fn request(&self, route: &str, status: u16, elapsed: Duration) {
         self.requests.with_label_values(&[route, &status.to_string()]).inc();
-        self.request_seconds.with_label_values(&[route]).observe(elapsed.as_secs_f64());
+        let class = match status / 100 {
+            1 => "1xx",
+            2 => "2xx",
+            3 => "3xx",
+            4 => "4xx",
+            _ => "5xx",
+        };
+        self.request_seconds.with_label_values(&[route, class]).observe(elapsed.as_secs_f64());
     }
 
     /// Counts one image turned away.

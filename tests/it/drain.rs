@@ -140,7 +140,8 @@ async fn who_is_still_queued_after_the_drain_timeout_is_told() {
 
 #[tokio::test]
 async fn who_connects_before_the_model_is_loaded_is_refused_not_kept_waiting() {
-    let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), Duration::from_secs(1)).unwrap();
+    let plan = Options::default().connections;
+    let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), plan).unwrap();
     let address = listener.address().unwrap();
     let refused = TcpStream::connect(address).await.unwrap_err();
     assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);

@@ -15,6 +15,7 @@ mod problems; // and for a bad one
 mod urls; // images that are named by URL
 mod shapes; // what clients of other servers send
 mod overload; // full, late and abandoned
+mod clients; // what they may do to a connection
 mod drain; // the end
 mod operate; // health, metrics, model
 mod batches; // the same bits in every batch

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use reqwest::Method;
 use reqwest::multipart::{Form, Part};
-use resnetd::http::Timeouts;
 use resnetd::http::problem::Kind;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -53,7 +52,7 @@ async fn a_form_that_cannot_be_read_is_a_422() {
     let empty = send(post().multipart(Form::new())).await;
     assert_eq!((empty.status, empty.reason()), (422, "invalid-parameter".to_owned()), "{empty:?}");
     let no_boundary = send(post().header("content-type", "multipart/form-data").body("x")).await;
-    assert_eq!((no_boundary.status, no_boundary.reason()), (422, "invalid-parameter".to_owned()));
+    assert_eq!((no_boundary.status, no_boundary.reason()), (400, "not-an-image".to_owned()));
     let cut = "--b\r\ncontent-disposition: form-data; name=a; filename=a\r\n\r\nhalf";
     let cut =
         send(post().header("content-type", "multipart/form-data; boundary=b").body(cut)).await;
@@ -112,12 +111,10 @@ async fn a_time_limit_that_is_no_number_is_a_422() {
 
 #[tokio::test]
 async fn a_stalled_upload_is_a_408_and_stalled_headers_are_hung_up_on() {
-    let timeouts = Timeouts {
-        request: Duration::from_secs(60),
-        header: Duration::from_millis(100),
-        body: Duration::from_millis(100),
-    };
-    let server = TestServer::with(Options { timeouts, ..Options::default() });
+    let mut options = Options::default();
+    options.timeouts.body = Duration::from_millis(100);
+    options.connections.times.header = Duration::from_millis(100);
+    let server = TestServer::with(options);
     let address = server.url.trim_start_matches("http://").to_owned();
     let talk = |words: &'static str| {
         let address = address.clone();

@@ -329,7 +329,7 @@ async fn binary_data_that_do_not_fit_their_json_are_told_apart() {
         (with_binary(&server, &files, &[0; 4 * 257]), "more than 256 images"),
         (server.client.post(server.at(INFER)).header("inference-header-content-length", "9").body("{}"), "is 9, and the body has 2 bytes"),
         (server.client.post(server.at(INFER)).header("inference-header-content-length", "x").body("{}"), "the number of bytes of JSON"),
-        (server.client.post(server.at(INFER)).header("content-encoding", "gzip").body("{}"), "without a compression"),
+        (server.client.post(server.at(INFER)).header("content-encoding", "gzip").body("{}"), "not what Content-Encoding says"),
         (server.client.post(server.at(INFER)).header("inference-header-content-length", "0").body("no image"), "not an image"),
     ] {
         let answer = Answer::of(request.send().await.unwrap()).await;

@@ -391,7 +391,7 @@ async fn a_slow_host_costs_its_time_and_nothing_else() {
     let start = |timeout, request| {
         let urls = Some((policy(&hosts, &["127.0.0.1/32"]), plan(timeout)));
         let long = Duration::from_secs(60);
-        let timeouts = Timeouts { request, header: long, body: long };
+        let timeouts = Timeouts { request, body: long, min_upload_rate: 0 };
         TestServer::with(Options { timeouts, urls, ..Options::default() })
     };
     let (short, long) = (Duration::from_millis(200), Duration::from_secs(60));

@@ -42,6 +42,10 @@ const OF_UPLOADS: &[Kind] = &[
     Kind::TooManyBytes,
     Kind::TooManyPixels,
     Kind::UnsupportedFormat,
+    Kind::UnsupportedEncoding,
+    Kind::HostNotAllowed,
+    Kind::HeadersTooLarge,
+    Kind::TooManyConnections,
     Kind::InvalidParameter,
     Kind::Internal,
     Kind::QueueFull,
@@ -124,7 +128,14 @@ fn responses(kinds: &[Kind], forms: Forms) -> BTreeMap<String, RefOr<Response>> 
 fn in_its_place(kind: Kind) -> bool {
     !matches!(
         kind,
-        Kind::BadRequest | Kind::BodyTimeout | Kind::TooManyBytes | Kind::InvalidParameter
+        Kind::BadRequest
+            | Kind::BodyTimeout
+            | Kind::TooManyBytes
+            | Kind::InvalidParameter
+            | Kind::UnsupportedEncoding
+            | Kind::HostNotAllowed
+            | Kind::HeadersTooLarge
+            | Kind::TooManyConnections
     )
 }
 
@@ -167,6 +178,12 @@ fn example(kind: Kind) -> Problem {
             decode(DecodeError::TooManyPixels { pixels: 2_500_000_000, limit: 50_000_000 })
         }
         Kind::UnsupportedFormat => decode(DecodeError::Unsupported { format: "an HEIC image" }),
+        Kind::UnsupportedEncoding => Problem::unsupported_encoding(
+            "Content-Encoding is \"br\"; send the body as it is, or with gzip, deflate",
+        ),
+        Kind::HostNotAllowed => Problem::host_not_allowed("images.example.org"),
+        Kind::HeadersTooLarge => Problem::headers_too_large(),
+        Kind::TooManyConnections => Problem::too_many_connections(),
         Kind::InvalidParameter => {
             Problem::invalid_parameter("top_k is \"0\"; it takes a whole number, at least 1")
         }

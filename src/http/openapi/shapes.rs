@@ -39,7 +39,7 @@ impl PartialSchema for Pictures {
         ObjectBuilder::new()
             .property("image", files)
             .required("image")
-            .description(Some("Every part is a file, also under another name; at most 256"))
+            .description(Some("Every part with a filename is a file, also under another name; at most 256. Text fields are parameters, as in the query"))
             .into()
     }
 }

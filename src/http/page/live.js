@@ -52,7 +52,7 @@ function show(byId, snapshots, now) {
 function read(text) {
   const value = (name) => Number(text.match(new RegExp(`^resnetd_${name} (.*)$`, "m"))?.[1] ?? 0);
   const lines = text.matchAll(
-    /^resnetd_http_request_duration_seconds_bucket\{(?=.*route="\/classify").*le="([^"]+)"\} (.*)$/gm,
+    /^resnetd_http_request_duration_seconds_bucket\{(?=.*route="\/classify")(?=.*status="2xx").*le="([^"]+)"\} (.*)$/gm,
   );
   const buckets = Array.from(lines, ([, limit, count]) => [limit === "+Inf" ? Infinity : Number(limit), Number(count)]);
   return { at: performance.now(), images: value("images_total"), depth: value("queue_depth"), buckets };

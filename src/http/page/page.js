@@ -20,9 +20,12 @@ byId("files").addEventListener("change", (event) => {
   event.target.value = ""; // so that the same file can be picked again
 });
 
-// What looks like a button opens with Enter, too; a file input takes only the space bar.
+// What looks like a button opens with Enter, too. Some browsers open a file input with the space bar only,
+// others with Enter as well: the browser's own action is prevented, so that the dialog opens once in each.
 byId("files").addEventListener("keydown", (event) => {
-  if (event.key === "Enter") event.target.click();
+  if (event.key !== "Enter") return;
+  event.preventDefault();
+  if (!event.repeat) event.target.click();
 });
 
 document.addEventListener("paste", (event) => {

@@ -9,7 +9,7 @@ use crate::pipeline::rollup::NoTaxonomy;
 use crate::pipeline::sets::NoPromise;
 
 impl From<ClassifyError> for Problem {
-    /// Causes that are ours are logged, not told.
+    /// Causes that are ours are for the log line of the request, and not told.
     fn from(error: ClassifyError) -> Self {
         let detail = error.to_string();
         match error {
@@ -19,12 +19,10 @@ impl From<ClassifyError> for Problem {
             ClassifyError::Deadline { retry_after, .. } => {
                 Self::new(Kind::Deadline, detail).retry_after(retry_after)
             }
-            ClassifyError::Prepare(_) => {
-                tracing::error!(error = detail, "preparing an image failed");
-                Self::internal()
-            }
+            ClassifyError::Prepare(_) => Self::internal().because(detail),
             ClassifyError::Run(_) => {
                 Self::new(Kind::InferenceFailed, "the network failed on this batch; try again")
+                    .because(detail)
             }
         }
     }

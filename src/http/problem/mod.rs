@@ -1,5 +1,6 @@
 //! RFC 9457 problem documents, and the one map from errors to statuses.
 
+mod excerpt; // a part of what a client sent
 mod kind; // its status, and words for programs and for people
 mod from; // which error is of which kind
 
@@ -11,6 +12,7 @@ use serde::ser::{Serialize, Serializer};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
+pub use excerpt::excerpt;
 pub use kind::Kind;
 
 /// A problem as it is answered.
@@ -19,6 +21,8 @@ pub struct Problem {
     kind: Kind,
     detail: String,
     retry_after_seconds: Option<u64>,
+    /// What is not told to clients.
+    cause: Option<String>,
 }
 
 /// Its document: RFC 9457, with members of ours.
@@ -71,13 +75,32 @@ impl ToSchema for Problem {
 }
 
 impl Problem {
+    /// Every problem comes from here, so that none repeats more than a part of what a client sent.
     fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), retry_after_seconds: None }
+        Self {
+            kind,
+            detail: excerpt::bounded(detail.into()),
+            retry_after_seconds: None,
+            cause: None,
+        }
     }
 
     fn retry_after(mut self, wait: Duration) -> Self {
         self.retry_after_seconds = Some(wait.as_secs() + u64::from(wait.subsec_nanos() > 0));
         self
+    }
+
+    /// The same problem, with a cause for the log.
+    #[must_use]
+    pub fn because(mut self, cause: impl Into<String>) -> Self {
+        self.cause = Some(excerpt::bounded(cause.into()));
+        self
+    }
+
+    /// What is told to the log only.
+    #[must_use]
+    pub fn cause(&self) -> Option<&str> {
+        self.cause.as_deref()
     }
 
     /// Puts on `response` what belongs to it beside the document: when to come back, and the
@@ -86,8 +109,17 @@ impl Problem {
         if let Some(seconds) = self.retry_after_seconds {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
+        if self.kind == Kind::UnsupportedEncoding {
+            let accepted = HeaderValue::from_static(super::inflate::ACCEPTED);
+            response.headers_mut().insert(header::ACCEPT_ENCODING, accepted);
+        }
         let (status, reason, _) = self.kind.row();
-        response.extensions_mut().insert(Told { status, reason, detail: self.detail });
+        response.extensions_mut().insert(Told {
+            status,
+            reason,
+            detail: self.detail,
+            cause: self.cause,
+        });
     }
 
     /// The same problem, of image `index` (from 0) of `count`, where it has to be said which.
@@ -126,6 +158,7 @@ impl Problem {
     /// No route has this path.
     #[must_use]
     pub fn not_found(path: &str) -> Self {
+        let path = excerpt(path);
         let detail = format!("there is nothing at {path}; POST an image to /classify");
         Self::new(Kind::NotFound, detail)
     }
@@ -133,6 +166,7 @@ impl Problem {
     /// Another model than the one that is served.
     #[must_use]
     pub fn no_such_model(typed: &str, served: &str) -> Self {
+        let typed = excerpt(typed);
         let detail = format!("there is no model {typed:?} here; this server has {served:?}");
         Self::new(Kind::NotFound, detail)
     }
@@ -140,6 +174,7 @@ impl Problem {
     /// Another version than the only one.
     #[must_use]
     pub fn no_such_version(typed: &str) -> Self {
+        let typed = excerpt(typed);
         let detail = format!(
             "there is no version {typed:?}; a server has one model, its version is 1, and \
              X-Model-Digest tells which it is"
@@ -150,6 +185,7 @@ impl Problem {
     /// The route does not take this method.
     #[must_use]
     pub fn method_not_allowed(method: &str, path: &str) -> Self {
+        let (method, path) = (excerpt(method), excerpt(path));
         let detail = format!("{path} does not take {method}; the Allow header names what it takes");
         Self::new(Kind::MethodNotAllowed, detail)
     }
@@ -188,6 +224,50 @@ impl Problem {
         Self::new(Kind::NotReady, why).retry_after(Duration::from_secs(1))
     }
 
+    /// The headers are larger than is taken.
+    #[must_use]
+    pub fn headers_too_large() -> Self {
+        let detail = format!(
+            "the request line and headers have more than {} bytes; send fewer or shorter ones",
+            super::connection::MAX_HEADERS
+        );
+        Self::new(Kind::HeadersTooLarge, detail)
+    }
+
+    /// The upload came at less than `rate` bytes a second.
+    #[must_use]
+    pub fn too_slow(rate: u64) -> Self {
+        let detail = format!(
+            "the upload came at less than {rate} bytes a second, or stopped; send it faster"
+        );
+        Self::new(Kind::BodyTimeout, detail)
+    }
+
+    /// The body is compressed in a way that is not known.
+    #[must_use]
+    pub fn unsupported_encoding(detail: impl Into<String>) -> Self {
+        Self::new(Kind::UnsupportedEncoding, detail)
+    }
+
+    /// The request is for another host.
+    #[must_use]
+    pub fn host_not_allowed(host: &str) -> Self {
+        let host = excerpt(host);
+        let detail = format!(
+            "this server does not answer for the host {host:?}; use localhost or its address, or start it \
+             with --allow-host and the host's name"
+        );
+        Self::new(Kind::HostNotAllowed, detail)
+    }
+
+    /// There are as many connections as there may be.
+    #[must_use]
+    pub fn too_many_connections() -> Self {
+        let detail =
+            "the server has as many connections as --max-connections allows; come back in 1s";
+        Self::new(Kind::TooManyConnections, detail).retry_after(Duration::from_secs(1))
+    }
+
     /// A problem that has been told already, in these words.
     #[must_use]
     pub fn told(kind: Kind, detail: &str) -> Self {
@@ -210,6 +290,8 @@ pub struct Told {
     pub reason: &'static str,
     /// What was said.
     pub detail: String,
+    /// What was not said.
+    pub cause: Option<String>,
 }
 
 impl IntoResponse for Problem {

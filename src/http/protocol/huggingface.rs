@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use serde::de::{Error, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +15,7 @@ use crate::http::openapi::{
     NamedModel, NamedRefusals, NetworkRefusals, Picture, Pictures, TimeLimit,
 };
 use crate::http::problem::Problem;
+use crate::http::remote::Called;
 use crate::http::upload::Upload;
 use crate::http::{App, answers, query};
 use utoipa::ToSchema;
@@ -131,18 +133,25 @@ pub(super) async fn classify_by_name(
     answer(&app, Arrived::of(&app, typed, request).await?).await
 }
 
+fn read(app: &App, body: &Bytes, called: Called) -> Result<(Vec<Sent>, Parameters, Form), Problem> {
+    let asked: Asked<'_> = json::read(body)?;
+    let (texts, form) = match asked.inputs {
+        Inputs::One(text) => (vec![text], Form::One),
+        Inputs::Several(Few(texts)) => (texts, Form::Several),
+    };
+    let images = images::of_json(app, body, called, texts)?;
+    Ok((images, asked.parameters.unwrap_or_default(), form))
+}
+
 /// The answer for JSON with `inputs`, or for images as they are.
 pub(super) async fn answer(app: &App, arrived: Arrived) -> Result<Response, Problem> {
     let Arrived { upload, called, parameters, context } = arrived;
     let (images, parameters, form) = match upload {
         Upload::One(body) if json::is_object(&body) => {
-            let asked: Asked<'_> = json::read(&body)?;
-            let (texts, form) = match asked.inputs {
-                Inputs::One(text) => (vec![text], Form::One),
-                Inputs::Several(Few(texts)) => (texts, Form::Several),
-            };
-            let images = images::of_json(app, &body, called, texts)?;
-            (images, asked.parameters.unwrap_or_default().or(parameters), form)
+            let reading = app.clone();
+            let (images, own, form) =
+                app.shared.parse(body.len(), move || read(&reading, &body, called)).await?;
+            (images, own.or(parameters), form)
         }
         Upload::One(bytes) => (vec![Sent::Bytes(bytes)], parameters, Form::One),
         Upload::Several(parts) => (images::of_form(parts), parameters, Form::Several),

@@ -2,6 +2,7 @@
 //! or the first problem, for none of these protocols has a place for one image's error.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use axum::extract::Request;
 use base64::Engine;
@@ -10,7 +11,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
-use super::parameters::{Parameters, Scored};
+use super::parameters::{self, Parameters, Scored};
 use crate::http::json::Text;
 use crate::http::problem::Problem;
 use crate::http::remote::{self, Called};
@@ -50,11 +51,16 @@ impl Arrived {
         typed: query::Typed,
         request: Request,
     ) -> Result<Self, Problem> {
-        let parameters = Parameters::of(&query::pairs(typed)?)?;
+        let mut pairs = query::pairs(typed)?;
+        let mut parameters = Parameters::of(&pairs)?;
         let limit = answers::time_limit(request.headers(), app.timeouts.request)?;
         let called = Called::by(request.headers());
         let origin = origin::of(request.extensions());
-        let upload = upload::read(app, request).await?;
+        let (upload, fields) = upload::read(app, request, parameters::NAMES).await?;
+        if !fields.is_empty() {
+            pairs.extend(fields);
+            parameters = Parameters::of(&pairs)?;
+        }
         let context = RequestContext { origin, deadline: Deadline::after(limit) };
         Ok(Self { upload, called, parameters, context })
     }
@@ -65,6 +71,12 @@ impl Sent {
     fn by(app: &App, body: &Bytes, called: Called, text: Cow<'_, str>) -> Result<Self, Problem> {
         if text.chars().take(16).collect::<String>().contains("://") {
             called.may_name_urls()?;
+            if text.len() > remote::LONGEST_URL {
+                return Err(Problem::invalid_parameter(format!(
+                    "a URL has more than {} bytes; name a shorter one, or send the image as base64",
+                    remote::LONGEST_URL
+                )));
+            }
             return Ok(Self::Url(text.into_owned()));
         }
         Ok(Self::Base64(match text {
@@ -78,7 +90,11 @@ impl Sent {
     async fn bytes(self, app: &App, deadline: Deadline) -> Result<Bytes, Problem> {
         match self {
             Self::Bytes(bytes) => Ok(bytes),
-            Self::Base64(text) => decoded(app, &text),
+            Self::Base64(text) => {
+                let shared = Arc::clone(&app.shared);
+                let app = app.clone();
+                shared.parse(text.len(), move || decoded(&app, &text)).await
+            }
             Self::Url(url) => remote::image(app, &url, deadline).await,
         }
     }

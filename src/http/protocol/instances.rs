@@ -4,12 +4,14 @@ use std::fmt;
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
 use super::images::{self, Arrived, Classes, Sent};
 use super::parameters::{Parameters, by_name};
 use crate::http::json::{self, Few, Text};
 use crate::http::problem::Problem;
+use crate::http::remote::Called;
 use crate::http::upload::Upload;
 use crate::http::{App, answers};
 use utoipa::ToSchema;
@@ -102,15 +104,22 @@ impl<'de: 'a, 'a> Deserialize<'de> for Instance<'a> {
     }
 }
 
+fn read(app: &App, body: &Bytes, called: Called) -> Result<(Vec<Sent>, Parameters), Problem> {
+    let asked: Asked<'_> = json::read(body)?;
+    let texts = asked.instances.0.into_iter().map(|Instance(text)| text);
+    let images = images::of_json(app, body, called, texts)?;
+    Ok((images, asked.parameters.unwrap_or_default()))
+}
+
 /// The answer for such a body, or for images as they are.
 pub(super) async fn answer(app: &App, arrived: Arrived) -> Result<Response, Problem> {
     let Arrived { upload, called, parameters, context } = arrived;
     let (images, parameters) = match upload {
         Upload::One(body) if json::is_object(&body) => {
-            let asked: Asked<'_> = json::read(&body)?;
-            let texts = asked.instances.0.into_iter().map(|Instance(text)| text);
-            let images = images::of_json(app, &body, called, texts)?;
-            (images, asked.parameters.unwrap_or_default().or(parameters))
+            let reading = app.clone();
+            let (images, own) =
+                app.shared.parse(body.len(), move || read(&reading, &body, called)).await?;
+            (images, own.or(parameters))
         }
         Upload::One(bytes) => (vec![Sent::Bytes(bytes)], parameters),
         Upload::Several(parts) => (images::of_form(parts), parameters),

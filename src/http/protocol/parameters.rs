@@ -1,12 +1,18 @@
 //! What can be asked of an image beside its classes, in a query or in JSON.
 
-use serde::de::{self, Deserializer};
+use std::fmt;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::http::problem::Problem;
 use crate::http::query;
 use crate::pipeline::topk::{Function, Prediction};
+
+/// The names of both.
+pub(super) const NAMES: &[&str] = &["top_k", "function_to_apply"];
 
 /// The parameters that Hugging Face's task has.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
@@ -37,7 +43,7 @@ impl From<Prediction> for Scored {
 impl Parameters {
     /// Those of a query.
     pub(super) fn of(pairs: &[(String, String)]) -> Result<Self, Problem> {
-        query::known(pairs, &["top_k", "function_to_apply"])?;
+        query::known(pairs, NAMES)?;
         let function_to_apply = match query::once(pairs, "function_to_apply")? {
             None => None,
             Some("softmax") => Some(Function::Softmax),
@@ -74,10 +80,24 @@ impl Parameters {
 pub(super) fn by_name<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Parameters>, D::Error> {
-    let Some(named) = Option::<serde_json::Map<_, _>>::deserialize(deserializer)? else {
-        return Ok(None);
-    };
-    Parameters::deserialize(serde_json::Value::Object(named)).map(Some).map_err(de::Error::custom)
+    struct Seen;
+    impl<'de> Visitor<'de> for Seen {
+        type Value = Option<Parameters>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("parameters by their names")
+        }
+        fn visit_str<E: de::Error>(self, _: &str) -> Result<Self::Value, E> {
+            Err(E::invalid_type(de::Unexpected::Other("text"), &self))
+        }
+        fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+            // The first unknown name ends it, so that a long object is never held.
+            Parameters::deserialize(MapAccessDeserializer::new(map)).map(Some)
+        }
+    }
+    deserializer.deserialize_any(Seen)
 }
 
 fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {

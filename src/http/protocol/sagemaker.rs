@@ -42,16 +42,19 @@ pub(super) async fn invoke(
     typed: query::Typed,
     request: Request,
 ) -> Result<Response, Problem> {
-    let pairs = query::pairs(typed)?;
+    let mut pairs = query::pairs(typed)?;
     let (called, headers) = (Called::by(request.headers()), request.headers().clone());
     let limit = answers::time_limit(&headers, app.timeouts.request)?;
     let origin = origin::of(request.extensions());
-    let upload = upload::read(&app, request).await?;
+    let (upload, fields) = upload::read(&app, request, crate::http::query::NAMES).await?;
+    pairs.extend(fields);
     let context = RequestContext { origin, deadline: Deadline::after(limit) };
     if let Upload::One(body) = &upload
         && json::is_object(body)
     {
-        let Shape { inputs, instances } = json::read(body)?;
+        let body = body.clone();
+        let Shape { inputs, instances } =
+            app.shared.parse(body.len(), move || json::read(&body)).await?;
         if inputs.is_some() || instances.is_some() {
             let parameters = Parameters::of(&pairs)?;
             let arrived = Arrived { upload, called, parameters, context };

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use resnetd::fetch::{FetchPlan, Fetcher, Policy};
 use resnetd::http::{
-    self, App, Description, Drain, Listener, Page, Readiness, Timeouts, Versions, VertexRoutes,
+    self, AllowedHosts, App, ConnectionTimes, Description, Drain, ListenPlan, Listener, Page,
+    Readiness, Shared, Timeouts, Versions, VertexRoutes,
 };
 use resnetd::model::{self, Model};
 use resnetd::pipeline::decode::Limits;
@@ -20,6 +21,7 @@ use resnetd::pipeline::queue::{BatchPlan, Ceiling};
 use resnetd::pipeline::run::{Device, Engine, InputShape, Library, SessionsPlan, open_sessions};
 use resnetd::pipeline::{Decoding, Pipeline, PipelinePlan};
 use resnetd::telemetry::Metrics;
+use resnetd::telemetry::logs::DroppedLines;
 use serde_json::Value;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -59,10 +61,12 @@ pub(crate) struct Options {
     pub(crate) engines: Option<Vec<Engine>>,
     pub(crate) plan: PipelinePlan,
     pub(crate) timeouts: Timeouts,
+    pub(crate) connections: ListenPlan,
     pub(crate) drain: Drain,
     pub(crate) page: Page,
     pub(crate) urls: Option<(Policy, FetchPlan)>,
     pub(crate) vertex: VertexRoutes,
+    pub(crate) hosts: AllowedHosts,
 }
 
 impl Default for Options {
@@ -80,13 +84,21 @@ impl Default for Options {
             },
             timeouts: Timeouts {
                 request: Duration::from_secs(60),
-                header: Duration::from_secs(60),
                 body: Duration::from_secs(60),
+                min_upload_rate: 0,
+            },
+            connections: ListenPlan {
+                times: ConnectionTimes {
+                    header: Duration::from_secs(60),
+                    write: Duration::from_secs(60),
+                },
+                max_connections: 1024,
             },
             drain: Drain { delay: Duration::ZERO, timeout: Duration::from_secs(60) },
             page: Page::On,
             urls: None,
             vertex: VertexRoutes::default(),
+            hosts: AllowedHosts::any(),
         }
     }
 }
@@ -107,7 +119,18 @@ impl TestServer {
     }
 
     pub(crate) fn with(options: Options) -> Self {
-        let Options { model, engines, plan, timeouts, drain, page, urls, vertex } = options;
+        let Options {
+            model,
+            engines,
+            plan,
+            timeouts,
+            connections,
+            drain,
+            page,
+            urls,
+            vertex,
+            hosts,
+        } = options;
         let offers = match &engines {
             None => Offers::of(model.onnx.clone(), model.card.labels.len()),
             Some(_) => Offers::nothing(),
@@ -128,19 +151,22 @@ impl TestServer {
             jpeg_scaling: plan.jpeg_scaling,
             versions: Versions::with(&library().version),
         };
+        let shared = Shared::new(&model.card.labels, 2, DroppedLines::default());
         let pipeline = Pipeline::start(model.card, plan, engines, Arc::clone(&metrics)).unwrap();
         let app = App {
             pipeline: Arc::new(pipeline.offering(offers)),
             metrics,
             readiness: Arc::new(Readiness::default()),
+            shared: Arc::new(shared),
             description: Arc::new(description),
             timeouts,
             page,
             urls: urls.map(|(policy, plan)| Arc::new(Fetcher::new(policy, plan))),
             vertex,
+            hosts,
         };
         let address = "127.0.0.1:0".parse().unwrap();
-        let listener = Listener::bind(address, timeouts.header).unwrap();
+        let listener = Listener::bind(address, connections).unwrap();
         let url = format!("http://{}", listener.address().unwrap());
         let (stop, stopped) = oneshot::channel::<()>();
         let routes = http::router(app.clone());

@@ -1,5 +1,6 @@
 //! A request as it was written, and as it holds.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use super::images;
@@ -7,8 +8,11 @@ use super::parameters::Parameters;
 use super::served::Output;
 use super::tensor::Tensor;
 use crate::http::App;
-use crate::http::problem::Problem;
+use crate::http::problem::{Problem, excerpt};
 use crate::pipeline::Source;
+
+/// The longest id of a request, in characters.
+const LONGEST_ID: usize = 200;
 
 /// A request as it was written, in either encoding.
 #[derive(Debug)]
@@ -53,6 +57,27 @@ impl Infer {
         let outputs = wanted(app, &outputs)?;
         let images = images::of(app, inputs)?;
         Ok(Self { id, images, outputs, time_limit })
+    }
+}
+
+/// A tensor's name, cut where it is longer than any that is known: it is only compared and repeated.
+pub(super) fn known_name(name: String) -> String {
+    match excerpt(&name) {
+        Cow::Borrowed(_) => name,
+        Cow::Owned(cut) => cut,
+    }
+}
+
+/// A request's id, which is answered as it came and therefore has to be short.
+pub(super) fn checked_id(id: Option<String>) -> Result<Option<String>, Problem> {
+    match id {
+        Some(id) if id.chars().nth(LONGEST_ID).is_some() => {
+            Err(Problem::invalid_parameter(format!(
+                "the id {:?} has more than {LONGEST_ID} characters; send a shorter one, or none",
+                excerpt(&id)
+            )))
+        }
+        id => Ok(id),
     }
 }
 

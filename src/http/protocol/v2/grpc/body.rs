@@ -12,6 +12,7 @@ use tonic::codegen::StdError;
 use tonic::{Code, Status};
 
 use super::status;
+use crate::http::pace::paced;
 use crate::http::problem::Problem;
 use crate::http::{App, upload};
 
@@ -27,7 +28,7 @@ pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) 
     };
     let limit = app.pipeline.plan().limits.max_bytes;
     let request = request.map(|body| {
-        let charged = upload::charged(&app, body, limit.saturating_add(FRAMES), &held);
+        let charged = upload::charged(&app, paced(&app, body), limit.saturating_add(FRAMES), &held);
         in_time(&app, charged)
     });
     // The message shares the body's memory, which is charged until the answer is there.

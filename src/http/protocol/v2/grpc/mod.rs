@@ -9,6 +9,7 @@ mod parameters; // named values
 mod body; // memory, time and size of what is read
 mod codec; // bytes → messages
 mod count; // how much a message would hold, before it is read
+mod drained; // open streams and the server's end
 mod status; // problems as gRPC's codes
 mod health; // grpc.health.v1
 
@@ -50,11 +51,13 @@ pub(super) fn routes(app: &App) -> Router<App> {
     let v1 = reflection().build_v1().expect("the descriptors are made by the compiler");
     let alpha = reflection().build_v1alpha().expect("the descriptors are made by the compiler");
     let health = HealthServer::new(health::Health::new(app.clone()));
+    let reflection = of_service(v1, &[])
+        .merge(of_service(alpha, &[]))
+        .layer(middleware::from_fn_with_state(app.clone(), drained::ends));
     of_service(inference, &METHODS)
         .layer(middleware::from_fn_with_state(app.clone(), body::guard))
         .merge(of_service(health, &["Check"]))
-        .merge(of_service(v1, &[]))
-        .merge(of_service(alpha, &[]))
+        .merge(reflection)
         .layer(middleware::from_fn(status::tell))
 }
 

@@ -9,8 +9,8 @@ use tonic::metadata::MetadataMap;
 use super::messages::model_infer_request::{InferInputTensor, InferRequestedOutputTensor};
 use super::messages::{InferTensorContents, ModelInferRequest};
 use super::parameters;
-use crate::http::problem::Problem;
-use crate::http::protocol::v2::asked::Asked;
+use crate::http::problem::{Problem, excerpt};
+use crate::http::protocol::v2::asked::{self, Asked};
 use crate::http::protocol::v2::tensor::{Data, Datatype, Tensor};
 use crate::http::{App, upload};
 
@@ -31,11 +31,12 @@ pub(super) fn request(app: &App, message: ModelInferRequest) -> Result<Asked, Pr
     let outputs = outputs
         .into_iter()
         .map(|InferRequestedOutputTensor { name, parameters }| {
-            parameters::read(&parameters).map(|parameters| (name, parameters))
+            parameters::read(&parameters).map(|parameters| (asked::known_name(name), parameters))
         })
         .collect::<Result<_, _>>()?;
     let time_limit = parameters::read(&parameters)?.time_limit();
-    Ok(Asked { id: Some(id).filter(|id| !id.is_empty()), inputs, outputs, time_limit })
+    let id = asked::checked_id(Some(id).filter(|id| !id.is_empty()))?;
+    Ok(Asked { id, inputs, outputs, time_limit })
 }
 
 /// How long the request may take: the server's limit, or `grpc-timeout` if that is shorter.
@@ -68,9 +69,10 @@ fn timeout(text: &str) -> Option<Duration> {
 
 fn tensor(app: &App, input: InferInputTensor, raw: Option<Bytes>) -> Result<Tensor, Problem> {
     let InferInputTensor { name, datatype, shape, parameters, contents } = input;
+    let name = asked::known_name(name);
     let what = format!("input {name:?}");
     parameters::read(&parameters)?.refuse_shared_memory(&what)?;
-    let datatype = Datatype::read(&datatype, &name)?;
+    let datatype = Datatype::read(&excerpt(&datatype), &name)?;
     let data = match (raw, contents) {
         (Some(raw), None) => Data::Raw(raw),
         (None, Some(contents)) => typed(app, contents, datatype, &what)?,

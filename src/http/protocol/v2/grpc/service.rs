@@ -44,9 +44,9 @@ impl Inference {
         let form = write::Form::of(&message);
         // Millions of floats may have to be looked at: not on a thread that others wait for.
         let app = self.app.clone();
-        let reading =
-            tokio::task::spawn_blocking(move || Infer::read(&app, read::request(&app, message)?));
-        let infer = reading.await.map_err(|_| Problem::internal())??;
+        let bytes = prost::Message::encoded_len(&message);
+        let read = move || Infer::read(&app, read::request(&app, message)?);
+        let infer = self.app.shared.parse(bytes, read).await?;
         let deadline = infer.time_limit.map_or(arrived, |own| arrived.sooner(own));
         let context = RequestContext { origin, deadline };
         let answer = run::run(&self.app, infer, &context).await?;

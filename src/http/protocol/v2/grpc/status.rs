@@ -38,7 +38,8 @@ pub(super) fn of(problem: Problem) -> Status {
 fn code(kind: Kind) -> Code {
     match kind {
         Kind::NotAnImage | Kind::TruncatedImage | Kind::CorruptImage
-        | Kind::UnsupportedFormat | Kind::BadRequest
+        | Kind::UnsupportedFormat | Kind::UnsupportedEncoding
+        | Kind::HostNotAllowed | Kind::HeadersTooLarge | Kind::BadRequest
         | Kind::InvalidParameter | Kind::NotOffered        => Code::InvalidArgument,
         Kind::UrlNotAllowed                                => Code::PermissionDenied,
         Kind::UrlFailed | Kind::UrlTimeout                 => Code::FailedPrecondition,
@@ -46,7 +47,7 @@ fn code(kind: Kind) -> Code {
         Kind::MethodNotAllowed                             => Code::Unimplemented,
         Kind::TooManyBytes | Kind::TooManyPixels           => Code::ResourceExhausted,
         Kind::BodyTimeout | Kind::Deadline                 => Code::DeadlineExceeded,
-        Kind::QueueFull | Kind::MemoryLimit
+        Kind::QueueFull | Kind::MemoryLimit | Kind::TooManyConnections
         | Kind::Draining | Kind::NotReady                  => Code::Unavailable,
         Kind::InferenceFailed | Kind::Internal             => Code::Internal,
     }

@@ -9,7 +9,7 @@ use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 /// More than any request has inputs, outputs or dimensions.
 const MOST: usize = 16;
 
-/// Reads a list of at most 16 elements.
+/// Reads a list of at most 16 elements; `null` is an empty one.
 pub(super) fn few<'de, D, T>(from: D) -> Result<Vec<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -23,6 +23,11 @@ where
             write!(words, "a list of at most {MOST} elements")
         }
 
+        /// As if it were not there: clients write what they do not set as `null`.
+        fn visit_unit<E: Error>(self) -> Result<Vec<T>, E> {
+            Ok(Vec::new())
+        }
+
         fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
             let mut elements = Vec::new();
             while let Some(element) = list.next_element()? {
@@ -34,5 +39,5 @@ where
             Ok(elements)
         }
     }
-    from.deserialize_seq(Few(PhantomData))
+    from.deserialize_any(Few(PhantomData))
 }

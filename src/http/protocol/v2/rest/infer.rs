@@ -1,7 +1,6 @@
 //! `POST …/infer`: images in, their scores out.
 
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderMap, header};
 use axum::response::Response;
 
 use super::documented::InferBody;
@@ -32,34 +31,21 @@ pub(in super::super) async fn infer(
     request: Request,
 ) -> Result<Response, Problem> {
     place.check(&app)?;
-    not_encoded(request.headers())?;
     let limit = answers::time_limit(request.headers(), app.timeouts.request)?;
     let origin = origin::of(request.extensions());
     let json = read::json(request.headers())?;
     let body = upload::read_whole(&app, request).await?;
     let arrived = Deadline::after(limit);
     // A body may be millions of numbers in text: not on a thread that others wait for.
-    let reading = tokio::task::spawn_blocking({
-        let app = app.clone();
-        move || {
-            let (asked, forms) = read::request(&app, body, json)?;
-            Ok::<_, Problem>((Infer::read(&app, asked)?, forms))
-        }
-    });
-    let (infer, forms) = reading.await.map_err(|_| Problem::internal())??;
+    let reading = app.clone();
+    let bytes = body.len();
+    let read = move || {
+        let (asked, forms) = read::request(&reading, body, json)?;
+        Ok((Infer::read(&reading, asked)?, forms))
+    };
+    let (infer, forms) = app.shared.parse(bytes, read).await?;
     let deadline = infer.time_limit.map_or(arrived, |own| arrived.sooner(own));
     let context = RequestContext { origin, deadline };
     let answer = run::run(&app, infer, &context).await?;
     Ok(write::response(&app.pipeline.card().name, &answer, &forms))
-}
-
-/// Images do not get smaller, and what gets larger would have to be counted again.
-fn not_encoded(headers: &HeaderMap) -> Result<(), Problem> {
-    match headers.get(header::CONTENT_ENCODING) {
-        None => Ok(()),
-        Some(value) if value == "identity" => Ok(()),
-        Some(value) => Err(Problem::invalid_parameter(format!(
-            "Content-Encoding is {value:?}; send the body as it is, without a compression"
-        ))),
-    }
 }

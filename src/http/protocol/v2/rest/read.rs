@@ -10,8 +10,9 @@ use serde_json::value::RawValue;
 use super::elements;
 use super::few::few;
 use super::write::{Forms, Placed};
-use crate::http::problem::Problem;
-use crate::http::protocol::v2::asked::Asked;
+use crate::http::json::without_mark;
+use crate::http::problem::{Problem, excerpt};
+use crate::http::protocol::v2::asked::{self, Asked};
 use crate::http::protocol::v2::parameters::Parameters;
 use crate::http::protocol::v2::served::Input;
 use crate::http::protocol::v2::tensor::{Data, Datatype, Tensor};
@@ -85,8 +86,10 @@ pub(super) fn request(app: &App, body: Bytes, json: Json) -> Result<(Asked, Form
         }
         Json::First(length) => (body.slice(..length), body.slice(length..)),
     };
-    let Request { id, parameters, inputs, outputs } = serde_json::from_slice(&text)
-        .map_err(|error| Problem::bad_request(format!("the JSON cannot be read: {error}")))?;
+    let Request { id, parameters, inputs, outputs } =
+        serde_json::from_slice(without_mark(&text))
+            .map_err(|error| Problem::bad_request(format!("the JSON cannot be read: {error}")))?;
+    let id = asked::checked_id(id)?;
     let alone = inputs.len() == 1;
     let inputs = inputs
         .into_iter()
@@ -105,7 +108,7 @@ pub(super) fn request(app: &App, body: Bytes, json: Json) -> Result<(Asked, Form
         .map(|Requested { name, parameters }| {
             let parameters = parameters.unwrap_or_default();
             let place = parameters.binary_data;
-            ((name, parameters), place)
+            ((asked::known_name(name), parameters), place)
         })
         .unzip();
     let forms = Forms::new(parameters.binary_data_output, places);
@@ -146,10 +149,11 @@ fn tensor(
     rest: Rest,
 ) -> Result<Tensor, Problem> {
     let Written { name, shape, datatype, parameters, data } = written;
+    let name = asked::known_name(name);
     let what = format!("input {name:?}");
     let parameters = parameters.unwrap_or_default();
     parameters.refuse_shared_memory(&what)?;
-    let datatype = Datatype::read(&datatype, &name)?;
+    let datatype = Datatype::read(&excerpt(&datatype), &name)?;
     let data = match (data, parameters.binary_data_size) {
         (Some(json), None) => {
             let held = app.pipeline.reserve(elements::most_bytes(json.get(), datatype))?;

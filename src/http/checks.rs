@@ -1,0 +1,67 @@
+//! What every request has to be, before a route sees it: for this server, with headers of a bounded size.
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, Version, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::App;
+use super::connection::MAX_HEADERS;
+use super::problem::Problem;
+
+/// Headers of this size are charged to `--memory-limit` while their request is open; others are small change.
+const CHARGED: usize = 4096;
+
+/// Passes on what is as it has to be.
+pub(super) async fn admit(State(app): State<App>, request: Request, next: Next) -> Response {
+    let size = size(&request);
+    if let Err(problem) = check(&app, &request, size) {
+        return problem.into_response();
+    }
+    if size < CHARGED {
+        return next.run(request).await;
+    }
+    match app.pipeline.reserve(size) {
+        Err(rejected) => Problem::from(rejected).into_response(),
+        Ok(_held) => next.run(request).await,
+    }
+}
+
+fn check(app: &App, request: &Request, size: usize) -> Result<(), Problem> {
+    if size > MAX_HEADERS {
+        return Err(Problem::headers_too_large());
+    }
+    let named = request.headers().get_all(header::HOST).iter().count();
+    if request.version() == Version::HTTP_11 && named != 1 {
+        let detail = format!("the request has {named} Host headers; HTTP/1.1 takes exactly one");
+        return Err(Problem::bad_request(detail));
+    }
+    if app.hosts.is_any() {
+        return Ok(());
+    }
+    // A request without a host, as HTTP/1.0 has it, is none that a browser sends.
+    match authority(request) {
+        Some(host) if !app.hosts.allow(&host) => Err(Problem::host_not_allowed(&host)),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Which host the request is for: what stands in its line goes before the header.
+fn authority(request: &Request) -> Option<String> {
+    let line = request.uri().authority().map(ToString::to_string);
+    line.or_else(|| {
+        let header = request.headers().get(header::HOST)?;
+        Some(String::from_utf8_lossy(header.as_bytes()).into_owned())
+    })
+}
+
+/// The bytes of the request's line and headers, as HTTP/1.1 writes them.
+fn size(request: &Request) -> usize {
+    let line = request.uri().path_and_query().map_or(1, |path| path.as_str().len());
+    line + request.method().as_str().len() + fields(request.headers())
+}
+
+fn fields(headers: &HeaderMap) -> usize {
+    const AROUND: usize = ": \r\n".len();
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + AROUND).sum()
+}

@@ -1,0 +1,59 @@
+//! The model's classes by name: indexed once, so that a request's list of classes costs its own length only.
+
+use std::collections::HashMap;
+
+use super::problem::excerpt;
+
+/// How many labels an error names as examples.
+const EXAMPLES: usize = 10;
+
+/// Labels, exact and in lower case, to the first class of that name.
+#[derive(Debug)]
+pub(super) struct ClassIndex {
+    exact: HashMap<String, usize>,
+    lower: HashMap<String, usize>,
+    count: usize,
+    examples: String,
+}
+
+impl ClassIndex {
+    pub(super) fn of(labels: &[String]) -> Self {
+        let mut exact = HashMap::with_capacity(labels.len());
+        let mut lower = HashMap::with_capacity(labels.len());
+        for (class, label) in labels.iter().enumerate() {
+            exact.entry(label.clone()).or_insert(class);
+            lower.entry(label.to_lowercase()).or_insert(class);
+        }
+        let mut examples = labels.iter().take(EXAMPLES).cloned().collect::<Vec<_>>().join(", ");
+        if labels.len() > EXAMPLES {
+            examples.push_str(", …");
+        }
+        Self { exact, lower, count: labels.len(), examples }
+    }
+
+    /// How many classes the model has.
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The class that `typed` means: a label, or else a label in other letters' case, or else an
+    /// index, plain or as `#3`.
+    pub(super) fn find(&self, typed: &str) -> Option<usize> {
+        self.exact.get(typed).or_else(|| self.lower.get(&typed.to_lowercase())).copied().or_else(
+            || {
+                let index = typed.strip_prefix('#').unwrap_or(typed).parse().ok();
+                index.filter(|index| *index < self.count)
+            },
+        )
+    }
+
+    /// That `typed` means none, and what would.
+    pub(super) fn no_such_class(&self, typed: &str) -> String {
+        format!(
+            "{:?} is no class of this model; use a label ({}) or an index from 0 to {}",
+            excerpt(typed),
+            self.examples,
+            self.count.saturating_sub(1)
+        )
+    }
+}

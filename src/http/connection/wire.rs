@@ -1,0 +1,301 @@
+//! The socket of a connection, watched: a client that takes nothing of its answer, or floods, loses it.
+
+use std::io::{self, IoSlice};
+use std::mem;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep, timeout};
+
+use super::frames::{CALM, Frames};
+use super::hangup::Hangup;
+use super::{Activity, early};
+
+/// What a client of HTTP/2 begins with, and no request of HTTP/1.1 does.
+const PRI: &[u8; 4] = b"PRI ";
+
+/// A client that is answered before it has sent everything is read from for so long, lest the system resets
+/// the connection before it has read its answer.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// At most so many bytes are read meanwhile.
+const LINGER_BYTES: u64 = 1 << 20;
+
+/// A socket that hyper reads and writes.
+#[derive(Debug)]
+pub(super) struct Wire {
+    /// There until the end.
+    stream: Option<TcpStream>,
+    patience: Duration,
+    /// Runs while the client takes nothing.
+    stalled: Option<Pin<Box<Sleep>>>,
+    protocol: Protocol,
+    activity: Arc<Activity>,
+    /// What is sent in the place of an answer of hyper's, and how much of it has been.
+    early: Option<(Vec<u8>, usize)>,
+    /// Whether the client is to be read from at the end.
+    linger: bool,
+}
+
+/// What is known of the protocol.
+#[derive(Debug)]
+enum Protocol {
+    /// The first bytes, fewer than are needed.
+    Unknown(Vec<u8>),
+    /// HTTP/1.1, or nothing that is known.
+    Http1 {
+        /// Whether something was sent since the last bytes came.
+        answering: bool,
+        hangup: Hangup,
+    },
+    Http2(Box<Frames>),
+}
+
+impl Wire {
+    pub(super) fn new(stream: TcpStream, patience: Duration, activity: Arc<Activity>) -> Self {
+        Self {
+            stream: Some(stream),
+            patience,
+            stalled: None,
+            protocol: Protocol::Unknown(Vec::new()),
+            activity,
+            early: None,
+            linger: false,
+        }
+    }
+
+    fn stream(&mut self) -> Pin<&mut TcpStream> {
+        Pin::new(self.stream.as_mut().expect("taken only when the connection is dropped"))
+    }
+
+    /// Notes what the client has sent.
+    fn received(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match &mut self.protocol {
+            Protocol::Unknown(first) => {
+                first.extend_from_slice(bytes);
+                if first.len() < PRI.len() && PRI.starts_with(first) {
+                    return Ok(());
+                }
+                let first = mem::take(first);
+                if first.starts_with(PRI) {
+                    self.activity.http2.store(true, Ordering::Relaxed);
+                    self.protocol = Protocol::Http2(Box::new(Frames::new()));
+                    return self.received(&first);
+                }
+                self.protocol = Protocol::Http1 { answering: false, hangup: Hangup::default() };
+            }
+            Protocol::Http1 { answering, .. } => *answering = false,
+            Protocol::Http2(frames) => {
+                frames.received(bytes);
+                self.activity.open.store(frames.open(), Ordering::Relaxed);
+                if frames.flooded() {
+                    return Err(self.end_flood());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// GOAWAY, where no frame is half sent, and the error that ends the connection.
+    fn end_flood(&mut self) -> io::Error {
+        self.linger = true;
+        if let (Protocol::Http2(frames), Some(stream)) = (&self.protocol, &self.stream)
+            && frames.between_frames()
+        {
+            // Where the system's buffer is full nobody reads it either.
+            let _ = stream.try_write(&CALM);
+        }
+        tracing::info!("a connection sent nothing but control frames: closed");
+        io::Error::other("the client sends nothing but control frames")
+    }
+
+    /// Notes what was sent.
+    fn sent(&mut self, slices: &[IoSlice<'_>], written: usize) {
+        match &mut self.protocol {
+            Protocol::Unknown(_) => self.stalled = None,
+            Protocol::Http1 { answering, .. } => {
+                *answering = true;
+                self.stalled = None;
+            }
+            Protocol::Http2(frames) => {
+                let (mut left, mut went_on) = (written, false);
+                for slice in slices {
+                    let part = left.min(slice.len());
+                    left -= part;
+                    went_on |= frames.sent(&slice[..part]);
+                }
+                self.activity.open.store(frames.open(), Ordering::Relaxed);
+                // Answers to pings go on while every window is closed.
+                if went_on || !frames.blocked() {
+                    self.stalled = None;
+                }
+            }
+        }
+    }
+
+    /// An error once an HTTP/2 client has left its windows closed for too long.
+    fn check_windows(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        match &self.protocol {
+            Protocol::Http2(frames) if frames.blocked() => self.wait_for_client(context),
+            Protocol::Http2(_) | Protocol::Http1 { .. } | Protocol::Unknown(_) => Ok(()),
+        }
+    }
+
+    /// An error once the client has taken nothing for too long.
+    fn wait_for_client(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        let timer = self.stalled.get_or_insert_with(|| Box::pin(sleep(self.patience)));
+        match timer.as_mut().poll(context) {
+            Poll::Pending => Ok(()),
+            Poll::Ready(()) => {
+                tracing::info!(
+                    "a client took nothing of its answer for {:?}: closed",
+                    self.patience
+                );
+                Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read its answer"))
+            }
+        }
+    }
+
+    /// Sends the document that stands in the place of hyper's `head`.
+    fn poll_early(
+        &mut self,
+        context: &mut Context<'_>,
+        replaced: usize,
+    ) -> Poll<io::Result<usize>> {
+        while let Some((document, done)) = self.early.take() {
+            if done == document.len() {
+                self.linger = true;
+                return Poll::Ready(Ok(replaced));
+            }
+            let written = self.stream().poll_write(context, &document[done..]);
+            let more = match &written {
+                Poll::Ready(Ok(more)) => *more,
+                Poll::Ready(Err(_)) | Poll::Pending => 0,
+            };
+            self.early = Some((document, done + more));
+            if ready!(written)? == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+        }
+        Poll::Ready(Ok(replaced))
+    }
+
+    /// Sends the rest of an interim answer that has begun.
+    fn poll_interim(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match (&mut self.protocol, &mut self.stream) {
+            (Protocol::Http1 { hangup, .. }, Some(stream)) => hangup.poll_finish(stream, context),
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        match self.stream().poll_read(context, buffer) {
+            Poll::Ready(read) => {
+                read?;
+                self.received(&buffer.filled()[before..])?;
+                Poll::Ready(Ok(()))
+            }
+            Poll::Pending => {
+                self.check_windows(context)?;
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(context, &[IoSlice::new(bytes)])
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if self.early.is_none()
+            && !matches!(self.protocol, Protocol::Http2(_))
+            && let [head] = slices
+        {
+            self.early = early::replacement(head).map(|document| (document, 0));
+        }
+        ready!(self.poll_interim(context))?;
+        let written = if self.early.is_some() {
+            let replaced = slices.iter().map(|slice| slice.len()).sum();
+            self.poll_early(context, replaced)
+        } else {
+            self.stream().poll_write_vectored(context, slices)
+        };
+        match written {
+            Poll::Ready(Ok(written)) => {
+                self.sent(slices, written);
+                Poll::Ready(Ok(written))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => {
+                self.wait_for_client(context)?;
+                Poll::Pending
+            }
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let wire = &mut *self;
+        match (&mut wire.protocol, &mut wire.stream) {
+            (Protocol::Http1 { answering: false, hangup }, Some(stream)) => {
+                if wire.activity.interim.load(Ordering::Relaxed) {
+                    hangup.poll(stream, context)?;
+                } else {
+                    Hangup::poll_old(stream, context)?;
+                }
+            }
+            (Protocol::Http2(_), _) => wire.check_windows(context)?,
+            (Protocol::Http1 { .. } | Protocol::Unknown(_), _) => {}
+        }
+        self.stream().poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream().poll_shutdown(context)
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.activity.open.store(0, Ordering::Relaxed);
+        if let Some(stream) = self.stream.take()
+            && self.linger
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(close_gently(stream));
+        }
+    }
+}
+
+/// Closes a connection whose client may be sending still, so that it sees what was sent to it.
+pub(in super::super) async fn close_gently(mut stream: TcpStream) {
+    if stream.shutdown().await.is_ok() {
+        let mut rest = stream.take(LINGER_BYTES);
+        let _ = timeout(LINGER, tokio::io::copy(&mut rest, &mut tokio::io::sink())).await;
+    }
+}

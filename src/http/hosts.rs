@@ -1,0 +1,106 @@
+//! Which hosts requests may be for: a page of a stranger can make its readers' browsers ask a server that listens
+//! for this machine only (DNS rebinding), and such a request still has the stranger's name in `Host`.
+
+use std::net::IpAddr;
+
+use axum::http::uri::Authority;
+
+/// Which hosts requests may be for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AllowedHosts {
+    /// In lower case; `None` for any host.
+    names: Option<Vec<String>>,
+    addresses: Addresses,
+}
+
+/// Addresses in the place of a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Addresses {
+    /// Those of this machine alone.
+    Loopback,
+    /// Any: health checks of clusters ask by address, and no browser takes one for another site's name.
+    Any,
+}
+
+/// What is not a host's name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "--allow-host {0:?} is not a host's name or address; use one such as photos.example.org, without a port"
+)]
+pub struct BadHost(String);
+
+impl AllowedHosts {
+    /// Any host.
+    #[must_use]
+    pub fn any() -> Self {
+        Self { names: None, addresses: Addresses::Any }
+    }
+
+    /// The hosts that `typed` names, for a server that listens on `address`.
+    ///
+    /// # Errors
+    ///
+    /// [`BadHost`] for the first that is not a host's name.
+    pub fn new(typed: &[String], address: IpAddr) -> Result<Self, BadHost> {
+        if typed.is_empty() && !address.is_loopback() {
+            return Ok(Self::any());
+        }
+        let named = |typed: &String| match url::Host::parse(typed) {
+            Ok(host) if !typed.contains('*') => Ok(host.to_string()),
+            _ => Err(BadHost(typed.clone())),
+        };
+        let names = typed.iter().map(named).collect::<Result<_, _>>()?;
+        let addresses = if address.is_loopback() { Addresses::Loopback } else { Addresses::Any };
+        Ok(Self { names: Some(names), addresses })
+    }
+
+    /// Whether every host is answered, so that none has to be looked at.
+    pub(super) fn is_any(&self) -> bool {
+        self.names.is_none()
+    }
+
+    /// Whether a request for `authority`, a host and perhaps a port, is answered.
+    pub(super) fn allow(&self, authority: &str) -> bool {
+        let Some(names) = &self.names else { return true };
+        let Ok(authority) = authority.parse::<Authority>() else { return false };
+        let host = authority.host().to_ascii_lowercase();
+        let host = host.strip_suffix('.').unwrap_or(&host);
+        let address: Option<IpAddr> =
+            host.trim_start_matches('[').trim_end_matches(']').parse().ok();
+        match (address, self.addresses) {
+            (Some(address), Addresses::Loopback) if address.is_loopback() => true,
+            (Some(_), Addresses::Any) => true,
+            _ => host == "localhost" || names.iter().any(|name| name == host),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn on_a_loopback_address_only_names_of_this_machine_are_answered() {
+        let hosts = AllowedHosts::new(&[], "127.0.0.1".parse().unwrap()).unwrap();
+        for allowed in
+            ["localhost", "LOCALHOST:80", "localhost.", "127.0.0.1:8080", "127.8.8.8", "[::1]:1"]
+        {
+            assert!(hosts.allow(allowed), "{allowed}");
+        }
+        for refused in ["evil.example", "localhost.evil.example", "10.0.0.1", "", "a b", "[::2]"] {
+            assert!(!hosts.allow(refused), "{refused}");
+        }
+    }
+
+    #[test]
+    fn named_hosts_are_answered_too_and_elsewhere_every_host() {
+        let named = ["Photos.Example.org".to_owned()];
+        let hosts = AllowedHosts::new(&named, "127.0.0.1".parse().unwrap()).unwrap();
+        assert!(hosts.allow("photos.example.org:443") && !hosts.allow("example.org"));
+        let hosts = AllowedHosts::new(&named, "0.0.0.0".parse().unwrap()).unwrap();
+        assert!(hosts.allow("10.0.0.1:8080") && !hosts.allow("example.org"));
+        assert!(AllowedHosts::new(&[], "0.0.0.0".parse().unwrap()).unwrap().allow("example.org"));
+        assert!(AllowedHosts::new(&["*".to_owned()], "0.0.0.0".parse().unwrap()).is_err());
+        assert!(AllowedHosts::new(&["a:80".to_owned()], "0.0.0.0".parse().unwrap()).is_err());
+    }
+}

@@ -1,0 +1,88 @@
+//! Compressed uploads: inflated under the limit of uploads, charged as they grow.
+
+use std::io::Read;
+use std::sync::Arc;
+
+use axum::http::{HeaderMap, header};
+use bytes::Bytes;
+use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+
+use super::problem::Problem;
+use super::upload;
+use crate::pipeline::queue::Permit;
+
+/// What `Accept-Encoding` says beside a refusal.
+pub(super) const ACCEPTED: &str = "gzip, deflate";
+
+/// So much is inflated before it is charged.
+const PIECE: usize = 64 << 10;
+
+/// How a body is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Encoding {
+    Gzip,
+    Deflate,
+}
+
+/// The compression that `headers` name, if any.
+pub(super) fn named(headers: &HeaderMap) -> Result<Option<Encoding>, Problem> {
+    let mut values = headers.get_all(header::CONTENT_ENCODING).iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        if !headers.contains_key(header::CONTENT_ENCODING) {
+            return Ok(None);
+        }
+        return Err(Problem::unsupported_encoding(format!(
+            "the body is compressed more than once; send it as it is, or once with {ACCEPTED}"
+        )));
+    };
+    let text = value.to_str().unwrap_or_default().trim().to_ascii_lowercase();
+    match text.as_str() {
+        "" | "identity" => Ok(None),
+        "gzip" | "x-gzip" => Ok(Some(Encoding::Gzip)),
+        "deflate" => Ok(Some(Encoding::Deflate)),
+        _ => Err(Problem::unsupported_encoding(format!(
+            "Content-Encoding is {value:?}; send the body as it is, or with {ACCEPTED}"
+        ))),
+    }
+}
+
+/// The body inside `compressed`, at most `limit` bytes, charged to `held`.
+pub(super) fn inflate(
+    compressed: &[u8],
+    encoding: Encoding,
+    limit: usize,
+    held: &Arc<Permit>,
+) -> Result<Bytes, Problem> {
+    let inflated = match encoding {
+        Encoding::Gzip => read(MultiGzDecoder::new(compressed), limit, held),
+        // RFC 9110 means zlib's format by it, and some clients send the bare one.
+        Encoding::Deflate if is_zlib(compressed) => read(ZlibDecoder::new(compressed), limit, held),
+        Encoding::Deflate => read(DeflateDecoder::new(compressed), limit, held),
+    };
+    inflated.map(|bytes| upload::holding(bytes.into(), held))
+}
+
+/// RFC 1950, section 2.2: the method is 8, and the two bytes are a multiple of 31.
+fn is_zlib(compressed: &[u8]) -> bool {
+    matches!(compressed, [first, second, ..]
+        if first & 15 == 8 && u16::from_be_bytes([*first, *second]) % 31 == 0)
+}
+
+fn read(mut decoder: impl Read, limit: usize, held: &Permit) -> Result<Vec<u8>, Problem> {
+    let (mut whole, mut piece) = (Vec::new(), vec![0; PIECE]);
+    loop {
+        let more = decoder.read(&mut piece).map_err(|error| {
+            Problem::bad_request(format!(
+                "the body is not what Content-Encoding says: {error}; send it as it is"
+            ))
+        })?;
+        if more == 0 {
+            return Ok(whole);
+        }
+        if whole.len() + more > limit {
+            return Err(Problem::too_many_bytes(limit));
+        }
+        held.grow(more as u64)?;
+        whole.extend_from_slice(&piece[..more]);
+    }
+}

@@ -1,0 +1,68 @@
+//! The least speed of an upload, as Apache's `mod_reqtimeout` has it: memory is not held for a client that sends nothing.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use futures_util::stream::{self, StreamExt};
+use tokio::time::{Instant, timeout_at};
+
+use super::App;
+
+/// How often is looked.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// Periods in a row that may be slow.
+const PATIENCE: u32 = 5;
+
+/// An upload that came more slowly than it has to.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("less than {rate} bytes a second came")]
+pub(super) struct TooSlow {
+    /// Bytes per second.
+    pub(super) rate: u64,
+}
+
+struct Pace {
+    until: Instant,
+    /// In this period.
+    bytes: u64,
+    /// Periods in a row.
+    slow: u32,
+}
+
+/// The body, or an error once it comes at less than `--min-upload-rate` for five seconds. Where more than half of
+/// `--memory-limit` is held, a second in which nothing comes is enough.
+pub(super) fn paced(app: &App, body: Body) -> Body {
+    let rate = app.timeouts.min_upload_rate;
+    if rate == 0 {
+        return body;
+    }
+    let metrics = std::sync::Arc::clone(&app.metrics);
+    let state = (body.into_data_stream(), None::<Pace>);
+    let chunks = stream::unfold(Some(state), move |state| {
+        let metrics = std::sync::Arc::clone(&metrics);
+        async move {
+            let (mut chunks, pace) = state?;
+            // The time before anybody reads is not the client's.
+            let mut pace =
+                pace.unwrap_or_else(|| Pace { until: Instant::now() + PERIOD, bytes: 0, slow: 0 });
+            loop {
+                if let Ok(chunk) = timeout_at(pace.until, chunks.next()).await {
+                    let chunk = chunk?.map_err(Into::into);
+                    pace.bytes +=
+                        chunk.as_ref().map_or(0, |chunk: &bytes::Bytes| chunk.len() as u64);
+                    return Some((chunk, Some((chunks, Some(pace)))));
+                }
+                pace.slow = if pace.bytes < rate { pace.slow + 1 } else { 0 };
+                let scarce = metrics.admitted_bytes.get() > metrics.admission_limit_bytes.get() / 2;
+                if pace.slow >= PATIENCE || scarce && pace.bytes == 0 {
+                    let error: Box<dyn std::error::Error + Send + Sync> =
+                        Box::new(TooSlow { rate });
+                    return Some((Err(error), None));
+                }
+                (pace.until, pace.bytes) = (Instant::now() + PERIOD, 0);
+            }
+        }
+    });
+    Body::from_stream(chunks)
+}

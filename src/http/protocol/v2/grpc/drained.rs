@@ -1,0 +1,36 @@
+//! Streams that a client may leave open for ever do not hold the server's end.
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::middleware::Next;
+use axum::response::Response;
+use futures_util::stream::{self, StreamExt};
+use http_body_util::{BodyStream, StreamBody};
+use hyper::body::Frame;
+use tonic::Code;
+
+use crate::http::App;
+
+/// Ends an answer once the server drains, with the status that sends clients elsewhere.
+pub(super) async fn ends(State(app): State<App>, request: Request, next: Next) -> Response {
+    next.run(request).await.map(|body| {
+        let frames = stream::unfold(Some((BodyStream::new(body), app)), |state| async move {
+            let (mut frames, app) = state?;
+            tokio::select! {
+                biased;
+                frame = frames.next() => frame.map(|frame| (frame, Some((frames, app)))),
+                () = app.readiness.drained() => Some((Ok(Frame::trailers(unavailable())), None)),
+            }
+        });
+        Body::new(StreamBody::new(frames))
+    })
+}
+
+fn unavailable() -> HeaderMap {
+    let message = HeaderValue::from_static("the server is shutting down");
+    HeaderMap::from_iter([
+        (HeaderName::from_static("grpc-status"), HeaderValue::from(Code::Unavailable as i32)),
+        (HeaderName::from_static("grpc-message"), message),
+    ])
+}

@@ -1,0 +1,37 @@
+//! Refusals in the log: under overload there are thousands a second, so one line a second and reason says how many.
+
+use std::collections::BTreeMap;
+use std::mem;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// How often a line is written while there are refusals.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// Refusals since the last line.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Refusals(Arc<Mutex<BTreeMap<&'static str, u64>>>);
+
+impl Refusals {
+    /// Counts one. The first after a line has the next one written when the second is over.
+    pub(super) fn count(&self, reason: &'static str) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = counts.is_empty();
+        *counts.entry(reason).or_default() += 1;
+        drop(counts);
+        if first && let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let refusals = self.clone();
+            runtime.spawn(async move {
+                tokio::time::sleep(PERIOD).await;
+                refusals.report();
+            });
+        }
+    }
+
+    fn report(&self) {
+        let counts = mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        for (reason, count) in counts {
+            tracing::warn!(reason, count, "requests refused within a second");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Lines that a thread writes to standard error. Whoever logs never waits: where the reader is too slow, lines are
+//! dropped and counted. (`tracing-appender` does the same, with nine further crates.)
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+use tracing_subscriber::fmt::MakeWriter;
+
+/// Lines that wait for their reader at most.
+const WAITING: usize = 4096;
+
+/// How long the lines that wait are written for at the end.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What the thread is given.
+enum Message {
+    Line(Vec<u8>),
+    /// All before it is written: whoever sent it is told.
+    End(SyncSender<()>),
+}
+
+/// How many lines were dropped, because their reader was too slow.
+#[derive(Debug, Clone, Default)]
+pub struct DroppedLines(Arc<AtomicU64>);
+
+impl DroppedLines {
+    /// How many so far.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Hands lines to the thread.
+#[derive(Debug, Clone)]
+pub(super) struct Lines {
+    lines: SyncSender<Message>,
+    dropped: DroppedLines,
+}
+
+impl Lines {
+    /// Starts the thread.
+    pub(super) fn start() -> io::Result<Self> {
+        let (lines, waiting) = sync_channel(WAITING);
+        thread::Builder::new().name("log".to_owned()).spawn(move || write(&waiting))?;
+        Ok(Self { lines, dropped: DroppedLines::default() })
+    }
+
+    pub(super) fn dropped(&self) -> DroppedLines {
+        self.dropped.clone()
+    }
+
+    /// Waits until the lines so far are written, but not for long.
+    pub(super) fn finish(&self) {
+        let (done, ended) = sync_channel(1);
+        let (tried, end) = channel();
+        // A full queue would make this wait without a limit, so another thread does.
+        let lines = self.lines.clone();
+        thread::spawn(move || tried.send(lines.send(Message::End(done)).is_ok()));
+        if end.recv_timeout(PATIENCE) == Ok(true) {
+            let _ = ended.recv_timeout(PATIENCE);
+        }
+    }
+}
+
+fn write(waiting: &Receiver<Message>) {
+    while let Ok(message) = waiting.recv() {
+        match message {
+            // Nobody may be reading any more: the server serves on.
+            Message::Line(line) => drop(io::stderr().write_all(&line)),
+            Message::End(done) => drop(done.send(())),
+        }
+    }
+}
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = Line<'a>;
+
+    fn make_writer(&'a self) -> Line<'a> {
+        Line { to: self, bytes: Vec::new() }
+    }
+}
+
+/// One line, handed over when it is whole.
+#[derive(Debug)]
+pub(super) struct Line<'a> {
+    to: &'a Lines,
+    bytes: Vec<u8>,
+}
+
+impl Write for Line<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Line<'_> {
+    fn drop(&mut self) {
+        let line = Message::Line(std::mem::take(&mut self.bytes));
+        if self.to.lines.try_send(line).is_err() {
+            self.to.dropped.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
