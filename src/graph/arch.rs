@@ -29,7 +29,7 @@ pub const ARCHITECTURES: &[Architecture] = &[
     imagenet("resnet50",     Bottleneck(On3x3), &[3, 4,  6, 3]), // 25.6 M   4.1 G
     imagenet("resnet101",    Bottleneck(On3x3), &[3, 4, 23, 3]), // 44.5 M   7.8 G
     imagenet("resnet152",    Bottleneck(On3x3), &[3, 8, 36, 3]), // 60.2 M  11.5 G
-    imagenet("resnet200",    Bottleneck(On3x3), &[3, 24, 36, 3]), // 64.7 M  15.1 G
+    imagenet("resnet200",    Bottleneck(On3x3), &[3, 24, 36, 3]), // 64.7 M  15.0 G
 
     imagenet("resnet50-v1",  Bottleneck(On1x1), &[3, 4,  6, 3]), // 25.6 M   3.9 G
     imagenet("resnet101-v1", Bottleneck(On1x1), &[3, 4, 23, 3]), // 44.5 M   7.6 G
@@ -47,22 +47,22 @@ pub const ARCHITECTURES: &[Architecture] = &[
     grouped(32, 8,  imagenet("resnext101_32x8d",  Bottleneck(On3x3), &[3, 4, 23, 3])), //  88.8 M  16.4 G
     grouped(64, 4,  imagenet("resnext101_64x4d",  Bottleneck(On3x3), &[3, 4, 23, 3])), //  83.5 M  15.5 G
     grouped(32, 4,  imagenet("resnext101_32x4d",  Bottleneck(On3x3), &[3, 4, 23, 3])), //  44.2 M   8.0 G
-    grouped(32, 16, imagenet("resnext101_32x16d", Bottleneck(On3x3), &[3, 4, 23, 3])), // 194.0 M  36.3 G
+    grouped(32, 16, imagenet("resnext101_32x16d", Bottleneck(On3x3), &[3, 4, 23, 3])), // 194.0 M  36.2 G
 
     deep(imagenet("resnet18d",  Basic,             &[2, 2,  2, 2])), // 11.7 M   2.1 G
     deep(imagenet("resnet34d",  Basic,             &[3, 4,  6, 3])), // 21.8 M   3.9 G
     deep(imagenet("resnet50d",  Bottleneck(On3x3), &[3, 4,  6, 3])), // 25.6 M   4.3 G
     deep(imagenet("resnet101d", Bottleneck(On3x3), &[3, 4, 23, 3])), // 44.6 M   8.0 G
     deep(imagenet("resnet152d", Bottleneck(On3x3), &[3, 8, 36, 3])), // 60.2 M  11.8 G
-    deep(imagenet("resnet200d", Bottleneck(On3x3), &[3, 24, 36, 3])), // 64.7 M  15.3 G
+    deep(imagenet("resnet200d", Bottleneck(On3x3), &[3, 24, 36, 3])), // 64.7 M  15.2 G
     deep(grouped(32, 4, imagenet("resnext50d_32x4d", Bottleneck(On3x3), &[3, 4, 6, 3]))), // 25.0 M   4.5 G
 
     stemmed([32, 32, 64],  imagenet("resnet50c",  Bottleneck(On3x3), &[3, 4,  6, 3])), // 25.6 M   4.3 G
     stemmed([32, 32, 64],  imagenet("resnet101c", Bottleneck(On3x3), &[3, 4, 23, 3])), // 44.6 M   8.0 G
     stemmed([32, 32, 64],  imagenet("resnet152c", Bottleneck(On3x3), &[3, 8, 36, 3])), // 60.2 M  11.8 G
     stemmed([64, 64, 128], imagenet("resnet50s",  Bottleneck(On3x3), &[3, 4,  6, 3])), // 25.7 M   5.4 G
-    stemmed([64, 64, 128], imagenet("resnet101s", Bottleneck(On3x3), &[3, 4, 23, 3])), // 44.7 M   9.1 G
-    stemmed([64, 64, 128], imagenet("resnet152s", Bottleneck(On3x3), &[3, 8, 36, 3])), // 60.3 M  12.8 G
+    stemmed([64, 64, 128], imagenet("resnet101s", Bottleneck(On3x3), &[3, 4, 23, 3])), // 44.7 M   9.2 G
+    stemmed([64, 64, 128], imagenet("resnet152s", Bottleneck(On3x3), &[3, 8, 36, 3])), // 60.3 M  12.9 G
 
     tiered(imagenet("resnet10t", Basic,              &[1, 1,  1, 1])), //  5.4 M   1.1 G
     tiered(imagenet("resnet14t", Bottleneck(On3x3),  &[1, 1,  1, 1])), // 10.1 M   1.7 G
@@ -77,7 +77,7 @@ pub const ARCHITECTURES: &[Architecture] = &[
     squeezed(imagenet("seresnet101", Bottleneck(On3x3), &[3, 4, 23, 3])), // 49.3 M   7.8 G
     squeezed(imagenet("seresnet152", Bottleneck(On3x3), &[3, 8, 36, 3])), // 66.8 M  11.5 G
 
-    squeezed(grouped(32, 4, imagenet("seresnext50_32x4d",  Bottleneck(On3x3), &[3, 4,  6, 3]))), // 27.6 M   4.3 G
+    squeezed(grouped(32, 4, imagenet("seresnext50_32x4d",  Bottleneck(On3x3), &[3, 4,  6, 3]))), // 27.6 M   4.2 G
     squeezed(grouped(32, 4, imagenet("seresnext101_32x4d", Bottleneck(On3x3), &[3, 4, 23, 3]))), // 49.0 M   8.0 G
     squeezed(grouped(32, 8, imagenet("seresnext101_32x8d", Bottleneck(On3x3), &[3, 4, 23, 3]))), // 93.6 M  16.4 G
     squeezed(tiered(imagenet("seresnet50t",  Bottleneck(On3x3), &[3, 4,  6, 3]))), // 28.1 M   4.3 G
@@ -90,15 +90,15 @@ pub const ARCHITECTURES: &[Architecture] = &[
 
     rescaled(imagenet("resnetrs50",  Bottleneck(On3x3), &[3,  4,  6, 3])), // 35.7 M   4.5 G
     rescaled(imagenet("resnetrs101", Bottleneck(On3x3), &[3,  4, 23, 3])), // 63.6 M   8.2 G
-    rescaled(imagenet("resnetrs152", Bottleneck(On3x3), &[3,  8, 36, 3])), // 86.6 M  12.0 G
-    rescaled(imagenet("resnetrs200", Bottleneck(On3x3), &[3, 24, 36, 3])), // 93.2 M  15.5 G
+    rescaled(imagenet("resnetrs152", Bottleneck(On3x3), &[3,  8, 36, 3])), // 86.6 M  11.9 G
+    rescaled(imagenet("resnetrs200", Bottleneck(On3x3), &[3, 24, 36, 3])), // 93.2 M  15.4 G
 
-    sampled(Averaged, imagenet("resnetaa50",        Bottleneck(On3x3), &[3, 4,  6, 3])),  // 25.6 M   5.2 G
+    sampled(Averaged, imagenet("resnetaa50",        Bottleneck(On3x3), &[3, 4,  6, 3])),  // 25.6 M   5.1 G
     sampled(Averaged, deep(imagenet("resnetaa34d",  Basic,             &[3, 4,  6, 3]))), // 21.8 M   4.4 G
     sampled(Averaged, deep(imagenet("resnetaa50d",  Bottleneck(On3x3), &[3, 4,  6, 3]))), // 25.6 M   5.4 G
     sampled(Averaged, deep(imagenet("resnetaa101d", Bottleneck(On3x3), &[3, 4, 23, 3]))), // 44.6 M   9.1 G
     sampled(Blurred, imagenet("resnetblur18",        Basic,             &[2, 2,  2, 2])),  // 11.7 M   2.3 G
-    sampled(Blurred, imagenet("resnetblur50",        Bottleneck(On3x3), &[3, 4,  6, 3])),  // 25.6 M   5.2 G
+    sampled(Blurred, imagenet("resnetblur50",        Bottleneck(On3x3), &[3, 4,  6, 3])),  // 25.6 M   5.1 G
     sampled(Blurred, deep(imagenet("resnetblur50d",  Bottleneck(On3x3), &[3, 4,  6, 3]))), // 25.6 M   5.4 G
     sampled(Blurred, deep(imagenet("resnetblur101d", Bottleneck(On3x3), &[3, 4, 23, 3]))), // 44.6 M   9.1 G
 

@@ -538,3 +538,45 @@ fn commands_take_somebodys_graph() {
     let exported = Model::open(out, None).unwrap();
     assert_close(&scores(&exported, Output::Logits, &[[51, 102, 255]])[0], [0.2, 0.4, 1.0]);
 }
+
+/// What `resnetd classify` says of a photo with this model and these options.
+fn said(model: &Path, options: &[&str]) -> String {
+    let arguments = ["classify", "--json", "--device", "cpu", "tests/data/cat.jpg", "--model"];
+    let output = resnetd(&[&arguments[..], &[model.to_str().unwrap()], options].concat());
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    text(&output.stdout) + &text(&output.stderr)
+}
+
+#[test]
+fn a_path_with_nothing_there_is_not_looked_for_on_the_hub() {
+    for name in ["weights/none.pth", "./none/model", "models/none.onnx"] {
+        let said = said(Path::new(name), &[]);
+        assert!(said.contains(&format!("no file or folder is called {name:?}")), "{said}");
+    }
+}
+
+#[test]
+fn a_graph_newer_than_the_runtime_is_refused_with_both_versions() {
+    let folder = Means::default().beside("", "scores = \"logits\"");
+    let graph = folder.path().join("means.onnx");
+    let mut bytes = fs::read(&graph).unwrap();
+    assert_eq!(bytes[..2], [8, 10], "the first field is the version of the format");
+    bytes[1] = 99;
+    put(&graph, bytes);
+    let said = said(&graph, &[]);
+    assert!(said.contains("has IR version 99 and opset 17 of ONNX, which ONNX Runtime "), "{said}");
+    assert!(said.contains("opset_version="), "{said}");
+}
+
+#[test]
+fn weights_get_their_labels_from_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    put_seeded(folder.path(), "resnet20-b", 2);
+    let labels = folder.path().join("labels.txt");
+    put(&labels, "cat\ndog\n");
+    let found = said(folder.path(), &["--labels", labels.to_str().unwrap()]);
+    assert!(found.contains("\"label\":\"cat\"") && found.contains("\"label\":\"dog\""), "{found}");
+    put(&labels, "cat\n");
+    let found = said(folder.path(), &["--labels", labels.to_str().unwrap()]);
+    assert!(found.contains("labels.txt has 1 lines"), "{found}");
+}
