@@ -117,7 +117,6 @@ fn weight(filter: Interpolation, x: f64) -> f64 {
 /// The bicubic filter's free parameter.
 const A: f64 = -0.5;
 
-#[expect(clippy::float_cmp, reason = "only exactly there is the quotient undefined")]
 fn sinc(x: f64) -> f64 {
     if x == 0.0 {
         return 1.0;

@@ -72,6 +72,7 @@ fn shorten_avx2(sources: &[&[u8]; ROWS], across: &Coefficients, to: &mut [u8], w
 }
 
 #[inline(always)]
+#[expect(clippy::inline_always, reason = "it is compiled for the processor of its caller")]
 fn shorten_anywhere(sources: &[&[u8]; ROWS], across: &Coefficients, to: &mut [u8], width: usize) {
     for (x, window) in across.windows.iter().enumerate() {
         let mut sums = [[HALF; 4]; ROWS];
@@ -114,6 +115,7 @@ fn merge_avx2(rows: &[u8], width: usize, weights: &[i32], to: &mut [u8]) {
 const STRIP: usize = 32;
 
 #[inline(always)]
+#[expect(clippy::inline_always, reason = "it is compiled for the processor of its caller")]
 fn merge_anywhere(rows: &[u8], width: usize, weights: &[i32], to: &mut [u8]) {
     let (strips, rest) = to.as_chunks_mut::<STRIP>();
     let strips_end = strips.len() * STRIP;
@@ -135,6 +137,7 @@ fn merge_anywhere(rows: &[u8], width: usize, weights: &[i32], to: &mut [u8]) {
 
 /// A sum of weighted levels, cut at black and white.
 #[inline(always)]
+#[expect(clippy::inline_always, reason = "it is compiled for the processor of its caller")]
 #[expect(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "0 to 255")]
 fn level(sum: i32) -> u8 {
     (sum >> PRECISION).clamp(0, 255) as u8

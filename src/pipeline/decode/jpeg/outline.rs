@@ -94,6 +94,7 @@ impl Outline {
 
 /// What the walk has found so far.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one thing that was seen, or not")]
 struct Found {
     frame: Option<FrameHeader>,
     scans: u32,

@@ -109,7 +109,15 @@ fn failed(error: JpegError) -> DecodeError {
         JpegError::Unsupported(_) => {
             DecodeError::Unsupported { format: Format::Jpeg.of_a_rare_kind() }
         }
-        error => DecodeError::corrupt(Format::Jpeg, error.to_string()),
+        JpegError::InvalidMarker(_)
+        | JpegError::UnexpectedMarker(_)
+        | JpegError::CorruptData(_)
+        | JpegError::BufferTooSmall { .. }
+        | JpegError::LimitExceeded { .. }
+        | JpegError::AllocationFailed { .. }
+        | JpegError::InvalidScanScript { .. }
+        | JpegError::InvalidCropRegion { .. }
+        | _ => DecodeError::corrupt(Format::Jpeg, error.to_string()),
     }
 }
 
