@@ -48,8 +48,8 @@ pub(super) fn announced(bytes: &[u8]) -> Result<Announced, DecodeError> {
     // Each plane has a decoder with its tables, and a row of bytes, of levels and of RGB.
     let planes = if layout.planar { layout.channels as u64 } else { 1 };
     let row = u64::from(layout.piece[0]) * (layout.channels as u64 * 4 + 4);
-    let places = layout.pieces.len() as u64 * 48;
-    let beside = bytes.len() as u64 + planes * TABLES + row + places;
+    let lists = layout.pieces.len() as u64 * 48;
+    let beside = bytes.len() as u64 + planes * TABLES + row + lists;
     let (per_pixel, passes) = if layout.coding == Coding::Jpeg {
         // A strip may be the whole picture, as RGB and as its decoder's coefficients.
         let pixels = u64::from(layout.size[0]) * u64::from(layout.size[1]);

@@ -182,8 +182,8 @@ fn two_sides(body: &[u8], at: usize) -> Option<[u32; 2]> {
 }
 
 fn two_numbers(body: &[u8], at: usize) -> Option<[u32; 2]> {
-    let &[a, b, c, d, e, f] = body.get(at..)?.first_chunk()?;
-    Some([[a, b, c, 0], [d, e, f, 0]].map(u32::from_le_bytes))
+    let both: &[u8; 6] = body.get(at..)?.first_chunk()?;
+    Some([0, 3].map(|at| u32::from_le_bytes([both[at], both[at + 1], both[at + 2], 0])))
 }
 
 struct Chunk<'a> {
