@@ -168,6 +168,8 @@ fn told_versions(error: StartError, model: &Model, library: &Library) -> anyhow:
     if !is_newer || model.card.architecture != foreign::ARCHITECTURE {
         return error.into();
     }
+    // Its own words come after a line of its source and the signature of a function.
+    let reason = reason.rsplit_once(") ").map_or(reason.as_str(), |(_, words)| words);
     let graph = model.graph();
     anyhow!(
         "{} has IR version {} and opset {} of ONNX, which ONNX Runtime {} does not read: {reason}\n\
