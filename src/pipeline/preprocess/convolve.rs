@@ -138,7 +138,7 @@ fn merge_anywhere(rows: &[u8], width: usize, weights: &[i32], to: &mut [u8]) {
 /// A sum of weighted levels, cut at black and white.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "it is compiled for the processor of its caller")]
-#[expect(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "0 to 255")]
+#[expect(clippy::cast_sign_loss, reason = "0 to 255")]
 fn level(sum: i32) -> u8 {
     (sum >> PRECISION).clamp(0, 255) as u8
 }

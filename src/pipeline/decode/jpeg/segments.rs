@@ -22,7 +22,7 @@ impl Segment<'_> {
         matches!(self.marker, 0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF)
     }
 
-    /// Whether pixels do not depend on it: APPn, except the two that tell the colours, and comments.
+    /// Whether pixels do not depend on it: application segments, except the two that tell the colours, and comments.
     pub(super) fn is_metadata(&self) -> bool {
         matches!(self.marker, 0xE1..=0xED | 0xEF | 0xFE)
     }

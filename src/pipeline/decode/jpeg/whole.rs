@@ -47,7 +47,9 @@ pub(super) fn decode(
     let rgb = match (pixels.pixel_format, pixels.data) {
         (PixelFormat::Rgb, data) => data,
         (PixelFormat::Grayscale, data) => data.iter().flat_map(|gray| [*gray; 3]).collect(),
-        (PixelFormat::Cmyk, data) => data.as_chunks::<4>().0.iter().flat_map(rgb_of_cmyk).collect(),
+        (PixelFormat::Cmyk, data) => {
+            data.as_chunks::<4>().0.iter().copied().flat_map(rgb_of_cmyk).collect()
+        }
         _ => return Err(damaged("its colours are of another kind")),
     };
     RgbImage::from_raw(size[0], size[1], rgb).ok_or_else(|| damaged("its size changed"))
@@ -122,7 +124,7 @@ fn failed(error: JpegError) -> DecodeError {
 }
 
 /// As Pillow converts what it takes for Adobe's CMYK, which is stored inverted.
-fn rgb_of_cmyk(&[cyan, magenta, yellow, black]: &[u8; 4]) -> [u8; 3] {
+fn rgb_of_cmyk([cyan, magenta, yellow, black]: [u8; 4]) -> [u8; 3] {
     // What is stored is how much light is left.
     let black = u32::from(black);
     [cyan, magenta, yellow].map(|left| {
