@@ -139,7 +139,7 @@ impl<'a> Coding<'a> {
 }
 
 /// The first chunk of `kind` in `file`, whole.
-pub(super) fn find<'a>(file: &'a [u8], kind: [u8; 4]) -> Option<&'a [u8]> {
+pub(super) fn find(file: &[u8], kind: [u8; 4]) -> Option<&[u8]> {
     Chunks(file.get(12..)?).find(|chunk| *chunk.kind == kind)?.body
 }
 
