@@ -6,7 +6,7 @@ pub(super) fn from_row(row: &[u8], channels: usize, rgb: &mut [u8]) {
     match channels {
         1 => pixels.zip(row).for_each(|(to, &grey)| to.fill(grey)),
         2 => {
-            pixels.zip(row.chunks_exact(2)).for_each(|(to, from)| to.fill(blend(from[0], from[1])))
+            pixels.zip(row.chunks_exact(2)).for_each(|(to, from)| to.fill(blend(from[0], from[1])));
         }
         3 => {
             let length = row.len().min(rgb.len());

@@ -32,7 +32,9 @@ pub(super) fn decode_piece(
             let to = &mut to[place.left * 3..][..place.columns * 3];
             to.copy_from_slice(&from[..place.columns * 3]);
             if layout.colors == Colors::WhiteIsZero {
-                to.iter_mut().for_each(|level| *level = 255 - *level);
+                for level in to {
+                    *level = 255 - *level;
+                }
             }
         }
     }

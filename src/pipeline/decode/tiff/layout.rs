@@ -6,6 +6,7 @@ use super::FORMAT;
 use super::directory::{Directory, MOST_NUMBERS, Problem};
 
 /// The first picture of a file. Every piece of it is in the file, and is not larger than the picture needs.
+#[expect(clippy::struct_excessive_bools, reason = "tags that are yes or no")]
 pub(super) struct Layout<'a> {
     /// Columns and rows.
     pub(super) size: [u32; 2],
@@ -212,15 +213,16 @@ fn bits(tags: &Tags<'_, '_>, coding: Coding) -> Result<u8, DecodeError> {
         return Err(unserved("a TIFF of signed pixels"));
     }
     match (bits, coding) {
-        (8, Coding::Jpeg) | (1, Coding::Fax(_)) => {}
+        (8, Coding::Jpeg)
+        | (1, Coding::Fax(_))
+        | (
+            1 | 2 | 4 | 8 | 12 | 16,
+            Coding::Raw | Coding::PackBits | Coding::Lzw | Coding::Deflate,
+        ) => {}
         (_, Coding::Jpeg) => {
             return Err(unserved("a TIFF with JPEG of more than 8 bits a channel"));
         }
         (_, Coding::Fax(_)) => return Err(damaged("only black and white can be coded as a fax")),
-        (
-            1 | 2 | 4 | 8 | 12 | 16,
-            Coding::Raw | Coding::PackBits | Coding::Lzw | Coding::Deflate,
-        ) => {}
         (32, _) => return Err(unserved("a TIFF with 32 bits a channel")),
         _ => return Err(unserved("a TIFF with a rare number of bits a channel")),
     }

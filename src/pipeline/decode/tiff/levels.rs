@@ -86,14 +86,12 @@ pub(super) fn add_up(bytes: &mut [u8], layout: &Layout<'_>, channels: usize) {
         }
         return;
     }
-    let (read, write): (fn([u8; 2]) -> u16, fn(u16) -> [u8; 2]) = if layout.little_endian {
-        (u16::from_le_bytes, u16::to_le_bytes)
-    } else {
-        (u16::from_be_bytes, u16::to_be_bytes)
+    let swap = |number: u16| {
+        if layout.little_endian { u16::from_le(number) } else { u16::from_be(number) }
     };
-    let number = |bytes: &[u8], at: usize| read([bytes[at], bytes[at + 1]]);
+    let number = |bytes: &[u8], at: usize| swap(u16::from_ne_bytes([bytes[at], bytes[at + 1]]));
     for at in (channels * 2..bytes.len() - 1).step_by(2) {
         let sum = number(bytes, at).wrapping_add(number(bytes, at - channels * 2));
-        bytes[at..at + 2].copy_from_slice(&write(sum));
+        bytes[at..at + 2].copy_from_slice(&swap(sum).to_ne_bytes());
     }
 }

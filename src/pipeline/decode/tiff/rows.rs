@@ -94,12 +94,13 @@ impl<'a> Rows<'a> {
                     }
                 }
             }
-            Self::Deflate(stream) => {
-                stream.read_exact(row).map_err(|error| match error.kind() {
-                    std::io::ErrorKind::UnexpectedEof => cut,
-                    _ => DecodeError::corrupt(FORMAT, error.to_string()),
-                })?
-            }
+            Self::Deflate(stream) => stream.read_exact(row).map_err(|error| {
+                if error.kind() == std::io::ErrorKind::UnexpectedEof {
+                    cut
+                } else {
+                    DecodeError::corrupt(FORMAT, error.to_string())
+                }
+            })?,
             Self::Fax(rows) => rows.next(row)?,
         }
         Ok(())
@@ -148,7 +149,7 @@ impl PackBits<'_> {
                     match header {
                         0.. => self.run = Run::Literal(usize::from(header.unsigned_abs()) + 1),
                         i8::MIN => {}
-                        ..0 => {
+                        -127..0 => {
                             let byte = *self.data.get(self.at)?;
                             self.at += 1;
                             self.run = Run::Repeat(byte, usize::from(header.unsigned_abs()) + 1);

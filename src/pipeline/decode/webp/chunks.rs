@@ -54,7 +54,7 @@ impl<'a> Picture<'a> {
                     return Self::of_frame(body, canvas);
                 }
                 b"VP8 " | b"VP8L" => {
-                    let (size, coding) = Coding::of(kind, body, alpha)?;
+                    let (size, coding) = Coding::of(*kind, body, alpha)?;
                     // libwebp, too, wants them to be equal.
                     if canvas.is_some_and(|canvas| canvas != size) {
                         return Err(damaged("a part announces more than there is"));
@@ -79,7 +79,7 @@ impl<'a> Picture<'a> {
             match kind {
                 b"ALPH" => alpha = Some(body),
                 b"VP8 " | b"VP8L" => {
-                    let (size, coding) = Coding::of(kind, body, alpha)?;
+                    let (size, coding) = Coding::of(*kind, body, alpha)?;
                     let fits = |side: usize| place[side] + size[side] <= canvas[side];
                     if size != announced || !fits(0) || !fits(1) {
                         return Err(damaged("a part announces more than there is"));
@@ -125,12 +125,12 @@ impl<'a> Picture<'a> {
 
 impl<'a> Coding<'a> {
     fn of(
-        kind: &[u8; 4],
+        kind: [u8; 4],
         body: &'a [u8],
         alpha: Option<&'a [u8]>,
     ) -> Result<([u32; 2], Self), DecodeError> {
         let no_size = || damaged("its picture has no size");
-        if kind == b"VP8L" {
+        if &kind == b"VP8L" {
             Ok((lossless_size(body).ok_or_else(no_size)?, Self::Lossless { vp8l: body }))
         } else {
             Ok((lossy_size(body).ok_or_else(no_size)?, Self::Lossy { vp8: body, alpha }))
@@ -139,8 +139,8 @@ impl<'a> Coding<'a> {
 }
 
 /// The first chunk of `kind` in `file`, whole.
-pub(super) fn find<'a>(file: &'a [u8], kind: &[u8; 4]) -> Option<&'a [u8]> {
-    Chunks(file.get(12..)?).find(|chunk| chunk.kind == kind)?.body
+pub(super) fn find(file: &[u8], kind: [u8; 4]) -> Option<&[u8]> {
+    Chunks(file.get(12..)?).find(|chunk| *chunk.kind == kind)?.body
 }
 
 fn damaged(cause: &str) -> DecodeError {

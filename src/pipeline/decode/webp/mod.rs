@@ -107,8 +107,8 @@ fn over_white_in_place(pixels: &mut Vec<u8>) {
 /// As its EXIF chunk says, or else its XMP packet.
 pub(super) fn orientation(bytes: &[u8]) -> Orientation {
     let file = whole(bytes).unwrap_or(bytes);
-    chunks::find(file, b"EXIF")
+    chunks::find(file, *b"EXIF")
         .and_then(exif::orientation)
-        .or_else(|| chunks::find(file, b"XMP ").and_then(exif::orientation_in_xmp))
+        .or_else(|| chunks::find(file, *b"XMP ").and_then(exif::orientation_in_xmp))
         .unwrap_or(Orientation::NoTransforms)
 }
