@@ -239,12 +239,6 @@ impl Config {
             ));
         }
         check_times(args, &mut wrong);
-        if args.max_wait >= args.request_timeout {
-            wrong.push(
-                "--max-wait is not less than --request-timeout; batches would form too late"
-                    .to_owned(),
-            );
-        }
         let urls = args.urls.resolve(ceiling.images, &mut wrong);
         let vertex = args.vertex.routes(&mut wrong);
         let listen = args.vertex.listen(args.listen);
@@ -322,5 +316,10 @@ fn check_times(args: &ServeArgs, wrong: &mut Vec<String>) {
         if duration > A_DAY {
             wrong.push(format!("{option} is more than a day; nobody waits that long"));
         }
+    }
+    if args.max_wait >= args.request_timeout {
+        wrong.push(
+            "--max-wait is not less than --request-timeout; batches would form too late".to_owned(),
+        );
     }
 }

@@ -45,11 +45,11 @@ impl AllowedHosts {
         if typed.is_empty() && !address.is_loopback() {
             return Ok(Self::any());
         }
-        let named = |typed: &String| match url::Host::parse(typed) {
+        let host = |typed: &String| match url::Host::parse(typed) {
             Ok(host) if !typed.contains('*') => Ok(host.to_string()),
             _ => Err(BadHost(typed.clone())),
         };
-        let names = typed.iter().map(named).collect::<Result<_, _>>()?;
+        let names = typed.iter().map(host).collect::<Result<_, _>>()?;
         let addresses = if address.is_loopback() { Addresses::Loopback } else { Addresses::Any };
         Ok(Self { names: Some(names), addresses })
     }

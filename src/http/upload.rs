@@ -213,7 +213,7 @@ async fn read_form(
                 return Err(Problem::invalid_parameter(detail));
             }
             Ok(Some(Piece::File(part))) => {
-                parts.push(Part { bytes: holding(part.bytes, held), ..part })
+                parts.push(Part { bytes: holding(part.bytes, held), ..part });
             }
             Ok(None) if parts.is_empty() => {
                 let detail =

@@ -43,7 +43,7 @@ fn tiff_of(tags: &[(u16, &[u32])], pieces: &[&[u8]]) -> Vec<u8> {
             entries.extend_from_slice(&value.to_le_bytes());
         } else {
             entries.extend_from_slice(&u32::try_from(file.len()).unwrap().to_le_bytes());
-            values.iter().for_each(|value| file.extend_from_slice(&value.to_le_bytes()));
+            file.extend(values.iter().flat_map(|value| value.to_le_bytes()));
         }
     }
     let directory = u32::try_from(file.len()).unwrap();
