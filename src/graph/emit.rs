@@ -7,8 +7,9 @@ use super::block::Convolution;
 use super::fold::{BatchNorm, fold};
 use super::layer::{Layer, LayerKind, kernel_shape};
 use super::network::Network;
-use crate::onnx::builder::{int_attribute, ints_attribute, text_attribute};
-use crate::onnx::proto::{Attribute, DataType};
+use super::nodes::{across_channels, blur, means, window};
+use crate::onnx::builder::{int_attribute, ints_attribute};
+use crate::onnx::proto::DataType;
 use crate::onnx::{Element, GraphBuilder, Model};
 use crate::weights::CheckedWeights;
 
@@ -365,54 +366,4 @@ impl Emitter<'_> {
         graph.output("embedding", &embedding, &[channels], "what the last linear layer reads");
         graph.output("feature_map", &values[map], &map_size, "what is pooled");
     }
-}
-
-/// Every second pixel of a blurred map: a 3×3 binomial filter, the border mirrored without its last row
-/// and column (Zhang 2019, section 3.2).
-fn blur(graph: &mut GraphBuilder, name: &str, input: &str, channels: usize) -> String {
-    let pads: Vec<u8> =
-        [0_i64, 0, 1, 1, 0, 0, 1, 1].iter().flat_map(|pad| pad.to_le_bytes()).collect();
-    let pads = graph.raw_constant(&format!("{name}.pads"), DataType::Int64, &[8], pads);
-    let mirrored = [text_attribute("mode", "reflect")];
-    let x = graph.node("Pad", &format!("{name}.padded"), &[input, &pads], mirrored);
-    let binomial = [1.0, 2.0, 1.0].map(|row| [1.0, 2.0, 1.0].map(|column| row * column / 16.0));
-    let kernel = binomial.as_flattened().repeat(channels);
-    let kernel = graph.constant(&format!("{name}.kernel"), &[channels, 1, 3, 3], &kernel);
-    let groups = int_attribute("group", channels);
-    graph.node("Conv", name, &[&x, &kernel], window(3, 2, 0).into_iter().chain([groups]))
-}
-
-/// A convolution along the channels of `[N, C, 1, 1]`, whose height and width the channels become for it.
-fn across_channels(graph: &mut GraphBuilder, name: &str, input: &str, weight: &[f32]) -> String {
-    let swapped = || [ints_attribute("perm", &[0, 2, 1, 3])];
-    let x = graph.node("Transpose", &format!("{name}.as_height"), &[input], swapped());
-    let kernel = weight.len();
-    let weight = graph.constant(&format!("{name}.weight"), &[1, 1, kernel, 1], weight);
-    let attributes = [
-        ints_attribute("kernel_shape", &[kernel, 1]),
-        ints_attribute("pads", &[kernel / 2, 0, kernel / 2, 0]),
-    ];
-    let x = graph.node("Conv", &format!("{name}.convolved"), &[&x, &weight], attributes);
-    graph.node("Transpose", name, &[&x], swapped())
-}
-
-/// Row `i` of `[to, from]` holds the share of each of `from` pixels in the `i`th mean:
-/// those from `⌊i · from / to⌋` to `⌈(i + 1) · from / to⌉`, all alike.
-fn means(from: usize, to: usize) -> Vec<Vec<f32>> {
-    let row = |index: usize| {
-        let window = index * from / to..((index + 1) * from).div_ceil(to);
-        #[expect(clippy::cast_precision_loss, reason = "a window has few pixels")]
-        let share = 1.0 / window.len() as f32;
-        (0..from).map(|pixel| if window.contains(&pixel) { share } else { 0.0 }).collect()
-    };
-    (0..to).map(row).collect()
-}
-
-/// Kernel, stride and zero padding on each side, for convolutions and pools.
-fn window(kernel: usize, stride: usize, padding: usize) -> [Attribute; 3] {
-    [
-        ints_attribute("kernel_shape", &[kernel; 2]),
-        ints_attribute("strides", &[stride; 2]),
-        ints_attribute("pads", &[padding; 4]),
-    ]
 }

@@ -17,6 +17,7 @@ pub mod describe; // what it costs
 pub mod fold; // batch norm into convolution
 mod family; // what other networks' names look like
 pub mod infer; // a row found by its tensors
+mod nodes; // small groups of ONNX nodes
 pub mod emit; // network and weights into ONNX
 pub mod half; // the same in float16
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::support::{Answer, Options, TestServer, data, until};
 const INFER: &str = "/v2/models/cifar10-resnet56/infer";
 /// A client of HTTP/2 and its first settings, which are empty.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
-const PING: &[u8] = b"\0\0\x08\x06\0\0\0\0\012345678";
+const PING: &[u8] = b"\0\0\x08\x06\0\0\0\0\x0012345678";
 
 async fn connect(server: &TestServer) -> TcpStream {
     TcpStream::connect(server.url.trim_start_matches("http://")).await.unwrap()
@@ -260,7 +260,7 @@ async fn a_flood_of_control_frames_ends_with_enhance_your_calm() {
             }
         };
         let mut sent = Vec::new();
-        let (_, read) = tokio::join!(sending, from.read_to_end(&mut sent));
+        let ((), read) = tokio::join!(sending, from.read_to_end(&mut sent));
         assert!(read.is_ok(), "{read:?}");
         assert_eq!(goaway(&sent), Some(11), "{} bytes", sent.len());
     }
@@ -293,9 +293,9 @@ async fn one_connection_more_than_may_be_is_told_so() {
         "{refused}"
     );
     drop(open);
-    let served =
+    let asking =
         async { while !talk(&server, b"GET /livez HTTP/1.0\r\n\r\n").await.contains(" 200 ") {} };
-    tokio::time::timeout(Duration::from_secs(60), served).await.expect("there is room again");
+    tokio::time::timeout(Duration::from_secs(60), asking).await.expect("there is room again");
 }
 
 #[tokio::test]

@@ -125,7 +125,7 @@ async fn a_client_that_leaves_takes_its_image_out_of_the_queue() {
 #[tokio::test]
 async fn memory_has_a_ceiling_that_counts_pixels_before_they_exist() {
     let mut options = Options::default();
-    options.plan.ceiling.bytes = 200_000; // the upload fits, its pixels do not
+    options.plan.ceiling.bytes = 400_000; // the upload fits, its pixels do not
     let server = TestServer::with(options);
     let refused = server.classify(data("cat.jpg")).await;
     assert_eq!((refused.status, refused.reason()), (503, "memory-limit".to_owned()));
@@ -137,7 +137,7 @@ async fn memory_has_a_ceiling_that_counts_pixels_before_they_exist() {
 #[tokio::test]
 async fn uploads_hold_what_has_come_of_them_not_what_they_announce() {
     let mut options = Options::default();
-    options.plan.ceiling.bytes = 200_000;
+    options.plan.ceiling.bytes = 400_000;
     let server = TestServer::with(options);
     let mut idle = Vec::new();
     for _ in 0..8 {
@@ -190,16 +190,16 @@ async fn a_damaged_image_is_answered_whoever_decodes_and_spoils_nobodys_batch() 
         options.plan.decoding = decoding;
         let server = TestServer::with(options);
         let cat = data("cat.jpg");
-        // The header is whole, so that the damage is seen only once it is decoded.
-        let half = &cat[..cat.len() / 2];
-        let form = [half, &cat, half, &cat].into_iter().fold(Form::new(), |form, bytes| {
+        // Its segments are whole, so that the damage is found only while it is decoded.
+        let half = [&cat[..cat.len() / 2], b"\xFF\xD9"].concat();
+        let form = [&half, &cat, &half, &cat].into_iter().fold(Form::new(), |form, bytes| {
             form.part("image", Part::bytes(bytes.to_vec()).file_name("photo.jpg"))
         });
         let sent = server.client.post(server.at("/classify")).multipart(form).send().await;
         let answer = Answer::of(sent.unwrap()).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         let results = answer.json()["results"].clone();
-        for (place, reason) in [(0, "truncated-image"), (2, "truncated-image")] {
+        for (place, reason) in [(0, "corrupt-image"), (2, "corrupt-image")] {
             assert_eq!(results[place]["reason"], reason, "{decoding:?}");
         }
         for place in [1, 3] {
