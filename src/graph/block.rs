@@ -1,6 +1,6 @@
 //! What a block is made of: He et al. 2015, Figure 5.
 
-use super::arch::{Block, Residual, Stride};
+use super::choices::{Block, Residual, Stride};
 
 /// One convolution, padded with `kernel / 2` zeros on each side, so that only strides shrink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

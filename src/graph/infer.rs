@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::arch::{self, ARCHITECTURES, Architecture, Block, Family, Sampling, Stem, Stride};
+use super::arch::{self, ARCHITECTURES};
+use super::choices::{Architecture, Block, Family, Sampling, Stem, Stride};
 use super::family;
 use super::network::Network;
 use crate::weights::{Finding, Weights, WeightsError};

@@ -6,6 +6,7 @@
 //!                  list       emit:    an ONNX model, batch norms folded
 //! ```
 
+pub mod choices; // what a row of the table says
 pub mod arch; // the table
 pub mod block; // what its blocks are made of
 pub mod layer; // what a network's list is made of
@@ -23,7 +24,8 @@ pub mod half; // the same in float16
 #[cfg(test)]
 mod tests;
 
-pub use arch::{Architecture, UnknownArchitecture};
+pub use arch::UnknownArchitecture;
+pub use choices::Architecture;
 pub use describe::Description;
 pub use emit::{EmitPlan, Normalize, emit};
 pub use infer::{Guess, Inferred, NotInferred};

@@ -3,8 +3,8 @@
 //! This is the only place that expands a row. Counting, checking weights and emitting ONNX all
 //! read the same list. Names are torchvision's (`layer1.0.conv1`), so its weights fit as they are.
 
-use super::arch::{Architecture, Family};
 use super::block::Convolution;
+use super::choices::{Architecture, Family};
 use super::layer::{Layer, LayerKind, Stage};
 use super::{residual, vgg};
 use crate::weights::TensorSpec;

@@ -2,8 +2,8 @@
 //! (arXiv:1603.05027), Figure 1b. Norm and rectifier come before each convolution, and what is added to the
 //! branch passes neither. Names are timm's.
 
-use super::arch::{Architecture, Residual};
 use super::block::{Convolution, branch};
+use super::choices::{Architecture, Residual};
 use super::layer::{LayerKind, Stage};
 use super::network::{Output, Walk};
 

@@ -1,7 +1,7 @@
 //! Residual nets and their plain counterparts: a stem, stages of blocks, the mean, one linear layer.
 
-use super::arch::{Architecture, Attention, Normalization, Residual, Sampling, Shortcut, Stem};
 use super::block::{Convolution, branch};
+use super::choices::{Architecture, Attention, Normalization, Residual, Sampling, Shortcut, Stem};
 use super::layer::{LayerKind, Stage};
 use super::network::{Output, Walk};
 use super::preactivation;

@@ -1,7 +1,7 @@
 //! VGG: stages of 3×3 convolutions, then three linear layers. Simonyan and Zisserman 2014, Table 1.
 
-use super::arch::{Architecture, Norm};
 use super::block::Convolution;
+use super::choices::{Architecture, Norm};
 use super::layer::{LayerKind, Stage};
 use super::network::{Output, Walk};
 

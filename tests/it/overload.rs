@@ -126,6 +126,7 @@ async fn a_client_that_leaves_takes_its_image_out_of_the_queue() {
 async fn memory_has_a_ceiling_that_counts_pixels_before_they_exist() {
     let mut options = Options::default();
     options.plan.ceiling.bytes = 400_000; // the upload fits, its pixels do not
+    options.plan.jpeg_scaling = JpegScaling::Off;
     let server = TestServer::with(options);
     let refused = server.classify(data("cat.jpg")).await;
     assert_eq!((refused.status, refused.reason()), (503, "memory-limit".to_owned()));
@@ -193,7 +194,7 @@ async fn a_damaged_image_is_answered_whoever_decodes_and_spoils_nobodys_batch() 
         // Its segments are whole, so that the damage is found only while it is decoded.
         let half = [&cat[..cat.len() / 2], b"\xFF\xD9"].concat();
         let form = [&half, &cat, &half, &cat].into_iter().fold(Form::new(), |form, bytes| {
-            form.part("image", Part::bytes(bytes.to_vec()).file_name("photo.jpg"))
+            form.part("image", Part::bytes(bytes.clone()).file_name("photo.jpg"))
         });
         let sent = server.client.post(server.at("/classify")).multipart(form).send().await;
         let answer = Answer::of(sent.unwrap()).await;

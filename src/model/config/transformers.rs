@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Described, Refusal};
-use crate::graph::arch::{Architecture, Block, Family, Sampling, Shortcut, Stride};
+use crate::graph::choices::{Architecture, Block, Family, Sampling, Shortcut, Stride};
 use crate::graph::infer;
 use crate::pipeline::preprocess::Preprocess;
 use crate::weights::Weights;
