@@ -24,7 +24,7 @@ impl Pipeline {
         self.counted(self.admission.reserve(bytes as u64))
     }
 
-    /// Charges `bytes` that are there already; see [`Admission::charge`].
+    /// Charges `bytes` that are there already; see [`Admission::charge`](super::queue::Admission::charge).
     #[must_use]
     pub fn charge(&self, bytes: usize) -> Permit {
         self.admission.charge(bytes as u64)

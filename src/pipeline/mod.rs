@@ -287,7 +287,7 @@ impl Pipeline {
         self.health.why_not()
     }
 
-    /// Lets nothing more in and answers what is queued with [`Rejected::Draining`].
+    /// Lets nothing more in and answers what is queued with [`Rejected::Draining`](queue::Rejected::Draining).
     pub fn abort(&self) {
         self.queue.abort();
     }
