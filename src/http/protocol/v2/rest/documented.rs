@@ -23,10 +23,9 @@ pub(super) struct InferBody {
     /// One of the three that the model's metadata tell.
     #[schema(min_items = 1, max_items = 1)]
     inputs: Vec<InferInput>,
-    /// Those that are wanted; without them probabilities and logits.
-    #[serde(default)]
+    /// Those that are wanted; without them, or with null, probabilities and logits.
     #[schema(max_items = 3)]
-    outputs: Vec<InferOutput>,
+    outputs: Option<Vec<InferOutput>>,
 }
 
 /// Values by their names.
