@@ -33,7 +33,7 @@ pub use facts::{Stored, stored};
 pub use format::Format;
 pub use limits::Limits;
 pub use reduction::Reduction;
-pub use watch::{Stop, Watch, past};
+pub use watch::{Stop, Watch};
 
 /// What the header announces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,6 @@
 //! Whether a decode is still wanted: decoders ask between slices of their work.
 
 use std::io::{self, BufRead, Read, Seek, SeekFrom};
-use std::time::Instant;
 
 use super::DecodeError;
 
@@ -103,10 +102,4 @@ impl<R: Seek> Seek for Watched<'_, R> {
     fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
         self.reader.seek(position)
     }
-}
-
-/// What a decode whose time limit is `at` asks.
-#[must_use]
-pub fn past(at: Instant) -> Option<Stop> {
-    (Instant::now() >= at).then_some(Stop::Late)
 }
