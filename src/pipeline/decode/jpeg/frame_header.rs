@@ -13,8 +13,6 @@ pub(super) enum Coding {
     Progressive,
     /// Arithmetic codes, a block after the other.
     Arithmetic,
-    /// Arithmetic codes, scan after scan.
-    ArithmeticProgressive,
 }
 
 /// What a frame header says.
@@ -88,9 +86,7 @@ impl FrameHeader {
         let coefficients = match self.coding {
             Coding::Sequential => 0,
             // 2 bytes each, and one for each block of 64.
-            Coding::Progressive | Coding::Arithmetic | Coding::ArithmeticProgressive => {
-                2 * planes + planes.div_ceil(64)
-            }
+            Coding::Progressive | Coding::Arithmetic => 2 * planes + planes.div_ceil(64),
         };
         // Then colours at the picture's full size, where they are not, and the pixels.
         let painting = if count == 1 { area } else { area * (2 + count) };
@@ -105,9 +101,10 @@ fn coding(marker: u8, precision: u8) -> Result<Coding, &'static str> {
         (0xC0 | 0xC1, 8) => Ok(Coding::Sequential),
         (0xC2, 8) => Ok(Coding::Progressive),
         (0xC9, 8) => Ok(Coding::Arithmetic),
-        (0xCA, 8) => Ok(Coding::ArithmeticProgressive),
+        // No program writes it, and the decoder fails on some.
+        (0xCA, _) => Err("a progressive JPEG with arithmetic coding"),
         (0xC3 | 0xCB, _) => Err("a lossless JPEG"),
-        (0xC0..=0xC2 | 0xC9 | 0xCA, _) => Err("a JPEG with more than 8 bits a colour"),
+        (0xC0..=0xC2 | 0xC9, _) => Err("a JPEG with more than 8 bits a colour"),
         _ => Err("a JPEG of a rare kind"),
     }
 }

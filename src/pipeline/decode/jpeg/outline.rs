@@ -183,7 +183,7 @@ impl Found {
             return Err(damaged("one of its colours is in no scan"));
         }
         let is_progressive = match frame.coding {
-            Coding::Progressive | Coding::ArithmeticProgressive => true,
+            Coding::Progressive => true,
             Coding::Sequential | Coding::Arithmetic => false,
         };
         if is_progressive && !self.progression.is_complete() {

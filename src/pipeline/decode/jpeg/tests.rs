@@ -98,6 +98,13 @@ fn arithmetic_codes_say_the_same_as_huffmans() {
     let arithmetic = compress_arithmetic(&rgb(), width, height, format, 80, sampling).unwrap();
     let (ours, _) = decoded(&arithmetic, Reduction::None).unwrap();
     assert_eq!(ours.rgb(), decoded(&baseline(), Reduction::None).unwrap().0.rgb());
+
+    // The same as a progressive file, which the decoder fails on: found by fuzzing.
+    let mut progressive = arithmetic;
+    let frame = progressive.windows(2).position(|pair| pair == [0xFF, 0xC9]).unwrap();
+    progressive[frame + 1] = 0xCA;
+    let refused = decoded(&progressive, Reduction::None);
+    assert!(matches!(refused, Err(DecodeError::Unsupported { .. })), "{:?}", refused.err());
 }
 
 #[test]
