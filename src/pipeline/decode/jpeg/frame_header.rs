@@ -69,6 +69,15 @@ impl FrameHeader {
         &self.sampling[..usize::from(self.count)]
     }
 
+    /// Whether its first and its last colour have all pixels, as every CMYK and YCCK file has them: the decoder
+    /// takes four colours to be stored so.
+    pub(super) fn has_whole_ends(&self) -> bool {
+        let sampling = self.sampling();
+        let most = |way: usize| sampling.iter().map(|blocks| blocks[way]).max().unwrap_or(1);
+        let whole = [most(0), most(1)];
+        sampling.first() == Some(&whole) && sampling.last() == Some(&whole)
+    }
+
     /// The most that decoding the whole picture holds at once, without the upload and tables.
     pub(super) fn working_bytes(&self) -> u64 {
         let most = [0, 1].map(|way| {

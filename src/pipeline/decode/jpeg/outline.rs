@@ -193,6 +193,9 @@ impl Found {
             let format = "a JPEG with two of its colours in a scan";
             return Err(DecodeError::Unsupported { format });
         }
+        if frame.count == 4 && !frame.has_whole_ends() {
+            return Err(DecodeError::Unsupported { format: "a CMYK JPEG with rare sampling" });
+        }
         if u64::from(self.scans) * limits::pixels(frame.size) > MAX_SCANNED_PIXELS {
             return Err(DecodeError::Unsupported {
                 format: "a JPEG of more than 1,000 million pixels times scans",

@@ -131,3 +131,13 @@ fn more_scans_than_any_encoder_writes_are_refused_from_the_header() {
     let refused = inspect(&many, &Limits::default()).unwrap_err();
     assert!(refused.to_string().contains("more than 64 scans"), "{refused}");
 }
+
+/// Found by fuzzing: the decoder panicked on it.
+#[test]
+fn four_colours_whose_third_has_most_pixels_are_refused_by_name() {
+    let frame = b"\xFF\xC0\0\x14\x08\0\x08\0\x08\x04\x01\x11\0\x02\x11\0\x03\x22\0\x04\x11\0";
+    let scan = b"\xFF\xDA\0\x0E\x04\x01\0\x02\0\x03\0\x04\0\0\x3F\0\0";
+    let file = [b"\xFF\xD8", &frame[..], scan, b"\xFF\xD9"].concat();
+    let refused = inspect(&file, &Limits::default());
+    assert!(matches!(refused, Err(DecodeError::Unsupported { .. })), "{refused:?}");
+}
