@@ -95,7 +95,7 @@ audit: ## known advisories against the dependencies; asks the advisory database 
 
 .PHONY: python-test
 python-test: library ## models, metrics, API, protocols and pages, read by other people's programs
-	cargo build --locked
+	cargo build --locked --bins --tests # with the tests, so that nothing is compiled twice
 	scripts/venv
 	.venv/bin/python tests/python/check_onnx.py --resnetd $(built)/debug/resnetd
 	.venv/bin/python tests/python/check_shapes.py --resnetd $(built)/debug/resnetd
