@@ -9,13 +9,15 @@
 //! from Wang et al. 2019 (arXiv:1910.03151), `ResNet-RS` from Bello et al. 2021 (arXiv:2103.07579),
 //! blurred sampling from Zhang 2019 (arXiv:1904.11486), group norm from Wu and He 2018
 //! (arXiv:1803.08494), the second version of the residual nets from He et al. 2016
-//! (arXiv:1603.05027), VGG from Simonyan and Zisserman 2014 (arXiv:1409.1556).
+//! (arXiv:1603.05027), VGG from Simonyan and Zisserman 2014 (arXiv:1409.1556), `MobileNetV2` from
+//! Sandler et al. 2018 (arXiv:1801.04381), EfficientNet-Lite from Tan and Le 2019 (arXiv:1905.11946).
 
 use super::choices::{
-    Architecture, Attention, Block, Family, Groups, Norm, Normalization, Residual, Sampling,
-    Shortcut, Stem, Stride,
+    Architecture, Attention, Block, Family, Framework, Groups, Inverted, Norm, Normalization,
+    Residual, Sampling, Shortcut, Stem, Stride,
 };
 use Block::{Basic, Bottleneck};
+use Framework::{PyTorch, TensorFlow};
 use Sampling::{Averaged, Blurred};
 use Shortcut::{PooledProjection, Projection, ProjectionAlways, ZeroPad};
 use Stride::{On1x1, On3x3};
@@ -24,7 +26,8 @@ use Stride::{On1x1, On3x3};
 ///
 /// The first four groups are the paper's Table 1 and what its section 4.1 compares with it, the
 /// next two are torchvision's, the next ones timm's; then the paper's section 4.2, and the shapes in
-/// which people train on CIFAR; the last are the nets that the paper is compared with.
+/// which people train on CIFAR; then the nets that the paper is compared with; the last are those of
+/// inverted residual blocks, made for small processors.
 #[rustfmt::skip] // columns stay columns
 pub const ARCHITECTURES: &[Architecture] = &[
     imagenet("resnet18",     Basic,             &[2, 2,  2, 2]), // 11.7 M   1.8 G
@@ -148,6 +151,32 @@ pub const ARCHITECTURES: &[Architecture] = &[
     vgg("vgg13_bn", Norm::Batch, &[2, 2, 2, 2, 2]), // 133.1 M  11.3 G
     vgg("vgg16_bn", Norm::Batch, &[2, 2, 3, 3, 3]), // 138.4 M  15.5 G
     vgg("vgg19_bn", Norm::Batch, &[2, 2, 4, 4, 4]), // 143.7 M  19.6 G
+
+    mobile("mobilenet_v2",    [32, 1280], [16, 24, 32,  64,  96, 160, 320], &[1, 2, 3, 4, 3, 3, 1]), // 3.5 M  0.3 G
+    mobile("mobilenetv2_050", [16, 1280], [ 8, 16, 16,  32,  48,  80, 160], &[1, 2, 3, 4, 3, 3, 1]), // 2.0 M  0.1 G
+    mobile("mobilenetv2_140", [48, 1792], [24, 32, 48,  88, 136, 224, 448], &[1, 2, 3, 4, 3, 3, 1]), // 6.1 M  0.6 G
+
+    lite("efficientnet_lite0", PyTorch, 224, [16, 24, 40,  80, 112, 192, 320], &[1, 2, 2, 3, 3, 4, 1]), //  4.7 M  0.4 G
+    lite("efficientnet_lite1", PyTorch, 240, [16, 24, 40,  80, 112, 192, 320], &[1, 3, 3, 4, 4, 5, 1]), //  5.4 M  0.6 G
+    lite("efficientnet_lite2", PyTorch, 260, [16, 24, 48,  88, 120, 208, 352], &[1, 3, 3, 4, 4, 5, 1]), //  6.1 M  0.9 G
+    lite("efficientnet_lite3", PyTorch, 300, [24, 32, 48,  96, 136, 232, 384], &[1, 3, 3, 5, 5, 6, 1]), //  8.2 M  1.6 G
+    lite("efficientnet_lite4", PyTorch, 380, [24, 32, 56, 112, 160, 272, 448], &[1, 4, 4, 6, 6, 8, 1]), // 13.0 M  4.0 G
+
+    lite("tf_efficientnet_lite0", TensorFlow, 224, [16, 24, 40,  80, 112, 192, 320], &[1, 2, 2, 3, 3, 4, 1]), //  4.7 M  0.4 G
+    lite("tf_efficientnet_lite1", TensorFlow, 240, [16, 24, 40,  80, 112, 192, 320], &[1, 3, 3, 4, 4, 5, 1]), //  5.4 M  0.6 G
+    lite("tf_efficientnet_lite2", TensorFlow, 260, [16, 24, 48,  88, 120, 208, 352], &[1, 3, 3, 4, 4, 5, 1]), //  6.1 M  0.9 G
+    lite("tf_efficientnet_lite3", TensorFlow, 300, [24, 32, 48,  96, 136, 232, 384], &[1, 3, 3, 5, 5, 6, 1]), //  8.2 M  1.6 G
+    lite("tf_efficientnet_lite4", TensorFlow, 380, [24, 32, 56, 112, 160, 272, 448], &[1, 4, 4, 6, 6, 8, 1]), // 13.0 M  4.0 G
+];
+
+/// Other names of rows: timm's, and that of the package with trained weights.
+const ALIASES: [(&str, &str); 6] = [
+    ("mobilenetv2_100", "mobilenet_v2"),
+    ("efficientnet-lite0", "tf_efficientnet_lite0"),
+    ("efficientnet-lite1", "tf_efficientnet_lite1"),
+    ("efficientnet-lite2", "tf_efficientnet_lite2"),
+    ("efficientnet-lite3", "tf_efficientnet_lite3"),
+    ("efficientnet-lite4", "tf_efficientnet_lite4"),
 ];
 
 /// The row called `name`.
@@ -155,9 +184,11 @@ pub const ARCHITECTURES: &[Architecture] = &[
 /// # Errors
 /// [`UnknownArchitecture`], which lists the names there are.
 pub fn find(name: &str) -> Result<&'static Architecture, UnknownArchitecture> {
+    let alias = ALIASES.iter().find(|(alias, _)| *alias == name);
+    let row_name = alias.map_or(name, |(_, row)| row);
     ARCHITECTURES
         .iter()
-        .find(|row| row.name == name)
+        .find(|row| row.name == row_name)
         .ok_or_else(|| UnknownArchitecture { name: name.to_owned() })
 }
 
@@ -204,6 +235,30 @@ const fn cifar(name: &'static str, blocks: &'static [usize]) -> Architecture {
 const fn vgg(name: &'static str, norm: Norm, blocks: &'static [usize]) -> Architecture {
     let family = Family::Vgg(norm);
     Architecture { name, family, blocks, width: 64, input: [224, 224], classes: 1000 }
+}
+
+/// `MobileNetV2` with these channels of stem and head, and of its stages.
+const fn mobile(
+    name: &'static str,
+    [width, head]: [usize; 2],
+    channels: [usize; 7],
+    blocks: &'static [usize],
+) -> Architecture {
+    let family = Family::Inverted(Inverted { channels, kernels: [3; 7], head, framework: PyTorch });
+    Architecture { name, family, blocks, width, input: [224, 224], classes: 1000 }
+}
+
+/// EfficientNet-Lite: stem and head keep their channels in every size.
+const fn lite(
+    name: &'static str,
+    framework: Framework,
+    input: u32,
+    channels: [usize; 7],
+    blocks: &'static [usize],
+) -> Architecture {
+    let kernels = [3, 3, 5, 3, 5, 5, 3];
+    let family = Family::Inverted(Inverted { channels, kernels, head: 1280, framework });
+    Architecture { name, family, blocks, width: 32, input: [input; 2], classes: 1000 }
 }
 
 /// The same layers without shortcuts.
@@ -277,7 +332,8 @@ const fn grouped(count: usize, width: usize, row: Architecture) -> Architecture 
 const fn choices(row: Architecture) -> Residual {
     match row.family {
         Family::Residual(residual) => residual,
-        Family::Vgg(_) => panic!("a row of the table asks for a VGG with blocks"), // when compiled
+        // When compiled.
+        Family::Vgg(_) | Family::Inverted(_) => panic!("a row asks for blocks that its net lacks"),
     }
 }
 

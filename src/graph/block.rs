@@ -1,8 +1,8 @@
 //! What a block is made of: He et al. 2015, Figure 5.
 
-use super::choices::{Block, Residual, Stride};
+use super::choices::{Block, Framework, Residual, Stride};
 
-/// One convolution, padded with `kernel / 2` zeros on each side, so that only strides shrink.
+/// One convolution, padded with zeros so that only strides shrink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Convolution {
     /// Channels that come out.
@@ -15,13 +15,16 @@ pub struct Convolution {
     pub groups: usize,
     /// Whether something is added to each channel.
     pub bias: bool,
+    /// Whose padding it has.
+    pub padding: Framework,
 }
 
 impl Convolution {
     /// A `kernel`×`kernel` convolution to `channels`, with stride 1, one group and no bias.
     #[must_use]
     pub const fn new(kernel: usize, channels: usize) -> Self {
-        Self { channels, kernel, stride: 1, groups: 1, bias: false }
+        let padding = Framework::PyTorch;
+        Self { channels, kernel, stride: 1, groups: 1, bias: false, padding }
     }
 
     /// The same convolution with this stride.
@@ -40,6 +43,27 @@ impl Convolution {
     #[must_use]
     pub const fn biased(self) -> Self {
         Self { bias: true, ..self }
+    }
+
+    /// The same convolution with the padding of `framework`.
+    #[must_use]
+    pub const fn padded_as_in(self, framework: Framework) -> Self {
+        Self { padding: framework, ..self }
+    }
+
+    /// Zeros before and after each row or column of `size` pixels.
+    ///
+    /// `TensorFlow`'s `SAME` adds what the output of `⌈size / stride⌉` pixels needs, the odd one after.
+    #[must_use]
+    pub fn zeros(&self, size: usize) -> [usize; 2] {
+        match self.padding {
+            Framework::PyTorch => [self.kernel / 2; 2],
+            Framework::TensorFlow => {
+                let read = (size.div_ceil(self.stride) - 1) * self.stride + self.kernel;
+                let zeros = read.saturating_sub(size);
+                [zeros / 2, zeros.div_ceil(2)]
+            }
+        }
     }
 }
 

@@ -10,7 +10,7 @@ pub struct Architecture {
     /// How many blocks each stage has; for VGG, how many convolutions.
     pub blocks: &'static [usize],
     /// Channels of the first stage's basic blocks; a bottleneck gives four times as many. Those of the
-    /// stem's output, where the stem says no other.
+    /// stem's output, unless the stem names others.
     pub width: usize,
     /// Height and width of the pictures it was designed for, in pixels.
     pub input: [u32; 2],
@@ -28,6 +28,42 @@ pub enum Family {
     /// twice the channels of the one before, at most eight times the width. Three linear layers
     /// (Table 1 of its paper).
     Vgg(Norm),
+    /// A stem, seven stages of inverted residual blocks, a 1×1 convolution, the mean of its map, one
+    /// linear layer (Sandler et al. 2018, "`MobileNetV2`", Table 2; arXiv:1801.04381).
+    Inverted(Inverted),
+}
+
+/// The choices of a net of inverted residual blocks. Its stem's channels are the row's width.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Inverted {
+    /// Channels that come out of each stage's blocks.
+    pub channels: [usize; 7],
+    /// Height and width of the depthwise kernels of each stage.
+    pub kernels: [usize; 7],
+    /// Channels of the last 1×1 convolution.
+    pub head: usize,
+    /// The framework in which the weights were trained.
+    pub framework: Framework,
+}
+
+/// A training framework, where its arithmetic is not the others'.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framework {
+    /// Convolutions have half the kernel of zeros on each side; the epsilon of a batch norm is 1e-5.
+    PyTorch,
+    /// A convolution with stride has the padding `SAME`; the epsilon of a batch norm is 1e-3.
+    TensorFlow,
+}
+
+impl Framework {
+    /// What a batch norm adds to a variance before it takes the root.
+    #[must_use]
+    pub const fn epsilon(self) -> f64 {
+        match self {
+            Self::PyTorch => 1e-5,
+            Self::TensorFlow => 1e-3,
+        }
+    }
 }
 
 /// The choices of a residual net, and of its plain counterpart.

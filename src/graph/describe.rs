@@ -109,6 +109,7 @@ impl Layer {
             | LayerKind::GroupNorm { .. }
             | LayerKind::AcrossChannels { .. }
             | LayerKind::Relu
+            | LayerKind::Relu6
             | LayerKind::Sigmoid
             | LayerKind::Add
             | LayerKind::Scale => [channels, height, width],
@@ -121,11 +122,14 @@ impl Layer {
                 let bias = if to.bias { to.channels } else { 0 };
                 kernel_shape(from, to).iter().product::<usize>() + bias
             }
-            LayerKind::BatchNorm { channels } | LayerKind::GroupNorm { channels } => 2 * channels,
+            LayerKind::BatchNorm { channels, .. } | LayerKind::GroupNorm { channels } => {
+                2 * channels
+            }
             LayerKind::AcrossChannels { kernel } => kernel,
             LayerKind::Linear { from, window, to } => (from * window * window + 1) * to,
             LayerKind::Pixels
             | LayerKind::Relu
+            | LayerKind::Relu6
             | LayerKind::Sigmoid
             | LayerKind::MaxPool { .. }
             | LayerKind::HalvingPool
@@ -150,6 +154,7 @@ impl Layer {
             | LayerKind::GroupNorm { .. }
             | LayerKind::AcrossChannels { .. }
             | LayerKind::Relu
+            | LayerKind::Relu6
             | LayerKind::Sigmoid
             | LayerKind::MaxPool { .. }
             | LayerKind::HalvingPool
@@ -179,6 +184,7 @@ impl Layer {
             }
             LayerKind::BatchNorm { .. } => "batch norm".to_owned(),
             LayerKind::Relu => "relu".to_owned(),
+            LayerKind::Relu6 => "relu6".to_owned(),
             LayerKind::Sigmoid => "sigmoid".to_owned(),
             LayerKind::GroupNorm { .. } => "group norm, 32 groups".to_owned(),
             LayerKind::AcrossChannels { kernel } => {

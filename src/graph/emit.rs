@@ -4,10 +4,11 @@
 //! served is what was exported: uint8 `[N, H, W, 3]` in, classes out.
 
 use super::block::Convolution;
+use super::choices::Framework;
 use super::fold::{BatchNorm, fold};
 use super::layer::{Layer, LayerKind, kernel_shape};
 use super::network::Network;
-use super::nodes::{across_channels, blur, means, window};
+use super::nodes::{across_channels, blur, means, padded_window, relu6, window};
 use crate::onnx::builder::{int_attribute, ints_attribute};
 use crate::onnx::proto::DataType;
 use crate::onnx::{Element, GraphBuilder, Model};
@@ -90,15 +91,16 @@ impl Emitter<'_> {
                 if is_folded {
                     inputs[0].to_owned()
                 } else {
-                    self.convolution(name, inputs[0], from, to)
+                    self.convolution(layer, inputs[0], from, to)
                 }
             }
-            LayerKind::BatchNorm { channels } => {
+            LayerKind::BatchNorm { channels, framework } => {
                 let convolution = &self.network.layers[layer.inputs[0]];
+                let norm = self.norm(name, framework);
                 if matches!(convolution.kind, LayerKind::Convolution { .. }) {
-                    self.folded_convolution(convolution, name, inputs[0])
+                    self.folded_convolution(convolution, &norm, inputs[0])
                 } else {
-                    self.batch_norm(name, inputs[0], channels)
+                    self.batch_norm((name, &norm), inputs[0], channels)
                 }
             }
             LayerKind::GroupNorm { channels } => {
@@ -106,6 +108,7 @@ impl Emitter<'_> {
                 self.group_norm(name, inputs[0], [channels, height, width])
             }
             LayerKind::Relu => self.graph.node("Relu", name, inputs, []),
+            LayerKind::Relu6 => relu6(&mut self.graph, name, inputs[0]),
             LayerKind::Sigmoid => self.graph.node("Sigmoid", name, inputs, []),
             LayerKind::AcrossChannels { kernel } => {
                 let weight = self.weights.values(&format!("{name}.weight"));
@@ -149,6 +152,7 @@ impl Emitter<'_> {
             | LayerKind::GroupNorm { .. }
             | LayerKind::AcrossChannels { .. }
             | LayerKind::Relu
+            | LayerKind::Relu6
             | LayerKind::Sigmoid
             | LayerKind::ZeroPad { .. }
             | LayerKind::Add
@@ -179,10 +183,15 @@ impl Emitter<'_> {
     }
 
     /// A batch norm that no convolution precedes: each channel times a factor, and a shift.
-    fn batch_norm(&mut self, name: &str, input: &str, channels: usize) -> String {
+    fn batch_norm(
+        &mut self,
+        (name, norm): (&str, &BatchNorm),
+        input: &str,
+        channels: usize,
+    ) -> String {
         // The convolution before it would be the identity.
         let (mut factor, mut shift) = (vec![1.0; channels], vec![0.0; channels]);
-        fold(&mut factor, &mut shift, &self.norm(name));
+        fold(&mut factor, &mut shift, norm);
         self.affine(name, input, (&factor, &shift))
     }
 
@@ -229,31 +238,31 @@ impl Emitter<'_> {
         graph.node("Add", name, &[&x, &shift], [])
     }
 
-    fn norm(&self, name: &str) -> BatchNorm {
+    fn norm(&self, name: &str, framework: Framework) -> BatchNorm {
         let vector = |suffix| self.weights.values(&format!("{name}.{suffix}"));
         BatchNorm {
             weight: vector("weight"),
             bias: vector("bias"),
             running_mean: vector("running_mean"),
             running_var: vector("running_var"),
+            epsilon: framework.epsilon(),
         }
     }
 
     /// A convolution with its batch norm, as one convolution with a bias.
-    fn folded_convolution(&mut self, convolution: &Layer, norm: &str, input: &str) -> String {
+    fn folded_convolution(&mut self, convolution: &Layer, norm: &BatchNorm, input: &str) -> String {
         let LayerKind::Convolution { from, to } = convolution.kind else {
             unreachable!("a batch norm is folded into a convolution")
         };
-        let norm = self.norm(norm);
         let (mut weight, mut bias) = self.kernel(&convolution.name, to);
-        fold(&mut weight, &mut bias, &norm);
-        self.conv_node(&convolution.name, input, (from, to), (&weight, &bias))
+        fold(&mut weight, &mut bias, norm);
+        self.conv_node(convolution, input, (from, to), (&weight, &bias))
     }
 
     /// A convolution that no batch norm follows.
-    fn convolution(&mut self, name: &str, input: &str, from: usize, to: Convolution) -> String {
-        let (weight, bias) = self.kernel(name, to);
-        self.conv_node(name, input, (from, to), (&weight, &bias))
+    fn convolution(&mut self, layer: &Layer, input: &str, from: usize, to: Convolution) -> String {
+        let (weight, bias) = self.kernel(&layer.name, to);
+        self.conv_node(layer, input, (from, to), (&weight, &bias))
     }
 
     /// A convolution's weights and its bias, zeros where it has none.
@@ -268,17 +277,20 @@ impl Emitter<'_> {
 
     fn conv_node(
         &mut self,
-        name: &str,
+        layer: &Layer,
         input: &str,
         (from, to): (usize, Convolution),
         (weight, bias): (&[f32], &[f32]),
     ) -> String {
-        let shape = kernel_shape(from, to);
+        let (name, shape) = (&layer.name, kernel_shape(from, to));
+        let [_, height, width] = self.sizes[layer.inputs[0]];
+        let ([above, below], [left, right]) = (to.zeros(height), to.zeros(width));
         let graph = &mut self.graph;
         let weight = graph.constant(&format!("{name}.weight"), &shape, weight);
         let bias = graph.constant(&format!("{name}.bias"), &[to.channels], bias);
         let groups = (to.groups > 1).then(|| int_attribute("group", to.groups));
-        let attributes = window(to.kernel, to.stride, to.kernel / 2).into_iter().chain(groups);
+        let attributes = padded_window(to.kernel, to.stride, [above, left, below, right]);
+        let attributes = attributes.into_iter().chain(groups);
         graph.node("Conv", name, &[input, &weight, &bias], attributes)
     }
 

@@ -1,9 +1,5 @@
 //! A batch norm becomes part of the convolution before it.
 
-/// The constant that keeps a batch norm's root away from zero: 1e-5 in the paper's code, in
-/// torchvision and in `PyTorch`.
-const EPSILON: f64 = 1e-5;
-
 /// A batch norm after training: four vectors `[channels]`, float32.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BatchNorm {
@@ -15,6 +11,8 @@ pub struct BatchNorm {
     pub running_mean: Vec<f32>,
     /// Variance σ² of the training set, not negative.
     pub running_var: Vec<f32>,
+    /// What is added to a variance, so that its root is not zero.
+    pub epsilon: f64,
 }
 
 /// Folds a batch norm into the convolution before it.
@@ -26,7 +24,7 @@ pub fn fold(weight: &mut [f32], bias: &mut [f32], norm: &BatchNorm) {
     let per_channel = weight.len() / bias.len();
     for (channel, weights) in weight.chunks_exact_mut(per_channel).enumerate() {
         let scale = f64::from(norm.weight[channel])
-            / (f64::from(norm.running_var[channel]) + EPSILON).sqrt();
+            / (f64::from(norm.running_var[channel]) + norm.epsilon).sqrt();
         for weight in weights {
             *weight = rounded(f64::from(*weight) * scale);
         }
@@ -53,6 +51,7 @@ mod tests {
             bias: vec![0.1, 4.0],
             running_mean: vec![-3.0, 0.2],
             running_var: vec![2.0, 0.0],
+            epsilon: 1e-5,
         };
         let pixel = [0.3_f32, 0.9];
         let mut bias = [0.0_f32, -0.8];
@@ -83,6 +82,7 @@ mod tests {
             bias: vec![0.0],
             running_mean: vec![0.0],
             running_var: vec![0.999_99], // plus ε is 1
+            epsilon: 1e-5,
         };
         let mut weight = [0.1_f32, -7.5, 0.0];
         let mut bias = [0.0];

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::arch::{self, ARCHITECTURES};
-use super::choices::{Architecture, Block, Family, Sampling, Stem, Stride};
+use super::choices::{Architecture, Block, Family, Framework, Sampling, Stem, Stride};
 use super::family;
 use super::network::Network;
 use crate::weights::{Finding, Weights, WeightsError};
@@ -89,7 +89,9 @@ pub fn infer(weights: &Weights, name: &str) -> Result<Guess, NotInferred> {
     if let Some(inferred) = named(&fitting, name) {
         return Ok(Guess { inferred, others: Vec::new() });
     }
-    let usual: Vec<_> = fitting.iter().filter(|it| is_usual(it.architecture)).collect();
+    let framework = weights.framework();
+    let is_usual = |it: &&Inferred| is_usual(it.architecture, framework);
+    let usual: Vec<_> = fitting.iter().filter(is_usual).collect();
     match usual[..] {
         [one] => Ok(Guess { inferred: *one, others: others(one) }),
         _ => Err(NotInferred::Ambiguous(names().collect())),
@@ -106,8 +108,8 @@ fn named(fitting: &[Inferred], name: &str) -> Option<Inferred> {
     fitting.iter().filter(begins).max_by_key(longest).copied()
 }
 
-/// Whether nearly everybody who has the tensors of this row has this row.
-fn is_usual(row: &Architecture) -> bool {
+/// Whether nearly everybody who has the tensors of this row, trained in `framework`, has this row.
+fn is_usual(row: &Architecture, framework: Framework) -> bool {
     match row.family {
         Family::Residual(choices) => {
             choices.sampling == Sampling::Strided
@@ -115,6 +117,7 @@ fn is_usual(row: &Architecture) -> bool {
                 && choices.stem != Stem::Conv3x3MaxPool
         }
         Family::Vgg(_) => true,
+        Family::Inverted(choices) => choices.framework == framework,
     }
 }
 

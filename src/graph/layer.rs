@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::block::Convolution;
+use super::choices::Framework;
 use crate::weights::TensorSpec;
 
 /// One layer: what it is called, what it does, and what it reads.
@@ -34,6 +35,8 @@ pub enum LayerKind {
     BatchNorm {
         /// Channels in and out.
         channels: usize,
+        /// Whose epsilon it has.
+        framework: Framework,
     },
     /// Group norm: each of 32 groups of channels gets mean 0 and variance 1, then each channel its scale
     /// and shift.
@@ -43,6 +46,8 @@ pub enum LayerKind {
     },
     /// `max(x, 0)`.
     Relu,
+    /// `min(max(x, 0), 6)`.
+    Relu6,
     /// `1 / (1 + exp(−x))`.
     Sigmoid,
     /// Maximum, padded with `(kernel − 1) / 2` on each side.
@@ -128,9 +133,11 @@ impl Layer {
                 let weight = tensor("weight", &kernel_shape(from, to));
                 [weight].into_iter().chain(bias).collect()
             }
-            LayerKind::BatchNorm { channels } => ["weight", "bias", "running_mean", "running_var"]
-                .map(|vector| tensor(vector, &[channels]))
-                .into(),
+            LayerKind::BatchNorm { channels, .. } => {
+                ["weight", "bias", "running_mean", "running_var"]
+                    .map(|vector| tensor(vector, &[channels]))
+                    .into()
+            }
             LayerKind::GroupNorm { channels } => {
                 ["weight", "bias"].map(|vector| tensor(vector, &[channels])).into()
             }
@@ -140,6 +147,7 @@ impl Layer {
             }
             LayerKind::Pixels
             | LayerKind::Relu
+            | LayerKind::Relu6
             | LayerKind::Sigmoid
             | LayerKind::MaxPool { .. }
             | LayerKind::HalvingPool

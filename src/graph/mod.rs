@@ -14,6 +14,7 @@ pub mod network; // a row, expanded once
 mod residual; // how a residual net is laid out
 mod preactivation; // how one of the second version is
 mod vgg; // how a VGG is
+mod inverted; // how a MobileNetV2 or EfficientNet-Lite is
 pub mod describe; // what it costs
 pub mod fold; // batch norm into convolution
 mod family; // what other networks' names look like

@@ -4,9 +4,9 @@
 //! read the same list. Names are torchvision's (`layer1.0.conv1`), so its weights fit as they are.
 
 use super::block::Convolution;
-use super::choices::{Architecture, Family};
+use super::choices::{Architecture, Family, Framework};
 use super::layer::{Layer, LayerKind, Stage};
-use super::{residual, vgg};
+use super::{inverted, residual, vgg};
 use crate::weights::TensorSpec;
 
 /// A network as a list of layers, in order of execution.
@@ -31,6 +31,9 @@ impl Network {
                 residual::expand(&mut walk, pixels, architecture, choices, classes);
             }
             Family::Vgg(norm) => vgg::expand(&mut walk, pixels, architecture, *norm, classes),
+            Family::Inverted(choices) => {
+                inverted::expand(&mut walk, pixels, architecture, choices, classes);
+            }
         }
         Self { architecture: *architecture, classes, layers: walk.layers }
     }
@@ -68,7 +71,11 @@ impl Walk {
     }
 
     pub(super) fn norm(&mut self, name: &str, x: Output) -> Output {
-        self.same(name, LayerKind::BatchNorm { channels: x.channels }, x)
+        self.norm_of(name, x, Framework::PyTorch)
+    }
+
+    pub(super) fn norm_of(&mut self, name: &str, x: Output, framework: Framework) -> Output {
+        self.same(name, LayerKind::BatchNorm { channels: x.channels, framework }, x)
     }
 
     pub(super) fn linear(&mut self, name: &str, x: Output, window: usize, to: usize) -> Output {

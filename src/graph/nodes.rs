@@ -50,11 +50,23 @@ pub(super) fn means(from: usize, to: usize) -> Vec<Vec<f32>> {
     (0..to).map(row).collect()
 }
 
+/// `min(max(x, 0), 6)`.
+pub(super) fn relu6(graph: &mut GraphBuilder, name: &str, input: &str) -> String {
+    let least = graph.constant(&format!("{name}.min"), &[], &[0.0]);
+    let most = graph.constant(&format!("{name}.max"), &[], &[6.0]);
+    graph.node("Clip", name, &[input, &least, &most], [])
+}
+
 /// Kernel, stride and zero padding on each side, for convolutions and pools.
 pub(super) fn window(kernel: usize, stride: usize, padding: usize) -> [Attribute; 3] {
+    padded_window(kernel, stride, [padding; 4])
+}
+
+/// The same with zeros above, on the left, below and on the right.
+pub(super) fn padded_window(kernel: usize, stride: usize, padding: [usize; 4]) -> [Attribute; 3] {
     [
         ints_attribute("kernel_shape", &[kernel; 2]),
         ints_attribute("strides", &[stride; 2]),
-        ints_attribute("pads", &[padding; 4]),
+        ints_attribute("pads", &padding),
     ]
 }

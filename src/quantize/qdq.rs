@@ -98,7 +98,8 @@ impl<'a> Rewriter<'a> {
             "MaxPool" | "Flatten" if self.quantized.contains_key(&node.input[0]) => {
                 self.moved(node, output);
             }
-            "Relu" if self.quantized.contains_key(output) => {} // part of what is before it
+            // Part of what is before them: what a clip lets through is within its calibrated range.
+            "Relu" | "Clip" if self.quantized.contains_key(output) => {}
             "Flatten" if self.is_classifier(&node.input[0]) => {}
             _ => {
                 let inputs = node.input.iter().map(|input| self.float(input)).collect();
@@ -199,7 +200,7 @@ impl<'a> Rewriter<'a> {
     fn requantized(&mut self, node: &Node, inputs: Vec<String>) {
         let output = &node.output[0];
         match self.only_reader(output) {
-            Some(relu) if relu.op_type == "Relu" => {
+            Some(relu) if ["Relu", "Clip"].contains(&relu.op_type.as_str()) => {
                 let range = self.range(&relu.output[0]).rectified();
                 self.stepped(node, inputs, &relu.output[0], range);
             }

@@ -1,7 +1,8 @@
-//! The classifier of a network: where training scripts put it becomes `fc`, or `classifier.6` of a VGG.
+//! The classifier of a network: where training scripts put it becomes `fc`, `classifier.6` of a VGG, or
+//! `classifier.1` of a net of inverted residual blocks.
 
 use super::names::Tensors;
-use super::{DataType, Tensor};
+use super::{DataType, Tensor, inverted};
 
 /// First parts of the names that classifiers have.
 const HEADS: [&str; 10] = [
@@ -28,7 +29,12 @@ pub(super) fn is_head(first: &str) -> bool {
 /// linear layer. One without a bias gets zeros. Several linear layers stay what they are.
 pub(super) fn as_torchvisions(mut tensors: Tensors, notes: &mut Vec<String>) -> Tensors {
     flatten_kernels(&mut tensors);
-    for torchvisions in ["fc", "classifier.6"] {
+    let torchvisions: &[&str] = if inverted::is_torchvisions(&tensors) {
+        &["classifier.1"]
+    } else {
+        &["fc", "classifier.6"]
+    };
+    for &torchvisions in torchvisions {
         let Some(found) = the_linear(&tensors, torchvisions) else { continue };
         if found == torchvisions {
             continue;
@@ -64,7 +70,7 @@ fn the_linear(tensors: &Tensors, torchvisions: &str) -> Option<String> {
         let layer = name.strip_suffix(".weight")?;
         let first = layer.split('.').next()?;
         let is_meant = match torchvisions {
-            "fc" => is_head(first),
+            "fc" | "classifier.1" => is_head(first),
             below => {
                 layer == below || layer.strip_prefix(below).is_some_and(|r| r.starts_with('.'))
             }

@@ -4,6 +4,7 @@ mod safetensors; // a file's bytes, not copied
 mod pytorch; // state dicts, read and never run
 mod shards; // several files with an index
 mod names; // other libraries' names into torchvision's
+mod inverted; // those of nets of inverted residual blocks
 mod head; // the classifier, wherever it is
 mod other; // files that hold no weights
 mod tensor; // one tensor, as float32
@@ -15,6 +16,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+
+use crate::graph::choices::Framework;
 
 pub use check::{CheckedWeights, Finding};
 pub use other::OtherFile;
@@ -35,6 +38,8 @@ pub struct Weights {
     tensors: BTreeMap<String, Tensor>,
     /// What was renamed or left out when the file was read, in words.
     notes: Vec<String>,
+    /// Where they were trained, as far as their names tell.
+    framework: Framework,
 }
 
 /// Why weights cannot be used.
@@ -151,8 +156,8 @@ impl Weights {
     }
 
     fn named(tensors: BTreeMap<String, Tensor>) -> Self {
-        let (tensors, notes) = names::as_torchvisions(tensors);
-        Self { tensors, notes }
+        let names::Named { tensors, notes, framework } = names::as_torchvisions(tensors);
+        Self { tensors, notes, framework }
     }
 
     /// Tensors of these names and shapes without elements, for tests that look at no more.
@@ -164,13 +169,20 @@ impl Weights {
             bytes: Bytes::new(),
         };
         let tensors = specs.iter().map(|spec| (spec.name.clone(), hollow(spec))).collect();
-        Self { tensors, notes: Vec::new() }
+        Self { tensors, notes: Vec::new(), framework: Framework::PyTorch }
     }
 
     /// What was renamed or left out when the file was read, a sentence each.
     #[must_use]
     pub fn notes(&self) -> &[String] {
         &self.notes
+    }
+
+    /// Where they were trained, as far as their names tell: in [`Framework::PyTorch`] unless the names
+    /// are those of a port from TensorFlow.
+    #[must_use]
+    pub fn framework(&self) -> Framework {
+        self.framework
     }
 
     /// The tensors with their names, in alphabetical order.

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Tensor, head};
+use super::{Tensor, head, inverted};
+use crate::graph::choices::Framework;
 
 /// Tensors by name.
 pub(super) type Tensors = BTreeMap<String, Tensor>;
@@ -35,11 +36,19 @@ const COUNTERS: [&str; 3] = ["total_ops", "total_params", "n_averaged"];
 /// The least tensors that a network's own part has.
 const LEAST: usize = 8;
 
-/// The same tensors under torchvision's names, what has no such name under its own; and what was
-/// changed, in words.
+/// Tensors under torchvision's names.
+pub(super) struct Named {
+    pub(super) tensors: Tensors,
+    /// What was changed, in words.
+    pub(super) notes: Vec<String>,
+    /// Where they were trained, as far as their first names tell.
+    pub(super) framework: Framework,
+}
+
+/// The same tensors under torchvision's names; what has no such name keeps its own.
 ///
-/// Which library the names are from is told from the names.
-pub(super) fn as_torchvisions(tensors: Tensors) -> (Tensors, Vec<String>) {
+/// The names tell which library they are from.
+pub(super) fn as_torchvisions(tensors: Tensors) -> Named {
     let mut notes = Vec::new();
     let mut tensors = without_extras(tensors, &mut notes);
     while let Some(prefix) = prefix(&tensors) {
@@ -47,13 +56,22 @@ pub(super) fn as_torchvisions(tensors: Tensors) -> (Tensors, Vec<String>) {
         let bare = |name: String| name.strip_prefix(&prefix).map_or(name.clone(), str::to_owned);
         tensors = tensors.into_iter().map(|(name, tensor)| (bare(name), tensor)).collect();
     }
+    let framework = if inverted::is_port(&tensors) {
+        notes
+            .push("names of EfficientNet-PyTorch: padding and epsilon are TensorFlow's".to_owned());
+        Framework::TensorFlow
+    } else {
+        Framework::PyTorch
+    };
+    let tensors = inverted::as_torchvisions(tensors);
     let rename = if tensors.keys().any(|name| name.starts_with(TRANSFORMERS)) {
         from_transformers
     } else {
         from_ports
     };
     let renamed = tensors.into_iter().map(|(name, tensor)| (rename(&name).unwrap_or(name), tensor));
-    (head::as_torchvisions(renamed.collect(), &mut notes), notes)
+    let tensors = head::as_torchvisions(renamed.collect(), &mut notes);
+    Named { tensors, notes, framework }
 }
 
 /// The tensors of the network alone.

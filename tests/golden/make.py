@@ -55,6 +55,7 @@ TORCHVISION = (
     "resnext101_64x4d",
     "vgg11",
     "vgg16_bn",
+    "mobilenet_v2",
 )
 TIMM = (
     "resnet18d",
@@ -76,6 +77,8 @@ TIMM = (
     "resnetblur50d",
     "resnet50_gn",
     "resnetv2_50",
+    "efficientnet_lite0",
+    "tf_efficientnet_lite0",
 )
 
 MAKERS = (torch, torchvision, timm)
@@ -217,10 +220,30 @@ def write(architecture: str, kind: Kind, model: nn.Module) -> None:
 
 def seed(model: nn.Module) -> None:
     """Fills every parameter and every running statistic by the name that our graph has for it."""
+    inverted = inverted_names(model) if hasattr(model, "conv_stem") else {}
     for name, value in model.state_dict().items():
         if not name.endswith("num_batches_tracked"):
             name = name.removeprefix("head.")
+            layer, _, tensor = name.rpartition(".")
+            name = f"{inverted.get(layer, layer)}.{tensor}"
             value.copy_(torch.from_numpy(seeded.tensor(name, tuple(value.shape))))
+
+
+def inverted_names(model: nn.Module) -> dict[str, str]:
+    """timm's names of layers of a net of inverted residual blocks: torchvision's names of the same layers."""
+    names = {"conv_stem": "features.0.0", "bn1": "features.0.1", "classifier": "classifier.1"}
+    blocks = [
+        (f"blocks.{stage}.{index}", block)
+        for stage, stage_blocks in enumerate(model.blocks)
+        for index, block in enumerate(stage_blocks)
+    ]
+    for number, (name, block) in enumerate(blocks, start=1):
+        layers = [layer for layer, part in block.named_children() if list(part.parameters())]
+        places = ["0.0", "0.1", "1.0", "1.1", "2", "3"] if len(layers) == 6 else ["0.0", "0.1", "1", "2"]
+        for layer, place in zip(layers, places, strict=True):
+            names[f"{name}.{layer}"] = f"features.{number}.conv.{place}"
+    last = f"features.{len(blocks) + 1}"
+    return names | {"conv_head": f"{last}.0", "bn2": f"{last}.1"}
 
 
 def network_input(kind: Kind) -> Tensor:

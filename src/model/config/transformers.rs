@@ -75,7 +75,7 @@ fn is_meant(row: &Architecture, stride: Stride) -> bool {
                 && choices.sampling == Sampling::Strided
                 && (choices.block == Block::Basic || choices.block == Block::Bottleneck(stride))
         }
-        Family::Vgg(_) => false,
+        Family::Vgg(_) | Family::Inverted(_) => false,
     }
 }
 

@@ -1,0 +1,180 @@
+//! Nets of inverted residual blocks: `MobileNetV2` (Sandler et al. 2018, arXiv:1801.04381) and
+//! EfficientNet-Lite (Tan and Le 2019, arXiv:1905.11946, without squeeze and excitation and with ReLU6).
+//!
+//! A residual block narrows its input, convolves and widens; this one widens, convolves each channel by
+//! itself and narrows. Its shortcut joins the narrow ends. Names are those of torchvision's `mobilenet_v2`.
+
+use super::block::Convolution;
+use super::choices::{Architecture, Framework, Inverted};
+use super::layer::{LayerKind, Stage};
+use super::network::{Output, Walk};
+
+/// What the first block of each stage shrinks the picture by (`MobileNetV2`, Table 2).
+const STRIDES: [usize; 7] = [1, 2, 2, 2, 1, 2, 1];
+
+/// Adds the layers of such a net, after the picture.
+pub(super) fn expand(
+    walk: &mut Walk,
+    pixels: Output,
+    row: &Architecture,
+    choices: &Inverted,
+    classes: usize,
+) {
+    let framework = choices.framework;
+    let stem = Convolution::new(3, row.width).stride(2);
+    let mut x = conv_norm_relu6(walk, "features.0", pixels, stem, framework);
+    let mut index = 0;
+    for (stage, &blocks) in row.blocks.iter().enumerate() {
+        walk.stage = Stage::Blocks(stage);
+        for block in 0..blocks {
+            index += 1;
+            let stride = if block == 0 { STRIDES[stage] } else { 1 };
+            // The first stage has the stem's channels to work on, and does not widen them.
+            let times = if stage == 0 { 1 } else { 6 };
+            let depthwise = Convolution::new(choices.kernels[stage], times * x.channels)
+                .stride(stride)
+                .groups(times * x.channels);
+            let narrow = Convolution::new(1, choices.channels[stage]);
+            let name = format!("features.{index}");
+            x = inverted_residual(walk, &name, x, [depthwise, narrow], framework);
+        }
+    }
+    walk.stage = Stage::Head;
+    let last = format!("features.{}", index + 1);
+    x = conv_norm_relu6(walk, &last, x, Convolution::new(1, choices.head), framework);
+    let pooled = walk.same("avgpool", LayerKind::AveragePool { size: 1 }, x);
+    walk.linear("classifier.1", pooled, 1, classes); // 0 is dropout, in training only
+}
+
+/// `narrow(depthwise(widen(x)))`, plus `x` where it has the same shape (`MobileNetV2`, Figure 4d). Nothing
+/// follows the narrow convolution's norm: a rectifier would lose what few channels hold (section 3.2).
+fn inverted_residual(
+    walk: &mut Walk,
+    name: &str,
+    x: Output,
+    [depthwise, narrow]: [Convolution; 2],
+    framework: Framework,
+) -> Output {
+    let mut parts = (0..).map(|part| format!("{name}.conv.{part}"));
+    let mut next = move || parts.next().expect("endless");
+    let mut y = x;
+    if depthwise.channels != x.channels {
+        let widen = Convolution::new(1, depthwise.channels);
+        y = conv_norm_relu6(walk, &next(), y, widen, framework);
+    }
+    y = conv_norm_relu6(walk, &next(), y, depthwise, framework);
+    y = walk.conv(&next(), y, narrow);
+    y = walk.norm_of(&next(), y, framework);
+    if depthwise.stride > 1 || narrow.channels != x.channels {
+        return y;
+    }
+    walk.push(&format!("{name}.add"), LayerKind::Add, &[y, x], y.channels)
+}
+
+fn conv_norm_relu6(
+    walk: &mut Walk,
+    name: &str,
+    x: Output,
+    to: Convolution,
+    framework: Framework,
+) -> Output {
+    let [conv, norm, relu] = [0, 1, 2].map(|part| format!("{name}.{part}"));
+    let x = walk.conv(&conv, x, to.padded_as_in(framework));
+    let x = walk.norm_of(&norm, x, framework);
+    walk.same(&relu, LayerKind::Relu6, x)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::describe::LayerRow;
+    use crate::graph::{Network, arch};
+
+    fn network(name: &str) -> Network {
+        let row = arch::find(name).unwrap();
+        Network::expand(row, row.classes)
+    }
+
+    /// torchvision's documentation (`mobilenet_v2`) and the sums of timm's tensors.
+    #[test]
+    fn networks_have_as_many_parameters_as_published() {
+        for (name, parameters) in [
+            ("mobilenet_v2", 3_504_872),
+            ("mobilenetv2_050", 1_968_680),
+            ("mobilenetv2_140", 6_108_776),
+            ("efficientnet_lite0", 4_652_008),
+            ("efficientnet_lite1", 5_416_680),
+            ("efficientnet_lite2", 6_092_072),
+            ("efficientnet_lite3", 8_197_096),
+            ("efficientnet_lite4", 13_006_568),
+            ("tf_efficientnet_lite0", 4_652_008),
+        ] {
+            assert_eq!(network(name).describe([224; 2]).parameters, parameters, "{name}");
+        }
+    }
+
+    /// torchvision's documentation, in millions.
+    #[test]
+    fn mobilenet_v2_costs_torchvisions_multiply_adds() {
+        let found = network("mobilenet_v2").describe([224; 2]).multiply_adds;
+        assert_eq!((found + 500_000) / 1_000_000, 301);
+    }
+
+    /// The README of EfficientNet-Lite, in millions. It counts norms and rectifiers too: three operations for
+    /// each value that a convolution gives.
+    #[test]
+    fn efficientnet_lite_costs_what_its_authors_count() {
+        for (name, input, published) in [
+            ("efficientnet_lite0", 224, 407),
+            ("efficientnet_lite1", 240, 631),
+            ("efficientnet_lite2", 260, 899),
+            ("efficientnet_lite3", 280, 1440),
+            ("efficientnet_lite4", 300, 2640),
+        ] {
+            let description = network(name).describe([input; 2]);
+            let is_convolution = |row: &&LayerRow| row.kind.contains("convolution");
+            let convolutions = description.rows.iter().filter(is_convolution);
+            let values: usize = convolutions.map(|row| row.output.iter().product::<usize>()).sum();
+            let counted = description.multiply_adds + 3 * values as u64;
+            assert!(
+                counted.abs_diff(published * 1_000_000) < published * 10_000,
+                "{name} {counted}"
+            );
+        }
+    }
+
+    /// `MobileNetV2`, Table 2.
+    #[test]
+    fn stages_have_the_papers_sizes() {
+        let stages = network("mobilenet_v2").describe([224; 2]).stages;
+        let sizes: Vec<_> = stages.iter().map(|row| row.output).collect();
+        assert_eq!(
+            sizes,
+            [
+                [32, 112, 112],
+                [16, 112, 112],
+                [24, 56, 56],
+                [32, 28, 28],
+                [64, 14, 14],
+                [96, 14, 14],
+                [160, 7, 7],
+                [320, 7, 7],
+                [1000, 1, 1],
+            ]
+        );
+    }
+
+    #[test]
+    fn tensorflows_padding_is_what_the_output_needs() {
+        let zeros = |kernel, stride, size| {
+            let plain = Convolution::new(kernel, 1).stride(stride);
+            [Framework::PyTorch, Framework::TensorFlow]
+                .map(|framework| plain.padded_as_in(framework).zeros(size))
+        };
+        assert_eq!(zeros(3, 1, 9), [[1, 1], [1, 1]]);
+        assert_eq!(zeros(3, 2, 8), [[1, 1], [0, 1]]);
+        assert_eq!(zeros(3, 2, 9), [[1, 1], [1, 1]]);
+        assert_eq!(zeros(5, 2, 8), [[2, 2], [1, 2]]);
+        assert_eq!(zeros(1, 2, 8), [[0, 0], [0, 0]]);
+    }
+}

@@ -1,0 +1,204 @@
+//! Names of nets of inverted residual blocks: timm's and those of EfficientNet-PyTorch become the names
+//! of torchvision's `mobilenet_v2`, which numbers all blocks and the parts of each.
+
+use std::collections::BTreeMap;
+
+use super::names::Tensors;
+
+/// What the three libraries call the first convolution.
+const TORCHVISION_STEM: &str = "features.0.0.weight";
+const TIMM_STEM: &str = "conv_stem.weight";
+const PORT_STEM: &str = "_conv_stem.weight";
+
+/// Whether these are the names of EfficientNet-PyTorch, whose weights come from TensorFlow.
+pub(super) fn is_port(tensors: &Tensors) -> bool {
+    tensors.contains_key(PORT_STEM)
+}
+
+/// Whether these are torchvision's names of such a net, as they may have become here.
+pub(super) fn is_torchvisions(tensors: &Tensors) -> bool {
+    tensors.contains_key(TORCHVISION_STEM)
+}
+
+/// The same tensors under torchvision's names; those of other nets as they are.
+pub(super) fn as_torchvisions(tensors: Tensors) -> Tensors {
+    let library = if is_port(&tensors) {
+        Library::Port
+    } else if tensors.contains_key(TIMM_STEM) {
+        Library::Timm
+    } else {
+        return tensors;
+    };
+    let blocks = Blocks::of(tensors.keys(), library);
+    let rename = |name: String| blocks.torchvisions(&name).unwrap_or(name);
+    tensors.into_iter().map(|(name, tensor)| (rename(name), tensor)).collect()
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Library {
+    Timm,
+    /// EfficientNet-PyTorch.
+    Port,
+}
+
+/// The parts of a block in order, without and with a widening convolution; norms follow convolutions.
+type Parts = [&'static str; 6];
+const TIMM_FIRST: Parts = ["conv_dw", "bn1", "conv_pw", "bn2", "", ""];
+const TIMM_OTHERS: Parts = ["conv_pw", "bn1", "conv_dw", "bn2", "conv_pwl", "bn3"];
+const PORT_FIRST: Parts = ["_depthwise_conv", "_bn1", "_project_conv", "_bn2", "", ""];
+const PORT_OTHERS: Parts =
+    ["_expand_conv", "_bn0", "_depthwise_conv", "_bn1", "_project_conv", "_bn2"];
+
+/// The blocks of a net in order, and whether each widens its input.
+struct Blocks {
+    library: Library,
+    /// By stage and position in it; a port has one stage.
+    widens: BTreeMap<[usize; 2], bool>,
+}
+
+impl Blocks {
+    fn of<'a>(names: impl Iterator<Item = &'a String>, library: Library) -> Self {
+        let mut widens: BTreeMap<[usize; 2], bool> = BTreeMap::new();
+        for name in names {
+            let Some((block, part)) = block_of(name, library) else { continue };
+            *widens.entry(block).or_default() |=
+                part.starts_with("conv_pwl.") || part.starts_with("_expand_conv.");
+        }
+        Self { library, widens }
+    }
+
+    fn torchvisions(&self, name: &str) -> Option<String> {
+        let Some((block, part)) = block_of(name, self.library) else {
+            return self.outside_of_blocks(name);
+        };
+        let index = 1 + self.widens.keys().position(|known| *known == block)?;
+        let parts = match (self.library, self.widens[&block]) {
+            (Library::Timm, false) => TIMM_FIRST,
+            (Library::Timm, true) => TIMM_OTHERS,
+            (Library::Port, false) => PORT_FIRST,
+            (Library::Port, true) => PORT_OTHERS,
+        };
+        let (part, tensor) = part.split_once('.')?;
+        let position = parts.iter().position(|known| *known == part)?;
+        // Convolution, norm and rectifier are one part each, but for the last two, which stand alone.
+        let last = if self.widens[&block] { 4 } else { 2 };
+        let place = match position {
+            position if position < last => format!("{}.{}", position / 2, position % 2),
+            position => (last / 2 + position - last).to_string(),
+        };
+        Some(format!("features.{index}.conv.{place}.{tensor}"))
+    }
+
+    fn outside_of_blocks(&self, name: &str) -> Option<String> {
+        let (layer, tensor) = name.split_once('.')?;
+        let head = self.widens.len() + 1;
+        let layer = match (self.library, layer) {
+            (Library::Timm, "conv_stem") | (Library::Port, "_conv_stem") => {
+                "features.0.0".to_owned()
+            }
+            (Library::Timm, "bn1") | (Library::Port, "_bn0") => "features.0.1".to_owned(),
+            (Library::Timm, "conv_head") | (Library::Port, "_conv_head") => {
+                format!("features.{head}.0")
+            }
+            (Library::Timm, "bn2") | (Library::Port, "_bn1") => format!("features.{head}.1"),
+            (Library::Port, "_fc") => "classifier.1".to_owned(),
+            _ => return None,
+        };
+        Some(format!("{layer}.{tensor}"))
+    }
+}
+
+/// `blocks.2.0.conv_pw.weight` is the part `conv_pw.weight` of the block `[2, 0]`, and
+/// `_blocks.5._bn0.bias` the part `_bn0.bias` of `[0, 5]`.
+fn block_of(name: &str, library: Library) -> Option<([usize; 2], &str)> {
+    let (stage, rest) = match library {
+        Library::Port => (0, name.strip_prefix("_blocks.")?),
+        Library::Timm => {
+            let (stage, rest) = name.strip_prefix("blocks.")?.split_once('.')?;
+            (stage.parse().ok()?, rest)
+        }
+    };
+    let (index, part) = rest.split_once('.')?;
+    Some(([stage, index.parse().ok()?], part))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::weights::{DataType, Tensor};
+
+    /// What two blocks of a net, the second of which widens its input, are called.
+    fn renamed(names: &[&str]) -> Vec<String> {
+        let scalar =
+            Tensor { data_type: DataType::F32, shape: Vec::new(), bytes: Vec::new().into() };
+        let named = |name: &&str| ((*name).to_owned(), scalar.clone());
+        let tensors: Tensors = names.iter().map(named).collect();
+        let blocks = as_torchvisions(tensors);
+        blocks.into_keys().collect()
+    }
+
+    const TORCHVISION: [&str; 14] = [
+        "classifier.1.weight",
+        "features.0.0.weight",
+        "features.0.1.bias",
+        "features.1.conv.0.0.weight",
+        "features.1.conv.0.1.bias",
+        "features.1.conv.1.weight",
+        "features.1.conv.2.running_var",
+        "features.2.conv.0.0.weight",
+        "features.2.conv.1.0.weight",
+        "features.2.conv.1.1.bias",
+        "features.2.conv.2.weight",
+        "features.2.conv.3.bias",
+        "features.3.0.weight",
+        "features.3.1.weight",
+    ];
+
+    #[test]
+    fn timms_names_become_torchvisions() {
+        let timm = [
+            "classifier.1.weight",
+            "conv_stem.weight",
+            "bn1.bias",
+            "blocks.0.0.conv_dw.weight",
+            "blocks.0.0.bn1.bias",
+            "blocks.0.0.conv_pw.weight",
+            "blocks.0.0.bn2.running_var",
+            "blocks.1.0.conv_pw.weight",
+            "blocks.1.0.conv_dw.weight",
+            "blocks.1.0.bn2.bias",
+            "blocks.1.0.conv_pwl.weight",
+            "blocks.1.0.bn3.bias",
+            "conv_head.weight",
+            "bn2.weight",
+        ];
+        assert_eq!(renamed(&timm), TORCHVISION);
+    }
+
+    #[test]
+    fn names_of_efficientnet_pytorch_become_torchvisions() {
+        let port = [
+            "_fc.weight",
+            "_conv_stem.weight",
+            "_bn0.bias",
+            "_blocks.0._depthwise_conv.weight",
+            "_blocks.0._bn1.bias",
+            "_blocks.0._project_conv.weight",
+            "_blocks.0._bn2.running_var",
+            "_blocks.1._expand_conv.weight",
+            "_blocks.1._depthwise_conv.weight",
+            "_blocks.1._bn1.bias",
+            "_blocks.1._project_conv.weight",
+            "_blocks.1._bn2.bias",
+            "_conv_head.weight",
+            "_bn1.weight",
+        ];
+        assert_eq!(renamed(&port), TORCHVISION);
+    }
+
+    #[test]
+    fn other_nets_keep_their_names() {
+        let resnet = ["bn1.bias", "conv1.weight", "layer1.0.conv1.weight"];
+        assert_eq!(renamed(&resnet), resnet);
+    }
+}
