@@ -1,6 +1,8 @@
 ARG RUST_IMAGE=rust:1.95.0-slim-bookworm
 ARG DEBIAN_IMAGE=debian:bookworm-slim
 ARG CUDA_IMAGE=nvidia/cuda:13.0.2-cudnn-runtime-ubuntu24.04
+# cifar10-resnet56 is embedded; imagenet is fetched and put into the image.
+ARG MODEL=cifar10-resnet56
 
 # The dependencies alone, so that a change in src/ does not build them again.
 FROM ${RUST_IMAGE} AS deps
@@ -35,6 +37,19 @@ RUN /fetch-onnxruntime --dir /opt/resnetd/lib
 FROM fetch AS onnxruntime-cuda
 RUN /fetch-onnxruntime --gpu --dir /opt/resnetd/lib
 
+# The folder of models that are not embedded: empty, or with the starter model.
+FROM fetch AS model-cifar10-resnet56
+RUN mkdir -p /opt/resnetd/models
+
+FROM fetch AS model-imagenet
+COPY scripts/fetch-imagenet /build/scripts/
+COPY models/imagenet /build/models/imagenet
+COPY --from=onnxruntime /opt/resnetd/lib /opt/resnetd/lib
+COPY --from=build /resnetd/target/release/resnetd /opt/resnetd/bin/
+RUN /build/scripts/fetch-imagenet --resnetd /opt/resnetd/bin/resnetd --dir /opt/resnetd/models/imagenet
+
+FROM model-${MODEL} AS model
+
 # The bases of both images bring libc and libstdc++, and nothing else is needed to run.
 # Libraries before the program: they change less often.
 # ONNX Runtime sends its maker a first event while it is loaded, before a program can object:
@@ -42,7 +57,9 @@ RUN /fetch-onnxruntime --gpu --dir /opt/resnetd/lib
 FROM ${CUDA_IMAGE} AS cuda
 COPY --from=onnxruntime-cuda /opt/resnetd/lib /opt/resnetd/lib
 COPY --from=build /resnetd/target/release/resnetd /opt/resnetd/bin/
-ENV PATH=/opt/resnetd/bin:${PATH} RESNETD_LISTEN=0.0.0.0:8080 ORT_DISABLE_TELEMETRY=1
+COPY --from=model /opt/resnetd/models /opt/resnetd/models
+ARG MODEL
+ENV PATH=/opt/resnetd/bin:${PATH} RESNETD_LISTEN=0.0.0.0:8080 RESNETD_MODEL=${MODEL} ORT_DISABLE_TELEMETRY=1
 EXPOSE 8080
 USER 10001:10001
 STOPSIGNAL SIGTERM
@@ -53,7 +70,9 @@ CMD ["serve"]
 FROM ${DEBIAN_IMAGE} AS cpu
 COPY --from=onnxruntime /opt/resnetd/lib /opt/resnetd/lib
 COPY --from=build /resnetd/target/release/resnetd /opt/resnetd/bin/
-ENV PATH=/opt/resnetd/bin:${PATH} RESNETD_LISTEN=0.0.0.0:8080 ORT_DISABLE_TELEMETRY=1
+COPY --from=model /opt/resnetd/models /opt/resnetd/models
+ARG MODEL
+ENV PATH=/opt/resnetd/bin:${PATH} RESNETD_LISTEN=0.0.0.0:8080 RESNETD_MODEL=${MODEL} ORT_DISABLE_TELEMETRY=1
 EXPOSE 8080
 USER 10001:10001
 STOPSIGNAL SIGTERM

@@ -5,6 +5,8 @@ SHELL := bash
 
 built := $(or $(CARGO_TARGET_DIR),target)
 DEVICE ?= cpu
+# Another model than the embedded one: a name, a path, or an id of the hub; imagenet is fetched.
+MODEL ?=
 SIZE ?= 500x375
 
 # ONNX Runtime reports to its maker while it is loaded, before a program can object.
@@ -15,9 +17,10 @@ help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: library ## build and start the server; its options go into ARGS="..."
+run: library ## build and start the server; MODEL=imagenet for 1,000 classes; its options go into ARGS="..."
 	cargo build --release --locked
-	exec $(built)/release/resnetd serve $(ARGS)
+	$(if $(filter imagenet,$(MODEL)),scripts/fetch-imagenet --resnetd $(built)/release/resnetd)
+	exec $(built)/release/resnetd serve $(if $(MODEL),--model $(MODEL)) $(ARGS)
 
 .PHONY: test
 test: fmt lint doc rust-test deny python-test ## everything that must pass, stopping at the first failure
@@ -115,8 +118,8 @@ model-matrix: library ## weights and exports as people have them, served and com
 	.venv-models/bin/python scripts/model-matrix --resnetd $(built)/release/resnetd $(ARGS)
 
 .PHONY: image
-image: ## build the container image for the CPU, or with DEVICE=cuda for the GPU
-	docker build --target $(DEVICE) --tag resnetd:$(DEVICE) .
+image: ## build the container image for the CPU, or with DEVICE=cuda for the GPU; MODEL=imagenet as for run
+	docker build --target $(DEVICE) $(if $(MODEL),--build-arg MODEL=$(MODEL)) --tag resnetd:$(DEVICE) .
 
 .PHONY: image-check
 image-check: ## build the image without Docker, start it and look at it; Debian, as root
@@ -125,4 +128,4 @@ image-check: ## build the image without Docker, start it and look at it; Debian,
 .PHONY: clean
 clean: ## remove everything that was built or fetched
 	cargo clean
-	rm -rf .onnxruntime .tools .venv .venv-bench .venv-clients .venv-models
+	rm -rf .onnxruntime .models .tools .venv .venv-bench .venv-clients .venv-models

@@ -22,5 +22,6 @@ pub mod eval; // accuracy on labelled images
 pub mod bench; // load, and the machine's limit
 pub mod tune; // the fastest way to serve a model here
 pub mod telemetry; // what operators see
+mod installed; // where files of the program lie
 pub mod config; // options
 pub mod cli; // commands

@@ -62,6 +62,8 @@ enum Outcome {
     Classified {
         predictions: Vec<Prediction>,
         image: ImageFacts,
+        #[serde(skip)]
+        unsure: bool,
         #[serde(skip_serializing_if = "Option::is_none")]
         explanation: Option<PathBuf>,
         #[serde(flatten)]
@@ -97,11 +99,12 @@ pub(super) fn run(args: &ClassifyArgs) -> Result<()> {
                 (Some(error), _) => Outcome::Failed { error: format!("cannot be read: {error}") },
                 (None, Err(error)) => Outcome::Failed { error: error.to_string() },
                 (None, Ok((classification, overlay))) => {
+                    let unsure = classification.is_unsure(pipeline.card());
                     let (classification, told) = pipeline.tell(&beside, classification);
                     let Classification { predictions, image, .. } = classification;
                     let write = |png: Bytes| overlays.write(path, &predictions[0].label, &png);
                     let explanation = overlay.map(write).transpose()?;
-                    Outcome::Classified { predictions, image, explanation, told }
+                    Outcome::Classified { predictions, image, unsure, explanation, told }
                 }
             };
             failed += usize::from(matches!(outcome, Outcome::Failed { .. }));
@@ -140,9 +143,10 @@ fn print(path: &Path, outcome: Outcome, json: bool) -> Result<()> {
     }
     match outcome {
         Outcome::Failed { error } => output::line(format!("{}: {error}", path.display())),
-        Outcome::Classified { predictions, image, explanation, told } => {
+        Outcome::Classified { predictions, image, unsure, explanation, told } => {
             let ImageFacts { width, height, format } = image;
-            output::line(format!("{} ({format} {width}×{height})", path.display()));
+            let unsure = if unsure { ": not sure" } else { "" };
+            output::line(format!("{} ({format} {width}×{height}){unsure}", path.display()));
             let mut table = output::table(&[]);
             for Prediction { label, probability, .. } in predictions {
                 let percent = format!("{:6.2} %", f64::from(probability) * 100.0);

@@ -1,21 +1,51 @@
 //! A model's name becomes something that is on this machine.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::config::HubArgs;
 use crate::hub::{Event, HubId};
-use crate::model::EMBEDDED;
+use crate::model::{is_embedded, starter};
 
-/// What to open for the model `name`: an embedded name or a path as it is, and for an id of the hub
-/// the folder that it was fetched to. What is here under that name comes first.
+/// What to open for the model `name`: an embedded name or a path as it is, the folder of the starter
+/// model, and for an id of the hub the folder that it was fetched to. What is here under that name comes
+/// first.
 pub(super) fn model(name: &str, args: &HubArgs) -> Result<String> {
-    let is_here = EMBEDDED.iter().any(|embedded| embedded.name == name) || Path::new(name).exists();
+    if name == starter::NAME && !Path::new(name).exists() {
+        return starter_model(args);
+    }
+    let is_here = is_embedded(name) || Path::new(name).exists();
     let is_id = !is_here && !is_file_name(name);
     let Some(id) = HubId::parse(name).filter(|_| is_id) else { return Ok(name.to_owned()) };
     tracing::info!("no file or folder is called {name}: looking for it on the hub");
+    from_hub(&id, args).with_context(|| {
+        format!(
+            "no file or folder is called {name}, and the hub does not give a model of that name"
+        )
+    })
+}
+
+/// The starter model as it was fetched, or a network like it from the hub.
+fn starter_model(args: &HubArgs) -> Result<String> {
+    if let Some(folder) = starter::folder() {
+        return in_words(folder);
+    }
+    let (name, on_the_hub) = (starter::NAME, starter::ON_THE_HUB);
+    tracing::info!(
+        "the starter model {name} was not fetched yet: taking {on_the_hub} from the hub"
+    );
+    let id = HubId::parse(on_the_hub).context("the starter model's id")?;
+    from_hub(&id, args).with_context(|| {
+        format!(
+            "the starter model {name} is not on this machine, and the hub does not give {on_the_hub}\n\
+             hint: scripts/fetch-imagenet in the repository fetches it, and so does make run MODEL={name}"
+        )
+    })
+}
+
+fn from_hub(id: &HubId, args: &HubArgs) -> Result<String> {
     let bar = ProgressBar::hidden();
     bar.set_style(
         ProgressStyle::with_template(
@@ -23,13 +53,14 @@ pub(super) fn model(name: &str, args: &HubArgs) -> Result<String> {
         )
         .context("the progress bar")?,
     );
-    let folder = args.hub().fetch(&id, &mut |event| show(&bar, &id, event)).with_context(|| {
-        format!(
-            "no file or folder is called {name}, and the hub does not give a model of that name"
-        )
-    })?;
+    let folder = args.hub().fetch(id, &mut |event| show(&bar, id, event))?;
     bar.finish_and_clear();
-    folder.into_os_string().into_string().ok().context("the path of the hub's cache is not UTF-8")
+    in_words(folder)
+}
+
+fn in_words(folder: PathBuf) -> Result<String> {
+    let is_not_text = |folder| anyhow!("the path {} is not UTF-8", Path::new(&folder).display());
+    folder.into_os_string().into_string().map_err(is_not_text)
 }
 
 /// Whether a name ends as files of models do, and as no repository of the hub does.

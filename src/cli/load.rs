@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::panic::resume_unwind;
+use std::path::Path;
 use std::thread;
 
 use anyhow::{Context, Result, anyhow, ensure};
@@ -21,14 +22,16 @@ pub(super) struct Loaded {
     pub(super) model: Model,
     /// Why the model has the precision that it has.
     pub(super) why: &'static str,
+    /// Why it runs on the device that it runs on.
+    pub(super) device_why: &'static str,
     pub(super) library: Library,
     pub(super) warm: WarmSessions,
 }
 
 /// Opens the model and the library that `args` name, and warms up the sessions.
 ///
-/// With [`DeviceChoice::Auto`] a CUDA device that cannot be had, or on which the model does not
-/// run, is a warning, and the CPU is used; a device asked for by name is had or refused.
+/// With [`DeviceChoice::Auto`] the CPU is used where there is no CUDA device, or the model does not run on
+/// it. That is a warning on a machine with an NVIDIA GPU. A device asked for by name is used or refused.
 pub(super) fn load(args: &ModelArgs, concurrency: Concurrency) -> Result<Loaded> {
     load_meanwhile(args, concurrency, |_| ()).map(|(loaded, ())| loaded)
 }
@@ -60,22 +63,25 @@ pub(super) fn load_meanwhile<T: Send>(
             }
         })
     };
-    let device = match args.device {
-        DeviceChoice::Only(device) => device,
+    let ((Chosen { model, why }, made, warm), device_why) = match args.device {
+        DeviceChoice::Only(device) => (on(device)?, "as asked"),
         DeviceChoice::Auto => match on(Device::Cuda(0)) {
-            Ok((Chosen { model, why }, made, warm)) => {
-                return Ok((Loaded { model, why, library, warm }, made));
-            }
-            Err(error) => {
-                let reason = error.to_string();
-                let reason = reason.lines().next().unwrap_or_default();
-                tracing::warn!(reason, "no CUDA device can be had: running on the CPU");
-                Device::Cpu
-            }
+            Ok(loaded) => (loaded, "the first CUDA device"),
+            Err(error) => (on(Device::Cpu)?, without_cuda(&error)),
         },
     };
-    let (Chosen { model, why }, made, warm) = on(device)?;
-    Ok((Loaded { model, why, library, warm }, made))
+    Ok((Loaded { model, why, device_why, library, warm }, made))
+}
+
+/// Why the CPU is used instead of a CUDA device; logged as a warning where there is an NVIDIA GPU.
+fn without_cuda(error: &anyhow::Error) -> &'static str {
+    if !Path::new("/proc/driver/nvidia/version").exists() {
+        return "this machine has no NVIDIA driver";
+    }
+    let reason = error.to_string();
+    let reason = reason.lines().next().unwrap_or_default();
+    tracing::warn!(reason, "the NVIDIA GPU cannot be used: running on the CPU");
+    "the NVIDIA GPU cannot be used"
 }
 
 /// The model as it runs on `device`.

@@ -12,7 +12,7 @@ use super::output;
 use crate::config::{Concurrency, Config, ModelArgs, ServeArgs, cores};
 use crate::fetch::Fetcher;
 use crate::http::{self, App, Description, Listener, Readiness, Shared};
-use crate::model::{Digests, Model};
+use crate::model::{Digests, Model, is_embedded};
 use crate::pipeline::explain::Offers;
 use crate::pipeline::idle::trim_when_idle;
 use crate::pipeline::run::{Engines, SpareEngine, WarmSessions, trim_heap};
@@ -131,7 +131,7 @@ fn assemble(
     config: &Config,
     (spare, dropped): (SpareEngine, DroppedLines),
 ) -> Result<App> {
-    let Loaded { model, why, library, warm } = loaded;
+    let Loaded { model, why, device_why, library, warm } = loaded;
     let WarmSessions { engines, device, load, warm_up } = warm;
     let metrics = Arc::new(Metrics::new());
     metrics.load_seconds.set(load.as_secs_f64());
@@ -144,10 +144,12 @@ fn assemble(
     });
     let (card, golden_photos) = Description::of(&model);
     let description = Description {
+        demonstration: is_embedded(&card.name),
         card,
         golden_photos,
         digests,
         device: device.to_string(),
+        device_because: device_why,
         precision_because: why,
         sessions: config.concurrency.sessions(device),
         threads: config.concurrency.threads,
@@ -180,7 +182,15 @@ fn assemble(
 
 fn announce(app: &App, address: SocketAddr) {
     let Description {
-        card, digests, device, precision_because, sessions, threads, max_batch, ..
+        card,
+        digests,
+        device,
+        device_because,
+        precision_because,
+        sessions,
+        threads,
+        max_batch,
+        ..
     } = &*app.description;
     let versions = &app.description.versions;
     let precision = card.precision.to_string();
@@ -191,7 +201,7 @@ fn announce(app: &App, address: SocketAddr) {
         "resnetd {} is ready on http://{address}\n  \
          model   {} ({}, {} classes), {precision}: {precision_because}\n  \
          digest  {digest}\n  \
-         device  {device}, {sessions} sessions × {threads} threads, ONNX Runtime {}\n  \
+         device  {device} ({device_because}), {sessions} sessions × {threads} threads, ONNX Runtime {}\n  \
          try     curl --data-binary @photo.jpg http://{address}/classify",
         versions.resnetd,
         card.name,

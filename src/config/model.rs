@@ -15,7 +15,7 @@ use crate::pipeline::run::{Device, DeviceChoice};
 /// Which model, on what; for every command that runs one.
 #[derive(Debug, Clone, Args)]
 pub struct ModelArgs {
-    /// The model: an embedded name; a folder with weights and a card.toml, or the config.json of timm
+    /// The model: an embedded name; imagenet, the starter model of 1,000 classes; a folder with weights and a card.toml, or the config.json of timm
     /// or transformers; a file of weights; an .onnx file; or a model of the Hugging Face hub, as
     /// owner/name or owner/name@revision. docs/models.md tells more
     #[arg(long, env = "RESNETD_MODEL", default_value = model::DEFAULT, value_name = "NAME|PATH|ID")]
@@ -30,8 +30,8 @@ pub struct ModelArgs {
     #[arg(long, env = "RESNETD_LABELS", value_name = "FILE")]
     pub labels: Option<PathBuf>,
 
-    /// Where to run: auto, cpu, cuda or cuda:N. With auto, a GPU that cannot be had is a warning;
-    /// a device asked for by name is had or refused
+    /// Where to run: auto, cpu, cuda or cuda:N. With auto, the first CUDA device where one runs the model,
+    /// else the CPU; a device asked for by name is used, or the start fails
     #[arg(long, env = "RESNETD_DEVICE", default_value = "auto", value_name = "DEVICE")]
     pub device: DeviceChoice,
 

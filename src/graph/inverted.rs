@@ -1,5 +1,5 @@
 //! Nets of inverted residual blocks: `MobileNetV2` (Sandler et al. 2018, arXiv:1801.04381) and
-//! EfficientNet-Lite (Tan and Le 2019, arXiv:1905.11946, without squeeze and excitation and with ReLU6).
+//! EfficientNet-Lite (Tan and Le 2019, arXiv:1905.11946, without squeeze and excitation and with `ReLU6`).
 //!
 //! A residual block narrows its input, convolves and widens; this one widens, convolves each channel by
 //! itself and narrows. Its shortcut joins the narrow ends. Names are those of torchvision's `mobilenet_v2`.

@@ -15,6 +15,8 @@ pub struct Description {
     /// The card: name, architecture, labels, preprocessing, figures; without its golden photos.
     #[serde(flatten)]
     pub card: ModelCard,
+    /// Whether it is one of the small models inside the program, which are for demonstration.
+    pub demonstration: bool,
     /// How many golden photos had the scores of the card when the model was loaded.
     pub golden_photos: usize,
     /// What the model can be told by.
@@ -23,6 +25,8 @@ pub struct Description {
     pub precision_because: &'static str,
     /// The device really used: `cpu` or `cuda:N`.
     pub device: String,
+    /// Why it is this device.
+    pub device_because: &'static str,
     /// Sessions that run side by side.
     pub sessions: usize,
     /// Threads in each session.

@@ -16,6 +16,12 @@ pub struct Embedded {
 /// The model that is served where none is named.
 pub const DEFAULT: &str = "cifar10-resnet56";
 
+/// Whether `name` is an embedded model's.
+#[must_use]
+pub fn is_embedded(name: &str) -> bool {
+    EMBEDDED.iter().any(|embedded| embedded.name == name)
+}
+
 /// Every embedded model.
 pub const EMBEDDED: &[Embedded] = &[
     Embedded {

@@ -4,6 +4,7 @@ mod card;
 mod calibration; // how far its scores can be trusted
 mod digests; // what it can be told by
 mod embedded;
+pub mod starter; // 1,000 classes, fetched
 mod golden; // photos whose scores are known
 pub mod imagenet; // the classes that most networks know
 mod labels; // what classes are called
@@ -26,7 +27,7 @@ pub use config::ConfigJsonError;
 pub use content::FolderContent;
 pub use digests::Digests;
 pub(crate) use digests::hex;
-pub use embedded::{DEFAULT, EMBEDDED, Embedded};
+pub use embedded::{DEFAULT, EMBEDDED, Embedded, is_embedded};
 pub use golden::Golden;
 pub(crate) use open::{CARD, GRAPH, WEIGHTS};
 pub(crate) use precision::INT8_FILE;

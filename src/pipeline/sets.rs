@@ -82,7 +82,24 @@ impl Cover {
     }
 }
 
+/// A best class that is less probable is a guess.
+const LIKELY: f32 = 0.5;
+/// The coverage of the sets that tell a sure answer from an unsure one.
+const SURE: f64 = 0.95;
+
 impl Classification {
+    /// Whether the best class is less likely than not, or, where `card` has a calibration, one of several
+    /// classes that may be the truth.
+    #[must_use]
+    pub fn is_unsure(&self, card: &ModelCard) -> bool {
+        let probabilities = &self.scores.probabilities;
+        let best = topk::top_k(probabilities, &card.labels, 1);
+        let is_guess = best.first().is_none_or(|best| best.probability < LIKELY);
+        let set_of_several = Cover::new(card, SURE, None)
+            .is_ok_and(|cover| set(probabilities, &card.labels, cover.promise.threshold).len() > 1);
+        is_guess || set_of_several
+    }
+
     /// The same answer whose predictions are the set.
     #[must_use]
     pub fn covered(self, labels: &[String], cover: &Cover) -> (Self, Covered) {

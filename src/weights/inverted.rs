@@ -131,8 +131,8 @@ mod tests {
     fn renamed(names: &[&str]) -> Vec<String> {
         let scalar =
             Tensor { data_type: DataType::F32, shape: Vec::new(), bytes: Vec::new().into() };
-        let named = |name: &&str| ((*name).to_owned(), scalar.clone());
-        let tensors: Tensors = names.iter().map(named).collect();
+        let scalars = |name: &&str| ((*name).to_owned(), scalar.clone());
+        let tensors: Tensors = names.iter().map(scalars).collect();
         let blocks = as_torchvisions(tensors);
         blocks.into_keys().collect()
     }

@@ -30,6 +30,17 @@ fn classify_prints_a_line_of_json_for_each_picture() {
     assert_eq!(lines[2]["predictions"][0]["label"], "ship");
 }
 
+/// The photo of a coffee is none of the ten classes, and the model sees that.
+#[test]
+fn classify_says_so_where_it_is_not_sure() {
+    let photos = ["tests/data/cat.jpg", "src/http/page/samples/coffee.jpg"];
+    let output = resnetd(&[&["classify", "--device", "cpu"], &photos[..]].concat());
+    let table = String::from_utf8_lossy(&output.stdout);
+    let titles: Vec<_> = table.lines().filter(|line| line.contains("(jpeg ")).collect();
+    let unsure: Vec<_> = titles.iter().map(|title| title.ends_with(": not sure")).collect();
+    assert_eq!(unsure, [false, true], "{table}");
+}
+
 #[test]
 fn classify_takes_folders_and_names_what_it_cannot_read() {
     let folder = tempfile::tempdir().unwrap();

@@ -21,6 +21,7 @@ mod operate; // health, metrics, model
 mod batches; // the same bits in every batch
 mod bring; // models that others made
 mod hub; // models that others have put up
+mod starter; // the model of 1,000 classes
 mod parity; // the same logits as PyTorch
 mod precision; // int8 and fp16
 mod cli; // the commands

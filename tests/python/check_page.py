@@ -31,7 +31,7 @@ def main() -> None:
         flags = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
         browser = playwright.chromium.launch(executable_path=arguments.chromium, args=flags)
         for check in (
-            check_classes, check_several, check_map, check_problems, check_pasting_and_dropping,
+            check_model, check_samples, check_classes, check_several, check_map, check_problems, check_pasting_and_dropping,
             check_camera, check_tiff, check_keyboard, check_looks, check_live, check_docs,
         ):
             with visit(browser, url, checks) as page:
@@ -84,6 +84,37 @@ def check_classes(page: Page, checks: Checks, shots: Path) -> None:
     card.get_by_role("button", name="Remove cat.jpg").click()
     expect(card).to_have_count(0)
     checks.that(True, "a card can be removed")
+
+
+def check_model(page: Page, checks: Checks, shots: Path) -> None:
+    expect(page.locator("#demonstration")).to_contain_text("make run MODEL=imagenet")
+    listed = page.locator("#classes-list li")
+    page.locator("#classes-title").click()
+    expect(listed).to_have_count(10)
+    expect(listed.first).to_have_text("airplane")
+    checks.that(True, "the embedded model is called a demonstration, and its classes are listed")
+
+    labels = [f"class {number}" for number in range(300)]
+    answer = {"name": "many", "architecture": "resnet18", "labels": labels, "device": "cpu", "demonstration": False}
+    page.route("**/v1/model", lambda route: route.fulfill(json=answer))
+    page.reload()
+    expect(page.locator("#served")).to_contain_text("300 classes")
+    expect(page.locator("#demonstration")).to_be_hidden()
+    page.locator("#classes-title").click()
+    page.get_by_label("Search the classes").fill("29")
+    expect(page.locator("#classes-list li")).to_have_count(13)  # 29, 129, 229 and 290 to 299
+    expect(page.locator("#classes-found")).to_have_text("13 of 300 classes")
+    checks.that(True, "many classes can be searched")
+
+
+def check_samples(page: Page, checks: Checks, shots: Path) -> None:
+    page.get_by_role("button", name="A cat").click()
+    expect(cards(page).locator("h2")).to_have_text("cat")
+    page.reload()
+    page.get_by_role("button", name="A cup of coffee").click()
+    expect(cards(page).locator("h2")).to_have_text(re.compile("^Not sure. Perhaps "))
+    page.screenshot(path=shots / "unsure.png", full_page=True)
+    checks.that(True, "sample photos are classified, and an answer that is not sure looks so")
 
 
 def check_several(page: Page, checks: Checks, shots: Path) -> None:

@@ -1,4 +1,4 @@
-// The server's figures, from /v1/model once and from /metrics while somebody looks.
+// The server's figures, from /metrics while somebody looks.
 
 const EVERY = 2000; // milliseconds
 const WINDOW = 60_000;
@@ -7,7 +7,6 @@ export function watch(byId) {
   const snapshots = [];
   const live = byId("live");
 
-  describe(byId);
   look();
 
   async function look() {
@@ -20,18 +19,6 @@ export function watch(byId) {
       }
     }
     setTimeout(look, EVERY);
-  }
-}
-
-async function describe(byId) {
-  try {
-    const model = await (await fetch("/v1/model")).json();
-    byId("served").textContent =
-      `A photo in, its classes out: ${model.name} (${model.architecture}, ${model.labels.length} classes).`;
-    byId("device").textContent = model.device;
-    document.title = `${model.name} – resnetd`;
-  } catch {
-    // The page says what it can say without it.
   }
 }
 

@@ -21,17 +21,22 @@ pub enum Page {
 }
 
 /// What the page is made of: path, type, text.
-const FILES: &[(&str, &str, &str)] = &[
-    ("/page/page.css", STYLE, include_str!("page.css")),
-    ("/page/page.js", SCRIPT, include_str!("page.js")),
-    ("/page/heat.js", SCRIPT, include_str!("heat.js")),
-    ("/page/camera.js", SCRIPT, include_str!("camera.js")),
-    ("/page/live.js", SCRIPT, include_str!("live.js")),
-    ("/page/words.js", SCRIPT, include_str!("words.js")),
+const FILES: &[(&str, &str, &[u8])] = &[
+    ("/page/page.css", STYLE, include_bytes!("page.css")),
+    ("/page/page.js", SCRIPT, include_bytes!("page.js")),
+    ("/page/heat.js", SCRIPT, include_bytes!("heat.js")),
+    ("/page/camera.js", SCRIPT, include_bytes!("camera.js")),
+    ("/page/live.js", SCRIPT, include_bytes!("live.js")),
+    ("/page/model.js", SCRIPT, include_bytes!("model.js")),
+    ("/page/words.js", SCRIPT, include_bytes!("words.js")),
+    ("/page/cat.jpg", JPEG, include_bytes!("../../../tests/data/cat.jpg")),
+    ("/page/coffee.jpg", JPEG, include_bytes!("samples/coffee.jpg")),
+    ("/page/rocket.jpg", JPEG, include_bytes!("samples/rocket.jpg")),
 ];
 
 const STYLE: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
+const JPEG: &str = "image/jpeg";
 
 /// For programs that ask for `/`.
 const HINT: &str = "\
@@ -57,8 +62,8 @@ impl Page {
             Self::Off => OpenApiRouter::new().route("/", get(super::nothing_here)),
             Self::On => FILES
                 .iter()
-                .fold(OpenApiRouter::new(), |routes, (path, kind, text)| {
-                    routes.route(path, get(async || guarded(kind, *text)))
+                .fold(OpenApiRouter::new(), |routes, (path, kind, bytes)| {
+                    routes.route(path, get(async || guarded(kind, *bytes)))
                 })
                 .routes(routes!(front))
                 .merge(docs::routes()),

@@ -4,6 +4,7 @@ import { draw, strongestPlace } from "./heat.js";
 import { bytes, milliseconds, percent, sentence } from "./words.js";
 import { openCamera } from "./camera.js";
 import { watch } from "./live.js";
+import { describe, isUnsure } from "./model.js";
 
 const SHOWN = 5; // classes on a card
 const AT_ONCE = 2; // uploads of this page at the same time
@@ -55,6 +56,19 @@ openCamera({
   onPhoto: (file) => add([file]),
   onProblem: notice,
 });
+
+// A sample photo is fetched and then treated as one that was chosen.
+for (const sample of document.querySelectorAll(".samples button")) {
+  sample.addEventListener("click", async () => {
+    const path = sample.querySelector("img").getAttribute("src");
+    try {
+      const photo = await (await fetch(path)).blob();
+      add([new File([photo], path.split("/").at(-1), { type: photo.type })]);
+    } catch {
+      notice("The sample photo did not come from the server. Try again, or choose a photo of yours.");
+    }
+  });
+}
 
 function add(files) {
   notice("");
@@ -177,7 +191,8 @@ class Card {
       this.showClasses(predictions);
       this.showTiming(answer.headers.get("server-timing"), performance.now() - started);
       const [best] = predictions;
-      announce(`${this.name}: ${best.label}, ${percent(best.probability)}`);
+      const answered = isUnsure(predictions) ? `not sure, perhaps ${best.label}` : best.label;
+      announce(`${this.name}: ${answered}, ${percent(best.probability)}`);
     } catch (failure) {
       this.showProblem(failure);
     }
@@ -186,7 +201,9 @@ class Card {
   }
 
   showClasses(predictions) {
-    this.find("h2").textContent = predictions[0].label;
+    const unsure = isUnsure(predictions);
+    this.element.classList.toggle("unsure", unsure);
+    this.find("h2").textContent = unsure ? `Not sure. Perhaps ${predictions[0].label}` : predictions[0].label;
     this.caption();
     this.predictions = predictions;
     this.find(".classes").replaceChildren(...predictions.map((prediction) => this.row(prediction)));
@@ -281,4 +298,5 @@ class Card {
 }
 
 byId("curl").textContent = `curl --data-binary @photo.jpg ${location.origin}/classify`;
+describe(byId);
 watch(byId);

@@ -6,7 +6,7 @@ use std::str::FromStr;
 /// What was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeviceChoice {
-    /// The first CUDA device if it can be had, else the CPU, with a warning that says why.
+    /// The first CUDA device if there is one that runs the model, else the CPU.
     Auto,
     /// This device or an error; never another one.
     Only(Device),

@@ -3,6 +3,8 @@
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::path::{Path, PathBuf};
 
+use crate::installed;
+
 /// ONNX Runtime, loaded; clones share it.
 #[derive(Debug, Clone)]
 pub struct Library {
@@ -90,23 +92,9 @@ fn file_name() -> String {
     format!("{DLL_PREFIX}onnxruntime{DLL_SUFFIX}")
 }
 
-/// Beside the executable (as installed and in the container), then in `.onnxruntime/lib` of every
-/// folder above the executable and above the working directory (a checkout).
 fn places() -> Vec<PathBuf> {
-    let executable = std::env::current_exe().and_then(|path| path.canonicalize()).ok();
-    let beside = executable.as_deref().and_then(Path::parent).map(Path::to_owned);
-    let working = std::env::current_dir().ok();
-    let installed = beside.iter().flat_map(|dir| [dir.clone(), dir.join("../lib")]);
-    let checkouts = beside
-        .iter()
-        .chain(&working)
-        .flat_map(|dir| dir.ancestors())
-        .map(|dir| dir.join(".onnxruntime/lib"));
-    let mut places: Vec<PathBuf> =
-        installed.chain(checkouts).map(|dir| dir.join(file_name())).collect();
-    let mut seen = std::collections::HashSet::new();
-    places.retain(|place| seen.insert(place.clone()));
-    places
+    let folders = installed::folders(&[".", "../lib"], ".onnxruntime/lib");
+    folders.into_iter().map(|folder| folder.join(file_name())).collect()
 }
 
 fn list(paths: &[PathBuf]) -> String {

@@ -137,20 +137,7 @@ impl TestServer {
         };
         let engines = engines.unwrap_or_else(|| real_engines(&model, plan.batch.max_batch));
         let metrics = Arc::new(Metrics::new());
-        let (card, golden_photos) = Description::of(&model);
-        let description = Description {
-            card,
-            golden_photos,
-            digests: model.digests(),
-            device: Device::Cpu.to_string(),
-            precision_because: "as the model comes",
-            sessions: engines.len(),
-            threads: 1,
-            max_batch: plan.batch.max_batch,
-            decoders: 0,
-            jpeg_scaling: plan.jpeg_scaling,
-            versions: Versions::with(&library().version),
-        };
+        let description = description(&model, &plan, engines.len());
         let shared = Shared::new(&model.card.labels, 2, DroppedLines::default());
         let pipeline = Pipeline::start(model.card, plan, engines, Arc::clone(&metrics)).unwrap();
         let app = App {
@@ -234,6 +221,25 @@ impl Answer {
 }
 
 /// Two sessions of `model` on the CPU.
+fn description(model: &Model, plan: &PipelinePlan, sessions: usize) -> Description {
+    let (card, golden_photos) = Description::of(model);
+    Description {
+        card,
+        demonstration: false,
+        golden_photos,
+        digests: model.digests(),
+        device: Device::Cpu.to_string(),
+        device_because: "as asked",
+        precision_because: "as the model comes",
+        sessions,
+        threads: 1,
+        max_batch: plan.batch.max_batch,
+        decoders: 0,
+        jpeg_scaling: plan.jpeg_scaling,
+        versions: Versions::with(&library().version),
+    }
+}
+
 pub(crate) fn real_engines(model: &Model, max_batch: usize) -> Vec<Engine> {
     let plan = SessionsPlan {
         device: Device::Cpu,
