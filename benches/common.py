@@ -29,11 +29,19 @@ def make(resnetd: str, folder: Path, architecture: str) -> dict[str, list[str]]:
     return {f"{architecture} fp32": ["--model", fp32], f"{architecture} int8": ["--model", int8]}
 
 
-def chosen(models: dict, only: str | None) -> dict:
-    """The one named `only`, or all."""
-    if only and only not in models:
-        raise SystemExit(f"there is no {only}; there are {', '.join(models)}")
-    return {name: model for name, model in models.items() if only in (None, name)}
+def starter(resnetd: str) -> dict[str, list[str]]:
+    """Options for the float32 and the int8 form of the starter model, which is fetched where it is not here."""
+    subprocess.run([ROOT / "scripts/fetch-imagenet", "--resnetd", resnetd], check=True, stdout=subprocess.DEVNULL)
+    model = ["--model", str(ROOT / ".models/imagenet"), "--precision"]
+    return {f"starter {precision}": [*model, precision] for precision in ("fp32", "int8")}
+
+
+def chosen(models: dict, only: list[str] | None) -> dict:
+    """Those named in `only`, or all."""
+    for name in only or []:
+        if name not in models:
+            raise SystemExit(f"there is no {name}; there are {', '.join(models)}")
+    return {name: model for name, model in models.items() if not only or name in only}
 
 
 @dataclass

@@ -17,7 +17,7 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from common import bench, chosen, faultless, make, server
+from common import bench, chosen, faultless, make, server, starter
 
 
 def spread(ratios: list[float]) -> str:
@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--photos", required=True, help="folder of photos")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=5)
-    parser.add_argument("--only", help="one of the models, by its name in the table")
+    parser.add_argument("--only", action="append", help="a model, by its name in the table; can be repeated")
     args = parser.parse_args()
     common = ["--data", args.photos, "--duration", f"{int(1000 * args.seconds)}ms", "--warm-up", "1s"]
     local = [*common, "--in-process", "--device", "cpu"]
@@ -39,6 +39,7 @@ def main() -> None:
         models = {"cifar10-resnet56": ["--model", "cifar10-resnet56"]}
         for architecture in ("resnet18", "resnet50"):
             models |= make(args.resnetd, Path(folder), architecture)
+        models |= starter(args.resnetd)
         print("| model | limit, images/s | server, images/s | share of the limit | without the client | "
               "alone, in process | alone, request | ratio |\n|---|---|---|---|---|---|---|---|", flush=True)
         for name, model in chosen(models, args.only).items():

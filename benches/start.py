@@ -11,7 +11,7 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from common import ROOT, bench, chosen, faultless, make, server
+from common import ROOT, bench, chosen, faultless, make, server, starter
 
 
 def main() -> None:
@@ -19,7 +19,7 @@ def main() -> None:
     parser.add_argument("--resnetd", required=True, help="the binary")
     parser.add_argument("--photos", required=True, help="folder of photos")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--only", help="one of the models, by its name in the table")
+    parser.add_argument("--only", action="append", help="a model, by its name in the table; can be repeated")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         embedded = ROOT / "models" / "cifar10-resnet56" / "model-int8.onnx"
@@ -27,6 +27,9 @@ def main() -> None:
         for architecture in ("resnet18", "resnet50"):
             for name, options in make(args.resnetd, Path(folder), architecture).items():
                 models[name] = (options, options[1])
+        for name, options in starter(args.resnetd).items():
+            file = "model-int8.onnx" if name.endswith("int8") else "pytorch_model.bin"
+            models[name] = (options, ROOT / ".models/imagenet" / file)
         models = chosen(models, args.only)
         ready = {name: [] for name in models}
         for _ in range(args.rounds):
