@@ -17,6 +17,9 @@ use crate::weights::CheckedWeights;
 /// Groups of a group norm, as in its paper.
 const GROUPS: usize = 32;
 
+/// The last value before the first convolution, float32 in every precision but int8.
+pub(crate) const NORMALIZED: &str = "pixels.normalized";
+
 /// What the model file says beyond the network and its weights.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EmitPlan {
@@ -179,7 +182,7 @@ impl Emitter<'_> {
         let mean = graph.constant("pixels.mean", &[1, 3, 1, 1], &mean.map(|mean| 255.0 * mean));
         let std = graph.constant("pixels.std", &[1, 3, 1, 1], &std.map(|std| 255.0 * std));
         let x = graph.node("Sub", "pixels.centred", &[&x, &mean], []);
-        graph.node("Div", "pixels.normalized", &[&x, &std], [])
+        graph.node("Div", NORMALIZED, &[&x, &std], [])
     }
 
     /// A batch norm that no convolution precedes: each channel times a factor, and a shift.
@@ -203,29 +206,17 @@ impl Emitter<'_> {
         [channels, height, width]: [usize; 3],
     ) -> String {
         let group = channels / GROUPS * height * width;
-        let grouped = self.reshape(&format!("{name}.grouped"), input, &[GROUPS, group]);
+        let grouped = self.graph.reshape(&format!("{name}.grouped"), input, &[GROUPS, group]);
         let graph = &mut self.graph;
         let ones = graph.constant(&format!("{name}.ones"), &[GROUPS], &[1.0; GROUPS]);
         let zeros = graph.constant(&format!("{name}.zeros"), &[GROUPS], &[0.0; GROUPS]);
         // Its epsilon is 1e-5 where none is said, as PyTorch's.
         let inputs = [&*grouped, &ones, &zeros];
         let x = graph.node("InstanceNormalization", &format!("{name}.normalized"), &inputs, []);
-        let x = self.reshape(&format!("{name}.whole"), &x, &[channels, height, width]);
+        let x = self.graph.reshape(&format!("{name}.whole"), &x, &[channels, height, width]);
         let vector = |part| self.weights.values(&format!("{name}.{part}"));
         let (factor, shift) = (vector("weight"), vector("bias"));
         self.affine(name, &x, (&factor, &shift))
-    }
-
-    /// `[N, …]` to `[N, …shape]`.
-    fn reshape(&mut self, name: &str, input: &str, shape: &[usize]) -> String {
-        let sizes: Vec<u8> = std::iter::once(0) // as it is
-            .chain(shape.iter().map(|&size| i64::try_from(size).unwrap_or(i64::MAX)))
-            .flat_map(i64::to_le_bytes)
-            .collect();
-        let rank = shape.len() + 1;
-        let graph = &mut self.graph;
-        let shape = graph.raw_constant(&format!("{name}.shape"), DataType::Int64, &[rank], sizes);
-        graph.node("Reshape", name, &[input, &shape], [])
     }
 
     /// Each channel times its factor, plus its shift.

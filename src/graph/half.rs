@@ -4,12 +4,10 @@ use std::collections::{HashMap, HashSet};
 
 use half::f16;
 
+use super::emit::NORMALIZED;
 use crate::onnx::builder::int_attribute;
 use crate::onnx::proto::{DataType, Node, Tensor};
 use crate::onnx::{GraphBuilder, Model};
-
-/// The last value before the first convolution, float32 in both graphs.
-const NORMALIZED: &str = "pixels.normalized";
 
 /// Weights that float16 cannot hold.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -53,6 +53,16 @@ impl GraphBuilder {
         name.to_owned()
     }
 
+    /// Adds a node that makes `[N, …shape]` of a value with as many elements, and returns its name.
+    pub fn reshape(&mut self, name: &str, input: &str, shape: &[usize]) -> String {
+        let sizes = shape.iter().map(|&size| int(size));
+        // 0 leaves the first size as it is.
+        let bytes: Vec<u8> = std::iter::once(0).chain(sizes).flat_map(i64::to_le_bytes).collect();
+        let rank = [shape.len() + 1];
+        let shape = self.raw_constant(&format!("{name}.shape"), DataType::Int64, &rank, bytes);
+        self.node("Reshape", name, &[input, &shape], [])
+    }
+
     /// Adds a float32 constant, row-major, and returns its name.
     pub fn constant(&mut self, name: &str, shape: &[usize], values: &[f32]) -> String {
         debug_assert_eq!(shape.iter().product::<usize>(), values.len(), "{name}");

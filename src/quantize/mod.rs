@@ -10,6 +10,7 @@
 mod range; // ends and steps
 mod histogram; // which ends are worth their steps
 mod calibrate; // what ends real pictures have
+mod pixels; // how it begins
 mod qdq; // the graph, rewritten
 mod report; // what is lost
 #[cfg(test)]

@@ -7,7 +7,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::pixels::Pixels;
 use super::range::{Range, Steps};
+use crate::graph::emit::NORMALIZED;
 use crate::onnx::builder::int_attribute;
 use crate::onnx::proto::{DataType, Node, Tensor};
 use crate::onnx::{GraphBuilder, Model};
@@ -35,6 +37,7 @@ fn rewrite(model: &Model, ranges: &Ranges) -> (Model, Vec<String>) {
         makers: graph.node.iter().map(|node| (node.output[0].as_str(), node)).collect(),
         readers: readers(&graph.node),
         ranges,
+        pixels: Pixels::of(graph),
         built: GraphBuilder::new(&graph.name),
         quantized: HashMap::new(),
         asked: Vec::new(),
@@ -67,6 +70,7 @@ struct Rewriter<'a> {
     makers: HashMap<&'a str, &'a Node>,
     readers: HashMap<&'a str, Vec<&'a Node>>,
     ranges: &'a Ranges,
+    pixels: Option<Pixels>,
     built: GraphBuilder,
     /// Values that are uint8 in the new graph; all others are float32 under their old names.
     quantized: HashMap<String, Quantized>,
@@ -77,6 +81,12 @@ struct Rewriter<'a> {
 impl<'a> Rewriter<'a> {
     fn node(&mut self, node: &Node) {
         let output = &node.output[0];
+        if self.pixels.is_some() && Pixels::makes(output) {
+            if output == NORMALIZED {
+                self.pixels();
+            }
+            return;
+        }
         match node.op_type.as_str() {
             "Conv" => match self.only_reader(output) {
                 // Only the classifier's map of one pixel is flattened after a convolution.
@@ -107,6 +117,28 @@ impl<'a> Rewriter<'a> {
                 self.built.keep_node(node, inputs);
             }
         }
+    }
+
+    /// The network's input as uint8.
+    fn pixels(&mut self) {
+        let range = self.range(NORMALIZED);
+        let Some(pixels) = &self.pixels else { return };
+        let [tensor, rows] = ["uint8", "rows.uint8"].map(|part| format!("{NORMALIZED}.{part}"));
+        let built = &mut self.built;
+        let (from, steps) = match pixels.own_steps() {
+            Some(steps) => {
+                Pixels::planes(built, &tensor, "pixels");
+                ("pixels".to_owned(), steps)
+            }
+            None => (pixels.normalized_rows(built, "pixels"), range.steps()),
+        };
+        let constants @ [scale, zero] = &steps_constants(built, NORMALIZED, steps);
+        if from != "pixels" {
+            built.node("QuantizeLinear", &rows, &[&from, scale, zero], []);
+            pixels.planes_of_rows(built, &tensor, &rows);
+        }
+        let quantized = Quantized { tensor, from, constants: constants.clone(), steps };
+        self.quantized.insert(NORMALIZED.to_owned(), quantized);
     }
 
     /// A convolution with int8 weights; a rectifier after it is part of it.
@@ -262,11 +294,9 @@ impl<'a> Rewriter<'a> {
     /// Adds `QuantizeLinear`, from the float32 value `float` to the uint8 form of `value`.
     fn quantize(&mut self, value: &str, float: &str, range: Range) {
         let steps = range.steps();
-        let [tensor, scale, zero] =
-            ["uint8", "scale", "zero_point"].map(|part| format!("{value}.{part}"));
+        let tensor = format!("{value}.uint8");
         let built = &mut self.built;
-        built.constant(&scale, &[], &[steps.scale]);
-        built.raw_constant(&zero, DataType::Uint8, &[], vec![steps.zero_point]);
+        let [scale, zero] = steps_constants(built, value, steps);
         built.node("QuantizeLinear", &tensor, &[float, &scale, &zero], []);
         let quantized =
             Quantized { tensor, from: float.to_owned(), constants: [scale, zero], steps };
@@ -299,6 +329,14 @@ impl<'a> Rewriter<'a> {
             self.built.keep_constant(constant);
         }
     }
+}
+
+/// Adds the scale and the zero point of a value.
+fn steps_constants(built: &mut GraphBuilder, value: &str, steps: Steps) -> [String; 2] {
+    let [scale, zero] = ["scale", "zero_point"].map(|part| format!("{value}.{part}"));
+    built.constant(&scale, &[], &[steps.scale]);
+    built.raw_constant(&zero, DataType::Uint8, &[], vec![steps.zero_point]);
+    [scale, zero]
 }
 
 fn readers(nodes: &[Node]) -> HashMap<&str, Vec<&Node>> {

@@ -66,3 +66,27 @@ fn an_output_that_is_not_wanted_costs_nothing() {
     let nodes = &model.graph().node;
     assert!(nodes.iter().all(|node| !names.contains(&node.output[0].as_str())));
 }
+
+/// EfficientNet-Lite's `(pixel − 127) / 128` is what uint8 with a zero point stands for.
+#[test]
+fn pixels_with_a_mean_of_a_whole_level_are_the_input_as_they_are() {
+    let with_mean = |mean| {
+        let network = Network::expand(arch::find("resnet20").unwrap(), 10);
+        let specs = network.tensors();
+        let ones = specs.iter().map(|spec| {
+            (spec.name.clone(), spec.shape.clone(), vec![1.0; spec.shape.iter().product()])
+        });
+        let weights = Weights::from_tensors(ones).check(&specs).unwrap();
+        let normalize = Normalize { mean, std: [128.0 / 255.0; 3] };
+        let plan = EmitPlan { input: [32, 32], normalize, metadata: Vec::new() };
+        quantize(&emit(&network, &weights, &plan), &Ranges::new())
+    };
+    let exact = with_mean([127.0 / 255.0; 3]);
+    assert_eq!((count(&exact, "Div"), count(&exact, "Cast")), (0, 0));
+    let graph = exact.graph();
+    let constant = |name: &str| graph.initializer.iter().find(|it| it.name == name).unwrap();
+    assert_eq!(constant("pixels.normalized.zero_point").raw_data[..], [127]);
+    let scale = constant("pixels.normalized.scale").floats().next().unwrap();
+    assert!((scale * 128.0 - 1.0).abs() < 1e-6, "{scale}");
+    assert_eq!(count(&with_mean([0.4, 0.5, 0.5]), "Div"), 1);
+}

@@ -13,7 +13,10 @@ fn sources() -> Vec<(String, String)> {
             let path: PathBuf = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else if !path.ends_with("tests.rs") && !path.ends_with("hostile_tests.rs") {
+            } else if !path.ends_with("tests.rs")
+                && !path.ends_with("hostile_tests.rs")
+                && path.extension().is_none_or(|ending| ending != "jpg")
+            {
                 let name = path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
                 let text = fs::read_to_string(&path).unwrap();
                 let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap().to_owned();
