@@ -54,7 +54,7 @@ fn with_default(command: Command, (name, value): (&str, &toml::Value)) -> Result
             value.to_string()
         }
         toml::Value::Array(_) | toml::Value::Table(_) | toml::Value::Datetime(_) => {
-            return Err(format!("{name} is {value}; it takes a text or a number"));
+            return Err(format!("{name} is {value}; it must be a string or a number"));
         }
     };
     let options: Vec<String> = command
@@ -66,7 +66,7 @@ fn with_default(command: Command, (name, value): (&str, &toml::Value)) -> Result
         .collect();
     if !options.iter().any(|option| option == name) {
         let known = options.join(", ");
-        return Err(format!("{name} is no option of serve; there are {known}"));
+        return Err(format!("{name} is not an option of serve; the options are {known}"));
     }
     let id = name.replace('-', "_");
     Ok(command

@@ -19,7 +19,7 @@ pub(super) fn pictures(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
             walk(path, &mut found)?;
             ensure!(
                 found.len() > before,
-                "no pictures in {} (looked for {})",
+                "no images in {} (looked for {})",
                 path.display(),
                 ENDINGS.join(", ")
             );

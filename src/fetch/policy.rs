@@ -36,8 +36,8 @@ enum Name {
 /// Not a host that can be allowed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "it takes host names, as in images.example.org, *.example.org or example.org:8443, without \
-     a scheme and a path"
+    "it must be a host such as images.example.org, *.example.org or example.org:8443, without \
+     scheme and path"
 )]
 pub struct BadHost;
 

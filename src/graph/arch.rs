@@ -163,7 +163,7 @@ pub fn find(name: &str) -> Result<&'static Architecture, UnknownArchitecture> {
 
 /// No row has this name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no architecture is called {name:?}; there are {}", names().join(", "))]
+#[error("unknown architecture {name:?}; known architectures: {}", names().join(", "))]
 pub struct UnknownArchitecture {
     /// The name that was asked for.
     pub name: String,

@@ -311,7 +311,7 @@ fn grouped_convolutions_read_only_their_group() {
 #[test]
 fn an_unknown_name_is_answered_with_the_known_ones() {
     let message = arch::find("resnet-50").unwrap_err().to_string();
-    assert!(message.starts_with("no architecture is called \"resnet-50\""), "{message}");
+    assert!(message.starts_with("unknown architecture \"resnet-50\""), "{message}");
     assert!(message.contains("resnet50, resnet101"), "{message}");
 }
 
@@ -399,7 +399,7 @@ fn weights_of_no_architecture_are_held_against_the_closest_one() {
     specs.retain(|spec| spec.name != "layer1.0.bn1.weight");
     let error = infer(&Weights::hollow(&specs), "best").unwrap_err().to_string();
     insta::assert_snapshot!(error, @"
-    the weights fit no architecture that there is; resnet18 comes closest:
+    the weights fit no supported architecture; the closest is resnet18:
     misshapen conv1.weight, expected [64, 3, 7, 7], found [32, 3, 7, 7]
     missing layer1.0.bn1.weight, expected [64]
     ");
@@ -416,7 +416,7 @@ fn weights_of_another_network_are_named_by_their_own_names() {
     ];
     let error = infer(&Weights::hollow(&specs), "best").unwrap_err().to_string();
     insta::assert_snapshot!(error, @r#"
-    the weights are of no network that resnetd builds: they look like those of a vision transformer (ViT); their first tensors are:
+    the weights belong to no supported network: they look like those of a vision transformer (ViT); their first tensors are:
     blocks.0.attn.qkv.weight [2304, 768]
     cls_token [1, 1, 768]
     patch_embed.proj.weight [768, 3, 16, 16]

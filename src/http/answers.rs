@@ -114,7 +114,7 @@ where
                     let problem = Problem::from(error);
                     if let Some(cause) = problem.cause() {
                         let id = &context.origin.request_id;
-                        tracing::error!(request.id = %id, cause, "an image of a form failed");
+                        tracing::error!(request.id = %id, cause, "an image of a form failed with an internal error");
                     }
                     Outcome::Problem(problem)
                 }

@@ -69,9 +69,9 @@ enum Vector {
     Text(String),
 }
 
-/// The features of a photo
+/// Compute an image's embedding
 ///
-/// The mean of the last feature map, before the classifier: photos that look alike are near each other.
+/// The mean of the last feature map, before the classifier: similar images have similar embeddings.
 #[utoipa::path(
     post,
     path = "/embed",
@@ -79,14 +79,14 @@ enum Vector {
     operation_id = "embed",
     params(
         ("format" = inline(Option<Form>), Query,
-         description = "How vectors are written; without it json, or npy with Accept: application/x-npy"),
+         description = "Format of the vectors; json by default, or npy with Accept: application/x-npy"),
         ("normalize" = inline(Option<Length>), Query,
-         description = "l2 for vectors of length 1, so that a dot product is a cosine"),
+         description = "l2 scales each vector to length 1, so that dot products are cosine similarities"),
         TimeLimit,
     ),
     request_body(content((Picture = "application/octet-stream"), (Pictures = "multipart/form-data")), description = "The image's bytes, or a form with one or several files"),
     responses(
-        (status = 200, description = "Vectors; as npy one vector, or for several files a matrix with a row for each", content(
+        (status = 200, description = "The embeddings; as npy a vector, or for several files a matrix with a row for each", content(
             (Answer<Embedded> = "application/json", example = json!({"model": "cifar10-resnet56", "dimensions": 3, "embedding": [0.25, 0.0, 1.5], "image": {"width": 451, "height": 300, "format": "jpeg"}})),
             (Picture = "application/x-npy"),
         )),
@@ -200,8 +200,8 @@ fn normalize(pairs: &[(String, String)]) -> Result<Normalize, Problem> {
     match query::once(pairs, "normalize")? {
         None | Some("no") => Ok(Normalize::No),
         Some("l2") => Ok(Normalize::L2),
-        Some(other) => Err(Problem::invalid_parameter(format!(
-            "normalize is {other:?}; it takes l2, for vectors of length 1, or no"
-        ))),
+        Some(other) => {
+            Err(Problem::invalid_parameter(format!("normalize is {other:?}; it takes l2 or no")))
+        }
     }
 }

@@ -25,7 +25,7 @@ enum Addresses {
 /// What is not a host's name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "--allow-host {0:?} is not a host's name or address; use one such as photos.example.org, without a port"
+    "--allow-host {0:?} is not a host name or address; use one such as photos.example.org, without a port"
 )]
 pub struct BadHost(String);
 

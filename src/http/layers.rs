@@ -122,7 +122,7 @@ impl Drop for Gone<'_> {
         let elapsed = self.started.elapsed();
         self.app.metrics.request(&self.facts.route, 499, elapsed);
         let Facts { method, path, .. } = self.facts;
-        info!(request.id = self.id, http.status = 499, %method, %path, "client left after {elapsed:.1?}");
+        info!(request.id = self.id, http.status = 499, %method, %path, "client disconnected after {elapsed:.1?}");
     }
 }
 

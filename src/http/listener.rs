@@ -156,7 +156,7 @@ impl Server {
             let count = self.refused.swap(0, Ordering::Relaxed);
             if count > 0 {
                 let limit = self.plan.max_connections;
-                tracing::warn!(count, limit, "connections refused: raise --max-connections");
+                tracing::warn!(count, limit, "connections rejected: --max-connections reached");
             }
         }
     }
@@ -197,7 +197,7 @@ async fn rest(error: &io::Error) {
             | io::ErrorKind::ConnectionRefused
     );
     if !peer_gone {
-        tracing::warn!(%error, "cannot accept connections; trying again");
+        tracing::warn!(%error, "cannot accept connections; retrying");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }

@@ -6,9 +6,8 @@ use axum::response::IntoResponse;
 
 use super::{App, health};
 
-/// Prometheus' metrics
-///
-/// In the classic text format. Scale on `resnetd_predicted_wait_seconds`.
+/// Metrics for Prometheus In the Prometheus text format. `resnetd_predicted_wait_seconds` is meant
+/// for autoscaling.
 #[utoipa::path(
     get,
     path = "/metrics",

@@ -65,9 +65,9 @@ impl Versions {
     }
 }
 
-/// What is served
+/// Describe the model
 ///
-/// Labels, preprocessing, device, versions, and digests by which the model can be told.
+/// Labels, preprocessing, device, versions, and the digests that identify the model.
 #[utoipa::path(
     get,
     path = "/v1/model",

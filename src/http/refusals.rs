@@ -31,7 +31,7 @@ impl Refusals {
     fn report(&self) {
         let counts = mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         for (reason, count) in counts {
-            tracing::warn!(reason, count, "requests refused within a second");
+            tracing::warn!(reason, count, "requests rejected in the last second");
         }
     }
 }

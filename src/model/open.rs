@@ -160,8 +160,8 @@ fn assumed(of: &str, Guess { inferred, others }: &Guess) {
         let taken = inferred.architecture.name;
         let others = others.join(", ");
         tracing::warn!(
-            "{of} is taken for {taken}; {others} have the same tensors and compute something else: if it is one \
-             of them, say so with --arch"
+            "{of} is loaded as {taken}; {others} have the same tensors and compute something else: if it is one \
+             of them, set --arch"
         );
     }
 }

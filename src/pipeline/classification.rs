@@ -91,7 +91,7 @@ pub enum ClassifyError {
     #[error(transparent)]
     NotOffered(#[from] NotOffered),
     /// Its time ran out.
-    #[error("the request's time limit of {limit:.0?} passed before its answer was there")]
+    #[error("the request's time limit of {limit:.0?} passed before the result was ready")]
     Deadline {
         /// The time that was allowed.
         limit: Duration,

@@ -41,8 +41,8 @@ pub struct Coverage {
 pub enum NoPromise {
     /// Nothing was fitted.
     #[error(
-        "{model} has no calibration in {precision}, so nothing can be promised; resnetd eval \
-         --calibrate --data DATA --write-card CARD makes one from labelled images"
+        "{model} has no calibration for {precision}, which prediction sets need; create one from labelled \
+         images with resnetd eval --calibrate --data DATA --write-card CARD"
     )]
     Uncalibrated {
         /// The model.
@@ -51,7 +51,7 @@ pub enum NoPromise {
         precision: Precision,
     },
     /// More or less than was fitted.
-    #[error("coverage is {asked}; for this model it takes a share from {low} to {high}")]
+    #[error("coverage is {asked}; for this model it must be from {low} to {high}")]
     OutOfRange {
         /// What was asked for.
         asked: f64,

@@ -16,7 +16,7 @@ pub use super::background::DroppedLines;
 pub enum LogFormat {
     /// Text where standard error is a terminal, JSON elsewhere.
     Auto,
-    /// One readable line per event.
+    /// One line of text per event.
     Text,
     /// One JSON object per event.
     Json,

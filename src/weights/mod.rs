@@ -58,7 +58,7 @@ pub enum WeightsError {
     },
     /// A part of a safetensors file.
     #[error(
-        "{} is cut off: it has {found} bytes, its header says {whole}\nhint: download or copy it again",
+        "{} is truncated: it has {found} bytes, its header says {whole}\nhint: download or copy it again",
         path.display()
     )]
     CutOff {
@@ -87,7 +87,7 @@ pub enum WeightsError {
     },
     /// A pickle with more in it than tensors and plain values.
     #[error(
-        "{} holds objects that only running it could make ({}), and nothing of it is run\n\
+        "{} contains objects that could only be restored by running its pickle ({}), which resnetd does not do\n\
          hint: save the weights alone, with torch.save(model.state_dict(), path)",
         path.display(), objects.join(", ")
     )]

@@ -158,7 +158,7 @@ fn the_limit_without_a_server_is_told_as_json_and_drawn() {
 fn a_bench_that_cannot_be_says_why() {
     for (arguments, expected) in [
         (&["bench", "--data", "tests/data/cat.jpg"][..], "<URL>"),
-        (&["bench", "nonsense", "--data", "tests/data/cat.jpg"], "no address of a server"),
+        (&["bench", "nonsense", "--data", "tests/data/cat.jpg"], "not the URL of a server"),
         (&["bench", "http://127.0.0.1:9", "--data", "nowhere.jpg"], "cannot read nowhere.jpg"),
         (
             &["bench", "http://127.0.0.1:9", "--rate", "0", "--data", "tests/data/cat.jpg"],

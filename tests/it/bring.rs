@@ -107,7 +107,7 @@ fn a_folder_of_timm_is_served_with_its_own_preprocessing_and_names() {
     config["architecture"] = json!("vit_base");
     put(&folder.path().join("config.json"), config.to_string());
     let error = refused(folder.path(), None);
-    assert!(error.contains("config.json: no architecture is called \"vit_base\""), "{error}");
+    assert!(error.contains("config.json: unknown architecture \"vit_base\""), "{error}");
 }
 
 #[test]
@@ -131,10 +131,12 @@ fn weights_alone_say_what_they_are_of_or_must_be_told() {
     let other = Model::open("cifar10-resnet20", Some("resnet50")).unwrap_err().to_string();
     assert_eq!(
         other,
-        "cifar10-resnet20 is of the architecture resnet20, not resnet50; leave out --arch"
+        "cifar10-resnet20 has the architecture resnet20, not resnet50; remove --arch"
     );
     let empty = tempfile::tempdir().unwrap();
-    assert!(refused(empty.path(), None).contains("holds no model; looked for model.safetensors"));
+    assert!(
+        refused(empty.path(), None).contains("contains no model; looked for model.safetensors")
+    );
 }
 
 /// A card beside a file of weights has the file's name.
@@ -423,14 +425,14 @@ fn weights_in_a_second_file_are_read_beside_the_graph_and_nowhere_else() {
     assert!(error.contains("it is cut off, or of another model"), "{error}");
     fs::remove_file(&data).unwrap();
     let error = refused(&graph, None);
-    assert!(error.contains("exported.onnx.data, which is not there"), "{error}");
+    assert!(error.contains("exported.onnx.data, which does not exist"), "{error}");
 
     let outside = tempfile::tempdir().unwrap();
     let elsewhere = outside.path().join("exported.onnx.data");
     put(&elsewhere, &whole);
     std::os::unix::fs::symlink(&elsewhere, &data).unwrap();
     let error = refused(&graph, None);
-    assert!(error.contains("outside of the folder of the model"), "{error}");
+    assert!(error.contains("outside the model's folder"), "{error}");
     // Locations of the same length, so that no other byte of the file changes.
     for location in ["../xported.onnx.dat", "/xported.onnx.dataa"] {
         let location = &location[..18];
@@ -438,7 +440,7 @@ fn weights_in_a_second_file_are_read_beside_the_graph_and_nowhere_else() {
         let changed = replaced(&bytes, b"exported.onnx.data", location.as_bytes());
         put(&graph, changed);
         let error = refused(&graph, None);
-        assert!(error.contains("outside of the folder of the model"), "{error}");
+        assert!(error.contains("outside the model's folder"), "{error}");
     }
 }
 
@@ -503,7 +505,11 @@ fn what_does_not_fit_is_refused_with_the_reason() {
     for (from, to, expected) in [
         ("[8, 8]", "[9, 8]", "it takes pictures of [8, 8] pixels, preprocess.input of the card is"),
         (", \"blue\"", "", "has 3 scores for each picture, the card has 2 labels"),
-        ("labels", "architecture = \"resnet18\"\nlabels", "beside an .onnx file it is left out"),
+        (
+            "labels",
+            "architecture = \"resnet18\"\nlabels",
+            "remove it from the card of an .onnx file",
+        ),
     ] {
         put(&card, text.replace(from, to));
         let error = refused(&graph, None);
@@ -511,7 +517,7 @@ fn what_does_not_fit_is_refused_with_the_reason() {
     }
     fs::remove_file(&card).unwrap();
     let error = refused(&graph, None);
-    assert!(error.contains("means.toml that says its labels"), "{error}");
+    assert!(error.contains("means.toml with its labels"), "{error}");
 }
 
 /// A graph of somebody's is served, and what only ours can do is refused.
@@ -530,9 +536,9 @@ fn commands_take_somebodys_graph() {
     let out = folder.path().join("out.onnx");
     let out = out.to_str().unwrap();
     let (ok, said) = run(&["quantize", "--calibration", "tests/data", "--output", out]);
-    assert!(!ok && said.contains("is not a graph of resnetd"), "{said}");
+    assert!(!ok && said.contains("was not built by resnetd"), "{said}");
     let (ok, said) = run(&["export", "--precision", "fp16", "--output", out]);
-    assert!(!ok && said.contains("cannot be fp16"), "{said}");
+    assert!(!ok && said.contains("cannot run as fp16"), "{said}");
     let (ok, said) = run(&["export", "--output", out]);
     assert!(ok, "{said}");
     let exported = Model::open(out, None).unwrap();
@@ -551,7 +557,10 @@ fn said(model: &Path, options: &[&str]) -> String {
 fn a_path_with_nothing_there_is_not_looked_for_on_the_hub() {
     for name in ["weights/none.pth", "./none/model", "models/none.onnx"] {
         let said = said(Path::new(name), &[]);
-        assert!(said.contains(&format!("no file or folder is called {name:?}")), "{said}");
+        assert!(
+            said.contains(&format!("there is no file, folder or embedded model {name:?}")),
+            "{said}"
+        );
     }
 }
 

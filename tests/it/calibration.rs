@@ -242,7 +242,7 @@ fn a_fit_is_put_into_the_card_and_the_rest_of_the_card_stays() {
     assert_eq!(set["coverage"]["promised"], 0.9);
     assert_eq!(set["predictions"][0]["label"], "cat");
     let words = complained(&classify(&["--coverage", "0.9", "--calibrated", "off"]));
-    assert!(words.contains("no calibration in fp32"), "{words}");
+    assert!(words.contains("no calibration for fp32"), "{words}");
     assert!(complained(&classify(&["--coverage", "0.999"])).contains("from 0.5 to"));
     assert!(complained(&classify(&["--coverage", "0.9", "-k", "3"])).contains("--top-k"));
 
@@ -262,7 +262,7 @@ fn a_card_of_another_model_or_none_is_refused_before_anything_is_measured() {
         complained(&resnetd(&[&common[..], &["--write-card", card]].concat()))
     };
     let words = eval("models/cifar10-resnet20/card.toml");
-    assert!(words.contains("the card of cifar10-resnet20, and the model is"), "{words}");
+    assert!(words.contains("the card of cifar10-resnet20, but the model is"), "{words}");
     assert!(eval("nowhere/card.toml").contains("cannot read the card nowhere/card.toml"));
     let words = complained(&resnetd(&["eval", "--data", SAMPLE, "--write-card", "card.toml"]));
     assert!(words.contains("--calibrate"), "{words}");
@@ -278,7 +278,7 @@ fn an_exported_graph_keeps_its_calibration_and_can_be_given_one() {
     let eval = ["eval", "--calibrate", "--model", file, "--data", SAMPLE, "--write-card", file];
     said(&resnetd(&eval));
     let classify = ["classify", "--coverage", "0.9", "tests/data/cat.jpg", "--model", file];
-    assert!(said(&resnetd(&classify)).contains("for 90 % of such pictures"));
+    assert!(said(&resnetd(&classify)).contains("prediction set at 90 % coverage"));
     assert!(complained(&resnetd(&eval)).contains("--replace"));
 
     // The int8 form's is on the card beside the weights, and goes along.

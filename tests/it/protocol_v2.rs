@@ -246,7 +246,7 @@ async fn another_model_or_version_is_a_404_that_names_ours() {
         let answer = server.get(path).await;
         assert_eq!(answer.status, 404, "{path}");
         let error = answer.json()["error"].as_str().unwrap().to_owned();
-        let ours = ["this server has \"cifar10-resnet56\"", "its version is 1"];
+        let ours = ["this server serves \"cifar10-resnet56\"", "only version is 1"];
         assert!(ours.iter().any(|ours| error.contains(ours)), "{error}");
     }
     assert_eq!(server.post("/v2/models/other/infer", "{}").await.status, 404);
@@ -485,7 +485,7 @@ async fn a_bad_message_is_told_what_is_wrong_and_costs_little() {
         [named("cifar10-resnet56"), field(5, &input)].concat()
     };
     for (frame, code, words) in [
-        (framed(&named("other")), "5", "this server has \"cifar10-resnet56\""),
+        (framed(&named("other")), "5", "this server serves \"cifar10-resnet56\""),
         (framed(&message(ready[1..].to_vec())), "3", "is 3072 bytes, and 3071 were sent"),
         (framed(&image(&[1])), "3", "has no data"),
         (framed(&[image(&[1]), field(7, b"\x09\0\0\0abc")].concat()), "3", "end inside element 0"),

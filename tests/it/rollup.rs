@@ -94,7 +94,7 @@ fn on_the_command_line_each_rung_is_the_sum_of_its_classes() {
     let words = String::from_utf8(classify(&["--rollup", "wordnet"]).stdout).unwrap();
     assert!(words.contains("entity (1000 classes)"), "{words}");
     let wrong = String::from_utf8(classify(&["--rollup", "wordnet", "--share", "0"]).stderr);
-    assert!(wrong.as_ref().unwrap().contains("more than 0, and at most 1"), "{wrong:?}");
+    assert!(wrong.as_ref().unwrap().contains("more than 0 and at most 1"), "{wrong:?}");
 }
 
 #[tokio::test]

@@ -213,7 +213,9 @@ async fn no_url_is_fetched_unless_hosts_were_named() {
     said.dedup();
     assert_eq!(
         said,
-        ["this server fetches no URLs; send the image's bytes, or start it with --allow-url-hosts"]
+        [
+            "fetching images by URL is disabled; send the image's bytes, or start the server with --allow-url-hosts"
+        ]
     );
     assert_eq!(host.requests(), 0);
 }
@@ -439,10 +441,10 @@ async fn fetched_bytes_count_under_the_memory_limit() {
 #[test]
 fn options_that_are_no_hosts_are_refused_at_start() {
     for (arguments, words) in [
-        (&["--allow-url-hosts", "https://example.org/"][..], "it takes host names"),
-        (&["--allow-url-hosts", "a.example,*"], "it takes host names"),
+        (&["--allow-url-hosts", "https://example.org/"][..], "it must be a host such as"),
+        (&["--allow-url-hosts", "a.example,*"], "it must be a host such as"),
         (&["--allow-url-hosts", "a.example", "--allow-url-private", "10.0.0.0/99"], "invalid"),
-        (&["--allow-url-private", "10.0.0.0/8"], "allows nothing without --allow-url-hosts"),
+        (&["--allow-url-private", "10.0.0.0/8"], "has no effect without --allow-url-hosts"),
         (&["--url-timeout", "0s"], "--url-timeout is 0"),
     ] {
         let output = resnetd(&[&["serve", "--listen", "127.0.0.1:0"], arguments].concat());

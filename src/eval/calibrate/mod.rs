@@ -93,8 +93,8 @@ pub struct Parts {
 pub enum CannotFit {
     /// Not enough of them.
     #[error(
-        "of the images that could be classified {} are for the temperature, {} for the thresholds and \
-         {} to measure with; {FEWEST} of each are needed, and 1,000 say something",
+        "too few images: {} are for the temperature, {} for the thresholds and {} for the measurement; \
+         at least {FEWEST} of each are needed, and 1,000 are recommended",
         .0.temperature,
         .0.thresholds,
         .0.measured

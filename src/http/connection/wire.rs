@@ -110,7 +110,7 @@ impl Wire {
             // Where the system's buffer is full nobody reads it either.
             let _ = stream.try_write(&CALM);
         }
-        tracing::info!("a connection sent nothing but control frames: closed");
+        tracing::info!("connection closed: more than 1,000 control frames without a request");
         io::Error::other("the client sends nothing but control frames")
     }
 
@@ -153,7 +153,7 @@ impl Wire {
             Poll::Pending => Ok(()),
             Poll::Ready(()) => {
                 tracing::info!(
-                    "a client took nothing of its answer for {:?}: closed",
+                    "connection closed: the client read nothing of its response for {:?}",
                     self.patience
                 );
                 Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read its answer"))

@@ -1,4 +1,4 @@
-//! `GET /openapi.json`: the API for programs, made of the handlers' and the answers' own definitions.
+//! `GET /openapi.json`: the API description, generated from the handlers and the answer types.
 
 mod refusals; // the problems of a route
 mod shapes; // what routes share
@@ -15,23 +15,23 @@ pub(super) use refusals::{NamedRefusals, NetworkRefusals, NotFound, NotReady, Up
 pub(super) use shapes::{NamedModel, Picture, Pictures, TimeLimit};
 
 const ABOUT: &str = "\
-A photo in, its classes out.
+Classifies images over HTTP.
 
-Errors are problem documents (RFC 9457) that say what was wrong and what would be right. 503 always means \
-“try again”, with a computed `Retry-After`. A path that is not there answers `not-found`, a method that a path \
-does not take `method-not-allowed`, with `Allow`.";
+Errors are problem documents (RFC 9457) that say what was wrong and how to correct it. Status 503 always means \
+that a retry may succeed, after the time in `Retry-After`. An unknown path answers `not-found`; a method that a \
+path does not support answers `method-not-allowed`, with `Allow`.";
 
 /// Tags, in the order of the page, and what is under them.
 const TAGS: &[(&str, &str)] = &[
-    ("images", "Photos in"),
-    ("model", "What is served"),
-    ("shapes", "The same in the shapes of other servers; `docs/protocols.md` tells which"),
+    ("images", "Classify, embed and preprocess images"),
+    ("model", "The model and its settings"),
+    ("shapes", "Routes for clients of other servers; see `docs/protocols.md`"),
     (
         "inference protocol",
-        "The Open Inference Protocol, version 2, over REST, as KServe and Triton have it; over gRPC, on the same port, `grpcurl` shows it",
+        "The Open Inference Protocol (version 2) of KServe and Triton, over REST; gRPC is available on the same port",
     ),
-    ("operation", "For probes, scrapers and programs"),
-    ("pages", "For people; `--page off` takes them away"),
+    ("operation", "Probes, metrics and this document"),
+    ("pages", "Web pages; `--page off` disables them"),
 ];
 
 /// What is said of the whole before any route is.
@@ -68,7 +68,7 @@ impl Document {
     }
 }
 
-/// This document
+/// The OpenAPI document
 #[utoipa::path(
     get,
     path = "/openapi.json",
@@ -84,17 +84,17 @@ pub(super) async fn show(Extension(document): Extension<Document>) -> impl IntoR
 fn add_headers(document: &mut Value) {
     document["components"]["headers"] = json!({
         "X-Request-Id": {
-            "description": "The request's own, or a new one; it is in the log",
+            "description": "The request's own id if it has a valid one, otherwise a generated id; also in the log",
             "required": true,
             "schema": { "type": "string", "minLength": 1, "maxLength": 128 },
         },
         "X-Model-Digest": {
-            "description": "SHA-256 of the graph that answers, as /v1/model has it",
+            "description": "SHA-256 of the model's graph, as in /v1/model",
             "required": true,
             "schema": { "type": "string", "pattern": "^[0-9a-f]{64}$" },
         },
         "Retry-After": {
-            "description": "Seconds until it is worth trying again, computed from the speed that was measured",
+            "description": "Seconds until a retry may succeed, computed from the work in flight",
             "required": true,
             "schema": { "type": "integer", "minimum": 0 },
         },

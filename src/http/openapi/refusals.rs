@@ -1,4 +1,4 @@
-//! Which problems a route answers, with real words as examples.
+//! The problems that each route can answer, with real messages as examples.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -151,7 +151,7 @@ fn all_refused() -> RefOr<Schema> {
         .property("results", ArrayBuilder::new().items(part))
         .required("results")
         .description(Some(
-            "Of a form of several files none was answered; the status is the highest of theirs",
+            "None of the form's files could be processed; the status is the highest of the problems' statuses",
         ))
         .into()
 }

@@ -1,4 +1,4 @@
-// The server's figures, from /v1/model once and from /metrics while somebody looks.
+// The server's figures: from /v1/model once, and from /metrics while the section is open.
 
 const EVERY = 2000; // milliseconds
 const WINDOW = 60_000;
@@ -27,7 +27,7 @@ async function describe(byId) {
   try {
     const model = await (await fetch("/v1/model")).json();
     byId("served").textContent =
-      `A photo in, its classes out: ${model.name} (${model.architecture}, ${model.labels.length} classes).`;
+      `Classifies images with ${model.name} (${model.architecture}, ${model.labels.length} classes).`;
     byId("device").textContent = model.device;
     document.title = `${model.name} – resnetd`;
   } catch {

@@ -20,7 +20,7 @@ pub struct Head {
 pub enum NotOffered {
     /// The graph does not give what a map is made of.
     #[error(
-        "this model's graph has no output feature_map, so no class activation map can be made; \
+        "this model's graph has no output feature_map, which class activation maps need; \
          models written by resnetd export have one"
     )]
     NoFeatureMap,

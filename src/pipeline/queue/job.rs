@@ -106,16 +106,16 @@ pub enum JobError {
     #[error(transparent)]
     Prepare(PrepareError),
     /// ONNX Runtime refused or failed the batch.
-    #[error("ONNX Runtime failed the batch: {0}")]
+    #[error("ONNX Runtime failed on the batch: {0}")]
     Runtime(String),
     /// The run panicked; the worker lives on.
     #[error("the run panicked: {0}")]
     Panicked(String),
     /// The network answered with something that is not a score.
-    #[error("the network answered with scores that are not finite")]
+    #[error("the network's scores are not finite")]
     NotFinite,
     /// Its time ran out in the queue, or while it was decoded.
-    #[error("the deadline passed before its scores were there")]
+    #[error("the deadline passed before the scores were computed")]
     Late,
     /// It gave its place in the queue to a client with fewer images.
     #[error("displaced from the queue")]
@@ -124,7 +124,7 @@ pub enum JobError {
         retry_after: Duration,
     },
     /// The job was dropped unanswered: the server is stopping.
-    #[error("cancelled: the server is stopping")]
+    #[error("cancelled: the server is shutting down")]
     Cancelled,
 }
 

@@ -54,8 +54,8 @@ pub struct Rung {
 /// A model whose classes nobody has told apart.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "nothing is known of what the classes of {model} are; a roll-up needs a card with the labels of \
-     imagenet-1k, or with wordnet_ids that ImageNet-1k has"
+    "the WordNet ids of the classes of {model} are unknown; a roll-up needs a card with the labels of \
+     imagenet-1k, or with wordnet_ids of ImageNet-1k"
 )]
 pub struct NoTaxonomy {
     /// The model.

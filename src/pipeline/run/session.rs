@@ -39,7 +39,7 @@ impl SessionPlan {
 pub enum SessionError {
     /// The device cannot be used.
     #[error(
-        "device {device} cannot be used: {reason}\n\
+        "device {device} is not available: {reason}\n\
          hint: CUDA needs the GPU build of ONNX Runtime (onnxruntime-gpu), an NVIDIA driver, and \
          the CUDA and cuDNN libraries that it was built for; --device cpu runs without them"
     )]
@@ -50,7 +50,7 @@ pub enum SessionError {
         reason: String,
     },
     /// The model is not one that ONNX Runtime loads.
-    #[error("ONNX Runtime does not load the model: {reason}")]
+    #[error("ONNX Runtime cannot load the model: {reason}")]
     Model {
         /// ONNX Runtime's word.
         reason: String,
@@ -64,7 +64,7 @@ pub enum RunError {
     #[error("{0}")]
     Runtime(String),
     /// An output is not there, or not of the shape that the batch asks for.
-    #[error("output {output} has the shape {found:?}, not {images} images' worth")]
+    #[error("output {output} has the shape {found:?}, which does not fit a batch of {images}")]
     Shape {
         /// The output's name.
         output: &'static str,
@@ -125,7 +125,10 @@ impl Session {
             Device::Cuda(_) => bind()
                 .inspect_err(|error| {
                     let reason = said(error);
-                    tracing::warn!(reason, "nothing is bound: images reach the GPU more slowly");
+                    tracing::warn!(
+                        reason,
+                        "cannot bind pinned memory: copies to the GPU will be slower"
+                    );
                 })
                 .ok(),
         };
