@@ -10,6 +10,7 @@ use crate::hub::Hub;
 /// Where models are downloaded from and cached. The environment variables are those of
 /// `huggingface_hub`.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Hugging Face hub")]
 pub struct HubArgs {
     /// URL of the Hugging Face hub or of a mirror
     #[arg(

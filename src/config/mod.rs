@@ -25,6 +25,7 @@ pub use outside::{UrlArgs, VertexArgs};
 
 /// Limits for one upload.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Limits for images")]
 pub struct LimitArgs {
     /// The largest upload, in bytes
     #[arg(long, env = "RESNETD_MAX_BYTES", default_value = "20MiB", value_name = "SIZE")]

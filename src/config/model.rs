@@ -14,6 +14,7 @@ use crate::pipeline::run::{Device, DeviceChoice};
 
 /// Options of every command that runs a model.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Model")]
 pub struct ModelArgs {
     /// The model: the name of an embedded model; a folder with weights and either card.toml or the
     /// config.json of timm or transformers; a weights file; an .onnx file; or a model on the

@@ -11,6 +11,7 @@ use crate::http::VertexRoutes;
 
 /// Options for images by URL.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Images by URL")]
 pub struct UrlArgs {
     /// Allow list of hosts from which images may be fetched by URL, such as
     /// images.example.org,*.cdn.example.org,example.org:8443 [default: none; URLs are rejected]
@@ -39,6 +40,7 @@ pub struct UrlArgs {
 
 /// Settings that Vertex AI gives a container in these environment variables.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Vertex AI")]
 pub struct VertexArgs {
     /// Additional path for Vertex AI predictions; /invocations accepts them too
     #[arg(long, env = "AIP_PREDICT_ROUTE", value_name = "PATH")]

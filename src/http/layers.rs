@@ -147,7 +147,7 @@ fn log(app: &App, id: &str, facts: &Facts, response: &Response, elapsed: Duratio
         // One line a second and reason says how many there were.
         StatusCode::SERVICE_UNAVAILABLE => {
             app.shared.refusals.count(reason.unwrap_or("none"));
-            tracing::debug!(request.id = id, http.status = 503, %method, %path, elapsed_ms, reason, detail, "refused");
+            tracing::debug!(request.id = id, http.status = 503, %method, %path, elapsed_ms, reason, detail, "rejected");
         }
         StatusCode::INTERNAL_SERVER_ERROR => {
             let cause = told.and_then(|told| told.cause.as_deref());

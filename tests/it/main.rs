@@ -24,6 +24,7 @@ mod hub; // models that others have put up
 mod parity; // the same logits as PyTorch
 mod precision; // int8 and fp16
 mod cli; // the commands
+mod configuration; // docs/configuration.md
 mod bench; // load, and what is measured of it
 mod tune; // the fastest way to serve here
 mod mutations; // a thousand damaged pictures
