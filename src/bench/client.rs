@@ -1,4 +1,4 @@
-//! One request over HTTP/1.1, on connections that are kept.
+//! Sends one request over HTTP/1.1, on persistent connections.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The file that keeps a model's card: a calibration goes in, everything else stays as it is.
+//! Writes a calibration into the file with a model's card, and leaves everything else unchanged.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! `resnetd classify`: files and folders through the pipeline that serves.
+//! `resnetd classify`: classifies files and folders with the server's pipeline.
 
 use std::fs;
 use std::io::{self, IsTerminal};

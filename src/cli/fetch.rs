@@ -1,4 +1,4 @@
-//! A model's name becomes something that is on this machine.
+//! Downloads a model of the hub, if `--model` names one.
 
 use std::path::Path;
 

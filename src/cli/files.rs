@@ -1,4 +1,4 @@
-//! Which files a command works on, and how it writes one.
+//! Finds a command's input files, and writes output files atomically.
 
 use std::fs;
 use std::io::Write;

@@ -1,4 +1,4 @@
-//! A model by its options, on warm sessions.
+//! Loads the model of the options into warmed-up sessions.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -94,7 +94,7 @@ fn choose(device: Device, (args, model): (&ModelArgs, &str), library: &Library) 
     Ok(chosen)
 }
 
-/// Takes the calibrations from the model where none is to be heeded.
+/// Removes the calibrations from the model if they are not to be applied.
 fn heed(model: &mut Model, calibrated: Calibrated) {
     if calibrated == Calibrated::Off {
         let calibration = BTreeMap::new();

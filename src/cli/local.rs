@@ -1,4 +1,4 @@
-//! A pipeline without a server: the same one that serves, for commands that read files.
+//! The server's pipeline without a server, for commands that read files.
 
 use std::sync::Arc;
 use std::time::Duration;

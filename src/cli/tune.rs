@@ -45,10 +45,10 @@ pub(super) struct TuneArgs {
     common: MeasureArgs,
 }
 
-/// A photo of 500×375 pixels, for those who bring none.
+/// The default photo.
 const PHOTO: &[u8] = include_bytes!("../../tests/data/cat.jpg");
 
-/// Turns that each candidate gets at most.
+/// The maximum number of rounds.
 const ROUNDS: usize = 5;
 
 #[derive(Debug, Serialize)]
@@ -184,8 +184,8 @@ impl<'a> Bench<'a> {
         found
     }
 
-    /// Measures all candidates of `race` in turns, until the time is up or somebody says stop. How
-    /// many rounds were whole, and whether somebody did.
+    /// Measures all candidates of `race` in turns, until the time is up or the command is
+    /// interrupted. Returns the number of complete rounds, and whether it was interrupted.
     async fn rounds(&self, race: &mut Race, photos: &[Bytes]) -> Result<(usize, bool)> {
         let started = Instant::now();
         let first = race.running().len();

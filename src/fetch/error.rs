@@ -1,4 +1,4 @@
-//! Why an image cannot be had.
+//! Why an image could not be fetched.
 
 use std::time::Duration;
 
@@ -132,7 +132,7 @@ impl FetchError {
     }
 }
 
-/// What a person sees of text that somebody sent.
+/// Client text as it is shown in messages.
 pub(super) fn beginning(typed: &str) -> String {
     const SHOWN: usize = 200;
     let typed = super::without_password(typed);

@@ -1,4 +1,4 @@
-//! Which hosts and which addresses: decisions without a network.
+//! Allowed hosts and addresses; works without network access.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;

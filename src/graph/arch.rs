@@ -1,4 +1,4 @@
-//! The table of networks: one row each, holding only what the network is free to choose.
+//! The table of architectures. A row has only independent choices.
 //!
 //! Channels, strides, names and shapes follow from the row by the paper's rules; `network.rs`
 //! applies them. The paper is He, Zhang, Ren and Sun 2015, "Deep residual learning for image

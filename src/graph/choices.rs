@@ -1,4 +1,4 @@
-//! What a row of the table of networks is free to choose.
+//! The independent choices of an architecture.
 
 /// One network: the free choices of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

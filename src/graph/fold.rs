@@ -1,4 +1,4 @@
-//! A batch norm becomes part of the convolution before it.
+//! Folds batch norms into the convolutions before them.
 
 /// The constant that keeps a batch norm's root away from zero: 1e-5 in the paper's code, in
 /// torchvision and in `PyTorch`.

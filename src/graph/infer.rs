@@ -1,4 +1,4 @@
-//! Which row of the table a set of weights was trained for, told from names and shapes.
+//! Detects the architecture of weights from the names and shapes of their tensors.
 
 use std::collections::BTreeMap;
 

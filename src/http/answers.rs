@@ -1,4 +1,4 @@
-//! How the answers for a request's images become one answer.
+//! Combines the results of a request's images to one answer.
 
 use std::time::Duration;
 

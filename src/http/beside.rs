@@ -1,4 +1,4 @@
-//! Reads what a request wants to be told beside the classes.
+//! Reads the parameters for prediction sets and roll-ups.
 
 use super::problem::Problem;
 use super::query::once;

@@ -1,4 +1,4 @@
-//! `/livez` and `/readyz`: is the process alive, and is traffic welcome.
+//! `/livez`, `/readyz` and `/ping`: liveness and readiness probes.
 
 use axum::Json;
 use axum::extract::State;

@@ -1,5 +1,5 @@
-//! Which hosts requests may be for: a page of a stranger can make its readers' browsers ask a server that listens
-//! for this machine only (DNS rebinding), and such a request still has the stranger's name in `Host`.
+//! Allowed hosts. With DNS rebinding, a web page can make its visitors' browsers send requests to a
+//! server on their own machine; such a request has the attacker's name in `Host`.
 
 use std::net::IpAddr;
 

@@ -1,4 +1,4 @@
-//! JSON bodies: read where they lie, and never into more memory than they have themselves.
+//! JSON bodies, parsed in place, without using more memory than the body.
 
 use std::borrow::Cow;
 use std::fmt;

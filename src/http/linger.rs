@@ -1,5 +1,5 @@
-//! A client that is answered before its upload is over may still be sending, and many look for an answer
-//! only after their last byte. A connection that is closed before is all that they would see of it.
+//! Discards the rest of an upload after an early answer. Many clients read the response only after
+//! their last byte, so they would see only a closed connection.
 
 use std::mem;
 use std::pin::Pin;

@@ -1,4 +1,4 @@
-//! The accept loop: a header timeout, HTTP/1.1 and h2c on one port, and an end without losses.
+//! The accept loop: a header timeout, HTTP/1.1 and h2c on one port, and graceful shutdown.
 //!
 //! `axum::serve` installs no timer, so hyper's header timeout would be inert; hence this loop.
 
@@ -46,7 +46,7 @@ pub struct ListenPlan {
     pub max_connections: usize,
 }
 
-/// A port that is bound and does not listen yet: whoever connects is refused, not kept waiting.
+/// A port that is bound but not listening yet: connections are refused immediately.
 #[derive(Debug)]
 pub struct Listener {
     socket: TcpSocket,

@@ -17,7 +17,7 @@ use super::{App, health};
                example = "resnetd_images_total 1")),
 )]
 pub(super) async fn show(State(app): State<App>) -> impl IntoResponse {
-    // Both depend on time, not on an event, so they are read when somebody looks.
+    // Both depend on time, not on an event, so they are updated at each scrape.
     app.metrics.predicted_wait_seconds.set(app.pipeline.predicted_wait().as_secs_f64());
     let dropped = i64::try_from(app.shared.dropped_lines.count()).unwrap_or(i64::MAX);
     app.metrics.dropped_log_lines.set(dropped);

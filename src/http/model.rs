@@ -1,4 +1,4 @@
-//! `GET /v1/model`: what is served.
+//! `GET /v1/model`: describes the model.
 
 use axum::Json;
 use axum::extract::State;

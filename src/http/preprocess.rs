@@ -1,4 +1,4 @@
-//! `POST /preprocess`: what the network sees of an image.
+//! `POST /preprocess`: the network's input for an image.
 
 use axum::extract::{Request, State};
 use axum::http::header;

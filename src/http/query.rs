@@ -77,7 +77,7 @@ pub(super) fn once<'a>(
     }
 }
 
-/// How many classes are answered where nobody says.
+/// The default of `top_k`.
 pub(super) const TOP_K: usize = 5;
 
 /// How many classes are wanted, where that is said.

@@ -1,19 +1,19 @@
 //! A model as one thing: a card and a graph.
 
 mod card;
-mod calibration; // how far its scores can be trusted
-mod digests; // what it can be told by
+mod calibration; // temperature and prediction sets
+mod digests; // digests that identify a model
 mod embedded;
-mod golden; // photos whose scores are known
-pub mod imagenet; // the classes that most networks know
-mod labels; // what classes are called
-mod config; // other libraries' words for a card
-pub mod foreign; // networks that are not ours
-pub mod int8; // whether this processor is exact in it
-mod beside; // weights of a graph that lie beside it
-mod content; // what lies in a folder without a model
-mod open; // what a user types becomes one of these
-mod precision; // in which arithmetic
+mod golden; // photos with known logits
+pub mod imagenet; // the classes of ImageNet-1k
+mod labels; // class names
+mod config; // config.json of timm and transformers
+pub mod foreign; // ONNX files of other programs
+pub mod int8; // whether this processor's int8 sums are exact
+mod beside; // weights in external files
+mod content; // describes a folder without a model
+mod open; // opens --model
+mod precision; // fp32, int8 or fp16
 
 use std::path::PathBuf;
 use std::sync::Arc;

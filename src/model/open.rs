@@ -154,7 +154,7 @@ fn alone(of: &str, weights: Weights, arch: Option<&str>) -> Result<Model, ModelE
     Model::build(config::usual_card(of, inferred), weights)
 }
 
-/// Says what weights were taken for, where they could be others.
+/// Warns if the weights fit other architectures as well.
 fn assumed(of: &str, Guess { inferred, others }: &Guess) {
     if !others.is_empty() {
         let taken = inferred.architecture.name;
@@ -166,7 +166,7 @@ fn assumed(of: &str, Guess { inferred, others }: &Guess) {
     }
 }
 
-/// Whether nobody asked for another architecture than the card's own.
+/// Checks that `--arch`, if given, is the card's architecture.
 fn agree(card: &ModelCard, arch: Option<&str>) -> Result<(), ModelError> {
     match arch {
         Some(wanted) if wanted != card.architecture => Err(ModelError::OtherArchitecture {

@@ -148,7 +148,7 @@ impl Model {
     }
 }
 
-/// What is taken of a model that comes in two forms, where nobody asked for one.
+/// The default precision of a model that has an int8 form.
 #[derive(Debug, PartialEq, Eq)]
 enum Auto {
     Int8,

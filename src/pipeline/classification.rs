@@ -84,7 +84,7 @@ pub enum ClassifyError {
     /// The upload is not a picture that is served.
     #[error(transparent)]
     Decode(#[from] DecodeError),
-    /// The house is full, or the answer would come too late.
+    /// Rejected by admission control.
     #[error(transparent)]
     Rejected(#[from] Rejected),
     /// The model cannot be asked for this.

@@ -1,4 +1,4 @@
-//! Decoding on threads beside the workers: for a GPU, and for what does not run the network.
+//! Dedicated decoder threads: for a GPU, and for requests that do not run the network.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! Golden photos of a card, from bytes to logits, before anybody is served.
+//! Checks the golden photos of a card, from bytes to logits, before the server is ready.
 
 use super::decode::{self, DecodeError, Limits};
 use super::run::{Batch, Engine, InputShape, Output, RunError};

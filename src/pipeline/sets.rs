@@ -1,5 +1,5 @@
-//! The smallest set of classes that holds the truth as often as promised, or the word that it is
-//! too large to be of use.
+//! Conformal prediction sets: the smallest set of classes with a given coverage, and abstention if
+//! it is too large.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -36,7 +36,7 @@ pub struct Coverage {
     pub found: f64,
 }
 
-/// A promise that nobody can make.
+/// Why a coverage is not available.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum NoPromise {
     /// Nothing was fitted.
@@ -96,9 +96,9 @@ impl Classification {
 
 /// The classes that reach `threshold`, falling, and the best one whatever it reaches.
 ///
-/// The rule of Sadinle, Lei and Wasserman 2019 ("Least Ambiguous Set-Valued Classifiers with Bounded
-/// Error Levels"), whose sets are the smallest on average. Theirs may be empty; an answer with no
-/// class helps nobody, and one more class makes no promise less true.
+/// The rule of Sadinle, Lei and Wasserman 2019 ("Least Ambiguous Set-Valued Classifiers with
+/// Bounded Error Levels"), whose sets are the smallest on average. Theirs may be empty; an answer
+/// with no class is useless, and one more class only increases the coverage.
 #[must_use]
 pub fn set(probabilities: &[f32], labels: &[String], threshold: f32) -> Vec<Prediction> {
     let all = topk::top_k(probabilities, labels, labels.len());

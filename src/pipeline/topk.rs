@@ -1,4 +1,4 @@
-//! Scores become predictions.
+//! Selects the most probable classes.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

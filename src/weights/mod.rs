@@ -1,13 +1,13 @@
-//! Build river, second part: tensors by name.
+//! Weight files: tensors by name.
 
-mod safetensors; // a file's bytes, not copied
-mod pytorch; // state dicts, read and never run
+mod safetensors; // safetensors files, without copying
+mod pytorch; // state dicts, parsed without running their pickle
 mod shards; // several files with an index
-mod names; // other libraries' names into torchvision's
-mod head; // the classifier, wherever it is
-mod other; // files that hold no weights
+mod names; // renames tensors to torchvision's names
+mod head; // finds the classifier
+mod other; // describes files without weights
 mod tensor; // one tensor, as float32
-mod check; // wanted against found
+mod check; // compares tensors with a network
 #[cfg(test)]
 mod tests;
 

@@ -67,6 +67,7 @@ fn row(option: &Arg) -> String {
         }
     };
     let placeholder = option.get_value_names().unwrap_or_default().join(" ");
-    let cells = [format!("`--{name} {placeholder}`"), format!("`{variable}`"), default, meaning.to_owned()];
+    let cells =
+        [format!("`--{name} {placeholder}`"), format!("`{variable}`"), default, meaning.to_owned()];
     format!("| {} |", cells.map(|cell| cell.replace('|', "\\|")).join(" | "))
 }

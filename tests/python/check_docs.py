@@ -8,7 +8,7 @@ The conventions of the pages:
 - A block below `<!-- not run: REASON -->` is not run.
 - `resnetd serve` starts a server for the commands below it; a page whose commands need a server and that starts none
   gets one with the default model. Port 8080 of the page is a free port here.
-- In the output, white space does not matter, `…` stands for any text, and decimal fractions are compared with a tolerance.
+- Only standard output is compared. White space does not matter, `…` stands for any text, and decimal fractions are compared with a tolerance.
 
 Each page runs in a folder of its own, which has links to the files of the repository, a folder `photos/` and a folder
 `my-model/` with a model.
@@ -83,7 +83,7 @@ def main() -> None:
 
 
 def blocks_of(page: Path) -> Iterator[Block]:
-    """The fenced blocks of a page."""
+    """The fenced blocks of a page, and a block without lines for each line of prose between them."""
     lines = page.read_text().splitlines()
     reason, place = None, 0
     while place < len(lines):
@@ -97,15 +97,14 @@ def blocks_of(page: Path) -> Iterator[Block]:
             reason, place = None, end + 1
         elif re.match(r"    (\$ |curl |resnetd |make )", line):
             fail(f"{page.name}:{place}: an indented command; put it into a console block")
+        elif line and reason is not None:
+            fail(f"{page.name}:{place}: a block must follow the marker")
         elif line:
-            if reason is not None:
-                fail(f"{page.name}:{place}: a block must follow the marker")
-            if line != "":
-                yield Block(place, "prose", [], None)
+            yield Block(place, "prose", [], None)
 
 
 def joined(blocks: list[Block]) -> Iterator[Block]:
-    """The blocks that are run; a program has the `text` block behind it as its last lines, after a None."""
+    """The blocks that are run. Those of a program have two texts: the program, and the `text` block that follows it."""
     for block, following in zip(blocks, [*blocks[1:], None], strict=True):
         if block.language == "sh":
             fail(f"line {block.line}: write commands in a console block, with their prompts")
@@ -151,7 +150,9 @@ class Reader:
         (folder / "photos").mkdir()
         for photo in ("cat.jpg", "cifar10-ship.png"):
             shutil.copy(ROOT / "tests/data" / photo, folder / "photos")
-        shutil.copytree(ROOT / "models/cifar10-resnet20", folder / "my-model")
+        (folder / "my-model").mkdir()
+        for file in ("card.toml", "model.safetensors"):
+            shutil.copy(ROOT / "models/cifar10-resnet20" / file, folder / "my-model")
         (folder / ".curlrc").write_text("silent\nshow-error\n")
         self.environment = os.environ | {
             "PATH": f"{resnetd.parent}:{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -175,11 +176,11 @@ class Reader:
             return None
         done = subprocess.run(
             [*program, text], cwd=self.folder, env=self.environment, timeout=LIMIT, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False,
         )
         found = done.stdout.replace(f":{self.port}", ":8080")
         if done.returncode != 0:
-            return f"it ended with {done.returncode}:\n{found}"
+            return f"it ended with {done.returncode}:\n{found}{done.stderr}"
         return different(step.output, found)
 
     def start(self, command: str) -> str:

@@ -1,9 +1,9 @@
-//! From labelled images to a calibration: a temperature, thresholds for sets, and what both are
-//! worth on images that neither has seen.
+//! Fits a calibration on labelled images (a temperature, and thresholds for prediction sets) and
+//! measures it on held-out images.
 
-mod ece; // how far confidence and accuracy are apart
-mod temperature; // what the logits are divided by
-mod thresholds; // which sets can be promised
+mod ece; // expected calibration error
+mod temperature; // temperature scaling
+mod thresholds; // conformal prediction sets
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};

@@ -1,4 +1,4 @@
-//! The temperature that makes a network as sure as it is right.
+//! Temperature scaling: fits the temperature by maximum likelihood.
 
 use super::Labelled;
 

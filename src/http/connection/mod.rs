@@ -1,9 +1,9 @@
-//! One connection: what a client may send and leave unread, over HTTP/1.1 and h2c.
+//! One connection, over HTTP/1.1 or h2c, with its limits.
 
-mod early; // hyper's own answers as problem documents
-mod frames; // what an HTTP/2 connection's frames say of it
-mod hangup; // whether a client that has sent everything is still there
-mod wire; // the socket, watched
+mod early; // problem documents instead of hyper's own errors
+mod frames; // HTTP/2 frames: blocked streams, control floods
+mod hangup; // detects disconnected clients
+mod wire; // the socket, with timeouts
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! The socket of a connection, watched: a client that takes nothing of its answer, or floods, loses it.
+//! The socket of a connection. Closes it if the client does not read its response or floods it with
+//! control frames.
 
 use std::io::{self, IoSlice};
 use std::mem;
@@ -107,7 +108,7 @@ impl Wire {
         if let (Protocol::Http2(frames), Some(stream)) = (&self.protocol, &self.stream)
             && frames.between_frames()
         {
-            // Where the system's buffer is full nobody reads it either.
+            // If the send buffer is full, the client is not reading anyway.
             let _ = stream.try_write(&CALM);
         }
         tracing::info!("connection closed: more than 1,000 control frames without a request");

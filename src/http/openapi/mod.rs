@@ -1,7 +1,7 @@
 //! `GET /openapi.json`: the API description, generated from the handlers and the answer types.
 
-mod refusals; // the problems of a route
-mod shapes; // what routes share
+mod refusals; // the problems of each route
+mod shapes; // schemas and parameters that routes share
 
 use axum::Extension;
 use axum::http::header;

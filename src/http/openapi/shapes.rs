@@ -1,4 +1,4 @@
-//! What several routes take: names for `utoipa::path`, without values.
+//! Schemas and parameters of several routes: types for `utoipa::path`, without values.
 
 use serde_json::json;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};

@@ -1,4 +1,4 @@
-//! What a client sent, where it is repeated to the client or in the log: never more than a part of it.
+//! Bounds how much client text is repeated in answers and log lines.
 
 use std::borrow::Cow;
 

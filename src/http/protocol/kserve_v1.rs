@@ -1,4 +1,4 @@
-//! KServe's first protocol, TensorFlow Serving's by origin: `POST /v1/models/{model}:predict`.
+//! KServe's v1 protocol, which is TensorFlow Serving's: `POST /v1/models/{model}:predict`.
 
 use axum::Json;
 use axum::extract::{Path, Request, State};

@@ -1,4 +1,4 @@
-//! SageMaker: `POST /invocations`, where everything goes. What comes back follows what was sent.
+//! SageMaker: `POST /invocations`. The form of the answer depends on that of the request.
 
 use axum::extract::{Request, State};
 use axum::response::Response;

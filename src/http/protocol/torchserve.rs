@@ -1,4 +1,5 @@
-//! TorchServe: `POST` or `PUT /predictions/{model}[/{version}]`, answered as its image classifier does.
+//! TorchServe: `POST` or `PUT /predictions/{model}[/{version}]`, with the answer of its image
+//! classifier.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! The card beside somebody else's ONNX file: one of ours, and hints about the graph.
+//! The card of a foreign ONNX file: a model card with hints about the graph.
 
 use std::fmt;
 

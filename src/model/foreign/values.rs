@@ -66,7 +66,7 @@ pub enum Contradiction {
 pub(super) enum Verdict {
     /// What they are taken for.
     AsTaken,
-    /// Probabilities, where nobody said what they are.
+    /// Probabilities, detected from the values alone.
     Probabilities,
 }
 

@@ -1,4 +1,4 @@
-//! Pixels of any kind become RGB, 8 bits each, on a white ground.
+//! Converts pixels of any kind to RGB with 8 bits, composited over white.
 
 /// A row of pixels of `channels` bytes each: grey, grey and alpha, RGB, or RGBA.
 pub(super) fn from_row(row: &[u8], channels: usize, rgb: &mut [u8]) {

@@ -1,4 +1,4 @@
-//! How a graph comes from its last feature map to the classes: what an exact map needs.
+//! The end of a graph, from the last feature map to the logits, as class activation maps need it.
 
 use bytes::Bytes;
 

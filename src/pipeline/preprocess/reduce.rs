@@ -1,4 +1,4 @@
-//! How much smaller a picture may be decoded than it is, because the network takes few of its pixels.
+//! The scale at which a JPEG may be decoded, given the size that the network needs.
 
 use clap::ValueEnum;
 use serde::Serialize;

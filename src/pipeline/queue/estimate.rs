@@ -1,4 +1,4 @@
-//! Service times, measured; from them come predicted waits and `Retry-After`.
+//! Estimates service times from measurements, for predicted waits and `Retry-After`.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! One image on its way through the queue, and the way back to who asked.
+//! One image in the queue, with the channel for its answer.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -129,7 +129,7 @@ pub enum JobError {
 }
 
 impl From<PrepareError> for JobError {
-    /// A decode is stopped when the deadline passes, or when nobody is left to answer.
+    /// Decoding is cancelled when the deadline passes or the caller is gone.
     fn from(error: PrepareError) -> Self {
         match error {
             PrepareError::Decode(DecodeError::Stopped { stop: Stop::Late | Stop::Abandoned }) => {
@@ -275,7 +275,7 @@ impl Caller {
         self.queued_at
     }
 
-    /// Whether nobody waits for the answer any more.
+    /// Whether the caller is gone.
     #[must_use]
     pub fn is_abandoned(&self) -> bool {
         self.reply.0.is_closed()
@@ -323,7 +323,7 @@ impl Drop for Ticket {
         if self.arrived {
             return;
         }
-        // Close first: a worker that takes the job at this moment sees that nobody waits.
+        // Close first, so that a worker that takes the job now sees that the caller is gone.
         self.answer.close();
         self.queue.forget(self.tag);
     }

@@ -1,4 +1,4 @@
-//! Why a faultless image is turned away.
+//! Why admission control rejects an image.
 
 use std::time::Duration;
 

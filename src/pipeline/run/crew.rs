@@ -1,8 +1,8 @@
 //! The worker threads, and a watchdog that replaces one that is stuck.
 //!
-//! A decode is stopped at its deadline and a batch takes about as long as the one before it. A worker that
-//! is busy for much longer than both hangs in somebody's library: its thread cannot be ended, but its
-//! work can go to another.
+//! A decode is stopped at its deadline and a batch takes about as long as the one before it. A
+//! worker that is busy for much longer than both hangs in a library: its thread cannot be stopped,
+//! but another one can continue its work.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};

@@ -1,4 +1,4 @@
-//! Which device runs the network: what was asked for, and what was had.
+//! The device that runs the network: as requested, and as used.
 
 use std::fmt;
 use std::str::FromStr;

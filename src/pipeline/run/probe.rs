@@ -1,4 +1,4 @@
-//! A graph run for what happens inside it, by commands that measure networks.
+//! Runs a graph and fetches inner values, for commands that measure networks.
 
 use ort::session::Session as OrtSession;
 use ort::value::TensorRef;

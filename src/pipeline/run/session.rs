@@ -1,4 +1,4 @@
-//! ONNX bytes become a session; a batch becomes scores. Here the two rivers meet.
+//! An ONNX Runtime session for a model; runs batches. Model loading and request handling meet here.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Opens the sessions on the device that can be had, and runs each once before it counts.
+//! Opens the sessions on the available device, and warms each up.
 
 use std::mem;
 use std::panic::resume_unwind;

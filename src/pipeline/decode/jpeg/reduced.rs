@@ -1,4 +1,4 @@
-//! A baseline scan becomes a picture at a half, a quarter or an eighth of its size.
+//! Decodes a baseline scan at 1/2, 1/4 or 1/8 of its size.
 //!
 //! Colour that is stored at half the size of luma comes out at the same size, because its blocks make
 //! twice as many pixels: nothing is interpolated.
