@@ -213,7 +213,7 @@ fn stages_have_the_papers_sizes() {
 
 /// The number in a network's name counts its layers with weights, shortcuts not among them.
 #[test]
-fn a_network_is_as_deep_as_its_name_says() {
+fn the_depth_of_a_network_matches_its_name() {
     for row in ARCHITECTURES {
         let layers = Network::expand(row, row.classes).layers;
         let weighted = layers.iter().filter(|layer| match layer.kind {
@@ -263,7 +263,7 @@ fn a_downsampling_bottleneck_has_torchvisions_names() {
 }
 
 #[test]
-fn the_stride_is_where_the_row_says() {
+fn the_stride_is_where_the_row_has_it() {
     let stride = |name: &str, layer: &str| {
         let layers = network(name).layers;
         let layer = layers.into_iter().find(|candidate| candidate.name == layer).unwrap();
@@ -309,7 +309,7 @@ fn grouped_convolutions_read_only_their_group() {
 }
 
 #[test]
-fn an_unknown_name_is_answered_with_the_known_ones() {
+fn an_unknown_name_is_an_error_with_the_known_ones() {
     let message = arch::find("resnet-50").unwrap_err().to_string();
     assert!(message.starts_with("unknown architecture \"resnet-50\""), "{message}");
     assert!(message.contains("resnet50, resnet101"), "{message}");
@@ -325,7 +325,7 @@ fn an_odd_input_is_rounded_up_at_every_stride() {
 
 /// Five pools that round down leave nothing of 31 pixels; a residual net rounds up.
 #[test]
-fn a_picture_that_a_network_would_shrink_to_nothing_is_not_taken() {
+fn a_card_with_too_small_an_input_is_rejected() {
     assert!(network("vgg16").takes([32, 32]));
     assert!(!network("vgg16").takes([32, 31]));
     assert!(network("resnet50").takes([1, 1]));
@@ -349,7 +349,7 @@ fn the_same_weights_give_the_same_bytes() {
 /// The networks without a stem's blur, the paper's stride or another pool, by what is before the first dash
 /// or digit of theirs that have one.
 #[test]
-fn the_architecture_is_told_from_tensors_but_for_what_has_none() {
+fn the_architecture_is_detected_from_tensors() {
     let plain = [
         ["plain34", "resnet34-a"],
         ["resnet20", "plain20"],

@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_card_that_lacks_something_says_what() {
+    fn missing_fields_of_a_card_are_reported() {
         for (change, expected) in [
             ((r#"architecture = "resnet18""#, ""), "it has no architecture;"),
             (("[preprocess]", "[other]"), "it has no preprocess.input, preprocess.resize, "),

@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn other_peoples_names_of_the_classes_are_known() {
+    fn other_usual_names_of_the_classes_are_accepted() {
         let mut labels: Vec<_> = labels().iter().map(|name| format!("{name}, synonym")).collect();
         assert!(are_named_by(&labels) && are_named_by(&ids()));
         labels.rotate_left(1);

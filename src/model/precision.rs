@@ -236,7 +236,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn int8_is_taken_only_where_it_is_fast_and_exact() {
+    fn int8_is_chosen_only_where_it_is_fast_and_exact() {
         assert_eq!(auto(Device::Cpu, None), Auto::Int8);
         assert_eq!(auto(Device::Cpu, Some("no VNNI")), Auto::NotInt8("no VNNI"));
         assert!(matches!(auto(Device::Cuda(0), None), Auto::NotInt8(_)));

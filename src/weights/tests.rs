@@ -195,7 +195,7 @@ fn a_pickle_with_code_in_it_is_refused_and_not_run() {
 }
 
 #[test]
-fn what_is_taken_and_left_out_of_a_checkpoint_is_said() {
+fn the_log_lists_what_was_used_of_a_checkpoint() {
     let notes = |name: &str| state_dict(name).unwrap().notes().join("\n");
     assert_eq!(notes("zip.pth"), "");
     assert_eq!(

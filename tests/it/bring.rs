@@ -111,7 +111,7 @@ fn a_folder_of_timm_is_served_with_its_own_preprocessing_and_names() {
 }
 
 #[test]
-fn weights_alone_say_what_they_are_of_or_must_be_told() {
+fn weights_without_card_are_detected_or_need_arch() {
     let folder = tempfile::tempdir().unwrap();
     put_seeded(folder.path(), "resnet18", 1000);
     let file = folder.path().join("model.safetensors");
@@ -141,7 +141,7 @@ fn weights_alone_say_what_they_are_of_or_must_be_told() {
 
 /// A card beside a file of weights has the file's name.
 #[test]
-fn a_card_beside_weights_names_their_classes() {
+fn a_card_next_to_weights_sets_their_labels() {
     let folder = tempfile::tempdir().unwrap();
     put_seeded(folder.path(), "resnet20", 2);
     fs::rename(folder.path().join("model.safetensors"), folder.path().join("pets.bin")).unwrap();
@@ -340,7 +340,7 @@ fn scores_that_turn_out_to_be_probabilities_are_served_as_such() {
 }
 
 #[test]
-fn scores_that_are_not_what_they_are_taken_for_are_refused() {
+fn scores_that_contradict_the_card_are_rejected() {
     let means = Means::default();
     let error = classified(&means.beside("", "")).unwrap_err();
     assert!(error.contains("do not sum to 1, as after a sigmoid"), "{error}");
@@ -354,7 +354,7 @@ fn scores_that_are_not_what_they_are_taken_for_are_refused() {
 
 /// A probability and its absence, of the one score of a network with one class.
 #[test]
-fn a_network_of_one_class_says_how_probable_it_is_and_how_probable_it_is_not() {
+fn a_network_of_one_class_answers_two_probabilities() {
     let one = |ends| Means { ends, classes: 1, ..Means::default() };
     let logit = classified(&one(&[]).beside("", "scores = \"logits\"")).unwrap();
     let sigmoid = classified(&one(&["Sigmoid"]).beside("", "")).unwrap();
@@ -415,7 +415,7 @@ fn a_graph_with_its_weights_in_a_second_file_answers_as_pytorch_does() {
 }
 
 #[test]
-fn weights_in_a_second_file_are_read_beside_the_graph_and_nowhere_else() {
+fn external_weights_are_read_only_from_the_graphs_folder() {
     let folder = exported_folder();
     let (graph, data) =
         (folder.path().join("exported.onnx"), folder.path().join("exported.onnx.data"));
@@ -522,7 +522,7 @@ fn what_does_not_fit_is_refused_with_the_reason() {
 
 /// A graph of somebody's is served, and what only ours can do is refused.
 #[test]
-fn commands_take_somebodys_graph() {
+fn commands_accept_foreign_graphs() {
     let folder = Means::default().beside("", "scores = \"logits\"");
     let graph = folder.path().join("means.onnx");
     let graph = graph.to_str().unwrap();

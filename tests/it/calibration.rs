@@ -65,7 +65,7 @@ fn pairs(body: &Value) -> Vec<(String, f64)> {
 }
 
 #[tokio::test]
-async fn a_temperature_takes_confidence_and_leaves_order_and_logits() {
+async fn a_temperature_lowers_confidence_and_keeps_order_and_logits() {
     let (plain, warm) = (serve(None), serve(Some(calibration(2.0))));
     let before = classes(&plain, "top_k=10").await;
     let after = classes(&warm, "top_k=10").await;
@@ -120,7 +120,7 @@ async fn without_a_calibration_the_probabilities_are_the_graphs_own_bits() {
 }
 
 #[tokio::test]
-async fn a_set_is_every_class_that_may_be_the_truth_and_too_many_are_an_abstention() {
+async fn a_prediction_set_covers_and_a_large_set_abstains() {
     // Probabilities of 0.47, 0.28, 0.17 and seven of about 0.01.
     let server = saying([0.0, 4.0, 0.0, 3.5, 0.0, 0.0, 0.0, 3.0, 0.0, 0.0]);
     let ask = async |query: &str| -> Value {
@@ -256,7 +256,7 @@ fn a_fit_is_put_into_the_card_and_the_rest_of_the_card_stays() {
 }
 
 #[test]
-fn a_card_of_another_model_or_none_is_refused_before_anything_is_measured() {
+fn a_wrong_or_missing_card_is_rejected_before_measuring() {
     let eval = |card: &str| {
         let common = ["eval", "--calibrate", "--precision", "fp32", "--data", SAMPLE];
         complained(&resnetd(&[&common[..], &["--write-card", card]].concat()))

@@ -31,7 +31,7 @@ fn classify_prints_a_line_of_json_for_each_picture() {
 }
 
 #[test]
-fn classify_takes_folders_and_names_what_it_cannot_read() {
+fn classify_accepts_folders_and_reports_unreadable_files() {
     let folder = tempfile::tempdir().unwrap();
     let below = folder.path().join("a/b");
     std::fs::create_dir_all(&below).unwrap();
@@ -144,7 +144,7 @@ fn options_that_cannot_hold_together_are_refused_all_at_once() {
 }
 
 #[test]
-fn a_device_that_cannot_be_had_is_an_error_that_says_why() {
+fn an_unavailable_device_is_an_error_with_the_reason() {
     let output = resnetd(&["classify", "--device", "cuda:0", "tests/data/cat.jpg"]);
     let words = complained(&output);
     assert!(words.contains("cuda:0 is not available"), "{words}");
@@ -164,7 +164,7 @@ fn a_library_that_is_not_there_is_one_clear_error() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_an_error_that_says_so() {
+fn a_port_in_use_is_a_clear_error() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let words = complained(&resnetd(&["serve", "--listen", &address]));
@@ -172,7 +172,7 @@ fn a_port_that_is_taken_is_an_error_that_says_so() {
 }
 
 #[test]
-fn the_help_teaches() {
+fn the_help_texts() {
     for (name, arguments) in [("help", vec!["--help"]), ("help_serve", vec!["serve", "--help"])] {
         insta::assert_snapshot!(name, said(&resnetd(&arguments)));
     }

@@ -50,7 +50,7 @@ fn has_word(line: &str, word: &str) -> bool {
 }
 
 #[test]
-fn the_build_river_knows_no_server_and_no_runtime() {
+fn graph_weights_and_onnx_are_independent_of_server_and_runtime() {
     let build =
         |name: &str| ["graph/", "weights/", "onnx/"].iter().any(|part| name.starts_with(part));
     assert_absent(&["tokio", "axum", "ort::"], build, "graph, weights and onnx stand alone");
@@ -62,7 +62,7 @@ fn the_build_river_knows_no_server_and_no_runtime() {
 }
 
 #[test]
-fn the_hub_knows_files_and_no_models() {
+fn the_hub_is_independent_of_models() {
     assert_absent(
         &["tokio", "axum", "ort::", "crate::pipeline", "crate::graph", "crate::weights", "Model"],
         |name| name.starts_with("hub/"),
@@ -71,7 +71,7 @@ fn the_hub_knows_files_and_no_models() {
 }
 
 #[test]
-fn fetching_knows_no_images_and_no_server() {
+fn fetch_is_independent_of_images_and_of_the_server() {
     assert_absent(
         &["axum", "ort::", "crate::pipeline", "crate::http", "crate::model", "crate::config"],
         |name| name.starts_with("fetch/"),
@@ -80,7 +80,7 @@ fn fetching_knows_no_images_and_no_server() {
 }
 
 #[test]
-fn the_pipeline_knows_no_http_and_http_knows_no_tensors() {
+fn the_pipeline_is_independent_of_http_and_http_of_tensors() {
     let pipeline = |name: &str| name.starts_with("pipeline/");
     assert_absent(&["axum", "crate::http", "hyper"], pipeline, "the pipeline knows no HTTP");
     let http = |name: &str| name.starts_with("http/");
@@ -92,7 +92,7 @@ fn the_pipeline_knows_no_http_and_http_knows_no_tensors() {
 }
 
 #[test]
-fn a_route_comes_with_its_documentation() {
+fn routes_are_added_with_their_documentation() {
     // Files of a page are no part of the API; routes of protocols say theirs in `protocol/mod.rs`.
     let of_the_api = |name: &str| {
         name.starts_with("http/")

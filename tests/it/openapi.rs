@@ -102,7 +102,7 @@ async fn every_kind_of_problem_is_documented_under_its_status() {
 }
 
 #[tokio::test]
-async fn without_a_page_the_document_stays_and_tells_of_none() {
+async fn without_the_page_the_document_has_no_page_routes() {
     let server = TestServer::with(Options { page: Page::Off, ..Options::default() });
     let document = document(&server).await;
     assert!(document["paths"].get("/classify").is_some());

@@ -188,7 +188,7 @@ fn folder_with_card(change: impl Fn(&str) -> String) -> tempfile::TempDir {
 }
 
 #[test]
-fn a_model_that_misses_its_golden_photos_is_not_served_and_says_why() {
+fn a_model_that_fails_its_golden_photos_is_rejected() {
     let classify = |folder: &tempfile::TempDir| {
         let model = folder.path().to_str().unwrap();
         resnetd(&["classify", "tests/data/cat.jpg", "--model", model])

@@ -98,7 +98,7 @@ fn on_the_command_line_each_rung_is_the_sum_of_its_classes() {
 }
 
 #[tokio::test]
-async fn a_model_with_other_classes_has_no_roll_up_and_wrong_words_say_what_is_right() {
+async fn roll_up_is_not_offered_for_other_classes_and_bad_values_are_errors() {
     let server = TestServer::start();
     let answer = server.post("/classify?rollup=wordnet", data("cat.jpg")).await;
     assert_eq!((answer.status, answer.reason()), (422, "not-offered".to_owned()));

@@ -20,7 +20,7 @@ fn refused(file: &str, arguments: &[&str]) -> String {
 }
 
 #[test]
-fn tune_tells_what_it_measured_and_writes_what_serve_reads() {
+fn tune_prints_its_results_and_writes_a_file_for_serve() {
     let folder = tempfile::tempdir().unwrap();
     let (file, plot) = (folder.path().join("here.toml"), folder.path().join("here.svg"));
     let output = resnetd(&[

@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn scores_are_what_they_are_taken_for_or_refused() {
+    fn scores_are_checked_on_test_images() {
         use By::{Card, Graph};
         use Scores::{Logits, Probabilities, Sigmoid};
         let logits: &[&[f32]] = &[&[2.0, -1.0, 0.5], &[0.1, 0.2, 0.3]];

@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn cmyk_becomes_the_light_that_the_inks_leave() {
+    fn cmyk_is_converted_without_a_profile() {
         assert_eq!(from_cmyk([0, 0, 0, 0]), [255, 255, 255]);
         assert_eq!(from_cmyk([255, 0, 128, 0]), [0, 255, 127]);
         assert_eq!(from_cmyk([0, 0, 0, 255]), [0, 0, 0]);
