@@ -61,7 +61,7 @@ impl Target {
     }
 }
 
-/// `503 queue-full`: the status, and the reason that a problem document tells.
+/// Such as `503 queue-full`: the status, and the reason of the problem document.
 fn kind(status: u16, body: &[u8]) -> String {
     #[derive(Deserialize)]
     struct Problem {

@@ -82,7 +82,7 @@ pub(super) fn run(args: &ClassifyArgs) -> Result<()> {
     let bar = output::progress(paths.len(), "pictures");
     let mut failed = 0;
     local::runtime()?.block_on(async {
-        // A file that cannot be read goes through as an empty upload, and is told apart below.
+        // A file that cannot be read is sent as an empty upload, and reported below.
         let uploads = paths.iter().map(|path| {
             let read = fs::read(path);
             let bytes =

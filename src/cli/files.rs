@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 
 /// Endings of pictures. They choose files inside a folder; a file named by hand is always taken,
-/// and what it really holds is told from its content.
+/// and its format is detected from its content.
 const ENDINGS: &[&str] = &["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"];
 
 /// The files named, and the pictures in the folders named, each folder sorted.

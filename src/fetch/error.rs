@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Why an image cannot be had.
+/// Why an image could not be fetched.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FetchError {
     /// No hosts were named at start.

@@ -70,7 +70,7 @@ fn host(typed: &str) -> Result<Host, BadHost> {
 }
 
 impl Policy {
-    /// Whether `url` may be fetched, as far as can be told without asking for its address.
+    /// Whether `url` may be fetched, as far as that can be decided before resolving its name.
     ///
     /// # Errors
     ///

@@ -134,7 +134,7 @@ pub fn fitting(weights: &Weights) -> Vec<Inferred> {
     candidates(weights).filter(fits).collect()
 }
 
-/// How many classes weights of `architecture` tell apart: the length of the classifier's bias.
+/// The number of classes of weights of `architecture`: the length of the classifier's bias.
 #[must_use]
 pub fn classes(architecture: &Architecture, weights: &Weights) -> Option<usize> {
     let bias = Network::expand(architecture, architecture.classes).tensors().pop()?.name;

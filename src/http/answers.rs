@@ -36,19 +36,19 @@ pub(super) struct Single<'a, T> {
     image: T,
 }
 
-/// The answer for a form with several.
+/// The answer for a form with several images.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Several<'a, T> {
     /// The model's name.
     model: &'a str,
-    /// One for each file, in their order.
+    /// One result for each file, in order.
     results: Vec<InPlace<T>>,
 }
 
-/// One image of several, in the place of its part.
+/// The result of one image of several.
 #[derive(Debug, Serialize, ToSchema)]
 struct InPlace<T> {
-    /// The file's name, where the form gives it one.
+    /// The file's name, if the form has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     name: Option<String>,
@@ -56,7 +56,7 @@ struct InPlace<T> {
     outcome: Outcome<T>,
 }
 
-/// An answer, or the problem that stands in its place.
+/// The result, or the problem of this image.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
 enum Outcome<T> {

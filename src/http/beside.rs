@@ -9,7 +9,7 @@ use crate::pipeline::sets::Cover;
 /// What of the probability a roll-up reaches where no share is named.
 const HALF: f64 = 0.5;
 
-/// Reads `pairs`, and checks that the model can tell it.
+/// Reads `pairs`, and checks that the model supports them.
 pub(super) fn read(pairs: &[(String, String)], pipeline: &Pipeline) -> Result<Beside, Problem> {
     Ok(Beside { cover: cover(pairs, pipeline)?, share: share(pairs, pipeline)? })
 }

@@ -92,7 +92,7 @@ pub(super) async fn classify(
     respond(&app, asked, arrived.upload, &arrived.context).await
 }
 
-/// What is wanted of a request's images.
+/// What a request asks for.
 #[derive(Debug)]
 pub(super) struct Asked {
     query: Query,

@@ -18,12 +18,12 @@ use super::{App, accept, answers, query, remote};
 use crate::pipeline::queue::RequestContext;
 use crate::pipeline::{ClassifyError, Embedding, ImageFacts, Normalize, Timings};
 
-/// Its parameters.
+/// The route's parameters.
 const NAMES: &[&str] = &["format", "normalize"];
 
 const NPY: &str = "application/x-npy";
 
-/// How vectors are written.
+/// The format of vectors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
 #[schema(rename_all = "lowercase")]
 enum Form {
@@ -35,7 +35,7 @@ enum Form {
     Npy,
 }
 
-/// How long a vector is made.
+/// The length to which a vector is scaled.
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
 #[expect(dead_code, reason = "the pipeline has its own; this is how it is spelt in a query")]
@@ -44,7 +44,7 @@ enum Length {
     L2,
 }
 
-/// What was asked.
+/// The parameters of a request.
 #[derive(Debug, Clone, Copy)]
 struct Wish<'a> {
     form: Form,
@@ -52,10 +52,10 @@ struct Wish<'a> {
     context: &'a RequestContext,
 }
 
-/// What is answered for one image.
+/// The answer for one image.
 #[derive(Debug, Serialize, ToSchema)]
 struct Embedded {
-    /// How many numbers it has.
+    /// The length of the embedding.
     dimensions: usize,
     embedding: Vector,
     image: ImageFacts,

@@ -13,7 +13,7 @@ pub struct AllowedHosts {
     addresses: Addresses,
 }
 
-/// Addresses in the place of a name.
+/// IP addresses instead of names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Addresses {
     /// Those of this machine alone.

@@ -18,7 +18,7 @@ use super::connection::{self, ConnectionTimes};
 use super::problem::Problem;
 use crate::pipeline::queue::ClientKeys;
 
-/// How connections end once the server is told to stop.
+/// Times of the shutdown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Drain {
     /// Keep accepting this long, so that balancers see that readiness is off, and clients that
@@ -31,10 +31,10 @@ pub struct Drain {
 /// Connections that the system takes for us before we accept them; Linux allows 4,096 by default.
 const BACKLOG: u32 = 1024;
 
-/// Callers whose requests were dropped are told so within this time.
+/// Callers whose requests were dropped are answered within this time.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// Connections that are told at the same time that there are too many.
+/// The maximum number of 503 answers that are being sent to connections above the limit.
 const REFUSALS: usize = 64;
 
 /// What connections may take.
@@ -70,8 +70,7 @@ impl Listener {
     /// The address that was really bound.
     ///
     /// # Errors
-    ///
-    /// Where the system does not tell.
+    /// The default, if the system does not report it.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
     }

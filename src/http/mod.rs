@@ -61,7 +61,7 @@ pub struct App {
     pub pipeline: Arc<Pipeline>,
     /// Where all is counted.
     pub metrics: Arc<Metrics>,
-    /// Whether traffic is welcome.
+    /// The state for readiness probes.
     pub readiness: Arc<Readiness>,
     /// The model's classes by name, and the permits for parsing.
     pub shared: Arc<Shared>,

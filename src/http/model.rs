@@ -15,9 +15,9 @@ pub struct Description {
     /// The card: name, architecture, labels, preprocessing, figures; without its golden photos.
     #[serde(flatten)]
     pub card: ModelCard,
-    /// How many golden photos had the scores of the card when the model was loaded.
+    /// The number of golden photos that were checked when the model was loaded.
     pub golden_photos: usize,
-    /// What the model can be told by.
+    /// Digests that identify the model.
     pub digests: Digests,
     /// Why the card's precision is the one that runs.
     pub precision_because: &'static str,

@@ -80,7 +80,7 @@ pub(super) fn once<'a>(
 /// The default of `top_k`.
 pub(super) const TOP_K: usize = 5;
 
-/// How many classes are wanted, where that is said.
+/// The value of `top_k`, if there is one.
 pub(super) fn top_k(pairs: &[(String, String)]) -> Result<Option<usize>, Problem> {
     let Some(typed) = once(pairs, "top_k")? else { return Ok(None) };
     match typed.parse() {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::HubId;
 
-/// A model that cannot be had from the hub.
+/// Why a model cannot be downloaded from the hub.
 #[derive(Debug, thiserror::Error)]
 pub enum HubError {
     /// The hub does not show the repository to who asks.

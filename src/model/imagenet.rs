@@ -1,6 +1,6 @@
 //! ImageNet-1k's classes and what they are, by `WordNet` 3.0.
 
-/// What a card may have in the place of its labels.
+/// The name that a card may have instead of its labels.
 pub const NAME: &str = "imagenet-1k";
 
 /// How many classes there are.

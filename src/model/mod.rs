@@ -44,7 +44,7 @@ pub struct Model {
     pub onnx: Bytes,
 }
 
-/// A model that cannot be had, and what to do.
+/// Why a model cannot be opened, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
     /// Neither an embedded name nor a path.

@@ -18,9 +18,9 @@ pub struct Graft {
     pub after: Vec<Node>,
     /// Constants of these nodes.
     pub constants: Vec<Tensor>,
-    /// What goes in now, in the place of what went in.
+    /// The new inputs.
     pub input: Vec<ValueInfo>,
-    /// What comes out now, in the place of what came out.
+    /// The new outputs.
     pub output: Vec<ValueInfo>,
     /// Values of the old graph that get another name, from and to. Subgraphs are not looked into.
     pub renamed: Vec<(String, String)>,

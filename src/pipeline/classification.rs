@@ -24,7 +24,7 @@ pub struct Classification {
     pub timings: Timings,
     /// All scores, for evaluation.
     pub scores: Scores,
-    /// What their logits were divided by before the softmax, where the card says so.
+    /// The temperature of the softmax, if the card has one.
     pub temperature: Option<f64>,
 }
 

@@ -32,7 +32,7 @@ impl Pipeline {
         .await
     }
 
-    /// Runs `work` on the CPU pool once a decoder is free; tells it how long that took.
+    /// Runs `work` on the thread pool once a decoder is free, and passes it the time it waited.
     pub(super) async fn in_turn<T: Send + 'static>(
         &self,
         deadline: Deadline,

@@ -267,7 +267,7 @@ impl Pipeline {
         self.at_once
     }
 
-    /// How this pipeline was told to use the machine.
+    /// The configuration of this pipeline.
     #[must_use]
     pub fn plan(&self) -> &PipelinePlan {
         &self.plan

@@ -16,7 +16,7 @@ pub struct Cover {
     max_set: Option<usize>,
 }
 
-/// What is said about a set.
+/// Facts about a prediction set.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Covered {
     /// What is promised of it.
@@ -67,8 +67,7 @@ impl Cover {
     /// `max_set` classes they are of no use.
     ///
     /// # Errors
-    ///
-    /// [`NoPromise`] where the card cannot say so.
+    /// [`NoPromise`] if the card has no such coverage.
     pub fn new(card: &ModelCard, asked: f64, max_set: Option<usize>) -> Result<Self, NoPromise> {
         let calibration = card.calibration_in_use();
         let found = calibration.and_then(|found| Some((found, found.range()?)));

@@ -1,4 +1,4 @@
-//! The commands, as a person types them.
+//! The commands, run as a user runs them.
 
 use std::path::PathBuf;
 use std::process::Output;

@@ -1,5 +1,5 @@
-//! The document at /openapi.json. `tests/python/check_api.py` holds real answers, and many made ones,
-//! against it.
+//! The document at /openapi.json. `tests/python/check_api.py` compares real and generated answers
+//! with it.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ async fn document(server: &TestServer) -> Value {
     answer.json()
 }
 
-/// Method, path, and what is said of it.
+/// Method, path and description of each operation.
 fn operations(document: &Value) -> Vec<(String, String, Map<String, Value>)> {
     let paths = document["paths"].as_object().unwrap();
     let all = paths.iter().flat_map(|(path, operations)| {

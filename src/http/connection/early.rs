@@ -4,7 +4,8 @@ use axum::http::StatusCode;
 
 use crate::http::problem::Problem;
 
-/// The document in the place of `head`, where that is an answer of hyper's own: all answers of ours have an id.
+/// The document that replaces `head`, if that is hyper's own answer: all other answers have a
+/// request id.
 pub(super) fn replacement(head: &[u8]) -> Option<Vec<u8>> {
     if !head.starts_with(b"HTTP/1.") || head.get(9) != Some(&b'4') || !head.ends_with(b"\r\n\r\n") {
         return None;

@@ -46,7 +46,7 @@ const SEND_BUFFER: usize = 64 << 10;
 /// Streams that a client has reset and that are not seen yet.
 const MAX_RESETS: usize = 32;
 
-/// A connection that was told to end and has nothing open is closed after this time.
+/// During shutdown, a connection without open requests is closed after this time.
 const LAST_FRAMES: Duration = Duration::from_secs(1);
 
 /// How long a connection may take.

@@ -37,7 +37,7 @@ pub(super) struct Wire {
     stalled: Option<Pin<Box<Sleep>>>,
     protocol: Protocol,
     activity: Arc<Activity>,
-    /// What is sent in the place of an answer of hyper's, and how much of it has been.
+    /// The document sent instead of hyper's answer, and how much of it has been sent.
     early: Option<(Vec<u8>, usize)>,
     /// Whether the client is to be read from at the end.
     linger: bool,
@@ -162,7 +162,7 @@ impl Wire {
         }
     }
 
-    /// Sends the document that stands in the place of hyper's `head`.
+    /// Sends the document that replaces hyper's `head`.
     fn poll_early(
         &mut self,
         context: &mut Context<'_>,

@@ -21,7 +21,7 @@ Errors are problem documents (RFC 9457) that say what was wrong and how to corre
 that a retry may succeed, after the time in `Retry-After`. An unknown path answers `not-found`; a method that a \
 path does not support answers `method-not-allowed`, with `Allow`.";
 
-/// Tags, in the order of the page, and what is under them.
+/// Tags in the order of the page, with their descriptions.
 const TAGS: &[(&str, &str)] = &[
     ("images", "Classify, embed and preprocess images"),
     ("model", "The model and its settings"),
@@ -34,7 +34,7 @@ const TAGS: &[(&str, &str)] = &[
     ("pages", "Web pages; `--page off` disables them"),
 ];
 
-/// What is said of the whole before any route is.
+/// The document without routes.
 pub(super) fn outline() -> OpenApi {
     let tags = TAGS
         .iter()
@@ -53,12 +53,12 @@ fn info() -> Info {
         .build()
 }
 
-/// The document, written once.
+/// The serialised document.
 #[derive(Debug, Clone)]
 pub(super) struct Document(Bytes);
 
 impl Document {
-    /// Of every route, with the headers that no handler sets.
+    /// The document of all routes, with the headers that no handler sets.
     pub(super) fn of(routes: OpenApi) -> Self {
         let mut document = serde_json::to_value(routes).expect("it has no maps with odd keys");
         add_headers(&mut document);
@@ -80,7 +80,8 @@ pub(super) async fn show(Extension(document): Extension<Document>) -> impl IntoR
     ([(header::CONTENT_TYPE, "application/json")], document.0)
 }
 
-/// Headers of `layers`, `problem` and `answers`, told once and named where they are.
+/// Describes the headers of `layers`, `problem` and `answers` once, and refers to them in the
+/// responses.
 fn add_headers(document: &mut Value) {
     document["components"]["headers"] = json!({
         "X-Request-Id": {
@@ -124,7 +125,7 @@ fn add_headers(document: &mut Value) {
     }
 }
 
-/// A handler of two methods is two operations, each with a name of its own.
+/// Gives the second method of a handler with two methods its own operation id.
 fn tell_apart(document: &mut Value) {
     let Some(paths) = document["paths"].as_object_mut() else { return };
     for put in paths.values_mut().filter_map(|path| path.get_mut("put")) {
@@ -134,11 +135,11 @@ fn tell_apart(document: &mut Value) {
     }
 }
 
-/// What is read of a request and nowhere answered: what is not known there is refused.
+/// Schemas of requests only, which reject unknown members.
 const ASKED: [&str; 4] = ["HuggingFaceBody", "InstancesBody", "B64", "Parameters"];
 
-/// A card that is read must hold nothing unknown; what is answered may get more members, and a card is
-/// only a part of one answer.
+/// Allows unknown members in the schemas of answers, which may get more members. (A card that is
+/// read rejects them, but in an answer it is only a part.)
 fn open_answers(document: &mut Value) {
     let Some(schemas) = document["components"]["schemas"].as_object_mut() else { return };
     let answers = schemas.iter_mut().filter(|(name, _)| !ASKED.contains(&name.as_str()));

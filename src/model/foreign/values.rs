@@ -12,7 +12,7 @@ const FOUND_WITHIN: f32 = 0.01;
 /// And where the graph or the card says so; int8 graphs round each probability.
 const SAID_WITHIN: f32 = 0.1;
 
-/// What scores are taken for, and who says so.
+/// The kind of scores, and how it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Taken {
     pub(super) scores: Scores,

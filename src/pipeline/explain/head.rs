@@ -76,7 +76,7 @@ impl Offers {
         self.head.as_ref().map_err(|why| *why)
     }
 
-    /// Whether the features can be had.
+    /// Whether the features are available.
     ///
     /// # Errors
     ///

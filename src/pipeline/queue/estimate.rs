@@ -1,4 +1,4 @@
-//! Estimates service times from measurements, for predicted waits and `Retry-After`.
+//! Estimates service times from measurements, for the predicted wait and `Retry-After`.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

@@ -177,7 +177,7 @@ impl Queue {
         self.shared.lock().closed
     }
 
-    /// Drops what is queued; each caller is told that the server is draining.
+    /// Drops all queued jobs; their callers are answered that the server is draining.
     pub fn abort(&self) {
         self.close();
         let dropped = std::mem::take(&mut self.shared.lock().jobs);

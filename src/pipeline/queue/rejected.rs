@@ -15,7 +15,7 @@ pub enum Rejected {
         /// When to try again.
         retry_after: Duration,
     },
-    /// It was queued, and gave its place to another client, which had fewer images in flight.
+    /// It was displaced from the queue by a client with fewer images in flight.
     #[error(
         "the queue is full, and this client has more images in it than others; \
          retry in {retry_after:.0?}"

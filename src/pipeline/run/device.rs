@@ -6,7 +6,8 @@ use std::str::FromStr;
 /// What was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeviceChoice {
-    /// The first CUDA device if it can be had, else the CPU, with a warning that says why.
+    /// The first CUDA device if it is available, otherwise the CPU, with a warning that gives the
+    /// reason.
     Auto,
     /// This device or an error; never another one.
     Only(Device),

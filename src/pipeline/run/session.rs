@@ -34,7 +34,7 @@ impl SessionPlan {
     }
 }
 
-/// A session could not be had. `reason` is ONNX Runtime's word.
+/// A session could not be opened. `reason` is the error text from ONNX Runtime.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
     /// The device cannot be used.
@@ -102,7 +102,7 @@ impl Session {
         Self::commit(builder(library, plan)?, bytes, plan, wanted)
     }
 
-    /// Loads ONNX `bytes` as `builder` was told to.
+    /// Loads ONNX `bytes` with `builder`.
     pub(super) fn commit(
         mut builder: SessionBuilder,
         bytes: &[u8],

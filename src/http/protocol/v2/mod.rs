@@ -21,7 +21,7 @@ use utoipa::openapi::OpenApi;
 
 use crate::http::App;
 
-/// What is said of the routes over REST; gRPC describes itself.
+/// The OpenAPI description of the REST routes; gRPC has reflection.
 pub(super) fn said() -> OpenApi {
     rest::Said::openapi()
 }

@@ -13,7 +13,8 @@ use super::frame_header::FrameHeader;
 use super::huffman::{self, END_OF_BLOCK};
 use super::idct::{self, Coefficients, Inverse};
 
-/// The gentlest reduction at which all colours come out at one size; stronger ones can be had too.
+/// The largest scaled size at which all components have the same size; smaller ones are possible
+/// too.
 pub(super) fn gentlest(frame: &FrameHeader) -> Option<Reduction> {
     // A scan of one colour knows no units of several blocks.
     let sampling = if frame.count == 1 { &[[1, 1]] } else { frame.sampling() };

@@ -38,7 +38,7 @@ impl Place {
     }
 }
 
-/// What is said of them, by the one of their paths that a document can have.
+/// Their OpenAPI description, under the one path pattern that the document can have.
 #[derive(OpenApi)]
 #[openapi(paths(
     metadata::server,
