@@ -1,4 +1,4 @@
-"""What the comparisons share: networks with seeded weights, a server of one's own, one run of `resnetd bench`."""
+"""Shared by the benchmarks: networks with seeded weights, a server, one run of `resnetd bench`."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def make(resnetd: str, folder: Path, architecture: str) -> dict[str, list[str]]:
 def chosen(models: dict, only: str | None) -> dict:
     """The one named `only`, or all."""
     if only and only not in models:
-        raise SystemExit(f"there is no {only}; there are {', '.join(models)}")
+        raise SystemExit(f"unknown model {only}; known models: {', '.join(models)}")
     return {name: model for name, model in models.items() if only in (None, name)}
 
 

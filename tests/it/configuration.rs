@@ -58,6 +58,15 @@ fn row(option: &Arg) -> String {
         Some((meaning, default)) => (meaning, Some(default.trim_end_matches(']'))),
         None => (&*help, None),
     };
+    let mut meaning = meaning.to_owned();
+    let choices: Vec<String> = option
+        .get_possible_values()
+        .iter()
+        .map(|value| format!("`{}`", value.get_name()))
+        .collect();
+    if choices.len() > 2 {
+        meaning += &format!(": {}", choices.join(", "));
+    }
     let values = option.get_default_values();
     let default = match (values, described) {
         ([], None) => "–".to_owned(),
@@ -67,7 +76,6 @@ fn row(option: &Arg) -> String {
         }
     };
     let placeholder = option.get_value_names().unwrap_or_default().join(" ");
-    let cells =
-        [format!("`--{name} {placeholder}`"), format!("`{variable}`"), default, meaning.to_owned()];
+    let cells = [format!("`--{name} {placeholder}`"), format!("`{variable}`"), default, meaning];
     format!("| {} |", cells.map(|cell| cell.replace('|', "\\|")).join(" | "))
 }

@@ -1,4 +1,5 @@
 """Runs the commands of README.md and docs/*.md and compares their output: check_docs.py --resnetd PATH [PAGE ...].
+Also checks links to other files and headings, and the example answers in /openapi.json.
 
 The conventions of the pages:
 
@@ -15,6 +16,7 @@ Each page runs in a folder of its own, which has links to the files of the repos
 """
 
 import argparse
+import json
 import os
 import re
 import shutil
@@ -27,6 +29,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import requests
+
+import serving
 from checks import Checks, fail
 
 ROOT = Path(__file__).parents[2]
@@ -61,6 +66,9 @@ def main() -> None:
     arguments = parser.parse_args()
     pages = arguments.pages or [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
     checks, skipped, failures = Checks(), 0, []
+    broken = [link for page in [*pages, *ROOT.glob("*.md")] for link in broken_links(page)]
+    checks.equal(broken, [], "every link to a file or heading leads somewhere")
+    check_examples(checks, arguments.resnetd.resolve())
     for page in pages:
         blocks = list(blocks_of(page))
         skipped += sum(block.skipped is not None for block in blocks)
@@ -80,6 +88,35 @@ def main() -> None:
     if failures:
         fail("these commands do not do what the pages say:\n  " + "\n  ".join(failures))
     checks.done()
+
+
+def check_examples(checks: Checks, resnetd: Path) -> None:
+    """The example answers in /openapi.json are those for tests/data/cat.jpg."""
+    with serving.server(resnetd, "--precision", "int8") as url:
+        paths = requests.get(f"{url}/openapi.json", timeout=LIMIT).json()["paths"]
+        for path, query in (("/classify", "?top_k=1"), ("/embed", "")):
+            example = paths[path]["post"]["responses"]["200"]["content"]["application/json"]["example"]
+            photo = (ROOT / "tests/data/cat.jpg").read_bytes()
+            answer = requests.post(f"{url}{path}{query}", data=photo, timeout=LIMIT).json()
+            texts = [json.dumps(json_of, sort_keys=True) for json_of in (example, answer)]
+            checks.equal(different(*texts), None, f"the example of {path} in /openapi.json is its answer")
+
+
+def broken_links(page: Path) -> Iterator[str]:
+    """Links to files that do not exist, or to headings that their file does not have."""
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, heading = target.partition("#")
+        file = (page.parent / path).resolve() if path else page.resolve()
+        if not file.exists() or heading and heading not in headings(file):
+            yield f"{page.name}: {target}"
+
+
+def headings(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 def blocks_of(page: Path) -> Iterator[Block]:
@@ -154,7 +191,8 @@ class Reader:
         for file in ("card.toml", "model.safetensors"):
             shutil.copy(ROOT / "models/cifar10-resnet20" / file, folder / "my-model")
         (folder / ".curlrc").write_text("silent\nshow-error\n")
-        self.environment = os.environ | {
+        settings = ("RESNETD_", "AIP_", "HF_")
+        self.environment = {name: value for name, value in os.environ.items() if not name.startswith(settings)} | {
             "PATH": f"{resnetd.parent}:{Path(sys.executable).parent}:{os.environ['PATH']}",
             "CURL_HOME": str(folder), "RESNETD_LISTEN": f"127.0.0.1:{self.port}",
         }
@@ -166,7 +204,9 @@ class Reader:
         if re.match(r"resnetd serve\b(?!.* --help| .*&)", step.text):
             found = self.start(step.text)
             return None if found is None else different(step.output, found)
-        if NEEDS_SERVER.search(step.text) and self.server is None:
+        if "resnetd serve" in step.text:
+            self.stop()  # the command starts its own
+        elif NEEDS_SERVER.search(step.text) and self.server is None:
             # int8, so that machines without VNNI give the same scores.
             self.start("resnetd serve --precision int8")
         text = step.text.replace(":8080", f":{self.port}")
