@@ -21,7 +21,7 @@ FROM deps AS build
 COPY models models
 COPY build.rs ./
 COPY src src
-# The photo that tune measures with where nobody brings one.
+# The default photo of `resnetd tune`.
 COPY tests/data/cat.jpg tests/data/
 RUN cargo build --release --locked
 
@@ -50,10 +50,9 @@ RUN /build/scripts/fetch-imagenet --resnetd /opt/resnetd/bin/resnetd --dir /opt/
 
 FROM model-${MODEL} AS model
 
-# The bases of both images bring libc and libstdc++, and nothing else is needed to run.
+# Both base images have libc and libstdc++, which is all that resnetd needs.
 # Libraries before the program: they change less often.
-# ONNX Runtime sends its maker a first event while it is loaded, before a program can object:
-# only the environment stops that.
+# ONNX Runtime can send telemetry while it is loaded; only this environment variable prevents that.
 FROM ${CUDA_IMAGE} AS cuda
 COPY --from=onnxruntime-cuda /opt/resnetd/lib /opt/resnetd/lib
 COPY --from=build /resnetd/target/release/resnetd /opt/resnetd/bin/

@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.NOTPARALLEL: # the steps of `test` run in the order written
+.NOTPARALLEL: # the checks of `test` run in this order
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 
@@ -9,24 +9,24 @@ DEVICE ?= cpu
 MODEL ?=
 SIZE ?= 500x375
 
-# ONNX Runtime reports to its maker while it is loaded, before a program can object.
+# ONNX Runtime can send telemetry while it is loaded, before a program can disable it.
 export ORT_DISABLE_TELEMETRY := 1
 
 .PHONY: help
-help: ## show this list
+help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: library ## build and start the server; MODEL=imagenet for 1,000 classes; its options go into ARGS="..."
+run: library ## build and start the server; MODEL=imagenet for 1,000 classes; pass options in ARGS="..."
 	cargo build --release --locked
 	$(if $(filter imagenet,$(MODEL)),scripts/fetch-imagenet --resnetd $(built)/release/resnetd)
 	exec $(built)/release/resnetd serve $(if $(MODEL),--model $(MODEL)) $(ARGS)
 
 .PHONY: test
-test: fmt lint doc rust-test deny python-test ## everything that must pass, stopping at the first failure
+test: fmt lint doc rust-test deny python-test ## all checks, stopping at the first failure
 
 .PHONY: bench
-bench: library ## how much of the machine's limit the server reaches, and what each stage takes; ten minutes
+bench: library ## compare the server with the machine's limit, and time each stage; ten minutes
 	cargo build --release --locked
 	scripts/venv .venv-bench benches/requirements.txt
 	.venv-bench/bin/python benches/photos.py $(built)/photos
@@ -35,9 +35,9 @@ bench: library ## how much of the machine's limit the server reaches, and what e
 	cargo bench --locked --bench stages
 
 .PHONY: bench-overload bench-start bench-variants
-bench-overload: ## offer four times what the machine can do, for a minute each; about ten minutes
-bench-start: ## time to ready and memory of each model
-bench-variants: ## other allocators, plans and quotas, against the server as it comes; about fifteen minutes
+bench-overload: ## overload each model at four times its saturation rate; about ten minutes
+bench-start: ## time until ready and memory of each model
+bench-variants: ## compare other allocators, settings and quotas with the defaults; about fifteen minutes
 bench-overload bench-start bench-variants: bench-%: library
 	cargo build --release --locked
 	scripts/venv .venv-bench benches/requirements.txt
@@ -46,23 +46,23 @@ bench-overload bench-start bench-variants: bench-%: library
 		--photos $(built)/photos/$(SIZE) $(ARGS)
 
 .PHONY: attack
-attack: library ## attack a release server on this machine in every known way; about eight minutes
+attack: library ## run the known attacks against a release server on this machine; about eight minutes
 	cargo build --release --locked
 	scripts/venv .venv-bench benches/requirements.txt
 	.venv-bench/bin/python tests/attack/attack.py --resnetd $(built)/release/resnetd $(ARGS)
 
 .PHONY: bench-sessions
-bench-sessions: library ## print what sessions and outputs cost on this machine
+bench-sessions: library ## time sessions and additional outputs on this machine
 	cargo bench --locked --bench sessions
 
 .PHONY: bench-stages
-bench-stages: ## print what decoding and the other stages cost; a minute
+bench-stages: ## time decoding and the other stages; a minute
 	scripts/venv .venv-bench benches/requirements.txt
 	.venv-bench/bin/python benches/photos.py $(built)/photos
 	cargo bench --locked --bench stages -- $(ARGS)
 
 .PHONY: bench-int8
-bench-int8: library ## time our int8 ResNet-50 against the one of ONNX Runtime's quantizer
+bench-int8: library ## compare resnetd's int8 ResNet-50 with that of ONNX Runtime's quantizer
 	cargo build --release --locked
 	scripts/venv .venv-bench benches/requirements.txt
 	.venv-bench/bin/python benches/quantizers.py --resnetd $(built)/release/resnetd
@@ -84,48 +84,49 @@ doc: ## build the documentation, warnings are errors
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked
 
 .PHONY: rust-test
-rust-test: library ## unit, integration and documentation tests
+rust-test: library ## run unit, integration and documentation tests
 	cargo test --locked
 
 .PHONY: deny
-deny: ## licences, bans and sources of the dependencies, offline
+deny: ## check licences, bans and sources of the dependencies, offline
 	cargo fetch --locked
 	scripts/cargo-deny --offline check licenses bans sources
 
 .PHONY: audit
-audit: ## known advisories against the dependencies; asks the advisory database over the network
+audit: ## check the dependencies for known vulnerabilities; needs the network
 	scripts/cargo-deny check advisories
 
 .PHONY: python-test
-python-test: library ## models, metrics, API, protocols and pages, read by other people's programs
-	cargo build --locked --bins --tests # with the tests, so that nothing is compiled twice
+python-test: library ## check models, metrics, API, protocols, pages and documentation with other programs
+	cargo build --locked --bins --tests # with the tests, to reuse their build
 	scripts/venv
 	.venv/bin/python tests/python/check_onnx.py --resnetd $(built)/debug/resnetd
 	.venv/bin/python tests/python/check_shapes.py --resnetd $(built)/debug/resnetd
 	if chromium=$$(scripts/chromium); then .venv/bin/python tests/python/check_page.py \
 		--resnetd $(built)/debug/resnetd --chromium "$$chromium" --shots $(built)/page; \
-	else echo "nobody looked at the page: there is no Chromium"; fi
+	else echo "page checks skipped: Chromium not found"; fi
 	.venv/bin/python tests/python/check_api.py --resnetd $(built)/debug/resnetd
 	scripts/check-metrics $(built)/debug/resnetd
+	.venv/bin/python tests/python/check_docs.py --resnetd $(built)/debug/resnetd
 	scripts/venv .venv-clients tests/python/requirements-clients.txt
 	.venv-clients/bin/python tests/python/check_triton.py --resnetd $(built)/debug/resnetd
 	.venv-clients/bin/python tests/python/check_kserve.py --resnetd $(built)/debug/resnetd
 
 .PHONY: model-matrix
-model-matrix: library ## weights and exports as people have them, served and compared with PyTorch; half an hour
+model-matrix: library ## serve weights and exports in many forms, and compare with PyTorch; half an hour
 	cargo build --release --locked
 	scripts/venv .venv-models scripts/model-matrix.txt
 	.venv-models/bin/python scripts/model-matrix --resnetd $(built)/release/resnetd $(ARGS)
 
 .PHONY: image
-image: ## build the container image for the CPU, or with DEVICE=cuda for the GPU; MODEL=imagenet as for run
+image: ## build the container image, for a GPU with DEVICE=cuda, with the starter model with MODEL=imagenet
 	docker build --target $(DEVICE) $(if $(MODEL),--build-arg MODEL=$(MODEL)) --tag resnetd:$(DEVICE) .
 
 .PHONY: image-check
-image-check: ## build the image without Docker, start it and look at it; Debian, as root
+image-check: ## build and test the image without Docker; Debian, as root
 	scripts/image-check
 
 .PHONY: clean
-clean: ## remove everything that was built or fetched
+clean: ## remove everything that was built or downloaded
 	cargo clean
 	rm -rf .onnxruntime .models .tools .venv .venv-bench .venv-clients .venv-models

@@ -1,4 +1,4 @@
-"""What the comparisons share: networks with seeded weights, a server of one's own, one run of `resnetd bench`."""
+"""Shared by the benchmarks: networks with seeded weights, a server, one run of `resnetd bench`."""
 
 import json
 import os
@@ -40,7 +40,7 @@ def chosen(models: dict, only: list[str] | None) -> dict:
     """Those named in `only`, or all."""
     for name in only or []:
         if name not in models:
-            raise SystemExit(f"there is no {name}; there are {', '.join(models)}")
+            raise SystemExit(f"unknown model {name}; known models: {', '.join(models)}")
     return {name: model for name, model in models.items() if not only or name in only}
 
 

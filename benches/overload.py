@@ -1,4 +1,4 @@
-"""What becomes of requests, memory and speed when more is asked than the machine can do, and how soon all is well again.
+"""Measures requests, memory and throughput under overload, and the recovery afterwards.
 
     make bench-overload
 

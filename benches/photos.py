@@ -1,4 +1,4 @@
-"""Makes photos to measure with, from real ones that packages on PyPI ship.
+"""Makes the photos of the benchmarks, from real photos in PyPI packages.
 
     .venv-bench/bin/python benches/photos.py target/photos
 

@@ -1,4 +1,4 @@
-"""How much of the machine's limit the server reaches, and what a request costs when nothing else is there.
+"""Compares the server's throughput with the machine's limit, and the latency of a single request with that in process.
 
     make bench
 

@@ -1,4 +1,4 @@
-"""How long a server takes to be ready, and what it holds then and under load.
+"""Measures the time until a server is ready, and its memory then and under load.
 
     make bench-start
 

@@ -1,4 +1,4 @@
-"""What else a server could be on this machine: other allocators, pinned threads, other plans, and a container's quota.
+"""Compares the defaults with other allocators, pinned threads, other settings, and container quotas.
 
     make bench-variants
 

@@ -1,27 +1,25 @@
-//! resnetd classifies images over HTTP: a photo in, its classes out.
-//!
-//! Two rivers that meet once, in [`pipeline::run`]:
+//! resnetd classifies images over HTTP. Two data flows, which meet in [`pipeline::run`]:
 //!
 //! ```text
 //! start-up   row ─► Network ─► (weights checked, norms folded) ─► ONNX bytes ─► Session
 //! request    bytes ─► Image ─► Pixels ─► Job ─► Batch ─► Outputs ─► predictions ─► JSON
 //! ```
 //!
-//! `ARCHITECTURE.md` walks through both, file by file.
+//! `ARCHITECTURE.md` describes both, file by file.
 
-pub mod graph; // build river: a row becomes a network, a network becomes ONNX
-pub mod weights; // its tensors, by name
-pub mod onnx; // the file format
-pub mod model; // a card and a graph as one thing
-pub mod hub; // models that others have put up
-pub mod pipeline; // request river: bytes become classes
-pub mod quantize; // float32 networks become int8
-pub mod fetch; // images that are named by URL
-pub mod http; // the wire
+pub mod graph; // architectures, and their ONNX graphs
+pub mod weights; // weight files
+pub mod onnx; // the ONNX file format
+pub mod model; // a card and a graph
+pub mod hub; // models of the Hugging Face hub
+pub mod pipeline; // from an image's bytes to its classes
+pub mod quantize; // int8 quantization
+pub mod fetch; // images by URL
+pub mod http; // the HTTP server
 pub mod eval; // accuracy on labelled images
-pub mod bench; // load, and the machine's limit
-pub mod tune; // the fastest way to serve a model here
-pub mod telemetry; // what operators see
-mod installed; // where files of the program lie
-pub mod config; // options
+pub mod bench; // load generator, and the machine's limit
+pub mod tune; // the fastest settings for a machine
+pub mod telemetry; // logs and metrics
+mod installed; // files that are installed with the program
+pub mod config; // options and configuration
 pub mod cli; // commands

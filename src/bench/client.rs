@@ -1,4 +1,4 @@
-//! One request over HTTP/1.1, on connections that are kept.
+//! Sends one request over HTTP/1.1, on persistent connections.
 
 use std::time::Duration;
 
@@ -28,10 +28,10 @@ impl Target {
     ///
     /// Where the address is no `http://` URL, or there are no photos.
     pub fn new(url: &str, photos: Vec<Bytes>) -> Result<Self> {
-        ensure!(!photos.is_empty(), "there are no photos to send");
+        ensure!(!photos.is_empty(), "there are no photos to send; name some with --data");
         let classify = format!("{}/classify", url.trim_end_matches('/'));
         let no_address =
-            || format!("{url} is no address of a server; it looks like http://127.0.0.1:8080");
+            || format!("{url} is not the URL of a server; use one such as http://127.0.0.1:8080");
         let classify: Uri = classify.parse().with_context(no_address)?;
         let is_http = classify.scheme_str() == Some("http") && classify.host().is_some();
         ensure!(is_http, no_address());
@@ -61,7 +61,7 @@ impl Target {
     }
 }
 
-/// `503 queue-full`: the status, and the reason that a problem document tells.
+/// Such as `503 queue-full`: the status, and the reason of the problem document.
 fn kind(status: u16, body: &[u8]) -> String {
     #[derive(Deserialize)]
     struct Problem {

@@ -1,4 +1,4 @@
-//! A run: requests go out as the load says, and every answer is counted.
+//! A run: sends requests according to the load, and records every response.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

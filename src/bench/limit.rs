@@ -1,4 +1,4 @@
-//! The machine's limit: decode, preprocess and run the same photos, with no server and no queue.
+//! The machine's limit: decodes, preprocesses and runs the same photos without server and queue.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -14,8 +14,7 @@ use crate::pipeline::run::{Batch, Engine, InputShape};
 /// Each of `engines` on a thread of its own, one photo after the other.
 ///
 /// # Errors
-///
-/// A photo that cannot be decoded, or a failed run: then there is no limit to be told.
+/// A photo that cannot be decoded, or a failed run.
 pub fn limit(
     engines: Vec<Engine>,
     (preprocess, limits, scaling): (&Preprocess, &Limits, JpegScaling),

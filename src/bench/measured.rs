@@ -1,4 +1,4 @@
-//! What came back: latencies in a histogram, failures by kind.
+//! The results: latencies in a histogram, failures by kind.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

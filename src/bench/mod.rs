@@ -1,11 +1,12 @@
-//! Load on a server, or none: what it answers, how fast, and how far that is from the machine's limit.
+//! Load generator: measures a server's throughput and latency, and the machine's limit without a
+//! server.
 
-mod load; // who sends when
+mod load; // arrival times
 mod client; // one request over HTTP
 mod drive; // all requests of a run
 mod limit; // the same work without server and queue
-mod measured; // what came back, counted
-mod plot; // the latencies as a picture
+mod measured; // latencies and failures
+mod plot; // the latencies as an SVG
 
 pub use client::Target;
 pub use drive::drive;

@@ -1,4 +1,4 @@
-//! Latency by percentile as an SVG, the tail stretched: 90 %, 99 % and 99.9 % are equally far apart.
+//! Latency by percentile as an SVG, with a logarithmic tail: 90 %, 99 % and 99.9 % are equidistant.
 
 use std::fmt::Write;
 

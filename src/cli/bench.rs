@@ -1,4 +1,4 @@
-//! `resnetd bench`: load on a server, or the machine's limit without one.
+//! `resnetd bench`: measures a server under load, or the machine's limit without a server.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,24 +18,26 @@ use crate::telemetry::logs::{self, LogFormat};
 #[derive(Debug, Args)]
 pub(super) struct BenchArgs {
     #[expect(clippy::doc_markdown, reason = "help text is shown as it is written")]
-    /// The server, such as http://127.0.0.1:8080
+    /// URL of the server, such as http://127.0.0.1:8080
     #[arg(required_unless_present = "in_process", conflicts_with = "in_process")]
     url: Option<String>,
 
-    /// No server: decode, preprocess and run on all cores, which is the machine's limit for the model
+    /// Run without a server: decode, preprocess and run on all cores, which is the machine's limit
+    /// for the model
     #[arg(long)]
     in_process: bool,
 
-    /// The photos to send, one after the other and again from the start: files, or folders
+    /// Photos to send in a cycle: files or folders
     #[arg(long, required = true, num_args = 1.., value_name = "PATH")]
     data: Vec<PathBuf>,
 
-    /// Closed loop: so many clients, each of which sends again once it is answered
+    /// Closed loop: number of clients, each of which sends its next request after the response to
+    /// the last
     #[arg(long, default_value_t = 32, value_name = "N", conflicts_with = "in_process")]
     concurrency: usize,
 
-    /// Open loop: so many requests a second, at random times (Poisson), whether or not earlier ones
-    /// are answered; latency counts from the time at which a request was due
+    /// Open loop: requests per second, as a Poisson process independent of the responses; latency
+    /// is measured from the time at which a request was due
     #[arg(long, value_name = "PER_SECOND", conflicts_with_all = ["concurrency", "in_process"])]
     rate: Option<f64>,
 
@@ -43,19 +45,19 @@ pub(super) struct BenchArgs {
     #[arg(long, default_value = "10s", value_name = "DURATION", value_parser = humantime::parse_duration)]
     duration: Duration,
 
-    /// How long to send before that
+    /// How long to send requests before the measurement
     #[arg(long, default_value = "2s", value_name = "DURATION", value_parser = humantime::parse_duration)]
     warm_up: Duration,
 
-    /// After which time an answer is of no use
+    /// Time after which a request counts as failed
     #[arg(long, default_value = "10s", value_name = "DURATION", value_parser = humantime::parse_duration)]
     timeout: Duration,
 
-    /// Of the random times of --rate
+    /// Seed for the random times of --rate
     #[arg(long, default_value_t = 0, value_name = "N")]
     seed: u64,
 
-    /// Also draw latency by percentile
+    /// Also write a plot of latency by percentile
     #[arg(long, value_name = "SVG")]
     plot: Option<PathBuf>,
 
@@ -126,7 +128,7 @@ fn on_server(url: &str, photos: Vec<Bytes>, load: Load, window: Window) -> Resul
     let started = std::time::Instant::now();
     let measured = local::runtime()?.block_on(bench::drive(target, load, window, |measured| {
         if bar.is_hidden() {
-            return; // the cores are the server's
+            return; // leave the cores to the server
         }
         bar.set_position(started.elapsed().as_secs());
         if measured.good() % 16 == 0 {

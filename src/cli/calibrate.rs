@@ -1,4 +1,5 @@
-//! `resnetd eval --calibrate`: from labelled images to a calibration on the model's card.
+//! `resnetd eval --calibrate`: fits a calibration on labelled images and writes it to the model's
+//! card.
 
 use std::path::{Path, PathBuf};
 
@@ -19,20 +20,21 @@ use crate::pipeline::Pipeline;
 
 #[derive(Debug, Args)]
 pub(super) struct CalibrateArgs {
-    /// Fit a temperature and the thresholds of sets on half of the images, and measure them on the
-    /// other half. docs/calibration.md tells more
+    /// Fit a temperature and the thresholds of prediction sets on half of the images, and measure
+    /// them on the other half. See docs/calibration.md
     #[arg(long)]
     pub(super) calibrate: bool,
 
-    /// The model's card, to keep them in: a card.toml, or the .onnx file that has it inside
+    /// Write the calibration to the model's card: a card.toml, or an .onnx file with an embedded
+    /// card
     #[arg(long, value_name = "CARD", requires = "calibrate")]
     write_card: Option<PathBuf>,
 
-    /// Where the card has a calibration for this precision, put the new one in its place
+    /// Replace the card's calibration for this precision, if it has one
     #[arg(long, requires = "write_card")]
     replace: bool,
 
-    /// What the card calls the data [default: the name of the file or folder]
+    /// Name of the dataset in the card [default: the name of the file or folder]
     #[arg(long, value_name = "NAME", requires = "calibrate")]
     dataset: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! The file that keeps a model's card: a calibration goes in, everything else stays as it is.
+//! Writes a calibration into the file with a model's card, and leaves everything else unchanged.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -32,14 +32,14 @@ impl CardFile {
             let graph = onnx::Model::from_bytes(bytes.as_slice()).with_context(cannot_read)?;
             ensure!(
                 ModelCard::is_in(graph.all_metadata()),
-                "{} has no card inside; name the .toml beside it",
+                "{} has no embedded card; use the .toml next to it",
                 path.display()
             );
             let card = ModelCard::from_metadata(graph.all_metadata()).with_context(cannot_read)?;
             ensure!(
                 card.architecture != foreign::ARCHITECTURE,
-                "{} holds somebody else's graph, which is not rewritten; calibrate the file that it was \
-                 exported from, whose card is beside it, and export that again",
+                "{} has a graph that resnetd did not build and does not rewrite; calibrate the file that it was \
+                 exported from, which has its card next to it, and export that again",
                 path.display()
             );
             Form::Onnx(Box::new((card, graph)))
@@ -70,14 +70,14 @@ impl CardFile {
         if let Some(name) = name {
             ensure!(
                 name == card.name,
-                "{path} is the card of {name}, and the model is {}",
+                "{path} is the card of {name}, but the model is {}",
                 card.name
             );
         }
         if taken && existing == Existing::Keep {
             bail!(
-                "{path} has a calibration for {precision}\n\
-                 hint: --replace puts the new one in its place"
+                "{path} already has a calibration for {precision}\n\
+             hint: --replace replaces it"
             );
         }
         Ok(())
@@ -122,7 +122,7 @@ fn put(document: &mut DocumentMut, precision: Precision, calibration: &Calibrati
         .entry("calibration")
         .or_insert(Item::Table(implicit))
         .as_table_mut()
-        .context("calibration is no table in this card; write it as [calibration.int8]")?;
+        .context("calibration is not a table in this card; write it as [calibration.int8]")?;
     let count = |images: usize| value(i64::try_from(images).unwrap_or(i64::MAX));
     let mut table = Table::new();
     table["temperature"] = value(calibration.temperature);

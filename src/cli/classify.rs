@@ -1,4 +1,4 @@
-//! `resnetd classify`: files and folders through the pipeline that serves.
+//! `resnetd classify`: classifies files and folders with the server's pipeline.
 
 use std::fs;
 use std::io::{self, IsTerminal};
@@ -22,19 +22,20 @@ use crate::telemetry::logs::{self, LogFormat};
 
 #[derive(Debug, Args)]
 pub(super) struct ClassifyArgs {
-    /// Pictures, or folders of them
+    /// Images, or folders with images
     #[arg(required = true, value_name = "FILE|FOLDER")]
     paths: Vec<PathBuf>,
 
-    /// How many classes to show
+    /// Number of classes to show
     #[arg(long, short = 'k', default_value_t = 5, value_name = "K", value_parser = clap::value_parser!(u16).range(1..))]
     top_k: u16,
 
-    /// One JSON object per picture and line, instead of a table
+    /// Print one JSON object per image and line instead of tables
     #[arg(long)]
     json: bool,
 
-    /// Also write each picture with the map of its best class over it, as a PNG into this folder
+    /// Also write each image, overlaid with the class activation map of its best class, as a PNG
+    /// into this folder
     #[arg(long, value_name = "FOLDER")]
     explain: Option<PathBuf>,
 
@@ -83,7 +84,7 @@ pub(super) fn run(args: &ClassifyArgs) -> Result<()> {
     let bar = output::progress(paths.len(), "pictures");
     let mut failed = 0;
     local::runtime()?.block_on(async {
-        // A file that cannot be read goes through as an empty upload, and is told apart below.
+        // A file that cannot be read is sent as an empty upload, and reported below.
         let uploads = paths.iter().map(|path| {
             let read = fs::read(path);
             let bytes =
@@ -116,7 +117,7 @@ pub(super) fn run(args: &ClassifyArgs) -> Result<()> {
     })?;
     bar.finish_and_clear();
     if failed > 0 {
-        bail!("{failed} of {} pictures could not be classified", paths.len());
+        bail!("{failed} of {} images could not be classified", paths.len());
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! `serve --config FILE`: what the file says becomes the default of the option of the same name, so
-//! that the environment and the command line have the last word.
+//! `serve --config FILE`: the file's values become the defaults of the options of the same names,
+//! so that environment variables and the command line take precedence.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -35,7 +35,7 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Cli, Error> {
     Cli::from_arg_matches(&matches)
 }
 
-/// The file that is named, before anything else is checked.
+/// The path given with `--config`, before anything else is checked.
 fn named(command: &Command, words: &[OsString]) -> Option<PathBuf> {
     let matches = command.clone().ignore_errors(true).try_get_matches_from(words).ok()?;
     let (name, serve) = matches.subcommand()?;
@@ -46,7 +46,7 @@ fn wrong(command: &mut Command, path: &Path, why: &str) -> Error {
     command.error(ErrorKind::InvalidValue, format!("--config {}: {why}", path.display()))
 }
 
-/// `command`, whose option `name` is `value` where nobody says anything else.
+/// `command`, with `value` as the default of the option `name`.
 fn with_default(command: Command, (name, value): (&str, &toml::Value)) -> Result<Command, String> {
     let word = match value {
         toml::Value::String(text) => text.clone(),
@@ -54,7 +54,7 @@ fn with_default(command: Command, (name, value): (&str, &toml::Value)) -> Result
             value.to_string()
         }
         toml::Value::Array(_) | toml::Value::Table(_) | toml::Value::Datetime(_) => {
-            return Err(format!("{name} is {value}; it takes a text or a number"));
+            return Err(format!("{name} is {value}; it must be a string or a number"));
         }
     };
     let options: Vec<String> = command
@@ -66,7 +66,7 @@ fn with_default(command: Command, (name, value): (&str, &toml::Value)) -> Result
         .collect();
     if !options.iter().any(|option| option == name) {
         let known = options.join(", ");
-        return Err(format!("{name} is no option of serve; there are {known}"));
+        return Err(format!("{name} is not an option of serve; the options are {known}"));
     }
     let id = name.replace('-', "_");
     Ok(command

@@ -8,15 +8,15 @@ use crate::graph::{Architecture, Description, Network, arch};
 
 #[derive(Debug, Args)]
 pub(super) struct DescribeArgs {
-    /// The architecture; without it, all are listed
+    /// Architecture to describe [default: list all architectures]
     #[arg(value_name = "ARCH")]
     arch: Option<String>,
 
-    /// Number of classes [default: those the network was designed for]
+    /// Number of classes [default: that of the architecture's original dataset]
     #[arg(long, value_name = "N", requires = "arch")]
     classes: Option<usize>,
 
-    /// One line for each stage, as in Table 1 of the paper, instead of one for each layer
+    /// Print one line per stage, as in Table 1 of the paper, instead of one per layer
     #[arg(long, requires = "arch")]
     stages: bool,
 }

@@ -15,8 +15,8 @@ use crate::telemetry::logs::{self, LogFormat};
 
 #[derive(Debug, Args)]
 pub(super) struct EvalArgs {
-    /// A folder with a folder of pictures per class, or a parquet file with the columns img.bytes
-    /// and label
+    /// Labelled images: a folder with one folder per class, or a parquet file with the columns
+    /// img.bytes and label
     #[arg(long, value_name = "FOLDER|PARQUET")]
     data: PathBuf,
 
@@ -86,7 +86,7 @@ fn show(model: &str, report: &Report, images_per_second: f64, labels: &[String])
         report.top1() * 100.0,
         report.top5() * 100.0,
     ));
-    // A table of a thousand classes helps nobody; --json has it.
+    // A confusion matrix of a thousand classes is unreadable as a table; --json has it.
     if labels.len() <= 20 {
         let header: Vec<&str> =
             ["truth \\ answer"].into_iter().chain(labels.iter().map(String::as_str)).collect();

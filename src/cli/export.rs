@@ -1,4 +1,4 @@
-//! `resnetd export`: a model as one self-contained ONNX file.
+//! `resnetd export`: writes a model as one self-contained ONNX file.
 
 use std::path::PathBuf;
 
@@ -12,32 +12,35 @@ use crate::pipeline::run::Device;
 
 #[derive(Debug, Args)]
 pub(super) struct ExportArgs {
-    /// The model to export: an embedded name, a folder or a file, as `resnetd serve` takes it
+    /// The model to export: the name of an embedded model, a folder, a file or a hub id, as for
+    /// `resnetd serve`
     #[arg(long, default_value = model::DEFAULT, value_name = "NAME|PATH|ID", conflicts_with = "weights")]
     model: String,
 
-    /// In which arithmetic: fp32, fp16, or int8 for a model that comes with an int8 form
+    /// Precision: fp32, fp16, or int8 for a model that has an int8 form
     #[arg(long, default_value = "fp32", value_name = "PRECISION")]
     precision: PrecisionChoice,
 
-    /// Or only weights: safetensors or a state dict of PyTorch, or the index of several files, with
-    /// the tensor names of torchvision, timm or Hugging Face transformers
+    /// Weights without a card, instead of --model: a safetensors file, a PyTorch state dict, or the
+    /// index of a sharded checkpoint, with the tensor names of torchvision, timm or Hugging Face
+    /// transformers
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
 
-    /// The architecture of weights that do not say it themselves; `resnetd describe` lists them
+    /// Architecture of the weights, where it cannot be detected; `resnetd describe` lists all
+    /// architectures
     #[arg(long, value_name = "ARCH")]
     arch: Option<String>,
 
-    /// The class names of weights, one a line [default: those of ImageNet-1k for 1,000 classes, else
-    /// class 0, class 1, …]
+    /// File with the class names of the weights, one per line [default: the ImageNet-1k labels for
+    /// 1,000 classes, otherwise class 0, class 1, …]
     #[arg(long, value_name = "FILE", requires = "weights")]
     labels: Option<PathBuf>,
 
     #[command(flatten)]
     hub: HubArgs,
 
-    /// The file to write
+    /// Output file
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
 }
@@ -64,7 +67,7 @@ pub(super) fn run(args: &ExportArgs) -> Result<()> {
     Ok(())
 }
 
-/// The model with its calibration inside: that of an int8 form is on the card beside the weights.
+/// The model with its calibration in the file: an int8 form has it in the card next to the weights.
 fn carrying(model: Model) -> Model {
     if model.card.precision == Precision::Int8 && !model.card.calibration.is_empty() {
         Model::of(model.card.as_ref().clone(), model.graph())

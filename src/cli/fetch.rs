@@ -1,4 +1,4 @@
-//! A model's name becomes something that is on this machine.
+//! Downloads a model of the hub, if `--model` names one.
 
 use std::path::{Path, PathBuf};
 
@@ -19,11 +19,9 @@ pub(super) fn model(name: &str, args: &HubArgs) -> Result<String> {
     let is_here = is_embedded(name) || Path::new(name).exists();
     let is_id = !is_here && !is_file_name(name);
     let Some(id) = HubId::parse(name).filter(|_| is_id) else { return Ok(name.to_owned()) };
-    tracing::info!("no file or folder is called {name}: looking for it on the hub");
+    tracing::info!("there is no file or folder {name}: looking for it on the hub");
     from_hub(&id, args).with_context(|| {
-        format!(
-            "no file or folder is called {name}, and the hub does not give a model of that name"
-        )
+        format!("there is no file or folder {name}, and it could not be fetched from the hub")
     })
 }
 
@@ -96,16 +94,16 @@ const ENDINGS: [&str; 19] = [
 fn show(bar: &ProgressBar, id: &HubId, event: Event) {
     match event {
         Event::Started { file, bytes, have } => {
-            tracing::info!(model = %id, file, bytes, have, "fetching");
+            tracing::info!(model = %id, file, bytes, have, "downloading");
             bar.set_draw_target(indicatif::ProgressDrawTarget::stderr());
             bar.set_message(file.to_owned());
             bar.set_length(bytes);
             bar.set_position(have);
         }
         Event::Received(bytes) => bar.inc(bytes),
-        Event::Retrying(error) => tracing::warn!(%error, "trying again"),
+        Event::Retrying(error) => tracing::warn!(%error, "download failed: retrying"),
         Event::Unreachable(error) => {
-            tracing::warn!(model = %id, %error, "the hub cannot be asked: using what was fetched earlier");
+            tracing::warn!(model = %id, %error, "the hub cannot be reached: using the cached model");
         }
     }
 }

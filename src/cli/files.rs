@@ -1,4 +1,4 @@
-//! Which files a command works on, and how it writes one.
+//! Finds a command's input files, and writes output files atomically.
 
 use std::fs;
 use std::io::Write;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 
 /// Endings of pictures. They choose files inside a folder; a file named by hand is always taken,
-/// and what it really holds is told from its content.
+/// and its format is detected from its content.
 const ENDINGS: &[&str] = &["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"];
 
 /// The files named, and the pictures in the folders named, each folder sorted.
@@ -19,7 +19,7 @@ pub(super) fn pictures(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
             walk(path, &mut found)?;
             ensure!(
                 found.len() > before,
-                "no pictures in {} (looked for {})",
+                "no images in {} (looked for {})",
                 path.display(),
                 ENDINGS.join(", ")
             );

@@ -1,4 +1,4 @@
-//! `resnetd healthcheck`: asks a running server, with nothing but this binary.
+//! `resnetd healthcheck`: checks a running server, for images without curl.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -11,11 +11,11 @@ use super::output;
 
 #[derive(Debug, Args)]
 pub(super) struct HealthcheckArgs {
-    /// Address the server listens on; 0.0.0.0 is asked at 127.0.0.1
+    /// Address the server listens on; for 0.0.0.0, 127.0.0.1 is used
     #[arg(long, env = "RESNETD_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     listen: SocketAddr,
 
-    /// How long to wait for its answer
+    /// How long to wait for the answer
     #[arg(long, default_value = "2s", value_name = "DURATION", value_parser = humantime::parse_duration)]
     timeout: Duration,
 }
@@ -33,7 +33,7 @@ pub(super) fn run(args: &HealthcheckArgs) -> Result<()> {
     Ok(())
 }
 
-/// An address that means "every interface" can be bound, but not asked everywhere.
+/// Replaces an unspecified address, which not every system can connect to.
 fn reachable(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         address.set_ip(match address {
@@ -44,7 +44,7 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-/// One request over a connection of its own; HTTP/1.0 so that its end is the answer's end.
+/// Sends one request. With HTTP/1.0, the end of the connection is the end of the answer.
 fn ask(address: SocketAddr, timeout: Duration) -> std::io::Result<String> {
     let mut stream = TcpStream::connect_timeout(&address, timeout)?;
     stream.set_read_timeout(Some(timeout))?;

@@ -23,8 +23,8 @@ pub(super) fn replaced(card: &ModelCard, path: &Path) -> Result<ModelCard> {
     let classes = card.labels.len();
     if labels.len() != classes {
         bail!(
-            "{} has {} lines, {} has {classes} classes; write one label a line, in the order of the network's \
-             output",
+            "{} has {} lines, but {} has {classes} classes; write one label per line, in the order of the network's \
+         outputs",
             path.display(),
             labels.len(),
             card.name

@@ -1,4 +1,4 @@
-//! A model by its options, on warm sessions.
+//! Loads the model of the options into warmed-up sessions.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -91,7 +91,7 @@ fn choose(device: Device, (args, model): (&ModelArgs, &str), library: &Library) 
     if let (Device::Cpu, Precision::Int8, Some(why)) =
         (device, chosen.model.card.precision, int8::why_not())
     {
-        tracing::warn!("{why}: resnetd tune shows which precision is faster here");
+        tracing::warn!("{why}; resnetd tune measures which precision is faster on this machine");
     }
     heed(&mut chosen.model, args.calibrated);
     if let Some(path) = &args.labels {
@@ -100,7 +100,7 @@ fn choose(device: Device, (args, model): (&ModelArgs, &str), library: &Library) 
     Ok(chosen)
 }
 
-/// Takes the calibrations from the model where none is to be heeded.
+/// Removes the calibrations from the model if they are not to be applied.
 fn heed(model: &mut Model, calibrated: Calibrated) {
     if calibrated == Calibrated::Off {
         let calibration = BTreeMap::new();
@@ -200,11 +200,11 @@ fn check_scores(model: &Model, engine: &mut Engine, input: InputShape) -> Result
     let rows = |output| outputs.iter().map(|found| found.row(output, 0)).collect::<Vec<_>>();
     let (logits, probabilities) = (rows(Output::Logits), rows(Output::Probabilities));
     let (found, labels) = (logits[0].len(), labels.len());
-    ensure!(found == labels, "the graph gives {found} scores, the card has {labels} labels");
+    ensure!(found == labels, "the graph has {found} scores, but the card has {labels} labels");
     let corrected = foreign::judge(model, &logits, &probabilities)
         .with_context(|| format!("{name} cannot be served"))?;
     if corrected.is_some() {
-        tracing::info!("the graph's scores sum to 1: they are served as probabilities");
+        tracing::info!("the graph's scores sum to 1, so they are served as probabilities");
     }
     Ok(corrected)
 }

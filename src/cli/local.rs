@@ -1,4 +1,4 @@
-//! A pipeline without a server: the same one that serves, for commands that read files.
+//! The server's pipeline without a server, for commands that read files.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,13 +18,13 @@ use crate::pipeline::run::WarmSessions;
 use crate::pipeline::{Classification, ClassifyError, Pipeline, PipelinePlan};
 use crate::telemetry::Metrics;
 
-/// Nobody waits at the other end: a slow machine may take its time.
+/// The time limit of commands that read files: practically none.
 const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What every command takes that measures a model.
+/// Options of every command that measures a model.
 #[derive(Debug, clap::Args)]
 pub(super) struct MeasureArgs {
-    /// One JSON object instead of tables
+    /// Print one JSON object instead of tables
     #[arg(long)]
     pub(super) json: bool,
 
@@ -41,7 +41,7 @@ pub(super) fn start(args: &ModelArgs, limits: &LimitArgs) -> Result<Pipeline> {
     pipeline(model, warm, args, limits)
 }
 
-/// A pipeline that takes all there is.
+/// A pipeline without limits for images and bytes in flight.
 pub(super) fn pipeline(
     model: Model,
     warm: WarmSessions,
@@ -73,14 +73,14 @@ pub(super) fn classify_all<'a, T: 'a>(
         .buffered(pipeline.at_once())
 }
 
-/// Classifies labelled images in order, and tells `each` the truth and the answer.
+/// Classifies labelled images in order, and calls `each` with the true class and the answer.
 pub(super) async fn classify_labelled(
     pipeline: &Pipeline,
     dataset: Dataset,
     top_k: usize,
     mut each: impl FnMut(usize, Result<Classification, ClassifyError>),
 ) -> Result<(), DatasetError> {
-    // An example that cannot be read goes through as an empty upload, and ends the stream below.
+    // An example that cannot be read is sent as an empty upload; its error ends the stream below.
     let uploads = dataset.examples(&pipeline.card().labels)?.map(|example| match example {
         Ok(Example { bytes, truth }) => (Ok(truth), bytes),
         Err(error) => (Err(error), Bytes::new()),

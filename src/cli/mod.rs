@@ -1,17 +1,17 @@
 //! The commands, one file each.
 
 mod bench;
-mod beside; // what classify tells beside the classes
+mod beside; // classify: prediction sets and roll-ups
 mod calibrate; // eval --calibrate
-mod card_file; // and where it is kept
+mod card_file; // reading and writing a model card
 mod classify;
-mod config_file; // options of serve that are written down
+mod config_file; // serve --config
 mod describe;
 mod eval;
 mod export;
 mod files;
 mod healthcheck;
-mod fetch; // a name of the hub becomes a folder
+mod fetch; // downloading a model from the hub
 mod labels; // class names from a file
 mod load;
 mod local;
@@ -26,13 +26,13 @@ use clap::{Parser, Subcommand};
 
 pub use config_file::parse;
 
-/// Classifies images: a photo in, its classes out
+/// Classifies images with ResNets, over HTTP or from the command line
 ///
-/// Start the service with `resnetd serve`, then:
+/// Start the server with `resnetd serve`, then send it an image:
 ///
 ///   curl --data-binary @photo.jpg localhost:8080/classify
 ///
-/// Every option can also be set by the environment variable that its help names.
+/// Every option can also be set by the environment variable named in its help.
 #[derive(Debug, Parser)]
 #[command(version, verbatim_doc_comment, max_term_width = 100)]
 pub struct Cli {
@@ -48,19 +48,19 @@ enum Command {
     Classify(classify::ClassifyArgs),
     /// Write a model as one self-contained ONNX file
     Export(export::ExportArgs),
-    /// Write a model's int8 form, about three times as fast on a CPU
+    /// Quantize a model to int8, which is about three times as fast on a CPU
     Quantize(Box<quantize::QuantizeArgs>),
     /// Show a network's layers, parameters and multiply-adds
     Describe(describe::DescribeArgs),
     /// Measure accuracy on labelled images
     Eval(eval::EvalArgs),
-    /// Put load on a server and measure it, or the machine's limit without one
+    /// Measure a server under load, or the machine's limit without a server
     Bench(Box<bench::BenchArgs>),
     /// Find the fastest sessions, threads and batches for a model on this machine
     Tune(Box<tune::TuneArgs>),
-    /// Hold a model's logits against those of the framework that trained it
+    /// Compare a model's logits with those of the framework that trained it
     Verify(Box<verify::VerifyArgs>),
-    /// Ask a running server whether it is ready; for containers
+    /// Check whether a running server is ready; for container health checks
     Healthcheck(healthcheck::HealthcheckArgs),
 }
 
@@ -68,7 +68,7 @@ enum Command {
 ///
 /// # Errors
 ///
-/// Whatever went wrong, in words for a person.
+/// Any error of the command, with a message for the user.
 pub fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Serve(args) => serve::run(&args),

@@ -1,4 +1,4 @@
-//! What commands print: results to standard output, progress to standard error.
+//! Output of commands: results to standard output, progress to standard error.
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};

@@ -1,4 +1,4 @@
-//! Where `--explain` writes, and under which names.
+//! The files that `--explain` writes.
 
 use std::collections::HashSet;
 use std::fs;

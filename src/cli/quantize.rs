@@ -1,4 +1,4 @@
-//! `resnetd quantize`: a model's int8 form, and what it costs in accuracy.
+//! `resnetd quantize`: quantizes a model to int8 and measures the loss of accuracy.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,29 +22,30 @@ use crate::pipeline::run::{Batch, Device, InputShape, Library, SessionPlan};
 use crate::quantize::{self, LayerError, Method, Ranges};
 use crate::telemetry::logs::{self, LogFormat};
 
-/// Pictures in one run while calibrating: every layer's values are held at once.
+/// Images in one run while the ranges are measured: every layer's activations are kept in memory.
 const AT_ONCE: usize = 4;
 
 #[derive(Debug, Args)]
 pub(super) struct QuantizeArgs {
-    /// Pictures like those that will be served, which set the ranges: a folder, with or without
-    /// folders inside, or a parquet file with a column img.bytes
+    /// Representative images, from which the quantization ranges are taken: a folder (searched
+    /// recursively) or a parquet file with a column img.bytes
     #[arg(long, value_name = "FOLDER|PARQUET")]
     calibration: PathBuf,
 
-    /// How many of them, spread over all there are
+    /// Number of these images to use, evenly spaced
     #[arg(long, default_value_t = 256, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     images: u32,
 
-    /// How ranges are chosen: min-max, percentile (99.99), percentile:P or entropy
+    /// Calibration method for the ranges: min-max, percentile (99.99), percentile:P or entropy
     #[arg(long, default_value = "percentile", value_name = "METHOD")]
     method: Method,
 
-    /// Labelled pictures, on which the accuracy before and after is measured
+    /// Labelled images, on which the accuracy before and after is measured
     #[arg(long, value_name = "FOLDER|PARQUET")]
     data: Option<PathBuf>,
 
-    /// The file to write; as model-int8.onnx in the model's folder, serve finds it there
+    /// Output file; `resnetd serve` finds it if it is called model-int8.onnx and lies in the
+    /// model's folder
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
 
@@ -125,7 +126,7 @@ fn with_figure(int8: &Model, Accuracy { counts, after, .. }: &Accuracy) -> Model
     let figure = Figure {
         metric: "top-1".to_owned(),
         value: after.share,
-        dataset: format!("the {} pictures given to resnetd quantize as --data", counts.images),
+        dataset: format!("the {} images given to resnetd quantize as --data", counts.images),
         command: "resnetd eval --precision int8 --data DATA".to_owned(),
     };
     let card = ModelCard { figures: vec![figure], ..int8.card.as_ref().clone() };
@@ -136,7 +137,7 @@ fn with_figure(int8: &Model, Accuracy { counts, after, .. }: &Accuracy) -> Model
 fn calibration(args: &QuantizeArgs, model: &Model) -> Result<Vec<Batch>> {
     let uploads = sample(&args.calibration, args.images as usize, &model.card.labels)?;
     let shape = InputShape::of(&model.card.preprocess);
-    let bar = output::progress(uploads.len(), "pictures decoded");
+    let bar = output::progress(uploads.len(), "images decoded");
     let mut batches: Vec<Batch> = Vec::new();
     for (name, bytes) in uploads {
         let pixels = pixels(&bytes, &args.common, model).with_context(|| name)?;
@@ -147,7 +148,7 @@ fn calibration(args: &QuantizeArgs, model: &Model) -> Result<Vec<Batch>> {
         bar.inc(1);
     }
     bar.finish_and_clear();
-    ensure!(!batches.is_empty(), "{} holds no pictures", args.calibration.display());
+    ensure!(!batches.is_empty(), "{} has no images", args.calibration.display());
     Ok(batches)
 }
 
@@ -221,7 +222,7 @@ fn answers_of(
     let (warm, _) = warm(model, Device::Cpu, concurrency, library)?;
     let pipeline = local::pipeline(model.clone(), warm, &args.common.model, &args.common.limits)?;
     let dataset = Dataset::open(data, &model.card.labels)?;
-    let bar = output::progress(dataset.len(), &format!("pictures in {}", model.card.precision));
+    let bar = output::progress(dataset.len(), &format!("images in {}", model.card.precision));
     let mut answers = Vec::with_capacity(dataset.len());
     local::runtime()?.block_on(local::classify_labelled(
         &pipeline,
@@ -246,7 +247,7 @@ fn show(report: &Report, path: &Path) {
     let [before, after] =
         [report.bytes_before, report.bytes_after].map(|bytes| bytesize::ByteSize(bytes as u64));
     output::line(format!(
-        "\n{}: {} in int8, ranges by {} over {} pictures; {before} became {after}",
+        "\n{}: {} in int8, ranges by {} over {} images; {before} became {after}",
         path.display(),
         report.model,
         report.method,
@@ -257,7 +258,7 @@ fn show(report: &Report, path: &Path) {
             format!("{:.2} % ({:.2} to {:.2})", 100.0 * share, 100.0 * low, 100.0 * high)
         };
         output::line(format!(
-            "top-1 on {} pictures, with 95 % intervals\n  fp32        {}\n  int8        {}\n  \
+            "top-1 on {} images, with 95 % intervals\n  fp32        {}\n  int8        {}\n  \
              difference  {}\n  agreement   {:.2} %",
             counts.images,
             percent(before),

@@ -1,4 +1,4 @@
-//! `resnetd serve`: wires everything, says that it is ready, waits for the end.
+//! `resnetd serve`: starts the server, reports that it is ready, and shuts it down.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::telemetry::Metrics;
 use crate::telemetry::logs::{self, DroppedLines};
 use crate::telemetry::metrics::Served;
 
-/// A run whose callers have left may still be on: wait this long for it, then leave it.
+/// How long to wait at the end for a run whose callers have all disconnected.
 const LAST_RUN: Duration = Duration::from_secs(1);
 
 pub(super) fn run(args: &ServeArgs) -> Result<()> {
@@ -30,17 +30,17 @@ pub(super) fn run(args: &ServeArgs) -> Result<()> {
     tracing::debug!(?config, "configuration");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(serve(args, config, log.dropped()));
-    // A run that is stuck, or a model that still loads, does not keep the process from ending.
+    // Does not wait for a stuck run or a model that is still loading.
     runtime.shutdown_background();
     outcome
 }
 
 async fn serve(args: &ServeArgs, config: Config, dropped: DroppedLines) -> Result<()> {
-    // The port first: whether it is free is known at once, a large model takes a second.
+    // Bind the port before loading the model, so that a port in use is reported at once.
     let taken = || format!("cannot listen on {}; choose another with --listen", config.listen);
     let listener = Listener::bind(config.listen, config.connections).with_context(taken)?;
     let address = listener.address()?;
-    // Signals from here on are a wish to stop, also while the model loads.
+    // From here on signals shut the server down, also while the model loads.
     let mut wish = WishToStop::new()?;
     let app = tokio::select! {
         app = start(args, &config, dropped) => app?,
@@ -54,21 +54,23 @@ async fn serve(args: &ServeArgs, config: Config, dropped: DroppedLines) -> Resul
     let stop = async move {
         wish.heard().await;
         readiness.drain();
-        tracing::info!("told to stop: readiness is off, finishing what is here; once more quits");
+        tracing::info!(
+            "shutting down: draining requests in flight (a second signal exits immediately)"
+        );
         tokio::spawn(async move {
             wish.heard().await;
-            tracing::warn!("told to stop twice: quitting now");
+            tracing::warn!("second signal: exiting immediately");
             std::process::exit(1);
         });
     };
     let routes = http::router(app.clone());
     let answered = server.serve(routes, stop, config.drain, || app.pipeline.abort()).await;
-    // With every answer given, no worker has anything left to do.
+    // All requests are answered, so the workers are idle.
     app.pipeline.finish(LAST_RUN).await;
     if !answered {
         bail!("requests were still open after --drain-timeout {:?}", config.drain.timeout);
     }
-    tracing::info!("every request is answered: goodbye");
+    tracing::info!("shutdown complete: all requests were answered");
     Ok(())
 }
 
@@ -88,14 +90,14 @@ impl WishToStop {
         })
     }
 
-    /// The next that asks to stop.
+    /// Waits for the next signal that stops the server.
     async fn heard(&mut self) {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
                 _ = self.hangup.recv() => {
-                    tracing::info!("SIGHUP ignored: there is nothing to reload; SIGTERM stops the server");
+                    tracing::info!("SIGHUP is ignored, because there is nothing to reload; SIGTERM stops the server");
                 }
             }
         }
@@ -106,7 +108,7 @@ impl WishToStop {
 async fn start(args: &ServeArgs, config: &Config, dropped: DroppedLines) -> Result<App> {
     let (args, config) = (args.model.clone(), config.clone());
     tokio::task::spawn_blocking(move || {
-        // Loading is mostly on one core; a large model takes the other a tenth of a second to digest.
+        // Loading mostly uses one core, so another computes the digests meanwhile.
         let (loaded, digests) = load_meanwhile(&args, config.concurrency, Model::digests)?;
         let spare = spare(args, config.concurrency, &loaded);
         let app = assemble(loaded, digests, &config, (spare, dropped))?;
@@ -116,8 +118,8 @@ async fn start(args: &ServeArgs, config: &Config, dropped: DroppedLines) -> Resu
     .await?
 }
 
-/// Loads the model again, where a stuck worker has to be replaced: that is rare, and keeping it loaded twice
-/// would cost its memory always.
+/// Loads the model again when a stuck worker has to be replaced. That is rare, and a second copy
+/// would cost its memory all the time.
 fn spare(args: ModelArgs, concurrency: Concurrency, loaded: &Loaded) -> SpareEngine {
     let (library, device) = (loaded.library.clone(), loaded.warm.device);
     Box::new(move || {
@@ -209,6 +211,6 @@ fn announce(app: &App, address: SocketAddr) {
         card.labels.len(),
         versions.onnxruntime,
     );
-    // Nobody may be reading: the server does not wait for that.
+    // On a thread of its own, because nobody may be reading standard output.
     std::thread::spawn(move || output::line(banner));
 }

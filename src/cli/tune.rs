@@ -1,4 +1,4 @@
-//! `resnetd tune`: the fastest way to serve a model on this machine, measured.
+//! `resnetd tune`: measures which settings serve a model fastest on this machine.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,24 +20,24 @@ use crate::tune::{self, Candidate, Goal, Race, Standing, Verdict};
 
 #[derive(Debug, Args)]
 pub(super) struct TuneArgs {
-    /// Photos as your users send them: files, or folders [default: one of 500×375 pixels]
+    /// Representative photos: files or folders [default: one photo of 500×375 pixels]
     #[arg(long, num_args = 1.., value_name = "PATH")]
     data: Vec<PathBuf>,
 
-    /// Look for the most images a second of which 99 of 100 are answered within this time, rather
-    /// than for the most images a second
+    /// Maximize the throughput at which the 99th percentile of latency stays below this, instead of
+    /// the throughput alone
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     latency: Option<Duration>,
 
-    /// How long to measure in all; what is known then is told
+    /// Total measuring time; the best result so far is reported at the end
     #[arg(long, default_value = "100s", value_name = "DURATION", value_parser = humantime::parse_duration)]
     budget: Duration,
 
-    /// Write what was found, for `resnetd serve --config`
+    /// Write the best settings to this file, for `resnetd serve --config`
     #[arg(long, short, value_name = "TOML")]
     output: Option<PathBuf>,
 
-    /// Also draw it
+    /// Also write a plot of the results
     #[arg(long, value_name = "SVG")]
     plot: Option<PathBuf>,
 
@@ -45,10 +45,10 @@ pub(super) struct TuneArgs {
     common: MeasureArgs,
 }
 
-/// A photo of 500×375 pixels, for those who bring none.
+/// The default photo.
 const PHOTO: &[u8] = include_bytes!("../../tests/data/cat.jpg");
 
-/// Turns that each candidate gets at most.
+/// The maximum number of rounds.
 const ROUNDS: usize = 5;
 
 #[derive(Debug, Serialize)]
@@ -74,7 +74,7 @@ pub(super) fn run(args: &TuneArgs) -> Result<()> {
     let usual = bench.usual;
     let mut race = Race::new(goal, bench.candidates());
     let (rounds, interrupted) = local::runtime()?.block_on(bench.rounds(&mut race, &photos))?;
-    ensure!(rounds > 0, "not even one round was done; give it more time with --budget");
+    ensure!(rounds > 0, "no round was completed; increase --budget");
 
     let found = race.verdict(usual);
     let title = format!("{} on {}, {} cores: images/s", bench.name(), bench.device, cores());
@@ -100,7 +100,7 @@ pub(super) fn run(args: &TuneArgs) -> Result<()> {
     }
     let Some((standing, verdict)) = found else {
         bail!(
-            "nothing here answers 99 of 100 within that time; allow more, or take a smaller model"
+            "no setting reaches this 99th percentile of latency; increase --latency or use a smaller model"
         )
     };
     match &args.output {
@@ -184,8 +184,8 @@ impl<'a> Bench<'a> {
         found
     }
 
-    /// Measures all candidates of `race` in turns, until the time is up or somebody says stop. How
-    /// many rounds were whole, and whether somebody did.
+    /// Measures all candidates of `race` in turns, until the time is up or the command is
+    /// interrupted. Returns the number of complete rounds, and whether it was interrupted.
     async fn rounds(&self, race: &mut Race, photos: &[Bytes]) -> Result<(usize, bool)> {
         let started = Instant::now();
         let first = race.running().len();
@@ -306,9 +306,9 @@ fn show(report: &Report<'_>) {
         None => return,
         Some(Verdict::Usual) => "the defaults are the fastest here",
         Some(Verdict::WithinNoise) => {
-            "the defaults stay: what was faster was so by less than its rounds differ"
+            "the defaults are kept: the difference to the fastest is within the noise"
         }
-        Some(Verdict::Better) => "the first is faster than the defaults in every round",
+        Some(Verdict::Better) => "the first row is faster than the defaults in every round",
     };
     output::line(words);
 }
@@ -341,8 +341,8 @@ fn config(
     let arch = args.arch.as_deref();
     let file = File { model, arch, precision, sessions, threads, max_batch };
     let why = match verdict {
-        Verdict::Usual => "the defaults, which nothing beats",
-        Verdict::WithinNoise => "the defaults, which nothing beats in every round",
+        Verdict::Usual => "the defaults, which are the fastest",
+        Verdict::WithinNoise => "the defaults; nothing was faster in every round",
         Verdict::Better => "faster than the defaults in every round",
     };
     Ok(format!(

@@ -1,4 +1,4 @@
-//! `resnetd verify`: whether the model that is served is the one that was trained.
+//! `resnetd verify`: checks that a model gives the logits of the framework that trained it.
 
 use std::path::PathBuf;
 
@@ -15,13 +15,13 @@ use crate::telemetry::logs::{self, LogFormat};
 
 #[derive(Debug, Args)]
 pub(super) struct VerifyArgs {
-    /// Photos and the logits of the framework that trained the weights: an .npz file that
-    /// training/reference.py wrote
+    /// Photos with the logits of the framework that trained the weights: an .npz file written by
+    /// training/reference.py
     #[arg(long, value_name = "NPZ")]
     reference: PathBuf,
 
-    /// The largest difference that passes, as a share of the largest logit. PNGs of the network's
-    /// own size differ by less than 0.0001 in fp32; decoding and resizing cost more, int8 most
+    /// Largest difference allowed, as a share of the largest logit. In fp32, PNGs of the network's
+    /// input size differ by less than 0.0001; decoding and resizing add to that, and int8 adds most
     #[arg(long, default_value_t = 0.005, value_name = "SHARE")]
     tolerance: f32,
 
@@ -67,7 +67,7 @@ pub(super) fn run(args: &VerifyArgs) -> Result<()> {
         show(&verdict);
     }
     if !pass {
-        bail!("the model's logits are not the reference's");
+        bail!("the model's logits differ from the reference by more than --tolerance");
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Where models of the hub come from.
+//! Options for models from the Hugging Face hub.
 
 use std::path::PathBuf;
 
@@ -7,10 +7,12 @@ use clap::builder::BoolishValueParser;
 
 use crate::hub::Hub;
 
-/// Where models of the hub come from and stay. The variables are those of `huggingface_hub`.
+/// Where models are downloaded from and cached. The environment variables are those of
+/// `huggingface_hub`.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Hugging Face hub")]
 pub struct HubArgs {
-    /// The hub, or a mirror of it
+    /// URL of the Hugging Face hub or of a mirror
     #[arg(
         long,
         env = "HF_ENDPOINT",
@@ -21,27 +23,27 @@ pub struct HubArgs {
     pub hub_endpoint: String,
 
     #[expect(clippy::doc_markdown, reason = "help text is shown as it is written")]
-    /// A token for private and gated models [default: the one in HF_HOME/token]
+    /// Access token for private and gated models [default: the content of HF_HOME/token]
     #[arg(long, env = "HF_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     pub hub_token: Option<String>,
 
     #[expect(clippy::doc_markdown, reason = "help text is shown as it is written")]
-    /// Where fetched models are kept [default: HF_HOME/hub]
+    /// Folder in which downloaded models are cached [default: HF_HOME/hub]
     #[arg(long, env = "HF_HUB_CACHE", value_name = "FOLDER")]
     pub hub_cache: Option<PathBuf>,
 
-    /// The folder of everything that has to do with the hub [default: ~/.cache/huggingface]
+    /// Folder for all Hugging Face data [default: ~/.cache/huggingface]
     #[arg(long, env = "HF_HOME", value_name = "FOLDER")]
     pub hub_home: Option<PathBuf>,
 
-    /// Use what was fetched earlier and stay off the network
+    /// Use cached models only; never access the network
     #[arg(long, env = "HF_HUB_OFFLINE", value_parser = BoolishValueParser::new(), num_args = 0..=1,
           require_equals = true, default_value = "false", default_missing_value = "true")]
     pub hub_offline: bool,
 }
 
 impl HubArgs {
-    /// The hub that these options mean.
+    /// The hub configured by these options.
     #[must_use]
     pub fn hub(&self) -> Hub {
         let home = self.hub_home.clone().unwrap_or_else(|| {

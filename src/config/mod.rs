@@ -1,8 +1,8 @@
-//! Options as typed become a configuration that is valid and resolved.
+//! Command-line options, and the validated configuration made from them.
 
-mod hub; // where models come from
-mod model; // which one, on what
-mod outside; // hosts that images come from, clouds that say where they ask
+mod hub; // the Hugging Face hub
+mod model; // the model, its device and its sessions
+mod outside; // images by URL, and Vertex AI
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -23,27 +23,28 @@ pub use hub::HubArgs;
 pub use model::{Calibrated, Concurrency, ModelArgs};
 pub use outside::{UrlArgs, VertexArgs};
 
-/// What one upload may cost.
+/// Limits for one upload.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Limits for images")]
 pub struct LimitArgs {
     /// The largest upload, in bytes
     #[arg(long, env = "RESNETD_MAX_BYTES", default_value = "20MiB", value_name = "SIZE")]
     pub max_bytes: ByteSize,
 
-    /// The largest image, in pixels, told from its header
+    /// The largest image, in pixels (width × height, read from the header)
     #[arg(long, env = "RESNETD_MAX_PIXELS", default_value_t = 50_000_000, value_name = "N")]
     pub max_pixels: u64,
 }
 
-/// Everything about the server.
+/// Options of `resnetd serve`.
 #[derive(Debug, Clone, Args)]
 pub struct ServeArgs {
-    /// Options from a file, as `resnetd tune` writes it: TOML, each by its name. The environment and
-    /// the command line have the last word
+    /// TOML file with options of `serve`, each by its long name; `resnetd tune` writes such a file.
+    /// Environment variables and command-line options take precedence
     #[arg(long, env = "RESNETD_CONFIG", value_name = "TOML")]
     pub config: Option<PathBuf>,
 
-    /// Address and port to listen on; port 0 takes a free one
+    /// Address and port to listen on; port 0 chooses a free port
     #[arg(long, env = "RESNETD_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     pub listen: SocketAddr,
 
@@ -61,41 +62,44 @@ pub struct ServeArgs {
     )]
     pub limits: LimitArgs,
 
-    /// How long the first image of a batch may wait for others; worth it only on a GPU
+    /// How long the first image of a batch may wait for others; useful on a GPU only
     #[arg(long, env = "RESNETD_MAX_WAIT", default_value = "0ms", value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub max_wait: Duration,
 
-    /// Images that may be inside at once; one more is answered 503
+    /// Maximum number of images in flight; further ones are answered 503
     #[arg(long, env = "RESNETD_QUEUE_CAPACITY", default_value_t = 256, value_name = "N")]
     pub queue_capacity: usize,
 
-    /// Bytes of uploads and decoded images that may be held at once; more is answered 503
+    /// Maximum memory for uploads and decoded images in flight; requests that exceed it are
+    /// answered 503
     #[arg(long, env = "RESNETD_MEMORY_LIMIT", default_value = "1GiB", value_name = "SIZE")]
     pub memory_limit: ByteSize,
 
-    /// How long a request may take once its upload is here; X-Request-Timeout-Ms shortens it
+    /// Time limit for a request after its upload is complete; the header X-Request-Timeout-Ms can
+    /// shorten it
     #[arg(long, env = "RESNETD_REQUEST_TIMEOUT", default_value = "10s", value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub request_timeout: Duration,
 
-    /// How long a client may take to send a request's headers, and be idle between requests
+    /// Time limit for receiving a request's headers, and for idle connections
     #[arg(long, env = "RESNETD_HEADER_TIMEOUT", default_value = "30s", value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub header_timeout: Duration,
 
-    /// How long a client may take nothing of its answer before its connection is closed
+    /// Close a connection whose client reads nothing of its response for this long
     #[arg(long, env = "RESNETD_WRITE_TIMEOUT", default_value = "30s", value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub write_timeout: Duration,
 
-    /// Connections that may be open at once; one more is answered 503 and closed
+    /// Maximum number of open connections; further ones are answered 503 and closed
     #[arg(long, env = "RESNETD_MAX_CONNECTIONS", default_value_t = 1024, value_name = "N")]
     pub max_connections: usize,
 
-    /// Bytes per second at which an upload has to arrive, measured over 5 seconds; else it is answered 408. 0
-    /// sets no minimum
+    /// Minimum upload rate in bytes per second, measured over 5 seconds; slower uploads are
+    /// answered 408. 0 disables the check
     #[arg(long, env = "RESNETD_MIN_UPLOAD_RATE", default_value = "1KiB", value_name = "SIZE")]
     pub min_upload_rate: ByteSize,
 
-    /// Another host name that requests may be for; repeat it for several. Without it every host is answered,
-    /// except where the server listens on a loopback address: then only localhost and loopback addresses
+    /// Host name to accept in the Host header, besides localhost and IP addresses; can be repeated.
+    /// Default: any host, but only localhost and loopback addresses when listening on a loopback
+    /// address
     #[arg(
         long = "allow-host",
         env = "RESNETD_ALLOW_HOST",
@@ -104,12 +108,12 @@ pub struct ServeArgs {
     )]
     pub allow_hosts: Vec<String>,
 
-    /// How long a client may take to send its upload
+    /// Time limit for receiving an upload
     #[arg(long, env = "RESNETD_BODY_TIMEOUT", default_value = "30s", value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub body_timeout: Duration,
 
-    /// A worker that is busy with one batch for longer counts as stuck: /readyz answers 503 until the worker is
-    /// replaced
+    /// Treat a worker as stuck after this long in one batch: /readyz answers 503 until the worker
+    /// is replaced
     #[arg(long, env = "RESNETD_STUCK_AFTER", default_value = "60s", value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub stuck_after: Duration,
 
@@ -120,15 +124,16 @@ pub struct ServeArgs {
     )]
     pub urls: UrlArgs,
 
-    /// After SIGTERM, keep serving this long with readiness off, so that balancers notice
+    /// After SIGTERM, keep serving this long while /readyz answers 503, so that load balancers
+    /// notice
     #[arg(long, env = "RESNETD_DRAIN_DELAY", default_value = "1s", value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub drain_delay: Duration,
 
-    /// Then wait this long for requests that are being answered
+    /// After that, wait this long for requests in flight
     #[arg(long, env = "RESNETD_DRAIN_TIMEOUT", default_value = "30s", value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub drain_timeout: Duration,
 
-    /// Whether GET / answers a page for people
+    /// Serve the web page at / and the API documentation at /docs
     #[arg(long, env = "RESNETD_PAGE", default_value = "on", value_enum, value_name = "ON|OFF")]
     pub page: Page,
 
@@ -139,11 +144,11 @@ pub struct ServeArgs {
     )]
     pub vertex: VertexArgs,
 
-    /// Which log lines to write, as in info or resnetd=debug,warn
+    /// Log filter, such as info or resnetd=debug,warn
     #[arg(long, env = "RESNETD_LOG", default_value = "info,ort=warn", value_name = "FILTER")]
     pub log: String,
 
-    /// How to write them: auto is text on a terminal and JSON elsewhere
+    /// Log format
     #[arg(
         long,
         env = "RESNETD_LOG_FORMAT",
@@ -154,48 +159,48 @@ pub struct ServeArgs {
     pub log_format: LogFormat,
 }
 
-/// Far longer than anybody waits, far shorter than what the clock can count.
+/// The upper bound of every time limit.
 const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Options that cannot hold together; every one is named at once.
+/// Invalid or conflicting options; all of them are listed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .0.join("\n"))]
 pub struct ConfigError(Vec<String>);
 
-/// A server's configuration: valid, nothing left to decide but the device.
+/// A server's validated configuration; only the device is still undecided.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Address to bind.
     pub listen: SocketAddr,
     /// Sessions, threads, batch.
     pub concurrency: Concurrency,
-    /// What an upload may cost.
+    /// Limits for one upload.
     pub limits: Limits,
-    /// Whether large JPEGs are decoded at a part of their size.
+    /// Whether large JPEGs are decoded at reduced size.
     pub jpeg_scaling: JpegScaling,
-    /// What may be inside at once.
+    /// Limits for images and bytes in flight.
     pub ceiling: Ceiling,
     /// How long the first image of a batch waits for others.
     pub max_wait: Duration,
-    /// A worker that is busy with one batch for longer is replaced.
+    /// A worker that spends longer than this in one batch is replaced.
     pub stuck_after: Duration,
-    /// How long things may take.
+    /// Time limits for requests.
     pub timeouts: Timeouts,
-    /// What connections may take.
+    /// Limits for connections.
     pub connections: ListenPlan,
-    /// Which hosts requests may be for.
+    /// Host names that requests may use.
     pub hosts: AllowedHosts,
-    /// How it ends.
+    /// Times for shutting down.
     pub drain: Drain,
-    /// Whether there is a page.
+    /// Whether the web page is served.
     pub page: Page,
-    /// Which images may be fetched, if any.
+    /// Which images may be fetched by URL; `None` if URLs are disabled.
     pub urls: Option<(Policy, FetchPlan)>,
-    /// Where Vertex AI asks.
+    /// Additional routes for Vertex AI.
     pub vertex: VertexRoutes,
 }
 
-/// The cores this process may use: affinity and container limits heeded.
+/// The number of cores this process may use, given its CPU affinity and container limits.
 #[must_use]
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
@@ -215,7 +220,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`], which names every option that is wrong and what would be right.
+    /// [`ConfigError`], which lists every invalid option and its valid values.
     pub fn resolve(args: &ServeArgs, cores: usize) -> Result<Self, ConfigError> {
         let mut wrong = Vec::new();
         let concurrency = args.model.concurrency(cores).unwrap_or_else(|ConfigError(more)| {
@@ -275,7 +280,7 @@ impl Config {
         })
     }
 
-    /// How the pipeline uses the machine where the network runs on `device`.
+    /// The pipeline's configuration for a model that runs on `device`.
     #[must_use]
     pub fn pipeline(&self, device: Device) -> PipelinePlan {
         let Self { concurrency, limits, jpeg_scaling, ceiling, max_wait, stuck_after, .. } = *self;
@@ -290,18 +295,19 @@ impl Config {
     }
 }
 
-/// That there may be an image, and a connection.
+/// Checks that at least one image and one connection are allowed.
 fn check_counts(args: &ServeArgs, wrong: &mut Vec<String>) {
     if args.queue_capacity == 0 {
-        wrong
-            .push("--queue-capacity is 0; every image would be refused; use at least 1".to_owned());
+        wrong.push(
+            "--queue-capacity is 0; every image would be rejected; use at least 1".to_owned(),
+        );
     }
     if args.max_connections == 0 {
-        wrong.push("--max-connections is 0; nobody could connect; use at least 1".to_owned());
+        wrong.push("--max-connections is 0; no client could connect; use at least 1".to_owned());
     }
 }
 
-/// That every time limit is one.
+/// Checks that every time limit is between zero and a day.
 fn check_times(args: &ServeArgs, wrong: &mut Vec<String>) {
     for (option, duration) in [
         ("--request-timeout", args.request_timeout),
@@ -311,10 +317,12 @@ fn check_times(args: &ServeArgs, wrong: &mut Vec<String>) {
         ("--stuck-after", args.stuck_after),
     ] {
         if duration.is_zero() {
-            wrong.push(format!("{option} is 0; every request would fail"));
+            wrong.push(format!(
+                "{option} is 0; every request would fail; use a duration such as 10s"
+            ));
         }
         if duration > A_DAY {
-            wrong.push(format!("{option} is more than a day; nobody waits that long"));
+            wrong.push(format!("{option} is more than a day; use at most 24h"));
         }
     }
     if args.max_wait >= args.request_timeout {

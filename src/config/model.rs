@@ -1,4 +1,4 @@
-//! Which model runs, on what, and how much of the machine it has.
+//! Options for the model, its device, and its use of the machine.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,36 +12,37 @@ use crate::pipeline::preprocess::JpegScaling;
 use crate::pipeline::queue::BatchPlan;
 use crate::pipeline::run::{Device, DeviceChoice};
 
-/// Which model, on what; for every command that runs one.
+/// Options of every command that runs a model.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Model")]
 pub struct ModelArgs {
-    /// The model: an embedded name; imagenet, the starter model of 1,000 classes; a folder with weights and a card.toml, or the config.json of timm
-    /// or transformers; a file of weights; an .onnx file; or a model of the Hugging Face hub, as
-    /// owner/name or owner/name@revision. docs/models.md tells more
+    /// The model: the name of an embedded model; imagenet, the starter model of 1,000 classes; a folder with weights and either card.toml or the
+    /// config.json of timm or transformers; a weights file; an .onnx file; or a model on the
+    /// Hugging Face hub, as owner/name or owner/name@revision. See docs/models.md
     #[arg(long, env = "RESNETD_MODEL", default_value = model::DEFAULT, value_name = "NAME|PATH|ID")]
     pub model: String,
 
-    /// The architecture of weights that do not say it themselves; `resnetd describe` lists them
+    /// Architecture of the weights, where it cannot be detected; `resnetd describe` lists all
+    /// architectures
     #[arg(long, env = "RESNETD_ARCH", value_name = "ARCH")]
     pub arch: Option<String>,
 
-    /// The class names of a model that has none, one a line [default: those of ImageNet-1k for 1,000
-    /// classes, else class 0, class 1, …]
+    /// File with the class names, one per line, for a model without labels [default: the
+    /// ImageNet-1k labels for 1,000 classes, otherwise class 0, class 1, …]
     #[arg(long, env = "RESNETD_LABELS", value_name = "FILE")]
     pub labels: Option<PathBuf>,
 
-    /// Where to run: auto, cpu, cuda or cuda:N. With auto, the first CUDA device where one runs the model,
-    /// else the CPU; a device asked for by name is used, or the start fails
+    /// Device: auto, cpu, cuda or cuda:N. With auto, the first CUDA device if it runs the model,
+    /// otherwise the CPU; a named device that is not available is an error
     #[arg(long, env = "RESNETD_DEVICE", default_value = "auto", value_name = "DEVICE")]
     pub device: DeviceChoice,
 
-    /// In which arithmetic: auto, fp32, int8 or fp16. With auto, a model that comes with an int8
-    /// form runs in it on a CPU, and everything else as it comes
+    /// Precision: auto, fp32, int8 or fp16. With auto, a model that has an int8 form runs as int8
+    /// on a CPU with VNNI or an ARM CPU; any other model runs in the precision of its weights
     #[arg(long, env = "RESNETD_PRECISION", default_value = "auto", value_name = "PRECISION")]
     pub precision: PrecisionChoice,
 
-    /// Whether probabilities are calibrated where the model's card says how. docs/calibration.md
-    /// tells more
+    /// Apply the temperature scaling of the model's card. See docs/calibration.md
     #[arg(
         long,
         env = "RESNETD_CALIBRATED",
@@ -51,26 +52,27 @@ pub struct ModelArgs {
     )]
     pub calibrated: Calibrated,
 
-    /// Sessions that run side by side [default: one per core on the CPU, one on a GPU]
+    /// Number of ONNX Runtime sessions that run in parallel [default: one per core on a CPU, one on
+    /// a GPU]
     #[arg(long, env = "RESNETD_SESSIONS", value_name = "N")]
     pub sessions: Option<usize>,
 
-    /// Threads inside each session [default: 1]
+    /// Number of threads in each session [default: 1]
     #[arg(long, env = "RESNETD_THREADS", value_name = "N")]
     pub threads: Option<usize>,
 
-    /// The most images in one run. On a CPU, where batches save little, a run takes more than one only
-    /// while at least two wait for each session [default: 4 on the CPU, 32 on a GPU]
+    /// Maximum batch size. On a CPU, batches form only while at least 2 × sessions images are
+    /// queued for each image of the batch [default: 4 on a CPU, 32 on a GPU]
     #[arg(long, env = "RESNETD_MAX_BATCH", value_name = "N")]
     pub max_batch: Option<usize>,
 
-    /// Uploads decoded at a time beside the sessions; with 0 each session decodes what it runs
-    /// [default: 0 on the CPU, one per core on a GPU]
+    /// Number of dedicated decoder threads; with 0, each session's worker decodes its own images
+    /// [default: 0 on a CPU, one per core on a GPU]
     #[arg(long, env = "RESNETD_DECODERS", value_name = "N")]
     pub decoders: Option<usize>,
 
-    /// Whether a GPU replays each run from a CUDA graph, which spares the CPU work for small networks. The
-    /// whole graph must be able to run on the GPU
+    /// Run the model on a GPU through CUDA graphs, which reduces the CPU's work for small networks.
+    /// The whole graph must be able to run on the GPU
     #[arg(
         long,
         env = "RESNETD_CUDA_GRAPHS",
@@ -80,8 +82,8 @@ pub struct ModelArgs {
     )]
     pub cuda_graphs: CudaGraphs,
 
-    /// Whether a JPEG of at least four times the size that the network needs is decoded at 1/2, 1/4 or
-    /// 1/8 of its size: several times faster, and mostly within one level in 255 of the same input
+    /// Decode large JPEGs at 1/2, 1/4 or 1/8 of their size, as long as that is at least twice the
+    /// size needed: several times faster; most input pixels differ by at most one level of 255
     #[arg(
         long,
         env = "RESNETD_JPEG_SCALING",
@@ -91,8 +93,8 @@ pub struct ModelArgs {
     )]
     pub jpeg_scaling: JpegScaling,
 
-    /// ONNX Runtime's shared library, or the folder it is in [default: ORT_DYLIB_PATH, next to the
-    /// executable, .onnxruntime in the repository, the system's]
+    /// Path of ONNX Runtime's shared library, or of its folder [default: ORT_DYLIB_PATH, then the
+    /// executable's folder, .onnxruntime, and the system's library path]
     #[expect(clippy::doc_markdown, reason = "help text is shown as it is written")]
     #[arg(long, env = "RESNETD_ONNXRUNTIME", value_name = "PATH")]
     pub onnxruntime: Option<PathBuf>,
@@ -105,34 +107,33 @@ pub struct ModelArgs {
     pub hub: HubArgs,
 }
 
-/// Whether a card's calibration is heeded.
+/// Whether a card's calibration is applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Calibrated {
-    /// Where there is one for the precision that runs.
+    /// Apply it, if the card has a calibration for this precision.
     On,
-    /// Not at all: the probabilities are those of the graph.
+    /// Do not apply it; use the softmax of the graph's logits.
     Off,
 }
 
-/// Whether runs on a GPU are captured once and replayed.
+/// Whether runs on a GPU are replayed from CUDA graphs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum CudaGraphs {
-    /// One graph for each size of a batch.
+    /// Capture one graph for each batch size.
     On,
-    /// The CPU starts every kernel of every run.
+    /// Launch every kernel from the CPU.
     Off,
 }
 
 impl ModelArgs {
-    /// Sessions and threads for a machine with `cores`.
-    ///
-    /// What runs where is known only once the device is had, so there is a number for each. On a CPU
-    /// one session per core, which decodes what it runs in one thread, is the fastest plan for most
-    /// networks; a GPU is kept busy by one, and must not wait for a decoder.
+    /// Sessions and threads for a machine with `cores`. The device is chosen later, so there are
+    /// values for both. On a CPU, one single-threaded session per core that also decodes its images
+    /// is fastest for most networks. One session keeps a GPU busy, and it must not wait for a
+    /// decoder.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] where a count is 0, or CUDA graphs are wanted on a CPU.
+    /// [`ConfigError`] if a count is 0, or if CUDA graphs are requested on a CPU.
     pub fn concurrency(&self, cores: usize) -> Result<Concurrency, ConfigError> {
         let threads = self.threads.unwrap_or(1);
         let sessions = self.sessions.unwrap_or(1);
@@ -148,7 +149,7 @@ impl ModelArgs {
         let cuda_graphs = self.cuda_graphs == CudaGraphs::On;
         if cuda_graphs && self.device == DeviceChoice::Only(Device::Cpu) {
             wrong.push(
-                "--cuda-graphs on is for GPUs, and --device is cpu; leave one out".to_owned(),
+                "--cuda-graphs on needs a GPU, but --device is cpu; remove one of them".to_owned(),
             );
         }
         let decoding = |decoders| match decoders {
@@ -174,7 +175,7 @@ impl ModelArgs {
     }
 }
 
-/// How many sessions, and how large.
+/// The number of sessions and their size, for each kind of device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Concurrency {
     on_cpu: Share,
@@ -185,19 +186,19 @@ pub struct Concurrency {
     pub cuda_graphs: bool,
 }
 
-/// The same on one kind of device.
+/// The values for one kind of device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Share {
     /// Sessions that run side by side.
     sessions: usize,
     /// The most images in one run.
     max_batch: usize,
-    /// Who decodes.
+    /// Which threads decode.
     decoding: Decoding,
 }
 
 impl Concurrency {
-    /// One of everything.
+    /// One session, one thread, batches of one.
     pub(super) const ONE: Self =
         Self { on_cpu: Share::ONE, on_gpu: Share::ONE, threads: 1, cuda_graphs: false };
 
@@ -208,7 +209,7 @@ impl Concurrency {
         }
     }
 
-    /// Who decodes where the network runs on `device`.
+    /// Which threads decode when the model runs on `device`.
     #[must_use]
     pub fn decoding(&self, device: Device) -> Decoding {
         self.on(device).decoding
@@ -226,11 +227,10 @@ impl Concurrency {
         self.on(device).max_batch
     }
 
-    /// How batches are filled on `device`.
-    ///
-    /// A GPU runs a batch in little more time than one image, so it takes all that is there, as does who
-    /// chose to wait for batches. A core of a CPU needs nearly as long for each image of a batch as for
-    /// one alone: it takes more than one only where two already wait for each session.
+    /// How batches form on `device`. A GPU runs a batch in little more time than one image, so a
+    /// batch takes all queued images there, and also wherever `max_wait` is set. A CPU core needs
+    /// nearly as long for each image of a batch as for a single image, so batches form there only
+    /// while two images are queued for each session.
     #[must_use]
     pub fn batch(&self, device: Device, max_wait: Duration) -> BatchPlan {
         let Share { sessions, max_batch, .. } = self.on(device);

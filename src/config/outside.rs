@@ -1,4 +1,4 @@
-//! Options about what is outside: hosts that images come from, and clouds that say where they ask.
+//! Options for fetching images by URL and for Vertex AI.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,11 +9,12 @@ use ipnet::IpNet;
 use crate::fetch::{AllowedHost, FetchPlan, Policy};
 use crate::http::VertexRoutes;
 
-/// Whether images are taken by URL, and from where.
+/// Options for images by URL.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Images by URL")]
 pub struct UrlArgs {
-    /// Hosts that images may be fetched from when a request names a URL, as in
-    /// images.example.org,*.cdn.example.org,example.org:8443 [default: none, URLs are refused]
+    /// Allow list of hosts from which images may be fetched by URL, such as
+    /// images.example.org,*.cdn.example.org,example.org:8443 [default: none; URLs are rejected]
     #[arg(
         long,
         env = "RESNETD_ALLOW_URL_HOSTS",
@@ -22,8 +23,8 @@ pub struct UrlArgs {
     )]
     pub allow_url_hosts: Vec<AllowedHost>,
 
-    /// Networks that may be fetched from although their addresses are not public, as in
-    /// 10.1.0.0/16; loopback, private, link-local and other such addresses are blocked elsewhere
+    /// Networks with non-public addresses from which images may be fetched, such as 10.1.0.0/16;
+    /// all other loopback, private, link-local and special addresses are blocked
     #[arg(
         long,
         env = "RESNETD_ALLOW_URL_PRIVATE",
@@ -32,41 +33,44 @@ pub struct UrlArgs {
     )]
     pub allow_url_private: Vec<IpNet>,
 
-    /// How long fetching an image may take, within the request's own time
+    /// Time limit for fetching an image, within the request's own time limit
     #[arg(long, env = "RESNETD_URL_TIMEOUT", default_value = "5s", value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub url_timeout: Duration,
 }
 
-/// What Vertex AI tells a container. The variables are the platform's own.
+/// Settings that Vertex AI gives a container in these environment variables.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Vertex AI")]
 pub struct VertexArgs {
-    /// A path at which Vertex AI posts instances, beside /invocations, which takes them as well
+    /// Additional path for Vertex AI predictions; /invocations accepts them too
     #[arg(long, env = "AIP_PREDICT_ROUTE", value_name = "PATH")]
     pub vertex_predict_route: Option<String>,
 
-    /// A path at which Vertex AI asks for health, beside /ping and /health
+    /// Additional path for Vertex AI health checks; /ping and /health answer them too
     #[arg(long, env = "AIP_HEALTH_ROUTE", value_name = "PATH")]
     pub vertex_health_route: Option<String>,
 
-    /// The port that Vertex AI asks at, in the place of the one in --listen
+    /// Port for Vertex AI; replaces the port of --listen
     #[arg(long, env = "AIP_HTTP_PORT", value_name = "PORT")]
     pub vertex_port: Option<u16>,
 }
 
 impl UrlArgs {
-    /// What may be fetched, `at_once` images at the same time; `None` where nothing may.
+    /// What may be fetched, at most `at_once` images at a time; `None` if URLs are disabled.
     pub(super) fn resolve(
         &self,
         at_once: usize,
         wrong: &mut Vec<String>,
     ) -> Option<(Policy, FetchPlan)> {
         if self.url_timeout.is_zero() {
-            wrong.push("--url-timeout is 0; nothing could be fetched".to_owned());
+            wrong.push(
+                "--url-timeout is 0; every fetch would fail; use a duration such as 5s".to_owned(),
+            );
         }
         if self.allow_url_hosts.is_empty() {
             if !self.allow_url_private.is_empty() {
                 wrong.push(
-                    "--allow-url-private allows nothing without --allow-url-hosts; name the hosts"
+                    "--allow-url-private has no effect without --allow-url-hosts; add the hosts"
                         .to_owned(),
                 );
             }
@@ -88,7 +92,7 @@ impl VertexArgs {
         })
     }
 
-    /// `listen`, on the platform's port if it says one.
+    /// `listen`, with the port of Vertex AI if there is one.
     pub(super) fn listen(&self, listen: SocketAddr) -> SocketAddr {
         SocketAddr::new(listen.ip(), self.vertex_port.unwrap_or(listen.port()))
     }

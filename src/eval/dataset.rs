@@ -66,7 +66,7 @@ pub enum DatasetError {
         row: usize,
     },
     /// A class that the model does not have.
-    #[error("{found} is not a class of this model; its classes are {}", labels.join(", "))]
+    #[error("{found:?} is not a class of this model; its classes are {}", labels.join(", "))]
     UnknownClass {
         /// What was found.
         found: String,
@@ -74,7 +74,7 @@ pub enum DatasetError {
         labels: Vec<String>,
     },
     /// No images.
-    #[error("{} holds no images; expected a parquet file, or a folder with one folder per class", path.display())]
+    #[error("{} contains no images; expected a parquet file, or a folder with one folder per class", path.display())]
     Empty {
         /// The folder.
         path: PathBuf,

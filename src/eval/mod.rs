@@ -1,10 +1,10 @@
-//! Accuracy on labelled images, through the pipeline that serves.
+//! Accuracy on labelled images, measured with the server's pipeline.
 
 mod dataset;
 mod report;
-pub mod calibrate; // how far scores can be trusted
-pub mod reference; // photos with the trainer's logits
-mod paired; // two models on the same images
+pub mod calibrate; // calibration
+pub mod reference; // photos with the training framework's logits
+mod paired; // compares two models on the same images
 
 pub use dataset::{Dataset, DatasetError, Example};
 pub use paired::{Interval, Paired};

@@ -1,4 +1,4 @@
-//! Two models on the same images: which is right how often, and how sure that is.
+//! Compares the accuracy of two models on the same images, with confidence intervals.
 
 use serde::Serialize;
 

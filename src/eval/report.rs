@@ -1,4 +1,4 @@
-//! Top-1, top-5 and the confusion of classes.
+//! Top-1, top-5 and the confusion matrix.
 
 use serde::Serialize;
 

@@ -1,17 +1,19 @@
-//! Why an image cannot be had.
+//! Why an image could not be fetched.
 
 use std::time::Duration;
 
-/// Why an image cannot be had.
+/// Why an image could not be fetched.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FetchError {
     /// No hosts were named at start.
     #[error(
-        "this server fetches no URLs; send the image's bytes, or start it with --allow-url-hosts"
+        "fetching images by URL is disabled; send the image's bytes, or start the server with --allow-url-hosts"
     )]
     Off,
     /// Not a URL.
-    #[error("{typed:?} is no URL ({reason}); one looks like https://images.example.org/cat.jpg")]
+    #[error(
+        "{typed:?} is not a valid URL ({reason}); use one such as https://images.example.org/cat.jpg"
+    )]
     NotAUrl {
         /// What was sent, or its beginning.
         typed: String,
@@ -19,24 +21,24 @@ pub enum FetchError {
         reason: String,
     },
     /// Neither http nor https.
-    #[error("URLs of the scheme {scheme} are not fetched; use https or http")]
+    #[error("the URL scheme {scheme} is not supported; use https or http")]
     Scheme {
         /// The URL's.
         scheme: String,
     },
     /// `user:password@` before the host.
-    #[error("URLs with a user name or password are not fetched; leave out what is before the @")]
+    #[error("URLs with a user name or password are not supported; remove the part before the @")]
     UserInfo,
     /// Not a host that was named at start.
-    #[error("the host {host} is none of those that --allow-url-hosts names")]
+    #[error("the host {host} is not on the allow list (--allow-url-hosts)")]
     Host {
         /// The URL's.
         host: String,
     },
     /// Another port than was named at start.
     #[error(
-        "port {port} of {host} is not among what --allow-url-hosts names; without a port that \
-         means 80 and 443"
+        "port {port} of {host} is not on the allow list (--allow-url-hosts); an entry without a port \
+         allows 80 and 443"
     )]
     Port {
         /// The URL's host.
@@ -46,8 +48,8 @@ pub enum FetchError {
     },
     /// The host is somewhere where only this network gets to.
     #[error(
-        "the host {host} has no public address; --allow-url-private can name networks that are \
-         fetched from nevertheless"
+        "the host {host} has no public address; --allow-url-private allows networks with other \
+         addresses"
     )]
     Address {
         /// The URL's.
@@ -70,7 +72,7 @@ pub enum FetchError {
         status: u16,
     },
     /// A redirect that says not where, or nonsense.
-    #[error("{url} redirects to nowhere: {reason}")]
+    #[error("{url} has an invalid redirect: {reason}")]
     Nowhere {
         /// Without its query.
         url: String,
@@ -78,7 +80,7 @@ pub enum FetchError {
         reason: String,
     },
     /// More redirects than are followed.
-    #[error("{url} is redirected more than {limit} times; name the last URL")]
+    #[error("{url} redirects more than {limit} times; use the final URL")]
     TooManyRedirects {
         /// The first of them, without its query.
         url: String,
@@ -86,7 +88,7 @@ pub enum FetchError {
         limit: usize,
     },
     /// The answer ends too early.
-    #[error("the answer of {url} broke off: {reason}")]
+    #[error("the response of {url} was interrupted: {reason}")]
     BrokenOff {
         /// Without its query.
         url: String,
@@ -95,7 +97,7 @@ pub enum FetchError {
     },
     /// More bytes than an upload may have.
     #[error(
-        "the image at {url} has more than {limit} bytes; name a smaller one or raise --max-bytes"
+        "the image at {url} has more than {limit} bytes; use a smaller one or raise --max-bytes"
     )]
     TooManyBytes {
         /// Without its query.
@@ -130,7 +132,7 @@ impl FetchError {
     }
 }
 
-/// What a person sees of text that somebody sent.
+/// Client text as it is shown in messages.
 pub(super) fn beginning(typed: &str) -> String {
     const SHOWN: usize = 200;
     let typed = super::without_password(typed);

@@ -1,13 +1,11 @@
-//! Images that are named by URL: which may be had, and how their bytes come. Knows neither images
-//! nor the server that asks.
-//!
-//! A server that fetches what strangers name is a door into the network it stands in. So nothing is
-//! fetched but from hosts that were named at start, and from public addresses; both are asked again
-//! at every redirect, and the address that was looked at is the one that is connected to.
+//! Fetches images by URL: checks whether a URL is allowed, and downloads its bytes. Independent of
+//! image formats and of the HTTP server. To prevent server-side request forgery (SSRF), only hosts
+//! on the allow list and public addresses are contacted. Both are checked again at every redirect,
+//! and the connection is made to the address that was checked.
 
 mod error;
-mod policy; // which hosts and addresses
-mod resolve; // a name → addresses that may be reached
+mod policy; // allowed hosts and addresses
+mod resolve; // a name → allowed addresses
 mod shown; // URLs in messages
 mod transfer; // a URL → its bytes, through redirects
 

@@ -1,4 +1,4 @@
-//! Which hosts and which addresses: decisions without a network.
+//! Allowed hosts and addresses; works without network access.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
@@ -36,8 +36,8 @@ enum Name {
 /// Not a host that can be allowed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "it takes host names, as in images.example.org, *.example.org or example.org:8443, without \
-     a scheme and a path"
+    "it must be a host such as images.example.org, *.example.org or example.org:8443, without \
+     scheme and path"
 )]
 pub struct BadHost;
 
@@ -70,7 +70,7 @@ fn host(typed: &str) -> Result<Host, BadHost> {
 }
 
 impl Policy {
-    /// Whether `url` may be fetched, as far as can be told without asking for its address.
+    /// Whether `url` may be fetched, as far as that can be decided before resolving its name.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! A name becomes addresses, those that may be reached.
+//! Resolves a name to its allowed addresses.
 
 use std::fmt;
 use std::future::Future;

@@ -1,4 +1,4 @@
-//! URLs in messages: without the name and password that may stand before their host.
+//! URLs in messages, without user name and password.
 
 /// `url` without what is before the `@` of its authority; also of a text that is not a URL.
 #[must_use]

@@ -1,4 +1,4 @@
-//! A URL becomes its bytes, through redirects.
+//! Downloads a URL, following redirects.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use super::{FetchError, Policy};
 /// Enough for a short name, its host, and its host's store.
 const REDIRECTS: usize = 3;
 
-/// What one connection may hold before anybody asks for it; headers must fit.
+/// The read buffer of a connection; response headers must fit into it.
 const BUFFER: usize = 64 << 10;
 
 /// What fetching may cost.

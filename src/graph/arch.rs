@@ -1,4 +1,4 @@
-//! The table of networks: one row each, holding only what the network is free to choose.
+//! The table of architectures. A row has only independent choices.
 //!
 //! Channels, strides, names and shapes follow from the row by the paper's rules; `network.rs`
 //! applies them. The paper is He, Zhang, Ren and Sun 2015, "Deep residual learning for image
@@ -194,7 +194,7 @@ pub fn find(name: &str) -> Result<&'static Architecture, UnknownArchitecture> {
 
 /// No row has this name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no architecture is called {name:?}; there are {}", names().join(", "))]
+#[error("unknown architecture {name:?}; known architectures: {}", names().join(", "))]
 pub struct UnknownArchitecture {
     /// The name that was asked for.
     pub name: String,

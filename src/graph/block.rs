@@ -1,4 +1,4 @@
-//! What a block is made of: He et al. 2015, Figure 5.
+//! The layers of a residual block: He et al. 2015, Figure 5.
 
 use super::choices::{Block, Framework, Residual, Stride};
 

@@ -1,4 +1,4 @@
-//! What a row of the table of networks is free to choose.
+//! The independent choices of an architecture.
 
 /// One network: the free choices of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,7 +126,7 @@ pub enum Stem {
     /// Three 3×3 convolutions, the first with stride 2, then 3×3 max pool with stride 2
     /// (`ResNet-C` in "Bag of tricks", Figure 2). Channels of each.
     Deep3x3MaxPool([usize; 3]),
-    /// The same with a fourth 3×3 convolution of stride 2 in the place of the max pool (`ResNet-RS`).
+    /// The same with a fourth 3×3 convolution of stride 2 instead of the max pool (`ResNet-RS`).
     Deep3x3([usize; 3]),
     /// 3×3 convolution with stride 1 (section 4.2).
     Conv3x3,

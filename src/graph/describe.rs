@@ -1,4 +1,4 @@
-//! What a network costs: sizes, parameters and multiply-adds, layer by layer.
+//! Output sizes, parameters and multiply-adds of each layer.
 //!
 //! As the paper counts (Table 1): a multiply-add is one operation, and only convolutions and the
 //! classifier have any. Parameters are what training changes, so not the running statistics.

@@ -1,7 +1,5 @@
-//! A network and its weights as an ONNX model.
-//!
-//! The file takes pixels as they come off a picture and does the rest itself, so that what is
-//! served is what was exported: uint8 `[N, H, W, 3]` in, classes out.
+//! A network and its weights as an ONNX model. The input is raw pixels, uint8 `[N, H, W, 3]`;
+//! normalisation is part of the graph, so that an exported file computes the same as the server.
 
 use super::block::Convolution;
 use super::choices::Framework;

@@ -1,4 +1,4 @@
-//! What other network a set of tensor names looks like: a word for people, no decision.
+//! Guesses from tensor names which unsupported network a file belongs to, for error messages.
 
 /// Names in a part of which a family is known, and what it is called. The first that fits counts.
 const FAMILIES: [(&str, &str); 24] = [

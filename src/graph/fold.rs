@@ -1,4 +1,4 @@
-//! A batch norm becomes part of the convolution before it.
+//! Folds batch norms into the convolutions before them.
 
 /// A batch norm after training: four vectors `[channels]`, float32.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,4 +1,4 @@
-//! The same graph in float16, for devices that have arithmetic for it.
+//! Converts a graph to float16, for devices with float16 arithmetic.
 
 use std::collections::{HashMap, HashSet};
 

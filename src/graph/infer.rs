@@ -1,4 +1,4 @@
-//! Which row of the table a set of weights was trained for, told from names and shapes.
+//! Detects the architecture of weights from the names and shapes of their tensors.
 
 use std::collections::BTreeMap;
 
@@ -23,12 +23,12 @@ pub enum NotInferred {
     /// Several networks have exactly these tensors.
     #[error(
         "the weights fit {}, which have the same tensors and compute different things\n\
-         hint: say which one they were trained as, with --arch or in a card", .0.join(" and ")
+         hint: set the architecture with --arch or in a card", .0.join(" and ")
     )]
     Ambiguous(Vec<&'static str>),
     /// No network of the table has them, and one has most of them.
     #[error(
-        "the weights fit no architecture that there is; {closest} comes closest:\n{}",
+        "the weights fit no supported architecture; the closest is {closest}:\n{}",
         first(findings)
     )]
     Unknown {
@@ -39,7 +39,7 @@ pub enum NotInferred {
     },
     /// No network of the table has anything like them.
     #[error(
-        "the weights are of no network that resnetd builds{}; their first tensors are:\n{}\n\
+        "the weights belong to no supported network{}; their first tensors are:\n{}\n\
          hint: export the network to ONNX, in Python: torch.onnx.export(model.eval(), torch.randn(1, 3, \
          224, 224), \"model.onnx\"), and write a card beside it, model.toml (docs/models.md shows one)",
         family.map(|family| format!(": they look like those of {family}")).unwrap_or_default(),
@@ -137,7 +137,7 @@ pub fn fitting(weights: &Weights) -> Vec<Inferred> {
     candidates(weights).filter(fits).collect()
 }
 
-/// How many classes weights of `architecture` tell apart: the length of the classifier's bias.
+/// The number of classes of weights of `architecture`: the length of the classifier's bias.
 #[must_use]
 pub fn classes(architecture: &Architecture, weights: &Weights) -> Option<usize> {
     let bias = Network::expand(architecture, architecture.classes).tensors().pop()?.name;

@@ -1,4 +1,4 @@
-//! What a network's list is made of.
+//! The layers of a network.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Build river, first part: a row of the table becomes an ONNX model.
+//! Architectures: a row of the table is expanded to a network and emitted as an ONNX model.
 //!
 //! ```text
 //! Architecture ─► Network ─► describe: sizes, parameters, multiply-adds
@@ -6,21 +6,21 @@
 //!                  list       emit:    an ONNX model, batch norms folded
 //! ```
 
-pub mod choices; // what a row of the table says
+pub mod choices; // the choices of a row
 pub mod arch; // the table
-pub mod block; // what its blocks are made of
-pub mod layer; // what a network's list is made of
-pub mod network; // a row, expanded once
-mod residual; // how a residual net is laid out
-mod preactivation; // how one of the second version is
-mod vgg; // how a VGG is
-mod inverted; // how a MobileNetV2 or EfficientNet-Lite is
-pub mod describe; // what it costs
-pub mod fold; // batch norm into convolution
-mod family; // what other networks' names look like
-pub mod infer; // a row found by its tensors
+pub mod block; // the layers of a block
+pub mod layer; // one layer of a network
+pub mod network; // expands a row
+mod residual; // expands residual networks
+mod preactivation; // expands ResNet v2
+mod vgg; // expands VGG
+mod inverted; // expands MobileNetV2 and EfficientNet-Lite
+pub mod describe; // parameters and multiply-adds
+pub mod fold; // folds batch norms into convolutions
+mod family; // names unsupported networks, for errors
+pub mod infer; // detects the row from tensors
 mod nodes; // small groups of ONNX nodes
-pub mod emit; // network and weights into ONNX
+pub mod emit; // writes network and weights as ONNX
 pub mod half; // the same in float16
 #[cfg(test)]
 mod tests;

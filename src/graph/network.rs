@@ -14,7 +14,7 @@ use crate::weights::TensorSpec;
 pub struct Network {
     /// The row it was expanded from.
     pub architecture: Architecture,
-    /// Number of classes it tells apart.
+    /// Number of classes.
     pub classes: usize,
     /// Its layers; the first is the picture, the last gives the logits.
     pub layers: Vec<Layer>,

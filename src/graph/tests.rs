@@ -214,7 +214,7 @@ fn stages_have_the_papers_sizes() {
 
 /// The number in a network's name counts its layers with weights, shortcuts not among them.
 #[test]
-fn a_network_is_as_deep_as_its_name_says() {
+fn the_depth_of_a_network_matches_its_name() {
     let has_its_depth = |row: &&Architecture| !matches!(row.family, Family::Inverted(_));
     for row in ARCHITECTURES.iter().filter(has_its_depth) {
         let layers = Network::expand(row, row.classes).layers;
@@ -266,7 +266,7 @@ fn a_downsampling_bottleneck_has_torchvisions_names() {
 }
 
 #[test]
-fn the_stride_is_where_the_row_says() {
+fn the_stride_is_where_the_row_has_it() {
     let stride = |name: &str, layer: &str| {
         let layers = network(name).layers;
         let layer = layers.into_iter().find(|candidate| candidate.name == layer).unwrap();
@@ -312,9 +312,9 @@ fn grouped_convolutions_read_only_their_group() {
 }
 
 #[test]
-fn an_unknown_name_is_answered_with_the_known_ones() {
+fn an_unknown_name_is_an_error_with_the_known_ones() {
     let message = arch::find("resnet-50").unwrap_err().to_string();
-    assert!(message.starts_with("no architecture is called \"resnet-50\""), "{message}");
+    assert!(message.starts_with("unknown architecture \"resnet-50\""), "{message}");
     assert!(message.contains("resnet50, resnet101"), "{message}");
 }
 
@@ -328,7 +328,7 @@ fn an_odd_input_is_rounded_up_at_every_stride() {
 
 /// Five pools that round down leave nothing of 31 pixels; a residual net rounds up.
 #[test]
-fn a_picture_that_a_network_would_shrink_to_nothing_is_not_taken() {
+fn a_card_with_too_small_an_input_is_rejected() {
     assert!(network("vgg16").takes([32, 32]));
     assert!(!network("vgg16").takes([32, 31]));
     assert!(network("resnet50").takes([1, 1]));
@@ -352,7 +352,7 @@ fn the_same_weights_give_the_same_bytes() {
 /// The networks without a stem's blur, the paper's stride or another pool, by what is before the first dash
 /// or digit of theirs that have one.
 #[test]
-fn the_architecture_is_told_from_tensors_but_for_what_has_none() {
+fn the_architecture_is_detected_from_tensors() {
     let plain = [
         ["plain34", "resnet34-a"],
         ["resnet20", "plain20"],
@@ -402,7 +402,7 @@ fn weights_of_no_architecture_are_held_against_the_closest_one() {
     specs.retain(|spec| spec.name != "layer1.0.bn1.weight");
     let error = infer(&Weights::hollow(&specs), "best").unwrap_err().to_string();
     insta::assert_snapshot!(error, @"
-    the weights fit no architecture that there is; resnet18 comes closest:
+    the weights fit no supported architecture; the closest is resnet18:
     misshapen conv1.weight, expected [64, 3, 7, 7], found [32, 3, 7, 7]
     missing layer1.0.bn1.weight, expected [64]
     ");
@@ -419,7 +419,7 @@ fn weights_of_another_network_are_named_by_their_own_names() {
     ];
     let error = infer(&Weights::hollow(&specs), "best").unwrap_err().to_string();
     insta::assert_snapshot!(error, @r#"
-    the weights are of no network that resnetd builds: they look like those of a vision transformer (ViT); their first tensors are:
+    the weights belong to no supported network: they look like those of a vision transformer (ViT); their first tensors are:
     blocks.0.attn.qkv.weight [2304, 768]
     cls_token [1, 1, 768]
     patch_embed.proj.weight [768, 3, 16, 16]

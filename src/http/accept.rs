@@ -1,4 +1,4 @@
-//! Which of the forms of an answer a client takes: RFC 9110, section 12.5.1.
+//! Content negotiation by `Accept`: RFC 9110, section 12.5.1.
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;

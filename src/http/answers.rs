@@ -1,4 +1,4 @@
-//! How the answers for a request's images become one answer.
+//! Combines the results of a request's images to one answer.
 
 use std::time::Duration;
 
@@ -36,19 +36,19 @@ pub(super) struct Single<'a, T> {
     image: T,
 }
 
-/// The answer for a form with several.
+/// The answer for a form with several images.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Several<'a, T> {
     /// The model's name.
     model: &'a str,
-    /// One for each file, in their order.
+    /// One result for each file, in order.
     results: Vec<InPlace<T>>,
 }
 
-/// One image of several, in the place of its part.
+/// The result of one image of several.
 #[derive(Debug, Serialize, ToSchema)]
 struct InPlace<T> {
-    /// The file's name, where the form gives it one.
+    /// The file's name, if the form has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     name: Option<String>,
@@ -56,7 +56,7 @@ struct InPlace<T> {
     outcome: Outcome<T>,
 }
 
-/// An answer, or the problem that stands in its place.
+/// The result, or the problem of this image.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
 enum Outcome<T> {
@@ -114,7 +114,7 @@ where
                     let problem = Problem::from(error);
                     if let Some(cause) = problem.cause() {
                         let id = &context.origin.request_id;
-                        tracing::error!(request.id = %id, cause, "an image of a form failed");
+                        tracing::error!(request.id = %id, cause, "an image of a form failed with an internal error");
                     }
                     Outcome::Problem(problem)
                 }

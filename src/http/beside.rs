@@ -1,4 +1,4 @@
-//! Reads what a request wants to be told beside the classes.
+//! Reads the parameters for prediction sets and roll-ups.
 
 use super::problem::Problem;
 use super::query::once;
@@ -9,7 +9,7 @@ use crate::pipeline::sets::Cover;
 /// What of the probability a roll-up reaches where no share is named.
 const HALF: f64 = 0.5;
 
-/// Reads `pairs`, and checks that the model can tell it.
+/// Reads `pairs`, and checks that the model supports them.
 pub(super) fn read(pairs: &[(String, String)], pipeline: &Pipeline) -> Result<Beside, Problem> {
     Ok(Beside { cover: cover(pairs, pipeline)?, share: share(pairs, pipeline)? })
 }
@@ -20,15 +20,15 @@ fn cover(pairs: &[(String, String)], pipeline: &Pipeline) -> Result<Option<Cover
         return match max_set {
             None => Ok(None),
             Some(_) => Err(Problem::invalid_parameter(
-                "max_set says how many classes a set may have; add coverage=0.95, or leave it out",
+                "max_set needs coverage; add coverage=0.95 or remove max_set",
             )),
         };
     };
     let cuts = ["top_k", "labels", "threshold"];
     if let Some(cut) = cuts.into_iter().find(|cut| pairs.iter().any(|(name, _)| name == cut)) {
         return Err(Problem::invalid_parameter(format!(
-            "{cut} takes classes out of the set, and what coverage promises is true of the whole set; \
-             leave one of the two out"
+            "{cut} cannot be combined with coverage, because it would remove classes from the prediction set; \
+             remove one of the two"
         )));
     }
     Ok(Some(Cover::new(pipeline.card(), asked, max_set)?))
@@ -50,19 +50,19 @@ fn share(pairs: &[(String, String)], pipeline: &Pipeline) -> Result<Option<f64>,
         Some("wordnet") => {}
         Some(other) => {
             return Err(Problem::invalid_parameter(format!(
-                "rollup is {other:?}; it takes wordnet, for what the classes are by WordNet"
+                "rollup is {other:?}; it takes wordnet"
             )));
         }
         None if share.is_none() => return Ok(None),
         None => {
             return Err(Problem::invalid_parameter(
-                "share says what a roll-up reaches; add rollup=wordnet, or leave it out",
+                "share needs rollup; add rollup=wordnet or remove share",
             ));
         }
     }
     if pairs.iter().any(|(name, _)| name == "labels") {
         return Err(Problem::invalid_parameter(
-            "a roll-up sums over all classes of the model; leave out labels, or rollup",
+            "labels cannot be combined with rollup, which sums over all classes; remove one of the two",
         ));
     }
     pipeline.taxonomy()?;
@@ -70,7 +70,7 @@ fn share(pairs: &[(String, String)], pipeline: &Pipeline) -> Result<Option<f64>,
     if share > 0.0 {
         Ok(Some(share))
     } else {
-        Err(Problem::invalid_parameter("share is 0; it takes more than 0, and at most 1"))
+        Err(Problem::invalid_parameter("share is 0; it must be more than 0 and at most 1"))
     }
 }
 
@@ -80,7 +80,7 @@ fn number(pairs: &[(String, String)], name: &str) -> Result<Option<f64>, Problem
     match typed.parse() {
         Ok(number) if (0.0..=1.0).contains(&number) => Ok(Some(number)),
         _ => Err(Problem::invalid_parameter(format!(
-            "{name} is {typed:?}; it takes a share, from 0 to 1, such as 0.95"
+            "{name} is {typed:?}; it takes a number from 0 to 1, such as 0.95"
         ))),
     }
 }

@@ -1,4 +1,5 @@
-//! What every request has to be, before a route sees it: for this server, with headers of a bounded size.
+//! Checks of every request before its route: the host is allowed, and the headers are not too
+//! large.
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Version, header};

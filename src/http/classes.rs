@@ -1,4 +1,5 @@
-//! The model's classes by name: indexed once, so that a request's list of classes costs its own length only.
+//! An index of the model's labels, so that looking up a list of classes takes time proportional to
+//! its length.
 
 use std::collections::HashMap;
 

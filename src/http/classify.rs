@@ -33,13 +33,13 @@ struct Classified {
     told: Told,
 }
 
-/// What is in a photo
+/// Classify one or several images
 ///
-/// The most probable classes of one image, or of each file of a form. With `explain=cam` also where in
-/// the photo a score comes from: as numbers, or laid over the photo with `Accept: image/png`.
+/// The most probable classes of one image, or of each file of a form. With `explain=cam`, also class
+/// activation maps: as numbers, or with `Accept: image/png` as an overlay on the photo.
 ///
-/// A bad file in a form of several is answered by a problem in its place. The status is 200 if any file
-/// was answered, else the highest of their statuses.
+/// In a form with several files, a file that fails has a problem document in its place. The status is
+/// 200 if any file was classified, otherwise the highest of the problems' statuses.
 #[utoipa::path(
     post,
     path = "/classify",
@@ -47,29 +47,29 @@ struct Classified {
     operation_id = "classify",
     params(
         ("top_k" = Option<usize>, Query, minimum = 1, example = 5,
-         description = "How many classes; 5 where it is not there"),
+         description = "Number of classes; 5 by default"),
         ("labels" = Option<Vec<String>>, Query, example = json!(["cat", "dog"]),
-         description = "Only these classes, which share the probability: labels or indices, also several in one, with commas"),
+         description = "Restrict the answer to these classes, over which the probabilities are renormalised: labels or indices, repeated or separated by commas"),
         ("threshold" = Option<f32>, Query, minimum = 0, maximum = 1, example = 0.0,
-         description = "Only classes that are at least so probable"),
+         description = "Only classes with at least this probability"),
         ("explain" = inline(Option<Explain>), Query,
-         description = "cam for class activation maps"),
+         description = "cam adds class activation maps"),
         ("class" = Option<Vec<String>>, Query, max_items = 32, example = json!([]),
-         description = "Which classes to map, labels or indices; the best one where it is not there. Only with explain=cam"),
+         description = "Classes to map, as labels or indices; the most probable class by default. Requires explain=cam"),
         ("coverage" = Option<f64>, Query, minimum = 0, maximum = 1,
-         description = "Every class that may be the truth: the smallest set that holds it for this share of images. In the place of top_k, labels and threshold; the model's card has to promise it"),
+         description = "Answer a conformal prediction set with this coverage: the smallest set of classes that contains the true class for this share of images. Excludes top_k, labels and threshold; the model's card must have a calibration"),
         ("max_set" = Option<usize>, Query, minimum = 1,
-         description = "With coverage: a set of more classes than this is marked `abstained`"),
+         description = "Abstain if the prediction set has more classes than this. Requires coverage"),
         ("rollup" = inline(Option<RollUpBy>), Query,
-         description = "What the classes have in common, with the sum of their probabilities; for models of ImageNet's classes"),
+         description = "Sum the probabilities over WordNet's hypernyms; for models with ImageNet classes"),
         ("share" = Option<f64>, Query, minimum = 0, maximum = 1,
-         description = "With rollup: what each rung's probability reaches"),
+         description = "The probability that each entry of the roll-up's path reaches; 0.5 by default. Requires rollup"),
         TimeLimit,
     ),
-    request_body(content((Picture = "application/octet-stream"), (Pictures = "multipart/form-data")), description = "The image's bytes, whatever their content type says: the bytes are looked at. Or a form with one or several files"),
+    request_body(content((Picture = "application/octet-stream"), (Pictures = "multipart/form-data")), description = "The image's bytes (the format is detected from them, whatever the content type), or a form with one or several files"),
     responses(
-        (status = 200, description = "Classes", content(
-            (Answer<Classified> = "application/json", example = json!({"model": "cifar10-resnet56", "predictions": [{"label": "cat", "index": 3, "probability": 0.999_942_8}], "image": {"width": 451, "height": 300, "format": "jpeg"}})),
+        (status = 200, description = "The classes of the image or images; a PNG with explain=cam and `Accept: image/png`", content(
+            (Answer<Classified> = "application/json", example = json!({"model": "cifar10-resnet56", "predictions": [{"label": "cat", "index": 3, "probability": 0.998_569_25}], "image": {"width": 451, "height": 300, "format": "jpeg"}})),
             (Picture = "image/png"),
         )),
         NetworkRefusals,
@@ -92,7 +92,7 @@ pub(super) async fn classify(
     respond(&app, asked, arrived.upload, &arrived.context).await
 }
 
-/// What is wanted of a request's images.
+/// What a request asks for.
 #[derive(Debug)]
 pub(super) struct Asked {
     query: Query,
@@ -130,7 +130,7 @@ pub(super) async fn respond(
         }
         (Upload::Several(_), Form::Overlay) => {
             return Err(Problem::invalid_parameter(
-                "an overlay shows one image; send one file, or ask for application/json",
+                "image/png is available for one image only; send one file, or accept application/json",
             ));
         }
     };
@@ -170,7 +170,7 @@ impl Form {
             Ok(Self::Json)
         } else if classes.len() > 1 {
             Err(Problem::invalid_parameter(
-                "an overlay shows one class; name one, or ask for application/json",
+                "image/png is available for one class only; name one class, or accept application/json",
             ))
         } else {
             Ok(Self::Overlay)

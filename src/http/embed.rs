@@ -18,12 +18,12 @@ use super::{App, accept, answers, query, remote};
 use crate::pipeline::queue::RequestContext;
 use crate::pipeline::{ClassifyError, Embedding, ImageFacts, Normalize, Timings};
 
-/// Its parameters.
+/// The route's parameters.
 const NAMES: &[&str] = &["format", "normalize"];
 
 const NPY: &str = "application/x-npy";
 
-/// How vectors are written.
+/// The format of vectors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
 #[schema(rename_all = "lowercase")]
 enum Form {
@@ -35,7 +35,7 @@ enum Form {
     Npy,
 }
 
-/// How long a vector is made.
+/// The length to which a vector is scaled.
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
 #[expect(dead_code, reason = "the pipeline has its own; this is how it is spelt in a query")]
@@ -44,7 +44,7 @@ enum Length {
     L2,
 }
 
-/// What was asked.
+/// The parameters of a request.
 #[derive(Debug, Clone, Copy)]
 struct Wish<'a> {
     form: Form,
@@ -52,10 +52,10 @@ struct Wish<'a> {
     context: &'a RequestContext,
 }
 
-/// What is answered for one image.
+/// The answer for one image.
 #[derive(Debug, Serialize, ToSchema)]
 struct Embedded {
-    /// How many numbers it has.
+    /// The length of the embedding.
     dimensions: usize,
     embedding: Vector,
     image: ImageFacts,
@@ -69,9 +69,9 @@ enum Vector {
     Text(String),
 }
 
-/// The features of a photo
+/// Compute an image's embedding
 ///
-/// The mean of the last feature map, before the classifier: photos that look alike are near each other.
+/// The mean of the last feature map, before the classifier: similar images have similar embeddings.
 #[utoipa::path(
     post,
     path = "/embed",
@@ -79,15 +79,15 @@ enum Vector {
     operation_id = "embed",
     params(
         ("format" = inline(Option<Form>), Query,
-         description = "How vectors are written; without it json, or npy with Accept: application/x-npy"),
+         description = "Format of the vectors; json by default, or npy with Accept: application/x-npy"),
         ("normalize" = inline(Option<Length>), Query,
-         description = "l2 for vectors of length 1, so that a dot product is a cosine"),
+         description = "l2 scales each vector to length 1, so that dot products are cosine similarities"),
         TimeLimit,
     ),
     request_body(content((Picture = "application/octet-stream"), (Pictures = "multipart/form-data")), description = "The image's bytes, or a form with one or several files"),
     responses(
-        (status = 200, description = "Vectors; as npy one vector, or for several files a matrix with a row for each", content(
-            (Answer<Embedded> = "application/json", example = json!({"model": "cifar10-resnet56", "dimensions": 3, "embedding": [0.25, 0.0, 1.5], "image": {"width": 451, "height": 300, "format": "jpeg"}})),
+        (status = 200, description = "The embeddings; as npy a vector, or for several files a matrix with a row for each", content(
+            (Answer<Embedded> = "application/json", example = json!({"model": "cifar10-resnet56", "dimensions": 64, "embedding": [2.45, 0.10, 0.80, 0.06, 0.94, 0.54, 0.11, 2.26, 0.15, 2.28, 0.17, 0.02, 0.02, 0.78, 0.54, 0.50, 1.24, 0.10, 1.66, 1.91, 1.17, 1.01, 0.48, 0.86, 0.46, 0.04, 0.52, 0.21, 0.98, 0.36, 0.15, 1.80, 0.33, 0.36, 1.05, 0.17, 0.11, 0.13, 0.33, 0.31, 1.78, 1.09, 1.63, 0.46, 0.19, 0.10, 0.06, 0.65, 1.57, 0.04, 0.19, 0.54, 0.19, 1.89, 0.31, 0.38, 0.25, 0.48, 0.10, 1.17, 2.01, 0.57, 0.36, 0.69], "image": {"width": 451, "height": 300, "format": "jpeg"}})),
             (Picture = "application/x-npy"),
         )),
         NetworkRefusals,
@@ -200,8 +200,8 @@ fn normalize(pairs: &[(String, String)]) -> Result<Normalize, Problem> {
     match query::once(pairs, "normalize")? {
         None | Some("no") => Ok(Normalize::No),
         Some("l2") => Ok(Normalize::L2),
-        Some(other) => Err(Problem::invalid_parameter(format!(
-            "normalize is {other:?}; it takes l2, for vectors of length 1, or no"
-        ))),
+        Some(other) => {
+            Err(Problem::invalid_parameter(format!("normalize is {other:?}; it takes l2 or no")))
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! `/livez` and `/readyz`: is the process alive, and is traffic welcome.
+//! `/livez`, `/readyz` and `/ping`: liveness and readiness probes.
 
 use axum::Json;
 use axum::extract::State;
@@ -55,33 +55,33 @@ pub(super) struct Live {
 /// What `/readyz` answers.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Ready {
-    /// Always true: a server that is not ready answers a problem.
+    /// Always true; a server that is not ready answers a problem document.
     ready: bool,
-    /// The device really used: `cpu` or `cuda:N`.
+    /// The device in use: `cpu` or `cuda:N`.
     device: String,
 }
 
-/// Whether the process is alive
+/// Liveness probe
 ///
-/// Never touches the model: a busy server is alive.
+/// Does not use the model, so a busy server is alive.
 #[utoipa::path(
     get,
     path = "/livez",
     tag = "operation",
     operation_id = "livez",
-    responses((status = 200, description = "It is", body = Live)),
+    responses((status = 200, description = "The process is alive", body = Live)),
 )]
 pub(super) async fn livez() -> Json<Live> {
     Json(Live { live: true })
 }
 
-/// Whether traffic is welcome
+/// Readiness probe
 #[utoipa::path(
     get,
     path = "/readyz",
     tag = "operation",
     operation_id = "readyz",
-    responses((status = 200, description = "It is", body = Ready), NotReady),
+    responses((status = 200, description = "The server is ready", body = Ready), NotReady),
 )]
 pub(super) async fn readyz(State(app): State<App>) -> Response {
     match why_not(&app) {
@@ -93,18 +93,18 @@ pub(super) async fn readyz(State(app): State<App>) -> Response {
 /// What `/ping` answers.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Healthy {
-    /// Always `Healthy`: a server that is not answers a problem.
+    /// Always `Healthy`; a server that is not ready answers a problem document.
     #[schema(example = "Healthy")]
     status: &'static str,
 }
 
-/// Whether traffic is welcome, in TorchServe's words, for the clouds' probes
+/// Readiness probe (TorchServe, SageMaker, Vertex AI)
 #[utoipa::path(
     get,
     path = "/ping",
     tag = "shapes",
     operation_id = "ping",
-    responses((status = 200, description = "It is", body = Healthy), NotReady),
+    responses((status = 200, description = "The server is ready", body = Healthy), NotReady),
 )]
 pub(super) async fn ping(State(app): State<App>) -> Response {
     match why_not(&app) {

@@ -1,5 +1,5 @@
-//! Which hosts requests may be for: a page of a stranger can make its readers' browsers ask a server that listens
-//! for this machine only (DNS rebinding), and such a request still has the stranger's name in `Host`.
+//! Allowed hosts. With DNS rebinding, a web page can make its visitors' browsers send requests to a
+//! server on their own machine; such a request has the attacker's name in `Host`.
 
 use std::net::IpAddr;
 
@@ -13,7 +13,7 @@ pub struct AllowedHosts {
     addresses: Addresses,
 }
 
-/// Addresses in the place of a name.
+/// IP addresses instead of names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Addresses {
     /// Those of this machine alone.
@@ -25,7 +25,7 @@ enum Addresses {
 /// What is not a host's name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "--allow-host {0:?} is not a host's name or address; use one such as photos.example.org, without a port"
+    "--allow-host {0:?} is not a host name or address; use one such as photos.example.org, without a port"
 )]
 pub struct BadHost(String);
 

@@ -1,4 +1,4 @@
-//! Compressed uploads: inflated under the limit of uploads, charged as they grow.
+//! Compressed uploads: decompressed up to the upload limit, with the memory counted as it grows.
 
 use std::io::Read;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! JSON bodies: read where they lie, and never into more memory than they have themselves.
+//! JSON bodies, parsed in place, without using more memory than the body.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -23,9 +23,11 @@ pub(super) fn without_mark(body: &[u8]) -> &[u8] {
 /// Reads a body. This may take long, so it is work for [`Shared::parse`](super::Shared).
 pub(super) fn read<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, Problem> {
     serde_json::from_slice(without_mark(body)).map_err(|error| match error.classify() {
-        Category::Data => Problem::invalid_parameter(format!("the JSON does not fit: {error}")),
+        Category::Data => {
+            Problem::invalid_parameter(format!("the JSON is not valid for this route: {error}"))
+        }
         Category::Syntax | Category::Eof | Category::Io => {
-            Problem::bad_request(format!("the body is no JSON: {error}"))
+            Problem::bad_request(format!("the body is not valid JSON: {error}"))
         }
     })
 }

@@ -1,4 +1,4 @@
-//! What every request passes through: an id, a log line, the metrics, a net under panics.
+//! Layers of every request: request id, log line, metrics, and catching panics.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -97,7 +97,7 @@ impl Facts {
     }
 }
 
-/// Notices a client that leaves before its answer: then the request's future is just dropped.
+/// Logs a client that disconnects before its answer, in which case the request's future is dropped.
 struct Gone<'a> {
     app: &'a App,
     facts: &'a Facts,
@@ -118,15 +118,15 @@ impl Drop for Gone<'_> {
         if self.answered {
             return;
         }
-        // 499, as nginx writes it: nobody reads the answer, only the log and the metrics.
+        // 499, as in nginx, for the log and the metrics.
         let elapsed = self.started.elapsed();
         self.app.metrics.request(&self.facts.route, 499, elapsed);
         let Facts { method, path, .. } = self.facts;
-        info!(request.id = self.id, http.status = 499, %method, %path, "client left after {elapsed:.1?}");
+        info!(request.id = self.id, http.status = 499, %method, %path, "client disconnected after {elapsed:.1?}");
     }
 }
 
-/// The problem's status where there is one: every answer over gRPC is a 200.
+/// The problem's status if there is one, because every gRPC response is a 200.
 fn status_of(response: &Response) -> StatusCode {
     response.extensions().get::<Told>().map_or(response.status(), |told| told.status)
 }
@@ -140,14 +140,14 @@ fn log(app: &App, id: &str, facts: &Facts, response: &Response, elapsed: Duratio
     let timing = response.headers().get("server-timing").and_then(|value| value.to_str().ok());
     let elapsed_ms = (elapsed.as_secs_f64() * 1e6).round() / 1e3;
     match status {
-        // Probes and scrapes say nothing when all is well.
+        // Successful probes and scrapes are not logged at INFO.
         StatusCode::OK if PROBES.contains(&route.as_str()) => {
             tracing::debug!(request.id = id, http.status = 200, %method, %path, elapsed_ms, "answered");
         }
-        // One line a second and reason says how many there were.
+        // Logged as a count per second and reason.
         StatusCode::SERVICE_UNAVAILABLE => {
             app.shared.refusals.count(reason.unwrap_or("none"));
-            tracing::debug!(request.id = id, http.status = 503, %method, %path, elapsed_ms, reason, detail, "refused");
+            tracing::debug!(request.id = id, http.status = 503, %method, %path, elapsed_ms, reason, detail, "rejected");
         }
         StatusCode::INTERNAL_SERVER_ERROR => {
             let cause = told.and_then(|told| told.cause.as_deref());
@@ -160,7 +160,7 @@ fn log(app: &App, id: &str, facts: &Facts, response: &Response, elapsed: Duratio
     }
 }
 
-/// The client's id if it is one (1 to 128 visible characters), else a new one.
+/// The client's request id if it is valid (1 to 128 visible ASCII characters), else a new one.
 fn request_id(headers: &HeaderMap) -> String {
     headers
         .get(&REQUEST_ID)

@@ -1,5 +1,5 @@
-//! A client that is answered before its upload is over may still be sending, and many look for an answer
-//! only after their last byte. A connection that is closed before is all that they would see of it.
+//! Discards the rest of an upload after an early answer. Many clients read the response only after
+//! their last byte, so they would see only a closed connection.
 
 use std::mem;
 use std::pin::Pin;
@@ -19,8 +19,8 @@ const SILENCE: Duration = Duration::from_secs(1);
 /// However much it sends: then it has to see what it sees.
 const MOST: Duration = Duration::from_secs(10);
 
-/// The request with a body that is read to its end and thrown away where its handler does not want it.
-/// Over HTTP/2 an answer ends one stream, and a client is told so.
+/// The request with a body that is read to its end and thrown away where its handler does not want
+/// it. Over HTTP/2 an answer ends only its stream, which the protocol signals to the client.
 pub(super) fn lingering(request: Request) -> Request {
     if request.version() >= Version::HTTP_2 || request.body().is_end_stream() {
         return request;

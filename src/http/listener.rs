@@ -1,4 +1,4 @@
-//! The accept loop: a header timeout, HTTP/1.1 and h2c on one port, and an end without losses.
+//! The accept loop: a header timeout, HTTP/1.1 and h2c on one port, and graceful shutdown.
 //!
 //! `axum::serve` installs no timer, so hyper's header timeout would be inert; hence this loop.
 
@@ -18,7 +18,7 @@ use super::connection::{self, ConnectionTimes};
 use super::problem::Problem;
 use crate::pipeline::queue::ClientKeys;
 
-/// How connections end once the server is told to stop.
+/// Times of the shutdown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Drain {
     /// Keep accepting this long, so that balancers see that readiness is off, and clients that
@@ -31,10 +31,10 @@ pub struct Drain {
 /// Connections that the system takes for us before we accept them; Linux allows 4,096 by default.
 const BACKLOG: u32 = 1024;
 
-/// Callers whose requests were dropped are told so within this time.
+/// Callers whose requests were dropped are answered within this time.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// Connections that are told at the same time that there are too many.
+/// The maximum number of 503 answers that are being sent to connections above the limit.
 const REFUSALS: usize = 64;
 
 /// What connections may take.
@@ -46,7 +46,7 @@ pub struct ListenPlan {
     pub max_connections: usize,
 }
 
-/// A port that is bound and does not listen yet: whoever connects is refused, not kept waiting.
+/// A port that is bound but not listening yet: connections are refused immediately.
 #[derive(Debug)]
 pub struct Listener {
     socket: TcpSocket,
@@ -70,8 +70,7 @@ impl Listener {
     /// The address that was really bound.
     ///
     /// # Errors
-    ///
-    /// Where the system does not tell.
+    /// The default, if the system does not report it.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
     }
@@ -156,7 +155,7 @@ impl Server {
             let count = self.refused.swap(0, Ordering::Relaxed);
             if count > 0 {
                 let limit = self.plan.max_connections;
-                tracing::warn!(count, limit, "connections refused: raise --max-connections");
+                tracing::warn!(count, limit, "connections rejected: --max-connections reached");
             }
         }
     }
@@ -197,7 +196,7 @@ async fn rest(error: &io::Error) {
             | io::ErrorKind::ConnectionRefused
     );
     if !peer_gone {
-        tracing::warn!(%error, "cannot accept connections; trying again");
+        tracing::warn!(%error, "cannot accept connections; retrying");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }

@@ -6,9 +6,8 @@ use axum::response::IntoResponse;
 
 use super::{App, health};
 
-/// Prometheus' metrics
-///
-/// In the classic text format. Scale on `resnetd_predicted_wait_seconds`.
+/// Metrics for Prometheus In the Prometheus text format. `resnetd_predicted_wait_seconds` is meant
+/// for autoscaling.
 #[utoipa::path(
     get,
     path = "/metrics",
@@ -18,7 +17,7 @@ use super::{App, health};
                example = "resnetd_images_total 1")),
 )]
 pub(super) async fn show(State(app): State<App>) -> impl IntoResponse {
-    // Both depend on time, not on an event, so they are read when somebody looks.
+    // Both depend on time, not on an event, so they are updated at each scrape.
     app.metrics.predicted_wait_seconds.set(app.pipeline.predicted_wait().as_secs_f64());
     let dropped = i64::try_from(app.shared.dropped_lines.count()).unwrap_or(i64::MAX);
     app.metrics.dropped_log_lines.set(dropped);

@@ -1,35 +1,35 @@
-//! Bytes off the wire, JSON back. Knows nothing of tensors.
+//! The HTTP server. Independent of tensors.
 
-mod accept; // which form of an answer is wanted
-mod answers; // of a request's images, as one
-mod beside; // what is told beside the classes
-mod checks; // what every request has to be
+mod accept; // content negotiation
+mod answers; // the answer for a request's images
+mod beside; // parameters for prediction sets and roll-ups
+mod checks; // checks of every request
 mod classes; // the model's classes by name
 mod classify; // POST /classify
-mod connection; // what one connection may take
+mod connection; // connections and their limits
 mod embed; // POST /embed
 mod health; // /livez, /readyz, /ping
-mod hosts; // which hosts requests may be for
+mod hosts; // allowed hosts
 mod inflate; // compressed uploads
 mod json; // bodies of JSON
-mod layers; // what every request passes through
-mod linger; // an early answer is seen
-mod listener; // the accept loop and its end
+mod layers; // request id, log line, metrics, panics
+mod linger; // discards the rest of an upload after an early answer
+mod listener; // the accept loop and shutdown
 mod metrics; // GET /metrics
 mod model; // GET /v1/model
 mod origin; // who sent a request
-mod pace; // the least speed of an upload
+mod pace; // the minimum upload rate
 mod openapi; // GET /openapi.json
 mod preprocess; // POST /preprocess
-pub mod problem; // errors as documents
-mod page; // GET /, for people
-mod protocol; // what clients of other servers speak
-mod query; // what a request asks
-mod refusals; // in the log, summed up
-mod remote; // URLs become images
-mod shared; // what the handlers share beside the pipeline
-mod unsent; // answers that wait to be sent
-mod upload; // a body becomes images
+pub mod problem; // problem documents
+mod page; // GET /, GET /docs
+mod protocol; // protocols of other servers
+mod query; // query parameters
+mod refusals; // one log line per second for rejections
+mod remote; // bodies with a URL
+mod shared; // state of the handlers, except the pipeline
+mod unsent; // memory of unsent responses
+mod upload; // request bodies with images
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,7 +61,7 @@ pub struct App {
     pub pipeline: Arc<Pipeline>,
     /// Where all is counted.
     pub metrics: Arc<Metrics>,
-    /// Whether traffic is welcome.
+    /// The state for readiness probes.
     pub readiness: Arc<Readiness>,
     /// The model's classes by name, and the permits for parsing.
     pub shared: Arc<Shared>,

@@ -1,4 +1,4 @@
-//! `GET /v1/model`: what is served.
+//! `GET /v1/model`: describes the model.
 
 use axum::Json;
 use axum::extract::State;
@@ -17,9 +17,9 @@ pub struct Description {
     pub card: ModelCard,
     /// Whether it is one of the small models inside the program, which are for demonstration.
     pub demonstration: bool,
-    /// How many golden photos had the scores of the card when the model was loaded.
+    /// The number of golden photos that were checked when the model was loaded.
     pub golden_photos: usize,
-    /// What the model can be told by.
+    /// Digests that identify the model.
     pub digests: Digests,
     /// Why the card's precision is the one that runs.
     pub precision_because: &'static str,
@@ -69,9 +69,9 @@ impl Versions {
     }
 }
 
-/// What is served
+/// Describe the model
 ///
-/// Labels, preprocessing, device, versions, and digests by which the model can be told.
+/// Labels, preprocessing, device, versions, and the digests that identify the model.
 #[utoipa::path(
     get,
     path = "/v1/model",

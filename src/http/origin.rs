@@ -1,4 +1,5 @@
-//! Who sent a request: put on it by the listener and the outermost layer, read where its images go on.
+//! The origin of a request: set by the listener and the outermost layer, and passed on with its
+//! images.
 
 use axum::http::Extensions;
 

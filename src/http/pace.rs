@@ -1,4 +1,5 @@
-//! The least speed of an upload, as Apache's `mod_reqtimeout` has it: memory is not held for a client that sends nothing.
+//! The minimum upload rate, as in Apache's `mod_reqtimeout`, so that slow clients do not hold
+//! memory.
 
 use std::time::Duration;
 
@@ -43,7 +44,7 @@ pub(super) fn paced(app: &App, body: Body) -> Body {
         let metrics = std::sync::Arc::clone(&metrics);
         async move {
             let (mut chunks, pace) = state?;
-            // The time before anybody reads is not the client's.
+            // Do not count the time before the server starts to read.
             let mut pace =
                 pace.unwrap_or_else(|| Pace { until: Instant::now() + PERIOD, bytes: 0, slow: 0 });
             loop {

@@ -1,4 +1,4 @@
-//! `POST /preprocess`: what the network sees of an image.
+//! `POST /preprocess`: the network's input for an image.
 
 use axum::extract::{Request, State};
 use axum::http::header;
@@ -12,10 +12,9 @@ use super::upload::Upload;
 use super::{App, accept, answers, query, remote};
 use crate::pipeline::Steps;
 
-/// What the network sees of a photo
-///
-/// Decoded, turned upright, resized and cropped, as a PNG. With `Accept: application/json`, and always for
-/// several files, the steps to it.
+/// Preprocess an image The network's input, decoded, rotated to upright, resized and cropped, as a
+/// PNG. With `Accept: application/json`, and always for several files, the preprocessing steps as
+/// JSON.
 #[utoipa::path(
     post,
     path = "/preprocess",
@@ -24,7 +23,7 @@ use crate::pipeline::Steps;
     params(TimeLimit),
     request_body(content((Picture = "application/octet-stream"), (Pictures = "multipart/form-data")), description = "The image's bytes, or a form with one or several files"),
     responses(
-        (status = 200, description = "The network's input, or the steps to it", content(
+        (status = 200, description = "The network's input, or the preprocessing steps", content(
             (Picture = "image/png"),
             (Answer<Steps> = "application/json"),
         )),

@@ -56,7 +56,7 @@ pub(super) fn known(pairs: &[(String, String)], names: &[&str]) -> Result<(), Pr
     match pairs.iter().find(|(name, _)| !names.contains(&name.as_str())) {
         None => Ok(()),
         Some((name, _)) => Err(Problem::invalid_parameter(format!(
-            "there is no parameter {name:?} here; it takes {}",
+            "unknown parameter {name:?}; known parameters: {}",
             if names.is_empty() { "none".to_owned() } else { names.join(", ") }
         ))),
     }
@@ -71,14 +71,16 @@ pub(super) fn once<'a>(
     let value = values.next();
     match values.next() {
         None => Ok(value),
-        Some(_) => Err(Problem::invalid_parameter(format!("{name} is there twice; send it once"))),
+        Some(_) => {
+            Err(Problem::invalid_parameter(format!("{name} is given more than once; send it once")))
+        }
     }
 }
 
-/// How many classes are answered where nobody says.
+/// The default of `top_k`.
 pub(super) const TOP_K: usize = 5;
 
-/// How many classes are wanted, where that is said.
+/// The value of `top_k`, if there is one.
 pub(super) fn top_k(pairs: &[(String, String)]) -> Result<Option<usize>, Problem> {
     let Some(typed) = once(pairs, "top_k")? else { return Ok(None) };
     match typed.parse() {
@@ -94,7 +96,7 @@ fn explain(pairs: &[(String, String)], index: &ClassIndex) -> Result<Option<Vec<
     let count = typed().count();
     if count > MAX_MAPS {
         return Err(Problem::invalid_parameter(format!(
-            "class is there {count} times; at most {MAX_MAPS} maps are made at once"
+            "class is given {count} times; the maximum is {MAX_MAPS}"
         )));
     }
     let classes: Vec<usize> = typed().map(|typed| class(typed, index)).collect::<Result<_, _>>()?;
@@ -105,7 +107,7 @@ fn explain(pairs: &[(String, String)], index: &ClassIndex) -> Result<Option<Vec<
         ))),
         None if classes.is_empty() => Ok(None),
         None => Err(Problem::invalid_parameter(
-            "class says which class to explain; add explain=cam, or leave it out".to_owned(),
+            "class needs explain; add explain=cam or remove class".to_owned(),
         )),
     }
 }
@@ -121,7 +123,7 @@ fn narrow(pairs: &[(String, String)], index: &ClassIndex) -> Result<Option<Narro
     let most = (index.count() * COMMAS_IN_A_LABEL).max(LISTED_ANYWAY);
     if listed > most {
         return Err(Problem::bad_request(format!(
-            "labels lists {listed} classes, more than the {} of this model; name each once",
+            "labels lists {listed} classes, but this model has {}; list each once",
             index.count()
         )));
     }
@@ -150,7 +152,7 @@ fn threshold(pairs: &[(String, String)]) -> Result<Option<f32>, Problem> {
     match typed.parse() {
         Ok(threshold) if (0.0..=1.0).contains(&threshold) => Ok(Some(threshold)),
         _ => Err(Problem::invalid_parameter(format!(
-            "threshold is {typed:?}; it takes a probability, from 0 to 1"
+            "threshold is {typed:?}; it takes a probability from 0 to 1"
         ))),
     }
 }

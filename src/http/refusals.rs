@@ -1,19 +1,20 @@
-//! Refusals in the log: under overload there are thousands a second, so one line a second and reason says how many.
+//! Logs rejections: under overload there are thousands a second, so there is one line per second
+//! and reason, with their number.
 
 use std::collections::BTreeMap;
 use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// How often a line is written while there are refusals.
+/// The interval of the lines.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// Refusals since the last line.
+/// Rejections since the last line.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Refusals(Arc<Mutex<BTreeMap<&'static str, u64>>>);
 
 impl Refusals {
-    /// Counts one. The first after a line has the next one written when the second is over.
+    /// Counts a rejection. The first one after a line schedules the next line.
     pub(super) fn count(&self, reason: &'static str) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let first = counts.is_empty();
@@ -31,7 +32,7 @@ impl Refusals {
     fn report(&self) {
         let counts = mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         for (reason, count) in counts {
-            tracing::warn!(reason, count, "requests refused within a second");
+            tracing::warn!(reason, count, "requests rejected in the last second");
         }
     }
 }

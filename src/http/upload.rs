@@ -241,8 +241,8 @@ fn field(
         let known = if parameters.is_empty() { "none".to_owned() } else { parameters.join(", ") };
         let name = excerpt(&name);
         return Err(Problem::bad_request(format!(
-            "the form has a field {name:?} that is neither a file nor a parameter here; parameters are \
-             {known}, and a file has a filename, as in curl -F file=@cat.jpg"
+            "the form field {name:?} is neither a file nor a known parameter; parameters are {known}, and a \
+             file has a filename, as in curl -F file=@cat.jpg"
         )));
     }
     if fields.len() == MAX_FIELDS {

@@ -5,15 +5,15 @@ use std::path::PathBuf;
 
 use super::HubId;
 
-/// A model that cannot be had from the hub.
+/// Why a model cannot be downloaded from the hub.
 #[derive(Debug, thiserror::Error)]
 pub enum HubError {
     /// The hub does not show the repository to who asks.
     #[error(
         "{id}: the hub answers {status} to {url}: {}\nhint: {}",
         said.as_deref().unwrap_or("access refused"),
-        if *has_token { "the token has no access; ask for it on the model's page, or take another one" }
-        else { "a private or gated model needs HF_TOKEN; if it is neither, look at the spelling" }
+        if *has_token { "the token has no access; request access on the model's page, or use another token" }
+        else { "a private or gated model needs HF_TOKEN; otherwise check the spelling" }
     )]
     Refused {
         /// What was asked for.
@@ -29,8 +29,8 @@ pub enum HubError {
     },
     /// There is no such repository, revision or file.
     #[error(
-        "{id}: nothing is at {url}: {}\n\
-         hint: look at the spelling of owner, name and revision",
+        "{id}: {url} does not exist: {}\n\
+         hint: check the spelling of owner, name and revision",
         said.as_deref().unwrap_or("not found")
     )]
     NotFound {
@@ -42,7 +42,7 @@ pub enum HubError {
         said: Option<String>,
     },
     /// The repository has no model that can be served.
-    #[error("{id} has none of {}, so there is nothing to serve", looked_for.join(", "))]
+    #[error("{id} contains no model; looked for {}", looked_for.join(", "))]
     NoModel {
         /// What was asked for.
         id: HubId,
@@ -51,9 +51,8 @@ pub enum HubError {
     },
     /// The hub cannot be reached, or answers nonsense.
     #[error(
-        "{url} cannot be had: {reason}\n\
-         hint: what came so far is kept, and the next start goes on from there; HF_ENDPOINT names a \
-         mirror, HTTPS_PROXY a proxy"
+        "{url} cannot be downloaded: {reason}\n\
+         hint: the next start resumes the download; HF_ENDPOINT sets a mirror, HTTPS_PROXY a proxy"
     )]
     Unreachable {
         /// The address.
@@ -63,8 +62,8 @@ pub enum HubError {
     },
     /// What came is not what the hub says it is.
     #[error(
-        "{file} of {id} is damaged: its {kind} is {found}, the hub says {expected}; it was thrown away\n\
-         hint: start again; if that does not help, a proxy or mirror changes the file"
+        "{file} of {id} is damaged: its {kind} is {found}, expected {expected}; it was deleted\n\
+         hint: start again; if the error persists, a proxy or mirror changes the file"
     )]
     Damaged {
         /// What was asked for.
@@ -80,8 +79,8 @@ pub enum HubError {
     },
     /// The network is not to be used, and the model is not here.
     #[error(
-        "{id} is not in {}, and HF_HUB_OFFLINE keeps resnetd off the network\n\
-         hint: start once without it", folder.display()
+        "{id} is not in {}, and HF_HUB_OFFLINE is set\n\
+         hint: start once without HF_HUB_OFFLINE", folder.display()
     )]
     Offline {
         /// What was asked for.
@@ -97,7 +96,7 @@ pub enum HubError {
     },
     /// The cache cannot be written.
     #[error(
-        "cannot write {}: {source}\nhint: HF_HUB_CACHE names another folder", path.display()
+        "cannot write {}: {source}\nhint: HF_HUB_CACHE sets another folder", path.display()
     )]
     Cache {
         /// The file.

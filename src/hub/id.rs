@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_are_told_from_paths() {
+    fn ids_are_distinguished_from_paths() {
         let id = HubId::parse("timm/resnet50.a1_in1k").unwrap();
         assert_eq!(
             (id.repository.as_str(), id.revision.as_str()),

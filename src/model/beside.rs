@@ -11,12 +11,12 @@ use crate::onnx::external::{self, ExternalError};
 #[derive(Debug, thiserror::Error)]
 enum BadLocation {
     #[error(
-        "its weights are in {location:?}, outside of the folder of the model; only files beside the model \
+        "its weights are in {location:?}, outside the model's folder; only files in that folder \
          are read"
     )]
     Outside { location: String },
     #[error(
-        "its weights are in {}, which is not there; put the file beside the model, under this name",
+        "its weights are in {}, which does not exist; put the file next to the model, under this name",
         path.display()
     )]
     Missing { path: PathBuf },

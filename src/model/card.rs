@@ -67,22 +67,26 @@ pub enum CardError {
     #[error("{0}")]
     Toml(#[from] toml::de::Error),
     /// Fields that every card has, and that are not there.
-    #[error("it has no {}; docs/models.md shows a card with every field that is required", .0.join(", "))]
+    #[error("it has no {}; docs/models.md shows a card with all required fields", .0.join(", "))]
     Missing(Vec<String>),
     /// The ONNX metadata lack a field or hold a wrong one.
-    #[error("the ONNX metadata hold no valid card: {0}; models written by resnetd export have one")]
+    #[error(
+        "the ONNX metadata contain no valid card: {0}; models written by resnetd export have one"
+    )]
     Metadata(#[source] serde_json::Error),
     /// No labels.
-    #[error("labels is empty; a card names every class")]
+    #[error("labels is empty; list every class")]
     NoLabels,
     /// A factor that is none.
     #[error("onnx.scale is {0}; it must be a positive number, such as 0.00392157 for 1/255")]
     Scale(f64),
     /// A card of weights beside a graph.
-    #[error("architecture is {0:?}; beside an .onnx file it is left out")]
+    #[error("architecture is {0:?}; remove it from the card of an .onnx file")]
     NotForeign(String),
     /// Ids for some of the labels.
-    #[error("wordnet_ids has {ids} entries for {classes} labels; it has one for each, or none")]
+    #[error(
+        "wordnet_ids has {ids} entries for {classes} labels; it must have one for each, or none"
+    )]
     WordnetIds {
         /// How many ids there are.
         ids: usize,
@@ -289,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_card_that_lacks_something_says_what() {
+    fn missing_fields_of_a_card_are_reported() {
         for (change, expected) in [
             ((r#"architecture = "resnet18""#, ""), "it has no architecture;"),
             (("[preprocess]", "[other]"), "it has no preprocess.input, preprocess.resize, "),

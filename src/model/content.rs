@@ -1,4 +1,4 @@
-//! What lies in a folder that holds no model, for whoever named the folder.
+//! Describes the content of a folder without a model, for the error message.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! What a model can be told by: SHA-256 of its parts, as 64 hexadecimal digits.
+//! Digests that identify a model: SHA-256 of its parts, as 64 hexadecimal digits.
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};

@@ -1,6 +1,6 @@
 //! ImageNet-1k's classes and what they are, by `WordNet` 3.0.
 
-/// What a card may have in the place of its labels.
+/// The name that a card may have instead of its labels.
 pub const NAME: &str = "imagenet-1k";
 
 /// How many classes there are.
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn other_peoples_names_of_the_classes_are_known() {
+    fn other_usual_names_of_the_classes_are_accepted() {
         let mut labels: Vec<_> = labels().iter().map(|name| format!("{name}, synonym")).collect();
         assert!(are_named_by(&labels) && are_named_by(&ids()));
         labels.rotate_left(1);

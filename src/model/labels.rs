@@ -1,4 +1,4 @@
-//! Class names: a list, or the word for a list that everybody knows.
+//! Class names: a list, or the name of a well-known list.
 
 use serde::{Deserialize, Deserializer, de};
 
@@ -23,7 +23,7 @@ pub(super) fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D:
     }
 }
 
-/// Names for `classes` that nobody has named: ImageNet-1k's where there are as many as it has.
+/// Default names for `classes` without names: those of ImageNet-1k if there are 1,000.
 pub(super) fn usual(classes: usize) -> Vec<String> {
     if classes == imagenet::CLASSES {
         imagenet::labels()

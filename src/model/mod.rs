@@ -1,20 +1,20 @@
 //! A model as one thing: a card and a graph.
 
 mod card;
-mod calibration; // how far its scores can be trusted
-mod digests; // what it can be told by
+mod calibration; // temperature and prediction sets
+mod digests; // digests that identify a model
 mod embedded;
-pub mod starter; // 1,000 classes, fetched
-mod golden; // photos whose scores are known
-pub mod imagenet; // the classes that most networks know
-mod labels; // what classes are called
-mod config; // other libraries' words for a card
-pub mod foreign; // networks that are not ours
-pub mod int8; // whether this processor is exact in it
-mod beside; // weights of a graph that lie beside it
-mod content; // what lies in a folder without a model
-mod open; // what a user types becomes one of these
-mod precision; // in which arithmetic
+pub mod starter; // the starter model of 1,000 classes
+mod golden; // photos with known logits
+pub mod imagenet; // the classes of ImageNet-1k
+mod labels; // class names
+mod config; // config.json of timm and transformers
+pub mod foreign; // ONNX files of other programs
+pub mod int8; // whether this processor's int8 sums are exact
+mod beside; // weights in external files
+mod content; // describes a folder without a model
+mod open; // opens --model
+mod precision; // fp32, int8 or fp16
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -45,13 +45,13 @@ pub struct Model {
     pub onnx: Bytes,
 }
 
-/// A model that cannot be had, and what to do.
+/// Why a model cannot be opened, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
     /// Neither an embedded name nor a path.
     #[error(
-        "no file or folder is called {name:?}, and no embedded model ({}); a model of the Hugging Face hub is \
-         owner/name",
+        "there is no file, folder or embedded model {name:?} (embedded: {}); a model on the Hugging Face hub has \
+         the form owner/name",
         embedded_names()
     )]
     Unknown {
@@ -84,7 +84,7 @@ pub enum ModelError {
     },
     /// A folder without a model in it.
     #[error(
-        "{} holds no model; looked for model.safetensors, pytorch_model.bin, an index of one of \
+        "{} contains no model; looked for model.safetensors, pytorch_model.bin, an index of one of \
          them, and model.onnx{}", folder.display(), there.in_words(folder)
     )]
     NoWeights {
@@ -95,8 +95,8 @@ pub enum ModelError {
     },
     /// Somebody else's graph, and nothing that says what it is.
     #[error(
-        "{} was not written by resnetd export, and there is no {} that says its labels and \
-         preprocessing; docs/models.md shows such a card", path.display(), card.display()
+        "{} was not written by resnetd export and has no card {} with its labels and preprocessing; \
+         docs/models.md shows such a card", path.display(), card.display()
     )]
     NoCard {
         /// The graph.
@@ -124,7 +124,7 @@ pub enum ModelError {
         source: NotInferred,
     },
     /// A model that says it is another one.
-    #[error("{of} is of the architecture {found}, not {wanted}; leave out --arch")]
+    #[error("{of} has the architecture {found}, not {wanted}; remove --arch")]
     OtherArchitecture {
         /// The model's name.
         of: String,
@@ -134,7 +134,9 @@ pub enum ModelError {
         wanted: String,
     },
     /// A graph that is not ours, so that nothing is known of its parts.
-    #[error("{name} is not a graph of resnetd, so it is served as it is and cannot be {wanted}")]
+    #[error(
+        "{name} was not built by resnetd, so it is served unchanged and cannot run as {wanted}"
+    )]
     Foreign {
         /// The model's name.
         name: String,
@@ -143,8 +145,8 @@ pub enum ModelError {
     },
     /// A model that there is in another precision only.
     #[error(
-        "{name} is {found} and cannot be had as {wanted}\n\
-         hint: resnetd quantize makes the int8 form of a model, from its fp32 form"
+        "{name} is {found} and not available as {wanted}\n\
+         hint: resnetd quantize creates a model's int8 form from its fp32 form"
     )]
     Precision {
         /// The model's name.
@@ -155,7 +157,7 @@ pub enum ModelError {
         wanted: Precision,
     },
     /// Weights that have no place in float16.
-    #[error("{of} cannot be fp16: {source}")]
+    #[error("{of} cannot run as fp16: {source}")]
     TooLarge {
         /// The model's name.
         of: String,
@@ -175,8 +177,7 @@ pub enum ModelError {
     Architecture(#[from] UnknownArchitecture),
     /// Pictures that are too small for the network.
     #[error(
-        "the card of {of}: {architecture} has nothing left of pictures of {}×{} pixels; \
-         preprocess.input must be larger", input[0], input[1]
+        "the card of {of}: preprocess.input is {}×{}, which is too small for {architecture}", input[0], input[1]
     )]
     TooSmall {
         /// Whose card.

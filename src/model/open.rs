@@ -154,19 +154,19 @@ fn alone(of: &str, weights: Weights, arch: Option<&str>) -> Result<Model, ModelE
     Model::build(config::usual_card(of, inferred), weights)
 }
 
-/// Says what weights were taken for, where they could be others.
+/// Warns if the weights fit other architectures as well.
 fn assumed(of: &str, Guess { inferred, others }: &Guess) {
     if !others.is_empty() {
         let taken = inferred.architecture.name;
         let others = others.join(", ");
         tracing::warn!(
-            "{of} is taken for {taken}; {others} have the same tensors and compute something else: if it is one \
-             of them, say so with --arch"
+            "{of} is loaded as {taken}; {others} have the same tensors and compute something else: if it is one \
+             of them, set --arch"
         );
     }
 }
 
-/// Whether nobody asked for another architecture than the card's own.
+/// Checks that `--arch`, if given, is the card's architecture.
 fn agree(card: &ModelCard, arch: Option<&str>) -> Result<(), ModelError> {
     match arch {
         Some(wanted) if wanted != card.architecture => Err(ModelError::OtherArchitecture {

@@ -58,8 +58,7 @@ impl Model {
     /// Opens a model as [`Model::open`] does, in the precision that `choice` means on `device`.
     ///
     /// # Errors
-    ///
-    /// [`ModelError`], [`ModelError::Precision`] where the model cannot be had as asked.
+    /// [`ModelError`]; [`ModelError::Precision`] if the model is not available in this precision.
     pub fn open_as(
         name: &str,
         arch: Option<&str>,
@@ -148,7 +147,7 @@ impl Model {
     }
 }
 
-/// What is taken of a model that comes in two forms, where nobody asked for one.
+/// The default precision of a model that has an int8 form.
 #[derive(Debug, PartialEq, Eq)]
 enum Auto {
     Int8,
@@ -236,7 +235,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn int8_is_taken_only_where_it_is_fast_and_exact() {
+    fn int8_is_chosen_only_where_it_is_fast_and_exact() {
         assert_eq!(auto(Device::Cpu, None), Auto::Int8);
         assert_eq!(auto(Device::Cpu, Some("no VNNI")), Auto::NotInt8("no VNNI"));
         assert!(matches!(auto(Device::Cuda(0), None), Auto::NotInt8(_)));

@@ -142,7 +142,7 @@ impl GraphBuilder {
         }
     }
 
-    /// `model` with this graph in the place of its own; inputs and outputs stay what they are.
+    /// `model` with this graph instead of its own; inputs and outputs are unchanged.
     #[must_use]
     pub fn finish_as(self, model: &Model) -> Model {
         let mut model = model.clone();

@@ -1,6 +1,5 @@
 //! Puts nodes around the graph of any ONNX model and leaves the rest of it as it is, byte by byte.
-//!
-//! The messages in `proto.rs` have only the fields that we write, so somebody else's model must not
+//! The messages in `proto.rs` have only the fields that resnetd writes, so a foreign model must not
 //! be written from them. Here it is taken apart into the fields of its wire format instead
 //! (protobuf encoding, "Message structure"), and only the lists that change are touched.
 
@@ -19,9 +18,9 @@ pub struct Graft {
     pub after: Vec<Node>,
     /// Constants of these nodes.
     pub constants: Vec<Tensor>,
-    /// What goes in now, in the place of what went in.
+    /// The new inputs.
     pub input: Vec<ValueInfo>,
-    /// What comes out now, in the place of what came out.
+    /// The new outputs.
     pub output: Vec<ValueInfo>,
     /// Values of the old graph that get another name, from and to. Subgraphs are not looked into.
     pub renamed: Vec<(String, String)>,

@@ -1,10 +1,10 @@
-//! Build river, last part: the ONNX file format. Knows nothing of networks.
+//! The ONNX file format. Independent of networks.
 
 pub mod proto; // the messages of onnx.proto
 pub mod builder; // a graph, node by node
-pub mod metadata; // what the file says about itself
-mod graft; // nodes around a model of someone else's
-pub mod external; // constants in files beside the model
+pub mod metadata; // the metadata of a file
+mod graft; // adds nodes around a foreign model
+pub mod external; // constants in external files
 #[cfg(test)]
 mod tests;
 

@@ -34,7 +34,8 @@ impl Pipeline {
         permit.inspect_err(|rejected| self.metrics.rejected(rejected.reason()))
     }
 
-    /// Admits one image; where the queue is full, in the place of another client's, which has more.
+    /// Admits one image; if the queue is full, it may displace an image of a client with more
+    /// images.
     pub(super) fn enter(
         &self,
         context: &RequestContext,

@@ -1,4 +1,4 @@
-//! What is told beside the classes: how sure the answer is, and what its classes have in common.
+//! Additions to an answer's classes: prediction sets and roll-ups.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -10,13 +10,13 @@ use super::{Classification, Pipeline};
 /// What is asked for.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Beside {
-    /// Every class that may be the truth, in the place of the best few.
+    /// A prediction set instead of the top classes.
     pub cover: Option<Cover>,
     /// What the rungs of a roll-up reach, where one is wanted. The model has a taxonomy.
     pub share: Option<f64>,
 }
 
-/// What is told.
+/// The additions.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, ToSchema)]
 pub struct Told {
     /// What is promised of the set, where one was asked for.
@@ -34,7 +34,8 @@ pub struct Told {
 }
 
 impl Pipeline {
-    /// What is told of `classification`, whose predictions become the set that is asked for.
+    /// The additions for `classification`, whose predictions are replaced by the prediction set if
+    /// one is requested.
     #[must_use]
     pub fn tell(&self, beside: &Beside, classification: Classification) -> (Classification, Told) {
         let taxonomy = beside.share.and_then(|share| Some((share, self.taxonomy().ok()?)));

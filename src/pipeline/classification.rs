@@ -24,7 +24,7 @@ pub struct Classification {
     pub timings: Timings,
     /// All scores, for evaluation.
     pub scores: Scores,
-    /// What their logits were divided by before the softmax, where the card says so.
+    /// The temperature of the softmax, if the card has one.
     pub temperature: Option<f64>,
 }
 
@@ -84,14 +84,14 @@ pub enum ClassifyError {
     /// The upload is not a picture that is served.
     #[error(transparent)]
     Decode(#[from] DecodeError),
-    /// The house is full, or the answer would come too late.
+    /// Rejected by admission control.
     #[error(transparent)]
     Rejected(#[from] Rejected),
     /// The model cannot be asked for this.
     #[error(transparent)]
     NotOffered(#[from] NotOffered),
     /// Its time ran out.
-    #[error("the request's time limit of {limit:.0?} passed before its answer was there")]
+    #[error("the request's time limit of {limit:.0?} passed before the result was ready")]
     Deadline {
         /// The time that was allowed.
         limit: Duration,

@@ -1,4 +1,4 @@
-//! Decoding on threads beside the workers: for a GPU, and for what does not run the network.
+//! Dedicated decoder threads: for a GPU, and for requests that do not run the network.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,7 +32,7 @@ impl Pipeline {
         .await
     }
 
-    /// Runs `work` on the CPU pool once a decoder is free; tells it how long that took.
+    /// Runs `work` on the thread pool once a decoder is free, and passes it the time it waited.
     pub(super) async fn in_turn<T: Send + 'static>(
         &self,
         deadline: Deadline,

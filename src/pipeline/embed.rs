@@ -1,4 +1,4 @@
-//! A photo becomes a point: the pooled features, before the classifier.
+//! Embeddings: the pooled features before the classifier.
 
 use bytes::Bytes;
 

@@ -1,4 +1,4 @@
-//! Golden photos of a card, from bytes to logits, before anybody is served.
+//! Checks the golden photos of a card, from bytes to logits, before the server is ready.
 
 use super::decode::{self, DecodeError, Limits};
 use super::run::{Batch, Engine, InputShape, Output, RunError};
@@ -25,9 +25,9 @@ pub enum GoldenError {
     },
     /// Other scores.
     #[error(
-        "this is not the model of its card: golden photo {number} has logit {found} for {label}, the \
+        "the model does not match its card: golden photo {number} has logit {found} for {label}, the \
          card says {expected}; at most {tolerance} of the largest logit would be rounding\n\
-         hint: weights, labels, preprocessing or the golden photos are of another training"
+         hint: check that weights, labels, preprocessing and golden photos come from the same training run"
     )]
     Missed {
         /// Which one, from 1.

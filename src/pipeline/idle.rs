@@ -1,4 +1,4 @@
-//! What a pipeline does when there is nothing to do.
+//! Returns freed memory to the system when the pipeline is idle.
 
 use std::sync::Arc;
 use std::time::Duration;

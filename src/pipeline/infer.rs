@@ -1,4 +1,4 @@
-//! One image in whichever form it comes, and all that the network says of it.
+//! All scores of one image, given as file or as preprocessed pixels.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ pub struct Inferred {
 }
 
 impl Pipeline {
-    /// Every score of one image, through the same door, queue and batches as
+    /// All scores of one image, with the same admission control, queue and batches as
     /// [`Pipeline::classify`].
     ///
     /// # Errors

@@ -1,28 +1,27 @@
-//! A photo becomes labels: bytes → decode → preprocess → queue → run → top-k.
-//!
-//! Knows nothing of HTTP: the server, the command line, the evaluation and the tests call it alike.
+//! Classification of one image: bytes → decode → preprocess → queue → run → top-k. Independent of
+//! HTTP: the server, the commands and the tests use it in the same way.
 
 pub mod decode; // bytes → upright RGB image
 pub mod preprocess; // image → exactly the network's input
-pub mod prepare; // both, and what they took
-pub mod queue; // pixels wait, fairly and not for ever
+pub mod prepare; // both, with their times
+pub mod queue; // admission control and fair queueing
 pub mod run; // batches through ONNX Runtime
-pub mod golden; // photos whose scores are known, before anybody is served
+pub mod golden; // checks a card's golden photos at start
 pub mod topk; // scores → predictions
-pub mod calibrated; // scores → probabilities that mean what they say
-pub mod sets; // scores → every class that may be the truth
-pub mod rollup; // classes → what they have in common
-pub mod beside; // what is told of both
-pub mod idle; // freed memory goes back
-pub mod explain; // where in the picture a score comes from
+pub mod calibrated; // temperature scaling
+pub mod sets; // conformal prediction sets
+pub mod rollup; // probabilities of wider classes
+pub mod beside; // prediction sets and roll-ups of an answer
+pub mod idle; // returns freed memory when idle
+pub mod explain; // class activation maps
 
 mod classification;
-mod admit; // images, uploads and answers pass admission control
-mod decoders; // decoding beside the workers
-mod embed; // bytes → features
-mod infer; // bytes or ready pixels → all scores
-mod seen; // bytes → what the network saw
-mod picture; // pixels → PNG
+mod admit; // admission control of images, uploads and responses
+mod decoders; // dedicated decoder threads
+mod embed; // bytes → embedding
+mod infer; // bytes or preprocessed pixels → all scores
+mod seen; // bytes → the network's input
+mod picture; // PNG encoding
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -158,8 +157,7 @@ impl Pipeline {
     /// One picture's journey, from bytes to classes.
     ///
     /// # Errors
-    ///
-    /// [`ClassifyError`]: a bad picture, a full house, a passed deadline or a failed run.
+    /// [`ClassifyError`]: an invalid image, a rejection, a passed deadline or a failed run.
     pub async fn classify(
         &self,
         upload: Bytes,
@@ -269,7 +267,7 @@ impl Pipeline {
         self.at_once
     }
 
-    /// How this pipeline was told to use the machine.
+    /// The configuration of this pipeline.
     #[must_use]
     pub fn plan(&self) -> &PipelinePlan {
         &self.plan

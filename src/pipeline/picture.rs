@@ -1,4 +1,4 @@
-//! Pixels become a PNG.
+//! PNG encoding.
 
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder};

@@ -1,4 +1,4 @@
-//! An upload becomes the network's input, and what is known of it on the way.
+//! Decodes and preprocesses an upload, and records facts and times.
 
 use std::time::{Duration, Instant};
 

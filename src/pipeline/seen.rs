@@ -1,4 +1,4 @@
-//! What the network sees of a photo, and how that came about.
+//! The network's input for an image, and the preprocessing steps.
 
 use bytes::Bytes;
 use serde::Serialize;

@@ -1,5 +1,5 @@
-//! The smallest set of classes that holds the truth as often as promised, or the word that it is
-//! too large to be of use.
+//! Conformal prediction sets: the smallest set of classes with a given coverage, and abstention if
+//! it is too large.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -16,7 +16,7 @@ pub struct Cover {
     max_set: Option<usize>,
 }
 
-/// What is said about a set.
+/// Facts about a prediction set.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Covered {
     /// What is promised of it.
@@ -36,13 +36,13 @@ pub struct Coverage {
     pub found: f64,
 }
 
-/// A promise that nobody can make.
+/// Why a coverage is not available.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum NoPromise {
     /// Nothing was fitted.
     #[error(
-        "{model} has no calibration in {precision}, so nothing can be promised; resnetd eval \
-         --calibrate --data DATA --write-card CARD makes one from labelled images"
+        "{model} has no calibration for {precision}, which prediction sets need; create one from labelled \
+         images with resnetd eval --calibrate --data DATA --write-card CARD"
     )]
     Uncalibrated {
         /// The model.
@@ -51,7 +51,7 @@ pub enum NoPromise {
         precision: Precision,
     },
     /// More or less than was fitted.
-    #[error("coverage is {asked}; for this model it takes a share from {low} to {high}")]
+    #[error("coverage is {asked}; for this model it must be from {low} to {high}")]
     OutOfRange {
         /// What was asked for.
         asked: f64,
@@ -67,8 +67,7 @@ impl Cover {
     /// `max_set` classes they are of no use.
     ///
     /// # Errors
-    ///
-    /// [`NoPromise`] where the card cannot say so.
+    /// [`NoPromise`] if the card has no such coverage.
     pub fn new(card: &ModelCard, asked: f64, max_set: Option<usize>) -> Result<Self, NoPromise> {
         let calibration = card.calibration_in_use();
         let found = calibration.and_then(|found| Some((found, found.range()?)));
@@ -113,9 +112,9 @@ impl Classification {
 
 /// The classes that reach `threshold`, falling, and the best one whatever it reaches.
 ///
-/// The rule of Sadinle, Lei and Wasserman 2019 ("Least Ambiguous Set-Valued Classifiers with Bounded
-/// Error Levels"), whose sets are the smallest on average. Theirs may be empty; an answer with no
-/// class helps nobody, and one more class makes no promise less true.
+/// The rule of Sadinle, Lei and Wasserman 2019 ("Least Ambiguous Set-Valued Classifiers with
+/// Bounded Error Levels"), whose sets are the smallest on average. Theirs may be empty; an answer
+/// with no class is useless, and one more class only increases the coverage.
 #[must_use]
 pub fn set(probabilities: &[f32], labels: &[String], threshold: f32) -> Vec<Prediction> {
     let all = topk::top_k(probabilities, labels, labels.len());

@@ -1,4 +1,4 @@
-//! Scores become predictions.
+//! Selects the most probable classes.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn candidates_share_what_the_others_had_even_where_that_was_nothing() {
+    fn candidates_share_the_results_of_others_even_without_results() {
         let labels: Vec<String> = ["a", "b", "c", "d"].map(String::from).to_vec();
         let logits = [0.0, -500.0, 1.0, -500.0];
         let found = |among: &[usize], threshold| -> Vec<(usize, f32)> {

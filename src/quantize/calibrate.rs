@@ -1,4 +1,4 @@
-//! What values a network's layers take on real pictures.
+//! Observes the activations of a network's layers on real images.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! How often a value's elements come, and the range that is worth its steps.
+//! Histograms of activations, and the quantization ranges chosen from them.
 
 use std::fmt;
 use std::str::FromStr;

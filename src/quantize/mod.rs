@@ -1,4 +1,4 @@
-//! A float32 network becomes an int8 one: static quantization of our own graphs.
+//! Static int8 quantization of the graphs that resnetd builds.
 //!
 //! ```text
 //! model ─► targets ─► calibrate on pictures ─► ranges ─► quantize ─► model with int8 arithmetic
@@ -7,12 +7,12 @@
 //! Activations are uint8 with one scale per value, weights int8 with one per output channel: the
 //! pair that CPUs multiply fastest (Jacob et al. 2018, arXiv:1712.05877, on the arithmetic).
 
-mod range; // ends and steps
-mod histogram; // which ends are worth their steps
-mod calibrate; // what ends real pictures have
-mod pixels; // how it begins
-mod qdq; // the graph, rewritten
-mod report; // what is lost
+mod range; // a range and its steps
+mod histogram; // chooses ranges from histograms
+mod calibrate; // observes activations on images
+mod pixels; // rewrites its input
+mod qdq; // rewrites the graph
+mod report; // the noise of each layer
 #[cfg(test)]
 mod tests;
 

@@ -1,4 +1,4 @@
-//! A float32 graph becomes the same graph with int8 arithmetic, in the form that ONNX calls QDQ.
+//! Rewrites a float32 graph to int8 arithmetic, in ONNX's QDQ form.
 //!
 //! Between `QuantizeLinear` and `DequantizeLinear` a value is uint8, with one scale; weights are int8
 //! with a scale for each output channel; biases are int32. ONNX Runtime makes one integer operation
@@ -303,7 +303,8 @@ impl<'a> Rewriter<'a> {
         self.quantized.insert(value.to_owned(), quantized);
     }
 
-    /// Adds a `DequantizeLinear` for one reader: ONNX Runtime fuses only what nobody else reads.
+    /// Adds a `DequantizeLinear` for one consumer: ONNX Runtime fuses only values with a single
+    /// consumer.
     fn dequantize(&mut self, value: &Quantized) -> String {
         self.uses += 1;
         let name = format!("{}.float.{}", value.tensor, self.uses);

@@ -1,4 +1,4 @@
-//! How much of each layer's signal is left after quantization.
+//! The quantization noise of each layer.
 
 use std::collections::HashMap;
 

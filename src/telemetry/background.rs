@@ -1,5 +1,6 @@
-//! Lines that a thread writes to standard error. Whoever logs never waits: where the reader is too slow, lines are
-//! dropped and counted. (`tracing-appender` does the same, with nine further crates.)
+//! Writes log lines to standard error on a separate thread, so that logging never blocks. If the
+//! reader is too slow, lines are dropped and counted. (`tracing-appender` does the same, with nine
+//! more crates.)
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -10,20 +11,20 @@ use std::time::Duration;
 
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Lines that wait for their reader at most.
+/// The maximum number of queued lines.
 const WAITING: usize = 4096;
 
-/// How long the lines that wait are written for at the end.
+/// How long queued lines are written at the end of the process.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// What the thread is given.
+/// A message to the thread.
 enum Message {
     Line(Vec<u8>),
-    /// All before it is written: whoever sent it is told.
+    /// Acknowledged when all earlier lines are written.
     End(SyncSender<()>),
 }
 
-/// How many lines were dropped, because their reader was too slow.
+/// The number of lines dropped because the reader was too slow.
 #[derive(Debug, Clone, Default)]
 pub struct DroppedLines(Arc<AtomicU64>);
 
@@ -35,7 +36,7 @@ impl DroppedLines {
     }
 }
 
-/// Hands lines to the thread.
+/// Sends lines to the thread.
 #[derive(Debug, Clone)]
 pub(super) struct Lines {
     lines: SyncSender<Message>,
@@ -54,11 +55,11 @@ impl Lines {
         self.dropped.clone()
     }
 
-    /// Waits until the lines so far are written, but not for long.
+    /// Waits, for a bounded time, until the lines so far are written.
     pub(super) fn finish(&self) {
         let (done, ended) = sync_channel(1);
         let (tried, end) = channel();
-        // A full queue would make this wait without a limit, so another thread does.
+        // Sending blocks while the queue is full, so another thread does it.
         let lines = self.lines.clone();
         thread::spawn(move || tried.send(lines.send(Message::End(done)).is_ok()));
         if end.recv_timeout(PATIENCE) == Ok(true) {
@@ -70,7 +71,7 @@ impl Lines {
 fn write(waiting: &Receiver<Message>) {
     while let Ok(message) = waiting.recv() {
         match message {
-            // Nobody may be reading any more: the server serves on.
+            // Standard error may be closed; the server continues.
             Message::Line(line) => drop(io::stderr().write_all(&line)),
             Message::End(done) => drop(done.send(())),
         }
@@ -85,7 +86,7 @@ impl<'a> MakeWriter<'a> for Lines {
     }
 }
 
-/// One line, handed over when it is whole.
+/// One line, sent when it is complete.
 #[derive(Debug)]
 pub(super) struct Line<'a> {
     to: &'a Lines,

@@ -1,5 +1,5 @@
-//! Log lines: text for people, JSON for machines. A server's are written by a thread of their own, so that no
-//! request waits for whoever reads them.
+//! Log lines, as text or JSON. A server writes them on a separate thread, so that a slow reader
+//! does not delay requests.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::IsTerminal;
@@ -11,12 +11,12 @@ use super::background::Lines;
 
 pub use super::background::DroppedLines;
 
-/// How a log line is written.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
     /// Text where standard error is a terminal, JSON elsewhere.
     Auto,
-    /// One readable line per event.
+    /// One line of text per event.
     Text,
     /// One JSON object per event.
     Json,
@@ -30,18 +30,18 @@ pub struct BadFilter {
     source: tracing_subscriber::filter::ParseError,
 }
 
-/// Why there is no log.
+/// Why logging cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum NoLog {
-    /// Its filter is none.
+    /// The filter is invalid.
     #[error(transparent)]
     Filter(#[from] BadFilter),
-    /// The system gives no thread.
+    /// The thread cannot be started.
     #[error("cannot start the thread that writes the log: {0}")]
     Thread(#[from] std::io::Error),
 }
 
-/// The log of this process. Dropping it writes what waits, for at most about a second.
+/// The log of this process. Dropping it writes the queued lines, for at most about a second.
 #[derive(Debug)]
 pub struct Log {
     lines: Lines,
@@ -61,8 +61,8 @@ impl Drop for Log {
     }
 }
 
-/// Sends every event that `filter` lets through to standard error, once per process. Whoever logs waits for
-/// whoever reads: for commands, whose lines must all be there.
+/// Writes every event that passes `filter` to standard error. Logging blocks while standard error
+/// is not read: this is for commands, which must not lose lines.
 ///
 /// # Errors
 ///
@@ -71,12 +71,11 @@ pub fn start(filter: &str, format: LogFormat) -> Result<(), BadFilter> {
     subscribe(filter, format, std::io::stderr)
 }
 
-/// As [`start`], for a server: a thread writes the lines, those that would have to wait are dropped and counted, and
-/// panics are lines as well.
+/// Like [`start`], for a server: a thread writes the lines, lines that do not fit its queue are
+/// dropped and counted, and panics are logged.
 ///
 /// # Errors
-///
-/// [`NoLog`] where there is no thread, or `filter` is not one.
+/// [`NoLog`] if the thread cannot be started or `filter` is invalid.
 pub fn start_for_server(filter: &str, format: LogFormat) -> Result<Log, NoLog> {
     let lines = Lines::start()?;
     subscribe(filter, format, lines.clone())?;
@@ -108,7 +107,8 @@ where
     Ok(())
 }
 
-/// A panic as a line like every other; the standard library's own blocks and has another format.
+/// Logs a panic as an ordinary line; the standard library's message would block and has another
+/// format.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let payload = panic.payload();
     let message = (payload.downcast_ref::<&str>().copied())

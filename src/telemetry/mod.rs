@@ -1,6 +1,6 @@
 //! What operators see: log lines and metrics.
 
-mod background; // lines written by a thread of their own
+mod background; // the thread that writes log lines
 pub mod logs;
 pub mod metrics;
 

@@ -3,10 +3,10 @@
 //! [`candidates`] are what could be fastest; [`Race`] measures them in turns, so that a machine that
 //! drifts slows them all, and drops those that cannot win any more; [`trial`] is one measurement.
 
-mod candidate; // what could be fastest
-mod race; // in turns, fewer each time
-mod trial; // one pipeline under load
-mod plot; // the results as a picture
+mod candidate; // settings to measure
+mod race; // rounds of measurements, with fewer candidates each
+mod trial; // measures one candidate
+mod plot; // the results as an SVG
 
 pub use candidate::{Candidate, candidates, candidates_on_gpu};
 pub use plot::svg;

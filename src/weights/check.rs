@@ -61,9 +61,8 @@ pub enum Finding {
 }
 
 impl Weights {
-    /// Checks that these are exactly the tensors of `specs`.
-    ///
-    /// `*.num_batches_tracked`, which training frameworks count and nobody needs, may be there.
+    /// Checks that these are exactly the tensors of `specs`. `*.num_batches_tracked`, which
+    /// training frameworks store and inference does not need, may be present.
     ///
     /// # Errors
     /// [`WeightsError::Misfit`] with every finding.

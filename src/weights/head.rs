@@ -39,7 +39,7 @@ pub(super) fn as_torchvisions(mut tensors: Tensors, notes: &mut Vec<String>) -> 
         if found == torchvisions {
             continue;
         }
-        notes.push(format!("the classifier {found:?} was taken for {torchvisions:?}"));
+        notes.push(format!("the classifier {found:?} is loaded as {torchvisions:?}"));
         let prefix = format!("{found}.");
         let renamed = tensors.into_iter().map(|(name, tensor)| match name.strip_prefix(&prefix) {
             Some(part) => (format!("{torchvisions}.{part}"), tensor),

@@ -1,14 +1,14 @@
-//! Build river, second part: tensors by name.
+//! Weight files: tensors by name.
 
-mod safetensors; // a file's bytes, not copied
-mod pytorch; // state dicts, read and never run
+mod safetensors; // safetensors files, without copying
+mod pytorch; // state dicts, parsed without running their pickle
 mod shards; // several files with an index
-mod names; // other libraries' names into torchvision's
-mod inverted; // those of nets of inverted residual blocks
-mod head; // the classifier, wherever it is
-mod other; // files that hold no weights
+mod names; // renames tensors to torchvision's names
+mod inverted; // renames those of inverted residual networks
+mod head; // finds the classifier
+mod other; // describes files without weights
 mod tensor; // one tensor, as float32
-mod check; // wanted against found
+mod check; // compares tensors with a network
 #[cfg(test)]
 mod tests;
 
@@ -63,7 +63,7 @@ pub enum WeightsError {
     },
     /// A part of a safetensors file.
     #[error(
-        "{} is cut off: it has {found} bytes, its header says {whole}\nhint: download or copy it again",
+        "{} is truncated: it has {found} bytes, its header says {whole}\nhint: download or copy it again",
         path.display()
     )]
     CutOff {
@@ -92,7 +92,7 @@ pub enum WeightsError {
     },
     /// A pickle with more in it than tensors and plain values.
     #[error(
-        "{} holds objects that only running it could make ({}), and nothing of it is run\n\
+        "{} contains objects that could only be restored by running its pickle ({}), which resnetd does not do\n\
          hint: save the weights alone, with torch.save(model.state_dict(), path)",
         path.display(), objects.join(", ")
     )]

@@ -39,15 +39,14 @@ const LEAST: usize = 8;
 /// Tensors under torchvision's names.
 pub(super) struct Named {
     pub(super) tensors: Tensors,
-    /// What was changed, in words.
+    /// What was changed, one sentence each.
     pub(super) notes: Vec<String>,
-    /// Where they were trained, as far as their first names tell.
+    /// The framework of training, as far as the names show it.
     pub(super) framework: Framework,
 }
 
-/// The same tensors under torchvision's names; what has no such name keeps its own.
-///
-/// The names tell which library they are from.
+/// The same tensors under torchvision's names, what has no such name under its own. The library is
+/// detected from the names.
 pub(super) fn as_torchvisions(tensors: Tensors) -> Named {
     let mut notes = Vec::new();
     let mut tensors = without_extras(tensors, &mut notes);

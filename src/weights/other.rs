@@ -11,9 +11,9 @@ use std::path::Path;
 pub enum OtherFile {
     /// Nothing.
     Empty,
-    /// What Git checks out in the place of a large file.
+    /// A Git LFS pointer instead of the file.
     GitLfsPointer,
-    /// A page, saved in the place of a download.
+    /// An HTML page instead of the file.
     Html,
     /// HDF5, as Keras writes `.h5`.
     Hdf5,

@@ -8,8 +8,8 @@ use pytorch_reader::{DType, PickleValue, PytorchError, PytorchReader};
 use super::names::Tensors;
 use super::{DataType, Tensor, WeightsError};
 
-/// Under which key training scripts keep the weights in a checkpoint; the first that is there. Averaged
-/// weights come last: whoever wants them says so.
+/// Under which key training scripts keep the weights in a checkpoint; the first that is there.
+/// Averaged weights come last, because using them should be an explicit choice.
 const KEYS: [&str; 16] = [
     "state_dict",
     "model_state_dict",

@@ -23,7 +23,7 @@ pub(super) fn open(path: &Path) -> Result<(BTreeMap<String, Tensor>, Vec<String>
 
     let (mut tensors, mut notes) = (BTreeMap::new(), Vec::new());
     for file in weight_map.values().collect::<BTreeSet<_>>() {
-        // An index is somebody else's file: it does not choose what else of this machine is read.
+        // An index is untrusted: it must not make the server read other files of this machine.
         if !matches!(Path::new(file).components().collect::<Vec<_>>()[..], [Component::Normal(_)]) {
             return Err(wrong(format!("{file:?} is not the name of a file beside it")));
         }

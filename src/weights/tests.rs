@@ -195,7 +195,7 @@ fn a_pickle_with_code_in_it_is_refused_and_not_run() {
 }
 
 #[test]
-fn what_is_taken_and_left_out_of_a_checkpoint_is_said() {
+fn the_log_lists_what_was_used_of_a_checkpoint() {
     let notes = |name: &str| state_dict(name).unwrap().notes().join("\n");
     assert_eq!(notes("zip.pth"), "");
     assert_eq!(
@@ -280,8 +280,8 @@ fn files_that_are_no_weights_are_named_with_what_helps() {
         (zip_of("net/code/__torch__.py net/constants.pkl"), "TorchScript"),
         (zip_of("net/archive_format"), "torch.export"),
         (zip_of("fc.npy"), "numpy"),
-        (tensors[..tensors.len() - 1].to_vec(), "is cut off: it has"),
-        (tensors[..12].to_vec(), "is cut off: it has"),
+        (tensors[..tensors.len() - 1].to_vec(), "is truncated: it has"),
+        (tensors[..12].to_vec(), "is truncated: it has"),
     ] {
         let path = folder.path().join("weights.bin");
         put(&path, &bytes);

@@ -1,4 +1,4 @@
-"""Attacks a release server on this machine in every way we know, and says of each whether it held.
+"""Runs the known attacks against a release server on this machine, and prints whether its guarantees held.
 
 One line an attack: peak and settled memory, the slowest /livez, what an honest client got. Ends with 1 where
 something did not hold. It takes about eight minutes.

@@ -1,4 +1,4 @@
-"""Uploads that cost a server far more than they cost to send. All are made here, none is stored."""
+"""Uploads that are cheap to send and expensive to process. All are generated here."""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-"""A server under attack: its memory, its cores, and what honest clients see meanwhile."""
+"""Measures a server under attack: its memory, its processor time, and the latency of honest clients."""
 
 import http.client
 import multiprocessing

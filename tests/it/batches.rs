@@ -87,7 +87,7 @@ fn sessions_that_share_their_weights_answer_the_same_bits_as_one_with_its_own() 
 }
 
 #[test]
-fn what_is_not_asked_for_is_not_fetched() {
+fn unneeded_files_are_not_downloaded() {
     let model = default_model();
     let shape = InputShape::of(&model.card.preprocess);
     let plan = SessionPlan::on_cpu(1);

@@ -48,7 +48,7 @@ async fn every_request_that_a_server_answers_is_counted_once() {
 }
 
 #[tokio::test]
-async fn failures_are_told_by_their_kind() {
+async fn failures_are_counted_by_kind() {
     let turn = Arc::new(AtomicUsize::new(0));
     let answer = move || {
         let turn = turn.fetch_add(1, Ordering::Relaxed);
@@ -122,7 +122,7 @@ fn what_was_due_in_the_warm_up_or_answered_too_late_is_no_goodput() {
 
 /// The command, as its user types it.
 #[test]
-fn the_limit_without_a_server_is_told_as_json_and_drawn() {
+fn the_limit_without_a_server_is_printed_as_json_and_plotted() {
     let folder = tempfile::tempdir().unwrap();
     let plot = folder.path().join("latency.svg");
     let output = resnetd(&[
@@ -155,10 +155,10 @@ fn the_limit_without_a_server_is_told_as_json_and_drawn() {
 }
 
 #[test]
-fn a_bench_that_cannot_be_says_why() {
+fn invalid_bench_options_are_errors() {
     for (arguments, expected) in [
         (&["bench", "--data", "tests/data/cat.jpg"][..], "<URL>"),
-        (&["bench", "nonsense", "--data", "tests/data/cat.jpg"], "no address of a server"),
+        (&["bench", "nonsense", "--data", "tests/data/cat.jpg"], "not the URL of a server"),
         (&["bench", "http://127.0.0.1:9", "--data", "nowhere.jpg"], "cannot read nowhere.jpg"),
         (
             &["bench", "http://127.0.0.1:9", "--rate", "0", "--data", "tests/data/cat.jpg"],

@@ -107,11 +107,11 @@ fn a_folder_of_timm_is_served_with_its_own_preprocessing_and_names() {
     config["architecture"] = json!("vit_base");
     put(&folder.path().join("config.json"), config.to_string());
     let error = refused(folder.path(), None);
-    assert!(error.contains("config.json: no architecture is called \"vit_base\""), "{error}");
+    assert!(error.contains("config.json: unknown architecture \"vit_base\""), "{error}");
 }
 
 #[test]
-fn weights_alone_say_what_they_are_of_or_must_be_told() {
+fn weights_without_card_are_detected_or_need_arch() {
     let folder = tempfile::tempdir().unwrap();
     put_seeded(folder.path(), "resnet18", 1000);
     let file = folder.path().join("model.safetensors");
@@ -131,15 +131,17 @@ fn weights_alone_say_what_they_are_of_or_must_be_told() {
     let other = Model::open("cifar10-resnet20", Some("resnet50")).unwrap_err().to_string();
     assert_eq!(
         other,
-        "cifar10-resnet20 is of the architecture resnet20, not resnet50; leave out --arch"
+        "cifar10-resnet20 has the architecture resnet20, not resnet50; remove --arch"
     );
     let empty = tempfile::tempdir().unwrap();
-    assert!(refused(empty.path(), None).contains("holds no model; looked for model.safetensors"));
+    assert!(
+        refused(empty.path(), None).contains("contains no model; looked for model.safetensors")
+    );
 }
 
 /// A card beside a file of weights has the file's name.
 #[test]
-fn a_card_beside_weights_names_their_classes() {
+fn a_card_next_to_weights_sets_their_labels() {
     let folder = tempfile::tempdir().unwrap();
     put_seeded(folder.path(), "resnet20", 2);
     fs::rename(folder.path().join("model.safetensors"), folder.path().join("pets.bin")).unwrap();
@@ -338,7 +340,7 @@ fn scores_that_turn_out_to_be_probabilities_are_served_as_such() {
 }
 
 #[test]
-fn scores_that_are_not_what_they_are_taken_for_are_refused() {
+fn scores_that_contradict_the_card_are_rejected() {
     let means = Means::default();
     let error = classified(&means.beside("", "")).unwrap_err();
     assert!(error.contains("do not sum to 1, as after a sigmoid"), "{error}");
@@ -352,7 +354,7 @@ fn scores_that_are_not_what_they_are_taken_for_are_refused() {
 
 /// A probability and its absence, of the one score of a network with one class.
 #[test]
-fn a_network_of_one_class_says_how_probable_it_is_and_how_probable_it_is_not() {
+fn a_network_of_one_class_answers_two_probabilities() {
     let one = |ends| Means { ends, classes: 1, ..Means::default() };
     let logit = classified(&one(&[]).beside("", "scores = \"logits\"")).unwrap();
     let sigmoid = classified(&one(&["Sigmoid"]).beside("", "")).unwrap();
@@ -413,7 +415,7 @@ fn a_graph_with_its_weights_in_a_second_file_answers_as_pytorch_does() {
 }
 
 #[test]
-fn weights_in_a_second_file_are_read_beside_the_graph_and_nowhere_else() {
+fn external_weights_are_read_only_from_the_graphs_folder() {
     let folder = exported_folder();
     let (graph, data) =
         (folder.path().join("exported.onnx"), folder.path().join("exported.onnx.data"));
@@ -423,14 +425,14 @@ fn weights_in_a_second_file_are_read_beside_the_graph_and_nowhere_else() {
     assert!(error.contains("it is cut off, or of another model"), "{error}");
     fs::remove_file(&data).unwrap();
     let error = refused(&graph, None);
-    assert!(error.contains("exported.onnx.data, which is not there"), "{error}");
+    assert!(error.contains("exported.onnx.data, which does not exist"), "{error}");
 
     let outside = tempfile::tempdir().unwrap();
     let elsewhere = outside.path().join("exported.onnx.data");
     put(&elsewhere, &whole);
     std::os::unix::fs::symlink(&elsewhere, &data).unwrap();
     let error = refused(&graph, None);
-    assert!(error.contains("outside of the folder of the model"), "{error}");
+    assert!(error.contains("outside the model's folder"), "{error}");
     // Locations of the same length, so that no other byte of the file changes.
     for location in ["../xported.onnx.dat", "/xported.onnx.dataa"] {
         let location = &location[..18];
@@ -438,7 +440,7 @@ fn weights_in_a_second_file_are_read_beside_the_graph_and_nowhere_else() {
         let changed = replaced(&bytes, b"exported.onnx.data", location.as_bytes());
         put(&graph, changed);
         let error = refused(&graph, None);
-        assert!(error.contains("outside of the folder of the model"), "{error}");
+        assert!(error.contains("outside the model's folder"), "{error}");
     }
 }
 
@@ -503,7 +505,11 @@ fn what_does_not_fit_is_refused_with_the_reason() {
     for (from, to, expected) in [
         ("[8, 8]", "[9, 8]", "it takes pictures of [8, 8] pixels, preprocess.input of the card is"),
         (", \"blue\"", "", "has 3 scores for each picture, the card has 2 labels"),
-        ("labels", "architecture = \"resnet18\"\nlabels", "beside an .onnx file it is left out"),
+        (
+            "labels",
+            "architecture = \"resnet18\"\nlabels",
+            "remove it from the card of an .onnx file",
+        ),
     ] {
         put(&card, text.replace(from, to));
         let error = refused(&graph, None);
@@ -511,12 +517,12 @@ fn what_does_not_fit_is_refused_with_the_reason() {
     }
     fs::remove_file(&card).unwrap();
     let error = refused(&graph, None);
-    assert!(error.contains("means.toml that says its labels"), "{error}");
+    assert!(error.contains("means.toml with its labels"), "{error}");
 }
 
 /// A graph of somebody's is served, and what only ours can do is refused.
 #[test]
-fn commands_take_somebodys_graph() {
+fn commands_accept_foreign_graphs() {
     let folder = Means::default().beside("", "scores = \"logits\"");
     let graph = folder.path().join("means.onnx");
     let graph = graph.to_str().unwrap();
@@ -530,9 +536,9 @@ fn commands_take_somebodys_graph() {
     let out = folder.path().join("out.onnx");
     let out = out.to_str().unwrap();
     let (ok, said) = run(&["quantize", "--calibration", "tests/data", "--output", out]);
-    assert!(!ok && said.contains("is not a graph of resnetd"), "{said}");
+    assert!(!ok && said.contains("was not built by resnetd"), "{said}");
     let (ok, said) = run(&["export", "--precision", "fp16", "--output", out]);
-    assert!(!ok && said.contains("cannot be fp16"), "{said}");
+    assert!(!ok && said.contains("cannot run as fp16"), "{said}");
     let (ok, said) = run(&["export", "--output", out]);
     assert!(ok, "{said}");
     let exported = Model::open(out, None).unwrap();
@@ -551,7 +557,10 @@ fn said(model: &Path, options: &[&str]) -> String {
 fn a_path_with_nothing_there_is_not_looked_for_on_the_hub() {
     for name in ["weights/none.pth", "./none/model", "models/none.onnx"] {
         let said = said(Path::new(name), &[]);
-        assert!(said.contains(&format!("no file or folder is called {name:?}")), "{said}");
+        assert!(
+            said.contains(&format!("there is no file, folder or embedded model {name:?}")),
+            "{said}"
+        );
     }
 }
 

@@ -65,7 +65,7 @@ fn pairs(body: &Value) -> Vec<(String, f64)> {
 }
 
 #[tokio::test]
-async fn a_temperature_takes_confidence_and_leaves_order_and_logits() {
+async fn a_temperature_lowers_confidence_and_keeps_order_and_logits() {
     let (plain, warm) = (serve(None), serve(Some(calibration(2.0))));
     let before = classes(&plain, "top_k=10").await;
     let after = classes(&warm, "top_k=10").await;
@@ -120,7 +120,7 @@ async fn without_a_calibration_the_probabilities_are_the_graphs_own_bits() {
 }
 
 #[tokio::test]
-async fn a_set_is_every_class_that_may_be_the_truth_and_too_many_are_an_abstention() {
+async fn a_prediction_set_covers_and_a_large_set_abstains() {
     // Probabilities of 0.47, 0.28, 0.17 and seven of about 0.01.
     let server = saying([0.0, 4.0, 0.0, 3.5, 0.0, 0.0, 0.0, 3.0, 0.0, 0.0]);
     let ask = async |query: &str| -> Value {
@@ -242,7 +242,7 @@ fn a_fit_is_put_into_the_card_and_the_rest_of_the_card_stays() {
     assert_eq!(set["coverage"]["promised"], 0.9);
     assert_eq!(set["predictions"][0]["label"], "cat");
     let words = complained(&classify(&["--coverage", "0.9", "--calibrated", "off"]));
-    assert!(words.contains("no calibration in fp32"), "{words}");
+    assert!(words.contains("no calibration for fp32"), "{words}");
     assert!(complained(&classify(&["--coverage", "0.999"])).contains("from 0.5 to"));
     assert!(complained(&classify(&["--coverage", "0.9", "-k", "3"])).contains("--top-k"));
 
@@ -256,13 +256,13 @@ fn a_fit_is_put_into_the_card_and_the_rest_of_the_card_stays() {
 }
 
 #[test]
-fn a_card_of_another_model_or_none_is_refused_before_anything_is_measured() {
+fn a_wrong_or_missing_card_is_rejected_before_measuring() {
     let eval = |card: &str| {
         let common = ["eval", "--calibrate", "--precision", "fp32", "--data", SAMPLE];
         complained(&resnetd(&[&common[..], &["--write-card", card]].concat()))
     };
     let words = eval("models/cifar10-resnet20/card.toml");
-    assert!(words.contains("the card of cifar10-resnet20, and the model is"), "{words}");
+    assert!(words.contains("the card of cifar10-resnet20, but the model is"), "{words}");
     assert!(eval("nowhere/card.toml").contains("cannot read the card nowhere/card.toml"));
     let words = complained(&resnetd(&["eval", "--data", SAMPLE, "--write-card", "card.toml"]));
     assert!(words.contains("--calibrate"), "{words}");
@@ -278,7 +278,7 @@ fn an_exported_graph_keeps_its_calibration_and_can_be_given_one() {
     let eval = ["eval", "--calibrate", "--model", file, "--data", SAMPLE, "--write-card", file];
     said(&resnetd(&eval));
     let classify = ["classify", "--coverage", "0.9", "tests/data/cat.jpg", "--model", file];
-    assert!(said(&resnetd(&classify)).contains("for 90 % of such pictures"));
+    assert!(said(&resnetd(&classify)).contains("prediction set at 90 % coverage"));
     assert!(complained(&resnetd(&eval)).contains("--replace"));
 
     // The int8 form's is on the card beside the weights, and goes along.

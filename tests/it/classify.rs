@@ -23,7 +23,7 @@ async fn a_photo_in_its_classes_out() {
 }
 
 #[tokio::test]
-async fn top_k_is_as_asked_and_never_more_than_there_are_classes() {
+async fn top_k_is_bounded_by_the_number_of_classes() {
     let server = TestServer::start();
     for (query, expected) in [("", 5), ("?top_k=1", 1), ("?top_k=10", 10), ("?top_k=1000", 10)] {
         let answer = server.post(&format!("/classify{query}"), data("cifar10-ship.png")).await;
@@ -81,7 +81,7 @@ async fn several_images_are_answered_in_order_with_a_bad_one_in_its_place() {
 }
 
 #[tokio::test]
-async fn the_time_is_told_and_the_id_comes_back() {
+async fn the_answer_has_timings_and_the_request_id() {
     let server = TestServer::start();
     let request = server
         .client

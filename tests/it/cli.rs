@@ -1,4 +1,4 @@
-//! The commands, as a person types them.
+//! The commands, run as a user runs them.
 
 use std::path::PathBuf;
 use std::process::Output;
@@ -20,7 +20,7 @@ fn complained(output: &Output) -> String {
 fn classify_prints_a_line_of_json_for_each_picture() {
     let files = ["tests/data/cat.jpg", "Cargo.toml", "tests/data/cifar10-ship.png"];
     let output = resnetd(&[&["classify", "--json", "-k", "2"], &files[..]].concat());
-    assert!(complained(&output).contains("1 of 3 pictures could not be classified"));
+    assert!(complained(&output).contains("1 of 3 images could not be classified"));
     let lines: Vec<Value> =
         said(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.iter().map(|line| line["file"].as_str().unwrap()).collect::<Vec<_>>(), files);
@@ -42,7 +42,7 @@ fn classify_says_so_where_it_is_not_sure() {
 }
 
 #[test]
-fn classify_takes_folders_and_names_what_it_cannot_read() {
+fn classify_accepts_folders_and_reports_unreadable_files() {
     let folder = tempfile::tempdir().unwrap();
     let below = folder.path().join("a/b");
     std::fs::create_dir_all(&below).unwrap();
@@ -155,10 +155,10 @@ fn options_that_cannot_hold_together_are_refused_all_at_once() {
 }
 
 #[test]
-fn a_device_that_cannot_be_had_is_an_error_that_says_why() {
+fn an_unavailable_device_is_an_error_with_the_reason() {
     let output = resnetd(&["classify", "--device", "cuda:0", "tests/data/cat.jpg"]);
     let words = complained(&output);
-    assert!(words.contains("cuda:0 cannot be used"), "{words}");
+    assert!(words.contains("cuda:0 is not available"), "{words}");
     assert!(words.contains("hint:"), "{words}");
     let words = complained(&resnetd(&["classify", "--device", "gpu", "tests/data/cat.jpg"]));
     assert!(words.contains("use auto, cpu, cuda or cuda:N"), "{words}");
@@ -175,7 +175,7 @@ fn a_library_that_is_not_there_is_one_clear_error() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_an_error_that_says_so() {
+fn a_port_in_use_is_a_clear_error() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let words = complained(&resnetd(&["serve", "--listen", &address]));
@@ -183,7 +183,7 @@ fn a_port_that_is_taken_is_an_error_that_says_so() {
 }
 
 #[test]
-fn the_help_teaches() {
+fn the_help_texts() {
     for (name, arguments) in [("help", vec!["--help"]), ("help_serve", vec!["serve", "--help"])] {
         insta::assert_snapshot!(name, said(&resnetd(&arguments)));
     }
@@ -205,7 +205,7 @@ fn classify_explains_each_picture_in_a_file_of_its_own() {
         copy.to_str().unwrap(),
         "Cargo.toml",
     ]);
-    assert!(complained(&output).contains("1 of 4 pictures"), "{output:?}");
+    assert!(complained(&output).contains("1 of 4 images"), "{output:?}");
     let lines: Vec<Value> =
         said(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     for (line, name, size) in [

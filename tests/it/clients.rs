@@ -91,7 +91,7 @@ async fn text_of_a_client_is_repeated_only_in_part() {
 }
 
 #[tokio::test]
-async fn an_id_comes_back_whole_or_not_at_all() {
+async fn a_request_id_is_echoed_completely_or_replaced() {
     let server = TestServer::start();
     let request = |id: &str| {
         let pixels = vec![0; 32 * 32 * 3];
@@ -277,7 +277,7 @@ async fn an_idle_http_2_connection_ends_with_goaway() {
 }
 
 #[tokio::test]
-async fn one_connection_more_than_may_be_is_told_so() {
+async fn a_connection_above_the_limit_gets_a_503() {
     let mut options = Options::default();
     options.connections.max_connections = 2;
     let server = TestServer::with(options);
@@ -348,7 +348,7 @@ async fn fields_of_a_form_are_parameters() {
 }
 
 #[tokio::test]
-async fn a_form_without_a_boundary_is_taken_by_its_bytes() {
+async fn a_form_without_a_boundary_is_read_as_raw_bytes() {
     let server = TestServer::start();
     let request = server.client.post(server.at("/classify"));
     let request = request.header("content-type", "multipart/form-data").body(data("cat.jpg"));
@@ -397,7 +397,7 @@ fn zlib(bytes: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn json_with_nulls_and_a_byte_order_mark_is_taken() {
+async fn json_with_nulls_and_a_byte_order_mark_is_accepted() {
     let server = TestServer::start();
     let pixels = vec![0; 32 * 32 * 3];
     let body = json!({
@@ -418,7 +418,7 @@ fn base64_of(bytes: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn durations_are_told_by_their_statuses() {
+async fn durations_are_labelled_by_status() {
     let server = TestServer::start();
     server.classify(data("cifar10-cat.png")).await;
     server.classify("not a picture").await;

@@ -115,7 +115,7 @@ async fn queued_images_are_answered_before_the_end() {
 }
 
 #[tokio::test]
-async fn who_is_still_queued_after_the_drain_timeout_is_told() {
+async fn queued_images_are_answered_after_the_drain_timeout() {
     let gate = Gate::default();
     let mut options = Options { engines: Some(vec![gate.engine()]), ..Options::default() };
     options.plan.batch.max_batch = 1;

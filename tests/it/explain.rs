@@ -241,7 +241,7 @@ async fn an_overlay_of_a_turned_photo_is_upright() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_explained_is_a_problem_that_says_why() {
+async fn what_cannot_be_explained_is_a_problem() {
     let server = TestServer::start();
     for (name, path) in [
         ("explain_unknown", "/classify?explain=lime"),
@@ -258,7 +258,7 @@ async fn what_cannot_be_explained_is_a_problem_that_says_why() {
 }
 
 #[tokio::test]
-async fn a_model_without_what_a_map_needs_says_so() {
+async fn a_model_without_feature_map_offers_no_activation_maps() {
     let whole = default_model();
     let cut = |names: &[&str]| {
         let graph = onnx::Model::from_bytes(whole.onnx.clone()).unwrap().keep_outputs(names);

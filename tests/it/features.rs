@@ -192,7 +192,7 @@ async fn candidates_share_the_probability_and_a_threshold_drops_the_rest() {
 }
 
 #[tokio::test]
-async fn parameters_that_are_wrong_say_what_they_take() {
+async fn invalid_parameters_are_errors_with_the_valid_values() {
     let server = TestServer::start();
     let mut said = Vec::new();
     for path in [

@@ -53,50 +53,55 @@ fn has_word(line: &str, word: &str) -> bool {
 }
 
 #[test]
-fn the_build_river_knows_no_server_and_no_runtime() {
+fn graph_weights_and_onnx_are_independent_of_server_and_runtime() {
     let build =
         |name: &str| ["graph/", "weights/", "onnx/"].iter().any(|part| name.starts_with(part));
-    assert_absent(&["tokio", "axum", "ort::"], build, "graph, weights and onnx stand alone");
+    assert_absent(
+        &["tokio", "axum", "ort::"],
+        build,
+        "graph, weights and onnx use neither server nor runtime",
+    );
     assert_absent(
         &["crate::pipeline", "crate::http", "crate::model", "crate::cli"],
         build,
-        "the build river flows down",
+        "graph, weights and onnx use no higher layer",
     );
 }
 
 #[test]
-fn the_hub_knows_files_and_no_models() {
+fn the_hub_is_independent_of_models() {
     assert_absent(
         &["tokio", "axum", "ort::", "crate::pipeline", "crate::graph", "crate::weights", "Model"],
         |name| name.starts_with("hub/"),
-        "the hub fetches files, whatever is in them",
+        "hub downloads files, whatever their content",
     );
 }
 
 #[test]
-fn fetching_knows_no_images_and_no_server() {
+fn fetch_is_independent_of_images_and_of_the_server() {
     assert_absent(
         &["axum", "ort::", "crate::pipeline", "crate::http", "crate::model", "crate::config"],
         |name| name.starts_with("fetch/"),
-        "fetch fetches bytes, whatever is in them and whoever asks",
+        "fetch downloads bytes, whatever their content and use",
     );
 }
 
 #[test]
-fn the_pipeline_knows_no_http_and_http_knows_no_tensors() {
+fn the_pipeline_is_independent_of_http_and_http_of_tensors() {
     let pipeline = |name: &str| name.starts_with("pipeline/");
-    assert_absent(&["axum", "crate::http", "hyper"], pipeline, "the pipeline knows no HTTP");
+    assert_absent(&["axum", "crate::http", "hyper"], pipeline, "pipeline does not use HTTP");
     let http = |name: &str| name.starts_with("http/");
     assert_absent(
         &["ort::", "crate::graph", "crate::onnx", "crate::weights", "pipeline::run"],
         http,
-        "http knows no tensors",
+        "http does not use tensors",
     );
 }
 
 #[test]
-fn a_route_comes_with_its_documentation() {
-    // Files of a page are no part of the API; routes of protocols say theirs in `protocol/mod.rs`.
+fn routes_are_added_with_their_documentation() {
+    // Files of a page are not part of the API; routes of protocols are described in
+    // `protocol/mod.rs`.
     let of_the_api = |name: &str| {
         name.starts_with("http/")
             && !name.starts_with("http/page/")
@@ -110,7 +115,7 @@ fn only_the_runner_names_the_runtime() {
     assert_absent(
         &["ort::"],
         |name| !name.starts_with("pipeline/run/"),
-        "only pipeline/run names ort",
+        "only pipeline/run uses ort",
     );
 }
 
@@ -139,7 +144,11 @@ fn only_commands_print_and_nothing_is_a_mutable_static() {
         |name| !name.starts_with("cli/") && name != "main.rs",
         "only cli prints",
     );
-    assert_absent(&["static mut", "LazyLock", "OnceLock"], |_| true, "what is shared is handed in");
+    assert_absent(
+        &["static mut", "LazyLock", "OnceLock"],
+        |_| true,
+        "shared values are passed as arguments",
+    );
 }
 
 #[test]

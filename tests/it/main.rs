@@ -1,31 +1,32 @@
-//! Tests through the front door: a real server on a port of its own, real pictures, real clients.
+//! Tests through the public interface: a real server on a free port, real images, real clients.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod support;
 
-mod classify; // what is answered for a good request
-mod explain; // where in the picture a score comes from
-mod features; // embeddings, what was seen, candidates
-mod calibration; // probabilities that mean what they say, sets that hold the truth
-mod rollup; // what classes have in common
-mod page; // for people
-mod openapi; // for programs
-mod protocol_v2; // as KServe and Triton are spoken to
-mod problems; // and for a bad one
-mod urls; // images that are named by URL
-mod shapes; // what clients of other servers send
-mod overload; // full, late and abandoned
-mod clients; // what they may do to a connection
-mod drain; // the end
+mod classify; // POST /classify
+mod explain; // class activation maps
+mod features; // embeddings, preprocessing, candidates
+mod calibration; // temperature scaling and prediction sets
+mod rollup; // probabilities of wider classes
+mod page; // the web page
+mod openapi; // the OpenAPI document
+mod protocol_v2; // the Open Inference Protocol
+mod problems; // errors
+mod urls; // images by URL
+mod shapes; // protocols of other servers
+mod overload; // admission control, deadlines, disconnected clients
+mod clients; // limits for connections
+mod drain; // shutdown
 mod operate; // health, metrics, model
-mod batches; // the same bits in every batch
-mod bring; // models that others made
-mod hub; // models that others have put up
-mod starter; // the model of 1,000 classes
+mod batches; // scores do not depend on the batch
+mod bring; // models of other programs
+mod hub; // models of the Hugging Face hub
+mod starter; // the starter model of 1,000 classes
 mod parity; // the same logits as PyTorch
 mod precision; // int8 and fp16
 mod cli; // the commands
-mod bench; // load, and what is measured of it
-mod tune; // the fastest way to serve here
-mod mutations; // a thousand damaged pictures
+mod configuration; // docs/configuration.md
+mod bench; // resnetd bench
+mod tune; // resnetd tune
+mod mutations; // a thousand damaged images
 mod house; // the invariants of ARCHITECTURE.md

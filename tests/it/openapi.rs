@@ -1,5 +1,5 @@
-//! The document at /openapi.json. `tests/python/check_api.py` holds real answers, and many made ones,
-//! against it.
+//! The document at /openapi.json. `tests/python/check_api.py` compares real and generated answers
+//! with it.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ async fn document(server: &TestServer) -> Value {
     answer.json()
 }
 
-/// Method, path, and what is said of it.
+/// Method, path and description of each operation.
 fn operations(document: &Value) -> Vec<(String, String, Map<String, Value>)> {
     let paths = document["paths"].as_object().unwrap();
     let all = paths.iter().flat_map(|(path, operations)| {
@@ -102,7 +102,7 @@ async fn every_kind_of_problem_is_documented_under_its_status() {
 }
 
 #[tokio::test]
-async fn without_a_page_the_document_stays_and_tells_of_none() {
+async fn without_the_page_the_document_has_no_page_routes() {
     let server = TestServer::with(Options { page: Page::Off, ..Options::default() });
     let document = document(&server).await;
     assert!(document["paths"].get("/classify").is_some());

@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::support::{TestServer, data, resnetd};
 
 #[tokio::test]
-async fn every_answer_says_which_model_gave_it() {
+async fn every_answer_has_the_model_digest() {
     let server = TestServer::start();
     let model = server.get("/v1/model").await.json();
     let digest = model["digests"]["graph"].as_str().unwrap();
@@ -25,7 +25,7 @@ async fn every_answer_says_which_model_gave_it() {
 }
 
 #[tokio::test]
-async fn alive_and_ready_tell_the_device() {
+async fn probes_answer_and_readiness_has_the_device() {
     let server = TestServer::start();
     assert_eq!(server.get("/livez").await.json()["live"], true);
     let ready = server.get("/readyz").await;

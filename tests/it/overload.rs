@@ -48,7 +48,7 @@ async fn a_full_queue_answers_503_at_once_with_a_reason_and_a_time_to_return() {
 }
 
 #[tokio::test]
-async fn a_full_queue_is_told_before_an_upload_is_sent() {
+async fn a_full_queue_is_reported_before_the_upload() {
     let gate = Gate::default();
     let server = gated(&gate);
     let inside: Vec<_> = (0..4).map(|_| send(&server)).collect();
@@ -105,7 +105,7 @@ async fn a_deadline_that_passes_in_the_queue_is_a_503_and_the_image_is_not_run()
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_takes_its_image_out_of_the_queue() {
+async fn a_disconnected_clients_image_leaves_the_queue() {
     let gate = Gate::default();
     let server = gated(&gate);
     let first = send(&server);
@@ -185,7 +185,7 @@ async fn photos_wait_for_a_decoder_without_holding_the_memory_of_their_pixels() 
 }
 
 #[tokio::test]
-async fn a_damaged_image_is_answered_whoever_decodes_and_spoils_nobodys_batch() {
+async fn a_damaged_image_fails_alone_with_and_without_decoder_threads() {
     for decoding in [Decoding::ByWorkers, Decoding::Beside(2)] {
         let mut options = Options::default();
         options.plan.decoding = decoding;
@@ -225,7 +225,7 @@ async fn a_client_that_leaves_before_its_image_is_decoded_is_counted() {
 }
 
 #[tokio::test]
-async fn a_form_whose_images_are_all_refused_says_when_to_come_back() {
+async fn a_form_without_accepted_images_has_retry_after() {
     let gate = Gate::default();
     let server = gated(&gate);
     let inside: Vec<_> = (0..4).map(|_| send(&server)).collect();
@@ -244,7 +244,7 @@ async fn a_form_whose_images_are_all_refused_says_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn an_engine_that_panics_is_a_500_for_its_batch_and_readiness_tells() {
+async fn a_panicking_engine_is_a_500_and_turns_readiness_off() {
     let mended = Gate::default();
     let engines = vec![panicking_until(&mended)];
     let server = TestServer::with(Options { engines: Some(engines), ..Options::default() });
@@ -274,7 +274,7 @@ async fn a_predicted_wait_is_shown_for_scalers() {
 }
 
 #[tokio::test]
-async fn an_answer_that_nobody_reads_counts_against_the_memory_limit() {
+async fn an_unread_response_counts_against_the_memory_limit() {
     let server = TestServer::start();
     let stream = TcpStream::connect(server.url.trim_start_matches("http://")).await.unwrap();
     let (unread, mut sent) = stream.into_split();

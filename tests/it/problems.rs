@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use crate::support::{Answer, Options, TestServer, data};
 
 #[tokio::test]
-async fn every_problem_says_what_was_wrong_and_what_would_be_right() {
+async fn every_problem_has_its_message() {
     let mut options = Options::default();
     options.plan.limits.max_bytes = 100_000;
     options.plan.limits.max_pixels = 1_000_000;

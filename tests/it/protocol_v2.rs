@@ -246,7 +246,7 @@ async fn another_model_or_version_is_a_404_that_names_ours() {
         let answer = server.get(path).await;
         assert_eq!(answer.status, 404, "{path}");
         let error = answer.json()["error"].as_str().unwrap().to_owned();
-        let ours = ["this server has \"cifar10-resnet56\"", "its version is 1"];
+        let ours = ["this server serves \"cifar10-resnet56\"", "only version is 1"];
         assert!(ours.iter().any(|ours| error.contains(ours)), "{error}");
     }
     assert_eq!(server.post("/v2/models/other/infer", "{}").await.status, 404);
@@ -266,7 +266,7 @@ async fn a_name_with_a_slash_is_found_escaped_and_as_it_is() {
 
 #[rustfmt::skip] // one case a line
 #[tokio::test]
-async fn a_wrong_request_is_told_what_would_be_right() {
+async fn an_invalid_request_gets_an_error_with_the_valid_values() {
     let server = TestServer::start();
     let ready = pixels("cifar10-cat.png");
     let shape = [1, 32, 32, 3];
@@ -312,7 +312,7 @@ async fn a_wrong_request_is_told_what_would_be_right() {
 
 #[rustfmt::skip] // one case a line
 #[tokio::test]
-async fn binary_data_that_do_not_fit_their_json_are_told_apart() {
+async fn binary_data_that_do_not_fit_their_json_are_distinct_errors() {
     let server = TestServer::start();
     let ready = pixels("cifar10-cat.png");
     let sized = |size: usize| {
@@ -474,7 +474,7 @@ async fn grpc_answers_on_the_same_port() {
 
 #[rustfmt::skip] // one case a line
 #[tokio::test]
-async fn a_bad_message_is_told_what_is_wrong_and_costs_little() {
+async fn invalid_messages_get_a_specific_error_and_little_memory() {
     let mut options = Options::default();
     options.plan.limits.max_bytes = 100_000;
     let server = TestServer::with(options);
@@ -485,7 +485,7 @@ async fn a_bad_message_is_told_what_is_wrong_and_costs_little() {
         [named("cifar10-resnet56"), field(5, &input)].concat()
     };
     for (frame, code, words) in [
-        (framed(&named("other")), "5", "this server has \"cifar10-resnet56\""),
+        (framed(&named("other")), "5", "this server serves \"cifar10-resnet56\""),
         (framed(&message(ready[1..].to_vec())), "3", "is 3072 bytes, and 3071 were sent"),
         (framed(&image(&[1])), "3", "has no data"),
         (framed(&[image(&[1]), field(7, b"\x09\0\0\0abc")].concat()), "3", "end inside element 0"),
@@ -521,7 +521,7 @@ async fn a_deadline_of_grpc_ends_the_wait() {
 }
 
 #[tokio::test]
-async fn a_watcher_is_told_of_the_end_and_does_not_delay_it() {
+async fn a_health_watch_reports_the_shutdown_and_does_not_delay_it() {
     let server = TestServer::start();
     let client = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
     let watching = client

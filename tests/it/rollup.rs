@@ -94,11 +94,11 @@ fn on_the_command_line_each_rung_is_the_sum_of_its_classes() {
     let words = String::from_utf8(classify(&["--rollup", "wordnet"]).stdout).unwrap();
     assert!(words.contains("entity (1000 classes)"), "{words}");
     let wrong = String::from_utf8(classify(&["--rollup", "wordnet", "--share", "0"]).stderr);
-    assert!(wrong.as_ref().unwrap().contains("more than 0, and at most 1"), "{wrong:?}");
+    assert!(wrong.as_ref().unwrap().contains("more than 0 and at most 1"), "{wrong:?}");
 }
 
 #[tokio::test]
-async fn a_model_with_other_classes_has_no_roll_up_and_wrong_words_say_what_is_right() {
+async fn roll_up_is_not_offered_for_other_classes_and_bad_values_are_errors() {
     let server = TestServer::start();
     let answer = server.post("/classify?rollup=wordnet", data("cat.jpg")).await;
     assert_eq!((answer.status, answer.reason()), (422, "not-offered".to_owned()));

@@ -249,7 +249,7 @@ async fn bodies_that_do_not_fit_say_what_would() {
 }
 
 #[tokio::test]
-async fn the_only_model_and_its_health_in_others_words() {
+async fn the_model_and_its_health_in_other_protocols() {
     let server = TestServer::start();
     for path in ["/ping", "/health"] {
         assert_eq!(server.get(path).await.json(), json!({ "status": "Healthy" }));
@@ -321,7 +321,7 @@ fn paths_that_cannot_be_vertex_ais_are_refused_at_start() {
 
 /// A path that two answer would be a panic at start.
 #[tokio::test]
-async fn every_path_that_vertex_ai_may_have_can_be_had() {
+async fn every_valid_path_is_accepted_for_vertex_ai() {
     for path in [
         "/predict",
         "/vertex",
@@ -348,7 +348,7 @@ async fn every_path_that_vertex_ai_may_have_can_be_had() {
 
 /// Every path in the sources is one that Vertex AI's must not be.
 #[test]
-fn every_path_of_ours_is_known_to_be_taken() {
+fn own_paths_are_reserved() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http");
     let mut folders = vec![folder];
     let mut paths = 0;

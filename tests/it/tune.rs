@@ -20,7 +20,7 @@ fn refused(file: &str, arguments: &[&str]) -> String {
 }
 
 #[test]
-fn tune_tells_what_it_measured_and_writes_what_serve_reads() {
+fn tune_prints_its_results_and_writes_a_file_for_serve() {
     let folder = tempfile::tempdir().unwrap();
     let (file, plot) = (folder.path().join("here.toml"), folder.path().join("here.svg"));
     let output = resnetd(&[
@@ -68,7 +68,7 @@ fn a_time_that_no_candidate_keeps_is_an_error_and_no_file() {
     ]);
     assert!(!output.status.success());
     let words = String::from_utf8(output.stderr).unwrap();
-    assert!(words.contains("nothing here answers"), "{words}");
+    assert!(words.contains("no setting reaches"), "{words}");
     assert!(!Path::exists(&file));
 }
 
@@ -83,11 +83,11 @@ fn the_command_line_has_the_last_word_over_a_file() {
 #[test]
 fn a_file_that_cannot_be_meant_is_refused_with_what_would_be_right() {
     for (file, expected) in [
-        ("sesions = 2\n", "sesions is no option of serve; there are"),
-        ("threads = [1]\n", "threads is [1]; it takes a text or a number"),
+        ("sesions = 2\n", "sesions is not an option of serve; the options are"),
+        ("threads = [1]\n", "threads is [1]; it must be a string or a number"),
         ("threads = \"many\"\n", "invalid value 'many' for '--threads"),
         ("threads 2\n", "--config"),
-        ("cuda-graphs = \"on\"\ndevice = \"cpu\"\n", "--cuda-graphs on is for GPUs"),
+        ("cuda-graphs = \"on\"\ndevice = \"cpu\"\n", "--cuda-graphs on needs a GPU"),
     ] {
         let words = refused(file, &[]);
         assert!(words.contains(expected), "{file}: {words}");

@@ -213,13 +213,15 @@ async fn no_url_is_fetched_unless_hosts_were_named() {
     said.dedup();
     assert_eq!(
         said,
-        ["this server fetches no URLs; send the image's bytes, or start it with --allow-url-hosts"]
+        [
+            "fetching images by URL is disabled; send the image's bytes, or start the server with --allow-url-hosts"
+        ]
     );
     assert_eq!(host.requests(), 0);
 }
 
 #[tokio::test]
-async fn what_a_web_page_can_send_unasked_makes_no_server_fetch() {
+async fn simple_cross_origin_requests_do_not_fetch() {
     let host = Host::start().await;
     let server = server_for(&host);
     let body = json!({ "url": host.at("/cat.jpg") }).to_string();
@@ -236,7 +238,7 @@ async fn what_a_web_page_can_send_unasked_makes_no_server_fetch() {
 }
 
 #[tokio::test]
-async fn hosts_that_were_not_named_are_not_asked_however_they_are_spelt() {
+async fn hosts_off_the_allow_list_are_blocked_in_every_spelling() {
     let host = Host::start().await;
     let server = server_for(&host);
     let port = host.address.port();
@@ -276,7 +278,7 @@ async fn hosts_that_were_not_named_are_not_asked_however_they_are_spelt() {
 }
 
 #[tokio::test]
-async fn a_named_host_at_an_address_of_this_network_is_not_asked() {
+async fn an_allowed_host_with_a_private_address_is_blocked() {
     let host = Host::start().await;
     let port = host.address.port();
     let hosts = [format!("localhost:{port}"), host.address.to_string()];
@@ -333,7 +335,7 @@ async fn every_redirect_is_looked_at_again() {
 }
 
 #[tokio::test]
-async fn what_comes_is_no_better_than_an_upload() {
+async fn fetched_bytes_are_checked_like_uploads() {
     let host = Host::start().await;
     let server = server_for(&host);
     for (path, status, reason, words) in [
@@ -439,10 +441,10 @@ async fn fetched_bytes_count_under_the_memory_limit() {
 #[test]
 fn options_that_are_no_hosts_are_refused_at_start() {
     for (arguments, words) in [
-        (&["--allow-url-hosts", "https://example.org/"][..], "it takes host names"),
-        (&["--allow-url-hosts", "a.example,*"], "it takes host names"),
+        (&["--allow-url-hosts", "https://example.org/"][..], "it must be a host such as"),
+        (&["--allow-url-hosts", "a.example,*"], "it must be a host such as"),
         (&["--allow-url-hosts", "a.example", "--allow-url-private", "10.0.0.0/99"], "invalid"),
-        (&["--allow-url-private", "10.0.0.0/8"], "allows nothing without --allow-url-hosts"),
+        (&["--allow-url-private", "10.0.0.0/8"], "has no effect without --allow-url-hosts"),
         (&["--url-timeout", "0s"], "--url-timeout is 0"),
     ] {
         let output = resnetd(&[&["serve", "--listen", "127.0.0.1:0"], arguments].concat());

@@ -1,4 +1,4 @@
-"""What /openapi.json says against what the server does: check_api.py --resnetd PATH.
+"""Checks the server against its /openapi.json: check_api.py --resnetd PATH.
 
 First the document itself and answers to real photos; then schemathesis makes requests of it, good and bad.
 """

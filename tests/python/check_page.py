@@ -135,7 +135,7 @@ def check_map(page: Page, checks: Checks, shots: Path) -> None:
     cat.click()
     expect(canvas).to_be_visible()
     expect(cat).to_have_attribute("aria-pressed", "true")
-    expect(hint).to_contain_text("Where “cat” gets its score")
+    expect(hint).to_contain_text("Class activation map of “cat”")
     photo, map_ = card.locator("img").bounding_box(), canvas.bounding_box()
     left, width = 75.17 / 451 * photo["width"], 300.67 / 451 * photo["width"]
     close = abs(map_["x"] - photo["x"] - left) < 2 and abs(map_["width"] - width) < 2
@@ -165,12 +165,12 @@ def check_problems(page: Page, checks: Checks, shots: Path) -> None:
     page.screenshot(path=shots / "problems.png", full_page=True)
     checks.that(True, "what is no image, too large or cut off is said in words, and the rest is answered")
 
-    busy = '{"title": "The queue is full", "detail": "the queue is full (256 images are waiting); come back in 3s"}'
+    busy = '{"title": "The queue is full", "detail": "the queue is full (256 images are in flight); retry in 3s"}'
     page.route("**/classify*", lambda route: route.fulfill(status=503, body=busy))
     pick(page, SHIP)
     card = cards(page).first
     expect(card.locator("h2")).to_have_text("The queue is full")
-    expect(card.locator(".answer > .problem")).to_contain_text("come back in 3s")
+    expect(card.locator(".answer > .problem")).to_contain_text("retry in 3s")
     page.unroute("**/classify*")
     card.get_by_role("button", name="Try again").click()
     expect(card.locator("h2")).to_have_text("ship")
@@ -211,7 +211,7 @@ def check_camera(page: Page, checks: Checks, shots: Path) -> None:
 
 def check_tiff(page: Page, checks: Checks, shots: Path) -> None:
     pick(page, DATA / "pictures" / "lzw.tif")
-    expect(cards(page).locator("figcaption")).to_contain_text("as the network sees it")
+    expect(cards(page).locator("figcaption")).to_contain_text("as the network's input")
     expect(page.locator(".result img").first).to_have_js_property("naturalWidth", 32)
     checks.that(True, "a format that browsers do not show is shown by the server")
 

@@ -1,7 +1,7 @@
-"""Asks a server as clients of other servers do: check_shapes.py --resnetd PATH.
+"""Sends the requests of other servers' clients: check_shapes.py --resnetd PATH.
 
 Hugging Face's own client, and the requests that TorchServe's, SageMaker's, Vertex AI's and KServe's
-documentation shows, as curl and HTTP libraries send them. Every score is held against /classify's.
+documentation shows, as curl and HTTP libraries send them. Every score is compared with /classify's.
 """
 
 import argparse

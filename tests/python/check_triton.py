@@ -150,7 +150,7 @@ def check_errors(checks: Checks, name: str, kind: ModuleType, client) -> None:
     small = np.zeros([1, 16, 16, 3], np.uint8)
     good = tensor(kind, "pixels", "UINT8", pixels)
     for what, model, values, words, status in [
-        ("another model", "resnet50", good, 'this server has "cifar10-resnet56"', ("404", "NOT_FOUND")),
+        ("another model", "resnet50", good, 'this server serves "cifar10-resnet56"', ("404", "NOT_FOUND")),
         ("a wrong shape", MODEL, tensor(kind, "pixels", "UINT8", small), "it takes [N, 32, 32, 3]", BAD),
         ("a wrong datatype", MODEL, tensor(kind, "pixels", "FP32", halves), "it takes UINT8", BAD),
         ("truncated data", MODEL, cut, "is 6144 bytes, and 6143 were sent", BAD),
@@ -204,7 +204,7 @@ async def check_async(checks: Checks, name: str, kind: ModuleType, address: str,
         await client.get_model_metadata("other")
         fail(f"{name}.aio: another model was described")
     except InferenceServerException as error:
-        checks.that("this server has" in error.message(), f"{name}.aio: an error has its words")
+        checks.that("this server serves" in error.message(), f"{name}.aio: an error has its words")
     await client.close()
 
 

@@ -1,4 +1,4 @@
-"""Checks that print what holds, stop at the first that does not, and count."""
+"""Prints and counts passed checks, and exits at the first failure."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Compares what `POST /preprocess` shows of a folder's files with what Pillow makes of them.
+"""Compares the results of `POST /preprocess` for a folder's files with Pillow's.
 
 Called by scripts/compare-with-pillow. Counts the files that are equal, near (at most one level apart), far, and
 refused although Pillow opens them, and names the worst ten of those with the reason.

@@ -1,4 +1,4 @@
-"""Pictures as the protocol's clients send them, and what /classify says of them."""
+"""Images as the protocol's clients send them, and the scores of /classify for them."""
 
 import io
 import json

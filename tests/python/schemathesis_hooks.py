@@ -1,4 +1,4 @@
-"""What a schema cannot say: which bytes are a photo, and which classes this model has."""
+"""What the schema cannot express: bytes of real photos, and the classes of the model."""
 
 import base64
 import re

@@ -1,4 +1,4 @@
-"""A server of one's own: resnetd on a free port of this machine."""
+"""Starts resnetd on a free port."""
 
 import re
 import subprocess
@@ -13,7 +13,7 @@ DATA = Path(__file__).parent.parent / "data"
 
 @contextmanager
 def server(resnetd: Path, *options: str) -> Iterator[str]:
-    """Its address. It is stopped at the end, and has to end well."""
+    """Its URL. The server is stopped at the end, and must exit with status 0."""
     command = [resnetd, "serve", "--listen", "127.0.0.1:0", "--log", "warn", *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
@@ -21,7 +21,7 @@ def server(resnetd: Path, *options: str) -> Iterator[str]:
             if found := re.search(r"http://127\.0\.0\.1:\d+", line):
                 break
         else:
-            fail("the server did not say where it listens")
+            fail("the server did not print its address")
         yield found[0]
     finally:
         process.terminate()

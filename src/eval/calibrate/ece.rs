@@ -1,4 +1,4 @@
-//! How far confidence and accuracy are apart.
+//! Expected calibration error.
 
 /// Bins of equal width.
 const BINS: usize = 15;

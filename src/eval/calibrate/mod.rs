@@ -1,9 +1,9 @@
-//! From labelled images to a calibration: a temperature, thresholds for sets, and what both are
-//! worth on images that neither has seen.
+//! Fits a calibration on labelled images (a temperature, and thresholds for prediction sets) and
+//! measures it on held-out images.
 
-mod ece; // how far confidence and accuracy are apart
-mod temperature; // what the logits are divided by
-mod thresholds; // which sets can be promised
+mod ece; // expected calibration error
+mod temperature; // temperature scaling
+mod thresholds; // conformal prediction sets
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -93,8 +93,8 @@ pub struct Parts {
 pub enum CannotFit {
     /// Not enough of them.
     #[error(
-        "of the images that could be classified {} are for the temperature, {} for the thresholds and \
-         {} to measure with; {FEWEST} of each are needed, and 1,000 say something",
+        "too few images: {} are for the temperature, {} for the thresholds and {} for the measurement; \
+         at least {FEWEST} of each are needed, and 1,000 are recommended",
         .0.temperature,
         .0.thresholds,
         .0.measured

@@ -1,4 +1,4 @@
-//! The temperature that makes a network as sure as it is right.
+//! Temperature scaling: fits the temperature by maximum likelihood.
 
 use super::Labelled;
 
@@ -13,14 +13,14 @@ const STEPS: usize = 50;
 pub enum NoTemperature {
     /// The surer the better.
     #[error(
-        "the surer the network the better, up to a temperature of {}: it is right on all of the \
-         images that the temperature is fitted on; take more or harder ones", RANGE[0]
+        "the best temperature is below {}: the network is right on all images that the temperature is \
+         fitted on; use more or harder images", RANGE[0]
     )]
     NeverWrong,
     /// The less sure the better.
     #[error(
-        "the less sure the network the better, up to a temperature of {}: it knows nothing of these \
-         classes; are the labels in the order of its outputs?", RANGE[1]
+        "the best temperature is above {}: the network's scores are unrelated to the labels; check that \
+         the labels are in the order of its outputs", RANGE[1]
     )]
     NothingKnown,
 }

@@ -32,7 +32,7 @@ fn evidence(images: Vec<Labelled>) -> Evidence {
 }
 
 #[test]
-fn a_temperature_that_is_known_is_found_and_mends_the_error() {
+fn a_known_temperature_is_found_and_lowers_the_calibration_error() {
     let mut random = fastrand::Rng::with_seed(1);
     for too_sure in [0.5, 1.0, 2.5] {
         let fitted = evidence(drawn(40_000, too_sure, &mut random)).fit().unwrap();
@@ -56,7 +56,7 @@ fn no_temperature_near_the_one_that_is_found_is_likelier() {
 }
 
 #[test]
-fn images_that_tell_no_temperature_are_refused_with_the_reason() {
+fn images_without_a_best_temperature_are_an_error() {
     let image = |truth| Labelled { logits: vec![5.0, 0.0, -5.0], truth };
     assert_eq!(temperature(&vec![image(0); 20]), Err(NoTemperature::NeverWrong));
     assert_eq!(temperature(&vec![image(2); 20]), Err(NoTemperature::NothingKnown));
@@ -113,7 +113,7 @@ fn larger_promises_are_larger_sets_that_hold_more() {
 }
 
 #[test]
-fn an_image_is_of_one_part_by_its_bytes_and_half_of_all_are_measured() {
+fn images_are_split_by_their_hash_and_half_are_for_measurement() {
     let parts: Vec<Part> = (0_u32..4_000).map(|image| Part::of(&image.to_le_bytes())).collect();
     let count = |part| parts.iter().filter(|found| **found == part).count();
     assert!(count(Part::Temperature).abs_diff(1_000) < 110);

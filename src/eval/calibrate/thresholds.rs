@@ -1,4 +1,4 @@
-//! Which sets can be promised: split conformal prediction.
+//! Thresholds for prediction sets: split conformal prediction.
 
 use crate::model::Promise;
 

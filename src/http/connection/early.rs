@@ -1,10 +1,11 @@
-//! hyper answers what is not HTTP by itself, with an empty body; a client gets a problem document in its place.
+//! Replaces hyper's empty answers to invalid HTTP by problem documents.
 
 use axum::http::StatusCode;
 
 use crate::http::problem::Problem;
 
-/// The document in the place of `head`, where that is an answer of hyper's own: all answers of ours have an id.
+/// The document that replaces `head`, if that is hyper's own answer: all other answers have a
+/// request id.
 pub(super) fn replacement(head: &[u8]) -> Option<Vec<u8>> {
     if !head.starts_with(b"HTTP/1.") || head.get(9) != Some(&b'4') || !head.ends_with(b"\r\n\r\n") {
         return None;
@@ -15,7 +16,7 @@ pub(super) fn replacement(head: &[u8]) -> Option<Vec<u8>> {
     }
     let problem = match text.get(9..12)? {
         "400" => Problem::bad_request(
-            "this is not a request of HTTP/1.1 or HTTP/2; send one, in plain text rather than TLS",
+            "this is not an HTTP/1.1 or HTTP/2 request; send one, over plain HTTP rather than TLS",
         ),
         "414" | "431" => Problem::headers_too_large(),
         _ => return None,
@@ -23,7 +24,7 @@ pub(super) fn replacement(head: &[u8]) -> Option<Vec<u8>> {
     tracing::info!(
         http.status = problem.status().as_u16(),
         reason = problem.kind().row().1,
-        "refused"
+        "rejected"
     );
     Some(document(&problem))
 }

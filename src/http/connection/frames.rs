@@ -1,5 +1,5 @@
-//! What an HTTP/2 connection's frames say of it: which answers wait for the client to take more, and whether it
-//! sends nothing but control frames. RFC 9113, section 4.1.
+//! Follows the frames of an HTTP/2 connection to detect responses that the client's window blocks,
+//! and floods of control frames. RFC 9113, section 4.1.
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -1,8 +1,7 @@
-//! Whether a client that has closed its sending side is still there.
-//!
-//! On the wire, a client that has sent everything and waits for its answer looks like one that is gone. Only
-//! something that is sent to it tells: a client that waits skips an interim answer, and the system of one that
-//! is gone answers with a reset.
+//! Detects whether a client that has closed its sending side is still connected. A client that has
+//! closed its sending side and waits for the response cannot be distinguished from one that is
+//! gone, until something is sent: a waiting client ignores an interim response, and for one that is
+//! gone the system answers with a reset.
 
 use std::io;
 use std::pin::Pin;

@@ -1,9 +1,9 @@
-//! One connection: what a client may send and leave unread, over HTTP/1.1 and h2c.
+//! One connection, over HTTP/1.1 or h2c, with its limits.
 
-mod early; // hyper's own answers as problem documents
-mod frames; // what an HTTP/2 connection's frames say of it
-mod hangup; // whether a client that has sent everything is still there
-mod wire; // the socket, watched
+mod early; // problem documents instead of hyper's own errors
+mod frames; // HTTP/2 frames: blocked streams, control floods
+mod hangup; // detects disconnected clients
+mod wire; // the socket, with timeouts
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -46,7 +46,7 @@ const SEND_BUFFER: usize = 64 << 10;
 /// Streams that a client has reset and that are not seen yet.
 const MAX_RESETS: usize = 32;
 
-/// A connection that was told to end and has nothing open is closed after this time.
+/// During shutdown, a connection without open requests is closed after this time.
 const LAST_FRAMES: Duration = Duration::from_secs(1);
 
 /// How long a connection may take.

@@ -1,4 +1,5 @@
-//! The socket of a connection, watched: a client that takes nothing of its answer, or floods, loses it.
+//! The socket of a connection. Closes it if the client does not read its response or floods it with
+//! control frames.
 
 use std::io::{self, IoSlice};
 use std::mem;
@@ -36,7 +37,7 @@ pub(super) struct Wire {
     stalled: Option<Pin<Box<Sleep>>>,
     protocol: Protocol,
     activity: Arc<Activity>,
-    /// What is sent in the place of an answer of hyper's, and how much of it has been.
+    /// The document sent instead of hyper's answer, and how much of it has been sent.
     early: Option<(Vec<u8>, usize)>,
     /// Whether the client is to be read from at the end.
     linger: bool,
@@ -107,10 +108,10 @@ impl Wire {
         if let (Protocol::Http2(frames), Some(stream)) = (&self.protocol, &self.stream)
             && frames.between_frames()
         {
-            // Where the system's buffer is full nobody reads it either.
+            // If the send buffer is full, the client is not reading anyway.
             let _ = stream.try_write(&CALM);
         }
-        tracing::info!("a connection sent nothing but control frames: closed");
+        tracing::info!("connection closed: more than 1,000 control frames without a request");
         io::Error::other("the client sends nothing but control frames")
     }
 
@@ -153,7 +154,7 @@ impl Wire {
             Poll::Pending => Ok(()),
             Poll::Ready(()) => {
                 tracing::info!(
-                    "a client took nothing of its answer for {:?}: closed",
+                    "connection closed: the client read nothing of its response for {:?}",
                     self.patience
                 );
                 Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read its answer"))
@@ -161,7 +162,7 @@ impl Wire {
         }
     }
 
-    /// Sends the document that stands in the place of hyper's `head`.
+    /// Sends the document that replaces hyper's `head`.
     fn poll_early(
         &mut self,
         context: &mut Context<'_>,

@@ -1,7 +1,7 @@
-//! `GET /openapi.json`: the API for programs, made of the handlers' and the answers' own definitions.
+//! `GET /openapi.json`: the API description, generated from the handlers and the answer types.
 
-mod refusals; // the problems of a route
-mod shapes; // what routes share
+mod refusals; // the problems of each route
+mod shapes; // schemas and parameters that routes share
 
 use axum::Extension;
 use axum::http::header;
@@ -15,26 +15,26 @@ pub(super) use refusals::{NamedRefusals, NetworkRefusals, NotFound, NotReady, Up
 pub(super) use shapes::{NamedModel, Picture, Pictures, TimeLimit};
 
 const ABOUT: &str = "\
-A photo in, its classes out.
+Classifies images over HTTP.
 
-Errors are problem documents (RFC 9457) that say what was wrong and what would be right. 503 always means \
-“try again”, with a computed `Retry-After`. A path that is not there answers `not-found`, a method that a path \
-does not take `method-not-allowed`, with `Allow`.";
+Errors are problem documents (RFC 9457) that say what was wrong and how to correct it. Status 503 always means \
+that a retry may succeed, after the time in `Retry-After`. An unknown path answers `not-found`; a method that a \
+path does not support answers `method-not-allowed`, with `Allow`.";
 
-/// Tags, in the order of the page, and what is under them.
+/// Tags in the order of the page, with their descriptions.
 const TAGS: &[(&str, &str)] = &[
-    ("images", "Photos in"),
-    ("model", "What is served"),
-    ("shapes", "The same in the shapes of other servers; `docs/protocols.md` tells which"),
+    ("images", "Classify, embed and preprocess images"),
+    ("model", "The model and its settings"),
+    ("shapes", "Routes for clients of other servers; see `docs/protocols.md`"),
     (
         "inference protocol",
-        "The Open Inference Protocol, version 2, over REST, as KServe and Triton have it; over gRPC, on the same port, `grpcurl` shows it",
+        "The Open Inference Protocol (version 2) of KServe and Triton, over REST; gRPC is available on the same port",
     ),
-    ("operation", "For probes, scrapers and programs"),
-    ("pages", "For people; `--page off` takes them away"),
+    ("operation", "Probes, metrics and this document"),
+    ("pages", "Web pages; `--page off` disables them"),
 ];
 
-/// What is said of the whole before any route is.
+/// The document without routes.
 pub(super) fn outline() -> OpenApi {
     let tags = TAGS
         .iter()
@@ -53,12 +53,12 @@ fn info() -> Info {
         .build()
 }
 
-/// The document, written once.
+/// The serialised document.
 #[derive(Debug, Clone)]
 pub(super) struct Document(Bytes);
 
 impl Document {
-    /// Of every route, with the headers that no handler sets.
+    /// The document of all routes, with the headers that no handler sets.
     pub(super) fn of(routes: OpenApi) -> Self {
         let mut document = serde_json::to_value(routes).expect("it has no maps with odd keys");
         add_headers(&mut document);
@@ -68,7 +68,7 @@ impl Document {
     }
 }
 
-/// This document
+/// The OpenAPI document
 #[utoipa::path(
     get,
     path = "/openapi.json",
@@ -80,21 +80,22 @@ pub(super) async fn show(Extension(document): Extension<Document>) -> impl IntoR
     ([(header::CONTENT_TYPE, "application/json")], document.0)
 }
 
-/// Headers of `layers`, `problem` and `answers`, told once and named where they are.
+/// Describes the headers of `layers`, `problem` and `answers` once, and refers to them in the
+/// responses.
 fn add_headers(document: &mut Value) {
     document["components"]["headers"] = json!({
         "X-Request-Id": {
-            "description": "The request's own, or a new one; it is in the log",
+            "description": "The request's own id if it has a valid one, otherwise a generated id; also in the log",
             "required": true,
             "schema": { "type": "string", "minLength": 1, "maxLength": 128 },
         },
         "X-Model-Digest": {
-            "description": "SHA-256 of the graph that answers, as /v1/model has it",
+            "description": "SHA-256 of the model's graph, as in /v1/model",
             "required": true,
             "schema": { "type": "string", "pattern": "^[0-9a-f]{64}$" },
         },
         "Retry-After": {
-            "description": "Seconds until it is worth trying again, computed from the speed that was measured",
+            "description": "Seconds until a retry may succeed, computed from the work in flight",
             "required": true,
             "schema": { "type": "integer", "minimum": 0 },
         },
@@ -124,7 +125,7 @@ fn add_headers(document: &mut Value) {
     }
 }
 
-/// A handler of two methods is two operations, each with a name of its own.
+/// Gives the second method of a handler with two methods its own operation id.
 fn tell_apart(document: &mut Value) {
     let Some(paths) = document["paths"].as_object_mut() else { return };
     for put in paths.values_mut().filter_map(|path| path.get_mut("put")) {
@@ -134,11 +135,11 @@ fn tell_apart(document: &mut Value) {
     }
 }
 
-/// What is read of a request and nowhere answered: what is not known there is refused.
+/// Schemas of requests only, which reject unknown members.
 const ASKED: [&str; 4] = ["HuggingFaceBody", "InstancesBody", "B64", "Parameters"];
 
-/// A card that is read must hold nothing unknown; what is answered may get more members, and a card is
-/// only a part of one answer.
+/// Allows unknown members in the schemas of answers, which may get more members. (A card that is
+/// read rejects them, but in an answer it is only a part.)
 fn open_answers(document: &mut Value) {
     let Some(schemas) = document["components"]["schemas"].as_object_mut() else { return };
     let answers = schemas.iter_mut().filter(|(name, _)| !ASKED.contains(&name.as_str()));

@@ -1,4 +1,4 @@
-//! Which problems a route answers, with real words as examples.
+//! The problems that each route can answer, with real messages as examples.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,19 +18,19 @@ use crate::pipeline::decode::{DecodeError, Format};
 use crate::pipeline::explain::NotOffered;
 use crate::pipeline::queue::{JobError, Rejected};
 
-/// Of a route that takes images and runs the network.
+/// Problems of a route that takes images and runs the network.
 pub(in super::super) enum NetworkRefusals {}
 
-/// Of one that takes images and does not.
+/// Problems of a route that takes images and does not run the network.
 pub(in super::super) enum UploadRefusals {}
 
-/// Of one that runs the network, and names a model in its path.
+/// Problems of a route that runs the network and has a model in its path.
 pub(in super::super) enum NamedRefusals {}
 
-/// Of one that names a model and runs nothing.
+/// Problems of a route that has a model in its path and does not run the network.
 pub(in super::super) enum NotFound {}
 
-/// Of `/readyz`.
+/// Problems of `/readyz`.
 pub(in super::super) enum NotReady {}
 
 const OF_UPLOADS: &[Kind] = &[
@@ -60,7 +60,7 @@ impl IntoResponses for UploadRefusals {
     }
 }
 
-/// Of images that are named by a URL.
+/// Problems of images by URL.
 const OF_URLS: &[Kind] = &[Kind::UrlNotAllowed, Kind::UrlFailed, Kind::UrlTimeout];
 
 impl IntoResponses for NetworkRefusals {
@@ -90,7 +90,7 @@ impl IntoResponses for NotReady {
     }
 }
 
-/// Whether a route takes forms, whose problems can be several.
+/// Whether a route accepts forms, which can have several problems.
 #[derive(Clone, Copy)]
 enum Forms {
     Allowed,
@@ -124,7 +124,7 @@ fn responses(kinds: &[Kind], forms: Forms) -> BTreeMap<String, RefOr<Response>> 
     of_status.into_iter().map(response).collect()
 }
 
-/// Whether it is said of one image, and not of the request.
+/// Whether the problem can be that of one image, rather than of the whole request.
 fn in_its_place(kind: Kind) -> bool {
     !matches!(
         kind,
@@ -139,7 +139,7 @@ fn in_its_place(kind: Kind) -> bool {
     )
 }
 
-/// The answer for a form of which no file was answered.
+/// The answer for a form in which every file failed.
 fn all_refused() -> RefOr<Schema> {
     let text = || ObjectBuilder::new().schema_type(Type::String);
     let part = AllOfBuilder::new()
@@ -151,12 +151,12 @@ fn all_refused() -> RefOr<Schema> {
         .property("results", ArrayBuilder::new().items(part))
         .required("results")
         .description(Some(
-            "Of a form of several files none was answered; the status is the highest of theirs",
+            "None of the form's files could be processed; the status is the highest of the problems' statuses",
         ))
         .into()
 }
 
-/// A problem of this kind as the server words it.
+/// An example of a problem of this kind.
 fn example(kind: Kind) -> Problem {
     let refused = |rejected: Rejected| Problem::from(rejected);
     let decode = |error: DecodeError| Problem::from(ClassifyError::Decode(error));

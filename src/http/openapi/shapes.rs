@@ -1,4 +1,4 @@
-//! What several routes take: names for `utoipa::path`, without values.
+//! Schemas and parameters of several routes: types for `utoipa::path`, without values.
 
 use serde_json::json;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
@@ -39,7 +39,7 @@ impl PartialSchema for Pictures {
         ObjectBuilder::new()
             .property("image", files)
             .required("image")
-            .description(Some("Every part with a filename is a file, also under another name; at most 256. Text fields are parameters, as in the query"))
+            .description(Some("Every part with a filename is an image, whatever its field name; at most 256. Text fields are parameters, as in the query"))
             .into()
     }
 }
@@ -67,8 +67,8 @@ impl IntoParams for TimeLimit {
             .parameter_in(ParameterIn::Header)
             .required(Required::False)
             .description(Some(
-                "How long the answer may take, in milliseconds; longer than the server's own limit it changes \
-                 nothing. What cannot be answered in time is refused at once (`deadline`)",
+                "Time limit for the answer in milliseconds; it can only shorten the server's own limit. A request that \
+                 cannot be answered in time is rejected immediately (`deadline`)",
             ))
             .schema(Some(millis))
             .example(Some(json!(5000)));

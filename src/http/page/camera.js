@@ -12,7 +12,7 @@ export function openCamera({ open, shoot, close, panel, video, onPhoto, onProble
       return onProblem(
         error.name === "NotAllowedError"
           ? "The browser did not allow this page to use the camera."
-          : "No camera can be used on this device.",
+          : "No camera is available on this device.",
       );
     }
     panel.hidden = false;

@@ -1,4 +1,4 @@
-//! `GET /docs`: the API for people, to try out. Swagger UI reads `/openapi.json`.
+//! `GET /docs`: interactive API documentation. Swagger UI reads `/openapi.json`.
 
 use std::io::{Cursor, Read};
 
@@ -30,7 +30,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     })
 }
 
-/// This API, to try out
+/// Interactive API documentation
 #[utoipa::path(
     get,
     path = "/docs",
@@ -42,7 +42,7 @@ async fn docs() -> Response {
     guarded("text/html; charset=utf-8", include_str!("docs.html"))
 }
 
-/// Compressed whatever is asked: whoever runs it is a browser, and every browser takes gzip.
+/// Always compressed, because only browsers request these files and all of them accept gzip.
 fn from_swagger_ui(name: &str, kind: &'static str) -> Response {
     match gzipped(name) {
         Ok(file) => {

@@ -1,4 +1,4 @@
-// The server's figures, from /metrics while somebody looks.
+// The server's figures, from /metrics while the section is open.
 
 const EVERY = 2000; // milliseconds
 const WINDOW = 60_000;

@@ -1,4 +1,4 @@
-//! `GET /`: a page for people, whole inside the binary.
+//! `GET /`: the web page, embedded in the binary.
 
 mod docs; // GET /docs
 
@@ -11,16 +11,16 @@ use utoipa_axum::routes;
 
 use super::{App, accept};
 
-/// Whether there is a page.
+/// Whether the web page is served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Page {
-    /// `GET /` answers it, and `GET /docs` the one about the API.
+    /// Serve the page at / and the API documentation at /docs.
     On,
-    /// `GET /` and `GET /docs` are as any path that nothing is at.
+    /// Answer / and /docs with 404.
     Off,
 }
 
-/// What the page is made of: path, type, text.
+/// The page's files: path, content type, bytes.
 const FILES: &[(&str, &str, &[u8])] = &[
     ("/page/page.css", STYLE, include_bytes!("page.css")),
     ("/page/page.js", SCRIPT, include_bytes!("page.js")),
@@ -38,27 +38,27 @@ const STYLE: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const JPEG: &str = "image/jpeg";
 
-/// For programs that ask for `/`.
+/// The answer to `GET /` for clients that do not prefer HTML.
 const HINT: &str = "\
-resnetd: a photo in, its classes out
+resnetd classifies images over HTTP
 
   curl --data-binary @photo.jpg ADDRESS/classify
   curl ADDRESS/v1/model
   curl ADDRESS/openapi.json
 
-In a browser there is a page here, and one about the API at /docs.
+In a browser, this address shows a page to try it out, and /docs the API documentation.
 ";
 
-/// Nothing but what this server serves, and pictures that the page makes itself.
+/// The content security policy: only this server's files, and images that the page itself creates.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
     img-src 'self' blob: data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";
 
 impl Page {
-    /// Its routes.
+    /// The page's routes.
     pub(super) fn routes(self) -> OpenApiRouter<App> {
         match self {
-            // Programs post there, so that it has to be said that nothing is got.
+            // POST / exists for Hugging Face's client, so that GET needs its own 404.
             Self::Off => OpenApiRouter::new().route("/", get(super::nothing_here)),
             Self::On => FILES
                 .iter()
@@ -71,15 +71,13 @@ impl Page {
     }
 }
 
-/// A page for people
-///
-/// For programs a hint: `text/html` is answered where `Accept` likes it better than plain text.
+/// The web page
 #[utoipa::path(
     get,
     path = "/",
     tag = "pages",
     operation_id = "front",
-    responses((status = 200, description = "The page, or the hint", content(
+    responses((status = 200, description = "The page, or a plain-text summary for clients that do not prefer `text/html`", content(
         (String = "text/html"),
         (String = "text/plain"),
     ))),
@@ -100,7 +98,7 @@ fn guarded(kind: &'static str, body: impl IntoResponse) -> Response {
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
         (HeaderName::from_static("permissions-policy"), "camera=(self)"),
-        // Another version of the program may answer the next time.
+        // The next answer may come from another version of the program.
         (header::CACHE_CONTROL, "no-cache"),
     ];
     let headers = headers.map(|(name, value)| (name, HeaderValue::from_static(value)));

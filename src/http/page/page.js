@@ -44,7 +44,7 @@ document.addEventListener("drop", (event) => {
   event.preventDefault();
   document.body.classList.remove("over");
   if (event.dataTransfer.files.length > 0) add(event.dataTransfer.files);
-  else notice("What was dropped is not a file. Save the picture first, or copy and paste it.");
+  else notice("That is not a file. Save the image first, or copy and paste it.");
 });
 
 openCamera({
@@ -105,12 +105,12 @@ async function post(path, file, accept = "application/json") {
   try {
     answer = await fetch(path, { method: "POST", body: file, headers: { accept } });
   } catch {
-    throw new Failure("No answer", `The server was not reached, or it did not take the upload of ${bytes(file.size)}.`, true);
+    throw new Failure("No answer", `The server did not respond, or did not accept the upload of ${bytes(file.size)}.`, true);
   }
   if (answer.ok) return answer;
   const problem = await answer.json().catch(() => ({}));
   const detail = problem.detail ?? `The server answered ${answer.status}.`;
-  throw new Failure(problem.title ?? "This did not work", sentence(detail), answer.status >= 500);
+  throw new Failure(problem.title ?? "Request failed", sentence(detail), answer.status >= 500);
 }
 
 class Failure extends Error {
@@ -139,7 +139,7 @@ class Card {
 
   caption() {
     const size = this.image && `${this.image.width} × ${this.image.height} ${this.image.format.toUpperCase()}`;
-    const parts = [this.name, size, bytes(this.file.size), this.isWhole && !this.find(".photo").hidden && "shown as the network sees it"];
+    const parts = [this.name, size, bytes(this.file.size), this.isWhole && !this.find(".photo").hidden && "shown as the network's input"];
     this.find("figcaption").textContent = parts.filter(Boolean).join(" · ");
   }
 
@@ -207,7 +207,7 @@ class Card {
     this.caption();
     this.predictions = predictions;
     this.find(".classes").replaceChildren(...predictions.map((prediction) => this.row(prediction)));
-    this.hint("Choose a class to see where in the photo its score comes from.");
+    this.hint("Select a class to see which parts of the photo add to its score.");
   }
 
   row(prediction) {
@@ -223,12 +223,12 @@ class Card {
   showTiming(header, roundTrip) {
     const stages = [...(header ?? "").matchAll(/([\w-]+);dur=([\d.]+)/g)]
       .map(([, stage, duration]) => `${stage} ${milliseconds(Number(duration))}`);
-    this.find(".timing").textContent = `${milliseconds(roundTrip)} in all: ${stages.join(", ")}`;
+    this.find(".timing").textContent = `${milliseconds(roundTrip)} in total: ${stages.join(", ")}`;
   }
 
   showProblem(failure) {
     const box = this.find(".answer > .problem");
-    this.find("h2").textContent = failure.title ?? "This page failed";
+    this.find("h2").textContent = failure.title ?? "Error on this page";
     box.textContent = failure.message;
     box.hidden = false;
     if (failure.mayPass) {
@@ -262,8 +262,8 @@ class Card {
       draw(canvas, map, explanation.strong, seen, this.image);
       const place = strongestPlace(map);
       const words = place
-        ? `Where “${prediction.label}” gets its score: most of it from the ${place}. Clear places add nothing.`
-        : `No place in the photo adds to the score of “${prediction.label}”.`;
+        ? `Class activation map of “${prediction.label}”: most of its score comes from the ${place}. Clear areas add nothing.`
+        : `No part of the photo adds to the score of “${prediction.label}”.`;
       this.hint(words);
       announce(words);
     } catch (failure) {

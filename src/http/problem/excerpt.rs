@@ -1,4 +1,4 @@
-//! What a client sent, where it is repeated to the client or in the log: never more than a part of it.
+//! Bounds how much client text is repeated in answers and log lines.
 
 use std::borrow::Cow;
 
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_quotation_is_cut_and_the_words_around_it_stay() {
+    fn a_long_quotation_is_cut_and_the_rest_stays() {
         let long = "A".repeat(10_000);
         for detail in [
             format!("there is no input {long:?}; there are pixels, input, image"),
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn words_of_ours_are_not_cut() {
+    fn the_servers_own_text_is_not_cut() {
         let ours = "as they are, ".repeat(50);
         assert_eq!(bounded(ours.clone()), ours);
         assert_eq!(excerpt("é".repeat(LONGEST).as_str()), "é".repeat(LONGEST));

@@ -1,4 +1,4 @@
-//! Errors become problems: the one map from what went wrong to its kind.
+//! Conversion of errors to problems: the only mapping from errors to kinds.
 
 use super::{Kind, Problem};
 use crate::fetch::FetchError;
@@ -9,7 +9,7 @@ use crate::pipeline::rollup::NoTaxonomy;
 use crate::pipeline::sets::NoPromise;
 
 impl From<ClassifyError> for Problem {
-    /// Causes that are ours are for the log line of the request, and not told.
+    /// Internal causes go to the log line of the request, not to the client.
     fn from(error: ClassifyError) -> Self {
         let detail = error.to_string();
         match error {
@@ -21,7 +21,7 @@ impl From<ClassifyError> for Problem {
             }
             ClassifyError::Prepare(_) => Self::internal().because(detail),
             ClassifyError::Run(_) => {
-                Self::new(Kind::InferenceFailed, "the network failed on this batch; try again")
+                Self::new(Kind::InferenceFailed, "inference failed on this batch; try again")
                     .because(detail)
             }
         }
@@ -62,8 +62,8 @@ impl From<FetchError> for Problem {
     }
 }
 
-/// What fails elsewhere is a 424 and not a 502 or 504: those would let a client make balancers
-/// think that this server is broken.
+/// Failures of another host are 424, not 502 or 504: otherwise clients could make a load balancer
+/// treat this server as broken.
 fn kind_of_fetch(error: &FetchError) -> Kind {
     match error {
         FetchError::NotAUrl { .. } => Kind::InvalidParameter,

@@ -1,4 +1,4 @@
-//! The kinds of problem there are: a row each.
+//! The kinds of problems, one row each.
 
 use axum::http::StatusCode;
 use serde::ser::{Serialize, Serializer};
@@ -8,7 +8,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 /// One kind of problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each has its words in `Kind::row`")]
+#[expect(missing_docs, reason = "`Kind::row` describes each")]
 pub enum Kind {
     NotAnImage,
     TruncatedImage,
@@ -75,7 +75,7 @@ impl Kind {
         Self::ALL.iter().copied().find(|kind| kind.row().1 == reason)
     }
 
-    /// Its status; its slug, the word for programs; its title, the words for people.
+    /// Its HTTP status, its slug (for programs) and its title (for people).
     #[must_use]
     #[rustfmt::skip] // columns stay columns
     pub fn row(self) -> (StatusCode, &'static str, &'static str) {
@@ -84,28 +84,28 @@ impl Kind {
             Self::TruncatedImage    => (StatusCode::BAD_REQUEST, "truncated-image", "The image is cut off"),
             Self::CorruptImage      => (StatusCode::BAD_REQUEST, "corrupt-image", "The image is damaged"),
             Self::BadRequest        => (StatusCode::BAD_REQUEST, "bad-request", "The request cannot be read"),
-            Self::UrlNotAllowed     => (StatusCode::FORBIDDEN, "url-not-allowed", "This URL is not fetched"),
-            Self::NotFound          => (StatusCode::NOT_FOUND, "not-found", "There is nothing here"),
-            Self::MethodNotAllowed  => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Not with this method"),
-            Self::BodyTimeout       => (StatusCode::REQUEST_TIMEOUT, "body-timeout", "The upload came too slowly"),
+            Self::UrlNotAllowed     => (StatusCode::FORBIDDEN, "url-not-allowed", "This URL is not allowed"),
+            Self::NotFound          => (StatusCode::NOT_FOUND, "not-found", "Not found"),
+            Self::MethodNotAllowed  => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed"),
+            Self::BodyTimeout       => (StatusCode::REQUEST_TIMEOUT, "body-timeout", "The upload was too slow"),
             Self::TooManyBytes      => (StatusCode::PAYLOAD_TOO_LARGE, "too-many-bytes", "The upload is too large"),
             Self::TooManyPixels     => (StatusCode::PAYLOAD_TOO_LARGE, "too-many-pixels", "The image has too many pixels"),
-            Self::UnsupportedFormat => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-format", "This image format is not served"),
-            Self::UnsupportedEncoding => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-encoding", "This compression is not served"),
-            Self::HostNotAllowed    => (StatusCode::MISDIRECTED_REQUEST, "host-not-allowed", "This host is not served"),
-            Self::InvalidParameter  => (StatusCode::UNPROCESSABLE_ENTITY, "invalid-parameter", "A parameter is wrong"),
-            Self::NotOffered        => (StatusCode::UNPROCESSABLE_ENTITY, "not-offered", "This model cannot tell that"),
+            Self::UnsupportedFormat => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-format", "This image format is not supported"),
+            Self::UnsupportedEncoding => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-encoding", "This content encoding is not supported"),
+            Self::HostNotAllowed    => (StatusCode::MISDIRECTED_REQUEST, "host-not-allowed", "This host is not allowed"),
+            Self::InvalidParameter  => (StatusCode::UNPROCESSABLE_ENTITY, "invalid-parameter", "A parameter is invalid"),
+            Self::NotOffered        => (StatusCode::UNPROCESSABLE_ENTITY, "not-offered", "This model does not support this"),
             Self::UrlFailed         => (StatusCode::FAILED_DEPENDENCY, "url-failed", "The URL could not be fetched"),
-            Self::UrlTimeout        => (StatusCode::FAILED_DEPENDENCY, "url-timeout", "The URL came too slowly"),
+            Self::UrlTimeout        => (StatusCode::FAILED_DEPENDENCY, "url-timeout", "The URL was too slow"),
             Self::HeadersTooLarge   => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers-too-large", "The headers are too large"),
-            Self::TooManyConnections => (StatusCode::SERVICE_UNAVAILABLE, "too-many-connections", "There are too many connections"),
+            Self::TooManyConnections => (StatusCode::SERVICE_UNAVAILABLE, "too-many-connections", "Too many connections"),
             Self::QueueFull         => (StatusCode::SERVICE_UNAVAILABLE, "queue-full", "The queue is full"),
             Self::MemoryLimit       => (StatusCode::SERVICE_UNAVAILABLE, "memory-limit", "The memory limit is reached"),
             Self::Deadline          => (StatusCode::SERVICE_UNAVAILABLE, "deadline", "The time limit cannot be met"),
             Self::Draining          => (StatusCode::SERVICE_UNAVAILABLE, "draining", "The server is shutting down"),
             Self::NotReady          => (StatusCode::SERVICE_UNAVAILABLE, "not-ready", "The server is not ready"),
-            Self::InferenceFailed   => (StatusCode::INTERNAL_SERVER_ERROR, "inference-failed", "The network failed"),
-            Self::Internal          => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "The server failed"),
+            Self::InferenceFailed   => (StatusCode::INTERNAL_SERVER_ERROR, "inference-failed", "Inference failed"),
+            Self::Internal          => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal server error"),
         }
     }
 }
@@ -122,7 +122,9 @@ impl PartialSchema for Kind {
         ObjectBuilder::new()
             .schema_type(Type::String)
             .enum_values(Some(slugs))
-            .description(Some("The word for programs; also in the log and the metrics."))
+            .description(Some(
+                "The kind of problem, for programs; log lines and metrics use the same value.",
+            ))
             .into()
     }
 }

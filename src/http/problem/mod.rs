@@ -1,8 +1,8 @@
-//! RFC 9457 problem documents, and the one map from errors to statuses.
+//! RFC 9457 problem documents, and the only mapping from errors to HTTP statuses.
 
-mod excerpt; // a part of what a client sent
-mod kind; // its status, and words for programs and for people
-mod from; // which error is of which kind
+mod excerpt; // bounds quoted client text
+mod kind; // status, slug and title
+mod from; // the kind of each error
 
 use std::time::Duration;
 
@@ -15,32 +15,32 @@ use utoipa::{PartialSchema, ToSchema};
 pub use excerpt::excerpt;
 pub use kind::Kind;
 
-/// A problem as it is answered.
+/// An error answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     kind: Kind,
     detail: String,
     retry_after_seconds: Option<u64>,
-    /// What is not told to clients.
+    /// The cause, for the log only.
     cause: Option<String>,
 }
 
-/// Its document: RFC 9457, with members of ours.
+/// A problem document (RFC 9457) with extension members.
 #[derive(serde::Serialize, ToSchema)]
 struct Document<'a> {
-    /// Names the kind; there is nothing to fetch under it.
+    /// Identifies the kind; not a URL that can be fetched.
     #[serde(rename = "type")]
     name: String,
-    /// The kind's words for people.
+    /// Describes the kind, for people.
     title: &'static str,
-    /// The status again, for a problem in the place of one of several images.
+    /// The HTTP status; in a result list, the status this image would have had alone.
     status: u16,
-    /// What was wrong this time, and what would be right.
+    /// What was wrong with this request, and how to correct it.
     detail: &'a str,
-    /// `detail` again: clients of other servers look here.
+    /// Repeats `detail`, for clients of other servers.
     error: &'a str,
     reason: Kind,
-    /// `Retry-After` again.
+    /// Repeats the header `Retry-After`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     retry_after_seconds: Option<u64>,
@@ -75,7 +75,7 @@ impl ToSchema for Problem {
 }
 
 impl Problem {
-    /// Every problem comes from here, so that none repeats more than a part of what a client sent.
+    /// The only constructor: it bounds how much client text a detail repeats.
     fn new(kind: Kind, detail: impl Into<String>) -> Self {
         Self {
             kind,
@@ -97,14 +97,13 @@ impl Problem {
         self
     }
 
-    /// What is told to the log only.
+    /// The cause, for the log only.
     #[must_use]
     pub fn cause(&self) -> Option<&str> {
         self.cause.as_deref()
     }
 
-    /// Puts on `response` what belongs to it beside the document: when to come back, and the
-    /// words for the log line.
+    /// Adds the headers of the problem to `response`, and the facts for the log line.
     pub fn mark(self, response: &mut Response) {
         if let Some(seconds) = self.retry_after_seconds {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -122,7 +121,8 @@ impl Problem {
         });
     }
 
-    /// The same problem, of image `index` (from 0) of `count`, where it has to be said which.
+    /// The same problem, with the number of the image (`index` from 0, of `count`) in its detail if
+    /// there are several.
     #[must_use]
     pub fn of_image(mut self, index: usize, count: usize) -> Self {
         if count > 1 {
@@ -137,13 +137,13 @@ impl Problem {
         self.kind
     }
 
-    /// What was wrong and what would be right.
+    /// What was wrong and how to correct it.
     #[must_use]
     pub fn detail(&self) -> &str {
         &self.detail
     }
 
-    /// When to come back, where that helps.
+    /// Seconds until a retry makes sense, if it does.
     #[must_use]
     pub fn retry_after_seconds(&self) -> Option<u64> {
         self.retry_after_seconds
@@ -159,7 +159,7 @@ impl Problem {
     #[must_use]
     pub fn not_found(path: &str) -> Self {
         let path = excerpt(path);
-        let detail = format!("there is nothing at {path}; POST an image to /classify");
+        let detail = format!("{path} does not exist; POST an image to /classify");
         Self::new(Kind::NotFound, detail)
     }
 
@@ -167,7 +167,7 @@ impl Problem {
     #[must_use]
     pub fn no_such_model(typed: &str, served: &str) -> Self {
         let typed = excerpt(typed);
-        let detail = format!("there is no model {typed:?} here; this server has {served:?}");
+        let detail = format!("there is no model {typed:?}; this server serves {served:?}");
         Self::new(Kind::NotFound, detail)
     }
 
@@ -176,8 +176,8 @@ impl Problem {
     pub fn no_such_version(typed: &str) -> Self {
         let typed = excerpt(typed);
         let detail = format!(
-            "there is no version {typed:?}; a server has one model, its version is 1, and \
-             X-Model-Digest tells which it is"
+            "there is no version {typed:?}; the model's only version is 1, and the header X-Model-Digest \
+             identifies it"
         );
         Self::new(Kind::NotFound, detail)
     }
@@ -186,11 +186,13 @@ impl Problem {
     #[must_use]
     pub fn method_not_allowed(method: &str, path: &str) -> Self {
         let (method, path) = (excerpt(method), excerpt(path));
-        let detail = format!("{path} does not take {method}; the Allow header names what it takes");
+        let detail = format!(
+            "{path} does not support {method}; the Allow header lists the methods it supports"
+        );
         Self::new(Kind::MethodNotAllowed, detail)
     }
 
-    /// The request is not HTTP as it should be.
+    /// The request is malformed.
     #[must_use]
     pub fn bad_request(detail: impl Into<String>) -> Self {
         Self::new(Kind::BadRequest, detail)
@@ -224,7 +226,7 @@ impl Problem {
         Self::new(Kind::NotReady, why).retry_after(Duration::from_secs(1))
     }
 
-    /// The headers are larger than is taken.
+    /// The headers are too large.
     #[must_use]
     pub fn headers_too_large() -> Self {
         let detail = format!(
@@ -243,7 +245,7 @@ impl Problem {
         Self::new(Kind::BodyTimeout, detail)
     }
 
-    /// The body is compressed in a way that is not known.
+    /// The body has an unsupported content encoding.
     #[must_use]
     pub fn unsupported_encoding(detail: impl Into<String>) -> Self {
         Self::new(Kind::UnsupportedEncoding, detail)
@@ -260,15 +262,14 @@ impl Problem {
         Self::new(Kind::HostNotAllowed, detail)
     }
 
-    /// There are as many connections as there may be.
+    /// The limit for connections is reached.
     #[must_use]
     pub fn too_many_connections() -> Self {
-        let detail =
-            "the server has as many connections as --max-connections allows; come back in 1s";
+        let detail = "the server has as many connections as --max-connections allows; retry in 1s";
         Self::new(Kind::TooManyConnections, detail).retry_after(Duration::from_secs(1))
     }
 
-    /// A problem that has been told already, in these words.
+    /// A problem with a given detail.
     #[must_use]
     pub fn told(kind: Kind, detail: &str) -> Self {
         Self::new(kind, detail)
@@ -277,20 +278,20 @@ impl Problem {
     /// A handler panicked.
     #[must_use]
     pub fn internal() -> Self {
-        Self::new(Kind::Internal, "the server failed on this request; its log says more")
+        Self::new(Kind::Internal, "the server failed on this request; its log has the cause")
     }
 }
 
-/// Left on the response for the log line and the metrics.
+/// Facts about a problem, attached to the response for the log line and the metrics.
 #[derive(Debug, Clone)]
 pub struct Told {
-    /// The problem's status; over gRPC the response has another.
+    /// The problem's HTTP status; a gRPC response itself is always 200.
     pub status: StatusCode,
     /// The problem's slug.
     pub reason: &'static str,
-    /// What was said.
+    /// The detail sent to the client.
     pub detail: String,
-    /// What was not said.
+    /// The cause, which is not sent to the client.
     pub cause: Option<String>,
 }
 

@@ -95,7 +95,7 @@ enum Form {
     Several,
 }
 
-/// What is in a photo, as Hugging Face's `InferenceClient` reads it
+/// Classify an image (Hugging Face's `InferenceClient`)
 #[utoipa::path(
     post,
     path = "/",
@@ -103,7 +103,7 @@ enum Form {
     operation_id = "huggingface",
     params(TimeLimit),
     request_body(content((Picture = "application/octet-stream"), (Pictures = "multipart/form-data"), (HuggingFaceBody = "application/json")), description = "The image's bytes, a form, or JSON with `inputs`"),
-    responses((status = 200, description = "Classes, falling; for several images a list of them", body = Answered), NetworkRefusals),
+    responses((status = 200, description = "Classes in descending order; for several images, a list of such lists", body = Answered), NetworkRefusals),
 )]
 pub(super) async fn classify(
     State(app): State<App>,
@@ -113,7 +113,7 @@ pub(super) async fn classify(
     answer(&app, Arrived::of(&app, typed, request).await?).await
 }
 
-/// The same, by the model's name
+/// Classify an image, with the model's name in the path (Hugging Face)
 #[utoipa::path(
     post,
     path = "/models/{model}",
@@ -121,7 +121,7 @@ pub(super) async fn classify(
     operation_id = "huggingface_by_name",
     params(NamedModel, TimeLimit),
     request_body(content((Picture = "application/octet-stream"), (Pictures = "multipart/form-data"), (HuggingFaceBody = "application/json")), description = "The image's bytes, a form, or JSON with `inputs`"),
-    responses((status = 200, description = "Classes, falling; for several images a list of them", body = Answered), NamedRefusals),
+    responses((status = 200, description = "Classes in descending order; for several images, a list of such lists", body = Answered), NamedRefusals),
 )]
 pub(super) async fn classify_by_name(
     State(app): State<App>,

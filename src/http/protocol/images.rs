@@ -1,5 +1,6 @@
-//! The one way through: what came in becomes images, and images become classifications, all of them
-//! or the first problem, for none of these protocols has a place for one image's error.
+//! The common path of all protocols: a request's images are classified; the result is all
+//! classifications or the first problem, because these protocols cannot report an error for one
+//! image.
 
 use std::borrow::Cow;
 use std::sync::Arc;

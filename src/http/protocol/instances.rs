@@ -1,4 +1,5 @@
-//! `{"instances": […], "parameters": {…}}` becomes `{"predictions": […]}`: Vertex AI and KServe.
+//! Vertex AI and KServe: `{"instances": […], "parameters": {…}}` is answered by `{"predictions":
+//! […]}`.
 
 use std::fmt;
 

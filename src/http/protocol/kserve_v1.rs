@@ -1,4 +1,4 @@
-//! KServe's first protocol, TensorFlow Serving's by origin: `POST /v1/models/{model}:predict`.
+//! KServe's v1 protocol, which is TensorFlow Serving's: `POST /v1/models/{model}:predict`.
 
 use axum::Json;
 use axum::extract::{Path, Request, State};
@@ -12,7 +12,7 @@ use crate::http::openapi::{NamedModel, NamedRefusals, NotFound, Picture, Picture
 use crate::http::problem::Problem;
 use crate::http::{App, health, query};
 
-/// What is in photos, by KServe's first protocol
+/// Classify images (KServe v1, TensorFlow Serving)
 #[utoipa::path(
     post,
     path = "/v1/models/{model}:predict",
@@ -35,14 +35,14 @@ pub(super) async fn predict(
     instances::answer(&app, Arrived::of(&app, typed, request).await?).await
 }
 
-/// Whether the model is ready, in KServe's words and in TensorFlow Serving's
+/// Readiness of the model (KServe v1, TensorFlow Serving)
 #[utoipa::path(
     get,
     path = "/v1/models/{model}",
     tag = "shapes",
     operation_id = "kserve_v1_status",
     params(NamedModel),
-    responses((status = 200, description = "It is", body = serde_json::Value), NotFound),
+    responses((status = 200, description = "The model is ready", body = serde_json::Value), NotFound),
 )]
 pub(super) async fn status(
     State(app): State<App>,
@@ -63,13 +63,13 @@ pub(super) async fn status(
     })))
 }
 
-/// The names of the models, of which there is one
+/// List the model's name (KServe v1)
 #[utoipa::path(
     get,
     path = "/v1/models",
     tag = "shapes",
     operation_id = "kserve_v1_models",
-    responses((status = 200, description = "Their names", body = serde_json::Value)),
+    responses((status = 200, description = "A list with the model's name", body = serde_json::Value)),
 )]
 pub(super) async fn list(State(app): State<App>) -> Json<Value> {
     Json(json!({ "models": [app.pipeline.card().name] }))

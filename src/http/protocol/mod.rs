@@ -1,14 +1,14 @@
-//! What clients of other servers send, and what they look for in the answer. One way through, a thin
-//! file for each of them. `docs/protocols.md` shows them all.
+//! Protocols of other servers: one file for each, on top of a common path from request to
+//! classifications. `docs/protocols.md` describes them.
 
-mod parameters; // how many classes, as what
-mod images; // what came → images → classifications, all or nothing
+mod parameters; // top_k and function_to_apply
+mod images; // a request → images → classifications, or the first problem
 mod instances; // `{"instances": …}` → `{"predictions": …}`
-mod model; // whether a named model is the one there is
+mod model; // checks the model's name
 mod huggingface; // POST /, /models/{model}
 mod torchserve; // /predictions/{model}, /ping
 mod sagemaker; // /invocations
-mod vertex; // where the platform says
+mod vertex; // routes set by Vertex AI
 mod v2; // the Open Inference Protocol, as KServe and Triton serve it
 mod kserve_v1; // /v1/models/{model}:predict
 

@@ -1,4 +1,4 @@
-//! A server has one model; requests that name another are told so.
+//! Checks that a request names the model of this server.
 
 use crate::http::App;
 use crate::http::problem::Problem;

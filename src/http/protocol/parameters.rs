@@ -1,4 +1,4 @@
-//! What can be asked of an image beside its classes, in a query or in JSON.
+//! The parameters `top_k` and `function_to_apply`, in a query or in JSON.
 
 use std::fmt;
 

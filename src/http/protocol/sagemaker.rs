@@ -1,4 +1,4 @@
-//! SageMaker: `POST /invocations`, where everything goes. What comes back follows what was sent.
+//! SageMaker: `POST /invocations`. The form of the answer depends on that of the request.
 
 use axum::extract::{Request, State};
 use axum::response::Response;
@@ -27,7 +27,7 @@ struct Shape {
     instances: Option<IgnoredAny>,
 }
 
-/// What is in a photo, in the shape in which it was asked, for SageMaker
+/// Classify images (SageMaker); the answer has the form of the request
 #[utoipa::path(
     post,
     path = "/invocations",
@@ -35,7 +35,7 @@ struct Shape {
     operation_id = "sagemaker",
     params(TimeLimit),
     request_body(content((Picture = "application/octet-stream"), (Pictures = "multipart/form-data"), (InstancesBody = "application/json")), description = "The image's bytes, a form, or JSON with `inputs`, `instances` or `url`"),
-    responses((status = 200, description = "As /classify, or in the shape of the JSON that was sent", body = serde_json::Value), NetworkRefusals),
+    responses((status = 200, description = "As from /classify, or in the form that belongs to the JSON of the request", body = serde_json::Value), NetworkRefusals),
 )]
 pub(super) async fn invoke(
     State(app): State<App>,

@@ -1,4 +1,5 @@
-//! TorchServe: `POST` or `PUT /predictions/{model}[/{version}]`, answered as its image classifier does.
+//! TorchServe: `POST` or `PUT /predictions/{model}[/{version}]`, with the answer of its image
+//! classifier.
 
 use std::collections::HashSet;
 
@@ -14,7 +15,7 @@ use crate::http::problem::Problem;
 use crate::http::upload::Upload;
 use crate::http::{App, answers, query};
 
-/// What is in a photo, as TorchServe's image classifier answers it
+/// Classify an image (TorchServe's image classifier)
 #[utoipa::path(
     method(post, put),
     path = "/predictions/{model}",
@@ -22,7 +23,7 @@ use crate::http::{App, answers, query};
     operation_id = "torchserve",
     params(NamedModel, TimeLimit),
     request_body(content((Picture = "application/octet-stream"), (Pictures = "multipart/form-data")), description = "The image's bytes, or a form with one file; `PUT` is the same"),
-    responses((status = 200, description = "Label to probability, falling", body = HashMap<String, f32>), NamedRefusals),
+    responses((status = 200, description = "Probability by label, in descending order", body = HashMap<String, f32>), NamedRefusals),
 )]
 pub(super) async fn predict(
     State(app): State<App>,
@@ -39,7 +40,7 @@ pub(super) async fn predict(
     let Arrived { upload, parameters, context, .. } = Arrived::of(&app, typed, request).await?;
     let Upload::One(bytes) = upload else {
         return Err(Problem::invalid_parameter(
-            "an answer here is about one image; send one file, or several to /classify",
+            "this route takes one image; send several to /classify",
         ));
     };
     let images = vec![Sent::Bytes(bytes)];
@@ -48,7 +49,7 @@ pub(super) async fn predict(
     Ok(answers::with_timing(Json(flat).into_response(), &timings))
 }
 
-/// One object, label to probability, falling.
+/// One object: probability by label, in descending order.
 struct Flat(Classes);
 
 impl Serialize for Flat {

@@ -36,7 +36,7 @@ fn timm_config() -> serde_json::Value {
 }
 
 #[test]
-fn timms_config_says_network_preprocessing_and_licence() {
+fn timms_config_gives_network_preprocessing_and_licence() {
     let described = timm::describe(&timm_config()).unwrap();
     assert_eq!(described.architecture.name, "resnet50");
     assert_eq!(described.license, "apache-2.0");
@@ -53,9 +53,9 @@ fn timms_config_says_network_preprocessing_and_licence() {
 }
 
 #[test]
-fn what_timms_config_asks_for_and_is_not_there_is_refused() {
+fn unsupported_settings_of_timms_config_are_errors() {
     let cases: [(&str, serde_json::Value, &str); 6] = [
-        ("/architecture", json!("convnext_base"), "no architecture is called \"convnext_base\""),
+        ("/architecture", json!("convnext_base"), "unknown architecture \"convnext_base\""),
         ("/model_args", json!({"stem_width": 32}), "model_args.stem_width is 32"),
         ("/model_args/global_pool", json!("max"), "model_args.global_pool is \"max\""),
         ("/pretrained_cfg/input_size", json!([1, 28, 28]), "input_size has 1 channels"),

@@ -1,4 +1,4 @@
-//! The card beside somebody else's ONNX file: one of ours, and hints about the graph.
+//! The card of a foreign ONNX file: a model card with hints about the graph.
 
 use std::fmt;
 
@@ -13,13 +13,13 @@ use crate::model::{CardError, ModelCard};
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Hints {
-    /// Where the channels are; told from the shape where that has a 3.
+    /// The layout of the input; by default from the position of the 3 in its shape.
     pub(super) layout: Option<Layout>,
     /// In which order the network takes the channels.
     pub(super) channels: Channels,
     /// What pixels are multiplied by before the mean is subtracted, where it is not 1/255.
     pub(super) scale: Option<f64>,
-    /// What its scores are; told from the last nodes.
+    /// The kind of its scores; by default from the last nodes.
     pub(super) scores: Option<Scores>,
     /// The output with the scores, where there are several.
     pub(super) output: Option<String>,

@@ -1,4 +1,4 @@
-//! What the last nodes of somebody's graph make of its scores.
+//! Detects from the last nodes of a foreign graph whether its scores are logits or probabilities.
 
 use super::card::Scores;
 use crate::onnx;

@@ -1,4 +1,4 @@
-//! Whether somebody's graph is a classifier of pictures, and how it wants them.
+//! Checks that a foreign graph is an image classifier, and determines the layout of its input.
 
 use super::card::{Hints, Layout, Scores};
 use super::ending::scores_of;

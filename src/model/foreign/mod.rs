@@ -1,13 +1,13 @@
-//! Classification networks that somebody else exported as ONNX.
+//! Classification networks that other programs exported as ONNX.
 //!
 //! Nodes before their graph take our pixels and make their input; nodes after it make our outputs
 //! of their scores. Nothing behind this module knows that the network is not ours.
 
-mod card; // what its maker says of it
-mod ending; // what its last nodes make of the scores
-mod values; // whether its scores are what they are taken for
-mod fit; // what its graph takes and gives
-mod wrap; // the nodes around it
+mod card; // its card
+mod ending; // logits or probabilities, from its last nodes
+mod values; // checks that on the scores of test images
+mod fit; // its input and output
+mod wrap; // adds nodes around it
 
 use std::path::Path;
 

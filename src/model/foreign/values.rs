@@ -12,7 +12,7 @@ const FOUND_WITHIN: f32 = 0.01;
 /// And where the graph or the card says so; int8 graphs round each probability.
 const SAID_WITHIN: f32 = 0.1;
 
-/// What scores are taken for, and who says so.
+/// The kind of scores, and how it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Taken {
     pub(super) scores: Scores,
@@ -66,7 +66,7 @@ pub enum Contradiction {
 pub(super) enum Verdict {
     /// What they are taken for.
     AsTaken,
-    /// Probabilities, where nobody said what they are.
+    /// Probabilities, detected from the values alone.
     Probabilities,
 }
 
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn scores_are_what_they_are_taken_for_or_refused() {
+    fn scores_are_checked_on_test_images() {
         use By::{Card, Graph};
         use Scores::{Logits, Probabilities, Sigmoid};
         let logits: &[&[f32]] = &[&[2.0, -1.0, 0.5], &[0.1, 0.2, 0.3]];

@@ -1,5 +1,5 @@
-//! The nodes around somebody's graph: uint8 `[N, H, W, 3]` to what it takes, what it gives to
-//! logits and probabilities.
+//! The nodes around a foreign graph: uint8 `[N, H, W, 3]` to its input, and its output to logits
+//! and probabilities.
 
 use bytes::Bytes;
 

@@ -17,7 +17,7 @@ pub enum DecodeError {
         seen: String,
     },
     /// An image format that is known and not served.
-    #[error("the upload is {format}, which is not served; convert it to one of {SERVED}")]
+    #[error("the upload is {format}, which is not supported; convert it to {SERVED}")]
     Unsupported {
         /// Which, with its article.
         format: &'static str,

@@ -1,4 +1,4 @@
-//! What an upload may cost, and what decoding it holds: bytes of memory, told from the header.
+//! Limits for uploads, and the memory of decoding, computed from the header.
 
 use super::{DecodeError, Format};
 

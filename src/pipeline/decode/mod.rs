@@ -1,24 +1,23 @@
-//! Bytes become an upright RGB image: tell the format, check the header, decode, orient, flatten.
-//!
-//! [`inspect`] reads only the header, so that what decoding would cost is known before it is spent.
+//! Decodes a file to an upright RGB image: detects the format, checks the header, decodes, rotates,
+//! composites. [`inspect`] reads only the header, so that the cost of decoding is known in advance.
 
-mod announced; // what a header says
+mod announced; // facts and costs from the header
 mod bmp;
 mod canvas; // RGB, row by row
-mod complete; // is the file all there
-mod cost; // how long it takes, from the header
+mod complete; // whether the file is complete
+mod cost; // predicted decode time
 mod error;
-mod exif; // which way is up
-mod facts; // how it is stored
-mod format; // which format, by content
+mod exif; // orientation
+mod facts; // size, orientation, colours
+mod format; // format detection
 mod gif;
 mod jpeg;
-mod limits; // refused from the header
+mod limits; // limits checked on the header
 mod png;
-mod reduction; // at which part of its size
+mod reduction; // scale of the decoded image
 mod rgb; // any pixels → RGB on white
 mod tiff;
-mod watch; // is it still wanted
+mod watch; // cancellation
 mod webp;
 
 use std::fmt;

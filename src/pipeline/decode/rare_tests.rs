@@ -253,7 +253,7 @@ fn bitmaps_of_os2_and_with_wrong_places_planes_and_offsets_are_read() {
 }
 
 #[test]
-fn bitmaps_have_the_channels_that_their_masks_say() {
+fn bitmaps_have_the_channels_of_their_masks() {
     let masks =
         |masks: [u32; 3]| masks.iter().flat_map(|mask| mask.to_le_bytes()).collect::<Vec<_>>();
     // Five bits each; the highest bit is opacity for some programs, and for no browser.

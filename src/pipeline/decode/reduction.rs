@@ -1,4 +1,4 @@
-//! At which part of its size a picture is decoded.
+//! The scale at which an image is decoded: 1, 1/2, 1/4 or 1/8.
 
 use serde::{Serialize, Serializer};
 

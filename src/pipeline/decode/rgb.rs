@@ -1,4 +1,4 @@
-//! Pixels of any kind become RGB, 8 bits each, on a white ground.
+//! Converts pixels of any kind to RGB with 8 bits, composited over white.
 
 /// A row of pixels of `channels` bytes each: grey, grey and alpha, RGB, or RGBA.
 pub(super) fn from_row(row: &[u8], channels: usize, rgb: &mut [u8]) {
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn cmyk_becomes_the_light_that_the_inks_leave() {
+    fn cmyk_is_converted_without_a_profile() {
         assert_eq!(from_cmyk([0, 0, 0, 0]), [255, 255, 255]);
         assert_eq!(from_cmyk([255, 0, 128, 0]), [0, 255, 127]);
         assert_eq!(from_cmyk([0, 0, 0, 255]), [0, 0, 0]);

@@ -1,4 +1,4 @@
-//! Whether a decode is still wanted: decoders ask between slices of their work.
+//! Cancellation of decoding: decoders check it between parts of their work.
 
 use std::io::{self, BufRead, Read, Seek, SeekFrom};
 

@@ -1,4 +1,4 @@
-//! How a graph comes from its last feature map to the classes: what an exact map needs.
+//! The end of a graph, from the last feature map to the logits, as class activation maps need it.
 
 use bytes::Bytes;
 
@@ -20,7 +20,7 @@ pub struct Head {
 pub enum NotOffered {
     /// The graph does not give what a map is made of.
     #[error(
-        "this model's graph has no output feature_map, so no class activation map can be made; \
+        "this model's graph has no output feature_map, which class activation maps need; \
          models written by resnetd export have one"
     )]
     NoFeatureMap,
@@ -76,7 +76,7 @@ impl Offers {
         self.head.as_ref().map_err(|why| *why)
     }
 
-    /// Whether the features can be had.
+    /// Whether the features are available.
     ///
     /// # Errors
     ///

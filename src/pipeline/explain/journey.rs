@@ -1,4 +1,4 @@
-//! A photo's way to its maps, and to a picture of one.
+//! From an image to its class activation maps and overlays.
 
 use bytes::Bytes;
 

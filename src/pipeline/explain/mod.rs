@@ -1,13 +1,12 @@
-//! Where in the picture a score comes from: class activation maps.
-//!
-//! A residual network ends in the mean over its last feature map and one linear layer. The two can
-//! change places: weigh the channels at each place first, and take the mean then. What stands there
-//! before the mean is the class's map (Zhou et al. 2016, "Learning Deep Features for Discriminative
-//! Localization"), and `mean(map) + bias` is the class's logit. Nothing is estimated.
+//! Class activation maps: the contribution of each location to a class's score. A residual network
+//! ends in global average pooling and one linear layer, which commute. So the linear layer can be
+//! applied at each location before the mean: the result is the class activation map (Zhou et al.
+//! 2016, "Learning Deep Features for Discriminative Localization"), and `mean(map) + bias` is
+//! exactly the class's logit.
 
-mod head; // what a graph offers
-mod journey; // a photo's way to a map, and to a picture of it
-mod paint; // a map over a photo
+mod head; // what a graph supports
+mod journey; // from an image to its maps and overlays
+mod paint; // draws a map over a photo
 
 use serde::Serialize;
 use utoipa::ToSchema;

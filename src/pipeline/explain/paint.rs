@@ -1,4 +1,4 @@
-//! A map laid over its photo.
+//! Draws a class activation map over its photo.
 
 use super::{ClassMap, Explanation};
 use crate::pipeline::preprocess::Crop;

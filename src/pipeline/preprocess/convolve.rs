@@ -80,7 +80,7 @@ fn shorten_anywhere(sources: &[&[u8]; ROWS], across: &Coefficients, to: &mut [u8
         let pixels = sources.map(|source| &source[from..from + length]);
         for (tap, weight) in across.weights(x).iter().enumerate() {
             for (sums, pixels) in sums.iter_mut().zip(&pixels) {
-                // Red, green, blue, and the next pixel's red, which nobody looks at.
+                // Red, green, blue, and the next pixel's red, which is ignored.
                 let Some(levels) = pixels[tap * 3..].first_chunk::<4>() else { continue };
                 for (sum, level) in sums.iter_mut().zip(levels) {
                     *sum += i32::from(*level) * weight;

@@ -1,13 +1,13 @@
-//! An image becomes exactly the network's input: resize, then crop the centre.
+//! Preprocessing: resizes an image and crops its centre to the network's input.
 //!
 //! Both as torchvision's `Resize` and `CenterCrop` do it on Pillow images, because that is how most
 //! networks were trained. Scale, mean and standard deviation are inside the network's graph.
 
-mod plan; // which part of the image, at which size
-mod reduce; // how much smaller it may be decoded
-mod coefficients; // how much each pixel counts
-mod convolve; // along the rows, then along the columns
-mod nearest; // single pixels
+mod plan; // crop and size
+mod reduce; // the scale for decoding
+mod coefficients; // filter weights
+mod convolve; // resizes rows, then columns
+mod nearest; // nearest neighbour
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

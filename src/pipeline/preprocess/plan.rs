@@ -1,4 +1,4 @@
-//! Which part of an image becomes the input.
+//! The part of an image that becomes the input.
 
 use serde::Serialize;
 use utoipa::ToSchema;

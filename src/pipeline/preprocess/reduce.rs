@@ -1,4 +1,4 @@
-//! How much smaller a picture may be decoded than it is, because the network takes few of its pixels.
+//! The scale at which a JPEG may be decoded, given the size that the network needs.
 
 use clap::ValueEnum;
 use serde::Serialize;
@@ -11,9 +11,9 @@ use crate::pipeline::decode::{Header, Reduction};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum JpegScaling {
-    /// At 1/2, 1/4 or 1/8, while that is at least twice the size that the resize makes of it.
+    /// Decode at 1/2, 1/4 or 1/8, as long as that is at least twice the size needed.
     On,
-    /// At its full size, to the exactness of the decoder.
+    /// Decode every JPEG at its full size.
     Off,
 }
 

@@ -154,7 +154,7 @@ fn what_is_not_baseline_or_not_large_or_must_be_exact_is_decoded_whole() {
 }
 
 #[test]
-fn a_reduced_picture_tells_its_full_size_and_is_charged_for_the_reduced_one() {
+fn a_scaled_image_reports_its_full_size_and_counts_its_scaled_size() {
     let jpeg = turned(&data("large/420.jpg"), 6);
     let preprocess = Preprocess { input: [40, 40], ..Preprocess::usual([224, 224]) };
     let whole = decode::inspect(&jpeg, &Limits::default()).unwrap();

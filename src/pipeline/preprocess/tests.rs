@@ -58,7 +58,7 @@ fn a_picture_of_the_right_size_is_left_as_it_is() {
 }
 
 #[test]
-fn the_crop_is_the_one_that_torchvision_takes() {
+fn the_crop_is_that_of_torchvision() {
     // (height, width) of the picture, then left, top, width and height of the box.
     for (size, expected) in [
         ([256, 256], [16.0, 16.0, 224.0, 224.0]),
@@ -74,7 +74,7 @@ fn the_crop_is_the_one_that_torchvision_takes() {
 }
 
 #[test]
-fn preprocessing_that_cannot_be_done_says_what_would_be_right() {
+fn unsupported_preprocessing_is_an_error_with_the_valid_values() {
     let usual = Preprocess::usual([224, 224]);
     for (wrong, words) in [
         (Preprocess { input: [0, 224], ..usual.clone() }, "must be 1 to 4096"),

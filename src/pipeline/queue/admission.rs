@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_that_takes_longer_than_its_deadline_by_itself_is_rejected() {
+    fn an_image_slower_than_its_deadline_is_rejected() {
         let (admission, _) = admission(100, 100, 2);
         let context = RequestContext::local(Deadline::after(Duration::from_secs(1)));
         let rejected = admission.enter(&context, Duration::from_secs(2)).unwrap_err();

@@ -1,4 +1,4 @@
-//! What travels with every image of a request: whose it is, and until when its answer is of use.
+//! The context of every image of a request: its origin and its deadline.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,4 +1,4 @@
-//! Service times, measured; from them come predicted waits and `Retry-After`.
+//! Estimates service times from measurements, for the predicted wait and `Retry-After`.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn workers_that_decode_add_both_times_and_separate_stages_take_the_slower() {
+    fn decoding_workers_add_both_times_and_separate_stages_take_the_maximum() {
         let load = Load { images: 10, decode: Duration::from_millis(100) };
         let estimate = shared(2);
         close(estimate.rates().time_for(load), 50.0);
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn costly_pictures_do_not_change_what_a_cheap_one_is_predicted_to_take() {
+    fn expensive_images_do_not_change_the_prediction_for_cheap_ones() {
         let estimate = shared(1);
         estimate.ran(1, Duration::from_millis(5));
         for _ in 0..100 {

@@ -1,4 +1,4 @@
-//! The order in which queued jobs are taken: start-time fair queueing (Goyal, Vin and Cheng, 1996).
+//! The order of queued jobs: start-time fair queueing (Goyal, Vin and Cheng, 1996).
 //!
 //! Each client's jobs form a chain in virtual time: a job starts where its client's last one ends, or now
 //! for a client that has none, and is as long as its service time. The earliest start is taken

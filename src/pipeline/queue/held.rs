@@ -1,4 +1,4 @@
-//! What is in flight, by client.
+//! Images in flight, by client.
 
 use std::collections::HashMap;
 use std::time::Duration;

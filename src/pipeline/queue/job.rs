@@ -1,4 +1,4 @@
-//! One image on its way through the queue, and the way back to who asked.
+//! One image in the queue, with the channel for its answer.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -106,16 +106,16 @@ pub enum JobError {
     #[error(transparent)]
     Prepare(PrepareError),
     /// ONNX Runtime refused or failed the batch.
-    #[error("ONNX Runtime failed the batch: {0}")]
+    #[error("ONNX Runtime failed on the batch: {0}")]
     Runtime(String),
     /// The run panicked; the worker lives on.
     #[error("the run panicked: {0}")]
     Panicked(String),
     /// The network answered with something that is not a score.
-    #[error("the network answered with scores that are not finite")]
+    #[error("the network's scores are not finite")]
     NotFinite,
     /// Its time ran out in the queue, or while it was decoded.
-    #[error("the deadline passed before its scores were there")]
+    #[error("the deadline passed before the scores were computed")]
     Late,
     /// It gave its place in the queue to a client with fewer images.
     #[error("displaced from the queue")]
@@ -124,12 +124,12 @@ pub enum JobError {
         retry_after: Duration,
     },
     /// The job was dropped unanswered: the server is stopping.
-    #[error("cancelled: the server is stopping")]
+    #[error("cancelled: the server is shutting down")]
     Cancelled,
 }
 
 impl From<PrepareError> for JobError {
-    /// A decode is stopped when the deadline passes, or when nobody is left to answer.
+    /// Decoding is cancelled when the deadline passes or the caller is gone.
     fn from(error: PrepareError) -> Self {
         match error {
             PrepareError::Decode(DecodeError::Stopped { stop: Stop::Late | Stop::Abandoned }) => {
@@ -275,7 +275,7 @@ impl Caller {
         self.queued_at
     }
 
-    /// Whether nobody waits for the answer any more.
+    /// Whether the caller is gone.
     #[must_use]
     pub fn is_abandoned(&self) -> bool {
         self.reply.0.is_closed()
@@ -323,7 +323,7 @@ impl Drop for Ticket {
         if self.arrived {
             return;
         }
-        // Close first: a worker that takes the job at this moment sees that nobody waits.
+        // Close first, so that a worker that takes the job now sees that the caller is gone.
         self.answer.close();
         self.queue.forget(self.tag);
     }

@@ -1,15 +1,14 @@
-//! Images wait here for a worker, in a fair order and with a deadline.
-//!
-//! [`Admission`] counts images and bytes in flight, and rejects before any work is done.
-//! [`Queue`] hands [`Job`]s to the workers, fairly by client. A [`Ticket`] is the caller's side
-//! of a job: dropping it takes the job out of the queue.
+//! The queue of images, ordered fairly by client, with deadlines. [`Admission`] counts images and
+//! bytes in flight, and rejects before work is done. [`Queue`] hands [`Job`]s to the workers,
+//! fairly by client. A [`Ticket`] is the caller's side of a job: dropping it takes the job out of
+//! the queue.
 
 mod admission;
-mod held; // what is in flight, by client
+mod held; // images in flight by client
 mod rejected;
 mod context;
 mod estimate; // service times
-mod fair; // the order of jobs
+mod fair; // start-time fair queueing
 mod job;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -178,7 +177,7 @@ impl Queue {
         self.shared.lock().closed
     }
 
-    /// Drops what is queued; each caller is told that the server is draining.
+    /// Drops all queued jobs; their callers are answered that the server is draining.
     pub fn abort(&self) {
         self.close();
         let dropped = std::mem::take(&mut self.shared.lock().jobs);

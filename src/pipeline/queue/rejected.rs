@@ -1,4 +1,4 @@
-//! Why a faultless image is turned away.
+//! Why admission control rejects an image.
 
 use std::time::Duration;
 
@@ -8,17 +8,17 @@ use crate::telemetry::metrics::Reason;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejected {
     /// As many images are inside as may be.
-    #[error("the queue is full ({images} images are waiting); come back in {retry_after:.0?}")]
+    #[error("the queue is full ({images} images are in flight); retry in {retry_after:.0?}")]
     QueueFull {
         /// Images inside.
         images: usize,
         /// When to try again.
         retry_after: Duration,
     },
-    /// It was queued, and gave its place to another client, which had fewer images in flight.
+    /// It was displaced from the queue by a client with fewer images in flight.
     #[error(
         "the queue is full, and this client has more images in it than others; \
-         come back in {retry_after:.0?}"
+         retry in {retry_after:.0?}"
     )]
     Displaced {
         /// When to try again.
@@ -26,8 +26,8 @@ pub enum Rejected {
     },
     /// The bytes would not fit under the ceiling now.
     #[error(
-        "{wanted} more bytes would exceed the server's memory limit of {limit} bytes now; \
-         come back in {retry_after:.0?}"
+        "{wanted} more bytes would exceed the server's memory limit of {limit} bytes; \
+         retry in {retry_after:.0?}"
     )]
     Memory {
         /// Bytes asked for.
@@ -39,8 +39,8 @@ pub enum Rejected {
     },
     /// The answer might come after the deadline.
     #[error(
-        "the answer may take {predicted:.0?}, longer than the {left:.0?} that are left of the \
-         request's time limit"
+        "the predicted time is {predicted:.0?}, but only {left:.0?} of the request's time limit are \
+         left"
     )]
     TooLate {
         /// How long the answer may take.
@@ -51,7 +51,7 @@ pub enum Rejected {
         retry_after: Duration,
     },
     /// The server is shutting down.
-    #[error("the server is shutting down; try another one")]
+    #[error("the server is shutting down; retry on another instance")]
     Draining,
 }
 

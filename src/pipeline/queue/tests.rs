@@ -223,7 +223,7 @@ fn with_a_backlog_batches_are_of_one_image_until_many_wait() {
 }
 
 #[test]
-fn a_closed_queue_hands_out_what_it_holds_and_takes_nothing_more() {
+fn a_closed_queue_is_drained_and_accepts_no_jobs() {
     let house = House::new();
     let ticket = house.submit(7, Deadline::after(FOREVER));
     house.queue.close();
@@ -266,7 +266,7 @@ fn order(house: &House) -> Vec<u16> {
 const QUICK: Duration = Duration::from_millis(1);
 
 #[test]
-fn clients_take_turns_however_many_images_one_of_them_sends() {
+fn clients_are_served_in_turns_however_many_images_one_sends() {
     let house = House::new();
     let keys = ClientKeys::starting_at(1);
     let (many, one) = (keys.assign(), keys.assign());
@@ -312,7 +312,7 @@ fn a_slow_image_leaves_a_worker_for_the_others() {
 }
 
 #[test]
-fn a_full_queue_takes_the_place_of_a_client_with_many_for_one_with_none() {
+fn a_client_without_images_displaces_one_with_many() {
     let house = House::new();
     let keys = ClientKeys::starting_at(1);
     let (many, one) = (keys.assign(), keys.assign());
@@ -330,7 +330,7 @@ fn a_full_queue_takes_the_place_of_a_client_with_many_for_one_with_none() {
 }
 
 #[test]
-fn a_stuck_worker_is_reported_and_replaced_and_the_queue_goes_on() {
+fn a_stuck_worker_is_reported_and_replaced() {
     let house = House::new();
     let stuck = Arc::new((Mutex::new(true), std::sync::Condvar::new()));
     let hanging: Engine = Box::new({

@@ -1,4 +1,4 @@
-//! Classes become what they are: a hundred breeds that share the probability are a dog.
+//! Roll-up: sums probabilities over WordNet's wider classes, such as "dog" for a hundred breeds.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -51,11 +51,11 @@ pub struct Rung {
     pub classes: usize,
 }
 
-/// A model whose classes nobody has told apart.
+/// The model's classes have no known WordNet ids.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "nothing is known of what the classes of {model} are; a roll-up needs a card with the labels of \
-     imagenet-1k, or with wordnet_ids that ImageNet-1k has"
+    "the WordNet ids of the classes of {model} are unknown; a roll-up needs a card with the labels of \
+     imagenet-1k, or with wordnet_ids of ImageNet-1k"
 )]
 pub struct NoTaxonomy {
     /// The model.

@@ -73,7 +73,7 @@ fn a_hundred_and_eighteen_breeds_that_share_the_probability_are_a_dog() {
 }
 
 #[test]
-fn a_sure_class_is_the_first_rung_and_a_higher_share_is_a_wider_notion() {
+fn a_certain_class_comes_first_and_a_higher_share_gives_wider_classes() {
     let taxonomy = taxonomy();
     let tabby = class("tabby");
     let sure = taxonomy.roll_up(&spread(&[tabby], 0.9), 0.5);

@@ -46,7 +46,7 @@ impl Batch {
         Self { shape, pixels: vec![0; capacity * shape.bytes()], images: 0, extras: Vec::new() }
     }
 
-    /// `len` images of medium grey, for runs whose answer nobody wants.
+    /// `len` images of medium gray, for warm-up runs.
     #[must_use]
     pub fn grey(shape: InputShape, len: usize) -> Self {
         Self { shape, pixels: vec![128; len * shape.bytes()], images: len, extras: Vec::new() }

@@ -1,5 +1,5 @@
-//! Input and outputs in memory that the device likes, made once for each number of images and bound to the
-//! session. A GPU copies pinned memory by itself, and from any other its driver copies once more.
+//! Input and output buffers for each batch size, in pinned memory that is bound to the session. A
+//! GPU copies pinned memory by DMA; from other memory its driver makes an additional copy.
 //!
 //! A CUDA graph reads and writes where it did when it was captured. So there the session sees only memory on
 //! the device, which stays where it is, and what comes and goes is copied by [`Place::run`].

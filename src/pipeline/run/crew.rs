@@ -1,8 +1,8 @@
 //! The worker threads, and a watchdog that replaces one that is stuck.
 //!
-//! A decode is stopped at its deadline and a batch takes about as long as the one before it. A worker that
-//! is busy for much longer than both hangs in somebody's library: its thread cannot be ended, but its
-//! work can go to another.
+//! A decode is stopped at its deadline and a batch takes about as long as the one before it. A
+//! worker that is busy for much longer than both hangs in a library: its thread cannot be stopped,
+//! but another one can continue its work.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -180,7 +180,7 @@ impl Crew {
             self.plan.health.note_stuck(stuck.len());
             self.plan.metrics.stuck_workers.set(i64::try_from(stuck.len()).unwrap_or(i64::MAX));
             if stuck.len() > reported {
-                tracing::error!(workers = stuck.len(), ?limit, "a worker is stuck in one batch");
+                tracing::error!(workers = stuck.len(), ?limit, "workers are stuck");
             }
             reported = stuck.len();
             for pulse in stuck {
@@ -201,7 +201,7 @@ impl Crew {
         let engine = match open() {
             Ok(engine) => engine,
             Err(reason) => {
-                tracing::error!(reason, "a stuck worker cannot be replaced; trying again");
+                tracing::error!(reason, "cannot replace a stuck worker; retrying");
                 return;
             }
         };
@@ -213,9 +213,9 @@ impl Crew {
         match self.hire(engine) {
             Ok(()) => {
                 self.plan.metrics.worker_replacements.inc();
-                tracing::warn!("a stuck worker was replaced");
+                tracing::warn!("replaced a stuck worker");
             }
-            Err(error) => tracing::error!(%error, "no thread for a worker"),
+            Err(error) => tracing::error!(%error, "cannot start a worker thread"),
         }
     }
 

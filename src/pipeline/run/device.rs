@@ -1,4 +1,4 @@
-//! Which device runs the network: what was asked for, and what was had.
+//! The device that runs the network: as requested, and as used.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 /// What was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeviceChoice {
-    /// The first CUDA device if there is one that runs the model, else the CPU.
+    /// The first CUDA device if it runs the model, otherwise the CPU.
     Auto,
     /// This device or an error; never another one.
     Only(Device),

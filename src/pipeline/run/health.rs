@@ -1,4 +1,4 @@
-//! Whether the workers work: batches that fail, and workers that are stuck.
+//! Health of the workers: failed batches and stuck workers.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

@@ -1,19 +1,19 @@
-//! Batches through ONNX Runtime. The only place that names `ort`.
+//! Runs batches with ONNX Runtime. The only module that uses `ort`.
 
 mod batch; // the input tensor, filled slot by slot
-mod device; // what was asked for, and what was had
+mod device; // requested and used devices
 mod library; // finds and loads ONNX Runtime
-mod outputs; // what a graph answers
-mod slots; // in which sizes batches run
-mod bound; // and in which memory on a GPU
+mod outputs; // the outputs of a graph
+mod slots; // batch sizes
+mod bound; // memory bound to a session, for GPUs
 mod session; // ONNX bytes → Session; a batch → outputs
-mod probe; // the same for any output, for commands that measure
+mod probe; // sessions with any output, for commands that measure
 mod shared; // one copy of the weights for all sessions
-mod sessions; // as many as there are workers, warmed up
-mod trim; // what the heap keeps of freed memory
-mod health; // do batches succeed, is a worker stuck
-mod crew; // the worker threads, and their watchdog
-mod worker; // one thread each: take, prepare, run, answer
+mod sessions; // opens and warms up the sessions
+mod trim; // returns freed memory to the system
+mod health; // failed batches and stuck workers
+mod crew; // the worker threads and their watchdog
+mod worker; // a thread that takes, prepares, runs and answers batches
 
 pub use batch::{Batch, InputShape};
 pub use crew::{Engines, SpareEngine, Workers};

@@ -1,4 +1,4 @@
-//! What a graph answers.
+//! The outputs of a graph.
 
 use std::mem;
 

@@ -1,4 +1,4 @@
-//! A graph run for what happens inside it, by commands that measure networks.
+//! Runs a graph and fetches inner values, for commands that measure networks.
 
 use ort::session::Session as OrtSession;
 use ort::value::TensorRef;
@@ -21,8 +21,7 @@ impl Probe {
     /// Loads ONNX `bytes`.
     ///
     /// # Errors
-    ///
-    /// [`SessionError`] where the device cannot be had or the model does not load.
+    /// [`SessionError`] if the device is not available or the model does not load.
     pub fn open(library: &Library, bytes: &[u8], plan: SessionPlan) -> Result<Self, SessionError> {
         let loaded = builder(library, plan)?
             .commit_from_memory(bytes)

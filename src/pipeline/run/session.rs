@@ -1,4 +1,4 @@
-//! ONNX bytes become a session; a batch becomes scores. Here the two rivers meet.
+//! An ONNX Runtime session for a model; runs batches. Model loading and request handling meet here.
 
 use std::fmt;
 
@@ -35,12 +35,12 @@ impl SessionPlan {
     }
 }
 
-/// A session could not be had. `reason` is ONNX Runtime's word.
+/// A session could not be opened. `reason` is the error text from ONNX Runtime.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
     /// The device cannot be used.
     #[error(
-        "device {device} cannot be used: {reason}\n\
+        "device {device} is not available: {reason}\n\
          hint: CUDA needs the GPU build of ONNX Runtime (onnxruntime-gpu), an NVIDIA driver, and \
          the CUDA and cuDNN libraries that it was built for; --device cpu runs without them"
     )]
@@ -51,7 +51,7 @@ pub enum SessionError {
         reason: String,
     },
     /// The model is not one that ONNX Runtime loads.
-    #[error("ONNX Runtime does not load the model: {reason}")]
+    #[error("ONNX Runtime cannot load the model: {reason}")]
     Model {
         /// ONNX Runtime's word.
         reason: String,
@@ -65,7 +65,7 @@ pub enum RunError {
     #[error("{0}")]
     Runtime(String),
     /// An output is not there, or not of the shape that the batch asks for.
-    #[error("output {output} has the shape {found:?}, not {images} images' worth")]
+    #[error("output {output} has the shape {found:?}, which does not fit a batch of {images}")]
     Shape {
         /// The output's name.
         output: &'static str,
@@ -103,7 +103,7 @@ impl Session {
         Self::commit(builder(library, plan)?, bytes, plan, wanted)
     }
 
-    /// Loads ONNX `bytes` as `builder` was told to.
+    /// Loads ONNX `bytes` with `builder`.
     pub(super) fn commit(
         mut builder: SessionBuilder,
         bytes: &[u8],
@@ -126,7 +126,10 @@ impl Session {
             Device::Cuda(_) => bind()
                 .inspect_err(|error| {
                     let reason = said(error);
-                    tracing::warn!(reason, "nothing is bound: images reach the GPU more slowly");
+                    tracing::warn!(
+                        reason,
+                        "cannot bind pinned memory: copies to the GPU will be slower"
+                    );
                 })
                 .ok(),
         };

@@ -1,4 +1,4 @@
-//! Opens the sessions on the device that can be had, and runs each once before it counts.
+//! Opens the sessions on the available device, and warms each up.
 
 use std::mem;
 use std::panic::resume_unwind;
@@ -50,7 +50,7 @@ impl std::fmt::Debug for WarmSessions {
     }
 }
 
-/// Why no warm session could be had.
+/// Why the sessions could not be opened and warmed up.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// It does not load.
@@ -73,8 +73,7 @@ pub fn check_device(library: &Library, device: Device) -> Result<(), SessionErro
 /// Opens `plan.sessions` sessions of the model in `bytes`, and warms them up.
 ///
 /// # Errors
-///
-/// [`StartError`]: the device is had or refused, never replaced by another one.
+/// [`StartError`], also if the device is not available: another one is never used instead.
 pub fn open_sessions(
     library: &Library,
     bytes: &[u8],

@@ -1,4 +1,4 @@
-//! How many images a run has room for: a batch in parts, the last one filled up.
+//! Batch sizes: splits a batch into runs of allowed sizes, the last one padded.
 
 use std::borrow::Cow;
 
@@ -47,7 +47,7 @@ impl Slots {
         }
     }
 
-    /// `batch` in runs; empty slots are black, and nobody sees their answers.
+    /// Splits `batch` into runs; padding images are black, and their results are discarded.
     pub(super) fn parts(self, batch: &Batch) -> impl Iterator<Item = Part<'_>> {
         let [images, height, width, channels] = batch.shape();
         let (slots, image) = (self.room(images), height * width * channels);

@@ -1,4 +1,4 @@
-//! glibc's heap: how much freed memory it may keep, and giving that back.
+//! glibc's heap: limits how much freed memory it keeps, and returns it to the system.
 
 /// Fixes the sizes from which glibc maps an allocation by itself and from which it returns freed memory.
 ///

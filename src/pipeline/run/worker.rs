@@ -142,7 +142,7 @@ impl Worker {
             Ok(_) => plan.estimate.ran(batch_size, inference + resizing(&slots)),
             Err(error) => {
                 plan.metrics.failed_batches.inc();
-                tracing::error!(batch.size = batch_size, %error, "a batch failed");
+                tracing::error!(batch.size = batch_size, %error, "batch failed");
             }
         }
         for (number, Slot { caller, facts, queued }) in slots.into_iter().enumerate() {
@@ -156,7 +156,7 @@ impl Worker {
             if let Err(JobError::NotFinite) = &answer {
                 plan.metrics.not_finite.inc();
                 let request_id = &*caller.origin().request_id;
-                tracing::error!(request.id = request_id, "an image got scores that are not finite");
+                tracing::error!(request.id = request_id, "an image's scores are not finite");
             }
             caller.answer(answer);
         }

@@ -1,4 +1,4 @@
-//! A request as it was written, and as it holds.
+//! An inference request, before and after validation.
 
 use std::borrow::Cow;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! Scores as the classification extension writes them: `"value:index:label"`, the highest first.
+//! Scores in the format of the classification extension: `"value:index:label"`, in descending
+//! order.
 
 use crate::pipeline::topk;
 

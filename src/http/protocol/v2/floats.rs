@@ -1,9 +1,9 @@
-//! Normalised floats become pixels again.
+//! Converts normalised floats back to pixels.
 //!
 //! A client of a PyTorch model sends `(pixel / 255 - mean) / std`, with the mean and the standard
-//! deviation of the model's card. Our graph does that itself and takes the pixels, so it is undone
-//! here. What does not come from whole pixels has no exact place in the graph and is refused rather
-//! than rounded in silence.
+//! deviation of the model's card. The graph takes pixels and normalises them itself, so the
+//! normalisation is inverted here. Values that do not correspond to integer pixels are rejected
+//! instead of rounded.
 
 use crate::http::problem::Problem;
 use crate::pipeline::preprocess::Preprocess;

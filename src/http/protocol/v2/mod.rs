@@ -3,14 +3,14 @@
 //! REST and gRPC are two ways to write the same: each reads a request into `asked::Asked`, and
 //! writes what `run` answers. What is right or wrong with a request is decided once, in between.
 
-mod served; // what there is: a model, its tensors
-mod parameters; // the named values that are known
-mod tensor; // what a client sends
-mod floats; // normalised floats become pixels again
-mod images; // tensors become images
-mod asked; // a request as it was written, and as it holds
+mod served; // the model and its tensors
+mod parameters; // the known parameters
+mod tensor; // tensors of a request
+mod floats; // normalised floats → pixels
+mod images; // tensors → images
+mod asked; // an inference request, before and after validation
 mod classes; // scores as "value:index:label"
-mod run; // the images of a request through the pipeline
+mod run; // classifies the images of a request
 mod statistics; // counts and durations
 mod rest; // JSON and binary tensors
 mod grpc; // protobuf
@@ -21,7 +21,7 @@ use utoipa::openapi::OpenApi;
 
 use crate::http::App;
 
-/// What is said of the routes over REST; gRPC describes itself.
+/// The OpenAPI description of the REST routes; gRPC has reflection.
 pub(super) fn said() -> OpenApi {
     rest::Said::openapi()
 }

@@ -51,7 +51,7 @@ pub(super) enum Format {
     Nchw,
 }
 
-/// A tensor as clients are told of it.
+/// A tensor as the metadata describe it.
 #[derive(Debug, Clone)]
 pub(super) struct Described {
     pub(super) name: &'static str,

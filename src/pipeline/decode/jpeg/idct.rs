@@ -1,4 +1,4 @@
-//! The inverse DCT of a block of 8×8 frequencies to as many pixels as wanted.
+//! The inverse DCT of a block of 8×8 frequencies, at full or reduced size.
 //!
 //! The `n` lowest frequencies of a side, seen at `n` places, are what is left of eight pixels when
 //! they are filtered and reduced to `n` (as in libjpeg's scaled decoding).

@@ -1,4 +1,4 @@
-//! JPEG (ITU-T T.81): what is read off a file without decoding, and decoding.
+//! JPEG (ITU-T T.81): inspection without decoding, and decoding.
 //!
 //! A camera's photo has fifty times the pixels that a network takes. What reduces it is the inverse
 //! DCT: of each block of 8×8 it makes 4×4, 2×2 or 1×1 pixels, from the lowest frequencies alone. `reduced`
@@ -7,14 +7,14 @@
 
 mod segments; // a file, segment by segment
 mod frame_header; // size, colours, coding
-mod progression; // whether the last scans are there
-mod outline; // all that is known without decoding
+mod progression; // whether a progressive file is complete
+mod outline; // inspection without decoding
 mod bits; // a scan's data, bit by bit
 mod huffman; // bits → symbols
 mod frame; // headers and tables → what decoding a scan needs
-mod idct; // frequencies → pixels, as many as wanted
-mod reduced; // a scan → a picture at a part of its size
-mod whole; // any file → its picture
+mod idct; // inverse DCT at full or reduced size
+mod reduced; // decodes a baseline scan at reduced size
+mod whole; // decodes any file at full size
 
 use image::RgbImage;
 

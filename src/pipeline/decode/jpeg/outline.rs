@@ -1,4 +1,4 @@
-//! What a file says about itself, read in one walk over its segments: nothing is decoded, no table is made.
+//! Inspects a file in one pass over its segments, without decoding and without building tables.
 
 use image::metadata::Orientation;
 

@@ -1,4 +1,4 @@
-//! Whether a progressive file has been sent to its end, as far as its scan headers tell.
+//! Whether a progressive file is complete, according to its scan headers.
 
 /// By colour and coefficient: how many of its lowest bits have not been sent.
 #[derive(Debug, Clone, Copy)]

@@ -1,4 +1,4 @@
-//! A baseline scan becomes a picture at a half, a quarter or an eighth of its size.
+//! Decodes a baseline scan at 1/2, 1/4 or 1/8 of its size.
 //!
 //! Colour that is stored at half the size of luma comes out at the same size, because its blocks make
 //! twice as many pixels: nothing is interpolated.
@@ -13,7 +13,8 @@ use super::frame_header::FrameHeader;
 use super::huffman::{self, END_OF_BLOCK};
 use super::idct::{self, Coefficients, Inverse};
 
-/// The gentlest reduction at which all colours come out at one size; stronger ones can be had too.
+/// The largest scaled size at which all components have the same size; smaller ones are possible
+/// too.
 pub(super) fn gentlest(frame: &FrameHeader) -> Option<Reduction> {
     // A scan of one colour knows no units of several blocks.
     let sampling = if frame.count == 1 { &[[1, 1]] } else { frame.sampling() };

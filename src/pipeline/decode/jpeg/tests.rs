@@ -108,7 +108,7 @@ fn arithmetic_codes_say_the_same_as_huffmans() {
 }
 
 #[test]
-fn adobes_unknown_transform_is_luma_and_colour_at_every_size() {
+fn adobes_unknown_transform_is_ycc_at_every_size() {
     let whole = baseline();
     let adobe = b"\xFF\xEE\0\x0EAdobe\0\x64\0\0\0\0\x03";
     let marked = [&whole[..2], adobe, &whole[2..]].concat();

@@ -18,7 +18,7 @@ pub(super) struct Directory<'a> {
     entries: usize,
 }
 
-/// Why a tag's numbers cannot be had.
+/// Why a tag's numbers cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Problem {
     /// They would be behind the file's end.

@@ -1,4 +1,4 @@
-//! What a message may cost before it is a message: memory as it arrives, time, and size.
+//! Limits for a message while it arrives: memory, time and size.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Messages on the wire, read only once it is known that they stay small in memory.
+//! Parses messages after checking how much memory they will take.
 
 use std::marker::PhantomData;
 

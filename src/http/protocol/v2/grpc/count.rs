@@ -1,4 +1,4 @@
-//! How much a message would hold, before it is read.
+//! Counts the parts of a message before it is parsed.
 //!
 //! An empty input takes two bytes on the wire and hundreds in memory, an empty element of BYTES
 //! thirty-two: without a limit a small message could take gigabytes.

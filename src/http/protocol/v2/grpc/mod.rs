@@ -1,15 +1,15 @@
 //! The protocol over gRPC, on the same port as everything else.
 
-mod messages; // made from inference.proto
+mod messages; // generated from inference.proto
 mod service; // GRPCInferenceService
 mod read; // a message → a request
 mod write; // an answer → a message
-mod metadata; // what there is
+mod metadata; // server and model metadata
 mod parameters; // named values
 mod body; // memory, time and size of what is read
 mod codec; // bytes → messages
-mod count; // how much a message would hold, before it is read
-mod drained; // open streams and the server's end
+mod count; // counts the parts of a message before it is parsed
+mod drained; // ends open streams at shutdown
 mod status; // problems as gRPC's codes
 mod health; // grpc.health.v1
 

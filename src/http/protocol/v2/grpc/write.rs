@@ -15,7 +15,7 @@ pub(super) enum Form {
 }
 
 impl Form {
-    /// As the request has its own: whoever writes `contents` reads them.
+    /// In the same form as the request: clients that send `contents` get `contents`.
     pub(super) fn of(message: &ModelInferRequest) -> Self {
         let typed = message.inputs.iter().any(|input| input.contents.is_some());
         if typed { Self::Typed } else { Self::Raw }

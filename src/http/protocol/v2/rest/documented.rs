@@ -5,7 +5,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 
-/// A request to infer. Binary tensors, which stand behind the JSON, are told of in docs/protocols.md.
+/// An inference request. docs/protocols.md describes binary tensors, which follow the JSON.
 #[derive(ToSchema, Deserialize)]
 #[schema(example = json!({
     "inputs": [{
@@ -16,14 +16,14 @@ use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 }))]
 #[expect(dead_code, reason = "only a schema")]
 pub(super) struct InferBody {
-    /// Comes back with the answer.
+    /// Repeated in the answer.
     id: Option<String>,
-    /// `timeout` in microseconds, `binary_data_output`; others change nothing.
+    /// `timeout` in microseconds, and `binary_data_output`; others are ignored.
     parameters: Option<Named>,
-    /// One of the three that the model's metadata tell.
+    /// One of the three inputs of the model's metadata.
     #[schema(min_items = 1, max_items = 1)]
     inputs: Vec<InferInput>,
-    /// Those that are wanted; without them, or with null, probabilities and logits.
+    /// The requested outputs; probabilities and logits if missing or null.
     #[schema(max_items = 3)]
     outputs: Option<Vec<InferOutput>>,
 }
@@ -56,7 +56,7 @@ pub(super) struct InferInput {
     data: Vec<Value>,
 }
 
-/// Ready pixels, normalised floats, or files.
+/// Preprocessed pixels, normalised floats, or image files.
 #[derive(ToSchema, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum InputName {
@@ -74,7 +74,7 @@ pub(super) enum InputType {
     Bytes,
 }
 
-/// An output that is wanted.
+/// A requested output.
 #[derive(ToSchema, Deserialize)]
 #[expect(dead_code, reason = "only a schema")]
 pub(super) struct InferOutput {
@@ -82,7 +82,7 @@ pub(super) struct InferOutput {
     parameters: Option<OfOutput>,
 }
 
-/// Scores after or before the softmax, or the pooled features.
+/// Scores after or before the softmax, or the embedding.
 #[derive(ToSchema, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum OutputName {
@@ -91,13 +91,13 @@ pub(super) enum OutputName {
     Embedding,
 }
 
-/// How an output is wanted.
+/// Parameters of a requested output.
 #[derive(ToSchema, Deserialize)]
 #[expect(dead_code, reason = "only a schema")]
 pub(super) struct OfOutput {
-    /// So many classes as "value:index:label" instead of scores.
+    /// Return this many classes as "value:index:label" instead of scores.
     #[schema(schema_with = count)]
     classification: Option<u64>,
-    /// Behind the JSON, in binary.
+    /// Send the output as binary data after the JSON.
     binary_data: Option<bool>,
 }

@@ -10,25 +10,25 @@ use crate::http::openapi::{NamedModel, NotFound, NotReady};
 use crate::http::problem::Problem;
 use crate::http::protocol::v2::served;
 
-/// Whether the process is alive
+/// Liveness probe (Open Inference Protocol)
 #[utoipa::path(
     get,
     path = "/v2/health/live",
     tag = "inference protocol",
     operation_id = "v2_live",
-    responses((status = 200, description = "It is", body = serde_json::Value)),
+    responses((status = 200, description = "Yes", body = serde_json::Value)),
 )]
 pub(in super::super) async fn live() -> Json<Value> {
     Json(json!({ "live": true }))
 }
 
-/// Whether traffic is welcome
+/// Readiness probe (Open Inference Protocol)
 #[utoipa::path(
     get,
     path = "/v2/health/ready",
     tag = "inference protocol",
     operation_id = "v2_ready",
-    responses((status = 200, description = "It is", body = serde_json::Value), NotReady),
+    responses((status = 200, description = "Yes", body = serde_json::Value), NotReady),
 )]
 pub(in super::super) async fn ready(State(app): State<App>) -> Result<Json<Value>, Problem> {
     served::ready(&app)?;
@@ -36,14 +36,14 @@ pub(in super::super) async fn ready(State(app): State<App>) -> Result<Json<Value
     Ok(Json(json!({ "live": true, "ready": true })))
 }
 
-/// Whether the model is ready
+/// Readiness of the model (Open Inference Protocol)
 #[utoipa::path(
     get,
     path = "/v2/models/{model}/ready",
     tag = "inference protocol",
     operation_id = "v2_model_ready",
     params(NamedModel),
-    responses((status = 200, description = "It is", body = serde_json::Value), NotFound),
+    responses((status = 200, description = "Yes", body = serde_json::Value), NotFound),
 )]
 pub(in super::super) async fn model_ready(
     State(app): State<App>,

@@ -13,9 +13,9 @@ use crate::http::protocol::v2::run;
 use crate::http::{App, answers, origin, upload};
 use crate::pipeline::queue::{Deadline, RequestContext};
 
-/// The scores of images, as tensors
+/// Run inference on images, with tensors as input and output
 ///
-/// Tensors may be in binary too, behind the JSON: `docs/protocols.md` tells how, and which there are.
+/// Tensors may also be sent as binary data after the JSON. `docs/protocols.md` describes both, and the tensors.
 #[utoipa::path(
     post,
     path = "/v2/models/{model}/infer",
@@ -23,7 +23,7 @@ use crate::pipeline::queue::{Deadline, RequestContext};
     operation_id = "v2_infer",
     params(NamedModel, TimeLimit),
     request_body(content = InferBody, content_type = "application/json"),
-    responses((status = 200, description = "Its outputs, in the JSON or in binary behind it", content((InferAnswer = "application/json"), (Picture = "application/octet-stream"))), NamedRefusals),
+    responses((status = 200, description = "The outputs, in the JSON or as binary data after it", content((InferAnswer = "application/json"), (Picture = "application/octet-stream"))), NamedRefusals),
 )]
 pub(in super::super) async fn infer(
     State(app): State<App>,
@@ -36,7 +36,7 @@ pub(in super::super) async fn infer(
     let json = read::json(request.headers())?;
     let body = upload::read_whole(&app, request).await?;
     let arrived = Deadline::after(limit);
-    // A body may be millions of numbers in text: not on a thread that others wait for.
+    // A body may be millions of numbers in text, too slow for a thread that serves connections.
     let reading = app.clone();
     let bytes = body.len();
     let read = move || {

@@ -12,7 +12,7 @@ use crate::http::protocol::v2::served::{self, Described, Format, Input, Output};
 use crate::http::protocol::v2::statistics::{Span, Statistics};
 use crate::http::protocol::v2::tensor::Datatype;
 
-/// Which server this is, in the Open Inference Protocol's words
+/// Server metadata
 #[utoipa::path(
     get,
     path = "/v2",
@@ -27,7 +27,7 @@ pub(in super::super) async fn server() -> Json<Value> {
     }))
 }
 
-/// Which tensors the model takes and gives
+/// Model metadata: the input and output tensors
 #[utoipa::path(
     get,
     path = "/v2/models/{model}",
@@ -57,7 +57,7 @@ pub(in super::super) async fn model(
     })))
 }
 
-/// As much of Triton's model configuration as is true of this server
+/// Model configuration (Triton), as far as it applies to this server
 #[utoipa::path(
     get,
     path = "/v2/models/{model}/config",
@@ -101,13 +101,13 @@ pub(in super::super) async fn config(
     })))
 }
 
-/// Which models there are, in Triton's words
+/// List the model (Triton's repository index)
 #[utoipa::path(
     post,
     path = "/v2/repository/index",
     tag = "inference protocol",
     operation_id = "v2_index",
-    responses((status = 200, description = "One model, and whether it is ready", body = serde_json::Value)),
+    responses((status = 200, description = "The model and its state", body = serde_json::Value)),
 )]
 pub(in super::super) async fn index(State(app): State<App>) -> Json<Value> {
     let why_not = served::ready(&app).err();
@@ -120,7 +120,7 @@ pub(in super::super) async fn index(State(app): State<App>) -> Json<Value> {
     }]))
 }
 
-/// What the model has done, in Triton's words
+/// Statistics of the model (Triton)
 #[utoipa::path(
     get,
     path = "/v2/models/{model}/stats",
@@ -137,7 +137,7 @@ pub(in super::super) async fn statistics(
     Ok(all_statistics(State(app)).await)
 }
 
-/// The same, of every model, which is one
+/// Statistics of all models (Triton); the server has one
 #[utoipa::path(
     get,
     path = "/v2/models/stats",

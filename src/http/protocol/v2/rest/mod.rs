@@ -1,12 +1,12 @@
 //! The protocol over REST: JSON, and tensors in binary behind it.
 
 mod health; // live, ready
-mod metadata; // what there is
+mod metadata; // server and model metadata
 mod infer; // POST …/infer
-mod documented; // the same, for /openapi.json
+mod documented; // schemas for /openapi.json
 mod read; // JSON and binary tensors → a request
 mod elements; // a JSON array → the elements of a tensor
-mod few; // JSON lists that are short
+mod few; // JSON lists of bounded length
 mod write; // an answer → JSON and binary tensors
 
 use axum::Router;
@@ -38,7 +38,7 @@ impl Place {
     }
 }
 
-/// What is said of them, by the one of their paths that a document can have.
+/// Their OpenAPI description, under the one path pattern that the document can have.
 #[derive(OpenApi)]
 #[openapi(paths(
     metadata::server,

@@ -23,7 +23,7 @@ enum Symbol {
 }
 
 impl Inner<'_, '_> {
-    /// Reads over it: nobody needs its pixels here.
+    /// Skips it, because its pixels are not needed.
     pub(super) fn read(mut self) -> Result<(), Problem> {
         let mut left = self.pixels();
         while left > 0 {
