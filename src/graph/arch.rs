@@ -13,9 +13,10 @@
 //! Sandler et al. 2018 (arXiv:1801.04381), EfficientNet-Lite from Tan and Le 2019 (arXiv:1905.11946).
 
 use super::choices::{
-    Architecture, Attention, Block, Family, Framework, Groups, Inverted, Norm, Normalization,
-    Residual, Sampling, Shortcut, Stem, Stride,
+    Architecture, Attention, Block, Family, Groups, Inverted, Norm, Normalization, Residual,
+    Sampling, Shortcut, Stem, Stride,
 };
+use crate::weights::Framework;
 use Block::{Basic, Bottleneck};
 use Framework::{PyTorch, TensorFlow};
 use Sampling::{Averaged, Blurred};

@@ -1,6 +1,7 @@
 //! The layers of a residual block: He et al. 2015, Figure 5.
 
-use super::choices::{Block, Framework, Residual, Stride};
+use super::choices::{Block, Residual, Stride};
+use crate::weights::Framework;
 
 /// One convolution, padded with zeros so that only strides shrink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

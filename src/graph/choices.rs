@@ -1,5 +1,7 @@
 //! The independent choices of an architecture.
 
+use crate::weights::Framework;
+
 /// One network: the free choices of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Architecture {
@@ -44,26 +46,6 @@ pub struct Inverted {
     pub head: usize,
     /// The framework in which the weights were trained.
     pub framework: Framework,
-}
-
-/// A training framework, where its arithmetic is not the others'.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Framework {
-    /// Convolutions have half the kernel of zeros on each side; the epsilon of a batch norm is 1e-5.
-    PyTorch,
-    /// A convolution with stride has the padding `SAME`; the epsilon of a batch norm is 1e-3.
-    TensorFlow,
-}
-
-impl Framework {
-    /// What a batch norm adds to a variance before it takes the root.
-    #[must_use]
-    pub const fn epsilon(self) -> f64 {
-        match self {
-            Self::PyTorch => 1e-5,
-            Self::TensorFlow => 1e-3,
-        }
-    }
 }
 
 /// The choices of a residual net, and of its plain counterpart.

@@ -2,7 +2,6 @@
 //! normalisation is part of the graph, so that an exported file computes the same as the server.
 
 use super::block::Convolution;
-use super::choices::Framework;
 use super::fold::{BatchNorm, fold};
 use super::layer::{Layer, LayerKind, kernel_shape};
 use super::network::Network;
@@ -10,7 +9,7 @@ use super::nodes::{across_channels, blur, means, padded_window, relu6, window};
 use crate::onnx::builder::{int_attribute, ints_attribute};
 use crate::onnx::proto::DataType;
 use crate::onnx::{Element, GraphBuilder, Model};
-use crate::weights::CheckedWeights;
+use crate::weights::{CheckedWeights, Framework};
 
 /// Groups of a group norm, as in its paper.
 const GROUPS: usize = 32;

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::arch::{self, ARCHITECTURES};
-use super::choices::{Architecture, Block, Family, Framework, Sampling, Stem, Stride};
+use super::choices::{Architecture, Block, Family, Sampling, Stem, Stride};
 use super::family;
 use super::network::Network;
-use crate::weights::{Finding, Weights, WeightsError};
+use crate::weights::{Finding, Framework, Weights, WeightsError};
 
 /// A row and the number of classes that weights have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,9 +5,10 @@
 //! itself and narrows. Its shortcut joins the narrow ends. Names are those of torchvision's `mobilenet_v2`.
 
 use super::block::Convolution;
-use super::choices::{Architecture, Framework, Inverted};
+use super::choices::{Architecture, Inverted};
 use super::layer::{LayerKind, Stage};
 use super::network::{Output, Walk};
+use crate::weights::Framework;
 
 /// What the first block of each stage shrinks the picture by (`MobileNetV2`, Table 2).
 const STRIDES: [usize; 7] = [1, 2, 2, 2, 1, 2, 1];

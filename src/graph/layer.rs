@@ -3,8 +3,7 @@
 use std::fmt;
 
 use super::block::Convolution;
-use super::choices::Framework;
-use crate::weights::TensorSpec;
+use crate::weights::{Framework, TensorSpec};
 
 /// One layer: what it is called, what it does, and what it reads.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,10 +4,10 @@
 //! read the same list. Names are torchvision's (`layer1.0.conv1`), so its weights fit as they are.
 
 use super::block::Convolution;
-use super::choices::{Architecture, Family, Framework};
+use super::choices::{Architecture, Family};
 use super::layer::{Layer, LayerKind, Stage};
 use super::{inverted, residual, vgg};
-use crate::weights::TensorSpec;
+use crate::weights::{Framework, TensorSpec};
 
 /// A network as a list of layers, in order of execution.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 mod safetensors; // safetensors files, without copying
 mod pytorch; // state dicts, parsed without running their pickle
 mod shards; // several files with an index
+mod framework; // PyTorch or TensorFlow
 mod names; // renames tensors to torchvision's names
 mod inverted; // renames those of inverted residual networks
 mod head; // finds the classifier
@@ -17,9 +18,8 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
-use crate::graph::choices::Framework;
-
 pub use check::{CheckedWeights, Finding};
+pub use framework::Framework;
 pub use other::OtherFile;
 pub use tensor::{DataType, Tensor};
 

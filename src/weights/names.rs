@@ -3,8 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Tensor, head, inverted};
-use crate::graph::choices::Framework;
+use super::{Framework, Tensor, head, inverted};
 
 /// Tensors by name.
 pub(super) type Tensors = BTreeMap<String, Tensor>;
