@@ -25,9 +25,10 @@ pub(super) struct Loaded {
     pub(super) warm: WarmSessions,
 }
 
-/// Opens the model and the library that `args` name, and warms up the sessions. With
-/// [`DeviceChoice::Auto`], the CPU is used, with a warning, if no CUDA device is available or the
-/// model does not run on it. A named device that is not available is an error.
+/// Opens the model and the library that `args` name, and warms up the sessions.
+///
+/// With [`DeviceChoice::Auto`], the CPU is used, with a warning, if no CUDA device is available or
+/// the model does not run on it. A named device that is not available is an error.
 pub(super) fn load(args: &ModelArgs, concurrency: Concurrency) -> Result<Loaded> {
     load_meanwhile(args, concurrency, |_| ()).map(|(loaded, ())| loaded)
 }

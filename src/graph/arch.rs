@@ -153,6 +153,7 @@ pub const ARCHITECTURES: &[Architecture] = &[
 /// The row called `name`.
 ///
 /// # Errors
+///
 /// [`UnknownArchitecture`], which lists the names there are.
 pub fn find(name: &str) -> Result<&'static Architecture, UnknownArchitecture> {
     ARCHITECTURES

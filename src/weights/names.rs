@@ -36,7 +36,9 @@ const COUNTERS: [&str; 3] = ["total_ops", "total_params", "n_averaged"];
 const LEAST: usize = 8;
 
 /// The same tensors under torchvision's names, what has no such name under its own; and what was
-/// changed, in words. The library is detected from the names.
+/// changed, in words.
+///
+/// The library is detected from the names.
 pub(super) fn as_torchvisions(tensors: Tensors) -> (Tensors, Vec<String>) {
     let mut notes = Vec::new();
     let mut tensors = without_extras(tensors, &mut notes);
