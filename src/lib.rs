@@ -1,4 +1,6 @@
-//! resnetd classifies images over HTTP. Two data flows, which meet in [`pipeline::run`]:
+//! resnetd classifies images over HTTP.
+//!
+//! Two data flows, which meet in [`pipeline::run`]:
 //!
 //! ```text
 //! start-up   row ─► Network ─► (weights checked, norms folded) ─► ONNX bytes ─► Session

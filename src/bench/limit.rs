@@ -14,6 +14,7 @@ use crate::pipeline::run::{Batch, Engine, InputShape};
 /// Each of `engines` on a thread of its own, one photo after the other.
 ///
 /// # Errors
+///
 /// A photo that cannot be decoded, or a failed run.
 pub fn limit(
     engines: Vec<Engine>,

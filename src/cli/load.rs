@@ -30,8 +30,9 @@ pub(super) struct Loaded {
 
 /// Opens the model and the library that `args` name, and warms up the sessions.
 ///
-/// With [`DeviceChoice::Auto`] the CPU is used where there is no CUDA device, or the model does not run on
-/// it. That is a warning on a machine with an NVIDIA GPU. A device asked for by name is used or refused.
+/// With [`DeviceChoice::Auto`], the CPU is used if no CUDA device is available or the model does not
+/// run on it; a machine with an NVIDIA GPU gets a warning. A named device that is not available is
+/// an error.
 pub(super) fn load(args: &ModelArgs, concurrency: Concurrency) -> Result<Loaded> {
     load_meanwhile(args, concurrency, |_| ()).map(|(loaded, ())| loaded)
 }

@@ -126,10 +126,11 @@ pub enum CudaGraphs {
 }
 
 impl ModelArgs {
-    /// Sessions and threads for a machine with `cores`. The device is chosen later, so there are
-    /// values for both. On a CPU, one single-threaded session per core that also decodes its images
-    /// is fastest for most networks. One session keeps a GPU busy, and it must not wait for a
-    /// decoder.
+    /// Sessions and threads for a machine with `cores`.
+    ///
+    /// The device is chosen later, so there are values for both. On a CPU, one single-threaded
+    /// session per core that also decodes its images is fastest for most networks. One session
+    /// keeps a GPU busy, and it must not wait for a decoder.
     ///
     /// # Errors
     ///
@@ -227,10 +228,12 @@ impl Concurrency {
         self.on(device).max_batch
     }
 
-    /// How batches form on `device`. A GPU runs a batch in little more time than one image, so a
-    /// batch takes all queued images there, and also wherever `max_wait` is set. A CPU core needs
-    /// nearly as long for each image of a batch as for a single image, so batches form there only
-    /// while two images are queued for each session.
+    /// How batches form on `device`.
+    ///
+    /// A GPU runs a batch in little more time than one image, so a batch takes all queued images
+    /// there, and also wherever `max_wait` is set. A CPU core needs nearly as long for each image
+    /// of a batch as for a single image, so batches form there only while two images are queued for
+    /// each session.
     #[must_use]
     pub fn batch(&self, device: Device, max_wait: Duration) -> BatchPlan {
         let Share { sessions, max_batch, .. } = self.on(device);

@@ -1,7 +1,9 @@
 //! Fetches images by URL: checks whether a URL is allowed, and downloads its bytes. Independent of
-//! image formats and of the HTTP server. To prevent server-side request forgery (SSRF), only hosts
-//! on the allow list and public addresses are contacted. Both are checked again at every redirect,
-//! and the connection is made to the address that was checked.
+//! image formats and of the HTTP server.
+//!
+//! To prevent server-side request forgery (SSRF), only hosts on the allow list and public addresses
+//! are contacted. Both are checked again at every redirect, and the connection is made to the
+//! address that was checked.
 
 mod error;
 mod policy; // allowed hosts and addresses

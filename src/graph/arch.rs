@@ -183,6 +183,7 @@ const ALIASES: [(&str, &str); 6] = [
 /// The row called `name`.
 ///
 /// # Errors
+///
 /// [`UnknownArchitecture`], which lists the names there are.
 pub fn find(name: &str) -> Result<&'static Architecture, UnknownArchitecture> {
     let alias = ALIASES.iter().find(|(alias, _)| *alias == name);

@@ -1,5 +1,7 @@
-//! A network and its weights as an ONNX model. The input is raw pixels, uint8 `[N, H, W, 3]`;
-//! normalisation is part of the graph, so that an exported file computes the same as the server.
+//! A network and its weights as an ONNX model.
+//!
+//! The input is raw pixels, uint8 `[N, H, W, 3]`; normalisation is part of the graph, so that an
+//! exported file computes the same as the server.
 
 use super::block::Convolution;
 use super::fold::{BatchNorm, fold};
@@ -46,6 +48,7 @@ pub struct Normalize {
 /// [`Model::keep_outputs`] drops those that are not wanted.
 ///
 /// # Panics
+///
 /// If `weights` were not checked against [`Network::tensors`] of this network.
 #[must_use]
 pub fn emit(network: &Network, weights: &CheckedWeights, plan: &EmitPlan) -> Model {

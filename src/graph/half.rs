@@ -22,6 +22,7 @@ pub struct TooLarge {
 /// Pixels are normalised in float32, and every output is float32; so is the softmax.
 ///
 /// # Errors
+///
 /// [`TooLarge`], where a weight would become infinite.
 pub fn to_half(model: &Model) -> Result<Model, TooLarge> {
     let graph = model.graph();

@@ -3,8 +3,8 @@
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 
-/// The one of `offers` that `Accept` likes best; of equal ones the first. Without the header, or
-/// where it takes none of them, the first as well: an answer in another form beats no answer.
+/// The one of `offers` that `Accept` prefers, the first of equal ones. Also the first without the
+/// header, or if it accepts none of them, because an answer in another format is better than none.
 pub(super) fn best(headers: &HeaderMap, offers: &[&'static str]) -> &'static str {
     let accepted: Vec<(&str, f32)> = headers
         .get_all(header::ACCEPT)

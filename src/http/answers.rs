@@ -16,10 +16,10 @@ use super::upload::Part;
 use crate::pipeline::queue::RequestContext;
 use crate::pipeline::{ClassifyError, Timings};
 
-/// A client's own time limit in milliseconds; longer than the server's it changes nothing.
+/// The client's time limit in milliseconds; it can only shorten the server's.
 const TIMEOUT_HEADER: &str = "x-request-timeout-ms";
 
-/// What is answered as JSON.
+/// An answer in JSON.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
 pub(super) enum Answer<'a, T> {
@@ -70,8 +70,8 @@ pub(super) fn one<T: Serialize>(app: &App, (image, timings): (T, Timings)) -> Re
     with_timing(body.into_response(), &[timings])
 }
 
-/// What `each` says of every part, in order; as many at once as can be of use, so that one request
-/// does not fill the queue.
+/// The result of `each` for every part, in order. The number of concurrent parts is limited, so
+/// that one request does not fill the queue.
 pub(super) async fn of_each<T, F>(
     app: &App,
     parts: Vec<Part>,
@@ -132,8 +132,8 @@ where
     with_timing(response, &timings)
 }
 
-/// Where no image was answered, the problem whose status the whole answer has, so that a
-/// balancer sees an overloaded server as one.
+/// If every image failed, the problem whose status the whole answer gets, so that load balancers
+/// recognise an overloaded server.
 fn gravest<T>(results: &[InPlace<T>]) -> Option<&Problem> {
     let problems: Option<Vec<_>> = results
         .iter()

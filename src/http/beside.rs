@@ -6,7 +6,7 @@ use crate::pipeline::Pipeline;
 use crate::pipeline::beside::Beside;
 use crate::pipeline::sets::Cover;
 
-/// What of the probability a roll-up reaches where no share is named.
+/// The default of `share`.
 const HALF: f64 = 0.5;
 
 /// Reads `pairs`, and checks that the model supports them.

@@ -10,10 +10,10 @@ use super::App;
 use super::connection::MAX_HEADERS;
 use super::problem::Problem;
 
-/// Headers of this size are charged to `--memory-limit` while their request is open; others are small change.
+/// Headers of at least this size count under `--memory-limit` while their request is open.
 const CHARGED: usize = 4096;
 
-/// Passes on what is as it has to be.
+/// Passes on requests that pass the checks.
 pub(super) async fn admit(State(app): State<App>, request: Request, next: Next) -> Response {
     let size = size(&request);
     if let Err(problem) = check(&app, &request, size) {
@@ -40,14 +40,14 @@ fn check(app: &App, request: &Request, size: usize) -> Result<(), Problem> {
     if app.hosts.is_any() {
         return Ok(());
     }
-    // A request without a host, as HTTP/1.0 has it, is none that a browser sends.
+    // A request without a host (HTTP/1.0) does not come from a browser.
     match authority(request) {
         Some(host) if !app.hosts.allow(&host) => Err(Problem::host_not_allowed(&host)),
         Some(_) | None => Ok(()),
     }
 }
 
-/// Which host the request is for: what stands in its line goes before the header.
+/// The host of the request; the request line takes precedence over the header.
 fn authority(request: &Request) -> Option<String> {
     let line = request.uri().authority().map(ToString::to_string);
     line.or_else(|| {

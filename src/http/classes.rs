@@ -37,8 +37,8 @@ impl ClassIndex {
         self.count
     }
 
-    /// The class that `typed` means: a label, or else a label in other letters' case, or else an
-    /// index, plain or as `#3`.
+    /// The class given as `typed`: a label, or a label in different case, or an index, as `3` or
+    /// `#3`.
     pub(super) fn find(&self, typed: &str) -> Option<usize> {
         self.exact.get(typed).or_else(|| self.lower.get(&typed.to_lowercase())).copied().or_else(
             || {
@@ -48,7 +48,7 @@ impl ClassIndex {
         )
     }
 
-    /// That `typed` means none, and what would.
+    /// The error for an unknown class, with examples of valid ones.
     pub(super) fn no_such_class(&self, typed: &str) -> String {
         format!(
             "{:?} is no class of this model; use a label ({}) or an index from 0 to {}",

@@ -22,10 +22,10 @@ use crate::pipeline::{Classification, ClassifyError, ImageFacts, Timings};
 /// What is answered for one image.
 #[derive(Debug, Serialize, ToSchema)]
 struct Classified {
-    /// The most probable classes, falling.
+    /// The most probable classes, in descending order.
     predictions: Vec<Prediction>,
     image: ImageFacts,
-    /// Where in the photo the scores come from, with `explain=cam`.
+    /// The class activation maps, with `explain=cam`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     explanation: Option<Explanation>,
@@ -113,7 +113,7 @@ impl Asked {
     }
 }
 
-/// The answer for images that are here.
+/// The answer for uploaded images.
 pub(super) async fn respond(
     app: &App,
     asked: Asked,
@@ -148,7 +148,7 @@ enum Explain {
     Cam,
 }
 
-/// What a roll-up goes by.
+/// The hierarchy of a roll-up.
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
 #[expect(dead_code, reason = "a query is read by hand; this is only its schema")]
@@ -156,7 +156,7 @@ enum RollUpBy {
     Wordnet,
 }
 
-/// What an answer is made of.
+/// The format of the answer.
 #[derive(Debug, Clone, Copy)]
 enum Form {
     Json,
@@ -178,7 +178,7 @@ impl Form {
     }
 }
 
-/// Classifies one image, and explains it where that is asked.
+/// Classifies one image, with class activation maps if requested.
 async fn answer(
     app: &App,
     bytes: Bytes,
@@ -206,7 +206,7 @@ async fn answer(
     Ok((Classified { predictions, image, explanation, told }, timings))
 }
 
-/// The photo with the map of one class over it.
+/// The photo with a class activation map over it.
 async fn overlay(
     app: &App,
     bytes: Bytes,

@@ -29,7 +29,7 @@ const NPY: &str = "application/x-npy";
 enum Form {
     /// As numbers.
     Json,
-    /// Their bytes, little-endian, as text in the JSON.
+    /// As base64 of their little-endian bytes.
     Base64,
     /// Numpy's file format.
     Npy,
@@ -146,7 +146,8 @@ async fn answer(
     Ok((Embedded { dimensions, embedding, image }, timings))
 }
 
-/// A row for each image. A matrix has no place for a problem: the first one is the whole answer.
+/// A matrix with a row for each image. It cannot contain a problem, so the first one is the whole
+/// answer.
 async fn matrix(app: &App, parts: Vec<Part>, wish: Wish<'_>) -> Result<Response, Problem> {
     let each = async |bytes| {
         let Embedding { values, timings, .. } = vector(app, bytes, wish).await?;

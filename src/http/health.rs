@@ -14,9 +14,9 @@ use super::problem::Problem;
 /// Where in its life the server is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// Warm and serving.
+    /// Serving requests.
     Serving,
-    /// Told to stop: still serving what comes, but asking for no more.
+    /// Shutting down: requests are still served, but readiness is off.
     Draining,
 }
 
@@ -113,7 +113,7 @@ pub(super) async fn ping(State(app): State<App>) -> Response {
     }
 }
 
-/// What keeps the server from being ready.
+/// Why the server is not ready, if it is not.
 pub(super) fn why_not(app: &App) -> Option<&'static str> {
     match app.readiness.phase() {
         Phase::Draining => Some("the server is shutting down"),

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use axum::http::uri::Authority;
 
-/// Which hosts requests may be for.
+/// The hosts that requests may name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AllowedHosts {
     /// In lower case; `None` for any host.
@@ -16,13 +16,13 @@ pub struct AllowedHosts {
 /// IP addresses instead of names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Addresses {
-    /// Those of this machine alone.
+    /// Loopback addresses only.
     Loopback,
-    /// Any: health checks of clusters ask by address, and no browser takes one for another site's name.
+    /// All: health checks of clusters use addresses, and DNS rebinding needs a name.
     Any,
 }
 
-/// What is not a host's name.
+/// A value that is not a host name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "--allow-host {0:?} is not a host name or address; use one such as photos.example.org, without a port"
@@ -54,12 +54,12 @@ impl AllowedHosts {
         Ok(Self { names: Some(names), addresses })
     }
 
-    /// Whether every host is answered, so that none has to be looked at.
+    /// Whether every host is allowed.
     pub(super) fn is_any(&self) -> bool {
         self.names.is_none()
     }
 
-    /// Whether a request for `authority`, a host and perhaps a port, is answered.
+    /// Whether a request for `authority` (a host with an optional port) is allowed.
     pub(super) fn allow(&self, authority: &str) -> bool {
         let Some(names) = &self.names else { return true };
         let Ok(authority) = authority.parse::<Authority>() else { return false };

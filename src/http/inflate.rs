@@ -11,10 +11,10 @@ use super::problem::Problem;
 use super::upload;
 use crate::pipeline::queue::Permit;
 
-/// What `Accept-Encoding` says beside a refusal.
+/// The value of `Accept-Encoding` in the error for an unsupported encoding.
 pub(super) const ACCEPTED: &str = "gzip, deflate";
 
-/// So much is inflated before it is charged.
+/// The number of bytes decompressed between two charges.
 const PIECE: usize = 64 << 10;
 
 /// How a body is compressed.

@@ -10,7 +10,7 @@ use serde_json::error::Category;
 use super::problem::Problem;
 use super::upload::MAX_IMAGES;
 
-/// Whether a body is a JSON object. No image begins so.
+/// Whether a body is a JSON object. No image format begins like one.
 pub(super) fn is_object(body: &[u8]) -> bool {
     without_mark(body).trim_ascii_start().first() == Some(&b'{')
 }
@@ -55,7 +55,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     }
 }
 
-/// As many as a form may have: a list of millions is refused before it is in memory.
+/// The same limit as for forms. Longer lists are rejected before they are in memory.
 #[derive(Debug)]
 pub(super) struct Few<T>(pub(super) Vec<T>);
 

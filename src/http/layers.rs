@@ -16,9 +16,9 @@ use super::{App, Phase, checks, linger, origin, unsent};
 use crate::pipeline::queue::Origin;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// The digest of the graph that answers, as `/v1/model` has it.
+/// The digest of the model's graph, as in `/v1/model`.
 const MODEL_DIGEST: HeaderName = HeaderName::from_static("x-model-digest");
-/// The routes that are asked every few seconds.
+/// Routes that are polled every few seconds.
 #[rustfmt::skip] // in rows
 const PROBES: [&str; 7] = [
     "/livez", "/readyz", "/metrics",
@@ -76,7 +76,7 @@ async fn answer(next: Next, request: Request) -> Response {
     })
 }
 
-/// What is known of a request before it is answered.
+/// Facts about a request, for its log line and metrics.
 struct Facts {
     method: String,
     path: String,

@@ -13,14 +13,14 @@ use http_body_util::BodyExt;
 use hyper::body::{Frame, SizeHint};
 use tokio::time::timeout;
 
-/// A client that sends nothing for so long waits for us, or is gone.
+/// A client that sends nothing for this long is waiting for the response, or is gone.
 const SILENCE: Duration = Duration::from_secs(1);
 
-/// However much it sends: then it has to see what it sees.
+/// The limit for clients that keep sending.
 const MOST: Duration = Duration::from_secs(10);
 
-/// The request with a body that is read to its end and thrown away where its handler does not want
-/// it. Over HTTP/2 an answer ends only its stream, which the protocol signals to the client.
+/// The request, with a body whose rest is read and discarded if the handler does not read it. Over
+/// HTTP/2 an answer ends only its stream, which the protocol signals to the client.
 pub(super) fn lingering(request: Request) -> Request {
     if request.version() >= Version::HTTP_2 || request.body().is_end_stream() {
         return request;

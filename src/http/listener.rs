@@ -21,14 +21,14 @@ use crate::pipeline::queue::ClientKeys;
 /// Times of the shutdown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Drain {
-    /// Keep accepting this long, so that balancers see that readiness is off, and clients that
-    /// keep connections alive are told to close them before they are closed.
+    /// Keep accepting for this long, so that load balancers notice that readiness is off, and
+    /// clients with persistent connections get `Connection: close`.
     pub delay: Duration,
-    /// Then wait this long for requests that are being answered.
+    /// Then wait this long for requests in flight.
     pub timeout: Duration,
 }
 
-/// Connections that the system takes for us before we accept them; Linux allows 4,096 by default.
+/// The backlog of the listening socket; Linux allows 4,096 by default.
 const BACKLOG: u32 = 1024;
 
 /// Callers whose requests were dropped are answered within this time.
@@ -37,12 +37,12 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// The maximum number of 503 answers that are being sent to connections above the limit.
 const REFUSALS: usize = 64;
 
-/// What connections may take.
+/// Limits for connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListenPlan {
-    /// How long one may take.
+    /// Time limits of a connection.
     pub times: ConnectionTimes,
-    /// How many there may be at once.
+    /// Maximum number of open connections.
     pub max_connections: usize,
 }
 
@@ -58,28 +58,30 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// Where the address is taken or not this machine's.
+    /// If the address is in use or not an address of this machine.
     pub fn bind(address: SocketAddr, plan: ListenPlan) -> io::Result<Self> {
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        // Else the connections of a server that has just ended keep the port for a minute.
+        // Otherwise the connections of a server that has just exited would block the port for a
+        // minute.
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
         Ok(Self { socket, plan })
     }
 
-    /// The address that was really bound.
+    /// The bound address.
     ///
     /// # Errors
-    /// The default, if the system does not report it.
+    ///
+    /// If the system does not report it.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
     }
 
-    /// Lets connections in.
+    /// Starts to listen.
     ///
     /// # Errors
     ///
-    /// Where another program has begun to listen here meanwhile.
+    /// If another program listens on this port meanwhile.
     pub fn listen(self) -> io::Result<Server> {
         let Self { socket, plan } = self;
         let socket = socket.listen(BACKLOG)?;
@@ -133,7 +135,7 @@ impl Server {
             () = accepting => {}
             () = self.report_refused() => {}
         }
-        // Connections that the system has already taken for us would be reset by closing the port.
+        // Closing the socket would reset connections in the backlog.
         while let Some(Ok((stream, _))) = self.socket.accept().now_or_never() {
             self.serve_connection(stream, &routes, &connections);
         }
@@ -160,7 +162,7 @@ impl Server {
         }
     }
 
-    /// Serves a connection where there is a permit for one more, and else says that there is none.
+    /// Serves a connection if there is a permit, and otherwise answers 503.
     fn serve_connection(&self, stream: TcpStream, routes: &Router, stop: &watch::Sender<()>) {
         match Arc::clone(&self.permits).try_acquire_owned() {
             Ok(permit) => connection::serve(
@@ -174,7 +176,7 @@ impl Server {
         }
     }
 
-    /// Answers 503 without reading a request, for as many connections at once as are worth it.
+    /// Answers 503 without reading a request, for a limited number of connections at a time.
     fn refuse(&self, stream: TcpStream) {
         self.refused.fetch_add(1, Ordering::Relaxed);
         let Ok(permit) = Arc::clone(&self.refusals).try_acquire_owned() else { return };
@@ -187,7 +189,8 @@ impl Server {
     }
 }
 
-/// A peer that is gone concerns only itself; a shortage (of file descriptors, say) needs a pause.
+/// A disconnected peer is not an error of the server; a shortage of resources (such as file
+/// descriptors) needs a pause.
 async fn rest(error: &io::Error) {
     let peer_gone = matches!(
         error.kind(),

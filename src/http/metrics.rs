@@ -6,8 +6,9 @@ use axum::response::IntoResponse;
 
 use super::{App, health};
 
-/// Metrics for Prometheus In the Prometheus text format. `resnetd_predicted_wait_seconds` is meant
-/// for autoscaling.
+/// Metrics for Prometheus
+///
+/// In the Prometheus text format. `resnetd_predicted_wait_seconds` is meant for autoscaling.
 #[utoipa::path(
     get,
     path = "/metrics",

@@ -54,12 +54,12 @@ use crate::pipeline::Pipeline;
 use crate::telemetry::Metrics;
 use problem::Problem;
 
-/// What the handlers share.
+/// The state of the handlers.
 #[derive(Debug, Clone)]
 pub struct App {
     /// Bytes to classes.
     pub pipeline: Arc<Pipeline>,
-    /// Where all is counted.
+    /// The metrics.
     pub metrics: Arc<Metrics>,
     /// The state for readiness probes.
     pub readiness: Arc<Readiness>,
@@ -69,29 +69,29 @@ pub struct App {
     pub description: Arc<Description>,
     /// How long a request may take.
     pub timeouts: Timeouts,
-    /// Whether there is a page for people.
+    /// Whether the web page is served.
     pub page: Page,
-    /// Fetches images that are named by URL, if that is allowed.
+    /// Fetches images by URL, if enabled.
     pub urls: Option<Arc<Fetcher>>,
-    /// Where Vertex AI asks.
+    /// Routes for Vertex AI.
     pub vertex: VertexRoutes,
-    /// Which hosts requests may be for.
+    /// The hosts that requests may name.
     pub hosts: AllowedHosts,
 }
 
-/// How long things may take.
+/// Time limits of requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
     /// From the upload's last byte to the answer; a request's header may shorten it.
     pub request: Duration,
     /// From the headers to the upload's last byte.
     pub body: Duration,
-    /// Bytes per second at which an upload has to arrive; 0 for any.
+    /// Minimum upload rate in bytes per second; 0 for no minimum.
     pub min_upload_rate: u64,
 }
 
-/// Every route, in one list. Path and method stand in a handler's `utoipa::path`, with all else that
-/// `/openapi.json` says about it: so nothing can be served and not documented.
+/// All routes. Path and method are in a handler's `utoipa::path`, with the rest of its description
+/// in `/openapi.json`, so every route is documented.
 pub fn router(app: App) -> Router {
     let (routes, document) = OpenApiRouter::with_openapi(openapi::outline())
         .routes(routes!(classify::classify))
@@ -112,7 +112,7 @@ pub fn router(app: App) -> Router {
     layers::around(routes, &app).with_state(app)
 }
 
-/// Answers that there is nothing, also where another method would find something.
+/// Answers 404, also for paths that support another method.
 async fn nothing_here(OriginalUri(uri): OriginalUri) -> Problem {
     Problem::not_found(uri.path())
 }

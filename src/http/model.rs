@@ -9,7 +9,7 @@ use super::App;
 use crate::model::{Digests, Model, ModelCard};
 use crate::pipeline::preprocess::JpegScaling;
 
-/// What is served and on what.
+/// The model and how it runs.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Description {
     /// The card: name, architecture, labels, preprocessing, figures; without its golden photos.
@@ -21,23 +21,23 @@ pub struct Description {
     pub golden_photos: usize,
     /// Digests that identify the model.
     pub digests: Digests,
-    /// Why the card's precision is the one that runs.
+    /// Why this precision was chosen.
     pub precision_because: &'static str,
-    /// The device really used: `cpu` or `cuda:N`.
+    /// The device in use: `cpu` or `cuda:N`.
     pub device: String,
-    /// Why it is this device.
+    /// Why this device was chosen.
     pub device_because: &'static str,
-    /// Sessions that run side by side.
+    /// Number of sessions that run in parallel.
     pub sessions: usize,
     /// Threads in each session.
     pub threads: usize,
-    /// The most images in one run.
+    /// Maximum batch size.
     pub max_batch: usize,
-    /// Uploads decoded at a time beside the sessions; 0 where each session decodes what it runs.
+    /// Number of dedicated decoder threads; 0 if the sessions' workers decode.
     pub decoders: usize,
-    /// Whether large JPEGs are decoded at a part of their size.
+    /// Whether large JPEGs are decoded at reduced size.
     pub jpeg_scaling: JpegScaling,
-    /// Versions of what computes.
+    /// Versions of resnetd and ONNX Runtime.
     pub versions: Versions,
 }
 
@@ -52,7 +52,7 @@ impl Description {
     }
 }
 
-/// Versions of what computes.
+/// Versions of resnetd and ONNX Runtime.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Versions {
     /// This program.

@@ -5,7 +5,7 @@ use axum::http::Extensions;
 
 use crate::pipeline::queue::{ClientKey, Origin};
 
-/// Whose connection a request came over; a router without the listener, as in a test, has one client.
+/// The client of a request; without the listener, as in tests, all requests have the same client.
 pub(super) fn client(extensions: &Extensions) -> ClientKey {
     extensions.get::<ClientKey>().map_or(Origin::local().client, |key| *key)
 }

@@ -9,13 +9,13 @@ use tokio::time::{Instant, timeout_at};
 
 use super::App;
 
-/// How often is looked.
+/// The length of a period.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// Periods in a row that may be slow.
+/// The number of consecutive slow periods allowed.
 const PATIENCE: u32 = 5;
 
-/// An upload that came more slowly than it has to.
+/// The upload was too slow.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("less than {rate} bytes a second came")]
 pub(super) struct TooSlow {
@@ -31,8 +31,8 @@ struct Pace {
     slow: u32,
 }
 
-/// The body, or an error once it comes at less than `--min-upload-rate` for five seconds. Where more than half of
-/// `--memory-limit` is held, a second in which nothing comes is enough.
+/// The body, or an error once it is slower than `--min-upload-rate` for five seconds. While more
+/// than half of `--memory-limit` is in use, one second without data is enough.
 pub(super) fn paced(app: &App, body: Body) -> Body {
     let rate = app.timeouts.min_upload_rate;
     if rate == 0 {

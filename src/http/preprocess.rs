@@ -12,9 +12,10 @@ use super::upload::Upload;
 use super::{App, accept, answers, query, remote};
 use crate::pipeline::Steps;
 
-/// Preprocess an image The network's input, decoded, rotated to upright, resized and cropped, as a
-/// PNG. With `Accept: application/json`, and always for several files, the preprocessing steps as
-/// JSON.
+/// Preprocess an image
+///
+/// The network's input, decoded, rotated to upright, resized and cropped, as a PNG. With `Accept:
+/// application/json`, and always for several files, the preprocessing steps as JSON.
 #[utoipa::path(
     post,
     path = "/preprocess",

@@ -6,7 +6,7 @@ use super::classes::ClassIndex;
 use super::problem::Problem;
 use crate::pipeline::topk::Narrow;
 
-/// The most maps in one answer.
+/// Maximum number of maps in one answer.
 const MAX_MAPS: usize = 32;
 
 /// More parts than labels have, on average, where commas separate them: `tench, Tinca tinca`.
@@ -19,20 +19,20 @@ const LISTED_ANYWAY: usize = 256;
 pub(super) const NAMES: &[&str] =
     &["top_k", "labels", "threshold", "explain", "class", "coverage", "max_set", "rollup", "share"];
 
-/// What `POST /classify` was asked.
+/// The parameters of `POST /classify`.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Query {
     pub(super) top_k: usize,
-    /// The classes to map; `None` where no explanation is wanted, empty for the best one.
+    /// The classes to map; `None` without `explain`, empty for the most probable class.
     pub(super) explain: Option<Vec<usize>>,
-    /// Which classes may be answered, if not all of them.
+    /// The classes to which the answer is restricted.
     pub(super) narrow: Option<Narrow>,
 }
 
-/// A query as pairs, for a name may be there more than once; or what axum says against it.
+/// A query as pairs, because a name may be repeated; or axum's error.
 pub(super) type Typed = Result<axum::extract::Query<Vec<(String, String)>>, QueryRejection>;
 
-/// The pairs, still as typed: a wrong value is named in our words.
+/// The pairs, not parsed yet, so that invalid values get specific messages.
 pub(super) fn pairs(typed: Typed) -> Result<Vec<(String, String)>, Problem> {
     typed.map(|axum::extract::Query(pairs)| pairs).map_err(|error| {
         Problem::invalid_parameter(format!("the query cannot be read: {}", error.body_text()))
@@ -51,7 +51,7 @@ impl Query {
     }
 }
 
-/// That every name in `pairs` is one of `names`.
+/// Checks that every name in `pairs` is one of `names`.
 pub(super) fn known(pairs: &[(String, String)], names: &[&str]) -> Result<(), Problem> {
     match pairs.iter().find(|(name, _)| !names.contains(&name.as_str())) {
         None => Ok(()),
@@ -62,7 +62,7 @@ pub(super) fn known(pairs: &[(String, String)], names: &[&str]) -> Result<(), Pr
     }
 }
 
-/// The value of `name`, which may be there once.
+/// The value of `name`, which must not be repeated.
 pub(super) fn once<'a>(
     pairs: &'a [(String, String)],
     name: &str,

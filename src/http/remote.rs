@@ -20,7 +20,7 @@ use crate::pipeline::queue::{Deadline, RequestContext};
 /// The longest URL that is followed, in bytes.
 pub(super) const LONGEST_URL: usize = 8192;
 
-/// A body in an image's place.
+/// A body that names an image.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Named<'a> {
@@ -33,7 +33,7 @@ struct Named<'a> {
 pub(super) enum Called {
     /// JSON, which may name an image.
     Json,
-    /// Anything else, which is not believed.
+    /// Anything else, which is ignored.
     Other,
 }
 
@@ -42,8 +42,9 @@ impl Called {
         if upload::is_called(headers, "application/json") { Self::Json } else { Self::Other }
     }
 
-    /// That URLs in the body may be followed. A web page can send JSON under its name only to a
-    /// server that asks for it, so that no page can make its readers' servers fetch.
+    /// Checks that URLs in the body may be followed. A web page can send `application/json` to
+    /// another origin only with that origin's permission, so pages cannot make their visitors'
+    /// servers fetch.
     pub(super) fn may_name_urls(self) -> Result<(), Problem> {
         match self {
             Self::Json => Ok(()),
@@ -62,7 +63,7 @@ pub(super) struct Arrived {
     pub(super) context: RequestContext,
 }
 
-/// Reads a request's images, within `limit` of their arrival fetched and answered.
+/// Reads a request's images, which must be fetched and answered within `limit` of their arrival.
 pub(super) async fn read(
     app: &App,
     request: Request,
@@ -77,7 +78,7 @@ pub(super) async fn read(
     Ok(Arrived { upload, fields, context: RequestContext { origin, deadline } })
 }
 
-/// The image that a body of `{"url": "https://…"}` names, in its place.
+/// Replaces a body `{"url": "https://…"}` by the image at this URL.
 pub(super) async fn follow(
     app: &App,
     upload: Upload,
@@ -138,7 +139,7 @@ async fn fetch(app: &App, fetcher: &Fetcher, url: &str) -> Result<Bytes, Problem
     }
 }
 
-/// The first cause, which says most.
+/// The root cause, which is the most informative.
 fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     std::iter::successors(Some(error), |&error| error.source())
         .last()

@@ -9,18 +9,17 @@ use super::problem::Problem;
 use super::refusals::Refusals;
 use crate::telemetry::logs::DroppedLines;
 
-/// So many bytes are read in less time than another thread needs to wake.
+/// Parsing fewer bytes than this is faster than waking another thread.
 const AT_ONCE: usize = 16 << 10;
 
-/// The index of the model's classes, the permits for work that takes a thread for long, and what is said of the
-/// log.
+/// The index of the model's classes, the permits for long work, and the state of the log.
 #[derive(Debug)]
 pub struct Shared {
     /// The model's classes by name.
     pub(super) classes: ClassIndex,
-    /// Refusals that are not in the log yet.
+    /// Rejections that are not logged yet.
     pub(super) refusals: Refusals,
-    /// Log lines that are not there at all.
+    /// Dropped log lines.
     pub(super) dropped_lines: DroppedLines,
     parsers: Arc<Semaphore>,
 }
@@ -37,8 +36,8 @@ impl Shared {
         }
     }
 
-    /// Runs `work` on `bytes` of input. Where they are many, this is on a thread that may be busy for long, as soon as
-    /// there is a permit: parsing never takes more cores than there are permits, and an async thread only for a moment.
+    /// Runs `work` on `bytes` of input: if they are many, on a blocking thread, with a permit. So
+    /// parsing uses at most as many cores as there are permits, and async threads only briefly.
     pub(super) async fn parse<T: Send + 'static>(
         &self,
         bytes: usize,

@@ -11,10 +11,10 @@ use hyper::body::{Frame, SizeHint};
 use super::upload::holding;
 use crate::pipeline::Pipeline;
 
-/// Smaller answers are bounded by the number of connections.
+/// Smaller responses are bounded by the number of connections.
 const CHARGED_FROM: usize = 64 << 10;
 
-/// The same response, whose large pieces are charged until the connection has written them.
+/// The same response, whose large pieces count under the memory limit until they are written.
 pub(super) fn charged(pipeline: &Arc<Pipeline>, response: Response) -> Response {
     let small = response.body().size_hint().upper().is_some_and(|most| most < CHARGED_FROM as u64);
     if small {

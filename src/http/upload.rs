@@ -34,8 +34,8 @@ pub(super) struct Part {
     pub(super) bytes: Bytes,
 }
 
-/// The most images in one request: an answer is larger than the part it answers, so without a limit a
-/// small request could ask for a very large answer.
+/// Maximum number of images in one request. A result can be larger than its part of the form, so a
+/// small request could otherwise cause a very large response.
 pub(super) const MAX_IMAGES: usize = 256;
 
 /// The text fields of a form, by their names.
@@ -47,13 +47,12 @@ const MAX_FIELD: usize = 32 << 10;
 
 /// Reads the whole body, at most `--max-bytes` of it, within the body timeout.
 ///
-/// Its memory is taken as it arrives and given back when the last user of the bytes lets them go.
-/// It is refused before the first byte where its announced length would not fit now, or the queue is full.
+/// Its memory is reserved as it arrives and released when the last user of the bytes drops them. It
+/// is rejected before the first byte if its announced length does not fit, or the queue is full.
 ///
-/// What the client calls the content is not believed, except for a form, whose boundary stands in
-/// the header.
+/// The content type is ignored, except for a form, whose boundary is in the header.
 ///
-/// Text fields of a form that are called like one of `parameters` come beside the images.
+/// Text fields of a form whose name is in `parameters` are returned with the images.
 pub(super) async fn read(
     app: &App,
     request: Request,
@@ -77,7 +76,7 @@ pub(super) async fn read(
     in_time(app, reading).await
 }
 
-/// As [`read`], of a body that is one piece whatever it is called.
+/// Like [`read`], but the body is never a form.
 pub(super) async fn read_whole(app: &App, request: Request) -> Result<Bytes, Problem> {
     let limit = app.pipeline.plan().limits.max_bytes;
     let (request, held) = charge(app, request)?;
@@ -101,14 +100,14 @@ async fn inflated(
     let announced = content_length(&parts.headers).unwrap_or(0);
     parts.headers.remove(header::CONTENT_LENGTH);
     let compressed = read_raw(body, announced).await.map_err(|error| unread(&error, limit))?;
-    // Both are there for a moment, the compressed and the whole.
+    // The compressed and the decompressed body exist at the same time.
     let held = Arc::clone(held);
     let whole =
         app.shared.parse(usize::MAX, move || inflate(&compressed, encoding, limit, &held)).await?;
     Ok(Request::from_parts(parts, Body::from(whole)))
 }
 
-/// The whole body, or why there is none.
+/// The complete body, or the problem.
 async fn raw(request: Request, limit: usize) -> Result<Bytes, Problem> {
     let announced = content_length(request.headers()).unwrap_or(0);
     read_raw(request.into_body(), announced).await.map_err(|error| unread(&error, limit))
@@ -155,7 +154,7 @@ pub(super) fn charged(app: &App, body: Body, limit: usize, held: &Arc<Permit>) -
     Body::from_stream(chunks)
 }
 
-/// `bytes` that keep their memory charged for as long as they live, wherever they go.
+/// `bytes` that count under the memory limit until they are dropped.
 pub(super) fn holding(bytes: Bytes, held: &Arc<Permit>) -> Bytes {
     struct Holding {
         bytes: Bytes,
@@ -179,7 +178,7 @@ pub(super) fn charging<E>(
     Ok(make().map(|bytes| holding(bytes.into(), &held)))
 }
 
-/// Believed of an announced length before anything has come.
+/// The largest buffer allocated for an announced length before data arrives.
 const AT_FIRST: usize = 1 << 20;
 
 /// Copies each frame into one buffer: a body sent byte by byte would cost far more as a list.
@@ -266,7 +265,7 @@ async fn next_part(
         (None, Some(name)) if typed && bytes.len() <= MAX_FIELD => {
             match String::from_utf8(bytes.to_vec()) {
                 Ok(text) => Piece::Text(name, text),
-                // Bytes that are no text are a file, with a filename or without.
+                // Bytes that are not text are a file, even without a filename.
                 Err(_) => Piece::File(Part { name: file, bytes }),
             }
         }
@@ -281,17 +280,17 @@ enum Piece {
     Text(String, String),
 }
 
-/// Why we ended a body.
+/// Why the server stopped reading a body.
 pub(super) enum Ended {
-    /// It has more bytes than there may be.
+    /// It is too large.
     TooLong,
-    /// Its next bytes would have no place.
+    /// Its next bytes exceed the memory limit.
     Rejected(Rejected),
-    /// They came too slowly.
+    /// It was too slow.
     TooSlow(TooSlow),
 }
 
-/// The refusal of ours that ended a body, somewhere among the causes of its error.
+/// The server's own reason for ending a body, from the chain of causes of its error.
 pub(super) fn why_ended(error: &(dyn Error + 'static)) -> Option<Ended> {
     std::iter::successors(Some(error), |&error| error.source()).find_map(|cause| {
         if cause.is::<LengthLimitError>() {
@@ -316,7 +315,7 @@ fn content_length(headers: &HeaderMap) -> Option<usize> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// Whether the body is a form. Without a boundary it cannot be one, and is taken by its bytes.
+/// Whether the body is a form. Without a boundary it is read as raw bytes.
 pub(super) fn is_form(headers: &HeaderMap) -> bool {
     is_called(headers, "multipart/form-data")
         && headers.get(header::CONTENT_TYPE).is_some_and(|value| {
@@ -324,7 +323,7 @@ pub(super) fn is_form(headers: &HeaderMap) -> bool {
         })
 }
 
-/// Whether the client calls its content `kind`, with or without parameters.
+/// Whether the content type is `kind`, with or without parameters.
 pub(super) fn is_called(headers: &HeaderMap, kind: &str) -> bool {
     headers
         .get(header::CONTENT_TYPE)

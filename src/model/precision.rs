@@ -58,6 +58,7 @@ impl Model {
     /// Opens a model as [`Model::open`] does, in the precision that `choice` means on `device`.
     ///
     /// # Errors
+    ///
     /// [`ModelError`]; [`ModelError::Precision`] if the model is not available in this precision.
     pub fn open_as(
         name: &str,

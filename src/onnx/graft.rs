@@ -1,4 +1,5 @@
 //! Puts nodes around the graph of any ONNX model and leaves the rest of it as it is, byte by byte.
+//!
 //! The messages in `proto.rs` have only the fields that resnetd writes, so a foreign model must not
 //! be written from them. Here it is taken apart into the fields of its wire format instead
 //! (protobuf encoding, "Message structure"), and only the lists that change are touched.
@@ -47,6 +48,7 @@ impl Graft {
     /// The model in `bytes` with this around its graph.
     ///
     /// # Errors
+    ///
     /// [`NotOnnx`] where the bytes are no message.
     pub fn onto(&self, bytes: &Bytes) -> Result<Vec<u8>, NotOnnx> {
         let mut model = Vec::with_capacity(bytes.len() + 4096);

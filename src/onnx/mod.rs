@@ -53,6 +53,7 @@ impl Model {
     /// should not be written again.
     ///
     /// # Errors
+    ///
     /// [`NotOnnx`], if this is something else, or the half of a file.
     pub fn from_bytes(bytes: impl Buf) -> Result<Self, NotOnnx> {
         let proto = proto::Model::decode(bytes)?;

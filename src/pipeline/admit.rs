@@ -15,7 +15,7 @@ impl Pipeline {
         self.counted(self.admission.receive(client, bytes as u64))
     }
 
-    /// Reserves `bytes` for what is about to be made or fetched.
+    /// Reserves `bytes` for data that is about to be created or fetched.
     ///
     /// # Errors
     ///

@@ -7,27 +7,27 @@ use super::rollup::RollUp;
 use super::sets::{Cover, Coverage, Covered};
 use super::{Classification, Pipeline};
 
-/// What is asked for.
+/// The requested additions.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Beside {
     /// A prediction set instead of the top classes.
     pub cover: Option<Cover>,
-    /// What the rungs of a roll-up reach, where one is wanted. The model has a taxonomy.
+    /// The share of a roll-up, if one is requested; then the model has a taxonomy.
     pub share: Option<f64>,
 }
 
 /// The additions.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, ToSchema)]
 pub struct Told {
-    /// What is promised of the set, where one was asked for.
+    /// The coverage of the prediction set, if one was requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub coverage: Option<Coverage>,
-    /// Whether the set has more classes than the caller has use for; not there where none were named.
+    /// Whether the set has more classes than `max_set`; missing without `max_set`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub abstained: Option<bool>,
-    /// What the classes have in common.
+    /// The roll-up to wider classes.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub rollup: Option<RollUp>,

@@ -18,7 +18,7 @@ pub fn probabilities(logits: &[f32], temperature: f64) -> Vec<f32> {
     logits.iter().map(|logit| (weight(logit) / sum) as f32).collect()
 }
 
-/// The logits whose softmax the probabilities are.
+/// The logits divided by the temperature.
 pub(super) fn scaled(logits: &[f32], temperature: Option<f64>) -> Cow<'_, [f32]> {
     #[expect(clippy::cast_possible_truncation, reason = "a logit, as the graph gives it")]
     let divided = |by| logits.iter().map(|logit| (f64::from(*logit) / by) as f32).collect();
@@ -26,12 +26,12 @@ pub(super) fn scaled(logits: &[f32], temperature: Option<f64>) -> Cow<'_, [f32]>
 }
 
 impl Pipeline {
-    /// What the card says the logits are to be divided by. `None`: the probabilities are the graph's.
+    /// The temperature of the card. With `None`, the probabilities are those of the graph.
     pub(super) fn temperature(&self) -> Option<f64> {
         self.card.calibration_in_use().map(|calibration| calibration.temperature)
     }
 
-    /// The same scores with calibrated probabilities. Without a calibration not a bit is changed.
+    /// The same scores with calibrated probabilities. Without a calibration they are unchanged.
     pub(super) fn calibrated(&self, scores: Scores) -> Scores {
         match self.temperature() {
             None => scores,

@@ -16,11 +16,11 @@ use crate::telemetry::metrics::Reason;
 /// The answer for one image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Classification {
-    /// Falling probability.
+    /// The classes by descending probability.
     pub predictions: Vec<Prediction>,
-    /// What was uploaded.
+    /// Facts about the image.
     pub image: ImageFacts,
-    /// Where the time went.
+    /// The time of each stage.
     pub timings: Timings,
     /// All scores, for evaluation.
     pub scores: Scores,
@@ -29,7 +29,7 @@ pub struct Classification {
 }
 
 impl Classification {
-    /// The same answer with the `top_k` of the classes that `narrow` leaves.
+    /// The same answer, restricted by `narrow`, with its `top_k` classes.
     #[must_use]
     pub fn narrowed(self, labels: &[String], top_k: usize, narrow: &Narrow) -> Self {
         let predictions = topk::narrowed(
@@ -49,7 +49,7 @@ pub struct ImageFacts {
     pub width: u32,
     /// Rows, after orientation.
     pub height: u32,
-    /// The format its content shows.
+    /// The format, detected from the content.
     pub format: Format,
 }
 
@@ -61,7 +61,7 @@ impl ImageFacts {
     }
 }
 
-/// Where one image's time went.
+/// The time of each stage for one image.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Timings {
     /// Waiting for a decoder.
@@ -81,16 +81,16 @@ pub struct Timings {
 /// Everything that can go wrong with one image.
 #[derive(Debug, thiserror::Error)]
 pub enum ClassifyError {
-    /// The upload is not a picture that is served.
+    /// The upload is not a supported image.
     #[error(transparent)]
     Decode(#[from] DecodeError),
     /// Rejected by admission control.
     #[error(transparent)]
     Rejected(#[from] Rejected),
-    /// The model cannot be asked for this.
+    /// The model does not support the request.
     #[error(transparent)]
     NotOffered(#[from] NotOffered),
-    /// Its time ran out.
+    /// The deadline has passed or cannot be met.
     #[error("the request's time limit of {limit:.0?} passed before the result was ready")]
     Deadline {
         /// The time that was allowed.
@@ -98,7 +98,7 @@ pub enum ClassifyError {
         /// When to try again.
         retry_after: Duration,
     },
-    /// Decoding or preprocessing failed in a way that is our fault.
+    /// Decoding or preprocessing failed with an internal error.
     #[error("preparing the image failed: {0}")]
     Prepare(String),
     /// The run failed.
@@ -128,7 +128,7 @@ impl ClassifyError {
         }
     }
 
-    /// Why a faultless image was turned away; `None` for a bad image or a failure of ours.
+    /// Why admission control rejected the image; `None` for invalid images and internal errors.
     #[must_use]
     pub fn reason(&self) -> Option<Reason> {
         match self {

@@ -11,10 +11,11 @@ use super::{ClassifyError, Pipeline};
 use crate::telemetry::Metrics;
 
 impl Pipeline {
-    /// Decodes and preprocesses on the CPU pool, at most so many uploads at a time as there are
-    /// decoders.
+    /// Decodes and preprocesses on a thread pool, at most N uploads at a time, N being the number
+    /// of decoders.
     ///
-    /// The memory for the pixels is taken with the turn: uploads that wait hold only themselves.
+    /// The memory for the pixels is reserved when decoding starts; waiting uploads hold only their
+    /// bytes.
     pub(super) async fn prepare(
         &self,
         upload: Upload,
@@ -82,7 +83,7 @@ impl Drop for Leaving<'_> {
     }
 }
 
-/// An image on its way from the CPU pool to the queue.
+/// An image between decoding and queue.
 pub(super) struct Prepared {
     pub(super) pixels: Pixels,
     pub(super) facts: Facts,

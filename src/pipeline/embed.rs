@@ -7,16 +7,17 @@ use super::queue::RequestContext;
 use super::run::Output;
 use super::{ClassifyError, ImageFacts, Pipeline, Timings, Travelled};
 
-/// How long a vector is made.
+/// The length of a vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Normalize {
-    /// As the network gives it.
+    /// Unchanged.
     No,
-    /// To the length 1, so that a dot product is a cosine. A vector of zeros stays one.
+    /// Scaled to length 1, so that dot products are cosine similarities. The zero vector is
+    /// unchanged.
     L2,
 }
 
-/// One image's features.
+/// One image's embedding.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Embedding {
     /// f32 `[channels]`.

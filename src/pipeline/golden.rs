@@ -4,10 +4,10 @@ use super::decode::{self, DecodeError, Limits};
 use super::run::{Batch, Engine, InputShape, Output, RunError};
 use crate::model::{ModelCard, Precision};
 
-/// A model that does not give the scores that its card promises.
+/// The model does not give the logits of its card's golden photos.
 #[derive(Debug, thiserror::Error)]
 pub enum GoldenError {
-    /// A photo that is none.
+    /// A golden photo cannot be decoded.
     #[error("golden photo {number} of the card cannot be read: {source}")]
     Photo {
         /// Which one, from 1.
@@ -43,11 +43,11 @@ pub enum GoldenError {
     },
 }
 
-/// Runs the card's golden photos and holds the logits against the card's.
+/// Runs the card's golden photos and compares the logits.
 ///
 /// # Errors
 ///
-/// [`GoldenError`] for the first photo that misses.
+/// [`GoldenError`] for the first photo whose logits differ.
 ///
 /// # Panics
 ///

@@ -10,16 +10,16 @@ use super::queue::{Answered, RequestContext, Scores};
 use super::run::Output;
 use super::{ClassifyError, Pipeline, Timings};
 
-/// The forms in which an image may come.
+/// An input image.
 #[derive(Debug, Clone)]
 pub enum Source {
-    /// A file, to be decoded and preprocessed.
+    /// A file, which is decoded and preprocessed.
     Upload(Bytes),
     /// uint8 `[height, width, 3]`, RGB, of exactly the network's input size: nothing is decoded.
     Pixels(Bytes),
 }
 
-/// What is wanted beside the scores.
+/// An additional output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Beside {
     /// Nothing.
@@ -28,12 +28,12 @@ pub enum Beside {
     Embedding,
 }
 
-/// What the network says of one image.
+/// The network's outputs for one image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Inferred {
     /// All of them.
     pub scores: Scores,
-    /// f32 `[channels]`, where it was wanted.
+    /// f32 `[channels]`, if it was requested.
     pub embedding: Option<Vec<f32>>,
     /// Where the time went.
     pub timings: Timings,

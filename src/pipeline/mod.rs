@@ -1,5 +1,6 @@
-//! Classification of one image: bytes → decode → preprocess → queue → run → top-k. Independent of
-//! HTTP: the server, the commands and the tests use it in the same way.
+//! Classification of one image: bytes → decode → preprocess → queue → run → top-k.
+//!
+//! Independent of HTTP: the server, the commands and the tests use it in the same way.
 
 pub mod decode; // bytes → upright RGB image
 pub mod preprocess; // image → exactly the network's input
@@ -48,29 +49,29 @@ use queue::{
 use rollup::Taxonomy;
 use run::{Engines, Health, Output, WorkerPlan, Workers};
 
-/// How a pipeline may use the machine.
+/// The configuration of a pipeline.
 #[derive(Debug, Clone, Copy)]
 pub struct PipelinePlan {
-    /// What an upload may cost.
+    /// Limits for one upload.
     pub limits: Limits,
-    /// Whether large JPEGs are decoded at a part of their size.
+    /// Whether large JPEGs are decoded at reduced size.
     pub jpeg_scaling: JpegScaling,
-    /// What may be inside at once.
+    /// Limits for images and bytes in flight.
     pub ceiling: Ceiling,
-    /// How batches are filled.
+    /// How batches form.
     pub batch: BatchPlan,
     /// Who decodes.
     pub decoding: Decoding,
-    /// A worker that is busy with one batch for longer counts as stuck, and is replaced.
+    /// A worker that spends longer than this in one batch counts as stuck, and is replaced.
     pub stuck_after: Duration,
 }
 
-/// Who makes pixels of an upload.
+/// Which threads decode and preprocess.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decoding {
-    /// The worker that runs it: nothing is handed over, and no core has two things to do at a time.
+    /// The worker that runs the image, without a switch of threads.
     ByWorkers,
-    /// So many uploads at a time on threads beside the workers, so that a GPU never waits for one.
+    /// This number of dedicated threads, so that a GPU does not wait for decoding.
     Beside(usize),
 }
 
@@ -107,7 +108,7 @@ impl Pipeline {
         let engines = engines.into();
         let sessions = engines.ready.len();
         let decoders = match plan.decoding {
-            // Whoever prepares pictures beside the workers must leave cores to them.
+            // Dedicated decoders must leave cores to the workers.
             Decoding::ByWorkers => (sessions / 2).max(1),
             Decoding::Beside(decoders) => decoders,
         };
@@ -128,7 +129,7 @@ impl Pipeline {
             health: Arc::clone(&health),
             metrics: Arc::clone(&metrics),
         };
-        // One batch for each worker to run, and as many images waiting as fill the next.
+        // One running batch for each worker, and one more that is waiting.
         let waiting = plan.batch.backlog.max(sessions);
         let batches = (sessions + waiting).saturating_mul(plan.batch.max_batch);
         let workers = Workers::start(&worker_plan, engines)?;
@@ -148,15 +149,16 @@ impl Pipeline {
         })
     }
 
-    /// The same pipeline, whose engines give more than classes.
+    /// The same pipeline, with the additional outputs that its engines support.
     #[must_use]
     pub fn offering(self, offers: Offers) -> Self {
         Self { offers, ..self }
     }
 
-    /// One picture's journey, from bytes to classes.
+    /// Classifies one image, from bytes to classes.
     ///
     /// # Errors
+    ///
     /// [`ClassifyError`]: an invalid image, a rejection, a passed deadline or a failed run.
     pub async fn classify(
         &self,
@@ -180,7 +182,7 @@ impl Pipeline {
         Classification { predictions, image, timings, scores, temperature: self.temperature() }
     }
 
-    /// Ends `journey` at the deadline, and counts why it failed.
+    /// Runs `journey` until the deadline, and counts failures.
     async fn within<T>(
         &self,
         deadline: Deadline,
@@ -195,7 +197,7 @@ impl Pipeline {
         answer
     }
 
-    /// From bytes to what the network says, and to the output that it is asked for beside.
+    /// From bytes to the network's scores, and an additional output if requested.
     async fn travel(
         &self,
         bytes: Bytes,
@@ -230,7 +232,7 @@ impl Pipeline {
         Ok(Travelled { answered, image: facts.image, timings })
     }
 
-    /// Queues `input`, and waits for what the network says of it.
+    /// Queues `input` and waits for its scores.
     async fn ask(
         &self,
         input: Input,
@@ -254,14 +256,14 @@ impl Pipeline {
         Ok(self.plan.jpeg_scaling.plan(header, &self.card.preprocess))
     }
 
-    /// The card of the model that is served.
+    /// The model's card.
     #[must_use]
     pub fn card(&self) -> &ModelCard {
         &self.card
     }
 
-    /// How many images of one caller can be of use at the same time: enough for every decoder and
-    /// every worker to have work, and not the whole queue.
+    /// The number of images that one caller should have in flight: enough to keep all decoders and
+    /// workers busy, without filling the queue.
     #[must_use]
     pub fn at_once(&self) -> usize {
         self.at_once
@@ -279,19 +281,20 @@ impl Pipeline {
         self.admission.predicted_wait()
     }
 
-    /// What keeps the pipeline from being ready: failed batches, a stuck worker.
+    /// Why the pipeline is not ready, if it is not: failed batches or a stuck worker.
     #[must_use]
     pub fn why_not_ready(&self) -> Option<&'static str> {
         self.health.why_not()
     }
 
-    /// Lets nothing more in and answers what is queued with [`Rejected::Draining`](queue::Rejected::Draining).
+    /// Closes the queue and answers queued images with
+    /// [`Rejected::Draining`](queue::Rejected::Draining).
     pub fn abort(&self) {
         self.queue.abort();
     }
 
-    /// Lets nothing more in, runs what is queued, and waits for the workers, at most `patience`;
-    /// then drops what is left. True where nothing had to be dropped.
+    /// Closes the queue, runs the queued images, and waits for the workers, at most `patience`;
+    /// then drops the rest. True if nothing had to be dropped.
     pub async fn finish(&self, patience: Duration) -> bool {
         self.queue.close();
         let workers = self.workers.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();

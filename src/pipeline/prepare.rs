@@ -11,7 +11,7 @@ use super::queue::{Permit, Rejected};
 use super::{ImageFacts, Timings};
 use crate::telemetry::Metrics;
 
-/// A picture as it came, whose header was looked at.
+/// An uploaded image whose header was inspected.
 #[derive(Debug, Clone)]
 pub struct Upload {
     /// The file.
@@ -20,7 +20,7 @@ pub struct Upload {
     pub header: Header,
 }
 
-/// What is known of an image once it is prepared.
+/// Facts about a prepared image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Facts {
     /// What was uploaded.
@@ -39,7 +39,7 @@ impl Facts {
     }
 }
 
-/// Why an upload did not become pixels.
+/// Why an upload could not be prepared.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum PrepareError {
     /// It is damaged.
@@ -50,17 +50,17 @@ pub enum PrepareError {
     Rejected(#[from] Rejected),
 }
 
-/// What preparing an image may use: memory, until it is stopped.
+/// The memory and the time that preparing an image may use.
 #[derive(Debug, Clone, Copy)]
 pub struct Budget<'a> {
     /// Its memory is charged here.
     pub permit: &'a Permit,
-    /// Stops it when its result is of no use any more.
+    /// Cancels it when its result is not needed any more.
     pub watch: Watch<'a>,
 }
 
-/// Decodes and preprocesses `upload`. What that holds is charged to the budget before it exists; what
-/// stays charged are the pixels.
+/// Decodes and preprocesses `upload`. Its memory is charged to the budget in advance; afterwards
+/// the pixels remain charged.
 ///
 /// # Errors
 ///
@@ -77,7 +77,7 @@ pub fn prepare(
     Ok((pixels, facts))
 }
 
-/// The same into `input`, memory that is there anyhow: nothing stays charged.
+/// The same, into the existing memory `input`: nothing remains charged.
 ///
 /// # Errors
 ///

@@ -13,10 +13,10 @@ use super::queue::RequestContext;
 use super::{ClassifyError, ImageFacts, Pipeline, Timings, decode, picture};
 use crate::model;
 
-/// A photo as the network sees it.
+/// The network's input for an image.
 #[derive(Debug, Clone)]
 pub struct Seen {
-    /// How it came about.
+    /// The preprocessing steps.
     pub steps: Steps,
     /// uint8 `[height, width, 3]`, RGB, as a PNG.
     pub png: Bytes,
@@ -27,18 +27,18 @@ pub struct Seen {
 /// The steps from a file to the network's input, in order.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Steps {
-    /// The upright picture.
+    /// The upright image.
     pub image: ImageFacts,
-    /// The picture as it lies in the file.
+    /// The image as stored in the file.
     pub stored: Stored,
-    /// At which part of its size it was decoded; all other sizes here are of the full picture.
+    /// The scale at which it was decoded; all other sizes here are those of the full image.
     #[schema(value_type = String, example = "1/4")]
     pub decoded_at: Reduction,
     /// The part of the upright picture that is kept, in its pixels.
     pub crop: Crop,
     /// How the picture meets the input's size.
     pub resize: Resize,
-    /// How pixels between pixels are made.
+    /// The interpolation.
     pub interpolation: Interpolation,
     /// The network's input: height and width.
     pub input: [u32; 2],

@@ -8,7 +8,7 @@ use super::Classification;
 use super::topk::{self, Prediction};
 use crate::model::{ModelCard, Precision, Promise};
 
-/// What a caller wants to be sure of.
+/// A requested prediction set.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Cover {
     asked: f64,
@@ -25,14 +25,14 @@ pub struct Covered {
     pub abstained: Option<bool>,
 }
 
-/// How often a set holds the truth.
+/// The coverage of a prediction set.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
 pub struct Coverage {
     /// What was asked for.
     pub asked: f64,
-    /// What is promised: the next coverage on the card that is no less.
+    /// The nominal coverage: the smallest one in the card that is at least the requested one.
     pub promised: f64,
-    /// The share that was found when the card was made.
+    /// The coverage measured when the card was made.
     pub found: f64,
 }
 
@@ -63,10 +63,11 @@ pub enum NoPromise {
 }
 
 impl Cover {
-    /// Sets of `card`'s model that hold the truth at least as often as `asked`, a share. Of more than
-    /// `max_set` classes they are of no use.
+    /// Prediction sets of `card`'s model with at least the coverage `asked`, from 0 to 1; the model
+    /// abstains from sets of more than `max_set` classes.
     ///
     /// # Errors
+    ///
     /// [`NoPromise`] if the card has no such coverage.
     pub fn new(card: &ModelCard, asked: f64, max_set: Option<usize>) -> Result<Self, NoPromise> {
         let calibration = card.calibration_in_use();
@@ -99,7 +100,7 @@ impl Classification {
         is_guess || set_of_several
     }
 
-    /// The same answer whose predictions are the set.
+    /// The same answer, with the prediction set as predictions.
     #[must_use]
     pub fn covered(self, labels: &[String], cover: &Cover) -> (Self, Covered) {
         let predictions = set(&self.scores.probabilities, labels, cover.promise.threshold);

@@ -75,6 +75,7 @@ pub fn start(filter: &str, format: LogFormat) -> Result<(), BadFilter> {
 /// dropped and counted, and panics are logged.
 ///
 /// # Errors
+///
 /// [`NoLog`] if the thread cannot be started or `filter` is invalid.
 pub fn start_for_server(filter: &str, format: LogFormat) -> Result<Log, NoLog> {
     let lines = Lines::start()?;

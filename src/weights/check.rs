@@ -61,10 +61,13 @@ pub enum Finding {
 }
 
 impl Weights {
-    /// Checks that these are exactly the tensors of `specs`. `*.num_batches_tracked`, which
-    /// training frameworks store and inference does not need, may be present.
+    /// Checks that these are exactly the tensors of `specs`.
+    ///
+    /// `*.num_batches_tracked`, which training frameworks store and inference does not need, may be
+    /// present.
     ///
     /// # Errors
+    ///
     /// [`WeightsError::Misfit`] with every finding.
     pub fn check(mut self, specs: &[TensorSpec]) -> Result<CheckedWeights, WeightsError> {
         self.tensors.retain(|name, _| !name.ends_with(".num_batches_tracked"));
@@ -101,6 +104,7 @@ impl CheckedWeights {
     /// The same weights with a row of zeros added to the tensor `name`, at its end.
     ///
     /// # Panics
+    ///
     /// If the tensor is not among those that were asked for.
     #[must_use]
     pub fn with_zero_row(mut self, name: &str) -> Self {
@@ -116,6 +120,7 @@ impl CheckedWeights {
     /// A tensor's elements as float32, row-major.
     ///
     /// # Panics
+    ///
     /// If the tensor is not among those that were asked for.
     #[must_use]
     pub fn values(&self, name: &str) -> Vec<f32> {

@@ -125,6 +125,7 @@ impl Weights {
     /// Names may be torchvision's, timm's, or those of Hugging Face transformers.
     ///
     /// # Errors
+    ///
     /// Every [`WeightsError`] but [`WeightsError::Misfit`].
     pub fn open(path: &Path) -> Result<Self, WeightsError> {
         let is_index = path.extension().is_some_and(|extension| extension == "json");
@@ -136,6 +137,7 @@ impl Weights {
     /// Reads a safetensors file's bytes, which are kept and not copied.
     ///
     /// # Errors
+    ///
     /// [`WeightsError::Format`].
     pub fn from_bytes(bytes: impl Into<Bytes>) -> Result<Self, WeightsError> {
         let tensors =
@@ -146,6 +148,7 @@ impl Weights {
     /// Weights made in the program: name, shape and row-major elements.
     ///
     /// # Panics
+    ///
     /// If a shape and its number of elements differ.
     pub fn from_tensors(tensors: impl IntoIterator<Item = (String, Vec<usize>, Vec<f32>)>) -> Self {
         let tensors = tensors

@@ -37,6 +37,7 @@ const END: u64 = 256 << 10;
 /// What the file at `path` is, if it is one of these.
 ///
 /// # Errors
+///
 /// Those of reading it.
 pub(super) fn kind_of(path: &Path) -> io::Result<Option<OtherFile>> {
     let mut file = File::open(path)?;

@@ -276,7 +276,7 @@ def check_live(page: Page, checks: Checks, shots: Path) -> None:
 
 def check_docs(page: Page, checks: Checks, shots: Path) -> None:
     """Swagger UI under our policy: light and dark, and a request from it that is answered."""
-    page.get_by_role("link", name="The API").click()
+    page.get_by_role("link", name="API documentation").click()
     expect(page).to_have_url(re.compile("/docs$"))
     operation = page.locator("#operations-images-classify")
     for scheme in ("light", "dark"):

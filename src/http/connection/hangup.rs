@@ -1,7 +1,8 @@
-//! Detects whether a client that has closed its sending side is still connected. A client that has
-//! closed its sending side and waits for the response cannot be distinguished from one that is
-//! gone, until something is sent: a waiting client ignores an interim response, and for one that is
-//! gone the system answers with a reset.
+//! Detects whether a client that has closed its sending side is still connected.
+//!
+//! A client that has closed its sending side and waits for the response cannot be distinguished
+//! from one that is gone, until something is sent: a waiting client ignores an interim response,
+//! and for one that is gone the system answers with a reset.
 
 use std::io;
 use std::pin::Pin;

@@ -1,5 +1,7 @@
 //! Decodes a file to an upright RGB image: detects the format, checks the header, decodes, rotates,
-//! composites. [`inspect`] reads only the header, so that the cost of decoding is known in advance.
+//! composites.
+//!
+//! [`inspect`] reads only the header, so that the cost of decoding is known in advance.
 
 mod announced; // facts and costs from the header
 mod bmp;

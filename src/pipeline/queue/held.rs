@@ -80,7 +80,7 @@ impl Held {
     }
 }
 
-/// What one image in flight adds to its client's load.
+/// The contribution of one image in flight to its client's load.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Share {
     pub(super) client: ClientKey,

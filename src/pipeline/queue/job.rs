@@ -14,12 +14,12 @@ use crate::pipeline::prepare::{Facts, PrepareError, Upload};
 use crate::pipeline::preprocess::Pixels;
 use crate::pipeline::run::Output;
 
-/// When a request has waited long enough.
+/// The deadline of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadline {
     /// The moment it passes.
     pub at: Instant,
-    /// The time that was allowed in all, for messages.
+    /// The total time allowed, for messages.
     pub limit: Duration,
 }
 
@@ -30,7 +30,7 @@ impl Deadline {
         Self { at: Instant::now() + limit, limit }
     }
 
-    /// The same moment, or the one `limit` after the same beginning if that is sooner.
+    /// The same deadline, or `limit` after the same start if that is sooner.
     #[must_use]
     pub fn sooner(&self, limit: Duration) -> Self {
         match self.limit.checked_sub(limit) {
@@ -87,7 +87,7 @@ pub struct Extra {
 pub struct Answered {
     /// What the network says.
     pub scores: Scores,
-    /// What the job wanted beside them.
+    /// The additional output, if the job requested one.
     pub extra: Option<Extra>,
     /// What its worker learnt of the image, where it was queued as an upload.
     pub facts: Option<Facts>,
@@ -102,7 +102,7 @@ pub struct Answered {
 /// Why a queued image got no scores.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum JobError {
-    /// Its upload did not become pixels.
+    /// Its upload could not be decoded or preprocessed.
     #[error(transparent)]
     Prepare(PrepareError),
     /// ONNX Runtime refused or failed the batch.
@@ -114,16 +114,16 @@ pub enum JobError {
     /// The network answered with something that is not a score.
     #[error("the network's scores are not finite")]
     NotFinite,
-    /// Its time ran out in the queue, or while it was decoded.
+    /// Its deadline passed in the queue or while it was decoded.
     #[error("the deadline passed before the scores were computed")]
     Late,
-    /// It gave its place in the queue to a client with fewer images.
+    /// It was displaced from the queue by a client with fewer images.
     #[error("displaced from the queue")]
     Displaced {
         /// When to try again.
         retry_after: Duration,
     },
-    /// The job was dropped unanswered: the server is stopping.
+    /// The job was dropped without an answer, because the server is shutting down.
     #[error("cancelled: the server is shutting down")]
     Cancelled,
 }
@@ -144,10 +144,10 @@ impl From<PrepareError> for JobError {
 #[derive(Debug)]
 pub struct Reply(pub(super) oneshot::Sender<Result<Answered, JobError>>);
 
-/// What waits for a worker.
+/// The input of a job.
 #[derive(Debug)]
 pub enum Input {
-    /// A picture that the worker prepares itself.
+    /// An image that the worker decodes and preprocesses.
     Upload(Upload),
     /// What the network takes.
     Pixels(Pixels),
@@ -165,7 +165,7 @@ impl From<Pixels> for Input {
     }
 }
 
-/// An image, and who asked. Dropping it answers "cancelled".
+/// An image and its caller. Dropping it answers "cancelled".
 #[derive(Debug)]
 pub struct Job {
     input: Input,
@@ -188,7 +188,7 @@ impl Job {
         }
     }
 
-    /// The same job, which wants this output beside the scores.
+    /// The same job, with an additional output.
     #[must_use]
     pub fn wanting(mut self, output: Option<Output>) -> Self {
         self.caller.wants = output;
@@ -201,14 +201,15 @@ impl Job {
         &self.caller
     }
 
-    /// The image, to be used up, and who is to be answered.
+    /// The image and its caller.
     #[must_use]
     pub fn into_parts(self) -> (Input, Caller) {
         (self.input, self.caller)
     }
 }
 
-/// Who asked: a deadline and the way back. Answering consumes it; dropping it answers "cancelled".
+/// The caller of a job: its deadline and reply channel. Answering consumes it; dropping it answers
+/// "cancelled".
 #[derive(Debug)]
 pub struct Caller {
     context: RequestContext,
@@ -219,7 +220,7 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// The output that is wanted beside the scores.
+    /// The additional output, if one is requested.
     #[must_use]
     pub fn wants(&self) -> Option<Output> {
         self.wants
@@ -281,7 +282,7 @@ impl Caller {
         self.reply.0.is_closed()
     }
 
-    /// Sends the answer. Nobody may be waiting any more: then it is dropped.
+    /// Sends the answer; if the caller is gone, it is dropped.
     pub fn answer(self, answer: Result<Answered, JobError>) {
         // First the place, then the answer: a caller who has it may count on the place being free.
         drop(self.permit);
@@ -289,7 +290,7 @@ impl Caller {
     }
 }
 
-/// The caller's side of a job, a future of its answer. Dropping it takes the job out of the queue.
+/// The caller's side of a job: a future of its answer. Dropping it removes the job from the queue.
 #[derive(Debug)]
 pub struct Ticket {
     queue: Queue,

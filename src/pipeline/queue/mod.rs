@@ -1,7 +1,8 @@
-//! The queue of images, ordered fairly by client, with deadlines. [`Admission`] counts images and
-//! bytes in flight, and rejects before work is done. [`Queue`] hands [`Job`]s to the workers,
-//! fairly by client. A [`Ticket`] is the caller's side of a job: dropping it takes the job out of
-//! the queue.
+//! The queue of images, ordered fairly by client, with deadlines.
+//!
+//! [`Admission`] counts images and bytes in flight, and rejects before work is done. [`Queue`]
+//! hands [`Job`]s to the workers, fairly by client. A [`Ticket`] is the caller's side of a job:
+//! dropping it takes the job out of the queue.
 
 mod admission;
 mod held; // images in flight by client
@@ -24,21 +25,23 @@ pub use rejected::Rejected;
 
 use crate::telemetry::Metrics;
 
-/// How a worker may fill a batch.
+/// How batches form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchPlan {
-    /// The most images in one run, at least 1.
+    /// Maximum batch size, at least 1.
     pub max_batch: usize,
-    /// How long the first image may wait for others. Zero: a worker never idles while work waits.
+    /// How long the first image may wait for others; zero for not at all.
     pub max_wait: Duration,
-    /// How many images must wait for each one that a batch takes, at least 1. With 1 a batch takes all
-    /// it can. With more, batches are of one image until so many wait that all must wait anyhow: right
-    /// where a batch takes about as long as its images one by one, and its first waits for its last.
+    /// Queued images required per image of a batch, at least 1. With 1 a batch takes all it can.
+    /// With more, batches have one image until the backlog is so large that images must wait
+    /// anyway. This suits devices on which a batch takes about as long as its images one by one,
+    /// where the first image waits for the last.
     pub backlog: usize,
 }
 
 impl BatchPlan {
-    /// How many of `waiting` images a worker takes while `takers` workers are free, itself included.
+    /// The batch size for a worker when `waiting` images are queued and `takers` workers are idle,
+    /// including itself.
     fn share(&self, waiting: usize, takers: usize) -> usize {
         let pressure = (waiting / self.backlog.max(1)).max(1);
         waiting.div_ceil(takers).min(pressure).min(self.max_batch)
@@ -64,9 +67,9 @@ struct State {
     jobs: FairOrder,
     /// Batches of [`Lane::Slow`] that run now.
     slow_running: usize,
-    /// Workers that want a batch, asleep or not.
+    /// Workers that wait for a batch, asleep or not.
     idle_workers: usize,
-    /// Those that sleep; the last one wakes first, because its core's cache still has what it needs.
+    /// Sleeping workers; the last one is woken first, because its core's cache is warm.
     asleep: Vec<Thread>,
     closed: bool,
 }
@@ -131,7 +134,7 @@ impl Queue {
 
     /// Takes this worker's share of `lane`.
     fn take(&self, mut state: MutexGuard<'_, State>, lane: Lane, plan: BatchPlan) -> Jobs {
-        // A batch that was waited for leaves whole.
+        // A batch that was waited for is not shared.
         let takers = if plan.max_wait.is_zero() { state.idle_workers } else { 1 };
         let (share, slow) = match lane {
             Lane::Quick => (plan.share(state.jobs.count(lane), takers), None),
@@ -149,8 +152,8 @@ impl Queue {
         Jobs { jobs, slow }
     }
 
-    /// Makes room for a client that has `fewer` images in flight: drops the last job of the client that
-    /// has most queued, which is told so. False where no client has more.
+    /// Displaces an image for a client that has `fewer` images in flight: drops the last job of the
+    /// client with the most queued jobs, which is answered. False if no client has more.
     #[must_use]
     pub fn displace(&self, fewer: usize, retry_after: Duration) -> bool {
         let mut state = self.shared.lock();
@@ -162,7 +165,7 @@ impl Queue {
         true
     }
 
-    /// Lets nothing more in; workers run what is queued and then see the end.
+    /// Closes the queue; workers run the queued jobs and then end.
     pub fn close(&self) {
         let mut state = self.shared.lock();
         state.closed = true;

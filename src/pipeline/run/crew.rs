@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::Engine;
 use super::worker::{Worker, WorkerPlan};
 
-/// Opens one more engine of the same model; the reason where it cannot.
+/// Opens one more engine of the same model, or gives the reason why not.
 pub type SpareEngine = Box<dyn Fn() -> Result<Engine, String> + Send + Sync>;
 
 /// What the workers run on.
@@ -67,8 +67,8 @@ impl Workers {
     pub fn join(self) {
         let members = std::mem::take(&mut *self.crew.lock());
         for Member { thread, .. } in members {
-            // A worker catches what its engine throws, so this cannot fail; if it does, the other
-            // workers still deserve to be waited for.
+            // A worker catches panics of its engine, so this does not fail; if it does, still wait
+            // for the other workers.
             let _ = thread.join();
         }
         self.watchdog.thread().unpark();

@@ -3,11 +3,11 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// After this many failed batches in a row the service is not healthy any more.
+/// The number of consecutive failed batches after which the service is not ready.
 const FAILURES_UNTIL_UNHEALTHY: u32 = 3;
 
-/// So long after the last failure it may try again: a service that gets no traffic cannot show that
-/// it has healed.
+/// How long after the last failure the service is ready again: without traffic, it could not show
+/// that it has recovered.
 const PROBATION: Duration = Duration::from_secs(10);
 
 /// What the workers report. One good run heals failed batches, and so does time; a stuck worker is healed by
@@ -25,7 +25,7 @@ struct State {
 }
 
 impl Health {
-    /// What keeps the service from being ready.
+    /// Why the service is not ready, if it is not.
     #[must_use]
     pub fn why_not(&self) -> Option<&'static str> {
         let state = self.lock();
@@ -48,7 +48,7 @@ impl Health {
         }
     }
 
-    /// How many workers are stuck and not replaced.
+    /// The number of stuck workers that are not replaced yet.
     pub(super) fn note_stuck(&self, workers: usize) {
         self.lock().stuck_workers = workers;
     }

@@ -21,6 +21,7 @@ impl Probe {
     /// Loads ONNX `bytes`.
     ///
     /// # Errors
+    ///
     /// [`SessionError`] if the device is not available or the model does not load.
     pub fn open(library: &Library, bytes: &[u8], plan: SessionPlan) -> Result<Self, SessionError> {
         let loaded = builder(library, plan)?

@@ -73,6 +73,7 @@ pub fn check_device(library: &Library, device: Device) -> Result<(), SessionErro
 /// Opens `plan.sessions` sessions of the model in `bytes`, and warms them up.
 ///
 /// # Errors
+///
 /// [`StartError`], also if the device is not available: another one is never used instead.
 pub fn open_sessions(
     library: &Library,
