@@ -47,9 +47,9 @@ struct Classified {
     operation_id = "classify",
     params(
         ("top_k" = Option<usize>, Query, minimum = 1, example = 5,
-         description = "How many classes; 5 where it is not there"),
+         description = "How many classes; 5 where it is not there, and of a multi-label network with a threshold all that reach it"),
         ("labels" = Option<Vec<String>>, Query, example = json!(["cat", "dog"]),
-         description = "Only these classes, which share the probability: labels or indices, also several in one, with commas"),
+         description = "Only these classes, which share the probability, or keep their own in a multi-label network: labels or indices, also several in one, with commas"),
         ("threshold" = Option<f32>, Query, minimum = 0, maximum = 1, example = 0.0,
          description = "Only classes that are at least so probable"),
         ("explain" = inline(Option<Explain>), Query,
@@ -106,7 +106,7 @@ impl Asked {
         pairs: &[(String, String)],
         headers: &HeaderMap,
     ) -> Result<Self, Problem> {
-        let query = Query::read(pairs, &app.shared.classes)?;
+        let query = Query::read(pairs, &app.shared.classes, app.pipeline.card().task)?;
         let beside = beside::read(pairs, &app.pipeline)?;
         let form = Form::of(&query, headers)?;
         Ok(Self { query, beside, form })

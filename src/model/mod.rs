@@ -14,6 +14,7 @@ mod beside; // weights of a graph that lie beside it
 mod content; // what lies in a folder without a model
 mod open; // what a user types becomes one of these
 mod precision; // in which arithmetic
+mod task; // one label or several
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -31,8 +32,11 @@ pub use golden::Golden;
 pub(crate) use open::{CARD, GRAPH, WEIGHTS};
 pub(crate) use precision::INT8_FILE;
 pub use precision::{BadPrecision, Chosen, Precision, PrecisionChoice};
+pub use task::Task;
 
-use crate::graph::{self, EmitPlan, Network, Normalize, NotInferred, UnknownArchitecture, arch};
+use crate::graph::{
+    self, Classes, EmitPlan, Network, Normalize, NotInferred, UnknownArchitecture, arch,
+};
 use crate::weights::{CheckedWeights, Weights, WeightsError};
 
 /// A card and the ONNX bytes of the network it describes.
@@ -214,14 +218,20 @@ impl Model {
         let weights = weights
             .check(&network.tensors())
             .map_err(|source| ModelError::Weights { of: card.name.clone(), source })?;
-        let (card, network, weights) = match card.labels.len() {
-            1 => (card.with_absence(), Network::expand(row, 2), with_absence(&network, weights)),
+        let (card, network, weights) = match (card.task, card.labels.len()) {
+            (Task::SingleLabel, 1) => {
+                (card.with_absence(), Network::expand(row, 2), with_absence(&network, weights))
+            }
             _ => (card, network, weights),
         };
         let plan = EmitPlan {
             input,
             normalize: Normalize { mean: card.preprocess.mean, std: card.preprocess.std },
             metadata: card.to_metadata(),
+            classes: match card.task {
+                Task::SingleLabel => Classes::Exclusive,
+                Task::MultiLabel => Classes::Independent,
+            },
         };
         let onnx = graph::emit(&network, &weights, &plan).to_bytes().into();
         Ok(Self { card: Arc::new(card), onnx })

@@ -1,5 +1,5 @@
 use super::{Range, Ranges, quantize, targets};
-use crate::graph::{EmitPlan, Network, Normalize, arch, emit};
+use crate::graph::{Classes, EmitPlan, Network, Normalize, arch, emit};
 use crate::onnx::Model;
 use crate::weights::Weights;
 
@@ -13,7 +13,9 @@ fn model(name: &str) -> Model {
     });
     let weights = Weights::from_tensors(ones).check(&specs).unwrap();
     let normalize = Normalize { mean: [0.5; 3], std: [0.25; 3] };
-    emit(&network, &weights, &EmitPlan { input: row.input, normalize, metadata: Vec::new() })
+    let classes = Classes::Exclusive;
+    let plan = EmitPlan { input: row.input, normalize, metadata: Vec::new(), classes };
+    emit(&network, &weights, &plan)
 }
 
 fn quantized(name: &str) -> Model {

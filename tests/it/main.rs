@@ -20,6 +20,7 @@ mod drain; // the end
 mod operate; // health, metrics, model
 mod batches; // the same bits in every batch
 mod bring; // models that others made
+mod multilabel; // of which several classes can be right
 mod hub; // models that others have put up
 mod parity; // the same logits as PyTorch
 mod precision; // int8 and fp16

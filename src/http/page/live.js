@@ -29,6 +29,7 @@ async function describe(byId) {
     byId("served").textContent =
       `A photo in, its classes out: ${model.name} (${model.architecture}, ${model.labels.length} classes).`;
     byId("device").textContent = model.device;
+    document.body.dataset.task = model.task;
     document.title = `${model.name} – resnetd`;
   } catch {
     // The page says what it can say without it.

@@ -1,7 +1,7 @@
 // Photos in, cards with classes out. Maps are in heat.js, the server's figures in live.js.
 
 import { draw, strongestPlace } from "./heat.js";
-import { bytes, milliseconds, percent, sentence } from "./words.js";
+import { bytes, heading, milliseconds, percent, sentence, spoken } from "./words.js";
 import { openCamera } from "./camera.js";
 import { watch } from "./live.js";
 
@@ -176,8 +176,7 @@ class Card {
       this.image = image;
       this.showClasses(predictions);
       this.showTiming(answer.headers.get("server-timing"), performance.now() - started);
-      const [best] = predictions;
-      announce(`${this.name}: ${best.label}, ${percent(best.probability)}`);
+      announce(`${this.name}: ${spoken(predictions, document.body.dataset.task)}`);
     } catch (failure) {
       this.showProblem(failure);
     }
@@ -186,7 +185,7 @@ class Card {
   }
 
   showClasses(predictions) {
-    this.find("h2").textContent = predictions[0].label;
+    this.find("h2").textContent = heading(predictions, document.body.dataset.task);
     this.caption();
     this.predictions = predictions;
     this.find(".classes").replaceChildren(...predictions.map((prediction) => this.row(prediction)));

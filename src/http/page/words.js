@@ -6,6 +6,22 @@ export function percent(probability) {
   return `${(probability * 100).toFixed(1)} %`;
 }
 
+const LIKELY = 0.5; // from here on a label of several counts as there
+
+// What a photo shows: the best class, or of a network with several labels all that are likely.
+export function heading(predictions, task) {
+  if (task !== "multi-label") return predictions[0].label;
+  const likely = predictions.filter(({ probability }) => probability >= LIKELY);
+  if (likely.length === 0) return "No label is likely";
+  return likely.map(({ label }) => label).join(", ");
+}
+
+export function spoken(predictions, task) {
+  if (task === "multi-label") return heading(predictions, task);
+  const [best] = predictions;
+  return `${best.label}, ${percent(best.probability)}`;
+}
+
 export function bytes(count) {
   const units = ["bytes", "kB", "MB", "GB"];
   let size = count;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{ModelCard, ModelError, Precision, labels};
+use super::{ModelCard, ModelError, Precision, Task, labels};
 use crate::graph::{Architecture, Inferred, infer};
 use crate::pipeline::preprocess::Preprocess;
 use crate::weights::Weights;
@@ -60,10 +60,25 @@ pub(super) fn card(folder: &Path, name: &str, weights: &Weights) -> Result<Model
         timm::describe(&config)
     };
     let described = described.map_err(|why| ConfigJsonError { path, why })?;
+    let task =
+        task(&config).map_err(|why| ConfigJsonError { path: folder.join("config.json"), why })?;
     let Described { architecture, labels, preprocess, license } = described;
     let classes = infer::classes(architecture, weights).unwrap_or(architecture.classes);
     let labels = labels.unwrap_or_else(|| labels::usual(classes));
-    Ok(ModelCard { license, ..bare(name, architecture, preprocess, labels) })
+    Ok(ModelCard { license, task, ..bare(name, architecture, preprocess, labels) })
+}
+
+/// What transformers' `problem_type` says; configs mostly leave it out.
+fn task(config: &Value) -> Result<Task, Refusal> {
+    match &config["problem_type"] {
+        Value::Null => Ok(Task::SingleLabel),
+        said if said == "single_label_classification" => Ok(Task::SingleLabel),
+        said if said == "multi_label_classification" => Ok(Task::MultiLabel),
+        other => Err(format!(
+            "problem_type is {other}; it must be \"single_label_classification\" or \
+             \"multi_label_classification\""
+        )),
+    }
 }
 
 /// A card for weights that come alone: the architecture's usual preprocessing and class names.
@@ -79,6 +94,7 @@ fn bare(name: &str, of: &Architecture, preprocess: Preprocess, labels: Vec<Strin
         description: String::new(),
         license: String::new(),
         precision: Precision::Fp32,
+        task: Task::SingleLabel,
         labels,
         wordnet_ids: Vec::new(),
         preprocess,

@@ -13,7 +13,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 
-use super::{Model, ModelError};
+use super::{Model, ModelCard, ModelError, Task};
 use crate::onnx;
 
 pub use fit::Unfit;
@@ -41,7 +41,13 @@ pub(super) fn adopt(
     let unfit = |source| ModelError::Unfit { path: path.to_owned(), source };
     let fit = fit::fit(graph, &card, &hints).map_err(unfit)?;
     let classes = card.labels.len();
-    let card = if classes == 1 { card.with_absence() } else { card };
+    let card = ModelCard { task: fit.task, ..card }
+        .checked()
+        .map_err(|source| ModelError::Card { of: name.to_string(), source })?;
+    let card = match (fit.task, classes) {
+        (Task::SingleLabel, 1) => card.with_absence(),
+        _ => card,
+    };
     let onnx = wrap::wrap(bytes, &fit, (&card, classes), &hints).map_err(|error| {
         ModelError::NotOnnx { path: path.to_owned(), reason: error.to_string() }
     })?;
@@ -51,8 +57,8 @@ pub(super) fn adopt(
 /// Compares the scores of `model`, which was adopted, with what they are taken for. `logits` and
 /// `probabilities` are the model's answers for several different images.
 ///
-/// The model with its scores taken for probabilities, where they are and nothing said so; `None` where
-/// they are what they are taken for.
+/// The model with its scores taken for what they are, where nothing said so; `None` where they are what
+/// they are taken for.
 ///
 /// # Errors
 ///
@@ -75,12 +81,12 @@ pub fn judge(
     // The second of the two that one class became is ours.
     let is_one = graph.maker_of("resnetd.both").is_some();
     let rows: Vec<&[f32]> = given.iter().map(|row| if is_one { &row[..1] } else { *row }).collect();
-    match taken.judge(&rows)? {
+    match taken.judge(model.card.task, &rows)? {
         Verdict::AsTaken => Ok(None),
-        Verdict::Probabilities => {
-            let taken = Taken { scores: card::Scores::Probabilities, ..taken };
-            let classes = model.card.labels.len();
-            let onnx = wrap::taken_for(&model.onnx, &graph, (taken, classes))
+        Verdict::Really(scores) => {
+            tracing::info!("the values of the graph's scores say that they are {scores}");
+            let taken = Taken { scores, ..taken };
+            let onnx = wrap::taken_for(&model.onnx, &graph, taken, &model.card)
                 .expect("the graph was read before");
             Ok(Some(Model { card: model.card.clone(), onnx: onnx.into() }))
         }

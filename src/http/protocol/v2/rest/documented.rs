@@ -82,7 +82,7 @@ pub(super) struct InferOutput {
     parameters: Option<OfOutput>,
 }
 
-/// Scores after or before the softmax, or the pooled features.
+/// Probabilities, the logits that they are made of, or the pooled features.
 #[derive(ToSchema, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum OutputName {
