@@ -29,7 +29,7 @@ pub use digests::Digests;
 pub(crate) use digests::hex;
 pub use embedded::{DEFAULT, EMBEDDED, Embedded};
 pub use golden::Golden;
-pub(crate) use open::{CARD, GRAPH, WEIGHTS};
+pub(crate) use open::{CARD, GRAPHS, WEIGHTS};
 pub(crate) use precision::INT8_FILE;
 pub use precision::{BadPrecision, Chosen, Precision, PrecisionChoice};
 pub use task::Task;

@@ -16,6 +16,7 @@ use bytes::Bytes;
 use super::{Model, ModelCard, ModelError, Task};
 use crate::onnx;
 
+use card::Hints;
 pub use fit::Unfit;
 pub use values::Contradiction;
 use values::{Taken, Verdict};
@@ -36,14 +37,40 @@ pub(super) fn adopt(
     text: &str,
 ) -> Result<Model, ModelError> {
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
-    let (card, hints) = card::read(&name, text)
+    let described = card::read(&name, text)
         .map_err(|source| ModelError::Card { of: name.to_string(), source })?;
+    wrapped(path, bytes, graph, described)
+}
+
+/// The model in `bytes`, which is `graph`, with a card made of other libraries' files; and whether they say
+/// its task.
+///
+/// # Errors
+///
+/// As [`adopt`].
+pub(super) fn adopt_described(
+    path: &Path,
+    bytes: &Bytes,
+    graph: &onnx::Model,
+    (card, says_task): (ModelCard, bool),
+) -> Result<Model, ModelError> {
+    let task = says_task.then_some(card.task);
+    let hints = Hints { task, normalized: true, ..Hints::default() };
+    wrapped(path, bytes, graph, (card, hints))
+}
+
+fn wrapped(
+    path: &Path,
+    bytes: &Bytes,
+    graph: &onnx::Model,
+    (card, hints): (ModelCard, Hints),
+) -> Result<Model, ModelError> {
     let unfit = |source| ModelError::Unfit { path: path.to_owned(), source };
     let fit = fit::fit(graph, &card, &hints).map_err(unfit)?;
     let classes = card.labels.len();
     let card = ModelCard { task: fit.task, ..card }
         .checked()
-        .map_err(|source| ModelError::Card { of: name.to_string(), source })?;
+        .map_err(|source| ModelError::Card { of: path.display().to_string(), source })?;
     let card = match (fit.task, classes) {
         (Task::SingleLabel, 1) => card.with_absence(),
         _ => card,

@@ -7,6 +7,8 @@ mod plan; // which part of the image, at which size
 mod reduce; // how much smaller it may be decoded
 mod coefficients; // how much each pixel counts
 mod convolve; // along the rows, then along the columns
+#[cfg(target_arch = "x86_64")]
+mod avx2; // the same, faster
 mod nearest; // single pixels
 
 use serde::{Deserialize, Serialize};
