@@ -57,6 +57,7 @@ pub(super) fn run(args: &CalibrateArgs, data: &Path, common: &MeasureArgs) -> Re
     let model = ModelArgs { calibrated: Calibrated::Off, ..common.model.clone() };
     let pipeline = local::start(&model, &common.limits)?;
     let card = pipeline.card();
+    local::single_label(card, "calibration")?;
     if let Some(file) = &file {
         let existing = if args.replace { Existing::Replace } else { Existing::Keep };
         file.check(card, existing)?; // before anything is measured for nothing

@@ -16,7 +16,7 @@ use super::{files, local, output};
 use crate::config::{LimitArgs, ModelArgs};
 use crate::pipeline::beside::Told;
 use crate::pipeline::explain::{Explained, Maps};
-use crate::pipeline::topk::Prediction;
+use crate::pipeline::topk::{self, Narrow, Prediction};
 use crate::pipeline::{Classification, ClassifyError, ImageFacts, Pipeline};
 use crate::telemetry::logs::{self, LogFormat};
 
@@ -26,9 +26,13 @@ pub(super) struct ClassifyArgs {
     #[arg(required = true, value_name = "FILE|FOLDER")]
     paths: Vec<PathBuf>,
 
-    /// Number of classes to show
-    #[arg(long, short = 'k', default_value_t = 5, value_name = "K", value_parser = clap::value_parser!(u16).range(1..))]
-    top_k: u16,
+    /// Number of classes to show [default: 5; for a multi-label network all that reach --threshold]
+    #[arg(long, short = 'k', value_name = "K", value_parser = clap::value_parser!(u16).range(1..))]
+    top_k: Option<u16>,
+
+    /// Show only classes with at least this probability, 0 to 1
+    #[arg(long, value_name = "P", value_parser = probability, conflicts_with_all = ["coverage", "explain"])]
+    threshold: Option<f32>,
 
     /// Print one JSON object per image and line instead of tables
     #[arg(long)]
@@ -122,15 +126,32 @@ pub(super) fn run(args: &ClassifyArgs) -> Result<()> {
     Ok(())
 }
 
+fn probability(typed: &str) -> Result<f32, String> {
+    match typed.parse() {
+        Ok(probability) if (0.0..=1.0).contains(&probability) => Ok(probability),
+        _ => Err("it takes a probability, from 0 to 1".to_owned()),
+    }
+}
+
 /// The picture's classes, and where that is wanted the picture with the map of the best one.
 async fn answer(
     pipeline: &Pipeline,
     bytes: Bytes,
     args: &ClassifyArgs,
 ) -> Result<(Classification, Option<Bytes>), ClassifyError> {
-    let (top_k, context) = (args.top_k.into(), local::context());
+    let context = local::context();
+    let card = pipeline.card();
+    let usual = topk::usual_top_k(card.task, args.threshold.is_some());
+    let top_k = args.top_k.map_or(usual, usize::from);
     if args.explain.is_none() {
-        return Ok((pipeline.classify(bytes, top_k, &context).await?, None));
+        let classification = pipeline.classify(bytes, top_k, &context).await?;
+        return Ok(match args.threshold {
+            None => (classification, None),
+            Some(threshold) => {
+                let narrow = Narrow { among: Vec::new(), threshold };
+                (classification.narrowed(&card.labels, top_k, &narrow), None)
+            }
+        });
     }
     let Explained { classification, explanation } =
         pipeline.explain(bytes.clone(), top_k, Maps::BestOf(&[]), &context).await?;
@@ -148,6 +169,9 @@ fn print(path: &Path, outcome: Outcome, json: bool) -> Result<()> {
             let ImageFacts { width, height, format } = image;
             let unsure = if unsure { ": not sure" } else { "" };
             output::line(format!("{} ({format} {width}×{height}){unsure}", path.display()));
+            if predictions.is_empty() {
+                output::line("no class reaches the threshold");
+            }
             let mut table = output::table(&[]);
             for Prediction { label, probability, .. } in predictions {
                 let percent = format!("{:6.2} %", f64::from(probability) * 100.0);

@@ -43,6 +43,7 @@ pub(super) fn run(args: &EvalArgs) -> Result<()> {
         return calibrate::run(&args.calibrate, &args.data, &args.common);
     }
     let pipeline = local::start(&args.common.model, &args.common.limits)?;
+    local::single_label(pipeline.card(), "top-1 and top-5 accuracy")?;
     let labels = &pipeline.card().labels;
     let dataset = Dataset::open(&args.data, labels)?;
     let bar = output::progress(dataset.len(), "images");

@@ -190,8 +190,8 @@ fn told_versions(error: StartError, model: &Model, library: &Library) -> anyhow:
 }
 
 /// Whether a graph that is not ours gives a score for each label, and whether the scores are what the
-/// card or the graph says they are; ours are built so. The model with its scores taken for
-/// probabilities, where they are and nothing says so.
+/// card or the graph says they are; ours are built so. The model with its scores taken for what they are,
+/// where nothing says so.
 fn check_scores(model: &Model, engine: &mut Engine, input: InputShape) -> Result<Option<Model>> {
     let ModelCard { architecture, labels, name, .. } = model.card.as_ref();
     if architecture != foreign::ARCHITECTURE {
@@ -202,12 +202,8 @@ fn check_scores(model: &Model, engine: &mut Engine, input: InputShape) -> Result
     let (logits, probabilities) = (rows(Output::Logits), rows(Output::Probabilities));
     let (found, labels) = (logits[0].len(), labels.len());
     ensure!(found == labels, "the graph has {found} scores, but the card has {labels} labels");
-    let corrected = foreign::judge(model, &logits, &probabilities)
-        .with_context(|| format!("{name} cannot be served"))?;
-    if corrected.is_some() {
-        tracing::info!("the graph's scores sum to 1, so they are served as probabilities");
-    }
-    Ok(corrected)
+    foreign::judge(model, &logits, &probabilities)
+        .with_context(|| format!("{name} cannot be served"))
 }
 
 /// Different images, each a batch: black, white, grey and noise.

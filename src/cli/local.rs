@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use bytes::Bytes;
 use futures_util::pin_mut;
 use futures_util::stream::{self, Stream, StreamExt};
@@ -11,7 +11,7 @@ use futures_util::stream::{self, Stream, StreamExt};
 use super::load::{Loaded, load};
 use crate::config::{LimitArgs, ModelArgs, cores};
 use crate::eval::{Dataset, DatasetError, Example};
-use crate::model::Model;
+use crate::model::{Model, ModelCard, Task};
 use crate::pipeline::explain::Offers;
 use crate::pipeline::queue::{Ceiling, Deadline, RequestContext};
 use crate::pipeline::run::WarmSessions;
@@ -33,6 +33,16 @@ pub(super) struct MeasureArgs {
 
     #[command(flatten)]
     pub(super) limits: LimitArgs,
+}
+
+/// Refuses `what` for networks of which several classes can be right.
+pub(super) fn single_label(card: &ModelCard, what: &str) -> Result<()> {
+    ensure!(
+        card.task == Task::SingleLabel,
+        "{what} does not apply to {}: several of its classes can be right for one image",
+        card.name
+    );
+    Ok(())
 }
 
 /// Loads the model and starts its pipeline.

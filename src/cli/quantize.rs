@@ -83,6 +83,9 @@ pub(super) fn run(args: &QuantizeArgs) -> Result<()> {
         let (name, wanted) = (float.card.name.clone(), Precision::Int8);
         return Err(ModelError::Foreign { name, wanted }.into());
     }
+    if args.data.is_some() {
+        local::single_label(&float.card, "--data, which measures top-1 accuracy,")?;
+    }
     let library = Library::load(args.common.model.onnxruntime.as_deref())?;
     let on = (&library, SessionPlan::on_cpu(cores()));
     let batches = calibration(args, &float)?;

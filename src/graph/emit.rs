@@ -28,6 +28,17 @@ pub struct EmitPlan {
     pub normalize: Normalize,
     /// Keys and values for the file.
     pub metadata: Vec<(String, String)>,
+    /// What the probabilities are made with.
+    pub classes: Classes,
+}
+
+/// How the classes of a network exclude each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Classes {
+    /// One is right: the probabilities are the softmax of the logits.
+    Exclusive,
+    /// Each is right or not: the probabilities are the sigmoids of the logits.
+    Independent,
 }
 
 /// The input's normalisation, per channel in the order RGB: `(pixel / 255 − mean) / std`.
@@ -42,7 +53,7 @@ pub struct Normalize {
 /// Writes the network with its weights as an ONNX model.
 ///
 /// Input `pixels`, uint8 `[N, H, W, 3]`, RGB. Outputs, all float32:
-/// `logits` `[N, classes]`, `probabilities` `[N, classes]`, their softmax,
+/// `logits` `[N, classes]`, `probabilities` `[N, classes]`, their softmax or sigmoids,
 /// `embedding` `[N, C]`, what the last linear layer reads (the pooled features of a residual net),
 /// and `feature_map` `[N, C, h, w]`, what is pooled.
 /// [`Model::keep_outputs`] drops those that are not wanted.
@@ -361,11 +372,20 @@ impl Emitter<'_> {
         let graph = &mut self.graph;
         let flat = format!("{}.flat", layers[classifier].name);
         let logits = graph.node("Flatten", &flat, &[&values[classifier]], []);
-        let softmax = [int_attribute("axis", 1)];
-        let probabilities = graph.node("Softmax", "probabilities", &[&logits], softmax);
+        let axis = [int_attribute("axis", 1)];
+        let (probabilities, docs) = match self.plan.classes {
+            Classes::Exclusive => (
+                graph.node("Softmax", "probabilities", &[&logits], axis),
+                ["scores before the softmax", "their softmax, which sums to 1"],
+            ),
+            Classes::Independent => (
+                graph.node("Sigmoid", "probabilities", &[&logits], []),
+                ["scores before the sigmoid", "the sigmoid of each"],
+            ),
+        };
         let embedding = graph.node("Flatten", "embedding", &[&values[read]], []);
-        graph.output("logits", &logits, &[classes], "scores before the softmax");
-        graph.output("probabilities", &probabilities, &[classes], "their softmax, which sums to 1");
+        graph.output("logits", &logits, &[classes], docs[0]);
+        graph.output("probabilities", &probabilities, &[classes], docs[1]);
         graph.output("embedding", &embedding, &[channels], "what the last linear layer reads");
         graph.output("feature_map", &values[map], &map_size, "what is pooled");
     }

@@ -19,7 +19,8 @@ pub struct TooLarge {
 
 /// The graph of `model`, one of ours in float32, with weights and layers in float16.
 ///
-/// Pixels are normalised in float32, and every output is float32; so is the softmax.
+/// Pixels are normalised in float32, and every output is float32; so is what makes the
+/// probabilities.
 ///
 /// # Errors
 ///
@@ -43,7 +44,7 @@ pub fn to_half(model: &Model) -> Result<Model, TooLarge> {
                 built.keep_constant(constant);
             }
         }
-        if !in_half || node.op_type == "Softmax" {
+        if !in_half || output == "probabilities" {
             built.keep_node(node, node.input.clone());
         } else {
             let inputs = node.input.iter().map(|name| half_name(name, &halves)).collect();

@@ -28,6 +28,6 @@ mod tests;
 pub use arch::UnknownArchitecture;
 pub use choices::Architecture;
 pub use describe::Description;
-pub use emit::{EmitPlan, Normalize, emit};
+pub use emit::{Classes, EmitPlan, Normalize, emit};
 pub use infer::{Guess, Inferred, NotInferred};
 pub use network::Network;

@@ -2,7 +2,7 @@ use super::arch::{self, ARCHITECTURES};
 use super::choices::{Architecture, Family};
 use super::infer::{Guess, infer};
 use super::layer::{LayerKind, Stage};
-use super::{Description, EmitPlan, Network, Normalize, NotInferred, emit};
+use super::{Classes, Description, EmitPlan, Network, Normalize, NotInferred, emit};
 use crate::onnx::Model;
 use crate::weights::{TensorSpec, Weights};
 
@@ -27,6 +27,7 @@ fn model(name: &str) -> Model {
         input: network.architecture.input,
         normalize: Normalize { mean: [0.5; 3], std: [0.25; 3] },
         metadata: vec![("key".to_owned(), "value".to_owned())],
+        classes: Classes::Exclusive,
     };
     emit(&network, &weights, &plan)
 }

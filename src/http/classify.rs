@@ -47,9 +47,9 @@ struct Classified {
     operation_id = "classify",
     params(
         ("top_k" = Option<usize>, Query, minimum = 1, example = 5,
-         description = "Number of classes; 5 by default"),
+         description = "Number of classes; 5 by default, and for a multi-label network with a threshold all that reach it"),
         ("labels" = Option<Vec<String>>, Query, example = json!(["cat", "dog"]),
-         description = "Restrict the answer to these classes, over which the probabilities are renormalised: labels or indices, repeated or separated by commas"),
+         description = "Restrict the answer to these classes, over which the probabilities are renormalised (not for a multi-label network): labels or indices, repeated or separated by commas"),
         ("threshold" = Option<f32>, Query, minimum = 0, maximum = 1, example = 0.0,
          description = "Only classes with at least this probability"),
         ("explain" = inline(Option<Explain>), Query,
@@ -106,7 +106,7 @@ impl Asked {
         pairs: &[(String, String)],
         headers: &HeaderMap,
     ) -> Result<Self, Problem> {
-        let query = Query::read(pairs, &app.shared.classes)?;
+        let query = Query::read(pairs, &app.shared.classes, app.pipeline.card().task)?;
         let beside = beside::read(pairs, &app.pipeline)?;
         let form = Form::of(&query, headers)?;
         Ok(Self { query, beside, form })

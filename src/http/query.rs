@@ -4,7 +4,8 @@ use axum::extract::rejection::QueryRejection;
 
 use super::classes::ClassIndex;
 use super::problem::Problem;
-use crate::pipeline::topk::Narrow;
+use crate::model::Task;
+use crate::pipeline::topk::{self, Narrow};
 
 /// Maximum number of maps in one answer.
 const MAX_MAPS: usize = 32;
@@ -41,10 +42,16 @@ pub(super) fn pairs(typed: Typed) -> Result<Vec<(String, String)>, Problem> {
 
 impl Query {
     /// Reads `pairs` for a model with these `classes`.
-    pub(super) fn read(pairs: &[(String, String)], classes: &ClassIndex) -> Result<Self, Problem> {
+    pub(super) fn read(
+        pairs: &[(String, String)],
+        classes: &ClassIndex,
+        task: Task,
+    ) -> Result<Self, Problem> {
         known(pairs, NAMES)?;
+        let has_threshold = pairs.iter().any(|(name, _)| name == "threshold");
+        let usual = topk::usual_top_k(task, has_threshold);
         Ok(Self {
-            top_k: top_k(pairs)?.unwrap_or(TOP_K),
+            top_k: top_k(pairs)?.unwrap_or(usual),
             explain: explain(pairs, classes)?,
             narrow: narrow(pairs, classes)?,
         })
@@ -76,9 +83,6 @@ pub(super) fn once<'a>(
         }
     }
 }
-
-/// The default of `top_k`.
-pub(super) const TOP_K: usize = 5;
 
 /// The value of `top_k`, if there is one.
 pub(super) fn top_k(pairs: &[(String, String)]) -> Result<Option<usize>, Problem> {

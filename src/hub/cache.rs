@@ -87,14 +87,17 @@ impl Cache {
     /// Makes `file` of a commit a link to the blob of this hash.
     pub(super) fn link(&self, commit: &str, file: &str, hash: &str) -> Result<(), HubError> {
         let path = self.place(commit, file);
-        let target = Path::new("../../blobs").join(hash);
+        // One step up more for each folder that the file is in.
+        let up = "../".repeat(2 + file.matches('/').count());
+        let target = Path::new(&up).join("blobs").join(hash);
         if fs::read_link(&path).is_ok_and(|old| old == target) {
             return Ok(());
         }
         let failed = |source| HubError::Cache { path: path.clone(), source };
         fs::create_dir_all(path.parent().unwrap_or(&self.folder)).map_err(failed)?;
         // A link cannot be written over: it is made aside and moved into its place.
-        let aside = path.with_file_name(format!(".{file}.{}", std::process::id()));
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let aside = path.with_file_name(format!(".{name}.{}", std::process::id()));
         let _ = fs::remove_file(&aside);
         std::os::unix::fs::symlink(&target, &aside).map_err(failed)?;
         fs::rename(&aside, &path).map_err(failed)

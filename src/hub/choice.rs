@@ -1,14 +1,14 @@
 //! Which files of a repository a model needs.
 
 use super::{HubError, HubId};
-use crate::model::{GRAPH, INT8_FILE, WEIGHTS};
+use crate::model::{GRAPHS, INT8_FILE, WEIGHTS};
 
 /// What says how a model is used; whichever are there.
 const DESCRIPTIONS: [&str; 3] = ["card.toml", "config.json", "preprocessor_config.json"];
 
 /// What a model's weights can be called; the first that is there.
 pub(super) fn weights() -> impl Iterator<Item = &'static str> {
-    WEIGHTS.into_iter().chain([GRAPH])
+    WEIGHTS.into_iter().chain(GRAPHS)
 }
 
 /// Files to fetch.
@@ -32,10 +32,12 @@ pub(super) fn choose(id: &HubId, files: &[String]) -> Result<Choice, HubError> {
         first.push(INT8_FILE.to_owned());
     }
     let mut last = vec![weights.to_owned()];
-    if weights == GRAPH {
+    if GRAPHS.contains(&weights) {
         // `model.onnx.data` and `model.onnx_data` hold the weights of a graph.
-        let is_data =
-            |file: &&String| !file.contains('/') && file.starts_with(GRAPH) && *file != GRAPH;
+        let is_data = |file: &&String| {
+            let rest = file.strip_prefix(weights).unwrap_or_default();
+            !rest.is_empty() && !rest.contains('/')
+        };
         last.splice(0..0, files.iter().filter(is_data).cloned());
     }
     if let Some(stem) = weights.strip_suffix(".index.json") {
@@ -75,6 +77,16 @@ mod tests {
         assert_eq!(chosen(&ours).unwrap(), ["card.toml", "model-int8.onnx", "model.safetensors"]);
         let onnx = ["card.toml", "model.onnx", "model.onnx.data", "onnx/model.onnx.data"];
         assert_eq!(chosen(&onnx).unwrap(), [onnx[0], onnx[2], onnx[1]]);
+        let nested = [
+            "config.json",
+            "onnx/model.onnx",
+            "onnx/model.onnx_data",
+            "onnx/model_fp16.onnx",
+            "onnx/model_fp16.onnx_data",
+            "onnx/model.onnx/../../../escape",
+            "preprocessor_config.json",
+        ];
+        assert_eq!(chosen(&nested).unwrap(), [nested[0], nested[6], nested[2], nested[1]]);
         let error = chosen(&["tf_model.h5"]).unwrap_err().to_string();
         assert!(error.contains("none of model.safetensors, "), "{error}");
     }

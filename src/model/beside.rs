@@ -67,7 +67,8 @@ fn read(folder: &Path, location: &str) -> Result<Bytes, BadLocation> {
 fn allowed(folder: &Path) -> Vec<PathBuf> {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let Ok(folder) = folder.canonicalize() else { return Vec::new() };
-    let snapshots = folder.parent().filter(|above| above.ends_with("snapshots"));
+    // The graph may be in a folder of the snapshot.
+    let snapshots = folder.ancestors().skip(1).take(2).find(|above| above.ends_with("snapshots"));
     let blobs = snapshots.and_then(Path::parent).map(|repository| repository.join("blobs"));
     std::iter::once(folder.clone()).chain(blobs).collect()
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{BadCalibration, Calibration, Golden, Precision, imagenet, labels};
+use super::{BadCalibration, Calibration, Golden, Precision, Task, imagenet, labels};
 use crate::pipeline::preprocess::{Preprocess, PreprocessError};
 
 /// Everything about a model that is not its weights. Travels as `card.toml` beside the weights and
@@ -26,6 +26,9 @@ pub struct ModelCard {
     /// The arithmetic of the graph; weights in a folder are always `fp32`.
     #[serde(default)]
     pub precision: Precision,
+    /// Whether one class is right or several can be.
+    #[serde(default)]
+    pub task: Task,
     /// The classes' names, in the order of the network's output; `"imagenet-1k"` for its names.
     #[serde(deserialize_with = "labels::read")]
     pub labels: Vec<String>,
@@ -111,6 +114,12 @@ pub enum CardError {
         /// What is wrong with it.
         source: BadCalibration,
     },
+    /// A calibration of a network that it does not apply to.
+    #[error(
+        "task is \"multi-label\" and calibration.{0} is there; a temperature and prediction sets are for \
+         networks of which one class is right, so leave the calibration out"
+    )]
+    CalibratedMultiLabel(Precision),
     /// Preprocessing that cannot be done.
     #[error(transparent)]
     Preprocess(#[from] PreprocessError),
@@ -164,6 +173,8 @@ impl ModelCard {
         };
         fields
             .into_iter()
+            // Left out where it says nothing, so that earlier versions can read the file.
+            .filter(|(field, _)| field != "task" || self.task != Task::default())
             .map(|(field, value)| {
                 let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
                 (format!("{PREFIX}{field}"), text)
@@ -238,6 +249,9 @@ impl ModelCard {
         let usable = |golden: &Golden| golden.logits.len() == classes && golden.bytes().is_some();
         if let Some(index) = self.golden.iter().position(|golden| !usable(golden)) {
             return Err(CardError::Golden { number: index + 1, classes });
+        }
+        if let (Task::MultiLabel, Some(&precision)) = (self.task, self.calibration.keys().next()) {
+            return Err(CardError::CalibratedMultiLabel(precision));
         }
         for (&precision, calibration) in &self.calibration {
             calibration.check().map_err(|source| CardError::Calibration { precision, source })?;

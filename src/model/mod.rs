@@ -15,6 +15,7 @@ mod beside; // weights in external files
 mod content; // describes a folder without a model
 mod open; // opens --model
 mod precision; // fp32, int8 or fp16
+mod task; // single-label or multi-label
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -29,11 +30,14 @@ pub use digests::Digests;
 pub(crate) use digests::hex;
 pub use embedded::{DEFAULT, EMBEDDED, Embedded, is_embedded};
 pub use golden::Golden;
-pub(crate) use open::{CARD, GRAPH, WEIGHTS};
+pub(crate) use open::{CARD, GRAPHS, WEIGHTS};
 pub(crate) use precision::INT8_FILE;
 pub use precision::{BadPrecision, Chosen, Precision, PrecisionChoice};
+pub use task::Task;
 
-use crate::graph::{self, EmitPlan, Network, Normalize, NotInferred, UnknownArchitecture, arch};
+use crate::graph::{
+    self, Classes, EmitPlan, Network, Normalize, NotInferred, UnknownArchitecture, arch,
+};
 use crate::weights::{CheckedWeights, Weights, WeightsError};
 
 /// A card and the ONNX bytes of the network it describes.
@@ -216,14 +220,20 @@ impl Model {
         let weights = weights
             .check(&network.tensors())
             .map_err(|source| ModelError::Weights { of: card.name.clone(), source })?;
-        let (card, network, weights) = match card.labels.len() {
-            1 => (card.with_absence(), Network::expand(row, 2), with_absence(&network, weights)),
+        let (card, network, weights) = match (card.task, card.labels.len()) {
+            (Task::SingleLabel, 1) => {
+                (card.with_absence(), Network::expand(row, 2), with_absence(&network, weights))
+            }
             _ => (card, network, weights),
         };
         let plan = EmitPlan {
             input,
             normalize: Normalize { mean: card.preprocess.mean, std: card.preprocess.std },
             metadata: card.to_metadata(),
+            classes: match card.task {
+                Task::SingleLabel => Classes::Exclusive,
+                Task::MultiLabel => Classes::Independent,
+            },
         };
         let onnx = graph::emit(&network, &weights, &plan).to_bytes().into();
         Ok(Self { card: Arc::new(card), onnx })

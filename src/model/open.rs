@@ -21,15 +21,15 @@ pub(crate) const WEIGHTS: [&str; 4] = [
 /// The name of the card in a folder.
 pub(crate) const CARD: &str = "card.toml";
 
-/// The name of a graph in a folder.
-pub(crate) const GRAPH: &str = "model.onnx";
+/// The names of a graph in a folder, the best first. Repositories for transformers.js have the second.
+pub(crate) const GRAPHS: [&str; 2] = ["model.onnx", "onnx/model.onnx"];
 
 impl Model {
     /// Opens a model:
     ///
     /// - an embedded one, by its name;
     /// - a folder with weights, and a `card.toml` or the `config.json` of timm or transformers;
-    /// - a folder with `model.onnx` and `card.toml`;
+    /// - a folder with `model.onnx` or `onnx/model.onnx`, and such a card or `config.json`;
     /// - a file of weights, alone or with a card of the same name that ends in `.toml`;
     /// - an `.onnx` file, written by `resnetd export`, or with such a card.
     ///
@@ -71,9 +71,9 @@ fn open_folder(folder: &Path, arch: Option<&str>) -> Result<Model, ModelError> {
     let named = |file: &&&str| folder.join(file).is_file();
     let card = folder.join(CARD);
     let Some(file) = WEIGHTS.iter().find(named) else {
-        return match folder.join(GRAPH) {
-            graph if graph.is_file() => open_onnx(&graph, &card, arch),
-            _ => Err(ModelError::NoWeights {
+        return match GRAPHS.iter().find(named) {
+            Some(graph) => open_onnx(&folder.join(graph), &card, arch),
+            None => Err(ModelError::NoWeights {
                 folder: folder.to_owned(),
                 there: FolderContent::of(folder),
             }),
@@ -119,6 +119,10 @@ fn open_onnx(path: &Path, card: &Path, arch: Option<&str>) -> Result<Model, Mode
     } else if card.is_file() {
         let text = fs::read_to_string(card).map_err(reading(card))?;
         foreign::adopt(path, &bytes, &graph, &text)?
+    } else if card.ends_with(CARD) && card.with_file_name("config.json").is_file() {
+        let folder = card.parent().unwrap_or(Path::new(""));
+        let described = config::card_of_graph(folder, &name_of(folder))?;
+        foreign::adopt_described(path, &bytes, &graph, described)?
     } else {
         return Err(ModelError::NoCard { path: path.to_owned(), card: card.to_owned() });
     };

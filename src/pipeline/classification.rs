@@ -11,6 +11,7 @@ use super::explain::NotOffered;
 use super::prepare::PrepareError;
 use super::queue::{Deadline, JobError, Rejected, Scores};
 use super::topk::{self, Narrow, Prediction};
+use crate::model::Task;
 use crate::telemetry::metrics::Reason;
 
 /// The answer for one image.
@@ -26,18 +27,21 @@ pub struct Classification {
     pub scores: Scores,
     /// The temperature of the softmax, if the card has one.
     pub temperature: Option<f64>,
+    /// Whether one class is right or several can be.
+    pub task: Task,
 }
 
 impl Classification {
     /// The same answer, restricted by `narrow`, with its `top_k` classes.
     #[must_use]
     pub fn narrowed(self, labels: &[String], top_k: usize, narrow: &Narrow) -> Self {
-        let predictions = topk::narrowed(
-            &calibrated::scaled(&self.scores.logits, self.temperature),
-            labels,
-            top_k,
-            narrow,
-        );
+        let predictions = match self.task {
+            Task::SingleLabel => {
+                let logits = calibrated::scaled(&self.scores.logits, self.temperature);
+                topk::narrowed(&logits, labels, top_k, narrow)
+            }
+            Task::MultiLabel => topk::chosen(&self.scores.probabilities, labels, top_k, narrow),
+        };
         Self { predictions, ..self }
     }
 }

@@ -179,7 +179,8 @@ impl Pipeline {
         top_k: usize,
     ) -> Classification {
         let predictions = topk::top_k(&scores.probabilities, &self.card.labels, top_k);
-        Classification { predictions, image, timings, scores, temperature: self.temperature() }
+        let (temperature, task) = (self.temperature(), self.card.task);
+        Classification { predictions, image, timings, scores, temperature, task }
     }
 
     /// Runs `journey` until the deadline, and counts failures.

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::Classification;
 use super::topk::{self, Prediction};
-use crate::model::{ModelCard, Precision, Promise};
+use crate::model::{ModelCard, Precision, Promise, Task};
 
 /// A requested prediction set.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -50,6 +50,15 @@ pub enum NoPromise {
         /// In which it runs.
         precision: Precision,
     },
+    /// A set of classes of which one is the truth, of a network of which several can be.
+    #[error(
+        "coverage does not apply to {model}: several of its classes can be right for one image, and a \
+         prediction set holds the one that is; threshold=0.5 answers the classes that are at least so probable"
+    )]
+    MultiLabel {
+        /// The model.
+        model: String,
+    },
     /// More or less than was fitted.
     #[error("coverage is {asked}; for this model it must be from {low} to {high}")]
     OutOfRange {
@@ -70,6 +79,9 @@ impl Cover {
     ///
     /// [`NoPromise`] if the card has no such coverage.
     pub fn new(card: &ModelCard, asked: f64, max_set: Option<usize>) -> Result<Self, NoPromise> {
+        if card.task == Task::MultiLabel {
+            return Err(NoPromise::MultiLabel { model: card.name.clone() });
+        }
         let calibration = card.calibration_in_use();
         let found = calibration.and_then(|found| Some((found, found.range()?)));
         let Some((calibration, (low, high))) = found else {
@@ -92,6 +104,9 @@ impl Classification {
     /// classes that may be the truth.
     #[must_use]
     pub fn is_unsure(&self, card: &ModelCard) -> bool {
+        if card.task == Task::MultiLabel {
+            return false; // its probabilities do not compete
+        }
         let probabilities = &self.scores.probabilities;
         let best = topk::top_k(probabilities, &card.labels, 1);
         let is_guess = best.first().is_none_or(|best| best.probability < LIKELY);

@@ -3,7 +3,22 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::calibrated;
 use super::queue::Scores;
+use crate::model::Task;
+
+/// How many classes are answered where nobody says.
+pub const TOP_K: usize = 5;
+
+/// How many classes are answered where nobody says: [`TOP_K`], and of a network with several labels
+/// all that reach a threshold, where there is one.
+#[must_use]
+pub fn usual_top_k(task: Task, has_threshold: bool) -> usize {
+    match task {
+        Task::MultiLabel if has_threshold => usize::MAX,
+        Task::SingleLabel | Task::MultiLabel => TOP_K,
+    }
+}
 
 /// One class and how probable it is.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -38,11 +53,10 @@ pub fn top_k(probabilities: &[f32], labels: &[String], k: usize) -> Vec<Predicti
 }
 
 /// What is made of logits.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Function {
     /// Probabilities of classes of which one is right.
-    #[default]
     Softmax,
     /// Each class's own probability.
     Sigmoid,
@@ -50,14 +64,25 @@ pub enum Function {
     None,
 }
 
-/// As [`top_k`], of what `function` makes of the logits.
+/// As [`top_k`], of what `function` makes of the logits. Without one they are the probabilities that the
+/// network's `task` asks for.
 #[must_use]
-pub fn scored(scores: &Scores, labels: &[String], k: usize, function: Function) -> Vec<Prediction> {
-    match function {
-        Function::Softmax => top_k(&scores.probabilities, labels, k),
-        Function::None => top_k(&scores.logits, labels, k),
+pub fn scored(
+    scores: &Scores,
+    (labels, task): (&[String], Task),
+    k: usize,
+    function: Option<Function>,
+) -> Vec<Prediction> {
+    match (function, task) {
+        (None, _) | (Some(Function::Softmax), Task::SingleLabel) => {
+            top_k(&scores.probabilities, labels, k)
+        }
+        (Some(Function::Softmax), Task::MultiLabel) => {
+            top_k(&calibrated::probabilities(&scores.logits, 1.0), labels, k)
+        }
+        (Some(Function::None), _) => top_k(&scores.logits, labels, k),
         // Made of the best logits, so that those which f32 cannot tell from 1 keep their order.
-        Function::Sigmoid => {
+        (Some(Function::Sigmoid), _) => {
             let sigmoid = |logit: f32| 1.0 / (1.0 + (-logit).exp());
             let best = top_k(&scores.logits, labels, k).into_iter();
             best.map(|found| Prediction { probability: sigmoid(found.probability), ..found })
@@ -69,9 +94,9 @@ pub fn scored(scores: &Scores, labels: &[String], k: usize, function: Function) 
 /// Which classes may be answered, and how probable one must be.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Narrow {
-    /// The candidates, the only classes there are; empty for all. Each is there once.
+    /// The candidates, the only classes there are; empty for all. Each is there once, in ascending order.
     pub among: Vec<usize>,
-    /// What a class must reach to be answered, among the candidates.
+    /// The probability that a class must have to be answered, among the candidates.
     pub threshold: f32,
 }
 
@@ -102,9 +127,65 @@ pub fn narrowed(logits: &[f32], labels: &[String], k: usize, narrow: &Narrow) ->
     predictions
 }
 
+/// As [`narrowed`], of a network of which several classes can be right: candidates keep their own
+/// probabilities.
+///
+/// `probabilities` f32 `[classes]`.
+#[must_use]
+pub fn chosen(
+    probabilities: &[f32],
+    labels: &[String],
+    k: usize,
+    narrow: &Narrow,
+) -> Vec<Prediction> {
+    let all = top_k(probabilities, labels, labels.len());
+    all.into_iter()
+        .take_while(|class| class.probability >= narrow.threshold)
+        .filter(|class| narrow.among.is_empty() || narrow.among.contains(&class.index))
+        .take(k)
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn candidates_of_several_labels_keep_their_own_probabilities() {
+        let labels: Vec<String> = ["a", "b", "c", "d"].map(String::from).to_vec();
+        let found = |among: &[usize], threshold, k| -> Vec<(usize, f32)> {
+            let narrow = Narrow { among: among.to_vec(), threshold };
+            let predictions = chosen(&[0.9, 0.2, 0.95, 0.5], &labels, k, &narrow);
+            predictions.into_iter().map(|found| (found.index, found.probability)).collect()
+        };
+        assert_eq!(found(&[], 0.5, 9), [(2, 0.95), (0, 0.9), (3, 0.5)]);
+        assert_eq!(found(&[0, 1], 0.0, 9), [(0, 0.9), (1, 0.2)]);
+        assert_eq!(found(&[0, 1], 0.3, 9), [(0, 0.9)]);
+        assert_eq!(found(&[], 0.0, 1), [(2, 0.95)]);
+        assert_eq!(found(&[], 0.99, 9), []);
+    }
+
+    #[test]
+    fn a_function_that_is_named_is_applied_whatever_the_task() {
+        let labels: Vec<String> = ["a", "b"].map(String::from).to_vec();
+        let scores = Scores { logits: vec![0.0, 1.0], probabilities: vec![0.5, 0.731_058_6] };
+        let best = |function| scored(&scores, (&labels, Task::MultiLabel), 1, function)[0].clone();
+        let close = |function, expected: f32| {
+            let Prediction { index, probability, .. } = best(function);
+            assert!(
+                index == 1 && (probability - expected).abs() < 1e-6,
+                "{function:?} {probability}"
+            );
+        };
+        close(None, 0.731_058_6);
+        close(Some(Function::Sigmoid), 0.731_058_6);
+        close(Some(Function::Softmax), 0.731_058_6); // of 0 and 1: the same
+        close(Some(Function::None), 1.0);
+        let worst =
+            |function| scored(&scores, (&labels, Task::MultiLabel), 2, function)[1].probability;
+        assert!((worst(Some(Function::Softmax)) - 0.268_941_4).abs() < 1e-6);
+        assert!((worst(None) - 0.5).abs() < 1e-6);
+    }
 
     #[test]
     fn candidates_share_the_results_of_others_even_without_results() {

@@ -99,7 +99,7 @@ impl<'a> Rewriter<'a> {
                 let inputs = node.input.iter().map(|input| self.dequantized(input)).collect();
                 self.requantized(node, inputs);
             }
-            "Sigmoid" => {
+            "Sigmoid" if output != "probabilities" => {
                 let inputs = vec![self.dequantized(&node.input[0])];
                 let between_0_and_1 = Range::new(0.0, 1.0);
                 self.stepped(node, inputs, output, between_0_and_1);

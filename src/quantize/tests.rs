@@ -1,5 +1,5 @@
 use super::{Range, Ranges, quantize, targets};
-use crate::graph::{EmitPlan, Network, Normalize, arch, emit};
+use crate::graph::{Classes, EmitPlan, Network, Normalize, arch, emit};
 use crate::onnx::Model;
 use crate::weights::Weights;
 
@@ -13,7 +13,9 @@ fn model(name: &str) -> Model {
     });
     let weights = Weights::from_tensors(ones).check(&specs).unwrap();
     let normalize = Normalize { mean: [0.5; 3], std: [0.25; 3] };
-    emit(&network, &weights, &EmitPlan { input: row.input, normalize, metadata: Vec::new() })
+    let classes = Classes::Exclusive;
+    let plan = EmitPlan { input: row.input, normalize, metadata: Vec::new(), classes };
+    emit(&network, &weights, &plan)
 }
 
 fn quantized(name: &str) -> Model {
@@ -78,7 +80,8 @@ fn pixels_with_a_mean_of_a_whole_level_are_the_input_as_they_are() {
         });
         let weights = Weights::from_tensors(ones).check(&specs).unwrap();
         let normalize = Normalize { mean, std: [128.0 / 255.0; 3] };
-        let plan = EmitPlan { input: [32, 32], normalize, metadata: Vec::new() };
+        let classes = Classes::Exclusive;
+        let plan = EmitPlan { input: [32, 32], normalize, metadata: Vec::new(), classes };
         quantize(&emit(&network, &weights, &plan), &Ranges::new())
     };
     let exact = with_mean([127.0 / 255.0; 3]);

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use resnetd::graph::{Network, arch};
-use resnetd::model::{Model, imagenet};
+use resnetd::model::{Model, Task, imagenet};
 use resnetd::onnx::builder::int_attribute;
 use resnetd::onnx::{Element, GraphBuilder};
 use resnetd::pipeline::preprocess::{Interpolation, Resize};
@@ -81,6 +81,20 @@ fn a_folder_of_transformers_answers_as_transformers_does() {
         assert_eq!(model.card.labels[281], "tabby");
         assert_eq!(model.card.wordnet_ids[281], "n02123045");
         assert_golden(&model, &serde_json::from_str::<Golden>(golden).unwrap(), architecture);
+
+        let mut config = parsed["config"].clone();
+        for (problem_type, task) in [
+            ("single_label_classification", Task::SingleLabel),
+            ("multi_label_classification", Task::MultiLabel),
+        ] {
+            config["problem_type"] = json!(problem_type);
+            put(&folder.path().join("config.json"), config.to_string());
+            assert_eq!(open(folder.path()).card.task, task);
+        }
+        config["problem_type"] = json!("regression");
+        put(&folder.path().join("config.json"), config.to_string());
+        let error = refused(folder.path(), None);
+        assert!(error.contains("problem_type is \"regression\"; it must be"), "{error}");
     }
 }
 
@@ -347,9 +361,6 @@ fn scores_that_contradict_the_card_are_rejected() {
     assert!(classified(&means.beside("", "scores = \"logits\"")).is_ok());
     let error = classified(&means.beside("", "scores = \"probabilities\"")).unwrap_err();
     assert!(error.contains("because onnx.scores of the card says so"), "{error}");
-    let sigmoid = Means { ends: &["Sigmoid", "Identity"], ..Means::default() };
-    let error = sigmoid.refusal("", "");
-    assert!(error.contains("its last node is a sigmoid for each of 3 classes"), "{error}");
 }
 
 /// A probability and its absence, of the one score of a network with one class.

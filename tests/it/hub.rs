@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures_util::{StreamExt, stream};
 use resnetd::hub::{Event, Hub, HubError, HubId};
-use resnetd::model::Model;
+use resnetd::model::{Model, Task};
 use serde_json::json;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
@@ -77,8 +77,8 @@ impl FakeHub {
         let hub = Arc::new(self);
         let app = Router::new()
             .route("/api/models/{owner}/{name}/revision/{revision}", get(list))
-            .route("/{owner}/{name}/resolve/{commit}/{file}", get(resolve))
-            .route("/store/{file}", get(stored))
+            .route("/{owner}/{name}/resolve/{commit}/{*file}", get(resolve))
+            .route("/store/{*file}", get(stored))
             .with_state(Arc::clone(&hub));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
@@ -326,6 +326,49 @@ async fn what_is_not_on_the_hub_is_named() {
     let tagged = fetch(&hub, "lab/pets@v1").await.0.unwrap();
     assert!(tagged.ends_with(COMMIT));
     assert!(cache.path().join("models--lab--pets/refs/v1").is_file());
+}
+
+/// Repositories for transformers.js: a graph in `onnx/`, its weights beside it, and transformers' own files.
+#[tokio::test]
+async fn a_graph_in_a_folder_comes_with_its_weights_and_is_described_by_the_config() {
+    let data = |name: &str| fs::read(Path::new("tests/data/onnx").join(name)).unwrap();
+    let (from, to) = (b"exported.onnx.data", b"model.onnx_data-00"); // of one length
+    let mut graph = data("exported.onnx");
+    let places: Vec<usize> =
+        (0..graph.len() - from.len()).filter(|&place| graph[place..].starts_with(from)).collect();
+    assert!(!places.is_empty());
+    for place in places {
+        graph[place..place + to.len()].copy_from_slice(to);
+    }
+    let config = json!({
+        "model_type": "vit", "problem_type": "multi_label_classification",
+        "id2label": { "0": "a", "1": "b", "2": "c" },
+    });
+    let preprocessor = json!({
+        "image_processor_type": "ViTImageProcessor", "size": { "height": 8, "width": 8 },
+        "resample": 2, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.25, 0.25, 0.25],
+    });
+    let files = BTreeMap::from([
+        ("config.json", Bytes::from(config.to_string())),
+        ("preprocessor_config.json", Bytes::from(preprocessor.to_string())),
+        ("onnx/model.onnx", Bytes::from(graph)),
+        ("onnx/model.onnx_data-00", Bytes::from(data("exported.onnx.data"))),
+        ("onnx/model_fp16.onnx", Bytes::from_static(b"another")),
+    ]);
+    let hub = FakeHub { files, ..FakeHub::new(Manners::default()) };
+    let (address, server) = hub.start().await;
+    let cache = tempfile::tempdir().unwrap();
+    let folder = fetch(&client(&address, &cache), "lab/pets").await.0.unwrap();
+    assert!(!server.seen().iter().any(|seen| seen.path.contains("fp16")), "only what is needed");
+    let model = Model::open(folder.to_str().unwrap(), None).unwrap();
+    assert_eq!((&*model.card.name, &*model.card.architecture), ("lab/pets", "onnx"));
+    assert_eq!(model.card.labels, ["a", "b", "c"]);
+    assert_eq!(model.card.task, Task::MultiLabel);
+    assert_eq!((model.card.preprocess.input, model.card.preprocess.std), ([8, 8], [0.25; 3]));
+
+    fs::remove_file(folder.join("preprocessor_config.json")).unwrap();
+    let error = Model::open(folder.to_str().unwrap(), None).unwrap_err().to_string();
+    assert!(error.contains("preprocessor_config.json"), "{error}");
 }
 
 /// The whole way, as a user goes it.

@@ -20,6 +20,7 @@ mod drain; // shutdown
 mod operate; // health, metrics, model
 mod batches; // scores do not depend on the batch
 mod bring; // models of other programs
+mod multilabel; // networks of which several classes can be right
 mod hub; // models of the Hugging Face hub
 mod starter; // the starter model of 1,000 classes
 mod parity; // the same logits as PyTorch

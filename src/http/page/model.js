@@ -1,6 +1,8 @@
 // What the page says of the model: its name, its classes, and whether it is sure of an answer.
 
-const LIKELY = 0.5; // a best class below it is a guess
+import { percent } from "./words.js";
+
+const LIKELY = 0.5; // below it a class is a guess
 const COVERAGE = 0.95; // of the calibrated sets that decide where the model has them
 
 // The description of the model, or undefined where the server does not give it.
@@ -42,8 +44,24 @@ function listClasses(byId, labels) {
 // Whether the first of `predictions`, in descending order, is too uncertain to be called the answer: less
 // likely than not, or one of several classes that may be the truth.
 export function isUnsure(predictions) {
+  if (model?.task === "multi-label") return false;
   if (predictions[0].probability < LIKELY) return true;
   const sets = model?.calibration?.[model.precision]?.sets ?? [];
   const threshold = sets.find((set) => set.coverage >= COVERAGE)?.threshold;
   return threshold !== undefined && predictions.filter(({ probability }) => probability >= threshold).length > 1;
+}
+
+// The heading of an answer: the best class, or all likely classes of a model with several labels for an image.
+export function heading(predictions) {
+  if (model?.task === "multi-label") {
+    const likely = predictions.filter(({ probability }) => probability >= LIKELY);
+    return likely.map(({ label }) => label).join(", ") || "No label is likely";
+  }
+  return isUnsure(predictions) ? `Not sure. Perhaps ${predictions[0].label}` : predictions[0].label;
+}
+
+// The same for screen readers.
+export function spoken(predictions) {
+  if (model?.task === "multi-label") return heading(predictions);
+  return `${heading(predictions)}, ${percent(predictions[0].probability)}`;
 }

@@ -4,7 +4,7 @@ import { draw, strongestPlace } from "./heat.js";
 import { bytes, milliseconds, percent, sentence } from "./words.js";
 import { openCamera } from "./camera.js";
 import { watch } from "./live.js";
-import { describe, isUnsure } from "./model.js";
+import { describe, heading, isUnsure, spoken } from "./model.js";
 
 const SHOWN = 5; // classes on a card
 const AT_ONCE = 2; // uploads of this page at the same time
@@ -190,9 +190,7 @@ class Card {
       this.image = image;
       this.showClasses(predictions);
       this.showTiming(answer.headers.get("server-timing"), performance.now() - started);
-      const [best] = predictions;
-      const answered = isUnsure(predictions) ? `not sure, perhaps ${best.label}` : best.label;
-      announce(`${this.name}: ${answered}, ${percent(best.probability)}`);
+      announce(`${this.name}: ${spoken(predictions)}`);
     } catch (failure) {
       this.showProblem(failure);
     }
@@ -201,9 +199,8 @@ class Card {
   }
 
   showClasses(predictions) {
-    const unsure = isUnsure(predictions);
-    this.element.classList.toggle("unsure", unsure);
-    this.find("h2").textContent = unsure ? `Not sure. Perhaps ${predictions[0].label}` : predictions[0].label;
+    this.element.classList.toggle("unsure", isUnsure(predictions));
+    this.find("h2").textContent = heading(predictions);
     this.caption();
     this.predictions = predictions;
     this.find(".classes").replaceChildren(...predictions.map((prediction) => this.row(prediction)));

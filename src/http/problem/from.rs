@@ -43,7 +43,7 @@ impl From<Rejected> for Problem {
 impl From<NoPromise> for Problem {
     fn from(error: NoPromise) -> Self {
         let kind = match &error {
-            NoPromise::Uncalibrated { .. } => Kind::NotOffered,
+            NoPromise::Uncalibrated { .. } | NoPromise::MultiLabel { .. } => Kind::NotOffered,
             NoPromise::OutOfRange { .. } => Kind::InvalidParameter,
         };
         Self::new(kind, error.to_string())

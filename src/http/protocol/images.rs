@@ -144,8 +144,9 @@ async fn one(
     let bytes = sent.bytes(app, context.deadline).await?;
     let (top_k, function) = (parameters.top_k(), parameters.function());
     let classification = app.pipeline.classify(bytes, top_k, context).await?;
-    let labels = &app.pipeline.card().labels;
-    let classes = topk::scored(&classification.scores, labels, top_k, function);
+    let card = app.pipeline.card();
+    let of = (&*card.labels, card.task);
+    let classes = topk::scored(&classification.scores, of, top_k, function);
     Ok((classes.into_iter().map(Scored::from).collect(), classification.timings))
 }
 

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::http::problem::Problem;
 use crate::http::query;
-use crate::pipeline::topk::{Function, Prediction};
+use crate::pipeline::topk::{Function, Prediction, TOP_K};
 
 /// The names of both.
 pub(super) const NAMES: &[&str] = &["top_k", "function_to_apply"];
@@ -22,7 +22,7 @@ pub(super) struct Parameters {
     #[serde(default, deserialize_with = "count")]
     #[schema(minimum = 1, maximum = 4_000_000_000_u32)]
     top_k: Option<usize>,
-    /// As what.
+    /// As what; without it as probabilities: the softmax, or the sigmoid in a multi-label network.
     #[serde(default)]
     function_to_apply: Option<Function>,
 }
@@ -67,11 +67,12 @@ impl Parameters {
     }
 
     pub(super) fn top_k(self) -> usize {
-        self.top_k.unwrap_or(query::TOP_K)
+        self.top_k.unwrap_or(TOP_K)
     }
 
-    pub(super) fn function(self) -> Function {
-        self.function_to_apply.unwrap_or_default()
+    /// `None` for the one of the network's task.
+    pub(super) fn function(self) -> Option<Function> {
+        self.function_to_apply
     }
 }
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{ModelCard, ModelError, Precision, labels};
+use super::{ModelCard, ModelError, Precision, Task, foreign, labels};
 use crate::graph::{Architecture, Inferred, infer};
 use crate::pipeline::preprocess::Preprocess;
 use crate::weights::Weights;
@@ -60,25 +60,71 @@ pub(super) fn card(folder: &Path, name: &str, weights: &Weights) -> Result<Model
         timm::describe(&config)
     };
     let described = described.map_err(|why| ConfigJsonError { path, why })?;
+    let task =
+        task(&config).map_err(|why| ConfigJsonError { path: folder.join("config.json"), why })?;
     let Described { architecture, labels, preprocess, license } = described;
     let classes = infer::classes(architecture, weights).unwrap_or(architecture.classes);
     let labels = labels.unwrap_or_else(|| labels::usual(classes));
-    Ok(ModelCard { license, ..bare(name, architecture, preprocess, labels) })
+    Ok(ModelCard { license, task, ..bare(name, architecture.name, preprocess, labels) })
+}
+
+/// What transformers' `problem_type` says; configs mostly leave it out.
+fn task(config: &Value) -> Result<Task, Refusal> {
+    match &config["problem_type"] {
+        Value::Null => Ok(Task::SingleLabel),
+        said if said == "single_label_classification" => Ok(Task::SingleLabel),
+        said if said == "multi_label_classification" => Ok(Task::MultiLabel),
+        other => Err(format!(
+            "problem_type is {other}; it must be \"single_label_classification\" or \
+             \"multi_label_classification\""
+        )),
+    }
+}
+
+/// The card of a folder with a `config.json` and a graph that is not ours, called `name`; and whether the
+/// config says what its task is.
+///
+/// # Errors
+///
+/// [`ModelError::Config`] where a file is missing that says labels or preprocessing, or asks for what cannot
+/// be done exactly.
+pub(super) fn card_of_graph(folder: &Path, name: &str) -> Result<(ModelCard, bool), ModelError> {
+    let path = folder.join("config.json");
+    let config: Value = read(&path)?;
+    let refused = |why| ConfigJsonError { path: path.clone(), why };
+    let described = if config["pretrained_cfg"].is_object() {
+        timm::describe_graph(&config).map_err(refused)?
+    } else {
+        let path = folder.join("preprocessor_config.json");
+        let preprocess = preprocessor::preprocess(&read(&path)?);
+        (
+            transformers::labels_of(&config).map_err(refused)?,
+            preprocess.map_err(|why| ConfigJsonError { path, why })?,
+        )
+    };
+    let (labels, preprocess) = described;
+    let labels = labels.ok_or_else(|| {
+        refused("it has no id2label, which names the classes; write a card.toml".to_owned())
+    })?;
+    let task = task(&config).map_err(refused)?;
+    let card = ModelCard { task, ..bare(name, foreign::ARCHITECTURE, preprocess, labels) };
+    Ok((card, !config["problem_type"].is_null()))
 }
 
 /// A card for weights that come alone: the architecture's usual preprocessing and class names.
 pub(super) fn usual_card(name: &str, inferred: Inferred) -> ModelCard {
     let Inferred { architecture, classes } = inferred;
-    bare(name, architecture, Preprocess::usual(architecture.input), labels::usual(classes))
+    bare(name, architecture.name, Preprocess::usual(architecture.input), labels::usual(classes))
 }
 
-fn bare(name: &str, of: &Architecture, preprocess: Preprocess, labels: Vec<String>) -> ModelCard {
+fn bare(name: &str, architecture: &str, preprocess: Preprocess, labels: Vec<String>) -> ModelCard {
     ModelCard {
         name: name.to_owned(),
-        architecture: of.name.to_owned(),
+        architecture: architecture.to_owned(),
         description: String::new(),
         license: String::new(),
         precision: Precision::Fp32,
+        task: Task::SingleLabel,
         labels,
         wordnet_ids: Vec::new(),
         preprocess,

@@ -52,6 +52,20 @@ pub(super) fn describe(config: &Value) -> Result<Described, Refusal> {
     Ok(Described { architecture, labels, preprocess: preprocess(&cfg)?, license })
 }
 
+/// Labels and preprocessing of a graph that timm describes, whichever network it is. Inside transformers'
+/// wrapper the labels are `id2label`.
+pub(super) fn describe_graph(config: &Value) -> Result<(Option<Vec<String>>, Preprocess), Refusal> {
+    let cfg = Pretrained::deserialize(&config["pretrained_cfg"])
+        .map_err(|error| format!("pretrained_cfg: {error}"))?;
+    let own = Option::<Vec<String>>::deserialize(&config["label_names"])
+        .map_err(|error| format!("label_names: {error}"))?;
+    let labels = match own.or(cfg.label_names.clone()) {
+        None => super::transformers::labels_of(config)?,
+        labels => labels,
+    };
+    Ok((labels, preprocess(&cfg)?))
+}
+
 /// Whether an argument of `create_model` leaves the network what its name says. timm writes the usual
 /// ones down too.
 fn is_usual(key: &str, value: &Value) -> bool {

@@ -79,6 +79,12 @@ fn is_meant(row: &Architecture, stride: Stride) -> bool {
     }
 }
 
+/// The names of the classes, where a config has them.
+pub(super) fn labels_of(config: &Value) -> Result<Option<Vec<String>>, Refusal> {
+    let id2label = Option::<BTreeMap<usize, String>>::deserialize(&config["id2label"]);
+    labels(id2label.map_err(|error| format!("id2label: {error}"))?.unwrap_or_default())
+}
+
 fn labels(id2label: BTreeMap<usize, String>) -> Result<Option<Vec<String>>, Refusal> {
     if !id2label.keys().copied().eq(0..id2label.len()) {
         return Err("id2label does not count from 0 without gaps".to_owned());

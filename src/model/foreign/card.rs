@@ -7,7 +7,7 @@ use toml::{Table, Value};
 
 use super::ARCHITECTURE;
 use crate::model::card::complete;
-use crate::model::{CardError, ModelCard};
+use crate::model::{CardError, ModelCard, Task};
 
 /// What a graph does not say itself. The table `[onnx]` of a card.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -23,6 +23,9 @@ pub(super) struct Hints {
     pub(super) scores: Option<Scores>,
     /// The output with the scores, where there are several.
     pub(super) output: Option<String>,
+    /// Whether one class is right or several can be, where the card says it.
+    #[serde(skip)]
+    pub(super) task: Option<Task>,
     /// Whether the card says anything of scale, mean or standard deviation.
     #[serde(skip)]
     pub(super) normalized: bool,
@@ -50,7 +53,7 @@ pub(super) enum Scores {
     Logits,
     /// After the softmax.
     Probabilities,
-    /// After the sigmoid.
+    /// After the sigmoid of each.
     Sigmoid,
 }
 
@@ -89,7 +92,9 @@ pub(super) fn read(name: &str, text: &str) -> Result<(ModelCard, Hints), CardErr
             }
         }
     }
+    let says_task = table.contains_key("task");
     let card: ModelCard = Value::Table(table).try_into()?;
+    hints.task = says_task.then_some(card.task);
     if card.architecture != ARCHITECTURE {
         return Err(CardError::NotForeign(card.architecture));
     }

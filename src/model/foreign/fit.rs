@@ -3,7 +3,7 @@
 use super::card::{Hints, Layout, Scores};
 use super::ending::scores_of;
 use super::values::{By, Taken};
-use crate::model::ModelCard;
+use crate::model::{ModelCard, Task};
 use crate::onnx;
 use crate::onnx::proto::{DataType, DimensionValue, ValueInfo};
 
@@ -23,6 +23,7 @@ pub(super) struct Fit {
     /// Name of its scores.
     pub(super) output: String,
     pub(super) scores: Taken,
+    pub(super) task: Task,
 }
 
 /// A graph that cannot be served, and why.
@@ -53,11 +54,17 @@ pub enum Unfit {
     #[error("it has no output {wanted:?}, which onnx.output of the card names; it has {}", found.join(", "))]
     NoOutput { wanted: String, found: Vec<String> },
     #[error(
-        "{} is a sigmoid for each of {classes} classes, so that several can be true of one image (a \
-         multi-label network), which is not served; if only one can, set onnx.scores = \"logits\" and let \
-         the graph end before the sigmoid", if *said { "onnx.scores of the card" } else { "its last node" }
+        "task of the card is \"single-label\", but {} for each of {classes} classes, so that several can be \
+         right for one image; set task = \"multi-label\", or let the graph end before the sigmoid",
+        if *said { "onnx.scores is \"sigmoid\"" } else { "the graph ends in a sigmoid" }
     )]
-    MultiLabel { said: bool, classes: usize },
+    NotSingleLabel { said: bool, classes: usize },
+    #[error(
+        "task of the card is \"multi-label\", but {}, so that one class is right for each image; leave task \
+         out, or set onnx.scores in the card to \"logits\" or \"sigmoid\" if that is what the scores are",
+        if *said { "onnx.scores is \"probabilities\"" } else { "the graph ends in a softmax" }
+    )]
+    NotMultiLabel { said: bool },
     #[error(
         "its one score is taken for the softmax of one class, which is always 1; let the graph end in a \
          Sigmoid, or set onnx.scores in the card to \"sigmoid\" or \"logits\""
@@ -95,13 +102,7 @@ pub(super) fn fit(graph: &onnx::Model, card: &ModelCard, hints: &Hints) -> Resul
         Some(scores) => Taken { scores, by: By::Card },
         None => Taken { scores: scores_of(graph, &output.name), by: By::Graph },
     };
-    match scores.scores {
-        Scores::Sigmoid if classes > 1 => {
-            return Err(Unfit::MultiLabel { said: scores.by == By::Card, classes });
-        }
-        Scores::Probabilities if classes == 1 => return Err(Unfit::OneProbability),
-        Scores::Logits | Scores::Probabilities | Scores::Sigmoid => {}
-    }
+    let task = task_of(scores, hints, classes)?;
     Ok(Fit {
         input: input.name.clone(),
         element,
@@ -109,7 +110,24 @@ pub(super) fn fit(graph: &onnx::Model, card: &ModelCard, hints: &Hints) -> Resul
         batch,
         output: output.name.clone(),
         scores,
+        task,
     })
+}
+
+/// What the card says, or else what scores of this kind are for.
+fn task_of(taken: Taken, hints: &Hints, classes: usize) -> Result<Task, Unfit> {
+    let said = taken.by == By::Card;
+    match (taken.scores, hints.task) {
+        (Scores::Probabilities, Some(Task::MultiLabel)) => Err(Unfit::NotMultiLabel { said }),
+        (Scores::Probabilities, _) if classes == 1 => Err(Unfit::OneProbability),
+        (Scores::Sigmoid, Some(Task::SingleLabel)) if classes > 1 => {
+            Err(Unfit::NotSingleLabel { said, classes })
+        }
+        (Scores::Sigmoid, None) if classes > 1 => Ok(Task::MultiLabel),
+        (Scores::Logits | Scores::Probabilities | Scores::Sigmoid, task) => {
+            Ok(task.unwrap_or_default())
+        }
+    }
 }
 
 /// The one input that is not a constant with a default, as old files list them.

@@ -13,9 +13,10 @@ use std::path::Path;
 
 use bytes::Bytes;
 
-use super::{Model, ModelError};
+use super::{Model, ModelCard, ModelError, Task};
 use crate::onnx;
 
+use card::Hints;
 pub use fit::Unfit;
 pub use values::Contradiction;
 use values::{Taken, Verdict};
@@ -36,12 +37,44 @@ pub(super) fn adopt(
     text: &str,
 ) -> Result<Model, ModelError> {
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
-    let (card, hints) = card::read(&name, text)
+    let described = card::read(&name, text)
         .map_err(|source| ModelError::Card { of: name.to_string(), source })?;
+    wrapped(path, bytes, graph, described)
+}
+
+/// The model in `bytes`, which is `graph`, with a card made of other libraries' files; and whether they say
+/// its task.
+///
+/// # Errors
+///
+/// As [`adopt`].
+pub(super) fn adopt_described(
+    path: &Path,
+    bytes: &Bytes,
+    graph: &onnx::Model,
+    (card, says_task): (ModelCard, bool),
+) -> Result<Model, ModelError> {
+    let task = says_task.then_some(card.task);
+    let hints = Hints { task, normalized: true, ..Hints::default() };
+    wrapped(path, bytes, graph, (card, hints))
+}
+
+fn wrapped(
+    path: &Path,
+    bytes: &Bytes,
+    graph: &onnx::Model,
+    (card, hints): (ModelCard, Hints),
+) -> Result<Model, ModelError> {
     let unfit = |source| ModelError::Unfit { path: path.to_owned(), source };
     let fit = fit::fit(graph, &card, &hints).map_err(unfit)?;
     let classes = card.labels.len();
-    let card = if classes == 1 { card.with_absence() } else { card };
+    let card = ModelCard { task: fit.task, ..card }
+        .checked()
+        .map_err(|source| ModelError::Card { of: path.display().to_string(), source })?;
+    let card = match (fit.task, classes) {
+        (Task::SingleLabel, 1) => card.with_absence(),
+        _ => card,
+    };
     let onnx = wrap::wrap(bytes, &fit, (&card, classes), &hints).map_err(|error| {
         ModelError::NotOnnx { path: path.to_owned(), reason: error.to_string() }
     })?;
@@ -51,8 +84,8 @@ pub(super) fn adopt(
 /// Compares the scores of `model`, which was adopted, with what they are taken for. `logits` and
 /// `probabilities` are the model's answers for several different images.
 ///
-/// The model with its scores taken for probabilities, where they are and nothing said so; `None` where
-/// they are what they are taken for.
+/// The model with its scores taken for what they are, where nothing said so; `None` where they are what
+/// they are taken for.
 ///
 /// # Errors
 ///
@@ -75,12 +108,12 @@ pub fn judge(
     // The second of the two that one class became is ours.
     let is_one = graph.maker_of("resnetd.both").is_some();
     let rows: Vec<&[f32]> = given.iter().map(|row| if is_one { &row[..1] } else { *row }).collect();
-    match taken.judge(&rows)? {
+    match taken.judge(model.card.task, &rows)? {
         Verdict::AsTaken => Ok(None),
-        Verdict::Probabilities => {
-            let taken = Taken { scores: card::Scores::Probabilities, ..taken };
-            let classes = model.card.labels.len();
-            let onnx = wrap::taken_for(&model.onnx, &graph, (taken, classes))
+        Verdict::Really(scores) => {
+            tracing::info!("the values of the graph's scores say that they are {scores}");
+            let taken = Taken { scores, ..taken };
+            let onnx = wrap::taken_for(&model.onnx, &graph, taken, &model.card)
                 .expect("the graph was read before");
             Ok(Some(Model { card: model.card.clone(), onnx: onnx.into() }))
         }

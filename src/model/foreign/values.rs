@@ -1,6 +1,7 @@
 //! Whether the scores that a graph computes are what its card, or its last node, says they are.
 
 use super::card::Scores;
+use crate::model::Task;
 use crate::onnx;
 
 /// Key of the entry in a graph's metadata that says what its scores are taken for. It is no field of a
@@ -45,10 +46,15 @@ pub enum Contradiction {
     NotProbabilities { by: &'static str, low: f32, high: f32, sum: f32 },
     #[error(
         "the scores of all test images lie between 0 and 1 and do not sum to 1, as after a sigmoid, and the \
-         card does not say what they are; set onnx.scores in the card: \"logits\" if the softmax is still \
-         to be applied; the classes of a multi-label network are not served"
+         card does not say what they are; set task = \"multi-label\" in the card if several classes can be \
+         right for one image, or onnx.scores = \"logits\" if the softmax is still to be applied"
     )]
     Undecided,
+    #[error(
+        "task of the card is \"multi-label\", but the scores of each test image are not negative and sum to 1, \
+         so one class is right for each image; leave task out, or let the graph end before the softmax"
+    )]
+    NotMultiLabel,
     #[error(
         "the score of all test images lies between 0 and 1, and the card does not say what it is; set \
          onnx.scores in the card: \"sigmoid\" for a probability, or \"logits\""
@@ -66,8 +72,8 @@ pub enum Contradiction {
 pub(super) enum Verdict {
     /// What they are taken for.
     AsTaken,
-    /// Probabilities, detected from the values alone.
-    Probabilities,
+    /// These, detected from the values alone.
+    Really(Scores),
 }
 
 impl Taken {
@@ -100,20 +106,40 @@ impl Taken {
     }
 
     /// Compares with `rows`, the graph's own scores for several different images.
-    pub(super) fn judge(self, rows: &[&[f32]]) -> Result<Verdict, Contradiction> {
+    pub(super) fn judge(self, task: Task, rows: &[&[f32]]) -> Result<Verdict, Contradiction> {
+        let one = rows.iter().all(|row| row.len() == 1);
+        match task {
+            Task::SingleLabel => self.judge_single(rows),
+            // A graph with a sigmoid at its end has one, whatever its scores sum to.
+            Task::MultiLabel
+                if !one
+                    && all_sum_to_1(rows, FOUND_WITHIN)
+                    && (self.scores, self.by) != (Scores::Sigmoid, By::Graph) =>
+            {
+                Err(Contradiction::NotMultiLabel)
+            }
+            Task::MultiLabel if self.scores == Scores::Logits && self.by == By::Graph => {
+                let unit = all_within_0_and_1(rows);
+                Ok(if unit { Verdict::Really(Scores::Sigmoid) } else { Verdict::AsTaken })
+            }
+            Task::MultiLabel => self.judge_single(rows),
+        }
+    }
+
+    fn judge_single(self, rows: &[&[f32]]) -> Result<Verdict, Contradiction> {
         let by = match self.by {
             By::Card => "onnx.scores of the card says so",
             By::Graph => "the graph ends in Softmax or Sigmoid",
         };
         let one = rows.iter().all(|row| row.len() == 1);
-        let unit = rows.iter().all(|row| row.iter().all(|score| (0.0..=1.0).contains(score)));
+        let unit = all_within_0_and_1(rows);
         match (self.scores, self.by) {
             (Scores::Logits, By::Card) if !one && all_sum_to_1(rows, FOUND_WITHIN) => {
                 Err(Contradiction::NotLogits)
             }
             (Scores::Logits, By::Graph) if one && unit => Err(Contradiction::UndecidedOne),
             (Scores::Logits, By::Graph) if !one && all_sum_to_1(rows, FOUND_WITHIN) => {
-                Ok(Verdict::Probabilities)
+                Ok(Verdict::Really(Scores::Probabilities))
             }
             (Scores::Logits, By::Graph) if unit => Err(Contradiction::Undecided),
             (Scores::Logits, By::Card | By::Graph) => Ok(Verdict::AsTaken),
@@ -133,6 +159,10 @@ impl Taken {
             }
         }
     }
+}
+
+fn all_within_0_and_1(rows: &[&[f32]]) -> bool {
+    rows.iter().all(|row| row.iter().all(|score| (0.0..=1.0).contains(score)))
 }
 
 fn all_sum_to_1(rows: &[&[f32]], within: f32) -> bool {
@@ -156,7 +186,7 @@ mod tests {
     use super::*;
 
     fn judged(scores: Scores, by: By, rows: &[&[f32]]) -> Result<Verdict, Contradiction> {
-        Taken { scores, by }.judge(rows)
+        Taken { scores, by }.judge(Task::SingleLabel, rows)
     }
 
     #[test]
@@ -173,7 +203,7 @@ mod tests {
             assert!(wrong.contains("between -1 and 2 and sum to 1.5"), "{wrong}");
             assert!(judged(Probabilities, by, unit).is_err());
         }
-        assert_eq!(judged(Logits, Graph, probabilities), Ok(Verdict::Probabilities));
+        assert_eq!(judged(Logits, Graph, probabilities), Ok(Verdict::Really(Probabilities)));
         assert_eq!(judged(Logits, Card, probabilities), Err(Contradiction::NotLogits));
         assert_eq!(judged(Logits, Graph, unit), Err(Contradiction::Undecided));
         assert_eq!(judged(Logits, Card, unit), Ok(Verdict::AsTaken));
@@ -185,5 +215,25 @@ mod tests {
         assert_eq!(judged(Sigmoid, Graph, inside), Ok(Verdict::AsTaken));
         let wrong = judged(Sigmoid, Card, outside).unwrap_err().to_string();
         assert!(wrong.contains("because onnx.scores of the card says so"), "{wrong}");
+    }
+
+    #[test]
+    fn scores_of_several_labels_are_sigmoids_or_logits_and_never_sum_to_one() {
+        use By::{Card, Graph};
+        use Scores::{Logits, Sigmoid};
+        let judged =
+            |scores, by, rows: &[&[f32]]| Taken { scores, by }.judge(Task::MultiLabel, rows);
+        let logits: &[&[f32]] = &[&[2.0, -1.0], &[0.1, 0.2]];
+        let sums_to_1: &[&[f32]] = &[&[0.7, 0.3], &[0.0, 1.0]];
+        let unit: &[&[f32]] = &[&[0.7, 0.9], &[0.0, 0.2]];
+        assert_eq!(judged(Logits, Graph, logits), Ok(Verdict::AsTaken));
+        assert_eq!(judged(Logits, Graph, unit), Ok(Verdict::Really(Sigmoid)));
+        assert_eq!(judged(Logits, Card, unit), Ok(Verdict::AsTaken));
+        assert_eq!(judged(Sigmoid, Graph, unit), Ok(Verdict::AsTaken));
+        assert_eq!(judged(Sigmoid, Graph, sums_to_1), Ok(Verdict::AsTaken));
+        for (scores, by) in [(Logits, Graph), (Logits, Card), (Sigmoid, Card)] {
+            assert_eq!(judged(scores, by, sums_to_1), Err(Contradiction::NotMultiLabel));
+        }
+        assert!(judged(Sigmoid, Graph, logits).is_err());
     }
 }

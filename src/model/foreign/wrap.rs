@@ -6,7 +6,7 @@ use bytes::Bytes;
 use super::card::{Channels, Hints, Layout, Scores};
 use super::fit::Fit;
 use super::values::Taken;
-use crate::model::ModelCard;
+use crate::model::{ModelCard, Task};
 use crate::onnx::builder::{int_attribute, ints_attribute};
 use crate::onnx::proto::DataType;
 use crate::onnx::{self, Element, GraphBuilder, NotOnnx};
@@ -25,7 +25,7 @@ pub(super) fn wrap(
     hints: &Hints,
 ) -> Result<Vec<u8>, NotOnnx> {
     let mut before = before(fit, &card.preprocess, hints);
-    let mut after = after(fit, classes);
+    let mut after = after(fit, card.task, classes);
     if let Some(images) = fit.batch {
         before.fix_batch(images);
         after.fix_batch(images);
@@ -85,19 +85,19 @@ fn normalize(graph: &mut GraphBuilder, pixels: &str, preprocess: &Preprocess) ->
     graph.node("Mul", "resnetd.normalized", &[&centred, &scale], [])
 }
 
-fn after(fit: &Fit, classes: usize) -> GraphBuilder {
+fn after(fit: &Fit, task: Task, classes: usize) -> GraphBuilder {
     let mut graph = GraphBuilder::new("after");
     let to = int_attribute("to", DataType::Float as usize);
     let scores = graph.node("Cast", "resnetd.scores", &[&theirs(&fit.output)], [to]);
     graph.node("Flatten", ROWS, &[&scores], [int_attribute("axis", 1)]);
-    ends(&mut graph, fit.scores.scores, classes);
+    ends(&mut graph, fit.scores.scores, task, classes);
     graph
 }
 
 /// The graph's own scores, float32 `[N, classes]`.
 const ROWS: &str = "resnetd.rows";
 /// The values that [`ends`] makes.
-const ENDS: [&str; 9] = [
+const ENDS: [&str; 12] = [
     "logits",
     "probabilities",
     "resnetd.least",
@@ -107,10 +107,45 @@ const ENDS: [&str; 9] = [
     "resnetd.one",
     "resnetd.rest",
     "resnetd.both",
+    "resnetd.possible",
+    "resnetd.log",
+    "resnetd.log_rest",
 ];
 
-/// Logits and probabilities of [`ROWS`]. One class becomes two, the class and its absence.
-fn ends(graph: &mut GraphBuilder, scores: Scores, classes: usize) {
+/// Logits and probabilities of [`ROWS`].
+fn ends(graph: &mut GraphBuilder, scores: Scores, task: Task, classes: usize) {
+    match task {
+        Task::SingleLabel => ends_of_one(graph, scores, classes),
+        Task::MultiLabel => ends_of_each(graph, scores, classes),
+    }
+}
+
+/// Where each class is right or not.
+fn ends_of_each(graph: &mut GraphBuilder, scores: Scores, classes: usize) {
+    match scores {
+        Scores::Logits => {
+            graph.node("Identity", "logits", &[ROWS], []);
+            graph.node("Sigmoid", "probabilities", &[ROWS], []);
+        }
+        // A softmax is refused before.
+        Scores::Sigmoid | Scores::Probabilities => {
+            let [least, one] = [("resnetd.least", LEAST), ("resnetd.one", 1.0)]
+                .map(|(name, value)| graph.constant(name, &[], &[value]));
+            let rest = graph.node("Sub", "resnetd.rest", &[&one, ROWS], []);
+            let positive = graph.node("Max", "resnetd.positive", &[ROWS, &least], []);
+            let possible = graph.node("Max", "resnetd.possible", &[&rest, &least], []);
+            let log = graph.node("Log", "resnetd.log", &[&positive], []);
+            let log_rest = graph.node("Log", "resnetd.log_rest", &[&possible], []);
+            graph.node("Sub", "logits", &[&log, &log_rest], []);
+            graph.node("Identity", "probabilities", &[ROWS], []);
+        }
+    }
+    graph.output("logits", "logits", &[classes], "scores before the sigmoid");
+    graph.output("probabilities", "probabilities", &[classes], "the sigmoid of each");
+}
+
+/// Where one class is right. One class becomes two, the class and its absence.
+fn ends_of_one(graph: &mut GraphBuilder, scores: Scores, classes: usize) {
     let axis = || int_attribute("axis", 1);
     let given = match (scores, classes) {
         (Scores::Logits, 1) => {
@@ -147,10 +182,11 @@ fn ends(graph: &mut GraphBuilder, scores: Scores, classes: usize) {
 pub(super) fn taken_for(
     bytes: &Bytes,
     graph: &onnx::Model,
-    (taken, classes): (Taken, usize),
+    taken: Taken,
+    card: &ModelCard,
 ) -> Result<Vec<u8>, NotOnnx> {
     let mut after = GraphBuilder::new("after");
-    ends(&mut after, taken.scores, classes);
+    ends(&mut after, taken.scores, card.task, card.labels.len());
     if let Some(images) = graph.fixed_batch() {
         after.fix_batch(images);
     }

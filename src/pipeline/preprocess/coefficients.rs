@@ -4,7 +4,7 @@
 use super::Interpolation;
 
 /// Bits behind the point of a weight: what 32 bits leave beside 8 bits of a level and 2 of overshoot.
-pub(super) const PRECISION: u32 = 32 - 8 - 2;
+pub(super) const PRECISION: i32 = 32 - 8 - 2;
 
 /// A line's way to its new length. Only some of the new pixels are wanted.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -21,10 +21,30 @@ pub(super) struct Axis {
     pub(super) wanted: usize,
 }
 
-/// Which pixels make a new one: `weights` are for those from `first` on.
+/// Which pixels make a new one: its taps are those from `first` on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Window {
     pub(super) first: usize,
+    pub(super) count: usize,
+}
+
+/// The weights of two pixels, each as `high * 2^SPLIT + low`, so that the parts fit in 16 bits: the first
+/// pixel's part in the lower half of each number, the second's in the upper one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Pair {
+    pub(super) high: i32,
+    pub(super) low: i32,
+}
+
+/// Bits of a weight's lower part.
+pub(super) const SPLIT: i32 = PRECISION / 2;
+
+/// The weights of one window.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Taps<'a> {
+    /// An even number of pairs. Behind the window's own taps the weights are 0.
+    pub(super) pairs: &'a [Pair],
+    /// Pixels of the window.
     pub(super) count: usize,
 }
 
@@ -32,17 +52,40 @@ pub(super) struct Window {
 #[derive(Debug, Default)]
 pub(super) struct Coefficients {
     pub(super) windows: Vec<Window>,
-    /// Of each new pixel as many as `stride`, of which its window's count are good.
-    weights: Vec<i32>,
+    /// Of each new pixel as many as `stride`.
+    pairs: Vec<Pair>,
     stride: usize,
     /// Of one pixel, before they are rounded.
     exact: Vec<f64>,
 }
 
+impl Pair {
+    fn new([first, second]: [i32; 2]) -> Self {
+        let low = |weight: i32| weight & ((1 << SPLIT) - 1);
+        let both = |first: i32, second: i32| (first & 0xFFFF) | (second << 16);
+        Self { high: both(first >> SPLIT, second >> SPLIT), low: both(low(first), low(second)) }
+    }
+
+    fn weights(self) -> [i32; 2] {
+        // The lower parts are not negative.
+        let Self { high, low } = self;
+        [((high << 16 >> 16) << SPLIT) + (low & 0xFFFF), ((high >> 16) << SPLIT) + (low >> 16)]
+    }
+}
+
+impl Taps<'_> {
+    /// One weight for each pixel of the window.
+    pub(super) fn weights(&self) -> impl Iterator<Item = i32> {
+        self.pairs.iter().flat_map(|pair| pair.weights()).take(self.count)
+    }
+}
+
 impl Coefficients {
-    /// The weights of the window at `place`.
-    pub(super) fn weights(&self, place: usize) -> &[i32] {
-        &self.weights[place * self.stride..][..self.windows[place].count]
+    /// The weights of the window at `place`: of four taps at a time, as many as there are.
+    pub(super) fn taps(&self, place: usize) -> Taps<'_> {
+        let count = self.windows[place].count;
+        let pairs = &self.pairs[place * self.stride..][..count.div_ceil(4) * 2];
+        Taps { pairs, count }
     }
 
     /// The pixels of the line that are needed: the first, and the one behind the last.
@@ -64,11 +107,12 @@ impl Coefficients {
         let scale = (end - start) / axis.resized as f64;
         let wider = scale.max(1.0);
         let reach = support(filter) * wider;
-        self.stride = reach.ceil() as usize * 2 + 1;
+        let most = reach.ceil() as usize * 2 + 1;
+        self.stride = most.div_ceil(4) * 2;
         self.windows.clear();
-        self.weights.clear();
-        self.weights.resize(self.stride * axis.wanted, 0);
-        for (place, weights) in self.weights.chunks_exact_mut(self.stride).enumerate() {
+        self.pairs.clear();
+        self.pairs.resize(self.stride * axis.wanted, Pair::default());
+        for (place, pairs) in self.pairs.chunks_exact_mut(self.stride).enumerate() {
             let center = start + ((axis.first + place as u64) as f64 + 0.5) * scale;
             // Negative numbers become 0 here.
             let first = (center - reach + 0.5) as usize;
@@ -79,9 +123,12 @@ impl Coefficients {
                 (first..first + count).map(|x| weight(filter, (x as f64 - center + 0.5) * inverse)),
             );
             let sum: f64 = self.exact.iter().sum();
-            for (to, exact) in weights.iter_mut().zip(&self.exact) {
+            let rounded = |exact: &f64| {
                 let share = if sum == 0.0 { *exact } else { exact / sum };
-                *to = (share * f64::from(1 << PRECISION) + 0.5_f64.copysign(share)) as i32;
+                (share * f64::from(1 << PRECISION) + 0.5_f64.copysign(share)) as i32
+            };
+            for (pair, exact) in pairs.iter_mut().zip(self.exact.chunks(2)) {
+                *pair = Pair::new([0, 1].map(|tap| exact.get(tap).map_or(0, rounded)));
             }
             self.windows.push(Window { first, count });
         }
@@ -123,4 +170,16 @@ fn sinc(x: f64) -> f64 {
     }
     let x = x * std::f64::consts::PI;
     x.sin() / x
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_are_what_their_parts_make() {
+        for weights in [[0, 1], [-1, 1 << PRECISION], [-600_000, 5_000_000], [2047, -2048]] {
+            assert_eq!(Pair::new(weights).weights(), weights);
+        }
+    }
 }

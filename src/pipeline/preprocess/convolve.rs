@@ -2,24 +2,47 @@
 //! to 8 bits between. Only the rows and columns that are wanted are computed.
 
 use super::Interpolation;
-use super::coefficients::{Axis, Coefficients, PRECISION};
+#[cfg(target_arch = "x86_64")]
+use super::avx2;
+use super::coefficients::{Axis, Coefficients, PRECISION, Taps};
 
 /// Tables and lines that one image leaves to the next.
 #[derive(Debug, Default)]
 pub(super) struct Convolution {
     across: Coefficients,
     down: Coefficients,
-    /// The needed rows, as wide as the result.
+    /// The needed rows, as wide as the result, each at a multiple of [`STRIP`].
     narrow: Vec<u8>,
-    /// The last row, with a byte behind it.
-    last: Vec<u8>,
+    /// The last rows of the image, and [`SPARE`] bytes behind them.
+    tail: Vec<u8>,
+    passes: Passes,
+}
+
+/// The code that computes both passes.
+#[derive(Debug)]
+struct Passes {
+    shorten: fn(&[&[u8]; ROWS], &Coefficients, &mut [u8], usize),
+    merge: fn(&[u8], usize, Taps<'_>, &mut [u8]),
+}
+
+impl Default for Passes {
+    /// The fastest that this processor has.
+    fn default() -> Self {
+        Self { shorten, merge }
+    }
 }
 
 /// Levels are rounded to the nearest.
-const HALF: i32 = 1 << (PRECISION - 1);
+pub(super) const HALF: i32 = 1 << (PRECISION - 1);
 
 /// Rows that are resized at a time.
-const ROWS: usize = 4;
+pub(super) const ROWS: usize = 4;
+
+/// Bytes behind a row that may be read, whatever they are.
+const SPARE: usize = 16;
+
+/// Bytes of a row that are summed at a time: they stay in registers.
+pub(super) const STRIP: usize = 32;
 
 impl Convolution {
     /// Resizes `rgb`, of which `rows` and `columns` say what is wanted, into `to`.
@@ -34,51 +57,51 @@ impl Convolution {
         self.down.compute(&rows, filter);
         let [first, end] = self.down.needed();
         let (line, width) = (columns.length * 3, columns.wanted * 3);
-        self.narrow.resize((end - first) * width, 0);
-        self.last.clear();
-        self.last.extend_from_slice(&rgb[(rows.length - 1) * line..]);
-        self.last.push(0);
-        let row = |y: usize| if y + 1 == rows.length { &self.last[..] } else { &rgb[y * line..] };
-        let mut at = first;
-        for narrow in self.narrow.chunks_mut(ROWS * width) {
-            // A group that is not full takes its last row several times.
-            let sources: [&[u8]; ROWS] =
-                std::array::from_fn(|more| &row((at + more).min(end - 1))[..=line]);
-            shorten(&sources, &self.across, narrow, width);
-            at += ROWS;
+        // A byte more than the pixels have, so that four bytes of the last one can be written.
+        let stride = (width + 1).next_multiple_of(STRIP);
+        self.narrow.resize((end - first).next_multiple_of(ROWS) * stride, 0);
+
+        // Behind the last rows there are fewer bytes than may be read.
+        let tail = rows.length.saturating_sub(SPARE.div_ceil(line));
+        self.tail.clear();
+        self.tail.extend_from_slice(&rgb[tail * line..]);
+        self.tail.extend_from_slice(&[0; SPARE]);
+        let row = |y: usize| match y.checked_sub(tail) {
+            Some(behind) => &self.tail[behind * line..][..line + SPARE],
+            None => &rgb[y * line..][..line + SPARE],
+        };
+        for (group, narrow) in self.narrow.chunks_exact_mut(ROWS * stride).enumerate() {
+            // A group that is not full takes the last row several times.
+            let sources =
+                std::array::from_fn(|more| row((first + group * ROWS + more).min(end - 1)));
+            (self.passes.shorten)(&sources, &self.across, narrow, stride);
         }
         for (place, to) in to.chunks_exact_mut(width).enumerate() {
             let above = self.down.windows[place].first - first;
-            merge(&self.narrow[above * width..], width, self.down.weights(place), to);
+            (self.passes.merge)(&self.narrow[above * stride..], stride, self.down.taps(place), to);
         }
     }
 }
 
-/// Makes rows narrower or wider; behind each source is a byte more than its pixels have.
+/// Makes rows narrower or wider. Behind the pixels of each source are [`SPARE`] bytes more, and behind those
+/// of each row of `to`, which are `stride` bytes apart, at least one.
 #[cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "the processor is asked first"))]
-fn shorten(sources: &[&[u8]; ROWS], across: &Coefficients, to: &mut [u8], width: usize) {
+fn shorten(sources: &[&[u8]; ROWS], across: &Coefficients, to: &mut [u8], stride: usize) {
     #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("avx2") {
         // SAFETY: the processor has AVX2.
-        return unsafe { shorten_avx2(sources, across, to, width) };
+        return unsafe { avx2::shorten(sources, across, to, stride) };
     }
-    shorten_anywhere(sources, across, to, width);
+    shorten_anywhere(sources, across, to, stride);
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn shorten_avx2(sources: &[&[u8]; ROWS], across: &Coefficients, to: &mut [u8], width: usize) {
-    shorten_anywhere(sources, across, to, width);
-}
-
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "it is compiled for the processor of its caller")]
-fn shorten_anywhere(sources: &[&[u8]; ROWS], across: &Coefficients, to: &mut [u8], width: usize) {
+/// The same on any processor.
+fn shorten_anywhere(sources: &[&[u8]; ROWS], across: &Coefficients, to: &mut [u8], stride: usize) {
     for (x, window) in across.windows.iter().enumerate() {
         let mut sums = [[HALF; 4]; ROWS];
         let (from, length) = (window.first * 3, window.count * 3 + 1);
         let pixels = sources.map(|source| &source[from..from + length]);
-        for (tap, weight) in across.weights(x).iter().enumerate() {
+        for (tap, weight) in across.taps(x).weights().enumerate() {
             for (sums, pixels) in sums.iter_mut().zip(&pixels) {
                 // Red, green, blue, and the next pixel's red, which is ignored.
                 let Some(levels) = pixels[tap * 3..].first_chunk::<4>() else { continue };
@@ -87,58 +110,102 @@ fn shorten_anywhere(sources: &[&[u8]; ROWS], across: &Coefficients, to: &mut [u8
                 }
             }
         }
-        for (sums, row) in sums.iter().zip(to.chunks_exact_mut(width)) {
+        for (sums, row) in sums.iter().zip(to.chunks_exact_mut(stride)) {
             let [red, green, blue, _] = sums.map(level);
             row[x * 3..x * 3 + 3].copy_from_slice(&[red, green, blue]);
         }
     }
 }
 
-/// Makes one row of those from the start of `rows` on, each `width` bytes.
+/// Makes one row of those from the start of `rows` on, each `stride` bytes.
 #[cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "the processor is asked first"))]
-fn merge(rows: &[u8], width: usize, weights: &[i32], to: &mut [u8]) {
+fn merge(rows: &[u8], stride: usize, taps: Taps<'_>, to: &mut [u8]) {
     #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("avx2") {
         // SAFETY: the processor has AVX2.
-        return unsafe { merge_avx2(rows, width, weights, to) };
+        return unsafe { avx2::merge(rows, stride, taps, to) };
     }
-    merge_anywhere(rows, width, weights, to);
+    merge_anywhere(rows, stride, taps, to);
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn merge_avx2(rows: &[u8], width: usize, weights: &[i32], to: &mut [u8]) {
-    merge_anywhere(rows, width, weights, to);
-}
-
-/// Bytes of a row that are summed at a time: they stay in registers.
-const STRIP: usize = 32;
-
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "it is compiled for the processor of its caller")]
-fn merge_anywhere(rows: &[u8], width: usize, weights: &[i32], to: &mut [u8]) {
-    let (strips, rest) = to.as_chunks_mut::<STRIP>();
-    let strips_end = strips.len() * STRIP;
-    for (strip, to) in strips.iter_mut().enumerate() {
+/// The same on any processor.
+fn merge_anywhere(rows: &[u8], stride: usize, taps: Taps<'_>, to: &mut [u8]) {
+    for (strip, to) in to.chunks_mut(STRIP).enumerate() {
         let mut sums = [HALF; STRIP];
-        for (row, weight) in rows.chunks_exact(width).zip(weights) {
+        for (row, weight) in rows.chunks_exact(stride).zip(taps.weights()) {
             let Some(levels) = row[strip * STRIP..].first_chunk::<STRIP>() else { continue };
             for (sum, level) in sums.iter_mut().zip(levels) {
                 *sum += i32::from(*level) * weight;
             }
         }
-        *to = sums.map(level);
-    }
-    for (x, to) in (strips_end..).zip(rest) {
-        let levels = rows.chunks_exact(width).map(|row| i32::from(row[x]));
-        *to = level(HALF + levels.zip(weights).map(|(level, weight)| level * weight).sum::<i32>());
+        to.copy_from_slice(&sums.map(level)[..to.len()]);
     }
 }
 
 /// A sum of weighted levels, cut at black and white.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "it is compiled for the processor of its caller")]
 #[expect(clippy::cast_sign_loss, reason = "0 to 255")]
 fn level(sum: i32) -> u8 {
     (sum >> PRECISION).clamp(0, 255) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Some of the new pixels of a line of random length.
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "small whole numbers"
+    )]
+    fn axis() -> impl Strategy<Value = Axis> {
+        (1_usize..70, 1_u64..60, 0.0..1.0_f64, 0.0..1.0_f64, 0.0..1.0_f64).prop_map(
+            |(length, resized, first, wanted, margin)| {
+                let part = |of: u64, share: f64| (of as f64 * share) as u64;
+                let first = part(resized, first).min(resized - 1);
+                let wanted = (part(resized - first, wanted) as usize).max(1);
+                let margin = margin * length as f64 / 4.0;
+                Axis { length, span: [margin, length as f64 - margin], resized, first, wanted }
+            },
+        )
+    }
+
+    proptest! {
+        /// The processor's own code and the plain one give the same bytes, for any size.
+        #[test]
+        fn fast_code_gives_the_plain_codes_result(
+            rows in axis(),
+            columns in axis(),
+            filter in prop_oneof![
+                Just(Interpolation::Bilinear),
+                Just(Interpolation::Bicubic),
+                Just(Interpolation::Lanczos),
+            ],
+            seed: u64,
+        ) {
+            let mut state = seed;
+            let rgb: Vec<u8> = std::iter::repeat_with(|| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                // Mostly black and white, so that sums go beyond both.
+                match state >> 60 {
+                    0..6 => 0,
+                    6..12 => 255,
+                    _ => state.to_be_bytes()[1],
+                }
+            })
+            .take(rows.length * columns.length * 3)
+            .collect();
+            let plain = Passes { shorten: shorten_anywhere, merge: merge_anywhere };
+            let [fast, plain] = [Passes::default(), plain].map(|passes| {
+                let mut convolution = Convolution { passes, ..Convolution::default() };
+                let mut to = vec![0; rows.wanted * columns.wanted * 3];
+                convolution.resize(&rgb, [rows, columns], filter, &mut to);
+                to
+            });
+            prop_assert_eq!(fast, plain);
+        }
+    }
 }

@@ -7,6 +7,8 @@ mod plan; // crop and size
 mod reduce; // the scale for decoding
 mod coefficients; // filter weights
 mod convolve; // resizes rows, then columns
+#[cfg(target_arch = "x86_64")]
+mod avx2; // the same with AVX2
 mod nearest; // nearest neighbour
 
 use serde::{Deserialize, Serialize};

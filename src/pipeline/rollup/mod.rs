@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Classification, Pipeline};
-use crate::model::{ModelCard, imagenet};
+use crate::model::{ModelCard, Task, imagenet};
 
 /// What the classes of a model are, by `WordNet`.
 #[derive(Debug, Clone)]
@@ -51,15 +51,27 @@ pub struct Rung {
     pub classes: usize,
 }
 
-/// The model's classes have no known WordNet ids.
+/// A model whose classes cannot be rolled up.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the WordNet ids of the classes of {model} are unknown; a roll-up needs a card with the labels of \
-     imagenet-1k, or with wordnet_ids of ImageNet-1k"
-)]
-pub struct NoTaxonomy {
-    /// The model.
-    pub model: String,
+pub enum NoTaxonomy {
+    /// The model's classes have no known `WordNet` ids.
+    #[error(
+        "the WordNet ids of the classes of {model} are unknown; a roll-up needs a card with the labels of \
+         imagenet-1k, or with wordnet_ids of ImageNet-1k"
+    )]
+    Unknown {
+        /// The model.
+        model: String,
+    },
+    /// Several of its classes can be right, so that their probabilities have no sum.
+    #[error(
+        "rollup does not apply to {model}: it sums the probabilities of classes of which one is right, and \
+         several classes of this model can be right for one image; leave rollup out"
+    )]
+    MultiLabel {
+        /// The model.
+        model: String,
+    },
 }
 
 impl Taxonomy {
@@ -177,10 +189,14 @@ impl Pipeline {
     ///
     /// # Errors
     ///
-    /// [`NoTaxonomy`] where its card does not say.
+    /// [`NoTaxonomy`] where its card does not say, or where they have nothing to add up.
     pub fn taxonomy(&self) -> Result<&Taxonomy, NoTaxonomy> {
-        let unknown = || NoTaxonomy { model: self.card.name.clone() };
-        self.taxonomy.as_ref().ok_or_else(unknown)
+        let model = || self.card.name.clone();
+        match (self.card.task, &self.taxonomy) {
+            (Task::MultiLabel, _) => Err(NoTaxonomy::MultiLabel { model: model() }),
+            (Task::SingleLabel, None) => Err(NoTaxonomy::Unknown { model: model() }),
+            (Task::SingleLabel, Some(taxonomy)) => Ok(taxonomy),
+        }
     }
 }
 

@@ -4,18 +4,24 @@
 use std::collections::BTreeMap;
 
 use resnetd::graph::{Network, arch};
-use resnetd::model::{Model, ModelCard, Precision};
+use resnetd::model::{Model, ModelCard, Precision, Task};
 use resnetd::pipeline::preprocess::Preprocess;
 use resnetd::weights::Weights;
 
 /// A network of this architecture with weights by the formula.
 pub(crate) fn model(architecture: &str, classes: usize, input: [u32; 2]) -> Model {
+    model_of(architecture, classes, input, Task::SingleLabel)
+}
+
+/// The same for a task.
+pub(crate) fn model_of(architecture: &str, classes: usize, input: [u32; 2], task: Task) -> Model {
     let network = Network::expand(arch::find(architecture).unwrap(), classes);
     let tensors = network.tensors().into_iter().map(|spec| {
         let values = tensor(&spec.name, &spec.shape);
         (spec.name, spec.shape, values)
     });
     let card = ModelCard {
+        task,
         name: format!("seeded-{architecture}"),
         architecture: architecture.to_owned(),
         description: String::new(),

@@ -32,7 +32,7 @@ pub(super) enum Input {
 /// The names under which scores are answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Output {
-    /// After the softmax.
+    /// After the softmax, or the sigmoid in a multi-label network.
     Probabilities,
     /// Before it.
     Logits,

@@ -1,0 +1,26 @@
+//! Whether one class is right or several can be.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// What the scores of a network decide between.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Task {
+    /// One class is right: the probabilities are the softmax of the logits and sum to 1.
+    #[default]
+    SingleLabel,
+    /// Several classes can be right, or none: each probability is the sigmoid of its own logit.
+    MultiLabel,
+}
+
+impl fmt::Display for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::SingleLabel => "single-label",
+            Self::MultiLabel => "multi-label",
+        })
+    }
+}
