@@ -130,7 +130,7 @@ async fn what_does_not_apply_says_so() {
     let server = server(&folder);
     for (query, expected) in [
         ("coverage=0.9", "coverage does not apply to colours: several of its classes can be right"),
-        ("rollup=wordnet", "rollup does not apply to colours: it adds up the probabilities"),
+        ("rollup=wordnet", "rollup does not apply to colours: it sums the probabilities"),
     ] {
         let answer = server.post(&format!("/classify?{query}"), picture()).await;
         assert_eq!((answer.status, answer.reason()), (422, "not-offered".to_owned()), "{answer:?}");
