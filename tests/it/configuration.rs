@@ -63,6 +63,7 @@ fn row(option: &Arg) -> String {
     let choices: Vec<String> = option
         .get_possible_values()
         .iter()
+        .filter(|value| !value.is_hide_set())
         .map(|value| format!("`{}`", value.get_name()))
         .collect();
     if choices.len() > 2 {
