@@ -76,6 +76,6 @@ mod tests {
         let onnx = ["card.toml", "model.onnx", "model.onnx.data", "onnx/model.onnx.data"];
         assert_eq!(chosen(&onnx).unwrap(), [onnx[0], onnx[2], onnx[1]]);
         let error = chosen(&["tf_model.h5"]).unwrap_err().to_string();
-        assert!(error.contains("none of model.safetensors, "), "{error}");
+        assert!(error.contains("looked for model.safetensors, "), "{error}");
     }
 }
