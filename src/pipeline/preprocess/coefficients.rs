@@ -119,9 +119,9 @@ impl Coefficients {
             let count = ((center + reach + 0.5) as usize).min(axis.length) - first;
             let inverse = 1.0 / wider;
             self.exact.clear();
-            self.exact.extend(
-                (first..first + count).map(|x| weight(filter, (x as f64 - center + 0.5) * inverse)),
-            );
+            self.exact.extend((first..first + count).map(|x| {
+                weight(filter, (x as f64 - center + 0.5) * inverse) * inside(x as f64, axis.span)
+            }));
             let sum: f64 = self.exact.iter().sum();
             let rounded = |exact: &f64| {
                 let share = if sum == 0.0 { *exact } else { exact / sum };
@@ -133,6 +133,14 @@ impl Coefficients {
             self.windows.push(Window { first, count });
         }
     }
+}
+
+/// How much of the pixel at `x` is of the picture: all of it, but for one at the end of a picture that was
+/// decoded at a part of its size. The rest of that one is what the encoder filled its last blocks with,
+/// so that it is left out where it has more of that.
+fn inside(x: f64, [start, end]: [f64; 2]) -> f64 {
+    let share = (x + 1.0).min(end) - x.max(start);
+    if share < 0.5 { 0.0 } else { share.min(1.0) }
 }
 
 /// How far a filter reaches, in pixels of the smaller of both pictures.
