@@ -190,4 +190,21 @@ mod tests {
             assert_eq!(Pair::new(weights).weights(), weights);
         }
     }
+
+    /// The last of the pixels that there are is 1/4, 1/2 or 3/4 of the picture's.
+    #[test]
+    fn a_pixel_that_is_partly_beyond_the_picture_counts_for_its_part() {
+        for (end, expected) in [(7.25, 0.0), (7.5, 0.5), (7.75, 0.75), (8.0, 1.0)] {
+            let axis = Axis { length: 8, span: [0.0, end], resized: 1, first: 0, wanted: 1 };
+            let mut coefficients = Coefficients::default();
+            coefficients.compute(&axis, Interpolation::Bilinear);
+            let weights: Vec<f64> = coefficients.taps(0).weights().map(f64::from).collect();
+            assert_eq!(weights.len(), 8);
+            // Both ends of the window are as far from its middle, but for what is beyond the picture.
+            let reach = end / 2.0;
+            let whole = |x: f64| 1.0 - (x + 0.5 - reach).abs() / end;
+            let found = weights[7] / weights[0] * whole(0.0) / whole(7.0);
+            assert!((found - expected).abs() < 1e-3, "{end}: {found} is not {expected}");
+        }
+    }
 }
