@@ -43,7 +43,7 @@ bench-overload bench-start bench-variants: bench-%: library
 		--photos $(built)/photos/$(SIZE) $(ARGS)
 
 .PHONY: attack
-attack: library ## attack a release server on this machine in every known way; about eight minutes
+attack: library ## attack a release server on this machine in every known way; about ten minutes
 	cargo build --release --locked
 	scripts/venv .venv-bench benches/requirements.txt
 	.venv-bench/bin/python tests/attack/attack.py --resnetd $(built)/release/resnetd $(ARGS)

@@ -4,6 +4,7 @@ mod dataset;
 mod report;
 pub mod calibrate; // how far scores can be trusted
 pub mod reference; // photos with the trainer's logits
+mod pages; // what a parquet file takes
 mod paired; // two models on the same images
 
 pub use dataset::{Dataset, DatasetError, Example};

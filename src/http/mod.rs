@@ -3,6 +3,7 @@
 mod accept; // which form of an answer is wanted
 mod answers; // of a request's images, as one
 mod beside; // what is told beside the classes
+mod body; // bodies that something goes with
 mod checks; // what every request has to be
 mod classes; // the model's classes by name
 mod classify; // POST /classify

@@ -16,6 +16,7 @@ mod urls; // images that are named by URL
 mod shapes; // what clients of other servers send
 mod overload; // full, late and abandoned
 mod clients; // what they may do to a connection
+mod floods; // many connections, requests and headers
 mod drain; // the end
 mod operate; // health, metrics, model
 mod batches; // the same bits in every batch
