@@ -11,7 +11,7 @@ use libjpeg_turbo_rs::{
 };
 
 use super::super::watch::StoppedRead;
-use super::super::{DecodeError, Format, Reduction, Watch, cost, limits};
+use super::super::{DecodeError, Format, Reduction, Watch, limits};
 use super::outline::Outline;
 use super::segments::Segments;
 use super::{damaged, segments};
@@ -38,7 +38,7 @@ pub(super) fn decode(
         let reader = watch.reader(&*lean);
         decompress_from_reader_incremental(reader).map_err(failed)?
     } else {
-        watch.check_time(cost::whole_jpeg(outline.size(), outline.scans))?;
+        watch.check_time(outline.decode_time(Reduction::None))?;
         at_once(&lean, outline, reduction)?
     };
     watch.check()?;
