@@ -171,6 +171,12 @@ impl Rates {
         })
     }
 
+    /// How long a decode takes here that is announced to take `announced`.
+    #[must_use]
+    pub fn decoding(&self, announced: Duration) -> Duration {
+        announced.mul_f64(self.decode_ratio)
+    }
+
     /// How long one image takes where nothing else is done.
     #[must_use]
     pub fn alone(&self, decode: Duration) -> Duration {

@@ -255,13 +255,13 @@ impl Caller {
         self.context.deadline
     }
 
-    /// Why preparing its image should stop now, if it should.
+    /// Why preparing its image should stop before what takes `ahead`, if it should.
     #[must_use]
-    pub fn stop(&self) -> Option<Stop> {
+    pub fn stop(&self, ahead: Duration) -> Option<Stop> {
         if self.is_abandoned() {
             return Some(Stop::Abandoned);
         }
-        self.context.deadline.has_passed(Instant::now()).then_some(Stop::Late)
+        self.context.deadline.has_passed(Instant::now() + ahead).then_some(Stop::Late)
     }
 
     /// Who sent its request.
