@@ -5,7 +5,7 @@
 
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
-use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
 
 /// Fields of a header: the page's size unpacked and packed, and what is known of a page of data, of a dictionary,
 /// and of data in the second version.
@@ -39,7 +39,7 @@ pub(super) fn unpacked(
     most: u64,
 ) -> io::Result<u64> {
     let mut sum = 0_u64;
-    for column in metadata.row_groups().iter().flat_map(|group| group.columns()) {
+    for column in metadata.row_groups().iter().flat_map(RowGroupMetaData::columns) {
         let (mut at, end) = place(column)?;
         while at < end && sum <= most {
             file.seek(SeekFrom::Start(at))?;
@@ -250,7 +250,7 @@ mod tests {
         let mut bytes = sample();
         let (metadata, first) = opened(&bytes);
         let sum = unpacked(&mut Cursor::new(&bytes), &metadata, u64::MAX).unwrap();
-        let footer: i64 = metadata.row_groups().iter().map(|group| group.total_byte_size()).sum();
+        let footer: i64 = metadata.row_groups().iter().map(RowGroupMetaData::total_byte_size).sum();
         // The footer's sum has the headers and not what the values of dictionaries take.
         let footer = u64::try_from(footer).unwrap();
         assert!(sum + 1000 > footer && sum < 2 * footer, "{sum} of {footer}");

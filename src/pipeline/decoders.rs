@@ -51,12 +51,12 @@ impl Pipeline {
         let rates = self.estimate.rates();
         let work = tokio::task::spawn_blocking(move || {
             let _turn = turn;
-            let stop = |announced| match waiting.strong_count() {
-                0 => Some(Stop::Abandoned),
-                _ => {
-                    let done = Instant::now() + rates.decoding(announced);
-                    deadline.has_passed(done).then_some(Stop::Late)
+            let stop = |announced| {
+                if waiting.strong_count() == 0 {
+                    return Some(Stop::Abandoned);
                 }
+                let done = Instant::now() + rates.decoding(announced);
+                deadline.has_passed(done).then_some(Stop::Late)
             };
             work(permit, Watch::new(&stop), decode_wait)
         });

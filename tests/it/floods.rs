@@ -11,7 +11,7 @@ use crate::support::{Answer, Options, TestServer, data, until};
 
 const HEADERS: u8 = 1;
 const END_HEADERS: u8 = 4;
-/// ENHANCE_YOUR_CALM.
+/// `ENHANCE_YOUR_CALM`.
 const CALM: Option<u32> = Some(11);
 
 /// `POST /classify` in HPACK, authority x.
