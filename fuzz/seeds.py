@@ -1,4 +1,4 @@
-"""Writes small pictures, requests and model files of every kind to corpus/TARGET, for each fuzz target.
+"""Writes small images, requests and model files of every kind to corpus/TARGET, for each fuzz target.
 
     .venv/bin/python fuzz/seeds.py
 
@@ -119,7 +119,7 @@ def as_binary() -> dict[str, bytes]:
 
 
 def message(number: int, body: bytes) -> bytes:
-    """A field of protobuf that has a length."""
+    """A length-delimited protobuf field."""
     length, size = b"", len(body)
     while size > 127:
         length += bytes([size & 127 | 128])
@@ -152,7 +152,7 @@ def safetensors() -> dict[str, bytes]:
 
 
 class Tensor:
-    """Pickled as PyTorch pickles a tensor, whose elements are in the archive's storage 0."""
+    """Is pickled like a PyTorch tensor with its elements in storage 0 of the archive."""
 
     def __init__(self, *shape: int) -> None:
         self.shape = shape
@@ -167,7 +167,7 @@ class Storage:
 
 
 def pickles() -> dict[str, bytes]:
-    """State dicts, without PyTorch: modules of its names stand in for it."""
+    """State dicts, made without PyTorch: stub modules have its names."""
     torch, utils = types.ModuleType("torch"), types.ModuleType("torch._utils")
     sys.modules |= {"torch": torch, "torch._utils": utils}
 

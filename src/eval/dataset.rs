@@ -182,8 +182,8 @@ fn open_parquet(path: &Path) -> Result<SerializedFileReader<File>, DatasetError>
         .map_err(|error| unreadable(error.into()))?;
     if unpacked > most {
         let why = format!(
-            "it says that it takes {unpacked} bytes or more unpacked, more than {PER_BYTE} times its size; images \
-             are compressed themselves"
+            "its headers announce at least {unpacked} bytes of decompressed data, more than {PER_BYTE} times its \
+             size; images are compressed already"
         );
         return Err(unreadable(parquet::errors::ParquetError::General(why)));
     }

@@ -1,38 +1,39 @@
-//! What the pages of a parquet file say they take, read before memory is taken for them.
+//! The decompressed sizes announced by a parquet file's page headers, read before memory is allocated for them.
 //!
-//! The file's footer sums them up, but the reader believes each page's own header. A header is a struct in
+//! The file's footer has their sum, but the reader trusts each page's own header. A header is a struct in
 //! Thrift's compact protocol: `PageHeader` in the format's parquet.thrift.
 
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
 
-/// Fields of a header: the page's size unpacked and packed, and what is known of a page of data, of a dictionary,
-/// and of data in the second version.
+/// Field ids of a page header: decompressed and compressed size, and the headers of data pages, dictionary pages
+/// and data pages of version 2.
 const UNPACKED: i64 = 2;
 const PACKED: i64 = 3;
 const DATA: i64 = 5;
 const DICTIONARY: i64 = 7;
 const DATA_V2: i64 = 8;
 
-/// What the reader holds for each value of a dictionary.
+/// Bytes that the reader holds for each value of a dictionary.
 const EACH_VALUE: u64 = 32;
 
-/// Encodings whose data say how many values there are: the reader takes memory for so many.
+/// Encodings whose data contain the number of values, for which the reader allocates memory without a limit:
+/// `DELTA_LENGTH_BYTE_ARRAY` and `DELTA_BYTE_ARRAY`.
 const UNBOUNDED: [i64; 2] = [6, 7];
 
 /// Types of the compact protocol.
 const I32: u8 = 5;
 const STRUCT: u8 = 12;
 
-/// Structs in structs: a header has one in it, and that has statistics.
+/// The deepest nesting of structs; real headers have two levels.
 const DEEPEST: u32 = 8;
 
-/// What all pages take, unpacked, in bytes; it stops once it is more than `most`.
+/// The decompressed size of all pages, in bytes. Stops early when it exceeds `most`.
 ///
 /// # Errors
 ///
-/// Where a header cannot be read.
+/// If a header cannot be read.
 pub(super) fn unpacked(
     file: &mut (impl Read + Seek),
     metadata: &ParquetMetaData,
@@ -51,13 +52,13 @@ pub(super) fn unpacked(
     Ok(sum)
 }
 
-/// Where a column's pages begin and end, as the reader has it.
+/// The start and end of a column's pages, computed as the reader does.
 fn place(column: &ColumnChunkMetaData) -> io::Result<(u64, u64)> {
     let first = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
     let (start, length) = (u64::try_from(first), u64::try_from(column.compressed_size()));
     match (start, length) {
         (Ok(start), Ok(length)) => Ok((start, start.saturating_add(length))),
-        _ => Err(damaged("a column begins before the file, or has less than no bytes")),
+        _ => Err(damaged("a column has a negative offset or size")),
     }
 }
 
@@ -87,13 +88,13 @@ impl Header {
             }
         }
         let (Some(unpacked), Some(packed)) = (unpacked, packed) else {
-            return Err(damaged("a page does not say its size"));
+            return Err(damaged("a page header has no size"));
         };
         Ok(Self { length: input.read, unpacked: unpacked.saturating_add(beside), packed })
     }
 }
 
-/// Thrift's compact protocol, of which values are passed over.
+/// A reader of Thrift's compact protocol that skips values.
 struct Compact<R> {
     input: R,
     read: u64,
@@ -116,7 +117,7 @@ impl<R: Read> Compact<R> {
                 return Ok(value);
             }
         }
-        Err(damaged("a number of a page's header is too long"))
+        Err(damaged("a number in a page header is too long"))
     }
 
     /// A signed number: the sign is the lowest bit.
@@ -126,10 +127,10 @@ impl<R: Read> Compact<R> {
     }
 
     fn count(&mut self) -> io::Result<u64> {
-        u64::try_from(self.integer()?).map_err(|_| damaged("a size in a page's header is negative"))
+        u64::try_from(self.integer()?).map_err(|_| damaged("a size in a page header is negative"))
     }
 
-    /// How many values a page has, by the struct that says so and in its field `encoding` how they are stored.
+    /// The number of values of a page, from its struct, whose field `encoding` has the encoding.
     fn values(&mut self, encoding: i64) -> io::Result<u64> {
         let (mut values, mut last) = (0, 0);
         while let Some((id, kind)) = self.field(last)? {
@@ -139,8 +140,8 @@ impl<R: Read> Compact<R> {
                 (_, I32) if id == encoding => {
                     if UNBOUNDED.contains(&self.integer()?) {
                         return Err(damaged(
-                            "its bytes are in DELTA_LENGTH_BYTE_ARRAY or DELTA_BYTE_ARRAY, which are not \
-                             read; write it with the encoding PLAIN",
+                            "the encodings DELTA_LENGTH_BYTE_ARRAY and DELTA_BYTE_ARRAY are not supported; \
+                             write the file with the encoding PLAIN",
                         ));
                     }
                 }
@@ -150,7 +151,7 @@ impl<R: Read> Compact<R> {
         Ok(values)
     }
 
-    /// The next field's number and type, behind the field `last`; `None` at the end of the struct.
+    /// The id and type of the field after `last`; `None` at the end of the struct.
     fn field(&mut self, last: i64) -> io::Result<Option<(i64, u8)>> {
         let head = self.byte()?;
         if head == 0 {
@@ -163,13 +164,13 @@ impl<R: Read> Compact<R> {
         Ok(Some((id, head & 15)))
     }
 
-    /// Passes over a value of a field.
+    /// Skips the value of a field.
     fn skip(&mut self, kind: u8, depth: u32) -> io::Result<()> {
         let Some(deeper) = depth.checked_sub(1) else {
-            return Err(damaged("a page's header has structs in structs, too many"));
+            return Err(damaged("structs in a page header are nested too deeply"));
         };
         match kind {
-            // A field's boolean is in its type.
+            // The type of a boolean field contains its value.
             1 | 2 => Ok(()),
             3 => self.pass(1),
             4..=6 => self.varint().map(drop),
@@ -198,15 +199,15 @@ impl<R: Read> Compact<R> {
                 }
                 Ok(())
             }
-            _ => Err(damaged("a field of a page's header has no type")),
+            _ => Err(damaged("a field of a page header has an unknown type")),
         }
     }
 
-    /// Passes over what a list or a map holds, each time one of `kinds`.
+    /// Skips the elements of a list or map: `count` times one of each of `kinds`.
     fn elements(&mut self, count: u64, kinds: &[u8], depth: u32) -> io::Result<()> {
         for _ in 0..count {
             for kind in kinds {
-                // A boolean that is no field is a byte.
+                // In a list or map, a boolean is a byte.
                 self.skip(if matches!(kind, 1 | 2) { 3 } else { *kind }, depth)?;
             }
         }
@@ -237,7 +238,7 @@ mod tests {
         std::fs::read(path).unwrap()
     }
 
-    /// The metadata of `bytes`, and where its first page is.
+    /// The metadata of `bytes`, and the offset of the first page.
     fn opened(bytes: &[u8]) -> (ParquetMetaData, usize) {
         let reader = SerializedFileReader::new(bytes::Bytes::copy_from_slice(bytes)).unwrap();
         let metadata = reader.metadata().clone();
@@ -246,15 +247,15 @@ mod tests {
     }
 
     #[test]
-    fn pages_take_what_the_footer_says_and_one_that_says_more_is_noticed() {
+    fn sizes_in_page_headers_are_summed_even_where_they_exceed_the_footer() {
         let mut bytes = sample();
         let (metadata, first) = opened(&bytes);
         let sum = unpacked(&mut Cursor::new(&bytes), &metadata, u64::MAX).unwrap();
         let footer: i64 = metadata.row_groups().iter().map(RowGroupMetaData::total_byte_size).sum();
-        // The footer's sum has the headers and not what the values of dictionaries take.
+        // The footer's sum includes the headers, but not the memory for dictionary values.
         let footer = u64::try_from(footer).unwrap();
         assert!(sum + 1000 > footer && sum < 2 * footer, "{sum} of {footer}");
-        // Behind the page's type: field 2, an i32, in as many bytes as it has.
+        // After the page type: field 2, an i32 of variable length.
         assert_eq!(bytes[first], 0x15);
         let field = first + 1 + bytes[first + 1..].iter().position(|byte| *byte == 0x15).unwrap();
         let digits = bytes[field + 1..].iter().take_while(|byte| **byte & 0x80 != 0).count();
@@ -264,7 +265,7 @@ mod tests {
         assert!(lying > sum, "{lying}");
     }
 
-    /// A page's header of these fields, each a number of one byte's header and its value.
+    /// A page header whose struct `id` has these numbers: (step of the field id, value).
     fn header(id: u8, values: &[(u8, u8)]) -> Vec<u8> {
         let numbers = values.iter().flat_map(|(step, value)| [step << 4 | I32, 2 * value]);
         let before = [0x15, 0, 0x15, 2 * 40, 0x15, 2 * 20];
@@ -272,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn values_of_a_dictionary_count_and_encodings_without_a_bound_are_named() {
+    fn dictionary_values_are_counted_and_unbounded_encodings_are_rejected() {
         let read = |bytes: &[u8]| Header::read(&mut Compact { input: bytes, read: 0 });
         let dictionary = read(&header(7, &[(1, 9), (1, 0)])).unwrap();
         assert_eq!((dictionary.unpacked, dictionary.packed), (40 + 9 * EACH_VALUE, 20));

@@ -1,4 +1,4 @@
-//! Bodies that something of ours goes with.
+//! Request and response bodies with an attached [`Companion`].
 
 use std::mem;
 use std::pin::Pin;
@@ -7,18 +7,18 @@ use std::task::{Context, Poll, ready};
 use axum::body::{Body, Bytes, HttpBody};
 use hyper::body::{Frame, SizeHint};
 
-/// What goes with a body, and is dropped with it.
+/// A value attached to a body and dropped with it.
 pub(super) trait Companion: Send + Unpin + 'static {
-    /// Passes on a piece of the body.
+    /// Called for each piece of the body; returns the piece to pass on.
     fn piece(&mut self, piece: Bytes) -> Bytes {
         piece
     }
 
-    /// Takes what is left of the body when nobody wants it any more.
+    /// Called with the unread rest of the body when the body is dropped.
     fn left(&mut self, _rest: Body) {}
 }
 
-/// The same body, with which `companion` goes.
+/// The same body with `companion` attached.
 pub(super) fn accompanied(body: Body, companion: impl Companion) -> Body {
     Body::new(Accompanied { body, companion })
 }

@@ -9,8 +9,8 @@ use super::run::{resident, trim_heap};
 /// How long nothing must be in flight.
 const IDLE: Duration = Duration::from_secs(2);
 
-/// Resident memory may grow by so much, in bytes, before it is looked for what can be returned. Requests that
-/// are refused, and connections, take memory without being admitted.
+/// Growth of resident memory, in bytes, after which the heap is trimmed even if no image was admitted: rejected
+/// requests and connections use memory, too.
 const GROWTH: u64 = 8 << 20;
 
 /// Returns freed memory to the system each time `pipeline` becomes idle after it has worked, or after the process

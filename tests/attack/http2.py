@@ -1,4 +1,4 @@
-"""HTTP/2 as a hostile client writes it: header blocks (HPACK, RFC 7541) without Huffman coding, and frames."""
+"""HTTP/2 frames and header blocks (HPACK, RFC 7541, without Huffman coding) for attacks."""
 
 import struct
 
@@ -29,7 +29,7 @@ def field(name: bytes, value: bytes) -> bytes:
 
 
 def request(method: str, path: str) -> bytes:
-    """The fields that every request has; of the static table are POST, GET and http."""
+    """The mandatory fields of a request; POST, GET and http are indices of the static table."""
     of_method = b"\x83" if method == "POST" else b"\x82"
     return of_method + b"\x86\x04" + string(path.encode()) + b"\x01" + string(b"127.0.0.1")
 
@@ -48,7 +48,7 @@ def start(window: int | None = None) -> bytes:
 
 
 def streams(fields: bytes, flags: int = END_HEADERS, window: int | None = None, count: int = STREAMS) -> bytes:
-    """A connection with so many requests of these fields."""
+    """A connection with `count` requests with these fields."""
     return start(window) + b"".join(block(2 * number + 1, fields, flags) for number in range(count))
 
 
@@ -56,17 +56,17 @@ POST = request("POST", "/classify")
 
 
 def large(size: int) -> bytes:
-    """An upload's headers of about so many bytes."""
+    """The headers of an upload, about `size` bytes."""
     return POST + b"".join(field(b"x-%d" % number, b"a" * 1000) for number in range(size // 1000))
 
 
 def unfinished() -> bytes:
-    """Headers that do not end."""
+    """A header block that never ends."""
     return start() + block(1, large(31_000), 0)
 
 
 def repeated() -> bytes:
-    """Requests of 1,900 headers, of which each takes a byte."""
+    """Requests with 1,900 headers of one byte each."""
     first = block(1, POST + b"\x40" + string(b"x") + string(b""))
     rest = (block(2 * number + 1, POST + b"\xbe" * 1900) for number in range(1, STREAMS))
     return start() + first + b"".join(rest)

@@ -1,4 +1,4 @@
-//! Many connections, many requests on one, and many headers in a request: all are bounded, and an honest client is
+//! Many connections, many requests on one connection, and many headers in a request are limited, and other clients are
 //! still served.
 
 use std::time::Duration;
@@ -24,7 +24,7 @@ fn http2() -> reqwest::Client {
 }
 
 #[tokio::test]
-async fn a_request_of_many_headers_is_refused_and_one_of_very_many_ends_its_connection() {
+async fn more_than_100_headers_get_431_and_more_than_256_close_the_connection() {
     let server = TestServer::start();
     for client in [&server.client, &http2()] {
         for (count, status) in [(50, 200), (150, 431)] {
@@ -35,7 +35,7 @@ async fn a_request_of_many_headers_is_refused_and_one_of_very_many_ends_its_conn
             assert_eq!(answer.status, status, "{count}: {answer:?}");
         }
     }
-    // The first adds a header to the table of its connection; each byte of the second repeats it.
+    // The first request adds a header to the connection's table; each byte of the second one repeats it.
     let first = [POST, b"\x40\x01x\0"].concat();
     let second = [POST, &[0xBE; 300]].concat();
     let mut stream = connect(&server).await;
@@ -48,7 +48,7 @@ async fn a_request_of_many_headers_is_refused_and_one_of_very_many_ends_its_conn
 }
 
 #[tokio::test]
-async fn requests_that_are_left_open_over_http_2_are_bounded_over_all_connections() {
+async fn open_http_2_requests_are_limited_over_all_connections() {
     let server = TestServer::start();
     let requests: Vec<u8> =
         (0..64).flat_map(|number| frame(HEADERS, END_HEADERS, 2 * number + 1, POST)).collect();
@@ -70,11 +70,15 @@ async fn requests_that_are_left_open_over_http_2_are_bounded_over_all_connection
     }
     assert!((4..40).contains(&calmed), "{calmed} of 40 connections were ended");
     let request = http2().post(server.at("/classify")).body(data("cifar10-cat.png"));
-    assert_eq!(request.send().await.unwrap().status(), 200, "one request has its own memory");
+    assert_eq!(
+        request.send().await.unwrap().status(),
+        200,
+        "a connection may always have one request"
+    );
 }
 
 #[tokio::test]
-async fn headers_that_stop_coming_over_http_2_end_their_connection() {
+async fn incomplete_http_2_headers_close_the_connection_after_the_header_timeout() {
     let mut options = Options::default();
     options.connections.times.header = Duration::from_millis(200);
     let server = TestServer::with(options);
@@ -85,7 +89,7 @@ async fn headers_that_stop_coming_over_http_2_end_their_connection() {
     assert_eq!(goaway(&ended.expect("it is ended")), Some(0));
 }
 
-/// A server for two connections, whose only worker waits at `gate`.
+/// A server with --max-connections 2, whose only worker waits at `gate`.
 fn of_two(gate: &Gate) -> TestServer {
     let mut options = Options { engines: Some(vec![gate.engine()]), ..Options::default() };
     options.connections.max_connections = 2;
@@ -93,7 +97,7 @@ fn of_two(gate: &Gate) -> TestServer {
 }
 
 #[tokio::test]
-async fn the_connection_that_is_idle_longest_makes_room_for_a_new_one() {
+async fn the_connection_that_is_idle_longest_is_closed_for_a_new_one() {
     let gate = Gate::default();
     let server = of_two(&gate);
     let image = data("cifar10-cat.png");
@@ -103,7 +107,7 @@ async fn the_connection_that_is_idle_longest_makes_room_for_a_new_one() {
     busy.write_all(head.as_bytes()).await.unwrap();
     busy.write_all(&image).await.unwrap();
     until("it is inside", || server.app.metrics.images_in_flight.get() == 1).await;
-    // Silence, half of a request's headers, a request that was answered, and an HTTP/2 client without a request.
+    // No bytes, partial headers, an answered request, and an HTTP/2 client without a request.
     for words in [&b""[..], b"GET /livez HTT", LIVEZ, PREFACE] {
         let mut idle = connect(&server).await;
         idle.write_all(words).await.unwrap();
@@ -112,16 +116,16 @@ async fn the_connection_that_is_idle_longest_makes_room_for_a_new_one() {
         }
         let mut next = connect(&server).await;
         next.write_all(LIVEZ).await.unwrap();
-        assert_eq!(next.read_u8().await.unwrap(), b'H', "it has the idle one's place");
+        assert_eq!(next.read_u8().await.unwrap(), b'H', "it replaces the idle connection");
         let ended = tokio::time::timeout(Duration::from_secs(60), rest(&mut idle)).await;
-        ended.expect("the idle one is closed");
+        ended.expect("the idle connection is closed");
     }
     gate.open();
-    assert_eq!(busy.read_u8().await.unwrap(), b'H', "and the one with a request is answered");
+    assert_eq!(busy.read_u8().await.unwrap(), b'H', "the request in flight is answered");
 }
 
 #[tokio::test]
-async fn one_connection_more_than_may_be_is_told_so_where_every_one_has_a_request() {
+async fn a_connection_above_the_limit_gets_a_503_if_every_connection_has_a_request() {
     let gate = Gate::default();
     let server = of_two(&gate);
     let image = data("cifar10-cat.png");
@@ -146,5 +150,7 @@ async fn one_connection_more_than_may_be_is_told_so_where_every_one_has_a_reques
     gate.open();
     let asking =
         async { while !talk(&server, b"GET /livez HTTP/1.0\r\n\r\n").await.contains(" 200 ") {} };
-    tokio::time::timeout(Duration::from_secs(60), asking).await.expect("there is room again");
+    tokio::time::timeout(Duration::from_secs(60), asking)
+        .await
+        .expect("a connection is accepted again");
 }

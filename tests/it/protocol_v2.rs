@@ -511,7 +511,7 @@ async fn invalid_messages_get_a_specific_error_and_little_memory() {
 }
 
 #[tokio::test]
-async fn statuses_of_the_library_repeat_a_request_only_in_part() {
+async fn statuses_of_the_grpc_library_repeat_at_most_200_characters() {
     let server = TestServer::start();
     let long = "a".repeat(20_000);
     let ended = call(&server, GRPC_INFER, framed(b""), &[("grpc-encoding", &long)]).await;

@@ -1,4 +1,4 @@
-//! Forms, whose boundary is `X`.
+//! Multipart forms with the boundary `X`.
 #![no_main]
 
 mod server;

@@ -1,4 +1,4 @@
-//! `ModelInferRequest`s of gRPC.
+//! `ModelInferRequest` messages over gRPC.
 #![no_main]
 
 mod server;

@@ -1,4 +1,4 @@
-//! ONNX graphs, ours and other programs', with the card in their metadata; and cards by themselves.
+//! ONNX graphs of this and other programs, with the card in their metadata; and cards alone.
 #![no_main]
 
 mod file;
@@ -12,7 +12,7 @@ fuzz_target!(|bytes: &[u8]| {
     {
         let metadata = card.to_metadata();
         let entries = metadata.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-        ModelCard::from_metadata(entries).expect("a card that was read is written and read again");
+        ModelCard::from_metadata(entries).expect("a valid card can be written to metadata and read back");
     }
     let path = file::with_content(bytes, "onnx");
     let _ = Model::open(&path.to_string_lossy(), None);

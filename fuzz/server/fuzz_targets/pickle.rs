@@ -1,4 +1,4 @@
-//! State dicts of PyTorch: the input is the pickle of a `.pth` archive, which has one storage beside it.
+//! State dicts of PyTorch: the input is the pickle of a `.pth` archive with one storage.
 #![no_main]
 
 mod file;

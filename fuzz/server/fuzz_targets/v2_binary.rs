@@ -1,5 +1,5 @@
-//! Requests of the Open Inference Protocol whose tensors stand in binary behind the JSON. The first two bytes
-//! say how long the JSON is.
+//! Requests of the Open Inference Protocol with binary tensors after the JSON. The first two bytes are the
+//! length of the JSON.
 #![no_main]
 
 mod server;

@@ -1,4 +1,4 @@
-//! Requests of the Open Inference Protocol in JSON; and the same bytes as other servers' JSON.
+//! Requests of the Open Inference Protocol in JSON, and the same bytes as JSON of other servers' protocols.
 #![no_main]
 
 mod server;

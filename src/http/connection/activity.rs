@@ -1,4 +1,4 @@
-//! What a connection's task, its socket and the listener know of each other.
+//! State shared by a connection's task, its socket and the listener.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,7 @@ pub(super) struct Activity {
     pub(super) http2: AtomicBool,
     /// Requests so far.
     pub(super) requests: AtomicU64,
-    /// Whether the client knows interim answers, which HTTP/1.0 has not.
+    /// Whether the client accepts interim answers, which HTTP/1.0 does not have.
     pub(super) interim: AtomicBool,
     open: Mutex<Open>,
 }
@@ -22,9 +22,9 @@ pub(super) struct Activity {
 struct Open {
     /// Requests that are being answered.
     requests: usize,
-    /// Streams whose headers are complete and that are not over, over HTTP/2.
+    /// Open HTTP/2 streams with complete headers.
     streams: usize,
-    /// When there was last one of either; else when the connection began.
+    /// The last change of either number, or the start of the connection.
     last: Instant,
 }
 
@@ -35,14 +35,14 @@ impl Default for Open {
 }
 
 impl Activity {
-    /// Notes that a request has come, which is open until what is returned is dropped.
+    /// Counts a new request, which is open until the returned guard is dropped.
     pub(super) fn begin(self: &Arc<Self>) -> OpenRequest {
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.lock().requests += 1;
         OpenRequest(Arc::clone(self))
     }
 
-    /// Notes how many streams are open.
+    /// Sets the number of open streams.
     pub(super) fn set_streams(&self, streams: usize) {
         let mut open = self.lock();
         if open.streams != streams {
@@ -51,19 +51,19 @@ impl Activity {
         }
     }
 
-    /// Since when no request has been open; `None` where one is.
+    /// The time since which no request has been open; `None` if one is open.
     pub(super) fn idle_since(&self) -> Option<Instant> {
         let open = self.lock();
         (open.requests == 0 && open.streams == 0).then_some(open.last)
     }
 
-    /// Each change is one step, so a poisoned lock still guards true counts.
+    /// Each change is a single step, so the counts are valid even if the lock is poisoned.
     fn lock(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A request that is being answered; its answer's body keeps it.
+/// A request that is being answered, kept alive by its response body.
 #[derive(Debug)]
 pub(super) struct OpenRequest(Arc<Activity>);
 

@@ -1,9 +1,9 @@
-//! Counts the fields of an HTTP/2 header block as it comes in pieces (HPACK: RFC 7541, section 6).
+//! Counts the fields of an HTTP/2 header block that arrives in pieces (HPACK: RFC 7541, section 6).
 //!
-//! A field of one byte refers to a table, and takes a hundred times that in a map of headers. So fields are
-//! counted before anything is decoded; strings are passed over.
+//! A field of one byte can refer to a table entry and takes a hundred times its size in a header map, so
+//! fields are counted before they are decoded. Strings are skipped.
 
-/// A block whose end may not be there yet.
+/// A header block, possibly incomplete.
 #[derive(Debug, Default)]
 pub(super) struct Block {
     state: State,
@@ -11,24 +11,24 @@ pub(super) struct Block {
     bytes: usize,
 }
 
-/// What the next byte is.
+/// The meaning of the next byte.
 #[derive(Debug, Clone, Copy, Default)]
 enum State {
-    /// The first of a field.
+    /// The first byte of a field.
     #[default]
     Field,
-    /// One more of a table's index; then come so many strings.
+    /// A further byte of a table index, followed by `strings` strings.
     Index { strings: u8 },
-    /// The first of a string's length; this one and so many strings are left.
+    /// The first byte of a string's length; `strings` strings are left, including this one.
     Length { strings: u8 },
-    /// One more of a string's length.
+    /// A further byte of a string's length.
     MoreLength { length: u64, shift: u32, strings: u8 },
-    /// One of a string.
+    /// A byte of a string.
     Text { left: u64, strings: u8 },
 }
 
 impl Block {
-    /// Notes the next bytes of the block.
+    /// Processes the next bytes of the block.
     pub(super) fn add(&mut self, mut bytes: &[u8]) {
         self.bytes += bytes.len();
         while let Some((first, rest)) = bytes.split_first() {
@@ -47,12 +47,12 @@ impl Block {
         }
     }
 
-    /// Fields so far, and changes of the table's size.
+    /// The number of fields so far, including changes of the table size.
     pub(super) fn fields(&self) -> usize {
         self.fields
     }
 
-    /// Bytes so far.
+    /// The number of bytes so far.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -68,7 +68,7 @@ impl Block {
                     0x20.. => (0x1F, byte & 0x1F, false),
                     _ => (0x0F, byte & 0x0F, true),
                 };
-                // A literal has a value, and its name where no index names it.
+                // A literal has a value string, and a name string if its index is 0.
                 let count = u8::from(literal) * (1 + u8::from(index == 0));
                 if index == prefix { State::Index { strings: count } } else { strings(count) }
             }
@@ -91,7 +91,7 @@ impl Block {
         };
     }
 
-    /// Goes on behind a string that is over.
+    /// Continues after the end of a string.
     fn end_of_text(&mut self) {
         if let State::Text { left: 0, strings } = self.state {
             self.state = if strings == 0 { State::Field } else { State::Length { strings } };
@@ -108,7 +108,7 @@ mod tests {
     const CODED: &[u8] = b"\x82\x87\x85\xbf\x40\x88\x25\xa8\x49\xe9\x5b\xa9\x7d\x7f\x89\x25\xa8\x49\xe9\x5b\xb8\xe8\xb4\xbf";
 
     #[test]
-    fn fields_are_counted_whatever_the_pieces_in_which_they_come() {
+    fn the_field_count_does_not_depend_on_how_the_block_is_split() {
         let long =
             [&b"\x04\xff\xa9\x01"[..], &[b'a'; 296], b"\x0f\x0f\x01b\x3f\xe1\x1f\x84"].concat();
         for (block, fields) in [(PLAIN, 5), (CODED, 5), (&long[..], 4)] {
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_beyond_all_bounds_is_passed_over() {
+    fn a_huge_string_length_does_not_overflow() {
         let mut counted = Block::default();
         counted.add(b"\x00\x7f\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01rest");
         assert_eq!(counted.fields(), 1);

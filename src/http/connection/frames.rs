@@ -20,13 +20,15 @@ const USUAL_WINDOW: i64 = 65_535;
 const MAX_CONTROL: u32 = 1000;
 const PERIOD: Duration = Duration::from_secs(10);
 
-/// Fields of one header block, above which nothing is decoded. From 101 on they are answered 431.
+/// The most fields of one header block; above it the connection is closed before they are decoded. Requests
+/// with more than 100 fields are answered 431.
 const MAX_FIELDS: usize = 256;
 
-/// What an open request holds beside its headers: its task, and an answer that is not charged.
+/// Bytes that an open request holds in addition to its headers: its task, and a response too small to be charged.
 const REQUEST: usize = 16 << 10;
 
-/// What headers hold for each byte of their block (a Huffman code makes eight bits of five), and for each field.
+/// Bytes that decoded headers hold for each byte of their block (Huffman codes of five bits decode to eight), and
+/// for each field.
 const EACH_BYTE: usize = 2;
 const EACH_FIELD: usize = 128;
 
@@ -43,11 +45,11 @@ pub(super) struct Frames {
     streams: HashMap<u32, Stream>,
     /// The latest stream that the client has opened.
     latest: u32,
-    /// What all streams hold.
+    /// Bytes that all streams hold.
     held: usize,
-    /// The header block that is coming.
+    /// The header block being received.
     block: Option<Block>,
-    /// The most fields that a header block has had.
+    /// The largest number of fields in a header block so far.
     most_fields: usize,
     control: u32,
     since: Instant,
@@ -103,7 +105,7 @@ impl Frames {
         }
     }
 
-    /// Notes a part of a header block. A stream is open once its headers are complete.
+    /// Processes a part of a header block. A stream opens when its headers are complete.
     fn received_block(&mut self, bytes: &[u8], frame: &Frame, ends: bool) {
         let block = self.block.get_or_insert_default();
         block.add(bytes);
@@ -118,7 +120,7 @@ impl Frames {
             self.streams.insert(frame.stream, stream);
             self.held += REQUEST;
         }
-        // Trailers belong to a stream that is open, or over already.
+        // Trailers may belong to a stream that has already ended.
         if let Some(stream) = self.streams.get_mut(&frame.stream) {
             stream.held += held;
             self.held += held;
@@ -187,12 +189,12 @@ impl Frames {
         self.streams.len()
     }
 
-    /// Bytes that its open requests hold, and the headers that are coming.
+    /// Bytes that open requests and the header block being received hold.
     pub(super) fn held(&self) -> usize {
         self.held + self.block.as_ref().map_or(0, held_by)
     }
 
-    /// Whether a header block has more fields than any client sends.
+    /// Whether a header block had more than [`MAX_FIELDS`] fields.
     pub(super) fn has_too_many_fields(&self) -> bool {
         self.most_fields > MAX_FIELDS
     }
@@ -215,7 +217,7 @@ impl Frames {
     }
 }
 
-/// What the headers of `block` hold once they are decoded.
+/// Bytes that the headers of `block` hold after decoding.
 fn held_by(block: &Block) -> usize {
     EACH_BYTE * block.bytes() + EACH_FIELD * block.fields()
 }
@@ -276,7 +278,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn open_requests_hold_what_their_headers_take_until_they_are_over() {
+    async fn open_requests_count_their_headers_until_they_end() {
         let mut frames = asked(100);
         let one = frames.held();
         assert!(one > REQUEST);
@@ -287,7 +289,7 @@ mod tests {
             (frames.held(), frames.open()),
             (one + REQUEST + 15 * (EACH_BYTE + EACH_FIELD), 2)
         );
-        // One byte says how long the padding is, five are of the priority.
+        // One byte of padding length and five bytes of priority.
         let padded = frame(HEADERS, 8 | 32 | END_HEADERS, 5, b"\x02prior\x82\x84\0\0");
         for byte in padded {
             frames.received(&[byte]);
@@ -296,13 +298,13 @@ mod tests {
         frames.received(&frame(RST_STREAM, 0, 5, &[0; 4]));
         frames.sent(&frame(HEADERS, END_STREAM | END_HEADERS, 3, b"answer"));
         assert_eq!((frames.held(), frames.open()), (one, 1));
-        // Trailers of a stream that is over.
+        // Trailers of a stream that has ended.
         frames.received(&frame(HEADERS, END_STREAM | END_HEADERS, 3, b"\x82"));
         assert_eq!((frames.held(), frames.open()), (one, 1));
     }
 
     #[tokio::test]
-    async fn a_block_of_very_many_fields_is_noticed_before_its_end() {
+    async fn too_many_fields_are_detected_before_the_block_ends() {
         let mut frames = asked(100);
         frames.received(&frame(HEADERS, 0, 3, &[0xBE; MAX_FIELDS]));
         assert!(!frames.has_too_many_fields());

@@ -40,7 +40,7 @@ pub(super) use wire::close_gently;
 /// The largest header block that is taken, in bytes, whatever the version of HTTP.
 pub(super) const MAX_HEADERS: usize = 32 << 10;
 
-/// The most fields of a header block, as hyper has it for HTTP/1.1.
+/// The most headers of a request; hyper has the same limit for HTTP/1.1.
 pub(super) const MAX_FIELDS: usize = 100;
 
 /// HTTP/2 counts 32 bytes more for each field; what it lets through is measured again as HTTP/1.1 does.
@@ -71,10 +71,10 @@ pub struct ConnectionTimes {
     pub write: Duration,
 }
 
-/// Connections that may take their time to end after another one was given their place.
+/// Dismissed connections that are shut down gracefully at a time; further ones are closed immediately.
 const GRACES: usize = 64;
 
-/// What all connections share.
+/// State shared by all connections.
 #[derive(Debug, Clone)]
 pub(super) struct Common {
     times: ConnectionTimes,
@@ -88,7 +88,7 @@ impl Common {
     }
 }
 
-/// Serves `stream` in a task of its own. `place` is given back, and `stop` let go, when it ends.
+/// Serves `stream` in a task of its own. `place` and `stop` are dropped when it ends.
 pub(super) fn serve(
     stream: TcpStream,
     routes: &Router,
@@ -186,7 +186,7 @@ where
     }
 }
 
-/// The end of a connection without a request, whose place another one has.
+/// Ends a connection without a request after another one has taken its place.
 async fn dismissed<S>(connection: Pin<&mut Connection<S>>, graces: &Semaphore) -> Ended
 where
     S: Service<Request<Incoming>, Response = Response, Error = Infallible>,
@@ -198,7 +198,7 @@ where
     }
 }
 
-/// The connection's end: GOAWAY over HTTP/2, and at last without the client, if it does not close its side.
+/// Ends the connection: over HTTP/2 with GOAWAY, and after [`LAST_FRAMES`] even if the client does not close its side.
 async fn last_frames<S>(mut connection: Pin<&mut Connection<S>>) -> Ended
 where
     S: Service<Request<Incoming>, Response = Response, Error = Infallible>,

@@ -1,15 +1,15 @@
-//! What the open requests of all HTTP/2 connections may hold together, beside what admission control counts.
+//! The memory limit for open requests over all HTTP/2 connections, in addition to admission control.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Every connection may hold so much: two requests with usual headers, or one with the largest.
+/// Bytes that every connection may hold: two requests with typical headers, or one with the largest.
 const FREE: usize = 32 << 10;
 
-/// Together they may hold so much more: about 2,000 requests.
+/// Bytes that all connections together may hold in addition: about 2,000 requests.
 const SHARED: usize = 32 << 20;
 
-/// The memory that connections share.
+/// The shared memory.
 #[derive(Debug, Clone)]
 pub(in super::super) struct Pool {
     left: Arc<AtomicUsize>,
@@ -21,7 +21,7 @@ impl Default for Pool {
     }
 }
 
-/// One connection's part of a [`Pool`], given back when dropped.
+/// One connection's part of a [`Pool`], returned on drop.
 #[derive(Debug)]
 pub(super) struct Part {
     pool: Pool,
@@ -33,7 +33,7 @@ impl Part {
         Self { pool, taken: 0 }
     }
 
-    /// Holds `bytes` from now on; false where that is more than there is.
+    /// Changes the part to `bytes`; false if the pool does not have them.
     pub(super) fn hold(&mut self, bytes: usize) -> bool {
         let wanted = bytes.saturating_sub(FREE);
         let left = &self.pool.left;
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn connections_share_what_there_is_and_give_it_back() {
+    fn connections_share_the_pool_and_return_their_part() {
         let pool = Pool::default();
         let (mut first, mut second) = (Part::of(pool.clone()), Part::of(pool.clone()));
         assert!(first.hold(FREE + SHARED));

@@ -22,49 +22,49 @@ pub(super) struct Frame {
     pub(super) stream: u32,
 }
 
-/// What was read.
+/// A parsed element.
 pub(super) enum Seen<'a> {
     Frame(Frame),
-    /// One of a SETTINGS frame.
+    /// A setting of a SETTINGS frame.
     Setting(u16, u32),
-    /// What a `WINDOW_UPDATE` adds, to which stream.
+    /// The stream and increment of a `WINDOW_UPDATE`.
     Window(u32, u32),
-    /// A part of the header block that a HEADERS or CONTINUATION frame carries, and whether the block ends here.
+    /// A part of the header block in a HEADERS or CONTINUATION frame, and whether the block ends here.
     Block(&'a [u8], Frame, bool),
 }
 
-/// What comes next.
+/// The element that comes next.
 #[derive(Debug, Clone, Copy, Default)]
 enum Inside {
     /// A frame's header.
     #[default]
     Nothing,
-    /// Settings or an increment, and how many bytes of the frame are left.
+    /// Settings or a window increment, and the remaining bytes of the frame.
     Values(Frame, usize),
-    /// What stands before a header block, of so many bytes, and how many the frame has.
+    /// The padding length and priority before a header block: their bytes, and the length of the frame.
     Before(Frame, usize, usize),
-    /// A header block, how much of it is left, and the padding behind it.
+    /// A header block: its remaining bytes, and the padding after it.
     Block(Frame, usize, usize),
 }
 
-/// One direction, whatever the pieces in which it comes.
+/// A parser for one direction, independent of how the bytes are split.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
-    /// Bytes that are passed over.
+    /// Bytes to skip.
     skip: usize,
-    /// The part of a header, a setting or an increment that is here.
+    /// The received part of a frame header, setting or increment.
     part: [u8; 9],
     filled: usize,
     inside: Inside,
 }
 
 impl Reader {
-    /// A reader that passes over the first `skip` bytes.
+    /// A reader that skips the first `skip` bytes.
     pub(super) fn behind(skip: usize) -> Self {
         Self { skip, ..Self::default() }
     }
 
-    /// What is next in `bytes`, of which it is taken; `None` once they are used up.
+    /// Parses the next element and advances `bytes`; `None` at their end.
     pub(super) fn next<'a>(&mut self, bytes: &mut &'a [u8]) -> Option<Seen<'a>> {
         loop {
             let passed = self.skip.min(bytes.len());
@@ -112,7 +112,7 @@ impl Reader {
         }
     }
 
-    /// What the whole part says.
+    /// Interprets the completed part.
     fn seen(&mut self) -> Option<Seen<'static>> {
         let number =
             |at: usize| u32::from_be_bytes([0, 1, 2, 3].map(|place| self.part[at + place]));
@@ -145,7 +145,7 @@ impl Reader {
         }
     }
 
-    /// Goes on behind the header of `frame`.
+    /// Continues after the header of `frame`.
     fn enter(&mut self, frame: Frame) {
         let length = usize::try_from(frame.length).unwrap_or(usize::MAX);
         let before = match frame.kind {
@@ -166,7 +166,7 @@ impl Reader {
         }
     }
 
-    /// Whether no frame is half read.
+    /// Whether the last frame is complete.
     pub(super) fn is_between(&self) -> bool {
         let whole = match self.inside {
             Inside::Nothing | Inside::Values(_, 0) => true,

@@ -1,4 +1,4 @@
-//! The connections that are served: how many there are, and which one is closed when one more comes.
+//! All open connections, and the choice of the one that is closed for a new one.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 
 use super::activity::Activity;
 
-/// Every connection that is served.
+/// All open connections.
 #[derive(Debug, Clone)]
 pub(in super::super) struct Roster {
     most: usize,
@@ -26,24 +26,24 @@ struct Member {
     dismissed: Arc<Notify>,
 }
 
-/// A connection's place, given back when dropped.
+/// A connection's place, freed on drop.
 #[derive(Debug)]
 pub(in super::super) struct Place {
     roster: Roster,
     number: u64,
     pub(super) activity: Arc<Activity>,
-    /// Told when another connection has the place.
+    /// Notified when another connection takes the place.
     pub(super) dismissed: Arc<Notify>,
 }
 
 impl Roster {
-    /// Of at most `most` connections.
+    /// A roster of at most `most` connections.
     pub(in super::super) fn new(most: usize) -> Self {
         Self { most, state: Arc::default() }
     }
 
-    /// A place for one more. Where all are taken, the connection that has been without a request for longest
-    /// loses its place and is told so; `None` where every one has a request.
+    /// A place for a new connection. If all are taken, the connection that has been without a request for
+    /// longest is dismissed; `None` if every connection has a request.
     pub(in super::super) fn enter(&self) -> Option<Place> {
         let mut state = self.lock();
         if state.members.len() >= self.most {
@@ -64,7 +64,7 @@ impl Roster {
         Some(Place { roster: self.clone(), number, activity, dismissed })
     }
 
-    /// Members are added and removed in one step each, so a poisoned lock still guards true ones.
+    /// Each change is a single step, so the members are valid even if the lock is poisoned.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -81,19 +81,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_connection_that_is_idle_for_longest_makes_room_and_a_busy_one_never_does() {
+    fn only_the_connection_that_is_idle_longest_is_dismissed() {
         let roster = Roster::new(2);
         let first = roster.enter().unwrap();
         let request = first.activity.begin();
         let second = roster.enter().unwrap();
-        let third = roster.enter().expect("the second one makes room");
+        let third = roster.enter().expect("the second one is dismissed");
         let dismissed = |place: &Place| !roster.lock().members.contains_key(&place.number);
         assert!(dismissed(&second) && !dismissed(&first));
         let other = third.activity.begin();
         assert!(roster.enter().is_none(), "both have a request");
         drop(request);
         drop(other);
-        let fourth = roster.enter().expect("the first one makes room: it ended before the third");
+        let fourth = roster
+            .enter()
+            .expect("the first one is dismissed: its request ended before that of the third");
         assert!(dismissed(&first) && !dismissed(&third));
         drop((first, second, third, fourth));
         assert!(roster.lock().members.is_empty());

@@ -105,11 +105,11 @@ impl Wire {
                 frames.received(bytes);
                 self.activity.set_streams(frames.open());
                 let wrong = if frames.flooded() {
-                    "it sends nothing but control frames"
+                    "more than 1,000 control frames without a request"
                 } else if frames.has_too_many_fields() {
-                    "a request has more than 256 headers"
+                    "more than 256 headers in a request"
                 } else if !self.part.hold(frames.held()) {
-                    "its open requests, with those of other connections, hold too much"
+                    "the open requests of all connections hold too much memory"
                 } else {
                     return Ok(());
                 };
@@ -119,7 +119,7 @@ impl Wire {
         Ok(())
     }
 
-    /// GOAWAY, where no frame is half sent, and the error that ends the connection.
+    /// Sends GOAWAY if no frame is partly sent, and returns the error that ends the connection.
     fn end_flood(&mut self, wrong: &'static str) -> io::Error {
         self.linger = true;
         if let (Protocol::Http2(frames), Some(stream)) = (&self.protocol, &self.stream)

@@ -21,12 +21,12 @@ impl Header {
     }
 }
 
-/// The same for a WebP.
+/// The predicted decode time of a WebP of `size` (columns, rows).
 pub(super) fn webp(size: [u32; 2]) -> Duration {
     time(size, 25)
 }
 
-/// The time for `size` columns and rows, of which each pixel takes so many nanoseconds.
+/// The time for an image of `size` (columns, rows) at `nanoseconds` per pixel.
 fn time(size: [u32; 2], nanoseconds: u64) -> Duration {
     Duration::from_nanos(limits::pixels(size).saturating_mul(nanoseconds))
 }

@@ -367,7 +367,7 @@ fn what_decoding_to_rgb_holds_is_little_more_than_the_pixels_and_their_copy() {
 }
 
 #[test]
-fn a_decode_that_cannot_be_stopped_is_not_begun_where_its_time_is_not_left() {
+fn a_decode_that_cannot_be_stopped_is_not_started_if_it_does_not_fit_the_deadline() {
     let mut grey = Vec::new();
     image::codecs::jpeg::JpegEncoder::new(&mut grey)
         .encode_image(&image::GrayImage::new(2048, 2048))

@@ -8,14 +8,14 @@ use super::DecodeError;
 /// Why a decode was stopped before its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
-    /// The request's deadline has passed, or will have before the rest is done.
+    /// The request's deadline has passed, or will pass before the decode is finished.
     Late,
     /// The client has closed its connection.
     Abandoned,
 }
 
 /// Asks whether a decode should stop. Decoders call [`Watch::check`] at least every few milliseconds:
-/// after some rows, a strip, a scan; and [`Watch::check_time`] before what cannot be stopped on its way.
+/// after some rows, a strip, a scan; and [`Watch::check_time`] before work that cannot be stopped.
 #[derive(Clone, Copy)]
 pub struct Watch<'a> {
     ask: &'a dyn Fn(Duration) -> Option<Stop>,
@@ -28,8 +28,8 @@ impl std::fmt::Debug for Watch<'_> {
 }
 
 impl<'a> Watch<'a> {
-    /// A decode that stops once `ask` returns a reason not to begin what is announced to take so long, as
-    /// [`Header::decode_time`](super::Header::decode_time) announces it.
+    /// A decode that stops when `ask` returns a reason. Its argument is the predicted time of the work that follows,
+    /// as computed by [`Header::decode_time`](super::Header::decode_time); zero between slices.
     #[must_use]
     pub fn new(ask: &'a dyn Fn(Duration) -> Option<Stop>) -> Self {
         Self { ask }
@@ -50,13 +50,13 @@ impl<'a> Watch<'a> {
         self.check_time(Duration::ZERO)
     }
 
-    /// Returns an error if the decode should stop before work that is announced to take `announced`.
+    /// Returns an error if the decode should stop before work with the predicted time `predicted`.
     ///
     /// # Errors
     ///
     /// [`DecodeError::Stopped`].
-    pub fn check_time(self, announced: Duration) -> Result<(), DecodeError> {
-        (self.ask)(announced).map_or(Ok(()), |stop| Err(DecodeError::Stopped { stop }))
+    pub fn check_time(self, predicted: Duration) -> Result<(), DecodeError> {
+        (self.ask)(predicted).map_or(Ok(()), |stop| Err(DecodeError::Stopped { stop }))
     }
 
     /// `reader`, which fails once the decode should stop: for decoders that cannot be asked to pause.

@@ -171,10 +171,10 @@ impl Rates {
         })
     }
 
-    /// How long a decode takes here that is announced to take `announced`.
+    /// The decode time on this machine for the predicted time `predicted`.
     #[must_use]
-    pub fn decoding(&self, announced: Duration) -> Duration {
-        announced.mul_f64(self.decode_ratio)
+    pub fn decoding(&self, predicted: Duration) -> Duration {
+        predicted.mul_f64(self.decode_ratio)
     }
 
     /// How long one image takes where nothing else is done.

@@ -255,7 +255,7 @@ impl Caller {
         self.context.deadline
     }
 
-    /// Why preparing its image should stop before what takes `ahead`, if it should.
+    /// The reason to stop preparing its image before work that takes `ahead`, if there is one.
     #[must_use]
     pub fn stop(&self, ahead: Duration) -> Option<Stop> {
         if self.is_abandoned() {

@@ -45,7 +45,7 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn memory_that_is_used_is_resident() {
+    fn resident_memory_includes_used_memory() {
         let before = resident().unwrap();
         let used = std::hint::black_box(vec![1_u8; 64 << 20]);
         let after = resident().unwrap();

@@ -179,7 +179,7 @@ struct Slot {
     queued: Duration,
 }
 
-/// The ids of the requests whose images a batch has, each once; of very many the first.
+/// The distinct request ids of a batch; the first 16 if there are more.
 fn ids(slots: &[Slot]) -> String {
     const MOST: usize = 16;
     let mut ids: Vec<&str> = Vec::new();

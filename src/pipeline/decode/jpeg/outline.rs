@@ -20,7 +20,7 @@ pub(in super::super) struct Outline {
     pub(in super::super) orientation: Orientation,
     /// The gentlest of the reductions that its coding allows.
     pub(in super::super) gentlest: Option<Reduction>,
-    /// Bytes from its beginning to its end, without descriptions.
+    /// Bytes from the start to the last marker, without metadata segments.
     data_bytes: u64,
     /// Whether its first scan has all its colours.
     is_interleaved: bool,
@@ -39,7 +39,7 @@ const MAX_TABLE_BYTES: usize = 16 << 10;
 /// What the decoder keeps of a scan: its tables.
 const BYTES_PER_SCAN: u64 = 44 << 10;
 
-/// Tenths of nanoseconds for each pixel and scan after the first. Most of it are scans of nothing.
+/// Tenths of nanoseconds per pixel for each scan after the first. Even an empty scan takes most of that.
 const EACH_SCAN: u64 = 5;
 
 impl Outline {
@@ -79,8 +79,8 @@ impl Outline {
         })
     }
 
-    /// How long decoding takes at the size of `reduction`: see [`Header::decode_time`](super::super::Header::decode_time).
-    /// It depends on the data as much as on the pixels: noise takes ten times as long as a clear sky.
+    /// The predicted decode time at the size of `reduction`: see [`Header::decode_time`](super::super::Header::decode_time).
+    /// It depends on the bytes as well as on the pixels: noise takes ten times as long as a uniform image.
     pub(in super::super) fn decode_time(&self, reduction: Reduction) -> Duration {
         // Tenths of nanoseconds.
         let (each_pixel, each_byte) = match (reduction, self.frame.coding) {

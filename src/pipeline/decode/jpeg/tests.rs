@@ -143,7 +143,7 @@ fn four_colours_whose_third_has_most_pixels_are_refused_by_name() {
 }
 
 #[test]
-fn the_time_that_is_announced_grows_with_the_data_and_most_with_arithmetic_codes() {
+fn predicted_time_grows_with_the_bytes_and_most_with_arithmetic_coding() {
     let [width, height] = SIDES;
     let arithmetic =
         compress_arithmetic(&rgb(), width, height, PixelFormat::Rgb, 80, Subsampling::S420)
@@ -151,7 +151,7 @@ fn the_time_that_is_announced_grows_with_the_data_and_most_with_arithmetic_codes
     let time = |bytes: &[u8]| inspect(bytes, &Limits::default()).unwrap().decode_time();
     assert!(time(&arithmetic) > 5 * time(&baseline()));
     assert!(time(&progressive()) > time(&baseline()));
-    // An EXIF block is not decoded, and what stands behind the end is not, either.
+    // EXIF and bytes after the end are not decoded.
     let exif = [b"\xFF\xE1\xFF\xFFExif\0\0".to_vec(), vec![0; 65_527]].concat();
     let whole = baseline();
     let larger = [&whole[..2], &exif, &whole[2..], &exif].concat();

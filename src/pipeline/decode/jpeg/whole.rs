@@ -1,8 +1,8 @@
 //! Decoding by libjpeg-turbo-rs, which gives the pixels that libjpeg-turbo gives, to the bit.
 //!
 //! It is strict: what ends early or holds a code that no table has is an error. It has no way to be stopped
-//! but its reader, so large files of one scan are read through one. The others are not begun where their time
-//! is not left.
+//! but its reader, so large files of one scan are read through one. The others are not started if
+//! their predicted time is longer than the time left.
 
 use image::RgbImage;
 use libjpeg_turbo_rs::{

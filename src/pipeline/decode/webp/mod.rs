@@ -65,7 +65,7 @@ pub(super) fn decode(
         }
         Coding::Lossless { vp8l } => {
             let head = lossless::check(vp8l, picture.size, watch)?;
-            // Many pixels may be in few bytes, and come at once.
+            // A few bytes may contain many pixels, which are decoded without a check.
             watch.check_time(cost::webp(picture.size))?;
             head
         }

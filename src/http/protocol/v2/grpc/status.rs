@@ -59,7 +59,7 @@ pub(super) async fn tell(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let Some(status) = response.extensions().get::<Status>() else { return response };
     let Some(problem) = problem(status) else { return response };
-    // tonic's own words may repeat as much of the request as there is; the problem's do not.
+    // tonic's own messages may repeat any length of the request; the problem's are limited.
     if problem.detail() != status.message() {
         response = Status::new(status.code(), problem.detail()).into_http();
     }
