@@ -46,7 +46,7 @@ bench-overload bench-start bench-variants: bench-%: library
 		--photos $(built)/photos/$(SIZE) $(ARGS)
 
 .PHONY: attack
-attack: library ## run the known attacks against a release server on this machine; about eight minutes
+attack: library ## run the known attacks against a release server on this machine; about ten minutes
 	cargo build --release --locked
 	scripts/venv .venv-bench benches/requirements.txt
 	.venv-bench/bin/python tests/attack/attack.py --resnetd $(built)/release/resnetd $(ARGS)

@@ -175,17 +175,15 @@ fn open_parquet(path: &Path) -> Result<SerializedFileReader<File>, DatasetError>
         File::open(path).map_err(|source| DatasetError::Read { path: path.to_owned(), source })?;
     let unreadable = |source| DatasetError::Parquet { path: path.to_owned(), source };
     let packed = file.metadata().map_or(0, |about| about.len());
+    let most = packed.saturating_mul(PER_BYTE).saturating_add(ANYWAY);
+    let mut pages = file.try_clone().map_err(|error| unreadable(error.into()))?;
     let reader = SerializedFileReader::new(file).map_err(unreadable)?;
-    let unpacked: u64 = reader
-        .metadata()
-        .row_groups()
-        .iter()
-        .map(|group| u64::try_from(group.total_byte_size()).unwrap_or(u64::MAX))
-        .fold(0, u64::saturating_add);
-    if unpacked > packed.saturating_mul(PER_BYTE).saturating_add(ANYWAY) {
+    let unpacked = super::pages::unpacked(&mut pages, reader.metadata(), most)
+        .map_err(|error| unreadable(error.into()))?;
+    if unpacked > most {
         let why = format!(
-            "it says that it takes {unpacked} bytes unpacked, more than {PER_BYTE} times its size; images \
-             are compressed themselves"
+            "its headers announce at least {unpacked} bytes of decompressed data, more than {PER_BYTE} times its \
+             size; images are compressed already"
         );
         return Err(unreadable(parquet::errors::ParquetError::General(why)));
     }

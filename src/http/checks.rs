@@ -7,7 +7,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::App;
-use super::connection::MAX_HEADERS;
+use super::connection::{MAX_FIELDS, MAX_HEADERS};
 use super::problem::Problem;
 
 /// Headers of at least this size count under `--memory-limit` while their request is open.
@@ -29,7 +29,7 @@ pub(super) async fn admit(State(app): State<App>, request: Request, next: Next) 
 }
 
 fn check(app: &App, request: &Request, size: usize) -> Result<(), Problem> {
-    if size > MAX_HEADERS {
+    if size > MAX_HEADERS || request.headers().len() > MAX_FIELDS {
         return Err(Problem::headers_too_large());
     }
     let named = request.headers().get_all(header::HOST).iter().count();

@@ -1,17 +1,15 @@
 //! Discards the rest of an upload after an early answer. Many clients read the response only after
 //! their last byte, so they would see only a closed connection.
 
-use std::mem;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::{Body, Bytes, HttpBody};
+use axum::body::{Body, HttpBody};
 use axum::extract::Request;
 use axum::http::Version;
 use http_body_util::BodyExt;
-use hyper::body::{Frame, SizeHint};
 use tokio::time::timeout;
+
+use super::body::{Companion, accompanied};
 
 /// A client that sends nothing for this long is waiting for the response, or is gone.
 const SILENCE: Duration = Duration::from_secs(1);
@@ -25,41 +23,20 @@ pub(super) fn lingering(request: Request) -> Request {
     if request.version() >= Version::HTTP_2 || request.body().is_end_stream() {
         return request;
     }
-    request.map(|body| Body::new(Lingering(body)))
+    request.map(|body| accompanied(body, Lingering))
 }
 
-struct Lingering(Body);
+struct Lingering;
 
-impl HttpBody for Lingering {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.0).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.0.size_hint()
-    }
-}
-
-impl Drop for Lingering {
-    fn drop(&mut self) {
-        if self.0.is_end_stream() {
+impl Companion for Lingering {
+    fn left(&mut self, mut rest: Body) {
+        if rest.is_end_stream() {
             return;
         }
-        let mut body = mem::take(&mut self.0);
         // Without a runtime there is no connection either.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(timeout(MOST, async move {
-                while let Ok(Some(Ok(_))) = timeout(SILENCE, body.frame()).await {}
+                while let Ok(Some(Ok(_))) = timeout(SILENCE, rest.frame()).await {}
             }));
         }
     }

@@ -14,7 +14,7 @@ use futures_util::FutureExt;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
-use super::connection::{self, ConnectionTimes};
+use super::connection::{self, Common, ConnectionTimes, Roster};
 use super::problem::Problem;
 use crate::pipeline::queue::ClientKeys;
 
@@ -89,7 +89,8 @@ impl Listener {
             socket,
             plan,
             clients: ClientKeys::default(),
-            permits: Arc::new(Semaphore::new(plan.max_connections)),
+            common: Common::new(plan.times),
+            roster: Roster::new(plan.max_connections),
             refusals: Arc::new(Semaphore::new(REFUSALS)),
             refused: AtomicU64::new(0),
         })
@@ -102,7 +103,8 @@ pub struct Server {
     socket: TcpListener,
     plan: ListenPlan,
     clients: ClientKeys,
-    permits: Arc<Semaphore>,
+    common: Common,
+    roster: Roster,
     refusals: Arc<Semaphore>,
     refused: AtomicU64,
 }
@@ -162,17 +164,17 @@ impl Server {
         }
     }
 
-    /// Serves a connection if there is a permit, and otherwise answers 503.
+    /// Serves a connection if there is a place for it in the roster, and otherwise answers 503.
     fn serve_connection(&self, stream: TcpStream, routes: &Router, stop: &watch::Sender<()>) {
-        match Arc::clone(&self.permits).try_acquire_owned() {
-            Ok(permit) => connection::serve(
+        match self.roster.enter() {
+            Some(place) => connection::serve(
                 stream,
                 routes,
                 self.clients.assign(),
-                self.plan.times,
-                (stop.subscribe(), permit),
+                &self.common,
+                (stop.subscribe(), place),
             ),
-            Err(_) => self.refuse(stream),
+            None => self.refuse(stream),
         }
     }
 

@@ -3,6 +3,7 @@
 mod accept; // content negotiation
 mod answers; // the answer for a request's images
 mod beside; // parameters for prediction sets and roll-ups
+mod body; // bodies with an attached companion
 mod checks; // checks of every request
 mod classes; // the model's classes by name
 mod classify; // POST /classify

@@ -1,18 +1,17 @@
 //! Answers that wait to be sent count against the memory limit: a client that does not read holds them.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use axum::body::{Body, Bytes, HttpBody};
+use axum::body::{Bytes, HttpBody};
 use axum::response::Response;
-use hyper::body::{Frame, SizeHint};
 
+use super::body::{Companion, accompanied};
 use super::upload::holding;
 use crate::pipeline::Pipeline;
 
-/// Smaller responses are bounded by the number of connections.
-const CHARGED_FROM: usize = 64 << 10;
+/// Smaller responses are bounded by the number of connections, and over HTTP/2 by the memory limit for
+/// open requests.
+const CHARGED_FROM: usize = 8 << 10;
 
 /// The same response, whose large pieces count under the memory limit until they are written.
 pub(super) fn charged(pipeline: &Arc<Pipeline>, response: Response) -> Response {
@@ -20,42 +19,20 @@ pub(super) fn charged(pipeline: &Arc<Pipeline>, response: Response) -> Response 
     if small {
         return response;
     }
-    let pipeline = Arc::clone(pipeline);
-    response.map(|body| Body::new(Unsent { body, pipeline }))
+    let unsent = Unsent { pipeline: Arc::clone(pipeline) };
+    response.map(|body| accompanied(body, unsent))
 }
 
 struct Unsent {
-    body: Body,
     pipeline: Arc<Pipeline>,
 }
 
-impl HttpBody for Unsent {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(context));
-        Poll::Ready(frame.map(|frame| {
-            frame.map(|frame| {
-                frame.map_data(|data| match data.len() {
-                    CHARGED_FROM.. => {
-                        let permit = Arc::new(self.pipeline.charge(data.len()));
-                        holding(data, &permit)
-                    }
-                    _ => data,
-                })
-            })
-        }))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+impl Companion for Unsent {
+    fn piece(&mut self, piece: Bytes) -> Bytes {
+        if piece.len() < CHARGED_FROM {
+            return piece;
+        }
+        let permit = Arc::new(self.pipeline.charge(piece.len()));
+        holding(piece, &permit)
     }
 }

@@ -48,11 +48,15 @@ impl Pipeline {
         // is still in use.
         let caller = Arc::new(());
         let waiting = Arc::downgrade(&caller);
+        let rates = self.estimate.rates();
         let work = tokio::task::spawn_blocking(move || {
             let _turn = turn;
-            let stop = || match waiting.strong_count() {
-                0 => Some(Stop::Abandoned),
-                _ => deadline.has_passed(Instant::now()).then_some(Stop::Late),
+            let stop = |announced| {
+                if waiting.strong_count() == 0 {
+                    return Some(Stop::Abandoned);
+                }
+                let done = Instant::now() + rates.decoding(announced);
+                deadline.has_passed(done).then_some(Stop::Late)
             };
             work(permit, Watch::new(&stop), decode_wait)
         });

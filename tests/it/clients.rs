@@ -6,52 +6,13 @@ use reqwest::multipart::{Form, Part};
 use resnetd::http::AllowedHosts;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpSocket;
 
 use crate::support::engines::Gate;
+use crate::support::wire::{PING, PREFACE, connect, frames, goaway, rest, talk};
 use crate::support::{Answer, Options, TestServer, data, until};
 
 const INFER: &str = "/v2/models/cifar10-resnet56/infer";
-/// A client of HTTP/2 and its first settings, which are empty.
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
-const PING: &[u8] = b"\0\0\x08\x06\0\0\0\0\x0012345678";
-
-async fn connect(server: &TestServer) -> TcpStream {
-    TcpStream::connect(server.url.trim_start_matches("http://")).await.unwrap()
-}
-
-/// What the server sends until it closes the connection.
-async fn rest(stream: &mut TcpStream) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    // A reset ends it, too.
-    let _ = stream.read_to_end(&mut bytes).await;
-    bytes
-}
-
-async fn talk(server: &TestServer, words: &[u8]) -> String {
-    let mut stream = connect(server).await;
-    let _ = stream.write_all(words).await;
-    String::from_utf8_lossy(&rest(&mut stream).await).into_owned()
-}
-
-/// The frames' types and payloads in `bytes`.
-fn frames(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
-    let mut frames = Vec::new();
-    while let Some((head, behind)) = bytes.split_at_checked(9) {
-        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
-        let Some((payload, after)) = behind.split_at_checked(length) else { break };
-        frames.push((head[3], payload.to_vec()));
-        bytes = after;
-    }
-    frames
-}
-
-/// The reason of the GOAWAY in `bytes`.
-fn goaway(bytes: &[u8]) -> Option<u32> {
-    let frames = frames(bytes);
-    let (_, payload) = frames.iter().find(|(kind, _)| *kind == 7)?;
-    Some(u32::from_be_bytes(payload[4..8].try_into().unwrap()))
-}
 
 #[tokio::test]
 async fn text_of_a_client_is_repeated_only_in_part() {
@@ -274,28 +235,6 @@ async fn an_idle_http_2_connection_ends_with_goaway() {
     let mut stream = connect(&server).await;
     stream.write_all(PREFACE).await.unwrap();
     assert_eq!(goaway(&rest(&mut stream).await), Some(0));
-}
-
-#[tokio::test]
-async fn a_connection_above_the_limit_gets_a_503() {
-    let mut options = Options::default();
-    options.connections.max_connections = 2;
-    let server = TestServer::with(options);
-    let mut open = vec![connect(&server).await, connect(&server).await];
-    for stream in &mut open {
-        stream.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-        assert_eq!(stream.read_u8().await.unwrap(), b'H', "it is served");
-    }
-    let refused = talk(&server, b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n").await;
-    assert!(refused.starts_with("HTTP/1.1 503 "), "{refused}");
-    assert!(
-        refused.contains("retry-after: 1") && refused.contains("too-many-connections"),
-        "{refused}"
-    );
-    drop(open);
-    let asking =
-        async { while !talk(&server, b"GET /livez HTTP/1.0\r\n\r\n").await.contains(" 200 ") {} };
-    tokio::time::timeout(Duration::from_secs(60), asking).await.expect("there is room again");
 }
 
 #[tokio::test]

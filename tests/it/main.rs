@@ -16,6 +16,7 @@ mod urls; // images by URL
 mod shapes; // protocols of other servers
 mod overload; // admission control, deadlines, disconnected clients
 mod clients; // limits for connections
+mod floods; // many connections, requests and headers
 mod drain; // shutdown
 mod operate; // health, metrics, model
 mod batches; // scores do not depend on the batch

@@ -511,6 +511,15 @@ async fn invalid_messages_get_a_specific_error_and_little_memory() {
 }
 
 #[tokio::test]
+async fn statuses_of_the_grpc_library_repeat_at_most_200_characters() {
+    let server = TestServer::start();
+    let long = "a".repeat(20_000);
+    let ended = call(&server, GRPC_INFER, framed(b""), &[("grpc-encoding", &long)]).await;
+    assert_eq!(ended.code, "12", "{}", ended.message.len());
+    assert!((100..=250).contains(&ended.message.matches('a').count()), "{}", ended.message);
+}
+
+#[tokio::test]
 async fn a_deadline_of_grpc_ends_the_wait() {
     let gate = Gate::default();
     let server = gated(&gate);

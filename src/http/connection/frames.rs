@@ -1,23 +1,16 @@
-//! Follows the frames of an HTTP/2 connection to detect responses that the client's window blocks,
-//! and floods of control frames. RFC 9113, section 4.1.
+//! Follows the frames of an HTTP/2 connection to detect responses that the client's window blocks and
+//! floods of control frames, and to add up the memory of open requests. RFC 9113.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::fields::Block;
+use super::reader::{CONTINUATION, DATA, END_STREAM, Frame, HEADERS, RST_STREAM, Reader, Seen};
+
 /// What a client of HTTP/2 sends first.
 const PREFACE: usize = 24;
-
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const WINDOW_UPDATE: u8 = 8;
-const CONTINUATION: u8 = 9;
-
-const END_STREAM: u8 = 1;
-const ACK: u8 = 1;
 
 const INITIAL_WINDOW_SIZE: u16 = 4;
 const USUAL_WINDOW: i64 = 65_535;
@@ -26,6 +19,18 @@ const USUAL_WINDOW: i64 = 65_535;
 /// answer among them.
 const MAX_CONTROL: u32 = 1000;
 const PERIOD: Duration = Duration::from_secs(10);
+
+/// The most fields of one header block; above it the connection is closed before they are decoded. Requests
+/// with more than 100 fields are answered 431.
+const MAX_FIELDS: usize = 256;
+
+/// Bytes that an open request holds in addition to its headers: its task, and a response too small to be charged.
+const REQUEST: usize = 16 << 10;
+
+/// Bytes that decoded headers hold for each byte of their block (Huffman codes of five bits decode to eight), and
+/// for each field.
+const EACH_BYTE: usize = 2;
+const EACH_FIELD: usize = 128;
 
 /// GOAWAY, `ENHANCE_YOUR_CALM`, no stream handled: a client sends its requests again elsewhere.
 pub(super) const CALM: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 11];
@@ -38,6 +43,14 @@ pub(super) struct Frames {
     initial: i64,
     window: i64,
     streams: HashMap<u32, Stream>,
+    /// The latest stream that the client has opened.
+    latest: u32,
+    /// Bytes that all streams hold.
+    held: usize,
+    /// The header block being received.
+    block: Option<Block>,
+    /// The largest number of fields in a header block so far.
+    most_fields: usize,
     control: u32,
     since: Instant,
 }
@@ -47,16 +60,22 @@ pub(super) struct Frames {
 struct Stream {
     window: i64,
     answered: bool,
+    /// Bytes that it holds while it is open.
+    held: usize,
 }
 
 impl Frames {
     pub(super) fn new() -> Self {
         Self {
-            from_client: Reader { skip: PREFACE, ..Reader::default() },
+            from_client: Reader::behind(PREFACE),
             to_client: Reader::default(),
             initial: USUAL_WINDOW,
             window: USUAL_WINDOW,
             streams: HashMap::new(),
+            latest: 0,
+            held: 0,
+            block: None,
+            most_fields: 0,
             control: 0,
             since: Instant::now(),
         }
@@ -81,22 +100,48 @@ impl Frames {
                         stream.window += i64::from(more);
                     }
                 }
+                Seen::Block(bytes, frame, ends) => self.received_block(bytes, &frame, ends),
             }
+        }
+    }
+
+    /// Processes a part of a header block. A stream opens when its headers are complete.
+    fn received_block(&mut self, bytes: &[u8], frame: &Frame, ends: bool) {
+        let block = self.block.get_or_insert_default();
+        block.add(bytes);
+        self.most_fields = self.most_fields.max(block.fields());
+        if !ends {
+            return;
+        }
+        let held = held_by(block);
+        if frame.stream > self.latest {
+            self.latest = frame.stream;
+            let stream = Stream { window: self.initial, answered: false, held: REQUEST };
+            self.streams.insert(frame.stream, stream);
+            self.held += REQUEST;
+        }
+        // Trailers may belong to a stream that has already ended.
+        if let Some(stream) = self.streams.get_mut(&frame.stream) {
+            stream.held += held;
+            self.held += held;
+        }
+        self.block = None;
+    }
+
+    fn end(&mut self, stream: u32) {
+        if let Some(stream) = self.streams.remove(&stream) {
+            self.held -= stream.held;
         }
     }
 
     fn received_frame(&mut self, frame: &Frame) {
         match frame.kind {
-            HEADERS => {
-                let window = self.initial;
-                self.streams.entry(frame.stream).or_insert(Stream { window, answered: false });
-                self.control = 0;
-            }
+            HEADERS => self.control = 0,
             DATA if frame.length > 0 => self.control = 0,
             CONTINUATION => {}
             kind => {
                 if kind == RST_STREAM {
-                    self.streams.remove(&frame.stream);
+                    self.end(frame.stream);
                 }
                 let now = Instant::now();
                 if now.duration_since(self.since) > PERIOD {
@@ -118,7 +163,7 @@ impl Frames {
                     self.control = 0;
                     self.answered(&frame);
                 }
-                RST_STREAM => drop(self.streams.remove(&frame.stream)),
+                RST_STREAM => self.end(frame.stream),
                 _ => {}
             }
         }
@@ -130,7 +175,7 @@ impl Frames {
             self.window -= i64::from(frame.length);
         }
         if frame.flags & END_STREAM != 0 {
-            self.streams.remove(&frame.stream);
+            self.end(frame.stream);
         } else if let Some(stream) = self.streams.get_mut(&frame.stream) {
             stream.answered = true;
             if frame.kind == DATA {
@@ -142,6 +187,16 @@ impl Frames {
     /// Streams that are not over.
     pub(super) fn open(&self) -> usize {
         self.streams.len()
+    }
+
+    /// Bytes that open requests and the header block being received hold.
+    pub(super) fn held(&self) -> usize {
+        self.held + self.block.as_ref().map_or(0, held_by)
+    }
+
+    /// Whether a header block had more than [`MAX_FIELDS`] fields.
+    pub(super) fn has_too_many_fields(&self) -> bool {
+        self.most_fields > MAX_FIELDS
     }
 
     /// Whether an answer waits for the client to take more.
@@ -162,108 +217,14 @@ impl Frames {
     }
 }
 
-/// A frame's header.
-#[derive(Debug, Clone, Copy)]
-struct Frame {
-    length: u32,
-    kind: u8,
-    flags: u8,
-    stream: u32,
-}
-
-/// What was read.
-enum Seen {
-    Frame(Frame),
-    /// One of a SETTINGS frame.
-    Setting(u16, u32),
-    /// What a `WINDOW_UPDATE` adds, to which stream.
-    Window(u32, u32),
-}
-
-/// One direction, read frame by frame, whatever the pieces in which it comes.
-#[derive(Debug, Default)]
-struct Reader {
-    /// Bytes that are passed over.
-    skip: usize,
-    /// The part of a header, a setting or an increment that is here.
-    part: [u8; 9],
-    filled: usize,
-    /// The frame whose payload comes, and how much of it is still to be looked at.
-    inside: Option<(Frame, usize)>,
-}
-
-impl Reader {
-    fn next(&mut self, bytes: &mut &[u8]) -> Option<Seen> {
-        loop {
-            let passed = self.skip.min(bytes.len());
-            *bytes = &bytes[passed..];
-            self.skip -= passed;
-            let wanted = match &self.inside {
-                None => 9,
-                Some((frame, left)) => {
-                    let unit = if frame.kind == SETTINGS { 6 } else { 4 };
-                    if *left < unit {
-                        self.skip += *left;
-                        self.inside = None;
-                        continue;
-                    }
-                    unit
-                }
-            };
-            let taken = (wanted - self.filled).min(bytes.len());
-            self.part[self.filled..self.filled + taken].copy_from_slice(&bytes[..taken]);
-            *bytes = &bytes[taken..];
-            self.filled += taken;
-            if self.filled < wanted {
-                return None;
-            }
-            self.filled = 0;
-            return Some(self.seen());
-        }
-    }
-
-    /// What the whole part says.
-    fn seen(&mut self) -> Seen {
-        let number =
-            |at: usize| u32::from_be_bytes([0, 1, 2, 3].map(|place| self.part[at + place]));
-        match &mut self.inside {
-            Some((frame, left)) if frame.kind == SETTINGS => {
-                *left -= 6;
-                let id = u16::from_be_bytes([self.part[0], self.part[1]]);
-                let value = u32::from_be_bytes([2, 3, 4, 5].map(|place: usize| self.part[place]));
-                Seen::Setting(id, value)
-            }
-            Some((frame, left)) => {
-                *left -= 4;
-                Seen::Window(frame.stream, number(0) & 0x7fff_ffff)
-            }
-            None => {
-                let frame = Frame {
-                    length: number(0) >> 8,
-                    kind: self.part[3],
-                    flags: self.part[4],
-                    stream: number(5) & 0x7fff_ffff,
-                };
-                let length = usize::try_from(frame.length).unwrap_or(usize::MAX);
-                let acknowledges = frame.flags & ACK != 0;
-                match frame.kind {
-                    SETTINGS if !acknowledges => self.inside = Some((frame, length)),
-                    WINDOW_UPDATE => self.inside = Some((frame, length)),
-                    _ => self.skip = length,
-                }
-                Seen::Frame(frame)
-            }
-        }
-    }
-
-    fn is_between(&self) -> bool {
-        let whole = self.inside.as_ref().is_none_or(|(_, left)| *left == 0);
-        self.skip == 0 && self.filled == 0 && whole
-    }
+/// Bytes that the headers of `block` hold after decoding.
+fn held_by(block: &Block) -> usize {
+    EACH_BYTE * block.bytes() + EACH_FIELD * block.fields()
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::reader::{END_HEADERS, SETTINGS, WINDOW_UPDATE};
     use super::*;
 
     fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
@@ -314,6 +275,41 @@ mod tests {
             frames.received(&ping);
         }
         assert!(frames.flooded());
+    }
+
+    #[tokio::test]
+    async fn open_requests_count_their_headers_until_they_end() {
+        let mut frames = asked(100);
+        let one = frames.held();
+        assert!(one > REQUEST);
+        frames.received(&frame(HEADERS, 0, 3, &[0x82; 10]));
+        assert_eq!((frames.held(), frames.open()), (one + 10 * (EACH_BYTE + EACH_FIELD), 1));
+        frames.received(&frame(CONTINUATION, END_HEADERS, 3, &[0x82; 5]));
+        assert_eq!(
+            (frames.held(), frames.open()),
+            (one + REQUEST + 15 * (EACH_BYTE + EACH_FIELD), 2)
+        );
+        // One byte of padding length and five bytes of priority.
+        let padded = frame(HEADERS, 8 | 32 | END_HEADERS, 5, b"\x02prior\x82\x84\0\0");
+        for byte in padded {
+            frames.received(&[byte]);
+        }
+        assert_eq!(frames.held(), one + 2 * REQUEST + 17 * (EACH_BYTE + EACH_FIELD));
+        frames.received(&frame(RST_STREAM, 0, 5, &[0; 4]));
+        frames.sent(&frame(HEADERS, END_STREAM | END_HEADERS, 3, b"answer"));
+        assert_eq!((frames.held(), frames.open()), (one, 1));
+        // Trailers of a stream that has ended.
+        frames.received(&frame(HEADERS, END_STREAM | END_HEADERS, 3, b"\x82"));
+        assert_eq!((frames.held(), frames.open()), (one, 1));
+    }
+
+    #[tokio::test]
+    async fn too_many_fields_are_detected_before_the_block_ends() {
+        let mut frames = asked(100);
+        frames.received(&frame(HEADERS, 0, 3, &[0xBE; MAX_FIELDS]));
+        assert!(!frames.has_too_many_fields());
+        frames.received(&frame(CONTINUATION, 0, 3, &[0xBE]));
+        assert!(frames.has_too_many_fields());
     }
 
     #[tokio::test]

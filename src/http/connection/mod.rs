@@ -1,13 +1,19 @@
 //! One connection, over HTTP/1.1 or h2c, with its limits.
 
+mod activity; // open requests of a connection
 mod early; // problem documents instead of hyper's own errors
-mod frames; // HTTP/2 frames: blocked streams, control floods
+mod fields; // counts the headers of an HTTP/2 request
+mod frames; // HTTP/2 frames: blocked streams, memory of open requests, control floods
 mod hangup; // detects disconnected clients
+mod pool; // memory limit for the open requests of all HTTP/2 connections
+mod reader; // bytes → HTTP/2 frames
+mod roster; // all connections; closes the one that is idle longest
 mod wire; // the socket, with timeouts
 
 use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Router;
@@ -20,18 +26,25 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::{Semaphore, watch};
 
+use super::body::accompanied;
 use crate::pipeline::queue::ClientKey;
+use activity::Activity;
 pub(super) use early::document;
+pub(super) use pool::Pool;
+pub(super) use roster::{Place, Roster};
 use wire::Wire;
 pub(super) use wire::close_gently;
 
 /// The largest header block that is taken, in bytes, whatever the version of HTTP.
 pub(super) const MAX_HEADERS: usize = 32 << 10;
 
+/// The most headers of a request; hyper has the same limit for HTTP/1.1.
+pub(super) const MAX_FIELDS: usize = 100;
+
 /// HTTP/2 counts 32 bytes more for each field; what it lets through is measured again as HTTP/1.1 does.
-const MAX_HEADER_LIST: u32 = 64 << 10;
+const MAX_HEADER_LIST: u32 = 40 << 10;
 
 /// Requests that one HTTP/2 connection may have open.
 const MAX_STREAMS: u32 = 64;
@@ -58,47 +71,58 @@ pub struct ConnectionTimes {
     pub write: Duration,
 }
 
-/// What a connection's task and its socket know of each other.
-#[derive(Debug, Default)]
-struct Activity {
-    /// Whether it is HTTP/2.
-    http2: AtomicBool,
-    /// Streams that are open, over HTTP/2.
-    open: AtomicUsize,
-    /// Requests so far.
-    requests: AtomicU64,
-    /// Whether the client knows interim answers, which HTTP/1.0 has not.
-    interim: AtomicBool,
+/// Dismissed connections that are shut down gracefully at a time; further ones are closed immediately.
+const GRACES: usize = 64;
+
+/// State shared by all connections.
+#[derive(Debug, Clone)]
+pub(super) struct Common {
+    times: ConnectionTimes,
+    pool: Pool,
+    graces: Arc<Semaphore>,
 }
 
-/// Serves `stream` in a task of its own. `permit` is given back, and `stop` let go, when it ends.
+impl Common {
+    pub(super) fn new(times: ConnectionTimes) -> Self {
+        Self { times, pool: Pool::default(), graces: Arc::new(Semaphore::new(GRACES)) }
+    }
+}
+
+/// Serves `stream` in a task of its own. `place` and `stop` are dropped when it ends.
 pub(super) fn serve(
     stream: TcpStream,
     routes: &Router,
     client: ClientKey,
-    times: ConnectionTimes,
-    (stop, permit): (watch::Receiver<()>, OwnedSemaphorePermit),
+    common: &Common,
+    (stop, place): (watch::Receiver<()>, Place),
 ) {
     // Answers are small and whole: waiting for more to send only delays them.
     let _ = stream.set_nodelay(true);
-    let activity = Arc::new(Activity::default());
     let routes = TowerToHyperService::new(routes.clone());
     let service = service_fn({
-        let activity = Arc::clone(&activity);
+        let activity = Arc::clone(&place.activity);
         move |mut request: Request<Incoming>| {
-            activity.requests.fetch_add(1, Ordering::Relaxed);
+            let open = activity.begin();
             activity.interim.store(request.version() == Version::HTTP_11, Ordering::Relaxed);
             request.extensions_mut().insert(client);
-            routes.call(request)
+            let answering = routes.call(request);
+            async { Ok(answering.await?.map(|body| accompanied(body, open))) }
         }
     });
-    let wire = Wire::new(stream, times.write, Arc::clone(&activity));
+    let Common { times, pool, .. } = common.clone();
+    let wire = Wire::new(stream, times.write, Arc::clone(&place.activity), pool);
     let connection = builder(times).serve_connection(TokioIo::new(wire), service).into_owned();
+    let graces = Arc::clone(&common.graces);
     tokio::spawn(async move {
-        let _permit = permit;
-        if let Err(error) = until_end(connection, times.header, &activity, stop).await {
+        tokio::pin!(connection);
+        let ended = tokio::select! {
+            ended = until_end(connection.as_mut(), times.header, &place.activity, stop) => ended,
+            () = place.dismissed.notified() => dismissed(connection, &graces).await,
+        };
+        if let Err(error) = ended {
             tracing::debug!(error, "a connection ended early");
         }
+        drop(place);
     });
 }
 
@@ -125,10 +149,12 @@ fn builder(times: ConnectionTimes) -> auto::Builder<TokioExecutor> {
 
 type Ended = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
+type Connection<S> = auto::Connection<'static, TokioIo<Wire>, S, TokioExecutor>;
+
 /// The connection to its end. hyper ends idle ones of HTTP/1.1 itself, once it knows the protocol: silence
 /// before that, and idle connections of HTTP/2, are ended here.
 async fn until_end<S>(
-    connection: auto::Connection<'static, TokioIo<Wire>, S, TokioExecutor>,
+    mut connection: Pin<&mut Connection<S>>,
     limit: Duration,
     activity: &Activity,
     mut stop: watch::Receiver<()>,
@@ -137,11 +163,10 @@ where
     S: Service<Request<Incoming>, Response = Response, Error = Infallible>,
     S::Future: Send + 'static,
 {
-    tokio::pin!(connection);
     let (mut seen, mut stopping) = (0, false);
     loop {
         tokio::select! {
-            ended = &mut connection => return ended,
+            ended = connection.as_mut() => return ended,
             _ = stop.changed(), if !stopping => {
                 stopping = true;
                 connection.as_mut().graceful_shutdown();
@@ -150,15 +175,35 @@ where
             () = tokio::time::sleep(limit) => {}
         }
         let requests = activity.requests.load(Ordering::Relaxed);
-        let idle = activity.open.load(Ordering::Relaxed) == 0 && requests == seen;
+        let idle = activity.idle_since().is_some() && requests == seen;
         if idle && activity.http2.load(Ordering::Relaxed) {
-            // GOAWAY; and an end for a client that does not close its side.
-            connection.as_mut().graceful_shutdown();
-            return tokio::time::timeout(LAST_FRAMES, connection).await.unwrap_or(Ok(()));
+            return last_frames(connection).await;
         }
         if idle && requests == 0 {
             return Ok(());
         }
         seen = requests;
     }
+}
+
+/// Ends a connection without a request after another one has taken its place.
+async fn dismissed<S>(connection: Pin<&mut Connection<S>>, graces: &Semaphore) -> Ended
+where
+    S: Service<Request<Incoming>, Response = Response, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    match graces.try_acquire() {
+        Ok(_grace) => last_frames(connection).await,
+        Err(_) => Ok(()),
+    }
+}
+
+/// Ends the connection: over HTTP/2 with GOAWAY, and after [`LAST_FRAMES`] even if the client does not close its side.
+async fn last_frames<S>(mut connection: Pin<&mut Connection<S>>) -> Ended
+where
+    S: Service<Request<Incoming>, Response = Response, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    connection.as_mut().graceful_shutdown();
+    tokio::time::timeout(LAST_FRAMES, connection).await.unwrap_or(Ok(()))
 }

@@ -13,9 +13,11 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep, timeout};
 
+use super::activity::Activity;
+use super::early;
 use super::frames::{CALM, Frames};
 use super::hangup::Hangup;
-use super::{Activity, early};
+use super::pool::{Part, Pool};
 
 /// What a client of HTTP/2 begins with, and no request of HTTP/1.1 does.
 const PRI: &[u8; 4] = b"PRI ";
@@ -37,6 +39,8 @@ pub(super) struct Wire {
     stalled: Option<Pin<Box<Sleep>>>,
     protocol: Protocol,
     activity: Arc<Activity>,
+    /// Memory reserved for its open requests, over HTTP/2.
+    part: Part,
     /// The document sent instead of hyper's answer, and how much of it has been sent.
     early: Option<(Vec<u8>, usize)>,
     /// Whether the client is to be read from at the end.
@@ -58,13 +62,19 @@ enum Protocol {
 }
 
 impl Wire {
-    pub(super) fn new(stream: TcpStream, patience: Duration, activity: Arc<Activity>) -> Self {
+    pub(super) fn new(
+        stream: TcpStream,
+        patience: Duration,
+        activity: Arc<Activity>,
+        pool: Pool,
+    ) -> Self {
         Self {
             stream: Some(stream),
             patience,
             stalled: None,
             protocol: Protocol::Unknown(Vec::new()),
             activity,
+            part: Part::of(pool),
             early: None,
             linger: false,
         }
@@ -93,17 +103,24 @@ impl Wire {
             Protocol::Http1 { answering, .. } => *answering = false,
             Protocol::Http2(frames) => {
                 frames.received(bytes);
-                self.activity.open.store(frames.open(), Ordering::Relaxed);
-                if frames.flooded() {
-                    return Err(self.end_flood());
-                }
+                self.activity.set_streams(frames.open());
+                let wrong = if frames.flooded() {
+                    "more than 1,000 control frames without a request"
+                } else if frames.has_too_many_fields() {
+                    "more than 256 headers in a request"
+                } else if !self.part.hold(frames.held()) {
+                    "the open requests of all connections hold too much memory"
+                } else {
+                    return Ok(());
+                };
+                return Err(self.end_flood(wrong));
             }
         }
         Ok(())
     }
 
-    /// GOAWAY, where no frame is half sent, and the error that ends the connection.
-    fn end_flood(&mut self) -> io::Error {
+    /// Sends GOAWAY if no frame is partly sent, and returns the error that ends the connection.
+    fn end_flood(&mut self, wrong: &'static str) -> io::Error {
         self.linger = true;
         if let (Protocol::Http2(frames), Some(stream)) = (&self.protocol, &self.stream)
             && frames.between_frames()
@@ -111,8 +128,8 @@ impl Wire {
             // If the send buffer is full, the client is not reading anyway.
             let _ = stream.try_write(&CALM);
         }
-        tracing::info!("connection closed: more than 1,000 control frames without a request");
-        io::Error::other("the client sends nothing but control frames")
+        tracing::info!(reason = wrong, "connection closed: HTTP/2 limit exceeded");
+        io::Error::other(wrong)
     }
 
     /// Notes what was sent.
@@ -130,7 +147,8 @@ impl Wire {
                     left -= part;
                     went_on |= frames.sent(&slice[..part]);
                 }
-                self.activity.open.store(frames.open(), Ordering::Relaxed);
+                self.activity.set_streams(frames.open());
+                self.part.hold(frames.held());
                 // Answers to pings go on while every window is closed.
                 if went_on || !frames.blocked() {
                     self.stalled = None;
@@ -283,7 +301,7 @@ impl AsyncWrite for Wire {
 
 impl Drop for Wire {
     fn drop(&mut self) {
-        self.activity.open.store(0, Ordering::Relaxed);
+        self.activity.set_streams(0);
         if let Some(stream) = self.stream.take()
             && self.linger
             && let Ok(runtime) = tokio::runtime::Handle::try_current()

@@ -230,8 +230,10 @@ impl Problem {
     #[must_use]
     pub fn headers_too_large() -> Self {
         let detail = format!(
-            "the request line and headers have more than {} bytes; send fewer or shorter ones",
-            super::connection::MAX_HEADERS
+            "the request line and headers have more than {} bytes, or there are more than {} headers; send \
+             fewer or shorter ones",
+            super::connection::MAX_HEADERS,
+            super::connection::MAX_FIELDS
         );
         Self::new(Kind::HeadersTooLarge, detail)
     }

@@ -2,32 +2,31 @@
 
 use std::time::Duration;
 
-use super::{Format, Header, Reduction};
+use super::{Format, Header, limits};
 
 impl Header {
     /// How long decoding takes on one core of the machine on which the rates below were measured: an
     /// estimate, right within a factor of about two.
     #[must_use]
     pub fn decode_time(&self) -> Duration {
-        let pixels = u64::from(self.width) * u64::from(self.height);
-        let tenths =
-            self.first_pass().saturating_add(u64::from(self.scans().saturating_sub(1)) * EACH_SCAN);
-        Duration::from_nanos(pixels.saturating_mul(tenths) / 10)
-    }
-
-    /// Tenths of nanoseconds for each pixel of the whole picture.
-    fn first_pass(&self) -> u64 {
-        match (self.format, self.reduction) {
-            (Format::Jpeg, Reduction::None) => 50,
-            (Format::Jpeg, Reduction::Half | Reduction::Quarter | Reduction::Eighth) => 20,
-            (Format::Png, _) => 140,
-            (Format::WebP, _) => 250,
-            (Format::Gif, _) => 110,
-            (Format::Bmp, _) => 40,
-            (Format::Tiff, _) => 150,
+        let size = [self.width, self.height];
+        match (self.format, &self.jpeg) {
+            (Format::Jpeg, Some(jpeg)) => jpeg.decode_time(self.reduction),
+            (Format::Png, _) => time(size, 14),
+            (Format::WebP, _) => webp(size),
+            (Format::Gif, _) => time(size, 11),
+            (Format::Jpeg, None) | (Format::Bmp, _) => time(size, 4),
+            (Format::Tiff, _) => time(size, 15),
         }
     }
 }
 
-/// And as many for each scan of a JPEG after the first.
-const EACH_SCAN: u64 = 10;
+/// The predicted decode time of a WebP of `size` (columns, rows).
+pub(super) fn webp(size: [u32; 2]) -> Duration {
+    time(size, 25)
+}
+
+/// The time for an image of `size` (columns, rows) at `nanoseconds` per pixel.
+fn time(size: [u32; 2], nanoseconds: u64) -> Duration {
+    Duration::from_nanos(limits::pixels(size).saturating_mul(nanoseconds))
+}

@@ -336,7 +336,7 @@ fn decoders_ask_again_and_again_whether_they_are_still_wanted_and_stop_when_they
         let asked = std::cell::Cell::new(0);
         let until = |last: u32| {
             asked.set(0);
-            let ask = || {
+            let ask = |_| {
                 asked.set(asked.get() + 1);
                 (asked.get() >= last).then_some(Stop::Late)
             };
@@ -363,5 +363,28 @@ fn what_decoding_to_rgb_holds_is_little_more_than_the_pixels_and_their_copy() {
         let most = pixels * 9 + 4 * bytes.len() as u64 + (2 << 20);
         assert!(header.decoded_bytes() <= most, "{name}: {}", header.decoded_bytes());
         assert!(header.decoded_bytes() >= pixels * 6, "{name}: {}", header.decoded_bytes());
+    }
+}
+
+#[test]
+fn a_decode_that_cannot_be_stopped_is_not_started_if_it_does_not_fit_the_deadline() {
+    let mut grey = Vec::new();
+    image::codecs::jpeg::JpegEncoder::new(&mut grey)
+        .encode_image(&image::GrayImage::new(2048, 2048))
+        .unwrap();
+    let progressive = data("pictures/progressive.jpg");
+    let named = [("grey JPEG", grey), ("progressive JPEG", progressive)];
+    let cheap = large_and_cheap();
+    for (name, bytes) in named.iter().chain(&cheap) {
+        let header = inspect(bytes, &Limits::default()).unwrap();
+        let left = header.decode_time().mul_f64(0.9);
+        let ask = |announced| (announced > left).then_some(Stop::Late);
+        let answer = decode(bytes, &header, Watch::new(&ask));
+        let is_stopped = matches!(answer, Err(DecodeError::Stopped { stop: Stop::Late }));
+        let at_once = name.ends_with("JPEG") || *name == "WebP";
+        assert_eq!(is_stopped, at_once, "{name}: {answer:?}");
+        let left = header.decode_time();
+        let ask = |announced| (announced > left).then_some(Stop::Late);
+        decode(bytes, &header, Watch::new(&ask)).unwrap_or_else(|error| panic!("{name}: {error}"));
     }
 }

@@ -1,23 +1,24 @@
 //! Cancellation of decoding: decoders check it between parts of their work.
 
 use std::io::{self, BufRead, Read, Seek, SeekFrom};
+use std::time::Duration;
 
 use super::DecodeError;
 
 /// Why a decode was stopped before its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
-    /// The request's deadline has passed.
+    /// The request's deadline has passed, or will pass before the decode is finished.
     Late,
     /// The client has closed its connection.
     Abandoned,
 }
 
 /// Asks whether a decode should stop. Decoders call [`Watch::check`] at least every few milliseconds:
-/// after some rows, a strip, a scan.
+/// after some rows, a strip, a scan; and [`Watch::check_time`] before work that cannot be stopped.
 #[derive(Clone, Copy)]
 pub struct Watch<'a> {
-    ask: &'a dyn Fn() -> Option<Stop>,
+    ask: &'a dyn Fn(Duration) -> Option<Stop>,
 }
 
 impl std::fmt::Debug for Watch<'_> {
@@ -27,16 +28,17 @@ impl std::fmt::Debug for Watch<'_> {
 }
 
 impl<'a> Watch<'a> {
-    /// A decode that stops once `ask` returns a reason.
+    /// A decode that stops when `ask` returns a reason. Its argument is the predicted time of the work that follows,
+    /// as computed by [`Header::decode_time`](super::Header::decode_time); zero between slices.
     #[must_use]
-    pub fn new(ask: &'a dyn Fn() -> Option<Stop>) -> Self {
+    pub fn new(ask: &'a dyn Fn(Duration) -> Option<Stop>) -> Self {
         Self { ask }
     }
 
     /// A decode that runs to its end: for the command line and for tests.
     #[must_use]
     pub fn never() -> Watch<'static> {
-        Watch { ask: &|| None }
+        Watch { ask: &|_| None }
     }
 
     /// Returns an error if the decode should stop now.
@@ -45,7 +47,16 @@ impl<'a> Watch<'a> {
     ///
     /// [`DecodeError::Stopped`].
     pub fn check(self) -> Result<(), DecodeError> {
-        (self.ask)().map_or(Ok(()), |stop| Err(DecodeError::Stopped { stop }))
+        self.check_time(Duration::ZERO)
+    }
+
+    /// Returns an error if the decode should stop before work with the predicted time `predicted`.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError::Stopped`].
+    pub fn check_time(self, predicted: Duration) -> Result<(), DecodeError> {
+        (self.ask)(predicted).map_or(Ok(()), |stop| Err(DecodeError::Stopped { stop }))
     }
 
     /// `reader`, which fails once the decode should stop: for decoders that cannot be asked to pause.
@@ -76,7 +87,8 @@ impl<R> Watched<'_, R> {
         if self.reads % READS_BETWEEN_CHECKS != 1 {
             return Ok(());
         }
-        (self.watch.ask)().map_or(Ok(()), |stop| Err(io::Error::other(StoppedRead(stop))))
+        (self.watch.ask)(Duration::ZERO)
+            .map_or(Ok(()), |stop| Err(io::Error::other(StoppedRead(stop))))
     }
 }
 

@@ -171,6 +171,12 @@ impl Rates {
         })
     }
 
+    /// The decode time on this machine for the predicted time `predicted`.
+    #[must_use]
+    pub fn decoding(&self, predicted: Duration) -> Duration {
+        predicted.mul_f64(self.decode_ratio)
+    }
+
     /// How long one image takes where nothing else is done.
     #[must_use]
     pub fn alone(&self, decode: Duration) -> Duration {

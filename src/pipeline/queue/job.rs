@@ -255,13 +255,13 @@ impl Caller {
         self.context.deadline
     }
 
-    /// Why preparing its image should stop now, if it should.
+    /// The reason to stop preparing its image before work that takes `ahead`, if there is one.
     #[must_use]
-    pub fn stop(&self) -> Option<Stop> {
+    pub fn stop(&self, ahead: Duration) -> Option<Stop> {
         if self.is_abandoned() {
             return Some(Stop::Abandoned);
         }
-        self.context.deadline.has_passed(Instant::now()).then_some(Stop::Late)
+        self.context.deadline.has_passed(Instant::now() + ahead).then_some(Stop::Late)
     }
 
     /// Who sent its request.

@@ -113,6 +113,12 @@ enum Activity {
     Replaced,
 }
 
+impl Activity {
+    fn is_stuck(self, limit: Duration) -> bool {
+        matches!(self, Self::Busy(since) if since.elapsed() > limit)
+    }
+}
+
 /// Whether a worker goes on after a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
@@ -138,13 +144,13 @@ impl Pulse {
     }
 
     fn is_stuck(&self, limit: Duration) -> bool {
-        matches!(*self.lock(), Activity::Busy(since) if since.elapsed() > limit)
+        self.lock().is_stuck(limit)
     }
 
     /// Marks it as replaced, if it is still stuck.
     fn replace(&self, limit: Duration) -> bool {
         let mut state = self.lock();
-        let stuck = matches!(*state, Activity::Busy(since) if since.elapsed() > limit);
+        let stuck = state.is_stuck(limit);
         if stuck {
             *state = Activity::Replaced;
         }

@@ -24,5 +24,5 @@ pub use outputs::{Output, Outputs};
 pub use probe::Probe;
 pub use session::{RunError, Session, SessionError, SessionPlan};
 pub use sessions::{SessionsPlan, StartError, WarmSessions, check_device, open_sessions};
-pub use trim::{bound_heap, trim_heap};
+pub use trim::{bound_heap, resident, trim_heap};
 pub use worker::{Engine, WorkerPlan};

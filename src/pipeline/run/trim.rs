@@ -29,3 +29,27 @@ pub fn trim_heap() {
         libc::malloc_trim(0);
     }
 }
+
+/// This process's resident memory in bytes; `None` where the system has no `/proc`.
+#[must_use]
+pub fn resident() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kibibytes << 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn resident_memory_includes_used_memory() {
+        let before = resident().unwrap();
+        let used = std::hint::black_box(vec![1_u8; 64 << 20]);
+        let after = resident().unwrap();
+        assert!(after > before + (32 << 20), "{before} {after}");
+        drop(used);
+    }
+}

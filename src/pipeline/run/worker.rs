@@ -111,7 +111,8 @@ impl Worker {
 
     /// Puts one image into the batch.
     fn take(&mut self, input: Input, caller: &Caller) -> Result<Option<Facts>, JobError> {
-        let Worker { plan: WorkerPlan { preprocess, metrics, .. }, batch, scratch, .. } = self;
+        let Worker { plan, batch, scratch, .. } = self;
+        let WorkerPlan { preprocess, metrics, estimate, .. } = plan;
         match input {
             Input::Pixels(pixels) => {
                 batch.push(&pixels);
@@ -119,7 +120,8 @@ impl Worker {
             }
             Input::Upload(upload) => caught(|| {
                 let how = (&*preprocess, scratch);
-                let stop = || caller.stop();
+                let rates = estimate.rates();
+                let stop = |announced| caller.stop(rates.decoding(announced));
                 let budget = Budget { permit: caller.permit(), watch: Watch::new(&stop) };
                 let facts = batch.fill(|slot| prepare_into(slot, &upload, how, budget, metrics))?;
                 Ok(Some(facts))
@@ -142,7 +144,8 @@ impl Worker {
             Ok(_) => plan.estimate.ran(batch_size, inference + resizing(&slots)),
             Err(error) => {
                 plan.metrics.failed_batches.inc();
-                tracing::error!(batch.size = batch_size, %error, "batch failed");
+                let request_ids = ids(&slots);
+                tracing::error!(batch.size = batch_size, request.ids = request_ids, %error, "batch failed");
             }
         }
         for (number, Slot { caller, facts, queued }) in slots.into_iter().enumerate() {
@@ -174,6 +177,22 @@ struct Slot {
     caller: Caller,
     facts: Option<Facts>,
     queued: Duration,
+}
+
+/// The distinct request ids of a batch; the first 16 if there are more.
+fn ids(slots: &[Slot]) -> String {
+    const MOST: usize = 16;
+    let mut ids: Vec<&str> = Vec::new();
+    for Slot { caller, .. } in slots {
+        let id = &*caller.origin().request_id;
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
+    let more = ids.len().saturating_sub(MOST);
+    ids.truncate(MOST);
+    let named = ids.join(", ");
+    if more == 0 { named } else { format!("{named} and {more} more") }
 }
 
 /// What `work` gives, or its panic as an error.

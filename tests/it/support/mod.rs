@@ -2,6 +2,7 @@
 
 pub(crate) mod engines;
 pub(crate) mod seeded;
+pub(crate) mod wire;
 
 use std::path::PathBuf;
 use std::process::{Command, Output};

@@ -142,6 +142,22 @@ fn four_colours_whose_third_has_most_pixels_are_refused_by_name() {
     assert!(matches!(refused, Err(DecodeError::Unsupported { .. })), "{refused:?}");
 }
 
+#[test]
+fn predicted_time_grows_with_the_bytes_and_most_with_arithmetic_coding() {
+    let [width, height] = SIDES;
+    let arithmetic =
+        compress_arithmetic(&rgb(), width, height, PixelFormat::Rgb, 80, Subsampling::S420)
+            .unwrap();
+    let time = |bytes: &[u8]| inspect(bytes, &Limits::default()).unwrap().decode_time();
+    assert!(time(&arithmetic) > 5 * time(&baseline()));
+    assert!(time(&progressive()) > time(&baseline()));
+    // EXIF and bytes after the end are not decoded.
+    let exif = [b"\xFF\xE1\xFF\xFFExif\0\0".to_vec(), vec![0; 65_527]].concat();
+    let whole = baseline();
+    let larger = [&whole[..2], &exif, &whole[2..], &exif].concat();
+    assert_eq!(time(&larger), time(&whole));
+}
+
 /// Nearly any bytes are arithmetic code, so damage in it shows as other pixels: Pillow 13.0's.
 #[test]
 fn bytes_that_are_no_arithmetic_code_are_decoded_as_pillow_decodes_them() {

@@ -1,7 +1,8 @@
 //! Decoding by libjpeg-turbo-rs, which gives the pixels that libjpeg-turbo gives, to the bit.
 //!
 //! It is strict: what ends early or holds a code that no table has is an error. It has no way to be stopped
-//! but its reader, so large files of one scan are read through one.
+//! but its reader, so large files of one scan are read through one. The others are not started if
+//! their predicted time is longer than the time left.
 
 use image::RgbImage;
 use libjpeg_turbo_rs::{
@@ -37,6 +38,7 @@ pub(super) fn decode(
         let reader = watch.reader(&*lean);
         decompress_from_reader_incremental(reader).map_err(failed)?
     } else {
+        watch.check_time(outline.decode_time(Reduction::None))?;
         at_once(&lean, outline, reduction)?
     };
     watch.check()?;

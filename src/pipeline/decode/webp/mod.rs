@@ -9,7 +9,7 @@ use image::metadata::Orientation;
 
 use super::announced::{Announced, TABLES};
 use super::canvas::Canvas;
-use super::{DecodeError, Format, Watch, exif, rgb};
+use super::{DecodeError, Format, Watch, cost, exif, rgb};
 pub(super) use chunks::whole;
 use chunks::{Coding, Picture};
 
@@ -63,7 +63,12 @@ pub(super) fn decode(
             lossless::check_alpha(alpha, picture.size, watch)?;
             0
         }
-        Coding::Lossless { vp8l } => lossless::check(vp8l, picture.size, watch)?,
+        Coding::Lossless { vp8l } => {
+            let head = lossless::check(vp8l, picture.size, watch)?;
+            // A few bytes may contain many pixels, which are decoded without a check.
+            watch.check_time(cost::webp(picture.size))?;
+            head
+        }
     };
     let (file, data) = picture.file();
     let channels = if picture.has_alpha() { 4 } else { 3 };

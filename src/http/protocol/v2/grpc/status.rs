@@ -57,12 +57,15 @@ fn code(kind: Kind) -> Code {
 /// them is a 200.
 pub(super) async fn tell(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
-    let problem = response.extensions().get::<Status>().and_then(problem);
-    if let Some(problem) = problem {
-        problem.mark(&mut response);
-        // When to come back is among the status's own details.
-        response.headers_mut().remove(axum::http::header::RETRY_AFTER);
+    let Some(status) = response.extensions().get::<Status>() else { return response };
+    let Some(problem) = problem(status) else { return response };
+    // tonic's own messages may repeat any length of the request; the problem's are limited.
+    if problem.detail() != status.message() {
+        response = Status::new(status.code(), problem.detail()).into_http();
     }
+    problem.mark(&mut response);
+    // When to come back is among the status's own details.
+    response.headers_mut().remove(axum::http::header::RETRY_AFTER);
     response
 }
 

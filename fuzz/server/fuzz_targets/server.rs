@@ -1,0 +1,121 @@
+//! The server's routes in this process, with an engine that returns the same scores for every image.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use http_body_util::{BodyExt, Collected};
+use resnetd::http::{
+    self, AllowedHosts, App, Description, Page, Readiness, Shared, Timeouts, Versions,
+    VertexRoutes,
+};
+use resnetd::model::{self, Model};
+use resnetd::pipeline::decode::Limits;
+use resnetd::pipeline::explain::Offers;
+use resnetd::pipeline::preprocess::JpegScaling;
+use resnetd::pipeline::queue::{BatchPlan, Ceiling};
+use resnetd::pipeline::run::{Batch, Engine, Output, Outputs, RunError};
+use resnetd::pipeline::{Decoding, Pipeline, PipelinePlan};
+use resnetd::telemetry::Metrics;
+use resnetd::telemetry::logs::DroppedLines;
+use tokio::runtime::Runtime;
+use tower::ServiceExt;
+
+/// The inference route of the Open Inference Protocol.
+pub const INFER: &str = "/v2/models/cifar10-resnet56/infer";
+
+/// A server that answers without a connection.
+pub struct Server {
+    runtime: Mutex<Runtime>,
+    routes: Router,
+    metrics: Arc<Metrics>,
+}
+
+impl Server {
+    pub fn start() -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let runtime = runtime.expect("a runtime");
+        let _inside = runtime.enter();
+        let metrics = Arc::new(Metrics::new());
+        let routes = http::router(app(Arc::clone(&metrics)));
+        drop(_inside);
+        Self { runtime: Mutex::new(runtime), routes, metrics }
+    }
+
+    /// Sends a request, reads the response and checks it: no status 500, less than 4 MiB, and no memory counted
+    /// afterwards. A panic in a decoder or handler ends the process before that.
+    pub fn post(&self, path: &str, headers: &[(&str, &str)], body: Vec<u8>) {
+        let request = headers
+            .iter()
+            .fold(Request::post(path).header("host", "localhost"), |request, (name, value)| {
+                request.header(*name, *value)
+            })
+            .body(Body::from(body))
+            .expect("a request");
+        let runtime = self.runtime.lock().expect("one thread");
+        let (status, length) = runtime.block_on(async {
+            let response = self.routes.clone().oneshot(request).await.expect("routes never fail");
+            let status = response.status();
+            let body = response.into_body().collect().await.map(Collected::to_bytes);
+            (status, body.expect("an answer has an end").len())
+        });
+        assert_ne!(status, StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(length < 4 << 20, "an answer of {length} bytes");
+        assert_eq!(self.metrics.admitted_bytes.get(), 0, "all memory is returned");
+    }
+}
+
+fn app(metrics: Arc<Metrics>) -> App {
+    let model = Model::open(model::DEFAULT, None).expect("the embedded model");
+    let plan = PipelinePlan {
+        limits: Limits { max_bytes: 1 << 20, max_pixels: 250_000 },
+        jpeg_scaling: JpegScaling::On,
+        ceiling: Ceiling { images: 512, bytes: 64 << 20 },
+        batch: BatchPlan { max_batch: 4, max_wait: Duration::ZERO, backlog: 1 },
+        decoding: Decoding::ByWorkers,
+        stuck_after: Duration::from_secs(60),
+    };
+    let (card, golden_photos) = Description::of(&model);
+    let description = Description {
+        card,
+        demonstration: false,
+        golden_photos,
+        digests: model.digests(),
+        device: "cpu".to_owned(),
+        device_because: "fuzzing",
+        precision_because: "as the model comes",
+        sessions: 1,
+        threads: 1,
+        max_batch: 4,
+        decoders: 0,
+        jpeg_scaling: plan.jpeg_scaling,
+        versions: Versions::with("none"),
+    };
+    let shared = Shared::new(&model.card.labels, 2, DroppedLines::default());
+    let engine: Engine = Box::new(|batch| Ok::<_, RunError>(first_class(batch)));
+    let pipeline = Pipeline::start(model.card, plan, vec![engine], Arc::clone(&metrics));
+    App {
+        pipeline: Arc::new(pipeline.expect("threads").offering(Offers::nothing())),
+        metrics,
+        readiness: Arc::new(Readiness::default()),
+        shared: Arc::new(shared),
+        description: Arc::new(description),
+        timeouts: Timeouts {
+            request: Duration::from_secs(4),
+            body: Duration::from_secs(4),
+            min_upload_rate: 0,
+        },
+        page: Page::On,
+        urls: None,
+        vertex: VertexRoutes::default(),
+        hosts: AllowedHosts::any(),
+    }
+}
+
+fn first_class(batch: &Batch) -> Outputs {
+    let scores = [1.0_f32, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0].repeat(batch.len());
+    let tensors = vec![(Output::Logits, scores.clone()), (Output::Probabilities, scores)];
+    Outputs::new(batch.len(), tensors)
+}

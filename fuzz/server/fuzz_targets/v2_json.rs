@@ -1,0 +1,18 @@
+//! Requests of the Open Inference Protocol in JSON, and the same bytes as JSON of other servers' protocols.
+#![no_main]
+
+mod server;
+
+use std::sync::LazyLock;
+
+use libfuzzer_sys::fuzz_target;
+use server::{INFER, Server};
+
+static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
+
+fuzz_target!(|bytes: &[u8]| {
+    let json = [("content-type", "application/json")];
+    for path in [INFER, "/", "/v1/models/cifar10-resnet56:predict", "/invocations", "/classify"] {
+        SERVER.post(path, &json, bytes.to_vec());
+    }
+});

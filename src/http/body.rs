@@ -1,0 +1,59 @@
+//! Request and response bodies with an attached [`Companion`].
+
+use std::mem;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use axum::body::{Body, Bytes, HttpBody};
+use hyper::body::{Frame, SizeHint};
+
+/// A value attached to a body and dropped with it.
+pub(super) trait Companion: Send + Unpin + 'static {
+    /// Called for each piece of the body; returns the piece to pass on.
+    fn piece(&mut self, piece: Bytes) -> Bytes {
+        piece
+    }
+
+    /// Called with the unread rest of the body when the body is dropped.
+    fn left(&mut self, _rest: Body) {}
+}
+
+/// The same body with `companion` attached.
+pub(super) fn accompanied(body: Body, companion: impl Companion) -> Body {
+    Body::new(Accompanied { body, companion })
+}
+
+struct Accompanied<C: Companion> {
+    body: Body,
+    companion: C,
+}
+
+impl<C: Companion> HttpBody for Accompanied<C> {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        let companion = &mut self.companion;
+        Poll::Ready(
+            frame.map(|frame| frame.map(|frame| frame.map_data(|data| companion.piece(data)))),
+        )
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl<C: Companion> Drop for Accompanied<C> {
+    fn drop(&mut self) {
+        self.companion.left(mem::take(&mut self.body));
+    }
+}

@@ -1,0 +1,177 @@
+//! One direction of an HTTP/2 connection, read frame by frame. RFC 9113, section 4.1.
+
+pub(super) const DATA: u8 = 0;
+pub(super) const HEADERS: u8 = 1;
+pub(super) const RST_STREAM: u8 = 3;
+pub(super) const SETTINGS: u8 = 4;
+pub(super) const WINDOW_UPDATE: u8 = 8;
+pub(super) const CONTINUATION: u8 = 9;
+
+pub(super) const END_STREAM: u8 = 1;
+pub(super) const END_HEADERS: u8 = 4;
+const ACK: u8 = 1;
+const PADDED: u8 = 8;
+const PRIORITY: u8 = 32;
+
+/// A frame's header.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Frame {
+    pub(super) length: u32,
+    pub(super) kind: u8,
+    pub(super) flags: u8,
+    pub(super) stream: u32,
+}
+
+/// A parsed element.
+pub(super) enum Seen<'a> {
+    Frame(Frame),
+    /// A setting of a SETTINGS frame.
+    Setting(u16, u32),
+    /// The stream and increment of a `WINDOW_UPDATE`.
+    Window(u32, u32),
+    /// A part of the header block in a HEADERS or CONTINUATION frame, and whether the block ends here.
+    Block(&'a [u8], Frame, bool),
+}
+
+/// The element that comes next.
+#[derive(Debug, Clone, Copy, Default)]
+enum Inside {
+    /// A frame's header.
+    #[default]
+    Nothing,
+    /// Settings or a window increment, and the remaining bytes of the frame.
+    Values(Frame, usize),
+    /// The padding length and priority before a header block: their bytes, and the length of the frame.
+    Before(Frame, usize, usize),
+    /// A header block: its remaining bytes, and the padding after it.
+    Block(Frame, usize, usize),
+}
+
+/// A parser for one direction, independent of how the bytes are split.
+#[derive(Debug, Default)]
+pub(super) struct Reader {
+    /// Bytes to skip.
+    skip: usize,
+    /// The received part of a frame header, setting or increment.
+    part: [u8; 9],
+    filled: usize,
+    inside: Inside,
+}
+
+impl Reader {
+    /// A reader that skips the first `skip` bytes.
+    pub(super) fn behind(skip: usize) -> Self {
+        Self { skip, ..Self::default() }
+    }
+
+    /// Parses the next element and advances `bytes`; `None` at their end.
+    pub(super) fn next<'a>(&mut self, bytes: &mut &'a [u8]) -> Option<Seen<'a>> {
+        loop {
+            let passed = self.skip.min(bytes.len());
+            *bytes = &bytes[passed..];
+            self.skip -= passed;
+            let wanted = match self.inside {
+                Inside::Nothing => 9,
+                Inside::Values(frame, left) => {
+                    let unit = if frame.kind == SETTINGS { 6 } else { 4 };
+                    if left < unit {
+                        self.skip += left;
+                        self.inside = Inside::Nothing;
+                        continue;
+                    }
+                    unit
+                }
+                Inside::Before(_, before, _) => before,
+                Inside::Block(frame, left, padding) => {
+                    let (block, rest) = bytes.split_at(left.min(bytes.len()));
+                    if block.is_empty() && left > 0 {
+                        return None;
+                    }
+                    *bytes = rest;
+                    let left = left - block.len();
+                    self.inside = Inside::Block(frame, left, padding);
+                    if left == 0 {
+                        self.skip = padding;
+                        self.inside = Inside::Nothing;
+                    }
+                    let ends = left == 0 && frame.flags & END_HEADERS != 0;
+                    return Some(Seen::Block(block, frame, ends));
+                }
+            };
+            let taken = (wanted - self.filled).min(bytes.len());
+            self.part[self.filled..self.filled + taken].copy_from_slice(&bytes[..taken]);
+            *bytes = &bytes[taken..];
+            self.filled += taken;
+            if self.filled < wanted {
+                return None;
+            }
+            self.filled = 0;
+            if let Some(seen) = self.seen() {
+                return Some(seen);
+            }
+        }
+    }
+
+    /// Interprets the completed part.
+    fn seen(&mut self) -> Option<Seen<'static>> {
+        let number =
+            |at: usize| u32::from_be_bytes([0, 1, 2, 3].map(|place| self.part[at + place]));
+        match self.inside {
+            Inside::Values(frame, left) if frame.kind == SETTINGS => {
+                self.inside = Inside::Values(frame, left - 6);
+                let id = u16::from_be_bytes([self.part[0], self.part[1]]);
+                Some(Seen::Setting(id, number(2)))
+            }
+            Inside::Values(frame, left) => {
+                self.inside = Inside::Values(frame, left - 4);
+                Some(Seen::Window(frame.stream, number(0) & 0x7fff_ffff))
+            }
+            Inside::Before(frame, before, length) => {
+                let padding = if frame.flags & PADDED == 0 { 0 } else { self.part[0] };
+                let padding = usize::from(padding).min(length - before);
+                self.inside = Inside::Block(frame, length - before - padding, padding);
+                None
+            }
+            Inside::Nothing | Inside::Block(..) => {
+                let frame = Frame {
+                    length: number(0) >> 8,
+                    kind: self.part[3],
+                    flags: self.part[4],
+                    stream: number(5) & 0x7fff_ffff,
+                };
+                self.enter(frame);
+                Some(Seen::Frame(frame))
+            }
+        }
+    }
+
+    /// Continues after the header of `frame`.
+    fn enter(&mut self, frame: Frame) {
+        let length = usize::try_from(frame.length).unwrap_or(usize::MAX);
+        let before = match frame.kind {
+            HEADERS => {
+                usize::from(frame.flags & PADDED != 0)
+                    + 5 * usize::from(frame.flags & PRIORITY != 0)
+            }
+            _ => 0,
+        };
+        match frame.kind {
+            SETTINGS if frame.flags & ACK == 0 => self.inside = Inside::Values(frame, length),
+            WINDOW_UPDATE => self.inside = Inside::Values(frame, length),
+            HEADERS if before > 0 && before <= length => {
+                self.inside = Inside::Before(frame, before, length);
+            }
+            HEADERS | CONTINUATION => self.inside = Inside::Block(frame, length, 0),
+            _ => self.skip = length,
+        }
+    }
+
+    /// Whether the last frame is complete.
+    pub(super) fn is_between(&self) -> bool {
+        let whole = match self.inside {
+            Inside::Nothing | Inside::Values(_, 0) => true,
+            Inside::Values(..) | Inside::Before(..) | Inside::Block(..) => false,
+        };
+        self.skip == 0 && self.filled == 0 && whole
+    }
+}

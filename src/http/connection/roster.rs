@@ -1,0 +1,103 @@
+//! All open connections, and the choice of the one that is closed for a new one.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::activity::Activity;
+
+/// All open connections.
+#[derive(Debug, Clone)]
+pub(in super::super) struct Roster {
+    most: usize,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    members: HashMap<u64, Member>,
+    next: u64,
+}
+
+#[derive(Debug)]
+struct Member {
+    activity: Arc<Activity>,
+    dismissed: Arc<Notify>,
+}
+
+/// A connection's place, freed on drop.
+#[derive(Debug)]
+pub(in super::super) struct Place {
+    roster: Roster,
+    number: u64,
+    pub(super) activity: Arc<Activity>,
+    /// Notified when another connection takes the place.
+    pub(super) dismissed: Arc<Notify>,
+}
+
+impl Roster {
+    /// A roster of at most `most` connections.
+    pub(in super::super) fn new(most: usize) -> Self {
+        Self { most, state: Arc::default() }
+    }
+
+    /// A place for a new connection. If all are taken, the connection that has been without a request for
+    /// longest is dismissed; `None` if every connection has a request.
+    pub(in super::super) fn enter(&self) -> Option<Place> {
+        let mut state = self.lock();
+        if state.members.len() >= self.most {
+            let idle = state.members.iter().filter_map(|(number, member)| {
+                member.activity.idle_since().map(|since| (since, *number))
+            });
+            let (_, longest) = idle.min()?;
+            if let Some(member) = state.members.remove(&longest) {
+                member.dismissed.notify_one();
+            }
+        }
+        let (activity, dismissed) = (Arc::<Activity>::default(), Arc::<Notify>::default());
+        let number = state.next;
+        state.next += 1;
+        let member = Member { activity: Arc::clone(&activity), dismissed: Arc::clone(&dismissed) };
+        state.members.insert(number, member);
+        drop(state);
+        Some(Place { roster: self.clone(), number, activity, dismissed })
+    }
+
+    /// Each change is a single step, so the members are valid even if the lock is poisoned.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.roster.lock().members.remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_connection_that_is_idle_longest_is_dismissed() {
+        let roster = Roster::new(2);
+        let first = roster.enter().unwrap();
+        let request = first.activity.begin();
+        let second = roster.enter().unwrap();
+        let third = roster.enter().expect("the second one is dismissed");
+        let dismissed = |place: &Place| !roster.lock().members.contains_key(&place.number);
+        assert!(dismissed(&second) && !dismissed(&first));
+        let other = third.activity.begin();
+        assert!(roster.enter().is_none(), "both have a request");
+        drop(request);
+        drop(other);
+        let fourth = roster
+            .enter()
+            .expect("the first one is dismissed: its request ended before that of the third");
+        assert!(dismissed(&first) && !dismissed(&third));
+        drop((first, second, third, fourth));
+        assert!(roster.lock().members.is_empty());
+    }
+}
