@@ -102,6 +102,7 @@ python-test: library ## check models, metrics, API, protocols, pages and documen
 	scripts/venv
 	.venv/bin/python tests/python/check_onnx.py --resnetd $(built)/debug/resnetd
 	.venv/bin/python tests/python/check_shapes.py --resnetd $(built)/debug/resnetd
+	.venv/bin/python tests/python/check_starter.py --resnetd $(built)/debug/resnetd --dir $(built)/imagenet
 	if chromium=$$(scripts/chromium); then .venv/bin/python tests/python/check_page.py \
 		--resnetd $(built)/debug/resnetd --chromium "$$chromium" --shots $(built)/page; \
 	else echo "page checks skipped: Chromium not found"; fi

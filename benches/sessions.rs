@@ -10,7 +10,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use resnetd::graph::{Network, arch};
-use resnetd::model::{self, Model, ModelCard, Precision};
+use resnetd::model::{self, Model, ModelCard, Precision, Task};
 use resnetd::onnx;
 use resnetd::pipeline::preprocess::Preprocess;
 use resnetd::pipeline::run::{
@@ -178,6 +178,7 @@ fn constant(name: &str) -> Model {
         description: String::new(),
         license: String::new(),
         precision: Precision::Fp32,
+        task: Task::default(),
         labels: (0..row.classes).map(|class| class.to_string()).collect(),
         preprocess: Preprocess::usual(row.input),
         wordnet_ids: Vec::new(),

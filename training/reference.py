@@ -4,6 +4,7 @@
     python training/reference.py --torchvision resnet50:IMAGENET1K_V1 --weights mine.safetensors ...
     python training/reference.py --timm resnet50.a1_in1k ...
     python training/reference.py --transformers microsoft/resnet-50 ...
+    python training/reference.py --own models/cifar10-resnet56 ...
 
 Each photo goes through the library's own preprocessing, so that resnetd's is compared too. The file
 holds `photo_0`, `photo_1`, ... (uint8, the image files' bytes) and `logits` (float32, [photos,
@@ -18,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from safetensors.torch import load_file
 
 Scorer = Callable[[Image.Image], torch.Tensor]
@@ -59,11 +60,41 @@ def of_transformers(name: str, _weights: Path | None, _classes: int | None) -> S
     return lambda image: model(**processor(image, return_tensors="pt")).logits[0]
 
 
+def of_own(folder: str, _weights: Path | None, _classes: int | None) -> Scorer:
+    """A network of this repository, by `resnet.py` and its card, resized by Pillow through torchvision."""
+    import tomllib
+
+    from resnet import ResNet
+    from torchvision.transforms import v2
+
+    card = tomllib.loads((Path(folder) / "card.toml").read_text())
+    steps = card["preprocess"]
+    if (steps["resize"], steps["crop_ratio"], steps["interpolation"]) != ("shorter-side", 1.0, "bilinear"):
+        raise SystemExit(f"{folder}: only bilinear preprocessing of the whole shorter side is built here")
+    transform = v2.Compose([
+        v2.Resize(steps["input"][0]),
+        v2.CenterCrop(steps["input"]),
+        v2.ToImage(),
+        v2.ToDtype(torch.float32, scale=True),
+        v2.Normalize(steps["mean"], steps["std"]),
+    ])
+    model = ResNet(card["architecture"], len(card["labels"]))
+    model.load_state_dict(load_file(Path(folder) / "model.safetensors"))
+    model.eval()
+    return lambda image: model(transform(image)[None])[0]
+
+
 LIBRARIES = {
     "torchvision": of_torchvision,
     "timm": of_timm,
     "transformers": of_transformers,
+    "own": of_own,
 }
+
+
+def upright(photo: Path) -> Image.Image:
+    """As resnetd takes it. The loaders of training libraries mostly leave the EXIF orientation out."""
+    return ImageOps.exif_transpose(Image.open(photo)).convert("RGB")
 
 
 @torch.inference_mode()
@@ -71,7 +102,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     library = parser.add_mutually_exclusive_group(required=True)
     for name in LIBRARIES:
-        library.add_argument(f"--{name}", metavar="MODEL", help=f"the network's name in {name}")
+        library.add_argument(f"--{name}", metavar="MODEL", help=f"the network's name, or its folder with --own")
     parser.add_argument("--weights", type=Path, help="safetensors in the place of the library's")
     parser.add_argument("--classes", type=int, help="how many classes those weights have")
     parser.add_argument("--output", type=Path, default=Path("golden.npz"))
@@ -80,7 +111,7 @@ def main() -> None:
 
     name = next(name for name in LIBRARIES if getattr(arguments, name))
     scorer = LIBRARIES[name](getattr(arguments, name), arguments.weights, arguments.classes)
-    logits = [scorer(Image.open(photo).convert("RGB")).numpy() for photo in arguments.photos]
+    logits = [scorer(upright(photo)).numpy() for photo in arguments.photos]
     arrays = {
         f"photo_{number}": np.frombuffer(photo.read_bytes(), np.uint8)
         for number, photo in enumerate(arguments.photos)

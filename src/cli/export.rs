@@ -37,12 +37,12 @@ pub(super) struct ExportArgs {
     #[arg(long, value_name = "FILE", requires = "weights")]
     labels: Option<PathBuf>,
 
-    #[command(flatten)]
-    hub: HubArgs,
-
     /// Output file
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
+
+    #[command(flatten)]
+    hub: HubArgs,
 }
 
 pub(super) fn run(args: &ExportArgs) -> Result<()> {

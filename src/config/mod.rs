@@ -48,20 +48,6 @@ pub struct ServeArgs {
     #[arg(long, env = "RESNETD_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     pub listen: SocketAddr,
 
-    #[command(flatten)]
-    #[expect(
-        missing_docs,
-        reason = "documented on its type; a doc comment would become help text"
-    )]
-    pub model: ModelArgs,
-
-    #[command(flatten)]
-    #[expect(
-        missing_docs,
-        reason = "documented on its type; a doc comment would become help text"
-    )]
-    pub limits: LimitArgs,
-
     /// How long the first image of a batch may wait for others; useful on a GPU only
     #[arg(long, env = "RESNETD_MAX_WAIT", default_value = "0ms", value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub max_wait: Duration,
@@ -117,13 +103,6 @@ pub struct ServeArgs {
     #[arg(long, env = "RESNETD_STUCK_AFTER", default_value = "60s", value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub stuck_after: Duration,
 
-    #[command(flatten)]
-    #[expect(
-        missing_docs,
-        reason = "documented on its type; a doc comment would become help text"
-    )]
-    pub urls: UrlArgs,
-
     /// After SIGTERM, keep serving this long while /readyz answers 503, so that load balancers
     /// notice
     #[arg(long, env = "RESNETD_DRAIN_DELAY", default_value = "1s", value_name = "DURATION", value_parser = humantime::parse_duration)]
@@ -136,13 +115,6 @@ pub struct ServeArgs {
     /// Serve the web page at / and the API documentation at /docs
     #[arg(long, env = "RESNETD_PAGE", default_value = "on", value_enum, value_name = "ON|OFF")]
     pub page: Page,
-
-    #[command(flatten)]
-    #[expect(
-        missing_docs,
-        reason = "documented on its type; a doc comment would become help text"
-    )]
-    pub vertex: VertexArgs,
 
     /// Log filter, such as info or resnetd=debug,warn
     #[arg(long, env = "RESNETD_LOG", default_value = "info,ort=warn", value_name = "FILTER")]
@@ -157,6 +129,35 @@ pub struct ServeArgs {
         value_name = "FORMAT"
     )]
     pub log_format: LogFormat,
+
+    // The groups come last: options below one would be listed under its heading.
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "documented on its type; a doc comment would become help text"
+    )]
+    pub model: ModelArgs,
+
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "documented on its type; a doc comment would become help text"
+    )]
+    pub limits: LimitArgs,
+
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "documented on its type; a doc comment would become help text"
+    )]
+    pub urls: UrlArgs,
+
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "documented on its type; a doc comment would become help text"
+    )]
+    pub vertex: VertexArgs,
 }
 
 /// The upper bound of every time limit.

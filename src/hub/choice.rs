@@ -88,6 +88,6 @@ mod tests {
         ];
         assert_eq!(chosen(&nested).unwrap(), [nested[0], nested[6], nested[2], nested[1]]);
         let error = chosen(&["tf_model.h5"]).unwrap_err().to_string();
-        assert!(error.contains("none of model.safetensors, "), "{error}");
+        assert!(error.contains("looked for model.safetensors, "), "{error}");
     }
 }

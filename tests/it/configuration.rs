@@ -17,7 +17,8 @@ fn the_page_lists_every_option_of_serve() {
     let (_, after) = rest.split_once(END).unwrap();
     let expected = format!("{before}{BEGIN}\n{}{END}{after}", tables());
     if std::env::var_os("UPDATE").is_some() {
-        std::fs::write(PAGE, expected).unwrap();
+        let mut file = std::fs::File::create(PAGE).unwrap();
+        std::io::Write::write_all(&mut file, expected.as_bytes()).unwrap();
     } else {
         assert_eq!(page, expected, "{PAGE} is outdated; {BEGIN}");
     }
@@ -62,18 +63,17 @@ fn row(option: &Arg) -> String {
     let choices: Vec<String> = option
         .get_possible_values()
         .iter()
+        .filter(|value| !value.is_hide_set())
         .map(|value| format!("`{}`", value.get_name()))
         .collect();
     if choices.len() > 2 {
-        meaning += &format!(": {}", choices.join(", "));
+        write!(meaning, ": {}", choices.join(", ")).unwrap();
     }
-    let values = option.get_default_values();
-    let default = match (values, described) {
-        ([], None) => "–".to_owned(),
-        ([], Some(described)) => described.to_owned(),
-        (values, _) => {
-            values.iter().map(|value| format!("`{}`", value.to_str().unwrap())).collect()
-        }
+    let values = option.get_default_values(); // no option has several
+    let default = match (values.first(), described) {
+        (Some(value), _) => format!("`{}`", value.to_str().unwrap()),
+        (None, Some(described)) => described.to_owned(),
+        (None, None) => "–".to_owned(),
     };
     let placeholder = option.get_value_names().unwrap_or_default().join(" ");
     let cells = [format!("`--{name} {placeholder}`"), format!("`{variable}`"), default, meaning];

@@ -1,7 +1,8 @@
 //! Networks of which several classes can be right for one image.
 
 use std::fs;
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 
 use resnetd::model::{Model, Task};
 use resnetd::onnx::builder::int_attribute;
@@ -45,13 +46,18 @@ fn folder(ends: &[&str], task: &str, hints: &str) -> TempDir {
     graph.output("output", &value, &[3], "");
     let folder = tempfile::tempdir().unwrap();
     let graph = graph.finish("somebody's", &[]).to_bytes();
-    fs::write(folder.path().join("colours.onnx"), graph).unwrap();
+    put(folder.path().join("colours.onnx"), graph);
     let card = format!(
         "labels = {LABELS:?}\n{task}\n[preprocess]\ninput = [{SIDE}, {SIDE}]\nresize = \"exact\"\n\
          interpolation = \"bilinear\"\n[onnx]\n{hints}\n"
     );
-    fs::write(folder.path().join("colours.toml"), card).unwrap();
+    put(folder.path().join("colours.toml"), card);
     folder
+}
+
+fn put(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) {
+    let mut file = fs::File::create(path).unwrap();
+    file.write_all(bytes.as_ref()).unwrap();
 }
 
 fn graph_in(folder: &TempDir) -> PathBuf {
@@ -130,7 +136,7 @@ async fn what_does_not_apply_says_so() {
     let server = server(&folder);
     for (query, expected) in [
         ("coverage=0.9", "coverage does not apply to colours: several of its classes can be right"),
-        ("rollup=wordnet", "rollup does not apply to colours: it adds up the probabilities"),
+        ("rollup=wordnet", "rollup does not apply to colours: it sums the probabilities"),
     ] {
         let answer = server.post(&format!("/classify?{query}"), picture()).await;
         assert_eq!((answer.status, answer.reason()), (422, "not-offered".to_owned()), "{answer:?}");
@@ -139,7 +145,7 @@ async fn what_does_not_apply_says_so() {
     }
 }
 
-/// As the pipeline of transformers does with `problem_type` multi_label_classification.
+/// As the pipeline of transformers does with `problem_type` `multi_label_classification`.
 #[tokio::test]
 async fn protocols_answer_the_sigmoid_where_no_function_is_named() {
     let folder = folder(&["Sigmoid"], "", "");
@@ -186,7 +192,7 @@ fn run(arguments: &[&str], folder: &TempDir) -> (bool, String) {
 fn the_card_the_graph_and_the_values_agree_or_the_model_is_refused() {
     let picture_folder = tempfile::tempdir().unwrap();
     let file = picture_folder.path().join("colour.png");
-    fs::write(&file, picture()).unwrap();
+    put(&file, picture());
     let classify = ["classify", "--json", "--device", "cpu", file.to_str().unwrap()];
     let multi = "task = \"multi-label\"";
     // No node says that these are sigmoids, but the values do and the card.
@@ -239,7 +245,7 @@ fn commands_show_classes_above_a_threshold_and_refuse_accuracy() {
     let pictures = tempfile::tempdir().unwrap();
     fs::create_dir(pictures.path().join("red")).unwrap();
     let file = pictures.path().join("red/colour.png");
-    fs::write(&file, picture()).unwrap();
+    put(&file, picture());
     let (pictures, file) = (pictures.path().to_str().unwrap(), file.to_str().unwrap());
 
     let classify = ["classify", "--device", "cpu", file, "--threshold"];

@@ -363,7 +363,7 @@ async fn fetched_bytes_are_checked_like_uploads() {
     }
     let answer = classify(&other, &format!("http://{cutting}/")).await;
     assert_eq!((answer.status, &*answer.reason()), (424, "url-failed"), "{answer:?}");
-    assert!(answer.text.contains("broke off"), "{answer:?}");
+    assert!(answer.text.contains("was interrupted"), "{answer:?}");
     until("memory is given back", || server.app.metrics.admitted_bytes.get() == 0).await;
 }
 

@@ -1,14 +1,17 @@
 """Compares the results of `POST /preprocess` for a folder's files with Pillow's.
 
 Called by scripts/compare-with-pillow. Counts the files that are equal, near (at most one level apart), far, and
-refused although Pillow opens them, and names the worst ten of those with the reason.
+refused although Pillow opens them, and names the worst ten of those with the reason. With --size the server gets a
+model with the preprocessing that the options name; without, the preprocessing is the served model's.
 """
 
+import argparse
 import io
 import json
 import math
 import os
 import sys
+import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -16,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy
+import PIL
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from serving import server
@@ -29,25 +33,54 @@ FILTERS = {
 
 
 def main() -> None:
-    if len(sys.argv) < 3:
-        sys.exit("usage: compare-with-pillow DIR [resnetd options, such as --jpeg-scaling off]")
-    repository, folder, options = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    repository = Path(sys.argv[1])
+    parser = argparse.ArgumentParser(
+        prog="compare-with-pillow",
+        description=__doc__,
+        epilog="Other options, such as --jpeg-scaling off, are the server's.",
+    )
+    parser.add_argument("folder", type=Path, metavar="DIR")
+    parser.add_argument("--size", type=int, help="height and width of the network's input")
+    parser.add_argument("--ratio", type=float, default=1.0, help="the part of the resized picture that is kept")
+    parser.add_argument("--filter", choices=FILTERS, default="bilinear")
+    parser.add_argument("--squash", action="store_true", help="stretch instead of keeping the proportions")
+    parser.add_argument("--resnetd", type=Path, help="the program; without it the last build")
+    wanted, options = parser.parse_known_args(sys.argv[2:])
+    files = sorted(path for path in wanted.folder.rglob("*") if path.is_file())
     if not files:
-        sys.exit(f"{folder} has no files")
-    with address(repository, options) as url:
-        steps = card(url)
-        findings = [compare(url, path, steps) for path in files]
-    report(folder, findings)
+        sys.exit(f"{wanted.folder} has no files")
+    with tempfile.TemporaryDirectory() as model:
+        if wanted.size:
+            if "RESNETD_URL" in os.environ:
+                sys.exit("--size starts a server of its own; unset RESNETD_URL")
+            write_model(Path(model), repository, wanted)
+            options += ["--model", model]
+        with address(repository, wanted.resnetd, options) as url:
+            steps = card(url)
+            findings = [compare(url, path, steps) for path in files]
+    report(wanted.folder, findings)
+
+
+def write_model(folder: Path, repository: Path, wanted: argparse.Namespace) -> None:
+    """A network that takes pictures of any size, with the preprocessing that is wanted."""
+    weights = repository.resolve() / "models" / "cifar10-resnet20" / "model.safetensors"
+    (folder / "model.safetensors").symlink_to(weights)
+    (folder / "card.toml").write_text(
+        "name = \"compared\"\narchitecture = \"resnet20\"\n"
+        f"labels = {[f'class {index}' for index in range(10)]}\n[preprocess]\n"
+        f"input = [{wanted.size}, {wanted.size}]\nresize = \"{'exact' if wanted.squash else 'shorter-side'}\"\n"
+        f"crop_ratio = {wanted.ratio}\ninterpolation = \"{wanted.filter}\"\n"
+        "mean = [0.5, 0.5, 0.5]\nstd = [0.5, 0.5, 0.5]\n"
+    )
 
 
 @contextmanager
-def address(repository: Path, options: list[str]) -> Iterator[str]:
+def address(repository: Path, program: Path | None, options: list[str]) -> Iterator[str]:
     if url := os.environ.get("RESNETD_URL"):
         yield url.rstrip("/")
         return
-    for profile in ["release", "debug"]:
-        program = repository / "target" / profile / "resnetd"
+    builds = [repository / "target" / profile / "resnetd" for profile in ["release", "debug"]]
+    for program in [program] if program else builds:
         if program.exists():
             with server(program, *options) as url:
                 yield url
@@ -107,9 +140,13 @@ def shorter_side(image: Image.Image, target: list[int]) -> list[int]:
 
 
 def report(folder: Path, findings: list[tuple[str, float, float, str, str]]) -> None:
-    print(f"{folder}: {len(findings)} files")
+    print(f"{folder}: {len(findings)} files, Pillow {PIL.__version__}")
     for kind in ["equal", "near", "far", "refused", "refused by Pillow only", "refused by both"]:
         print(f"  {kind:<24}{sum(found[0] == kind for found in findings):>6}")
+    compared = [found for found in findings if found[0] in ("equal", "near", "far")]
+    if compared:
+        mean = sum(found[2] for found in compared) / len(compared)
+        print(f"  differences: {mean:.3f} levels in the mean, at most {max(found[1] for found in compared)}")
     worst = sorted((found for found in findings if found[0] in ("far", "refused")), key=lambda found: -found[1])
     for kind, _, _, name, reason in worst[:10]:
         print(f"  {kind}: {name}: {reason}")

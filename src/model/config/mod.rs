@@ -70,12 +70,13 @@ pub(super) fn card(folder: &Path, name: &str, weights: &Weights) -> Result<Model
 
 /// What transformers' `problem_type` says; configs mostly leave it out.
 fn task(config: &Value) -> Result<Task, Refusal> {
-    match &config["problem_type"] {
-        Value::Null => Ok(Task::SingleLabel),
-        said if said == "single_label_classification" => Ok(Task::SingleLabel),
-        said if said == "multi_label_classification" => Ok(Task::MultiLabel),
-        other => Err(format!(
-            "problem_type is {other}; it must be \"single_label_classification\" or \
+    let said = &config["problem_type"];
+    match said.as_str() {
+        Some("single_label_classification") => Ok(Task::SingleLabel),
+        Some("multi_label_classification") => Ok(Task::MultiLabel),
+        None if said.is_null() => Ok(Task::SingleLabel),
+        Some(_) | None => Err(format!(
+            "problem_type is {said}; it must be \"single_label_classification\" or \
              \"multi_label_classification\""
         )),
     }

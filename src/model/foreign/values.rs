@@ -109,7 +109,6 @@ impl Taken {
     pub(super) fn judge(self, task: Task, rows: &[&[f32]]) -> Result<Verdict, Contradiction> {
         let one = rows.iter().all(|row| row.len() == 1);
         match task {
-            Task::SingleLabel => self.judge_single(rows),
             // A graph with a sigmoid at its end has one, whatever its scores sum to.
             Task::MultiLabel
                 if !one
@@ -122,7 +121,7 @@ impl Taken {
                 let unit = all_within_0_and_1(rows);
                 Ok(if unit { Verdict::Really(Scores::Sigmoid) } else { Verdict::AsTaken })
             }
-            Task::MultiLabel => self.judge_single(rows),
+            Task::SingleLabel | Task::MultiLabel => self.judge_single(rows),
         }
     }
 

@@ -1,9 +1,9 @@
 //! Class activation maps: the contribution of each location to a class's score.
 //!
 //! A residual network ends in global average pooling and one linear layer, which commute. So the
-//! linear layer can be applied at each location before the mean: the result is the class activation
-//! map (Zhou et al. 2016, "Learning Deep Features for Discriminative Localization"), and `mean(map)
-//! + bias` is exactly the class's logit.
+//! linear layer can be applied at each location before the mean. The result is the class activation
+//! map (Zhou et al. 2016, "Learning Deep Features for Discriminative Localization"), and the class's
+//! logit is exactly `mean(map) + bias`.
 
 mod head; // what a graph supports
 mod journey; // from an image to its maps and overlays

@@ -84,14 +84,14 @@ pub(super) fn shorten(
         6, -1, 9, -1, 7, -1, 10, -1, 8, -1, 11, -1, -1, -1, -1, -1,
         6, -1, 9, -1, 7, -1, 10, -1, 8, -1, 11, -1, -1, -1, -1, -1,
     );
-    let (a, rest) = to.split_at_mut(stride);
-    let (b, rest) = rest.split_at_mut(stride);
-    let (c, rest) = rest.split_at_mut(stride);
-    let d = &mut rest[..stride];
+    let (to_0, rest) = to.split_at_mut(stride);
+    let (to_1, rest) = rest.split_at_mut(stride);
+    let (to_2, rest) = rest.split_at_mut(stride);
+    let to_3 = &mut rest[..stride];
     // All of one length, so that it is compared once.
-    let [e, f, g, h] = sources;
-    let length = e.len();
-    let (f, g, h) = (&f[..length], &g[..length], &h[..length]);
+    let [of_0, of_1, of_2, of_3] = sources;
+    let length = of_0.len();
+    let (of_1, of_2, of_3) = (&of_1[..length], &of_2[..length], &of_3[..length]);
     for (x, window) in across.windows.iter().enumerate() {
         let (mut upper, mut lower) = (Sums::new(), Sums::new());
         let mut at = window.first * 3;
@@ -101,26 +101,26 @@ pub(super) fn shorten(
                 break; // never: so many bytes are there
             }
             let (left, right) = (Weights::of(*left), Weights::of(*right));
-            let bytes = of_two(&e[range.clone()], &f[range.clone()]);
+            let bytes = of_two(&of_0[range.clone()], &of_1[range.clone()]);
             upper.add(_mm256_shuffle_epi8(bytes, first), &left);
             upper.add(_mm256_shuffle_epi8(bytes, second), &right);
-            let bytes = of_two(&g[range.clone()], &h[range]);
+            let bytes = of_two(&of_2[range.clone()], &of_3[range]);
             lower.add(_mm256_shuffle_epi8(bytes, first), &left);
             lower.add(_mm256_shuffle_epi8(bytes, second), &right);
             at += BLOCK;
         }
         let levels = _mm256_packs_epi32(upper.levels(), lower.levels());
         let levels = _mm256_packus_epi16(levels, levels);
-        let a_c = _mm256_extract_epi64::<0>(levels).to_le_bytes();
-        let b_d = _mm256_extract_epi64::<2>(levels).to_le_bytes();
+        let even = _mm256_extract_epi64::<0>(levels).to_le_bytes();
+        let odd = _mm256_extract_epi64::<2>(levels).to_le_bytes();
         let range = x * 3..x * 3 + 4;
         if range.end > stride {
             break; // never: there is a byte behind the last pixel
         }
-        a[range.clone()].copy_from_slice(&a_c[..4]);
-        b[range.clone()].copy_from_slice(&b_d[..4]);
-        c[range.clone()].copy_from_slice(&a_c[4..]);
-        d[range].copy_from_slice(&b_d[4..]);
+        to_0[range.clone()].copy_from_slice(&even[..4]);
+        to_1[range.clone()].copy_from_slice(&odd[..4]);
+        to_2[range.clone()].copy_from_slice(&even[4..]);
+        to_3[range].copy_from_slice(&odd[4..]);
     }
 }
 

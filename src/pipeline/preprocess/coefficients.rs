@@ -119,9 +119,9 @@ impl Coefficients {
             let count = ((center + reach + 0.5) as usize).min(axis.length) - first;
             let inverse = 1.0 / wider;
             self.exact.clear();
-            self.exact.extend(
-                (first..first + count).map(|x| weight(filter, (x as f64 - center + 0.5) * inverse)),
-            );
+            self.exact.extend((first..first + count).map(|x| {
+                weight(filter, (x as f64 - center + 0.5) * inverse) * inside(x as f64, axis.span)
+            }));
             let sum: f64 = self.exact.iter().sum();
             let rounded = |exact: &f64| {
                 let share = if sum == 0.0 { *exact } else { exact / sum };
@@ -133,6 +133,14 @@ impl Coefficients {
             self.windows.push(Window { first, count });
         }
     }
+}
+
+/// How much of the pixel at `x` is of the picture: all of it, but for one at the end of a picture that was
+/// decoded at a part of its size. The rest of that one is what the encoder filled its last blocks with,
+/// so that it is left out where it has more of that.
+fn inside(x: f64, [start, end]: [f64; 2]) -> f64 {
+    let share = (x + 1.0).min(end) - x.max(start);
+    if share < 0.5 { 0.0 } else { share.min(1.0) }
 }
 
 /// How far a filter reaches, in pixels of the smaller of both pictures.
@@ -180,6 +188,23 @@ mod tests {
     fn weights_are_what_their_parts_make() {
         for weights in [[0, 1], [-1, 1 << PRECISION], [-600_000, 5_000_000], [2047, -2048]] {
             assert_eq!(Pair::new(weights).weights(), weights);
+        }
+    }
+
+    /// The last of the pixels that there are is 1/4, 1/2 or 3/4 of the picture's.
+    #[test]
+    fn a_pixel_that_is_partly_beyond_the_picture_counts_for_its_part() {
+        for (end, expected) in [(7.25, 0.0), (7.5, 0.5), (7.75, 0.75), (8.0, 1.0)] {
+            let axis = Axis { length: 8, span: [0.0, end], resized: 1, first: 0, wanted: 1 };
+            let mut coefficients = Coefficients::default();
+            coefficients.compute(&axis, Interpolation::Bilinear);
+            let weights: Vec<f64> = coefficients.taps(0).weights().map(f64::from).collect();
+            assert_eq!(weights.len(), 8);
+            // Both ends of the window are as far from its middle, but for what is beyond the picture.
+            let reach = end / 2.0;
+            let whole = |x: f64| 1.0 - (x + 0.5 - reach).abs() / end;
+            let found = weights[7] / weights[0] * whole(0.0) / whole(7.0);
+            assert!((found - expected).abs() < 1e-3, "{end}: {found} is not {expected}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Resizing as Pillow does it, to the bit: along the rows first, then along the columns, with levels rounded
-//! to 8 bits between. Only the rows and columns that are wanted are computed.
+//! Resizing as Pillow does it, to the bit: mostly along the rows first, then along the columns, with levels
+//! rounded to 8 bits between. Only what is wanted is computed.
 
 use super::Interpolation;
 #[cfg(target_arch = "x86_64")]
@@ -11,10 +11,10 @@ use super::coefficients::{Axis, Coefficients, PRECISION, Taps};
 pub(super) struct Convolution {
     across: Coefficients,
     down: Coefficients,
-    /// The needed rows, as wide as the result, each at a multiple of [`STRIP`].
-    narrow: Vec<u8>,
-    /// The last rows of the image, and [`SPARE`] bytes behind them.
-    tail: Vec<u8>,
+    /// Rows between the two passes, each at a multiple of [`STRIP`].
+    between: Vec<u8>,
+    /// Copies of a few rows that need more bytes behind them.
+    copied: Vec<u8>,
     passes: Passes,
 }
 
@@ -55,32 +55,81 @@ impl Convolution {
     ) {
         self.across.compute(&columns, filter);
         self.down.compute(&rows, filter);
-        let [first, end] = self.down.needed();
         let (line, width) = (columns.length * 3, columns.wanted * 3);
-        // A byte more than the pixels have, so that four bytes of the last one can be written.
-        let stride = (width + 1).next_multiple_of(STRIP);
-        self.narrow.resize((end - first).next_multiple_of(ROWS) * stride, 0);
+        if is_down_first(&rows, &columns) {
+            self.down_then_across(rgb, line, width, to);
+        } else {
+            self.across_then_down(rgb, line, width, to);
+        }
+    }
+
+    fn across_then_down(&mut self, rgb: &[u8], line: usize, width: usize, to: &mut [u8]) {
+        let [first, end] = self.down.needed();
+        let stride = stride_of(width);
+        self.between.resize((end - first).next_multiple_of(ROWS) * stride, 0);
 
         // Behind the last rows there are fewer bytes than may be read.
-        let tail = rows.length.saturating_sub(SPARE.div_ceil(line));
-        self.tail.clear();
-        self.tail.extend_from_slice(&rgb[tail * line..]);
-        self.tail.extend_from_slice(&[0; SPARE]);
+        let tail = (rgb.len() / line).saturating_sub(SPARE.div_ceil(line));
+        self.copied.clear();
+        self.copied.extend_from_slice(&rgb[tail * line..]);
+        self.copied.extend_from_slice(&[0; SPARE]);
         let row = |y: usize| match y.checked_sub(tail) {
-            Some(behind) => &self.tail[behind * line..][..line + SPARE],
+            Some(behind) => &self.copied[behind * line..][..line + SPARE],
             None => &rgb[y * line..][..line + SPARE],
         };
-        for (group, narrow) in self.narrow.chunks_exact_mut(ROWS * stride).enumerate() {
+        for (group, between) in self.between.chunks_exact_mut(ROWS * stride).enumerate() {
             // A group that is not full takes the last row several times.
-            let sources =
-                std::array::from_fn(|more| row((first + group * ROWS + more).min(end - 1)));
-            (self.passes.shorten)(&sources, &self.across, narrow, stride);
+            let row_of = |more: usize| row((first + group * ROWS + more).min(end - 1));
+            (self.passes.shorten)(&std::array::from_fn(row_of), &self.across, between, stride);
         }
         for (place, to) in to.chunks_exact_mut(width).enumerate() {
             let above = self.down.windows[place].first - first;
-            (self.passes.merge)(&self.narrow[above * stride..], stride, self.down.taps(place), to);
+            let rows = &self.between[above * stride..];
+            (self.passes.merge)(rows, stride, self.down.taps(place), to);
         }
     }
+
+    fn down_then_across(&mut self, rgb: &[u8], line: usize, width: usize, to: &mut [u8]) {
+        let (between_stride, stride) = (stride_of(line + SPARE), stride_of(width));
+        let rows = to.len() / width;
+        self.between.resize(rows * between_stride, 0);
+        for (place, between) in self.between.chunks_exact_mut(between_stride).enumerate() {
+            let window = self.down.windows[place];
+            self.copied.resize(window.count * between_stride, 0);
+            let sources = rgb.chunks_exact(line).skip(window.first);
+            for (to, row) in self.copied.chunks_exact_mut(between_stride).zip(sources) {
+                to[..line].copy_from_slice(row);
+            }
+            let taps = self.down.taps(place);
+            (self.passes.merge)(&self.copied, between_stride, taps, &mut between[..line]);
+        }
+        self.copied.resize(ROWS * stride, 0);
+        for (group, to) in to.chunks_mut(ROWS * width).enumerate() {
+            let row_of = |more: usize| {
+                let row = (group * ROWS + more).min(rows - 1);
+                &self.between[row * between_stride..][..line + SPARE]
+            };
+            let sources = std::array::from_fn(row_of);
+            (self.passes.shorten)(&sources, &self.across, &mut self.copied, stride);
+            for (to, row) in to.chunks_exact_mut(width).zip(self.copied.chunks_exact(stride)) {
+                to.copy_from_slice(&row[..width]);
+            }
+        }
+    }
+}
+
+/// Whether Pillow resizes along the columns first: from version 13.0 on where the height shrinks by more than
+/// twice as many pixels as the width (`ImagingResampleInner`). Earlier versions never do.
+fn is_down_first(rows: &Axis, columns: &Axis) -> bool {
+    let shrinks_by = |axis: &Axis| i128::from(axis.length as u64) - i128::from(axis.resized);
+    let [by_rows, by_columns] = [rows, columns].map(shrinks_by);
+    by_rows > 0 && by_rows > 2 * by_columns
+}
+
+/// From one row of `bytes` to the next: strips of them, and at least a byte more, so that four bytes of the
+/// last pixel can be written.
+fn stride_of(bytes: usize) -> usize {
+    (bytes + 1).next_multiple_of(STRIP)
 }
 
 /// Makes rows narrower or wider. Behind the pixels of each source are [`SPARE`] bytes more, and behind those
@@ -171,6 +220,30 @@ mod tests {
                 Axis { length, span: [margin, length as f64 - margin], resized, first, wanted }
             },
         )
+    }
+
+    /// Pixels by a formula, and what Pillow 13.0 makes of them: `Image.resize`, bilinear.
+    #[test]
+    fn tall_images_are_resized_along_the_columns_first() {
+        const SIDES: [usize; 2] = [40, 5];
+        let level = |index: usize| {
+            let (pixel, channel) = (index / 3, index % 3);
+            let (y, x) = (pixel / SIDES[1], pixel % SIDES[1]);
+            u8::try_from((x * x * 37 + y * y * 91 + channel * 53 + x * y * 17) % 256).unwrap()
+        };
+        let rgb: Vec<u8> = (0..SIDES[0] * SIDES[1] * 3).map(level).collect();
+        let axis = |length: usize| {
+            let (wanted, resized) = (3, 3);
+            let end = f64::from(u32::try_from(length).unwrap());
+            Axis { length, span: [0.0, end], resized, first: 0, wanted }
+        };
+        let mut to = [0; 27];
+        Convolution::default().resize(&rgb, SIDES.map(axis), Interpolation::Bilinear, &mut to);
+        let pillow = [
+            113, 122, 136, 105, 118, 152, 124, 134, 129, 106, 135, 112, 114, 143, 153, 134, 140,
+            138, 122, 119, 112, 113, 112, 131, 124, 127, 126,
+        ];
+        assert_eq!(to, pillow);
     }
 
     proptest! {

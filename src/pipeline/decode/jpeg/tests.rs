@@ -157,3 +157,19 @@ fn predicted_time_grows_with_the_bytes_and_most_with_arithmetic_coding() {
     let larger = [&whole[..2], &exif, &whole[2..], &exif].concat();
     assert_eq!(time(&larger), time(&whole));
 }
+
+/// Nearly any bytes are arithmetic code, so damage in it shows as other pixels: Pillow 13.0's.
+#[test]
+fn bytes_that_are_no_arithmetic_code_are_decoded_as_pillow_decodes_them() {
+    let path = format!("{}/tests/data/cat.jpg", env!("CARGO_MANIFEST_DIR"));
+    let mut jpeg = std::fs::read(path).unwrap();
+    let frame = jpeg.windows(2).position(|marker| marker == [0xFF, 0xC0]).unwrap();
+    jpeg[frame + 1] = 0xC9; // the same Huffman codes, said to be arithmetic
+    let (image, _) = decoded(&jpeg, Reduction::None).unwrap();
+    let pixel = |x: usize| {
+        let place = (150 * image.width() as usize + x) * 3;
+        [0, 1, 2].map(|channel| image.rgb()[place + channel])
+    };
+    let pillow = [[247, 0, 255], [249, 0, 255], [244, 0, 255], [251, 0, 255]];
+    assert_eq!([0, 100, 200, 450].map(pixel), pillow);
+}
