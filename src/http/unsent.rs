@@ -13,10 +13,15 @@ use crate::pipeline::Pipeline;
 /// open requests.
 const CHARGED_FROM: usize = 8 << 10;
 
+/// An extension of responses whose bytes are shared by all responses of their kind: an unsent one holds no memory of
+/// its own, and is not charged.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct OneCopy;
+
 /// The same response, whose large pieces count under the memory limit until they are written.
 pub(super) fn charged(pipeline: &Arc<Pipeline>, response: Response) -> Response {
     let small = response.body().size_hint().upper().is_some_and(|most| most < CHARGED_FROM as u64);
-    if small {
+    if small || response.extensions().get::<OneCopy>().is_some() {
         return response;
     }
     let unsent = Unsent { pipeline: Arc::clone(pipeline) };

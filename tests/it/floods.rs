@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::engines::Gate;
-use crate::support::wire::{PREFACE, connect, frame, goaway, rest, talk};
+use crate::support::wire::{PREFACE, connect, frame, frames, goaway, rest, talk};
 use crate::support::{Answer, Options, TestServer, data, until};
 
 const HEADERS: u8 = 1;
@@ -75,6 +75,21 @@ async fn open_http_2_requests_are_limited_over_all_connections() {
         200,
         "a connection may always have one request"
     );
+}
+
+#[tokio::test]
+async fn unread_openapi_documents_are_not_charged() {
+    let server = TestServer::start();
+    let mut stream = connect(&server).await;
+    // An initial window of 0; then GET of the document, in HPACK.
+    let settings = frame(4, 0, 0, b"\0\x04\0\0\0\0");
+    let get = frame(HEADERS, END_HEADERS | 1, 1, b"\x82\x86\x04\x0d/openapi.json\x01\x01x");
+    stream.write_all(&[&PREFACE[..24], &settings, &get].concat()).await.unwrap();
+    let mut sent = Vec::new();
+    let reading = stream.read_to_end(&mut sent);
+    let _ = tokio::time::timeout(Duration::from_millis(500), reading).await;
+    assert!(frames(&sent).iter().any(|(kind, _)| *kind == HEADERS), "it is answered: {sent:?}");
+    assert_eq!(server.app.metrics.admitted_bytes.get(), 0);
 }
 
 #[tokio::test]

@@ -11,6 +11,8 @@ use serde_json::{Map, Value, json};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{Info, InfoBuilder, License, OpenApi, OpenApiBuilder};
 
+use super::unsent::OneCopy;
+
 pub(super) use refusals::{NamedRefusals, NetworkRefusals, NotFound, NotReady, UploadRefusals};
 pub(super) use shapes::{NamedModel, Picture, Pictures, TimeLimit};
 
@@ -77,7 +79,7 @@ impl Document {
     responses((status = 200, description = "OpenAPI 3.1", body = Value, content_type = "application/json")),
 )]
 pub(super) async fn show(Extension(document): Extension<Document>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/json")], document.0)
+    (Extension(OneCopy), [(header::CONTENT_TYPE, "application/json")], document.0)
 }
 
 /// Describes the headers of `layers`, `problem` and `answers` once, and refers to them in the
