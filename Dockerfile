@@ -38,17 +38,16 @@ FROM fetch AS onnxruntime-cuda
 RUN /fetch-onnxruntime --gpu --dir /opt/resnetd/lib
 
 # The folder of models that are not embedded: empty, or with the starter model.
-FROM fetch AS model-cifar10-resnet56
-RUN mkdir -p /opt/resnetd/models
-
-FROM fetch AS model-imagenet
+FROM fetch AS model
+ARG MODEL
 COPY scripts/fetch-imagenet /build/scripts/
 COPY models/imagenet /build/models/imagenet
 COPY --from=onnxruntime /opt/resnetd/lib /opt/resnetd/lib
 COPY --from=build /resnetd/target/release/resnetd /opt/resnetd/bin/
-RUN /build/scripts/fetch-imagenet --resnetd /opt/resnetd/bin/resnetd --dir /opt/resnetd/models/imagenet
-
-FROM model-${MODEL} AS model
+RUN mkdir -p /opt/resnetd/models \
+    && if [ "$MODEL" = imagenet ]; then \
+        /build/scripts/fetch-imagenet --resnetd /opt/resnetd/bin/resnetd --dir /opt/resnetd/models/imagenet; \
+    fi
 
 # Both base images have libc and libstdc++, which is all that resnetd needs.
 # Libraries before the program: they change less often.
