@@ -112,7 +112,7 @@ def main() -> None:
     parser.add_argument("--photos", required=True, help="folder of photos")
     parser.add_argument("--seconds", type=int, default=60, help="of overload")
     parser.add_argument("--apart", action="store_true", help="server and client on cores of their own")
-    parser.add_argument("--only", help="one of the models, by its name in the table")
+    parser.add_argument("--only", action="append", help="a model, by its name in the table; can be repeated")
     args = parser.parse_args()
     print("| model | saturation, images/s | alone | p99 at 70 % (of alone) | of an ideal queue | answered at 4 times (share) | their p99 | "
           "a refusal takes | speed after | memory idle, early, late | the others |\n|---|---|---|---|---|---|---|---|---|---|---|", flush=True)

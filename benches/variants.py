@@ -119,7 +119,7 @@ def main() -> None:
     parser.add_argument("--photos", required=True, help="folder of photos")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=4)
-    parser.add_argument("--only", help="one of the models, by its name in the table")
+    parser.add_argument("--only", action="append", help="a model, by its name in the table; can be repeated")
     args = parser.parse_args()
     load = ["--data", args.photos, "--duration", f"{int(1000 * args.seconds)}ms", "--warm-up", "1s"]
     print("| model | variant | images/s | share | alone: p50 | p99 | to ready | resident |\n"
