@@ -28,7 +28,7 @@ pub(super) fn model(name: &str, args: &HubArgs) -> Result<String> {
 /// The starter model as it was fetched, or a network like it from the hub.
 fn starter_model(args: &HubArgs) -> Result<String> {
     if let Some(folder) = starter::folder() {
-        return in_words(folder);
+        return as_text(folder);
     }
     let (name, on_the_hub) = (starter::NAME, starter::ON_THE_HUB);
     tracing::info!(
@@ -53,10 +53,10 @@ fn from_hub(id: &HubId, args: &HubArgs) -> Result<String> {
     );
     let folder = args.hub().fetch(id, &mut |event| show(&bar, id, event))?;
     bar.finish_and_clear();
-    in_words(folder)
+    as_text(folder)
 }
 
-fn in_words(folder: PathBuf) -> Result<String> {
+fn as_text(folder: PathBuf) -> Result<String> {
     let is_not_text = |folder| anyhow!("the path {} is not UTF-8", Path::new(&folder).display());
     folder.into_os_string().into_string().map_err(is_not_text)
 }

@@ -124,20 +124,21 @@ impl<'a> Rewriter<'a> {
         let range = self.range(NORMALIZED);
         let Some(pixels) = &self.pixels else { return };
         let [tensor, rows] = ["uint8", "rows.uint8"].map(|part| format!("{NORMALIZED}.{part}"));
+        let own_steps = pixels.own_steps();
+        let steps = own_steps.unwrap_or_else(|| range.steps());
         let built = &mut self.built;
-        let (from, steps) = match pixels.own_steps() {
-            Some(steps) => {
-                Pixels::planes(built, &tensor, "pixels");
-                ("pixels".to_owned(), steps)
-            }
-            None => (pixels.normalized_rows(built, "pixels"), range.steps()),
-        };
-        let constants @ [scale, zero] = &steps_constants(built, NORMALIZED, steps);
-        if from != "pixels" {
-            built.node("QuantizeLinear", &rows, &[&from, scale, zero], []);
+        let constants = steps_constants(built, NORMALIZED, steps);
+        let from = if own_steps.is_some() {
+            Pixels::planes(built, &tensor, "pixels");
+            "pixels".to_owned()
+        } else {
+            let float = pixels.normalized_rows(built, "pixels");
+            let [scale, zero] = &constants;
+            built.node("QuantizeLinear", &rows, &[&float, scale, zero], []);
             pixels.planes_of_rows(built, &tensor, &rows);
-        }
-        let quantized = Quantized { tensor, from, constants: constants.clone(), steps };
+            float
+        };
+        let quantized = Quantized { tensor, from, constants, steps };
         self.quantized.insert(NORMALIZED.to_owned(), quantized);
     }
 
