@@ -18,12 +18,11 @@ use image::imageops;
 use resnetd::pipeline::decode::{self, Image, Limits};
 use resnetd::pipeline::preprocess::{Crop, JpegScaling, Pixels, Preprocess};
 use resnetd::pipeline::queue::{
-    Admission, BatchPlan, Ceiling, Deadline, Job, Queue, RequestContext, ServiceTimeEstimate,
-    Stages,
+    Admission, BatchPlan, Deadline, Job, Memory, Queue, RequestContext, ServiceTimeEstimate, Stages,
 };
 use resnetd::pipeline::run::{Batch, Engine, Health, Output, Outputs, WorkerPlan, Workers};
 use resnetd::pipeline::topk;
-use resnetd::telemetry::Metrics;
+use resnetd::telemetry::ModelMetrics;
 
 /// Folders of photos by size.
 const SIZES: [&str; 4] = ["224x224", "500x375", "1280x720", "12mp"];
@@ -174,10 +173,10 @@ fn top_5_of_1000_as_json(bencher: Bencher) {
 /// From a caller's thread to a worker's and back, with an engine that does nothing.
 #[divan::bench]
 fn queue_and_back(bencher: Bencher) {
-    let metrics = Arc::new(Metrics::new());
+    let metrics = ModelMetrics::unexported();
     let estimate = Arc::new(ServiceTimeEstimate::new(Stages::Shared { workers: 1 }));
-    let ceiling = Ceiling { images: 16, bytes: 1 << 20 };
-    let admission = Admission::new(ceiling, Arc::clone(&estimate), Arc::clone(&metrics));
+    let memory = Memory::new(1 << 20, Arc::default());
+    let admission = Admission::new(16, memory, Arc::clone(&estimate), Arc::clone(&metrics));
     let queue = Queue::new(1, Arc::clone(&metrics));
     let plan = WorkerPlan {
         queue: queue.clone(),
@@ -185,6 +184,7 @@ fn queue_and_back(bencher: Bencher) {
         preprocess: Preprocess::usual([32, 32]),
         estimate,
         stuck_after: Duration::from_secs(60),
+        cores: None,
         health: Arc::new(Health::default()),
         metrics,
     };

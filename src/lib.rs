@@ -15,6 +15,7 @@ pub mod onnx; // the ONNX file format
 pub mod model; // a card and a graph
 pub mod hub; // models of the Hugging Face hub
 pub mod pipeline; // from an image's bytes to its classes
+pub mod registry; // the models of a server, by name and version
 pub mod quantize; // int8 quantization
 pub mod fetch; // images by URL
 pub mod http; // the HTTP server

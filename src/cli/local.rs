@@ -1,6 +1,5 @@
 //! The server's pipeline without a server, for commands that read files.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -13,10 +12,9 @@ use crate::config::{LimitArgs, ModelArgs, cores};
 use crate::eval::{Dataset, DatasetError, Example};
 use crate::model::{Model, ModelCard, Task};
 use crate::pipeline::explain::Offers;
-use crate::pipeline::queue::{Ceiling, Deadline, RequestContext};
+use crate::pipeline::queue::{Deadline, RequestContext};
 use crate::pipeline::run::WarmSessions;
-use crate::pipeline::{Classification, ClassifyError, Pipeline, PipelinePlan};
-use crate::telemetry::Metrics;
+use crate::pipeline::{Classification, ClassifyError, Pipeline, PipelinePlan, Resources};
 
 /// The time limit of commands that read files: practically none.
 const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -62,13 +60,13 @@ pub(super) fn pipeline(
     let plan = PipelinePlan {
         limits: limits.limits(),
         jpeg_scaling: args.jpeg_scaling,
-        ceiling: Ceiling { images: usize::MAX, bytes: u64::MAX },
+        queue_capacity: usize::MAX,
         batch: concurrency.batch(warm.device, Duration::ZERO),
         decoding: concurrency.decoding(warm.device),
         stuck_after: PATIENCE,
     };
     let offers = Offers::of(model.onnx, model.card.labels.len());
-    let pipeline = Pipeline::start(model.card, plan, warm.engines, Arc::new(Metrics::new()))?;
+    let pipeline = Pipeline::start(model.card, plan, warm.engines, Resources::unlimited())?;
     Ok(pipeline.offering(offers))
 }
 

@@ -14,6 +14,7 @@ mod healthcheck;
 mod fetch; // downloading a model from the hub
 mod labels; // class names from a file
 mod load;
+mod loader; // loading models for the server
 mod local;
 mod output;
 mod overlays;

@@ -7,19 +7,17 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::load::{self, Loaded, load_meanwhile};
+use super::loader::Loader;
 use super::output;
-use crate::config::{Concurrency, Config, ModelArgs, ServeArgs, cores};
+use crate::config::{Config, ServeArgs, cores};
 use crate::fetch::Fetcher;
-use crate::http::{self, App, Description, Listener, Readiness, Shared};
-use crate::model::{Digests, Model, is_embedded};
-use crate::pipeline::explain::Offers;
+use crate::http::{self, Listener, Readiness, Server, Shared};
 use crate::pipeline::idle::trim_when_idle;
-use crate::pipeline::run::{Engines, SpareEngine, WarmSessions, trim_heap};
-use crate::pipeline::{Decoding, Pipeline};
+use crate::pipeline::queue::Memory;
+use crate::pipeline::run::{Cores, trim_heap};
+use crate::registry::{Description, Registry, Served, Version};
 use crate::telemetry::Metrics;
 use crate::telemetry::logs::{self, DroppedLines};
-use crate::telemetry::metrics::Served;
 
 /// How long to wait at the end for a run whose callers have all disconnected.
 const LAST_RUN: Duration = Duration::from_secs(1);
@@ -42,15 +40,17 @@ async fn serve(args: &ServeArgs, config: Config, dropped: DroppedLines) -> Resul
     let address = listener.address()?;
     // From here on signals shut the server down, also while the model loads.
     let mut wish = WishToStop::new()?;
-    let app = tokio::select! {
-        app = start(args, &config, dropped) => app?,
+    let server = tokio::select! {
+        server = start(args, &config, dropped) => server?,
         () = wish.heard() => return Ok(()),
     };
-    let server = listener.listen().with_context(taken)?;
-    announce(&app, address);
-    tokio::spawn(trim_when_idle(Arc::clone(&app.pipeline)));
+    let listening = listener.listen().with_context(taken)?;
+    for model in server.registry.serving() {
+        announce(&model, address);
+    }
+    tokio::spawn(trim_when_idle(Arc::clone(&server.memory)));
 
-    let readiness = Arc::clone(&app.readiness);
+    let readiness = Arc::clone(&server.readiness);
     let stop = async move {
         wish.heard().await;
         readiness.drain();
@@ -63,10 +63,13 @@ async fn serve(args: &ServeArgs, config: Config, dropped: DroppedLines) -> Resul
             std::process::exit(1);
         });
     };
-    let routes = http::router(app.clone());
-    let answered = server.serve(routes, stop, config.drain, || app.pipeline.abort()).await;
+    let routes = http::router(Arc::clone(&server));
+    let abort = || server.registry.serving().iter().for_each(|model| model.pipeline.abort());
+    let answered = listening.serve(routes, stop, config.drain, abort).await;
     // All requests are answered, so the workers are idle.
-    app.pipeline.finish(LAST_RUN).await;
+    for model in server.registry.serving() {
+        model.pipeline.finish(LAST_RUN).await;
+    }
     if !answered {
         bail!("requests were still open after --drain-timeout {:?}", config.drain.timeout);
     }
@@ -105,84 +108,38 @@ impl WishToStop {
 }
 
 /// Loads the model and starts its workers, off the async threads.
-async fn start(args: &ServeArgs, config: &Config, dropped: DroppedLines) -> Result<App> {
+async fn start(args: &ServeArgs, config: &Config, dropped: DroppedLines) -> Result<Arc<Server>> {
     let (args, config) = (args.model.clone(), config.clone());
     tokio::task::spawn_blocking(move || {
-        // Loading mostly uses one core, so another computes the digests meanwhile.
-        let (loaded, digests) = load_meanwhile(&args, config.concurrency, Model::digests)?;
-        let spare = spare(args, config.concurrency, &loaded);
-        let app = assemble(loaded, digests, &config, (spare, dropped))?;
+        let metrics = Arc::new(Metrics::new());
+        let memory = Memory::new(config.memory_limit, Arc::clone(&metrics));
+        let loader = Loader {
+            cores: Cores::new(cores()),
+            memory: Arc::clone(&memory),
+            metrics: Arc::clone(&metrics),
+            config: config.clone(),
+        };
+        let served = loader.load(&args, &Version::only())?;
         trim_heap();
-        Ok(app)
+        Ok(Arc::new(Server {
+            registry: Arc::new(Registry::of_one(served)),
+            control: None,
+            memory,
+            metrics,
+            readiness: Arc::new(Readiness::default()),
+            shared: Arc::new(Shared::new(cores(), dropped)),
+            timeouts: config.timeouts,
+            page: config.page,
+            urls: config.urls.map(|(policy, plan)| Arc::new(Fetcher::new(policy, plan))),
+            vertex: config.vertex,
+            hosts: config.hosts,
+            max_bytes: config.limits.max_bytes,
+        }))
     })
     .await?
 }
 
-/// Loads the model again when a stuck worker has to be replaced. That is rare, and a second copy
-/// would cost its memory all the time.
-fn spare(args: ModelArgs, concurrency: Concurrency, loaded: &Loaded) -> SpareEngine {
-    let (library, device) = (loaded.library.clone(), loaded.warm.device);
-    Box::new(move || {
-        load::one_engine(&args, concurrency, device, &library).map_err(|error| format!("{error:#}"))
-    })
-}
-
-fn assemble(
-    loaded: Loaded,
-    digests: Digests,
-    config: &Config,
-    (spare, dropped): (SpareEngine, DroppedLines),
-) -> Result<App> {
-    let Loaded { model, why, device_why, library, warm } = loaded;
-    let WarmSessions { engines, device, load, warm_up } = warm;
-    let metrics = Arc::new(Metrics::new());
-    metrics.load_seconds.set(load.as_secs_f64());
-    metrics.warm_up_seconds.set(warm_up.as_secs_f64());
-    metrics.served(Served {
-        model: &model.card.name,
-        architecture: &model.card.architecture,
-        device: &device.to_string(),
-        onnxruntime: &library.version,
-    });
-    let (card, golden_photos) = Description::of(&model);
-    let description = Description {
-        demonstration: is_embedded(&card.name),
-        card,
-        golden_photos,
-        digests,
-        device: device.to_string(),
-        device_because: device_why,
-        precision_because: why,
-        sessions: config.concurrency.sessions(device),
-        threads: config.concurrency.threads,
-        max_batch: config.concurrency.max_batch(device),
-        decoders: match config.concurrency.decoding(device) {
-            Decoding::ByWorkers => 0,
-            Decoding::Beside(decoders) => decoders,
-        },
-        jpeg_scaling: config.jpeg_scaling,
-        versions: http::Versions::with(&library.version),
-    };
-    let offers = Offers::of(model.onnx, model.card.labels.len());
-    let shared = Shared::new(&model.card.labels, cores(), dropped);
-    let plan = config.pipeline(device);
-    let engines = Engines { ready: engines, spare: Some(spare) };
-    let pipeline = Pipeline::start(model.card, plan, engines, Arc::clone(&metrics))?;
-    Ok(App {
-        pipeline: Arc::new(pipeline.offering(offers)),
-        metrics,
-        readiness: Arc::new(Readiness::default()),
-        shared: Arc::new(shared),
-        description: Arc::new(description),
-        timeouts: config.timeouts,
-        page: config.page,
-        urls: config.urls.clone().map(|(policy, plan)| Arc::new(Fetcher::new(policy, plan))),
-        vertex: config.vertex.clone(),
-        hosts: config.hosts.clone(),
-    })
-}
-
-fn announce(app: &App, address: SocketAddr) {
+fn announce(served: &Served, address: SocketAddr) {
     let Description {
         card,
         digests,
@@ -193,8 +150,8 @@ fn announce(app: &App, address: SocketAddr) {
         threads,
         max_batch,
         ..
-    } = &*app.description;
-    let versions = &app.description.versions;
+    } = &served.description;
+    let versions = &served.description.versions;
     let precision = card.precision.to_string();
     let model = &card.name;
     let digest = &digests.graph;

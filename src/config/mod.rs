@@ -16,7 +16,6 @@ use crate::http::{AllowedHosts, ConnectionTimes, Drain, ListenPlan, Page, Timeou
 use crate::pipeline::PipelinePlan;
 use crate::pipeline::decode::Limits;
 use crate::pipeline::preprocess::JpegScaling;
-use crate::pipeline::queue::Ceiling;
 use crate::pipeline::run::Device;
 use crate::telemetry::logs::LogFormat;
 pub use hub::HubArgs;
@@ -179,8 +178,10 @@ pub struct Config {
     pub limits: Limits,
     /// Whether large JPEGs are decoded at reduced size.
     pub jpeg_scaling: JpegScaling,
-    /// Limits for images and bytes in flight.
-    pub ceiling: Ceiling,
+    /// The most images of one model in flight.
+    pub queue_capacity: usize,
+    /// The most bytes of uploads and decoded images in flight, of all models.
+    pub memory_limit: u64,
     /// How long the first image of a batch waits for others.
     pub max_wait: Duration,
     /// A worker that spends longer than this in one batch is replaced.
@@ -229,14 +230,13 @@ impl Config {
             Concurrency::ONE
         });
         let limits = args.limits.limits();
-        let ceiling = Ceiling { images: args.queue_capacity, bytes: args.memory_limit.as_u64() };
-        if let Some(max_batch) = args.model.max_batch.filter(|&most| ceiling.images < most) {
+        let (queue_capacity, memory_limit) = (args.queue_capacity, args.memory_limit.as_u64());
+        if let Some(max_batch) = args.model.max_batch.filter(|&most| queue_capacity < most) {
             wrong.push(format!(
-                "--queue-capacity {} is less than --max-batch {max_batch}; a batch could never be full",
-                ceiling.images
+                "--queue-capacity {queue_capacity} is less than --max-batch {max_batch}; a batch could never be full"
             ));
         }
-        if ceiling.bytes < limits.largest_cost() {
+        if memory_limit < limits.largest_cost() {
             wrong.push(format!(
                 "--memory-limit {} cannot hold one upload of --max-bytes and --max-pixels, which \
                  takes up to {}; raise the first or lower the others",
@@ -245,7 +245,7 @@ impl Config {
             ));
         }
         check_times(args, &mut wrong);
-        let urls = args.urls.resolve(ceiling.images, &mut wrong);
+        let urls = args.urls.resolve(queue_capacity, &mut wrong);
         let vertex = args.vertex.routes(&mut wrong);
         let listen = args.vertex.listen(args.listen);
         let hosts = AllowedHosts::new(&args.allow_hosts, listen.ip()).unwrap_or_else(|error| {
@@ -261,7 +261,8 @@ impl Config {
             concurrency,
             limits,
             jpeg_scaling: args.model.jpeg_scaling,
-            ceiling,
+            queue_capacity,
+            memory_limit,
             max_wait: args.max_wait,
             stuck_after: args.stuck_after,
             timeouts: Timeouts {
@@ -284,11 +285,13 @@ impl Config {
     /// The pipeline's configuration for a model that runs on `device`.
     #[must_use]
     pub fn pipeline(&self, device: Device) -> PipelinePlan {
-        let Self { concurrency, limits, jpeg_scaling, ceiling, max_wait, stuck_after, .. } = *self;
+        let Self {
+            concurrency, limits, jpeg_scaling, queue_capacity, max_wait, stuck_after, ..
+        } = *self;
         PipelinePlan {
             limits,
             jpeg_scaling,
-            ceiling,
+            queue_capacity,
             batch: concurrency.batch(device, max_wait),
             decoding: concurrency.decoding(device),
             stuck_after,

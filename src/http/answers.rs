@@ -66,7 +66,7 @@ enum Outcome<T> {
 
 /// The answer for a request with one image.
 pub(super) fn one<T: Serialize>(app: &App, (image, timings): (T, Timings)) -> Response {
-    let body = Json(Answer::Single(Single { model: &app.pipeline.card().name, image }));
+    let body = Json(Answer::Single(Single { model: &app.model.pipeline.card().name, image }));
     with_timing(body.into_response(), &[timings])
 }
 
@@ -85,7 +85,7 @@ where
             let answer = each(part.bytes);
             async move { (part.name, answer.await) }
         })
-        .buffered(app.pipeline.at_once())
+        .buffered(app.model.pipeline.at_once())
         .collect()
         .await
 }
@@ -124,7 +124,7 @@ where
         .collect();
     let gravest = gravest(&results).cloned();
     let status = gravest.as_ref().map_or(StatusCode::OK, Problem::status);
-    let body = Json(Answer::Several(Several { model: &app.pipeline.card().name, results }));
+    let body = Json(Answer::Several(Several { model: &app.model.pipeline.card().name, results }));
     let mut response = (status, body).into_response();
     if let Some(problem) = gravest {
         problem.mark(&mut response);

@@ -1,12 +1,14 @@
 //! Checks of every request before its route: the host is allowed, and the headers are not too
 //! large.
 
+use std::sync::Arc;
+
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::App;
+use super::Server;
 use super::connection::{MAX_FIELDS, MAX_HEADERS};
 use super::problem::Problem;
 
@@ -14,21 +16,25 @@ use super::problem::Problem;
 const CHARGED: usize = 4096;
 
 /// Passes on requests that pass the checks.
-pub(super) async fn admit(State(app): State<App>, request: Request, next: Next) -> Response {
+pub(super) async fn admit(
+    State(server): State<Arc<Server>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let size = size(&request);
-    if let Err(problem) = check(&app, &request, size) {
+    if let Err(problem) = check(&server, &request, size) {
         return problem.into_response();
     }
     if size < CHARGED {
         return next.run(request).await;
     }
-    match app.pipeline.reserve(size) {
+    match server.memory.reserve(size as u64) {
         Err(rejected) => Problem::from(rejected).into_response(),
         Ok(_held) => next.run(request).await,
     }
 }
 
-fn check(app: &App, request: &Request, size: usize) -> Result<(), Problem> {
+fn check(server: &Server, request: &Request, size: usize) -> Result<(), Problem> {
     if size > MAX_HEADERS || request.headers().len() > MAX_FIELDS {
         return Err(Problem::headers_too_large());
     }
@@ -37,12 +43,12 @@ fn check(app: &App, request: &Request, size: usize) -> Result<(), Problem> {
         let detail = format!("the request has {named} Host headers; HTTP/1.1 takes exactly one");
         return Err(Problem::bad_request(detail));
     }
-    if app.hosts.is_any() {
+    if server.hosts.is_any() {
         return Ok(());
     }
     // A request without a host (HTTP/1.0) does not come from a browser.
     match authority(request) {
-        Some(host) if !app.hosts.allow(&host) => Err(Problem::host_not_allowed(&host)),
+        Some(host) if !server.hosts.allow(&host) => Err(Problem::host_not_allowed(&host)),
         Some(_) | None => Ok(()),
     }
 }

@@ -1,6 +1,6 @@
 //! `POST /classify`: one image, a form of several, or the URL of one.
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -76,14 +76,14 @@ struct Classified {
     ),
 )]
 pub(super) async fn classify(
-    State(app): State<App>,
+    app: App,
     pairs: query::Typed,
     request: Request,
 ) -> Result<Response, Problem> {
     let mut pairs = query::pairs(pairs)?;
     let headers = request.headers().clone();
     let mut asked = Asked::of(&app, &pairs, &headers)?;
-    let limit = answers::time_limit(&headers, app.timeouts.request)?;
+    let limit = answers::time_limit(&headers, app.server.timeouts.request)?;
     let arrived = remote::read(&app, request, limit, query::NAMES).await?;
     if !arrived.fields.is_empty() {
         pairs.extend(arrived.fields);
@@ -106,8 +106,9 @@ impl Asked {
         pairs: &[(String, String)],
         headers: &HeaderMap,
     ) -> Result<Self, Problem> {
-        let query = Query::read(pairs, &app.shared.classes, app.pipeline.card().task)?;
-        let beside = beside::read(pairs, &app.pipeline)?;
+        let query =
+            Query::read(pairs, &app.model.pipeline.classes(), app.model.pipeline.card().task)?;
+        let beside = beside::read(pairs, &app.model.pipeline)?;
         let form = Form::of(&query, headers)?;
         Ok(Self { query, beside, form })
     }
@@ -186,22 +187,24 @@ async fn answer(
     context: &RequestContext,
 ) -> Result<(Classified, Timings), ClassifyError> {
     let (classification, explanation) = match &query.explain {
-        None => (app.pipeline.classify(bytes, query.top_k, context).await?, None),
+        None => (app.model.pipeline.classify(bytes, query.top_k, context).await?, None),
         Some(classes) => {
             let among = query.narrow.as_ref().map_or(&[][..], |narrow| &narrow.among);
             let maps = match &classes[..] {
                 [] => Maps::BestOf(among),
                 classes => Maps::These(classes),
             };
-            let explained = app.pipeline.explain(bytes, query.top_k, maps, context).await?;
+            let explained = app.model.pipeline.explain(bytes, query.top_k, maps, context).await?;
             (explained.classification, Some(explained.explanation))
         }
     };
     let classification = match &query.narrow {
         None => classification,
-        Some(narrow) => classification.narrowed(&app.pipeline.card().labels, query.top_k, narrow),
+        Some(narrow) => {
+            classification.narrowed(&app.model.pipeline.card().labels, query.top_k, narrow)
+        }
     };
-    let (classification, told) = app.pipeline.tell(beside, classification);
+    let (classification, told) = app.model.pipeline.tell(beside, classification);
     let Classification { predictions, image, timings, .. } = classification;
     Ok((Classified { predictions, image, explanation, told }, timings))
 }
@@ -215,7 +218,7 @@ async fn overlay(
 ) -> Result<Response, Problem> {
     let (image, timings) = answer(app, bytes.clone(), asked, context).await?;
     let Some(explanation) = image.explanation else { return Err(Problem::internal()) };
-    let png = app.pipeline.overlay(bytes, explanation, context).await?;
+    let png = app.model.pipeline.overlay(bytes, explanation, context).await?;
     let response = ([(header::CONTENT_TYPE, "image/png")], png).into_response();
     Ok(answers::with_timing(response, &[timings]))
 }

@@ -1,6 +1,6 @@
 //! `POST /embed`: the features of one image, or of a form of several.
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
@@ -94,7 +94,7 @@ enum Vector {
     ),
 )]
 pub(super) async fn embed(
-    State(app): State<App>,
+    app: App,
     typed: query::Typed,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -103,7 +103,7 @@ pub(super) async fn embed(
     let headers = request.headers().clone();
     let asked = |pairs: &[_]| Ok::<_, Problem>((form(pairs, &headers)?, normalize(pairs)?));
     let mut wished = asked(&pairs)?;
-    let limit = answers::time_limit(&headers, app.timeouts.request)?;
+    let limit = answers::time_limit(&headers, app.server.timeouts.request)?;
     let Arrived { upload, fields, context } = remote::read(&app, request, limit, NAMES).await?;
     if !fields.is_empty() {
         pairs.extend(fields);
@@ -129,7 +129,7 @@ pub(super) async fn embed(
 }
 
 async fn vector(app: &App, bytes: Bytes, wish: Wish<'_>) -> Result<Embedding, ClassifyError> {
-    app.pipeline.embed(bytes, wish.context, wish.normalize).await
+    app.model.pipeline.embed(bytes, wish.context, wish.normalize).await
 }
 
 async fn answer(

@@ -1,5 +1,7 @@
 //! `/livez`, `/readyz` and `/ping`: liveness and readiness probes.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -7,9 +9,10 @@ use serde::Serialize;
 use tokio::sync::watch;
 use utoipa::ToSchema;
 
-use super::App;
 use super::openapi::NotReady;
 use super::problem::Problem;
+use super::{App, Server};
+use crate::registry::Served;
 
 /// Where in its life the server is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,10 +86,10 @@ pub(super) async fn livez() -> Json<Live> {
     operation_id = "readyz",
     responses((status = 200, description = "The server is ready", body = Ready), NotReady),
 )]
-pub(super) async fn readyz(State(app): State<App>) -> Response {
-    match why_not(&app) {
-        None => Json(Ready { ready: true, device: app.description.device.clone() }).into_response(),
-        Some(why) => Problem::not_ready(why).into_response(),
+pub(super) async fn readyz(State(server): State<Arc<Server>>) -> Response {
+    match why_not(&server) {
+        None => Json(Ready { ready: true, device: device(&server) }).into_response(),
+        Some(why) => Problem::not_ready(&why).into_response(),
     }
 }
 
@@ -106,17 +109,38 @@ pub(super) struct Healthy {
     operation_id = "ping",
     responses((status = 200, description = "The server is ready", body = Healthy), NotReady),
 )]
-pub(super) async fn ping(State(app): State<App>) -> Response {
-    match why_not(&app) {
+pub(super) async fn ping(State(server): State<Arc<Server>>) -> Response {
+    match why_not(&server) {
         None => Json(Healthy { status: "Healthy" }).into_response(),
-        Some(why) => Problem::not_ready(why).into_response(),
+        Some(why) => Problem::not_ready(&why).into_response(),
     }
 }
 
-/// Why the server is not ready, if it is not.
-pub(super) fn why_not(app: &App) -> Option<&'static str> {
-    match app.readiness.phase() {
-        Phase::Draining => Some("the server is shutting down"),
-        Phase::Serving => app.pipeline.why_not_ready(),
+/// The device of the default model.
+fn device(server: &Server) -> String {
+    let default = server.registry.find(None, None);
+    default.map_or_else(|_| String::new(), |model| model.description.device.clone())
+}
+
+/// Why the server is not ready, if it is not: it is ready when its required models are.
+pub(super) fn why_not(server: &Server) -> Option<String> {
+    if server.readiness.phase() == Phase::Draining {
+        return Some("the server is shutting down".to_owned());
     }
+    server.registry.required().into_iter().find_map(|model| match model {
+        Ok(model) => why_model_is_not_ready(&model),
+        Err(missing) => Some(missing.to_string()),
+    })
+}
+
+/// Why the model of a request is not ready, if it is not.
+pub(super) fn why_not_ready(app: &App) -> Option<String> {
+    match app.server.readiness.phase() {
+        Phase::Draining => why_not(&app.server),
+        Phase::Serving => why_model_is_not_ready(&app.model),
+    }
+}
+
+fn why_model_is_not_ready(model: &Served) -> Option<String> {
+    model.pipeline.why_not_ready().map(str::to_owned)
 }

@@ -9,7 +9,7 @@ use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 
 use super::problem::Problem;
 use super::upload;
-use crate::pipeline::queue::Permit;
+use crate::pipeline::queue::Reservation;
 
 /// The value of `Accept-Encoding` in the error for an unsupported encoding.
 pub(super) const ACCEPTED: &str = "gzip, deflate";
@@ -51,7 +51,7 @@ pub(super) fn inflate(
     compressed: &[u8],
     encoding: Encoding,
     limit: usize,
-    held: &Arc<Permit>,
+    held: &Arc<Reservation>,
 ) -> Result<Bytes, Problem> {
     let inflated = match encoding {
         Encoding::Gzip => read(MultiGzDecoder::new(compressed), limit, held),
@@ -68,7 +68,7 @@ fn is_zlib(compressed: &[u8]) -> bool {
         if first & 15 == 8 && u16::from_be_bytes([*first, *second]) % 31 == 0)
 }
 
-fn read(mut decoder: impl Read, limit: usize, held: &Permit) -> Result<Vec<u8>, Problem> {
+fn read(mut decoder: impl Read, limit: usize, held: &Reservation) -> Result<Vec<u8>, Problem> {
     let (mut whole, mut piece) = (Vec::new(), vec![0; PIECE]);
     loop {
         let more = decoder.read(&mut piece).map_err(|error| {

@@ -11,12 +11,16 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use tracing::{error, info};
 
+use super::app::Answering;
 use super::problem::{Problem, Told, excerpt};
-use super::{App, Phase, checks, linger, origin, unsent};
+use super::{Phase, Server, checks, linger, origin, unsent};
 use crate::pipeline::queue::Origin;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// The digest of the model's graph, as in `/v1/model`.
+/// The model that answered.
+const MODEL_NAME: HeaderName = HeaderName::from_static("x-model-name");
+const MODEL_VERSION: HeaderName = HeaderName::from_static("x-model-version");
+/// The digest of its graph, as in `/v1/model`.
 const MODEL_DIGEST: HeaderName = HeaderName::from_static("x-model-digest");
 /// Routes that are polled every few seconds.
 #[rustfmt::skip] // in rows
@@ -27,24 +31,26 @@ const PROBES: [&str; 7] = [
 ];
 
 /// Every layer, outermost last.
-pub(super) fn around(routes: Router<App>, app: &App) -> Router<App> {
+pub(super) fn around(routes: Router<Arc<Server>>, server: &Arc<Server>) -> Router<Arc<Server>> {
     routes
         // The upload has its own limit, which answers in our words.
         .layer(DefaultBodyLimit::disable())
-        .layer(middleware::from_fn_with_state(app.clone(), checks::admit))
+        .layer(middleware::from_fn_with_state(Arc::clone(server), checks::admit))
         .layer(middleware::map_request(async |request| linger::lingering(request)))
-        .layer(middleware::from_fn_with_state(app.clone(), observe))
+        .layer(middleware::from_fn_with_state(Arc::clone(server), observe))
 }
 
 /// Answers with the request's id, and logs and counts the answer.
-async fn observe(State(app): State<App>, mut request: Request, next: Next) -> Response {
+async fn observe(State(server): State<Arc<Server>>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let id: Arc<str> = request_id(request.headers()).into();
     let client = origin::client(request.extensions());
     request.extensions_mut().insert(Origin { request_id: Arc::clone(&id), client });
+    let answering = Answering::default();
+    request.extensions_mut().insert(answering.clone());
     let facts = Facts::of(&request);
-    let gone = Gone { app: &app, facts: &facts, id: &id, started, answered: false };
-    app.metrics.requests_in_flight.inc();
+    let gone = Gone { server: &server, facts: &facts, id: &id, started, answered: false };
+    server.metrics.requests_in_flight.inc();
     let mut response = answer(next, request).await;
     gone.answered();
 
@@ -52,17 +58,25 @@ async fn observe(State(app): State<App>, mut request: Request, next: Next) -> Re
     if let Ok(value) = HeaderValue::from_str(&id) {
         headers.insert(REQUEST_ID, value);
     }
-    if let Ok(value) = HeaderValue::from_str(&app.description.digests.graph) {
-        headers.insert(MODEL_DIGEST, value);
+    if let Some(model) = answering.model() {
+        for (name, value) in [
+            (MODEL_NAME, model.name()),
+            (MODEL_VERSION, model.version.as_str()),
+            (MODEL_DIGEST, model.digest()),
+        ] {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                headers.insert(name, value);
+            }
+        }
     }
     // HTTP/2 has no such header: there a connection is ended with GOAWAY.
-    if app.readiness.phase() == Phase::Draining && facts.version < Version::HTTP_2 {
+    if server.readiness.phase() == Phase::Draining && facts.version < Version::HTTP_2 {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     let elapsed = started.elapsed();
-    app.metrics.request(&facts.route, status_of(&response).as_u16(), elapsed);
-    log(&app, &id, &facts, &response, elapsed);
-    unsent::charged(&app.pipeline, response)
+    server.metrics.request(&facts.route, status_of(&response).as_u16(), elapsed);
+    log(&server, &id, &facts, &response, elapsed);
+    unsent::charged(&server.memory, response)
 }
 
 /// A handler that panics answers 500; the connection and the server live on.
@@ -99,7 +113,7 @@ impl Facts {
 
 /// Logs a client that disconnects before its answer, in which case the request's future is dropped.
 struct Gone<'a> {
-    app: &'a App,
+    server: &'a Server,
     facts: &'a Facts,
     id: &'a str,
     started: Instant,
@@ -114,13 +128,13 @@ impl Gone<'_> {
 
 impl Drop for Gone<'_> {
     fn drop(&mut self) {
-        self.app.metrics.requests_in_flight.dec();
+        self.server.metrics.requests_in_flight.dec();
         if self.answered {
             return;
         }
         // 499, as in nginx, for the log and the metrics.
         let elapsed = self.started.elapsed();
-        self.app.metrics.request(&self.facts.route, 499, elapsed);
+        self.server.metrics.request(&self.facts.route, 499, elapsed);
         let Facts { method, path, .. } = self.facts;
         info!(request.id = self.id, http.status = 499, %method, %path, "client disconnected after {elapsed:.1?}");
     }
@@ -131,7 +145,7 @@ fn status_of(response: &Response) -> StatusCode {
     response.extensions().get::<Told>().map_or(response.status(), |told| told.status)
 }
 
-fn log(app: &App, id: &str, facts: &Facts, response: &Response, elapsed: Duration) {
+fn log(server: &Server, id: &str, facts: &Facts, response: &Response, elapsed: Duration) {
     let Facts { method, path, route, .. } = facts;
     let status = status_of(response);
     let told = response.extensions().get::<Told>();
@@ -146,7 +160,7 @@ fn log(app: &App, id: &str, facts: &Facts, response: &Response, elapsed: Duratio
         }
         // Logged as a count per second and reason.
         StatusCode::SERVICE_UNAVAILABLE => {
-            app.shared.refusals.count(reason.unwrap_or("none"));
+            server.shared.refusals.count(reason.unwrap_or("none"));
             tracing::debug!(request.id = id, http.status = 503, %method, %path, elapsed_ms, reason, detail, "rejected");
         }
         StatusCode::INTERNAL_SERVER_ERROR => {

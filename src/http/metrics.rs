@@ -1,10 +1,12 @@
 //! `GET /metrics`: Prometheus' text format.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
 
-use super::{App, health};
+use super::{Server, health};
 
 /// Metrics for Prometheus
 ///
@@ -15,13 +17,16 @@ use super::{App, health};
     tag = "operation",
     operation_id = "metrics",
     responses((status = 200, description = "Every metric", body = String, content_type = "text/plain",
-               example = "resnetd_images_total 1")),
+               example = "resnetd_images_total{model=\"cifar10-resnet56\",version=\"1\"} 1")),
 )]
-pub(super) async fn show(State(app): State<App>) -> impl IntoResponse {
+pub(super) async fn show(State(server): State<Arc<Server>>) -> impl IntoResponse {
     // Both depend on time, not on an event, so they are updated at each scrape.
-    app.metrics.predicted_wait_seconds.set(app.pipeline.predicted_wait().as_secs_f64());
-    let dropped = i64::try_from(app.shared.dropped_lines.count()).unwrap_or(i64::MAX);
-    app.metrics.dropped_log_lines.set(dropped);
-    app.metrics.ready.set(i64::from(health::why_not(&app).is_none()));
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], app.metrics.encode())
+    for model in server.registry.serving() {
+        let wait = model.pipeline.predicted_wait().as_secs_f64();
+        model.pipeline.metrics().predicted_wait_seconds.set(wait);
+    }
+    let dropped = i64::try_from(server.shared.dropped_lines.count()).unwrap_or(i64::MAX);
+    server.metrics.dropped_log_lines.set(dropped);
+    server.metrics.ready.set(i64::from(health::why_not(&server).is_none()));
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], server.metrics.encode())
 }

@@ -1,11 +1,11 @@
 //! The HTTP server. Independent of tensors.
 
+mod app; // the state of the server and of a request
 mod accept; // content negotiation
 mod answers; // the answer for a request's images
 mod beside; // parameters for prediction sets and roll-ups
 mod body; // bodies with an attached companion
 mod checks; // checks of every request
-mod classes; // the model's classes by name
 mod classify; // POST /classify
 mod connection; // connections and their limits
 mod embed; // POST /embed
@@ -17,7 +17,7 @@ mod layers; // request id, log line, metrics, panics
 mod linger; // discards the rest of an upload after an early answer
 mod listener; // the accept loop and shutdown
 mod metrics; // GET /metrics
-mod model; // GET /v1/model
+mod models; // GET /v1/models and routes with a model in the path
 mod origin; // who sent a request
 mod pace; // the minimum upload rate
 mod openapi; // GET /openapi.json
@@ -41,44 +41,16 @@ use axum::{Extension, Router};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub use app::{App, Server};
 pub use connection::ConnectionTimes;
 pub use health::{Phase, Readiness};
 pub use hosts::{AllowedHosts, BadHost};
 pub use listener::{Drain, ListenPlan, Listener};
-pub use model::{Description, Versions};
 pub use page::Page;
 pub use protocol::{BadRoute, VertexRoutes};
 pub use shared::Shared;
 
-use crate::fetch::Fetcher;
-use crate::pipeline::Pipeline;
-use crate::telemetry::Metrics;
 use problem::Problem;
-
-/// The state of the handlers.
-#[derive(Debug, Clone)]
-pub struct App {
-    /// Bytes to classes.
-    pub pipeline: Arc<Pipeline>,
-    /// The metrics.
-    pub metrics: Arc<Metrics>,
-    /// The state for readiness probes.
-    pub readiness: Arc<Readiness>,
-    /// The model's classes by name, and the permits for parsing.
-    pub shared: Arc<Shared>,
-    /// What is served.
-    pub description: Arc<Description>,
-    /// How long a request may take.
-    pub timeouts: Timeouts,
-    /// Whether the web page is served.
-    pub page: Page,
-    /// Fetches images by URL, if enabled.
-    pub urls: Option<Arc<Fetcher>>,
-    /// Routes for Vertex AI.
-    pub vertex: VertexRoutes,
-    /// The hosts that requests may name.
-    pub hosts: AllowedHosts,
-}
 
 /// Time limits of requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,24 +65,26 @@ pub struct Timeouts {
 
 /// All routes. Path and method are in a handler's `utoipa::path`, with the rest of its description
 /// in `/openapi.json`, so every route is documented.
-pub fn router(app: App) -> Router {
+pub fn router(server: Arc<Server>) -> Router {
     let (routes, document) = OpenApiRouter::with_openapi(openapi::outline())
         .routes(routes!(classify::classify))
         .routes(routes!(embed::embed))
         .routes(routes!(preprocess::preprocess))
-        .routes(routes!(model::show))
+        .routes(routes!(models::show_default))
+        .routes(routes!(models::list))
+        .merge(models::routes())
         .routes(routes!(health::livez))
         .routes(routes!(health::readyz))
         .routes(routes!(metrics::show))
         .routes(routes!(openapi::show))
-        .merge(app.page.routes())
-        .merge(protocol::routes(&app))
+        .merge(server.page.routes())
+        .merge(protocol::routes(&server))
         .split_for_parts();
     let routes = routes
         .layer(Extension(openapi::Document::of(document)))
         .fallback(nothing_here)
         .method_not_allowed_fallback(not_this_method);
-    layers::around(routes, &app).with_state(app)
+    layers::around(routes, &server).with_state(server)
 }
 
 /// Answers 404, also for paths that support another method.

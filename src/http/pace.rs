@@ -7,7 +7,7 @@ use axum::body::Body;
 use futures_util::stream::{self, StreamExt};
 use tokio::time::{Instant, timeout_at};
 
-use super::App;
+use super::Server;
 
 /// The length of a period.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -33,12 +33,12 @@ struct Pace {
 
 /// The body, or an error once it is slower than `--min-upload-rate` for five seconds. While more
 /// than half of `--memory-limit` is in use, one second without data is enough.
-pub(super) fn paced(app: &App, body: Body) -> Body {
-    let rate = app.timeouts.min_upload_rate;
+pub(super) fn paced(server: &Server, body: Body) -> Body {
+    let rate = server.timeouts.min_upload_rate;
     if rate == 0 {
         return body;
     }
-    let metrics = std::sync::Arc::clone(&app.metrics);
+    let metrics = std::sync::Arc::clone(&server.metrics);
     let state = (body.into_data_stream(), None::<Pace>);
     let chunks = stream::unfold(Some(state), move |state| {
         let metrics = std::sync::Arc::clone(&metrics);

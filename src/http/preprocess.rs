@@ -1,6 +1,6 @@
 //! `POST /preprocess`: the network's input for an image.
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
@@ -32,23 +32,23 @@ use crate::pipeline::Steps;
     ),
 )]
 pub(super) async fn preprocess(
-    State(app): State<App>,
+    app: App,
     typed: query::Typed,
     request: Request,
 ) -> Result<Response, Problem> {
     query::known(&query::pairs(typed)?, &[])?;
     let form = accept::best(request.headers(), &["image/png", "application/json"]);
-    let limit = answers::time_limit(request.headers(), app.timeouts.request)?;
+    let limit = answers::time_limit(request.headers(), app.server.timeouts.request)?;
     let Arrived { upload, context, .. } = remote::read(&app, request, limit, &[]).await?;
     let each = async |bytes| {
-        let seen = app.pipeline.see(bytes, &context).await?;
+        let seen = app.model.pipeline.see(bytes, &context).await?;
         Ok((seen.steps, seen.timings))
     };
     let mut response = match upload {
         Upload::Several(parts) => answers::several(&app, parts, each, &context).await,
         Upload::One(bytes) if form == "application/json" => answers::one(&app, each(bytes).await?),
         Upload::One(bytes) => {
-            let seen = app.pipeline.see(bytes, &context).await?;
+            let seen = app.model.pipeline.see(bytes, &context).await?;
             let png = ([(header::CONTENT_TYPE, "image/png")], seen.png).into_response();
             answers::with_timing(png, &[seen.timings])
         }

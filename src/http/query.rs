@@ -2,9 +2,9 @@
 
 use axum::extract::rejection::QueryRejection;
 
-use super::classes::ClassIndex;
 use super::problem::Problem;
 use crate::model::Task;
+use crate::pipeline::classes::ClassIndex;
 use crate::pipeline::topk::{self, Narrow};
 
 /// Maximum number of maps in one answer.

@@ -87,7 +87,7 @@ pub(super) async fn follow(
 ) -> Result<Upload, Problem> {
     match upload {
         Upload::One(body) if called == Called::Json && json::is_object(&body) => {
-            let url = app.shared.parse(body.len(), move || named(&body)).await?;
+            let url = app.server.shared.parse(body.len(), move || named(&body)).await?;
             Ok(Upload::One(image(app, &url, deadline).await?))
         }
         upload @ (Upload::One(_) | Upload::Several(_)) => Ok(upload),
@@ -107,9 +107,9 @@ fn named(body: &[u8]) -> Result<String, Problem> {
 
 /// The bytes at `url`.
 pub(super) async fn image(app: &App, url: &str, deadline: Deadline) -> Result<Bytes, Problem> {
-    let Some(fetcher) = &app.urls else { return Err(FetchError::Off.into()) };
+    let Some(fetcher) = &app.server.urls else { return Err(FetchError::Off.into()) };
     let limit = fetcher.timeout().min(deadline.left(Instant::now()));
-    let seconds = app.metrics.fetch_seconds.start_timer();
+    let seconds = app.server.metrics.fetch_seconds.start_timer();
     let bytes = tokio::time::timeout(limit, fetch(app, fetcher, url)).await;
     seconds.observe_duration();
     bytes.unwrap_or_else(|_| Err(FetchError::slow(url, limit).into()))
@@ -117,15 +117,18 @@ pub(super) async fn image(app: &App, url: &str, deadline: Deadline) -> Result<By
 
 async fn fetch(app: &App, fetcher: &Fetcher, url: &str) -> Result<Bytes, Problem> {
     let Remote { url, announced, body, turn } = fetcher.open(url).await?;
-    let limit = app.pipeline.plan().limits.max_bytes;
+    let limit = app.model.pipeline.plan().limits.max_bytes;
     let announced = announced.map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX));
     if announced > limit {
         return Err(FetchError::TooManyBytes { url, limit }.into());
     }
-    let held = Arc::new(app.pipeline.reserve(announced)?);
+    let held = Arc::new(app.model.pipeline.reserve(announced)?);
     held.shrink_to(0);
-    let read =
-        upload::read_raw(upload::charged(app, Body::new(body), limit, &held), announced).await;
+    let read = upload::read_raw(
+        upload::charged(Body::new(body), (limit, &held), upload::counting(app)),
+        announced,
+    )
+    .await;
     drop(turn);
     match read {
         Ok(bytes) => Ok(upload::holding(bytes, &held)),

@@ -1,10 +1,9 @@
-//! What the handlers share beside the pipeline, made once when the server starts.
+//! What all requests share, made once when the server starts.
 
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use super::classes::ClassIndex;
 use super::problem::Problem;
 use super::refusals::Refusals;
 use crate::telemetry::logs::DroppedLines;
@@ -12,11 +11,9 @@ use crate::telemetry::logs::DroppedLines;
 /// Parsing fewer bytes than this is faster than waking another thread.
 const AT_ONCE: usize = 16 << 10;
 
-/// The index of the model's classes, the permits for long work, and the state of the log.
+/// The permits for long work, and the state of the log.
 #[derive(Debug)]
 pub struct Shared {
-    /// The model's classes by name.
-    pub(super) classes: ClassIndex,
     /// Rejections that are not logged yet.
     pub(super) refusals: Refusals,
     /// Dropped log lines.
@@ -25,11 +22,10 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// For a model with these `labels`; `parsers` bodies of JSON or base64 are read at the same time.
+    /// `parsers` bodies of JSON or base64 are read at the same time.
     #[must_use]
-    pub fn new(labels: &[String], parsers: usize, dropped_lines: DroppedLines) -> Self {
+    pub fn new(parsers: usize, dropped_lines: DroppedLines) -> Self {
         Self {
-            classes: ClassIndex::of(labels),
             refusals: Refusals::default(),
             dropped_lines,
             parsers: Arc::new(Semaphore::new(parsers.max(1))),

@@ -7,7 +7,7 @@ use axum::response::Response;
 
 use super::body::{Companion, accompanied};
 use super::upload::holding;
-use crate::pipeline::Pipeline;
+use crate::pipeline::queue::Memory;
 
 /// Smaller responses are bounded by the number of connections, and over HTTP/2 by the memory limit for
 /// open requests.
@@ -19,17 +19,17 @@ const CHARGED_FROM: usize = 8 << 10;
 pub(super) struct OneCopy;
 
 /// The same response, whose large pieces count under the memory limit until they are written.
-pub(super) fn charged(pipeline: &Arc<Pipeline>, response: Response) -> Response {
+pub(super) fn charged(memory: &Arc<Memory>, response: Response) -> Response {
     let small = response.body().size_hint().upper().is_some_and(|most| most < CHARGED_FROM as u64);
     if small || response.extensions().get::<OneCopy>().is_some() {
         return response;
     }
-    let unsent = Unsent { pipeline: Arc::clone(pipeline) };
+    let unsent = Unsent { memory: Arc::clone(memory) };
     response.map(|body| accompanied(body, unsent))
 }
 
 struct Unsent {
-    pipeline: Arc<Pipeline>,
+    memory: Arc<Memory>,
 }
 
 impl Companion for Unsent {
@@ -37,7 +37,7 @@ impl Companion for Unsent {
         if piece.len() < CHARGED_FROM {
             return piece;
         }
-        let permit = Arc::new(self.pipeline.charge(piece.len()));
+        let permit = Arc::new(self.memory.charge(piece.len() as u64));
         holding(piece, &permit)
     }
 }

@@ -15,7 +15,8 @@ use super::inflate::{self, inflate};
 use super::origin;
 use super::pace::{TooSlow, paced};
 use super::problem::{Problem, excerpt};
-use crate::pipeline::queue::{Permit, Rejected};
+use crate::pipeline::queue::{Rejected, Reservation};
+use crate::telemetry::metrics::Reason;
 
 /// The images of one request.
 #[derive(Debug)]
@@ -58,7 +59,7 @@ pub(super) async fn read(
     request: Request,
     parameters: &[&str],
 ) -> Result<(Upload, Fields), Problem> {
-    let limit = app.pipeline.plan().limits.max_bytes;
+    let limit = app.model.pipeline.plan().limits.max_bytes;
     let (request, held) = charge(app, request)?;
     let reading = async {
         let request = inflated(app, request, limit, &held).await?;
@@ -78,7 +79,7 @@ pub(super) async fn read(
 
 /// Like [`read`], but the body is never a form.
 pub(super) async fn read_whole(app: &App, request: Request) -> Result<Bytes, Problem> {
-    let limit = app.pipeline.plan().limits.max_bytes;
+    let limit = app.model.pipeline.plan().limits.max_bytes;
     let (request, held) = charge(app, request)?;
     let reading = async {
         let request = inflated(app, request, limit, &held).await?;
@@ -92,7 +93,7 @@ async fn inflated(
     app: &App,
     mut request: Request,
     limit: usize,
-    held: &Arc<Permit>,
+    held: &Arc<Reservation>,
 ) -> Result<Request, Problem> {
     let Some(encoding) = inflate::named(request.headers())? else { return Ok(request) };
     request.headers_mut().remove(header::CONTENT_ENCODING);
@@ -102,8 +103,11 @@ async fn inflated(
     let compressed = read_raw(body, announced).await.map_err(|error| unread(&error, limit))?;
     // The compressed and the decompressed body exist at the same time.
     let held = Arc::clone(held);
-    let whole =
-        app.shared.parse(usize::MAX, move || inflate(&compressed, encoding, limit, &held)).await?;
+    let whole = app
+        .server
+        .shared
+        .parse(usize::MAX, move || inflate(&compressed, encoding, limit, &held))
+        .await?;
     Ok(Request::from_parts(parts, Body::from(whole)))
 }
 
@@ -119,17 +123,18 @@ fn unread(error: &axum::Error, limit: usize) -> Problem {
 }
 
 /// The request with a body that is charged as it arrives, and what is charged.
-fn charge(app: &App, request: Request) -> Result<(Request, Arc<Permit>), Problem> {
-    let limit = app.pipeline.plan().limits.max_bytes;
+fn charge(app: &App, request: Request) -> Result<(Request, Arc<Reservation>), Problem> {
+    let limit = app.model.pipeline.plan().limits.max_bytes;
     let announced = content_length(request.headers());
     if announced.is_some_and(|length| length > limit) {
         return Err(Problem::too_many_bytes(limit));
     }
     let held = Arc::new(
-        app.pipeline.receive(origin::client(request.extensions()), announced.unwrap_or(0))?,
+        app.model.pipeline.receive(origin::client(request.extensions()), announced.unwrap_or(0))?,
     );
     held.shrink_to(0);
-    let request = request.map(|body| charged(app, paced(app, body), limit, &held));
+    let request =
+        request.map(|body| charged(paced(&app.server, body), (limit, &held), counting(app)));
     Ok((request, held))
 }
 
@@ -137,28 +142,37 @@ async fn in_time<T>(
     app: &App,
     reading: impl Future<Output = Result<T, Problem>>,
 ) -> Result<T, Problem> {
-    tokio::time::timeout(app.timeouts.body, reading)
+    tokio::time::timeout(app.server.timeouts.body, reading)
         .await
-        .unwrap_or_else(|_| Err(Problem::body_timeout(app.timeouts.body)))
+        .unwrap_or_else(|_| Err(Problem::body_timeout(app.server.timeouts.body)))
 }
 
 /// The body, at most `limit` bytes of it, each charged to `held` before it is handed on.
-pub(super) fn charged(app: &App, body: Body, limit: usize, held: &Arc<Permit>) -> Body {
-    let (held, metrics) = (Arc::clone(held), Arc::clone(&app.metrics));
+pub(super) fn charged(
+    body: Body,
+    (limit, held): (usize, &Arc<Reservation>),
+    rejected_for: impl Fn(Reason) + Send + 'static,
+) -> Body {
+    let held = Arc::clone(held);
     let chunks = Limited::new(body, limit).into_data_stream().map(move |chunk| {
         let chunk = chunk?;
-        held.grow(chunk.len() as u64)
-            .inspect_err(|rejected| metrics.rejected(rejected.reason()))?;
+        held.grow(chunk.len() as u64).inspect_err(|rejected| rejected_for(rejected.reason()))?;
         Ok::<_, Box<dyn Error + Send + Sync>>(chunk)
     });
     Body::from_stream(chunks)
 }
 
+/// Counts rejections with the request's model.
+pub(super) fn counting(app: &App) -> impl Fn(Reason) + Send + 'static {
+    let metrics = Arc::clone(app.model.pipeline.metrics());
+    move |reason| metrics.rejected(reason)
+}
+
 /// `bytes` that count under the memory limit until they are dropped.
-pub(super) fn holding(bytes: Bytes, held: &Arc<Permit>) -> Bytes {
+pub(super) fn holding(bytes: Bytes, held: &Arc<Reservation>) -> Bytes {
     struct Holding {
         bytes: Bytes,
-        _held: Arc<Permit>,
+        _held: Arc<Reservation>,
     }
     impl AsRef<[u8]> for Holding {
         fn as_ref(&self) -> &[u8] {
@@ -174,7 +188,7 @@ pub(super) fn charging<E>(
     most: usize,
     make: impl FnOnce() -> Result<Vec<u8>, E>,
 ) -> Result<Result<Bytes, E>, Problem> {
-    let held = Arc::new(app.pipeline.reserve(most)?);
+    let held = Arc::new(app.model.pipeline.reserve(most)?);
     Ok(make().map(|bytes| holding(bytes.into(), &held)))
 }
 
@@ -194,9 +208,9 @@ async fn read_form(
     app: &App,
     request: Request,
     parameters: &[&str],
-    held: &Arc<Permit>,
+    held: &Arc<Reservation>,
 ) -> Result<(Vec<Part>, Fields), Problem> {
-    let limit = app.pipeline.plan().limits.max_bytes;
+    let limit = app.model.pipeline.plan().limits.max_bytes;
     let unreadable =
         |words: String| Problem::invalid_parameter(format!("the form cannot be read: {words}"));
     let mut form = Multipart::from_request(request, app)

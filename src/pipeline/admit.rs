@@ -1,9 +1,9 @@
-//! A pipeline's way to its [`Admission`](super::queue::Admission): images, uploads and answers.
+//! A pipeline's way to its [`Admission`](super::queue::Admission): images and uploads.
 
 use std::time::Duration;
 
 use super::Pipeline;
-use super::queue::{ClientKey, Permit, Rejected, RequestContext};
+use super::queue::{ClientKey, Permit, Rejected, RequestContext, Reservation};
 
 impl Pipeline {
     /// Reserves `bytes` for the upload of a new request, which is about to be read.
@@ -11,7 +11,7 @@ impl Pipeline {
     /// # Errors
     ///
     /// [`Rejected`] where they do not fit now, or where no image of this client could be admitted.
-    pub fn receive(&self, client: ClientKey, bytes: usize) -> Result<Permit, Rejected> {
+    pub fn receive(&self, client: ClientKey, bytes: usize) -> Result<Reservation, Rejected> {
         self.counted(self.admission.receive(client, bytes as u64))
     }
 
@@ -20,18 +20,12 @@ impl Pipeline {
     /// # Errors
     ///
     /// [`Rejected::Memory`] where they do not fit now.
-    pub fn reserve(&self, bytes: usize) -> Result<Permit, Rejected> {
+    pub fn reserve(&self, bytes: usize) -> Result<Reservation, Rejected> {
         self.counted(self.admission.reserve(bytes as u64))
     }
 
-    /// Charges `bytes` that are there already; see [`Admission::charge`](super::queue::Admission::charge).
-    #[must_use]
-    pub fn charge(&self, bytes: usize) -> Permit {
-        self.admission.charge(bytes as u64)
-    }
-
-    fn counted(&self, permit: Result<Permit, Rejected>) -> Result<Permit, Rejected> {
-        permit.inspect_err(|rejected| self.metrics.rejected(rejected.reason()))
+    fn counted(&self, reserved: Result<Reservation, Rejected>) -> Result<Reservation, Rejected> {
+        reserved.inspect_err(|rejected| self.metrics.rejected(rejected.reason()))
     }
 
     /// Admits one image; if the queue is full, it may displace an image of a client with more

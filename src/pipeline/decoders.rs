@@ -8,7 +8,7 @@ use super::prepare::{self, Budget, Facts, Upload};
 use super::preprocess::Pixels;
 use super::queue::{Deadline, Permit};
 use super::{ClassifyError, Pipeline};
-use crate::telemetry::Metrics;
+use crate::telemetry::ModelMetrics;
 
 impl Pipeline {
     /// Decodes and preprocesses on a thread pool, at most N uploads at a time, N being the number
@@ -33,12 +33,13 @@ impl Pipeline {
         .await
     }
 
-    /// Runs `work` on the thread pool once a decoder is free, and passes it the time it waited.
-    pub(super) async fn in_turn<T: Send + 'static>(
+    /// Runs `work` on the thread pool once a decoder is free, and passes it the permit for its memory
+    /// and the time it waited.
+    pub(super) async fn in_turn<P: Send + 'static, T: Send + 'static>(
         &self,
         deadline: Deadline,
-        permit: Permit,
-        work: impl FnOnce(Permit, Watch<'_>, Duration) -> Result<T, ClassifyError> + Send + 'static,
+        permit: P,
+        work: impl FnOnce(P, Watch<'_>, Duration) -> Result<T, ClassifyError> + Send + 'static,
     ) -> Result<T, ClassifyError> {
         let arrived = Instant::now();
         let turn = Arc::clone(&self.decoders).acquire_owned().await;
@@ -69,7 +70,7 @@ impl Pipeline {
 /// Counts an image whose client goes away before it is queued: then this is dropped with the rest
 /// of the journey. The queue counts those that leave it.
 pub(super) struct Leaving<'a> {
-    pub(super) metrics: &'a Metrics,
+    pub(super) metrics: &'a ModelMetrics,
     pub(super) deadline: Deadline,
 }
 

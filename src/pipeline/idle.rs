@@ -1,9 +1,9 @@
-//! Returns freed memory to the system when the pipeline is idle.
+//! Returns freed memory to the system when the server is idle.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Pipeline;
+use super::queue::Memory;
 use super::run::{resident, trim_heap};
 
 /// How long nothing must be in flight.
@@ -13,16 +13,16 @@ const IDLE: Duration = Duration::from_secs(2);
 /// requests and connections use memory, too.
 const GROWTH: u64 = 8 << 20;
 
-/// Returns freed memory to the system each time `pipeline` becomes idle after it has worked, or after the process
+/// Returns freed memory to the system each time nothing is in flight any more, or after the process
 /// has grown; never ends.
-pub async fn trim_when_idle(pipeline: Arc<Pipeline>) {
-    let mut trimmed_at = pipeline.admission.admitted();
+pub async fn trim_when_idle(memory: Arc<Memory>) {
+    let mut trimmed_at = memory.taken();
     let mut kept = resident();
     loop {
-        let before = pipeline.admission.admitted();
+        let before = memory.taken();
         tokio::time::sleep(IDLE).await;
-        let after = pipeline.admission.admitted();
-        let idle = before == after && pipeline.admission.held() == (0, 0);
+        let after = memory.taken();
+        let idle = before == after && memory.held() == 0;
         let grown = kept.zip(resident()).is_some_and(|(kept, now)| now > kept + GROWTH);
         if idle && (after != trimmed_at || grown) {
             trimmed_at = after;

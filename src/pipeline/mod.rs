@@ -10,6 +10,7 @@ pub mod run; // batches through ONNX Runtime
 pub mod golden; // checks a card's golden photos at start
 pub mod topk; // scores → predictions
 pub mod calibrated; // temperature scaling
+pub mod classes; // classes by name
 pub mod sets; // conformal prediction sets
 pub mod rollup; // probabilities of wider classes
 pub mod beside; // prediction sets and roll-ups of an answer
@@ -36,18 +37,19 @@ pub use infer::{Beside, Inferred, Source};
 pub use seen::{Seen, Steps};
 
 use crate::model::ModelCard;
-use crate::telemetry::Metrics;
+use crate::telemetry::ModelMetrics;
+use classes::ClassIndex;
 use decode::{DecodeError, Limits};
 use decoders::{Leaving, Prepared};
 use explain::Offers;
 use prepare::Upload;
 use preprocess::JpegScaling;
 use queue::{
-    Admission, Answered, BatchPlan, Ceiling, Deadline, Input, Job, Permit, Queue, RequestContext,
+    Admission, Answered, BatchPlan, Deadline, Input, Job, Memory, Permit, Queue, RequestContext,
     Scores, ServiceTimeEstimate, Stages,
 };
 use rollup::Taxonomy;
-use run::{Engines, Health, Output, WorkerPlan, Workers};
+use run::{CoreShare, Engines, Health, Output, WorkerPlan, Workers};
 
 /// The configuration of a pipeline.
 #[derive(Debug, Clone, Copy)]
@@ -56,8 +58,8 @@ pub struct PipelinePlan {
     pub limits: Limits,
     /// Whether large JPEGs are decoded at reduced size.
     pub jpeg_scaling: JpegScaling,
-    /// Limits for images and bytes in flight.
-    pub ceiling: Ceiling,
+    /// The most images in flight: decoding, queued or running.
+    pub queue_capacity: usize,
     /// How batches form.
     pub batch: BatchPlan,
     /// Who decodes.
@@ -75,11 +77,32 @@ pub enum Decoding {
     Beside(usize),
 }
 
+/// What a pipeline uses of the process.
+#[derive(Debug)]
+pub struct Resources {
+    /// Memory for uploads and decoded images.
+    pub memory: Arc<Memory>,
+    /// Access to the cores; `None` for a model on a GPU.
+    pub cores: Option<CoreShare>,
+    /// Counts the model's work.
+    pub metrics: Arc<ModelMetrics>,
+}
+
+impl Resources {
+    /// All memory and all cores, and metrics that are not exported: for commands and tests.
+    #[must_use]
+    pub fn unlimited() -> Self {
+        let memory = Memory::new(u64::MAX, Arc::default());
+        Self { memory, cores: None, metrics: ModelMetrics::unexported() }
+    }
+}
+
 /// One model, ready to classify; the threads behind it end with [`Pipeline::finish`].
 #[derive(Debug)]
 pub struct Pipeline {
     card: Arc<ModelCard>,
     offers: Offers,
+    classes: ClassIndex,
     taxonomy: Option<Taxonomy>,
     plan: PipelinePlan,
     admission: Arc<Admission>,
@@ -89,7 +112,7 @@ pub struct Pipeline {
     queue: Queue,
     estimate: Arc<ServiceTimeEstimate>,
     health: Arc<Health>,
-    metrics: Arc<Metrics>,
+    metrics: Arc<ModelMetrics>,
     workers: std::sync::Mutex<Option<Workers>>,
 }
 
@@ -103,8 +126,9 @@ impl Pipeline {
         card: Arc<ModelCard>,
         plan: PipelinePlan,
         engines: impl Into<Engines>,
-        metrics: Arc<Metrics>,
+        resources: Resources,
     ) -> std::io::Result<Self> {
+        let Resources { memory, cores, metrics } = resources;
         let engines = engines.into();
         let sessions = engines.ready.len();
         let decoders = match plan.decoding {
@@ -126,6 +150,7 @@ impl Pipeline {
             preprocess: card.preprocess.clone(),
             estimate: Arc::clone(&estimate),
             stuck_after: plan.stuck_after,
+            cores: cores.map(Arc::new),
             health: Arc::clone(&health),
             metrics: Arc::clone(&metrics),
         };
@@ -134,9 +159,15 @@ impl Pipeline {
         let batches = (sessions + waiting).saturating_mul(plan.batch.max_batch);
         let workers = Workers::start(&worker_plan, engines)?;
         Ok(Self {
-            admission: Admission::new(plan.ceiling, Arc::clone(&estimate), Arc::clone(&metrics)),
+            admission: Admission::new(
+                plan.queue_capacity,
+                memory,
+                Arc::clone(&estimate),
+                Arc::clone(&metrics),
+            ),
+            classes: ClassIndex::of(&card.labels),
             decoders: Arc::new(Semaphore::new(decoders)),
-            at_once: decoders.max(sessions).saturating_add(batches).min(plan.ceiling.images),
+            at_once: decoders.max(sessions).saturating_add(batches).min(plan.queue_capacity),
             workers: std::sync::Mutex::new(Some(workers)),
             taxonomy: Taxonomy::of(&card),
             card,
@@ -151,8 +182,9 @@ impl Pipeline {
 
     /// The same pipeline, with the additional outputs that its engines support.
     #[must_use]
-    pub fn offering(self, offers: Offers) -> Self {
-        Self { offers, ..self }
+    pub fn offering(mut self, offers: Offers) -> Self {
+        self.offers = offers;
+        self
     }
 
     /// Classifies one image, from bytes to classes.
@@ -263,6 +295,18 @@ impl Pipeline {
         &self.card
     }
 
+    /// The model's classes by name.
+    #[must_use]
+    pub fn classes(&self) -> &ClassIndex {
+        &self.classes
+    }
+
+    /// What the model has done.
+    #[must_use]
+    pub fn metrics(&self) -> &Arc<ModelMetrics> {
+        &self.metrics
+    }
+
     /// The number of images that one caller should have in flight: enough to keep all decoders and
     /// workers busy, without filling the queue.
     #[must_use]
@@ -294,6 +338,15 @@ impl Pipeline {
         self.queue.abort();
     }
 
+    /// Closes the queue, runs the queued images, and waits for the workers.
+    pub fn join(&self) {
+        self.queue.close();
+        let workers = self.workers.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        if let Some(workers) = workers {
+            workers.join();
+        }
+    }
+
     /// Closes the queue, runs the queued images, and waits for the workers, at most `patience`;
     /// then drops the rest. True if nothing had to be dropped.
     pub async fn finish(&self, patience: Duration) -> bool {
@@ -306,6 +359,13 @@ impl Pipeline {
             self.queue.abort();
         }
         in_time
+    }
+}
+
+/// The workers run what is queued, and end.
+impl Drop for Pipeline {
+    fn drop(&mut self) {
+        self.queue.close();
     }
 }
 

@@ -9,7 +9,7 @@ use super::decode::{self, DecodeError, Header, Image, Watch};
 use super::preprocess::{Pixels, Preprocess, Scratch};
 use super::queue::{Permit, Rejected};
 use super::{ImageFacts, Timings};
-use crate::telemetry::Metrics;
+use crate::telemetry::ModelMetrics;
 
 /// An uploaded image whose header was inspected.
 #[derive(Debug, Clone)]
@@ -69,7 +69,7 @@ pub fn prepare(
     upload: &Upload,
     preprocess: &Preprocess,
     budget: Budget<'_>,
-    metrics: &Metrics,
+    metrics: &ModelMetrics,
 ) -> Result<(Pixels, Facts), PrepareError> {
     let make = |decoded: &Image| preprocess.apply(decoded);
     let (pixels, facts) = prepare_with(upload, make, budget, metrics)?;
@@ -87,7 +87,7 @@ pub fn prepare_into(
     upload: &Upload,
     (preprocess, scratch): (&Preprocess, &mut Scratch),
     budget: Budget<'_>,
-    metrics: &Metrics,
+    metrics: &ModelMetrics,
 ) -> Result<Facts, PrepareError> {
     let make = |decoded: &Image| preprocess.apply_into(decoded, scratch, input);
     prepare_with(upload, make, budget, metrics).map(|((), facts)| facts)
@@ -98,7 +98,7 @@ fn prepare_with<T>(
     upload: &Upload,
     make: impl FnOnce(&Image) -> T,
     Budget { permit, watch }: Budget<'_>,
-    metrics: &Metrics,
+    metrics: &ModelMetrics,
 ) -> Result<(T, Facts), PrepareError> {
     let Upload { bytes, header } = upload;
     permit.grow(header.decoded_bytes())?;
@@ -116,7 +116,7 @@ fn prepare_with<T>(
 }
 
 /// Counts an image that could not be decoded, where that is the decoder's fault.
-pub(super) fn count_panic(error: &DecodeError, metrics: &Metrics) {
+pub(super) fn count_panic(error: &DecodeError, metrics: &ModelMetrics) {
     if error.is_panic() {
         metrics.decoder_panics.inc();
     }

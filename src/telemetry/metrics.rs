@@ -1,18 +1,21 @@
 //! Every metric, declared once with its type; a call site says what happened and spells no name.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::{
-    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
-    IntGauge, Opts, Registry, TextEncoder,
+    Encoder, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use super::model_metrics::{ModelFamilies, ModelMetrics};
+
 /// 0.1 ms to 60 s: from a tiny network's inference to a request that waited out its deadline.
-const SECONDS: &[f64] = &[
+pub(super) const SECONDS: &[f64] = &[
     0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
     5.0, 10.0, 30.0, 60.0,
 ];
-const BATCH_SIZES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0];
+pub(super) const BATCH_SIZES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0];
 
 /// The metrics of one server, in a registry of their own.
 #[derive(Debug)]
@@ -20,56 +23,19 @@ pub struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
     request_seconds: HistogramVec,
-    rejected: IntCounterVec,
+    models: Arc<ModelFamilies>,
     /// HTTP requests being answered now.
     pub requests_in_flight: IntGauge,
-    /// Images classified.
-    pub images: IntCounter,
-    /// Images whose client went away before they were run.
-    pub abandoned: IntCounter,
-    /// Batches that ONNX Runtime or a panic failed.
-    pub failed_batches: IntCounter,
-    /// Images whose decoder panicked.
-    pub decoder_panics: IntCounter,
-    /// Images whose scores were not finite.
-    pub not_finite: IntCounter,
-    /// Workers that are busy with one batch beyond the limit.
-    pub stuck_workers: IntGauge,
-    /// Workers that took the place of a stuck one.
-    pub worker_replacements: IntCounter,
-    /// Images waiting in the queue for a worker.
-    pub queue_depth: IntGauge,
-    /// Images admitted and not yet answered: decoding, queued or running.
-    pub images_in_flight: IntGauge,
-    /// How long a request arriving now would wait; what a scaler should look at.
-    pub predicted_wait_seconds: Gauge,
     /// Bytes of uploads and pixels held now.
     pub admitted_bytes: IntGauge,
-    /// The ceiling for `admitted_bytes`.
+    /// The limit of `admitted_bytes`.
     pub admission_limit_bytes: IntGauge,
-    /// Time to fetch one image from a URL, whether it came or not.
+    /// Time to fetch one image from a URL, also if that fails.
     pub fetch_seconds: Histogram,
-    /// Time one upload waited for a decoder.
-    pub decode_wait_seconds: Histogram,
-    /// Time to decode one upload, whether it was an image or not.
-    pub decode_seconds: Histogram,
-    /// Time to resize and crop one image.
-    pub preprocess_seconds: Histogram,
-    /// Time one image waited in the queue.
-    pub queue_wait_seconds: Histogram,
-    /// Time of one batch in ONNX Runtime.
-    pub inference_seconds: Histogram,
-    /// Images per batch.
-    pub batch_size: Histogram,
     /// Log lines that were dropped, because their reader was too slow.
     pub dropped_log_lines: IntGauge,
     /// 1 while the server is ready for traffic.
     pub ready: IntGauge,
-    /// Time to build the graph and its sessions.
-    pub load_seconds: Gauge,
-    /// Time of the warm-up runs.
-    pub warm_up_seconds: Gauge,
-    info: GaugeVec,
 }
 
 /// Why an image was turned away although nothing is wrong with it; the label of `rejected_total`.
@@ -101,19 +67,6 @@ impl Reason {
     }
 }
 
-/// What is served and on what, for the `resnetd_model_info` metric.
-#[derive(Debug, Clone, Copy)]
-pub struct Served<'a> {
-    /// The model's name.
-    pub model: &'a str,
-    /// The row it was built from.
-    pub architecture: &'a str,
-    /// The device really used: `cpu` or `cuda:N`.
-    pub device: &'a str,
-    /// The version of ONNX Runtime.
-    pub onnxruntime: &'a str,
-}
-
 impl Metrics {
     /// A fresh set, every value 0.
     ///
@@ -126,38 +79,16 @@ impl Metrics {
         let declare = Declare { registry: Registry::new() };
         let metrics = Self {
             requests: declare.counters("http_requests_total", "HTTP requests", &["route", "status"]),
-            request_seconds: declare.histograms("http_request_duration_seconds", "Time from a request's headers to its answer", &["route", "status"]),
-            rejected: declare.counters("rejected_total", "Images rejected, by reason", &["reason"]),
+            request_seconds: declare.histograms("http_request_duration_seconds", "Time from a request's headers to its answer", (&["route", "status"], SECONDS)),
             requests_in_flight: declare.int_gauge("http_requests_in_flight", "HTTP requests being answered"),
-            images: declare.counter("images_total", "Images classified"),
-            abandoned: declare.counter("abandoned_total", "Images whose client disconnected before they were run"),
-            failed_batches: declare.counter("failed_batches_total", "Batches whose run failed"),
-            decoder_panics: declare.counter("decoder_panics_total", "Images whose decoder panicked; they are answered as damaged"),
-            not_finite: declare.counter("not_finite_total", "Images whose scores were not finite"),
-            stuck_workers: declare.int_gauge("stuck_workers", "Workers busy with one batch for longer than --stuck-after"),
-            worker_replacements: declare.counter("worker_replacements_total", "Stuck workers that were replaced"),
-            queue_depth: declare.int_gauge("queue_depth", "Images waiting for a worker"),
-            images_in_flight: declare.int_gauge("images_in_flight", "Images admitted and not yet answered"),
-            predicted_wait_seconds: declare.gauge("predicted_wait_seconds", "Predicted time until an image that arrives now is answered"),
             admitted_bytes: declare.int_gauge("admitted_bytes", "Bytes of uploads and decoded images in flight"),
             admission_limit_bytes: declare.int_gauge("admission_limit_bytes", "The limit of admitted_bytes (--memory-limit)"),
-            fetch_seconds: declare.histogram("fetch_seconds", "Time to fetch one image by URL", SECONDS),
-            decode_wait_seconds: declare.histogram("decode_wait_seconds", "Time one upload waits for a decoder", SECONDS),
-            decode_seconds: declare.histogram("decode_seconds", "Time to decode one upload", SECONDS),
-            preprocess_seconds: declare.histogram("preprocess_seconds", "Time to resize and crop one image", SECONDS),
-            queue_wait_seconds: declare.histogram("queue_wait_seconds", "Time one image waits in the queue", SECONDS),
-            inference_seconds: declare.histogram("inference_seconds", "Time of one batch in ONNX Runtime", SECONDS),
-            batch_size: declare.histogram("batch_size", "Images per batch", BATCH_SIZES),
+            fetch_seconds: declare.histogram("fetch_seconds", "Time to fetch one image by URL"),
             dropped_log_lines: declare.int_gauge("log_lines_dropped", "Log lines dropped since the start because standard error was read too slowly"),
             ready: declare.int_gauge("ready", "1 while the server is ready, else 0"),
-            load_seconds: declare.gauge("model_load_seconds", "Time to build the graph and its sessions"),
-            warm_up_seconds: declare.gauge("warm_up_seconds", "Time of the warm-up runs before readiness"),
-            info: declare.gauges("model_info", "The model, device and versions, as labels; always 1", &["model", "architecture", "device", "onnxruntime", "version"]),
+            models: Arc::new(ModelFamilies::declare(&declare)),
             registry: declare.registry,
         };
-        for reason in Reason::ALL {
-            let _ = metrics.rejected.with_label_values(&[reason.slug()]);
-        }
         #[cfg(target_os = "linux")]
         metrics
             .registry
@@ -179,22 +110,15 @@ impl Metrics {
         self.request_seconds.with_label_values(&[route, class]).observe(elapsed.as_secs_f64());
     }
 
-    /// Counts one image turned away.
-    pub fn rejected(&self, reason: Reason) {
-        self.rejected.with_label_values(&[reason.slug()]).inc();
-    }
-
-    /// How many images were turned away for `reason`.
+    /// The metrics of one version of a model.
     #[must_use]
-    pub fn rejected_count(&self, reason: Reason) -> u64 {
-        self.rejected.with_label_values(&[reason.slug()]).get()
+    pub fn of_model(&self, name: &str, version: &str) -> Arc<ModelMetrics> {
+        self.models.of_model(name, version)
     }
 
-    /// Says what is served.
-    pub fn served(&self, served: Served<'_>) {
-        let Served { model, architecture, device, onnxruntime } = served;
-        let version = env!("CARGO_PKG_VERSION");
-        self.info.with_label_values(&[model, architecture, device, onnxruntime, version]).set(1.0);
+    /// Counts one upload that was rejected before its model was known.
+    pub fn rejected(&self, reason: Reason) {
+        self.models.rejected_without_model(reason);
     }
 
     /// All metrics in Prometheus' text format 0.0.4.
@@ -218,8 +142,8 @@ impl Default for Metrics {
     }
 }
 
-/// Makes metrics and registers them in one step, all under the prefix `resnetd_`.
-struct Declare {
+/// Makes metrics and registers them in one step, all with the prefix `resnetd_`.
+pub(super) struct Declare {
     registry: Registry,
 }
 
@@ -237,11 +161,7 @@ impl Declare {
         Opts::new(format!("resnetd_{name}"), help)
     }
 
-    fn counter(&self, name: &str, help: &str) -> IntCounter {
-        self.register(IntCounter::with_opts(Self::opts(name, help)))
-    }
-
-    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+    pub(super) fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
         self.register(IntCounterVec::new(Self::opts(name, help), labels))
     }
 
@@ -249,21 +169,26 @@ impl Declare {
         self.register(IntGauge::with_opts(Self::opts(name, help)))
     }
 
-    fn gauge(&self, name: &str, help: &str) -> Gauge {
-        self.register(Gauge::with_opts(Self::opts(name, help)))
+    pub(super) fn int_gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+        self.register(IntGaugeVec::new(Self::opts(name, help), labels))
     }
 
-    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> GaugeVec {
+    pub(super) fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> GaugeVec {
         self.register(GaugeVec::new(Self::opts(name, help), labels))
     }
 
-    fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Histogram {
-        let opts = HistogramOpts::from(Self::opts(name, help)).buckets(buckets.to_vec());
+    fn histogram(&self, name: &str, help: &str) -> Histogram {
+        let opts = HistogramOpts::from(Self::opts(name, help)).buckets(SECONDS.to_vec());
         self.register(Histogram::with_opts(opts))
     }
 
-    fn histograms(&self, name: &str, help: &str, labels: &[&str]) -> HistogramVec {
-        let opts = HistogramOpts::from(Self::opts(name, help)).buckets(SECONDS.to_vec());
+    pub(super) fn histograms(
+        &self,
+        name: &str,
+        help: &str,
+        (labels, buckets): (&[&str], &[f64]),
+    ) -> HistogramVec {
+        let opts = HistogramOpts::from(Self::opts(name, help)).buckets(buckets.to_vec());
         self.register(HistogramVec::new(opts, labels))
     }
 }

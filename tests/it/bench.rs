@@ -37,9 +37,9 @@ async fn drive(url: &str, load: Load, window: Window) -> (Measured, Summary) {
 async fn every_request_that_a_server_answers_is_counted_once() {
     let server = TestServer::start();
     for load in [Load::Closed { concurrency: 4 }, Load::Open { rate: 50.0, seed: 1 }] {
-        let before = server.app.metrics.images.get();
+        let before = server.model.pipeline.metrics().images.get();
         let (measured, summary) = drive(&server.url, load, SHORT).await;
-        let classified = server.app.metrics.images.get() - before;
+        let classified = server.model.pipeline.metrics().images.get() - before;
         assert_eq!(classified, measured.good() + measured.uncounted(), "{load:?}");
         assert!(measured.good() > 0 && summary.errors.is_empty(), "{summary:?}");
         assert!(summary.latency_ms.p50 <= summary.latency_ms.p99, "{summary:?}");

@@ -146,7 +146,7 @@ async fn an_upload_behind_which_the_client_closes_its_side_is_answered() {
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.write_all(&image).await.unwrap();
     stream.shutdown().await.unwrap();
-    until("it is inside", || server.app.metrics.images_in_flight.get() == 1).await;
+    until("it is inside", || server.model.pipeline.metrics().images_in_flight.get() == 1).await;
     gate.open();
     let answer = String::from_utf8_lossy(&rest(&mut stream).await).into_owned();
     assert!(answer.contains("HTTP/1.1 200 OK"), "{answer}");
@@ -163,9 +163,9 @@ async fn a_client_that_is_gone_is_noticed_though_half_closed_ones_are_answered()
         format!("POST /classify HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", image.len());
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.write_all(&image).await.unwrap();
-    until("it is inside", || server.app.metrics.images_in_flight.get() == 1).await;
+    until("it is inside", || server.model.pipeline.metrics().images_in_flight.get() == 1).await;
     drop(stream);
-    until("its client is missed", || server.app.metrics.requests_in_flight.get() == 0).await;
+    until("its client is missed", || server.server.metrics.requests_in_flight.get() == 0).await;
     gate.open();
 }
 
@@ -242,20 +242,20 @@ async fn an_upload_that_stops_is_given_up_and_its_memory_is_free() {
     let mut options = Options::default();
     options.timeouts.min_upload_rate = 1024;
     options.plan.limits.max_bytes = 1 << 20;
-    options.plan.ceiling.bytes = 1 << 20;
+    options.memory_limit = 1 << 20;
     let server = TestServer::with(options);
     let mut stream = connect(&server).await;
     let head = b"POST /classify HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 900001\r\n\r\n";
     stream.write_all(head).await.unwrap();
     stream.write_all(&vec![0; 900_000]).await.unwrap();
-    until("it is held", || server.app.metrics.admitted_bytes.get() >= 900_000).await;
+    until("it is held", || server.server.metrics.admitted_bytes.get() >= 900_000).await;
     let answer = tokio::time::timeout(Duration::from_secs(60), rest(&mut stream)).await;
     let answer = String::from_utf8_lossy(&answer.expect("it is answered")).into_owned();
     assert!(
         answer.starts_with("HTTP/1.1 408 ") && answer.contains("1024 bytes a second"),
         "{answer}"
     );
-    assert_eq!(server.app.metrics.admitted_bytes.get(), 0);
+    assert_eq!(server.server.metrics.admitted_bytes.get(), 0);
 }
 
 #[tokio::test]
@@ -318,7 +318,7 @@ async fn compressed_uploads_are_inflated_under_the_limit() {
     let pixels = vec![0; 32 * 32 * 3];
     let json = json!({ "inputs": [{ "name": "pixels", "datatype": "UINT8", "shape": [1, 32, 32, 3], "data": pixels }] });
     assert_eq!(post(INFER, "gzip", gzip(json.to_string().as_bytes())).await.status, 200);
-    assert_eq!(server.app.metrics.admitted_bytes.get(), 0);
+    assert_eq!(server.server.metrics.admitted_bytes.get(), 0);
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {

@@ -82,14 +82,14 @@ async fn while_draining_readiness_is_off_and_what_is_queued_is_answered() {
     let mut options = Options { engines: Some(vec![gate.engine()]), ..Options::default() };
     options.drain.delay = Duration::from_secs(3600); // the test ends it by dropping the runtime
     let server = TestServer::with(options);
-    server.app.readiness.drain();
+    server.server.readiness.drain();
     let unready = server.get("/readyz").await;
     assert_eq!((unready.status, unready.reason()), (503, "not-ready".to_owned()));
     assert_eq!(unready.header("connection"), "close", "clients are told to reconnect elsewhere");
 
     let request = server.client.post(server.at("/classify")).body(data("cifar10-cat.png"));
     let queued = tokio::spawn(async move { request.send().await.unwrap().status() });
-    until("it is inside", || server.app.metrics.images_in_flight.get() == 1).await;
+    until("it is inside", || server.model.pipeline.metrics().images_in_flight.get() == 1).await;
     gate.open();
     assert_eq!(queued.await.unwrap(), 200, "what still comes is served");
 }
@@ -106,7 +106,7 @@ async fn queued_images_are_answered_before_the_end() {
             tokio::spawn(async move { request.send().await.unwrap().status() })
         })
         .collect();
-    until("all are inside", || server.app.metrics.images_in_flight.get() == 10).await;
+    until("all are inside", || server.model.pipeline.metrics().images_in_flight.get() == 10).await;
     let (ended, ()) = tokio::join!(server.stop(), async { gate.open() });
     assert!(ended);
     for status in queued {
@@ -127,11 +127,12 @@ async fn queued_images_are_answered_after_the_drain_timeout() {
     };
     let running = send();
     until("one is running", || {
-        server.app.metrics.images_in_flight.get() == 1 && server.app.metrics.queue_depth.get() == 0
+        server.model.pipeline.metrics().images_in_flight.get() == 1
+            && server.model.pipeline.metrics().queue_depth.get() == 0
     })
     .await;
     let queued = send();
-    until("one is queued", || server.app.metrics.queue_depth.get() == 1).await;
+    until("one is queued", || server.model.pipeline.metrics().queue_depth.get() == 1).await;
     assert!(!server.stop().await, "not every request was answered in time");
     assert_eq!(queued.await.unwrap().map(|status| status.as_u16()), Some(503));
     gate.open();

@@ -226,7 +226,7 @@ async fn an_overlay_has_the_photos_own_size_and_leaves_what_was_not_seen() {
     }
     let changed = (0..300).filter(|row| (75..376).any(|column| differs(column, *row))).count();
     assert!(changed > 200, "{changed} rows are painted");
-    let admitted = &server.app.metrics.admitted_bytes;
+    let admitted = &server.server.metrics.admitted_bytes;
     until("the picture's memory is given back", || admitted.get() == 0).await;
 }
 

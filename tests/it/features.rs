@@ -155,8 +155,8 @@ async fn a_picture_of_what_the_network_saw_and_the_steps_to_it() {
     }
     let (answer, _) = post(&server, "/preprocess", json, b"no picture".to_vec()).await;
     assert_eq!((answer.status, answer.reason()), (400, "not-an-image".to_owned()));
-    assert_eq!(server.app.metrics.images_in_flight.get(), 0);
-    assert_eq!(server.app.metrics.admitted_bytes.get(), 0);
+    assert_eq!(server.model.pipeline.metrics().images_in_flight.get(), 0);
+    assert_eq!(server.server.metrics.admitted_bytes.get(), 0);
 }
 
 #[tokio::test]

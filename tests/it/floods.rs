@@ -41,10 +41,10 @@ async fn more_than_100_headers_get_431_and_more_than_256_close_the_connection() 
     let mut stream = connect(&server).await;
     stream.write_all(PREFACE).await.unwrap();
     stream.write_all(&frame(HEADERS, END_HEADERS, 1, &first)).await.unwrap();
-    until("it is open", || server.app.metrics.requests_in_flight.get() == 1).await;
+    until("it is open", || server.server.metrics.requests_in_flight.get() == 1).await;
     stream.write_all(&frame(HEADERS, END_HEADERS, 3, &second)).await.unwrap();
     assert_eq!(goaway(&rest(&mut stream).await), CALM);
-    until("both are over", || server.app.metrics.requests_in_flight.get() == 0).await;
+    until("both are over", || server.server.metrics.requests_in_flight.get() == 0).await;
 }
 
 #[tokio::test]
@@ -65,7 +65,7 @@ async fn open_http_2_requests_are_limited_over_all_connections() {
         let reading = stream.read_to_end(&mut sent);
         let ended = tokio::time::timeout(Duration::from_millis(200), reading).await.is_ok();
         calmed += usize::from(ended && goaway(&sent) == CALM);
-        let open = server.app.metrics.requests_in_flight.get();
+        let open = server.server.metrics.requests_in_flight.get();
         assert!(open <= 2048 + 2 * 40, "{open} are open");
     }
     assert!((4..40).contains(&calmed), "{calmed} of 40 connections were ended");
@@ -89,7 +89,7 @@ async fn unread_openapi_documents_are_not_charged() {
     let reading = stream.read_to_end(&mut sent);
     let _ = tokio::time::timeout(Duration::from_millis(500), reading).await;
     assert!(frames(&sent).iter().any(|(kind, _)| *kind == HEADERS), "it is answered: {sent:?}");
-    assert_eq!(server.app.metrics.admitted_bytes.get(), 0);
+    assert_eq!(server.server.metrics.admitted_bytes.get(), 0);
 }
 
 #[tokio::test]
@@ -121,7 +121,7 @@ async fn the_connection_that_is_idle_longest_is_closed_for_a_new_one() {
     let mut busy = connect(&server).await;
     busy.write_all(head.as_bytes()).await.unwrap();
     busy.write_all(&image).await.unwrap();
-    until("it is inside", || server.app.metrics.images_in_flight.get() == 1).await;
+    until("it is inside", || server.model.pipeline.metrics().images_in_flight.get() == 1).await;
     // No bytes, partial headers, an answered request, and an HTTP/2 client without a request.
     for words in [&b""[..], b"GET /livez HTT", LIVEZ, PREFACE] {
         let mut idle = connect(&server).await;
@@ -153,7 +153,8 @@ async fn a_connection_above_the_limit_gets_a_503_if_every_connection_has_a_reque
         let mut stream = connect(&server).await;
         stream.write_all(head.as_bytes()).await.unwrap();
         stream.write_all(&image).await.unwrap();
-        until("it is inside", || server.app.metrics.images_in_flight.get() == count).await;
+        until("it is inside", || server.model.pipeline.metrics().images_in_flight.get() == count)
+            .await;
         open.push(stream);
     }
     let refused = talk(&server, LIVEZ).await;

@@ -30,7 +30,7 @@ async fn a_thousand_damaged_pictures_never_kill_a_worker() {
     assert!(statuses.iter().filter(|status| **status == 400).count() > 100, "damage is noticed");
     let healthy = server.classify(data("cat.jpg")).await;
     assert_eq!(healthy.json()["predictions"][0]["label"], "cat");
-    assert_eq!(server.app.metrics.admitted_bytes.get(), 0);
+    assert_eq!(server.server.metrics.admitted_bytes.get(), 0);
     assert!(server.stop().await);
 }
 

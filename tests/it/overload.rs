@@ -7,7 +7,6 @@ use reqwest::multipart::{Form, Part};
 use resnetd::pipeline::Decoding;
 use resnetd::pipeline::decode;
 use resnetd::pipeline::preprocess::JpegScaling;
-use resnetd::pipeline::queue::Ceiling;
 use resnetd::telemetry::metrics::Reason;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -18,7 +17,7 @@ use crate::support::{Answer, Options, TestServer, data, until};
 /// A server whose only worker waits at `gate`, and that lets four images in.
 fn gated(gate: &Gate) -> TestServer {
     let mut options = Options { engines: Some(vec![gate.engine()]), ..Options::default() };
-    options.plan.ceiling = Ceiling { images: 4, bytes: 1 << 30 };
+    options.plan.queue_capacity = 4;
     options.plan.batch.max_batch = 1;
     TestServer::with(options)
 }
@@ -33,12 +32,13 @@ async fn a_full_queue_answers_503_at_once_with_a_reason_and_a_time_to_return() {
     let gate = Gate::default();
     let server = gated(&gate);
     let inside: Vec<_> = (0..4).map(|_| send(&server)).collect();
-    until("four images are inside", || server.app.metrics.images_in_flight.get() == 4).await;
+    until("four images are inside", || server.model.pipeline.metrics().images_in_flight.get() == 4)
+        .await;
 
     let refused = server.classify(data("cifar10-cat.png")).await;
     assert_eq!((refused.status, refused.reason()), (503, "queue-full".to_owned()));
     assert!(refused.header("retry-after").parse::<u64>().unwrap() >= 1);
-    assert_eq!(server.app.metrics.rejected_count(Reason::QueueFull), 1);
+    assert_eq!(server.model.pipeline.metrics().rejected_count(Reason::QueueFull), 1);
 
     gate.open();
     for answer in inside {
@@ -52,7 +52,8 @@ async fn a_full_queue_is_reported_before_the_upload() {
     let gate = Gate::default();
     let server = gated(&gate);
     let inside: Vec<_> = (0..4).map(|_| send(&server)).collect();
-    until("four images are inside", || server.app.metrics.images_in_flight.get() == 4).await;
+    until("four images are inside", || server.model.pipeline.metrics().images_in_flight.get() == 4)
+        .await;
 
     // A megabyte is announced, none of it is sent, and the answer is there.
     let mut stream = TcpStream::connect(server.url.trim_start_matches("http://")).await.unwrap();
@@ -61,7 +62,7 @@ async fn a_full_queue_is_reported_before_the_upload() {
     let mut answer = [0; 12];
     stream.read_exact(&mut answer).await.unwrap();
     assert_eq!(&answer, b"HTTP/1.1 503");
-    assert_eq!(server.app.metrics.rejected_count(Reason::QueueFull), 1);
+    assert_eq!(server.model.pipeline.metrics().rejected_count(Reason::QueueFull), 1);
 
     gate.open();
     for answer in inside {
@@ -74,7 +75,10 @@ async fn under_overload_every_request_is_answered_with_200_or_503() {
     let gate = Gate::default();
     let server = gated(&gate);
     let requests: Vec<_> = (0..64).map(|_| send(&server)).collect();
-    until("60 are refused", || server.app.metrics.rejected_count(Reason::QueueFull) == 60).await;
+    until("60 are refused", || {
+        server.model.pipeline.metrics().rejected_count(Reason::QueueFull) == 60
+    })
+    .await;
     gate.open();
     let mut statuses = BTreeMap::new();
     for request in requests {
@@ -89,7 +93,8 @@ async fn a_deadline_that_passes_in_the_queue_is_a_503_and_the_image_is_not_run()
     let gate = Gate::default();
     let server = gated(&gate);
     let first = send(&server);
-    until("the worker has one", || server.app.metrics.images_in_flight.get() == 1).await;
+    until("the worker has one", || server.model.pipeline.metrics().images_in_flight.get() == 1)
+        .await;
     let request = server
         .client
         .post(server.at("/classify"))
@@ -97,11 +102,16 @@ async fn a_deadline_that_passes_in_the_queue_is_a_503_and_the_image_is_not_run()
         .body(data("cifar10-cat.png"));
     let late = Answer::of(request.send().await.unwrap()).await;
     assert_eq!((late.status, late.reason()), (503, "deadline".to_owned()));
-    assert_eq!(server.app.metrics.rejected_count(Reason::Deadline), 1);
-    until("its place is free", || server.app.metrics.images_in_flight.get() == 1).await;
+    assert_eq!(server.model.pipeline.metrics().rejected_count(Reason::Deadline), 1);
+    until("its place is free", || server.model.pipeline.metrics().images_in_flight.get() == 1)
+        .await;
     gate.open();
     assert_eq!(first.await.unwrap().status, 200);
-    assert_eq!(server.app.metrics.batch_size.get_sample_count(), 1, "only the first was run");
+    assert_eq!(
+        server.model.pipeline.metrics().batch_size.get_sample_count(),
+        1,
+        "only the first was run"
+    );
 }
 
 #[tokio::test]
@@ -110,14 +120,15 @@ async fn a_disconnected_clients_image_leaves_the_queue() {
     let server = gated(&gate);
     let first = send(&server);
     until("the worker has one", || {
-        server.app.metrics.images_in_flight.get() == 1 && server.app.metrics.queue_depth.get() == 0
+        server.model.pipeline.metrics().images_in_flight.get() == 1
+            && server.model.pipeline.metrics().queue_depth.get() == 0
     })
     .await;
     let leaving = send(&server);
-    until("the second is queued", || server.app.metrics.queue_depth.get() == 1).await;
+    until("the second is queued", || server.model.pipeline.metrics().queue_depth.get() == 1).await;
     leaving.abort();
-    until("it has left", || server.app.metrics.queue_depth.get() == 0).await;
-    until("it is counted", || server.app.metrics.abandoned.get() == 1).await;
+    until("it has left", || server.model.pipeline.metrics().queue_depth.get() == 0).await;
+    until("it is counted", || server.model.pipeline.metrics().abandoned.get() == 1).await;
     gate.open();
     assert_eq!(first.await.unwrap().status, 200);
 }
@@ -125,20 +136,24 @@ async fn a_disconnected_clients_image_leaves_the_queue() {
 #[tokio::test]
 async fn memory_has_a_ceiling_that_counts_pixels_before_they_exist() {
     let mut options = Options::default();
-    options.plan.ceiling.bytes = 400_000; // the upload fits, its pixels do not
+    options.memory_limit = 400_000; // the upload fits, its pixels do not
     options.plan.jpeg_scaling = JpegScaling::Off;
     let server = TestServer::with(options);
     let refused = server.classify(data("cat.jpg")).await;
     assert_eq!((refused.status, refused.reason()), (503, "memory-limit".to_owned()));
-    assert_eq!(server.app.metrics.decode_seconds.get_sample_count(), 0, "nothing was decoded");
+    assert_eq!(
+        server.model.pipeline.metrics().decode_seconds.get_sample_count(),
+        0,
+        "nothing was decoded"
+    );
     assert_eq!(server.classify(data("cifar10-cat.png")).await.status, 200);
-    assert_eq!(server.app.metrics.admitted_bytes.get(), 0, "all is given back");
+    assert_eq!(server.server.metrics.admitted_bytes.get(), 0, "all is given back");
 }
 
 #[tokio::test]
 async fn uploads_hold_what_has_come_of_them_not_what_they_announce() {
     let mut options = Options::default();
-    options.plan.ceiling.bytes = 400_000;
+    options.memory_limit = 400_000;
     let server = TestServer::with(options);
     let mut idle = Vec::new();
     for _ in 0..8 {
@@ -149,23 +164,24 @@ async fn uploads_hold_what_has_come_of_them_not_what_they_announce() {
         stream.write_all(&[0; 1000]).await.unwrap();
         idle.push(stream);
     }
-    until("each holds its first bytes", || server.app.metrics.admitted_bytes.get() == 8000).await;
+    until("each holds its first bytes", || server.server.metrics.admitted_bytes.get() == 8000)
+        .await;
     assert_eq!(server.classify(data("cifar10-cat.png")).await.status, 200);
     drop(idle);
-    until("they are given back", || server.app.metrics.admitted_bytes.get() == 0).await;
+    until("they are given back", || server.server.metrics.admitted_bytes.get() == 0).await;
 }
 
 #[tokio::test]
 async fn an_upload_that_outgrows_the_memory_on_its_way_is_a_503() {
     let mut options = Options::default();
-    options.plan.ceiling.bytes = 10_000;
+    options.memory_limit = 10_000;
     let server = TestServer::with(options);
     let chunks = (0..20).map(|_| Ok::<_, std::io::Error>(vec![0_u8; 1000]));
     let unannounced = reqwest::Body::wrap_stream(futures_util::stream::iter(chunks));
     let refused = server.classify(unannounced).await;
     assert_eq!((refused.status, refused.reason()), (503, "memory-limit".to_owned()));
-    assert_eq!(server.app.metrics.rejected_count(Reason::MemoryLimit), 1);
-    until("all is given back", || server.app.metrics.admitted_bytes.get() == 0).await;
+    assert_eq!(server.model.pipeline.metrics().rejected_count(Reason::MemoryLimit), 1);
+    until("all is given back", || server.server.metrics.admitted_bytes.get() == 0).await;
 }
 
 #[tokio::test]
@@ -175,13 +191,13 @@ async fn photos_wait_for_a_decoder_without_holding_the_memory_of_their_pixels() 
     let cat = data("cat.jpg");
     options.plan.jpeg_scaling = JpegScaling::Off;
     let one = decode::inspect(&cat, &options.plan.limits).unwrap().decoded_bytes();
-    options.plan.ceiling.bytes = one * 3 / 2 + 16 * cat.len() as u64;
+    options.memory_limit = one * 3 / 2 + 16 * cat.len() as u64;
     let server = TestServer::with(options);
     let all = (0..16).map(|_| server.classify(cat.clone()));
     for answer in futures_util::future::join_all(all).await {
         assert_eq!(answer.status, 200, "{answer:?}");
     }
-    assert_eq!(server.app.metrics.decode_wait_seconds.get_sample_count(), 16);
+    assert_eq!(server.model.pipeline.metrics().decode_wait_seconds.get_sample_count(), 16);
 }
 
 #[tokio::test]
@@ -206,9 +222,9 @@ async fn a_damaged_image_fails_alone_with_and_without_decoder_threads() {
         for place in [1, 3] {
             assert_eq!(results[place]["predictions"][0]["label"], "cat", "{decoding:?}");
         }
-        assert_eq!(server.app.metrics.failed_batches.get(), 0);
-        assert_eq!(server.app.metrics.decode_seconds.get_sample_count(), 4);
-        assert_eq!(server.app.metrics.admitted_bytes.get(), 0, "all is given back");
+        assert_eq!(server.model.pipeline.metrics().failed_batches.get(), 0);
+        assert_eq!(server.model.pipeline.metrics().decode_seconds.get_sample_count(), 4);
+        assert_eq!(server.server.metrics.admitted_bytes.get(), 0, "all is given back");
     }
 }
 
@@ -218,10 +234,11 @@ async fn a_client_that_leaves_before_its_image_is_decoded_is_counted() {
     options.plan.decoding = Decoding::Beside(0); // all busy, for ever
     let server = TestServer::with(options);
     let leaving = send(&server);
-    until("it is inside", || server.app.metrics.images_in_flight.get() == 1).await;
+    until("it is inside", || server.model.pipeline.metrics().images_in_flight.get() == 1).await;
     leaving.abort();
-    until("it is counted", || server.app.metrics.abandoned.get() == 1).await;
-    until("its place is free", || server.app.metrics.images_in_flight.get() == 0).await;
+    until("it is counted", || server.model.pipeline.metrics().abandoned.get() == 1).await;
+    until("its place is free", || server.model.pipeline.metrics().images_in_flight.get() == 0)
+        .await;
 }
 
 #[tokio::test]
@@ -229,7 +246,8 @@ async fn a_form_without_accepted_images_has_retry_after() {
     let gate = Gate::default();
     let server = gated(&gate);
     let inside: Vec<_> = (0..4).map(|_| send(&server)).collect();
-    until("four images are inside", || server.app.metrics.images_in_flight.get() == 4).await;
+    until("four images are inside", || server.model.pipeline.metrics().images_in_flight.get() == 4)
+        .await;
     let form = ["a.png", "b.png"].into_iter().fold(Form::new(), |form, name| {
         form.part("image", Part::bytes(data("cifar10-cat.png")).file_name(name))
     });
@@ -293,9 +311,10 @@ async fn an_unread_response_counts_against_the_memory_limit() {
         }
         std::io::Result::Ok(sent)
     });
-    let metrics = &server.app.metrics;
+    let metrics = &server.server.metrics;
     until("an answer that cannot be sent is charged", || {
-        metrics.images_in_flight.get() == 0 && metrics.admitted_bytes.get() >= 100_000
+        server.model.pipeline.metrics().images_in_flight.get() == 0
+            && metrics.admitted_bytes.get() >= 100_000
     })
     .await;
     sending.abort();

@@ -5,7 +5,6 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use reqwest::RequestBuilder;
 use resnetd::pipeline::decode::{self, Limits};
-use resnetd::pipeline::queue::Ceiling;
 use resnetd::telemetry::metrics::Reason;
 use serde_json::{Value, json};
 
@@ -128,7 +127,7 @@ async fn every_form_of_an_image_in_json_has_the_scores_of_classify_bit_for_bit()
         assert_eq!(floats(&outputs[0]["data"]), expected);
         assert_eq!(outputs[1]["shape"], json!([1, 10]));
     }
-    assert_eq!(server.app.metrics.admitted_bytes.get(), 0, "all is given back");
+    assert_eq!(server.server.metrics.admitted_bytes.get(), 0, "all is given back");
 }
 
 #[tokio::test]
@@ -158,7 +157,7 @@ async fn and_so_has_every_form_in_binary() {
     let (answer, binary) = split(raw.body(file)).await;
     assert_eq!(answer["outputs"][0]["name"], "probabilities");
     assert_eq!(from_bytes(&binary[..40]), expected);
-    assert_eq!(server.app.metrics.admitted_bytes.get(), 0, "all is given back");
+    assert_eq!(server.server.metrics.admitted_bytes.get(), 0, "all is given back");
 }
 
 #[tokio::test]
@@ -306,8 +305,8 @@ async fn an_invalid_request_gets_an_error_with_the_valid_values() {
         let error = answer.json()["error"].as_str().unwrap().to_owned();
         assert!(error.contains(words), "{error:?} does not say {words:?}");
     }
-    assert_eq!(server.app.metrics.batch_size.get_sample_count(), 0, "nothing was run");
-    assert_eq!(server.app.metrics.admitted_bytes.get(), 0, "all is given back");
+    assert_eq!(server.model.pipeline.metrics().batch_size.get_sample_count(), 0, "nothing was run");
+    assert_eq!(server.server.metrics.admitted_bytes.get(), 0, "all is given back");
 }
 
 #[rustfmt::skip] // one case a line
@@ -354,7 +353,7 @@ async fn one_bad_image_of_several_is_named_and_is_the_answer() {
 /// A server whose only worker waits at `gate`, and that lets two images in.
 fn gated(gate: &Gate) -> TestServer {
     let mut options = Options { engines: Some(vec![gate.engine()]), ..Options::default() };
-    options.plan.ceiling = Ceiling { images: 2, bytes: 1 << 30 };
+    options.plan.queue_capacity = 2;
     options.plan.batch.max_batch = 1;
     TestServer::with(options)
 }
@@ -371,7 +370,8 @@ async fn requests_wait_are_refused_and_leave_as_those_of_classify() {
     let server = gated(&gate);
     let first = send(&server);
     until("the worker has one", || {
-        server.app.metrics.images_in_flight.get() == 1 && server.app.metrics.queue_depth.get() == 0
+        server.model.pipeline.metrics().images_in_flight.get() == 1
+            && server.model.pipeline.metrics().queue_depth.get() == 0
     })
     .await;
 
@@ -382,20 +382,20 @@ async fn requests_wait_are_refused_and_leave_as_those_of_classify() {
     assert!(late.json()["error"].as_str().unwrap().contains("50ms"), "{}", late.text);
 
     let leaving = send(&server);
-    until("the second is queued", || server.app.metrics.queue_depth.get() == 1).await;
+    until("the second is queued", || server.model.pipeline.metrics().queue_depth.get() == 1).await;
     let full = infer(&server, &one_image(pixels("cifar10-cat.png"))).await;
     assert_eq!((full.status, full.reason()), (503, "queue-full".to_owned()));
     assert!(full.header("retry-after").parse::<u64>().unwrap() >= 1);
     let status = grpc_infer(&server, &message(pixels("cifar10-cat.png"))).await;
     assert_eq!(status.code, "14", "{status:?}");
     assert!(status.pushback_ms.unwrap() >= 1000);
-    assert_eq!(server.app.metrics.rejected_count(Reason::QueueFull), 2);
+    assert_eq!(server.model.pipeline.metrics().rejected_count(Reason::QueueFull), 2);
     // A probe is no image: a server with much to do is alive all the same.
     let live = grpc(&server, "/inference.GRPCInferenceService/ServerLive", framed(b"")).await;
     assert_eq!(live.body, framed(&[8, 1]), "{live:?}");
 
     leaving.abort();
-    until("it has left", || server.app.metrics.queue_depth.get() == 0).await;
+    until("it has left", || server.model.pipeline.metrics().queue_depth.get() == 0).await;
     gate.open();
     assert_eq!(first.await.unwrap().status, 200);
 }
@@ -469,7 +469,7 @@ async fn grpc_answers_on_the_same_port() {
     let expected = to_bytes(&classified(&server, "cifar10-cat.png").await);
     let found = answer.body.windows(40).any(|window| window == expected);
     assert!(found, "the probabilities are in the answer, bit for bit");
-    assert_eq!(server.app.metrics.admitted_bytes.get(), 0, "all is given back");
+    assert_eq!(server.server.metrics.admitted_bytes.get(), 0, "all is given back");
 }
 
 #[rustfmt::skip] // one case a line
@@ -507,7 +507,7 @@ async fn invalid_messages_get_a_specific_error_and_little_memory() {
     let refused = "route=\"/inference.GRPCInferenceService/ModelInfer\",status=\"422\"";
     assert!(metrics.contains(refused), "what failed is counted as such");
     assert!(!metrics.contains("ModelTrain"), "no label is what a client typed");
-    assert_eq!(server.app.metrics.admitted_bytes.get(), 0, "all is given back");
+    assert_eq!(server.server.metrics.admitted_bytes.get(), 0, "all is given back");
 }
 
 #[tokio::test]

@@ -102,7 +102,7 @@ async fn base64_is_read_as_the_clouds_and_the_browsers_and_the_tools_write_it() 
         let answer = server.post("/", format!(" \n{{\"inputs\": {text}}}")).await;
         assert_eq!((answer.status, answer.json()), (200, expected.clone()), "{text:.90}");
     }
-    assert_eq!(server.app.metrics.admitted_bytes.get(), 0);
+    assert_eq!(server.server.metrics.admitted_bytes.get(), 0);
 }
 
 #[tokio::test]
@@ -196,8 +196,8 @@ async fn one_bad_image_of_several_is_the_answer_for_all() {
     assert_eq!((answer.status, &*answer.reason()), (415, "unsupported-format"));
     let problem = answer.json();
     assert!(problem["error"].as_str().unwrap().starts_with("image 2 of "), "{problem}");
-    assert_eq!(server.app.metrics.admitted_bytes.get(), 0);
-    assert_eq!(server.app.metrics.images_in_flight.get(), 0);
+    assert_eq!(server.server.metrics.admitted_bytes.get(), 0);
+    assert_eq!(server.model.pipeline.metrics().images_in_flight.get(), 0);
 }
 
 #[tokio::test]
@@ -263,7 +263,7 @@ async fn the_model_and_its_health_in_other_protocols() {
     let unknown = server.get("/v1/models/kitten").await;
     assert_eq!(unknown.status, 404);
     assert!(unknown.text.contains(MODEL), "{unknown:?}");
-    server.app.readiness.drain();
+    server.server.readiness.drain();
     for path in ["/ping", "/health", "/v1/models/cifar10-resnet56"] {
         let answer = server.get(path).await;
         assert_eq!((answer.status, &*answer.reason()), (503, "not-ready"), "{path}");
@@ -274,7 +274,7 @@ async fn the_model_and_its_health_in_other_protocols() {
 async fn other_servers_routes_pass_the_same_admission_control() {
     let gate = Gate::default();
     let mut options = Options { engines: Some(vec![gate.engine()]), ..Options::default() };
-    options.plan.ceiling.images = 4;
+    options.plan.queue_capacity = 4;
     let server = TestServer::with(options);
     // Each over a connection of its own, so that none has more images than the next.
     let blocked: Vec<_> = (0..4)
@@ -283,8 +283,10 @@ async fn other_servers_routes_pass_the_same_admission_control() {
             tokio::spawn(request.send())
         })
         .collect();
-    crate::support::until("four are inside", || server.app.metrics.images_in_flight.get() == 4)
-        .await;
+    crate::support::until("four are inside", || {
+        server.model.pipeline.metrics().images_in_flight.get() == 4
+    })
+    .await;
     let body = json!({ "instances": [base64("cifar10-cat.png")] });
     let answer = post(&server, KSERVE, &body).await;
     assert_eq!((answer.status, &*answer.reason()), (503, "queue-full"));

@@ -191,7 +191,7 @@ async fn an_image_by_url_is_answered_like_its_bytes() {
     assert_eq!(both["predictions"][0][0]["label"], "cat");
     let inputs = post(&server, "/", json!({ "inputs": host.at("/cat.jpg") })).await.json();
     assert_eq!(inputs, both["predictions"][0]);
-    until("memory is given back", || server.app.metrics.admitted_bytes.get() == 0).await;
+    until("memory is given back", || server.server.metrics.admitted_bytes.get() == 0).await;
     assert!(server.get("/metrics").await.text.contains("resnetd_fetch_seconds_count 9"));
 }
 
@@ -364,7 +364,7 @@ async fn fetched_bytes_are_checked_like_uploads() {
     let answer = classify(&other, &format!("http://{cutting}/")).await;
     assert_eq!((answer.status, &*answer.reason()), (424, "url-failed"), "{answer:?}");
     assert!(answer.text.contains("was interrupted"), "{answer:?}");
-    until("memory is given back", || server.app.metrics.admitted_bytes.get() == 0).await;
+    until("memory is given back", || server.server.metrics.admitted_bytes.get() == 0).await;
 }
 
 #[tokio::test]
@@ -414,7 +414,7 @@ async fn a_slow_host_costs_its_time_and_nothing_else() {
             assert!(named_limit(&answer.text).is_some_and(|limit| limit <= short), "{answer:?}");
             assert!(!answer.text.contains("secret"), "{answer:?}");
         }
-        until("memory is given back", || server.app.metrics.admitted_bytes.get() == 0).await;
+        until("memory is given back", || server.server.metrics.admitted_bytes.get() == 0).await;
     }
     let count = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
     until("the host is hung up on", || count(&host.seen.dropped) == count(&host.seen.stalled))
@@ -427,14 +427,14 @@ async fn fetched_bytes_count_under_the_memory_limit() {
     let hosts = [host.address.to_string()];
     let urls = Some((policy(&hosts, &["127.0.0.1/32"]), plan(Duration::from_secs(30))));
     let mut options = Options { urls, ..Options::default() };
-    options.plan.ceiling.bytes = 150_000;
+    options.memory_limit = 150_000;
     let server = TestServer::with(options);
     for path in ["/large", "/endless"] {
         let answer = classify(&server, &host.at(path)).await;
         assert_eq!((answer.status, &*answer.reason()), (503, "memory-limit"), "{path}");
         assert!(answer.headers.contains_key("retry-after"));
     }
-    until("memory is given back", || server.app.metrics.admitted_bytes.get() == 0).await;
+    until("memory is given back", || server.server.metrics.admitted_bytes.get() == 0).await;
     assert!(server.get("/metrics").await.text.contains(r#"{reason="memory-limit"} 2"#));
 }
 

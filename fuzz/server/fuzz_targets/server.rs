@@ -8,16 +8,16 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use http_body_util::{BodyExt, Collected};
 use resnetd::http::{
-    self, AllowedHosts, App, Description, Page, Readiness, Shared, Timeouts, Versions,
-    VertexRoutes,
+    self, AllowedHosts, Page, Readiness, Shared, Timeouts, VertexRoutes,
 };
 use resnetd::model::{self, Model};
 use resnetd::pipeline::decode::Limits;
 use resnetd::pipeline::explain::Offers;
 use resnetd::pipeline::preprocess::JpegScaling;
-use resnetd::pipeline::queue::{BatchPlan, Ceiling};
+use resnetd::pipeline::queue::{BatchPlan, Memory};
 use resnetd::pipeline::run::{Batch, Engine, Output, Outputs, RunError};
-use resnetd::pipeline::{Decoding, Pipeline, PipelinePlan};
+use resnetd::pipeline::{Decoding, Pipeline, PipelinePlan, Resources};
+use resnetd::registry::{Description, LastUse, LoadWhen, Registry, Served, Version, Versions};
 use resnetd::telemetry::Metrics;
 use resnetd::telemetry::logs::DroppedLines;
 use tokio::runtime::Runtime;
@@ -39,7 +39,7 @@ impl Server {
         let runtime = runtime.expect("a runtime");
         let _inside = runtime.enter();
         let metrics = Arc::new(Metrics::new());
-        let routes = http::router(app(Arc::clone(&metrics)));
+        let routes = http::router(server(Arc::clone(&metrics)));
         drop(_inside);
         Self { runtime: Mutex::new(runtime), routes, metrics }
     }
@@ -76,12 +76,12 @@ impl Server {
     }
 }
 
-fn app(metrics: Arc<Metrics>) -> App {
+fn server(metrics: Arc<Metrics>) -> Arc<http::Server> {
     let model = Model::open(model::DEFAULT, None).expect("the embedded model");
     let plan = PipelinePlan {
         limits: Limits { max_bytes: 1 << 20, max_pixels: 250_000 },
         jpeg_scaling: JpegScaling::On,
-        ceiling: Ceiling { images: 512, bytes: 64 << 20 },
+        queue_capacity: 512,
         batch: BatchPlan { max_batch: 4, max_wait: Duration::ZERO, backlog: 1 },
         decoding: Decoding::ByWorkers,
         stuck_after: Duration::from_secs(60),
@@ -102,15 +102,31 @@ fn app(metrics: Arc<Metrics>) -> App {
         jpeg_scaling: plan.jpeg_scaling,
         versions: Versions::with("none"),
     };
-    let shared = Shared::new(&model.card.labels, 2, DroppedLines::default());
     let engine: Engine = Box::new(|batch| Ok::<_, RunError>(first_class(batch)));
-    let pipeline = Pipeline::start(model.card, plan, vec![engine], Arc::clone(&metrics));
-    App {
-        pipeline: Arc::new(pipeline.expect("threads").offering(Offers::nothing())),
+    let memory = Memory::new(64 << 20, Arc::clone(&metrics));
+    let resources = Resources {
+        memory: Arc::clone(&memory),
+        cores: None,
+        metrics: metrics.of_model(&model.card.name, "1"),
+    };
+    let max_bytes = plan.limits.max_bytes;
+    let pipeline = Pipeline::start(model.card, plan, vec![engine], resources);
+    let pipeline = pipeline.expect("threads").offering(Offers::nothing());
+    let served = Served {
+        version: Version::only(),
+        pipeline,
+        description,
+        weight_bytes: 0,
+        load: LoadWhen::Now,
+        used: LastUse::default(),
+    };
+    Arc::new(http::Server {
+        registry: Arc::new(Registry::of_one(served)),
+        control: None,
+        memory,
         metrics,
         readiness: Arc::new(Readiness::default()),
-        shared: Arc::new(shared),
-        description: Arc::new(description),
+        shared: Arc::new(Shared::new(2, DroppedLines::default())),
         timeouts: Timeouts {
             request: Duration::from_secs(4),
             body: Duration::from_secs(4),
@@ -120,7 +136,8 @@ fn app(metrics: Arc<Metrics>) -> App {
         urls: None,
         vertex: VertexRoutes::default(),
         hosts: AllowedHosts::any(),
-    }
+        max_bytes,
+    })
 }
 
 fn first_class(batch: &Batch) -> Outputs {

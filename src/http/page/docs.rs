@@ -1,6 +1,7 @@
 //! `GET /docs`: interactive API documentation. Swagger UI reads `/openapi.json`.
 
 use std::io::{Cursor, Read};
+use std::sync::Arc;
 
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
@@ -11,7 +12,8 @@ use utoipa_swagger_ui_vendored::SWAGGER_UI_VENDORED;
 use zip::ZipArchive;
 use zip::result::{ZipError, ZipResult};
 
-use super::{App, SCRIPT, STYLE, guarded};
+use super::{SCRIPT, STYLE, guarded};
+use crate::http::Server;
 use crate::http::problem::Problem;
 
 /// Files of Swagger UI that the page takes: name in its package, path here, type.
@@ -20,7 +22,7 @@ const FROM_SWAGGER_UI: &[(&str, &str, &str)] = &[
     ("/dist/swagger-ui-bundle.js", "/docs/swagger-ui-bundle.js", SCRIPT),
 ];
 
-pub(super) fn routes() -> OpenApiRouter<App> {
+pub(super) fn routes() -> OpenApiRouter<Arc<Server>> {
     let own = OpenApiRouter::new()
         .routes(routes!(docs))
         .route("/docs/docs.js", get(async || guarded(SCRIPT, include_str!("docs.js"))))

@@ -2,6 +2,8 @@
 
 mod docs; // GET /docs
 
+use std::sync::Arc;
+
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -9,7 +11,7 @@ use clap::ValueEnum;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{App, accept};
+use super::{Server, accept};
 
 /// Whether the web page is served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -56,7 +58,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
 
 impl Page {
     /// The page's routes.
-    pub(super) fn routes(self) -> OpenApiRouter<App> {
+    pub(super) fn routes(self) -> OpenApiRouter<Arc<Server>> {
         match self {
             // POST / exists for Hugging Face's client, so that GET needs its own 404.
             Self::Off => OpenApiRouter::new().route("/", get(super::nothing_here)),

@@ -7,6 +7,7 @@ use crate::pipeline::decode::DecodeError;
 use crate::pipeline::queue::Rejected;
 use crate::pipeline::rollup::NoTaxonomy;
 use crate::pipeline::sets::NoPromise;
+use crate::registry::NoModel;
 
 impl From<ClassifyError> for Problem {
     /// Internal causes go to the log line of the request, not to the client.
@@ -25,6 +26,18 @@ impl From<ClassifyError> for Problem {
                     .because(detail)
             }
         }
+    }
+}
+
+impl From<NoModel> for Problem {
+    fn from(error: NoModel) -> Self {
+        let kind = match error {
+            NoModel::Unknown { .. } | NoModel::UnknownVersion { .. } => Kind::NotFound,
+            NoModel::NotReady { .. } | NoModel::OnDemand { .. } => {
+                return Self::not_ready(&error.to_string());
+            }
+        };
+        Self::new(kind, error.to_string())
     }
 }
 

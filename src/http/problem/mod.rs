@@ -163,25 +163,6 @@ impl Problem {
         Self::new(Kind::NotFound, detail)
     }
 
-    /// Another model than the one that is served.
-    #[must_use]
-    pub fn no_such_model(typed: &str, served: &str) -> Self {
-        let typed = excerpt(typed);
-        let detail = format!("there is no model {typed:?}; this server serves {served:?}");
-        Self::new(Kind::NotFound, detail)
-    }
-
-    /// Another version than the only one.
-    #[must_use]
-    pub fn no_such_version(typed: &str) -> Self {
-        let typed = excerpt(typed);
-        let detail = format!(
-            "there is no version {typed:?}; the model's only version is 1, and the header X-Model-Digest \
-             identifies it"
-        );
-        Self::new(Kind::NotFound, detail)
-    }
-
     /// The route does not take this method.
     #[must_use]
     pub fn method_not_allowed(method: &str, path: &str) -> Self {

@@ -1,14 +1,13 @@
 //! Hugging Face's image-classification task: `InferenceClient(url).image_classification(…)`.
 
 use axum::Json;
-use axum::extract::{Path, Request, State};
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::de::{Error, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use super::images::{self, Arrived, Sent};
-use super::model;
 use super::parameters::{Parameters, Scored, by_name};
 use crate::http::json::{self, Few, Text};
 use crate::http::openapi::{
@@ -106,7 +105,7 @@ enum Form {
     responses((status = 200, description = "Classes in descending order; for several images, a list of such lists", body = Answered), NetworkRefusals),
 )]
 pub(super) async fn classify(
-    State(app): State<App>,
+    app: App,
     typed: query::Typed,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -124,12 +123,10 @@ pub(super) async fn classify(
     responses((status = 200, description = "Classes in descending order; for several images, a list of such lists", body = Answered), NamedRefusals),
 )]
 pub(super) async fn classify_by_name(
-    State(app): State<App>,
-    Path(name): Path<String>,
+    app: App,
     typed: query::Typed,
     request: Request,
 ) -> Result<Response, Problem> {
-    model::check(&app, &name)?;
     answer(&app, Arrived::of(&app, typed, request).await?).await
 }
 
@@ -150,7 +147,7 @@ pub(super) async fn answer(app: &App, arrived: Arrived) -> Result<Response, Prob
         Upload::One(body) if json::is_object(&body) => {
             let reading = app.clone();
             let (images, own, form) =
-                app.shared.parse(body.len(), move || read(&reading, &body, called)).await?;
+                app.server.shared.parse(body.len(), move || read(&reading, &body, called)).await?;
             (images, own.or(parameters), form)
         }
         Upload::One(bytes) => (vec![Sent::Bytes(bytes)], parameters, Form::One),

@@ -54,7 +54,7 @@ impl Arrived {
     ) -> Result<Self, Problem> {
         let mut pairs = query::pairs(typed)?;
         let mut parameters = Parameters::of(&pairs)?;
-        let limit = answers::time_limit(request.headers(), app.timeouts.request)?;
+        let limit = answers::time_limit(request.headers(), app.server.timeouts.request)?;
         let called = Called::by(request.headers());
         let origin = origin::of(request.extensions());
         let (upload, fields) = upload::read(app, request, parameters::NAMES).await?;
@@ -92,7 +92,7 @@ impl Sent {
         match self {
             Self::Bytes(bytes) => Ok(bytes),
             Self::Base64(text) => {
-                let shared = Arc::clone(&app.shared);
+                let shared = Arc::clone(&app.server.shared);
                 let app = app.clone();
                 shared.parse(text.len(), move || decoded(&app, &text)).await
             }
@@ -129,7 +129,7 @@ pub(super) async fn classify(
             let answer = one(app, sent, parameters, context).await;
             answer.map_err(|problem| problem.of_image(place, count))
         })
-        .buffered(app.pipeline.at_once())
+        .buffered(app.model.pipeline.at_once())
         .try_collect()
         .await?;
     Ok(answers.into_iter().unzip())
@@ -143,8 +143,8 @@ async fn one(
 ) -> Result<(Classes, Timings), Problem> {
     let bytes = sent.bytes(app, context.deadline).await?;
     let (top_k, function) = (parameters.top_k(), parameters.function());
-    let classification = app.pipeline.classify(bytes, top_k, context).await?;
-    let card = app.pipeline.card();
+    let classification = app.model.pipeline.classify(bytes, top_k, context).await?;
+    let card = app.model.pipeline.card();
     let of = (&*card.labels, card.task);
     let classes = topk::scored(&classification.scores, of, top_k, function);
     Ok((classes.into_iter().map(Scored::from).collect(), classification.timings))

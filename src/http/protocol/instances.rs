@@ -119,7 +119,7 @@ pub(super) async fn answer(app: &App, arrived: Arrived) -> Result<Response, Prob
         Upload::One(body) if json::is_object(&body) => {
             let reading = app.clone();
             let (images, own) =
-                app.shared.parse(body.len(), move || read(&reading, &body, called)).await?;
+                app.server.shared.parse(body.len(), move || read(&reading, &body, called)).await?;
             (images, own.or(parameters))
         }
         Upload::One(bytes) => (vec![Sent::Bytes(bytes)], parameters),

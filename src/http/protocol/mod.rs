@@ -4,13 +4,12 @@
 mod parameters; // top_k and function_to_apply
 mod images; // a request → images → classifications, or the first problem
 mod instances; // `{"instances": …}` → `{"predictions": …}`
-mod model; // checks the model's name
 mod huggingface; // POST /, /models/{model}
 mod torchserve; // /predictions/{model}, /ping
 mod sagemaker; // /invocations
 mod vertex; // routes set by Vertex AI
 mod v2; // the Open Inference Protocol, as KServe and Triton serve it
-mod kserve_v1; // /v1/models/{model}:predict
+pub(super) mod kserve_v1; // /v1/models/{model}:predict
 
 pub use vertex::{BadRoute, VertexRoutes};
 
@@ -18,7 +17,9 @@ use axum::routing::{get, post};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use super::{App, health};
+use std::sync::Arc;
+
+use super::{Server, health};
 
 /// What is said of them. A model's name may have slashes, and the pattern of such a route is none that
 /// a document can have, so that they are named here once more.
@@ -30,13 +31,11 @@ use super::{App, health};
     health::ping,
     sagemaker::invoke,
     kserve_v1::predict,
-    kserve_v1::status,
-    kserve_v1::list,
 ))]
 struct Said;
 
 /// Their routes.
-pub(super) fn routes(app: &App) -> OpenApiRouter<App> {
+pub(super) fn routes(server: &Arc<Server>) -> OpenApiRouter<Arc<Server>> {
     OpenApiRouter::with_openapi(Said::openapi().merge_from(v2::said()))
         .route("/", post(huggingface::classify))
         .route("/models/{*model}", post(huggingface::classify_by_name))
@@ -44,8 +43,6 @@ pub(super) fn routes(app: &App) -> OpenApiRouter<App> {
         .route("/ping", get(health::ping))
         .route("/predictions/{*model}", post(torchserve::predict).put(torchserve::predict))
         .route("/invocations", post(sagemaker::invoke))
-        .route("/v1/models", get(kserve_v1::list))
-        .route("/v1/models/{*model}", get(kserve_v1::status).post(kserve_v1::predict))
-        .merge(v2::routes(app).into())
-        .merge(app.vertex.routes())
+        .merge(v2::routes(server).into())
+        .merge(server.vertex.routes())
 }

@@ -1,6 +1,6 @@
 //! SageMaker: `POST /invocations`. The form of the answer depends on that of the request.
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::response::Response;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -38,13 +38,13 @@ struct Shape {
     responses((status = 200, description = "As from /classify, or in the form that belongs to the JSON of the request", body = serde_json::Value), NetworkRefusals),
 )]
 pub(super) async fn invoke(
-    State(app): State<App>,
+    app: App,
     typed: query::Typed,
     request: Request,
 ) -> Result<Response, Problem> {
     let mut pairs = query::pairs(typed)?;
     let (called, headers) = (Called::by(request.headers()), request.headers().clone());
-    let limit = answers::time_limit(&headers, app.timeouts.request)?;
+    let limit = answers::time_limit(&headers, app.server.timeouts.request)?;
     let origin = origin::of(request.extensions());
     let (upload, fields) = upload::read(&app, request, crate::http::query::NAMES).await?;
     pairs.extend(fields);
@@ -54,7 +54,7 @@ pub(super) async fn invoke(
     {
         let body = body.clone();
         let Shape { inputs, instances } =
-            app.shared.parse(body.len(), move || json::read(&body)).await?;
+            app.server.shared.parse(body.len(), move || json::read(&body)).await?;
         if inputs.is_some() || instances.is_some() {
             let parameters = Parameters::of(&pairs)?;
             let arrived = Arrived { upload, called, parameters, context };

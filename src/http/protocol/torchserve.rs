@@ -4,12 +4,11 @@
 use std::collections::HashSet;
 
 use axum::Json;
-use axum::extract::{Path, Request, State};
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::images::{self, Arrived, Classes, Sent};
-use super::model;
 use crate::http::openapi::{NamedModel, NamedRefusals, Picture, Pictures, TimeLimit};
 use crate::http::problem::Problem;
 use crate::http::upload::Upload;
@@ -26,17 +25,10 @@ use crate::http::{App, answers, query};
     responses((status = 200, description = "Probability by label, in descending order", body = HashMap<String, f32>), NamedRefusals),
 )]
 pub(super) async fn predict(
-    State(app): State<App>,
-    Path(path): Path<String>,
+    app: App,
     typed: query::Typed,
     request: Request,
 ) -> Result<Response, Problem> {
-    let served = &app.pipeline.card().name;
-    // A model's name may have slashes itself.
-    match path.strip_prefix(served.as_str()).and_then(|rest| rest.strip_prefix('/')) {
-        Some(version) => model::check_version(version)?,
-        None => model::check(&app, &path)?,
-    }
     let Arrived { upload, parameters, context, .. } = Arrived::of(&app, typed, request).await?;
     let Upload::One(bytes) = upload else {
         return Err(Problem::invalid_parameter(

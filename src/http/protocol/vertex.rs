@@ -1,6 +1,8 @@
 //! Vertex AI: the platform says at which paths it asks.
 
-use axum::extract::{Request, State};
+use std::sync::Arc;
+
+use axum::extract::Request;
 use axum::response::Response;
 use axum::routing::{get, post};
 use utoipa_axum::router::OpenApiRouter;
@@ -8,7 +10,7 @@ use utoipa_axum::router::OpenApiRouter;
 use super::images::Arrived;
 use super::instances;
 use crate::http::problem::Problem;
-use crate::http::{App, health, query};
+use crate::http::{App, Server, health, query};
 
 /// Where Vertex AI asks, beside everything that is always there.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -85,7 +87,7 @@ impl VertexRoutes {
         if wrong.is_empty() { Ok(routes) } else { Err(wrong) }
     }
 
-    pub(super) fn routes(&self) -> OpenApiRouter<App> {
+    pub(super) fn routes(&self) -> OpenApiRouter<Arc<Server>> {
         let mut routes = OpenApiRouter::new();
         if let Some(path) = &self.predict {
             routes = routes.route(path, post(predict));
@@ -105,10 +107,6 @@ fn is_path(typed: &str) -> bool {
         && !typed.contains("/:")
 }
 
-async fn predict(
-    State(app): State<App>,
-    typed: query::Typed,
-    request: Request,
-) -> Result<Response, Problem> {
+async fn predict(app: App, typed: query::Typed, request: Request) -> Result<Response, Problem> {
     instances::answer(&app, Arrived::of(&app, typed, request).await?).await
 }

@@ -1,41 +1,34 @@
-//! Admission control: counts images and bytes in flight, and rejects before work is done.
+//! Admission control of one model: counts images in flight, and rejects before work is done.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::held::{ClientLoad, Held, Share};
+use super::memory::{Memory, Reservation};
 use super::{ClientKey, Lane, Load, Rates, Rejected, RequestContext, ServiceTimeEstimate};
-use crate::telemetry::Metrics;
+use crate::telemetry::ModelMetrics;
 
-/// The most that may be in flight at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ceiling {
-    /// Images decoding, queued or running.
-    pub images: usize,
-    /// Bytes of uploads, decoded images and network inputs.
-    pub bytes: u64,
-}
-
-/// What is inside, against the ceiling.
+/// Images in flight of one model, and their limit.
 #[derive(Debug)]
 pub struct Admission {
-    ceiling: Ceiling,
+    /// The most images that may be decoding, queued or running.
+    capacity: usize,
     held: Mutex<Held>,
+    memory: Arc<Memory>,
     estimate: Arc<ServiceTimeEstimate>,
-    metrics: Arc<Metrics>,
+    metrics: Arc<ModelMetrics>,
 }
 
 impl Admission {
-    /// Nothing in flight yet.
+    /// Nothing in flight yet, and at most `capacity` images at once.
     #[must_use]
     pub fn new(
-        ceiling: Ceiling,
+        capacity: usize,
+        memory: Arc<Memory>,
         estimate: Arc<ServiceTimeEstimate>,
-        metrics: Arc<Metrics>,
+        metrics: Arc<ModelMetrics>,
     ) -> Arc<Self> {
-        metrics.admission_limit_bytes.set(i64::try_from(ceiling.bytes).unwrap_or(i64::MAX));
-        Arc::new(Self { ceiling, held: Mutex::default(), estimate, metrics })
+        Arc::new(Self { capacity, held: Mutex::default(), memory, estimate, metrics })
     }
 
     /// Reserves `bytes` for the upload of a new request of `client`, which is about to be read.
@@ -44,14 +37,13 @@ impl Admission {
     ///
     /// [`Rejected`] where they do not fit now, or where no image of this client could be admitted: then
     /// reading the upload would be work for nothing.
-    pub fn receive(self: &Arc<Self>, client: ClientKey, bytes: u64) -> Result<Permit, Rejected> {
-        let mut held = self.lock();
-        if held.images >= self.ceiling.images && !held.may_displace(client) {
+    pub fn receive(&self, client: ClientKey, bytes: u64) -> Result<Reservation, Rejected> {
+        let held = self.lock();
+        if held.images >= self.capacity && !held.may_displace(client) {
             return Err(self.queue_full(&held));
         }
-        self.take(&mut held, bytes)?;
         drop(held);
-        Ok(self.permit(None, bytes))
+        self.reserve(bytes)
     }
 
     /// Reserves `bytes` for what is about to be made or fetched.
@@ -59,20 +51,8 @@ impl Admission {
     /// # Errors
     ///
     /// [`Rejected::Memory`] where they do not fit now.
-    pub fn reserve(self: &Arc<Self>, bytes: u64) -> Result<Permit, Rejected> {
-        self.take(&mut self.lock(), bytes)?;
-        Ok(self.permit(None, bytes))
-    }
-
-    /// Charges `bytes` that are there already, such as an answer that waits to be sent. The ceiling may
-    /// be exceeded by them: then nothing new is admitted until they are gone.
-    #[must_use]
-    pub fn charge(self: &Arc<Self>, bytes: u64) -> Permit {
-        let mut held = self.lock();
-        held.bytes += bytes;
-        self.show(&held);
-        drop(held);
-        self.permit(None, bytes)
+    pub fn reserve(&self, bytes: u64) -> Result<Reservation, Rejected> {
+        self.memory.reserve(bytes).map_err(|full| full.retry_after_at_least(self.retry_after()))
     }
 
     /// Admits one image, which holds no bytes yet (see [`Permit::grow`]) and announces that decoding it
@@ -102,13 +82,14 @@ impl Admission {
             let retry_after = predicted.saturating_sub(deadline.limit);
             return Err(Rejected::TooLate { predicted, left, retry_after });
         }
-        if held.images >= self.ceiling.images {
+        if held.images >= self.capacity {
             return Err(self.queue_full(&held));
         }
         held.enter(share);
         self.show(&held);
         drop(held);
-        Ok(self.permit(Some(share), 0))
+        let reservation = self.memory.charge(0);
+        Ok(Permit { admission: Arc::clone(self), share, reservation })
     }
 
     /// How long one more image would take to be answered where the queue is fair: before it are its
@@ -152,17 +133,10 @@ impl Admission {
         self.estimate.rates().time_for(self.lock().load())
     }
 
-    /// Images and bytes in flight now.
+    /// Images in flight now.
     #[must_use]
-    pub fn held(&self) -> (usize, u64) {
-        let held = self.lock();
-        (held.images, held.bytes)
-    }
-
-    /// A count that grows whenever memory is taken.
-    #[must_use]
-    pub fn admitted(&self) -> u64 {
-        self.lock().taken
+    pub fn images(&self) -> usize {
+        self.lock().images
     }
 
     /// Images of `client` in flight now.
@@ -177,34 +151,14 @@ impl Admission {
         self.predicted_wait() / 2
     }
 
-    fn permit(self: &Arc<Self>, share: Option<Share>, bytes: u64) -> Permit {
-        Permit { admission: Arc::clone(self), share, bytes: AtomicU64::new(bytes) }
-    }
-
-    /// Takes `bytes` more, if they fit.
-    fn take(&self, held: &mut Held, bytes: u64) -> Result<(), Rejected> {
-        if bytes > self.ceiling.bytes.saturating_sub(held.bytes) {
-            let limit = self.ceiling.bytes;
-            let retry_after = self.estimate.rates().time_for(held.load()) / 2;
-            return Err(Rejected::Memory { wanted: bytes, limit, retry_after });
-        }
-        held.bytes += bytes;
-        held.taken += 1;
-        self.show(held);
-        Ok(())
-    }
-
     fn queue_full(&self, held: &Held) -> Rejected {
         let retry_after = self.estimate.rates().time_for(held.load()) / 2;
         Rejected::QueueFull { images: held.images, retry_after }
     }
 
-    fn give_back(&self, share: Option<Share>, bytes: u64) {
+    fn leave(&self, share: Share) {
         let mut held = self.lock();
-        if let Some(share) = share {
-            held.leave(share);
-        }
-        held.bytes -= bytes;
+        held.leave(share);
         self.show(&held);
     }
 
@@ -215,7 +169,6 @@ impl Admission {
 
     fn show(&self, held: &Held) {
         self.metrics.images_in_flight.set(i64::try_from(held.images).unwrap_or(i64::MAX));
-        self.metrics.admitted_bytes.set(i64::try_from(held.bytes).unwrap_or(i64::MAX));
     }
 }
 
@@ -224,17 +177,17 @@ pub(super) fn slow_workers(workers: u32) -> u32 {
     (workers / 2).max(1)
 }
 
-/// The right to be in flight, given back when dropped.
+/// The right of one image to be in flight, and its memory; given back when dropped.
 #[derive(Debug)]
 pub struct Permit {
     admission: Arc<Admission>,
-    share: Option<Share>,
-    bytes: AtomicU64,
+    share: Share,
+    reservation: Reservation,
 }
 
 impl Permit {
-    /// What its image adds to its client's load; `None` for a permit of bytes alone.
-    pub(super) fn share(&self) -> Option<Share> {
+    /// What its image adds to its client's load.
+    pub(super) fn share(&self) -> Share {
         self.share
     }
 
@@ -244,21 +197,19 @@ impl Permit {
     ///
     /// [`Rejected::Memory`] where they do not fit now; what is held stays held.
     pub fn grow(&self, bytes: u64) -> Result<(), Rejected> {
-        self.admission.take(&mut self.admission.lock(), bytes)?;
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        Ok(())
+        let grown = self.reservation.grow(bytes);
+        grown.map_err(|full| full.retry_after_at_least(self.admission.retry_after()))
     }
 
     /// Gives back all bytes but `bytes`, once the larger buffers are gone.
     pub fn shrink_to(&self, bytes: u64) {
-        let held = self.bytes.fetch_min(bytes, Ordering::Relaxed);
-        self.admission.give_back(None, held.saturating_sub(bytes));
+        self.reservation.shrink_to(bytes);
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.admission.give_back(self.share, *self.bytes.get_mut());
+        self.admission.leave(self.share);
     }
 }
 
@@ -266,6 +217,7 @@ impl Drop for Permit {
 mod tests {
     use super::*;
     use crate::pipeline::queue::{ClientKeys, Deadline, Origin, Stages};
+    use crate::telemetry::Metrics;
     use crate::telemetry::metrics::Reason;
 
     fn admission(
@@ -274,8 +226,9 @@ mod tests {
         workers: u32,
     ) -> (Arc<Admission>, Arc<ServiceTimeEstimate>) {
         let estimate = Arc::new(ServiceTimeEstimate::new(Stages::Shared { workers }));
-        let metrics = Arc::new(Metrics::new());
-        (Admission::new(Ceiling { images, bytes }, Arc::clone(&estimate), metrics), estimate)
+        let memory = Memory::new(bytes, Arc::new(Metrics::new()));
+        let metrics = ModelMetrics::unexported();
+        (Admission::new(images, memory, Arc::clone(&estimate), metrics), estimate)
     }
 
     fn of(client: ClientKey, limit: Duration) -> RequestContext {
@@ -303,11 +256,11 @@ mod tests {
         let other = ClientKeys::starting_at(7).assign();
         drop(admission.receive(other, 0).expect("a client with fewer images may displace one"));
         drop(admission.reserve(0).unwrap());
-        assert_eq!(admission.held(), (2, 100));
-        let answer = admission.charge(50);
-        assert_eq!(admission.held(), (2, 150), "what is there already is charged all the same");
+        assert_eq!((admission.images(), admission.memory.held()), (2, 100));
+        let answer = admission.memory.charge(50);
+        assert_eq!(admission.memory.held(), 150, "what is there already is charged all the same");
         drop((first, body, second, answer));
-        assert_eq!(admission.held(), (0, 0));
+        assert_eq!((admission.images(), admission.memory.held()), (0, 0));
     }
 
     #[test]

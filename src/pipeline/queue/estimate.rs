@@ -76,10 +76,15 @@ struct Averages {
     run: Average,
     /// Seconds measured per second announced, for decoding.
     decode_ratio: Average,
+    /// Seconds from taking a batch to its end per second of work, where other models use the cores, too.
+    contention: Average,
 }
 
 /// Announced decode times are of another machine; beyond this they are not corrected.
 const RATIOS: std::ops::RangeInclusive<f64> = 0.25..=8.0;
+
+/// A model that waits longer for the cores is not predicted to wait even longer.
+const MOST_CONTENTION: f64 = 100.0;
 
 /// Old samples lose half of their weight in this time, or in that of a few images where those take longer.
 const HALF_LIFE: Duration = Duration::from_secs(1);
@@ -113,6 +118,14 @@ impl ServiceTimeEstimate {
         self.lock().run.add(each.as_secs_f64(), HALF_LIFE.max(each * 4));
     }
 
+    /// A batch waited for `waited` until other models gave it a core, and then took `busy`.
+    pub fn shared_cores(&self, waited: Duration, busy: Duration) {
+        if busy >= Duration::from_micros(100) {
+            let ratio = (waited + busy).as_secs_f64() / busy.as_secs_f64();
+            self.lock().contention.add(ratio.min(MOST_CONTENTION), HALF_LIFE.max(busy * 4));
+        }
+    }
+
     /// The averages as they are now.
     #[must_use]
     pub fn rates(&self) -> Rates {
@@ -124,6 +137,7 @@ impl ServiceTimeEstimate {
             stages: self.stages,
             decode_ratio: averages.decode_ratio.at(now).map_or(1.0, faded),
             run: averages.run.at(now).map_or(0.0, |(run, weight)| run * weight),
+            contention: averages.contention.at(now).map_or(1.0, faded),
         }
     }
 
@@ -139,6 +153,7 @@ pub struct Rates {
     stages: Stages,
     decode_ratio: f64,
     run: f64,
+    contention: f64,
 }
 
 /// Which workers may take an image.
@@ -163,12 +178,13 @@ impl Rates {
     #[must_use]
     pub fn time_for(&self, load: Load) -> Duration {
         let (decode, run) = self.parts(load);
-        seconds(match self.stages {
+        let all_threads = match self.stages {
             Stages::Shared { workers } => (decode + run) / f64::from(workers.max(1)),
             Stages::Pipelined { decoders, workers } => {
                 (decode / f64::from(decoders.max(1))).max(run / f64::from(workers.max(1)))
             }
-        })
+        };
+        seconds(all_threads * self.contention)
     }
 
     /// The decode time on this machine for the predicted time `predicted`.
@@ -177,11 +193,11 @@ impl Rates {
         predicted.mul_f64(self.decode_ratio)
     }
 
-    /// How long one image takes where nothing else is done.
+    /// How long one image of this model takes where this model does nothing else.
     #[must_use]
     pub fn alone(&self, decode: Duration) -> Duration {
         let (decode, run) = self.parts(Load::one(decode));
-        seconds(decode + run)
+        seconds((decode + run) * self.contention)
     }
 
     /// The lane of an image: slow ones take much longer to decode than any image takes to run.

@@ -9,11 +9,8 @@ use super::{ClientKey, Lane, Load};
 #[derive(Debug, Default)]
 pub(super) struct Held {
     pub(super) images: usize,
-    pub(super) bytes: u64,
     /// Of clients that have images in flight.
     pub(super) clients: HashMap<ClientKey, ClientLoad>,
-    /// How often memory was taken, ever.
-    pub(super) taken: u64,
 }
 
 /// One client's images in flight.

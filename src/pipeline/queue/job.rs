@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::held::Share;
-use super::{Lane, Origin, Permit, Queue, RequestContext, Tag};
+use super::{Origin, Permit, Queue, RequestContext, Tag};
 use crate::pipeline::decode::{DecodeError, Stop};
 use crate::pipeline::prepare::{Facts, PrepareError, Upload};
 use crate::pipeline::preprocess::Pixels;
@@ -228,13 +228,7 @@ impl Caller {
 
     /// What it adds to its client's load.
     pub(super) fn share(&self) -> Share {
-        // A job without an image's permit is a mistake of ours; it is queued all the same.
-        self.permit.share().unwrap_or(Share {
-            client: self.context.origin.client,
-            lane: Lane::Quick,
-            decode: Duration::ZERO,
-            service_time: Duration::ZERO,
-        })
+        self.permit.share()
     }
 
     /// What its image was announced to take to decode.

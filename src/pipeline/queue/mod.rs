@@ -1,11 +1,12 @@
 //! The queue of images, ordered fairly by client, with deadlines.
 //!
-//! [`Admission`] counts images and bytes in flight, and rejects before work is done. [`Queue`]
+//! [`Admission`] counts images in flight and [`Memory`] their bytes, and both reject before work is done. [`Queue`]
 //! hands [`Job`]s to the workers, fairly by client. A [`Ticket`] is the caller's side of a job:
 //! dropping it takes the job out of the queue.
 
 mod admission;
 mod held; // images in flight by client
+mod memory; // bytes in flight of the process
 mod rejected;
 mod context;
 mod estimate; // service times
@@ -16,14 +17,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-pub use admission::{Admission, Ceiling, Permit};
+pub use admission::{Admission, Permit};
 pub use context::{ClientKey, ClientKeys, Origin, RequestContext};
 pub use estimate::{Lane, Load, Rates, ServiceTimeEstimate, Stages};
 use fair::{FairOrder, Tag};
 pub use job::{Answered, Caller, Deadline, Extra, Input, Job, JobError, Scores, Ticket};
+pub use memory::{Memory, Reservation};
 pub use rejected::Rejected;
 
-use crate::telemetry::Metrics;
+use crate::telemetry::ModelMetrics;
 
 /// How batches form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +61,7 @@ struct Shared {
     state: Mutex<State>,
     /// How many batches of [`Lane::Slow`] may run at the same time.
     slow_limit: usize,
-    metrics: Arc<Metrics>,
+    metrics: Arc<ModelMetrics>,
 }
 
 #[derive(Debug, Default)]
@@ -77,7 +79,7 @@ struct State {
 impl Queue {
     /// An empty, open queue for `workers` workers. Its bound is [`Admission`], which every job has passed.
     #[must_use]
-    pub fn new(workers: usize, metrics: Arc<Metrics>) -> Self {
+    pub fn new(workers: usize, metrics: Arc<ModelMetrics>) -> Self {
         let slow_limit = admission::slow_workers(u32::try_from(workers).unwrap_or(u32::MAX));
         let shared = Shared { state: Mutex::default(), slow_limit: slow_limit as usize, metrics };
         Self { shared: Arc::new(shared) }

@@ -67,6 +67,17 @@ impl Rejected {
         }
     }
 
+    /// The same; for memory that is in use at least until `wait` has passed, with that time to retry.
+    #[must_use]
+    pub(super) fn retry_after_at_least(self, wait: Duration) -> Self {
+        match self {
+            Self::Memory { wanted, limit, retry_after } => {
+                Self::Memory { wanted, limit, retry_after: retry_after.max(wait) }
+            }
+            other => other,
+        }
+    }
+
     /// When to try again, never less than a second (the header's unit).
     #[must_use]
     pub fn retry_after(&self) -> Duration {

@@ -17,15 +17,15 @@ struct House {
     queue: Queue,
     admission: Arc<Admission>,
     estimate: Arc<ServiceTimeEstimate>,
-    metrics: Arc<Metrics>,
+    metrics: Arc<ModelMetrics>,
 }
 
 impl House {
     fn new() -> Self {
-        let metrics = Arc::new(Metrics::new());
+        let metrics = ModelMetrics::unexported();
         let estimate = Arc::new(ServiceTimeEstimate::new(Stages::Shared { workers: 1 }));
-        let ceiling = Ceiling { images: 10_000, bytes: 1 << 30 };
-        let admission = Admission::new(ceiling, Arc::clone(&estimate), Arc::clone(&metrics));
+        let memory = Memory::new(1 << 30, Arc::default());
+        let admission = Admission::new(10_000, memory, Arc::clone(&estimate), Arc::clone(&metrics));
         Self { queue: Queue::new(1, Arc::clone(&metrics)), admission, estimate, metrics }
     }
 
@@ -36,6 +36,7 @@ impl House {
             preprocess: Preprocess { input: [1, 1], ..Preprocess::usual([32, 32]) },
             estimate: Arc::clone(&self.estimate),
             stuck_after: FOREVER,
+            cores: None,
             health: Arc::new(Health::default()),
             metrics: Arc::clone(&self.metrics),
         };
@@ -119,7 +120,7 @@ proptest! {
         }
         house.queue.close();
         workers.join();
-        prop_assert_eq!(house.admission.held(), (0, 0), "every permit is given back");
+        prop_assert_eq!(house.admission.images(), 0, "every permit is given back");
         prop_assert_eq!(house.queue.depth(), 0);
     }
 
@@ -151,7 +152,7 @@ fn a_request_whose_client_left_is_never_run_and_is_counted() {
         tickets.enumerate().partition(|(number, _)| number % 2 == 0);
     drop(leaving);
     assert_eq!(house.queue.depth(), 5, "it leaves the queue at once");
-    assert_eq!(house.admission.held().0, 5, "and gives its place back");
+    assert_eq!(house.admission.images(), 5, "and gives its place back");
     house.queue.close();
     let seen = Arc::new(Mutex::new(HashSet::new()));
     let engine: Engine = Box::new({
@@ -294,7 +295,7 @@ fn a_client_of_costly_images_gets_the_same_time_and_so_fewer_turns() {
 
 #[test]
 fn a_slow_image_leaves_a_worker_for_the_others() {
-    let metrics = Arc::new(Metrics::new());
+    let metrics = ModelMetrics::unexported();
     let house = House { queue: Queue::new(2, metrics), ..House::new() };
     let keys = ClientKeys::starting_at(1);
     let slow = Duration::from_secs(1);
@@ -350,6 +351,7 @@ fn a_stuck_worker_is_reported_and_replaced() {
         preprocess: Preprocess { input: [1, 1], ..Preprocess::usual([32, 32]) },
         estimate: Arc::clone(&house.estimate),
         stuck_after: Duration::from_millis(20),
+        cores: None,
         health: Arc::clone(&health),
         metrics: Arc::clone(&house.metrics),
     };

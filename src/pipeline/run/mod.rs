@@ -11,11 +11,13 @@ mod probe; // sessions with any output, for commands that measure
 mod shared; // one copy of the weights for all sessions
 mod sessions; // opens and warms up the sessions
 mod trim; // returns freed memory to the system
+mod cores; // shares the cores among models
 mod health; // failed batches and stuck workers
 mod crew; // the worker threads and their watchdog
 mod worker; // a thread that takes, prepares, runs and answers batches
 
 pub use batch::{Batch, InputShape};
+pub use cores::{CoreShare, Cores};
 pub use crew::{Engines, SpareEngine, Workers};
 pub use device::{BadDevice, Device, DeviceChoice};
 pub use health::Health;

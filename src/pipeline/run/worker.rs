@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::crew::{Fate, Pulse};
-use super::{Batch, Health, InputShape, Output, Outputs, RunError};
+use super::{Batch, CoreShare, Health, InputShape, Output, Outputs, RunError};
 use crate::pipeline::decode::Watch;
 use crate::pipeline::prepare::{Budget, Facts, prepare_into};
 use crate::pipeline::preprocess::{Preprocess, Scratch};
@@ -14,7 +14,7 @@ use crate::pipeline::queue::{
     Answered, BatchPlan, Caller, Extra, Input, Job, JobError, Jobs, Queue, Scores,
     ServiceTimeEstimate,
 };
-use crate::telemetry::Metrics;
+use crate::telemetry::ModelMetrics;
 
 /// What runs a batch: a [`Session`](super::Session) in service, anything else in a test.
 pub type Engine = Box<dyn FnMut(&Batch) -> Result<Outputs, RunError> + Send>;
@@ -32,10 +32,12 @@ pub struct WorkerPlan {
     pub estimate: Arc<ServiceTimeEstimate>,
     /// A worker that is busy with one batch for longer is replaced.
     pub stuck_after: Duration,
+    /// The model's access to the cores; `None` on a GPU.
+    pub cores: Option<Arc<CoreShare>>,
     /// Where success and failure are noted.
     pub health: Arc<Health>,
     /// Where all is counted.
-    pub metrics: Arc<Metrics>,
+    pub metrics: Arc<ModelMetrics>,
 }
 
 pub(super) struct Worker {
@@ -54,8 +56,13 @@ impl Worker {
 
     /// Works until the queue ends, or this worker was found stuck and has been replaced.
     pub(super) fn work(&mut self) {
-        while let Some(Jobs { jobs, slow }) = self.plan.queue.next_batch(self.plan.batch) {
+        while let Some(Jobs { jobs, slow }) = self.plan.queue.next_batch(self.batch_plan()) {
+            let cores = self.plan.cores.clone();
+            let waiting = Instant::now();
+            let turn = cores.as_ref().map(|cores| cores.turn());
+            let waited = waiting.elapsed();
             self.pulse.begin();
+            let started = Instant::now();
             let jobs = self.still_wanted(jobs);
             let slots = self.fill(jobs);
             // What is left is as quick as for any other image.
@@ -63,10 +70,19 @@ impl Worker {
             if !slots.is_empty() {
                 self.run(slots);
             }
+            drop(turn);
+            self.plan.estimate.shared_cores(waited, started.elapsed());
             if self.pulse.end() == Fate::Replaced {
                 return;
             }
         }
+    }
+
+    /// Where several models use the cores, a batch has one image: it cannot be interrupted, and the
+    /// other models wait for its end.
+    fn batch_plan(&self) -> BatchPlan {
+        let contended = self.plan.cores.as_ref().is_some_and(|cores| cores.is_contended());
+        if contended { BatchPlan { max_batch: 1, ..self.plan.batch } } else { self.plan.batch }
     }
 
     /// Answers the late, drops the abandoned and keeps the rest.

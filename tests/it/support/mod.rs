@@ -11,16 +11,17 @@ use std::time::Duration;
 
 use resnetd::fetch::{FetchPlan, Fetcher, Policy};
 use resnetd::http::{
-    self, AllowedHosts, App, ConnectionTimes, Description, Drain, ListenPlan, Listener, Page,
-    Readiness, Shared, Timeouts, Versions, VertexRoutes,
+    self, AllowedHosts, ConnectionTimes, Drain, ListenPlan, Listener, Page, Readiness, Server,
+    Shared, Timeouts, VertexRoutes,
 };
 use resnetd::model::{self, Model};
 use resnetd::pipeline::decode::Limits;
 use resnetd::pipeline::explain::Offers;
 use resnetd::pipeline::preprocess::JpegScaling;
-use resnetd::pipeline::queue::{BatchPlan, Ceiling};
+use resnetd::pipeline::queue::{BatchPlan, Memory};
 use resnetd::pipeline::run::{Device, Engine, InputShape, Library, SessionsPlan, open_sessions};
-use resnetd::pipeline::{Decoding, Pipeline, PipelinePlan};
+use resnetd::pipeline::{Decoding, Pipeline, PipelinePlan, Resources};
+use resnetd::registry::{Description, LastUse, LoadWhen, Registry, Served, Version, Versions};
 use resnetd::telemetry::Metrics;
 use resnetd::telemetry::logs::DroppedLines;
 use serde_json::Value;
@@ -61,6 +62,7 @@ pub(crate) struct Options {
     pub(crate) model: Model,
     pub(crate) engines: Option<Vec<Engine>>,
     pub(crate) plan: PipelinePlan,
+    pub(crate) memory_limit: u64,
     pub(crate) timeouts: Timeouts,
     pub(crate) connections: ListenPlan,
     pub(crate) drain: Drain,
@@ -78,11 +80,12 @@ impl Default for Options {
             plan: PipelinePlan {
                 limits: Limits::default(),
                 jpeg_scaling: JpegScaling::On,
-                ceiling: Ceiling { images: 256, bytes: 1 << 30 },
+                queue_capacity: 256,
                 batch: BatchPlan { max_batch: 4, max_wait: Duration::ZERO, backlog: 1 },
                 decoding: Decoding::ByWorkers,
                 stuck_after: Duration::from_secs(60),
             },
+            memory_limit: 1 << 30,
             timeouts: Timeouts {
                 request: Duration::from_secs(60),
                 body: Duration::from_secs(60),
@@ -107,7 +110,8 @@ impl Default for Options {
 /// A server on a free port of this machine.
 pub(crate) struct TestServer {
     pub(crate) url: String,
-    pub(crate) app: App,
+    pub(crate) server: Arc<Server>,
+    pub(crate) model: Arc<Served>,
     pub(crate) client: reqwest::Client,
     stop: oneshot::Sender<()>,
     served: JoinHandle<bool>,
@@ -124,6 +128,7 @@ impl TestServer {
             model,
             engines,
             plan,
+            memory_limit,
             timeouts,
             connections,
             drain,
@@ -138,35 +143,55 @@ impl TestServer {
         };
         let engines = engines.unwrap_or_else(|| real_engines(&model, plan.batch.max_batch));
         let metrics = Arc::new(Metrics::new());
+        let memory = Memory::new(memory_limit, Arc::clone(&metrics));
         let description = description(&model, &plan, engines.len());
-        let shared = Shared::new(&model.card.labels, 2, DroppedLines::default());
-        let pipeline = Pipeline::start(model.card, plan, engines, Arc::clone(&metrics)).unwrap();
-        let app = App {
-            pipeline: Arc::new(pipeline.offering(offers)),
+        let version = Version::only();
+        let resources = Resources {
+            memory: Arc::clone(&memory),
+            cores: None,
+            metrics: metrics.of_model(&model.card.name, version.as_str()),
+        };
+        let max_bytes = plan.limits.max_bytes;
+        let pipeline = Pipeline::start(model.card, plan, engines, resources).unwrap();
+        let pipeline = pipeline.offering(offers);
+        let served = Served {
+            version,
+            pipeline,
+            description,
+            weight_bytes: 0,
+            load: LoadWhen::Now,
+            used: LastUse::default(),
+        };
+        let registry = Arc::new(Registry::of_one(served));
+        let model = registry.find(None, None).unwrap();
+        let server = Arc::new(Server {
+            registry,
+            control: None,
+            memory,
             metrics,
             readiness: Arc::new(Readiness::default()),
-            shared: Arc::new(shared),
-            description: Arc::new(description),
+            shared: Arc::new(Shared::new(2, DroppedLines::default())),
             timeouts,
             page,
             urls: urls.map(|(policy, plan)| Arc::new(Fetcher::new(policy, plan))),
             vertex,
             hosts,
-        };
+            max_bytes,
+        });
         let address = "127.0.0.1:0".parse().unwrap();
         let listener = Listener::bind(address, connections).unwrap();
         let url = format!("http://{}", listener.address().unwrap());
         let (stop, stopped) = oneshot::channel::<()>();
-        let routes = http::router(app.clone());
-        let readiness = Arc::clone(&app.readiness);
+        let routes = http::router(Arc::clone(&server));
+        let readiness = Arc::clone(&server.readiness);
         let told = async move {
             let _ = stopped.await;
             readiness.drain();
         };
-        let pipeline = Arc::clone(&app.pipeline);
-        let give_up = move || pipeline.abort();
+        let aborted = Arc::clone(&model);
+        let give_up = move || aborted.pipeline.abort();
         let served = tokio::spawn(listener.listen().unwrap().serve(routes, told, drain, give_up));
-        Self { url, app, client: reqwest::Client::new(), stop, served }
+        Self { url, server, model, client: reqwest::Client::new(), stop, served }
     }
 
     /// `POST /classify` with these bytes.
@@ -190,7 +215,7 @@ impl TestServer {
     pub(crate) async fn stop(self) -> bool {
         self.stop.send(()).unwrap();
         let answered = self.served.await.unwrap();
-        answered && self.app.pipeline.finish(Duration::from_secs(60)).await
+        answered && self.model.pipeline.finish(Duration::from_secs(60)).await
     }
 }
 

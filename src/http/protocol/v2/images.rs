@@ -51,20 +51,20 @@ pub(super) fn of(app: &App, mut tensors: Vec<Tensor>) -> Result<Vec<Source>, Pro
 }
 
 fn ready(app: &App, tensor: Tensor) -> Result<Vec<Source>, Problem> {
-    let [height, width] = app.pipeline.card().preprocess.input.map(i64::from);
+    let [height, width] = app.model.pipeline.card().preprocess.input.map(i64::from);
     let images = images(&tensor, &[&[height, width, 3]])?.0;
     let raw = whole(tensor, images, height * width * 3)?;
     Ok(split(&raw, images))
 }
 
 fn normalised(app: &App, tensor: Tensor) -> Result<Vec<Source>, Problem> {
-    let preprocess = &app.pipeline.card().preprocess;
+    let preprocess = &app.model.pipeline.card().preprocess;
     let [height, width] = preprocess.input.map(i64::from);
     let layouts = [[3, height, width], [height, width, 3]];
     let (images, layout) = images(&tensor, &[&layouts[0], &layouts[1]])?;
     let layout = if layout == 0 { Layout::ChannelsFirst } else { Layout::ChannelsLast };
     let raw = whole(tensor, images, height * width * 3 * 4)?;
-    let held = app.pipeline.reserve(raw.len() / 4)?;
+    let held = app.model.pipeline.reserve(raw.len() / 4)?;
     let pixels = floats::pixels(&raw, layout, preprocess)?;
     Ok(split(&upload::holding(pixels.into(), &Arc::new(held)), images))
 }

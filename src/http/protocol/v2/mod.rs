@@ -15,17 +15,19 @@ mod statistics; // counts and durations
 mod rest; // JSON and binary tensors
 mod grpc; // protobuf
 
+use std::sync::Arc;
+
 use axum::Router;
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
 
-use crate::http::App;
+use crate::http::Server;
 
 /// The OpenAPI description of the REST routes; gRPC has reflection.
 pub(super) fn said() -> OpenApi {
     rest::Said::openapi()
 }
 
-pub(super) fn routes(app: &App) -> Router<App> {
-    rest::routes().merge(grpc::routes(app))
+pub(super) fn routes(server: &Arc<Server>) -> Router<Arc<Server>> {
+    rest::routes().merge(grpc::routes(server))
 }

@@ -79,13 +79,13 @@ pub(super) async fn run(
     let count = images.len();
     let inferred: Vec<Inferred> = stream::iter(images.into_iter().enumerate())
         .map(|(index, image)| async move {
-            let inferred = app.pipeline.infer(image, context, beside).await;
+            let inferred = app.model.pipeline.infer(image, context, beside).await;
             inferred.map_err(|error| Problem::from(error).of_image(index, count))
         })
-        .buffered(app.pipeline.at_once())
+        .buffered(app.model.pipeline.at_once())
         .try_collect()
         .await?;
-    let labels = &app.pipeline.card().labels;
+    let labels = &app.model.pipeline.card().labels;
     let outputs = outputs.into_iter().map(|wanted| answered(wanted, &inferred, labels)).collect();
     let timings = inferred.iter().map(|inferred| inferred.timings).collect();
     Ok(Answer { id, outputs, timings })

@@ -1,13 +1,11 @@
-//! What there is: one model of one version, the tensors that it takes and those that it answers.
+//! The tensors that a model takes and those that it answers.
 
 use super::tensor::Datatype;
-use crate::http::App;
 use crate::http::health;
 use crate::http::problem::Problem;
-use crate::http::protocol::model;
 use crate::http::upload::MAX_IMAGES;
+use crate::http::{App, Server};
 
-pub(super) use crate::http::protocol::model::VERSION;
 /// The server's name.
 pub(super) const SERVER: &str = "resnetd";
 /// What a graph for ONNX Runtime is called.
@@ -88,7 +86,7 @@ impl Input {
     }
 
     pub(super) fn describe(self, app: &App) -> Described {
-        let [height, width] = app.pipeline.card().preprocess.input.map(i64::from);
+        let [height, width] = app.model.pipeline.card().preprocess.input.map(i64::from);
         let (dims, format) = match self {
             Self::Pixels => (vec![height, width, 3], Format::Nhwc),
             Self::Floats => (vec![3, height, width], Format::Nchw),
@@ -103,7 +101,7 @@ impl Output {
 
     /// Those that this model gives.
     pub(super) fn given(app: &App) -> impl Iterator<Item = Self> {
-        let embedding = app.pipeline.gives_embedding();
+        let embedding = app.model.pipeline.gives_embedding();
         Self::ALL.into_iter().filter(move |output| *output != Self::Embedding || embedding)
     }
 
@@ -116,7 +114,7 @@ impl Output {
     }
 
     pub(super) fn describe(self, app: &App) -> Described {
-        let classes = i64::try_from(app.pipeline.card().labels.len()).unwrap_or(-1);
+        let classes = i64::try_from(app.model.pipeline.card().labels.len()).unwrap_or(-1);
         let dims = match self {
             Self::Probabilities | Self::Logits => vec![classes],
             Self::Embedding => vec![-1],
@@ -125,13 +123,12 @@ impl Output {
     }
 }
 
-/// That `name` is the one that is served, in this version; an empty version leaves it to us.
-pub(super) fn check(app: &App, name: &str, version: &str) -> Result<(), Problem> {
-    model::check(app, name)?;
-    if version.is_empty() { Ok(()) } else { model::check_version(version) }
+/// That the server is ready.
+pub(super) fn server_ready(server: &Server) -> Result<(), Problem> {
+    health::why_not(server).map_or(Ok(()), |why| Err(Problem::not_ready(&why)))
 }
 
-/// What keeps the model from answering; the server and its one model are ready together.
+/// That the model of a request is ready.
 pub(super) fn ready(app: &App) -> Result<(), Problem> {
-    health::why_not(app).map_or(Ok(()), |why| Err(Problem::not_ready(why)))
+    health::why_not_ready(app).map_or(Ok(()), |why| Err(Problem::not_ready(&why)))
 }

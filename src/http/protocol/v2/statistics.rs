@@ -1,10 +1,10 @@
-//! What the model has done since the server started, however it was asked, from the metrics.
+//! What a model has done since it was loaded, however it was asked, from the metrics.
 
 use std::time::Duration;
 
 use prometheus::Histogram;
 
-use crate::telemetry::Metrics;
+use crate::telemetry::ModelMetrics;
 use crate::telemetry::metrics::Reason;
 
 /// Counts and durations that mean here what they mean elsewhere.
@@ -34,7 +34,7 @@ pub(super) struct Span {
 }
 
 impl Statistics {
-    pub(super) fn of(metrics: &Metrics) -> Self {
+    pub(super) fn of(metrics: &ModelMetrics) -> Self {
         let queue = span(&[&metrics.queue_wait_seconds]);
         let decode = span(&[&metrics.decode_seconds, &metrics.preprocess_seconds]);
         let compute_input = Span { count: metrics.preprocess_seconds.get_sample_count(), ..decode };

@@ -14,22 +14,30 @@ use tonic::{Code, Status};
 use super::status;
 use crate::http::pace::paced;
 use crate::http::problem::Problem;
-use crate::http::{App, upload};
+use crate::http::{Server, upload};
 
 /// More than the frame around a message takes.
 const FRAMES: usize = 1024;
 
 /// Charges the body as uploads are, ends it after the body timeout, and says in our words where it
 /// was too large.
-pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
-    let held = match app.pipeline.reserve(0) {
+pub(super) async fn guard(
+    State(server): State<Arc<Server>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let held = match server.memory.reserve(0) {
         Ok(permit) => Arc::new(permit),
         Err(rejected) => return status::of(rejected.into()).into_http(),
     };
-    let limit = app.pipeline.plan().limits.max_bytes;
+    let limit = server.max_bytes;
     let request = request.map(|body| {
-        let charged = upload::charged(&app, paced(&app, body), limit.saturating_add(FRAMES), &held);
-        in_time(&app, charged)
+        // The model is not known yet.
+        let metrics = Arc::clone(&server.metrics);
+        let rejected_for = move |reason| metrics.rejected(reason);
+        let most = limit.saturating_add(FRAMES);
+        let charged = upload::charged(paced(&server, body), (most, &held), rejected_for);
+        in_time(&server, charged)
     });
     // The message shares the body's memory, which is charged until the answer is there.
     let response = next.run(request).await;
@@ -43,9 +51,9 @@ pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) 
 }
 
 /// The body until the body timeout. Its errors are statuses, which tonic passes on.
-fn in_time(app: &App, body: Body) -> Body {
-    let patience = app.timeouts.body;
-    let limit = app.pipeline.plan().limits.max_bytes;
+fn in_time(server: &Server, body: Body) -> Body {
+    let patience = server.timeouts.body;
+    let limit = server.max_bytes;
     let until = Instant::now() + patience;
     let chunks = stream::unfold(Some(body.into_data_stream()), move |chunks| async move {
         let mut chunks = chunks?;

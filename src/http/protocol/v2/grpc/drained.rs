@@ -1,5 +1,7 @@
 //! Streams that a client may leave open for ever do not hold the server's end.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
@@ -10,17 +12,21 @@ use http_body_util::{BodyStream, StreamBody};
 use hyper::body::Frame;
 use tonic::Code;
 
-use crate::http::App;
+use crate::http::Server;
 
 /// Ends an answer once the server drains, with the status that sends clients elsewhere.
-pub(super) async fn ends(State(app): State<App>, request: Request, next: Next) -> Response {
+pub(super) async fn ends(
+    State(server): State<Arc<Server>>,
+    request: Request,
+    next: Next,
+) -> Response {
     next.run(request).await.map(|body| {
-        let frames = stream::unfold(Some((BodyStream::new(body), app)), |state| async move {
-            let (mut frames, app) = state?;
+        let frames = stream::unfold(Some((BodyStream::new(body), server)), |state| async move {
+            let (mut frames, server) = state?;
             tokio::select! {
                 biased;
-                frame = frames.next() => frame.map(|frame| (frame, Some((frames, app)))),
-                () = app.readiness.drained() => Some((Ok(Frame::trailers(unavailable())), None)),
+                frame = frames.next() => frame.map(|frame| (frame, Some((frames, server)))),
+                () = server.readiness.drained() => Some((Ok(Frame::trailers(unavailable())), None)),
             }
         });
         Body::new(StreamBody::new(frames))

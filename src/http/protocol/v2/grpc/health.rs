@@ -1,6 +1,7 @@
 //! `grpc.health.v1.Health`: asked when it is called, so it is never out of date.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::Stream;
@@ -15,7 +16,7 @@ use super::service::Inference;
 use super::status;
 use crate::http::problem::{Kind, Problem};
 use crate::http::protocol::v2::served;
-use crate::http::{App, Phase};
+use crate::http::{Phase, Server};
 
 /// How often a watcher's status is looked at.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -23,14 +24,14 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// The service.
 #[derive(Debug, Clone)]
 pub(super) struct Health {
-    app: App,
+    server: Arc<Server>,
 }
 
 type Statuses = Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send>>;
 
 impl Health {
-    pub(super) fn new(app: App) -> Self {
-        Self { app }
+    pub(super) fn new(server: Arc<Server>) -> Self {
+        Self { server }
     }
 
     /// That `service` is the server, which has no name, or its inference service.
@@ -56,7 +57,7 @@ impl health_server::Health for Health {
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<HealthCheckResponse>, Status> {
         Self::check_name(&request.into_inner().service)?;
-        Ok(Response::new(now(&self.app)))
+        Ok(Response::new(now(&self.server)))
     }
 
     /// Every change, and the end of the server as the last: a watcher does not keep it from ending.
@@ -66,27 +67,28 @@ impl health_server::Health for Health {
     ) -> Result<Response<Statuses>, Status> {
         Self::check_name(&request.into_inner().service)?;
         let told = None::<HealthCheckResponse>;
-        let changes = stream::unfold((self.app.clone(), told), |(app, told)| async move {
-            loop {
-                let now = now(&app);
-                if told.as_ref() != Some(&now) {
-                    return Some((Ok(now), (app, Some(now))));
+        let changes =
+            stream::unfold((Arc::clone(&self.server), told), |(server, told)| async move {
+                loop {
+                    let now = now(&server);
+                    if told.as_ref() != Some(&now) {
+                        return Some((Ok(now), (server, Some(now))));
+                    }
+                    if server.readiness.phase() == Phase::Draining {
+                        return None;
+                    }
+                    tokio::select! {
+                        () = tokio::time::sleep(PERIOD) => {}
+                        () = server.readiness.drained() => {}
+                    }
                 }
-                if app.readiness.phase() == Phase::Draining {
-                    return None;
-                }
-                tokio::select! {
-                    () = tokio::time::sleep(PERIOD) => {}
-                    () = app.readiness.drained() => {}
-                }
-            }
-        });
+            });
         Ok(Response::new(Box::pin(changes)))
     }
 }
 
-fn now(app: &App) -> HealthCheckResponse {
-    let ready = served::ready(app).is_ok();
+fn now(server: &Server) -> HealthCheckResponse {
+    let ready = served::server_ready(server).is_ok();
     let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
     HealthCheckResponse { status: status.into() }
 }

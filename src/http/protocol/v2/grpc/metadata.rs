@@ -14,6 +14,7 @@ use crate::http::App;
 use crate::http::protocol::v2::served::{self, Described, Format, Input, Output};
 use crate::http::protocol::v2::statistics::{Span, Statistics};
 use crate::http::protocol::v2::tensor::Datatype;
+use crate::registry::{Registry, Served};
 
 pub(super) fn server() -> ServerMetadataResponse {
     ServerMetadataResponse {
@@ -30,8 +31,8 @@ pub(super) fn model(app: &App) -> ModelMetadataResponse {
         shape: described.shape(),
     };
     ModelMetadataResponse {
-        name: app.pipeline.card().name.clone(),
-        versions: vec![served::VERSION.to_owned()],
+        name: app.model.name().to_owned(),
+        versions: app.server.registry.versions(app.model.name()),
         platform: served::PLATFORM.to_owned(),
         inputs: Input::ALL.map(|input| tensor(input.describe(app))).to_vec(),
         outputs: Output::given(app).map(|output| tensor(output.describe(app))).collect(),
@@ -60,7 +61,7 @@ pub(super) fn config(app: &App) -> ModelConfig {
     };
     let latest = PolicyChoice::Latest(Latest { num_versions: 1 });
     ModelConfig {
-        name: app.pipeline.card().name.clone(),
+        name: app.model.name().to_owned(),
         platform: served::PLATFORM.to_owned(),
         version_policy: Some(ModelVersionPolicy { policy_choice: Some(latest) }),
         max_batch_size: i32::try_from(served::MAX_BATCH).unwrap_or(i32::MAX),
@@ -71,12 +72,18 @@ pub(super) fn config(app: &App) -> ModelConfig {
     }
 }
 
-pub(super) fn statistics(app: &App) -> ModelStatisticsResponse {
-    let all = Statistics::of(&app.metrics);
+pub(super) fn statistics<'a>(
+    models: impl IntoIterator<Item = &'a Served>,
+) -> ModelStatisticsResponse {
+    ModelStatisticsResponse { model_stats: models.into_iter().map(of_model).collect() }
+}
+
+fn of_model(model: &Served) -> ModelStatistics {
+    let all = Statistics::of(model.pipeline.metrics());
     let span = |span: Span| Some(StatisticDuration { count: span.count, ns: span.ns });
-    let model = ModelStatistics {
-        name: app.pipeline.card().name.clone(),
-        version: served::VERSION.to_owned(),
+    ModelStatistics {
+        name: model.name().to_owned(),
+        version: model.version.to_string(),
         inference_count: all.images,
         execution_count: all.runs,
         inference_stats: Some(InferStatistics {
@@ -89,22 +96,17 @@ pub(super) fn statistics(app: &App) -> ModelStatisticsResponse {
             cache_hit: span(Span::default()),
             cache_miss: span(Span::default()),
         }),
-    };
-    ModelStatisticsResponse { model_stats: vec![model] }
+    }
 }
 
-pub(super) fn index(app: &App) -> RepositoryIndexResponse {
-    let (state, reason) = match served::ready(app) {
-        Ok(()) => ("READY", String::new()),
-        Err(why_not) => ("UNAVAILABLE", why_not.detail().to_owned()),
-    };
-    let model = ModelIndex {
-        name: app.pipeline.card().name.clone(),
-        version: served::VERSION.to_owned(),
-        state: state.to_owned(),
-        reason,
-    };
-    RepositoryIndexResponse { models: vec![model] }
+pub(super) fn index(registry: &Registry) -> RepositoryIndexResponse {
+    let models = registry.list().into_iter().map(|listed| ModelIndex {
+        name: listed.name,
+        version: listed.version.to_string(),
+        state: listed.state.word().to_owned(),
+        reason: listed.state.reason().to_owned(),
+    });
+    RepositoryIndexResponse { models: models.collect() }
 }
 
 fn data_type(datatype: Datatype) -> DataType {

@@ -13,6 +13,8 @@ mod drained; // ends open streams at shutdown
 mod status; // problems as gRPC's codes
 mod health; // grpc.health.v1
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware;
@@ -21,7 +23,7 @@ use tonic::server::NamedService;
 use tonic_health::pb::health_server::HealthServer;
 use tower::util::ServiceExt;
 
-use crate::http::App;
+use crate::http::Server;
 use messages::grpc_inference_service_server::GrpcInferenceServiceServer;
 
 /// The methods that have a metric label of their own; others share one.
@@ -38,10 +40,9 @@ const METHODS: [&str; 9] = [
 ];
 
 /// Every service.
-pub(super) fn routes(app: &App) -> Router<App> {
-    let limit = app.pipeline.plan().limits.max_bytes;
-    let inference = GrpcInferenceServiceServer::new(service::Inference::new(app.clone()))
-        .max_decoding_message_size(limit)
+pub(super) fn routes(server: &Arc<Server>) -> Router<Arc<Server>> {
+    let inference = GrpcInferenceServiceServer::new(service::Inference::new(Arc::clone(server)))
+        .max_decoding_message_size(server.max_bytes)
         .max_encoding_message_size(usize::MAX);
     let reflection = || {
         tonic_reflection::server::Builder::configure()
@@ -50,19 +51,19 @@ pub(super) fn routes(app: &App) -> Router<App> {
     };
     let v1 = reflection().build_v1().expect("the descriptors are made by the compiler");
     let alpha = reflection().build_v1alpha().expect("the descriptors are made by the compiler");
-    let health = HealthServer::new(health::Health::new(app.clone()));
+    let health = HealthServer::new(health::Health::new(Arc::clone(server)));
     let reflection = of_service(v1, &[])
         .merge(of_service(alpha, &[]))
-        .layer(middleware::from_fn_with_state(app.clone(), drained::ends));
+        .layer(middleware::from_fn_with_state(Arc::clone(server), drained::ends));
     of_service(inference, &METHODS)
-        .layer(middleware::from_fn_with_state(app.clone(), body::guard))
+        .layer(middleware::from_fn_with_state(Arc::clone(server), body::guard))
         .merge(of_service(health, &["Check"]))
         .merge(reflection)
         .layer(middleware::from_fn(status::tell))
 }
 
 /// The routes of a service, some of its methods with one of their own.
-fn of_service<S>(service: S, methods: &[&str]) -> Router<App>
+fn of_service<S>(service: S, methods: &[&str]) -> Router<Arc<Server>>
 where
     S: tower::Service<axum::http::Request<Body>, Error = std::convert::Infallible>
         + NamedService

@@ -108,7 +108,7 @@ fn typed(
         }
         Datatype::Fp32 => fp32_contents.into_iter().flat_map(f32::to_le_bytes).collect(),
     };
-    let held = app.pipeline.reserve(raw.len())?;
+    let held = app.model.pipeline.reserve(raw.len())?;
     Ok(Data::Raw(upload::holding(raw.into(), &Arc::new(held))))
 }
 

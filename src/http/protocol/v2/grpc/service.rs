@@ -1,6 +1,8 @@
 //! `GRPCInferenceService`.
 
-use tonic::{Request, Response, Status, async_trait};
+use std::sync::Arc;
+
+use tonic::{Extensions, Request, Response, Status, async_trait};
 
 use super::messages::grpc_inference_service_server::GrpcInferenceService;
 use super::messages::{
@@ -11,46 +13,56 @@ use super::messages::{
     ServerMetadataResponse, ServerReadyRequest, ServerReadyResponse,
 };
 use super::{metadata, read, status, write};
-use crate::http::problem::Problem;
+use crate::http::app::Answering;
+use crate::http::problem::{Kind, Problem};
 use crate::http::protocol::v2::asked::Infer;
 use crate::http::protocol::v2::{run, served};
-use crate::http::{App, origin};
+use crate::http::{App, Server, origin};
 use crate::pipeline::queue::{Deadline, RequestContext};
+use crate::registry::Version;
 
 /// The service; clones share the server.
 #[derive(Debug, Clone)]
 pub(super) struct Inference {
-    app: App,
+    server: Arc<Server>,
 }
 
 impl Inference {
-    pub(super) fn new(app: App) -> Self {
-        Self { app }
+    pub(super) fn new(server: Arc<Server>) -> Self {
+        Self { server }
     }
 
-    fn check(&self, model: &str, version: &str) -> Result<(), Status> {
-        served::check(&self.app, model, version).map_err(status::of)
+    /// The model that a message names; the default model if it names none.
+    async fn app(
+        &self,
+        extensions: &Extensions,
+        (model, version): (&str, &str),
+    ) -> Result<App, Problem> {
+        let name = Some(model).filter(|name| !name.is_empty());
+        let version = Some(version).filter(|version| !version.is_empty()).map(Version::new);
+        let answering = extensions.get::<Answering>().cloned().unwrap_or_default();
+        answering.with(&self.server, name, version.as_ref()).await
     }
 
     async fn infer(
         &self,
         request: Request<ModelInferRequest>,
     ) -> Result<ModelInferResponse, Problem> {
-        let limit = read::time_limit(request.metadata(), self.app.timeouts.request)?;
+        let limit = read::time_limit(request.metadata(), self.server.timeouts.request)?;
         let arrived = Deadline::after(limit);
         let origin = origin::of(request.extensions());
-        let message = request.into_inner();
-        served::check(&self.app, &message.model_name, &message.model_version)?;
+        let (_, extensions, message) = request.into_parts();
+        let app = self.app(&extensions, (&message.model_name, &message.model_version)).await?;
         let form = write::Form::of(&message);
         // Millions of floats may have to be looked at: not on a thread that others wait for.
-        let app = self.app.clone();
+        let reading = app.clone();
         let bytes = prost::Message::encoded_len(&message);
-        let read = move || Infer::read(&app, read::request(&app, message)?);
-        let infer = self.app.shared.parse(bytes, read).await?;
+        let read = move || Infer::read(&reading, read::request(&reading, message)?);
+        let infer = self.server.shared.parse(bytes, read).await?;
         let deadline = infer.time_limit.map_or(arrived, |own| arrived.sooner(own));
         let context = RequestContext { origin, deadline };
-        let answer = run::run(&self.app, infer, &context).await?;
-        Ok(write::response(&self.app.pipeline.card().name, answer, form))
+        let answer = run::run(&app, infer, &context).await?;
+        Ok(write::response(&app.model, answer, form))
     }
 }
 
@@ -67,7 +79,7 @@ impl GrpcInferenceService for Inference {
         &self,
         _: Request<ServerReadyRequest>,
     ) -> Result<Response<ServerReadyResponse>, Status> {
-        let ready = served::ready(&self.app).is_ok();
+        let ready = served::server_ready(&self.server).is_ok();
         Ok(Response::new(ServerReadyResponse { ready }))
     }
 
@@ -75,9 +87,12 @@ impl GrpcInferenceService for Inference {
         &self,
         request: Request<ModelReadyRequest>,
     ) -> Result<Response<ModelReadyResponse>, Status> {
-        let ModelReadyRequest { name, version } = request.into_inner();
-        self.check(&name, &version)?;
-        let ready = served::ready(&self.app).is_ok();
+        let (_, extensions, ModelReadyRequest { name, version }) = request.into_parts();
+        let ready = match self.app(&extensions, (&name, &version)).await {
+            Ok(app) => served::ready(&app).is_ok(),
+            Err(problem) if problem.kind() == Kind::NotReady => false,
+            Err(problem) => return Err(status::of(problem)),
+        };
         Ok(Response::new(ModelReadyResponse { ready }))
     }
 
@@ -92,9 +107,9 @@ impl GrpcInferenceService for Inference {
         &self,
         request: Request<ModelMetadataRequest>,
     ) -> Result<Response<ModelMetadataResponse>, Status> {
-        let ModelMetadataRequest { name, version } = request.into_inner();
-        self.check(&name, &version)?;
-        Ok(Response::new(metadata::model(&self.app)))
+        let (_, extensions, ModelMetadataRequest { name, version }) = request.into_parts();
+        let app = self.app(&extensions, (&name, &version)).await.map_err(status::of)?;
+        Ok(Response::new(metadata::model(&app)))
     }
 
     async fn model_infer(
@@ -108,27 +123,28 @@ impl GrpcInferenceService for Inference {
         &self,
         request: Request<ModelConfigRequest>,
     ) -> Result<Response<ModelConfigResponse>, Status> {
-        let ModelConfigRequest { name, version } = request.into_inner();
-        self.check(&name, &version)?;
-        Ok(Response::new(ModelConfigResponse { config: Some(metadata::config(&self.app)) }))
+        let (_, extensions, ModelConfigRequest { name, version }) = request.into_parts();
+        let app = self.app(&extensions, (&name, &version)).await.map_err(status::of)?;
+        Ok(Response::new(ModelConfigResponse { config: Some(metadata::config(&app)) }))
     }
 
     async fn model_statistics(
         &self,
         request: Request<ModelStatisticsRequest>,
     ) -> Result<Response<ModelStatisticsResponse>, Status> {
-        let ModelStatisticsRequest { name, version } = request.into_inner();
-        // Without a name: of all models.
-        if !name.is_empty() {
-            self.check(&name, &version)?;
-        }
-        Ok(Response::new(metadata::statistics(&self.app)))
+        let (_, extensions, ModelStatisticsRequest { name, version }) = request.into_parts();
+        let models = if name.is_empty() {
+            self.server.registry.serving()
+        } else {
+            vec![self.app(&extensions, (&name, &version)).await.map_err(status::of)?.model]
+        };
+        Ok(Response::new(metadata::statistics(models.iter().map(|model| &**model))))
     }
 
     async fn repository_index(
         &self,
         _: Request<RepositoryIndexRequest>,
     ) -> Result<Response<RepositoryIndexResponse>, Status> {
-        Ok(Response::new(metadata::index(&self.app)))
+        Ok(Response::new(metadata::index(&self.server.registry)))
     }
 }

@@ -3,7 +3,7 @@
 use super::messages::model_infer_response::InferOutputTensor;
 use super::messages::{InferTensorContents, ModelInferRequest, ModelInferResponse};
 use crate::http::protocol::v2::run::{Answer, Answered, Values};
-use crate::http::protocol::v2::served;
+use crate::registry::Served;
 
 /// How tensors are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,11 +23,11 @@ impl Form {
 }
 
 /// The answer of `model`.
-pub(super) fn response(model: &str, answer: Answer, form: Form) -> ModelInferResponse {
+pub(super) fn response(model: &Served, answer: Answer, form: Form) -> ModelInferResponse {
     let Answer { id, outputs, .. } = answer;
     let mut response = ModelInferResponse {
-        model_name: model.to_owned(),
-        model_version: served::VERSION.to_owned(),
+        model_name: model.name().to_owned(),
+        model_version: model.version.to_string(),
         id: id.unwrap_or_default(),
         ..ModelInferResponse::default()
     };

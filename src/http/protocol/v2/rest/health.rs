@@ -1,14 +1,15 @@
 //! Whether the server lives, and whether it and its model are ready.
 
+use std::sync::Arc;
+
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde_json::{Value, json};
 
-use super::Place;
-use crate::http::App;
 use crate::http::openapi::{NamedModel, NotFound, NotReady};
 use crate::http::problem::Problem;
 use crate::http::protocol::v2::served;
+use crate::http::{App, Server};
 
 /// Liveness probe (Open Inference Protocol)
 #[utoipa::path(
@@ -30,8 +31,10 @@ pub(in super::super) async fn live() -> Json<Value> {
     operation_id = "v2_ready",
     responses((status = 200, description = "Yes", body = serde_json::Value), NotReady),
 )]
-pub(in super::super) async fn ready(State(app): State<App>) -> Result<Json<Value>, Problem> {
-    served::ready(&app)?;
+pub(in super::super) async fn ready(
+    State(server): State<Arc<Server>>,
+) -> Result<Json<Value>, Problem> {
+    served::server_ready(&server)?;
     // `live` too: the protocol's text and its clients do not agree on the member.
     Ok(Json(json!({ "live": true, "ready": true })))
 }
@@ -45,11 +48,7 @@ pub(in super::super) async fn ready(State(app): State<App>) -> Result<Json<Value
     params(NamedModel),
     responses((status = 200, description = "Yes", body = serde_json::Value), NotFound),
 )]
-pub(in super::super) async fn model_ready(
-    State(app): State<App>,
-    Path(place): Path<Place>,
-) -> Result<Json<Value>, Problem> {
-    place.check(&app)?;
+pub(in super::super) async fn model_ready(app: App) -> Result<Json<Value>, Problem> {
     served::ready(&app)?;
-    Ok(Json(json!({ "name": app.pipeline.card().name, "ready": true })))
+    Ok(Json(json!({ "name": app.model.pipeline.card().name, "ready": true })))
 }

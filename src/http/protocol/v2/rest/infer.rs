@@ -1,11 +1,11 @@
 //! `POST …/infer`: images in, their scores out.
 
-use axum::extract::{Path, Request, State};
+use axum::extract::Request;
 use axum::response::Response;
 
 use super::documented::InferBody;
 use super::write::InferAnswer;
-use super::{Place, read, write};
+use super::{read, write};
 use crate::http::openapi::{NamedModel, NamedRefusals, Picture, TimeLimit};
 use crate::http::problem::Problem;
 use crate::http::protocol::v2::asked::Infer;
@@ -25,13 +25,8 @@ use crate::pipeline::queue::{Deadline, RequestContext};
     request_body(content = InferBody, content_type = "application/json"),
     responses((status = 200, description = "The outputs, in the JSON or as binary data after it", content((InferAnswer = "application/json"), (Picture = "application/octet-stream"))), NamedRefusals),
 )]
-pub(in super::super) async fn infer(
-    State(app): State<App>,
-    Path(place): Path<Place>,
-    request: Request,
-) -> Result<Response, Problem> {
-    place.check(&app)?;
-    let limit = answers::time_limit(request.headers(), app.timeouts.request)?;
+pub(in super::super) async fn infer(app: App, request: Request) -> Result<Response, Problem> {
+    let limit = answers::time_limit(request.headers(), app.server.timeouts.request)?;
     let origin = origin::of(request.extensions());
     let json = read::json(request.headers())?;
     let body = upload::read_whole(&app, request).await?;
@@ -43,9 +38,9 @@ pub(in super::super) async fn infer(
         let (asked, forms) = read::request(&reading, body, json)?;
         Ok((Infer::read(&reading, asked)?, forms))
     };
-    let (infer, forms) = app.shared.parse(bytes, read).await?;
+    let (infer, forms) = app.server.shared.parse(bytes, read).await?;
     let deadline = infer.time_limit.map_or(arrived, |own| arrived.sooner(own));
     let context = RequestContext { origin, deadline };
     let answer = run::run(&app, infer, &context).await?;
-    Ok(write::response(&app.pipeline.card().name, &answer, &forms))
+    Ok(write::response(&app.model, &answer, &forms))
 }

@@ -1,16 +1,17 @@
 //! What there is, in the protocol's words and in those of Triton's extensions.
 
+use std::sync::Arc;
+
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde_json::{Value, json};
 
-use super::Place;
-use crate::http::App;
 use crate::http::openapi::{NamedModel, NotFound};
-use crate::http::problem::Problem;
 use crate::http::protocol::v2::served::{self, Described, Format, Input, Output};
 use crate::http::protocol::v2::statistics::{Span, Statistics};
 use crate::http::protocol::v2::tensor::Datatype;
+use crate::http::{App, Server};
+use crate::registry::Served;
 
 /// Server metadata
 #[utoipa::path(
@@ -36,11 +37,7 @@ pub(in super::super) async fn server() -> Json<Value> {
     params(NamedModel),
     responses((status = 200, description = "Inputs and outputs, with datatype and shape", body = serde_json::Value), NotFound),
 )]
-pub(in super::super) async fn model(
-    State(app): State<App>,
-    Path(place): Path<Place>,
-) -> Result<Json<Value>, Problem> {
-    place.check(&app)?;
+pub(in super::super) async fn model(app: App) -> Json<Value> {
     let tensor = |described: Described| {
         json!({
             "name": described.name,
@@ -48,13 +45,13 @@ pub(in super::super) async fn model(
             "shape": described.shape(),
         })
     };
-    Ok(Json(json!({
-        "name": app.pipeline.card().name,
-        "versions": [served::VERSION],
+    Json(json!({
+        "name": app.model.name(),
+        "versions": app.server.registry.versions(app.model.name()),
         "platform": served::PLATFORM,
         "inputs": Input::ALL.map(|input| tensor(input.describe(&app))),
         "outputs": Output::given(&app).map(|output| tensor(output.describe(&app))).collect::<Vec<_>>(),
-    })))
+    }))
 }
 
 /// Model configuration (Triton), as far as it applies to this server
@@ -66,11 +63,7 @@ pub(in super::super) async fn model(
     params(NamedModel),
     responses((status = 200, description = "The configuration", body = serde_json::Value), NotFound),
 )]
-pub(in super::super) async fn config(
-    State(app): State<App>,
-    Path(place): Path<Place>,
-) -> Result<Json<Value>, Problem> {
-    place.check(&app)?;
+pub(in super::super) async fn config(app: App) -> Json<Value> {
     let input = |input: Input| {
         let described = input.describe(&app);
         json!({
@@ -89,8 +82,8 @@ pub(in super::super) async fn config(
             "dims": described.dims,
         })
     };
-    Ok(Json(json!({
-        "name": app.pipeline.card().name,
+    Json(json!({
+        "name": app.model.name(),
         "platform": served::PLATFORM,
         "backend": "onnxruntime",
         "version_policy": { "latest": { "num_versions": 1 } },
@@ -98,29 +91,30 @@ pub(in super::super) async fn config(
         "input": Input::ALL.map(input),
         "output": Output::given(&app).map(output).collect::<Vec<_>>(),
         "dynamic_batching": {},
-    })))
+    }))
 }
 
-/// List the model (Triton's repository index)
+/// List the models (Triton's repository index)
 #[utoipa::path(
     post,
     path = "/v2/repository/index",
     tag = "inference protocol",
     operation_id = "v2_index",
-    responses((status = 200, description = "The model and its state", body = serde_json::Value)),
+    responses((status = 200, description = "Every version of every model, with its state", body = serde_json::Value)),
 )]
-pub(in super::super) async fn index(State(app): State<App>) -> Json<Value> {
-    let why_not = served::ready(&app).err();
-    let state = if why_not.is_none() { "READY" } else { "UNAVAILABLE" };
-    Json(json!([{
-        "name": app.pipeline.card().name,
-        "version": served::VERSION,
-        "state": state,
-        "reason": why_not.as_ref().map_or("", Problem::detail),
-    }]))
+pub(in super::super) async fn index(State(server): State<Arc<Server>>) -> Json<Value> {
+    let models = server.registry.list().into_iter().map(|listed| {
+        json!({
+            "name": listed.name,
+            "version": listed.version.as_str(),
+            "state": listed.state.word(),
+            "reason": listed.state.reason(),
+        })
+    });
+    Json(models.collect())
 }
 
-/// Statistics of the model (Triton)
+/// Statistics of a model (Triton)
 #[utoipa::path(
     get,
     path = "/v2/models/{model}/stats",
@@ -129,15 +123,11 @@ pub(in super::super) async fn index(State(app): State<App>) -> Json<Value> {
     params(NamedModel),
     responses((status = 200, description = "Counts and nanoseconds", body = serde_json::Value), NotFound),
 )]
-pub(in super::super) async fn statistics(
-    State(app): State<App>,
-    Path(place): Path<Place>,
-) -> Result<Json<Value>, Problem> {
-    place.check(&app)?;
-    Ok(all_statistics(State(app)).await)
+pub(in super::super) async fn statistics(app: App) -> Json<Value> {
+    Json(json!({ "model_stats": [of_model(&app.model)] }))
 }
 
-/// Statistics of all models (Triton); the server has one
+/// Statistics of all models (Triton)
 #[utoipa::path(
     get,
     path = "/v2/models/stats",
@@ -145,12 +135,17 @@ pub(in super::super) async fn statistics(
     operation_id = "v2_statistics",
     responses((status = 200, description = "Counts and nanoseconds", body = serde_json::Value)),
 )]
-pub(in super::super) async fn all_statistics(State(app): State<App>) -> Json<Value> {
-    let all = Statistics::of(&app.metrics);
+pub(in super::super) async fn all_statistics(State(server): State<Arc<Server>>) -> Json<Value> {
+    let models: Vec<_> = server.registry.serving().iter().map(|model| of_model(model)).collect();
+    Json(json!({ "model_stats": models }))
+}
+
+fn of_model(model: &Served) -> Value {
+    let all = Statistics::of(model.pipeline.metrics());
     let span = |span: Span| json!({ "count": span.count, "ns": span.ns });
-    Json(json!({ "model_stats": [{
-        "name": app.pipeline.card().name,
-        "version": served::VERSION,
+    json!({
+        "name": model.name(),
+        "version": model.version.as_str(),
         "inference_count": all.images,
         "execution_count": all.runs,
         "inference_stats": {
@@ -164,7 +159,7 @@ pub(in super::super) async fn all_statistics(State(app): State<App>) -> Json<Val
             "cache_miss": span(Span::default()),
         },
         "batch_stats": [],
-    }]}))
+    })
 }
 
 fn type_name(datatype: Datatype) -> &'static str {

@@ -9,34 +9,13 @@ mod elements; // a JSON array → the elements of a tensor
 mod few; // JSON lists of bounded length
 mod write; // an answer → JSON and binary tensors
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::routing::{MethodRouter, get, post};
-use serde::Deserialize;
 use utoipa::OpenApi;
 
-use super::served;
-use crate::http::App;
-use crate::http::problem::Problem;
-
-/// The model and version in a path.
-#[derive(Debug, Deserialize)]
-struct Place {
-    model: String,
-    /// The second part of a name with a slash in it, as the hub's models have.
-    name: Option<String>,
-    #[serde(default)]
-    version: String,
-}
-
-impl Place {
-    /// That this is what is served.
-    fn check(&self, app: &App) -> Result<(), Problem> {
-        match &self.name {
-            None => served::check(app, &self.model, &self.version),
-            Some(name) => served::check(app, &format!("{}/{name}", self.model), &self.version),
-        }
-    }
-}
+use crate::http::Server;
 
 /// Their OpenAPI description, under the one path pattern that the document can have.
 #[derive(OpenApi)]
@@ -55,7 +34,7 @@ impl Place {
 pub(super) struct Said;
 
 /// Every route. A model's name may have a slash, which clients do not escape.
-pub(super) fn routes() -> Router<App> {
+pub(super) fn routes() -> Router<Arc<Server>> {
     let routes = Router::new()
         .route("/v2", get(metadata::server))
         .route("/v2/health/live", get(health::live))
@@ -68,8 +47,8 @@ pub(super) fn routes() -> Router<App> {
     })
 }
 
-fn of_model(routes: Router<App>, prefix: &str) -> Router<App> {
-    let parts: [(&str, MethodRouter<App>); 5] = [
+fn of_model(routes: Router<Arc<Server>>, prefix: &str) -> Router<Arc<Server>> {
+    let parts: [(&str, MethodRouter<Arc<Server>>); 5] = [
         ("", get(metadata::model)),
         ("/ready", get(health::model_ready)),
         ("/config", get(metadata::config)),

@@ -17,7 +17,7 @@ use crate::http::protocol::v2::parameters::Parameters;
 use crate::http::protocol::v2::served::Input;
 use crate::http::protocol::v2::tensor::{Data, Datatype, Tensor};
 use crate::http::{App, upload};
-use crate::pipeline::queue::Permit;
+use crate::pipeline::queue::Reservation;
 
 /// How many bytes of the body are JSON.
 pub(super) const HEADER_LENGTH: &str = "inference-header-content-length";
@@ -156,7 +156,7 @@ fn tensor(
     let datatype = Datatype::read(&excerpt(&datatype), &name)?;
     let data = match (data, parameters.binary_data_size) {
         (Some(json), None) => {
-            let held = app.pipeline.reserve(elements::most_bytes(json.get(), datatype))?;
+            let held = app.model.pipeline.reserve(elements::most_bytes(json.get(), datatype))?;
             hold(elements::read(json.get(), datatype, &name)?, &Arc::new(held))
         }
         (None, Some(size)) if size <= binary.len() => Data::Raw(binary.split_to(size)),
@@ -181,7 +181,7 @@ fn tensor(
 }
 
 /// The same data, charged to `held` as long as they live.
-fn hold(data: Data, held: &Arc<Permit>) -> Data {
+fn hold(data: Data, held: &Arc<Reservation>) -> Data {
     match data {
         Data::Raw(raw) => {
             held.shrink_to(raw.len() as u64);

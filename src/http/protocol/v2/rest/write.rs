@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::read::HEADER_LENGTH;
 use crate::http::answers;
 use crate::http::protocol::v2::run::{Answer, Answered, Values};
-use crate::http::protocol::v2::served;
+use crate::registry::Served;
 
 /// Where an output is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +50,7 @@ impl Forms {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct InferAnswer<'a> {
     model_name: &'a str,
-    model_version: &'static str,
+    model_version: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a str>,
     outputs: Vec<Output<'a>>,
@@ -82,7 +82,7 @@ enum Data<'a> {
 }
 
 /// The answer of `model`, each output where `forms` wants it.
-pub(super) fn response(model: &str, answer: &Answer, forms: &Forms) -> Response {
+pub(super) fn response(model: &Served, answer: &Answer, forms: &Forms) -> Response {
     let mut binary = Vec::new();
     let outputs: Vec<_> = answer
         .outputs
@@ -91,9 +91,12 @@ pub(super) fn response(model: &str, answer: &Answer, forms: &Forms) -> Response 
         .map(|(index, answered)| output(answered, forms.of(index), &mut binary))
         .collect();
     let behind = outputs.iter().any(|output| matches!(output.data, Data::Parameters { .. }));
-    let model_version = served::VERSION;
-    let written =
-        InferAnswer { model_name: model, model_version, id: answer.id.as_deref(), outputs };
+    let written = InferAnswer {
+        model_name: model.name(),
+        model_version: model.version.as_str(),
+        id: answer.id.as_deref(),
+        outputs,
+    };
     let mut body = serde_json::to_vec(&written).expect("lists of numbers and text are JSON");
     let json_length = body.len();
     body.extend(binary);

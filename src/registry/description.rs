@@ -1,11 +1,8 @@
-//! `GET /v1/model`: describes the model.
+//! What clients are told of a model.
 
-use axum::Json;
-use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::App;
 use crate::model::{Digests, Model, ModelCard};
 use crate::pipeline::preprocess::JpegScaling;
 
@@ -67,18 +64,4 @@ impl Versions {
     pub fn with(onnxruntime: &str) -> Self {
         Self { resnetd: env!("CARGO_PKG_VERSION"), onnxruntime: onnxruntime.to_owned() }
     }
-}
-
-/// Describe the model
-///
-/// Labels, preprocessing, device, versions, and the digests that identify the model.
-#[utoipa::path(
-    get,
-    path = "/v1/model",
-    tag = "model",
-    operation_id = "model",
-    responses((status = 200, description = "The model's card and how it runs", body = Description)),
-)]
-pub(super) async fn show(State(app): State<App>) -> Json<Description> {
-    Json(Description::clone(&app.description))
 }

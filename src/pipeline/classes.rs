@@ -3,14 +3,12 @@
 
 use std::collections::HashMap;
 
-use super::problem::excerpt;
-
 /// How many labels an error names as examples.
 const EXAMPLES: usize = 10;
 
 /// Labels, exact and in lower case, to the first class of that name.
 #[derive(Debug)]
-pub(super) struct ClassIndex {
+pub struct ClassIndex {
     exact: HashMap<String, usize>,
     lower: HashMap<String, usize>,
     count: usize,
@@ -18,7 +16,9 @@ pub(super) struct ClassIndex {
 }
 
 impl ClassIndex {
-    pub(super) fn of(labels: &[String]) -> Self {
+    /// The index of `labels`.
+    #[must_use]
+    pub fn of(labels: &[String]) -> Self {
         let mut exact = HashMap::with_capacity(labels.len());
         let mut lower = HashMap::with_capacity(labels.len());
         for (class, label) in labels.iter().enumerate() {
@@ -33,13 +33,15 @@ impl ClassIndex {
     }
 
     /// How many classes the model has.
-    pub(super) fn count(&self) -> usize {
+    #[must_use]
+    pub fn count(&self) -> usize {
         self.count
     }
 
     /// The class given as `typed`: a label, or a label in different case, or an index, as `3` or
     /// `#3`.
-    pub(super) fn find(&self, typed: &str) -> Option<usize> {
+    #[must_use]
+    pub fn find(&self, typed: &str) -> Option<usize> {
         self.exact.get(typed).or_else(|| self.lower.get(&typed.to_lowercase())).copied().or_else(
             || {
                 let index = typed.strip_prefix('#').unwrap_or(typed).parse().ok();
@@ -49,10 +51,10 @@ impl ClassIndex {
     }
 
     /// The error for an unknown class, with examples of valid ones.
-    pub(super) fn no_such_class(&self, typed: &str) -> String {
+    #[must_use]
+    pub fn no_such_class(&self, typed: &str) -> String {
         format!(
-            "{:?} is no class of this model; use a label ({}) or an index from 0 to {}",
-            excerpt(typed),
+            "{typed:?} is no class of this model; use a label ({}) or an index from 0 to {}",
             self.examples,
             self.count.saturating_sub(1)
         )

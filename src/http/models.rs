@@ -1,0 +1,158 @@
+//! `GET /v1/models`, and the routes of this server with a model in the path.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::routing::{get, post};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+
+use super::openapi::{NamedModel, NotFound};
+use super::problem::Problem;
+use super::protocol::kserve_v1;
+use super::{App, Server, classify, embed, health, preprocess};
+use crate::registry::{Description, State as ModelState};
+
+/// The models of the server.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Models {
+    /// Their names, as in KServe's protocol of version 1.
+    models: Vec<String>,
+    /// The model that answers requests that name none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    default: Option<String>,
+    /// Every version of every model.
+    versions: Vec<ModelVersion>,
+}
+
+/// One version of a model.
+#[derive(Debug, Serialize, ToSchema)]
+struct ModelVersion {
+    /// The model's name.
+    name: String,
+    /// The version: 1, if the model has only one.
+    version: String,
+    #[serde(flatten)]
+    state: ModelState,
+    /// SHA-256 of its graph, if it is loaded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    digest: Option<String>,
+}
+
+/// A model that is ready.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Model {
+    #[serde(flatten)]
+    description: Description,
+    /// The version that would answer.
+    version: String,
+    /// Always true; a model that is not ready answers a problem document.
+    ready: bool,
+    /// The same for TensorFlow Serving's clients.
+    model_version_status: Vec<TensorFlowStatus>,
+}
+
+/// The state of a version, as TensorFlow Serving writes it.
+#[derive(Debug, Serialize, ToSchema)]
+struct TensorFlowStatus {
+    version: String,
+    #[schema(example = "AVAILABLE")]
+    state: &'static str,
+    status: TensorFlowError,
+}
+
+/// Always `OK`.
+#[derive(Debug, Serialize, ToSchema)]
+struct TensorFlowError {
+    #[schema(example = "OK")]
+    error_code: &'static str,
+    error_message: &'static str,
+}
+
+/// The routes with a model in the path. A model's name may have a slash, as those of the hub have.
+pub(super) fn routes() -> OpenApiRouter<Arc<Server>> {
+    let routes = OpenApiRouter::with_openapi(<Said as utoipa::OpenApi>::openapi());
+    ["/v1/models/{model}", "/v1/models/{model}/{name}"].into_iter().fold(routes, |routes, model| {
+        let routes = of_model(routes, model);
+        of_model(routes, &format!("{model}/versions/{{version}}"))
+    })
+}
+
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(show))]
+struct Said;
+
+fn of_model(routes: OpenApiRouter<Arc<Server>>, prefix: &str) -> OpenApiRouter<Arc<Server>> {
+    routes
+        .route(prefix, get(show).post(kserve_v1::predict))
+        .route(&format!("{prefix}/classify"), post(classify::classify))
+        .route(&format!("{prefix}/embed"), post(embed::embed))
+        .route(&format!("{prefix}/preprocess"), post(preprocess::preprocess))
+}
+
+/// List the models
+///
+/// Every version of every model, with its state and digest.
+#[utoipa::path(
+    get,
+    path = "/v1/models",
+    tag = "model",
+    operation_id = "models",
+    responses((status = 200, description = "Names, versions and states", body = Models)),
+)]
+pub(super) async fn list(State(server): State<Arc<Server>>) -> Json<Models> {
+    let listed = server.registry.list();
+    let mut models: Vec<String> = listed.iter().map(|listed| listed.name.clone()).collect();
+    models.dedup();
+    let versions = listed.into_iter().map(|listed| ModelVersion {
+        digest: listed.serving.map(|model| model.digest().to_owned()),
+        name: listed.name,
+        version: listed.version.to_string(),
+        state: listed.state,
+    });
+    Json(Models { models, default: server.registry.default_name(), versions: versions.collect() })
+}
+
+/// Describe the default model
+///
+/// Labels, preprocessing, device, versions, and the digests that identify the model.
+#[utoipa::path(
+    get,
+    path = "/v1/model",
+    tag = "model",
+    operation_id = "model",
+    responses((status = 200, description = "The model's card and how it runs", body = Description)),
+)]
+pub(super) async fn show_default(app: App) -> Json<Description> {
+    Json(app.model.description.clone())
+}
+
+/// Describe a model
+///
+/// As `/v1/model`, with the members that clients of KServe's protocol of version 1 and of TensorFlow Serving read.
+/// A model that is not ready answers 503.
+#[utoipa::path(
+    get,
+    path = "/v1/models/{model}",
+    tag = "model",
+    operation_id = "model_by_name",
+    params(NamedModel),
+    responses((status = 200, description = "The model is ready", body = Model), NotFound),
+)]
+async fn show(app: App) -> Result<Json<Model>, Problem> {
+    if let Some(why) = health::why_not_ready(&app) {
+        return Err(Problem::not_ready(&why));
+    }
+    let version = app.model.version.to_string();
+    let status = TensorFlowError { error_code: "OK", error_message: "" };
+    Ok(Json(Model {
+        description: app.model.description.clone(),
+        version: version.clone(),
+        ready: true,
+        model_version_status: vec![TensorFlowStatus { version, state: "AVAILABLE", status }],
+    }))
+}

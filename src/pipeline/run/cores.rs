@@ -1,0 +1,228 @@
+//! Shares the machine's cores among models: a batch on the CPU runs while its worker holds a turn.
+//!
+//! There are as many turns as cores, whatever the number of models and their sessions, so batches of
+//! several models do not compete for a core. Each model has a virtual time, which advances by the time that its
+//! turns take, divided by its weight. If turns are scarce, the waiting model with the lowest
+//! virtual time gets the next one: models that are always busy share the cores by weight, and a model
+//! that is rarely used waits for no more than the batches that run.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The turns of one process.
+#[derive(Debug)]
+pub struct Cores {
+    total: usize,
+    state: Mutex<State>,
+    /// Signalled when turns are free or the order of waiting models has changed.
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    free: usize,
+    models: HashMap<u64, Usage>,
+    /// The virtual time of the last turn that was taken: a model that was idle starts here.
+    now: Duration,
+    next_id: u64,
+}
+
+/// One model's use of the cores.
+#[derive(Debug, Default)]
+struct Usage {
+    virtual_time: Duration,
+    waiting: usize,
+    running: usize,
+}
+
+/// A model's access to the cores.
+#[derive(Debug)]
+pub struct CoreShare {
+    cores: Arc<Cores>,
+    id: u64,
+    /// Turns of one batch: the threads of a session.
+    turns: usize,
+    weight: f64,
+}
+
+/// The right to run one batch, given back when dropped.
+#[derive(Debug)]
+pub struct Turn<'a> {
+    share: &'a CoreShare,
+    since: Instant,
+}
+
+impl Cores {
+    /// `turns` batches of one thread may run at the same time.
+    #[must_use]
+    pub fn new(turns: usize) -> Arc<Self> {
+        let total = turns.max(1);
+        let state = State { free: total, models: HashMap::new(), now: Duration::ZERO, next_id: 0 };
+        Arc::new(Self { total, state: Mutex::new(state), changed: Condvar::new() })
+    }
+
+    /// Access for a model with sessions of `threads` threads; a `weight` of 2 gives twice the
+    /// time of 1.
+    #[must_use]
+    pub fn share(self: &Arc<Self>, threads: usize, weight: f64) -> CoreShare {
+        let mut state = self.lock();
+        let id = state.next_id;
+        state.next_id += 1;
+        state.models.insert(id, Usage::default());
+        drop(state);
+        CoreShare { cores: Arc::clone(self), id, turns: threads.clamp(1, self.total), weight }
+    }
+
+    /// Each update is one step, so a poisoned lock still guards true values.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl CoreShare {
+    /// Waits until a batch of this model may run.
+    #[must_use]
+    pub fn turn(&self) -> Turn<'_> {
+        let mut state = self.cores.lock();
+        let now = state.now;
+        let usage = state.models.entry(self.id).or_default();
+        if usage.waiting + usage.running == 0 {
+            usage.virtual_time = usage.virtual_time.max(now);
+        }
+        usage.waiting += 1;
+        while !(state.free >= self.turns && state.is_next(self.id)) {
+            state = self.cores.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.free -= self.turns;
+        let usage = state.models.entry(self.id).or_default();
+        usage.waiting -= 1;
+        usage.running += 1;
+        let virtual_time = usage.virtual_time;
+        state.now = state.now.max(virtual_time);
+        let others_may_run = state.free > 0 && state.models.values().any(|usage| usage.waiting > 0);
+        drop(state);
+        if others_may_run {
+            self.cores.changed.notify_all();
+        }
+        Turn { share: self, since: Instant::now() }
+    }
+
+    /// Whether other models run or wait now.
+    #[must_use]
+    pub fn is_contended(&self) -> bool {
+        let state = self.cores.lock();
+        state.models.iter().any(|(id, usage)| *id != self.id && usage.waiting + usage.running > 0)
+    }
+}
+
+impl Drop for CoreShare {
+    fn drop(&mut self) {
+        self.cores.lock().models.remove(&self.id);
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let CoreShare { cores, id, turns, weight } = self.share;
+        let spent =
+            self.since.elapsed().mul_f64(f64::from(u32::try_from(*turns).unwrap_or(1)) / weight);
+        let mut state = cores.lock();
+        state.free += turns;
+        if let Some(usage) = state.models.get_mut(id) {
+            usage.running -= 1;
+            usage.virtual_time += spent;
+        }
+        let waited_for = state.models.values().any(|usage| usage.waiting > 0);
+        drop(state);
+        if waited_for {
+            cores.changed.notify_all();
+        }
+    }
+}
+
+impl State {
+    /// Whether no waiting model has a lower virtual time than that of `id`.
+    fn is_next(&self, id: u64) -> bool {
+        let own = self.models.get(&id).map_or(self.now, |usage| usage.virtual_time);
+        let waiting = self.models.iter().filter(|(_, usage)| usage.waiting > 0);
+        waiting.into_iter().all(|(other, usage)| (own, id) <= (usage.virtual_time, *other))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn no_more_batches_run_than_there_are_cores() {
+        let cores = Cores::new(2);
+        let (running, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let shares: Vec<_> = (0..5).map(|_| cores.share(1, 1.0)).collect();
+        thread::scope(|scope| {
+            for share in &shares {
+                scope.spawn(|| {
+                    for _ in 0..50 {
+                        let _turn = share.turn();
+                        let now = running.fetch_add(1, Ordering::SeqCst) + 1;
+                        most.fetch_max(now, Ordering::SeqCst);
+                        thread::yield_now();
+                        running.fetch_sub(1, Ordering::SeqCst);
+                    }
+                });
+            }
+        });
+        assert_eq!(most.load(Ordering::SeqCst), 2);
+    }
+
+    /// The order in which models get their turns, when each turn of a model counts `spent`.
+    fn order(cores: &Arc<Cores>, shares: &[(&CoreShare, Duration)], turns: usize) -> Vec<u64> {
+        let mut state = cores.lock();
+        for (share, _) in shares {
+            state.models.get_mut(&share.id).unwrap().waiting = 1;
+        }
+        let mut order = Vec::new();
+        for _ in 0..turns {
+            let (share, spent) = shares.iter().find(|(share, _)| state.is_next(share.id)).unwrap();
+            order.push(share.id);
+            let usage = state.models.get_mut(&share.id).unwrap();
+            usage.virtual_time += spent.div_f64(share.weight);
+        }
+        order
+    }
+
+    #[test]
+    fn busy_models_share_the_time_by_weight_and_not_by_batches() {
+        let cores = Cores::new(1);
+        let (slow, quick, heavy) = (cores.share(1, 1.0), cores.share(1, 1.0), cores.share(1, 2.0));
+        let ms = Duration::from_millis;
+        let order = order(&cores, &[(&slow, ms(40)), (&quick, ms(10)), (&heavy, ms(10))], 130);
+        let turns = |share: &CoreShare| order.iter().filter(|&&id| id == share.id).count();
+        assert!((9..=12).contains(&turns(&slow)), "{}", turns(&slow));
+        assert!((37..=44).contains(&turns(&quick)), "{}", turns(&quick));
+        assert!((74..=84).contains(&turns(&heavy)), "{}", turns(&heavy));
+    }
+
+    #[test]
+    fn a_model_that_was_idle_is_next_but_does_not_catch_up() {
+        let cores = Cores::new(1);
+        let (busy, idle) = (cores.share(1, 1.0), cores.share(1, 1.0));
+        cores.lock().models.get_mut(&busy.id).unwrap().virtual_time = Duration::from_secs(100);
+        cores.lock().now = Duration::from_secs(99);
+        drop(idle.turn());
+        let state = cores.lock();
+        assert!(state.models[&idle.id].virtual_time >= Duration::from_secs(99));
+        assert!(state.models[&idle.id].virtual_time < Duration::from_secs(100));
+    }
+
+    #[test]
+    fn a_batch_of_more_threads_than_cores_runs_alone() {
+        let cores = Cores::new(2);
+        let wide = cores.share(8, 1.0);
+        drop(wide.turn());
+        assert!(!wide.is_contended());
+    }
+}

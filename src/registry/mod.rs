@@ -1,0 +1,301 @@
+//! The models that the server serves: name → versions → [`Served`].
+//!
+//! A request looks its model up once and keeps it until it is answered, so an answer is of one
+//! version, and a version that is replaced ends when its last request is answered.
+
+mod control; // loads, replaces and unloads versions
+mod description; // what GET /v1/models/{name} answers
+mod entry; // the state of one version
+mod retire; // the end of a version
+mod served; // one version that is ready
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use tokio::sync::watch;
+
+pub use control::{Control, ControlError, LoadWhen, Open, Source, Sources};
+pub use description::{Description, Versions};
+pub use entry::{Entry, State};
+pub use served::{LastUse, Served, Version};
+
+/// Models by name, and which of them answers requests that name none.
+#[derive(Debug)]
+pub struct Registry {
+    models: RwLock<Models>,
+    changes: watch::Sender<()>,
+}
+
+#[derive(Debug, Default)]
+struct Models {
+    default: Option<String>,
+    /// Models that must be ready for the server to be ready, besides the default one.
+    required: BTreeSet<String>,
+    by_name: BTreeMap<String, BTreeMap<Version, Entry>>,
+}
+
+/// Why no model can answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoModel {
+    /// There is none of this name.
+    #[error("there is no model {name:?}; this server serves {}", listed(.served))]
+    Unknown {
+        /// The name in the request.
+        name: String,
+        /// The models that there are.
+        served: Vec<String>,
+    },
+    /// The model has no such version.
+    #[error("the model {name:?} has no version {version:?}; its versions are {}", listed(.versions))]
+    UnknownVersion {
+        /// The model's name.
+        name: String,
+        /// The version in the request.
+        version: String,
+        /// The versions that there are.
+        versions: Vec<String>,
+    },
+    /// It is loaded by the first request that needs it.
+    #[error("the model {name:?} is not loaded")]
+    OnDemand {
+        /// The model's name.
+        name: String,
+    },
+    /// It is known, but does not serve now.
+    #[error("the model {name:?} is not ready: {reason}")]
+    NotReady {
+        /// The model's name.
+        name: String,
+        /// Why not.
+        reason: String,
+    },
+}
+
+fn listed(names: &[String]) -> String {
+    const MOST: usize = 20;
+    if names.is_empty() {
+        return "no model".to_owned();
+    }
+    let mut quoted: Vec<_> = names.iter().take(MOST).map(|name| format!("{name:?}")).collect();
+    if names.len() > MOST {
+        quoted.push(format!("and {} more", names.len() - MOST));
+    }
+    quoted.join(", ")
+}
+
+/// One version of a model in a list of all.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// The model's name.
+    pub name: String,
+    /// Its version.
+    pub version: Version,
+    /// Its state.
+    pub state: State,
+    /// It, if it serves.
+    pub serving: Option<Arc<Served>>,
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self { models: RwLock::default(), changes: watch::Sender::new(()) }
+    }
+}
+
+impl Registry {
+    /// A registry of one model, which is the default.
+    #[must_use]
+    pub fn of_one(served: Served) -> Self {
+        let registry = Self::default();
+        registry.set_default(Some(served.name().to_owned()));
+        let _ = registry.install(served);
+        registry
+    }
+
+    /// The version that answers a request: of the model `name`, or else of the default model; this
+    /// `version`, or else the highest one that serves.
+    ///
+    /// # Errors
+    ///
+    /// [`NoModel`] if there is none.
+    pub fn find(
+        &self,
+        name: Option<&str>,
+        version: Option<&Version>,
+    ) -> Result<Arc<Served>, NoModel> {
+        let models = self.read();
+        let name = match (name, &models.default) {
+            (Some(name), _) => name,
+            (None, Some(default)) => default,
+            (None, None) => return Err(models.unknown("")),
+        };
+        let Some(versions) = models.by_name.get(name) else { return Err(models.unknown(name)) };
+        let entry = match version {
+            Some(version) => versions.get(version).ok_or_else(|| NoModel::UnknownVersion {
+                name: name.to_owned(),
+                version: version.to_string(),
+                versions: versions.keys().map(ToString::to_string).collect(),
+            })?,
+            None => versions
+                .values()
+                .rev()
+                .find(|entry| entry.serving().is_some())
+                .or_else(|| versions.values().next_back())
+                .ok_or_else(|| models.unknown(name))?,
+        };
+        if let Some(served) = entry.serving() {
+            served.used.now();
+            return Ok(Arc::clone(served));
+        }
+        let name = name.to_owned();
+        if entry.waits_for_a_request() {
+            return Err(NoModel::OnDemand { name });
+        }
+        Err(NoModel::NotReady { name, reason: entry.state().reason().to_owned() })
+    }
+
+    /// Whether there is a model `name`, ready or not.
+    #[must_use]
+    pub fn knows(&self, name: &str) -> bool {
+        self.read().by_name.contains_key(name)
+    }
+
+    /// The name of the model that answers requests that name none.
+    #[must_use]
+    pub fn default_name(&self) -> Option<String> {
+        self.read().default.clone()
+    }
+
+    /// Sets the model that answers requests that name none.
+    pub fn set_default(&self, name: Option<String>) {
+        self.write().default = name;
+        self.changed();
+    }
+
+    /// Sets the models that must be ready for the server to be ready, besides the default one.
+    pub fn set_required(&self, names: BTreeSet<String>) {
+        self.write().required = names;
+        self.changed();
+    }
+
+    /// The default model and those that are required, each with the version that answers or the
+    /// reason why none does.
+    #[must_use]
+    pub fn required(&self) -> Vec<Result<Arc<Served>, NoModel>> {
+        let models = self.read();
+        let names: BTreeSet<String> =
+            models.required.iter().chain(&models.default).cloned().collect();
+        drop(models);
+        names.iter().map(|name| self.find(Some(name), None)).collect()
+    }
+
+    /// Every version of every model, by name and version.
+    #[must_use]
+    pub fn list(&self) -> Vec<Listed> {
+        let models = self.read();
+        let all = models.by_name.iter().flat_map(|(name, versions)| {
+            versions.iter().map(|(version, entry)| Listed {
+                name: name.clone(),
+                version: version.clone(),
+                state: entry.state(),
+                serving: entry.serving().cloned(),
+            })
+        });
+        all.collect()
+    }
+
+    /// The versions of the model `name`, ready or not.
+    #[must_use]
+    pub fn versions(&self, name: &str) -> Vec<String> {
+        let models = self.read();
+        let versions = models.by_name.get(name).into_iter().flat_map(BTreeMap::keys);
+        versions.map(ToString::to_string).collect()
+    }
+
+    /// Every version that serves.
+    #[must_use]
+    pub fn serving(&self) -> Vec<Arc<Served>> {
+        self.list().into_iter().filter_map(|listed| listed.serving).collect()
+    }
+
+    /// Lists a version that is not loaded yet.
+    pub fn list_unloaded(&self, source: &Source, reason: &str) {
+        self.update(&source.name, &source.version, |entry| entry.list(source.load, reason));
+    }
+
+    /// Notes that a version is being loaded; one that serves goes on.
+    pub fn loading(&self, name: &str, version: &Version) {
+        self.update(name, version, Entry::load);
+    }
+
+    /// Notes that a version could not be loaded; one that serves goes on.
+    pub fn failed(&self, name: &str, version: &Version, reason: String) {
+        self.update(name, version, |entry| entry.fail(reason));
+    }
+
+    /// From now on `served` answers for its name and version. Returns what it replaces.
+    #[must_use]
+    pub fn install(&self, served: Served) -> Option<Arc<Served>> {
+        let (name, version) = (served.name().to_owned(), served.version.clone());
+        let served = Arc::new(served);
+        let mut replaced = None;
+        self.update(&name, &version, |entry| replaced = entry.serve(served));
+        replaced
+    }
+
+    /// Removes a version from service, but not from the list. Returns it if it served.
+    #[must_use]
+    pub fn unload(&self, name: &str, version: &Version, reason: &str) -> Option<Arc<Served>> {
+        let mut removed = None;
+        self.update(name, version, |entry| removed = entry.unload(reason));
+        removed
+    }
+
+    /// Removes a version from the list. Returns it if it served.
+    #[must_use]
+    pub fn remove(&self, name: &str, version: &Version) -> Option<Arc<Served>> {
+        let mut models = self.write();
+        let versions = models.by_name.get_mut(name)?;
+        let removed = versions.remove(version);
+        if versions.is_empty() {
+            models.by_name.remove(name);
+        }
+        drop(models);
+        self.changed();
+        removed.and_then(|entry| entry.serving().cloned())
+    }
+
+    /// A receiver that is notified of every change.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
+    }
+
+    fn update(&self, name: &str, version: &Version, change: impl FnOnce(&mut Entry)) {
+        let mut models = self.write();
+        let versions = models.by_name.entry(name.to_owned()).or_default();
+        change(versions.entry(version.clone()).or_default());
+        drop(models);
+        self.changed();
+    }
+
+    fn changed(&self) {
+        self.changes.send_replace(());
+    }
+
+    /// Each update is one step, so a poisoned lock still guards a valid list.
+    fn read(&self) -> RwLockReadGuard<'_, Models> {
+        self.models.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Models> {
+        self.models.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Models {
+    fn unknown(&self, name: &str) -> NoModel {
+        let served = self.by_name.keys().cloned().collect();
+        NoModel::Unknown { name: name.to_owned(), served }
+    }
+}

@@ -1,0 +1,33 @@
+//! The end of a version that was replaced or unloaded.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use super::Served;
+use crate::pipeline::run::trim_heap;
+
+/// How often to look whether the last request is answered.
+const PERIOD: Duration = Duration::from_millis(20);
+
+/// Lets requests that have `served` finish on it, then frees its memory. Does not block.
+pub(super) fn retire(served: Arc<Served>) {
+    let work = move || {
+        let mut served = served;
+        let served = loop {
+            match Arc::try_unwrap(served) {
+                Ok(served) => break served,
+                Err(in_use) => served = in_use,
+            }
+            thread::sleep(PERIOD);
+        };
+        let (name, version) = (served.name().to_owned(), served.version.clone());
+        served.pipeline.join();
+        drop(served);
+        trim_heap();
+        tracing::info!(model = name, %version, "the old version has ended, and its memory is free");
+    };
+    if let Err(error) = thread::Builder::new().name("retire".to_owned()).spawn(work) {
+        tracing::error!(%error, "cannot start a thread to end a model; it ends by itself");
+    }
+}
