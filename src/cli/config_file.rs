@@ -5,12 +5,16 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
+use clap::parser::ValueSource;
 use clap::{Command, CommandFactory, Error, FromArgMatches};
 
-use super::Cli;
+use super::{Cli, Command as Subcommand};
+use crate::config::ModelTable;
 
 const SUBCOMMAND: &str = "serve";
 const OPTION: &str = "config";
+/// The option that `serve` takes several times, and the name of its tables in the file.
+const MODEL: &str = "model";
 
 /// Reads the command line, and the file that it names.
 ///
@@ -19,20 +23,62 @@ const OPTION: &str = "config";
 /// What is wrong with either, or the text of `--help`, for [`clap::Error::exit`].
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Cli, Error> {
     let words: Vec<OsString> = words.into_iter().collect();
-    let mut command = Cli::command();
+    let several = |option: clap::Arg| option.action(clap::ArgAction::Append);
+    let mut command =
+        Cli::command().mut_subcommand(SUBCOMMAND, |serve| serve.mut_arg(MODEL, several));
+    let (mut tables, mut in_file) = (Vec::new(), false);
     if let Some(path) = named(&command, &words) {
         let text = std::fs::read_to_string(&path)
             .map_err(|error| wrong(&mut command, &path, &format!("it cannot be read: {error}")))?;
-        let table: toml::Table = text
+        let mut table: toml::Table = text
             .parse()
             .map_err(|error: toml::de::Error| wrong(&mut command, &path, error.message()))?;
+        tables = take_tables(&mut table).map_err(|why| wrong(&mut command, &path, &why))?;
+        in_file = table.contains_key(MODEL);
         for (name, value) in table {
             command = with_default(command, (&name, &value))
                 .map_err(|why| wrong(&mut Cli::command(), &path, &why))?;
         }
     }
     let matches = command.try_get_matches_from(words)?;
-    Cli::from_arg_matches(&matches)
+    let mut cli = Cli::from_arg_matches(&matches)?;
+    if let (Subcommand::Serve(args), Some((_, serve))) = (&mut cli.command, matches.subcommand()) {
+        if serve.value_source(MODEL) != Some(ValueSource::DefaultValue) || in_file {
+            let named = serve.get_many::<String>(MODEL).unwrap_or_default();
+            args.named_models = named.cloned().collect();
+        }
+        args.model_tables = tables;
+    }
+    Ok(cli)
+}
+
+/// The `[[model]]` tables of a configuration file.
+///
+/// # Errors
+///
+/// What is wrong with the file.
+pub(super) fn tables(path: &Path) -> Result<Vec<ModelTable>, String> {
+    let told = |why: String| format!("{}: {why}", path.display());
+    let text = std::fs::read_to_string(path).map_err(|error| told(error.to_string()))?;
+    let mut table: toml::Table =
+        text.parse().map_err(|error: toml::de::Error| told(error.message().to_owned()))?;
+    take_tables(&mut table).map_err(told)
+}
+
+/// Takes `[[model]]` out of `table`; `model = "…"` stays, as the option of this name.
+fn take_tables(table: &mut toml::Table) -> Result<Vec<ModelTable>, String> {
+    if !table.get(MODEL).is_some_and(toml::Value::is_array) {
+        return Ok(Vec::new());
+    }
+    let tables = table.remove(MODEL).into_iter();
+    tables
+        .flat_map(|array| if let toml::Value::Array(tables) = array { tables } else { Vec::new() })
+        .map(|table| {
+            table
+                .try_into()
+                .map_err(|error: toml::de::Error| format!("[[model]]: {}", error.message()))
+        })
+        .collect()
 }
 
 /// The path given with `--config`, before anything else is checked.

@@ -34,25 +34,27 @@ pub(super) struct Loaded {
 /// run on it; a machine with an NVIDIA GPU gets a warning. A named device that is not available is
 /// an error.
 pub(super) fn load(args: &ModelArgs, concurrency: Concurrency) -> Result<Loaded> {
-    load_meanwhile(args, concurrency, |_| ()).map(|(loaded, ())| loaded)
+    let library = Library::load(args.onnxruntime.as_deref())?;
+    load_with(&library, args, concurrency, |_| ()).map(|(loaded, ())| loaded)
 }
 
-/// The same, and what `meanwhile` makes of the model, on a thread beside the one that loads it.
-pub(super) fn load_meanwhile<T: Send>(
+/// The same with a library that is loaded already, and what `meanwhile` makes of the model, on a thread beside
+/// the one that loads it.
+pub(super) fn load_with<T: Send>(
+    library: &Library,
     args: &ModelArgs,
     concurrency: Concurrency,
     meanwhile: impl Fn(&Model) -> T + Sync,
 ) -> Result<(Loaded, T)> {
-    let library = Library::load(args.onnxruntime.as_deref())?;
     if let DeviceChoice::Only(device) = args.device {
-        check_device(&library, device)?; // before a large model is fetched for nothing
+        check_device(library, device)?; // before a large model is fetched for nothing
     }
     let model = fetch::model(&args.model, &args.hub)?;
     let on = |device| {
-        let Chosen { model, why } = choose(device, (args, &model), &library)?;
+        let Chosen { model, why } = choose(device, (args, &model), library)?;
         let (made, (warm, corrected)) = thread::scope(|scope| {
             let made = scope.spawn(|| meanwhile(&model));
-            let warm = warm(&model, device, concurrency, &library)?;
+            let warm = warm(&model, device, concurrency, library)?;
             let made = made.join().unwrap_or_else(|panic| resume_unwind(panic));
             anyhow::Ok((made, warm))
         })?;
@@ -71,7 +73,7 @@ pub(super) fn load_meanwhile<T: Send>(
             Err(error) => (on(Device::Cpu)?, without_cuda(&error)),
         },
     };
-    Ok((Loaded { model, why, device_why, library, warm }, made))
+    Ok((Loaded { model, why, device_why, library: library.clone(), warm }, made))
 }
 
 /// Why the CPU is used instead of a CUDA device; logged as a warning where there is an NVIDIA GPU.

@@ -1,22 +1,25 @@
 //! Loads models for the server: from the options of a model to a pipeline that answers.
 
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use anyhow::Result;
 
-use super::load::{self, Loaded, load_meanwhile};
-use crate::config::{Concurrency, Config, ModelArgs};
-use crate::model::{Model, is_embedded};
+use super::load::{self, Loaded, load_with};
+use crate::config::{Concurrency, Config, ModelArgs, ModelSpec};
+use crate::model::{Model, ModelCard, is_embedded};
 use crate::pipeline::explain::Offers;
 use crate::pipeline::queue::Memory;
 use crate::pipeline::run::{Cores, Device, Engines, Library, SpareEngine, WarmSessions};
 use crate::pipeline::{Decoding, Pipeline, Resources};
-use crate::registry::{Description, LastUse, LoadWhen, Served, Version, Versions};
+use crate::registry::{Description, LastUse, Open, Served, Source, Versions};
 use crate::telemetry::{Metrics, ModelInfo};
 
 /// Loads models that share a process.
 #[derive(Debug)]
 pub(super) struct Loader {
+    pub(super) library: Library,
     pub(super) config: Config,
     pub(super) cores: Arc<Cores>,
     pub(super) memory: Arc<Memory>,
@@ -24,12 +27,16 @@ pub(super) struct Loader {
 }
 
 impl Loader {
-    /// Opens the model of `args`, warms its sessions up, checks its golden photos and starts its workers.
-    pub(super) fn load(&self, args: &ModelArgs, version: &Version) -> Result<Served> {
-        let concurrency = self.config.concurrency;
+    /// Opens the model of `spec`, warms its sessions up, checks its golden photos and starts its workers.
+    pub(super) fn load(&self, spec: &ModelSpec) -> Result<Served> {
+        let ModelSpec { args, concurrency, version, .. } = spec;
         // Loading mostly uses one core, so another computes the digests meanwhile.
-        let (loaded, digests) = load_meanwhile(args, concurrency, Model::digests)?;
-        let Loaded { model, why, device_why, library, warm } = loaded;
+        let (loaded, digests) = load_with(&self.library, args, *concurrency, Model::digests)?;
+        let Loaded { mut model, why, device_why, library, warm } = loaded;
+        let demonstration = is_embedded(&model.card.name);
+        if let Some(name) = &spec.name {
+            model.card = ModelCard { name: name.clone(), ..model.card.as_ref().clone() }.into();
+        }
         let WarmSessions { engines, device, load, warm_up } = warm;
         let metrics = self.metrics.of_model(&model.card.name, version.as_str());
         metrics.load_seconds.set(load.as_secs_f64());
@@ -41,7 +48,7 @@ impl Loader {
         });
         let (card, golden_photos) = Description::of(&model);
         let description = Description {
-            demonstration: is_embedded(&card.name),
+            demonstration,
             card,
             golden_photos,
             digests,
@@ -60,27 +67,47 @@ impl Loader {
         };
         let weight_bytes = model.onnx.len() as u64;
         let offers = Offers::of(model.onnx, model.card.labels.len());
-        let spare = spare(args.clone(), concurrency, (device, library));
+        let spare = spare(args.clone(), *concurrency, (device, library));
         let resources = Resources {
             memory: Arc::clone(&self.memory),
             cores: match device {
-                Device::Cpu => Some(self.cores.share(concurrency.threads, 1.0)),
+                Device::Cpu => Some(self.cores.share(concurrency.threads, spec.weight)),
                 Device::Cuda(_) => None,
             },
             metrics,
         };
         let engines = Engines { ready: engines, spare: Some(spare) };
-        let plan = self.config.pipeline(device);
+        let plan = self.config.pipeline(*concurrency, device);
         let pipeline = Pipeline::start(model.card, plan, engines, resources)?.offering(offers);
         Ok(Served {
             version: version.clone(),
             pipeline,
             description,
             weight_bytes,
-            load: LoadWhen::Now,
+            load: spec.load,
             used: LastUse::default(),
         })
     }
+}
+
+/// The source of `spec`, which changes with its settings and with `fingerprint`, that of its files.
+pub(super) fn source(loader: &Arc<Loader>, spec: ModelSpec, fingerprint: u64) -> Source {
+    let mut hasher = DefaultHasher::new();
+    (fingerprint, format!("{spec:?}")).hash(&mut hasher);
+    let name = spec.name.clone().unwrap_or_else(|| spec.args.model.clone());
+    let (version, load) = (spec.version.clone(), spec.load);
+    let loader = Arc::clone(loader);
+    let open: Open = Arc::new(move || loader.load(&spec).map_err(|error| told(&error)));
+    Source { name, version, fingerprint: hasher.finish(), load, open }
+}
+
+/// An error and its causes, each once.
+fn told(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told {
+        _ if told.is_empty() => cause,
+        _ if told.contains(&cause) => told,
+        _ => format!("{told}: {cause}"),
+    })
 }
 
 /// Loads the model again when a stuck worker has to be replaced. That is rare, and a second copy

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod announce; // serve: the ready message
 mod bench;
 mod beside; // classify: prediction sets and roll-ups
 mod calibrate; // eval --calibrate
@@ -16,6 +17,7 @@ mod labels; // class names from a file
 mod load;
 mod loader; // loading models for the server
 mod local;
+mod models; // serve: the models
 mod output;
 mod overlays;
 mod quantize;

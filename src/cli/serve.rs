@@ -1,4 +1,4 @@
-//! `resnetd serve`: starts the server, reports that it is ready, and shuts it down.
+//! `resnetd serve`: starts the server and shuts it down.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,14 +8,14 @@ use anyhow::{Context, Result, bail};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::loader::Loader;
-use super::output;
-use crate::config::{Config, ServeArgs, cores};
+use super::{announce, models};
+use crate::config::{Config, ModelControl, ServeArgs, cores};
 use crate::fetch::Fetcher;
-use crate::http::{self, Listener, Readiness, Server, Shared};
+use crate::http::{self, ListenPlan, Listener, Readiness, Server, Shared};
 use crate::pipeline::idle::trim_when_idle;
 use crate::pipeline::queue::Memory;
-use crate::pipeline::run::{Cores, trim_heap};
-use crate::registry::{Description, Registry, Served, Version};
+use crate::pipeline::run::{Cores, Library, trim_heap};
+use crate::registry::{Control, Registry};
 use crate::telemetry::Metrics;
 use crate::telemetry::logs::{self, DroppedLines};
 
@@ -34,31 +34,41 @@ pub(super) fn run(args: &ServeArgs) -> Result<()> {
 }
 
 async fn serve(args: &ServeArgs, config: Config, dropped: DroppedLines) -> Result<()> {
-    // Bind the port before loading the model, so that a port in use is reported at once.
-    let taken = || format!("cannot listen on {}; choose another with --listen", config.listen);
-    let listener = Listener::bind(config.listen, config.connections).with_context(taken)?;
-    let address = listener.address()?;
-    // From here on signals shut the server down, also while the model loads.
+    // Bind the ports before loading models, so that a port in use is reported at once.
+    let (listener, address) = bind(config.listen, config.connections, "--listen")?;
+    let admin = config.admin_listen.map(|admin| bind(admin, config.connections, "--admin-listen"));
+    let admin = admin.transpose()?;
+    // From here on signals shut the server down, also while models load.
     let mut wish = WishToStop::new()?;
     let server = tokio::select! {
         server = start(args, &config, dropped) => server?,
-        () = wish.heard() => return Ok(()),
+        () = wish.heard(None) => return Ok(()),
     };
-    let listening = listener.listen().with_context(taken)?;
-    for model in server.registry.serving() {
-        announce(&model, address);
-    }
+    let listening = listener.listen().with_context(|| taken(address, "--listen"))?;
+    announce::ready(&server, address);
     tokio::spawn(trim_when_idle(Arc::clone(&server.memory)));
+    if args.models.model_control == ModelControl::Poll {
+        tokio::spawn(poll(Arc::clone(&server), args.models.repository_poll));
+    }
+    if let Some((admin, address)) = admin {
+        let listening = admin.listen().with_context(|| taken(address, "--admin-listen"))?;
+        tracing::info!(%address, "the admin address is ready");
+        let (routes, readiness) = (http::admin_router(&server), Arc::clone(&server.readiness));
+        // It ends with the process, so that metrics can be read until the end.
+        let stop = async move { readiness.drained().await };
+        tokio::spawn(listening.serve(routes, stop, config.drain, || {}));
+    }
 
     let readiness = Arc::clone(&server.readiness);
+    let control = server.control.clone();
     let stop = async move {
-        wish.heard().await;
+        wish.heard(control.as_ref()).await;
         readiness.drain();
         tracing::info!(
             "shutting down: draining requests in flight (a second signal exits immediately)"
         );
         tokio::spawn(async move {
-            wish.heard().await;
+            wish.heard(None).await;
             tracing::warn!("second signal: exiting immediately");
             std::process::exit(1);
         });
@@ -77,7 +87,37 @@ async fn serve(args: &ServeArgs, config: Config, dropped: DroppedLines) -> Resul
     Ok(())
 }
 
-/// SIGTERM, or SIGINT from a keyboard. SIGHUP, which a terminal sends when it is closed, is only logged.
+fn bind(address: SocketAddr, plan: ListenPlan, option: &str) -> Result<(Listener, SocketAddr)> {
+    let listener = Listener::bind(address, plan).with_context(|| taken(address, option))?;
+    let address = listener.address()?;
+    Ok((listener, address))
+}
+
+fn taken(address: SocketAddr, option: &str) -> String {
+    format!("cannot listen on {address}; choose another with {option}")
+}
+
+/// Looks for changes in the model repository; never ends.
+async fn poll(server: Arc<Server>, every: Duration) {
+    let Some(control) = &server.control else { return };
+    loop {
+        tokio::time::sleep(every).await;
+        refresh(control).await;
+    }
+}
+
+/// Loads, replaces and unloads what has changed.
+async fn refresh(control: &Arc<Control>) {
+    let control = Arc::clone(control);
+    let refreshed = tokio::task::spawn_blocking(move || control.refresh()).await;
+    match refreshed {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(%error, "the models stay as they are"),
+        Err(error) => tracing::error!(%error, "refreshing the models failed"),
+    }
+}
+
+/// SIGTERM, or SIGINT from a keyboard. At SIGHUP the configuration file and the model repository are read again.
 struct WishToStop {
     terminate: Signal,
     interrupt: Signal,
@@ -94,36 +134,45 @@ impl WishToStop {
     }
 
     /// Waits for the next signal that stops the server.
-    async fn heard(&mut self) {
+    async fn heard(&mut self, control: Option<&Arc<Control>>) {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
-                _ = self.hangup.recv() => {
-                    tracing::info!("SIGHUP is ignored, because there is nothing to reload; SIGTERM stops the server");
-                }
+                _ = self.hangup.recv() => refresh_at_hangup(control),
             }
         }
     }
 }
 
-/// Loads the model and starts its workers, off the async threads.
+fn refresh_at_hangup(control: Option<&Arc<Control>>) {
+    if let Some(control) = control.cloned() {
+        tracing::info!("SIGHUP: reading the models again");
+        tokio::spawn(async move { refresh(&control).await });
+    } else {
+        tracing::info!("SIGHUP is ignored while the server starts or stops");
+    }
+}
+
+/// Loads the models and starts their workers, off the async threads.
 async fn start(args: &ServeArgs, config: &Config, dropped: DroppedLines) -> Result<Arc<Server>> {
-    let (args, config) = (args.model.clone(), config.clone());
+    let (args, config) = (args.clone(), config.clone());
     tokio::task::spawn_blocking(move || {
         let metrics = Arc::new(Metrics::new());
         let memory = Memory::new(config.memory_limit, Arc::clone(&metrics));
-        let loader = Loader {
+        let loader = Arc::new(Loader {
+            library: Library::load(args.model.onnxruntime.as_deref())?,
             cores: Cores::new(cores()),
             memory: Arc::clone(&memory),
             metrics: Arc::clone(&metrics),
             config: config.clone(),
-        };
-        let served = loader.load(&args, &Version::only())?;
+        });
+        let registry = Arc::new(Registry::default());
+        let control = models::load(&args, &loader, &registry)?;
         trim_heap();
         Ok(Arc::new(Server {
-            registry: Arc::new(Registry::of_one(served)),
-            control: None,
+            registry,
+            control: Some(Arc::new(control)),
             memory,
             metrics,
             readiness: Arc::new(Readiness::default()),
@@ -137,37 +186,4 @@ async fn start(args: &ServeArgs, config: &Config, dropped: DroppedLines) -> Resu
         }))
     })
     .await?
-}
-
-fn announce(served: &Served, address: SocketAddr) {
-    let Description {
-        card,
-        digests,
-        device,
-        device_because,
-        precision_because,
-        sessions,
-        threads,
-        max_batch,
-        ..
-    } = &served.description;
-    let versions = &served.description.versions;
-    let precision = card.precision.to_string();
-    let model = &card.name;
-    let digest = &digests.graph;
-    tracing::info!(%address, model, digest, precision, device, sessions, threads, max_batch, "ready");
-    let banner = format!(
-        "resnetd {} is ready on http://{address}\n  \
-         model   {} ({}, {} classes), {precision}: {precision_because}\n  \
-         digest  {digest}\n  \
-         device  {device} ({device_because}), {sessions} sessions × {threads} threads, ONNX Runtime {}\n  \
-         try     curl --data-binary @photo.jpg http://{address}/classify",
-        versions.resnetd,
-        card.name,
-        card.architecture,
-        card.labels.len(),
-        versions.onnxruntime,
-    );
-    // On a thread of its own, because nobody may be reading standard output.
-    std::thread::spawn(move || output::line(banner));
 }

@@ -1,7 +1,8 @@
 //! Command-line options, and the validated configuration made from them.
 
 mod hub; // the Hugging Face hub
-mod model; // the model, its device and its sessions
+mod model; // a model, its device and its sessions
+mod models; // several models
 mod outside; // images by URL, and Vertex AI
 
 use std::net::SocketAddr;
@@ -20,6 +21,7 @@ use crate::pipeline::run::Device;
 use crate::telemetry::logs::LogFormat;
 pub use hub::HubArgs;
 pub use model::{Calibrated, Concurrency, ModelArgs};
+pub use models::{ModelControl, ModelSpec, ModelTable, ModelsArgs};
 pub use outside::{UrlArgs, VertexArgs};
 
 /// Limits for one upload.
@@ -46,6 +48,11 @@ pub struct ServeArgs {
     /// Address and port to listen on; port 0 chooses a free port
     #[arg(long, env = "RESNETD_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     pub listen: SocketAddr,
+
+    /// Address and port for everything that changes the server: loading and unloading models; also serves
+    /// the metrics. Off by default; use a loopback or private address
+    #[arg(long, env = "RESNETD_ADMIN_LISTEN", value_name = "ADDRESS")]
+    pub admin_listen: Option<SocketAddr>,
 
     /// How long the first image of a batch may wait for others; useful on a GPU only
     #[arg(long, env = "RESNETD_MAX_WAIT", default_value = "0ms", value_name = "DURATION", value_parser = humantime::parse_duration)]
@@ -142,6 +149,21 @@ pub struct ServeArgs {
         missing_docs,
         reason = "documented on its type; a doc comment would become help text"
     )]
+    pub models: ModelsArgs,
+
+    /// All values of `--model`, in their order.
+    #[arg(skip)]
+    pub named_models: Vec<String>,
+
+    /// The `[[model]]` tables of `--config`.
+    #[arg(skip)]
+    pub model_tables: Vec<ModelTable>,
+
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "documented on its type; a doc comment would become help text"
+    )]
     pub limits: LimitArgs,
 
     #[command(flatten)]
@@ -172,8 +194,10 @@ pub struct ConfigError(Vec<String>);
 pub struct Config {
     /// Address to bind.
     pub listen: SocketAddr,
-    /// Sessions, threads, batch.
-    pub concurrency: Concurrency,
+    /// Address for changes to the models, if any.
+    pub admin_listen: Option<SocketAddr>,
+    /// The models to serve, without those of the repository.
+    pub models: Vec<ModelSpec>,
     /// Limits for one upload.
     pub limits: Limits,
     /// Whether large JPEGs are decoded at reduced size.
@@ -225,10 +249,9 @@ impl Config {
     /// [`ConfigError`], which lists every invalid option and its valid values.
     pub fn resolve(args: &ServeArgs, cores: usize) -> Result<Self, ConfigError> {
         let mut wrong = Vec::new();
-        let concurrency = args.model.concurrency(cores).unwrap_or_else(|ConfigError(more)| {
+        if let Err(ConfigError(more)) = args.model.concurrency(cores) {
             wrong.extend(more);
-            Concurrency::ONE
-        });
+        }
         let limits = args.limits.limits();
         let (queue_capacity, memory_limit) = (args.queue_capacity, args.memory_limit.as_u64());
         if let Some(max_batch) = args.model.max_batch.filter(|&most| queue_capacity < most) {
@@ -256,9 +279,11 @@ impl Config {
         if !wrong.is_empty() {
             return Err(ConfigError(wrong));
         }
+        let models = args.specs()?;
         Ok(Self {
             listen,
-            concurrency,
+            admin_listen: args.admin_listen,
+            models,
             limits,
             jpeg_scaling: args.model.jpeg_scaling,
             queue_capacity,
@@ -284,10 +309,8 @@ impl Config {
 
     /// The pipeline's configuration for a model that runs on `device`.
     #[must_use]
-    pub fn pipeline(&self, device: Device) -> PipelinePlan {
-        let Self {
-            concurrency, limits, jpeg_scaling, queue_capacity, max_wait, stuck_after, ..
-        } = *self;
+    pub fn pipeline(&self, concurrency: Concurrency, device: Device) -> PipelinePlan {
+        let Self { limits, jpeg_scaling, queue_capacity, max_wait, stuck_after, .. } = *self;
         PipelinePlan {
             limits,
             jpeg_scaling,
@@ -299,8 +322,37 @@ impl Config {
     }
 }
 
+impl ServeArgs {
+    /// The models of `--model` and of the tables. The embedded model, if there are neither and no repository.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`], which lists everything that is wrong.
+    pub fn specs(&self) -> Result<Vec<ModelSpec>, ConfigError> {
+        let embedded = [self.model.model.clone()];
+        let is_empty = self.named_models.is_empty()
+            && self.model_tables.is_empty()
+            && self.models.model_repository.is_none();
+        let options = if is_empty { &embedded[..] } else { &self.named_models[..] };
+        ModelSpec::all((options, &self.model_tables), &self.model)
+    }
+}
+
+/// Checks the options for several models.
+fn check_models(args: &ModelsArgs, wrong: &mut Vec<String>) {
+    let ModelsArgs { model_repository, repository_versions, model_control, .. } = args;
+    if *repository_versions == 0 {
+        wrong.push("--repository-versions is 0; it must be at least 1".to_owned());
+    }
+    if *model_control != ModelControl::Poll || model_repository.is_some() {
+        return;
+    }
+    wrong.push("--model-control poll needs --model-repository, the folder to look at".to_owned());
+}
+
 /// Checks that at least one image and one connection are allowed.
 fn check_counts(args: &ServeArgs, wrong: &mut Vec<String>) {
+    check_models(&args.models, wrong);
     if args.queue_capacity == 0 {
         wrong.push(
             "--queue-capacity is 0; every image would be rejected; use at least 1".to_owned(),
@@ -319,6 +371,7 @@ fn check_times(args: &ServeArgs, wrong: &mut Vec<String>) {
         ("--body-timeout", args.body_timeout),
         ("--write-timeout", args.write_timeout),
         ("--stuck-after", args.stuck_after),
+        ("--repository-poll", args.models.repository_poll),
     ] {
         if duration.is_zero() {
             wrong.push(format!(

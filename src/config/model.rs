@@ -199,10 +199,6 @@ struct Share {
 }
 
 impl Concurrency {
-    /// One session, one thread, batches of one.
-    pub(super) const ONE: Self =
-        Self { on_cpu: Share::ONE, on_gpu: Share::ONE, threads: 1, cuda_graphs: false };
-
     fn on(&self, device: Device) -> Share {
         match device {
             Device::Cpu => self.on_cpu,
@@ -243,8 +239,4 @@ impl Concurrency {
         };
         BatchPlan { max_batch, max_wait, backlog }
     }
-}
-
-impl Share {
-    const ONE: Self = Self { sessions: 1, max_batch: 1, decoding: Decoding::ByWorkers };
 }

@@ -1,6 +1,6 @@
 //! The state of the server, and of one request: the model that its path names.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
@@ -60,11 +60,11 @@ pub struct App {
 
 /// A request's extension that learns which model answered it, for the response's headers and the log.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Answering(Arc<OnceLock<Arc<Served>>>);
+pub(super) struct Answering(Arc<Mutex<Option<Arc<Served>>>>);
 
 impl Answering {
-    pub(super) fn model(&self) -> Option<&Arc<Served>> {
-        self.0.get()
+    pub(super) fn model(&self) -> Option<Arc<Served>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Looks the model up, for this request. A model that is loaded on demand is loaded, within the time limit
@@ -85,7 +85,7 @@ impl Answering {
             }
             (found, _) => found?,
         };
-        let _ = self.0.set(Arc::clone(&model));
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&model));
         Ok(App { server: Arc::clone(server), model })
     }
 }

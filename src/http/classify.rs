@@ -107,7 +107,7 @@ impl Asked {
         headers: &HeaderMap,
     ) -> Result<Self, Problem> {
         let query =
-            Query::read(pairs, &app.model.pipeline.classes(), app.model.pipeline.card().task)?;
+            Query::read(pairs, app.model.pipeline.classes(), app.model.pipeline.card().task)?;
         let beside = beside::read(pairs, &app.model.pipeline)?;
         let form = Form::of(&query, headers)?;
         Ok(Self { query, beside, form })

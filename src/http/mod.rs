@@ -1,5 +1,6 @@
 //! The HTTP server. Independent of tensors.
 
+mod admin; // routes that change the models
 mod app; // the state of the server and of a request
 mod accept; // content negotiation
 mod answers; // the answer for a request's images
@@ -41,6 +42,7 @@ use axum::{Extension, Router};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub use admin::router as admin_router;
 pub use app::{App, Server};
 pub use connection::ConnectionTimes;
 pub use health::{Phase, Readiness};

@@ -19,7 +19,8 @@ use crate::registry::{Description, State as ModelState};
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Models {
     /// Their names, as in KServe's protocol of version 1.
-    models: Vec<String>,
+    #[serde(rename = "models")]
+    names: Vec<String>,
     /// The model that answers requests that name none.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -53,7 +54,8 @@ pub(super) struct Model {
     /// Always true; a model that is not ready answers a problem document.
     ready: bool,
     /// The same for TensorFlow Serving's clients.
-    model_version_status: Vec<TensorFlowStatus>,
+    #[serde(rename = "model_version_status")]
+    statuses: Vec<TensorFlowStatus>,
 }
 
 /// The state of a version, as TensorFlow Serving writes it.
@@ -106,15 +108,15 @@ fn of_model(routes: OpenApiRouter<Arc<Server>>, prefix: &str) -> OpenApiRouter<A
 )]
 pub(super) async fn list(State(server): State<Arc<Server>>) -> Json<Models> {
     let listed = server.registry.list();
-    let mut models: Vec<String> = listed.iter().map(|listed| listed.name.clone()).collect();
-    models.dedup();
+    let mut names: Vec<String> = listed.iter().map(|listed| listed.name.clone()).collect();
+    names.dedup();
     let versions = listed.into_iter().map(|listed| ModelVersion {
         digest: listed.serving.map(|model| model.digest().to_owned()),
         name: listed.name,
         version: listed.version.to_string(),
         state: listed.state,
     });
-    Json(Models { models, default: server.registry.default_name(), versions: versions.collect() })
+    Json(Models { names, default: server.registry.default_name(), versions: versions.collect() })
 }
 
 /// Describe the default model
@@ -153,6 +155,6 @@ async fn show(app: App) -> Result<Json<Model>, Problem> {
         description: app.model.description.clone(),
         version: version.clone(),
         ready: true,
-        model_version_status: vec![TensorFlowStatus { version, state: "AVAILABLE", status }],
+        statuses: vec![TensorFlowStatus { version, state: "AVAILABLE", status }],
     }))
 }

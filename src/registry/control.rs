@@ -16,7 +16,8 @@ pub type Open = Arc<dyn Fn() -> Result<Served, String> + Send + Sync>;
 /// Where a version of a model comes from.
 #[derive(Clone)]
 pub struct Source {
-    /// The name that requests use.
+    /// The name that requests use. If the model's card decides it, the path or id of the model, until it is
+    /// loaded.
     pub name: String,
     /// Its version.
     pub version: Version,
@@ -59,8 +60,14 @@ pub struct Control {
     demands: Arc<tokio::sync::Mutex<()>>,
 }
 
-/// The sources that were seen last.
-type Known = BTreeMap<(String, Version), Source>;
+/// The sources that were seen last, by the name and version in [`Source`].
+type Known = BTreeMap<(String, Version), Seen>;
+
+/// A source, and the name in the registry.
+struct Seen {
+    source: Source,
+    name: String,
+}
 
 impl fmt::Debug for Control {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -72,8 +79,13 @@ impl fmt::Debug for Control {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ControlError {
     /// No source has this name.
-    #[error("there is no model {0:?} to load; the models are {1}")]
-    Unknown(String, String),
+    #[error("there is no model {name:?}; the models are {models}")]
+    Unknown {
+        /// The name that was asked for.
+        name: String,
+        /// The names that there are.
+        models: String,
+    },
     /// It could not be loaded; the version that served before goes on.
     #[error("the model {name:?} could not be loaded: {reason}")]
     Failed {
@@ -95,6 +107,13 @@ impl Control {
         Self { registry, sources, known: Mutex::default(), memory_limit, demands: Arc::default() }
     }
 
+    /// Installs a model that was opened from `source` already.
+    pub fn adopt(&self, source: Source, served: Served) {
+        let seen = Seen { name: served.name().to_owned(), source: source.clone() };
+        self.lock().insert((source.name, source.version), seen);
+        let _ = self.registry.install(served);
+    }
+
     /// Loads what is new or has changed, and unloads what is gone. Blocks until that is done.
     ///
     /// # Errors
@@ -105,25 +124,32 @@ impl Control {
         let mut known = self.lock();
         let wanted = self.wanted()?;
         let gone: Vec<_> = known.keys().filter(|key| !wanted.contains_key(*key)).cloned().collect();
-        for key in gone {
-            known.remove(&key);
-            let (name, version) = key;
-            tracing::info!(model = name, %version, "unloading: the model was removed");
-            self.registry.remove(&name, &version).map(retire);
-        }
+        // New versions first: a model that is replaced by a higher version is never without one.
         for (key, source) in wanted {
-            let before = known.insert(key, source.clone());
-            let changed = before.is_none_or(|before| before.fingerprint != source.fingerprint);
-            let loaded = self.is_loaded(&source);
+            let before = known.get(&key);
+            let changed = before.is_none_or(|seen| seen.source.fingerprint != source.fingerprint);
+            let name = before.map_or_else(|| source.name.clone(), |seen| seen.name.clone());
+            let is_loaded = self.is_loaded(&name, &source.version);
+            known.insert(key.clone(), Seen { source: source.clone(), name });
             match source.load {
-                LoadWhen::Now if changed => drop(self.replace(&source)),
-                LoadWhen::OnDemand | LoadWhen::Explicit if changed && loaded => {
-                    drop(self.replace(&source));
+                LoadWhen::OnDemand if !is_loaded => self.registry.list_unloaded(&source, ON_DEMAND),
+                LoadWhen::Explicit if !is_loaded => self.registry.list_unloaded(&source, EXPLICIT),
+                LoadWhen::Now | LoadWhen::OnDemand | LoadWhen::Explicit if changed => {
+                    let _ = self.replace(&mut known, &key);
                 }
-                LoadWhen::OnDemand if !loaded => self.registry.list_unloaded(&source, ON_DEMAND),
-                LoadWhen::Explicit if !loaded => self.registry.list_unloaded(&source, EXPLICIT),
                 LoadWhen::Now | LoadWhen::OnDemand | LoadWhen::Explicit => {}
             }
+        }
+        for key in gone {
+            let Some(Seen { source, name }) = known.remove(&key) else { continue };
+            let has_other = known.values().any(|seen| seen.name == name);
+            if has_other && !self.has_other_serving(&name, &source.version) {
+                // Its successor could not be loaded: keep answering, and look at it again later.
+                known.insert(key, Seen { source, name });
+                continue;
+            }
+            tracing::info!(model = name, version = %source.version, "unloading: it was removed");
+            retire(self.registry.remove(&name, &source.version));
         }
         Ok(())
     }
@@ -136,16 +162,19 @@ impl Control {
     pub fn load(&self, name: &str) -> Result<(), ControlError> {
         let mut known = self.lock();
         let wanted = self.wanted()?;
-        let names: Vec<_> = wanted.keys().map(|(name, _)| format!("{name:?}")).collect();
-        let sources: Vec<_> = wanted.into_iter().filter(|((model, _), _)| model == name).collect();
-        if sources.is_empty() {
-            return Err(ControlError::Unknown(name.to_owned(), names.join(", ")));
+        let mut keys = Vec::new();
+        for (key, source) in wanted {
+            let served =
+                known.get(&key).map_or_else(|| source.name.clone(), |seen| seen.name.clone());
+            if served == name {
+                known.insert(key.clone(), Seen { source, name: served });
+                keys.push(key);
+            }
         }
-        for (key, source) in sources {
-            known.insert(key, source.clone());
-            self.replace(&source)?;
+        if keys.is_empty() {
+            return Err(self.unknown(name));
         }
-        Ok(())
+        keys.iter().try_for_each(|key| self.replace(&mut known, key))
     }
 
     /// Unloads every version of the model `name`: from now on requests for it are answered 503.
@@ -156,15 +185,13 @@ impl Control {
     pub fn unload(&self, name: &str) -> Result<(), ControlError> {
         let _known = self.lock();
         if !self.registry.knows(name) {
-            let names: Vec<_> = self.registry.list().into_iter().map(|it| it.name).collect();
-            return Err(ControlError::Unknown(name.to_owned(), names.join(", ")));
+            return Err(self.unknown(name));
         }
         for version in self.registry.versions(name) {
             let version = Version::new(&version);
             tracing::info!(model = name, %version, "unloading: requested");
-            self.registry
-                .unload(name, &version, "it was unloaded; load it again over the admin address")
-                .map(retire);
+            let reason = "it was unloaded; load it again over the admin address";
+            retire(self.registry.unload(name, &version, reason));
         }
         Ok(())
     }
@@ -194,68 +221,90 @@ impl Control {
         name: &str,
         version: Option<&Version>,
     ) -> Result<Arc<Served>, NoModel> {
-        let known = self.lock();
+        let mut known = self.lock();
         // Another request may have loaded it meanwhile.
         if let Ok(served) = self.registry.find(Some(name), version) {
             return Ok(served);
         }
-        let source = known.values().rev().find(|source| {
+        let wanted = known.iter().rev().find(|(_, Seen { source, .. })| {
             source.load == LoadWhen::OnDemand
                 && source.name == name
                 && version.is_none_or(|version| *version == source.version)
         });
-        if let Some(source) = source {
-            let _ = self.replace(source);
+        if let Some(key) = wanted.map(|(key, _)| key.clone()) {
+            let _ = self.replace(&mut known, &key);
         }
         self.registry.find(Some(name), version)
     }
 
-    fn wanted(&self) -> Result<Known, ControlError> {
+    fn wanted(&self) -> Result<BTreeMap<(String, Version), Source>, ControlError> {
         let sources = (self.sources)().map_err(ControlError::Sources)?;
-        let keyed = sources
-            .into_iter()
-            .map(|source| ((source.name.clone(), source.version.clone()), source));
-        Ok(keyed.collect())
+        let key = |source: &Source| (source.name.clone(), source.version.clone());
+        Ok(sources.into_iter().map(|source| (key(&source), source)).collect())
     }
 
-    fn is_loaded(&self, source: &Source) -> bool {
-        self.registry.find(Some(&source.name), Some(&source.version)).is_ok()
+    fn unknown(&self, name: &str) -> ControlError {
+        let mut names: Vec<_> =
+            self.registry.list().into_iter().map(|listed| listed.name).collect();
+        names.dedup();
+        ControlError::Unknown { name: name.to_owned(), models: names.join(", ") }
     }
 
-    /// Opens `source`, and lets it answer from now on.
-    fn replace(&self, source: &Source) -> Result<(), ControlError> {
-        let Source { name, version, .. } = source;
+    fn is_loaded(&self, name: &str, version: &Version) -> bool {
+        self.registry.list().iter().any(|listed| {
+            listed.name == name && listed.version == *version && listed.serving.is_some()
+        })
+    }
+
+    fn has_other_serving(&self, name: &str, version: &Version) -> bool {
+        self.registry.list().iter().any(|listed| {
+            listed.name == name && listed.version != *version && listed.serving.is_some()
+        })
+    }
+
+    /// Opens the source at `key`, and lets it answer from now on.
+    fn replace(&self, known: &mut Known, key: &(String, Version)) -> Result<(), ControlError> {
+        let Some(Seen { source, name }) = known.get_mut(key) else {
+            return Err(self.unknown(&key.0));
+        };
+        let version = &source.version;
         self.registry.loading(name, version);
-        tracing::info!(model = name, %version, "loading");
+        tracing::info!(model = *name, %version, "loading");
         match (source.open)() {
             Ok(served) => {
-                let (digest, bytes) = (served.digest().to_owned(), served.weight_bytes);
-                self.make_room(source, bytes);
+                if served.name() != *name {
+                    let _ = self.registry.remove(name, version);
+                    served.name().clone_into(name);
+                }
+                self.make_room(&served);
+                let digest = served.digest().to_owned();
                 let replaced = self.registry.install(served);
-                tracing::info!(model = name, %version, digest, "serving");
-                replaced.map(retire);
+                tracing::info!(model = *name, %version, digest, "serving");
+                retire(replaced);
                 Ok(())
             }
             Err(reason) => {
-                let serving = self.is_loaded(source);
-                tracing::error!(model = name, %version, reason, "cannot be loaded{}", if serving { ": the loaded one goes on serving" } else { "" });
+                if self.is_loaded(name, version) {
+                    tracing::error!(model = *name, %version, reason, "cannot be loaded: the version that is loaded goes on serving");
+                } else {
+                    tracing::error!(model = *name, %version, reason, "cannot be loaded");
+                }
                 self.registry.failed(name, version, reason.clone());
+                // The next look tries again only if the files have changed.
                 Err(ControlError::Failed { name: name.clone(), reason })
             }
         }
     }
 
-    /// Unloads on-demand models, the one unused longest first, until `bytes` more fit under the limit.
-    fn make_room(&self, source: &Source, bytes: u64) {
+    /// Unloads on-demand models, the one unused longest first, until `new` fits under the limit.
+    fn make_room(&self, new: &Served) {
         let Some(limit) = self.memory_limit else { return };
         let mut loaded: Vec<_> = self.registry.serving();
-        loaded.retain(|model| {
-            (model.name(), &model.version) != (source.name.as_str(), &source.version)
-        });
+        loaded.retain(|model| (model.name(), &model.version) != (new.name(), &new.version));
         loaded.sort_by_key(|model| model.used.time());
         let mut sum: u64 = loaded.iter().map(|model| model.weight_bytes).sum();
         for model in loaded {
-            if sum.saturating_add(bytes) <= limit {
+            if sum.saturating_add(new.weight_bytes) <= limit {
                 return;
             }
             if model.load != LoadWhen::OnDemand {
@@ -264,7 +313,7 @@ impl Control {
             sum -= model.weight_bytes;
             let (name, version) = (model.name(), &model.version);
             tracing::info!(model = name, %version, limit, "unloading: --model-memory-limit is reached");
-            self.registry.unload(name, version, ON_DEMAND).map(retire);
+            retire(self.registry.unload(name, version, ON_DEMAND));
         }
     }
 

@@ -6,6 +6,7 @@
 mod control; // loads, replaces and unloads versions
 mod description; // what GET /v1/models/{name} answers
 mod entry; // the state of one version
+pub mod repository; // folders with models
 mod retire; // the end of a version
 mod served; // one version that is ready
 
@@ -37,6 +38,12 @@ struct Models {
 /// Why no model can answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoModel {
+    /// The request names none, and the server has no default model.
+    #[error("the request names no model, and this server has no default model; name one of {} in the path, as in /v1/models/{{name}}/classify", listed(.served))]
+    NoDefault {
+        /// The models that there are.
+        served: Vec<String>,
+    },
     /// There is none of this name.
     #[error("there is no model {name:?}; this server serves {}", listed(.served))]
     Unknown {
@@ -127,7 +134,7 @@ impl Registry {
         let name = match (name, &models.default) {
             (Some(name), _) => name,
             (None, Some(default)) => default,
-            (None, None) => return Err(models.unknown("")),
+            (None, None) => return Err(NoModel::NoDefault { served: models.names() }),
         };
         let Some(versions) = models.by_name.get(name) else { return Err(models.unknown(name)) };
         let entry = match version {
@@ -179,14 +186,15 @@ impl Registry {
     }
 
     /// The default model and those that are required, each with the version that answers or the
-    /// reason why none does.
+    /// reason why none does. Models that their first request loads are left out.
     #[must_use]
     pub fn required(&self) -> Vec<Result<Arc<Served>, NoModel>> {
         let models = self.read();
         let names: BTreeSet<String> =
             models.required.iter().chain(&models.default).cloned().collect();
         drop(models);
-        names.iter().map(|name| self.find(Some(name), None)).collect()
+        let found = names.iter().map(|name| self.find(Some(name), None));
+        found.filter(|found| !matches!(found, Err(NoModel::OnDemand { .. }))).collect()
     }
 
     /// Every version of every model, by name and version.
@@ -295,7 +303,10 @@ impl Registry {
 
 impl Models {
     fn unknown(&self, name: &str) -> NoModel {
-        let served = self.by_name.keys().cloned().collect();
-        NoModel::Unknown { name: name.to_owned(), served }
+        NoModel::Unknown { name: name.to_owned(), served: self.names() }
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.by_name.keys().cloned().collect()
     }
 }

@@ -11,7 +11,8 @@ use crate::pipeline::run::trim_heap;
 const PERIOD: Duration = Duration::from_millis(20);
 
 /// Lets requests that have `served` finish on it, then frees its memory. Does not block.
-pub(super) fn retire(served: Arc<Served>) {
+pub(super) fn retire(served: Option<Arc<Served>>) {
+    let Some(served) = served else { return };
     let work = move || {
         let mut served = served;
         let served = loop {

@@ -1,7 +1,6 @@
 //! The end: readiness goes off, what is here is answered, the process exits with 0.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -10,41 +9,8 @@ use resnetd::http::Listener;
 use tokio::net::TcpStream;
 
 use crate::support::engines::Gate;
+use crate::support::process::Process;
 use crate::support::{Answer, Options, TestServer, data, until};
-
-/// The program itself, serving on a free port.
-struct Process {
-    child: Child,
-    url: String,
-}
-
-impl Process {
-    fn start(arguments: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_resnetd"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--log", "warn", "--device", "cpu"])
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut ready = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
-        let url = ready.trim().rsplit(' ').next().unwrap().to_owned();
-        assert!(url.starts_with("http://"), "{ready}");
-        Self { child, url }
-    }
-
-    fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sigterm_under_load_loses_no_request_and_exits_with_0() {

@@ -18,6 +18,7 @@ mod overload; // admission control, deadlines, disconnected clients
 mod clients; // limits for connections
 mod floods; // many connections, requests and headers
 mod drain; // shutdown
+mod models; // several models in one server, changed without a stop
 mod operate; // health, metrics, model
 mod batches; // scores do not depend on the batch
 mod bring; // models of other programs

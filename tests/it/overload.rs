@@ -135,8 +135,7 @@ async fn a_disconnected_clients_image_leaves_the_queue() {
 
 #[tokio::test]
 async fn memory_has_a_ceiling_that_counts_pixels_before_they_exist() {
-    let mut options = Options::default();
-    options.memory_limit = 400_000; // the upload fits, its pixels do not
+    let mut options = Options { memory_limit: 400_000, ..Options::default() }; // the upload fits, its pixels do not
     options.plan.jpeg_scaling = JpegScaling::Off;
     let server = TestServer::with(options);
     let refused = server.classify(data("cat.jpg")).await;
@@ -152,8 +151,7 @@ async fn memory_has_a_ceiling_that_counts_pixels_before_they_exist() {
 
 #[tokio::test]
 async fn uploads_hold_what_has_come_of_them_not_what_they_announce() {
-    let mut options = Options::default();
-    options.memory_limit = 400_000;
+    let mut options = Options { memory_limit: 400_000, ..Options::default() };
     let server = TestServer::with(options);
     let mut idle = Vec::new();
     for _ in 0..8 {
@@ -173,8 +171,7 @@ async fn uploads_hold_what_has_come_of_them_not_what_they_announce() {
 
 #[tokio::test]
 async fn an_upload_that_outgrows_the_memory_on_its_way_is_a_503() {
-    let mut options = Options::default();
-    options.memory_limit = 10_000;
+    let mut options = Options { memory_limit: 10_000, ..Options::default() };
     let server = TestServer::with(options);
     let chunks = (0..20).map(|_| Ok::<_, std::io::Error>(vec![0_u8; 1000]));
     let unannounced = reqwest::Body::wrap_stream(futures_util::stream::iter(chunks));
@@ -285,8 +282,8 @@ async fn a_predicted_wait_is_shown_for_scalers() {
     gate.open();
     server.classify(data("cifar10-cat.png")).await;
     let metrics = server.get("/metrics").await.text;
-    let wait =
-        metrics.lines().find_map(|line| line.strip_prefix("resnetd_predicted_wait_seconds "));
+    let series = r#"resnetd_predicted_wait_seconds{model="cifar10-resnet56",version="1"} "#;
+    let wait = metrics.lines().find_map(|line| line.strip_prefix(series));
     assert_eq!(wait, Some("0"), "nobody is inside");
     tokio::time::timeout(Duration::from_secs(60), server.stop()).await.unwrap();
 }

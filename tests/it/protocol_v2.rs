@@ -245,7 +245,7 @@ async fn another_model_or_version_is_a_404_that_names_ours() {
         let answer = server.get(path).await;
         assert_eq!(answer.status, 404, "{path}");
         let error = answer.json()["error"].as_str().unwrap().to_owned();
-        let ours = ["this server serves \"cifar10-resnet56\"", "only version is 1"];
+        let ours = ["this server serves \"cifar10-resnet56\"", "its versions are \"1\""];
         assert!(ours.iter().any(|ours| error.contains(ours)), "{error}");
     }
     assert_eq!(server.post("/v2/models/other/infer", "{}").await.status, 404);

@@ -137,7 +137,7 @@ async fn torchserve_answers_one_flat_object() {
     assert_eq!((answer.status, &*answer.reason()), (422, "invalid-parameter"));
     let answer = server.post("/predictions/cifar10-resnet56/2.0", data("cat.jpg")).await;
     assert_eq!((answer.status, &*answer.reason()), (404, "not-found"));
-    assert!(answer.text.contains(r#"there is no version \"2.0\""#), "{answer:?}");
+    assert!(answer.text.contains(r#"has no version \"2\""#), "{answer:?}");
 }
 
 #[tokio::test]
@@ -166,7 +166,7 @@ async fn instances_in_every_form_become_predictions_in_order() {
     assert_eq!(server.get("/healthy").await.json(), json!({ "status": "Healthy" }));
     let lines = server.get("/metrics").await.text;
     assert!(lines.contains(r#"route="/v1/endpoints/7:predict",status="200"} 2"#), "{lines}");
-    assert!(lines.contains(r#"route="/v1/models/{*model}",status="200"} 2"#), "{lines}");
+    assert!(lines.contains(r#"route="/v1/models/{model}",status="200"} 1"#), "{lines}");
 }
 
 #[tokio::test]
@@ -254,7 +254,7 @@ async fn the_model_and_its_health_in_other_protocols() {
     for path in ["/ping", "/health"] {
         assert_eq!(server.get(path).await.json(), json!({ "status": "Healthy" }));
     }
-    assert_eq!(server.get("/v1/models").await.json(), json!({ "models": [MODEL] }));
+    assert_eq!(server.get("/v1/models").await.json()["models"], json!([MODEL]));
     for path in ["/v1/models/cifar10-resnet56", "/v1/models/cifar10-resnet56/versions/1"] {
         let status = server.get(path).await.json();
         assert_eq!([&status["name"], &status["ready"]], [&json!(MODEL), &json!(true)]);

@@ -435,7 +435,7 @@ async fn fetched_bytes_count_under_the_memory_limit() {
         assert!(answer.headers.contains_key("retry-after"));
     }
     until("memory is given back", || server.server.metrics.admitted_bytes.get() == 0).await;
-    assert!(server.get("/metrics").await.text.contains(r#"{reason="memory-limit"} 2"#));
+    assert!(server.get("/metrics").await.text.contains(r#"reason="memory-limit",version="1"} 2"#));
 }
 
 #[test]

@@ -63,6 +63,7 @@ impl Document {
     /// The document of all routes, with the headers that no handler sets.
     pub(super) fn of(routes: OpenApi) -> Self {
         let mut document = serde_json::to_value(routes).expect("it has no maps with odd keys");
+        add_named(&mut document);
         add_headers(&mut document);
         open_answers(&mut document);
         tell_apart(&mut document);
@@ -82,6 +83,28 @@ pub(super) async fn show(Extension(document): Extension<Document>) -> impl IntoR
     (Extension(OneCopy), [(header::CONTENT_TYPE, "application/json")], document.0)
 }
 
+/// The routes that also exist with a model in their path.
+const NAMED: [&str; 3] = ["/classify", "/embed", "/preprocess"];
+
+/// Describes those routes, which have the handlers of the default model's.
+fn add_named(document: &mut Value) {
+    const OF_MODEL: &str = "/v1/models/{model}";
+    let show = document["paths"][OF_MODEL]["get"].clone();
+    for route in NAMED {
+        let mut path = document["paths"][route].clone();
+        let post = &mut path["post"];
+        let name = post["operationId"].as_str().unwrap_or_default();
+        post["operationId"] = json!(format!("{name}_by_model"));
+        let summary = post["summary"].as_str().unwrap_or_default();
+        post["summary"] = json!(format!("{summary}, with the model in the path"));
+        if let Some(parameters) = post["parameters"].as_array_mut() {
+            parameters.insert(0, show["parameters"][0].clone());
+        }
+        post["responses"]["404"] = show["responses"]["404"].clone();
+        document["paths"][format!("{OF_MODEL}{route}")] = path;
+    }
+}
+
 /// Describes the headers of `layers`, `problem` and `answers` once, and refers to them in the
 /// responses.
 fn add_headers(document: &mut Value) {
@@ -92,9 +115,16 @@ fn add_headers(document: &mut Value) {
             "schema": { "type": "string", "minLength": 1, "maxLength": 128 },
         },
         "X-Model-Digest": {
-            "description": "SHA-256 of the model's graph, as in /v1/model",
-            "required": true,
+            "description": "SHA-256 of the graph of the model that answered, as in /v1/model",
             "schema": { "type": "string", "pattern": "^[0-9a-f]{64}$" },
+        },
+        "X-Model-Name": {
+            "description": "The model that answered",
+            "schema": { "type": "string" },
+        },
+        "X-Model-Version": {
+            "description": "Its version",
+            "schema": { "type": "string" },
         },
         "Retry-After": {
             "description": "Seconds until a retry may succeed, computed from the work in flight",
@@ -111,9 +141,13 @@ fn add_headers(document: &mut Value) {
     let Some(paths) = document["paths"].as_object_mut() else { return };
     for operation in paths.values_mut().filter_map(Value::as_object_mut).flat_map(Map::values_mut) {
         let of_images = operation["tags"][0] == "images";
+        let of_model = !["operation", "pages"].iter().any(|tag| operation["tags"][0] == *tag);
         let Some(responses) = operation["responses"].as_object_mut() else { continue };
         for (status, response) in responses {
-            let mut names = vec!["X-Request-Id", "X-Model-Digest"];
+            let mut names = vec!["X-Request-Id"];
+            if of_model {
+                names.extend(["X-Model-Name", "X-Model-Version", "X-Model-Digest"]);
+            }
             match status.as_str() {
                 "503" => names.push("Retry-After"),
                 "200" if of_images => names.push("Server-Timing"),

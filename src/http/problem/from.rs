@@ -7,7 +7,7 @@ use crate::pipeline::decode::DecodeError;
 use crate::pipeline::queue::Rejected;
 use crate::pipeline::rollup::NoTaxonomy;
 use crate::pipeline::sets::NoPromise;
-use crate::registry::NoModel;
+use crate::registry::{ControlError, NoModel};
 
 impl From<ClassifyError> for Problem {
     /// Internal causes go to the log line of the request, not to the client.
@@ -32,12 +32,25 @@ impl From<ClassifyError> for Problem {
 impl From<NoModel> for Problem {
     fn from(error: NoModel) -> Self {
         let kind = match error {
-            NoModel::Unknown { .. } | NoModel::UnknownVersion { .. } => Kind::NotFound,
+            NoModel::NoDefault { .. }
+            | NoModel::Unknown { .. }
+            | NoModel::UnknownVersion { .. } => Kind::NotFound,
             NoModel::NotReady { .. } | NoModel::OnDemand { .. } => {
                 return Self::not_ready(&error.to_string());
             }
         };
         Self::new(kind, error.to_string())
+    }
+}
+
+impl From<ControlError> for Problem {
+    fn from(error: ControlError) -> Self {
+        let detail = error.to_string();
+        match error {
+            ControlError::Unknown { .. } => Self::new(Kind::NotFound, detail),
+            ControlError::Failed { .. } => Self::bad_request(detail),
+            ControlError::Sources(_) => Self::internal().because(detail),
+        }
     }
 }
 

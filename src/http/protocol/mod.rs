@@ -6,9 +6,9 @@ mod images; // a request → images → classifications, or the first problem
 mod instances; // `{"instances": …}` → `{"predictions": …}`
 mod huggingface; // POST /, /models/{model}
 mod torchserve; // /predictions/{model}, /ping
-mod sagemaker; // /invocations
+pub(super) mod sagemaker; // /invocations
 mod vertex; // routes set by Vertex AI
-mod v2; // the Open Inference Protocol, as KServe and Triton serve it
+pub(super) mod v2; // the Open Inference Protocol, as KServe and Triton serve it
 pub(super) mod kserve_v1; // /v1/models/{model}:predict
 
 pub use vertex::{BadRoute, VertexRoutes};

@@ -37,7 +37,7 @@ struct Shape {
     request_body(content((Picture = "application/octet-stream"), (Pictures = "multipart/form-data"), (InstancesBody = "application/json")), description = "The image's bytes, a form, or JSON with `inputs`, `instances` or `url`"),
     responses((status = 200, description = "As from /classify, or in the form that belongs to the JSON of the request", body = serde_json::Value), NetworkRefusals),
 )]
-pub(super) async fn invoke(
+pub(in crate::http) async fn invoke(
     app: App,
     typed: query::Typed,
     request: Request,

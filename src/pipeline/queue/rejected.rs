@@ -74,7 +74,10 @@ impl Rejected {
             Self::Memory { wanted, limit, retry_after } => {
                 Self::Memory { wanted, limit, retry_after: retry_after.max(wait) }
             }
-            other => other,
+            other @ (Self::QueueFull { .. }
+            | Self::Displaced { .. }
+            | Self::TooLate { .. }
+            | Self::Draining) => other,
         }
     }
 

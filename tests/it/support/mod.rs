@@ -1,6 +1,7 @@
 //! A server of one's own, pictures, and engines that do what a test needs.
 
 pub(crate) mod engines;
+pub(crate) mod process;
 pub(crate) mod seeded;
 pub(crate) mod wire;
 
@@ -137,32 +138,15 @@ impl TestServer {
             vertex,
             hosts,
         } = options;
-        let offers = match &engines {
-            None => Offers::of(model.onnx.clone(), model.card.labels.len()),
-            Some(_) => Offers::nothing(),
-        };
-        let engines = engines.unwrap_or_else(|| real_engines(&model, plan.batch.max_batch));
         let metrics = Arc::new(Metrics::new());
         let memory = Memory::new(memory_limit, Arc::clone(&metrics));
-        let description = description(&model, &plan, engines.len());
-        let version = Version::only();
+        let max_bytes = plan.limits.max_bytes;
         let resources = Resources {
             memory: Arc::clone(&memory),
             cores: None,
-            metrics: metrics.of_model(&model.card.name, version.as_str()),
+            metrics: metrics.of_model(&model.card.name, Version::only().as_str()),
         };
-        let max_bytes = plan.limits.max_bytes;
-        let pipeline = Pipeline::start(model.card, plan, engines, resources).unwrap();
-        let pipeline = pipeline.offering(offers);
-        let served = Served {
-            version,
-            pipeline,
-            description,
-            weight_bytes: 0,
-            load: LoadWhen::Now,
-            used: LastUse::default(),
-        };
-        let registry = Arc::new(Registry::of_one(served));
+        let registry = Arc::new(Registry::of_one(serving(model, engines, plan, resources)));
         let model = registry.find(None, None).unwrap();
         let server = Arc::new(Server {
             registry,
@@ -243,6 +227,30 @@ impl Answer {
 
     pub(crate) fn reason(&self) -> String {
         self.json()["reason"].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+/// `model` with these engines, or with real ones.
+fn serving(
+    model: Model,
+    engines: Option<Vec<Engine>>,
+    plan: PipelinePlan,
+    resources: Resources,
+) -> Served {
+    let offers = match &engines {
+        None => Offers::of(model.onnx.clone(), model.card.labels.len()),
+        Some(_) => Offers::nothing(),
+    };
+    let engines = engines.unwrap_or_else(|| real_engines(&model, plan.batch.max_batch));
+    let description = description(&model, &plan, engines.len());
+    let pipeline = Pipeline::start(model.card, plan, engines, resources).unwrap();
+    Served {
+        version: Version::only(),
+        pipeline: pipeline.offering(offers),
+        description,
+        weight_bytes: 0,
+        load: LoadWhen::Now,
+        used: LastUse::default(),
     }
 }
 

@@ -22,6 +22,7 @@ use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
 
 use crate::http::Server;
+pub(in crate::http) use rest::metadata::index;
 
 /// The OpenAPI description of the REST routes; gRPC has reflection.
 pub(super) fn said() -> OpenApi {
@@ -29,5 +30,19 @@ pub(super) fn said() -> OpenApi {
 }
 
 pub(super) fn routes(server: &Arc<Server>) -> Router<Arc<Server>> {
-    rest::routes().merge(grpc::routes(server))
+    rest::routes().merge(grpc::routes(server, Address::Public))
+}
+
+/// gRPC on the admin address, with the calls that load and unload models.
+pub(in crate::http) fn admin_routes(server: &Arc<Server>) -> Router<Arc<Server>> {
+    grpc::routes(server, Address::Admin)
+}
+
+/// The address that a request came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Address {
+    /// `--listen`.
+    Public,
+    /// `--admin-listen`.
+    Admin,
 }

@@ -23,11 +23,12 @@ use tonic::server::NamedService;
 use tonic_health::pb::health_server::HealthServer;
 use tower::util::ServiceExt;
 
+use super::Address;
 use crate::http::Server;
 use messages::grpc_inference_service_server::GrpcInferenceServiceServer;
 
 /// The methods that have a metric label of their own; others share one.
-const METHODS: [&str; 9] = [
+const METHODS: [&str; 11] = [
     "ServerLive",
     "ServerReady",
     "ModelReady",
@@ -37,13 +38,16 @@ const METHODS: [&str; 9] = [
     "ModelConfig",
     "ModelStatistics",
     "RepositoryIndex",
+    "RepositoryModelLoad",
+    "RepositoryModelUnload",
 ];
 
 /// Every service.
-pub(super) fn routes(server: &Arc<Server>) -> Router<Arc<Server>> {
-    let inference = GrpcInferenceServiceServer::new(service::Inference::new(Arc::clone(server)))
-        .max_decoding_message_size(server.max_bytes)
-        .max_encoding_message_size(usize::MAX);
+pub(super) fn routes(server: &Arc<Server>, address: Address) -> Router<Arc<Server>> {
+    let inference =
+        GrpcInferenceServiceServer::new(service::Inference::new(Arc::clone(server), address))
+            .max_decoding_message_size(server.max_bytes)
+            .max_encoding_message_size(usize::MAX);
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(messages::DESCRIPTORS)

@@ -9,27 +9,30 @@ use super::messages::{
     ModelConfigRequest, ModelConfigResponse, ModelInferRequest, ModelInferResponse,
     ModelMetadataRequest, ModelMetadataResponse, ModelReadyRequest, ModelReadyResponse,
     ModelStatisticsRequest, ModelStatisticsResponse, RepositoryIndexRequest,
-    RepositoryIndexResponse, ServerLiveRequest, ServerLiveResponse, ServerMetadataRequest,
-    ServerMetadataResponse, ServerReadyRequest, ServerReadyResponse,
+    RepositoryIndexResponse, RepositoryModelLoadRequest, RepositoryModelLoadResponse,
+    RepositoryModelUnloadRequest, RepositoryModelUnloadResponse, ServerLiveRequest,
+    ServerLiveResponse, ServerMetadataRequest, ServerMetadataResponse, ServerReadyRequest,
+    ServerReadyResponse,
 };
 use super::{metadata, read, status, write};
 use crate::http::app::Answering;
 use crate::http::problem::{Kind, Problem};
 use crate::http::protocol::v2::asked::Infer;
-use crate::http::protocol::v2::{run, served};
-use crate::http::{App, Server, origin};
+use crate::http::protocol::v2::{Address, run, served};
+use crate::http::{App, Server, admin, origin};
 use crate::pipeline::queue::{Deadline, RequestContext};
-use crate::registry::Version;
+use crate::registry::{Control, Version};
 
 /// The service; clones share the server.
 #[derive(Debug, Clone)]
 pub(super) struct Inference {
     server: Arc<Server>,
+    address: Address,
 }
 
 impl Inference {
-    pub(super) fn new(server: Arc<Server>) -> Self {
-        Self { server }
+    pub(super) fn new(server: Arc<Server>, address: Address) -> Self {
+        Self { server, address }
     }
 
     /// The model that a message names; the default model if it names none.
@@ -42,6 +45,21 @@ impl Inference {
         let version = Some(version).filter(|version| !version.is_empty()).map(Version::new);
         let answering = extensions.get::<Answering>().cloned().unwrap_or_default();
         answering.with(&self.server, name, version.as_ref()).await
+    }
+
+    /// Refuses to change models for requests to the public address.
+    fn check_admin(&self, parameters: &[&String]) -> Result<(), Status> {
+        if self.address == Address::Public {
+            let detail =
+                "models are loaded and unloaded over the admin address; see --admin-listen";
+            return Err(status::of(Problem::told(Kind::MethodNotAllowed, detail)));
+        }
+        match parameters.iter().find(|name| ***name != "unload_dependents") {
+            None => Ok(()),
+            Some(name) => Err(status::of(Problem::invalid_parameter(format!(
+                "the parameter {name:?} is not supported; change the files or the configuration of the model"
+            )))),
+        }
     }
 
     async fn infer(
@@ -146,5 +164,27 @@ impl GrpcInferenceService for Inference {
         _: Request<RepositoryIndexRequest>,
     ) -> Result<Response<RepositoryIndexResponse>, Status> {
         Ok(Response::new(metadata::index(&self.server.registry)))
+    }
+
+    async fn repository_model_load(
+        &self,
+        request: Request<RepositoryModelLoadRequest>,
+    ) -> Result<Response<RepositoryModelLoadResponse>, Status> {
+        let RepositoryModelLoadRequest { model_name, parameters, .. } = request.into_inner();
+        self.check_admin(&parameters.keys().collect::<Vec<_>>())?;
+        let load = move |control: &Control| control.load(&model_name);
+        admin::changed(&self.server, load).await.map_err(status::of)?;
+        Ok(Response::new(RepositoryModelLoadResponse {}))
+    }
+
+    async fn repository_model_unload(
+        &self,
+        request: Request<RepositoryModelUnloadRequest>,
+    ) -> Result<Response<RepositoryModelUnloadResponse>, Status> {
+        let RepositoryModelUnloadRequest { model_name, parameters, .. } = request.into_inner();
+        self.check_admin(&parameters.keys().collect::<Vec<_>>())?;
+        let unload = move |control: &Control| control.unload(&model_name);
+        admin::changed(&self.server, unload).await.map_err(status::of)?;
+        Ok(Response::new(RepositoryModelUnloadResponse {}))
     }
 }

@@ -1,0 +1,142 @@
+//! The models of `resnetd serve`: those of the options and the configuration file are opened at the
+//! start; those of the repository are found in it, at the start and later.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Result, anyhow, bail};
+
+use super::config_file;
+use super::loader::{Loader, source};
+use crate::config::{ModelControl, ModelSpec, ServeArgs};
+use crate::registry::repository::{Settled, fingerprint, scan};
+use crate::registry::{Control, LoadWhen, Registry, Source};
+
+/// Loads the models that are loaded at the start, and returns the control of all.
+///
+/// A model of `--model` or `[[model]]` that cannot be loaded ends the start. One of the repository is
+/// reported and left out, unless it is the default model.
+pub(super) fn load(
+    args: &ServeArgs,
+    loader: &Arc<Loader>,
+    registry: &Arc<Registry>,
+) -> Result<Control> {
+    let list = {
+        let (args, loader) = (args.clone(), Arc::clone(loader));
+        let settled = Mutex::new(Settled::default());
+        Box::new(move || sources(&args, &loader, &settled))
+    };
+    let limit = args.models.model_memory_limit.map(|limit| limit.as_u64());
+    let control = Control::new(Arc::clone(registry), list, limit);
+    let (mut default, mut required) = (args.models.default_model.clone(), BTreeSet::new());
+    for spec in &loader.config.models {
+        let mut name = spec.name.clone();
+        if spec.load == LoadWhen::Now {
+            let files = files_of(spec);
+            let served = loader.load(spec)?;
+            name = Some(served.name().to_owned());
+            if registry.versions(served.name()).contains(&spec.version.to_string()) {
+                bail!(
+                    "two models are named {:?}; give each its own name, as in --model NAME={}",
+                    served.name(),
+                    spec.args.model
+                );
+            }
+            control.adopt(source(loader, spec.clone(), files), served);
+        }
+        if spec.is_required {
+            required.extend(name.clone());
+        }
+        if spec.is_default || default.is_none() {
+            default = name;
+        }
+    }
+    control.refresh()?;
+    set_default(registry, default)?;
+    registry.set_required(required);
+    if let Some(missing) = registry.required().into_iter().find_map(Result::err)
+        && args.models.model_control != ModelControl::Explicit
+    {
+        bail!("{missing}");
+    }
+    Ok(control)
+}
+
+/// Sets the default model: the named one, or the only one.
+fn set_default(registry: &Registry, named: Option<String>) -> Result<()> {
+    let all: BTreeSet<_> = registry.list().into_iter().map(|listed| listed.name).collect();
+    match named {
+        Some(name) if !all.contains(&name) => {
+            let all = all.into_iter().collect::<Vec<_>>().join(", ");
+            Err(anyhow!("the default model is {name:?}, but the models are {all}"))
+        }
+        Some(name) => {
+            registry.set_default(Some(name));
+            Ok(())
+        }
+        None => {
+            let only = if all.len() == 1 { all.into_iter().next() } else { None };
+            registry.set_default(only);
+            Ok(())
+        }
+    }
+}
+
+/// The models that there should be now.
+fn sources(
+    args: &ServeArgs,
+    loader: &Arc<Loader>,
+    settled: &Mutex<Settled>,
+) -> Result<Vec<Source>, String> {
+    let mut args = args.clone();
+    if let Some(path) = &args.config {
+        args.model_tables = config_file::tables(path)?;
+    }
+    let specs = args.specs().map_err(|error| error.to_string())?;
+    let mut all: Vec<_> = specs
+        .into_iter()
+        .map(|spec| {
+            let files = files_of(&spec);
+            source(loader, spec, files)
+        })
+        .collect();
+    all.extend(in_repository(&args, loader, settled)?);
+    Ok(all)
+}
+
+/// The fingerprint of a model's files; 0 for one that is embedded or of the hub.
+fn files_of(spec: &ModelSpec) -> u64 {
+    fingerprint(Path::new(&spec.args.model)).unwrap_or(0)
+}
+
+fn in_repository(
+    args: &ServeArgs,
+    loader: &Arc<Loader>,
+    settled: &Mutex<Settled>,
+) -> Result<Vec<Source>, String> {
+    let models = &args.models;
+    let Some(folder) = &models.model_repository else { return Ok(Vec::new()) };
+    let found = scan(folder, models.repository_versions)
+        .map_err(|error| format!("--model-repository {}: {error}", folder.display()))?;
+    let found = match models.model_control {
+        ModelControl::Poll => settled.lock().unwrap_or_else(PoisonError::into_inner).look(found),
+        ModelControl::None | ModelControl::Explicit => found,
+    };
+    let mut all = Vec::new();
+    for found in found {
+        let folder = found.folder.to_str();
+        let folder = folder.ok_or_else(|| format!("{} is not UTF-8", found.folder.display()))?;
+        let spec =
+            ModelSpec::in_repository(&found.name, found.version, folder.to_owned(), &args.model)
+                .map_err(|error| error.to_string())?;
+        let load = match models.model_control {
+            ModelControl::Explicit if !models.load_models.contains(&found.name) => {
+                LoadWhen::Explicit
+            }
+            ModelControl::None | ModelControl::Poll | ModelControl::Explicit => LoadWhen::Now,
+        };
+        all.push(source(loader, ModelSpec { load, ..spec }, found.fingerprint));
+    }
+    Ok(all)
+}

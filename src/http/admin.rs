@@ -1,0 +1,145 @@
+//! The routes of `--admin-listen`, which change the models: Triton's repository routes and SageMaker's
+//! contract for several models. Probes, metrics and lists of the models are there, too.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{Path, Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::problem::Problem;
+use super::protocol::{sagemaker, v2};
+use super::{App, Server, health, layers, metrics, models, not_this_method, nothing_here, query};
+use crate::registry::{Control, ControlError};
+
+/// The routes.
+pub fn router(server: &Arc<Server>) -> Router {
+    let routes = Router::new()
+        .route("/livez", get(health::livez))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(metrics::show))
+        .route("/v1/models", get(models::list))
+        .route("/v2/repository/index", post(v2::index))
+        .route("/v2/repository/models/{model}/load", post(load))
+        .route("/v2/repository/models/{model}/unload", post(unload))
+        .route("/models", get(sagemaker_list).post(sagemaker_load))
+        .route("/models/{model}", get(sagemaker_show).delete(sagemaker_unload))
+        .route("/models/{model}/invoke", post(sagemaker_invoke))
+        .merge(v2::admin_routes(server))
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(not_this_method);
+    layers::around(routes, server).with_state(Arc::clone(server))
+}
+
+/// Loads a model, or loads it again: `POST /v2/repository/models/{model}/load`.
+async fn load(
+    State(server): State<Arc<Server>>,
+    Path(model): Path<String>,
+    body: Bytes,
+) -> Result<Json<Value>, Problem> {
+    check_parameters(&body)?;
+    changed(&server, move |control| control.load(&model)).await?;
+    Ok(Json(json!({})))
+}
+
+/// Unloads a model: `POST /v2/repository/models/{model}/unload`.
+async fn unload(
+    State(server): State<Arc<Server>>,
+    Path(model): Path<String>,
+    body: Bytes,
+) -> Result<Json<Value>, Problem> {
+    check_parameters(&body)?;
+    changed(&server, move |control| control.unload(&model)).await?;
+    Ok(Json(json!({})))
+}
+
+/// Triton's optional body of both.
+#[derive(Debug, Default, Deserialize)]
+struct Wish {
+    #[serde(default)]
+    parameters: Map<String, Value>,
+}
+
+/// Refuses parameters that would change what is loaded: the files and the configuration say that.
+fn check_parameters(body: &[u8]) -> Result<(), Problem> {
+    let wish: Wish = if body.is_empty() { Wish::default() } else { super::json::read(body)? };
+    match wish.parameters.keys().find(|name| *name != "unload_dependents") {
+        None => Ok(()),
+        Some(name) => Err(Problem::invalid_parameter(format!(
+            "the parameter {name:?} is not supported; change the files or the configuration of the model"
+        ))),
+    }
+}
+
+/// Makes a change of the models, off the async threads. It is made to the end even if the client leaves.
+pub(super) async fn changed(
+    server: &Server,
+    change: impl FnOnce(&Control) -> Result<(), ControlError> + Send + 'static,
+) -> Result<(), Problem> {
+    let Some(control) = server.control.clone() else {
+        return Err(Problem::invalid_parameter("the models of this server cannot be changed"));
+    };
+    let made = tokio::task::spawn_blocking(move || change(&control)).await;
+    made.map_err(|_| Problem::internal())?.map_err(Problem::from)
+}
+
+/// SageMaker's request to load a model.
+#[derive(Debug, Deserialize)]
+struct ToLoad {
+    model_name: String,
+    /// SageMaker's path of the model; resnetd loads the model of this name from its repository.
+    #[serde(default)]
+    #[expect(dead_code, reason = "part of SageMaker's contract")]
+    url: Option<String>,
+}
+
+async fn sagemaker_load(
+    State(server): State<Arc<Server>>,
+    Json(ToLoad { model_name, .. }): Json<ToLoad>,
+) -> Result<Response, Problem> {
+    // SageMaker expects 409 for a model that is loaded already.
+    if server.registry.find(Some(&model_name), None).is_ok() {
+        let said = json!({ "message": format!("the model {model_name:?} is loaded already") });
+        return Ok((StatusCode::CONFLICT, Json(said)).into_response());
+    }
+    let name = model_name.clone();
+    changed(&server, move |control| control.load(&name)).await?;
+    Ok(Json(of_sagemaker(&model_name)).into_response())
+}
+
+async fn sagemaker_list(State(server): State<Arc<Server>>) -> Json<Value> {
+    let mut names: Vec<_> =
+        server.registry.serving().iter().map(|model| model.name().to_owned()).collect();
+    names.dedup();
+    let models: Vec<_> = names.iter().map(|name| of_sagemaker(name)).collect();
+    Json(json!({ "models": models }))
+}
+
+async fn sagemaker_show(app: App) -> Json<Value> {
+    Json(of_sagemaker(app.model.name()))
+}
+
+async fn sagemaker_unload(
+    State(server): State<Arc<Server>>,
+    Path(model): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    changed(&server, move |control| control.unload(&model)).await?;
+    Ok(Json(json!({})))
+}
+
+async fn sagemaker_invoke(
+    app: App,
+    typed: query::Typed,
+    request: Request,
+) -> Result<Response, Problem> {
+    sagemaker::invoke(app, typed, request).await
+}
+
+fn of_sagemaker(name: &str) -> Value {
+    json!({ "modelName": name, "modelUrl": name })
+}

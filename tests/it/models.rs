@@ -1,0 +1,315 @@
+//! Several models in one server, and changes of them while it serves.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write;
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use reqwest::Client;
+use serde_json::{Value, json};
+
+use crate::support::process::Process;
+use crate::support::{Answer, data, resnetd};
+
+const SMALL: &str = "cifar10-resnet20";
+const LARGE: &str = "cifar10-resnet56";
+
+async fn get(url: &str) -> Answer {
+    Answer::of(Client::new().get(url).send().await.unwrap()).await
+}
+
+async fn post(url: &str, body: Vec<u8>) -> Answer {
+    Answer::of(Client::new().post(url).body(body).send().await.unwrap()).await
+}
+
+/// The name, version and digest of the model that answered.
+fn answered_by(answer: &Answer) -> [String; 3] {
+    ["x-model-name", "x-model-version", "x-model-digest"].map(|name| answer.header(name).to_owned())
+}
+
+/// Polls until `done`, for at most a minute.
+async fn eventually<F: Future<Output = bool>>(what: &str, done: impl Fn() -> F) {
+    for _ in 0..600 {
+        if done().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("never happened: {what}");
+}
+
+/// Writes an embedded model as `folder/model.onnx`.
+fn export(model: &str, folder: &Path) {
+    fs::create_dir_all(folder).unwrap();
+    let out = folder.join("model.onnx");
+    let output = resnetd(&["export", "--model", model, "--output", out.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn write(path: &Path, text: &str) {
+    fs::File::create(path).unwrap().write_all(text.as_bytes()).unwrap();
+}
+
+fn free_address() -> String {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
+#[tokio::test]
+async fn each_protocol_reaches_each_model() {
+    let server = Process::start(&["--model", &format!("small={SMALL}"), "--model", LARGE]);
+    let at = |path: &str| format!("{}{path}", server.url);
+    let cat = || data("cifar10-cat.png");
+    for (path, model) in [
+        ("/classify", "small"),
+        ("/v1/models/small/classify", "small"),
+        ("/v1/models/cifar10-resnet56/classify", LARGE),
+        ("/v1/models/cifar10-resnet56/versions/1/classify", LARGE),
+        ("/v1/models/cifar10-resnet56/embed", LARGE),
+        ("/v1/models/cifar10-resnet56/preprocess", LARGE),
+        ("/v1/models/cifar10-resnet56:predict", LARGE),
+        ("/v1/models/small/versions/1:predict", "small"),
+        ("/predictions/cifar10-resnet56", LARGE),
+        ("/predictions/cifar10-resnet56/1.0", LARGE),
+        ("/predictions/small", "small"),
+        ("/models/cifar10-resnet56", LARGE),
+        ("/invocations", "small"),
+        ("/", "small"),
+    ] {
+        let answer = post(&at(path), cat()).await;
+        assert_eq!(answer.status, 200, "{path}: {answer:?}");
+        let [name, version, _] = answered_by(&answer);
+        assert_eq!([&*name, &*version], [model, "1"], "{path}");
+    }
+    let body = json!({ "inputs": [{
+        "name": "pixels", "shape": [1, 32, 32, 3], "datatype": "UINT8", "data": vec![7; 32 * 32 * 3],
+    }]});
+    let path = "/v2/models/cifar10-resnet56/versions/1/infer";
+    let answer = post(&at(path), body.to_string().into_bytes()).await;
+    assert_eq!(answer.json()["model_name"], LARGE, "{answer:?}");
+    for path in
+        ["/v1/models/none/classify", "/v1/models/small/versions/2/classify", "/predictions/x"]
+    {
+        let answer = post(&at(path), cat()).await;
+        assert_eq!((answer.status, &*answer.reason()), (404, "not-found"), "{path}");
+    }
+    let models = get(&at("/v1/models")).await.json();
+    assert_eq!(models["models"], json!([LARGE, "small"]));
+    assert_eq!(models["default"], "small");
+    assert_eq!(models["versions"][0]["state"], "ready");
+    let described = get(&at("/v1/models/small")).await.json();
+    assert_eq!([&described["name"], &described["ready"]], [&json!("small"), &json!(true)]);
+    assert_eq!(described["architecture"], "resnet20");
+    assert_eq!(described["digests"]["graph"], models["versions"][1]["digest"]);
+    let index = post(&at("/v2/repository/index"), Vec::new()).await.json();
+    assert_eq!(index.as_array().unwrap().len(), 2);
+    let statistics = get(&at("/v2/models/small/stats")).await.json();
+    assert_eq!(statistics["model_stats"][0]["name"], "small");
+    // Changes are for the admin address.
+    let answer = post(&at("/v2/repository/models/small/unload"), Vec::new()).await;
+    assert_eq!(answer.status, 404);
+}
+
+#[tokio::test]
+async fn two_models_of_one_name_are_refused_at_the_start() {
+    let output = resnetd(&["serve", "--listen", "127.0.0.1:0", "--model", SMALL, "--model", SMALL]);
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success());
+    assert!(words.contains("two models are named") && words.contains("--model NAME="), "{words}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_model_is_replaced_under_load_without_a_failed_or_mixed_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    let (root, spare) = (dir.path().join("models"), dir.path().join("spare"));
+    export(SMALL, &spare.join("small"));
+    export(LARGE, &spare.join("large"));
+    fs::create_dir_all(&root).unwrap();
+    let link = |name: &str| {
+        // As Kubernetes swaps the link of a volume.
+        let next = root.join(".next");
+        std::os::unix::fs::symlink(spare.join(name), &next).unwrap();
+        fs::rename(next, root.join("pets")).unwrap();
+    };
+    link("small");
+    let folder = root.to_str().unwrap();
+    let server = Process::start(&["--model-repository", folder, "--sessions", "1"]);
+    let url = format!("{}/v1/models/pets/classify", server.url);
+    let digest = async || answered_by(&post(&url, data("cifar10-cat.png")).await)[2].clone();
+    let first = digest().await;
+
+    let (stop, count) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let clients: Vec<_> = (0..8)
+        .map(|_| {
+            let (url, stop, count) = (url.clone(), Arc::clone(&stop), Arc::clone(&count));
+            tokio::spawn(async move {
+                let (client, mut seen) = (Client::new(), BTreeSet::new());
+                while !stop.load(Ordering::Relaxed) {
+                    let sent = client.post(&url).body(data("cifar10-cat.png")).send().await;
+                    let answer = Answer::of(sent.unwrap()).await;
+                    assert_eq!(answer.status, 200, "{answer:?}");
+                    let probability = answer.json()["predictions"][0]["probability"].to_string();
+                    seen.insert((answered_by(&answer)[2].clone(), probability));
+                    count.fetch_add(1, Ordering::Relaxed);
+                }
+                seen
+            })
+        })
+        .collect();
+    for name in ["large", "small", "large", "small", "large"] {
+        let before = digest().await;
+        link(name);
+        server.signal("-HUP");
+        eventually("another model answers", async || digest().await != before).await;
+    }
+    stop.store(true, Ordering::Relaxed);
+    let mut seen = BTreeSet::new();
+    for client in clients {
+        seen.extend(client.await.unwrap());
+    }
+    assert!(count.load(Ordering::Relaxed) > 20);
+    // Each digest comes with one probability: no answer is of two models.
+    assert_eq!(seen.len(), 2, "{seen:?}");
+    assert_ne!(first, digest().await);
+}
+
+#[tokio::test]
+async fn a_broken_version_leaves_the_old_one_and_a_repaired_one_replaces_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    export(SMALL, &root.join("pets/1"));
+    let folder = root.to_str().unwrap();
+    let arguments = ["--model-repository", folder, "--model-control", "poll"];
+    let server = Process::start(&[&arguments[..], &["--repository-poll", "100ms"]].concat());
+    let at = |path: &str| format!("{}{path}", server.url);
+    let version = async || {
+        let answer = post(&at("/v1/models/pets/classify"), data("cifar10-cat.png")).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answered_by(&answer)[1].clone()
+    };
+    assert_eq!(version().await, "1");
+
+    fs::create_dir(root.join("pets/2")).unwrap();
+    write(&root.join("pets/2/model.onnx"), "not a graph");
+    let state = async || -> Value {
+        let listed = get(&at("/v1/models")).await.json()["versions"].clone();
+        let versions = listed.as_array().unwrap();
+        versions.iter().find(|version| version["version"] == "2").cloned().unwrap_or_default()
+    };
+    eventually("the broken version is listed", async || state().await["reason"].is_string()).await;
+    assert_eq!(state().await["state"], "unavailable");
+    assert_eq!(version().await, "1", "the old version goes on");
+    assert_eq!(get(&at("/readyz")).await.status, 200);
+
+    export(LARGE, &root.join("next"));
+    fs::rename(root.join("next/model.onnx"), root.join("pets/2/model.onnx")).unwrap();
+    fs::remove_dir(root.join("next")).unwrap();
+    eventually("the repaired version answers", async || version().await == "2").await;
+    eventually("the old version is gone", async || {
+        let listed = get(&at("/v1/models")).await.json()["versions"].clone();
+        listed.as_array().unwrap().len() == 1
+    })
+    .await;
+
+    fs::rename(root, root.with_extension("away")).unwrap();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(version().await, "2", "a repository that cannot be read changes nothing");
+    fs::rename(root.with_extension("away"), root).unwrap();
+}
+
+#[tokio::test]
+async fn the_admin_address_loads_and_unloads() {
+    let dir = tempfile::tempdir().unwrap();
+    export(SMALL, &dir.path().join("pets"));
+    let (folder, admin) = (dir.path().to_str().unwrap(), free_address());
+    let arguments = ["--model-repository", folder, "--model-control", "explicit"];
+    let server = Process::start(&[&arguments[..], &["--admin-listen", &admin]].concat());
+    let public = |path: &str| format!("{}{path}", server.url);
+    let admin = |path: &str| format!("http://{admin}{path}");
+    let classify =
+        async || post(&public("/v1/models/pets/classify"), data("cifar10-cat.png")).await;
+
+    let answer = classify().await;
+    assert_eq!((answer.status, &*answer.reason()), (503, "not-ready"), "{answer:?}");
+    assert!(answer.text.contains("admin address"), "{answer:?}");
+    assert_eq!(post(&admin("/v2/repository/models/pets/load"), Vec::new()).await.status, 200);
+    assert_eq!(classify().await.status, 200);
+    let index = post(&admin("/v2/repository/index"), b"{}".to_vec()).await.json();
+    assert_eq!(index[0]["state"], "READY");
+    assert!(get(&admin("/metrics")).await.text.contains("resnetd_images_total{model=\"pets\""));
+    let body = json!({ "parameters": { "config": "{}" } }).to_string().into_bytes();
+    let answer = post(&admin("/v2/repository/models/pets/load"), body).await;
+    assert_eq!((answer.status, &*answer.reason()), (422, "invalid-parameter"));
+    assert_eq!(post(&admin("/v2/repository/models/pets/unload"), Vec::new()).await.status, 200);
+    let answer = classify().await;
+    assert_eq!((answer.status, &*answer.reason()), (503, "not-ready"));
+    let answer = post(&admin("/v2/repository/models/none/load"), Vec::new()).await;
+    assert_eq!((answer.status, &*answer.reason()), (404, "not-found"), "{answer:?}");
+
+    // SageMaker's contract for several models.
+    let load = Client::new().post(admin("/models")).header("content-type", "application/json");
+    let body = json!({ "model_name": "pets", "url": "/opt/ml/models/pets" });
+    assert_eq!(
+        load.try_clone().unwrap().body(body.to_string()).send().await.unwrap().status(),
+        200
+    );
+    assert_eq!(load.body(body.to_string()).send().await.unwrap().status(), 409);
+    assert_eq!(get(&admin("/models")).await.json()["models"][0]["modelName"], "pets");
+    let answer = post(&admin("/models/pets/invoke"), data("cifar10-cat.png")).await;
+    assert_eq!(answer.json()["model"], "pets", "{answer:?}");
+    assert_eq!(Client::new().delete(admin("/models/pets")).send().await.unwrap().status(), 200);
+    assert_eq!(classify().await.status, 503);
+    // What changes the server is not on the public address.
+    for path in ["/v2/repository/models/pets/load", "/models/pets/invoke/x"] {
+        assert_eq!(post(&public(path), Vec::new()).await.status, 404, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn models_are_loaded_on_demand_and_the_one_unused_longest_leaves() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("resnetd.toml");
+    let table = |name: &str, source: &str| {
+        format!("[[model]]\nname = \"{name}\"\nsource = \"{source}\"\nload = \"on-demand\"\n")
+    };
+    let tables = [table("a", SMALL), table("b", SMALL), table("c", LARGE)].concat();
+    write(&file, &format!("model-memory-limit = \"3MiB\"\n{tables}"));
+    let server = Process::start(&["--config", file.to_str().unwrap()]);
+    let at = |path: &str| format!("{}{path}", server.url);
+    let loaded = async || -> Vec<String> {
+        let listed = get(&at("/v1/models")).await.json()["versions"].clone();
+        let ready = listed.as_array().unwrap().iter().filter(|it| it["state"] == "ready");
+        ready.map(|it| it["name"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(loaded().await, [""; 0]);
+    for (name, then) in [("a", "a"), ("b", "a b"), ("a", "a b"), ("c", "c")] {
+        let answer =
+            post(&at(&format!("/v1/models/{name}/classify")), data("cifar10-cat.png")).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(loaded().await.join(" "), then);
+    }
+    let answer = get(&at("/v1/models/a")).await;
+    assert_eq!(answer.status, 200, "a request for its description loads it, too");
+}
+
+#[tokio::test]
+async fn wrong_tables_are_all_reported() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("resnetd.toml");
+    let wrong = "[[model]]\nsource = \"a\"\nload = \"on-demand\"\n\
+                 [[model]]\nsource = \"b\"\ndevice = \"gpu\"\n\
+                 [[model]]\nsource = \"c\"\nname = \"x/y\"\n";
+    write(&file, wrong);
+    let output = resnetd(&["serve", "--config", file.to_str().unwrap()]);
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    for expected in ["it needs a name", "gpu", "a name has letters"] {
+        assert!(words.contains(expected), "{expected}: {words}");
+    }
+    write(&file, "[[model]]\nsauce = \"a\"\n");
+    let output = resnetd(&["serve", "--config", file.to_str().unwrap()]);
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(words.contains("sauce") && words.contains("source"), "{words}");
+}
