@@ -135,7 +135,8 @@ async fn a_disconnected_clients_image_leaves_the_queue() {
 
 #[tokio::test]
 async fn memory_has_a_ceiling_that_counts_pixels_before_they_exist() {
-    let mut options = Options { memory_limit: 400_000, ..Options::default() }; // the upload fits, its pixels do not
+    // The upload fits, its pixels do not.
+    let mut options = Options { memory_limit: 400_000, ..Options::default() };
     options.plan.jpeg_scaling = JpegScaling::Off;
     let server = TestServer::with(options);
     let refused = server.classify(data("cat.jpg")).await;
@@ -151,7 +152,7 @@ async fn memory_has_a_ceiling_that_counts_pixels_before_they_exist() {
 
 #[tokio::test]
 async fn uploads_hold_what_has_come_of_them_not_what_they_announce() {
-    let mut options = Options { memory_limit: 400_000, ..Options::default() };
+    let options = Options { memory_limit: 400_000, ..Options::default() };
     let server = TestServer::with(options);
     let mut idle = Vec::new();
     for _ in 0..8 {
@@ -171,7 +172,7 @@ async fn uploads_hold_what_has_come_of_them_not_what_they_announce() {
 
 #[tokio::test]
 async fn an_upload_that_outgrows_the_memory_on_its_way_is_a_503() {
-    let mut options = Options { memory_limit: 10_000, ..Options::default() };
+    let options = Options { memory_limit: 10_000, ..Options::default() };
     let server = TestServer::with(options);
     let chunks = (0..20).map(|_| Ok::<_, std::io::Error>(vec![0_u8; 1000]));
     let unannounced = reqwest::Body::wrap_stream(futures_util::stream::iter(chunks));

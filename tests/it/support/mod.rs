@@ -115,7 +115,7 @@ pub(crate) struct TestServer {
     pub(crate) model: Arc<Served>,
     pub(crate) client: reqwest::Client,
     stop: oneshot::Sender<()>,
-    served: JoinHandle<bool>,
+    running: JoinHandle<bool>,
 }
 
 impl TestServer {
@@ -174,8 +174,8 @@ impl TestServer {
         };
         let aborted = Arc::clone(&model);
         let give_up = move || aborted.pipeline.abort();
-        let served = tokio::spawn(listener.listen().unwrap().serve(routes, told, drain, give_up));
-        Self { url, server, model, client: reqwest::Client::new(), stop, served }
+        let running = tokio::spawn(listener.listen().unwrap().serve(routes, told, drain, give_up));
+        Self { url, server, model, client: reqwest::Client::new(), stop, running }
     }
 
     /// `POST /classify` with these bytes.
@@ -198,7 +198,7 @@ impl TestServer {
     /// Stops as on SIGTERM; true where every request was answered and every job run.
     pub(crate) async fn stop(self) -> bool {
         self.stop.send(()).unwrap();
-        let answered = self.served.await.unwrap();
+        let answered = self.running.await.unwrap();
         answered && self.model.pipeline.finish(Duration::from_secs(60)).await
     }
 }
