@@ -13,7 +13,7 @@ use crate::pipeline::explain::Offers;
 use crate::pipeline::queue::Memory;
 use crate::pipeline::run::{Cores, Device, Engines, Library, SpareEngine, WarmSessions};
 use crate::pipeline::{Decoding, Pipeline, Resources};
-use crate::registry::{Description, LastUse, Open, Served, Source, Versions};
+use crate::registry::{Description, LastUse, Open, Policy, Served, Source, Versions};
 use crate::telemetry::{Metrics, ModelInfo};
 
 /// Loads models that share a process.
@@ -93,12 +93,15 @@ impl Loader {
 /// The source of `spec`, which changes with its settings and with `fingerprint`, that of its files.
 pub(super) fn source(loader: &Arc<Loader>, spec: ModelSpec, fingerprint: u64) -> Source {
     let mut hasher = DefaultHasher::new();
+    let policy = spec.policy.clone();
+    // A changed policy does not load the model again.
+    let spec = ModelSpec { policy: Policy::default(), ..spec };
     (fingerprint, format!("{spec:?}")).hash(&mut hasher);
     let name = spec.name.clone().unwrap_or_else(|| spec.args.model.clone());
     let (version, load) = (spec.version.clone(), spec.load);
     let loader = Arc::clone(loader);
     let open: Open = Arc::new(move || loader.load(&spec).map_err(|error| told(&error)));
-    Source { name, version, fingerprint: hasher.finish(), load, open }
+    Source { name, version, fingerprint: hasher.finish(), load, policy, open }
 }
 
 /// An error and its causes, each once.

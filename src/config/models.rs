@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use serde::Deserialize;
 
 use super::{Concurrency, ConfigError, ModelArgs, cores};
-use crate::registry::{LoadWhen, Version};
+use crate::registry::{Canary, LoadWhen, Policy, ShadowPlan, Version, WhenBusy};
 
 /// Options for several models.
 #[derive(Debug, Clone, Args)]
@@ -93,6 +93,83 @@ pub struct ModelTable {
     required: bool,
     #[serde(default)]
     load: Load,
+    canary: Option<CanaryTable>,
+    when_busy: Option<OtherModel>,
+    shadow: Option<OtherModel>,
+}
+
+/// `canary = { version = "2", share = 0.05 }`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CanaryTable {
+    version: String,
+    share: f64,
+}
+
+/// Another model by its name, or with settings: `{ model = "small", after = "300ms" }`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+enum OtherModel {
+    Name(String),
+    With(OtherTable),
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OtherTable {
+    model: String,
+    /// Of `when-busy`.
+    after: Option<String>,
+    /// Of `shadow`.
+    share: Option<f64>,
+}
+
+/// The predicted wait at which `when-busy` begins, unless it is given.
+const BUSY_AFTER: Duration = Duration::from_millis(250);
+
+impl OtherModel {
+    fn into_table(self) -> OtherTable {
+        match self {
+            Self::Name(model) => OtherTable { model, after: None, share: None },
+            Self::With(table) => table,
+        }
+    }
+}
+
+impl ModelTable {
+    fn policy(&self) -> Result<Policy, String> {
+        let share = |share: f64| {
+            if (0.0..=1.0).contains(&share) {
+                Ok(share)
+            } else {
+                Err(format!("share is {share}; it must be from 0 to 1"))
+            }
+        };
+        let mut policy = Policy::default();
+        if let Some(canary) = &self.canary {
+            let version = Version::new(&canary.version);
+            policy.canary = Some(Canary { version, share: share(canary.share)? });
+        }
+        if let Some(OtherTable { model, after, share }) =
+            self.when_busy.clone().map(OtherModel::into_table)
+        {
+            if share.is_some() {
+                return Err("when-busy has no share; it takes model and after".to_owned());
+            }
+            let after = after.as_deref().map_or(Ok(BUSY_AFTER), humantime::parse_duration);
+            let after = after.map_err(|error| format!("after of when-busy: {error}"))?;
+            policy.when_busy = Some(WhenBusy { model, after });
+        }
+        if let Some(OtherTable { model, after, share: of }) =
+            self.shadow.clone().map(OtherModel::into_table)
+        {
+            if after.is_some() {
+                return Err("shadow has no after; it takes model and share".to_owned());
+            }
+            policy.shadow = Some(ShadowPlan { model, share: share(of.unwrap_or(1.0))? });
+        }
+        Ok(policy)
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
@@ -119,6 +196,8 @@ pub struct ModelSpec {
     pub weight: f64,
     /// When it is loaded.
     pub load: LoadWhen,
+    /// How requests for its name are handed out.
+    pub policy: Policy,
     /// Whether it answers requests that name no model.
     pub is_default: bool,
     /// Whether the server is ready only while it is.
@@ -159,6 +238,7 @@ impl ModelSpec {
             concurrency,
             weight: 1.0,
             load: LoadWhen::Now,
+            policy: Policy::default(),
             is_default: false,
             is_required: false,
         })
@@ -198,7 +278,8 @@ impl ModelSpec {
         if spec.name.is_none() && load != LoadWhen::Now {
             return Err(wrong("it needs a name, because it is not loaded at the start".to_owned()));
         }
-        Ok(Self { weight, load, is_default, is_required, ..spec })
+        let policy = table.policy().map_err(&wrong)?;
+        Ok(Self { weight, load, policy, is_default, is_required, ..spec })
     }
 
     /// The models of the options and the tables; the embedded model if there is none and no repository.
@@ -222,8 +303,22 @@ impl ModelSpec {
         if specs.iter().filter(|spec| spec.is_default).count() > 1 {
             wrong.push("more than one [[model]] has default = true; keep one".to_owned());
         }
+        wrong.extend(shadows_of_shadows(&specs));
         if wrong.is_empty() { Ok(specs) } else { Err(ConfigError(wrong)) }
     }
+}
+
+/// Comparisons that would compare their own comparison.
+fn shadows_of_shadows(specs: &[ModelSpec]) -> Option<String> {
+    let shadow = |spec: &ModelSpec| spec.policy.shadow.as_ref().map(|plan| plan.model.clone());
+    let compared: Vec<_> = specs.iter().filter_map(shadow).collect();
+    let name = |spec: &ModelSpec| spec.name.clone().unwrap_or_else(|| spec.args.model.clone());
+    let both =
+        specs.iter().find(|spec| shadow(spec).is_some() && compared.contains(&name(spec)))?;
+    Some(format!(
+        "the model {:?} is a shadow and has a shadow; it can be only one of both",
+        name(both)
+    ))
 }
 
 const A_NAME: &str = "a name has letters, digits, '.', '_' and '-'";

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{Path, Request, State};
-use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -14,8 +13,8 @@ use serde_json::{Map, Value, json};
 
 use super::problem::Problem;
 use super::protocol::{sagemaker, v2};
-use super::{App, Server, health, layers, metrics, models, not_this_method, nothing_here, query};
-use crate::registry::{Control, ControlError};
+use super::{App, Server, answers, health, layers, metrics, models, not_this_method, nothing_here, query};
+use crate::registry::{Control, ControlError, Verdict};
 
 /// The routes.
 pub fn router(server: &Arc<Server>) -> Router {
@@ -27,6 +26,8 @@ pub fn router(server: &Arc<Server>) -> Router {
         .route("/v2/repository/index", post(v2::index))
         .route("/v2/repository/models/{model}/load", post(load))
         .route("/v2/repository/models/{model}/unload", post(unload))
+        .route("/v1/models/{model}/canary/promote", post(promote))
+        .route("/v1/models/{model}/canary/rollback", post(roll_back))
         .route("/models", get(sagemaker_list).post(sagemaker_load))
         .route("/models/{model}", get(sagemaker_show).delete(sagemaker_unload))
         .route("/models/{model}/invoke", post(sagemaker_invoke))
@@ -56,6 +57,27 @@ async fn unload(
     check_parameters(&body)?;
     changed(&server, move |control| control.unload(&model)).await?;
     Ok(Json(json!({})))
+}
+
+/// Lets the canary answer every request: `POST /v1/models/{model}/canary/promote`.
+async fn promote(
+    State(server): State<Arc<Server>>,
+    Path(model): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    end_canary(&server, &model, Verdict::Promote)
+}
+
+/// Lets the other version answer every request: `POST /v1/models/{model}/canary/rollback`.
+async fn roll_back(
+    State(server): State<Arc<Server>>,
+    Path(model): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    end_canary(&server, &model, Verdict::RollBack)
+}
+
+fn end_canary(server: &Server, model: &str, verdict: Verdict) -> Result<Json<Value>, Problem> {
+    let version = server.registry.end_canary(model, verdict).map_err(Problem::bad_request)?;
+    Ok(Json(json!({ "model": model, "version": version.as_str() })))
 }
 
 /// Triton's optional body of both.
@@ -105,7 +127,7 @@ async fn sagemaker_load(
     // SageMaker expects 409 for a model that is loaded already.
     if server.registry.find(Some(&model_name), None).is_ok() {
         let said = json!({ "message": format!("the model {model_name:?} is loaded already") });
-        return Ok((StatusCode::CONFLICT, Json(said)).into_response());
+        return Ok(answers::conflict(said));
     }
     let name = model_name.clone();
     changed(&server, move |control| control.load(&name)).await?;

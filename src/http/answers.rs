@@ -32,6 +32,10 @@ pub(super) enum Answer<'a, T> {
 pub(super) struct Single<'a, T> {
     /// The model's name.
     model: &'a str,
+    /// The model that was asked for, if another one answered because that one is overloaded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    instead_of: Option<&'a str>,
     #[serde(flatten)]
     image: T,
 }
@@ -41,6 +45,10 @@ pub(super) struct Single<'a, T> {
 pub(super) struct Several<'a, T> {
     /// The model's name.
     model: &'a str,
+    /// The model that was asked for, if another one answered because that one is overloaded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    instead_of: Option<&'a str>,
     /// One result for each file, in order.
     results: Vec<InPlace<T>>,
 }
@@ -66,7 +74,11 @@ enum Outcome<T> {
 
 /// The answer for a request with one image.
 pub(super) fn one<T: Serialize>(app: &App, (image, timings): (T, Timings)) -> Response {
-    let body = Json(Answer::Single(Single { model: &app.model.pipeline.card().name, image }));
+    let body = Json(Answer::Single(Single {
+        model: app.model.name(),
+        instead_of: app.instead_of.as_deref(),
+        image,
+    }));
     with_timing(body.into_response(), &[timings])
 }
 
@@ -124,7 +136,11 @@ where
         .collect();
     let gravest = gravest(&results).cloned();
     let status = gravest.as_ref().map_or(StatusCode::OK, Problem::status);
-    let body = Json(Answer::Several(Several { model: &app.model.pipeline.card().name, results }));
+    let body = Json(Answer::Several(Several {
+        model: app.model.name(),
+        instead_of: app.instead_of.as_deref(),
+        results,
+    }));
     let mut response = (status, body).into_response();
     if let Some(problem) = gravest {
         problem.mark(&mut response);
@@ -143,6 +159,11 @@ fn gravest<T>(results: &[InPlace<T>]) -> Option<&Problem> {
         })
         .collect();
     problems?.into_iter().max_by_key(|problem| problem.status())
+}
+
+/// What was asked for is done already (409).
+pub(super) fn conflict(said: serde_json::Value) -> Response {
+    (StatusCode::CONFLICT, Json(said)).into_response()
 }
 
 /// How long the request may take: the server's limit, or the client's if that is shorter.

@@ -4,17 +4,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
+use axum::http::{Method, Uri};
 
-use super::Timeouts;
 use super::health::Readiness;
 use super::hosts::AllowedHosts;
 use super::page::Page;
 use super::problem::Problem;
 use super::protocol::VertexRoutes;
 use super::shared::Shared;
+use super::{Timeouts, origin};
 use crate::fetch::Fetcher;
 use crate::pipeline::queue::Memory;
-use crate::registry::{Control, NoModel, Registry, Served, Version};
+use crate::registry::{Choice, Control, Fallback, NoModel, Registry, Served, Version, Wanted};
 use crate::telemetry::Metrics;
 
 /// What all models and requests share.
@@ -56,14 +57,16 @@ pub struct App {
     pub server: Arc<Server>,
     /// The model.
     pub model: Arc<Served>,
+    /// The model that was asked for, if another one answers because that one is overloaded.
+    pub instead_of: Option<Arc<str>>,
 }
 
 /// A request's extension that learns which model answered it, for the response's headers and the log.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Answering(Arc<Mutex<Option<Arc<Served>>>>);
+pub(super) struct Answering(Arc<Mutex<Option<Choice>>>);
 
 impl Answering {
-    pub(super) fn model(&self) -> Option<Arc<Served>> {
+    pub(super) fn choice(&self) -> Option<Choice> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -72,21 +75,22 @@ impl Answering {
     pub(super) async fn with(
         &self,
         server: &Arc<Server>,
-        name: Option<&str>,
-        version: Option<&Version>,
+        wanted: Wanted<'_>,
     ) -> Result<App, Problem> {
-        let model = match (server.registry.find(name, version), &server.control) {
+        let Choice { model, instead_of } = match (server.registry.choose(wanted), &server.control) {
             (Err(NoModel::OnDemand { name }), Some(control)) => {
                 let limit = server.timeouts.request;
-                let loading = Arc::clone(control).demand(name, version.cloned());
-                tokio::time::timeout(limit, loading)
+                let loading = Arc::clone(control).demand(name, wanted.version.cloned());
+                let model = tokio::time::timeout(limit, loading)
                     .await
-                    .map_err(|_| Problem::not_ready("the model is still being loaded"))??
+                    .map_err(|_| Problem::not_ready("the model is still being loaded"))??;
+                Choice { model, instead_of: None }
             }
             (found, _) => found?,
         };
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&model));
-        Ok(App { server: Arc::clone(server), model })
+        let choice = Choice { model: Arc::clone(&model), instead_of: instead_of.clone() };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(choice);
+        Ok(App { server: Arc::clone(server), model, instead_of })
     }
 }
 
@@ -99,8 +103,45 @@ impl FromRequestParts<Arc<Server>> for App {
     ) -> Result<Self, Self::Rejection> {
         let named = Named::of(parts, server).await?;
         let answering = parts.extensions.get::<Answering>().cloned().unwrap_or_default();
-        answering.with(server, named.name.as_deref(), named.version.as_ref()).await
+        let origin = origin::of(&parts.extensions);
+        let fallback = match parts.method {
+            Method::POST | Method::PUT => take_fallback(parts)?,
+            _ => Fallback::Off,
+        };
+        let wanted = Wanted {
+            name: named.name.as_deref(),
+            version: named.version.as_ref(),
+            request_id: &origin.request_id,
+            fallback,
+        };
+        answering.with(server, wanted).await
     }
+}
+
+/// Takes `fallback=off` out of the query, whose other parameters are read by the handler.
+fn take_fallback(parts: &mut Parts) -> Result<Fallback, Problem> {
+    let query = parts.uri.query().unwrap_or_default();
+    let is_ours = |pair: &&str| pair.split('=').next() == Some("fallback");
+    let Some(pair) = query.split('&').find(is_ours) else { return Ok(Fallback::Allowed) };
+    let fallback = match pair {
+        "fallback=off" => Fallback::Off,
+        "fallback=on" => Fallback::Allowed,
+        other => {
+            return Err(Problem::invalid_parameter(format!(
+                "{other:?} is not fallback=on or fallback=off"
+            )));
+        }
+    };
+    let rest: Vec<_> = query.split('&').filter(|pair| !is_ours(pair)).collect();
+    let path = parts.uri.path();
+    let whole =
+        if rest.is_empty() { path.to_owned() } else { format!("{path}?{}", rest.join("&")) };
+    let mut uri = parts.uri.clone().into_parts();
+    uri.path_and_query = whole.parse().ok();
+    if let Ok(uri) = Uri::from_parts(uri) {
+        parts.uri = uri;
+    }
+    Ok(fallback)
 }
 
 /// The model and the version that a path names.

@@ -15,6 +15,7 @@ use super::app::Answering;
 use super::problem::{Problem, Told, excerpt};
 use super::{Phase, Server, checks, linger, origin, unsent};
 use crate::pipeline::queue::Origin;
+use crate::registry::Choice;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The model that answered.
@@ -22,6 +23,8 @@ const MODEL_NAME: HeaderName = HeaderName::from_static("x-model-name");
 const MODEL_VERSION: HeaderName = HeaderName::from_static("x-model-version");
 /// The digest of its graph, as in `/v1/model`.
 const MODEL_DIGEST: HeaderName = HeaderName::from_static("x-model-digest");
+/// The model that was asked for, if another one answered because that one is overloaded.
+const FALLBACK_FOR: HeaderName = HeaderName::from_static("x-model-fallback-for");
 /// Routes that are polled every few seconds.
 #[rustfmt::skip] // in rows
 const PROBES: [&str; 7] = [
@@ -58,13 +61,16 @@ async fn observe(State(server): State<Arc<Server>>, mut request: Request, next: 
     if let Ok(value) = HeaderValue::from_str(&id) {
         headers.insert(REQUEST_ID, value);
     }
-    if let Some(model) = answering.model() {
+    if let Some(Choice { model, instead_of }) = answering.choice() {
         for (name, value) in [
             (MODEL_NAME, model.name()),
             (MODEL_VERSION, model.version.as_str()),
             (MODEL_DIGEST, model.digest()),
+            (FALLBACK_FOR, instead_of.as_deref().unwrap_or_default()),
         ] {
-            if let Ok(value) = HeaderValue::from_str(value) {
+            if let Ok(value) = HeaderValue::from_str(value)
+                && !value.is_empty()
+            {
                 headers.insert(name, value);
             }
         }

@@ -13,7 +13,7 @@ use super::openapi::{NamedModel, NotFound};
 use super::problem::Problem;
 use super::protocol::kserve_v1;
 use super::{App, Server, classify, embed, health, preprocess};
-use crate::registry::{Description, State as ModelState};
+use crate::registry::{Description, ShadowReport, State as ModelState};
 
 /// The models of the server.
 #[derive(Debug, Serialize, ToSchema)]
@@ -85,7 +85,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Server>> {
 }
 
 #[derive(utoipa::OpenApi)]
-#[openapi(paths(show))]
+#[openapi(paths(show, show_shadow))]
 struct Said;
 
 fn of_model(routes: OpenApiRouter<Arc<Server>>, prefix: &str) -> OpenApiRouter<Arc<Server>> {
@@ -94,6 +94,7 @@ fn of_model(routes: OpenApiRouter<Arc<Server>>, prefix: &str) -> OpenApiRouter<A
         .route(&format!("{prefix}/classify"), post(classify::classify))
         .route(&format!("{prefix}/embed"), post(embed::embed))
         .route(&format!("{prefix}/preprocess"), post(preprocess::preprocess))
+        .route(&format!("{prefix}/shadow"), get(show_shadow))
 }
 
 /// List the models
@@ -157,4 +158,22 @@ async fn show(app: App) -> Result<Json<Model>, Problem> {
         ready: true,
         statuses: vec![TensorFlowStatus { version, state: "AVAILABLE", status }],
     }))
+}
+
+/// Compare a model with its shadow
+///
+/// What was found on live images since the comparison started: agreement, shift of the probability and speed, with
+/// confidence intervals of 95 %.
+#[utoipa::path(
+    get,
+    path = "/v1/models/{model}/shadow",
+    tag = "model",
+    operation_id = "shadow",
+    params(NamedModel),
+    responses((status = 200, description = "The comparison up to now", body = ShadowReport), NotFound),
+)]
+async fn show_shadow(app: App) -> Result<Json<ShadowReport>, Problem> {
+    let shadow = app.server.registry.shadow(app.model.name());
+    let none = || Problem::no_shadow(app.model.name());
+    Ok(Json(shadow.ok_or_else(none)?.report(&app.model)))
 }

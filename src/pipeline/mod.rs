@@ -24,8 +24,9 @@ mod embed; // bytes → embedding
 mod infer; // bytes or preprocessed pixels → all scores
 mod seen; // bytes → the network's input
 mod picture; // PNG encoding
+mod plan; // what a pipeline is made from
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -33,6 +34,7 @@ use tokio::sync::Semaphore;
 
 pub use classification::{Classification, ClassifyError, ImageFacts, Timings};
 pub use embed::{Embedding, Normalize};
+pub use plan::{Decoding, Observer, PipelinePlan, Resources};
 pub use infer::{Beside, Inferred, Source};
 pub use seen::{Seen, Steps};
 
@@ -51,52 +53,6 @@ use queue::{
 use rollup::Taxonomy;
 use run::{CoreShare, Engines, Health, Output, WorkerPlan, Workers};
 
-/// The configuration of a pipeline.
-#[derive(Debug, Clone, Copy)]
-pub struct PipelinePlan {
-    /// Limits for one upload.
-    pub limits: Limits,
-    /// Whether large JPEGs are decoded at reduced size.
-    pub jpeg_scaling: JpegScaling,
-    /// The most images in flight: decoding, queued or running.
-    pub queue_capacity: usize,
-    /// How batches form.
-    pub batch: BatchPlan,
-    /// Who decodes.
-    pub decoding: Decoding,
-    /// A worker that spends longer than this in one batch counts as stuck, and is replaced.
-    pub stuck_after: Duration,
-}
-
-/// Which threads decode and preprocess.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Decoding {
-    /// The worker that runs the image, without a switch of threads.
-    ByWorkers,
-    /// This number of dedicated threads, so that a GPU does not wait for decoding.
-    Beside(usize),
-}
-
-/// What a pipeline uses of the process.
-#[derive(Debug)]
-pub struct Resources {
-    /// Memory for uploads and decoded images.
-    pub memory: Arc<Memory>,
-    /// Access to the cores; `None` for a model on a GPU.
-    pub cores: Option<CoreShare>,
-    /// Counts the model's work.
-    pub metrics: Arc<ModelMetrics>,
-}
-
-impl Resources {
-    /// All memory and all cores, and metrics that are not exported: for commands and tests.
-    #[must_use]
-    pub fn unlimited() -> Self {
-        let memory = Memory::new(u64::MAX, Arc::default());
-        Self { memory, cores: None, metrics: ModelMetrics::unexported() }
-    }
-}
-
 /// One model, ready to classify; the threads behind it end with [`Pipeline::finish`].
 #[derive(Debug)]
 pub struct Pipeline {
@@ -114,6 +70,7 @@ pub struct Pipeline {
     health: Arc<Health>,
     metrics: Arc<ModelMetrics>,
     workers: std::sync::Mutex<Option<Workers>>,
+    observer: RwLock<Option<Arc<dyn Observer>>>,
 }
 
 impl Pipeline {
@@ -169,6 +126,7 @@ impl Pipeline {
             decoders: Arc::new(Semaphore::new(decoders)),
             at_once: decoders.max(sessions).saturating_add(batches).min(plan.queue_capacity),
             workers: std::sync::Mutex::new(Some(workers)),
+            observer: RwLock::default(),
             taxonomy: Taxonomy::of(&card),
             card,
             offers: Offers::nothing(),
@@ -239,6 +197,8 @@ impl Pipeline {
     ) -> Result<Travelled, ClassifyError> {
         let header = self.inspect(&bytes)?;
         let permit = self.enter(context, header.decode_time())?;
+        let observer = self.observer.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let compared = observer.map(|observer| (observer, bytes.clone()));
         let upload = Upload { bytes, header };
         let (input, permit, beside) = match self.plan.decoding {
             Decoding::ByWorkers => (Input::Upload(upload), permit, None),
@@ -251,6 +211,9 @@ impl Pipeline {
             }
         };
         let answered = self.ask(input, (context, permit), wants).await?;
+        if let Some((observer, bytes)) = compared {
+            observer.answered(&bytes, &answered.scores, answered.inference);
+        }
         let by_worker = answered.facts.map(|facts| (facts, Duration::ZERO));
         let Some((facts, decode_wait)) = beside.or(by_worker) else {
             return Err(ClassifyError::Prepare("a worker told nothing of an upload".to_owned()));
@@ -307,6 +270,17 @@ impl Pipeline {
         &self.metrics
     }
 
+    /// Sets who learns of classified images.
+    pub fn observe(&self, observer: Option<Arc<dyn Observer>>) {
+        *self.observer.write().unwrap_or_else(PoisonError::into_inner) = observer;
+    }
+
+    /// Images decoding, queued or running now.
+    #[must_use]
+    pub fn images_in_flight(&self) -> usize {
+        self.admission.images()
+    }
+
     /// The number of images that one caller should have in flight: enough to keep all decoders and
     /// workers busy, without filling the queue.
     #[must_use]
@@ -341,7 +315,7 @@ impl Pipeline {
     /// Closes the queue, runs the queued images, and waits for the workers.
     pub fn join(&self) {
         self.queue.close();
-        let workers = self.workers.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(workers) = workers {
             workers.join();
         }
@@ -351,7 +325,7 @@ impl Pipeline {
     /// then drops the rest. True if nothing had to be dropped.
     pub async fn finish(&self, patience: Duration) -> bool {
         self.queue.close();
-        let workers = self.workers.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(workers) = workers else { return true };
         let joined = tokio::task::spawn_blocking(move || workers.join());
         let in_time = tokio::time::timeout(patience, joined).await.is_ok();

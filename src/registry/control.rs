@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::retire::retire;
-use super::{NoModel, Registry, Served, Version};
+use super::{NoModel, Policy, Registry, Served, Version};
 
 /// Opens a model; the error is a message for operators.
 pub type Open = Arc<dyn Fn() -> Result<Served, String> + Send + Sync>;
@@ -25,6 +25,8 @@ pub struct Source {
     pub fingerprint: u64,
     /// When it is loaded.
     pub load: LoadWhen,
+    /// How requests for its name are handed out; the default one says nothing of them.
+    pub policy: Policy,
     /// Opens it, verifies it and warms it up.
     pub open: Open,
 }
@@ -110,6 +112,9 @@ impl Control {
     /// Installs a model that was opened from `source` already.
     pub fn adopt(&self, source: Source, served: Served) {
         let seen = Seen { name: served.name().to_owned(), source: source.clone() };
+        if source.policy != Policy::default() {
+            self.registry.set_policy(served.name(), source.policy.clone());
+        }
         self.lock().insert((source.name, source.version), seen);
         let _ = self.registry.install(served);
     }
@@ -129,6 +134,10 @@ impl Control {
             let before = known.get(&key);
             let changed = before.is_none_or(|seen| seen.source.fingerprint != source.fingerprint);
             let name = before.map_or_else(|| source.name.clone(), |seen| seen.name.clone());
+            let policy = before.map(|seen| seen.source.policy.clone()).unwrap_or_default();
+            if policy != source.policy {
+                self.registry.set_policy(&name, source.policy.clone());
+            }
             let is_loaded = self.is_loaded(&name, &source.version);
             known.insert(key.clone(), Seen { source: source.clone(), name });
             match source.load {

@@ -6,19 +6,25 @@
 mod control; // loads, replaces and unloads versions
 mod description; // what GET /v1/models/{name} answers
 mod entry; // the state of one version
+mod policy; // which version answers
 pub mod repository; // folders with models
 mod retire; // the end of a version
 mod served; // one version that is ready
+mod shadow; // comparisons on live images
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tokio::sync::watch;
 
+use crate::pipeline::Observer;
+
 pub use control::{Control, ControlError, LoadWhen, Open, Source, Sources};
 pub use description::{Description, Versions};
 pub use entry::{Entry, State};
+pub use policy::{Canary, Choice, Fallback, Policy, ShadowPlan, Verdict, Wanted, WhenBusy};
 pub use served::{LastUse, Served, Version};
+pub use shadow::{Disagreement, Shadow, ShadowReport};
 
 /// Models by name, and which of them answers requests that name none.
 #[derive(Debug)]
@@ -32,6 +38,8 @@ struct Models {
     default: Option<String>,
     /// Models that must be ready for the server to be ready, besides the default one.
     required: BTreeSet<String>,
+    policies: BTreeMap<String, Arc<Policy>>,
+    shadows: BTreeMap<String, Arc<Shadow>>,
     by_name: BTreeMap<String, BTreeMap<Version, Entry>>,
 }
 
@@ -197,6 +205,36 @@ impl Registry {
         found.filter(|found| !matches!(found, Err(NoModel::OnDemand { .. }))).collect()
     }
 
+    /// How requests for the model `name` are handed out, if not to its highest version.
+    #[must_use]
+    pub fn policy(&self, name: &str) -> Option<Arc<Policy>> {
+        self.read().policies.get(name).cloned()
+    }
+
+    /// Sets how requests for the model `name` are handed out. Must be called in a tokio runtime if the
+    /// policy has a shadow.
+    pub fn set_policy(self: &Arc<Self>, name: &str, policy: Policy) {
+        let before = self.policy(name).unwrap_or_default();
+        if before.shadow != policy.shadow {
+            let shadow = policy.shadow.as_ref().map(|plan| Shadow::start(self, plan));
+            for model in self.serving().iter().filter(|model| model.name() == name) {
+                model.pipeline.observe(shadow.clone().map(|shadow| shadow as Arc<dyn Observer>));
+            }
+            match shadow {
+                Some(shadow) => self.write().shadows.insert(name.to_owned(), shadow),
+                None => self.write().shadows.remove(name),
+            };
+        }
+        self.write().policies.insert(name.to_owned(), Arc::new(policy));
+        self.changed();
+    }
+
+    /// The comparison of the model `name` with another one, if there is one.
+    #[must_use]
+    pub fn shadow(&self, name: &str) -> Option<Arc<Shadow>> {
+        self.read().shadows.get(name).cloned()
+    }
+
     /// Every version of every model, by name and version.
     #[must_use]
     pub fn list(&self) -> Vec<Listed> {
@@ -246,6 +284,9 @@ impl Registry {
     pub fn install(&self, served: Served) -> Option<Arc<Served>> {
         let (name, version) = (served.name().to_owned(), served.version.clone());
         let served = Arc::new(served);
+        if let Some(shadow) = self.shadow(&name) {
+            served.pipeline.observe(Some(shadow));
+        }
         let mut replaced = None;
         self.update(&name, &version, |entry| replaced = entry.serve(served));
         replaced

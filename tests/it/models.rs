@@ -313,3 +313,103 @@ async fn wrong_tables_are_all_reported() {
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(words.contains("sauce") && words.contains("source"), "{words}");
 }
+
+/// A server with two models, the larger with these lines in its table.
+fn with_policy(dir: &Path, lines: &str, arguments: &[&str]) -> Process {
+    let file = dir.join("resnetd.toml");
+    let small = format!("[[model]]\nname = \"small\"\nsource = \"{SMALL}\"\n");
+    let large =
+        format!("[[model]]\nname = \"large\"\nsource = \"{LARGE}\"\ndefault = true\n{lines}\n");
+    write(&file, &[small, large].concat());
+    Process::start(&[&["--config", file.to_str().unwrap()], arguments].concat())
+}
+
+#[tokio::test]
+async fn a_canary_answers_its_share_until_it_is_promoted() {
+    let dir = tempfile::tempdir().unwrap();
+    let second = format!("[[model]]\nname = \"large\"\nversion = \"2\"\nsource = \"{SMALL}\"\n");
+    let lines = format!("canary = {{ version = \"2\", share = 0.3 }}\n{second}");
+    let admin = free_address();
+    let server = with_policy(dir.path(), &lines, &["--admin-listen", &admin]);
+    let url = format!("{}/classify", server.url);
+    let version = async |id: usize| {
+        let request = Client::new().post(&url).header("x-request-id", format!("photo-{id}"));
+        let answer = Answer::of(request.body(data("cifar10-cat.png")).send().await.unwrap()).await;
+        answered_by(&answer)[1].clone()
+    };
+    let mut versions = Vec::new();
+    for id in 0..100 {
+        versions.push(version(id).await);
+    }
+    let canaries = versions.iter().filter(|version| *version == "2").count();
+    assert!((10..50).contains(&canaries), "{canaries} of 100");
+    assert_eq!(version(7).await, versions[7], "an id stays with its version");
+    let promote = format!("http://{admin}/v1/models/large/canary/promote");
+    assert_eq!(post(&promote, Vec::new()).await.json()["version"], "2");
+    for id in 0..10 {
+        assert_eq!(version(id).await, "2");
+    }
+    let answer = post(&promote, Vec::new()).await;
+    assert!(answer.text.contains("has no canary"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_busy_model_is_answered_by_a_cheaper_one_unless_a_request_refuses_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let lines = "when-busy = { model = \"small\", after = \"1ms\" }";
+    let server = with_policy(dir.path(), lines, &["--sessions", "1"]);
+    let at = |path: &str| format!("{}{path}", server.url);
+    let one = post(&at("/classify"), data("cifar10-cat.png")).await;
+    assert_eq!(one.json()["model"], "large", "nothing is in flight");
+    let flood = |query: &'static str| {
+        let url = at(query);
+        (0..40).map(move |_| {
+            let url = url.clone();
+            tokio::spawn(async move { post(&url, data("cat.jpg")).await })
+        })
+    };
+    let mut answers = Vec::new();
+    for answer in flood("/classify?top_k=1").collect::<Vec<_>>() {
+        answers.push(answer.await.unwrap());
+    }
+    let cheaper: Vec<_> =
+        answers.iter().filter(|answer| answer.json()["model"] == "small").collect();
+    assert!(!cheaper.is_empty());
+    assert_eq!(cheaper[0].json()["instead_of"], "large");
+    assert_eq!(cheaper[0].header("x-model-fallback-for"), "large");
+    assert_eq!(cheaper[0].json()["predictions"].as_array().unwrap().len(), 1);
+    for answer in flood("/classify?fallback=off").collect::<Vec<_>>() {
+        assert_eq!(answer.await.unwrap().json()["model"], "large");
+    }
+    let answer = post(&at("/classify?fallback=maybe"), data("cifar10-cat.png")).await;
+    assert_eq!((answer.status, &*answer.reason()), (422, "invalid-parameter"));
+}
+
+#[tokio::test]
+async fn a_shadow_is_compared_with_the_model_that_answers() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = with_policy(dir.path(), "shadow = \"small\"", &[]);
+    let at = |path: &str| format!("{}{path}", server.url);
+    let report = async || get(&at("/v1/models/large/shadow")).await.json();
+    assert_eq!(report().await["compared"], 0);
+    for name in ["cifar10-cat.png", "cat.jpg", "cifar10-cat.png"] {
+        assert_eq!(post(&at("/classify"), data(name)).await.json()["model"], "large");
+        eventually("it is compared or skipped", async || {
+            let report = report().await;
+            let of = |name: &str| report[name].as_u64().unwrap();
+            of("compared") + of("skipped") + of("failed") > 0
+        })
+        .await;
+    }
+    eventually("an image is compared", async || {
+        post(&at("/classify"), data("cifar10-cat.png")).await;
+        report().await["compared"].as_u64().unwrap() > 0
+    })
+    .await;
+    let report = report().await;
+    assert_eq!([&report["model"], &report["shadow"]], ["large", "small"]);
+    let [low, high] = [0, 1].map(|end| report["agreement_interval"][end].as_f64().unwrap());
+    let agreement = report["agreement"].as_f64().unwrap();
+    assert!(low <= agreement && agreement <= high, "{report}");
+    assert_eq!(get(&at("/v1/models/small/shadow")).await.status, 404);
+}

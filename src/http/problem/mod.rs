@@ -163,6 +163,13 @@ impl Problem {
         Self::new(Kind::NotFound, detail)
     }
 
+    /// The model is not compared with another one.
+    #[must_use]
+    pub fn no_shadow(model: &str) -> Self {
+        let detail = format!("the model {model:?} has no shadow; name one in its [[model]] table");
+        Self::new(Kind::NotFound, detail)
+    }
+
     /// The route does not take this method.
     #[must_use]
     pub fn method_not_allowed(method: &str, path: &str) -> Self {

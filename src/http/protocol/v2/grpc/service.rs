@@ -21,7 +21,7 @@ use crate::http::protocol::v2::asked::Infer;
 use crate::http::protocol::v2::{Address, run, served};
 use crate::http::{App, Server, admin, origin};
 use crate::pipeline::queue::{Deadline, RequestContext};
-use crate::registry::{Control, Version};
+use crate::registry::{Control, Fallback, Version, Wanted};
 
 /// The service; clones share the server.
 #[derive(Debug, Clone)]
@@ -44,7 +44,14 @@ impl Inference {
         let name = Some(model).filter(|name| !name.is_empty());
         let version = Some(version).filter(|version| !version.is_empty()).map(Version::new);
         let answering = extensions.get::<Answering>().cloned().unwrap_or_default();
-        answering.with(&self.server, name, version.as_ref()).await
+        let origin = origin::of(extensions);
+        let wanted = Wanted {
+            name,
+            version: version.as_ref(),
+            request_id: &origin.request_id,
+            fallback: Fallback::Allowed,
+        };
+        answering.with(&self.server, wanted).await
     }
 
     /// Refuses to change models for requests to the public address.

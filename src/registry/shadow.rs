@@ -1,0 +1,241 @@
+//! Compares a model with another one on live images, after they were answered and only while cores are
+//! idle: is the other one as good on these photos?
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Serialize;
+use tokio::sync::mpsc;
+use utoipa::ToSchema;
+
+use super::{Registry, Served, ShadowPlan};
+use crate::pipeline::queue::{Deadline, RequestContext, Scores};
+use crate::pipeline::{Classification, Observer};
+
+/// How many images may wait for their comparison; further ones are skipped.
+const WAITING: usize = 8;
+/// An image that takes longer in the other model is given up.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The most pairs of classes in a report.
+const PAIRS: usize = 20;
+
+/// A running comparison.
+#[derive(Debug)]
+pub struct Shadow {
+    /// The other model's name.
+    pub model: String,
+    share: f64,
+    registry: Weak<Registry>,
+    images: mpsc::Sender<Answered>,
+    found: Mutex<Found>,
+}
+
+/// An image that was answered.
+struct Answered {
+    bytes: Bytes,
+    class: usize,
+    probability: f32,
+    inference: Duration,
+}
+
+#[derive(Debug, Default)]
+struct Found {
+    seen: u64,
+    skipped: u64,
+    compared: u64,
+    failed: u64,
+    agreed: u64,
+    shift: f64,
+    squared_shift: f64,
+    own_time: Duration,
+    other_time: Duration,
+    pairs: BTreeMap<(usize, usize), u64>,
+}
+
+/// What a comparison has found.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ShadowReport {
+    /// The model that answers.
+    pub model: String,
+    /// The model that it is compared with.
+    pub shadow: String,
+    /// Images that both models classified.
+    pub compared: u64,
+    /// Images that were not compared, because no core was idle.
+    pub skipped: u64,
+    /// Images that only the first model could classify.
+    pub failed: u64,
+    /// The share of images for which both have the same most probable class.
+    pub agreement: f64,
+    /// The 95 % confidence interval of the agreement (Wilson's score interval).
+    pub agreement_interval: [f64; 2],
+    /// The mean of the difference of the probability of the first model's class: the shadow's minus
+    /// the model's.
+    pub probability_shift: f64,
+    /// The 95 % confidence interval of that mean (normal approximation).
+    pub probability_shift_interval: [f64; 2],
+    /// Mean seconds of inference in the model.
+    pub inference_seconds: f64,
+    /// Mean seconds of inference in the shadow.
+    pub shadow_inference_seconds: f64,
+    /// The most frequent disagreements.
+    pub disagreements: Vec<Disagreement>,
+}
+
+/// A pair of classes that the models disagree about.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Disagreement {
+    /// The model's class.
+    pub model: String,
+    /// The shadow's class.
+    pub shadow: String,
+    /// Images.
+    pub images: u64,
+}
+
+impl Shadow {
+    /// Starts the comparison of answered images with another model of `registry`. Must be called in a
+    /// tokio runtime.
+    #[must_use]
+    pub fn start(registry: &Arc<Registry>, plan: &ShadowPlan) -> Arc<Self> {
+        let (images, mut waiting) = mpsc::channel(WAITING);
+        let shadow = Arc::new(Self {
+            model: plan.model.clone(),
+            share: plan.share,
+            registry: Arc::downgrade(registry),
+            images,
+            found: Mutex::default(),
+        });
+        let weak = Arc::downgrade(&shadow);
+        tokio::spawn(async move {
+            while let Some(answered) = waiting.recv().await {
+                let Some(shadow) = weak.upgrade() else { return };
+                shadow.compare(answered).await;
+            }
+        });
+        shadow
+    }
+
+    async fn compare(&self, answered: Answered) {
+        let other = self.registry.upgrade().and_then(|all| all.find(Some(&self.model), None).ok());
+        let Some(other) = other.filter(|_| self.is_idle()) else {
+            self.lock().skipped += 1;
+            return;
+        };
+        let context = RequestContext::local(Deadline::after(PATIENCE));
+        let Answered { bytes, class, probability, inference } = answered;
+        match other.pipeline.classify(bytes, 1, &context).await {
+            Ok(Classification { scores, timings, .. }) if class < scores.probabilities.len() => {
+                let theirs = scores.best_of(&[]);
+                let shift = f64::from(scores.probabilities[class]) - f64::from(probability);
+                let mut found = self.lock();
+                found.compared += 1;
+                found.agreed += u64::from(theirs == class);
+                found.shift += shift;
+                found.squared_shift += shift * shift;
+                found.own_time += inference;
+                found.other_time += timings.inference;
+                if theirs != class {
+                    *found.pairs.entry((class, theirs)).or_default() += 1;
+                }
+            }
+            Ok(_) | Err(_) => self.lock().failed += 1,
+        }
+    }
+
+    /// Whether a core has nothing to do.
+    fn is_idle(&self) -> bool {
+        let Some(registry) = self.registry.upgrade() else { return false };
+        let images: usize =
+            registry.serving().iter().map(|model| model.pipeline.images_in_flight()).sum();
+        images < std::thread::available_parallelism().map_or(1, usize::from)
+    }
+
+    /// What was found up to now, for the model that answers.
+    #[must_use]
+    pub fn report(&self, of: &Served) -> ShadowReport {
+        let found = self.lock();
+        let (images, agreed) = (to_f64(found.compared), to_f64(found.agreed));
+        let mean = |sum: f64| if images > 0.0 { sum / images } else { 0.0 };
+        let shift = mean(found.shift);
+        let variance = (mean(found.squared_shift) - shift * shift).max(0.0);
+        let half = if images > 0.0 { 1.96 * (variance / images).sqrt() } else { 0.0 };
+        let label =
+            |class: usize| of.pipeline.card().labels.get(class).cloned().unwrap_or_default();
+        let mut pairs: Vec<_> = found.pairs.iter().map(|(pair, images)| (*pair, *images)).collect();
+        pairs.sort_by_key(|(_, images)| std::cmp::Reverse(*images));
+        let disagreements = pairs.into_iter().take(PAIRS).map(|((own, other), images)| {
+            Disagreement { model: label(own), shadow: label(other), images }
+        });
+        ShadowReport {
+            model: of.name().to_owned(),
+            shadow: self.model.clone(),
+            compared: found.compared,
+            skipped: found.skipped,
+            failed: found.failed,
+            agreement: mean(agreed),
+            agreement_interval: wilson(agreed, images),
+            probability_shift: shift,
+            probability_shift_interval: [shift - half, shift + half],
+            inference_seconds: mean(found.own_time.as_secs_f64()),
+            shadow_inference_seconds: mean(found.other_time.as_secs_f64()),
+            disagreements: disagreements.collect(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Found> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Observer for Shadow {
+    fn answered(&self, bytes: &Bytes, scores: &Scores, inference: Duration) {
+        let mut found = self.lock();
+        found.seen += 1;
+        // Evenly: the n-th image is taken when the share of n passes a whole number.
+        let (before, now) = (to_f64(found.seen - 1) * self.share, to_f64(found.seen) * self.share);
+        if now.floor() <= before.floor() {
+            return;
+        }
+        let class = scores.best_of(&[]);
+        let probability = scores.probabilities.get(class).copied().unwrap_or_default();
+        let answered = Answered { bytes: bytes.clone(), class, probability, inference };
+        if self.images.try_send(answered).is_err() {
+            found.skipped += 1;
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of images are far below 2^53")]
+fn to_f64(count: u64) -> f64 {
+    count as f64
+}
+
+/// Wilson's score interval at 95 % for `successes` of `trials`.
+fn wilson(successes: f64, trials: f64) -> [f64; 2] {
+    const Z: f64 = 1.96;
+    if trials == 0.0 {
+        return [0.0, 1.0];
+    }
+    let share = successes / trials;
+    let center = share + Z * Z / (2.0 * trials);
+    let half = Z * (share * (1.0 - share) / trials + Z * Z / (4.0 * trials * trials)).sqrt();
+    let scale = 1.0 + Z * Z / trials;
+    [((center - half) / scale).max(0.0), ((center + half) / scale).min(1.0)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::wilson;
+
+    #[test]
+    fn the_interval_is_wilsons() {
+        // 45 of 50, as in published tables.
+        let [low, high] = wilson(45.0, 50.0);
+        assert!((low - 0.7864).abs() < 5e-4 && (high - 0.9565).abs() < 5e-4, "{low} {high}");
+        let [low, high] = wilson(0.0, 0.0);
+        assert!(low.abs() < 1e-12 && (high - 1.0).abs() < 1e-12);
+    }
+}
