@@ -9,7 +9,7 @@ mod held; // images in flight by client
 mod rejected;
 mod context;
 mod estimate; // service times
-mod fair; // start-time fair queueing
+mod fair; // fair queueing
 mod job;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
