@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::pin_mut;
 use futures_util::stream::{self, Stream, StreamExt};
 
-use super::load::{Loaded, load};
+use super::load::{Loaded, load, load_meanwhile};
 use crate::config::{LimitArgs, ModelArgs, cores};
 use crate::eval::{Dataset, DatasetError, Example};
 use crate::model::{Model, ModelCard, Task};
@@ -49,6 +49,16 @@ pub(super) fn single_label(card: &ModelCard, what: &str) -> Result<()> {
 pub(super) fn start(args: &ModelArgs, limits: &LimitArgs) -> Result<Pipeline> {
     let Loaded { model, warm, .. } = load(args, args.concurrency(cores())?)?;
     pipeline(model, warm, args, limits)
+}
+
+/// The same, and the digest of the model's graph.
+pub(super) fn start_with_digest(
+    args: &ModelArgs,
+    limits: &LimitArgs,
+) -> Result<(Pipeline, String)> {
+    let (Loaded { model, warm, .. }, digest) =
+        load_meanwhile(args, args.concurrency(cores())?, Model::graph_digest)?;
+    Ok((pipeline(model, warm, args, limits)?, digest))
 }
 
 /// A pipeline without limits for images and bytes in flight.

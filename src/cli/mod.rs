@@ -1,7 +1,6 @@
 //! The commands, one file each.
 
 mod bench;
-mod beside; // classify: prediction sets and roll-ups
 mod calibrate; // eval --calibrate
 mod card_file; // reading and writing a model card
 mod classify;
@@ -16,7 +15,6 @@ mod labels; // class names from a file
 mod load;
 mod local;
 mod output;
-mod overlays;
 mod quantize;
 mod serve;
 mod tune;
