@@ -83,20 +83,6 @@ fn weights_that_do_not_fit_are_named_one_by_one() {
 }
 
 #[test]
-fn describe_shows_the_published_figures() {
-    let output = said(&resnetd(&["describe", "resnet50"]));
-    assert!(output.contains("resnet50: 25,557,032 parameters"), "{output}");
-    insta::assert_snapshot!(
-        "describe_resnet18_stages",
-        said(&resnetd(&["describe", "resnet18", "--stages"]))
-    );
-    let list = said(&resnetd(&["describe"]));
-    assert!(list.contains("resnet1202"), "{list}");
-    let unknown = complained(&resnetd(&["describe", "resnet51"]));
-    assert!(unknown.contains("resnet50"), "{unknown}");
-}
-
-#[test]
 fn options_that_cannot_hold_together_are_refused_all_at_once() {
     let words = complained(&resnetd(&[
         "serve",
