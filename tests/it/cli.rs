@@ -124,13 +124,21 @@ fn a_library_that_is_not_there_is_one_clear_error() {
 fn a_port_in_use_is_a_clear_error() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let words = complained(&resnetd(&["serve", "--listen", &address]));
-    assert!(words.contains(&format!("cannot listen on {address}")), "{words}");
+    let port = address.rsplit(':').next().unwrap();
+    for listen in [&address, port, &format!("localhost:{port}")] {
+        let words = complained(&resnetd(&["serve", "--listen", listen]));
+        assert!(words.contains(&format!("cannot listen on {address}")), "{words}");
+    }
+    let words = complained(&resnetd(&["serve", "--listen", "127.0.0.1"]));
+    assert!(words.contains("use ADDRESS:PORT, NAME:PORT, :PORT"), "{words}");
 }
 
 #[test]
 fn the_help_texts() {
-    for (name, arguments) in [("help", vec!["--help"]), ("help_serve", vec!["serve", "--help"])] {
+    for (name, arguments) in [
+        ("help", vec!["--help"]),
+        ("help_serve", vec!["serve", "--help"]),
+    ] {
         insta::assert_snapshot!(name, said(&resnetd(&arguments)));
     }
 }
