@@ -10,6 +10,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde::Deserialize;
+use tokio::net::TcpStream;
 
 use super::Outcome;
 
@@ -39,6 +40,22 @@ impl Target {
         connector.set_nodelay(true);
         let client = Client::builder(TokioExecutor::new()).build(connector);
         Ok(Self { client, classify, photos })
+    }
+
+    /// Opens a connection and closes it again.
+    ///
+    /// # Errors
+    ///
+    /// If nothing accepts it within `timeout`.
+    pub async fn check(&self, timeout: Duration) -> Result<()> {
+        let host = self.classify.host().unwrap_or_default();
+        let address = format!("{host}:{}", self.classify.port_u16().unwrap_or(80));
+        let cannot_connect = || format!("cannot connect to {address}; is the server running?");
+        tokio::time::timeout(timeout, TcpStream::connect(&address))
+            .await
+            .with_context(cannot_connect)?
+            .with_context(cannot_connect)?;
+        Ok(())
     }
 
     /// Sends the photo whose turn is `number`, and waits for the whole answer.

@@ -105,9 +105,17 @@ pub(super) fn run(args: &BenchArgs) -> Result<()> {
     let summary = measured.summary();
     let report = Report { target, load, photos: count, warm_up_requests, summary };
     if args.common.json {
-        return output::json(&report);
+        output::json(&report)?;
+    } else {
+        show(&report);
     }
-    show(&report);
+    let Summary { requests, errors, .. } = &report.summary;
+    let kinds: Vec<&str> = errors.keys().map(String::as_str).collect();
+    ensure!(
+        errors.values().sum::<u64>() < *requests,
+        "none of {requests} requests was answered with classes: {}",
+        kinds.join(", ")
+    );
     Ok(())
 }
 
@@ -123,10 +131,12 @@ impl BenchArgs {
 
 fn on_server(url: &str, photos: Vec<Bytes>, load: Load, window: Window) -> Result<Measured> {
     let target = Target::new(url, photos)?;
+    let runtime = local::runtime()?;
+    runtime.block_on(target.check(window.timeout))?;
     let bar = output::progress(usize::MAX, "s");
     bar.set_length(window.total().as_secs());
     let started = std::time::Instant::now();
-    let measured = local::runtime()?.block_on(bench::drive(target, load, window, |measured| {
+    let measured = runtime.block_on(bench::drive(target, load, window, |measured| {
         if bar.is_hidden() {
             return; // leave the cores to the server
         }

@@ -62,7 +62,7 @@ fn as_text(folder: PathBuf) -> Result<String> {
 }
 
 /// Whether a name ends as files of models do, and as no repository of the hub does.
-fn is_file_name(name: &str) -> bool {
+pub(super) fn is_file_name(name: &str) -> bool {
     let ending = Path::new(name).extension().and_then(|ending| ending.to_str()).unwrap_or_default();
     ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known))
 }

@@ -8,11 +8,12 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use super::output;
+use crate::config::listen_address;
 
 #[derive(Debug, Args)]
 pub(super) struct HealthcheckArgs {
     /// Address the server listens on; for 0.0.0.0, 127.0.0.1 is used
-    #[arg(long, env = "RESNETD_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    #[arg(long, env = "RESNETD_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT", value_parser = listen_address)]
     listen: SocketAddr,
 
     /// How long to wait for the answer

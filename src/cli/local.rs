@@ -7,13 +7,13 @@ use bytes::Bytes;
 use futures_util::pin_mut;
 use futures_util::stream::{self, Stream, StreamExt};
 
-use super::load::{Loaded, load};
+use super::load::{Loaded, load, load_with};
 use crate::config::{LimitArgs, ModelArgs, cores};
 use crate::eval::{Dataset, DatasetError, Example};
 use crate::model::{Model, ModelCard, Task};
 use crate::pipeline::explain::Offers;
 use crate::pipeline::queue::{Deadline, RequestContext};
-use crate::pipeline::run::WarmSessions;
+use crate::pipeline::run::{Library, WarmSessions};
 use crate::pipeline::{Classification, ClassifyError, Pipeline, PipelinePlan, Resources};
 
 /// The time limit of commands that read files: practically none.
@@ -47,6 +47,17 @@ pub(super) fn single_label(card: &ModelCard, what: &str) -> Result<()> {
 pub(super) fn start(args: &ModelArgs, limits: &LimitArgs) -> Result<Pipeline> {
     let Loaded { model, warm, .. } = load(args, args.concurrency(cores())?)?;
     pipeline(model, warm, args, limits)
+}
+
+/// The same, and the digest of the model's graph.
+pub(super) fn start_with_digest(
+    args: &ModelArgs,
+    limits: &LimitArgs,
+) -> Result<(Pipeline, String)> {
+    let library = Library::load(args.onnxruntime.as_deref())?;
+    let (Loaded { model, warm, .. }, digest) =
+        load_with(&library, args, args.concurrency(cores())?, Model::graph_digest)?;
+    Ok((pipeline(model, warm, args, limits)?, digest))
 }
 
 /// A pipeline without limits for images and bytes in flight.

@@ -2,7 +2,6 @@
 
 mod announce; // serve: the ready message
 mod bench;
-mod beside; // classify: prediction sets and roll-ups
 mod calibrate; // eval --calibrate
 mod card_file; // reading and writing a model card
 mod classify;
@@ -19,7 +18,6 @@ mod loader; // loading models for the server
 mod local;
 mod models; // serve: the models
 mod output;
-mod overlays;
 mod quantize;
 mod serve;
 mod tune;

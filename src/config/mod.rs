@@ -1,6 +1,7 @@
 //! Command-line options, and the validated configuration made from them.
 
 mod hub; // the Hugging Face hub
+mod listen; // the address of --listen
 mod model; // a model, its device and its sessions
 mod models; // several models
 mod outside; // images by URL, and Vertex AI
@@ -20,6 +21,7 @@ use crate::pipeline::preprocess::JpegScaling;
 use crate::pipeline::run::Device;
 use crate::telemetry::logs::LogFormat;
 pub use hub::HubArgs;
+pub use listen::listen_address;
 pub use model::{Calibrated, Concurrency, ModelArgs};
 pub use models::{ModelControl, ModelSpec, ModelTable, ModelsArgs};
 pub use outside::{UrlArgs, VertexArgs};
@@ -45,13 +47,14 @@ pub struct ServeArgs {
     #[arg(long, env = "RESNETD_CONFIG", value_name = "TOML")]
     pub config: Option<PathBuf>,
 
-    /// Address and port to listen on; port 0 chooses a free port
-    #[arg(long, env = "RESNETD_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    /// Address or name, and port to listen on. A port alone listens on 127.0.0.1, and :PORT on all
+    /// IPv4 addresses of this machine. Port 0 chooses a free port
+    #[arg(long, env = "RESNETD_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT", value_parser = listen_address)]
     pub listen: SocketAddr,
 
     /// Address and port for everything that changes the server: loading and unloading models; also serves
     /// the metrics. Off by default; use a loopback or private address
-    #[arg(long, env = "RESNETD_ADMIN_LISTEN", value_name = "ADDRESS")]
+    #[arg(long, env = "RESNETD_ADMIN_LISTEN", value_name = "ADDRESS:PORT", value_parser = listen_address)]
     pub admin_listen: Option<SocketAddr>,
 
     /// How long the first image of a batch may wait for others; useful on a GPU only

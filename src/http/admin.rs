@@ -13,7 +13,9 @@ use serde_json::{Map, Value, json};
 
 use super::problem::Problem;
 use super::protocol::{sagemaker, v2};
-use super::{App, Server, answers, health, layers, metrics, models, not_this_method, nothing_here, query};
+use super::{
+    App, Server, answers, health, layers, metrics, models, not_this_method, nothing_here, query,
+};
 use crate::registry::{Control, ControlError, Verdict};
 
 /// The routes.

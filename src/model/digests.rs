@@ -41,10 +41,16 @@ impl Model {
             }
         }
         Digests {
-            graph: hex(&Sha256::digest(&self.onnx)),
+            graph: self.graph_digest(),
             weights: hex(&weights.finalize()),
             card: hex(&card.finalize()),
         }
+    }
+
+    /// [`Digests::graph`] alone.
+    #[must_use]
+    pub fn graph_digest(&self) -> String {
+        hex(&Sha256::digest(&self.onnx))
     }
 }
 

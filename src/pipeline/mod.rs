@@ -34,24 +34,23 @@ use tokio::sync::Semaphore;
 
 pub use classification::{Classification, ClassifyError, ImageFacts, Timings};
 pub use embed::{Embedding, Normalize};
-pub use plan::{Decoding, Observer, PipelinePlan, Resources};
 pub use infer::{Beside, Inferred, Source};
+pub use plan::{Decoding, Observer, PipelinePlan, Resources};
 pub use seen::{Seen, Steps};
 
 use crate::model::ModelCard;
 use crate::telemetry::ModelMetrics;
 use classes::ClassIndex;
-use decode::{DecodeError, Limits};
+use decode::DecodeError;
 use decoders::{Leaving, Prepared};
 use explain::Offers;
 use prepare::Upload;
-use preprocess::JpegScaling;
 use queue::{
-    Admission, Answered, BatchPlan, Deadline, Input, Job, Memory, Permit, Queue, RequestContext,
-    Scores, ServiceTimeEstimate, Stages,
+    Admission, Answered, Deadline, Input, Job, Permit, Queue, RequestContext, Scores,
+    ServiceTimeEstimate, Stages,
 };
 use rollup::Taxonomy;
-use run::{CoreShare, Engines, Health, Output, WorkerPlan, Workers};
+use run::{Engines, Health, Output, WorkerPlan, Workers};
 
 /// One model, ready to classify; the threads behind it end with [`Pipeline::finish`].
 #[derive(Debug)]

@@ -170,3 +170,22 @@ fn invalid_bench_options_are_errors() {
         assert!(!output.status.success() && said.contains(expected), "{said}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_not_there_or_only_fails_is_an_error() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let broken = || async { (StatusCode::BAD_GATEWAY, "a proxy's page") };
+    let broken = serve(Router::new().route("/classify", post(broken))).await;
+    for (url, expected) in [
+        (format!("http://{closed}"), format!("cannot connect to {closed}")),
+        (broken, "was answered with classes: 502".to_owned()),
+    ] {
+        let output = tokio::task::spawn_blocking(move || {
+            let short = ["--duration", "200ms", "--warm-up", "0s"];
+            resnetd(&[&["bench", &url, "--data", "tests/data/cat.jpg"], &short[..]].concat())
+        });
+        let output = output.await.unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains(&expected), "{said}");
+    }
+}

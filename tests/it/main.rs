@@ -28,6 +28,8 @@ mod starter; // the starter model of 1,000 classes
 mod parity; // the same logits as PyTorch
 mod precision; // int8 and fp16
 mod cli; // the commands
+mod cli_classify; // resnetd classify
+mod cli_describe; // resnetd describe
 mod configuration; // docs/configuration.md
 mod bench; // resnetd bench
 mod tune; // resnetd tune

@@ -1,9 +1,14 @@
-//! The order of queued jobs: start-time fair queueing (Goyal, Vin and Cheng, 1996).
+//! The order of queued jobs: fair queueing (Demers, Keshav and Shenker, 1989).
 //!
-//! Each client's jobs form a chain in virtual time: a job starts where its client's last one ends, or now
-//! for a client that has none, and is as long as its service time. The earliest start is taken
-//! first. So clients share the workers' time equally, and those who send one image at a time are
-//! served in the order of arrival.
+//! Each client's jobs form a chain in virtual time: a job starts at the end of its client's last job, or now
+//! if the client has none, and is as long as its service time. The job with the earliest end is taken
+//! first. Virtual time advances by the work that each client gets: by a job's service time, divided by the number of
+//! clients with queued jobs.
+//!
+//! So clients share the workers' time equally. A cheap job is taken before the costly jobs that other clients
+//! have queued, also if each of those belongs to a new client. (With the start as order, which is
+//! start-time fair queueing, all jobs of new clients start at the present time, which then stands still. A client whose
+//! last job ended later waits for all of them, and for those that come meanwhile.)
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -11,8 +16,23 @@ use std::time::Duration;
 use super::held::Share;
 use super::{ClientKey, Job, Lane};
 
-/// A job's virtual start, and its number among all jobs: of equal starts the first to arrive comes first.
+/// A job's virtual end, and its number among all jobs: of equal ends the first to arrive comes first.
 type Place = (Duration, u64);
+
+/// A queued job, and its virtual start.
+#[derive(Debug)]
+struct Queued {
+    start: Duration,
+    job: Job,
+}
+
+/// The jobs of one client.
+#[derive(Debug, Clone, Copy, Default)]
+struct Chain {
+    queued: usize,
+    /// The virtual end of the last one.
+    end: Duration,
+}
 
 /// Where a job stands.
 #[derive(Debug, Clone, Copy)]
@@ -24,37 +44,44 @@ pub(super) struct Tag {
 /// Queued jobs in the order in which they will be taken.
 #[derive(Debug, Default)]
 pub(super) struct FairOrder {
-    quick: BTreeMap<Place, Job>,
-    slow: BTreeMap<Place, Job>,
-    /// The virtual end of each client's last job, where it lies ahead.
-    ends: HashMap<ClientKey, Duration>,
-    /// The virtual start of the job that was taken last.
+    quick: BTreeMap<Place, Queued>,
+    slow: BTreeMap<Place, Queued>,
+    /// Clients with queued jobs, and those whose last job's end is later than `now`.
+    chains: HashMap<ClientKey, Chain>,
+    /// Clients with queued jobs.
+    waiting_clients: u32,
+    /// The virtual time.
     now: Duration,
     next_number: u64,
 }
 
-/// Ends that lie behind are forgotten once there are so many.
-const REMEMBERED_ENDS: usize = 1024;
+/// With this many clients, those that no longer matter are removed.
+const REMEMBERED_CLIENTS: usize = 1024;
 
 impl FairOrder {
     /// Adds `job` behind its client's others.
     pub(super) fn add(&mut self, job: Job) -> Tag {
         let Share { client, lane, service_time, .. } = job.caller().share();
-        let start = self.ends.get(&client).map_or(self.now, |end| self.now.max(*end));
-        if self.ends.len() >= REMEMBERED_ENDS {
-            let now = self.now;
-            self.ends.retain(|_, end| *end > now);
+        let now = self.now;
+        if self.chains.len() >= REMEMBERED_CLIENTS {
+            self.chains.retain(|_, chain| chain.queued > 0 || chain.end > now);
         }
-        self.ends.insert(client, start + service_time);
-        let place = (start, self.next_number);
+        let chain = self.chains.entry(client).or_default();
+        let start = now.max(chain.end);
+        chain.end = start + service_time;
+        chain.queued += 1;
+        self.waiting_clients += u32::from(chain.queued == 1);
+        let place = (chain.end, self.next_number);
         self.next_number += 1;
-        self.lane(lane).insert(place, job);
+        self.lane(lane).insert(place, Queued { start, job });
         Tag { lane, place }
     }
 
     /// Takes a job out that is not wanted any more, if it is still queued.
     pub(super) fn remove(&mut self, tag: Tag) -> Option<Job> {
-        self.lane(tag.lane).remove(&tag.place)
+        let Queued { job, .. } = self.lane(tag.lane).remove(&tag.place)?;
+        self.leaves(&job);
+        Some(job)
     }
 
     /// The lane whose first job comes next, of those that may be taken from.
@@ -71,19 +98,23 @@ impl FairOrder {
 
     /// The first job of `lane`.
     pub(super) fn first(&self, lane: Lane) -> Option<&Job> {
-        match lane {
-            Lane::Quick => self.quick.values().next(),
-            Lane::Slow => self.slow.values().next(),
-        }
+        let jobs = match lane {
+            Lane::Quick => &self.quick,
+            Lane::Slow => &self.slow,
+        };
+        jobs.values().next().map(|queued| &queued.job)
     }
 
     /// The first `count` jobs of `lane`.
     pub(super) fn take(&mut self, lane: Lane, count: usize) -> Vec<Job> {
         let mut taken = Vec::with_capacity(count);
         while taken.len() < count
-            && let Some(((start, _), job)) = self.lane(lane).pop_first()
+            && let Some((_, Queued { start, job })) = self.lane(lane).pop_first()
         {
-            self.now = self.now.max(start);
+            let each = job.caller().share().service_time / self.waiting_clients.max(1);
+            // Some jobs may have been taken early, as workers that may not take slow jobs do.
+            self.now = (self.now + each).max(start);
+            self.leaves(&job);
             taken.push(job);
         }
         taken
@@ -91,17 +122,24 @@ impl FairOrder {
 
     /// Takes the last job of the client that has most queued, if those are more than `fewer`.
     pub(super) fn displace(&mut self, fewer: usize) -> Option<Job> {
-        let mut queued: HashMap<ClientKey, (usize, Place)> = HashMap::new();
-        for (place, job) in self.quick.iter().chain(&self.slow) {
-            let (count, last) = queued.entry(job.caller().share().client).or_insert((0, *place));
-            *count += 1;
-            *last = *place.max(last);
-        }
-        let (count, last) = queued.into_values().max()?;
-        if count <= fewer {
+        let most = self.chains.values().map(|chain| chain.queued).max()?;
+        if most <= fewer {
             return None;
         }
-        self.quick.remove(&last).or_else(|| self.slow.remove(&last))
+        let has_most = |queued: &Queued| {
+            let client = queued.job.caller().share().client;
+            self.chains.get(&client).is_some_and(|chain| chain.queued == most)
+        };
+        let last = |jobs: &BTreeMap<Place, Queued>| {
+            jobs.iter().rev().find(|(_, queued)| has_most(queued)).map(|(place, _)| *place)
+        };
+        let (quick, slow) = (last(&self.quick), last(&self.slow));
+        let tag = if quick > slow {
+            Tag { lane: Lane::Quick, place: quick? }
+        } else {
+            Tag { lane: Lane::Slow, place: slow? }
+        };
+        self.remove(tag)
     }
 
     /// Jobs of `lane`.
@@ -117,7 +155,15 @@ impl FairOrder {
         self.quick.len() + self.slow.len()
     }
 
-    fn lane(&mut self, lane: Lane) -> &mut BTreeMap<Place, Job> {
+    /// Counts that a client has one job less in the queue.
+    fn leaves(&mut self, job: &Job) {
+        if let Some(chain) = self.chains.get_mut(&job.caller().share().client) {
+            chain.queued -= 1;
+            self.waiting_clients -= u32::from(chain.queued == 0);
+        }
+    }
+
+    fn lane(&mut self, lane: Lane) -> &mut BTreeMap<Place, Queued> {
         match lane {
             Lane::Quick => &mut self.quick,
             Lane::Slow => &mut self.slow,

@@ -10,7 +10,7 @@ mod memory; // bytes in flight of the process
 mod rejected;
 mod context;
 mod estimate; // service times
-mod fair; // start-time fair queueing
+mod fair; // fair queueing
 mod job;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
+use super::held::Share;
 use super::*;
 use crate::pipeline::preprocess::{Pixels, Preprocess};
 use crate::pipeline::run::{
@@ -288,9 +289,53 @@ fn a_client_of_costly_images_gets_the_same_time_and_so_fewer_turns() {
         (0..4).map(|number| submit_as(&house, costly, number, 10 * QUICK)).collect();
     tickets.extend((100..130).map(|number| submit_as(&house, cheap, number, QUICK)));
     let order = order(&house);
-    let cheap_before_second = order.iter().take_while(|number| **number != 1).count() - 1;
-    assert!((9..=11).contains(&cheap_before_second), "{order:?}");
+    let cheap_before =
+        |costly| order.iter().take_while(|&&n| n != costly).filter(|&&n| n >= 100).count();
+    assert!((9..=11).contains(&cheap_before(0)), "{order:?}");
+    assert!((18..=22).contains(&cheap_before(1)), "{order:?}");
     drop(tickets);
+}
+
+/// What one client gets beside [`COSTLY_CLIENTS`] others, in shares of the time that are its own.
+///
+/// The client always has `queued` images. Each of the others sends one costly image, and a new client takes its place.
+/// A second worker takes an image before the client reacts to an answer, so a client that sends one image at a time has
+/// none queued for half of the time.
+fn share_beside_new_clients(queued: usize, costs: &[Duration]) -> f64 {
+    let house = House::new();
+    let keys = ClientKeys::starting_at(1);
+    let stays = keys.assign();
+    let mut costs = costs.iter().cycle();
+    let mut costly = || submit_as(&house, keys.assign(), 1, *costs.next().unwrap());
+    let cheap = || submit_as(&house, stays, 0, QUICK);
+    let mut tickets: Vec<_> = (0..COSTLY_CLIENTS).map(|_| costly()).collect();
+    tickets.extend((0..queued).map(|_| cheap()));
+    let (mut own, mut all, mut answered) = (Duration::ZERO, Duration::ZERO, 0);
+    for _ in 0..4000 {
+        let batch = house.queue.next_batch(BatchPlan { max_batch: 1, ..AT_ONCE }).unwrap();
+        let Share { client, service_time, .. } = batch.jobs[0].caller().share();
+        all += service_time;
+        tickets.extend((0..std::mem::take(&mut answered)).map(|_| cheap()));
+        if client == stays {
+            own += service_time;
+            answered += 1;
+        } else {
+            tickets.push(costly());
+        }
+    }
+    own.as_secs_f64() / all.as_secs_f64() * f64::from(COSTLY_CLIENTS + 1)
+}
+
+const COSTLY_CLIENTS: u32 = 40;
+
+#[test]
+fn a_client_that_stays_gets_its_share_beside_new_clients_with_costly_images() {
+    for costs in [&[40 * QUICK][..], &[20 * QUICK, 70 * QUICK, 45 * QUICK]] {
+        for (queued, expected) in [(1, 0.4..0.8), (2, 0.8..1.2), (20, 0.8..1.2)] {
+            let share = share_beside_new_clients(queued, costs);
+            assert!(expected.contains(&share), "{queued} images, {costs:?}: {share}");
+        }
+    }
 }
 
 #[test]

@@ -37,6 +37,11 @@ pub(crate) fn data(name: &str) -> Vec<u8> {
 
 /// The program, with these arguments, at the root of the repository; nobody's settings reach it.
 pub(crate) fn resnetd(arguments: &[&str]) -> Output {
+    program(arguments).output().unwrap()
+}
+
+/// The same, before it is started.
+pub(crate) fn program(arguments: &[&str]) -> Command {
     let mut program = Command::new(env!("CARGO_BIN_EXE_resnetd"));
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
@@ -44,7 +49,8 @@ pub(crate) fn resnetd(arguments: &[&str]) -> Output {
             program.env_remove(&name);
         }
     }
-    program.args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap()
+    program.args(arguments).current_dir(env!("CARGO_MANIFEST_DIR"));
+    program
 }
 
 /// ONNX Runtime, which a process loads once.

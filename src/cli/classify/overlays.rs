@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::files;
+use super::super::files;
 
 /// A folder for overlays; no two pictures of a run get the same name.
 pub(super) struct Overlays {

@@ -1,32 +1,50 @@
-//! `resnetd describe`: a network's layers, parameters and multiply-adds.
+//! `resnetd describe`: an architecture's layers, parameters and multiply-adds, or a model.
+
+mod model;
 
 use anyhow::Result;
 use clap::Args;
 
 use super::output;
+use crate::config::HubArgs;
 use crate::graph::{Architecture, Description, Network, arch};
 
 #[derive(Debug, Args)]
 pub(super) struct DescribeArgs {
-    /// Architecture to describe [default: list all architectures]
-    #[arg(value_name = "ARCH")]
+    /// An architecture; or a model: the name of an embedded model, a folder, a file or a hub id, as
+    /// for `resnetd serve` [default: list all architectures]
+    #[arg(value_name = "ARCH|NAME|PATH|ID")]
+    what: Option<String>,
+
+    /// Architecture of a model's weights, where it cannot be detected
+    #[arg(long, value_name = "ARCH", requires = "what")]
     arch: Option<String>,
 
-    /// Number of classes [default: that of the architecture's original dataset]
-    #[arg(long, value_name = "N", requires = "arch")]
+    /// Number of classes of an architecture [default: that of its original dataset]
+    #[arg(long, value_name = "N", requires = "what")]
     classes: Option<usize>,
 
     /// Print one line per stage, as in Table 1 of the paper, instead of one per layer
-    #[arg(long, requires = "arch")]
+    #[arg(long, requires = "what")]
     stages: bool,
+
+    #[command(flatten)]
+    hub: HubArgs,
 }
 
 pub(super) fn run(args: &DescribeArgs) -> Result<()> {
-    match &args.arch {
-        None => list(),
-        Some(name) => layers(arch::find(name)?, args),
+    let Some(what) = &args.what else {
+        list();
+        return Ok(());
+    };
+    match arch::find(what) {
+        Ok(row) => {
+            layers(row, args.classes.unwrap_or(row.classes), args);
+            Ok(())
+        }
+        Err(_) if model::is_model(what) => model::describe(what, args),
+        Err(error) => Err(error.into()),
     }
-    Ok(())
 }
 
 fn list() {
@@ -47,8 +65,7 @@ fn list() {
     output::show(&table);
 }
 
-fn layers(row: &Architecture, args: &DescribeArgs) {
-    let classes = args.classes.unwrap_or(row.classes);
+fn layers(row: &Architecture, classes: usize, args: &DescribeArgs) {
     let description = Network::expand(row, classes).describe(row.input);
     let header = ["stage", "layer", "", "output", "parameters", "multiply-adds"];
     let mut table = output::table(&header);

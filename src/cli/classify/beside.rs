@@ -3,9 +3,9 @@
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 
-use super::output;
 use crate::pipeline::Pipeline;
 use crate::pipeline::beside::{Beside, Told};
+use crate::pipeline::rollup::Rung;
 use crate::pipeline::sets::Cover;
 
 #[derive(Debug, Args)]
@@ -36,6 +36,11 @@ enum RollUpBy {
 }
 
 impl BesideArgs {
+    /// Whether anything beside the classes is requested.
+    pub(super) fn is_any(&self) -> bool {
+        self.coverage.is_some() || self.rollup.is_some()
+    }
+
     /// The requested additions, if the model supports them.
     pub(super) fn check(&self, pipeline: &Pipeline) -> Result<Beside> {
         let max_set = self.max_set.map(usize::from);
@@ -55,21 +60,20 @@ fn share(typed: &str) -> Result<f64, String> {
     }
 }
 
-/// Prints the additions below an image's classes.
-pub(super) fn show(told: &Told) {
-    if let Some(coverage) = told.coverage {
-        let promised = coverage.promised * 100.0;
-        output::line(match told.abstained {
-            Some(true) => {
-                format!(
-                    "abstained: the prediction set at {promised} % coverage has more classes than --max-set"
-                )
-            }
-            Some(false) | None => format!("prediction set at {promised} % coverage"),
-        });
-    }
-    for rung in told.rollup.iter().flat_map(|rolled| &rolled.path) {
-        let percent = rung.probability * 100.0;
-        output::line(format!("{percent:6.2} %  {} ({} classes)", rung.label, rung.classes));
-    }
+/// The coverage of the prediction set, if one was requested, or that the network abstains.
+pub(super) fn coverage(told: &Told) -> Option<String> {
+    let percent = told.coverage?.promised * 100.0;
+    Some(match told.abstained {
+        Some(true) => {
+            format!(
+                "abstained: the prediction set at {percent} % coverage has more classes than --max-set"
+            )
+        }
+        Some(false) | None => format!("prediction set at {percent} % coverage"),
+    })
+}
+
+/// The wider classes of the roll-up, if one was requested.
+pub(super) fn wider(told: &Told) -> impl Iterator<Item = &Rung> {
+    told.rollup.iter().flat_map(|rolled| &rolled.path)
 }

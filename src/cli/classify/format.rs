@@ -1,0 +1,218 @@
+//! The lines that `resnetd classify` writes, in each of its formats.
+
+use std::fmt::Write;
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+use super::super::output;
+use super::beside;
+use crate::pipeline::ImageFacts;
+use crate::pipeline::beside::Told;
+use crate::pipeline::topk::Prediction;
+
+/// How classified images are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// One line per image, for people
+    Text,
+    /// One table of classes per image, with a bar for each probability
+    Table,
+    /// Tab-separated values with a header, one line per image
+    Tsv,
+    /// Comma-separated values with a header, one line per image
+    Csv,
+    /// One JSON object per line and image
+    Jsonl,
+}
+
+/// One image and what became of it.
+#[derive(Debug)]
+pub(super) struct Record {
+    pub(super) file: String,
+    pub(super) outcome: Outcome,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum Outcome {
+    Classified {
+        predictions: Vec<Prediction>,
+        image: ImageFacts,
+        #[serde(skip)]
+        unsure: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        explanation: Option<PathBuf>,
+        #[serde(flatten)]
+        told: Told,
+    },
+    Failed {
+        error: String,
+    },
+}
+
+/// A format, and what is the same in all lines of a run.
+#[derive(Debug)]
+pub(super) struct Layout {
+    pub(super) format: Format,
+    /// The number of classes that have columns.
+    pub(super) classes: usize,
+    pub(super) model: String,
+    /// SHA-256 of the model's graph.
+    pub(super) digest: String,
+}
+
+/// One image's line of JSON.
+#[derive(Serialize)]
+struct Line<'a> {
+    file: &'a str,
+    #[serde(flatten)]
+    outcome: &'a Outcome,
+    model: &'a str,
+    digest: &'a str,
+}
+
+impl Layout {
+    /// The first line of a file, if the format has one.
+    pub(super) fn header(&self) -> Option<String> {
+        self.separator()?;
+        let columns = ["file", "width", "height", "format", "unsure"].map(str::to_owned);
+        let classes = (1..=self.classes)
+            .flat_map(|rank| [format!("label_{rank}"), format!("probability_{rank}")]);
+        Some(self.row(columns.into_iter().chain(classes)))
+    }
+
+    /// The lines of `record`; empty for a failed image, except in JSON.
+    pub(super) fn lines(&self, record: &Record) -> Result<String, serde_json::Error> {
+        let Record { file, outcome } = record;
+        Ok(match (self.format, outcome) {
+            (Format::Jsonl, _) => {
+                let Self { model, digest, .. } = self;
+                serde_json::to_string(&Line { file, outcome, model, digest })? + "\n"
+            }
+            (_, Outcome::Failed { .. }) => String::new(),
+            (Format::Text, Outcome::Classified { .. }) => text(record),
+            (Format::Table, Outcome::Classified { .. }) => table(record),
+            (Format::Tsv | Format::Csv, Outcome::Classified { .. }) => self.row(self.cells(record)),
+        })
+    }
+
+    /// `text` as the format writes it.
+    pub(super) fn cell(&self, text: &str) -> String {
+        match self.format {
+            Format::Csv => quoted(&plain(text)),
+            Format::Text | Format::Table | Format::Tsv => plain(text),
+            Format::Jsonl => text.to_owned(),
+        }
+    }
+
+    /// What is between two columns, if the format has columns.
+    pub(super) fn separator(&self) -> Option<&'static str> {
+        match self.format {
+            Format::Tsv => Some("\t"),
+            Format::Csv => Some(","),
+            Format::Text | Format::Table | Format::Jsonl => None,
+        }
+    }
+
+    fn row(&self, cells: impl Iterator<Item = String>) -> String {
+        let cells: Vec<String> = cells.map(|cell| self.cell(&cell)).collect();
+        cells.join(self.separator().unwrap_or_default()) + "\n"
+    }
+
+    fn cells(&self, record: &Record) -> impl Iterator<Item = String> {
+        let mut cells = vec![record.file.clone()];
+        if let Outcome::Classified { predictions, image, unsure, .. } = &record.outcome {
+            let ImageFacts { width, height, format } = image;
+            cells.extend([width.to_string(), height.to_string(), format.to_string()]);
+            cells.push(unsure.to_string());
+            for Prediction { label, probability, .. } in predictions {
+                cells.extend([label.clone(), probability.to_string()]);
+            }
+        }
+        cells.resize(5 + 2 * self.classes, String::new());
+        cells.into_iter()
+    }
+}
+
+/// A cell without characters that end a line or a column.
+fn plain(cell: &str) -> String {
+    cell.replace(char::is_control, " ")
+}
+
+/// A cell of a CSV file, as in RFC 4180.
+fn quoted(cell: &str) -> String {
+    if cell.contains([',', '"']) {
+        format!("\"{}\"", cell.replace('"', "\"\""))
+    } else {
+        cell.to_owned()
+    }
+}
+
+/// `cat.jpg: cat 99.86 %, dog 0.07 %`.
+fn text(Record { file, outcome }: &Record) -> String {
+    let Outcome::Classified { predictions, unsure, explanation, told, .. } = outcome else {
+        return String::new();
+    };
+    let percent = |probability: f64| format!("{:.2} %", probability * 100.0);
+    let classes: Vec<String> = predictions
+        .iter()
+        .map(|Prediction { label, probability, .. }| {
+            format!("{label} {}", percent(f64::from(*probability)))
+        })
+        .collect();
+    let mut parts = vec![match classes.as_slice() {
+        [] => "no class reaches the threshold".to_owned(),
+        classes => classes.join(", "),
+    }];
+    parts.extend(beside::coverage(told));
+    let wider: Vec<String> = beside::wider(told)
+        .map(|rung| format!("{} {}", rung.label, percent(rung.probability)))
+        .collect();
+    if !wider.is_empty() {
+        parts.push(format!("wider: {}", wider.join(", ")));
+    }
+    parts.extend(explanation.as_ref().map(|path| format!("map: {}", path.display())));
+    let unsure = if *unsure { "not sure: " } else { "" };
+    plain(&format!("{file}: {unsure}{}", parts.join("; "))) + "\n"
+}
+
+fn table(Record { file, outcome }: &Record) -> String {
+    let Outcome::Classified { predictions, image, unsure, explanation, told } = outcome else {
+        return String::new();
+    };
+    let ImageFacts { width, height, format } = image;
+    let unsure = if *unsure { ": not sure" } else { "" };
+    let mut lines = vec![format!("{file} ({format} {width}×{height}){unsure}")];
+    if predictions.is_empty() {
+        lines.push("no class reaches the threshold".to_owned());
+    }
+    let mut table = output::table(&[]);
+    for Prediction { label, probability, .. } in predictions {
+        let percent = format!("{:6.2} %", f64::from(*probability) * 100.0);
+        table.add_row([percent, bar_of(*probability), label.clone()]);
+    }
+    lines.push(table.trim_fmt());
+    lines.extend(beside::coverage(told));
+    for rung in beside::wider(told) {
+        let percent = rung.probability * 100.0;
+        lines.push(format!("{percent:6.2} %  {} ({} classes)", rung.label, rung.classes));
+    }
+    lines.extend(explanation.as_ref().map(|path| format!("map: {}", path.display())));
+    lines.into_iter().fold(String::new(), |mut all, line| {
+        let _ = writeln!(all, "{line}"); // a String accepts everything
+        all
+    })
+}
+
+/// A bar of 0 to 20 characters, on a terminal only.
+fn bar_of(probability: f32) -> String {
+    if !io::stdout().is_terminal() {
+        return String::new();
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 20")]
+    let length = (probability.clamp(0.0, 1.0) * 20.0).round() as usize;
+    format!("{:20}", "█".repeat(length))
+}

@@ -1,0 +1,182 @@
+//! Where `resnetd classify` writes: standard output, or a file that a later run continues.
+
+use std::collections::HashSet;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::format::{Format, Layout};
+
+/// Takes whole lines.
+#[derive(Debug)]
+pub(super) enum Sink {
+    Stdout,
+    File(LineFile),
+}
+
+/// A file to which only whole lines are added.
+#[derive(Debug)]
+pub(super) struct LineFile {
+    path: PathBuf,
+    file: File,
+    /// The end of the last whole line.
+    length: u64,
+}
+
+/// What happened to lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Written {
+    All,
+    /// The program that read standard output has closed it, as `head` does.
+    NobodyReads,
+}
+
+impl Sink {
+    /// Writes `lines`, which end with a line break. They are in the file once this returns.
+    pub(super) fn write(&mut self, lines: &str) -> Result<Written> {
+        match self {
+            Self::Stdout => {
+                let mut out = io::stdout().lock();
+                match out.write_all(lines.as_bytes()).and_then(|()| out.flush()) {
+                    Ok(()) => Ok(Written::All),
+                    Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                        Ok(Written::NobodyReads)
+                    }
+                    Err(error) => Err(error).context("cannot write to standard output"),
+                }
+            }
+            Self::File(file) => file.add(lines).map(|()| Written::All),
+        }
+    }
+}
+
+impl LineFile {
+    /// An empty file; what it had before is removed.
+    pub(super) fn create(path: &Path) -> Result<Self> {
+        let file = File::create(path).with_context(cannot_write(path))?;
+        Ok(Self { path: path.to_owned(), file, length: 0 })
+    }
+
+    /// A file to continue, and the images that it has lines of. Half a line at its end is removed.
+    pub(super) fn resume(path: &Path, layout: &Layout) -> Result<(Self, HashSet<String>)> {
+        let file = OpenOptions::new().read(true).append(true).create(true).open(path);
+        let file = file.with_context(cannot_write(path))?;
+        let mut done = Done { layout, files: HashSet::new() };
+        let mut reader = BufReader::new(&file);
+        let (mut length, mut line) = (0, Vec::new());
+        for number in 1.. {
+            line.clear();
+            let cannot_read = || format!("cannot read {}", path.display());
+            let read = reader.read_until(b'\n', &mut line).with_context(cannot_read)?;
+            let Some((b'\n', text)) = line.split_last() else { break };
+            done.add(number, &String::from_utf8_lossy(text)).with_context(|| {
+                format!("{}, line {number}, cannot be continued", path.display())
+            })?;
+            length += read as u64;
+        }
+        file.set_len(length).with_context(cannot_write(path))?;
+        let files = done.files;
+        Ok((Self { path: path.to_owned(), file, length }, files))
+    }
+
+    /// Whether there is no line yet.
+    pub(super) fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// Adds whole lines, all of them or none.
+    fn add(&mut self, lines: &str) -> Result<()> {
+        if let Err(error) = self.file.write_all(lines.as_bytes()) {
+            let _ = self.file.set_len(self.length); // the first error is the one to report
+            return Err(error).with_context(cannot_write(&self.path));
+        }
+        self.length += lines.len() as u64;
+        Ok(())
+    }
+}
+
+fn cannot_write(path: &Path) -> impl Fn() -> String {
+    move || format!("cannot write {}", path.display())
+}
+
+/// Images of an earlier run.
+struct Done<'a> {
+    layout: &'a Layout,
+    /// As the format writes their names.
+    files: HashSet<String>,
+}
+
+/// What a line of JSON has to say about an earlier run.
+#[derive(Deserialize)]
+struct Earlier {
+    file: String,
+    digest: Option<String>,
+    error: Option<IgnoredAny>,
+}
+
+impl Done<'_> {
+    fn add(&mut self, number: usize, line: &str) -> Result<()> {
+        let file = match self.layout.format {
+            Format::Jsonl => {
+                let Earlier { file, digest, error } =
+                    serde_json::from_str(line).context("it is not a line of classify")?;
+                let Layout { model, digest: ours, .. } = self.layout;
+                ensure!(
+                    digest.as_ref().is_none_or(|digest| digest == ours),
+                    "it was written with another model than {model}; use the same --model and \
+                     --precision, or another --output"
+                );
+                if error.is_some() {
+                    return Ok(()); // classified again
+                }
+                file
+            }
+            Format::Tsv | Format::Csv if number == 1 => {
+                let header = self.layout.header().unwrap_or_default();
+                ensure!(
+                    line == header.trim_end_matches('\n'),
+                    "its columns are {line}, and not {}; use the same --format and --top-k, or \
+                     another --output",
+                    header.trim_end()
+                );
+                return Ok(());
+            }
+            Format::Tsv => line.split('\t').next().unwrap_or_default().to_owned(),
+            Format::Csv => first_of_csv(line).to_owned(),
+            Format::Text | Format::Table => bail!("--resume needs --format tsv, csv or jsonl"),
+        };
+        self.files.insert(file);
+        Ok(())
+    }
+}
+
+/// The first cell of a line of CSV, with its quotes.
+fn first_of_csv(line: &str) -> &str {
+    let mut is_quoted = false;
+    let end = line.find(|letter| {
+        is_quoted ^= letter == '"';
+        letter == ',' && !is_quoted
+    });
+    &line[..end.unwrap_or(line.len())]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_cell_of_a_line_of_csv_may_have_commas_and_quotes() {
+        for (line, cell) in [
+            ("a.jpg,1,2", "a.jpg"),
+            ("\"a, b.jpg\",1", "\"a, b.jpg\""),
+            ("\"a \"\"b\"\", c\",1", "\"a \"\"b\"\", c\""),
+            ("a.jpg", "a.jpg"),
+        ] {
+            assert_eq!(first_of_csv(line), cell);
+        }
+    }
+}

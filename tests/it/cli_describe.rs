@@ -1,0 +1,63 @@
+//! `resnetd describe`: architectures and models.
+
+use std::process::Output;
+
+use crate::support::resnetd;
+
+fn said(output: &Output) -> String {
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn complained(output: &Output) -> String {
+    assert!(!output.status.success(), "{output:?}");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn describe_shows_the_published_figures() {
+    let output = said(&resnetd(&["describe", "resnet50"]));
+    assert!(output.contains("resnet50: 25,557,032 parameters"), "{output}");
+    insta::assert_snapshot!(
+        "describe_resnet18_stages",
+        said(&resnetd(&["describe", "resnet18", "--stages"]))
+    );
+    let list = said(&resnetd(&["describe"]));
+    assert!(list.contains("resnet1202"), "{list}");
+    let unknown = complained(&resnetd(&["describe", "resnet51"]));
+    assert!(unknown.contains("resnet50"), "{unknown}");
+}
+
+#[test]
+fn describe_shows_a_model_whatever_it_is_stored_as() {
+    let folder = tempfile::tempdir().unwrap();
+    let onnx = folder.path().join("exported.onnx");
+    said(&resnetd(&["export", "-o", onnx.to_str().unwrap()]));
+    let weights = "models/cifar10-resnet56/model.safetensors";
+    for model in [
+        &["cifar10-resnet56"][..],
+        &["models/cifar10-resnet56"],
+        &[weights, "--arch", "resnet56"],
+        &[onnx.to_str().unwrap()],
+    ] {
+        let text = said(&resnetd(&[&["describe", "--stages"], model].concat()));
+        for expected in ["architecture resnet56", "input 32×32", "precision fp32", "digest "] {
+            let squeezed = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(squeezed.contains(expected), "{model:?}: {expected}: {text}");
+        }
+        assert!(text.contains("resnet56: 853,018 parameters"), "{model:?}: {text}");
+    }
+}
+
+#[test]
+fn describe_counts_the_operators_of_graphs_that_are_not_in_the_table() {
+    let int8 = said(&resnetd(&["describe", "models/cifar10-resnet56/model-int8.onnx"]));
+    assert!(int8.contains("int8") && int8.contains("resnet56"), "{int8}");
+    let text = said(&resnetd(&["describe", "tests/data/onnx/exported.onnx"]));
+    assert!(text.contains("an ONNX file without a card"), "{text}");
+    assert!(text.contains("Conv") && text.contains("opset"), "{text}");
+    let words = complained(&resnetd(&["describe", "Cargo.toml"]));
+    assert!(words.contains("Cargo"), "{words}");
+    let words = complained(&resnetd(&["describe", "nowhere.onnx"]));
+    assert!(words.contains("there is no file, folder or embedded model"), "{words}");
+}
