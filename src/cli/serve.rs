@@ -1,5 +1,6 @@
 //! `resnetd serve`: starts the server, reports that it is ready, and shuts it down.
 
+use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,15 +12,15 @@ use super::load::{self, Loaded, load_meanwhile};
 use super::output;
 use crate::config::{Concurrency, Config, ModelArgs, ServeArgs, cores};
 use crate::fetch::Fetcher;
-use crate::http::{self, App, Description, Listener, Readiness, Shared};
+use crate::http::{self, Access, App, Description, Listener, Readiness, Shared};
 use crate::model::{Digests, Model, is_embedded};
 use crate::pipeline::explain::Offers;
 use crate::pipeline::idle::trim_when_idle;
 use crate::pipeline::run::{Engines, SpareEngine, WarmSessions, trim_heap};
 use crate::pipeline::{Decoding, Pipeline};
-use crate::telemetry::Metrics;
 use crate::telemetry::logs::{self, DroppedLines};
 use crate::telemetry::metrics::Served;
+use crate::telemetry::Metrics;
 
 /// How long to wait at the end for a run whose callers have all disconnected.
 const LAST_RUN: Duration = Duration::from_secs(1);
@@ -46,9 +47,15 @@ async fn serve(args: &ServeArgs, config: Config, dropped: DroppedLines) -> Resul
         app = start(args, &config, dropped) => app?,
         () = wish.heard() => return Ok(()),
     };
-    let server = listener.listen().with_context(taken)?;
-    announce(&app, address);
+    let mut server = listener.listen().with_context(taken)?;
+    if let Some(certificates) = &config.tls {
+        server = server.over_tls(Arc::clone(certificates), Arc::clone(&app.metrics));
+        tokio::spawn(Arc::clone(certificates).keep_current());
+    }
+    announce(&app, &url(&config, address));
     tokio::spawn(trim_when_idle(Arc::clone(&app.pipeline)));
+    let access = Arc::clone(&app.access);
+    tokio::spawn(async move { access.keep_current().await });
 
     let readiness = Arc::clone(&app.readiness);
     let stop = async move {
@@ -97,7 +104,7 @@ impl WishToStop {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
                 _ = self.hangup.recv() => {
-                    tracing::info!("SIGHUP is ignored, because there is nothing to reload; SIGTERM stops the server");
+                    tracing::info!("SIGHUP is ignored: files of keys and certificates are read again when they change; SIGTERM stops the server");
                 }
             }
         }
@@ -179,10 +186,17 @@ fn assemble(
         urls: config.urls.clone().map(|(policy, plan)| Arc::new(Fetcher::new(policy, plan))),
         vertex: config.vertex.clone(),
         hosts: config.hosts.clone(),
+        access: Arc::new(Access::new(config.access.clone())),
     })
 }
 
-fn announce(app: &App, address: SocketAddr) {
+/// The server's URL, for people and programs.
+fn url(config: &Config, address: SocketAddr) -> String {
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    format!("{scheme}://{address}")
+}
+
+fn announce(app: &App, url: &str) {
     let Description {
         card,
         digests,
@@ -198,19 +212,24 @@ fn announce(app: &App, address: SocketAddr) {
     let precision = card.precision.to_string();
     let model = &card.name;
     let digest = &digests.graph;
-    tracing::info!(%address, model, digest, precision, device, sessions, threads, max_batch, "ready");
-    let banner = format!(
-        "resnetd {} is ready on http://{address}\n  \
-         model   {} ({}, {} classes), {precision}: {precision_because}\n  \
-         digest  {digest}\n  \
-         device  {device} ({device_because}), {sessions} sessions × {threads} threads, ONNX Runtime {}\n  \
-         try     curl --data-binary @photo.jpg http://{address}/classify",
-        versions.resnetd,
-        card.name,
-        card.architecture,
-        card.labels.len(),
-        versions.onnxruntime,
-    );
+    tracing::info!(url, model, digest, precision, device, sessions, threads, max_batch, "ready");
+    let words = if io::stdout().is_terminal() {
+        format!(
+            "resnetd {} is ready on {url}\n  \
+             model   {} ({}, {} classes), {precision}: {precision_because}\n  \
+             digest  {digest}\n  \
+             device  {device} ({device_because}), {sessions} sessions × {threads} threads, ONNX Runtime {}\n  \
+             try     curl --data-binary @photo.jpg {url}/classify",
+            versions.resnetd,
+            card.name,
+            card.architecture,
+            card.labels.len(),
+            versions.onnxruntime,
+        )
+    } else {
+        serde_json::json!({ "ready": true, "url": url, "model": model, "digest": digest })
+            .to_string()
+    };
     // On a thread of its own, because nobody may be reading standard output.
-    std::thread::spawn(move || output::line(banner));
+    std::thread::spawn(move || output::line(words));
 }

@@ -1,27 +1,35 @@
 //! Command-line options, and the validated configuration made from them.
 
+mod access; // API keys and limits of each client
 mod hub; // the Hugging Face hub
 mod model; // the model, its device and its sessions
 mod outside; // images by URL, and Vertex AI
+mod tls; // certificates
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::Args;
 
 use crate::fetch::{FetchPlan, Policy};
-use crate::http::{AllowedHosts, ConnectionTimes, Drain, ListenPlan, Page, Timeouts, VertexRoutes};
+use crate::http::{
+    AccessPlan, AllowedHosts, Certificates, ConnectionTimes, Drain, ListenPlan, Page, Timeouts,
+    VertexRoutes,
+};
 use crate::pipeline::PipelinePlan;
-use crate::pipeline::decode::Limits;
+use crate::pipeline::decode::{Format, Formats, Limits};
 use crate::pipeline::preprocess::JpegScaling;
 use crate::pipeline::queue::Ceiling;
 use crate::pipeline::run::Device;
 use crate::telemetry::logs::LogFormat;
+pub use access::AccessArgs;
 pub use hub::HubArgs;
 pub use model::{Calibrated, Concurrency, ModelArgs};
 pub use outside::{UrlArgs, VertexArgs};
+pub use tls::TlsArgs;
 
 /// Limits for one upload.
 #[derive(Debug, Clone, Args)]
@@ -34,6 +42,16 @@ pub struct LimitArgs {
     /// The largest image, in pixels (width × height, read from the header)
     #[arg(long, env = "RESNETD_MAX_PIXELS", default_value_t = 50_000_000, value_name = "N")]
     pub max_pixels: u64,
+
+    /// The image formats that are accepted, such as jpeg,png; others are answered 415 [default: all]
+    #[arg(
+        long,
+        env = "RESNETD_FORMATS",
+        value_delimiter = ',',
+        value_parser = format,
+        value_name = "FORMAT,..."
+    )]
+    pub formats: Vec<Format>,
 }
 
 /// Options of `resnetd serve`.
@@ -157,6 +175,20 @@ pub struct ServeArgs {
         missing_docs,
         reason = "documented on its type; a doc comment would become help text"
     )]
+    pub access: AccessArgs,
+
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "documented on its type; a doc comment would become help text"
+    )]
+    pub tls: TlsArgs,
+
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "documented on its type; a doc comment would become help text"
+    )]
     pub vertex: VertexArgs,
 }
 
@@ -199,6 +231,10 @@ pub struct Config {
     pub urls: Option<(Policy, FetchPlan)>,
     /// Additional routes for Vertex AI.
     pub vertex: VertexRoutes,
+    /// Who may send requests, and how many.
+    pub access: AccessPlan,
+    /// The certificates of TLS; `None` without TLS.
+    pub tls: Option<Arc<Certificates>>,
 }
 
 /// The number of cores this process may use, given its CPU affinity and container limits.
@@ -207,12 +243,18 @@ pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
+/// The format that `text` names.
+fn format(text: &str) -> Result<Format, String> {
+    let found = Format::ALL.into_iter().find(|format| format.to_string() == text);
+    found.ok_or_else(|| format!("there is no format {text:?}; the formats are {}", Formats::ALL))
+}
+
 impl LimitArgs {
     /// The limits for decoding.
     #[must_use]
     pub fn limits(&self) -> Limits {
         let max_bytes = usize::try_from(self.max_bytes.as_u64()).unwrap_or(usize::MAX);
-        Limits { max_bytes, max_pixels: self.max_pixels }
+        Limits { max_bytes, max_pixels: self.max_pixels, formats: Formats::of(&self.formats) }
     }
 }
 
@@ -247,6 +289,8 @@ impl Config {
         check_times(args, &mut wrong);
         let urls = args.urls.resolve(ceiling.images, &mut wrong);
         let vertex = args.vertex.routes(&mut wrong);
+        let access = args.access.resolve(vertex.health(), &mut wrong);
+        let tls = args.tls.resolve(&mut wrong);
         let listen = args.vertex.listen(args.listen);
         let hosts = AllowedHosts::new(&args.allow_hosts, listen.ip()).unwrap_or_else(|error| {
             wrong.push(error.to_string());
@@ -278,6 +322,8 @@ impl Config {
             page: args.page,
             urls,
             vertex,
+            access,
+            tls,
         })
     }
 

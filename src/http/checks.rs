@@ -4,11 +4,12 @@
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Version, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 
 use super::App;
 use super::connection::{MAX_FIELDS, MAX_HEADERS};
 use super::problem::Problem;
+use super::protocol;
 
 /// Headers of at least this size count under `--memory-limit` while their request is open.
 const CHARGED: usize = 4096;
@@ -17,13 +18,13 @@ const CHARGED: usize = 4096;
 pub(super) async fn admit(State(app): State<App>, request: Request, next: Next) -> Response {
     let size = size(&request);
     if let Err(problem) = check(&app, &request, size) {
-        return problem.into_response();
+        return protocol::refuse(problem, request.headers());
     }
     if size < CHARGED {
         return next.run(request).await;
     }
     match app.pipeline.reserve(size) {
-        Err(rejected) => Problem::from(rejected).into_response(),
+        Err(rejected) => protocol::refuse(rejected.into(), request.headers()),
         Ok(_held) => next.run(request).await,
     }
 }

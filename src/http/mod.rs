@@ -1,6 +1,7 @@
 //! The HTTP server. Independent of tensors.
 
 mod accept; // content negotiation
+mod access; // API keys, and limits for each client
 mod answers; // the answer for a request's images
 mod beside; // parameters for prediction sets and roll-ups
 mod body; // bodies with an attached companion
@@ -8,6 +9,7 @@ mod checks; // checks of every request
 mod classes; // the model's classes by name
 mod classify; // POST /classify
 mod connection; // connections and their limits
+mod cors; // requests of other origins' web pages
 mod embed; // POST /embed
 mod health; // /livez, /readyz, /ping
 mod hosts; // allowed hosts
@@ -25,10 +27,14 @@ mod preprocess; // POST /preprocess
 pub mod problem; // problem documents
 mod page; // GET /, GET /docs
 mod protocol; // protocols of other servers
+mod purpose; // what a request is for
 mod query; // query parameters
+mod record; // the log line and metrics of a request
 mod refusals; // one log line per second for rejections
+mod reload; // notices changed files
 mod remote; // bodies with a URL
 mod shared; // state of the handlers, except the pipeline
+mod tls; // certificates
 mod unsent; // memory of unsent responses
 mod upload; // request bodies with images
 
@@ -41,7 +47,12 @@ use axum::{Extension, Router};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub use access::{
+    Access, AccessPlan, BadKeys, BadRate, ForwardedHeader, KeyRing, NewKey, NoKey, NoKeys,
+    OpenMetrics, Proxies, Rate,
+};
 pub use connection::ConnectionTimes;
+pub use cors::{AllowedOrigin, BadOrigin};
 pub use health::{Phase, Readiness};
 pub use hosts::{AllowedHosts, BadHost};
 pub use listener::{Drain, ListenPlan, Listener};
@@ -49,6 +60,7 @@ pub use model::{Description, Versions};
 pub use page::Page;
 pub use protocol::{BadRoute, VertexRoutes};
 pub use shared::Shared;
+pub use tls::{BadTls, Certificates, TlsPlan};
 
 use crate::fetch::Fetcher;
 use crate::pipeline::Pipeline;
@@ -78,6 +90,8 @@ pub struct App {
     pub vertex: VertexRoutes,
     /// The hosts that requests may name.
     pub hosts: AllowedHosts,
+    /// Who may send requests, and how many.
+    pub access: Arc<Access>,
 }
 
 /// Time limits of requests.
@@ -107,7 +121,7 @@ pub fn router(app: App) -> Router {
         .merge(protocol::routes(&app))
         .split_for_parts();
     let routes = routes
-        .layer(Extension(openapi::Document::of(document)))
+        .layer(Extension(openapi::Document::of(document, &app.access)))
         .fallback(nothing_here)
         .method_not_allowed_fallback(not_this_method);
     layers::around(routes, &app).with_state(app)

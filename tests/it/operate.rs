@@ -56,9 +56,9 @@ async fn metrics_count_what_happened() {
     assert_eq!(answer.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
     let lines: HashSet<&str> = answer.text.lines().collect();
     for expected in [
-        r#"resnetd_http_requests_total{route="/classify",status="200"} 1"#,
-        r#"resnetd_http_requests_total{route="/classify",status="400"} 1"#,
-        r#"resnetd_http_requests_total{route="none",status="404"} 1"#,
+        r#"resnetd_http_requests_total{method="POST",route="/classify",status="200"} 1"#,
+        r#"resnetd_http_requests_total{method="POST",route="/classify",status="400"} 1"#,
+        r#"resnetd_http_requests_total{method="GET",route="none",status="404"} 1"#,
         r#"resnetd_rejected_total{reason="queue-full"} 0"#,
         "resnetd_images_total 1",
         "resnetd_batch_size_count 1",

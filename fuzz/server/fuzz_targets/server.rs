@@ -8,8 +8,8 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use http_body_util::{BodyExt, Collected};
 use resnetd::http::{
-    self, AllowedHosts, App, Description, Page, Readiness, Shared, Timeouts, Versions,
-    VertexRoutes,
+    self, Access, AccessPlan, AllowedHosts, App, Description, Page, Readiness, Shared, Timeouts,
+    Versions, VertexRoutes,
 };
 use resnetd::model::{self, Model};
 use resnetd::pipeline::decode::Limits;
@@ -79,7 +79,7 @@ impl Server {
 fn app(metrics: Arc<Metrics>) -> App {
     let model = Model::open(model::DEFAULT, None).expect("the embedded model");
     let plan = PipelinePlan {
-        limits: Limits { max_bytes: 1 << 20, max_pixels: 250_000 },
+        limits: Limits { max_bytes: 1 << 20, max_pixels: 250_000, ..Limits::default() },
         jpeg_scaling: JpegScaling::On,
         ceiling: Ceiling { images: 512, bytes: 64 << 20 },
         batch: BatchPlan { max_batch: 4, max_wait: Duration::ZERO, backlog: 1 },
@@ -120,6 +120,7 @@ fn app(metrics: Arc<Metrics>) -> App {
         urls: None,
         vertex: VertexRoutes::default(),
         hosts: AllowedHosts::any(),
+        access: Arc::new(Access::new(AccessPlan::default())),
     }
 }
 

@@ -14,10 +14,13 @@ mod kserve_v1; // /v1/models/{model}:predict
 
 pub use vertex::{BadRoute, VertexRoutes};
 
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
+use super::problem::Problem;
 use super::{App, health};
 
 /// What is said of them. A model's name may have slashes, and the pattern of such a route is none that
@@ -34,6 +37,11 @@ use super::{App, health};
     kserve_v1::list,
 ))]
 struct Said;
+
+/// `problem` as the answer to a request with these headers, before it has reached a route.
+pub(super) fn refuse(problem: Problem, headers: &HeaderMap) -> Response {
+    v2::refuse_call(&problem, headers).unwrap_or_else(|| problem.into_response())
+}
 
 /// Their routes.
 pub(super) fn routes(app: &App) -> OpenApiRouter<App> {

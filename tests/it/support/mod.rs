@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use resnetd::fetch::{FetchPlan, Fetcher, Policy};
 use resnetd::http::{
-    self, AllowedHosts, App, ConnectionTimes, Description, Drain, ListenPlan, Listener, Page,
-    Readiness, Shared, Timeouts, Versions, VertexRoutes,
+    self, Access, AccessPlan, AllowedHosts, App, Certificates, ConnectionTimes, Description, Drain,
+    ListenPlan, Listener, Page, Readiness, Shared, Timeouts, Versions, VertexRoutes,
 };
 use resnetd::model::{self, Model};
 use resnetd::pipeline::decode::Limits;
@@ -21,8 +21,8 @@ use resnetd::pipeline::preprocess::JpegScaling;
 use resnetd::pipeline::queue::{BatchPlan, Ceiling};
 use resnetd::pipeline::run::{Device, Engine, InputShape, Library, SessionsPlan, open_sessions};
 use resnetd::pipeline::{Decoding, Pipeline, PipelinePlan};
-use resnetd::telemetry::Metrics;
 use resnetd::telemetry::logs::DroppedLines;
+use resnetd::telemetry::Metrics;
 use serde_json::Value;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -68,6 +68,8 @@ pub(crate) struct Options {
     pub(crate) urls: Option<(Policy, FetchPlan)>,
     pub(crate) vertex: VertexRoutes,
     pub(crate) hosts: AllowedHosts,
+    pub(crate) access: AccessPlan,
+    pub(crate) tls: Option<Arc<Certificates>>,
 }
 
 impl Default for Options {
@@ -100,6 +102,8 @@ impl Default for Options {
             urls: None,
             vertex: VertexRoutes::default(),
             hosts: AllowedHosts::any(),
+            access: AccessPlan::default(),
+            tls: None,
         }
     }
 }
@@ -131,6 +135,8 @@ impl TestServer {
             urls,
             vertex,
             hosts,
+            access,
+            tls,
         } = options;
         let offers = match &engines {
             None => Offers::of(model.onnx.clone(), model.card.labels.len()),
@@ -152,7 +158,10 @@ impl TestServer {
             urls: urls.map(|(policy, plan)| Arc::new(Fetcher::new(policy, plan))),
             vertex,
             hosts,
+            access: Arc::new(Access::new(access)),
         };
+        let keys = Arc::clone(&app.access);
+        tokio::spawn(async move { keys.keep_current().await });
         let address = "127.0.0.1:0".parse().unwrap();
         let listener = Listener::bind(address, connections).unwrap();
         let url = format!("http://{}", listener.address().unwrap());
@@ -165,7 +174,12 @@ impl TestServer {
         };
         let pipeline = Arc::clone(&app.pipeline);
         let give_up = move || pipeline.abort();
-        let served = tokio::spawn(listener.listen().unwrap().serve(routes, told, drain, give_up));
+        let mut server = listener.listen().unwrap();
+        if let Some(certificates) = tls {
+            tokio::spawn(Arc::clone(&certificates).keep_current());
+            server = server.over_tls(certificates, Arc::clone(&app.metrics));
+        }
+        let served = tokio::spawn(server.serve(routes, told, drain, give_up));
         Self { url, app, client: reqwest::Client::new(), stop, served }
     }
 

@@ -16,14 +16,22 @@ mod rest; // JSON and binary tensors
 mod grpc; // protobuf
 
 use axum::Router;
+use axum::http::HeaderMap;
+use axum::response::Response;
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
 
 use crate::http::App;
+use crate::http::problem::Problem;
 
 /// The OpenAPI description of the REST routes; gRPC has reflection.
 pub(super) fn said() -> OpenApi {
     rest::Said::openapi()
+}
+
+/// `problem` as the answer to a gRPC request, if `headers` are those of one.
+pub(super) fn refuse_call(problem: &Problem, headers: &HeaderMap) -> Option<Response> {
+    grpc::is_call(headers).then(|| grpc::refusal(problem.clone()))
 }
 
 pub(super) fn routes(app: &App) -> Router<App> {

@@ -11,6 +11,7 @@ use super::messages::{
     ServerMetadataResponse, ServerReadyRequest, ServerReadyResponse,
 };
 use super::{metadata, read, status, write};
+use crate::http::answers::Spent;
 use crate::http::problem::Problem;
 use crate::http::protocol::v2::asked::Infer;
 use crate::http::protocol::v2::{run, served};
@@ -35,7 +36,7 @@ impl Inference {
     async fn infer(
         &self,
         request: Request<ModelInferRequest>,
-    ) -> Result<ModelInferResponse, Problem> {
+    ) -> Result<Response<ModelInferResponse>, Problem> {
         let limit = read::time_limit(request.metadata(), self.app.timeouts.request)?;
         let arrived = Deadline::after(limit);
         let origin = origin::of(request.extensions());
@@ -50,7 +51,11 @@ impl Inference {
         let deadline = infer.time_limit.map_or(arrived, |own| arrived.sooner(own));
         let context = RequestContext { origin, deadline };
         let answer = run::run(&self.app, infer, &context).await?;
-        Ok(write::response(&self.app.pipeline.card().name, answer, form))
+        let spent = Spent(answer.timings.as_slice().into());
+        let name = &self.app.pipeline.card().name;
+        let mut response = Response::new(write::response(name, answer, form));
+        response.extensions_mut().insert(spent);
+        Ok(response)
     }
 }
 
@@ -101,7 +106,7 @@ impl GrpcInferenceService for Inference {
         &self,
         request: Request<ModelInferRequest>,
     ) -> Result<Response<ModelInferResponse>, Status> {
-        self.infer(request).await.map(Response::new).map_err(status::of)
+        self.infer(request).await.map_err(status::of)
     }
 
     async fn model_config(
