@@ -20,7 +20,7 @@ use crate::pipeline::run::{Engines, SpareEngine, WarmSessions, trim_heap};
 use crate::pipeline::{Decoding, Pipeline};
 use crate::telemetry::logs::{self, DroppedLines};
 use crate::telemetry::metrics::Served;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Traces};
 
 /// How long to wait at the end for a run whose callers have all disconnected.
 const LAST_RUN: Duration = Duration::from_secs(1);
@@ -43,10 +43,11 @@ async fn serve(args: &ServeArgs, config: Config, dropped: DroppedLines) -> Resul
     let address = listener.address()?;
     // From here on signals shut the server down, also while the model loads.
     let mut wish = WishToStop::new()?;
-    let app = tokio::select! {
+    let mut app = tokio::select! {
         app = start(args, &config, dropped) => app?,
         () = wish.heard() => return Ok(()),
     };
+    app.traces = config.traces.as_ref().map(Traces::start).transpose()?.map(Arc::new);
     let mut server = listener.listen().with_context(taken)?;
     if let Some(certificates) = &config.tls {
         server = server.over_tls(Arc::clone(certificates), Arc::clone(&app.metrics));
@@ -74,6 +75,9 @@ async fn serve(args: &ServeArgs, config: Config, dropped: DroppedLines) -> Resul
     let answered = server.serve(routes, stop, config.drain, || app.pipeline.abort()).await;
     // All requests are answered, so the workers are idle.
     app.pipeline.finish(LAST_RUN).await;
+    if let Some(traces) = app.traces.clone() {
+        let _ = tokio::task::spawn_blocking(move || traces.finish()).await;
+    }
     if !answered {
         bail!("requests were still open after --drain-timeout {:?}", config.drain.timeout);
     }
@@ -187,6 +191,7 @@ fn assemble(
         vertex: config.vertex.clone(),
         hosts: config.hosts.clone(),
         access: Arc::new(Access::new(config.access.clone())),
+        traces: None,
     })
 }
 

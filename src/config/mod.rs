@@ -5,6 +5,7 @@ mod hub; // the Hugging Face hub
 mod model; // the model, its device and its sessions
 mod outside; // images by URL, and Vertex AI
 mod tls; // certificates
+mod traces; // spans for a collector
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -24,12 +25,14 @@ use crate::pipeline::decode::{Format, Formats, Limits};
 use crate::pipeline::preprocess::JpegScaling;
 use crate::pipeline::queue::Ceiling;
 use crate::pipeline::run::Device;
+use crate::telemetry::TracePlan;
 use crate::telemetry::logs::LogFormat;
 pub use access::AccessArgs;
 pub use hub::HubArgs;
 pub use model::{Calibrated, Concurrency, ModelArgs};
 pub use outside::{UrlArgs, VertexArgs};
 pub use tls::TlsArgs;
+pub use traces::TraceArgs;
 
 /// Limits for one upload.
 #[derive(Debug, Clone, Args)]
@@ -189,6 +192,13 @@ pub struct ServeArgs {
         missing_docs,
         reason = "documented on its type; a doc comment would become help text"
     )]
+    pub traces: TraceArgs,
+
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "documented on its type; a doc comment would become help text"
+    )]
     pub vertex: VertexArgs,
 }
 
@@ -235,6 +245,8 @@ pub struct Config {
     pub access: AccessPlan,
     /// The certificates of TLS; `None` without TLS.
     pub tls: Option<Arc<Certificates>>,
+    /// Where spans are sent; `None` if requests are not traced.
+    pub traces: Option<TracePlan>,
 }
 
 /// The number of cores this process may use, given its CPU affinity and container limits.
@@ -291,6 +303,7 @@ impl Config {
         let vertex = args.vertex.routes(&mut wrong);
         let access = args.access.resolve(vertex.health(), &mut wrong);
         let tls = args.tls.resolve(&mut wrong);
+        let traces = args.traces.resolve(&mut wrong);
         let listen = args.vertex.listen(args.listen);
         let hosts = AllowedHosts::new(&args.allow_hosts, listen.ip()).unwrap_or_else(|error| {
             wrong.push(error.to_string());
@@ -324,6 +337,7 @@ impl Config {
             vertex,
             access,
             tls,
+            traces,
         })
     }
 

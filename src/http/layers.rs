@@ -12,6 +12,7 @@ use futures_util::FutureExt;
 
 use super::problem::Problem;
 use super::record::{Facts, Gone};
+use super::trace::Trace;
 use super::{App, Phase, access, checks, cors, linger, origin, record, unsent};
 use crate::pipeline::queue::Origin;
 
@@ -19,6 +20,8 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The digest of the model's graph, as in `/v1/model`.
 const MODEL_DIGEST: HeaderName = HeaderName::from_static("x-model-digest");
 
+/// The trace of the request (W3C Trace Context, level 2).
+const TRACE_RESPONSE: HeaderName = HeaderName::from_static("traceresponse");
 
 /// Every layer, outermost last.
 pub(super) fn around(routes: Router<App>, app: &App) -> Router<App> {
@@ -56,6 +59,9 @@ async fn observe(State(app): State<App>, mut request: Request, next: Next) -> Re
     }
     if let Ok(value) = HeaderValue::from_str(&app.description.digests.graph) {
         headers.insert(MODEL_DIGEST, value);
+    }
+    if let Some(value) = facts.trace().and_then(Trace::header) {
+        headers.insert(TRACE_RESPONSE, value);
     }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     // HTTP/2 has no such header: there a connection is ended with GOAWAY.

@@ -35,6 +35,7 @@ mod reload; // notices changed files
 mod remote; // bodies with a URL
 mod shared; // state of the handlers, except the pipeline
 mod tls; // certificates
+mod trace; // the spans of a request
 mod unsent; // memory of unsent responses
 mod upload; // request bodies with images
 
@@ -64,7 +65,7 @@ pub use tls::{BadTls, Certificates, TlsPlan};
 
 use crate::fetch::Fetcher;
 use crate::pipeline::Pipeline;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Traces};
 use problem::Problem;
 
 /// The state of the handlers.
@@ -92,6 +93,8 @@ pub struct App {
     pub hosts: AllowedHosts,
     /// Who may send requests, and how many.
     pub access: Arc<Access>,
+    /// Sends the spans of requests, if they are traced.
+    pub traces: Option<Arc<Traces>>,
 }
 
 /// Time limits of requests.

@@ -9,6 +9,7 @@ use axum::body::{Bytes, HttpBody};
 use axum::extract::{MatchedPath, Request};
 use axum::http::{StatusCode, Version};
 use axum::response::Response;
+use opentelemetry::KeyValue;
 
 use super::App;
 use super::access::ClientName;
@@ -16,6 +17,7 @@ use super::answers::Spent;
 use super::body::{Companion, accompanied};
 use super::problem::{Told, excerpt};
 use super::purpose::Purpose;
+use super::trace::{Ended, Trace};
 use crate::pipeline::Timings;
 use crate::telemetry::metrics::Answered;
 
@@ -32,12 +34,16 @@ pub(super) struct Facts {
     address: Option<IpAddr>,
     /// Bytes of the body that have arrived.
     received: Arc<AtomicU64>,
+    /// Microseconds from the headers to the last of them, if the request is traced.
+    arrived: Arc<AtomicU64>,
+    trace: Option<Trace>,
 }
 
 impl Facts {
     pub(super) fn of(request: &Request, app: &App, id: Arc<str>) -> Self {
         let access = &app.access;
         let purpose = access.purpose(request);
+        let traces = app.traces.as_ref().filter(|_| purpose == Purpose::Api);
         let route = request.extensions().get::<MatchedPath>();
         Self {
             id,
@@ -48,6 +54,8 @@ impl Facts {
             purpose,
             address: access.address(request),
             received: Arc::default(),
+            arrived: Arc::default(),
+            trace: traces.map(|traces| Trace::begin(traces, request.headers())),
         }
     }
 
@@ -64,8 +72,39 @@ impl Facts {
         if request.body().is_end_stream() {
             return request;
         }
-        let received = Received(Arc::clone(&self.received));
+        let received = Received {
+            bytes: Arc::clone(&self.received),
+            arrived: self.trace.as_ref().map(|_| (Instant::now(), Arc::clone(&self.arrived))),
+        };
         request.map(|body| accompanied(body, received))
+    }
+
+    /// The trace, if the request is traced.
+    pub(super) fn trace(&self) -> Option<&Trace> {
+        self.trace.as_ref()
+    }
+
+    /// Queues the request's spans, if it is traced.
+    fn end_trace(&self, status: StatusCode, client: Option<&str>, images: &[Timings]) {
+        let Some(trace) = &self.trace else { return };
+        let Self { method, route, path, .. } = self;
+        let mut attributes = vec![
+            KeyValue::new("http.request.method", method.clone()),
+            KeyValue::new("http.route", route.clone()),
+            KeyValue::new("url.path", path.clone()),
+            KeyValue::new("http.response.status_code", i64::from(status.as_u16())),
+            KeyValue::new("resnetd.request_id", self.id.to_string()),
+        ];
+        attributes.extend(self.address.map(|it| KeyValue::new("client.address", it.to_string())));
+        attributes.extend(client.map(|it| KeyValue::new("resnetd.client", it.to_owned())));
+        let arrived = Duration::from_micros(self.arrived.load(Ordering::Relaxed));
+        trace.end(Ended {
+            name: format!("{method} {route}"),
+            attributes,
+            is_error: status.is_server_error(),
+            upload: (!arrived.is_zero()).then_some(arrived),
+            images,
+        });
     }
 
     /// Counts the answer. Only requests to the API have a latency: probes and files are answered in
@@ -77,11 +116,19 @@ impl Facts {
     }
 }
 
-struct Received(Arc<AtomicU64>);
+/// Counts what arrives, and notes when, if the request is traced.
+struct Received {
+    bytes: Arc<AtomicU64>,
+    arrived: Option<(Instant, Arc<AtomicU64>)>,
+}
 
 impl Companion for Received {
     fn piece(&mut self, piece: Bytes) -> Bytes {
-        self.0.fetch_add(piece.len() as u64, Ordering::Relaxed);
+        self.bytes.fetch_add(piece.len() as u64, Ordering::Relaxed);
+        if let Some((began, arrived)) = &self.arrived {
+            let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+            arrived.store(micros, Ordering::Relaxed);
+        }
         piece
     }
 }
@@ -114,6 +161,7 @@ impl Drop for Gone<'_> {
         let elapsed = self.started.elapsed();
         let status = Told::client_gone();
         self.facts.count(self.app, status, elapsed);
+        self.facts.end_trace(status, None, &[]);
         let (status, level) = (status.as_u16(), Line::Answered);
         Entry::new(self.facts, status, elapsed)
             .write(level, "client disconnected before its answer");
@@ -135,6 +183,7 @@ pub(super) fn answered(app: &App, facts: &Facts, response: &Response, elapsed: D
     }
     let told = response.extensions().get::<Told>();
     let spent = response.extensions().get::<Spent>().map(|Spent(timings)| &**timings);
+    facts.end_trace(status, client, spent.unwrap_or_default());
     let entry = Entry {
         client,
         model: spent.map(|_| app.description.card.name.as_str()),
@@ -188,6 +237,7 @@ macro_rules! event {
             target: "resnetd::http",
             tracing::Level::$level,
             request.id = &*facts.id,
+            trace_id = facts.trace.as_ref().map(Trace::id),
             http.status = status,
             method = facts.method,
             route = facts.route,

@@ -25,7 +25,7 @@ mod seen; // bytes → the network's input
 mod picture; // PNG encoding
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::Semaphore;
@@ -228,6 +228,7 @@ impl Pipeline {
             queue: answered.queued,
             inference: answered.inference,
             batch_size: answered.batch_size,
+            ended: Some(Instant::now()),
             ..facts.timings()
         };
         Ok(Travelled { answered, image: facts.image, timings })

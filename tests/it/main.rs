@@ -29,6 +29,7 @@ mod starter; // the starter model of 1,000 classes
 mod parity; // the same logits as PyTorch
 mod precision; // int8 and fp16
 mod cli; // the commands
+mod traces; // spans
 mod metrics; // docs/metrics.md
 mod configuration; // docs/configuration.md
 mod bench; // resnetd bench

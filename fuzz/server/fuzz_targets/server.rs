@@ -121,6 +121,7 @@ fn app(metrics: Arc<Metrics>) -> App {
         vertex: VertexRoutes::default(),
         hosts: AllowedHosts::any(),
         access: Arc::new(Access::new(AccessPlan::default())),
+        traces: None,
     }
 }
 

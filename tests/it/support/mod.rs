@@ -22,7 +22,7 @@ use resnetd::pipeline::queue::{BatchPlan, Ceiling};
 use resnetd::pipeline::run::{Device, Engine, InputShape, Library, SessionsPlan, open_sessions};
 use resnetd::pipeline::{Decoding, Pipeline, PipelinePlan};
 use resnetd::telemetry::logs::DroppedLines;
-use resnetd::telemetry::Metrics;
+use resnetd::telemetry::{Metrics, TracePlan, Traces};
 use serde_json::Value;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -70,6 +70,7 @@ pub(crate) struct Options {
     pub(crate) hosts: AllowedHosts,
     pub(crate) access: AccessPlan,
     pub(crate) tls: Option<Arc<Certificates>>,
+    pub(crate) traces: Option<TracePlan>,
 }
 
 impl Default for Options {
@@ -104,6 +105,7 @@ impl Default for Options {
             hosts: AllowedHosts::any(),
             access: AccessPlan::default(),
             tls: None,
+            traces: None,
         }
     }
 }
@@ -137,6 +139,7 @@ impl TestServer {
             hosts,
             access,
             tls,
+            traces,
         } = options;
         let offers = match &engines {
             None => Offers::of(model.onnx.clone(), model.card.labels.len()),
@@ -159,6 +162,7 @@ impl TestServer {
             vertex,
             hosts,
             access: Arc::new(Access::new(access)),
+            traces: traces.map(|plan| Arc::new(Traces::start(&plan).unwrap())),
         };
         let keys = Arc::clone(&app.access);
         tokio::spawn(async move { keys.keep_current().await });
