@@ -52,7 +52,7 @@ fn allocated(work: impl FnOnce()) -> Seen {
 #[test]
 fn a_warm_worker_allocates_scores_and_small_change() {
     let photo = std::fs::read("tests/data/cat.jpg").unwrap();
-    let limits = Limits { max_bytes: 1 << 20, max_pixels: 1 << 20 };
+    let limits = Limits { max_bytes: 1 << 20, max_pixels: 1 << 20, ..Limits::default() };
     let image =
         decode::decode(&photo, &decode::inspect(&photo, &limits).unwrap(), decode::Watch::never())
             .unwrap();

@@ -4,10 +4,11 @@
 #[path = "../../src/pipeline/decode/mod.rs"]
 pub mod decode;
 
-use decode::{DecodeError, Header, Image, Limits, Watch};
+use decode::{DecodeError, Formats, Header, Image, Limits, Watch};
 
 /// Four megapixels, so that the longest decode that is allowed takes well below the time limit.
-pub const LIMITS: Limits = Limits { max_bytes: 1 << 20, max_pixels: 4_000_000 };
+pub const LIMITS: Limits =
+    Limits { max_bytes: 1 << 20, max_pixels: 4_000_000, formats: Formats::ALL };
 
 /// Header and pixels, as the server reads them. Panics where a decoder's panic was caught, which the server
 /// would answer as a damaged image.

@@ -1,39 +1,59 @@
 //! Reports that the server is ready, in the log and on standard output.
 
 use std::fmt::Write;
-use std::net::SocketAddr;
+use std::io::{self, IsTerminal};
+use std::sync::Arc;
+
+use serde_json::json;
 
 use super::output;
 use crate::http::Server;
 use crate::registry::{Description, Served};
 
 /// Reports every model that serves.
-pub(super) fn ready(server: &Server, address: SocketAddr) {
+///
+/// A terminal gets a banner; anything else one line of JSON, so that standard output is JSON only.
+pub(super) fn ready(server: &Server, url: &str) {
     let serving = server.registry.serving();
-    let resnetd = env!("CARGO_PKG_VERSION");
-    let mut banner = format!("resnetd {resnetd} is ready on http://{address}");
     for served in &serving {
-        log(served, address);
+        log(served, url);
+    }
+    if serving.is_empty() {
+        tracing::info!(url, "ready, without a model");
+    }
+    let words = if io::stdout().is_terminal() {
+        banner(server, &serving, url)
+    } else {
+        let model = |served: &Arc<Served>| json!({ "name": served.name(), "version": served.version.as_str(), "digest": served.digest() });
+        let models: Vec<_> = serving.iter().map(model).collect();
+        json!({ "ready": true, "url": url, "models": models }).to_string()
+    };
+    // On a thread of its own, because nobody may be reading standard output.
+    std::thread::spawn(move || output::line(words));
+}
+
+fn banner(server: &Server, serving: &[Arc<Served>], url: &str) -> String {
+    let resnetd = env!("CARGO_PKG_VERSION");
+    let mut banner = format!("resnetd {resnetd} is ready on {url}");
+    for served in serving {
         banner.push_str(&lines(served));
     }
     if serving.is_empty() {
-        tracing::info!(%address, "ready, without a model");
         banner.push_str("\n  model   none is loaded yet");
     }
     let path = match (server.registry.default_name(), serving.first()) {
         (None, Some(first)) => format!("/v1/models/{}/classify", first.name()),
         (Some(_), _) | (None, None) => "/classify".to_owned(),
     };
-    let _ = write!(banner, "\n  try     curl --data-binary @photo.jpg http://{address}{path}");
-    // On a thread of its own, because nobody may be reading standard output.
-    std::thread::spawn(move || output::line(banner));
+    let _ = write!(banner, "\n  try     curl --data-binary @photo.jpg {url}{path}");
+    banner
 }
 
-fn log(served: &Served, address: SocketAddr) {
+fn log(served: &Served, url: &str) {
     let Description { card, device, sessions, threads, max_batch, .. } = &served.description;
     let (model, version, digest) = (served.name(), &served.version, served.digest());
     let precision = card.precision.to_string();
-    tracing::info!(%address, model, %version, digest, precision, device, sessions, threads, max_batch, "ready");
+    tracing::info!(url, model, %version, digest, precision, device, sessions, threads, max_batch, "ready");
 }
 
 fn lines(served: &Served) -> String {

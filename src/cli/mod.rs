@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod announce; // serve: the ready message
+mod api_key;
 mod bench;
 mod calibrate; // eval --calibrate
 mod card_file; // reading and writing a model card
@@ -61,6 +62,8 @@ enum Command {
     Tune(Box<tune::TuneArgs>),
     /// Compare a model's logits with those of the framework that trained it
     Verify(Box<verify::VerifyArgs>),
+    /// Make an API key for `serve --api-keys`
+    ApiKey(api_key::ApiKeyArgs),
     /// Check whether a running server is ready; for container health checks
     Healthcheck(healthcheck::HealthcheckArgs),
 }
@@ -81,6 +84,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Bench(args) => bench::run(&args),
         Command::Tune(args) => tune::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::ApiKey(args) => api_key::run(&args),
         Command::Healthcheck(args) => healthcheck::run(&args),
     }
 }

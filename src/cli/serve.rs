@@ -1,5 +1,6 @@
 //! `resnetd serve`: starts the server and shuts it down.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,13 +12,13 @@ use super::loader::Loader;
 use super::{announce, models};
 use crate::config::{Config, ModelControl, ServeArgs, cores};
 use crate::fetch::Fetcher;
-use crate::http::{self, ListenPlan, Listener, Readiness, Server, Shared};
+use crate::http::{self, Access, Drain, ListenPlan, Listener, Readiness, Server, Shared};
 use crate::pipeline::idle::trim_when_idle;
 use crate::pipeline::queue::Memory;
 use crate::pipeline::run::{Cores, Library, trim_heap};
 use crate::registry::{Control, Registry};
-use crate::telemetry::Metrics;
 use crate::telemetry::logs::{self, DroppedLines};
+use crate::telemetry::{Metrics, Traces};
 
 /// How long to wait at the end for a run whose callers have all disconnected.
 const LAST_RUN: Duration = Duration::from_secs(1);
@@ -44,19 +45,21 @@ async fn serve(args: &ServeArgs, config: Config, dropped: DroppedLines) -> Resul
         server = start(args, &config, dropped) => server?,
         () = wish.heard(None) => return Ok(()),
     };
-    let listening = listener.listen().with_context(|| taken(address, "--listen"))?;
-    announce::ready(&server, address);
+    let mut listening = listener.listen().with_context(|| taken(address, "--listen"))?;
+    if let Some(certificates) = &config.tls {
+        listening = listening.over_tls(Arc::clone(certificates), Arc::clone(&server.metrics));
+        tokio::spawn(Arc::clone(certificates).keep_current());
+    }
+    announce::ready(&server, &url(&config, address));
     tokio::spawn(trim_when_idle(Arc::clone(&server.memory)));
     if args.models.model_control == ModelControl::Poll {
         tokio::spawn(poll(Arc::clone(&server), args.models.repository_poll));
     }
+    let access = Arc::clone(&server.access);
+    tokio::spawn(async move { access.keep_current().await });
     if let Some((admin, address)) = admin {
-        let listening = admin.listen().with_context(|| taken(address, "--admin-listen"))?;
-        tracing::info!(%address, "the admin address is ready");
-        let (routes, readiness) = (http::admin_router(&server), Arc::clone(&server.readiness));
-        // It ends with the process, so that metrics can be read until the end.
-        let stop = async move { readiness.drained().await };
-        tokio::spawn(listening.serve(routes, stop, config.drain, || {}));
+        serve_admin(&server, config.drain, admin)
+            .with_context(|| taken(address, "--admin-listen"))?;
     }
 
     let readiness = Arc::clone(&server.readiness);
@@ -80,11 +83,31 @@ async fn serve(args: &ServeArgs, config: Config, dropped: DroppedLines) -> Resul
     for model in server.registry.serving() {
         model.pipeline.finish(LAST_RUN).await;
     }
+    if let Some(traces) = server.traces.clone() {
+        let _ = tokio::task::spawn_blocking(move || traces.finish()).await;
+    }
     if !answered {
         bail!("requests were still open after --drain-timeout {:?}", config.drain.timeout);
     }
     tracing::info!("shutdown complete: all requests were answered");
     Ok(())
+}
+
+/// Serves the admin address until the server stops.
+fn serve_admin(server: &Arc<Server>, drain: Drain, admin: Listener) -> io::Result<()> {
+    let address = admin.address()?;
+    let listening = admin.listen()?;
+    tracing::info!(%address, "the admin address is ready");
+    let (routes, readiness) = (http::admin_router(server), Arc::clone(&server.readiness));
+    let stop = async move { readiness.drained().await };
+    tokio::spawn(listening.serve(routes, stop, drain, || {}));
+    Ok(())
+}
+
+/// The server's URL, for people and programs.
+fn url(config: &Config, address: SocketAddr) -> String {
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    format!("{scheme}://{address}")
 }
 
 fn bind(address: SocketAddr, plan: ListenPlan, option: &str) -> Result<(Listener, SocketAddr)> {
@@ -157,6 +180,7 @@ fn refresh_at_hangup(control: Option<&Arc<Control>>) {
 /// Loads the models and starts their workers, off the async threads.
 async fn start(args: &ServeArgs, config: &Config, dropped: DroppedLines) -> Result<Arc<Server>> {
     let (args, config) = (args.clone(), config.clone());
+    let traces = config.traces.as_ref().map(Traces::start).transpose()?.map(Arc::new);
     tokio::task::spawn_blocking(move || {
         let metrics = Arc::new(Metrics::new());
         let memory = Memory::new(config.memory_limit, Arc::clone(&metrics));
@@ -182,6 +206,8 @@ async fn start(args: &ServeArgs, config: &Config, dropped: DroppedLines) -> Resu
             urls: config.urls.map(|(policy, plan)| Arc::new(Fetcher::new(policy, plan))),
             vertex: config.vertex,
             hosts: config.hosts,
+            access: Arc::new(Access::new(config.access)),
+            traces,
             max_bytes: config.limits.max_bytes,
         }))
     })

@@ -1,30 +1,42 @@
 //! Command-line options, and the validated configuration made from them.
 
+mod access; // API keys and limits of each client
+mod checks; // checks of single options
 mod hub; // the Hugging Face hub
 mod listen; // the address of --listen
 mod model; // a model, its device and its sessions
 mod models; // several models
 mod outside; // images by URL, and Vertex AI
+mod tls; // certificates
+mod traces; // spans for a collector
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::Args;
 
 use crate::fetch::{FetchPlan, Policy};
-use crate::http::{AllowedHosts, ConnectionTimes, Drain, ListenPlan, Page, Timeouts, VertexRoutes};
+use crate::http::{
+    AccessPlan, AllowedHosts, Certificates, ConnectionTimes, Drain, ListenPlan, Page, Timeouts,
+    VertexRoutes,
+};
 use crate::pipeline::PipelinePlan;
-use crate::pipeline::decode::Limits;
+use crate::pipeline::decode::{Format, Formats, Limits};
 use crate::pipeline::preprocess::JpegScaling;
 use crate::pipeline::run::Device;
+use crate::telemetry::TracePlan;
 use crate::telemetry::logs::LogFormat;
+pub use access::AccessArgs;
 pub use hub::HubArgs;
 pub use listen::listen_address;
 pub use model::{Calibrated, Concurrency, ModelArgs};
 pub use models::{ModelControl, ModelSpec, ModelTable, ModelsArgs};
 pub use outside::{UrlArgs, VertexArgs};
+pub use tls::TlsArgs;
+pub use traces::TraceArgs;
 
 /// Limits for one upload.
 #[derive(Debug, Clone, Args)]
@@ -37,6 +49,16 @@ pub struct LimitArgs {
     /// The largest image, in pixels (width × height, read from the header)
     #[arg(long, env = "RESNETD_MAX_PIXELS", default_value_t = 50_000_000, value_name = "N")]
     pub max_pixels: u64,
+
+    /// The image formats that are accepted, such as jpeg,png; others are answered 415 [default: all]
+    #[arg(
+        long,
+        env = "RESNETD_FORMATS",
+        value_delimiter = ',',
+        value_parser = format,
+        value_name = "FORMAT,..."
+    )]
+    pub formats: Vec<Format>,
 }
 
 /// Options of `resnetd serve`.
@@ -181,11 +203,29 @@ pub struct ServeArgs {
         missing_docs,
         reason = "documented on its type; a doc comment would become help text"
     )]
+    pub access: AccessArgs,
+
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "documented on its type; a doc comment would become help text"
+    )]
+    pub tls: TlsArgs,
+
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "documented on its type; a doc comment would become help text"
+    )]
+    pub traces: TraceArgs,
+
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "documented on its type; a doc comment would become help text"
+    )]
     pub vertex: VertexArgs,
 }
-
-/// The upper bound of every time limit.
-const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Invalid or conflicting options; all of them are listed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -227,6 +267,12 @@ pub struct Config {
     pub urls: Option<(Policy, FetchPlan)>,
     /// Additional routes for Vertex AI.
     pub vertex: VertexRoutes,
+    /// Who may send requests, and how many.
+    pub access: AccessPlan,
+    /// The certificates of TLS; `None` without TLS.
+    pub tls: Option<Arc<Certificates>>,
+    /// Where spans are sent; `None` if requests are not traced.
+    pub traces: Option<TracePlan>,
 }
 
 /// The number of cores this process may use, given its CPU affinity and container limits.
@@ -235,12 +281,18 @@ pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
+/// The format that `text` names.
+fn format(text: &str) -> Result<Format, String> {
+    let found = Format::ALL.into_iter().find(|format| format.to_string() == text);
+    found.ok_or_else(|| format!("there is no format {text:?}; the formats are {}", Formats::ALL))
+}
+
 impl LimitArgs {
     /// The limits for decoding.
     #[must_use]
     pub fn limits(&self) -> Limits {
         let max_bytes = usize::try_from(self.max_bytes.as_u64()).unwrap_or(usize::MAX);
-        Limits { max_bytes, max_pixels: self.max_pixels }
+        Limits { max_bytes, max_pixels: self.max_pixels, formats: Formats::of(&self.formats) }
     }
 }
 
@@ -257,28 +309,17 @@ impl Config {
         }
         let limits = args.limits.limits();
         let (queue_capacity, memory_limit) = (args.queue_capacity, args.memory_limit.as_u64());
-        if let Some(max_batch) = args.model.max_batch.filter(|&most| queue_capacity < most) {
-            wrong.push(format!(
-                "--queue-capacity {queue_capacity} is less than --max-batch {max_batch}; a batch could never be full"
-            ));
-        }
-        if memory_limit < limits.largest_cost() {
-            wrong.push(format!(
-                "--memory-limit {} cannot hold one upload of --max-bytes and --max-pixels, which \
-                 takes up to {}; raise the first or lower the others",
-                args.memory_limit,
-                ByteSize(limits.largest_cost())
-            ));
-        }
-        check_times(args, &mut wrong);
+        checks::check(args, limits, &mut wrong);
         let urls = args.urls.resolve(queue_capacity, &mut wrong);
         let vertex = args.vertex.routes(&mut wrong);
+        let access = args.access.resolve(vertex.health(), &mut wrong);
+        let tls = args.tls.resolve(&mut wrong);
+        let traces = args.traces.resolve(&mut wrong);
         let listen = args.vertex.listen(args.listen);
         let hosts = AllowedHosts::new(&args.allow_hosts, listen.ip()).unwrap_or_else(|error| {
             wrong.push(error.to_string());
             AllowedHosts::any()
         });
-        check_counts(args, &mut wrong);
         if !wrong.is_empty() {
             return Err(ConfigError(wrong));
         }
@@ -307,6 +348,9 @@ impl Config {
             page: args.page,
             urls,
             vertex,
+            access,
+            tls,
+            traces,
         })
     }
 
@@ -322,72 +366,5 @@ impl Config {
             decoding: concurrency.decoding(device),
             stuck_after,
         }
-    }
-}
-
-impl ServeArgs {
-    /// The models of `--model` and of the tables. The embedded model, if there are neither and no repository.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`], which lists everything that is wrong.
-    pub fn specs(&self) -> Result<Vec<ModelSpec>, ConfigError> {
-        let embedded = [self.model.model.clone()];
-        let is_empty = self.named_models.is_empty()
-            && self.model_tables.is_empty()
-            && self.models.model_repository.is_none();
-        let options = if is_empty { &embedded[..] } else { &self.named_models[..] };
-        ModelSpec::all((options, &self.model_tables), &self.model)
-    }
-}
-
-/// Checks the options for several models.
-fn check_models(args: &ModelsArgs, wrong: &mut Vec<String>) {
-    let ModelsArgs { model_repository, repository_versions, model_control, .. } = args;
-    if *repository_versions == 0 {
-        wrong.push("--repository-versions is 0; it must be at least 1".to_owned());
-    }
-    if *model_control != ModelControl::Poll || model_repository.is_some() {
-        return;
-    }
-    wrong.push("--model-control poll needs --model-repository, the folder to look at".to_owned());
-}
-
-/// Checks that at least one image and one connection are allowed.
-fn check_counts(args: &ServeArgs, wrong: &mut Vec<String>) {
-    check_models(&args.models, wrong);
-    if args.queue_capacity == 0 {
-        wrong.push(
-            "--queue-capacity is 0; every image would be rejected; use at least 1".to_owned(),
-        );
-    }
-    if args.max_connections == 0 {
-        wrong.push("--max-connections is 0; no client could connect; use at least 1".to_owned());
-    }
-}
-
-/// Checks that every time limit is between zero and a day.
-fn check_times(args: &ServeArgs, wrong: &mut Vec<String>) {
-    for (option, duration) in [
-        ("--request-timeout", args.request_timeout),
-        ("--header-timeout", args.header_timeout),
-        ("--body-timeout", args.body_timeout),
-        ("--write-timeout", args.write_timeout),
-        ("--stuck-after", args.stuck_after),
-        ("--repository-poll", args.models.repository_poll),
-    ] {
-        if duration.is_zero() {
-            wrong.push(format!(
-                "{option} is 0; every request would fail; use a duration such as 10s"
-            ));
-        }
-        if duration > A_DAY {
-            wrong.push(format!("{option} is more than a day; use at most 24h"));
-        }
-    }
-    if args.max_wait >= args.request_timeout {
-        wrong.push(
-            "--max-wait is not less than --request-timeout; batches would form too late".to_owned(),
-        );
     }
 }

@@ -8,7 +8,7 @@ use bytesize::ByteSize;
 use clap::{Args, ValueEnum};
 use serde::Deserialize;
 
-use super::{Concurrency, ConfigError, ModelArgs, cores};
+use super::{Concurrency, ConfigError, ModelArgs, ServeArgs, cores};
 use crate::registry::{Canary, LoadWhen, Policy, ShadowPlan, Version, WhenBusy};
 
 /// Options for several models.
@@ -179,6 +179,22 @@ enum Load {
     Start,
     OnDemand,
     Explicit,
+}
+
+impl ServeArgs {
+    /// The models of `--model` and of the tables. The embedded model, if there are neither and no repository.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`], which lists everything that is wrong.
+    pub fn specs(&self) -> Result<Vec<ModelSpec>, ConfigError> {
+        let embedded = [self.model.model.clone()];
+        let is_empty = self.named_models.is_empty()
+            && self.model_tables.is_empty()
+            && self.models.model_repository.is_none();
+        let options = if is_empty { &embedded[..] } else { &self.named_models[..] };
+        ModelSpec::all((options, &self.model_tables), &self.model)
+    }
 }
 
 /// One model to serve.

@@ -1,5 +1,6 @@
 //! Combines the results of a request's images to one answer.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
@@ -18,6 +19,10 @@ use crate::pipeline::{ClassifyError, Timings};
 
 /// The client's time limit in milliseconds; it can only shorten the server's.
 const TIMEOUT_HEADER: &str = "x-request-timeout-ms";
+
+/// The times of a request's images; an extension of the response, for the log line.
+#[derive(Debug, Clone)]
+pub(super) struct Spent(pub(super) Arc<[Timings]>);
 
 /// An answer in JSON.
 #[derive(Debug, Serialize, ToSchema)]
@@ -88,6 +93,7 @@ pub(super) async fn of_each<T, F>(
     app: &App,
     parts: Vec<Part>,
     each: impl Fn(Bytes) -> F,
+    context: &RequestContext,
 ) -> Vec<(Option<String>, Result<(T, Timings), ClassifyError>)>
 where
     F: Future<Output = Result<(T, Timings), ClassifyError>>,
@@ -97,7 +103,7 @@ where
             let answer = each(part.bytes);
             async move { (part.name, answer.await) }
         })
-        .buffered(app.model.pipeline.at_once())
+        .buffered(context.at_once(app.model.pipeline.at_once()))
         .collect()
         .await
 }
@@ -112,7 +118,7 @@ pub(super) async fn several<T: Serialize, F>(
 where
     F: Future<Output = Result<(T, Timings), ClassifyError>>,
 {
-    let answers = of_each(app, parts, each).await;
+    let answers = of_each(app, parts, each, context).await;
     let mut timings = Vec::with_capacity(answers.len());
     let results: Vec<_> = answers
         .into_iter()
@@ -194,5 +200,6 @@ pub(super) fn with_timing(mut response: Response, timings: &[Timings]) -> Respon
     if let Ok(value) = HeaderValue::from_str(&value) {
         response.headers_mut().insert("server-timing", value);
     }
+    response.extensions_mut().insert(Spent(timings.into()));
     response
 }

@@ -6,6 +6,7 @@ use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use axum::http::{Method, Uri};
 
+use super::access::Access;
 use super::health::Readiness;
 use super::hosts::AllowedHosts;
 use super::page::Page;
@@ -16,7 +17,7 @@ use super::{Timeouts, origin};
 use crate::fetch::Fetcher;
 use crate::pipeline::queue::Memory;
 use crate::registry::{Choice, Control, Fallback, NoModel, Registry, Served, Version, Wanted};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Traces};
 
 /// What all models and requests share.
 #[derive(Debug)]
@@ -43,6 +44,10 @@ pub struct Server {
     pub vertex: VertexRoutes,
     /// The hosts that requests may name.
     pub hosts: AllowedHosts,
+    /// Who may send requests, and how many.
+    pub access: Arc<Access>,
+    /// Sends the spans of requests, if they are traced.
+    pub traces: Option<Arc<Traces>>,
     /// The largest upload, in bytes.
     pub max_bytes: usize,
 }

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Version, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 
 use super::Server;
 use super::connection::{MAX_FIELDS, MAX_HEADERS};
 use super::problem::Problem;
+use super::protocol;
 
 /// Headers of at least this size count under `--memory-limit` while their request is open.
 const CHARGED: usize = 4096;
@@ -23,13 +24,13 @@ pub(super) async fn admit(
 ) -> Response {
     let size = size(&request);
     if let Err(problem) = check(&server, &request, size) {
-        return problem.into_response();
+        return protocol::refuse(problem, request.headers());
     }
     if size < CHARGED {
         return next.run(request).await;
     }
     match server.memory.reserve(size as u64) {
-        Err(rejected) => Problem::from(rejected).into_response(),
+        Err(rejected) => protocol::refuse(rejected.into(), request.headers()),
         Ok(_held) => next.run(request).await,
     }
 }

@@ -153,7 +153,7 @@ async fn matrix(app: &App, parts: Vec<Part>, wish: Wish<'_>) -> Result<Response,
         let Embedding { values, timings, .. } = vector(app, bytes, wish).await?;
         Ok((values, timings))
     };
-    let answers = answers::of_each(app, parts, each).await;
+    let answers = answers::of_each(app, parts, each, wish.context).await;
     let rows = answers.len();
     let (mut values, mut timings) = (Vec::new(), Vec::with_capacity(rows));
     for (_, answer) in answers {

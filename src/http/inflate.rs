@@ -1,18 +1,20 @@
 //! Compressed uploads: decompressed up to the upload limit, with the memory counted as it grows.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, header};
+use brotli_decompressor::Decompressor;
 use bytes::Bytes;
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+use zstd::stream::read::Decoder as ZstdDecoder;
 
 use super::problem::Problem;
 use super::upload;
 use crate::pipeline::queue::Reservation;
 
 /// The value of `Accept-Encoding` in the error for an unsupported encoding.
-pub(super) const ACCEPTED: &str = "gzip, deflate";
+pub(super) const ACCEPTED: &str = "gzip, deflate, zstd, br";
 
 /// The number of bytes decompressed between two charges.
 const PIECE: usize = 64 << 10;
@@ -22,6 +24,23 @@ const PIECE: usize = 64 << 10;
 pub(super) enum Encoding {
     Gzip,
     Deflate,
+    Zstd,
+    Brotli,
+}
+
+/// The largest window of zstd, as a power of two: RFC 9659 limits it to 8 MiB for HTTP.
+const ZSTD_WINDOW: u32 = 23;
+
+impl Encoding {
+    /// An upper bound of the memory that decompression takes, besides the two bodies: the window, and tables.
+    pub(super) fn working_memory(self) -> usize {
+        match self {
+            Self::Gzip | Self::Deflate => 64 << 10,
+            Self::Zstd => 9 << 20,
+            // The format's window has at most 16 MiB.
+            Self::Brotli => 18 << 20,
+        }
+    }
 }
 
 /// The compression that `headers` name, if any.
@@ -40,6 +59,8 @@ pub(super) fn named(headers: &HeaderMap) -> Result<Option<Encoding>, Problem> {
         "" | "identity" => Ok(None),
         "gzip" | "x-gzip" => Ok(Some(Encoding::Gzip)),
         "deflate" => Ok(Some(Encoding::Deflate)),
+        "zstd" => Ok(Some(Encoding::Zstd)),
+        "br" => Ok(Some(Encoding::Brotli)),
         _ => Err(Problem::unsupported_encoding(format!(
             "Content-Encoding is {value:?}; send the body as it is, or with {ACCEPTED}"
         ))),
@@ -58,8 +79,24 @@ pub(super) fn inflate(
         // RFC 9110 means zlib's format by it, and some clients send the bare one.
         Encoding::Deflate if is_zlib(compressed) => read(ZlibDecoder::new(compressed), limit, held),
         Encoding::Deflate => read(DeflateDecoder::new(compressed), limit, held),
+        Encoding::Zstd => zstd_decoder(compressed)
+            .map_err(|error| unreadable(&error))
+            .and_then(|decoder| read(decoder, limit, held)),
+        Encoding::Brotli => read(Decompressor::new(compressed, PIECE), limit, held),
     };
     inflated.map(|bytes| upload::holding(bytes.into(), held))
+}
+
+fn zstd_decoder(compressed: &[u8]) -> io::Result<ZstdDecoder<'static, &[u8]>> {
+    let mut decoder = ZstdDecoder::with_buffer(compressed)?;
+    decoder.window_log_max(ZSTD_WINDOW)?;
+    Ok(decoder)
+}
+
+fn unreadable(error: &io::Error) -> Problem {
+    Problem::bad_request(format!(
+        "the body is not what Content-Encoding says: {error}; send it as it is"
+    ))
 }
 
 /// RFC 1950, section 2.2: the method is 8, and the two bytes are a multiple of 31.
@@ -71,11 +108,7 @@ fn is_zlib(compressed: &[u8]) -> bool {
 fn read(mut decoder: impl Read, limit: usize, held: &Reservation) -> Result<Vec<u8>, Problem> {
     let (mut whole, mut piece) = (Vec::new(), vec![0; PIECE]);
     loop {
-        let more = decoder.read(&mut piece).map_err(|error| {
-            Problem::bad_request(format!(
-                "the body is not what Content-Encoding says: {error}; send it as it is"
-            ))
-        })?;
+        let more = decoder.read(&mut piece).map_err(|error| unreadable(&error))?;
         if more == 0 {
             return Ok(whole);
         }

@@ -14,9 +14,12 @@ use futures_util::FutureExt;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
-use super::connection::{self, Common, ConnectionTimes, Roster};
+use super::connection::{self, Common, ConnectionTimes, Roster, Socket};
+use super::origin::Peer;
 use super::problem::Problem;
+use super::tls::Certificates;
 use crate::pipeline::queue::ClientKeys;
+use crate::telemetry::Metrics;
 
 /// Times of the shutdown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,6 +113,12 @@ pub struct Server {
 }
 
 impl Server {
+    /// The same server, over TLS.
+    #[must_use]
+    pub fn over_tls(self, certificates: Arc<Certificates>, metrics: Arc<Metrics>) -> Self {
+        Self { common: self.common.with_tls(certificates, metrics), ..self }
+    }
+
     /// Serves `routes` until `stop` is done, then drains; `give_up` ends what is still open after
     /// the drain timeout. True where every request was answered in time.
     pub async fn serve(
@@ -127,7 +136,7 @@ impl Server {
         let accepting = async {
             loop {
                 match self.socket.accept().await {
-                    Ok((stream, _)) => self.serve_connection(stream, &routes, &connections),
+                    Ok(accepted) => self.serve_connection(accepted, &routes, &connections),
                     Err(error) => rest(&error).await,
                 }
             }
@@ -138,8 +147,8 @@ impl Server {
             () = self.report_refused() => {}
         }
         // Closing the socket would reset connections in the backlog.
-        while let Some(Ok((stream, _))) = self.socket.accept().now_or_never() {
-            self.serve_connection(stream, &routes, &connections);
+        while let Some(Ok(accepted)) = self.socket.accept().now_or_never() {
+            self.serve_connection(accepted, &routes, &connections);
         }
         drop(self.socket);
         let _ = connections.send(());
@@ -165,15 +174,17 @@ impl Server {
     }
 
     /// Serves a connection if there is a place for it in the roster, and otherwise answers 503.
-    fn serve_connection(&self, stream: TcpStream, routes: &Router, stop: &watch::Sender<()>) {
+    fn serve_connection(
+        &self,
+        (stream, address): (TcpStream, SocketAddr),
+        routes: &Router,
+        stop: &watch::Sender<()>,
+    ) {
+        let peer = Peer { address: address.ip(), key: self.clients.assign() };
         match self.roster.enter() {
-            Some(place) => connection::serve(
-                stream,
-                routes,
-                self.clients.assign(),
-                &self.common,
-                (stop.subscribe(), place),
-            ),
+            Some(place) => {
+                connection::serve(stream, routes, peer, &self.common, (stop.subscribe(), place));
+            }
             None => self.refuse(stream),
         }
     }
@@ -181,12 +192,16 @@ impl Server {
     /// Answers 503 without reading a request, for a limited number of connections at a time.
     fn refuse(&self, stream: TcpStream) {
         self.refused.fetch_add(1, Ordering::Relaxed);
+        if self.common.has_tls() {
+            // An answer would need a handshake.
+            return;
+        }
         let Ok(permit) = Arc::clone(&self.refusals).try_acquire_owned() else { return };
         tokio::spawn(async move {
             let _permit = permit;
             // A new connection's buffer has room for it.
             let _ = stream.try_write(&connection::document(&Problem::too_many_connections()));
-            connection::close_gently(stream).await;
+            connection::close_gently(Socket::Plain(stream)).await;
         });
     }
 }

@@ -3,12 +3,14 @@
 mod admin; // routes that change the models
 mod app; // the state of the server and of a request
 mod accept; // content negotiation
+mod access; // API keys, and limits for each client
 mod answers; // the answer for a request's images
 mod beside; // parameters for prediction sets and roll-ups
 mod body; // bodies with an attached companion
 mod checks; // checks of every request
 mod classify; // POST /classify
 mod connection; // connections and their limits
+mod cors; // requests of other origins' web pages
 mod embed; // POST /embed
 mod health; // /livez, /readyz, /ping
 mod hosts; // allowed hosts
@@ -26,10 +28,15 @@ mod preprocess; // POST /preprocess
 pub mod problem; // problem documents
 mod page; // GET /, GET /docs
 mod protocol; // protocols of other servers
+mod purpose; // what a request is for
 mod query; // query parameters
+mod record; // the log line and metrics of a request
 mod refusals; // one log line per second for rejections
+mod reload; // notices changed files
 mod remote; // bodies with a URL
 mod shared; // state of the handlers, except the pipeline
+mod tls; // certificates
+mod trace; // the spans of a request
 mod unsent; // memory of unsent responses
 mod upload; // request bodies with images
 
@@ -42,15 +49,21 @@ use axum::{Extension, Router};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub use access::{
+    Access, AccessPlan, BadKeys, BadRate, ForwardedHeader, KeyRing, NewKey, NoKey, NoKeys,
+    OpenMetrics, Proxies, Rate,
+};
 pub use admin::router as admin_router;
 pub use app::{App, Server};
 pub use connection::ConnectionTimes;
+pub use cors::{AllowedOrigin, BadOrigin};
 pub use health::{Phase, Readiness};
 pub use hosts::{AllowedHosts, BadHost};
 pub use listener::{Drain, ListenPlan, Listener};
 pub use page::Page;
 pub use protocol::{BadRoute, VertexRoutes};
 pub use shared::Shared;
+pub use tls::{BadTls, Certificates, TlsPlan};
 
 use problem::Problem;
 
@@ -83,7 +96,7 @@ pub fn router(server: Arc<Server>) -> Router {
         .merge(protocol::routes(&server))
         .split_for_parts();
     let routes = routes
-        .layer(Extension(openapi::Document::of(document)))
+        .layer(Extension(openapi::Document::of(document, &server.access)))
         .fallback(nothing_here)
         .method_not_allowed_fallback(not_this_method);
     layers::around(routes, &server).with_state(server)

@@ -6,6 +6,8 @@ use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::problem::Kind;
+
 /// The interval of the lines.
 const PERIOD: Duration = Duration::from_secs(1);
 
@@ -32,7 +34,12 @@ impl Refusals {
     fn report(&self) {
         let counts = mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         for (reason, count) in counts {
-            tracing::warn!(reason, count, "requests rejected in the last second");
+            // A client above its own limit does not concern the server.
+            if Kind::named(reason).is_some_and(Kind::is_of_client) {
+                tracing::info!(reason, count, "requests rejected in the last second");
+            } else {
+                tracing::warn!(reason, count, "requests rejected in the last second");
+            }
         }
     }
 }

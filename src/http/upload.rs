@@ -101,13 +101,14 @@ async fn inflated(
     let announced = content_length(&parts.headers).unwrap_or(0);
     parts.headers.remove(header::CONTENT_LENGTH);
     let compressed = read_raw(body, announced).await.map_err(|error| unread(&error, limit))?;
+    let working = app.model.pipeline.reserve(encoding.working_memory())?;
     // The compressed and the decompressed body exist at the same time.
     let held = Arc::clone(held);
-    let whole = app
-        .server
-        .shared
-        .parse(usize::MAX, move || inflate(&compressed, encoding, limit, &held))
-        .await?;
+    let inflating = move || {
+        let _working = working;
+        inflate(&compressed, encoding, limit, &held)
+    };
+    let whole = app.server.shared.parse(usize::MAX, inflating).await?;
     Ok(Request::from_parts(parts, Body::from(whole)))
 }
 

@@ -1,6 +1,6 @@
 //! What is asked of the pipeline, and what it answers.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -80,6 +80,8 @@ pub struct Timings {
     pub inference: Duration,
     /// Images in that run.
     pub batch_size: usize,
+    /// When its answer was there; `None` if no network was run.
+    pub ended: Option<Instant>,
 }
 
 /// Everything that can go wrong with one image.

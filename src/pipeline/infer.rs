@@ -1,6 +1,6 @@
 //! All scores of one image, given as file or as preprocessed pixels.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -101,6 +101,7 @@ impl Pipeline {
             queue: answered.queued,
             inference: answered.inference,
             batch_size: answered.batch_size,
+            ended: Some(Instant::now()),
             ..Timings::default()
         };
         Ok((answered, timings))

@@ -27,7 +27,7 @@ mod picture; // PNG encoding
 mod plan; // what a pipeline is made from
 
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::Semaphore;
@@ -222,6 +222,7 @@ impl Pipeline {
             queue: answered.queued,
             inference: answered.inference,
             batch_size: answered.batch_size,
+            ended: Some(Instant::now()),
             ..facts.timings()
         };
         Ok(Travelled { answered, image: facts.image, timings })

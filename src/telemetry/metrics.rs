@@ -1,13 +1,15 @@
 //! Every metric, declared once with its type; a call site says what happened and spells no name.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::{
-    Encoder, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge,
+    Encoder, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use super::advice::advice;
 use super::model_metrics::{ModelFamilies, ModelMetrics};
 
 /// 0.1 ms to 60 s: from a tiny network's inference to a request that waited out its deadline.
@@ -21,8 +23,10 @@ pub(super) const BATCH_SIZES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 1
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    described: Vec<Described>,
     requests: IntCounterVec,
     request_seconds: HistogramVec,
+    requests_of_clients: IntCounterVec,
     models: Arc<ModelFamilies>,
     /// HTTP requests being answered now.
     pub requests_in_flight: IntGauge,
@@ -32,6 +36,8 @@ pub struct Metrics {
     pub admission_limit_bytes: IntGauge,
     /// Time to fetch one image from a URL, also if that fails.
     pub fetch_seconds: Histogram,
+    /// TLS handshakes that failed.
+    pub tls_handshake_failures: IntCounter,
     /// Log lines that were dropped, because their reader was too slow.
     pub dropped_log_lines: IntGauge,
     /// 1 while the server is ready for traffic.
@@ -45,6 +51,8 @@ pub enum Reason {
     QueueFull,
     /// The admission ceiling for memory is reached.
     MemoryLimit,
+    /// The client has as many images in flight as it may have.
+    ClientLimit,
     /// The deadline has passed, or could not be met any more.
     Deadline,
     /// The server is shutting down.
@@ -53,7 +61,8 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, so that each is visible as 0 before it first happens.
-    pub const ALL: [Self; 4] = [Self::QueueFull, Self::MemoryLimit, Self::Deadline, Self::Draining];
+    pub const ALL: [Self; 5] =
+        [Self::QueueFull, Self::MemoryLimit, Self::ClientLimit, Self::Deadline, Self::Draining];
 
     /// The word for this reason in metrics, log lines and problem documents.
     #[must_use]
@@ -61,11 +70,41 @@ impl Reason {
         match self {
             Self::QueueFull => "queue-full",
             Self::MemoryLimit => "memory-limit",
+            Self::ClientLimit => "client-limit",
             Self::Deadline => "deadline",
             Self::Draining => "draining",
         }
     }
 }
+
+/// A metric, for the documentation.
+#[derive(Debug, Clone)]
+pub struct Described {
+    /// Its name, without `resnetd_`.
+    pub name: String,
+    /// Counter, gauge or histogram.
+    pub kind: &'static str,
+    /// The names of its labels.
+    pub labels: Vec<String>,
+    /// What it counts or measures.
+    pub help: String,
+    /// What a rising value means, and what to do then.
+    pub advice: Option<&'static str>,
+}
+
+/// An answered request.
+#[derive(Debug, Clone, Copy)]
+pub struct Answered<'a> {
+    /// Its method, as the client wrote it.
+    pub method: &'a str,
+    /// The pattern of its route, never the path that the client wrote.
+    pub route: &'a str,
+    /// The status of its answer.
+    pub status: u16,
+}
+
+/// The methods that are labels; all others are `other`.
+const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"];
 
 impl Metrics {
     /// A fresh set, every value 0.
@@ -76,18 +115,21 @@ impl Metrics {
     #[must_use]
     #[rustfmt::skip] // one metric a line
     pub fn new() -> Self {
-        let declare = Declare { registry: Registry::new() };
+        let declare = Declare { registry: Registry::new(), described: RefCell::default() };
         let metrics = Self {
-            requests: declare.counters("http_requests_total", "HTTP requests", &["route", "status"]),
-            request_seconds: declare.histograms("http_request_duration_seconds", "Time from a request's headers to its answer", (&["route", "status"], SECONDS)),
+            requests: declare.counters("http_requests_total", "HTTP requests", &["method", "route", "status"]),
+            request_seconds: declare.histograms("http_request_duration_seconds", "Time from a request's headers to its answer, except for probes, scrapes and pages", (&["method", "route", "status"], SECONDS)),
+            requests_of_clients: declare.counters("client_requests_total", "HTTP requests with an API key, by its client", &["client", "status"]),
             requests_in_flight: declare.int_gauge("http_requests_in_flight", "HTTP requests being answered"),
             admitted_bytes: declare.int_gauge("admitted_bytes", "Bytes of uploads and decoded images in flight"),
             admission_limit_bytes: declare.int_gauge("admission_limit_bytes", "The limit of admitted_bytes (--memory-limit)"),
             fetch_seconds: declare.histogram("fetch_seconds", "Time to fetch one image by URL"),
+            tls_handshake_failures: declare.counter("tls_handshake_failures_total", "TLS handshakes that failed or took too long"),
             dropped_log_lines: declare.int_gauge("log_lines_dropped", "Log lines dropped since the start because standard error was read too slowly"),
             ready: declare.int_gauge("ready", "1 while the server is ready, else 0"),
             models: Arc::new(ModelFamilies::declare(&declare)),
             registry: declare.registry,
+            described: declare.described.into_inner(),
         };
         #[cfg(target_os = "linux")]
         metrics
@@ -97,9 +139,11 @@ impl Metrics {
         metrics
     }
 
-    /// Counts one answered request. `route` is a route's pattern, never the path a client typed.
-    pub fn request(&self, route: &str, status: u16, elapsed: Duration) {
-        self.requests.with_label_values(&[route, &status.to_string()]).inc();
+    /// Counts one answered request, and its latency if it has one.
+    pub fn request(&self, answered: Answered<'_>, latency: Option<Duration>) {
+        let Answered { method, route, status } = answered;
+        let method = METHODS.iter().find(|known| **known == method).map_or("other", |known| known);
+        self.requests.with_label_values(&[method, route, &status.to_string()]).inc();
         let class = match status / 100 {
             1 => "1xx",
             2 => "2xx",
@@ -107,7 +151,21 @@ impl Metrics {
             4 => "4xx",
             _ => "5xx",
         };
-        self.request_seconds.with_label_values(&[route, class]).observe(elapsed.as_secs_f64());
+        if let Some(latency) = latency {
+            let histogram = self.request_seconds.with_label_values(&[method, route, class]);
+            histogram.observe(latency.as_secs_f64());
+        }
+    }
+
+    /// Counts one answered request of the client `name`, whose API key it had.
+    pub fn request_of(&self, name: &str, status: u16) {
+        self.requests_of_clients.with_label_values(&[name, &status.to_string()]).inc();
+    }
+
+    /// Every metric, in the order of their declaration.
+    #[must_use]
+    pub fn described(&self) -> &[Described] {
+        &self.described
     }
 
     /// The metrics of one version of a model.
@@ -145,15 +203,23 @@ impl Default for Metrics {
 /// Makes metrics and registers them in one step, all with the prefix `resnetd_`.
 pub(super) struct Declare {
     registry: Registry,
+    described: RefCell<Vec<Described>>,
 }
 
 impl Declare {
     fn register<C: prometheus::core::Collector + Clone + 'static>(
         &self,
+        kind: &'static str,
         made: prometheus::Result<C>,
     ) -> C {
         let metric = made.expect("metric names, labels and buckets are valid constants");
         self.registry.register(Box::new(metric.clone())).expect("every metric has its own name");
+        for desc in metric.desc() {
+            let name = desc.fq_name.trim_start_matches("resnetd_").to_owned();
+            let advice = advice(&name);
+            let (labels, help) = (desc.variable_labels.clone(), desc.help.clone());
+            self.described.borrow_mut().push(Described { name, kind, labels, help, advice });
+        }
         metric
     }
 
@@ -161,25 +227,29 @@ impl Declare {
         Opts::new(format!("resnetd_{name}"), help)
     }
 
+    fn counter(&self, name: &str, help: &str) -> IntCounter {
+        self.register("counter", IntCounter::with_opts(Self::opts(name, help)))
+    }
+
     pub(super) fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-        self.register(IntCounterVec::new(Self::opts(name, help), labels))
+        self.register("counter", IntCounterVec::new(Self::opts(name, help), labels))
     }
 
     fn int_gauge(&self, name: &str, help: &str) -> IntGauge {
-        self.register(IntGauge::with_opts(Self::opts(name, help)))
+        self.register("gauge", IntGauge::with_opts(Self::opts(name, help)))
     }
 
     pub(super) fn int_gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
-        self.register(IntGaugeVec::new(Self::opts(name, help), labels))
+        self.register("gauge", IntGaugeVec::new(Self::opts(name, help), labels))
     }
 
     pub(super) fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> GaugeVec {
-        self.register(GaugeVec::new(Self::opts(name, help), labels))
+        self.register("gauge", GaugeVec::new(Self::opts(name, help), labels))
     }
 
     fn histogram(&self, name: &str, help: &str) -> Histogram {
         let opts = HistogramOpts::from(Self::opts(name, help)).buckets(SECONDS.to_vec());
-        self.register(Histogram::with_opts(opts))
+        self.register("histogram", Histogram::with_opts(opts))
     }
 
     pub(super) fn histograms(
@@ -189,6 +259,6 @@ impl Declare {
         (labels, buckets): (&[&str], &[f64]),
     ) -> HistogramVec {
         let opts = HistogramOpts::from(Self::opts(name, help)).buckets(buckets.to_vec());
-        self.register(HistogramVec::new(opts, labels))
+        self.register("histogram", HistogramVec::new(opts, labels))
     }
 }

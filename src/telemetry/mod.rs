@@ -1,9 +1,12 @@
-//! What operators see: log lines and metrics.
+//! What operators see: log lines, metrics and traces.
 
 mod background; // the thread that writes log lines
 pub mod logs;
 pub mod metrics; // of the process
 mod model_metrics; // of each model
+mod traces; // spans for a collector
+mod advice; // what to do about each metric
 
 pub use metrics::Metrics;
 pub use model_metrics::{ModelInfo, ModelMetrics};
+pub use traces::{NoTraces, OtlpProtocol, TracePlan, Traces};

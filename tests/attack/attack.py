@@ -7,6 +7,7 @@ something did not hold. It takes about ten minutes.
 import argparse
 import http.client
 import random
+import re
 import resource
 import socket
 import subprocess
@@ -227,7 +228,7 @@ def stalled_log(table: Table, resnetd: str) -> None:
     command = [resnetd, "serve", "--listen", "127.0.0.1:0", "--device", "cpu", "--log", "info", "--log-format", "json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         line = next(line for line in process.stdout if "http://" in line)
-        port = int(line.rsplit(":", 1)[1].split("/")[0].split()[0])
+        port = int(re.search(r"http://127\.0\.0\.1:(\d+)", line)[1])
         answers = {ask(port, "POST", "/classify", CAT, timeout=5) for _ in range(1000)}
         process.terminate()
         try:

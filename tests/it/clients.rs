@@ -307,18 +307,38 @@ async fn compressed_uploads_are_inflated_under_the_limit() {
     let image = data("cifar10-cat.png");
     assert_eq!(post("/classify", "gzip", gzip(&image)).await.status, 200);
     assert_eq!(post("/classify", "deflate", zlib(&image)).await.status, 200);
+    assert_eq!(post("/classify", "zstd", zstd::encode_all(&*image, 3).unwrap()).await.status, 200);
+    assert_eq!(post("/classify", "br", brotli(&image)).await.status, 200);
+    let bomb = post("/classify", "zstd", zstd::encode_all(&*vec![0; 1_000_000], 3).unwrap()).await;
+    assert_eq!((bomb.status, bomb.reason()), (413, "too-many-bytes".to_owned()), "{bomb:?}");
+    for encoding in ["zstd", "br", "deflate"] {
+        let broken = post("/classify", encoding, image.clone()).await;
+        assert_eq!((broken.status, broken.reason()), (400, "bad-request".to_owned()), "{broken:?}");
+    }
     assert_eq!(post("/classify", "identity", image.clone()).await.status, 200);
     let bomb = post("/classify", "gzip", gzip(&vec![0; 1_000_000])).await;
     assert_eq!((bomb.status, bomb.reason()), (413, "too-many-bytes".to_owned()), "{bomb:?}");
-    let unknown = post("/classify", "br", image.clone()).await;
+    let unknown = post("/classify", "compress", image.clone()).await;
     assert_eq!((unknown.status, unknown.reason()), (415, "unsupported-encoding".to_owned()));
-    assert_eq!(unknown.header("accept-encoding"), "gzip, deflate");
+    assert_eq!(unknown.header("accept-encoding"), "gzip, deflate, zstd, br");
     let broken = post("/classify", "gzip", image).await;
     assert_eq!((broken.status, broken.reason()), (400, "bad-request".to_owned()), "{broken:?}");
     let pixels = vec![0; 32 * 32 * 3];
     let json = json!({ "inputs": [{ "name": "pixels", "datatype": "UINT8", "shape": [1, 32, 32, 3], "data": pixels }] });
     assert_eq!(post(INFER, "gzip", gzip(json.to_string().as_bytes())).await.status, 200);
     assert_eq!(server.server.metrics.admitted_bytes.get(), 0);
+}
+
+/// Brotli's form for bytes that are not compressed (RFC 7932, section 9.2), with a window of 64 KiB.
+fn brotli(bytes: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(bytes.len() - 1).unwrap();
+    assert!(length < 1 << 16);
+    // WBITS 16 (1 bit: 0), not the last (0), four nibbles (00), the length, uncompressed (1).
+    let head = length << 4 | 1 << 20;
+    let mut whole = head.to_le_bytes()[..3].to_vec();
+    whole.extend(bytes);
+    whole.push(3); // the last metablock, empty
+    whole
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -364,7 +384,7 @@ async fn durations_are_labelled_by_status() {
     let metrics = server.get("/metrics").await.text;
     for class in ["2xx", "4xx"] {
         let line = format!(
-            "resnetd_http_request_duration_seconds_count{{route=\"/classify\",status=\"{class}\"}} 1"
+            "resnetd_http_request_duration_seconds_count{{method=\"POST\",route=\"/classify\",status=\"{class}\"}} 1"
         );
         assert!(metrics.lines().any(|found| found == line), "no {line} in\n{metrics}");
     }

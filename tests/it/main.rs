@@ -14,6 +14,8 @@ mod protocol_v2; // the Open Inference Protocol
 mod problems; // errors
 mod urls; // images by URL
 mod shapes; // protocols of other servers
+mod access; // API keys, and limits of each client
+mod tls; // TLS
 mod overload; // admission control, deadlines, disconnected clients
 mod clients; // limits for connections
 mod floods; // many connections, requests and headers
@@ -30,6 +32,8 @@ mod precision; // int8 and fp16
 mod cli; // the commands
 mod cli_classify; // resnetd classify
 mod cli_describe; // resnetd describe
+mod traces; // spans
+mod metrics; // docs/metrics.md
 mod configuration; // docs/configuration.md
 mod bench; // resnetd bench
 mod tune; // resnetd tune

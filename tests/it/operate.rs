@@ -56,9 +56,9 @@ async fn metrics_count_what_happened() {
     assert_eq!(answer.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
     let lines: HashSet<&str> = answer.text.lines().collect();
     for expected in [
-        r#"resnetd_http_requests_total{route="/classify",status="200"} 1"#,
-        r#"resnetd_http_requests_total{route="/classify",status="400"} 1"#,
-        r#"resnetd_http_requests_total{route="none",status="404"} 1"#,
+        r#"resnetd_http_requests_total{method="POST",route="/classify",status="200"} 1"#,
+        r#"resnetd_http_requests_total{method="POST",route="/classify",status="400"} 1"#,
+        r#"resnetd_http_requests_total{method="GET",route="none",status="404"} 1"#,
         r#"resnetd_rejected_total{model="cifar10-resnet56",reason="queue-full",version="1"} 0"#,
         r#"resnetd_images_total{model="cifar10-resnet56",version="1"} 1"#,
         r#"resnetd_batch_size_count{model="cifar10-resnet56",version="1"} 1"#,

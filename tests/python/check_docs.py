@@ -18,6 +18,7 @@ Each page runs in a folder of its own, which has links to the files of the repos
 import argparse
 import json
 import os
+import pty
 import re
 import shutil
 import socket
@@ -226,17 +227,21 @@ class Reader:
     def start(self, command: str) -> str:
         """Starts a server in the place of the last one, and waits until it is ready; what it printed."""
         self.stop()
+        # Only on a terminal does a server print the message that the pages show.
+        terminal, end = pty.openpty()
         self.server = subprocess.Popen(
             ["bash", "-c", f"exec {command.replace(':8080', f':{self.port}')}"], cwd=self.folder, env=self.environment,
-            text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            text=True, stdout=end, stderr=subprocess.PIPE,
         )
+        os.close(end)
         # The log must be read, or the server's lines would be dropped.
         log = []
         threading.Thread(target=lambda: log.extend(self.server.stderr), daemon=True).start()
         printed = ""
-        for line in self.server.stdout:
+        for line in lines_of(terminal):
             printed += line
             if line.startswith("  try"):
+                threading.Thread(target=lambda: list(lines_of(terminal)), daemon=True).start()
                 return printed.replace(f":{self.port}", ":8080")
         self.server.wait()
         return f"the server ended:\n{printed}{''.join(log)}"
@@ -246,6 +251,18 @@ class Reader:
             self.server.terminate()
             self.server.wait()
             self.server = None
+
+
+def lines_of(terminal: int) -> Iterator[str]:
+    """The lines that are written to a terminal, until nobody writes to it any more."""
+    rest = b""
+    while True:
+        try:
+            more = os.read(terminal, 4096)
+        except OSError:  # the other end is closed
+            return
+        *lines, rest = (rest + more).split(b"\r\n")
+        yield from (line.decode() + "\n" for line in lines)
 
 
 def free_port() -> int:

@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use http_body_util::{BodyExt, Collected};
 use resnetd::http::{
-    self, AllowedHosts, Page, Readiness, Shared, Timeouts, VertexRoutes,
+    self, Access, AccessPlan, AllowedHosts, Page, Readiness, Shared, Timeouts, VertexRoutes,
 };
 use resnetd::model::{self, Model};
 use resnetd::pipeline::decode::Limits;
@@ -79,7 +79,7 @@ impl Server {
 fn server(metrics: Arc<Metrics>) -> Arc<http::Server> {
     let model = Model::open(model::DEFAULT, None).expect("the embedded model");
     let plan = PipelinePlan {
-        limits: Limits { max_bytes: 1 << 20, max_pixels: 250_000 },
+        limits: Limits { max_bytes: 1 << 20, max_pixels: 250_000, ..Limits::default() },
         jpeg_scaling: JpegScaling::On,
         queue_capacity: 512,
         batch: BatchPlan { max_batch: 4, max_wait: Duration::ZERO, backlog: 1 },
@@ -136,6 +136,8 @@ fn server(metrics: Arc<Metrics>) -> Arc<http::Server> {
         urls: None,
         vertex: VertexRoutes::default(),
         hosts: AllowedHosts::any(),
+        access: Arc::new(Access::new(AccessPlan::default())),
+        traces: None,
         max_bytes,
     })
 }

@@ -16,7 +16,7 @@ pub(super) fn replacement(head: &[u8]) -> Option<Vec<u8>> {
     }
     let problem = match text.get(9..12)? {
         "400" => Problem::bad_request(
-            "this is not an HTTP/1.1 or HTTP/2 request; send one, over plain HTTP rather than TLS",
+            "this is not an HTTP/1.1 or HTTP/2 request; check the client, and whether the URL begins with http:// or https://",
         ),
         "414" | "431" => Problem::headers_too_large(),
         _ => return None,

@@ -9,9 +9,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::io::AsyncWrite;
 use tokio::time::{Instant, Sleep, sleep};
+
+use super::socket::Socket;
 
 /// Most answers are there by then.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -36,11 +37,11 @@ impl Hangup {
     /// Looks at the client's end of `stream`, and wakes the task when it is time to look again.
     pub(super) fn poll(
         &mut self,
-        stream: &mut TcpStream,
+        stream: &mut Socket,
         context: &mut Context<'_>,
     ) -> io::Result<()> {
         if matches!(self, Self::Open) {
-            if !is_closed(stream, context)? {
+            if !stream.is_closed(context)? {
                 return Ok(());
             }
             *self = Self::Closed(Box::pin(sleep(PATIENCE)), 0);
@@ -55,6 +56,9 @@ impl Hangup {
                     Poll::Ready(written) => *sent += written?,
                     Poll::Pending => {}
                 }
+                if let Poll::Ready(flushed) = Pin::new(&mut *stream).poll_flush(context) {
+                    flushed?;
+                }
             }
             timer.as_mut().reset(Instant::now() + PERIOD);
         }
@@ -62,8 +66,8 @@ impl Hangup {
     }
 
     /// The same for a client of HTTP/1.0, which knows no interim answers: closed means gone.
-    pub(super) fn poll_old(stream: &mut TcpStream, context: &mut Context<'_>) -> io::Result<()> {
-        if is_closed(stream, context)? {
+    pub(super) fn poll_old(stream: &mut Socket, context: &mut Context<'_>) -> io::Result<()> {
+        if stream.is_closed(context)? {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
         Ok(())
@@ -72,7 +76,7 @@ impl Hangup {
     /// Sends the rest of an interim answer that has begun: before that, nothing else can be sent.
     pub(super) fn poll_finish(
         &mut self,
-        stream: &mut TcpStream,
+        stream: &mut Socket,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         if let Self::Closed(_, sent) = self {
@@ -82,13 +86,5 @@ impl Hangup {
         }
         *self = Self::Open;
         Poll::Ready(Ok(()))
-    }
-}
-
-/// Whether the client has closed its sending side, and everything before is read.
-fn is_closed(stream: &TcpStream, context: &mut Context<'_>) -> io::Result<bool> {
-    match stream.poll_peek(context, &mut ReadBuf::new(&mut [0])) {
-        Poll::Ready(read) => Ok(read? == 0),
-        Poll::Pending => Ok(false),
     }
 }

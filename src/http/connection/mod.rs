@@ -4,10 +4,12 @@ mod activity; // open requests of a connection
 mod early; // problem documents instead of hyper's own errors
 mod fields; // counts the headers of an HTTP/2 request
 mod frames; // HTTP/2 frames: blocked streams, memory of open requests, control floods
+mod handshake; // the TLS handshake
 mod hangup; // detects disconnected clients
 mod pool; // memory limit for the open requests of all HTTP/2 connections
 mod reader; // bytes → HTTP/2 frames
 mod roster; // all connections; closes the one that is idle longest
+mod socket; // TCP, or TLS over TCP
 mod wire; // the socket, with timeouts
 
 use std::convert::Infallible;
@@ -29,11 +31,14 @@ use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
 
 use super::body::accompanied;
-use crate::pipeline::queue::ClientKey;
+use super::origin::Peer;
+use super::tls::Certificates;
+use crate::telemetry::Metrics;
 use activity::Activity;
 pub(super) use early::document;
 pub(super) use pool::Pool;
 pub(super) use roster::{Place, Roster};
+pub(super) use socket::Socket;
 use wire::Wire;
 pub(super) use wire::close_gently;
 
@@ -80,11 +85,28 @@ pub(super) struct Common {
     times: ConnectionTimes,
     pool: Pool,
     graces: Arc<Semaphore>,
+    tls: Option<Tls>,
+}
+
+/// What handshakes need.
+#[derive(Debug, Clone)]
+struct Tls {
+    certificates: Arc<Certificates>,
+    metrics: Arc<Metrics>,
 }
 
 impl Common {
     pub(super) fn new(times: ConnectionTimes) -> Self {
-        Self { times, pool: Pool::default(), graces: Arc::new(Semaphore::new(GRACES)) }
+        Self { times, pool: Pool::default(), graces: Arc::new(Semaphore::new(GRACES)), tls: None }
+    }
+
+    /// The same, with TLS.
+    pub(super) fn with_tls(self, certificates: Arc<Certificates>, metrics: Arc<Metrics>) -> Self {
+        Self { tls: Some(Tls { certificates, metrics }), ..self }
+    }
+
+    pub(super) fn has_tls(&self) -> bool {
+        self.tls.is_some()
     }
 }
 
@@ -92,28 +114,29 @@ impl Common {
 pub(super) fn serve(
     stream: TcpStream,
     routes: &Router,
-    client: ClientKey,
+    peer: Peer,
     common: &Common,
-    (stop, place): (watch::Receiver<()>, Place),
+    (mut stop, place): (watch::Receiver<()>, Place),
 ) {
     // Answers are small and whole: waiting for more to send only delays them.
     let _ = stream.set_nodelay(true);
-    let routes = TowerToHyperService::new(routes.clone());
-    let service = service_fn({
-        let activity = Arc::clone(&place.activity);
-        move |mut request: Request<Incoming>| {
-            let open = activity.begin();
-            activity.interim.store(request.version() == Version::HTTP_11, Ordering::Relaxed);
-            request.extensions_mut().insert(client);
-            let answering = routes.call(request);
-            async { Ok(answering.await?.map(|body| accompanied(body, open))) }
-        }
-    });
-    let Common { times, pool, .. } = common.clone();
-    let wire = Wire::new(stream, times.write, Arc::clone(&place.activity), pool);
-    let connection = builder(times).serve_connection(TokioIo::new(wire), service).into_owned();
-    let graces = Arc::clone(&common.graces);
+    let (routes, common) = (TowerToHyperService::new(routes.clone()), common.clone());
     tokio::spawn(async move {
+        let transport = handshake::transport(stream, peer, &common, &place, &mut stop).await;
+        let Some(socket) = transport else { return };
+        let service = service_fn({
+            let activity = Arc::clone(&place.activity);
+            move |mut request: Request<Incoming>| {
+                let open = activity.begin();
+                activity.interim.store(request.version() == Version::HTTP_11, Ordering::Relaxed);
+                request.extensions_mut().insert(peer);
+                let answering = routes.call(request);
+                async { Ok(answering.await?.map(|body| accompanied(body, open))) }
+            }
+        });
+        let Common { times, pool, graces, .. } = common;
+        let wire = Wire::new(socket, times.write, Arc::clone(&place.activity), pool);
+        let connection = builder(times).serve_connection(TokioIo::new(wire), service).into_owned();
         tokio::pin!(connection);
         let ended = tokio::select! {
             ended = until_end(connection.as_mut(), times.header, &place.activity, stop) => ended,

@@ -10,7 +10,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep, timeout};
 
 use super::activity::Activity;
@@ -18,6 +17,7 @@ use super::early;
 use super::frames::{CALM, Frames};
 use super::hangup::Hangup;
 use super::pool::{Part, Pool};
+use super::socket::Socket;
 
 /// What a client of HTTP/2 begins with, and no request of HTTP/1.1 does.
 const PRI: &[u8; 4] = b"PRI ";
@@ -33,10 +33,12 @@ const LINGER_BYTES: u64 = 1 << 20;
 #[derive(Debug)]
 pub(super) struct Wire {
     /// There until the end.
-    stream: Option<TcpStream>,
+    stream: Option<Socket>,
     patience: Duration,
     /// Runs while the client takes nothing.
     stalled: Option<Pin<Box<Sleep>>>,
+    /// What the system had taken when that began, over TLS.
+    taken: u64,
     protocol: Protocol,
     activity: Arc<Activity>,
     /// Memory reserved for its open requests, over HTTP/2.
@@ -63,7 +65,7 @@ enum Protocol {
 
 impl Wire {
     pub(super) fn new(
-        stream: TcpStream,
+        stream: Socket,
         patience: Duration,
         activity: Arc<Activity>,
         pool: Pool,
@@ -72,6 +74,7 @@ impl Wire {
             stream: Some(stream),
             patience,
             stalled: None,
+            taken: 0,
             protocol: Protocol::Unknown(Vec::new()),
             activity,
             part: Part::of(pool),
@@ -80,7 +83,7 @@ impl Wire {
         }
     }
 
-    fn stream(&mut self) -> Pin<&mut TcpStream> {
+    fn stream(&mut self) -> Pin<&mut Socket> {
         Pin::new(self.stream.as_mut().expect("taken only when the connection is dropped"))
     }
 
@@ -122,7 +125,7 @@ impl Wire {
     /// Sends GOAWAY if no frame is partly sent, and returns the error that ends the connection.
     fn end_flood(&mut self, wrong: &'static str) -> io::Error {
         self.linger = true;
-        if let (Protocol::Http2(frames), Some(stream)) = (&self.protocol, &self.stream)
+        if let (Protocol::Http2(frames), Some(stream)) = (&self.protocol, &mut self.stream)
             && frames.between_frames()
         {
             // If the send buffer is full, the client is not reading anyway.
@@ -167,6 +170,10 @@ impl Wire {
 
     /// An error once the client has taken nothing for too long.
     fn wait_for_client(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        let taken = self.stream().taken();
+        if taken != mem::replace(&mut self.taken, taken) {
+            self.stalled = None;
+        }
         let timer = self.stalled.get_or_insert_with(|| Box::pin(sleep(self.patience)));
         match timer.as_mut().poll(context) {
             Poll::Pending => Ok(()),
@@ -291,7 +298,14 @@ impl AsyncWrite for Wire {
             (Protocol::Http2(_), _) => wire.check_windows(context)?,
             (Protocol::Http1 { .. } | Protocol::Unknown(_), _) => {}
         }
-        self.stream().poll_flush(context)
+        match self.stream().poll_flush(context) {
+            Poll::Ready(flushed) => Poll::Ready(flushed),
+            // TLS still has something that the client does not take.
+            Poll::Pending => {
+                self.wait_for_client(context)?;
+                Poll::Pending
+            }
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -312,7 +326,7 @@ impl Drop for Wire {
 }
 
 /// Closes a connection whose client may be sending still, so that it sees what was sent to it.
-pub(in super::super) async fn close_gently(mut stream: TcpStream) {
+pub(in super::super) async fn close_gently(mut stream: Socket) {
     if stream.shutdown().await.is_ok() {
         let mut rest = stream.take(LINGER_BYTES);
         let _ = timeout(LINGER, tokio::io::copy(&mut rest, &mut tokio::io::sink())).await;

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{Info, InfoBuilder, License, OpenApi, OpenApiBuilder};
 
+use super::access::Access;
 use super::unsent::OneCopy;
 
 pub(super) use refusals::{NamedRefusals, NetworkRefusals, NotFound, NotReady, UploadRefusals};
@@ -60,13 +61,16 @@ fn info() -> Info {
 pub(super) struct Document(Bytes);
 
 impl Document {
-    /// The document of all routes, with the headers that no handler sets.
-    pub(super) fn of(routes: OpenApi) -> Self {
+    /// The document of all routes, with the headers that no handler sets, and the API key if one is needed.
+    pub(super) fn of(routes: OpenApi, access: &Access) -> Self {
         let mut document = serde_json::to_value(routes).expect("it has no maps with odd keys");
         add_named(&mut document);
         add_headers(&mut document);
         open_answers(&mut document);
         tell_apart(&mut document);
+        if access.needs_key() {
+            add_key(&mut document);
+        }
         Self(Bytes::from(document.to_string()))
     }
 }
@@ -149,7 +153,7 @@ fn add_headers(document: &mut Value) {
                 names.extend(["X-Model-Name", "X-Model-Version", "X-Model-Digest"]);
             }
             match status.as_str() {
-                "503" => names.push("Retry-After"),
+                "429" | "503" => names.push("Retry-After"),
                 "200" if of_images => names.push("Server-Timing"),
                 _ => {}
             }
@@ -159,6 +163,15 @@ fn add_headers(document: &mut Value) {
             }
         }
     }
+}
+
+/// Tells clients, and the page at `/docs`, how the key is sent.
+fn add_key(document: &mut Value) {
+    document["components"]["securitySchemes"] = json!({
+        "bearer": { "type": "http", "scheme": "bearer", "description": "An API key" },
+        "header": { "type": "apiKey", "in": "header", "name": "X-API-Key", "description": "An API key" },
+    });
+    document["security"] = json!([{ "bearer": [] }, { "header": [] }]);
 }
 
 /// Gives the second method of a handler with two methods its own operation id.

@@ -35,6 +35,7 @@ pub(in super::super) enum NotReady {}
 
 const OF_UPLOADS: &[Kind] = &[
     Kind::BadRequest,
+    Kind::Unauthenticated,
     Kind::NotAnImage,
     Kind::TruncatedImage,
     Kind::CorruptImage,
@@ -44,6 +45,8 @@ const OF_UPLOADS: &[Kind] = &[
     Kind::UnsupportedFormat,
     Kind::UnsupportedEncoding,
     Kind::HostNotAllowed,
+    Kind::TooManyRequests,
+    Kind::ClientLimit,
     Kind::HeadersTooLarge,
     Kind::TooManyConnections,
     Kind::InvalidParameter,
@@ -134,6 +137,8 @@ fn in_its_place(kind: Kind) -> bool {
             | Kind::InvalidParameter
             | Kind::UnsupportedEncoding
             | Kind::HostNotAllowed
+            | Kind::Unauthenticated
+            | Kind::TooManyRequests
             | Kind::HeadersTooLarge
             | Kind::TooManyConnections
     )
@@ -170,6 +175,9 @@ fn example(kind: Kind) -> Problem {
             cause: "a checksum is wrong".to_owned(),
         }),
         Kind::BadRequest => Problem::bad_request("the body cannot be read: connection reset"),
+        Kind::Unauthenticated => Problem::no_api_key(),
+        Kind::TooManyRequests => Problem::too_many_requests("20 requests per second", retry_after),
+        Kind::ClientLimit => refused(Rejected::ClientLimit { images: 8, retry_after }),
         Kind::NotFound => Problem::not_found("/clasify"),
         Kind::MethodNotAllowed => Problem::method_not_allowed("GET", "/classify"),
         Kind::BodyTimeout => Problem::body_timeout(Duration::from_secs(30)),
@@ -179,7 +187,7 @@ fn example(kind: Kind) -> Problem {
         }
         Kind::UnsupportedFormat => decode(DecodeError::Unsupported { format: "an HEIC image" }),
         Kind::UnsupportedEncoding => Problem::unsupported_encoding(
-            "Content-Encoding is \"br\"; send the body as it is, or with gzip, deflate",
+            "Content-Encoding is \"compress\"; send the body as it is, or with gzip, deflate, zstd, br",
         ),
         Kind::HostNotAllowed => Problem::host_not_allowed("images.example.org"),
         Kind::HeadersTooLarge => Problem::headers_too_large(),

@@ -1,5 +1,7 @@
 // The server's figures, from /metrics while the section is open.
 
+import { isLocked, send } from "./key.js";
+
 const EVERY = 2000; // milliseconds
 const WINDOW = 60_000;
 
@@ -10,10 +12,10 @@ export function watch(byId) {
   look();
 
   async function look() {
-    if (live.open && !document.hidden) {
+    if (live.open && !document.hidden && !isLocked()) {
       try {
-        const answer = await fetch("/metrics");
-        show(byId, snapshots, read(await answer.text()));
+        const answer = await send("/metrics");
+        if (answer.ok) show(byId, snapshots, read(await answer.text()));
       } catch {
         byId("window").textContent = "The server does not answer.";
       }

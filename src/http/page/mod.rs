@@ -28,6 +28,7 @@ const FILES: &[(&str, &str, &[u8])] = &[
     ("/page/page.js", SCRIPT, include_bytes!("page.js")),
     ("/page/heat.js", SCRIPT, include_bytes!("heat.js")),
     ("/page/camera.js", SCRIPT, include_bytes!("camera.js")),
+    ("/page/key.js", SCRIPT, include_bytes!("key.js")),
     ("/page/live.js", SCRIPT, include_bytes!("live.js")),
     ("/page/model.js", SCRIPT, include_bytes!("model.js")),
     ("/page/words.js", SCRIPT, include_bytes!("words.js")),

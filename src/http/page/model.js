@@ -1,5 +1,6 @@
 // What the page says of the model: its name, its classes, and whether it is sure of an answer.
 
+import { send } from "./key.js";
 import { percent } from "./words.js";
 
 const LIKELY = 0.5; // below it a class is a guess
@@ -10,7 +11,9 @@ let model;
 
 export async function describe(byId) {
   try {
-    model = await (await fetch("/v1/model")).json();
+    const answer = await send("/v1/model");
+    if (!answer.ok) return;
+    model = await answer.json();
   } catch {
     return; // the page works without it
   }

@@ -3,6 +3,7 @@
 import { draw, strongestPlace } from "./heat.js";
 import { bytes, milliseconds, percent, sentence } from "./words.js";
 import { openCamera } from "./camera.js";
+import { askForKey, send } from "./key.js";
 import { watch } from "./live.js";
 import { describe, heading, isUnsure, spoken } from "./model.js";
 
@@ -103,14 +104,14 @@ async function inTurn(work) {
 async function post(path, file, accept = "application/json") {
   let answer;
   try {
-    answer = await fetch(path, { method: "POST", body: file, headers: { accept } });
+    answer = await send(path, { method: "POST", body: file, headers: { accept } });
   } catch {
     throw new Failure("No answer", `The server did not respond, or did not accept the upload of ${bytes(file.size)}.`, true);
   }
   if (answer.ok) return answer;
   const problem = await answer.json().catch(() => ({}));
   const detail = problem.detail ?? `The server answered ${answer.status}.`;
-  throw new Failure(problem.title ?? "Request failed", sentence(detail), answer.status >= 500);
+  throw new Failure(problem.title ?? "Request failed", sentence(detail), answer.status >= 500 || [401, 429].includes(answer.status));
 }
 
 class Failure extends Error {
@@ -295,5 +296,6 @@ class Card {
 }
 
 byId("curl").textContent = `curl --data-binary @photo.jpg ${location.origin}/classify`;
+askForKey(byId, () => describe(byId));
 describe(byId);
 watch(byId);

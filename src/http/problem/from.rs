@@ -60,6 +60,7 @@ impl From<Rejected> for Problem {
             Rejected::QueueFull { .. } | Rejected::Displaced { .. } => Kind::QueueFull,
             Rejected::Memory { .. } => Kind::MemoryLimit,
             Rejected::TooLate { .. } => Kind::Deadline,
+            Rejected::ClientLimit { .. } => Kind::ClientLimit,
             Rejected::Draining => Kind::Draining,
         };
         Self::new(kind, rejected.to_string()).retry_after(rejected.retry_after())
@@ -113,7 +114,7 @@ fn kind_of_fetch(error: &FetchError) -> Kind {
 fn kind_of_decode(error: &DecodeError) -> Kind {
     match error {
         DecodeError::NotAnImage { .. } => Kind::NotAnImage,
-        DecodeError::Unsupported { .. } => Kind::UnsupportedFormat,
+        DecodeError::Unsupported { .. } | DecodeError::Disabled { .. } => Kind::UnsupportedFormat,
         DecodeError::Truncated { .. } => Kind::TruncatedImage,
         DecodeError::Corrupt { .. } => Kind::CorruptImage,
         DecodeError::TooManyPixels { .. } => Kind::TooManyPixels,

@@ -14,6 +14,7 @@ pub enum Kind {
     TruncatedImage,
     CorruptImage,
     BadRequest,
+    Unauthenticated,
     UrlNotAllowed,
     NotFound,
     MethodNotAllowed,
@@ -27,6 +28,8 @@ pub enum Kind {
     NotOffered,
     UrlFailed,
     UrlTimeout,
+    TooManyRequests,
+    ClientLimit,
     HeadersTooLarge,
     TooManyConnections,
     QueueFull,
@@ -45,6 +48,7 @@ impl Kind {
         Self::TruncatedImage,
         Self::CorruptImage,
         Self::BadRequest,
+        Self::Unauthenticated,
         Self::UrlNotAllowed,
         Self::NotFound,
         Self::MethodNotAllowed,
@@ -58,6 +62,8 @@ impl Kind {
         Self::NotOffered,
         Self::UrlFailed,
         Self::UrlTimeout,
+        Self::TooManyRequests,
+        Self::ClientLimit,
         Self::HeadersTooLarge,
         Self::TooManyConnections,
         Self::QueueFull,
@@ -75,6 +81,12 @@ impl Kind {
         Self::ALL.iter().copied().find(|kind| kind.row().1 == reason)
     }
 
+    /// Whether only the client can do something about it.
+    #[must_use]
+    pub fn is_of_client(self) -> bool {
+        self.row().0.is_client_error()
+    }
+
     /// Its HTTP status, its slug (for programs) and its title (for people).
     #[must_use]
     #[rustfmt::skip] // columns stay columns
@@ -84,6 +96,7 @@ impl Kind {
             Self::TruncatedImage    => (StatusCode::BAD_REQUEST, "truncated-image", "The image is cut off"),
             Self::CorruptImage      => (StatusCode::BAD_REQUEST, "corrupt-image", "The image is damaged"),
             Self::BadRequest        => (StatusCode::BAD_REQUEST, "bad-request", "The request cannot be read"),
+            Self::Unauthenticated   => (StatusCode::UNAUTHORIZED, "unauthenticated", "An API key is required"),
             Self::UrlNotAllowed     => (StatusCode::FORBIDDEN, "url-not-allowed", "This URL is not allowed"),
             Self::NotFound          => (StatusCode::NOT_FOUND, "not-found", "Not found"),
             Self::MethodNotAllowed  => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed"),
@@ -97,6 +110,8 @@ impl Kind {
             Self::NotOffered        => (StatusCode::UNPROCESSABLE_ENTITY, "not-offered", "This model does not support this"),
             Self::UrlFailed         => (StatusCode::FAILED_DEPENDENCY, "url-failed", "The URL could not be fetched"),
             Self::UrlTimeout        => (StatusCode::FAILED_DEPENDENCY, "url-timeout", "The URL was too slow"),
+            Self::TooManyRequests   => (StatusCode::TOO_MANY_REQUESTS, "too-many-requests", "Too many requests"),
+            Self::ClientLimit       => (StatusCode::TOO_MANY_REQUESTS, "client-limit", "This client has too many images in flight"),
             Self::HeadersTooLarge   => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers-too-large", "The headers are too large"),
             Self::TooManyConnections => (StatusCode::SERVICE_UNAVAILABLE, "too-many-connections", "Too many connections"),
             Self::QueueFull         => (StatusCode::SERVICE_UNAVAILABLE, "queue-full", "The queue is full"),

@@ -112,6 +112,10 @@ impl Problem {
             let accepted = HeaderValue::from_static(super::inflate::ACCEPTED);
             response.headers_mut().insert(header::ACCEPT_ENCODING, accepted);
         }
+        if self.kind == Kind::Unauthenticated {
+            let scheme = HeaderValue::from_static("Bearer");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+        }
         let (status, reason, _) = self.kind.row();
         response.extensions_mut().insert(Told {
             status,
@@ -252,6 +256,35 @@ impl Problem {
         Self::new(Kind::HostNotAllowed, detail)
     }
 
+    /// The request has no API key.
+    #[must_use]
+    pub fn no_api_key() -> Self {
+        let detail = "this server requires an API key; send it as Authorization: Bearer KEY, or as X-API-Key: KEY";
+        Self::new(Kind::Unauthenticated, detail)
+    }
+
+    /// The request's API key is not one of the server's.
+    #[must_use]
+    pub fn unknown_api_key() -> Self {
+        let detail =
+            "the API key is not valid; check that it is complete, and that it was not replaced";
+        Self::new(Kind::Unauthenticated, detail)
+    }
+
+    /// The client has sent more requests than `rate`; another one is allowed after `wait`.
+    #[must_use]
+    pub fn too_many_requests(rate: &str, wait: Duration) -> Self {
+        let wait = wait.max(Duration::from_secs(1));
+        let detail = format!("this client may send {rate}; retry in {wait:.0?}");
+        Self::new(Kind::TooManyRequests, detail).retry_after(wait)
+    }
+
+    /// The client speaks HTTP without TLS to a server with TLS.
+    #[must_use]
+    pub fn tls_required() -> Self {
+        Self::bad_request("this port requires TLS; use https://")
+    }
+
     /// The limit for connections is reached.
     #[must_use]
     pub fn too_many_connections() -> Self {
@@ -283,6 +316,13 @@ pub struct Told {
     pub detail: String,
     /// The cause, which is not sent to the client.
     pub cause: Option<String>,
+}
+
+impl Told {
+    /// The status of a request whose client disconnected before its answer, as in nginx.
+    pub(super) fn client_gone() -> StatusCode {
+        StatusCode::from_u16(499).expect("it is within the range of statuses")
+    }
 }
 
 impl IntoResponse for Problem {

@@ -129,7 +129,7 @@ pub(super) async fn classify(
             let answer = one(app, sent, parameters, context).await;
             answer.map_err(|problem| problem.of_image(place, count))
         })
-        .buffered(app.model.pipeline.at_once())
+        .buffered(context.at_once(app.model.pipeline.at_once()))
         .try_collect()
         .await?;
     Ok(answers.into_iter().unzip())

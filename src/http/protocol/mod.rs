@@ -13,12 +13,15 @@ pub(super) mod kserve_v1; // /v1/models/{model}:predict
 
 pub use vertex::{BadRoute, VertexRoutes};
 
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use std::sync::Arc;
 
+use super::problem::Problem;
 use super::{Server, health};
 
 /// What is said of them. A model's name may have slashes, and the pattern of such a route is none that
@@ -33,6 +36,11 @@ use super::{Server, health};
     kserve_v1::predict,
 ))]
 struct Said;
+
+/// `problem` as the answer to a request with these headers, before it has reached a route.
+pub(super) fn refuse(problem: Problem, headers: &HeaderMap) -> Response {
+    v2::refuse_call(&problem, headers).unwrap_or_else(|| problem.into_response())
+}
 
 /// Their routes.
 pub(super) fn routes(server: &Arc<Server>) -> OpenApiRouter<Arc<Server>> {

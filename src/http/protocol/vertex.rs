@@ -87,6 +87,12 @@ impl VertexRoutes {
         if wrong.is_empty() { Ok(routes) } else { Err(wrong) }
     }
 
+    /// The additional path of health checks.
+    #[must_use]
+    pub fn health(&self) -> Option<&str> {
+        self.health.as_deref()
+    }
+
     pub(super) fn routes(&self) -> OpenApiRouter<Arc<Server>> {
         let mut routes = OpenApiRouter::new();
         if let Some(path) = &self.predict {

@@ -5,7 +5,7 @@ use std::io;
 
 use super::format::SERVED;
 use super::watch::StoppedRead;
-use super::{Format, Stop};
+use super::{Format, Formats, Stop};
 
 /// An upload that is no image, or none that is served.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -21,6 +21,16 @@ pub enum DecodeError {
     Unsupported {
         /// Which, with its article.
         format: &'static str,
+    },
+    /// A format that can be decoded, and that this server does not accept.
+    #[error(
+        "the upload is {format}, which this server does not accept; convert it to one of {enabled}"
+    )]
+    Disabled {
+        /// Its format.
+        format: Format,
+        /// The accepted formats.
+        enabled: Formats,
     },
     /// The file ends too early.
     #[error("the {format} image is cut off; send all of it")]

@@ -24,6 +24,10 @@ pub enum Format {
 pub(super) const SERVED: &str = "JPEG, PNG, WebP, GIF, BMP or TIFF";
 
 impl Format {
+    /// Every format.
+    pub const ALL: [Self; 6] =
+        [Self::Jpeg, Self::Png, Self::WebP, Self::Gif, Self::Bmp, Self::Tiff];
+
     /// A file of this format that its decoder knows and does not decode.
     pub(super) fn of_a_rare_kind(self) -> &'static str {
         match self {

@@ -1,6 +1,6 @@
 //! Limits for uploads, and the memory of decoding, computed from the header.
 
-use super::{DecodeError, Format};
+use super::{DecodeError, Format, Formats};
 
 /// What one upload may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,12 +9,14 @@ pub struct Limits {
     pub max_bytes: usize,
     /// Pixels that the header announces.
     pub max_pixels: u64,
+    /// Formats that are accepted.
+    pub formats: Formats,
 }
 
 impl Default for Limits {
-    /// 20 MiB and 50 megapixels: any phone's photo, and no bomb.
+    /// 20 MiB, 50 megapixels and every format: any phone's photo, and no bomb.
     fn default() -> Self {
-        Self { max_bytes: 20 << 20, max_pixels: 50_000_000 }
+        Self { max_bytes: 20 << 20, max_pixels: 50_000_000, formats: Formats::ALL }
     }
 }
 

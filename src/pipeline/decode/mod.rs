@@ -12,6 +12,7 @@ mod error;
 mod exif; // orientation
 mod facts; // size, orientation, colours
 mod format; // format detection
+mod formats; // accepted formats
 mod gif;
 mod jpeg;
 mod limits; // limits checked on the header
@@ -32,6 +33,7 @@ use announced::Announced;
 pub use error::DecodeError;
 pub use facts::{Stored, stored};
 pub use format::Format;
+pub use formats::Formats;
 pub use limits::Limits;
 pub use reduction::Reduction;
 pub use watch::{Stop, Watch};
@@ -170,6 +172,7 @@ pub fn inspect(bytes: &[u8], limits: &Limits) -> Result<Header, DecodeError> {
         return Err(DecodeError::TooManyBytes { bytes: bytes.len(), limit: limits.max_bytes });
     }
     let format = format::sniff(bytes)?;
+    limits.formats.check(format)?;
     guarded(format, || {
         let is_jpeg = format == Format::Jpeg;
         let jpeg = is_jpeg.then(|| jpeg::Outline::read(bytes, limits)).transpose()?;

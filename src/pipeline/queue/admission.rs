@@ -82,6 +82,11 @@ impl Admission {
             let retry_after = predicted.saturating_sub(deadline.limit);
             return Err(Rejected::TooLate { predicted, left, retry_after });
         }
+        let own = held.images_of(share.client);
+        if own >= context.origin.max_images {
+            let retry_after = predicted;
+            return Err(Rejected::ClientLimit { images: own, retry_after });
+        }
         if held.images >= self.capacity {
             return Err(self.queue_full(&held));
         }

@@ -6,9 +6,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::Deadline;
 
 /// Identifies a client for fair queueing: the images of one client wait behind each other, not in front
-/// of another client's. Over HTTP a client is a connection.
+/// of another client's. Over HTTP a client is an API key, an address or a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ClientKey(u64);
+
+/// Set in the keys of clients that have more than one connection.
+const LASTING: u64 = 1 << 63;
+
+impl ClientKey {
+    /// The key of a client that is identified by more than its connection; `hash` is that of its identity.
+    /// It differs from every key that [`ClientKeys`] assigns.
+    #[must_use]
+    pub fn lasting(hash: u64) -> Self {
+        Self(hash | LASTING)
+    }
+}
 
 /// Hands out [`ClientKey`]s; each listener has one.
 #[derive(Debug, Default)]
@@ -36,6 +48,8 @@ pub struct Origin {
     pub request_id: Arc<str>,
     /// Whose turn its images take.
     pub client: ClientKey,
+    /// How many images this client may have in flight.
+    pub max_images: usize,
 }
 
 /// A request, as the pipeline knows it.
@@ -48,6 +62,12 @@ pub struct RequestContext {
 }
 
 impl RequestContext {
+    /// How many images of this request may be in flight: `most`, if the client may have as many.
+    #[must_use]
+    pub fn at_once(&self, most: usize) -> usize {
+        most.min(self.origin.max_images)
+    }
+
     /// A caller in this process, such as a command that reads files: the only client.
     #[must_use]
     pub fn local(deadline: Deadline) -> Self {
@@ -59,6 +79,6 @@ impl Origin {
     /// A caller in this process.
     #[must_use]
     pub fn local() -> Self {
-        Self { request_id: Arc::from("local"), client: ClientKey(0) }
+        Self { request_id: Arc::from("local"), client: ClientKey(0), max_images: usize::MAX }
     }
 }

@@ -50,6 +50,16 @@ pub enum Rejected {
         /// When to try again.
         retry_after: Duration,
     },
+    /// This client has as many images in flight as it may have.
+    #[error(
+        "this client has {images} images in flight, which is its limit; retry in {retry_after:.0?}"
+    )]
+    ClientLimit {
+        /// Images of this client.
+        images: usize,
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// The server is shutting down.
     #[error("the server is shutting down; retry on another instance")]
     Draining,
@@ -63,6 +73,7 @@ impl Rejected {
             Self::QueueFull { .. } | Self::Displaced { .. } => Reason::QueueFull,
             Self::Memory { .. } => Reason::MemoryLimit,
             Self::TooLate { .. } => Reason::Deadline,
+            Self::ClientLimit { .. } => Reason::ClientLimit,
             Self::Draining => Reason::Draining,
         }
     }
@@ -77,6 +88,7 @@ impl Rejected {
             other @ (Self::QueueFull { .. }
             | Self::Displaced { .. }
             | Self::TooLate { .. }
+            | Self::ClientLimit { .. }
             | Self::Draining) => other,
         }
     }
@@ -88,6 +100,7 @@ impl Rejected {
             Self::QueueFull { retry_after, .. }
             | Self::Displaced { retry_after }
             | Self::Memory { retry_after, .. }
+            | Self::ClientLimit { retry_after, .. }
             | Self::TooLate { retry_after, .. } => (*retry_after).max(Duration::from_secs(1)),
             Self::Draining => Duration::from_secs(1),
         }

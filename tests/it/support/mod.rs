@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use resnetd::fetch::{FetchPlan, Fetcher, Policy};
 use resnetd::http::{
-    self, AllowedHosts, ConnectionTimes, Drain, ListenPlan, Listener, Page, Readiness, Server,
-    Shared, Timeouts, VertexRoutes,
+    self, Access, AccessPlan, AllowedHosts, Certificates, ConnectionTimes, Drain, ListenPlan,
+    Listener, Page, Readiness, Server, Shared, Timeouts, VertexRoutes,
 };
 use resnetd::model::{self, Model};
 use resnetd::pipeline::decode::Limits;
@@ -23,8 +23,8 @@ use resnetd::pipeline::queue::{BatchPlan, Memory};
 use resnetd::pipeline::run::{Device, Engine, InputShape, Library, SessionsPlan, open_sessions};
 use resnetd::pipeline::{Decoding, Pipeline, PipelinePlan, Resources};
 use resnetd::registry::{Description, LastUse, LoadWhen, Registry, Served, Version, Versions};
-use resnetd::telemetry::Metrics;
 use resnetd::telemetry::logs::DroppedLines;
+use resnetd::telemetry::{Metrics, TracePlan, Traces};
 use serde_json::Value;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -77,6 +77,9 @@ pub(crate) struct Options {
     pub(crate) urls: Option<(Policy, FetchPlan)>,
     pub(crate) vertex: VertexRoutes,
     pub(crate) hosts: AllowedHosts,
+    pub(crate) access: AccessPlan,
+    pub(crate) tls: Option<Arc<Certificates>>,
+    pub(crate) traces: Option<TracePlan>,
 }
 
 impl Default for Options {
@@ -110,6 +113,9 @@ impl Default for Options {
             urls: None,
             vertex: VertexRoutes::default(),
             hosts: AllowedHosts::any(),
+            access: AccessPlan::default(),
+            tls: None,
+            traces: None,
         }
     }
 }
@@ -143,6 +149,9 @@ impl TestServer {
             urls,
             vertex,
             hosts,
+            access,
+            tls,
+            traces,
         } = options;
         let metrics = Arc::new(Metrics::new());
         let memory = Memory::new(memory_limit, Arc::clone(&metrics));
@@ -166,8 +175,12 @@ impl TestServer {
             urls: urls.map(|(policy, plan)| Arc::new(Fetcher::new(policy, plan))),
             vertex,
             hosts,
+            access: Arc::new(Access::new(access)),
+            traces: traces.map(|plan| Arc::new(Traces::start(&plan).unwrap())),
             max_bytes,
         });
+        let keys = Arc::clone(&server.access);
+        tokio::spawn(async move { keys.keep_current().await });
         let address = "127.0.0.1:0".parse().unwrap();
         let listener = Listener::bind(address, connections).unwrap();
         let url = format!("http://{}", listener.address().unwrap());
@@ -180,7 +193,12 @@ impl TestServer {
         };
         let aborted = Arc::clone(&model);
         let give_up = move || aborted.pipeline.abort();
-        let running = tokio::spawn(listener.listen().unwrap().serve(routes, told, drain, give_up));
+        let mut listening = listener.listen().unwrap();
+        if let Some(certificates) = tls {
+            tokio::spawn(Arc::clone(&certificates).keep_current());
+            listening = listening.over_tls(certificates, Arc::clone(&server.metrics));
+        }
+        let running = tokio::spawn(listening.serve(routes, told, drain, give_up));
         Self { url, server, model, client: reqwest::Client::new(), stop, running }
     }
 

@@ -19,7 +19,9 @@ impl Process {
             .unwrap();
         let mut ready = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
-        let url = ready.trim().rsplit(' ').next().unwrap().to_owned();
+        // Standard output is no terminal, so it has JSON only.
+        let ready: serde_json::Value = serde_json::from_str(&ready).unwrap();
+        let url = ready["url"].as_str().unwrap().to_owned();
         assert!(url.starts_with("http://"), "{ready}");
         Self { child, url }
     }

@@ -18,15 +18,23 @@ mod grpc; // protobuf
 use std::sync::Arc;
 
 use axum::Router;
+use axum::http::HeaderMap;
+use axum::response::Response;
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
 
 use crate::http::Server;
+use crate::http::problem::Problem;
 pub(in crate::http) use rest::metadata::index;
 
 /// The OpenAPI description of the REST routes; gRPC has reflection.
 pub(super) fn said() -> OpenApi {
     rest::Said::openapi()
+}
+
+/// `problem` as the answer to a gRPC request, if `headers` are those of one.
+pub(super) fn refuse_call(problem: &Problem, headers: &HeaderMap) -> Option<Response> {
+    grpc::is_call(headers).then(|| grpc::refusal(problem.clone()))
 }
 
 pub(super) fn routes(server: &Arc<Server>) -> Router<Arc<Server>> {

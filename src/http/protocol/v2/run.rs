@@ -82,7 +82,7 @@ pub(super) async fn run(
             let inferred = app.model.pipeline.infer(image, context, beside).await;
             inferred.map_err(|error| Problem::from(error).of_image(index, count))
         })
-        .buffered(app.model.pipeline.at_once())
+        .buffered(context.at_once(app.model.pipeline.at_once()))
         .try_collect()
         .await?;
     let labels = &app.model.pipeline.card().labels;

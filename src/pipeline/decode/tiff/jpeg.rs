@@ -78,6 +78,7 @@ fn inside(error: DecodeError) -> DecodeError {
         DecodeError::Truncated { .. } => DecodeError::Truncated { format: FORMAT },
         error @ (DecodeError::NotAnImage { .. }
         | DecodeError::Stopped { .. }
+        | DecodeError::Disabled { .. }
         | DecodeError::TooManyBytes { .. }) => error,
     }
 }

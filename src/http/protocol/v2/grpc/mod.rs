@@ -7,6 +7,7 @@ mod write; // an answer → a message
 mod metadata; // server and model metadata
 mod parameters; // named values
 mod body; // memory, time and size of what is read
+mod compressed; // messages that are compressed
 mod codec; // bytes → messages
 mod count; // counts the parts of a message before it is parsed
 mod drained; // ends open streams at shutdown
@@ -17,7 +18,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::middleware;
+use axum::response::Response;
 use tonic::body::Body;
 use tonic::server::NamedService;
 use tonic_health::pb::health_server::HealthServer;
@@ -25,6 +28,7 @@ use tower::util::ServiceExt;
 
 use super::Address;
 use crate::http::Server;
+use crate::http::problem::Problem;
 use messages::grpc_inference_service_server::GrpcInferenceServiceServer;
 
 /// The methods that have a metric label of their own; others share one.
@@ -60,10 +64,22 @@ pub(super) fn routes(server: &Arc<Server>, address: Address) -> Router<Arc<Serve
         .merge(of_service(alpha, &[]))
         .layer(middleware::from_fn_with_state(Arc::clone(server), drained::ends));
     of_service(inference, &METHODS)
+        .layer(middleware::from_fn_with_state(Arc::clone(server), compressed::inflated))
         .layer(middleware::from_fn_with_state(Arc::clone(server), body::guard))
         .merge(of_service(health, &["Check"]))
         .merge(reflection)
         .layer(middleware::from_fn(status::tell))
+}
+
+/// Whether `headers` are those of a gRPC request.
+pub(super) fn is_call(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    kind.is_some_and(|kind| kind.starts_with(b"application/grpc"))
+}
+
+/// The answer to a gRPC request that no service has seen.
+pub(super) fn refusal(problem: Problem) -> Response {
+    status::refusal(problem)
 }
 
 /// The routes of a service, some of its methods with one of their own.

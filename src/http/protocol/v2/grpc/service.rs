@@ -15,6 +15,7 @@ use super::messages::{
     ServerReadyResponse,
 };
 use super::{metadata, read, status, write};
+use crate::http::answers::Spent;
 use crate::http::app::Answering;
 use crate::http::problem::{Kind, Problem};
 use crate::http::protocol::v2::asked::Infer;
@@ -72,7 +73,7 @@ impl Inference {
     async fn infer(
         &self,
         request: Request<ModelInferRequest>,
-    ) -> Result<ModelInferResponse, Problem> {
+    ) -> Result<Response<ModelInferResponse>, Problem> {
         let limit = read::time_limit(request.metadata(), self.server.timeouts.request)?;
         let arrived = Deadline::after(limit);
         let origin = origin::of(request.extensions());
@@ -87,7 +88,10 @@ impl Inference {
         let deadline = infer.time_limit.map_or(arrived, |own| arrived.sooner(own));
         let context = RequestContext { origin, deadline };
         let answer = run::run(&app, infer, &context).await?;
-        Ok(write::response(&app.model, answer, form))
+        let spent = Spent(answer.timings.as_slice().into());
+        let mut response = Response::new(write::response(&app.model, answer, form));
+        response.extensions_mut().insert(spent);
+        Ok(response)
     }
 }
 
@@ -141,7 +145,7 @@ impl GrpcInferenceService for Inference {
         &self,
         request: Request<ModelInferRequest>,
     ) -> Result<Response<ModelInferResponse>, Status> {
-        self.infer(request).await.map(Response::new).map_err(status::of)
+        self.infer(request).await.map_err(status::of)
     }
 
     async fn model_config(

@@ -41,16 +41,31 @@ fn code(kind: Kind) -> Code {
         | Kind::UnsupportedFormat | Kind::UnsupportedEncoding
         | Kind::HostNotAllowed | Kind::HeadersTooLarge | Kind::BadRequest
         | Kind::InvalidParameter | Kind::NotOffered        => Code::InvalidArgument,
+        Kind::Unauthenticated                              => Code::Unauthenticated,
         Kind::UrlNotAllowed                                => Code::PermissionDenied,
         Kind::UrlFailed | Kind::UrlTimeout                 => Code::FailedPrecondition,
         Kind::NotFound                                     => Code::NotFound,
         Kind::MethodNotAllowed                             => Code::Unimplemented,
-        Kind::TooManyBytes | Kind::TooManyPixels           => Code::ResourceExhausted,
+        Kind::TooManyBytes | Kind::TooManyPixels
+        | Kind::TooManyRequests | Kind::ClientLimit        => Code::ResourceExhausted,
         Kind::BodyTimeout | Kind::Deadline                 => Code::DeadlineExceeded,
         Kind::QueueFull | Kind::MemoryLimit | Kind::TooManyConnections
         | Kind::Draining | Kind::NotReady                  => Code::Unavailable,
         Kind::InferenceFailed | Kind::Internal             => Code::Internal,
     }
+}
+
+/// The answer for a request that no service has seen.
+pub(super) fn refusal(problem: Problem) -> Response {
+    let mut response = of(problem.clone()).into_http();
+    mark(problem, &mut response);
+    response
+}
+
+/// Adds the facts of `problem` for the log line. When to come back is among the status's own details.
+fn mark(problem: Problem, response: &mut Response) {
+    problem.mark(response);
+    response.headers_mut().remove(axum::http::header::RETRY_AFTER);
 }
 
 /// Leaves on every answer that is a problem what the log line and the metrics need: for HTTP each of
@@ -63,9 +78,7 @@ pub(super) async fn tell(request: Request, next: Next) -> Response {
     if problem.detail() != status.message() {
         response = Status::new(status.code(), problem.detail()).into_http();
     }
-    problem.mark(&mut response);
-    // When to come back is among the status's own details.
-    response.headers_mut().remove(axum::http::header::RETRY_AFTER);
+    mark(problem, &mut response);
     response
 }
 

@@ -1,0 +1,42 @@
+//! `resnetd api-key`: makes an API key.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use super::output;
+use crate::http::NewKey;
+
+#[derive(Debug, Args)]
+pub(super) struct ApiKeyArgs {
+    /// The client's name, which log lines and metrics have; several keys may have the same
+    name: String,
+
+    /// Append the key's line to this file (see `serve --api-keys`), and print only the key
+    #[arg(long, value_name = "FILE")]
+    append: Option<PathBuf>,
+}
+
+pub(super) fn run(args: &ApiKeyArgs) -> Result<()> {
+    let NewKey { key, line } = NewKey::make(&args.name)?;
+    if let Some(path) = &args.append {
+        append(path, &line).with_context(|| format!("cannot write {}", path.display()))?;
+        output::line(key);
+    } else {
+        output::line(format!("key, for the client:           {key}"));
+        output::line(format!("line, for the file of keys:    {line}"));
+    }
+    Ok(())
+}
+
+/// Appends a line in one write, so that a server that reads meanwhile sees all of it or nothing.
+fn append(path: &Path, line: &str) -> std::io::Result<()> {
+    let old = std::fs::read(path).unwrap_or_default();
+    let separator = if old.is_empty() || old.ends_with(b"\n") { "" } else { "\n" };
+    let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+    file.write_all(format!("{separator}{line}\n").as_bytes())
+}

@@ -1,0 +1,259 @@
+//! API keys: the file that lists them, and the comparison with the key of a request.
+//!
+//! The file has a line `NAME:SHA256` for each key, with optional limits: `NAME:SHA256 rate=20/s images=8`.
+//! It contains no key, only digests. A key has 256 random bits, so a digest needs neither salt nor a slow
+//! hash.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::sync::Arc;
+
+use rustls::crypto::ring::default_provider;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use super::rate::{Rate, SharedRate};
+
+/// The first characters of every generated key, by which secret scanners recognise one.
+const PREFIX: &str = "resnetd_";
+
+/// The most characters of a client's name, which is in log lines and metric labels.
+const LONGEST_NAME: usize = 64;
+
+/// The keys of a file.
+#[derive(Debug, Default)]
+pub(super) struct Keys(Vec<Key>);
+
+/// One line of the file.
+#[derive(Debug)]
+struct Key {
+    digest: [u8; 32],
+    client: Arc<KeyClient>,
+}
+
+/// A client that has one or several keys.
+#[derive(Debug)]
+pub(super) struct KeyClient {
+    pub(super) name: String,
+    /// Its own rate limit, in place of `--rate-limit`.
+    pub(super) rate: Option<SharedRate>,
+    /// Its own limit for images in flight, in place of `--max-client-images`.
+    pub(super) images: Option<usize>,
+}
+
+/// Invalid lines of a file; all of them are listed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.join("; "))]
+pub struct BadKeys(Vec<String>);
+
+/// A new key, and its line for the file.
+#[derive(Debug)]
+pub struct NewKey {
+    /// The key, which only its client should have.
+    pub key: String,
+    /// The line for the file of `--api-keys`.
+    pub line: String,
+}
+
+/// Why no key can be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoKey {
+    /// The name cannot be written in the file.
+    #[error(
+        "{0:?} is not a client name; use 1 to 64 letters, digits, dots, hyphens and underscores"
+    )]
+    Name(String),
+    /// The system's random number generator failed.
+    #[error("the system gives no random numbers")]
+    Random,
+}
+
+impl NewKey {
+    /// A key of 256 random bits for the client `name`.
+    ///
+    /// # Errors
+    ///
+    /// [`NoKey`] for an invalid name, or without random numbers.
+    pub fn make(name: &str) -> Result<Self, NoKey> {
+        if !is_name(name) {
+            return Err(NoKey::Name(name.to_owned()));
+        }
+        let mut random = [0; 32];
+        default_provider().secure_random.fill(&mut random).map_err(|_| NoKey::Random)?;
+        let key = random.iter().fold(PREFIX.to_owned(), |key, byte| hex(key, *byte));
+        let digest =
+            digest(key.as_bytes()).iter().fold(String::new(), |text, byte| hex(text, *byte));
+        Ok(Self { line: format!("{name}:{digest}"), key })
+    }
+}
+
+fn hex(mut text: String, byte: u8) -> String {
+    let _ = write!(text, "{byte:02x}");
+    text
+}
+
+fn digest(key: &[u8]) -> [u8; 32] {
+    Sha256::digest(key).into()
+}
+
+fn is_name(name: &str) -> bool {
+    (1..=LONGEST_NAME).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+}
+
+impl Keys {
+    /// Reads the text of a file. Empty lines and lines that begin with `#` are ignored.
+    pub(super) fn read(text: &str) -> Result<Self, BadKeys> {
+        let (mut keys, mut wrong) = (Self::default(), Vec::new());
+        let mut clients: HashMap<&str, (Settings, Arc<KeyClient>)> = HashMap::new();
+        for (number, line) in (1..).zip(text.lines()) {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            if let Err(why) = keys.add(line, &mut clients) {
+                wrong.push(format!("line {number}: {why}"));
+            }
+        }
+        if wrong.is_empty() && keys.0.is_empty() {
+            wrong.push("it has no keys; make one with `resnetd api-key NAME`".to_owned());
+        }
+        if wrong.is_empty() { Ok(keys) } else { Err(BadKeys(wrong)) }
+    }
+
+    fn add<'a>(
+        &mut self,
+        line: &'a str,
+        clients: &mut HashMap<&'a str, (Settings, Arc<KeyClient>)>,
+    ) -> Result<(), String> {
+        let mut words = line.split_whitespace();
+        let (name, text) = (words.next())
+            .and_then(|word| word.split_once(':'))
+            .ok_or("a line is NAME:SHA256, as `resnetd api-key NAME` prints it")?;
+        if !is_name(name) {
+            return Err(NoKey::Name(name.chars().take(LONGEST_NAME).collect()).to_string());
+        }
+        let digest = unhex(text).ok_or("the digest is not 64 hexadecimal digits")?;
+        if self.0.iter().any(|key| key.digest == digest) {
+            return Err("another line has the same key".to_owned());
+        }
+        let settings = Settings::read(words)?;
+        let (first, client) = clients.entry(name).or_insert_with(|| {
+            let rate = settings.rate.map(SharedRate::new);
+            let client = KeyClient { name: name.to_owned(), rate, images: settings.images };
+            (settings, Arc::new(client))
+        });
+        if *first != settings {
+            return Err(format!("another line of {name} has other limits"));
+        }
+        self.0.push(Key { digest, client: Arc::clone(client) });
+        Ok(())
+    }
+
+    /// The number of keys.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The client that has this key. Every digest is compared completely, so that the time does not depend
+    /// on the key.
+    pub(super) fn client(&self, key: &[u8]) -> Option<Arc<KeyClient>> {
+        let digest = digest(key);
+        let mut found = None;
+        for key in &self.0 {
+            if bool::from(key.digest.ct_eq(&digest)) {
+                found = Some(&key.client);
+            }
+        }
+        found.cloned()
+    }
+}
+
+/// The limits of a line.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Settings {
+    rate: Option<Rate>,
+    images: Option<usize>,
+}
+
+impl Settings {
+    fn read<'a>(words: impl Iterator<Item = &'a str>) -> Result<Self, String> {
+        let mut settings = Self::default();
+        for word in words {
+            match word.split_once('=') {
+                Some(("rate", value)) => {
+                    settings.rate =
+                        Some(value.parse().map_err(|wrong| format!("rate is {wrong}"))?);
+                }
+                Some(("images", value)) => {
+                    let images = value.parse().ok().filter(|images| *images > 0);
+                    settings.images = Some(images.ok_or("images is not a number above 0")?);
+                }
+                _ => return Err(format!("{word:?} is neither rate=N/s nor images=N")),
+            }
+        }
+        Ok(settings)
+    }
+}
+
+fn unhex(text: &str) -> Option<[u8; 32]> {
+    if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    let mut bytes = [0; 32];
+    for (byte, place) in bytes.iter_mut().zip((0..64).step_by(2)) {
+        *byte = u8::from_str_radix(&text[place..place + 2], 16).ok()?;
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_key_is_recognised_by_its_line_and_no_other_key_is() {
+        let (first, second) = (NewKey::make("phone").unwrap(), NewKey::make("batch").unwrap());
+        let text = format!("# ours\n\n{} rate=5/m images=2\r\n{}\n", first.line, second.line);
+        let keys = Keys::read(&text).unwrap();
+        let client = keys.client(first.key.as_bytes()).unwrap();
+        assert_eq!((client.name.as_str(), client.images), ("phone", Some(2)));
+        assert!(client.rate.is_some());
+        assert_eq!(keys.client(second.key.as_bytes()).unwrap().name, "batch");
+        assert!(keys.client(NewKey::make("phone").unwrap().key.as_bytes()).is_none());
+        assert!(keys.client(b"").is_none());
+        assert!(!text.contains(&first.key), "the file does not contain the key");
+    }
+
+    #[test]
+    fn two_keys_of_one_client_share_its_limits() {
+        let (old, new) = (NewKey::make("phone").unwrap(), NewKey::make("phone").unwrap());
+        let keys = Keys::read(&format!("{} rate=1/h\n{} rate=1/h", old.line, new.line)).unwrap();
+        let client = |key: &NewKey| keys.client(key.key.as_bytes()).unwrap();
+        assert!(Arc::ptr_eq(&client(&old), &client(&new)));
+    }
+
+    #[test]
+    fn every_wrong_line_is_named() {
+        let NewKey { line, .. } = NewKey::make("a").unwrap();
+        let (_, sum) = line.split_once(':').unwrap();
+        let text = format!(
+            "{line}\nno-digest\nb:12\nb c:{sum}\n{line}\na:{} rate=1\nd:{} fast\n",
+            "0".repeat(64),
+            "1".repeat(64)
+        );
+        let wrong = Keys::read(&text).unwrap_err().to_string();
+        for expected in [
+            "line 2: a line is NAME:SHA256",
+            "line 3: the digest is not",
+            "line 4: a line is NAME:SHA256",
+            "line 5: another line has the same key",
+            "line 6: another line of a has other limits",
+            "line 7: \"fast\" is neither",
+        ] {
+            assert!(wrong.contains(expected), "{expected} in {wrong}");
+        }
+        assert!(Keys::read("# none yet\n").is_err());
+        assert!(NewKey::make("a b").is_err() && NewKey::make("").is_err());
+    }
+}

@@ -1,0 +1,215 @@
+//! Who may send requests, and how many: API keys, rate limits and the identity of clients.
+//!
+//! A client is identified by its API key. Without keys it is an address if there are limits per client,
+//! otherwise a connection.
+
+mod forwarded; // addresses behind reverse proxies
+mod keys; // the file of API keys
+mod rate; // rate limits
+mod ring; // the keys in use
+
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use clap::ValueEnum;
+
+pub use forwarded::{ForwardedHeader, Proxies};
+pub use keys::{BadKeys, NewKey, NoKey};
+pub use rate::{BadRate, Rate};
+pub use ring::{KeyRing, NoKeys};
+
+use super::cors::AllowedOrigin;
+use super::origin::Peer;
+use super::problem::Problem;
+use super::purpose::Purpose;
+use super::{protocol, reload};
+use crate::pipeline::queue::{ClientKey, Origin};
+use keys::KeyClient;
+use rate::{RateOfEach, TooMany};
+
+/// Whether `/metrics` answers without a key.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum OpenMetrics {
+    /// It answers everyone.
+    On,
+    /// It needs a key as every other route does.
+    #[default]
+    Off,
+}
+
+/// The configuration of [`Access`]; the default restricts nothing.
+#[derive(Debug, Clone, Default)]
+pub struct AccessPlan {
+    /// The keys, if requests need one.
+    pub keys: Option<Arc<KeyRing>>,
+    /// Whether `/metrics` needs one.
+    pub open_metrics: OpenMetrics,
+    /// How many requests a client may send.
+    pub rate: Option<Rate>,
+    /// How many images a client may have in flight.
+    pub max_client_images: Option<usize>,
+    /// The reverse proxies that name the client.
+    pub proxies: Proxies,
+    /// The origins whose web pages may use the server.
+    pub origins: Vec<AllowedOrigin>,
+    /// One more path of health probes, as for Vertex AI.
+    pub health: Option<String>,
+}
+
+/// Decides which requests are served, and to which client they belong.
+#[derive(Debug)]
+pub struct Access {
+    plan: AccessPlan,
+    rates: Option<RateOfEach<Identity>>,
+    /// Makes clients' keys of identities, which clients cannot predict.
+    hasher: RandomState,
+}
+
+/// Who a client is, across connections.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Identity {
+    /// The name of its API key.
+    Name(String),
+    /// Its address, or for IPv6 the first 64 bits, of which one subscriber has all that follow.
+    Address(IpAddr),
+}
+
+/// The name of the client whose API key a request had; an extension of the response.
+#[derive(Debug, Clone)]
+pub(super) struct ClientName(Arc<KeyClient>);
+
+impl ClientName {
+    pub(super) fn as_str(&self) -> &str {
+        &self.0.name
+    }
+}
+
+impl Access {
+    /// As planned.
+    #[must_use]
+    pub fn new(plan: AccessPlan) -> Self {
+        let rates = plan.rate.map(RateOfEach::new);
+        Self { plan, rates, hasher: RandomState::new() }
+    }
+
+    /// Reads the file of keys again whenever it changes, for ever.
+    pub async fn keep_current(&self) {
+        match &self.plan.keys {
+            Some(keys) => reload::keep_current(Arc::clone(keys)).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// The origins whose web pages may use the server.
+    pub(super) fn origins(&self) -> &[AllowedOrigin] {
+        &self.plan.origins
+    }
+
+    /// Whether requests need a key.
+    pub(super) fn needs_key(&self) -> bool {
+        self.plan.keys.is_some()
+    }
+
+    /// What `request` is for.
+    pub(super) fn purpose(&self, request: &Request) -> Purpose {
+        Purpose::of(request, self.plan.health.as_deref())
+    }
+
+    /// The address of the client that sent `request`.
+    pub(super) fn address(&self, request: &Request) -> Option<IpAddr> {
+        let peer = request.extensions().get::<Peer>()?;
+        Some(self.plan.proxies.client(peer.address, request.headers()))
+    }
+
+    /// The client whose key `request` has, where it needs one.
+    fn identify(&self, request: &Request) -> Result<Option<ClientName>, Problem> {
+        match &self.plan.keys {
+            Some(keys) if self.is_closed(self.purpose(request)) => {
+                keys.client(request.headers()).map(|client| Some(ClientName(client)))
+            }
+            Some(_) | None => Ok(None),
+        }
+    }
+
+    /// Checks the rate, and notes the client and its limit in the request's origin.
+    fn limit(&self, request: &mut Request, client: Option<&KeyClient>) -> Result<(), Problem> {
+        if self.purpose(request) != Purpose::Api {
+            return Ok(());
+        }
+        let own = client.and_then(|client| client.images);
+        let max_images = own.or(self.plan.max_client_images).unwrap_or(usize::MAX);
+        let identity = match client {
+            Some(client) => Some(Identity::Name(client.name.clone())),
+            None if self.limits_clients() => self.address(request).map(Identity::of_address),
+            None => None,
+        };
+        if let Some(identity) = &identity {
+            self.check_rate(client, identity).map_err(|refused| {
+                Problem::too_many_requests(&refused.rate.to_string(), refused.wait)
+            })?;
+        }
+        if let Some(origin) = request.extensions_mut().get_mut::<Origin>() {
+            origin.max_images = max_images;
+            if let Some(identity) = identity {
+                origin.client = ClientKey::lasting(self.hasher.hash_one(identity));
+            }
+        }
+        Ok(())
+    }
+
+    fn is_closed(&self, purpose: Purpose) -> bool {
+        match purpose {
+            Purpose::Probe | Purpose::Page => false,
+            Purpose::Scrape => self.plan.open_metrics == OpenMetrics::Off,
+            Purpose::Api => true,
+        }
+    }
+
+    fn limits_clients(&self) -> bool {
+        self.plan.rate.is_some() || self.plan.max_client_images.is_some()
+    }
+
+    fn check_rate(&self, client: Option<&KeyClient>, identity: &Identity) -> Result<(), TooMany> {
+        match (client.and_then(|client| client.rate.as_ref()), &self.rates) {
+            (Some(own), _) => own.check(),
+            (None, Some(rates)) => rates.check(identity),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+impl Identity {
+    fn of_address(address: IpAddr) -> Self {
+        Self::Address(match address {
+            IpAddr::V4(_) => address,
+            IpAddr::V6(address) => {
+                Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into()
+            }
+        })
+    }
+}
+
+/// Passes on requests that may be served, and attaches the client's name to the answer.
+pub(super) async fn check(
+    State(access): State<Arc<Access>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let client = match access.identify(&request) {
+        Ok(client) => client,
+        Err(problem) => return protocol::refuse(problem, request.headers()),
+    };
+    let known = client.as_ref().map(|ClientName(client)| &**client);
+    let mut response = match access.limit(&mut request, known) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => protocol::refuse(problem, request.headers()),
+    };
+    if let Some(client) = client {
+        response.extensions_mut().insert(client);
+    }
+    response
+}

@@ -1,0 +1,64 @@
+//! The TLS handshake of a connection.
+
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+
+use super::socket::{Counted, Socket};
+use super::{Common, Place, Tls, close_gently, document};
+use crate::http::origin::Peer;
+use crate::http::problem::Problem;
+use crate::http::tls;
+
+/// A handshake takes two round trips; this is enough for the slowest networks.
+const LONGEST: Duration = Duration::from_secs(10);
+
+/// The transport of a new connection, after the handshake if there is TLS. `None` if it failed, took too
+/// long, or another connection has taken the place.
+pub(super) async fn transport(
+    stream: TcpStream,
+    peer: Peer,
+    common: &Common,
+    place: &Place,
+    stop: &mut watch::Receiver<()>,
+) -> Option<Socket> {
+    let Some(tls) = &common.tls else { return Some(Socket::Plain(stream)) };
+    let limit = common.times.header.min(LONGEST);
+    let opened = tokio::select! {
+        opened = tokio::time::timeout(limit, open(stream, tls)) => opened,
+        () = place.dismissed.notified() => return None,
+        // A client without a request is not waited for.
+        _ = stop.changed() => return None,
+    };
+    let why = match opened {
+        Ok(Ok(socket)) => return Some(socket),
+        Ok(Err(why)) => why,
+        Err(_) => format!("it took longer than {limit:?}"),
+    };
+    tls.metrics.tls_handshake_failures.inc();
+    tracing::debug!(client.address = %peer.address, reason = why, "TLS handshake failed");
+    None
+}
+
+async fn open(stream: TcpStream, tls: &Tls) -> Result<Socket, String> {
+    let mut first = [0];
+    stream.peek(&mut first).await.map_err(|error| error.to_string())?;
+    if first[0].is_ascii_alphabetic() {
+        return Err(refuse_plain(stream).await);
+    }
+    let acceptor = TlsAcceptor::from(tls.certificates.current());
+    let opened = acceptor.accept(Counted::new(stream)).await;
+    opened.map(Socket::secured).map_err(|error| tls::why_failed(&error))
+}
+
+/// Tells a client that speaks HTTP without TLS so; returns the reason.
+async fn refuse_plain(mut stream: TcpStream) -> String {
+    // What is unread when a connection is closed would reset it.
+    let _ = stream.read(&mut [0; 4096]).await;
+    let _ = stream.try_write(&document(&Problem::tls_required()));
+    close_gently(Socket::Plain(stream)).await;
+    "the client sent HTTP without TLS".to_owned()
+}

@@ -1,0 +1,286 @@
+//! The log line and the metrics of each request.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::body::{Bytes, HttpBody};
+use axum::extract::{MatchedPath, Request};
+use axum::http::{StatusCode, Version};
+use axum::response::Response;
+use opentelemetry::KeyValue;
+
+use super::Server;
+use super::access::ClientName;
+use super::answers::Spent;
+use super::app::Answering;
+use super::body::{Companion, accompanied};
+use super::problem::{Told, excerpt};
+use super::purpose::Purpose;
+use super::trace::{Ended, Trace};
+use crate::pipeline::Timings;
+use crate::telemetry::metrics::Answered;
+
+/// Facts about a request, for its log line and metrics.
+#[derive(Debug)]
+pub(super) struct Facts {
+    id: Arc<str>,
+    method: String,
+    path: String,
+    /// The route's pattern: a bounded set of metric labels, whatever paths clients try.
+    route: String,
+    version: Version,
+    purpose: Purpose,
+    address: Option<IpAddr>,
+    /// Bytes of the body that have arrived.
+    received: Arc<AtomicU64>,
+    /// Microseconds from the headers to the last of them, if the request is traced.
+    arrived: Arc<AtomicU64>,
+    trace: Option<Trace>,
+    /// The model that answers.
+    answering: Answering,
+}
+
+impl Facts {
+    pub(super) fn of(request: &Request, server: &Server, id: Arc<str>) -> Self {
+        let access = &server.access;
+        let purpose = access.purpose(request);
+        let traces = server.traces.as_ref().filter(|_| purpose == Purpose::Api);
+        let route = request.extensions().get::<MatchedPath>();
+        Self {
+            id,
+            method: excerpt(request.method().as_str()).into_owned(),
+            path: excerpt(request.uri().path()).into_owned(),
+            route: route.map_or("none", MatchedPath::as_str).to_owned(),
+            version: request.version(),
+            purpose,
+            address: access.address(request),
+            received: Arc::default(),
+            arrived: Arc::default(),
+            trace: traces.map(|traces| Trace::begin(traces, request.headers())),
+            answering: request.extensions().get::<Answering>().cloned().unwrap_or_default(),
+        }
+    }
+
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub(super) fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The request, whose body is counted as it arrives.
+    pub(super) fn counting(&self, request: Request) -> Request {
+        if request.body().is_end_stream() {
+            return request;
+        }
+        let received = Received {
+            bytes: Arc::clone(&self.received),
+            arrived: self.trace.as_ref().map(|_| (Instant::now(), Arc::clone(&self.arrived))),
+        };
+        request.map(|body| accompanied(body, received))
+    }
+
+    /// The trace, if the request is traced.
+    pub(super) fn trace(&self) -> Option<&Trace> {
+        self.trace.as_ref()
+    }
+
+    /// Queues the request's spans, if it is traced.
+    fn end_trace(&self, status: StatusCode, client: Option<&str>, images: &[Timings]) {
+        let Some(trace) = &self.trace else { return };
+        let Self { method, route, path, .. } = self;
+        let mut attributes = vec![
+            KeyValue::new("http.request.method", method.clone()),
+            KeyValue::new("http.route", route.clone()),
+            KeyValue::new("url.path", path.clone()),
+            KeyValue::new("http.response.status_code", i64::from(status.as_u16())),
+            KeyValue::new("resnetd.request_id", self.id.to_string()),
+        ];
+        attributes.extend(self.address.map(|it| KeyValue::new("client.address", it.to_string())));
+        attributes.extend(client.map(|it| KeyValue::new("resnetd.client", it.to_owned())));
+        let arrived = Duration::from_micros(self.arrived.load(Ordering::Relaxed));
+        trace.end(Ended {
+            name: format!("{method} {route}"),
+            attributes,
+            is_error: status.is_server_error(),
+            upload: (!arrived.is_zero()).then_some(arrived),
+            images,
+        });
+    }
+
+    /// Counts the answer. Only requests to the API have a latency: probes and files are answered in
+    /// microseconds, and would make every percentile look better.
+    fn count(&self, server: &Server, status: StatusCode, elapsed: Duration) {
+        let Self { method, route, .. } = self;
+        let latency = (self.purpose == Purpose::Api).then_some(elapsed);
+        server.metrics.request(Answered { method, route, status: status.as_u16() }, latency);
+    }
+}
+
+/// Counts what arrives, and notes when, if the request is traced.
+struct Received {
+    bytes: Arc<AtomicU64>,
+    arrived: Option<(Instant, Arc<AtomicU64>)>,
+}
+
+impl Companion for Received {
+    fn piece(&mut self, piece: Bytes) -> Bytes {
+        self.bytes.fetch_add(piece.len() as u64, Ordering::Relaxed);
+        if let Some((began, arrived)) = &self.arrived {
+            let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+            arrived.store(micros, Ordering::Relaxed);
+        }
+        piece
+    }
+}
+
+/// Records a client that disconnects before its answer, in which case the request's future is dropped.
+pub(super) struct Gone<'a> {
+    server: &'a Server,
+    facts: &'a Facts,
+    started: Instant,
+    answered: bool,
+}
+
+impl<'a> Gone<'a> {
+    pub(super) fn watch(server: &'a Server, facts: &'a Facts, started: Instant) -> Self {
+        server.metrics.requests_in_flight.inc();
+        Self { server, facts, started, answered: false }
+    }
+
+    pub(super) fn answered(mut self) {
+        self.answered = true;
+    }
+}
+
+impl Drop for Gone<'_> {
+    fn drop(&mut self) {
+        self.server.metrics.requests_in_flight.dec();
+        if self.answered {
+            return;
+        }
+        let elapsed = self.started.elapsed();
+        let status = Told::client_gone();
+        self.facts.count(self.server, status, elapsed);
+        self.facts.end_trace(status, None, &[]);
+        let (status, level) = (status.as_u16(), Line::Answered);
+        Entry::new(self.facts, status, elapsed)
+            .write(level, "client disconnected before its answer");
+    }
+}
+
+/// The problem's status if there is one, because every gRPC response is a 200.
+fn status_of(response: &Response) -> StatusCode {
+    response.extensions().get::<Told>().map_or(response.status(), |told| told.status)
+}
+
+/// Counts and logs an answer.
+pub(super) fn answered(server: &Server, facts: &Facts, response: &Response, elapsed: Duration) {
+    let status = status_of(response);
+    facts.count(server, status, elapsed);
+    let client = response.extensions().get::<ClientName>().map(ClientName::as_str);
+    if let Some(client) = client {
+        server.metrics.request_of(client, status.as_u16());
+    }
+    let told = response.extensions().get::<Told>();
+    let spent = response.extensions().get::<Spent>().map(|Spent(timings)| &**timings);
+    facts.end_trace(status, client, spent.unwrap_or_default());
+    let choice = facts.answering.choice();
+    let entry = Entry {
+        client,
+        model: choice.as_ref().map(|choice| choice.model.name()),
+        told,
+        spent: spent.unwrap_or_default(),
+        ..Entry::new(facts, status.as_u16(), elapsed)
+    };
+    match status {
+        StatusCode::OK if facts.purpose != Purpose::Api => entry.write(Line::Quiet, "answered"),
+        // Logged as a count per second and reason.
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+            server.shared.refusals.count(told.map_or("none", |told| told.reason));
+            entry.write(Line::Quiet, "rejected");
+        }
+        StatusCode::INTERNAL_SERVER_ERROR => entry.write(Line::Failed, "failed"),
+        _ => entry.write(Line::Answered, "answered"),
+    }
+}
+
+/// How a line is written. A mistake of a client is no warning: nobody who runs the server can mend it.
+#[derive(Clone, Copy)]
+enum Line {
+    /// At DEBUG.
+    Quiet,
+    /// At INFO.
+    Answered,
+    /// At ERROR, with the cause.
+    Failed,
+}
+
+/// The fields of a line.
+struct Entry<'a> {
+    facts: &'a Facts,
+    status: u16,
+    elapsed: Duration,
+    client: Option<&'a str>,
+    model: Option<&'a str>,
+    told: Option<&'a Told>,
+    spent: &'a [Timings],
+}
+
+/// An event with the fields of an [`Entry`]; `tracing` needs the level and the names at compile time.
+macro_rules! event {
+    ($level:ident, $entry:ident, $message:ident) => {{
+        let Entry { facts, status, client, model, told, .. } = $entry;
+        let sum = |stage: fn(&Timings) -> Duration| {
+            let total = $entry.spent.iter().map(stage).sum::<Duration>();
+            (!$entry.spent.is_empty()).then(|| millis(total))
+        };
+        tracing::event!(
+            target: "resnetd::http",
+            tracing::Level::$level,
+            request.id = &*facts.id,
+            trace_id = facts.trace.as_ref().map(Trace::id),
+            http.status = status,
+            method = facts.method,
+            route = facts.route,
+            path = facts.path,
+            client,
+            client.address = facts.address.map(tracing::field::display),
+            model,
+            bytes_in = facts.received.load(Ordering::Relaxed),
+            elapsed_ms = millis($entry.elapsed),
+            images = (!$entry.spent.is_empty()).then_some($entry.spent.len()),
+            decode_wait_ms = sum(|timings| timings.decode_wait),
+            decode_ms = sum(|timings| timings.decode),
+            preprocess_ms = sum(|timings| timings.preprocess),
+            queue_ms = sum(|timings| timings.queue),
+            inference_ms = sum(|timings| timings.inference),
+            reason = told.map(|told| told.reason),
+            detail = told.map(|told| told.detail.as_str()),
+            cause = told.and_then(|told| told.cause.as_deref()),
+            "{}", $message
+        );
+    }};
+}
+
+impl<'a> Entry<'a> {
+    fn new(facts: &'a Facts, status: u16, elapsed: Duration) -> Self {
+        Self { facts, status, elapsed, client: None, model: None, told: None, spent: &[] }
+    }
+
+    fn write(self, line: Line, message: &str) {
+        match line {
+            Line::Quiet => event!(DEBUG, self, message),
+            Line::Answered => event!(INFO, self, message),
+            Line::Failed => event!(ERROR, self, message),
+        }
+    }
+}
+
+/// Milliseconds, to the microsecond.
+fn millis(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
+}

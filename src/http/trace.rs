@@ -1,0 +1,159 @@
+//! The spans of a request: one for the request, below the client's if it has one, and one for each stage.
+//!
+//! They are made after the answer, from times that are measured anyway. So tracing costs nothing where it
+//! is off, and nothing in the pipeline where it is on.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use axum::http::{HeaderMap, HeaderValue};
+use opentelemetry::propagation::TextMapPropagator;
+use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceContextExt};
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_http::HeaderExtractor;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
+
+use crate::pipeline::Timings;
+use crate::telemetry::Traces;
+
+/// A request that may be traced.
+#[derive(Debug)]
+pub(super) struct Trace {
+    traces: Arc<Traces>,
+    context: SpanContext,
+    parent: SpanContext,
+    began: Instant,
+    began_at: SystemTime,
+}
+
+/// A request that has ended.
+pub(super) struct Ended<'a> {
+    pub(super) name: String,
+    pub(super) attributes: Vec<KeyValue>,
+    pub(super) is_error: bool,
+    /// When the body was complete, from the beginning; `None` without a body.
+    pub(super) upload: Option<Duration>,
+    pub(super) images: &'a [Timings],
+}
+
+impl Trace {
+    /// A span below that of `traceparent` in `headers`, or the first one of a new trace.
+    pub(super) fn begin(traces: &Arc<Traces>, headers: &HeaderMap) -> Self {
+        let extractor = HeaderExtractor(headers);
+        // Not the current context of this thread, which is none of this request.
+        let context =
+            TraceContextPropagator::new().extract_with_context(&Context::new(), &extractor);
+        let parent = context.span().span_context().clone();
+        Self {
+            context: traces.begin(&parent),
+            traces: Arc::clone(traces),
+            parent,
+            began: Instant::now(),
+            began_at: SystemTime::now(),
+        }
+    }
+
+    /// The trace's id.
+    pub(super) fn id(&self) -> String {
+        self.context.trace_id().to_string()
+    }
+
+    /// The value of `traceresponse`.
+    pub(super) fn header(&self) -> Option<HeaderValue> {
+        let (span, flags) = (self.context.span_id(), self.context.trace_flags());
+        HeaderValue::try_from(format!("00-{}-{span}-{:02x}", self.id(), flags.to_u8())).ok()
+    }
+
+    /// Queues the spans of a request that ends now, if the trace is recorded.
+    pub(super) fn end(&self, ended: Ended<'_>) {
+        if !self.context.is_sampled() {
+            return;
+        }
+        let now = self.began.elapsed();
+        let Ended { name, attributes, is_error, upload, images } = ended;
+        if let Some(upload) = upload {
+            self.child("upload", (Duration::ZERO, upload.min(now)), Vec::new());
+        }
+        for timings in images {
+            self.image(timings, now);
+        }
+        let status = if is_error { Status::error("") } else { Status::Unset };
+        let own = self.span(name.into(), (Duration::ZERO, now), attributes);
+        self.traces.send(SpanData {
+            span_context: self.context.clone(),
+            parent_span_id: self.parent.span_id(),
+            parent_span_is_remote: self.parent.is_valid(),
+            span_kind: SpanKind::Server,
+            status,
+            ..own
+        });
+    }
+
+    /// The stages of an image, in the order in which they ran. The pipeline measures how long each took and
+    /// when the last one ended, so a pause between two stages appears before the first one.
+    fn image(&self, timings: &Timings, now: Duration) {
+        let Timings { decode_wait, decode, preprocess, queue, inference, batch_size, ended } =
+            *timings;
+        let mut end = ended.map_or(now, |ended| ended.saturating_duration_since(self.began));
+        let before = [("decode", decode), ("preprocess", preprocess)];
+        let stages = if decode_wait.is_zero() {
+            // A worker decodes what it takes from the queue.
+            [("queue", queue), before[0], before[1], ("inference", inference)]
+        } else {
+            [before[0], before[1], ("queue", queue), ("inference", inference)]
+        };
+        for (name, took) in stages.into_iter().rev().filter(|(_, took)| !took.is_zero()) {
+            let start = end.saturating_sub(took);
+            let batch = (name == "inference").then(|| {
+                KeyValue::new("resnetd.batch_size", i64::try_from(batch_size).unwrap_or(i64::MAX))
+            });
+            self.child(name, (start, end), batch.into_iter().collect());
+            end = start;
+        }
+        if !decode_wait.is_zero() {
+            self.child("decode-wait", (end.saturating_sub(decode_wait), end), Vec::new());
+        }
+    }
+
+    fn child(&self, name: &'static str, times: (Duration, Duration), attributes: Vec<KeyValue>) {
+        let context = SpanContext::new(
+            self.context.trace_id(),
+            self.traces.span_id(),
+            self.context.trace_flags(),
+            false,
+            self.context.trace_state().clone(),
+        );
+        let span = self.span(name.into(), times, attributes);
+        self.traces.send(SpanData { span_context: context, ..span });
+    }
+
+    /// A span within the request's.
+    fn span(
+        &self,
+        name: Cow<'static, str>,
+        (start, end): (Duration, Duration),
+        attributes: Vec<KeyValue>,
+    ) -> SpanData {
+        SpanData {
+            span_context: SpanContext::NONE,
+            parent_span_id: self.parent_of_stages(),
+            parent_span_is_remote: false,
+            span_kind: SpanKind::Internal,
+            name,
+            start_time: self.began_at + start,
+            end_time: self.began_at + end,
+            attributes,
+            dropped_attributes_count: 0,
+            events: SpanEvents::default(),
+            links: SpanLinks::default(),
+            status: Status::Unset,
+            instrumentation_scope: self.traces.scope(),
+        }
+    }
+
+    fn parent_of_stages(&self) -> SpanId {
+        self.context.span_id()
+    }
+}
