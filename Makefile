@@ -118,6 +118,7 @@ deploy-test: library ## check the manifests, the chart, the alerts and the dashb
 	cargo build --locked --bins --tests
 	scripts/venv .venv-deploy tests/python/requirements-deploy.txt
 	.venv-deploy/bin/python tests/python/check_deploy.py --resnetd $(built)/debug/resnetd
+	.venv-deploy/bin/python tests/python/check_alerts.py --promtool "$$(scripts/prometheus promtool)"
 
 .PHONY: model-matrix
 model-matrix: library ## serve weights and exports in many forms, and compare with PyTorch; half an hour
