@@ -119,6 +119,8 @@ deploy-test: library ## check the manifests, the chart, the alerts and the dashb
 	scripts/venv .venv-deploy tests/python/requirements-deploy.txt
 	.venv-deploy/bin/python tests/python/check_deploy.py --resnetd $(built)/debug/resnetd
 	.venv-deploy/bin/python tests/python/check_alerts.py --promtool "$$(scripts/prometheus promtool)"
+	.venv-deploy/bin/python tests/python/check_dashboard.py --resnetd $(built)/debug/resnetd \
+		--prometheus "$$(scripts/prometheus prometheus)"
 
 .PHONY: model-matrix
 model-matrix: library ## serve weights and exports in many forms, and compare with PyTorch; half an hour
