@@ -23,7 +23,7 @@ run: library ## build and start the server; MODEL=imagenet for 1,000 classes; pa
 	exec $(built)/release/resnetd serve $(if $(MODEL),--model $(MODEL)) $(ARGS)
 
 .PHONY: test
-test: fmt lint doc rust-test deny python-test ## all checks, stopping at the first failure
+test: fmt lint doc rust-test deny python-test deploy-test ## all checks, stopping at the first failure
 
 .PHONY: bench
 bench: library ## compare the server with the machine's limit, and time each stage; ten minutes
@@ -113,6 +113,15 @@ python-test: library ## check models, metrics, API, protocols, pages and documen
 	.venv-clients/bin/python tests/python/check_triton.py --resnetd $(built)/debug/resnetd
 	.venv-clients/bin/python tests/python/check_kserve.py --resnetd $(built)/debug/resnetd
 
+.PHONY: deploy-test
+deploy-test: library ## check the manifests, the chart, the alerts and the dashboard of deploy/
+	cargo build --locked --bins --tests
+	scripts/venv .venv-deploy tests/python/requirements-deploy.txt
+	.venv-deploy/bin/python tests/python/check_deploy.py --resnetd $(built)/debug/resnetd
+	.venv-deploy/bin/python tests/python/check_alerts.py --promtool "$$(scripts/prometheus promtool)"
+	.venv-deploy/bin/python tests/python/check_dashboard.py --resnetd $(built)/debug/resnetd \
+		--prometheus "$$(scripts/prometheus prometheus)"
+
 .PHONY: model-matrix
 model-matrix: library ## serve weights and exports in many forms, and compare with PyTorch; half an hour
 	cargo build --release --locked
@@ -130,4 +139,4 @@ image-check: ## build and test the image without Docker; Debian, as root
 .PHONY: clean
 clean: ## remove everything that was built or downloaded
 	cargo clean
-	rm -rf .onnxruntime .models .tools .venv .venv-bench .venv-clients .venv-models
+	rm -rf .onnxruntime .models .tools .venv .venv-bench .venv-clients .venv-deploy .venv-models
