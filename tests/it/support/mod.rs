@@ -35,6 +35,14 @@ pub(crate) fn data(name: &str) -> Vec<u8> {
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+/// Writes a file that a test reads.
+pub(crate) fn write(
+    path: impl AsRef<std::path::Path>,
+    bytes: impl AsRef<[u8]>,
+) -> std::io::Result<()> {
+    std::io::Write::write_all(&mut std::fs::File::create(path)?, bytes.as_ref())
+}
+
 /// The program, with these arguments, at the root of the repository; nobody's settings reach it.
 pub(crate) fn resnetd(arguments: &[&str]) -> Output {
     program(arguments).output().unwrap()
@@ -162,7 +170,6 @@ impl TestServer {
             metrics: metrics.of_model(&model.card.name, Version::only().as_str()),
         };
         let registry = Arc::new(Registry::of_one(serving(model, engines, plan, resources)));
-        let model = registry.find(None, None).unwrap();
         let server = Arc::new(Server {
             registry,
             control: None,
@@ -179,6 +186,16 @@ impl TestServer {
             traces: traces.map(|plan| Arc::new(Traces::start(&plan).unwrap())),
             max_bytes,
         });
+        Self::run(server, connections, drain, tls)
+    }
+
+    fn run(
+        server: Arc<Server>,
+        connections: ListenPlan,
+        drain: Drain,
+        tls: Option<Arc<Certificates>>,
+    ) -> Self {
+        let model = server.registry.find(None, None).unwrap();
         let keys = Arc::clone(&server.access);
         tokio::spawn(async move { keys.keep_current().await });
         let address = "127.0.0.1:0".parse().unwrap();
