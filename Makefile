@@ -34,11 +34,12 @@ bench: library ## compare the server with the machine's limit, and time each sta
 		--photos $(built)/photos/$(SIZE) $(ARGS)
 	cargo bench --locked --bench stages
 
-.PHONY: bench-overload bench-start bench-variants
+.PHONY: bench-overload bench-start bench-variants bench-models
 bench-overload: ## overload each model at four times its saturation rate; about ten minutes
 bench-start: ## time until ready and memory of each model
 bench-variants: ## compare other allocators, settings and quotas with the defaults; about fifteen minutes
-bench-overload bench-start bench-variants: bench-%: library
+bench-models: ## measure several models in one server: shared cores, reloads, a fallback; three minutes
+bench-overload bench-start bench-variants bench-models: bench-%: library
 	cargo build --release --locked
 	scripts/venv .venv-bench benches/requirements.txt
 	.venv-bench/bin/python benches/photos.py $(built)/photos
