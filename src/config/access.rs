@@ -47,6 +47,7 @@ pub struct AccessArgs {
         value_delimiter = ',',
         value_name = "ORIGIN,..."
     )]
+    #[expect(clippy::doc_markdown, reason = "help text, in which a URL has no markup")]
     pub cors_allow_origins: Vec<AllowedOrigin>,
 
     /// Networks of reverse proxies, such as 10.0.0.0/8, whose header for the client's address is trusted

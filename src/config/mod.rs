@@ -305,10 +305,7 @@ impl Config {
         let tls = args.tls.resolve(&mut wrong);
         let traces = args.traces.resolve(&mut wrong);
         let listen = args.vertex.listen(args.listen);
-        let hosts = AllowedHosts::new(&args.allow_hosts, listen.ip()).unwrap_or_else(|error| {
-            wrong.push(error.to_string());
-            AllowedHosts::any()
-        });
+        let hosts = hosts(args, listen, &mut wrong);
         check_counts(args, &mut wrong);
         if !wrong.is_empty() {
             return Err(ConfigError(wrong));
@@ -354,6 +351,14 @@ impl Config {
             stuck_after,
         }
     }
+}
+
+/// The hosts that requests to a server on `listen` may name.
+fn hosts(args: &ServeArgs, listen: SocketAddr, wrong: &mut Vec<String>) -> AllowedHosts {
+    AllowedHosts::new(&args.allow_hosts, listen.ip()).unwrap_or_else(|error| {
+        wrong.push(error.to_string());
+        AllowedHosts::any()
+    })
 }
 
 /// Checks that at least one image and one connection are allowed.
