@@ -10,7 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::engines::Gate;
-use crate::support::{Answer, Options, TestServer, data, resnetd, until};
+use crate::support::{Answer, Options, TestServer, data, resnetd, until, write};
 
 /// A file of keys.
 struct KeyFile {
@@ -27,7 +27,7 @@ impl KeyFile {
     /// Replaces the file in one step.
     fn write(&self, text: &str) {
         let new = self.folder.path().join("new");
-        fs::write(&new, text).unwrap();
+        write(&new, text);
         fs::rename(new, self.path()).unwrap();
     }
 
@@ -234,7 +234,7 @@ async fn a_client_has_so_many_images_in_flight_over_all_its_connections() {
     let file = KeyFile::with(&format!("{}\n{} images=1\n", key.line, other.line));
     let access = AccessPlan { max_client_images: Some(2), ..file.plan() };
     let engines = Some(vec![gate.engine()]);
-    let server = TestServer::with(Options { access, engines, ..Options::default() });
+    let server = TestServer::with(Options { engines, access, ..Options::default() });
     let send = |key: &str| {
         // A client of its own has a connection of its own.
         let request = reqwest::Client::new().post(server.at("/classify"));
@@ -291,7 +291,7 @@ fn the_command_makes_a_key_and_a_server_without_valid_keys_does_not_start() {
     assert!(both.contains("resnetd_") && both.contains("phone:"), "{both}");
     assert!(!resnetd(&["api-key", "a phone"]).status.success());
 
-    fs::write(&path, "phone\n").unwrap();
+    write(&path, "phone\n");
     for path in [text(&path), "/none".to_owned()] {
         let started = resnetd(&["serve", "--api-keys", &path]);
         let words = String::from_utf8(started.stderr).unwrap();

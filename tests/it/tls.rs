@@ -25,7 +25,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::support::engines::Gate;
-use crate::support::{Options, TestServer, data, resnetd, until, wire};
+use crate::support::{Options, TestServer, data, resnetd, until, wire, write};
 
 /// An authority, and the files of a server and of a client that it has signed.
 struct Pki {
@@ -38,7 +38,7 @@ impl Pki {
         let (mut params, key) = (CertificateParams::default(), KeyPair::generate().unwrap());
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("ca.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
+        write(folder.path().join("ca.pem"), params.self_signed(&key).unwrap().pem());
         let pki = Self { folder, issuer: Issuer::new(params, key) };
         pki.sign("server");
         pki.sign("client");
@@ -58,10 +58,10 @@ impl Pki {
         let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
         let (params, key) = (CertificateParams::new(names).unwrap(), KeyPair::generate().unwrap());
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        fs::write(self.path(&format!("{name}.pem")), certificate.pem()).unwrap();
-        fs::write(self.path(&format!("{name}.key")), key.serialize_pem()).unwrap();
+        write(self.path(&format!("{name}.pem")), certificate.pem());
+        write(self.path(&format!("{name}.key")), key.serialize_pem());
         let both = certificate.pem() + &key.serialize_pem();
-        fs::write(self.path(&format!("{name}.both")), both).unwrap();
+        write(self.path(&format!("{name}.both")), both);
     }
 
     fn plan(&self) -> TlsPlan {
@@ -233,7 +233,7 @@ async fn a_new_certificate_is_used_and_a_broken_one_is_not() {
     // The certificate of another key.
     fs::copy(pki.path("client.pem"), pki.path("server.pem")).unwrap();
     assert_eq!(shown().await, second);
-    fs::write(pki.path("server.key"), "nothing").unwrap();
+    write(pki.path("server.key"), "nothing");
     assert_eq!(shown().await, second);
     pki.sign("server");
     while shown().await == second {}

@@ -4,7 +4,9 @@ pub(crate) mod engines;
 pub(crate) mod seeded;
 pub(crate) mod wire;
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -31,6 +33,11 @@ use tokio::task::JoinHandle;
 pub(crate) fn data(name: &str) -> Vec<u8> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name);
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Writes a file, in place of an older one.
+pub(crate) fn write(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) {
+    File::create(path).unwrap().write_all(bytes.as_ref()).unwrap();
 }
 
 /// The program, with these arguments, at the root of the repository; nobody's settings reach it.
@@ -178,12 +185,12 @@ impl TestServer {
         };
         let pipeline = Arc::clone(&app.pipeline);
         let give_up = move || pipeline.abort();
-        let mut server = listener.listen().unwrap();
+        let mut listening = listener.listen().unwrap();
         if let Some(certificates) = tls {
             tokio::spawn(Arc::clone(&certificates).keep_current());
-            server = server.over_tls(certificates, Arc::clone(&app.metrics));
+            listening = listening.over_tls(certificates, Arc::clone(&app.metrics));
         }
-        let served = tokio::spawn(server.serve(routes, told, drain, give_up));
+        let served = tokio::spawn(listening.serve(routes, told, drain, give_up));
         Self { url, app, client: reqwest::Client::new(), stop, served }
     }
 
