@@ -138,6 +138,7 @@ fn the_help_texts() {
     for (name, arguments) in [
         ("help", vec!["--help"]),
         ("help_serve", vec!["serve", "--help"]),
+        ("help_serve_short", vec!["serve", "-h"]),
     ] {
         insta::assert_snapshot!(name, said(&resnetd(&arguments)));
     }

@@ -28,7 +28,7 @@ mod parity; // the same logits as PyTorch
 mod precision; // int8 and fp16
 mod cli; // the commands
 mod cli_classify; // resnetd classify
-mod cli_describe; // resnetd describe
+mod cli_describe; // resnetd describe, completions and man
 mod configuration; // docs/configuration.md
 mod bench; // resnetd bench
 mod tune; // resnetd tune
