@@ -119,7 +119,7 @@ fn bytes_between_segments_are_skipped_at_every_size() {
 }
 
 /// Found by fuzzing: the decoder of whole pictures took the rest of a long restart interval for segments. libjpeg
-/// refuses such lengths as well (JERR_BAD_LENGTH).
+/// refuses such lengths as well (`JERR_BAD_LENGTH`).
 #[test]
 fn segments_of_a_wrong_length_are_refused_at_every_size() {
     let whole = restarting();
