@@ -11,6 +11,7 @@ mod describe;
 mod eval;
 mod export;
 mod files;
+mod generate; // completions and man pages
 mod healthcheck;
 mod fetch; // downloading a model from the hub
 mod labels; // class names from a file
@@ -66,6 +67,10 @@ enum Command {
     ApiKey(api_key::ApiKeyArgs),
     /// Check whether a running server is ready; for container health checks
     Healthcheck(healthcheck::HealthcheckArgs),
+    /// Print completions for a shell
+    Completions(generate::CompletionsArgs),
+    /// Print a man page, or write all of them
+    Man(generate::ManArgs),
 }
 
 /// Runs the command that was typed.
@@ -86,5 +91,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Verify(args) => verify::run(&args),
         Command::ApiKey(args) => api_key::run(&args),
         Command::Healthcheck(args) => healthcheck::run(&args),
+        Command::Completions(args) => generate::completions(&args),
+        Command::Man(args) => generate::man(&args),
     }
 }

@@ -23,7 +23,7 @@ pub struct AccessArgs {
     /// Whether /metrics answers without an API key
     #[arg(
         long,
-        env = "RESNETD_OPEN_METRICS",
+        hide_short_help = true, env = "RESNETD_OPEN_METRICS",
         default_value = "off",
         value_enum,
         value_name = "ON|OFF"
@@ -36,7 +36,7 @@ pub struct AccessArgs {
     pub rate_limit: Option<Rate>,
 
     /// Maximum number of images of each client in flight; further ones are answered 429 [default: none]
-    #[arg(long, env = "RESNETD_MAX_CLIENT_IMAGES", value_name = "N")]
+    #[arg(long, hide_short_help = true, env = "RESNETD_MAX_CLIENT_IMAGES", value_name = "N")]
     pub max_client_images: Option<usize>,
 
     /// Origins whose web pages may use the server from a browser (CORS), such as
@@ -53,7 +53,7 @@ pub struct AccessArgs {
     /// Networks of reverse proxies, such as 10.0.0.0/8, whose header for the client's address is trusted
     #[arg(
         long,
-        env = "RESNETD_TRUST_FORWARDED",
+        hide_short_help = true, env = "RESNETD_TRUST_FORWARDED",
         value_delimiter = ',',
         value_name = "NETWORK,..."
     )]
@@ -62,7 +62,7 @@ pub struct AccessArgs {
     /// The header in which these proxies put it
     #[arg(
         long,
-        env = "RESNETD_FORWARDED_HEADER",
+        hide_short_help = true, env = "RESNETD_FORWARDED_HEADER",
         default_value = "x-forwarded-for",
         value_enum,
         value_name = "HEADER"

@@ -14,6 +14,7 @@ use crate::hub::Hub;
 pub struct HubArgs {
     /// URL of the Hugging Face hub or of a mirror
     #[arg(
+        hide_short_help = true,
         long,
         env = "HF_ENDPOINT",
         hide_env_values = true,
@@ -24,20 +25,26 @@ pub struct HubArgs {
 
     #[expect(clippy::doc_markdown, reason = "help text is shown as it is written")]
     /// Access token for private and gated models [default: the content of HF_HOME/token]
-    #[arg(long, env = "HF_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    #[arg(
+        hide_short_help = true,
+        long,
+        env = "HF_TOKEN",
+        hide_env_values = true,
+        value_name = "TOKEN"
+    )]
     pub hub_token: Option<String>,
 
     #[expect(clippy::doc_markdown, reason = "help text is shown as it is written")]
     /// Folder in which downloaded models are cached [default: HF_HOME/hub]
-    #[arg(long, env = "HF_HUB_CACHE", value_name = "FOLDER")]
+    #[arg(hide_short_help = true, long, env = "HF_HUB_CACHE", value_name = "FOLDER")]
     pub hub_cache: Option<PathBuf>,
 
     /// Folder for all Hugging Face data [default: ~/.cache/huggingface]
-    #[arg(long, env = "HF_HOME", value_name = "FOLDER")]
+    #[arg(hide_short_help = true, long, env = "HF_HOME", value_name = "FOLDER")]
     pub hub_home: Option<PathBuf>,
 
     /// Use cached models only; never access the network
-    #[arg(long, env = "HF_HUB_OFFLINE", value_parser = BoolishValueParser::new(), num_args = 0..=1,
+    #[arg(hide_short_help = true, long, env = "HF_HUB_OFFLINE", value_parser = BoolishValueParser::new(), num_args = 0..=1,
           require_equals = true, default_value = "false", default_missing_value = "true")]
     pub hub_offline: bool,
 }

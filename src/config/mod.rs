@@ -64,13 +64,17 @@ pub struct LimitArgs {
 /// Options of `resnetd serve`.
 #[derive(Debug, Clone, Args)]
 pub struct ServeArgs {
-    /// TOML file with options of `serve`, each by its long name; `resnetd tune` writes such a file.
-    /// Environment variables and command-line options take precedence
+    /// TOML file with options of `serve`, each by its long name
+    ///
+    /// `resnetd tune` writes such a file. Environment variables and command-line options take
+    /// precedence
     #[arg(long, env = "RESNETD_CONFIG", value_name = "TOML")]
     pub config: Option<PathBuf>,
 
-    /// Address or name, and port to listen on. A port alone listens on 127.0.0.1, and :PORT on all
-    /// IPv4 addresses of this machine. Port 0 chooses a free port
+    /// Address or name, and port to listen on
+    ///
+    /// A port alone listens on 127.0.0.1, and :PORT on all IPv4 addresses of this machine. Port 0
+    /// chooses a free port
     #[arg(long, env = "RESNETD_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT", value_parser = listen_address)]
     pub listen: SocketAddr,
 
@@ -80,44 +84,59 @@ pub struct ServeArgs {
     pub admin_listen: Option<SocketAddr>,
 
     /// How long the first image of a batch may wait for others; useful on a GPU only
-    #[arg(long, env = "RESNETD_MAX_WAIT", default_value = "0ms", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[arg(hide_short_help = true, long, env = "RESNETD_MAX_WAIT", default_value = "0ms", value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub max_wait: Duration,
 
     /// Maximum number of images in flight; further ones are answered 503
     #[arg(long, env = "RESNETD_QUEUE_CAPACITY", default_value_t = 256, value_name = "N")]
     pub queue_capacity: usize,
 
-    /// Maximum memory for uploads and decoded images in flight; requests that exceed it are
-    /// answered 503
+    /// Maximum memory for uploads and decoded images in flight
+    ///
+    /// Requests that exceed it are answered 503
     #[arg(long, env = "RESNETD_MEMORY_LIMIT", default_value = "1GiB", value_name = "SIZE")]
     pub memory_limit: ByteSize,
 
-    /// Time limit for a request after its upload is complete; the header X-Request-Timeout-Ms can
-    /// shorten it
+    /// Time limit for a request after its upload is complete
+    ///
+    /// The header X-Request-Timeout-Ms can shorten it
     #[arg(long, env = "RESNETD_REQUEST_TIMEOUT", default_value = "10s", value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub request_timeout: Duration,
 
     /// Time limit for receiving a request's headers, and for idle connections
-    #[arg(long, env = "RESNETD_HEADER_TIMEOUT", default_value = "30s", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[arg(hide_short_help = true, long, env = "RESNETD_HEADER_TIMEOUT", default_value = "30s", value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub header_timeout: Duration,
 
     /// Close a connection whose client reads nothing of its response for this long
-    #[arg(long, env = "RESNETD_WRITE_TIMEOUT", default_value = "30s", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[arg(hide_short_help = true, long, env = "RESNETD_WRITE_TIMEOUT", default_value = "30s", value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub write_timeout: Duration,
 
     /// Maximum number of open connections; further ones are answered 503 and closed
-    #[arg(long, env = "RESNETD_MAX_CONNECTIONS", default_value_t = 1024, value_name = "N")]
+    #[arg(
+        hide_short_help = true,
+        long,
+        env = "RESNETD_MAX_CONNECTIONS",
+        default_value_t = 1024,
+        value_name = "N"
+    )]
     pub max_connections: usize,
 
     /// Minimum upload rate in bytes per second, measured over 5 seconds; slower uploads are
     /// answered 408. 0 disables the check
-    #[arg(long, env = "RESNETD_MIN_UPLOAD_RATE", default_value = "1KiB", value_name = "SIZE")]
+    #[arg(
+        hide_short_help = true,
+        long,
+        env = "RESNETD_MIN_UPLOAD_RATE",
+        default_value = "1KiB",
+        value_name = "SIZE"
+    )]
     pub min_upload_rate: ByteSize,
 
     /// Host name to accept in the Host header, besides localhost and IP addresses; can be repeated.
     /// Default: any host, but only localhost and loopback addresses when listening on a loopback
     /// address
     #[arg(
+        hide_short_help = true,
         long = "allow-host",
         env = "RESNETD_ALLOW_HOST",
         value_delimiter = ',',
@@ -126,25 +145,32 @@ pub struct ServeArgs {
     pub allow_hosts: Vec<String>,
 
     /// Time limit for receiving an upload
-    #[arg(long, env = "RESNETD_BODY_TIMEOUT", default_value = "30s", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[arg(hide_short_help = true, long, env = "RESNETD_BODY_TIMEOUT", default_value = "30s", value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub body_timeout: Duration,
 
     /// Treat a worker as stuck after this long in one batch: /readyz answers 503 until the worker
     /// is replaced
-    #[arg(long, env = "RESNETD_STUCK_AFTER", default_value = "60s", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[arg(hide_short_help = true, long, env = "RESNETD_STUCK_AFTER", default_value = "60s", value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub stuck_after: Duration,
 
     /// After SIGTERM, keep serving this long while /readyz answers 503, so that load balancers
     /// notice
-    #[arg(long, env = "RESNETD_DRAIN_DELAY", default_value = "1s", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[arg(hide_short_help = true, long, env = "RESNETD_DRAIN_DELAY", default_value = "1s", value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub drain_delay: Duration,
 
     /// After that, wait this long for requests in flight
-    #[arg(long, env = "RESNETD_DRAIN_TIMEOUT", default_value = "30s", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[arg(hide_short_help = true, long, env = "RESNETD_DRAIN_TIMEOUT", default_value = "30s", value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub drain_timeout: Duration,
 
     /// Serve the web page at / and the API documentation at /docs
-    #[arg(long, env = "RESNETD_PAGE", default_value = "on", value_enum, value_name = "ON|OFF")]
+    #[arg(
+        hide_short_help = true,
+        long,
+        env = "RESNETD_PAGE",
+        default_value = "on",
+        value_enum,
+        value_name = "ON|OFF"
+    )]
     pub page: Page,
 
     /// Log filter, such as info or resnetd=debug,warn
@@ -153,6 +179,7 @@ pub struct ServeArgs {
 
     /// Log format
     #[arg(
+        hide_short_help = true,
         long,
         env = "RESNETD_LOG_FORMAT",
         default_value = "auto",

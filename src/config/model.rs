@@ -16,34 +16,43 @@ use crate::pipeline::run::{Device, DeviceChoice};
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Model")]
 pub struct ModelArgs {
-    /// The model: the name of an embedded model; imagenet, the starter model of 1,000 classes; a folder with weights and either card.toml or the
-    /// config.json of timm or transformers; a weights file; an .onnx file; or a model on the
-    /// Hugging Face hub, as owner/name or owner/name@revision. See docs/models.md
+    /// The model: an embedded name, a folder, a file, or a model on the Hugging Face hub
+    ///
+    /// That is: the name of an embedded model; imagenet, the starter model of 1,000 classes; a
+    /// folder with weights and either card.toml or the config.json of timm or transformers; a
+    /// weights file; an .onnx file; or a model on the hub, as owner/name or owner/name@revision. See
+    /// docs/models.md
     #[arg(long, env = "RESNETD_MODEL", default_value = model::DEFAULT, value_name = "NAME|PATH|ID")]
     pub model: String,
 
     /// Architecture of the weights, where it cannot be detected; `resnetd describe` lists all
     /// architectures
-    #[arg(long, env = "RESNETD_ARCH", value_name = "ARCH")]
+    #[arg(hide_short_help = true, long, env = "RESNETD_ARCH", value_name = "ARCH")]
     pub arch: Option<String>,
 
-    /// File with the class names, one per line, for a model without labels [default: the
-    /// ImageNet-1k labels for 1,000 classes, otherwise class 0, class 1, …]
+    /// File with the class names, one per line, for a model without labels
+    ///
+    /// [default: the ImageNet-1k labels for 1,000 classes, otherwise class 0, class 1, …]
     #[arg(long, env = "RESNETD_LABELS", value_name = "FILE")]
     pub labels: Option<PathBuf>,
 
-    /// Device: auto, cpu, cuda or cuda:N. With auto, the first CUDA device if it runs the model,
-    /// otherwise the CPU; a named device that is not available is an error
+    /// Device: auto, cpu, cuda or cuda:N
+    ///
+    /// With auto, the first CUDA device if it runs the model, otherwise the CPU; a named device that
+    /// is not available is an error
     #[arg(long, env = "RESNETD_DEVICE", default_value = "auto", value_name = "DEVICE")]
     pub device: DeviceChoice,
 
-    /// Precision: auto, fp32, int8 or fp16. With auto, a model that has an int8 form runs as int8
-    /// on a CPU with VNNI or an ARM CPU; any other model runs in the precision of its weights
+    /// Precision: auto, fp32, int8 or fp16
+    ///
+    /// With auto, a model that has an int8 form runs as int8 on a CPU with VNNI or an ARM CPU; any
+    /// other model runs in the precision of its weights
     #[arg(long, env = "RESNETD_PRECISION", default_value = "auto", value_name = "PRECISION")]
     pub precision: PrecisionChoice,
 
     /// Apply the temperature scaling of the model's card. See docs/calibration.md
     #[arg(
+        hide_short_help = true,
         long,
         env = "RESNETD_CALIBRATED",
         default_value = "on",
@@ -54,26 +63,27 @@ pub struct ModelArgs {
 
     /// Number of ONNX Runtime sessions that run in parallel [default: one per core on a CPU, one on
     /// a GPU]
-    #[arg(long, env = "RESNETD_SESSIONS", value_name = "N")]
+    #[arg(hide_short_help = true, long, env = "RESNETD_SESSIONS", value_name = "N")]
     pub sessions: Option<usize>,
 
     /// Number of threads in each session [default: 1]
-    #[arg(long, env = "RESNETD_THREADS", value_name = "N")]
+    #[arg(hide_short_help = true, long, env = "RESNETD_THREADS", value_name = "N")]
     pub threads: Option<usize>,
 
     /// Maximum batch size. On a CPU, batches form only while at least 2 × sessions images are
     /// queued for each image of the batch [default: 4 on a CPU, 32 on a GPU]
-    #[arg(long, env = "RESNETD_MAX_BATCH", value_name = "N")]
+    #[arg(hide_short_help = true, long, env = "RESNETD_MAX_BATCH", value_name = "N")]
     pub max_batch: Option<usize>,
 
     /// Number of dedicated decoder threads; with 0, each session's worker decodes its own images
     /// [default: 0 on a CPU, one per core on a GPU]
-    #[arg(long, env = "RESNETD_DECODERS", value_name = "N")]
+    #[arg(hide_short_help = true, long, env = "RESNETD_DECODERS", value_name = "N")]
     pub decoders: Option<usize>,
 
     /// Run the model on a GPU through CUDA graphs, which reduces the CPU's work for small networks.
     /// The whole graph must be able to run on the GPU
     #[arg(
+        hide_short_help = true,
         long,
         env = "RESNETD_CUDA_GRAPHS",
         default_value = "off",
@@ -85,6 +95,7 @@ pub struct ModelArgs {
     /// Decode large JPEGs at 1/2, 1/4 or 1/8 of their size, as long as that is at least twice the
     /// size needed: several times faster; most input pixels differ by at most one level of 255
     #[arg(
+        hide_short_help = true,
         long,
         env = "RESNETD_JPEG_SCALING",
         default_value = "on",
@@ -96,7 +107,7 @@ pub struct ModelArgs {
     /// Path of ONNX Runtime's shared library, or of its folder [default: ORT_DYLIB_PATH, then the
     /// executable's folder, .onnxruntime, and the system's library path]
     #[expect(clippy::doc_markdown, reason = "help text is shown as it is written")]
-    #[arg(long, env = "RESNETD_ONNXRUNTIME", value_name = "PATH")]
+    #[arg(hide_short_help = true, long, env = "RESNETD_ONNXRUNTIME", value_name = "PATH")]
     pub onnxruntime: Option<PathBuf>,
 
     #[command(flatten)]

@@ -21,7 +21,7 @@ pub struct ModelsArgs {
     pub model_repository: Option<PathBuf>,
 
     /// How many versions of each model in the repository are loaded: the highest ones
-    #[arg(long, env = "RESNETD_REPOSITORY_VERSIONS", default_value_t = 1, value_name = "N")]
+    #[arg(hide_short_help = true, long, env = "RESNETD_REPOSITORY_VERSIONS", default_value_t = 1, value_name = "N")]
     pub repository_versions: usize,
 
     /// When models are loaded: none, when the server starts and at SIGHUP; poll, also when the repository
@@ -36,7 +36,7 @@ pub struct ModelsArgs {
     pub model_control: ModelControl,
 
     /// How often to look for changes in the repository, with --model-control poll
-    #[arg(long, env = "RESNETD_REPOSITORY_POLL", default_value = "5s", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[arg(hide_short_help = true, long, env = "RESNETD_REPOSITORY_POLL", default_value = "5s", value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub repository_poll: Duration,
 
     /// Model of the repository to load at the start, with --model-control explicit; can be repeated
@@ -55,7 +55,7 @@ pub struct ModelsArgs {
 
     /// Maximum size of the weights of all loaded models; above it, models with load = "on-demand"
     /// that were not used for longest are unloaded
-    #[arg(long, env = "RESNETD_MODEL_MEMORY_LIMIT", value_name = "SIZE")]
+    #[arg(hide_short_help = true, long, env = "RESNETD_MODEL_MEMORY_LIMIT", value_name = "SIZE")]
     pub model_memory_limit: Option<ByteSize>,
 }
 

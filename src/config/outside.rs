@@ -13,8 +13,10 @@ use crate::http::VertexRoutes;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Images by URL")]
 pub struct UrlArgs {
-    /// Allow list of hosts from which images may be fetched by URL, such as
-    /// images.example.org,*.cdn.example.org,example.org:8443 [default: none; URLs are rejected]
+    /// Allow list of hosts from which images may be fetched by URL
+    ///
+    /// For example: images.example.org,*.cdn.example.org,example.org:8443 [default: none; URLs are
+    /// rejected]
     #[arg(
         long,
         env = "RESNETD_ALLOW_URL_HOSTS",
@@ -26,6 +28,7 @@ pub struct UrlArgs {
     /// Networks with non-public addresses from which images may be fetched, such as 10.1.0.0/16;
     /// all other loopback, private, link-local and special addresses are blocked
     #[arg(
+        hide_short_help = true,
         long,
         env = "RESNETD_ALLOW_URL_PRIVATE",
         value_delimiter = ',',
@@ -34,7 +37,7 @@ pub struct UrlArgs {
     pub allow_url_private: Vec<IpNet>,
 
     /// Time limit for fetching an image, within the request's own time limit
-    #[arg(long, env = "RESNETD_URL_TIMEOUT", default_value = "5s", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[arg(hide_short_help = true, long, env = "RESNETD_URL_TIMEOUT", default_value = "5s", value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub url_timeout: Duration,
 }
 
@@ -43,15 +46,15 @@ pub struct UrlArgs {
 #[command(next_help_heading = "Vertex AI")]
 pub struct VertexArgs {
     /// Additional path for Vertex AI predictions; /invocations accepts them too
-    #[arg(long, env = "AIP_PREDICT_ROUTE", value_name = "PATH")]
+    #[arg(hide_short_help = true, long, env = "AIP_PREDICT_ROUTE", value_name = "PATH")]
     pub vertex_predict_route: Option<String>,
 
     /// Additional path for Vertex AI health checks; /ping and /health answer them too
-    #[arg(long, env = "AIP_HEALTH_ROUTE", value_name = "PATH")]
+    #[arg(hide_short_help = true, long, env = "AIP_HEALTH_ROUTE", value_name = "PATH")]
     pub vertex_health_route: Option<String>,
 
     /// Port for Vertex AI; replaces the port of --listen
-    #[arg(long, env = "AIP_HTTP_PORT", value_name = "PORT")]
+    #[arg(hide_short_help = true, long, env = "AIP_HTTP_PORT", value_name = "PORT")]
     pub vertex_port: Option<u16>,
 }
 

@@ -22,7 +22,7 @@ pub struct TlsArgs {
 
     /// Certificates of the authorities that sign clients' certificates, in PEM; connections then need a
     /// client certificate
-    #[arg(long, env = "RESNETD_TLS_CLIENT_CA", value_name = "PEM")]
+    #[arg(long, hide_short_help = true, env = "RESNETD_TLS_CLIENT_CA", value_name = "PEM")]
     pub tls_client_ca: Option<PathBuf>,
 }
 

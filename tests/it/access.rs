@@ -257,7 +257,7 @@ async fn a_client_has_so_many_images_in_flight_over_all_its_connections() {
         assert_eq!(answer.await.unwrap().status, 200);
     }
     let metrics = server.server.metrics.encode();
-    assert!(metrics.contains(r#"resnetd_rejected_total{reason="client-limit"} 2"#), "{metrics}");
+    assert!(metrics.contains(r#"reason="client-limit",version="1"} 2"#), "{metrics}");
 }
 
 #[tokio::test]

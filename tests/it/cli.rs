@@ -135,7 +135,11 @@ fn a_port_in_use_is_a_clear_error() {
 
 #[test]
 fn the_help_texts() {
-    for (name, arguments) in [("help", vec!["--help"]), ("help_serve", vec!["serve", "--help"])] {
+    for (name, arguments) in [
+        ("help", vec!["--help"]),
+        ("help_serve", vec!["serve", "--help"]),
+        ("help_serve_short", vec!["serve", "-h"]),
+    ] {
         insta::assert_snapshot!(name, said(&resnetd(&arguments)));
     }
 }

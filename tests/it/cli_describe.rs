@@ -1,4 +1,4 @@
-//! `resnetd describe`: architectures and models.
+//! `resnetd describe`, `completions` and `man`: what the program says about models and about itself.
 
 use std::process::Output;
 
@@ -60,4 +60,22 @@ fn describe_counts_the_operators_of_graphs_that_are_not_in_the_table() {
     assert!(words.contains("Cargo"), "{words}");
     let words = complained(&resnetd(&["describe", "nowhere.onnx"]));
     assert!(words.contains("there is no file, folder or embedded model"), "{words}");
+}
+
+#[test]
+fn completions_and_man_pages_have_all_commands() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = said(&resnetd(&["completions", shell]));
+        assert!(script.contains("healthcheck") && script.contains("queue-capacity"), "{shell}");
+    }
+    let page = said(&resnetd(&["man"]));
+    assert!(page.contains(".TH resnetd 1") && page.contains("healthcheck"), "{page}");
+    let serve = said(&resnetd(&["man", "serve"]));
+    assert!(serve.contains("queue\\-capacity"), "{serve}");
+    let words = complained(&resnetd(&["man", "nonsense"]));
+    assert!(words.contains("the commands are serve, classify"), "{words}");
+    let folder = tempfile::tempdir().unwrap();
+    let pages = folder.path().join("man1");
+    said(&resnetd(&["man", "--output", pages.to_str().unwrap()]));
+    assert!(pages.join("resnetd.1").is_file() && pages.join("resnetd-serve.1").is_file());
 }

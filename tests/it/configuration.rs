@@ -53,7 +53,8 @@ fn row(option: &Arg) -> String {
     let name = option.get_long().unwrap();
     let variable = option.get_env().unwrap_or_else(|| panic!("--{name} has no variable"));
     let variable = variable.to_str().unwrap();
-    let help = option.get_help().unwrap().to_string();
+    let help = option.get_long_help().or(option.get_help()).unwrap().to_string();
+    let help = help.replace("\n\n[default", " [default").replace("\n\n", ". ");
     // Defaults that depend on the machine are in the help text.
     let (meaning, described) = match help.split_once(" [default: ") {
         Some((meaning, default)) => (meaning, Some(default.trim_end_matches(']'))),

@@ -31,7 +31,7 @@ mod parity; // the same logits as PyTorch
 mod precision; // int8 and fp16
 mod cli; // the commands
 mod cli_classify; // resnetd classify
-mod cli_describe; // resnetd describe
+mod cli_describe; // resnetd describe, completions and man
 mod traces; // spans
 mod metrics; // docs/metrics.md
 mod configuration; // docs/configuration.md

@@ -92,7 +92,7 @@ fn on_the_command_line_each_rung_is_the_sum_of_its_classes() {
         assert!((sum - rung["probability"].as_f64().unwrap()).abs() < 1e-5, "{rung}: {sum}");
     }
     let words = String::from_utf8(classify(&["--rollup", "wordnet"]).stdout).unwrap();
-    assert!(words.contains("entity (1000 classes)"), "{words}");
+    assert!(words.contains("entity 100.00 %"), "{words}");
     let wrong = String::from_utf8(classify(&["--rollup", "wordnet", "--share", "0"]).stderr);
     assert!(wrong.as_ref().unwrap().contains("more than 0 and at most 1"), "{wrong:?}");
 }

@@ -233,9 +233,14 @@ pub fn decode(bytes: &[u8], header: &Header, watch: Watch<'_>) -> Result<Image, 
     }
     guarded(format, || {
         let picture = whole(bytes, header, watch)?;
+        // Turning a large image takes as long as decoding some formats, and so does preprocessing it.
+        watch.check()?;
         let orientation = orientation(bytes, header);
         let mut upright = DynamicImage::ImageRgb8(picture);
-        upright.apply_orientation(orientation);
+        if orientation != Orientation::NoTransforms {
+            upright.apply_orientation(orientation);
+            watch.check()?;
+        }
         Ok(Image { pixels: upright.into_rgb8(), full: FullSize::of(header, orientation) })
     })
 }

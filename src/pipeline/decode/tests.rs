@@ -138,3 +138,29 @@ fn what_is_no_picture_is_named() {
         );
     }
 }
+
+/// Turning a large image takes as long as decoding some formats.
+#[test]
+fn the_watch_is_asked_before_and_after_an_image_is_turned() {
+    for ending in ["jpg", "png", "tif", "webp"] {
+        let bytes = data(&format!("pictures/orientation-6.{ending}"));
+        let header = inspect(&bytes, &Limits::default()).unwrap();
+        let asked = std::cell::Cell::new(0);
+        let until = |last: u32| {
+            asked.set(0);
+            let ask = |_| {
+                asked.set(asked.get() + 1);
+                (asked.get() >= last).then_some(Stop::Late)
+            };
+            decode(&bytes, &header, Watch::new(&ask))
+        };
+        assert!(until(u32::MAX).is_ok());
+        let questions = asked.get();
+        for last in [questions - 1, questions] {
+            assert!(matches!(until(last), Err(DecodeError::Stopped { .. })), "{ending}");
+        }
+        let mut pixels = whole(&bytes, &header, Watch::never()).unwrap();
+        pixels = image::imageops::rotate90(&pixels);
+        assert_eq!(until(u32::MAX).unwrap().rgb(), pixels.as_raw().as_slice());
+    }
+}

@@ -46,8 +46,10 @@ impl FrameHeader {
                 format: "a JPEG of two, or more than four, colours",
             });
         }
-        let kinds = kinds.as_chunks::<3>().0.get(..usize::from(count));
-        let kinds = kinds.ok_or_else(|| damaged("its frame header is short"))?;
+        let (kinds, rest) = kinds.as_chunks::<3>();
+        if kinds.len() != usize::from(count) || !rest.is_empty() {
+            return Err(damaged("its frame header has a wrong length"));
+        }
         let (mut ids, mut sampling) = ([0; 4], [[0; 2]; 4]);
         for (place, [id, blocks, _]) in kinds.iter().enumerate() {
             ids[place] = *id;
@@ -76,6 +78,12 @@ impl FrameHeader {
         let most = |way: usize| sampling.iter().map(|blocks| blocks[way]).max().unwrap_or(1);
         let whole = [most(0), most(1)];
         sampling.first() == Some(&whole) && sampling.last() == Some(&whole)
+    }
+
+    /// Whether no colour has more pixels than the first: the decoder refuses the others.
+    pub(super) fn has_luma_in_full(&self) -> bool {
+        let [luma, colour @ ..] = self.sampling() else { return true };
+        colour.iter().all(|blocks| blocks[0] <= luma[0] && blocks[1] <= luma[1])
     }
 
     /// The most that decoding the whole picture holds at once, without the upload and tables.

@@ -7,7 +7,10 @@ use image::metadata::Orientation;
 use super::super::{DecodeError, Format, Limits, Reduction, exif, limits};
 use super::frame_header::{Coding, FrameHeader};
 use super::progression::Progression;
-use super::segments::{END_OF_IMAGE, EXIF, START_OF_IMAGE, START_OF_SCAN, Segment, Segments};
+use super::segments::{
+    END_OF_IMAGE, EXIF, HUFFMAN_TABLES, QUANTIZATION_TABLES, RESTART_INTERVAL, START_OF_IMAGE,
+    START_OF_SCAN, Segment, Segments,
+};
 use super::{damaged, reduced};
 
 /// What decoding needs to know before it begins.
@@ -148,7 +151,14 @@ impl Found {
             START_OF_IMAGE => return Err(damaged("it begins a second time")),
             END_OF_IMAGE => self.ended = true,
             START_OF_SCAN => self.add_scan(segment.body)?,
-            0xC4 | 0xDB => {
+            // The decoder takes a wrong length for a right one, and what comes behind for a segment.
+            RESTART_INTERVAL if segment.body.len() != 2 => {
+                return Err(damaged("its restart interval has a wrong length"));
+            }
+            HUFFMAN_TABLES | QUANTIZATION_TABLES => {
+                if !segment.has_whole_tables() {
+                    return Err(damaged("one of its tables is cut short"));
+                }
                 self.table_bytes += segment.body.len();
                 if self.table_bytes > MAX_TABLE_BYTES {
                     return Err(damaged("it defines its tables again and again"));
@@ -182,8 +192,8 @@ impl Found {
         let (selectors, coefficients) = rest
             .split_at_checked(2 * usize::from(*count))
             .filter(|_| (1..=4).contains(count))
-            .and_then(|(selectors, rest)| Some((selectors, rest.first_chunk::<3>()?)))
-            .ok_or_else(|| damaged("a scan header is short"))?;
+            .and_then(|(selectors, rest)| Some((selectors, <&[u8; 3]>::try_from(rest).ok()?)))
+            .ok_or_else(|| damaged("a scan header has a wrong length"))?;
         for selector in selectors.as_chunks::<2>().0 {
             let place = frame.ids().iter().position(|id| *id == selector[0]);
             let place = place.ok_or_else(|| damaged("a scan is of a colour that is not there"))?;
@@ -224,6 +234,10 @@ impl Found {
         }
         if frame.count == 4 && !frame.has_whole_ends() {
             return Err(DecodeError::Unsupported { format: "a CMYK JPEG with rare sampling" });
+        }
+        if frame.count == 3 && !frame.has_luma_in_full() {
+            let format = "a JPEG with more pixels of colour than of luma";
+            return Err(DecodeError::Unsupported { format });
         }
         if u64::from(self.scans) * limits::pixels(frame.size) > MAX_SCANNED_PIXELS {
             return Err(DecodeError::Unsupported {

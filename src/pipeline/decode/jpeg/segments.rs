@@ -1,6 +1,9 @@
 //! A file, segment by segment (ITU-T T.81, annex B), as libjpeg walks it: bytes between segments that are
 //! no marker are skipped.
 
+pub(super) const HUFFMAN_TABLES: u8 = 0xC4;
+pub(super) const QUANTIZATION_TABLES: u8 = 0xDB;
+pub(super) const RESTART_INTERVAL: u8 = 0xDD;
 pub(super) const START_OF_IMAGE: u8 = 0xD8;
 pub(super) const END_OF_IMAGE: u8 = 0xD9;
 pub(super) const START_OF_SCAN: u8 = 0xDA;
@@ -10,6 +13,8 @@ pub(super) const EXIF: u8 = 0xE1;
 pub(super) struct Segment<'a> {
     pub(super) marker: u8,
     pub(super) body: &'a [u8],
+    /// Where the segment before it ends, or that segment's scan.
+    pub(super) previous_end: usize,
     /// Where its marker begins in the file.
     pub(super) start: usize,
     /// Where it ends in the file.
@@ -20,6 +25,28 @@ impl Segment<'_> {
     /// Whether it announces size and coding: C4, C8 and CC mean other things.
     pub(super) fn is_frame(&self) -> bool {
         matches!(self.marker, 0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF)
+    }
+
+    /// Whether its last table ends where it ends.
+    pub(super) fn has_whole_tables(&self) -> bool {
+        let is_quantization = self.marker == QUANTIZATION_TABLES;
+        let mut body = self.body;
+        while let [kind, rest @ ..] = body {
+            let length = match rest.first_chunk::<16>() {
+                _ if is_quantization => {
+                    if kind >> 4 == 0 {
+                        64
+                    } else {
+                        128
+                    }
+                }
+                Some(counts) => 16 + counts.iter().map(|&count| usize::from(count)).sum::<usize>(),
+                None => return false,
+            };
+            let Some(next) = rest.get(length..) else { return false };
+            body = next;
+        }
+        true
     }
 
     /// Whether pixels do not depend on it: application segments, except the two that tell the colours, and comments.
@@ -71,6 +98,7 @@ impl<'a> Iterator for Segments<'a> {
             self.at += data.length;
             self.restarts_in_order &= data.restarts_in_order;
         }
+        let previous_end = self.at;
         let marker = self.next_marker()?;
         let start = self.at;
         let body = if matches!(marker, START_OF_IMAGE | END_OF_IMAGE) {
@@ -83,7 +111,7 @@ impl<'a> Iterator for Segments<'a> {
             tail.get(2..length)?
         };
         self.before_scan = marker == START_OF_SCAN;
-        Some(Segment { marker, body, start, end: self.at })
+        Some(Segment { marker, body, previous_end, start, end: self.at })
     }
 }
 

@@ -91,6 +91,52 @@ fn damage_inside_is_answered_alike_at_every_size() {
     }
 }
 
+/// Found by fuzzing: the decoder of whole pictures read a length after the marker FF 01, which has none.
+#[test]
+fn bytes_between_segments_are_skipped_at_every_size() {
+    for (name, whole) in
+        [("baseline", baseline()), ("progressive", progressive()), ("restarting", restarting())]
+    {
+        let pixels = decoded(&whole, Reduction::None).unwrap().0;
+        let segments = whole.windows(2).enumerate().filter(|(_, pair)| match pair {
+            [0xFF, marker] => matches!(marker, 0xC0 | 0xC2 | 0xC4 | 0xDA | 0xDB | 0xD9),
+            _ => false,
+        });
+        for (at, _) in segments {
+            for junk in [&b"\xFF\x01gOOO"[..], b"junk", b"\xFF\xFF\xFF"] {
+                let with = [&whole[..at], junk, &whole[at..]].concat();
+                // Data of a scan comes before some of these markers: letters are codes there.
+                if is_answered(&with, name) {
+                    let same = decoded(&with, Reduction::None).unwrap().0;
+                    assert!(same.rgb() == pixels.rgb(), "{name}, {junk:?} at {at}");
+                }
+            }
+        }
+        let frame = whole.windows(2).position(|pair| pair[0] == 0xFF && pair[1] & 0xFD == 0xC0);
+        let (before, after) = whole.split_at(frame.unwrap());
+        assert!(is_answered(&[before, b"\xFF\x01gOOO", after].concat(), name), "{name}");
+    }
+}
+
+/// Found by fuzzing: the decoder of whole pictures took the rest of a long restart interval for segments. libjpeg
+/// refuses such lengths as well (`JERR_BAD_LENGTH`).
+#[test]
+fn segments_of_a_wrong_length_are_refused_at_every_size() {
+    let whole = restarting();
+    for marker in [0xC0, 0xC4, 0xDA, 0xDB, 0xDD] {
+        let start = whole.windows(2).position(|pair| pair == [0xFF, marker]).unwrap();
+        let length = usize::from(u16::from_be_bytes([whole[start + 2], whole[start + 3]]));
+        for longer in [1, 3, 20] {
+            let mut with = whole[..start + 2].to_vec();
+            with.extend(u16::try_from(length + longer).unwrap().to_be_bytes());
+            with.extend(&whole[start + 4..start + 2 + length]);
+            with.extend(vec![0; longer]);
+            with.extend(&whole[start + 2 + length..]);
+            assert!(!is_answered(&with, "a longer segment"), "{marker:X}, {longer} bytes more");
+        }
+    }
+}
+
 #[test]
 fn arithmetic_codes_say_the_same_as_huffmans() {
     let [width, height] = SIDES;
@@ -138,6 +184,19 @@ fn four_colours_whose_third_has_most_pixels_are_refused_by_name() {
     let frame = b"\xFF\xC0\0\x14\x08\0\x08\0\x08\x04\x01\x11\0\x02\x11\0\x03\x22\0\x04\x11\0";
     let scan = b"\xFF\xDA\0\x0E\x04\x01\0\x02\0\x03\0\x04\0\0\x3F\0\0";
     let file = [b"\xFF\xD8", &frame[..], scan, b"\xFF\xD9"].concat();
+    let refused = inspect(&file, &Limits::default());
+    assert!(matches!(refused, Err(DecodeError::Unsupported { .. })), "{refused:?}");
+}
+
+/// Found by fuzzing: answered at reduced size only. Pillow reads such files, but no program writes them.
+#[test]
+fn colours_with_more_pixels_than_luma_are_refused_by_name() {
+    let mut file = baseline();
+    let frame = file.windows(2).position(|pair| pair == [0xFF, 0xC0]).unwrap();
+    let sampling = |place: usize| frame + 11 + 3 * place;
+    for (place, blocks) in [(0, 0x21), (1, 0x11), (2, 0x41)] {
+        file[sampling(place)] = blocks;
+    }
     let refused = inspect(&file, &Limits::default());
     assert!(matches!(refused, Err(DecodeError::Unsupported { .. })), "{refused:?}");
 }

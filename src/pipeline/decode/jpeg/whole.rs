@@ -84,15 +84,14 @@ fn at_once(
     decoder.decode_image().map_err(failed)
 }
 
-/// The file without what pixels do not depend on: the decoder would keep copies of it.
+/// The file without what pixels do not depend on, of which the decoder would keep copies: metadata, and bytes
+/// between segments. (The decoder refuses some of those bytes, such as the marker FF 01.)
 fn without_metadata(bytes: &[u8]) -> Vec<u8> {
     let mut lean = Vec::with_capacity(bytes.len());
     let mut copied = 0;
     for segment in Segments::new(bytes) {
-        if segment.is_metadata() {
-            lean.extend_from_slice(&bytes[copied..segment.start]);
-            copied = segment.end;
-        }
+        lean.extend_from_slice(&bytes[copied..segment.previous_end]);
+        copied = if segment.is_metadata() { segment.end } else { segment.start };
         if segment.marker == segments::END_OF_IMAGE {
             lean.extend_from_slice(&bytes[copied..segment.end]);
             break;
