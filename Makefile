@@ -137,6 +137,11 @@ image: ## build the container image, for a GPU with DEVICE=cuda, with the starte
 image-check: ## build and test the image without Docker; Debian, as root
 	scripts/image-check
 
+.PHONY: compose-check
+compose-check: library ## test deploy/compose.yaml under load with failures; Debian, as root, with Docker; ten minutes
+	cargo build --release --locked
+	scripts/compose-check $(built)/release/resnetd $(ARGS)
+
 .PHONY: clean
 clean: ## remove everything that was built or downloaded
 	cargo clean

@@ -1,4 +1,4 @@
-"""Checks the manifests of deploy/ without a cluster: check_deploy.py --resnetd PATH.
+"""Checks the manifests, Compose file and systemd unit of deploy/ without running them: check_deploy.py --resnetd PATH.
 
 Every set of manifests is compared with the schemas of its kinds, with the restricted profile of Kubernetes' Pod Security
 Standards, and with a running resnetd: options, probes and metrics must exist, and shutting down must fit into the grace
@@ -8,11 +8,13 @@ period.
 import argparse
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
 import helm_python
 import requests
+import yaml
 
 import manifest_schemas
 import manifests
@@ -47,6 +49,8 @@ def main() -> None:
     check_chart(checks)
     for what, environment in environments(sets).items():
         check_server(checks, resnetd, what, environment, sets)
+    check_compose(checks, known)
+    check_unit(checks, known)
     if "deploy/kubernetes/kserve" in sets:
         check_kserve(checks, resnetd, sets["deploy/kubernetes/kserve"])
     checks.done()
@@ -74,11 +78,7 @@ def check_pod(checks: Checks, what: str, pod: dict, known: set[str]) -> None:
     checks.equal(unrestricted(pod), [], f"{what} conforms to the restricted profile")
     (container,) = pod["containers"]
     environment = environment_of(container)
-    unknown = {name for name in environment if name not in known}
-    checks.equal(unknown, set(), f"{what} sets variables that resnetd has")
-    delay, timeout = (seconds(environment[f"RESNETD_DRAIN_{name}"]) for name in ("DELAY", "TIMEOUT"))
-    grace = pod.get("terminationGracePeriodSeconds", DEFAULT_GRACE)
-    checks.that(delay + timeout + EXIT <= grace, f"{what}: a drain of {delay} + {timeout} s ends within {grace} s")
+    check_drain(checks, what, environment, pod.get("terminationGracePeriodSeconds", DEFAULT_GRACE), known)
     limit = size(environment["RESNETD_MEMORY_LIMIT"])
     memory = size(container["resources"]["limits"]["memory"])
     checks.that(2 * limit <= memory, f"{what}: RESNETD_MEMORY_LIMIT is at most half of the container's memory")
@@ -213,6 +213,47 @@ def check_server(
             checks.that(f"\n{name} " in metrics, f"{what}: the metric {name}")
     for name in environment:
         del os.environ[name]
+
+
+def check_compose(checks: Checks, known: set[str]) -> None:
+    """Docker waits for the drain; load balancer and Prometheus name the replicas."""
+    folder = manifests.ROOT / "deploy"
+    services = yaml.safe_load((folder / "compose.yaml").read_text())["services"]
+    replicas = {name: service for name, service in services.items() if name.startswith("resnetd")}
+    for name, service in replicas.items():
+        check_drain(checks, f"compose.yaml: {name}", service["environment"], seconds(service["stop_grace_period"]), known)
+    haproxy = (folder / "haproxy/haproxy.cfg").read_text()
+    servers = re.findall(r"^ +server (\S+) (\S+):8080$", haproxy, re.MULTILINE)
+    checks.equal(servers, [(name, name) for name in replicas], "HAProxy's servers are the replicas of compose.yaml")
+    scraped = yaml.safe_load((folder / "prometheus/prometheus.yaml").read_text())["scrape_configs"][0]["static_configs"]
+    checks.equal(scraped, [{"targets": [f"{name}:8080" for name in replicas]}], "and so are Prometheus's targets")
+
+
+def check_unit(checks: Checks, known: set[str]) -> None:
+    """systemd waits for the drain, and rates the sandbox; 0 is the best, 10 the worst."""
+    unit = manifests.ROOT / "deploy/systemd/resnetd.service"
+    settings = re.findall(r"^(\w+)=(.*)$", unit.read_text(), re.MULTILINE)
+    environment = dict(
+        variable.split("=") for name, value in settings if name == "Environment" for variable in value.split()
+    )
+    environment.pop("ORT_DISABLE_TELEMETRY")
+    check_drain(checks, unit.name, environment, seconds(dict(settings)["TimeoutStopSec"]), known)
+    if shutil.which("systemd-analyze") is None:
+        print("sandbox check skipped: systemd-analyze not found")
+        return
+    command = ["systemd-analyze", "security", "--offline=yes", "--no-pager", "--threshold=20", unit]
+    done = subprocess.run(command, check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    rating = re.search(r"Overall exposure level.*?: ([\d.]+)", done.stdout)
+    if rating is None:
+        fail(f"systemd-analyze: {done.stdout}")
+    checks.that(done.returncode == 0, f"systemd-analyze security rates the unit {rating[1]}, at most 2.0")
+
+
+def check_drain(checks: Checks, what: str, environment: dict[str, str], grace: int, known: set[str]) -> None:
+    unknown = {name for name in environment if name not in known}
+    checks.equal(unknown, set(), f"{what} sets variables that resnetd has")
+    delay, timeout = (seconds(environment[f"RESNETD_DRAIN_{name}"]) for name in ("DELAY", "TIMEOUT"))
+    checks.that(delay + timeout + EXIT <= grace, f"{what}: a drain of {delay} + {timeout} s ends within {grace} s")
 
 
 def check_kserve(checks: Checks, resnetd: Path, documents: list[dict]) -> None:
