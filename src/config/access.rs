@@ -23,7 +23,8 @@ pub struct AccessArgs {
     /// Whether /metrics answers without an API key
     #[arg(
         long,
-        hide_short_help = true, env = "RESNETD_OPEN_METRICS",
+        hide_short_help = true,
+        env = "RESNETD_OPEN_METRICS",
         default_value = "off",
         value_enum,
         value_name = "ON|OFF"
@@ -53,7 +54,8 @@ pub struct AccessArgs {
     /// Networks of reverse proxies, such as 10.0.0.0/8, whose header for the client's address is trusted
     #[arg(
         long,
-        hide_short_help = true, env = "RESNETD_TRUST_FORWARDED",
+        hide_short_help = true,
+        env = "RESNETD_TRUST_FORWARDED",
         value_delimiter = ',',
         value_name = "NETWORK,..."
     )]
@@ -62,7 +64,8 @@ pub struct AccessArgs {
     /// The header in which these proxies put it
     #[arg(
         long,
-        hide_short_help = true, env = "RESNETD_FORWARDED_HEADER",
+        hide_short_help = true,
+        env = "RESNETD_FORWARDED_HEADER",
         default_value = "x-forwarded-for",
         value_enum,
         value_name = "HEADER"

@@ -21,7 +21,13 @@ pub struct ModelsArgs {
     pub model_repository: Option<PathBuf>,
 
     /// How many versions of each model in the repository are loaded: the highest ones
-    #[arg(hide_short_help = true, long, env = "RESNETD_REPOSITORY_VERSIONS", default_value_t = 1, value_name = "N")]
+    #[arg(
+        hide_short_help = true,
+        long,
+        env = "RESNETD_REPOSITORY_VERSIONS",
+        default_value_t = 1,
+        value_name = "N"
+    )]
     pub repository_versions: usize,
 
     /// When models are loaded: none, when the server starts and at SIGHUP; poll, also when the repository

@@ -18,7 +18,8 @@ pub struct TraceArgs {
     /// How spans are sent: to port 4318 of a collector with http/protobuf, to 4317 with grpc
     #[arg(
         long,
-        hide_short_help = true, env = "OTEL_EXPORTER_OTLP_PROTOCOL",
+        hide_short_help = true,
+        env = "OTEL_EXPORTER_OTLP_PROTOCOL",
         default_value = "http/protobuf",
         value_enum,
         value_name = "PROTOCOL"
@@ -26,16 +27,34 @@ pub struct TraceArgs {
     pub otlp_protocol: OtlpProtocol,
 
     /// How long sending may take, in milliseconds
-    #[arg(long, hide_short_help = true, env = "OTEL_EXPORTER_OTLP_TIMEOUT", default_value_t = 10_000, value_name = "MS")]
+    #[arg(
+        long,
+        hide_short_help = true,
+        env = "OTEL_EXPORTER_OTLP_TIMEOUT",
+        default_value_t = 10_000,
+        value_name = "MS"
+    )]
     pub otlp_timeout: u64,
 
     /// Name of this service in traces
-    #[arg(long, hide_short_help = true, env = "OTEL_SERVICE_NAME", default_value = "resnetd", value_name = "NAME")]
+    #[arg(
+        long,
+        hide_short_help = true,
+        env = "OTEL_SERVICE_NAME",
+        default_value = "resnetd",
+        value_name = "NAME"
+    )]
     pub otel_service_name: String,
 
     /// Share of requests that are traced, from 0 to 1; a request with a trace of its own is traced if its
     /// traceparent says so
-    #[arg(long, hide_short_help = true, env = "OTEL_TRACES_SAMPLER_ARG", default_value_t = 1.0, value_name = "SHARE")]
+    #[arg(
+        long,
+        hide_short_help = true,
+        env = "OTEL_TRACES_SAMPLER_ARG",
+        default_value_t = 1.0,
+        value_name = "SHARE"
+    )]
     pub otlp_sample: f64,
 }
 

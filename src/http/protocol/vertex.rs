@@ -49,7 +49,7 @@ const TELLS_HEALTH: &[&str] = &["/ping", "/health", "/livez", "/readyz"];
 /// And those that have another use.
 #[rustfmt::skip] // in rows
 const TAKEN: &[&str] = &[
-    "/", "/classify", "/embed", "/preprocess", "/metrics", "/v1/model", "/v1/models", "/models",
+    "/", "/classify", "/embed", "/preprocess", "/metrics", "/v1/model", "/v1/models",
     "/docs", "/openapi.json", "/v2",
 ];
 /// And those under which everything has.
