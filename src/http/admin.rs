@@ -25,7 +25,6 @@ pub fn router(server: &Arc<Server>) -> Router {
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(metrics::show))
         .route("/v1/models", get(models::list))
-        .route("/v2/repository/index", post(v2::index))
         .route("/v2/repository/models/{model}/load", post(load))
         .route("/v2/repository/models/{model}/unload", post(unload))
         .route("/v1/models/{model}/canary/promote", post(promote))

@@ -210,7 +210,7 @@ def check_server(
             checks.equal(requests.get(f"{url}{path}", timeout=10).status_code, 200, f"{what}: the probe of {path}")
         metrics = requests.get(f"{url}/metrics", timeout=10).text
         for name in sorted({name for query in queries for name in re.findall(r"resnetd_\w+", query)}):
-            checks.that(f"\n{name} " in metrics, f"{what}: the metric {name}")
+            checks.that(re.search(rf"^{name}[ {{]", metrics, re.MULTILINE), f"{what}: the metric {name}")
     for name in environment:
         del os.environ[name]
 

@@ -281,7 +281,7 @@ def check_docs(page: Page, checks: Checks, shots: Path) -> None:
     operation = page.locator("#operations-images-classify")
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
-        expect(operation).to_be_visible()
+        expect(operation).to_be_visible(timeout=30_000)  # the document is large
         # The page follows by an event, which comes a moment later.
         root = page.locator("html")
         dark = re.compile("dark-mode")

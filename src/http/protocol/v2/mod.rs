@@ -25,7 +25,6 @@ use utoipa::openapi::OpenApi;
 
 use crate::http::Server;
 use crate::http::problem::Problem;
-pub(in crate::http) use rest::metadata::index;
 
 /// The OpenAPI description of the REST routes; gRPC has reflection.
 pub(super) fn said() -> OpenApi {
@@ -41,9 +40,9 @@ pub(super) fn routes(server: &Arc<Server>) -> Router<Arc<Server>> {
     rest::routes().merge(grpc::routes(server, Address::Public))
 }
 
-/// gRPC on the admin address, with the calls that load and unload models.
+/// The same on the admin address, where gRPC has the calls that load and unload models.
 pub(in crate::http) fn admin_routes(server: &Arc<Server>) -> Router<Arc<Server>> {
-    grpc::routes(server, Address::Admin)
+    rest::routes().merge(grpc::routes(server, Address::Admin))
 }
 
 /// The address that a request came to.

@@ -102,7 +102,7 @@ pub(in super::super) async fn config(app: App) -> Json<Value> {
     operation_id = "v2_index",
     responses((status = 200, description = "Every version of every model, with its state", body = serde_json::Value)),
 )]
-pub(in crate::http) async fn index(State(server): State<Arc<Server>>) -> Json<Value> {
+pub(in super::super) async fn index(State(server): State<Arc<Server>>) -> Json<Value> {
     let models = server.registry.list().into_iter().map(|listed| {
         json!({
             "name": listed.name,

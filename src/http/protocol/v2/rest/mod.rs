@@ -1,7 +1,7 @@
 //! The protocol over REST: JSON, and tensors in binary behind it.
 
 mod health; // live, ready
-pub(super) mod metadata; // server and model metadata
+mod metadata; // server and model metadata
 mod infer; // POST …/infer
 mod documented; // schemas for /openapi.json
 mod read; // JSON and binary tensors → a request
