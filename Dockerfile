@@ -49,6 +49,11 @@ RUN mkdir -p /opt/resnetd/models \
         /build/scripts/fetch-imagenet --resnetd /opt/resnetd/bin/resnetd --dir /opt/resnetd/models/imagenet; \
     fi
 
+FROM fetch AS sbom
+COPY Cargo.lock /build/
+COPY scripts/sbom /build/scripts/
+RUN mkdir -p /opt/resnetd && /build/scripts/sbom /opt/resnetd/sbom.json
+
 # Both base images have libc and libstdc++, which is all that resnetd needs.
 # Libraries before the program: they change less often.
 # ONNX Runtime can send telemetry while it is loaded; only this environment variable prevents that.
@@ -56,6 +61,11 @@ FROM ${CUDA_IMAGE} AS cuda
 COPY --from=onnxruntime-cuda /opt/resnetd/lib /opt/resnetd/lib
 COPY --from=build /resnetd/target/release/resnetd /opt/resnetd/bin/
 COPY --from=model /opt/resnetd/models /opt/resnetd/models
+COPY --from=sbom /opt/resnetd/sbom.json /opt/resnetd/
+LABEL org.opencontainers.image.title=resnetd \
+    org.opencontainers.image.description="Classifies images over HTTP with native ResNet graphs on ONNX Runtime" \
+    org.opencontainers.image.licenses=Apache-2.0 \
+    org.opencontainers.image.version=0.1.0
 ARG MODEL
 ENV PATH=/opt/resnetd/bin:${PATH} RESNETD_LISTEN=0.0.0.0:8080 RESNETD_MODEL=${MODEL} ORT_DISABLE_TELEMETRY=1
 EXPOSE 8080
@@ -69,6 +79,11 @@ FROM ${DEBIAN_IMAGE} AS cpu
 COPY --from=onnxruntime /opt/resnetd/lib /opt/resnetd/lib
 COPY --from=build /resnetd/target/release/resnetd /opt/resnetd/bin/
 COPY --from=model /opt/resnetd/models /opt/resnetd/models
+COPY --from=sbom /opt/resnetd/sbom.json /opt/resnetd/
+LABEL org.opencontainers.image.title=resnetd \
+    org.opencontainers.image.description="Classifies images over HTTP with native ResNet graphs on ONNX Runtime" \
+    org.opencontainers.image.licenses=Apache-2.0 \
+    org.opencontainers.image.version=0.1.0
 ARG MODEL
 ENV PATH=/opt/resnetd/bin:${PATH} RESNETD_LISTEN=0.0.0.0:8080 RESNETD_MODEL=${MODEL} ORT_DISABLE_TELEMETRY=1
 EXPOSE 8080

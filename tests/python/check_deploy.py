@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import helm_python
@@ -49,6 +50,7 @@ def main() -> None:
     check_chart(checks)
     for what, environment in environments(sets).items():
         check_server(checks, resnetd, what, environment, sets)
+    check_labels(checks)
     check_compose(checks, known)
     check_unit(checks, known)
     if "deploy/kubernetes/kserve" in sets:
@@ -213,6 +215,18 @@ def check_server(
             checks.that(re.search(rf"^{name}[ {{]", metrics, re.MULTILINE), f"{what}: the metric {name}")
     for name in environment:
         del os.environ[name]
+
+
+def check_labels(checks: Checks) -> None:
+    """Both images have the labels of the OCI, and these are what Cargo.toml says."""
+    package = tomllib.loads((manifests.ROOT / "Cargo.toml").read_text())["package"]
+    dockerfile = (manifests.ROOT / "Dockerfile").read_text()
+    labels = re.findall(r'org\.opencontainers\.image\.(\w+)="?([^"\n]+?)"?(?: \\)?$', dockerfile, re.MULTILINE)
+    expected = {
+        "title": package["name"], "description": package["description"], "licenses": package["license"],
+        "version": package["version"],
+    }
+    checks.equal(labels, [*expected.items()] * 2, "the labels of both images in the Dockerfile are those of Cargo.toml")
 
 
 def check_compose(checks: Checks, known: set[str]) -> None:
