@@ -42,7 +42,11 @@ pub struct AccessArgs {
 
     /// Origins whose web pages may use the server from a browser (CORS), such as
     /// https://photos.example.org; * for every origin [default: none]
-    #[expect(clippy::doc_markdown, reason = "help text is shown as it is written")]
+    #[expect(
+        clippy::doc_markdown,
+        rustdoc::bare_urls,
+        reason = "help text is shown as it is written"
+    )]
     #[arg(
         long = "cors-allow-origin",
         env = "RESNETD_CORS_ALLOW_ORIGIN",
