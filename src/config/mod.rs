@@ -159,7 +159,7 @@ pub struct ServeArgs {
     pub drain_delay: Duration,
 
     /// After that, wait this long for requests in flight
-    #[arg(hide_short_help = true, long, env = "RESNETD_DRAIN_TIMEOUT", default_value = "30s", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[arg(hide_short_help = true, long, env = "RESNETD_DRAIN_TIMEOUT", default_value = "25s", value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub drain_timeout: Duration,
 
     /// Serve the web page at / and the API documentation at /docs
