@@ -95,11 +95,11 @@ def fallback(args: argparse.Namespace, folder: Path, forms: dict) -> None:
             f'[[model]]\nname = "large"\nsource = "{forms["resnet50 fp32"][1]}"\ndefault = true\n{policy}'
             f'[[model]]\nname = "small"\nsource = "{forms["resnet18 int8"][1]}"\n'
         )
-        with server(args.resnetd, ["--config", config]) as house:
+        with server(args.resnetd, ["--config", config], "--request-timeout", "2s") as house:
             if not policy:
-                rate = 4 * load(args, house, "large", CLIENTS)["requests_per_second"]
+                rate = 4 * load(args, house, "large", 4)["requests_per_second"]
             options = ["--data", args.photos, "--rate", f"{rate:.1f}", "--duration", "15s", "--warm-up", "5s",
-                       "--timeout", "2s"]
+                       "--timeout", "3s"]
             goodput[bool(policy)] = bench(args.resnetd, house.url, *options)["goodput_per_second"]
     print(f"\n{rate:.0f} requests/s, four times the saturation of resnet50 fp32, answered within 2 s:"
           f" {goodput[False]:.1f}/s without, {goodput[True]:.1f}/s with resnet18 int8 as its fallback:"
