@@ -15,7 +15,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Nobody may be reading: the program ends nevertheless.
-            let words = told(&error);
+            let words = resnetd::cli::told(&error);
             let (done, said) = std::sync::mpsc::channel();
             std::thread::spawn(move || {
                 eprintln!("error: {words}");
@@ -25,15 +25,6 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// An error and its causes, each once: many an error's own words have its cause in them.
-fn told(error: &anyhow::Error) -> String {
-    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told {
-        _ if told.is_empty() => cause,
-        _ if told.contains(&cause) => told,
-        _ => format!("{told}: {cause}"),
-    })
 }
 
 /// ONNX Runtime's Linux builds send their maker an event while they are loaded, before its API could

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::Result;
 
 use super::load::{self, Loaded, load_with};
+use super::told;
 use crate::config::{Concurrency, Config, ModelArgs, ModelSpec};
 use crate::model::{Model, ModelCard, is_embedded};
 use crate::pipeline::explain::Offers;
@@ -102,15 +103,6 @@ pub(super) fn source(loader: &Arc<Loader>, spec: ModelSpec, fingerprint: u64) ->
     let loader = Arc::clone(loader);
     let open: Open = Arc::new(move || loader.load(&spec).map_err(|error| told(&error)));
     Source { name, version, fingerprint: hasher.finish(), load, policy, open }
-}
-
-/// An error and its causes, each once.
-fn told(error: &anyhow::Error) -> String {
-    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told {
-        _ if told.is_empty() => cause,
-        _ if told.contains(&cause) => told,
-        _ => format!("{told}: {cause}"),
-    })
 }
 
 /// Loads the model again when a stuck worker has to be replaced. That is rare, and a second copy

@@ -95,3 +95,13 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Man(args) => generate::man(&args),
     }
 }
+
+/// An error and its causes, each once: many an error's own words have its cause in them.
+#[must_use]
+pub fn told(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told {
+        _ if told.is_empty() => cause,
+        _ if told.contains(&cause) => told,
+        _ => format!("{told}: {cause}"),
+    })
+}
