@@ -1,20 +1,10 @@
 //! The commands, run as a user runs them.
 
 use std::path::PathBuf;
-use std::process::Output;
 
 use serde_json::Value;
 
-use crate::support::resnetd;
-
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-fn complained(output: &Output) -> String {
-    assert!(!output.status.success(), "{output:?}");
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
+use crate::support::{complained, resnetd, said};
 
 #[test]
 fn eval_measures_a_parquet_file_and_a_folder_alike() {

@@ -61,6 +61,17 @@ pub(crate) fn program(arguments: &[&str]) -> Command {
     program
 }
 
+/// What a command printed, whether it succeeded or not.
+pub(crate) fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// What a command that failed said on standard error.
+pub(crate) fn complained(output: &Output) -> String {
+    assert!(!output.status.success(), "{output:?}");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
 /// ONNX Runtime, which a process loads once.
 pub(crate) fn library() -> &'static Library {
     static LIBRARY: OnceLock<Library> = OnceLock::new();
