@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, bail};
 
 use super::config_file;
 use super::loader::{Loader, source};
@@ -29,14 +29,14 @@ pub(super) fn load(
     };
     let limit = args.models.model_memory_limit.map(|limit| limit.as_u64());
     let control = Control::new(Arc::clone(registry), list, limit);
-    let (mut default, mut required) = (args.models.default_model.clone(), BTreeSet::new());
+    let (mut default, mut required) = (None, BTreeSet::new());
     for spec in &loader.config.models {
         let mut name = spec.name.clone();
         if spec.load == LoadWhen::Now {
             let files = files_of(spec);
             let served = loader.load(spec)?;
             name = Some(served.name().to_owned());
-            if registry.versions(served.name()).contains(&spec.version.to_string()) {
+            if registry.versions(served.name()).contains(&spec.version) {
                 bail!(
                     "two models are named {:?}; give each its own name, as in --model NAME={}",
                     served.name(),
@@ -53,7 +53,7 @@ pub(super) fn load(
         }
     }
     control.refresh()?;
-    set_default(registry, default)?;
+    set_default(registry, args.models.default_model.clone().or(default))?;
     registry.set_required(required);
     if let Some(missing) = registry.required().into_iter().find_map(Result::err)
         && args.models.model_control != ModelControl::Explicit
@@ -65,22 +65,14 @@ pub(super) fn load(
 
 /// Sets the default model: the named one, or the only one.
 fn set_default(registry: &Registry, named: Option<String>) -> Result<()> {
-    let all: BTreeSet<_> = registry.list().into_iter().map(|listed| listed.name).collect();
-    match named {
-        Some(name) if !all.contains(&name) => {
-            let all = all.into_iter().collect::<Vec<_>>().join(", ");
-            Err(anyhow!("the default model is {name:?}, but the models are {all}"))
-        }
-        Some(name) => {
-            registry.set_default(Some(name));
-            Ok(())
-        }
-        None => {
-            let only = if all.len() == 1 { all.into_iter().next() } else { None };
-            registry.set_default(only);
-            Ok(())
-        }
+    let mut all = registry.names();
+    if let Some(name) = named.as_ref().filter(|name| !all.contains(name)) {
+        let all = all.join(", ");
+        bail!("the default model is {name:?}, but the models are {all}");
     }
+    let only = if all.len() == 1 { all.pop() } else { None };
+    registry.set_default(named.or(only));
+    Ok(())
 }
 
 /// The models that there should be now.

@@ -82,7 +82,7 @@ impl Answering {
         server: &Arc<Server>,
         wanted: Wanted<'_>,
     ) -> Result<App, Problem> {
-        let Choice { model, instead_of } = match (server.registry.choose(wanted), &server.control) {
+        let choice = match (server.registry.choose(wanted), &server.control) {
             (Err(NoModel::OnDemand { name }), Some(control)) => {
                 let limit = server.timeouts.request;
                 let loading = Arc::clone(control).demand(name, wanted.version.cloned());
@@ -93,8 +93,9 @@ impl Answering {
             }
             (found, _) => found?,
         };
-        let choice = Choice { model: Arc::clone(&model), instead_of: instead_of.clone() };
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(choice);
+        choice.model.used.now();
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(choice.clone());
+        let Choice { model, instead_of } = choice;
         Ok(App { server: Arc::clone(server), model, instead_of })
     }
 }
@@ -158,10 +159,9 @@ struct Named {
 
 impl Named {
     async fn of(parts: &mut Parts, server: &Arc<Server>) -> Result<Self, Problem> {
-        let path = parts.uri.path().to_owned();
-        let parameters = RawPathParams::from_request_parts(parts, server)
-            .await
-            .map_err(|_| Problem::not_found(&path))?;
+        let Ok(parameters) = RawPathParams::from_request_parts(parts, server).await else {
+            return Err(Problem::not_found(parts.uri.path()));
+        };
         let mut named = Self::default();
         for (parameter, value) in &parameters {
             // KServe v1 and TensorFlow Serving write `{model}:predict`.

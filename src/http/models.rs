@@ -108,16 +108,17 @@ fn of_model(routes: OpenApiRouter<Arc<Server>>, prefix: &str) -> OpenApiRouter<A
     responses((status = 200, description = "Names, versions and states", body = Models)),
 )]
 pub(super) async fn list(State(server): State<Arc<Server>>) -> Json<Models> {
-    let listed = server.registry.list();
-    let mut names: Vec<String> = listed.iter().map(|listed| listed.name.clone()).collect();
-    names.dedup();
-    let versions = listed.into_iter().map(|listed| ModelVersion {
+    let versions = server.registry.list().into_iter().map(|listed| ModelVersion {
         digest: listed.serving.map(|model| model.digest().to_owned()),
         name: listed.name,
         version: listed.version.to_string(),
         state: listed.state,
     });
-    Json(Models { names, default: server.registry.default_name(), versions: versions.collect() })
+    Json(Models {
+        names: server.registry.names(),
+        default: server.registry.default_name(),
+        versions: versions.collect(),
+    })
 }
 
 /// Describe the default model

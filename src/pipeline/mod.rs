@@ -314,19 +314,21 @@ impl Pipeline {
 
     /// Closes the queue, runs the queued images, and waits for the workers.
     pub fn join(&self) {
-        self.queue.close();
-        let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(workers) = workers {
+        if let Some(workers) = self.close() {
             workers.join();
         }
+    }
+
+    /// Closes the queue, and hands out the workers, the first time.
+    fn close(&self) -> Option<Workers> {
+        self.queue.close();
+        self.workers.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Closes the queue, runs the queued images, and waits for the workers, at most `patience`;
     /// then drops the rest. True if nothing had to be dropped.
     pub async fn finish(&self, patience: Duration) -> bool {
-        self.queue.close();
-        let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(workers) = workers else { return true };
+        let Some(workers) = self.close() else { return true };
         let joined = tokio::task::spawn_blocking(move || workers.join());
         let in_time = tokio::time::timeout(patience, joined).await.is_ok();
         if !in_time {

@@ -197,7 +197,6 @@ impl Control {
             return Err(self.unknown(name));
         }
         for version in self.registry.versions(name) {
-            let version = Version::new(&version);
             tracing::info!(model = name, %version, "unloading: requested");
             let reason = "it was unloaded; load it again over the admin address";
             retire(self.registry.unload(name, &version, reason));
@@ -253,22 +252,15 @@ impl Control {
     }
 
     fn unknown(&self, name: &str) -> ControlError {
-        let mut names: Vec<_> =
-            self.registry.list().into_iter().map(|listed| listed.name).collect();
-        names.dedup();
-        ControlError::Unknown { name: name.to_owned(), models: names.join(", ") }
+        ControlError::Unknown { name: name.to_owned(), models: self.registry.names().join(", ") }
     }
 
     fn is_loaded(&self, name: &str, version: &Version) -> bool {
-        self.registry.list().iter().any(|listed| {
-            listed.name == name && listed.version == *version && listed.serving.is_some()
-        })
+        self.registry.serving_versions(name).contains(version)
     }
 
     fn has_other_serving(&self, name: &str, version: &Version) -> bool {
-        self.registry.list().iter().any(|listed| {
-            listed.name == name && listed.version != *version && listed.serving.is_some()
-        })
+        self.registry.serving_versions(name).iter().any(|other| other != version)
     }
 
     /// Opens the source at `key`, and lets it answer from now on.

@@ -15,8 +15,6 @@ mod shadow; // comparisons on live images
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use tokio::sync::watch;
-
 use crate::pipeline::Observer;
 
 pub use control::{Control, ControlError, LoadWhen, Open, Source, Sources};
@@ -27,10 +25,9 @@ pub use served::{LastUse, Served, Version};
 pub use shadow::{Disagreement, Shadow, ShadowReport};
 
 /// Models by name, and which of them answers requests that name none.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Registry {
     models: RwLock<Models>,
-    changes: watch::Sender<()>,
 }
 
 #[derive(Debug, Default)]
@@ -111,12 +108,6 @@ pub struct Listed {
     pub serving: Option<Arc<Served>>,
 }
 
-impl Default for Registry {
-    fn default() -> Self {
-        Self { models: RwLock::default(), changes: watch::Sender::new(()) }
-    }
-}
-
 impl Registry {
     /// A registry of one model, which is the default.
     #[must_use]
@@ -159,7 +150,6 @@ impl Registry {
                 .ok_or_else(|| models.unknown(name))?,
         };
         if let Some(served) = entry.serving() {
-            served.used.now();
             return Ok(Arc::clone(served));
         }
         let name = name.to_owned();
@@ -184,13 +174,11 @@ impl Registry {
     /// Sets the model that answers requests that name none.
     pub fn set_default(&self, name: Option<String>) {
         self.write().default = name;
-        self.changed();
     }
 
     /// Sets the models that must be ready for the server to be ready, besides the default one.
     pub fn set_required(&self, names: BTreeSet<String>) {
         self.write().required = names;
-        self.changed();
     }
 
     /// The default model and those that are required, each with the version that answers or the
@@ -226,7 +214,6 @@ impl Registry {
             };
         }
         self.write().policies.insert(name.to_owned(), Arc::new(policy));
-        self.changed();
     }
 
     /// The comparison of the model `name` with another one, if there is one.
@@ -250,12 +237,26 @@ impl Registry {
         all.collect()
     }
 
-    /// The versions of the model `name`, ready or not.
+    /// The names of all models, ready or not.
     #[must_use]
-    pub fn versions(&self, name: &str) -> Vec<String> {
+    pub fn names(&self) -> Vec<String> {
+        self.read().names()
+    }
+
+    /// The versions of the model `name`, ready or not, the highest last.
+    #[must_use]
+    pub fn versions(&self, name: &str) -> Vec<Version> {
         let models = self.read();
-        let versions = models.by_name.get(name).into_iter().flat_map(BTreeMap::keys);
-        versions.map(ToString::to_string).collect()
+        models.by_name.get(name).into_iter().flat_map(BTreeMap::keys).cloned().collect()
+    }
+
+    /// The versions of the model `name` that serve, the highest last.
+    #[must_use]
+    pub fn serving_versions(&self, name: &str) -> Vec<Version> {
+        let models = self.read();
+        let versions = models.by_name.get(name).into_iter().flatten();
+        let serving = versions.filter(|(_, entry)| entry.serving().is_some());
+        serving.map(|(version, _)| version.clone()).collect()
     }
 
     /// Every version that serves.
@@ -309,27 +310,13 @@ impl Registry {
         if versions.is_empty() {
             models.by_name.remove(name);
         }
-        drop(models);
-        self.changed();
         removed.and_then(|entry| entry.serving().cloned())
-    }
-
-    /// A receiver that is notified of every change.
-    #[must_use]
-    pub fn changes(&self) -> watch::Receiver<()> {
-        self.changes.subscribe()
     }
 
     fn update(&self, name: &str, version: &Version, change: impl FnOnce(&mut Entry)) {
         let mut models = self.write();
         let versions = models.by_name.entry(name.to_owned()).or_default();
         change(versions.entry(version.clone()).or_default());
-        drop(models);
-        self.changed();
-    }
-
-    fn changed(&self) {
-        self.changes.send_replace(());
     }
 
     /// Each update is one step, so a poisoned lock still guards a valid list.

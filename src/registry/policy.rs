@@ -138,13 +138,11 @@ impl Registry {
 
     /// The version that answers what the canary does not: the pinned one, or the highest other one.
     fn stable(&self, name: &str, policy: &Policy) -> Option<Version> {
-        let canary = policy.canary.as_ref().map(|canary| &canary.version);
-        let highest = || {
-            let all = self.list().into_iter().rev();
-            let others = all.filter(|it| it.name == name && it.serving.is_some());
-            others.map(|listed| listed.version).find(|version| Some(version) != canary)
+        let highest = |canary: &Canary| {
+            let serving = self.serving_versions(name).into_iter().rev();
+            serving.into_iter().find(|version| *version != canary.version)
         };
-        policy.pinned.clone().or_else(|| canary.and_then(|_| highest()))
+        policy.pinned.clone().or_else(|| policy.canary.as_ref().and_then(highest))
     }
 }
 

@@ -39,7 +39,8 @@ impl LastUse {
         self.since + std::time::Duration::from_millis(self.millis.load(Memory::Relaxed))
     }
 
-    pub(super) fn now(&self) {
+    /// A request uses it now.
+    pub fn now(&self) {
         let millis = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.millis.store(millis, Memory::Relaxed);
     }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Write;
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +12,7 @@ use reqwest::Client;
 use serde_json::{Value, json};
 
 use crate::support::process::Process;
-use crate::support::{Answer, data, resnetd};
+use crate::support::{Answer, data, resnetd, write};
 
 const SMALL: &str = "cifar10-resnet20";
 const LARGE: &str = "cifar10-resnet56";
@@ -48,10 +47,6 @@ fn export(model: &str, folder: &Path) {
     let out = folder.join("model.onnx");
     let output = resnetd(&["export", "--model", model, "--output", out.to_str().unwrap()]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-}
-
-fn write(path: &Path, text: &str) {
-    fs::File::create(path).unwrap().write_all(text.as_bytes()).unwrap();
 }
 
 fn free_address() -> String {
@@ -193,7 +188,7 @@ async fn a_broken_version_leaves_the_old_one_and_a_repaired_one_replaces_it() {
     assert_eq!(version().await, "1");
 
     fs::create_dir(root.join("pets/2")).unwrap();
-    write(&root.join("pets/2/model.onnx"), "not a graph");
+    write(root.join("pets/2/model.onnx"), "not a graph").unwrap();
     let state = async || -> Value {
         let listed = get(&at("/v1/models")).await.json()["versions"].clone();
         let versions = listed.as_array().unwrap();
@@ -276,7 +271,7 @@ async fn models_are_loaded_on_demand_and_the_one_unused_longest_leaves() {
         format!("[[model]]\nname = \"{name}\"\nsource = \"{source}\"\nload = \"on-demand\"\n")
     };
     let tables = [table("a", SMALL), table("b", SMALL), table("c", LARGE)].concat();
-    write(&file, &format!("model-memory-limit = \"3MiB\"\n{tables}"));
+    write(&file, format!("model-memory-limit = \"3MiB\"\n{tables}")).unwrap();
     let server = Process::start(&["--config", file.to_str().unwrap()]);
     let at = |path: &str| format!("{}{path}", server.url);
     let loaded = async || -> Vec<String> {
@@ -302,13 +297,13 @@ async fn wrong_tables_are_all_reported() {
     let wrong = "[[model]]\nsource = \"a\"\nload = \"on-demand\"\n\
                  [[model]]\nsource = \"b\"\ndevice = \"gpu\"\n\
                  [[model]]\nsource = \"c\"\nname = \"x/y\"\n";
-    write(&file, wrong);
+    write(&file, wrong).unwrap();
     let output = resnetd(&["serve", "--config", file.to_str().unwrap()]);
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
     for expected in ["it needs a name", "gpu", "a name has letters"] {
         assert!(words.contains(expected), "{expected}: {words}");
     }
-    write(&file, "[[model]]\nsauce = \"a\"\n");
+    write(&file, "[[model]]\nsauce = \"a\"\n").unwrap();
     let output = resnetd(&["serve", "--config", file.to_str().unwrap()]);
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(words.contains("sauce") && words.contains("source"), "{words}");
@@ -320,7 +315,7 @@ fn with_policy(dir: &Path, lines: &str, arguments: &[&str]) -> Process {
     let small = format!("[[model]]\nname = \"small\"\nsource = \"{SMALL}\"\n");
     let large =
         format!("[[model]]\nname = \"large\"\nsource = \"{LARGE}\"\ndefault = true\n{lines}\n");
-    write(&file, &[small, large].concat());
+    write(&file, [small, large].concat()).unwrap();
     Process::start(&[&["--config", file.to_str().unwrap()], arguments].concat())
 }
 
@@ -412,4 +407,11 @@ async fn a_shadow_is_compared_with_the_model_that_answers() {
     let agreement = report["agreement"].as_f64().unwrap();
     assert!(low <= agreement && agreement <= high, "{report}");
     assert_eq!(get(&at("/v1/models/small/shadow")).await.status, 404);
+}
+
+#[tokio::test]
+async fn the_option_decides_the_default_model_before_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = with_policy(dir.path(), "", &["--default-model", "small"]);
+    assert_eq!(get(&format!("{}/v1/models", server.url)).await.json()["default"], "small");
 }

@@ -32,7 +32,13 @@ pub(super) fn model(app: &App) -> ModelMetadataResponse {
     };
     ModelMetadataResponse {
         name: app.model.name().to_owned(),
-        versions: app.server.registry.versions(app.model.name()),
+        versions: app
+            .server
+            .registry
+            .versions(app.model.name())
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
         platform: served::PLATFORM.to_owned(),
         inputs: Input::ALL.map(|input| tensor(input.describe(app))).to_vec(),
         outputs: Output::given(app).map(|output| tensor(output.describe(app))).collect(),

@@ -11,7 +11,7 @@ use crate::http::protocol::v2::served::{self, Described, Format, Input, Output};
 use crate::http::protocol::v2::statistics::{Span, Statistics};
 use crate::http::protocol::v2::tensor::Datatype;
 use crate::http::{App, Server};
-use crate::registry::Served;
+use crate::registry::{Served, Version};
 
 /// Server metadata
 #[utoipa::path(
@@ -47,7 +47,7 @@ pub(in super::super) async fn model(app: App) -> Json<Value> {
     };
     Json(json!({
         "name": app.model.name(),
-        "versions": app.server.registry.versions(app.model.name()),
+        "versions": app.server.registry.versions(app.model.name()).iter().map(Version::as_str).collect::<Vec<_>>(),
         "platform": served::PLATFORM,
         "inputs": Input::ALL.map(|input| tensor(input.describe(&app))),
         "outputs": Output::given(&app).map(|output| tensor(output.describe(&app))).collect::<Vec<_>>(),
