@@ -9,12 +9,14 @@ use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::Instant;
 
+use resnetd::device::Device;
 use resnetd::graph::{Network, arch};
+use resnetd::model::Preprocess;
 use resnetd::model::{self, Model, ModelCard, Precision, Task};
 use resnetd::onnx;
-use resnetd::pipeline::preprocess::Preprocess;
+use resnetd::pipeline::Output;
 use resnetd::pipeline::run::{
-    Batch, Device, InputShape, Library, Output, Session, SessionPlan, SessionsPlan, open_sessions,
+    Batch, InputShape, Library, Session, SessionPlan, SessionsPlan, open_sessions,
 };
 use resnetd::weights::Weights;
 

@@ -15,12 +15,14 @@ use divan::Bencher;
 use fast_image_resize::images::{Image as Target, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use image::imageops;
+use resnetd::model::Preprocess;
+use resnetd::pipeline::Output;
 use resnetd::pipeline::decode::{self, Image, Limits};
-use resnetd::pipeline::preprocess::{Crop, JpegScaling, Pixels, Preprocess};
+use resnetd::pipeline::preprocess::{Crop, JpegScaling, Pixels};
 use resnetd::pipeline::queue::{
     Admission, BatchPlan, Deadline, Job, Memory, Queue, RequestContext, ServiceTimeEstimate, Stages,
 };
-use resnetd::pipeline::run::{Batch, Engine, Health, Output, Outputs, WorkerPlan, Workers};
+use resnetd::pipeline::run::{Batch, Engine, Health, Outputs, WorkerPlan, Workers};
 use resnetd::pipeline::topk;
 use resnetd::telemetry::ModelMetrics;
 

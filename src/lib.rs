@@ -9,20 +9,22 @@
 //!
 //! `ARCHITECTURE.md` describes both, file by file.
 
-pub mod graph; // architectures, and their ONNX graphs
-pub mod weights; // weight files
+// Each module uses only those above it.
 pub mod onnx; // the ONNX file format
+pub mod weights; // weight files
+pub mod graph; // architectures, and their ONNX graphs
+pub mod device; // the CPU or a GPU
+mod installed; // files that are installed with the program
 pub mod model; // a card and a graph
+pub mod fetch; // images by URL
 pub mod hub; // models of the Hugging Face hub
+pub mod telemetry; // logs, metrics and traces
 pub mod pipeline; // from an image's bytes to its classes
 pub mod registry; // the models of a server, by name and version
 pub mod quantize; // int8 quantization
-pub mod fetch; // images by URL
 pub mod http; // the HTTP server
 pub mod eval; // accuracy on labelled images
 pub mod bench; // load generator, and the machine's limit
 pub mod tune; // the fastest settings for a machine
-pub mod telemetry; // logs and metrics
-mod installed; // files that are installed with the program
 pub mod config; // options and configuration
 pub mod cli; // commands

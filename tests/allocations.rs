@@ -5,9 +5,11 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use resnetd::model::Model;
+use resnetd::model::Preprocess;
+use resnetd::pipeline::Output;
 use resnetd::pipeline::decode::{self, Limits};
-use resnetd::pipeline::preprocess::{Preprocess, Scratch};
-use resnetd::pipeline::run::{Batch, InputShape, Library, Output, Session, SessionPlan};
+use resnetd::pipeline::preprocess::Scratch;
+use resnetd::pipeline::run::{Batch, InputShape, Library, Session, SessionPlan};
 
 thread_local! {
     static SEEN: Cell<Seen> = const { Cell::new(Seen { blocks: 0, bytes: 0, largest: 0 }) };

@@ -7,8 +7,9 @@ use anyhow::Result;
 use bytes::Bytes;
 
 use super::{Measured, Outcome, Window};
+use crate::model::Preprocess;
 use crate::pipeline::decode::{self, Limits};
-use crate::pipeline::preprocess::{JpegScaling, Preprocess, Scratch};
+use crate::pipeline::preprocess::{JpegScaling, Scratch};
 use crate::pipeline::run::{Batch, Engine, InputShape};
 
 /// Each of `engines` on a thread of its own, one photo after the other.

@@ -66,7 +66,7 @@ pub(super) struct BenchArgs {
 }
 
 #[derive(Debug, Serialize)]
-struct Report<'a> {
+struct BenchReport<'a> {
     target: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     load: Option<Load>,
@@ -103,7 +103,7 @@ pub(super) fn run(args: &BenchArgs) -> Result<()> {
     }
     let warm_up_requests = measured.uncounted();
     let summary = measured.summary();
-    let report = Report { target, load, photos: count, warm_up_requests, summary };
+    let report = BenchReport { target, load, photos: count, warm_up_requests, summary };
     if args.common.json {
         output::json(&report)?;
     } else {
@@ -168,7 +168,7 @@ fn title(target: &str, load: Option<Load>) -> String {
     }
 }
 
-fn show(report: &Report) {
+fn show(report: &BenchReport) {
     let Summary { requests_per_second, goodput_per_second, latency_ms, errors, seconds, .. } =
         &report.summary;
     output::line(format!("{}, {} photos, {seconds} s", report.target, report.photos));

@@ -13,7 +13,7 @@ use super::card_file::{CardFile, Existing};
 use super::local::{self, MeasureArgs};
 use super::output;
 use crate::config::{Calibrated, ModelArgs};
-use crate::eval::calibrate::{Evidence, Fitted, Labelled, Part};
+use crate::eval::calibrate::{Evidence, Fitted, Labelled, Split};
 use crate::eval::{Dataset, Report};
 use crate::model::{Calibration, ModelCard, Promise};
 use crate::pipeline::Pipeline;
@@ -40,7 +40,7 @@ pub(super) struct CalibrateArgs {
 }
 
 #[derive(Debug, Serialize)]
-struct Measured<'a> {
+struct CalibrateReport<'a> {
     model: &'a str,
     precision: String,
     images: usize,
@@ -70,7 +70,7 @@ pub(super) fn run(args: &CalibrateArgs, data: &Path, common: &MeasureArgs) -> Re
         file.write(card.precision, &calibration)?;
     }
     if common.json {
-        return output::json(&Measured {
+        return output::json(&CalibrateReport {
             model: &card.name,
             precision: card.precision.to_string(),
             images: report.images,
@@ -94,7 +94,7 @@ async fn see(pipeline: &Pipeline, data: &Path) -> Result<(Report, Evidence)> {
     let bar = output::progress(dataset.len(), "images");
     // An example that cannot be read goes through as an empty upload, and ends the stream below.
     let uploads = dataset.examples(labels)?.map(|example| match example {
-        Ok(example) => (Ok((example.truth, Part::of(&example.bytes))), example.bytes),
+        Ok(example) => (Ok((example.truth, Split::of(&example.bytes))), example.bytes),
         Err(error) => (Err(error), Bytes::new()),
     });
     let answers = local::classify_all(pipeline, uploads, 5);

@@ -13,10 +13,10 @@ use crate::onnx;
 /// A card that was read and can be written.
 pub(super) struct CardFile {
     path: PathBuf,
-    form: Form,
+    form: CardFormat,
 }
 
-enum Form {
+enum CardFormat {
     /// The TOML beside weights or a graph, with its comments and its order.
     Toml(Box<DocumentMut>),
     /// A graph of ours with the card inside.
@@ -42,10 +42,10 @@ impl CardFile {
                  exported from, which has its card next to it, and export that again",
                 path.display()
             );
-            Form::Onnx(Box::new((card, graph)))
+            CardFormat::Onnx(Box::new((card, graph)))
         } else {
             let text = String::from_utf8(bytes).with_context(cannot_read)?;
-            Form::Toml(Box::new(text.parse().with_context(cannot_read)?))
+            CardFormat::Toml(Box::new(text.parse().with_context(cannot_read)?))
         };
         Ok(Self { path: path.to_owned(), form })
     }
@@ -56,13 +56,13 @@ impl CardFile {
         let path = self.path.display();
         let precision = card.precision;
         let (name, taken) = match &self.form {
-            Form::Toml(document) => {
+            CardFormat::Toml(document) => {
                 let name = document.get("name").and_then(Item::as_str);
                 let calibration = document.get("calibration");
                 let taken = calibration.and_then(|all| all.get(precision.to_string()));
                 (name, taken.is_some())
             }
-            Form::Onnx(inside) => {
+            CardFormat::Onnx(inside) => {
                 let card = &inside.0;
                 (Some(card.name.as_str()), card.calibration.contains_key(&precision))
             }
@@ -86,7 +86,7 @@ impl CardFile {
     /// Puts `calibration` in and writes the file, whole or not at all.
     pub(super) fn write(self, precision: Precision, calibration: &Calibration) -> Result<()> {
         let bytes = match self.form {
-            Form::Toml(mut document) => {
+            CardFormat::Toml(mut document) => {
                 put(&mut document, precision, calibration)?;
                 let text = document.to_string();
                 // A card that cannot be read back would take the model out of service.
@@ -98,7 +98,7 @@ impl CardFile {
                 );
                 text.into_bytes()
             }
-            Form::Onnx(inside) => {
+            CardFormat::Onnx(inside) => {
                 let (mut card, graph) = *inside;
                 card.calibration.insert(precision, calibration.clone());
                 Model::of(card, graph).onnx.into()

@@ -28,7 +28,7 @@ pub(super) struct EvalArgs {
 }
 
 #[derive(Debug, Serialize)]
-struct Measured<'a> {
+struct EvalReport<'a> {
     model: &'a str,
     top1: f64,
     top5: f64,
@@ -72,7 +72,7 @@ pub(super) fn run(args: &EvalArgs) -> Result<()> {
     let model = &pipeline.card().name;
     if args.common.json {
         let (top1, top5) = (report.top1(), report.top5());
-        let measured = Measured { model, top1, top5, report: &report, images_per_second };
+        let measured = EvalReport { model, top1, top5, report: &report, images_per_second };
         return output::json(&measured);
     }
     show(model, &report, images_per_second, labels);

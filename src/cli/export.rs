@@ -7,8 +7,8 @@ use clap::Args;
 
 use super::{fetch, files, labels, output};
 use crate::config::HubArgs;
+use crate::device::Device;
 use crate::model::{self, Model, Precision, PrecisionChoice};
-use crate::pipeline::run::Device;
 
 #[derive(Debug, Args)]
 pub(super) struct ExportArgs {

@@ -10,11 +10,13 @@ use anyhow::{Context, Result, anyhow, ensure};
 
 use super::{fetch, labels};
 use crate::config::{Calibrated, Concurrency, ModelArgs};
+use crate::device::{Device, DeviceChoice};
 use crate::model::{Chosen, Model, ModelCard, Precision, foreign, int8};
+use crate::pipeline::Output;
 use crate::pipeline::golden;
 use crate::pipeline::run::{
-    Batch, Device, DeviceChoice, Engine, InputShape, Library, Output, SessionsPlan, StartError,
-    WarmSessions, check_device, open_sessions,
+    Batch, Engine, InputShape, Library, SessionsPlan, StartError, WarmSessions, check_device,
+    open_sessions,
 };
 
 /// What a pipeline is started from.

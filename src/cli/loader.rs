@@ -9,10 +9,11 @@ use anyhow::Result;
 use super::load::{self, Loaded, load_with};
 use super::told;
 use crate::config::{Concurrency, Config, ModelArgs, ModelSpec};
+use crate::device::Device;
 use crate::model::{Model, ModelCard, is_embedded};
-use crate::pipeline::explain::Offers;
+use crate::pipeline::explain::Capabilities;
 use crate::pipeline::queue::Memory;
-use crate::pipeline::run::{Cores, Device, Engines, Library, SpareEngine, WarmSessions};
+use crate::pipeline::run::{Cores, Engines, Library, SpareEngine, WarmSessions};
 use crate::pipeline::{Decoding, Pipeline, Resources};
 use crate::registry::{Description, LastUse, Open, Policy, Served, Source, Versions};
 use crate::telemetry::{Metrics, ModelInfo};
@@ -60,14 +61,14 @@ impl Loader {
             threads: concurrency.threads,
             max_batch: concurrency.max_batch(device),
             decoders: match concurrency.decoding(device) {
-                Decoding::ByWorkers => 0,
-                Decoding::Beside(decoders) => decoders,
+                Decoding::Inline => 0,
+                Decoding::Dedicated { threads } => threads,
             },
             jpeg_scaling: self.config.jpeg_scaling,
             versions: Versions::with(&library.version),
         };
         let weight_bytes = model.onnx.len() as u64;
-        let offers = Offers::of(model.onnx, model.card.labels.len());
+        let capabilities = Capabilities::of(model.onnx, model.card.labels.len());
         let spare = spare(args.clone(), *concurrency, (device, library));
         let resources = Resources {
             memory: Arc::clone(&self.memory),
@@ -79,7 +80,8 @@ impl Loader {
         };
         let engines = Engines { ready: engines, spare: Some(spare) };
         let plan = self.config.pipeline(*concurrency, device);
-        let pipeline = Pipeline::start(model.card, plan, engines, resources)?.offering(offers);
+        let pipeline =
+            Pipeline::start(model.card, plan, engines, resources)?.with_capabilities(capabilities);
         Ok(Served {
             version: version.clone(),
             pipeline,

@@ -11,7 +11,7 @@ use super::load::{Loaded, load, load_with};
 use crate::config::{LimitArgs, ModelArgs, cores};
 use crate::eval::{Dataset, DatasetError, Example};
 use crate::model::{Model, ModelCard, Task};
-use crate::pipeline::explain::Offers;
+use crate::pipeline::explain::Capabilities;
 use crate::pipeline::queue::{Deadline, RequestContext};
 use crate::pipeline::run::{Library, WarmSessions};
 use crate::pipeline::{Classification, ClassifyError, Pipeline, PipelinePlan, Resources};
@@ -76,9 +76,9 @@ pub(super) fn pipeline(
         decoding: concurrency.decoding(warm.device),
         stuck_after: PATIENCE,
     };
-    let offers = Offers::of(model.onnx, model.card.labels.len());
+    let capabilities = Capabilities::of(model.onnx, model.card.labels.len());
     let pipeline = Pipeline::start(model.card, plan, warm.engines, Resources::unlimited())?;
-    Ok(pipeline.offering(offers))
+    Ok(pipeline.with_capabilities(capabilities))
 }
 
 /// Classifies `uploads` in order, as many at once as keeps the machine busy.

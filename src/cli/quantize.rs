@@ -13,12 +13,13 @@ use super::load::warm;
 use super::local::{self, MeasureArgs};
 use super::{fetch, files, output};
 use crate::config::cores;
+use crate::device::Device;
 use crate::eval::{Dataset, Interval, Paired};
 use crate::model::{Figure, Model, ModelCard, ModelError, Precision, PrecisionChoice, foreign};
 use crate::onnx;
 use crate::pipeline::decode;
 use crate::pipeline::preprocess::Pixels;
-use crate::pipeline::run::{Batch, Device, InputShape, Library, SessionPlan};
+use crate::pipeline::run::{Batch, InputShape, Library, SessionPlan};
 use crate::quantize::{self, LayerError, Method, Ranges};
 use crate::telemetry::logs::{self, LogFormat};
 
@@ -54,7 +55,7 @@ pub(super) struct QuantizeArgs {
 }
 
 #[derive(Debug, Serialize)]
-struct Report {
+struct QuantizeReport {
     model: String,
     method: String,
     images: usize,
@@ -108,7 +109,7 @@ pub(super) fn run(args: &QuantizeArgs) -> Result<()> {
     };
     files::write_atomically(&args.output, &int8.onnx)?;
 
-    let report = Report {
+    let report = QuantizeReport {
         model: float.card.name.clone(),
         method: args.method.to_string(),
         images: batches.iter().map(Batch::len).sum(),
@@ -241,7 +242,7 @@ fn answers_of(
     Ok(answers)
 }
 
-fn show(report: &Report, path: &Path) {
+fn show(report: &QuantizeReport, path: &Path) {
     let mut table = output::table(&["value", "SQNR"]);
     for layer in &report.layers {
         table.add_row([layer.value.clone(), format!("{:.1} dB", layer.sqnr)]);

@@ -13,10 +13,11 @@ use super::load::{Loaded, load, warm};
 use super::local::{self, MeasureArgs};
 use super::{files, output};
 use crate::config::{ModelArgs, cores};
+use crate::device::{Device, DeviceChoice};
 use crate::model::{Model, Precision, PrecisionChoice};
-use crate::pipeline::run::{Device, DeviceChoice, Engine, Library, WarmSessions};
+use crate::pipeline::run::{Engine, Library, WarmSessions};
 use crate::telemetry::logs::{self, LogFormat};
-use crate::tune::{self, Candidate, Goal, Race, Standing, Verdict};
+use crate::tune::{self, Candidate, Certainty, Goal, Race, Standing};
 
 #[derive(Debug, Args)]
 pub(super) struct TuneArgs {
@@ -52,7 +53,7 @@ const PHOTO: &[u8] = include_bytes!("../../tests/data/cat.jpg");
 const ROUNDS: usize = 5;
 
 #[derive(Debug, Serialize)]
-struct Report<'a> {
+struct TuneReport<'a> {
     model: &'a str,
     device: String,
     cores: usize,
@@ -61,7 +62,7 @@ struct Report<'a> {
     /// Whole rounds.
     rounds: usize,
     interrupted: bool,
-    verdict: Option<Verdict>,
+    verdict: Option<Certainty>,
     chosen: Option<Candidate>,
     standings: Vec<&'a Standing>,
 }
@@ -81,7 +82,7 @@ pub(super) fn run(args: &TuneArgs) -> Result<()> {
     if let Some(path) = &args.plot {
         files::write_atomically(path, tune::svg(&race, &title).as_bytes())?;
     }
-    let report = Report {
+    let report = TuneReport {
         model: bench.name(),
         device: bench.device.to_string(),
         cores: cores(),
@@ -272,7 +273,7 @@ fn lent(engine: &Lent) -> Engine {
     Box::new(move |batch| (engine.lock().unwrap_or_else(PoisonError::into_inner))(batch))
 }
 
-fn show(report: &Report<'_>) {
+fn show(report: &TuneReport<'_>) {
     let mut table = output::table(&[
         "precision",
         "sessions",
@@ -299,16 +300,16 @@ fn show(report: &Report<'_>) {
             standing.trials.len().to_string(),
         ]);
     }
-    let Report { model, device, cores, rounds, .. } = report;
+    let TuneReport { model, device, cores, rounds, .. } = report;
     output::line(format!("{model} on {device}, {cores} cores, {rounds} rounds in turns"));
     output::show(&table);
     let words = match report.verdict {
         None => return,
-        Some(Verdict::Usual) => "the defaults are the fastest here",
-        Some(Verdict::WithinNoise) => {
+        Some(Certainty::Usual) => "the defaults are the fastest here",
+        Some(Certainty::WithinNoise) => {
             "the defaults are kept: the difference to the fastest is within the noise"
         }
-        Some(Verdict::Better) => "the first row is faster than the defaults in every round",
+        Some(Certainty::Better) => "the first row is faster than the defaults in every round",
     };
     output::line(words);
 }
@@ -317,7 +318,7 @@ fn show(report: &Report<'_>) {
 fn config(
     args: &ModelArgs,
     standing: &Standing,
-    (verdict, rounds): (Verdict, usize),
+    (verdict, rounds): (Certainty, usize),
 ) -> Result<String> {
     #[derive(Serialize)]
     #[serde(rename_all = "kebab-case")]
@@ -341,9 +342,9 @@ fn config(
     let arch = args.arch.as_deref();
     let file = File { model, arch, precision, sessions, threads, max_batch };
     let why = match verdict {
-        Verdict::Usual => "the defaults, which are the fastest",
-        Verdict::WithinNoise => "the defaults; nothing was faster in every round",
-        Verdict::Better => "faster than the defaults in every round",
+        Certainty::Usual => "the defaults, which are the fastest",
+        Certainty::WithinNoise => "the defaults; nothing was faster in every round",
+        Certainty::Better => "faster than the defaults in every round",
     };
     Ok(format!(
         "# Written by `resnetd tune` for a machine with {} cores: {why}.\n\

@@ -30,7 +30,7 @@ pub(super) struct VerifyArgs {
 }
 
 #[derive(Debug, Serialize)]
-struct Verdict {
+struct VerifyReport {
     model: String,
     pass: bool,
     tolerance: f32,
@@ -60,7 +60,7 @@ pub(super) fn run(args: &VerifyArgs) -> Result<()> {
         .collect::<Result<Vec<_>>>()?;
     let pass = photos.iter().all(|photo| photo.difference <= args.tolerance);
     let model = pipeline.card().name.clone();
-    let verdict = Verdict { model, pass, tolerance: args.tolerance, photos };
+    let verdict = VerifyReport { model, pass, tolerance: args.tolerance, photos };
     if args.common.json {
         output::json(&verdict)?;
     } else {
@@ -95,7 +95,7 @@ async fn compare(pipeline: &Pipeline, reference: Reference) -> Result<Compared> 
     })
 }
 
-fn show(verdict: &Verdict) {
+fn show(verdict: &VerifyReport) {
     let mut table =
         output::table(&["photo", "furthest off", "reference", "here", "difference", "best class"]);
     for photo in &verdict.photos {

@@ -18,6 +18,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use clap::Args;
 
+use crate::device::Device;
 use crate::fetch::{FetchPlan, Policy};
 use crate::http::{
     AccessPlan, AllowedHosts, Certificates, ConnectionTimes, Drain, ListenPlan, Page, Timeouts,
@@ -26,7 +27,6 @@ use crate::http::{
 use crate::pipeline::PipelinePlan;
 use crate::pipeline::decode::{Format, Formats, Limits};
 use crate::pipeline::preprocess::JpegScaling;
-use crate::pipeline::run::Device;
 use crate::telemetry::TracePlan;
 use crate::telemetry::logs::LogFormat;
 pub use access::AccessArgs;

@@ -6,11 +6,11 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::{ConfigError, HubArgs};
+use crate::device::{Device, DeviceChoice};
 use crate::model::{self, PrecisionChoice};
 use crate::pipeline::Decoding;
 use crate::pipeline::preprocess::JpegScaling;
 use crate::pipeline::queue::BatchPlan;
-use crate::pipeline::run::{Device, DeviceChoice};
 
 /// Options of every command that runs a model.
 #[derive(Debug, Clone, Args)]
@@ -165,11 +165,11 @@ impl ModelArgs {
             );
         }
         let decoding = |decoders| match decoders {
-            0 => Decoding::ByWorkers,
-            decoders => Decoding::Beside(decoders),
+            0 => Decoding::Inline,
+            threads => Decoding::Dedicated { threads },
         };
         if wrong.is_empty() {
-            let share = |sessions, max_batch, decoders| Share {
+            let share = |sessions, max_batch, decoders| DeviceDefaults {
                 sessions,
                 max_batch: self.max_batch.unwrap_or(max_batch),
                 decoding: decoding(self.decoders.unwrap_or(decoders)),
@@ -190,8 +190,8 @@ impl ModelArgs {
 /// The number of sessions and their size, for each kind of device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Concurrency {
-    on_cpu: Share,
-    on_gpu: Share,
+    on_cpu: DeviceDefaults,
+    on_gpu: DeviceDefaults,
     /// Threads inside each session.
     pub threads: usize,
     /// Whether a GPU replays runs from CUDA graphs.
@@ -200,7 +200,7 @@ pub struct Concurrency {
 
 /// The values for one kind of device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Share {
+struct DeviceDefaults {
     /// Sessions that run side by side.
     sessions: usize,
     /// The most images in one run.
@@ -210,7 +210,7 @@ struct Share {
 }
 
 impl Concurrency {
-    fn on(&self, device: Device) -> Share {
+    fn on(&self, device: Device) -> DeviceDefaults {
         match device {
             Device::Cpu => self.on_cpu,
             Device::Cuda(_) => self.on_gpu,
@@ -243,7 +243,7 @@ impl Concurrency {
     /// each session.
     #[must_use]
     pub fn batch(&self, device: Device, max_wait: Duration) -> BatchPlan {
-        let Share { sessions, max_batch, .. } = self.on(device);
+        let DeviceDefaults { sessions, max_batch, .. } = self.on(device);
         let backlog = match device {
             Device::Cpu if max_wait.is_zero() => 2 * sessions,
             Device::Cpu | Device::Cuda(_) => 1,

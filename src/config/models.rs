@@ -98,7 +98,7 @@ pub struct ModelTable {
     #[serde(default)]
     required: bool,
     #[serde(default)]
-    load: Load,
+    load: LoadWord,
     canary: Option<CanaryTable>,
     when_busy: Option<OtherModel>,
     shadow: Option<OtherModel>,
@@ -180,7 +180,7 @@ impl ModelTable {
 
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum Load {
+enum LoadWord {
     #[default]
     Start,
     OnDemand,
@@ -290,9 +290,9 @@ impl ModelSpec {
         }
         let version = table.version.as_deref().map_or_else(Version::only, Version::new);
         let load = match table.load {
-            Load::Start => LoadWhen::Now,
-            Load::OnDemand => LoadWhen::OnDemand,
-            Load::Explicit => LoadWhen::Explicit,
+            LoadWord::Start => LoadWhen::Now,
+            LoadWord::OnDemand => LoadWhen::OnDemand,
+            LoadWord::Explicit => LoadWhen::Explicit,
         };
         let spec = Self::of(table.name.clone(), version, args)
             .map_err(|ConfigError(why)| wrong(why.join(", ")))?;

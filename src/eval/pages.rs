@@ -44,7 +44,8 @@ pub(super) fn unpacked(
         let (mut at, end) = place(column)?;
         while at < end && sum <= most {
             file.seek(SeekFrom::Start(at))?;
-            let header = Header::read(&mut Compact { input: BufReader::new(&mut *file), read: 0 })?;
+            let header =
+                PageHeader::read(&mut Compact { input: BufReader::new(&mut *file), read: 0 })?;
             sum = sum.saturating_add(header.unpacked);
             at = at.saturating_add(header.length).saturating_add(header.packed);
         }
@@ -63,13 +64,13 @@ fn place(column: &ColumnChunkMetaData) -> io::Result<(u64, u64)> {
 }
 
 /// A page's header.
-struct Header {
+struct PageHeader {
     length: u64,
     unpacked: u64,
     packed: u64,
 }
 
-impl Header {
+impl PageHeader {
     fn read(input: &mut Compact<impl Read>) -> io::Result<Self> {
         let (mut unpacked, mut packed, mut beside) = (None, None, 0);
         let mut last = 0_i64;
@@ -274,7 +275,7 @@ mod tests {
 
     #[test]
     fn dictionary_values_are_counted_and_unbounded_encodings_are_rejected() {
-        let read = |bytes: &[u8]| Header::read(&mut Compact { input: bytes, read: 0 });
+        let read = |bytes: &[u8]| PageHeader::read(&mut Compact { input: bytes, read: 0 });
         let dictionary = read(&header(7, &[(1, 9), (1, 0)])).unwrap();
         assert_eq!((dictionary.unpacked, dictionary.packed), (40 + 9 * EACH_VALUE, 20));
         assert_eq!(dictionary.length, 13);

@@ -7,7 +7,7 @@
 use super::block::Convolution;
 use super::choices::{Architecture, Inverted};
 use super::layer::{LayerKind, Stage};
-use super::network::{Output, Walk};
+use super::walk::{LayerOutput, Walk};
 use crate::weights::Framework;
 
 /// What the first block of each stage shrinks the picture by (`MobileNetV2`, Table 2).
@@ -16,7 +16,7 @@ const STRIDES: [usize; 7] = [1, 2, 2, 2, 1, 2, 1];
 /// Adds the layers of such a net, after the picture.
 pub(super) fn expand(
     walk: &mut Walk,
-    pixels: Output,
+    pixels: LayerOutput,
     row: &Architecture,
     choices: &Inverted,
     classes: usize,
@@ -52,10 +52,10 @@ pub(super) fn expand(
 fn inverted_residual(
     walk: &mut Walk,
     name: &str,
-    x: Output,
+    x: LayerOutput,
     [depthwise, narrow]: [Convolution; 2],
     framework: Framework,
-) -> Output {
+) -> LayerOutput {
     let mut parts = (0..).map(|part| format!("{name}.conv.{part}"));
     let mut next = move || parts.next().expect("endless");
     let mut y = x;
@@ -75,10 +75,10 @@ fn inverted_residual(
 fn conv_norm_relu6(
     walk: &mut Walk,
     name: &str,
-    x: Output,
+    x: LayerOutput,
     to: Convolution,
     framework: Framework,
-) -> Output {
+) -> LayerOutput {
     let [conv, norm, relu] = [0, 1, 2].map(|part| format!("{name}.{part}"));
     let x = walk.conv(&conv, x, to.padded_as_in(framework));
     let x = walk.norm_of(&norm, x, framework);

@@ -10,6 +10,7 @@ pub mod choices; // the choices of a row
 pub mod arch; // the table
 pub mod block; // the layers of a block
 pub mod layer; // one layer of a network
+mod walk; // the list of layers, while it grows
 pub mod network; // expands a row
 mod residual; // expands residual networks
 mod preactivation; // expands ResNet v2

@@ -5,12 +5,12 @@
 use super::block::{Convolution, branch};
 use super::choices::{Architecture, Residual};
 use super::layer::{LayerKind, Stage};
-use super::network::{Output, Walk};
+use super::walk::{LayerOutput, Walk};
 
 /// Adds the layers of such a net, after the picture.
 pub(super) fn expand(
     walk: &mut Walk,
-    pixels: Output,
+    pixels: LayerOutput,
     row: &Architecture,
     choices: &Residual,
     classes: usize,
@@ -33,7 +33,7 @@ pub(super) fn expand(
 }
 
 /// `branch(x) + shortcut(x)`; a projection reads what the first convolution reads.
-fn block(walk: &mut Walk, name: &str, x: Output, branch: &[Convolution]) -> Output {
+fn block(walk: &mut Walk, name: &str, x: LayerOutput, branch: &[Convolution]) -> LayerOutput {
     let first = norm_relu(walk, &format!("{name}.norm1"), x);
     let mut y = first;
     for (index, &to) in (1..).zip(branch) {
@@ -52,7 +52,7 @@ fn block(walk: &mut Walk, name: &str, x: Output, branch: &[Convolution]) -> Outp
     walk.push(&format!("{name}.add"), LayerKind::Add, &[y, shortcut], y.channels)
 }
 
-fn norm_relu(walk: &mut Walk, name: &str, x: Output) -> Output {
+fn norm_relu(walk: &mut Walk, name: &str, x: LayerOutput) -> LayerOutput {
     let x = walk.norm(name, x);
     walk.same(&format!("{name}.relu"), LayerKind::Relu, x)
 }

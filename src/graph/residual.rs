@@ -3,13 +3,13 @@
 use super::block::{Convolution, branch};
 use super::choices::{Architecture, Attention, Normalization, Residual, Sampling, Shortcut, Stem};
 use super::layer::{LayerKind, Stage};
-use super::network::{Output, Walk};
 use super::preactivation;
+use super::walk::{LayerOutput, Walk};
 
 /// Adds the layers of a residual net of `choices`, after the picture.
 pub(super) fn expand(
     walk: &mut Walk,
-    pixels: Output,
+    pixels: LayerOutput,
     row: &Architecture,
     choices: &Residual,
     classes: usize,
@@ -32,7 +32,7 @@ pub(super) fn expand(
     walk.linear("fc", pooled, 1, classes);
 }
 
-fn stem(walk: &mut Walk, pixels: Output, width: usize, choices: &Residual) -> Output {
+fn stem(walk: &mut Walk, pixels: LayerOutput, width: usize, choices: &Residual) -> LayerOutput {
     let mut x = pixels;
     for (conv, norm, to) in stem_convolutions(width, choices.stem) {
         x = conv_norm(walk, (conv, norm), x, to, choices.normalization);
@@ -81,10 +81,10 @@ fn stem_convolutions(width: usize, stem: Stem) -> Vec<(&'static str, &'static st
 fn block(
     walk: &mut Walk,
     name: &str,
-    x: Output,
+    x: LayerOutput,
     branch: &[Convolution],
     choices: &Residual,
-) -> Output {
+) -> LayerOutput {
     let mut y = x;
     for (index, &to) in (1..).zip(branch) {
         let [conv, norm] = ["conv", "bn"].map(|part| format!("{name}.{part}{index}"));
@@ -117,7 +117,7 @@ fn block(
 }
 
 /// Hu et al. 2018, Figure 3, with timm's names and its least width of 8.
-fn squeeze_excitation(walk: &mut Walk, name: &str, x: Output, times: usize) -> Output {
+fn squeeze_excitation(walk: &mut Walk, name: &str, x: LayerOutput, times: usize) -> LayerOutput {
     let named = |part: &str| format!("{name}.{part}");
     let conv1x1 = |channels| Convolution::new(1, channels).biased();
     let pooled = walk.same(&named("pool"), LayerKind::AveragePool { size: 1 }, x);
@@ -129,7 +129,7 @@ fn squeeze_excitation(walk: &mut Walk, name: &str, x: Output, times: usize) -> O
 }
 
 /// Wang et al. 2019, Figure 2 and equation 12, with timm's names.
-fn efficient_channel(walk: &mut Walk, name: &str, x: Output) -> Output {
+fn efficient_channel(walk: &mut Walk, name: &str, x: LayerOutput) -> LayerOutput {
     let named = |part: &str| format!("{name}.{part}");
     let pooled = walk.same(&named("pool"), LayerKind::AveragePool { size: 1 }, x);
     // Half of the channels' logarithm and of 1, rounded down, and up to an odd number.
@@ -144,10 +144,10 @@ fn efficient_channel(walk: &mut Walk, name: &str, x: Output) -> Output {
 fn shortcut(
     walk: &mut Walk,
     name: &str,
-    x: Output,
+    x: LayerOutput,
     to: Convolution,
     choices: &Residual,
-) -> Option<Output> {
+) -> Option<LayerOutput> {
     let keeps_shape = to == Convolution::new(1, x.channels);
     let normalization = choices.normalization;
     Some(match choices.shortcut {
@@ -176,10 +176,10 @@ fn shortcut(
 fn conv_norm(
     walk: &mut Walk,
     (conv, norm): (&str, &str),
-    x: Output,
+    x: LayerOutput,
     to: Convolution,
     by: Normalization,
-) -> Output {
+) -> LayerOutput {
     let x = walk.conv(conv, x, to);
     match by {
         Normalization::Batch | Normalization::PreActivation => walk.norm(norm, x),

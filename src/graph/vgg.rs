@@ -3,7 +3,7 @@
 use super::block::Convolution;
 use super::choices::{Architecture, Norm};
 use super::layer::{LayerKind, Stage};
-use super::network::{Output, Walk};
+use super::walk::{LayerOutput, Walk};
 
 /// Height and width of the map that the first linear layer reads, as torchvision pools it.
 const MAP: usize = 7;
@@ -13,7 +13,7 @@ const HIDDEN: usize = 4096;
 /// Adds the layers of a VGG, after the picture.
 pub(super) fn expand(
     walk: &mut Walk,
-    pixels: Output,
+    pixels: LayerOutput,
     row: &Architecture,
     norm: Norm,
     classes: usize,

@@ -83,14 +83,15 @@ fn end_canary(server: &Server, model: &str, verdict: Verdict) -> Result<Json<Val
 
 /// Triton's optional body of both.
 #[derive(Debug, Default, Deserialize)]
-struct Wish {
+struct RepositoryRequest {
     #[serde(default)]
     parameters: Map<String, Value>,
 }
 
 /// Refuses parameters that would change what is loaded: the files and the configuration say that.
 fn check_parameters(body: &[u8]) -> Result<(), Problem> {
-    let wish: Wish = if body.is_empty() { Wish::default() } else { super::json::read(body)? };
+    let wish: RepositoryRequest =
+        if body.is_empty() { RepositoryRequest::default() } else { super::json::read(body)? };
     match wish.parameters.keys().find(|name| *name != "unload_dependents") {
         None => Ok(()),
         Some(name) => Err(Problem::invalid_parameter(format!(

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::App;
 use super::problem::Problem;
-use super::upload::Part;
+use super::upload::FormFile;
 use crate::pipeline::queue::RequestContext;
 use crate::pipeline::{ClassifyError, Timings};
 
@@ -91,7 +91,7 @@ pub(super) fn one<T: Serialize>(app: &App, (image, timings): (T, Timings)) -> Re
 /// that one request does not fill the queue.
 pub(super) async fn of_each<T, F>(
     app: &App,
-    parts: Vec<Part>,
+    parts: Vec<FormFile>,
     each: impl Fn(Bytes) -> F,
     context: &RequestContext,
 ) -> Vec<(Option<String>, Result<(T, Timings), ClassifyError>)>
@@ -111,7 +111,7 @@ where
 /// The answer for a form: a bad image is answered in its place.
 pub(super) async fn several<T: Serialize, F>(
     app: &App,
-    parts: Vec<Part>,
+    parts: Vec<FormFile>,
     each: impl Fn(Bytes) -> F,
     context: &RequestContext,
 ) -> Response

@@ -107,7 +107,7 @@ impl FromRequestParts<Arc<Server>> for App {
         parts: &mut Parts,
         server: &Arc<Server>,
     ) -> Result<Self, Self::Rejection> {
-        let named = Named::of(parts, server).await?;
+        let named = ModelPath::of(parts, server).await?;
         let answering = parts.extensions.get::<Answering>().cloned().unwrap_or_default();
         let origin = origin::of(&parts.extensions);
         let fallback = match parts.method {
@@ -152,12 +152,12 @@ fn take_fallback(parts: &mut Parts) -> Result<Fallback, Problem> {
 
 /// The model and the version that a path names.
 #[derive(Debug, Default)]
-struct Named {
+struct ModelPath {
     name: Option<String>,
     version: Option<Version>,
 }
 
-impl Named {
+impl ModelPath {
     async fn of(parts: &mut Parts, server: &Arc<Server>) -> Result<Self, Problem> {
         let Ok(parameters) = RawPathParams::from_request_parts(parts, server).await else {
             return Err(Problem::not_found(parts.uri.path()));

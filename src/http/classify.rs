@@ -12,9 +12,9 @@ use super::openapi::{NetworkRefusals, Picture, Pictures, TimeLimit};
 use super::problem::Problem;
 use super::query::{self, Query};
 use super::upload::Upload;
-use super::{App, accept, answers, beside, remote};
-use crate::pipeline::beside::{Beside, Told};
+use super::{App, accept, answers, postprocess, remote};
 use crate::pipeline::explain::{Explanation, Maps};
+use crate::pipeline::postprocess::{PostprocessOptions, Postprocessed};
 use crate::pipeline::queue::RequestContext;
 use crate::pipeline::topk::Prediction;
 use crate::pipeline::{Classification, ClassifyError, ImageFacts, Timings};
@@ -30,7 +30,7 @@ struct Classified {
     #[schema(nullable = false)]
     explanation: Option<Explanation>,
     #[serde(flatten)]
-    told: Told,
+    told: Postprocessed,
 }
 
 /// Classify one or several images
@@ -82,25 +82,25 @@ pub(super) async fn classify(
 ) -> Result<Response, Problem> {
     let mut pairs = query::pairs(pairs)?;
     let headers = request.headers().clone();
-    let mut asked = Asked::of(&app, &pairs, &headers)?;
+    let mut asked = ClassifyRequest::of(&app, &pairs, &headers)?;
     let limit = answers::time_limit(&headers, app.server.timeouts.request)?;
     let arrived = remote::read(&app, request, limit, query::NAMES).await?;
     if !arrived.fields.is_empty() {
         pairs.extend(arrived.fields);
-        asked = Asked::of(&app, &pairs, &headers)?;
+        asked = ClassifyRequest::of(&app, &pairs, &headers)?;
     }
     respond(&app, asked, arrived.upload, &arrived.context).await
 }
 
 /// What a request asks for.
 #[derive(Debug)]
-pub(super) struct Asked {
+pub(super) struct ClassifyRequest {
     query: Query,
-    beside: Beside,
-    form: Form,
+    postprocess: PostprocessOptions,
+    form: AnswerFormat,
 }
 
-impl Asked {
+impl ClassifyRequest {
     pub(super) fn of(
         app: &App,
         pairs: &[(String, String)],
@@ -108,28 +108,30 @@ impl Asked {
     ) -> Result<Self, Problem> {
         let query =
             Query::read(pairs, app.model.pipeline.classes(), app.model.pipeline.card().task)?;
-        let beside = beside::read(pairs, &app.model.pipeline)?;
-        let form = Form::of(&query, headers)?;
-        Ok(Self { query, beside, form })
+        let postprocess = postprocess::read(pairs, &app.model.pipeline)?;
+        let form = AnswerFormat::of(&query, headers)?;
+        Ok(Self { query, postprocess, form })
     }
 }
 
 /// The answer for uploaded images.
 pub(super) async fn respond(
     app: &App,
-    asked: Asked,
+    asked: ClassifyRequest,
     upload: Upload,
     context: &RequestContext,
 ) -> Result<Response, Problem> {
-    let Asked { query, beside, form } = asked;
-    let each = |bytes| answer(app, bytes, (&query, &beside), context);
+    let ClassifyRequest { query, postprocess, form } = asked;
+    let each = |bytes| answer(app, bytes, (&query, &postprocess), context);
     let mut response = match (upload, form) {
-        (Upload::One(bytes), Form::Json) => answers::one(app, each(bytes).await?),
-        (Upload::Several(parts), Form::Json) => answers::several(app, parts, each, context).await,
-        (Upload::One(bytes), Form::Overlay) => {
-            overlay(app, bytes, (&query, &beside), context).await?
+        (Upload::One(bytes), AnswerFormat::Json) => answers::one(app, each(bytes).await?),
+        (Upload::Several(parts), AnswerFormat::Json) => {
+            answers::several(app, parts, each, context).await
         }
-        (Upload::Several(_), Form::Overlay) => {
+        (Upload::One(bytes), AnswerFormat::Overlay) => {
+            overlay(app, bytes, (&query, &postprocess), context).await?
+        }
+        (Upload::Several(_), AnswerFormat::Overlay) => {
             return Err(Problem::invalid_parameter(
                 "image/png is available for one image only; send one file, or accept application/json",
             ));
@@ -159,12 +161,12 @@ enum RollUpBy {
 
 /// The format of the answer.
 #[derive(Debug, Clone, Copy)]
-enum Form {
+enum AnswerFormat {
     Json,
     Overlay,
 }
 
-impl Form {
+impl AnswerFormat {
     fn of(query: &Query, headers: &HeaderMap) -> Result<Self, Problem> {
         let Some(classes) = &query.explain else { return Ok(Self::Json) };
         if accept::best(headers, &["application/json", "image/png"]) == "application/json" {
@@ -183,7 +185,7 @@ impl Form {
 async fn answer(
     app: &App,
     bytes: Bytes,
-    (query, beside): (&Query, &Beside),
+    (query, postprocess): (&Query, &PostprocessOptions),
     context: &RequestContext,
 ) -> Result<(Classified, Timings), ClassifyError> {
     let (classification, explanation) = match &query.explain {
@@ -204,7 +206,7 @@ async fn answer(
             classification.narrowed(&app.model.pipeline.card().labels, query.top_k, narrow)
         }
     };
-    let (classification, told) = app.model.pipeline.tell(beside, classification);
+    let (classification, told) = app.model.pipeline.postprocess(postprocess, classification);
     let Classification { predictions, image, timings, .. } = classification;
     Ok((Classified { predictions, image, explanation, told }, timings))
 }
@@ -213,7 +215,7 @@ async fn answer(
 async fn overlay(
     app: &App,
     bytes: Bytes,
-    asked: (&Query, &Beside),
+    asked: (&Query, &PostprocessOptions),
     context: &RequestContext,
 ) -> Result<Response, Problem> {
     let (image, timings) = answer(app, bytes.clone(), asked, context).await?;

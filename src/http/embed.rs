@@ -13,7 +13,7 @@ use super::answers::Answer;
 use super::openapi::{NetworkRefusals, Picture, Pictures, TimeLimit};
 use super::problem::Problem;
 use super::remote::Arrived;
-use super::upload::{Part, Upload};
+use super::upload::{FormFile, Upload};
 use super::{App, accept, answers, query, remote};
 use crate::pipeline::queue::RequestContext;
 use crate::pipeline::{ClassifyError, Embedding, ImageFacts, Normalize, Timings};
@@ -26,7 +26,7 @@ const NPY: &str = "application/x-npy";
 /// The format of vectors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
 #[schema(rename_all = "lowercase")]
-enum Form {
+enum VectorFormat {
     /// As numbers.
     Json,
     /// As base64 of their little-endian bytes.
@@ -46,8 +46,8 @@ enum Length {
 
 /// The parameters of a request.
 #[derive(Debug, Clone, Copy)]
-struct Wish<'a> {
-    form: Form,
+struct EmbedRequest<'a> {
+    form: VectorFormat,
     normalize: Normalize,
     context: &'a RequestContext,
 }
@@ -78,7 +78,7 @@ enum Vector {
     tag = "images",
     operation_id = "embed",
     params(
-        ("format" = inline(Option<Form>), Query,
+        ("format" = inline(Option<VectorFormat>), Query,
          description = "Format of the vectors; json by default, or npy with Accept: application/x-npy"),
         ("normalize" = inline(Option<Length>), Query,
          description = "l2 scales each vector to length 1, so that dot products are cosine similarities"),
@@ -110,45 +110,55 @@ pub(super) async fn embed(
         wished = asked(&pairs)?;
     }
     let (form, normalize) = wished;
-    let wish = Wish { form, normalize, context: &context };
+    let wish = EmbedRequest { form, normalize, context: &context };
     let each = |bytes| answer(&app, bytes, wish);
     let mut response = match (upload, form) {
-        (Upload::One(bytes), Form::Json | Form::Base64) => answers::one(&app, each(bytes).await?),
-        (Upload::Several(parts), Form::Json | Form::Base64) => {
+        (Upload::One(bytes), VectorFormat::Json | VectorFormat::Base64) => {
+            answers::one(&app, each(bytes).await?)
+        }
+        (Upload::Several(parts), VectorFormat::Json | VectorFormat::Base64) => {
             answers::several(&app, parts, each, &context).await
         }
-        (Upload::One(bytes), Form::Npy) => {
+        (Upload::One(bytes), VectorFormat::Npy) => {
             let Embedding { values, timings, .. } = vector(&app, bytes, wish).await?;
             let shape = format!("({},)", values.len());
             npy(&shape, &values, &[timings])
         }
-        (Upload::Several(parts), Form::Npy) => matrix(&app, parts, wish).await?,
+        (Upload::Several(parts), VectorFormat::Npy) => matrix(&app, parts, wish).await?,
     };
     accept::vary(&mut response);
     Ok(response)
 }
 
-async fn vector(app: &App, bytes: Bytes, wish: Wish<'_>) -> Result<Embedding, ClassifyError> {
+async fn vector(
+    app: &App,
+    bytes: Bytes,
+    wish: EmbedRequest<'_>,
+) -> Result<Embedding, ClassifyError> {
     app.model.pipeline.embed(bytes, wish.context, wish.normalize).await
 }
 
 async fn answer(
     app: &App,
     bytes: Bytes,
-    wish: Wish<'_>,
+    wish: EmbedRequest<'_>,
 ) -> Result<(Embedded, Timings), ClassifyError> {
     let Embedding { values, image, timings } = vector(app, bytes, wish).await?;
     let dimensions = values.len();
     let embedding = match wish.form {
-        Form::Base64 => Vector::Text(BASE64_STANDARD.encode(little_endian(&values))),
-        Form::Json | Form::Npy => Vector::Numbers(values),
+        VectorFormat::Base64 => Vector::Text(BASE64_STANDARD.encode(little_endian(&values))),
+        VectorFormat::Json | VectorFormat::Npy => Vector::Numbers(values),
     };
     Ok((Embedded { dimensions, embedding, image }, timings))
 }
 
 /// A matrix with a row for each image. It cannot contain a problem, so the first one is the whole
 /// answer.
-async fn matrix(app: &App, parts: Vec<Part>, wish: Wish<'_>) -> Result<Response, Problem> {
+async fn matrix(
+    app: &App,
+    parts: Vec<FormFile>,
+    wish: EmbedRequest<'_>,
+) -> Result<Response, Problem> {
     let each = async |bytes| {
         let Embedding { values, timings, .. } = vector(app, bytes, wish).await?;
         Ok((values, timings))
@@ -185,12 +195,12 @@ fn little_endian(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
-fn form(pairs: &[(String, String)], headers: &HeaderMap) -> Result<Form, Problem> {
+fn form(pairs: &[(String, String)], headers: &HeaderMap) -> Result<VectorFormat, Problem> {
     match query::once(pairs, "format")? {
-        None if accept::best(headers, &["application/json", NPY]) == NPY => Ok(Form::Npy),
-        None | Some("json") => Ok(Form::Json),
-        Some("base64") => Ok(Form::Base64),
-        Some("npy") => Ok(Form::Npy),
+        None if accept::best(headers, &["application/json", NPY]) == NPY => Ok(VectorFormat::Npy),
+        None | Some("json") => Ok(VectorFormat::Json),
+        Some("base64") => Ok(VectorFormat::Base64),
+        Some("npy") => Ok(VectorFormat::Npy),
         Some(other) => Err(Problem::invalid_parameter(format!(
             "format is {other:?}; it takes json, base64 or npy"
         ))),

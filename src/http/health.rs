@@ -105,7 +105,7 @@ pub(super) struct Healthy {
 #[utoipa::path(
     get,
     path = "/ping",
-    tag = "shapes",
+    tag = "compatibility",
     operation_id = "ping",
     responses((status = 200, description = "The server is ready", body = Healthy), NotReady),
 )]

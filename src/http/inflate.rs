@@ -9,8 +9,8 @@ use bytes::Bytes;
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use zstd::stream::read::Decoder as ZstdDecoder;
 
+use super::holding::holding;
 use super::problem::Problem;
-use super::upload;
 use crate::pipeline::queue::Reservation;
 
 /// The value of `Accept-Encoding` in the error for an unsupported encoding.
@@ -84,7 +84,7 @@ pub(super) fn inflate(
             .and_then(|decoder| read(decoder, limit, held)),
         Encoding::Brotli => read(Decompressor::new(compressed, PIECE), limit, held),
     };
-    inflated.map(|bytes| upload::holding(bytes.into(), held))
+    inflated.map(|bytes| holding(bytes.into(), held))
 }
 
 fn zstd_decoder(compressed: &[u8]) -> io::Result<ZstdDecoder<'static, &[u8]>> {

@@ -12,7 +12,7 @@ use futures_util::FutureExt;
 
 use super::app::Answering;
 use super::problem::Problem;
-use super::record::{Facts, Gone};
+use super::record::{Gone, RequestFacts};
 use super::trace::Trace;
 use super::{Phase, Server, access, checks, cors, linger, origin, record, unsent};
 use crate::pipeline::queue::Origin;
@@ -55,7 +55,7 @@ async fn observe(State(server): State<Arc<Server>>, mut request: Request, next: 
     request.extensions_mut().insert(origin);
     let answering = Answering::default();
     request.extensions_mut().insert(answering.clone());
-    let facts = Facts::of(&request, &server, id);
+    let facts = RequestFacts::of(&request, &server, id);
     let request = facts.counting(request);
     let gone = Gone::watch(&server, &facts, started);
     let mut response = answer(next, request).await;

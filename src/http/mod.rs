@@ -5,7 +5,7 @@ mod app; // the state of the server and of a request
 mod accept; // content negotiation
 mod access; // API keys, and limits for each client
 mod answers; // the answer for a request's images
-mod beside; // parameters for prediction sets and roll-ups
+mod postprocess; // parameters for prediction sets and roll-ups
 mod body; // bodies with an attached companion
 mod checks; // checks of every request
 mod classify; // POST /classify
@@ -14,6 +14,7 @@ mod cors; // requests of other origins' web pages
 mod embed; // POST /embed
 mod health; // /livez, /readyz, /ping
 mod hosts; // allowed hosts
+mod holding; // bytes that count under the memory limit
 mod inflate; // compressed uploads
 mod json; // bodies of JSON
 mod layers; // request id, log line, metrics, panics
@@ -22,7 +23,7 @@ mod listener; // the accept loop and shutdown
 mod metrics; // GET /metrics
 mod models; // GET /v1/models and routes with a model in the path
 mod origin; // who sent a request
-mod pace; // the minimum upload rate
+mod upload_rate; // the minimum upload rate
 mod openapi; // GET /openapi.json
 mod preprocess; // POST /preprocess
 pub mod problem; // problem documents

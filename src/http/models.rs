@@ -46,7 +46,7 @@ struct ModelVersion {
 
 /// A model that is ready.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Model {
+pub(super) struct ReadyModel {
     #[serde(flatten)]
     description: Description,
     /// The version that would answer.
@@ -77,7 +77,7 @@ struct TensorFlowError {
 
 /// The routes with a model in the path. A model's name may have a slash, as those of the hub have.
 pub(super) fn routes() -> OpenApiRouter<Arc<Server>> {
-    let routes = OpenApiRouter::with_openapi(<Said as utoipa::OpenApi>::openapi());
+    let routes = OpenApiRouter::with_openapi(<ModelPaths as utoipa::OpenApi>::openapi());
     ["/v1/models/{model}", "/v1/models/{model}/{name}"].into_iter().fold(routes, |routes, model| {
         let routes = of_model(routes, model);
         of_model(routes, &format!("{model}/versions/{{version}}"))
@@ -86,7 +86,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Server>> {
 
 #[derive(utoipa::OpenApi)]
 #[openapi(paths(show, show_shadow))]
-struct Said;
+struct ModelPaths;
 
 fn of_model(routes: OpenApiRouter<Arc<Server>>, prefix: &str) -> OpenApiRouter<Arc<Server>> {
     routes
@@ -145,15 +145,15 @@ pub(super) async fn show_default(app: App) -> Json<Description> {
     tag = "model",
     operation_id = "model_by_name",
     params(NamedModel),
-    responses((status = 200, description = "The model is ready", body = Model), NotFound),
+    responses((status = 200, description = "The model is ready", body = ReadyModel), NotFound),
 )]
-async fn show(app: App) -> Result<Json<Model>, Problem> {
+async fn show(app: App) -> Result<Json<ReadyModel>, Problem> {
     if let Some(why) = health::why_not_ready(&app) {
         return Err(Problem::not_ready(&why));
     }
     let version = app.model.version.to_string();
     let status = TensorFlowError { error_code: "OK", error_message: "" };
-    Ok(Json(Model {
+    Ok(Json(ReadyModel {
         description: app.model.description.clone(),
         version: version.clone(),
         ready: true,

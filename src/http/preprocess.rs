@@ -10,7 +10,7 @@ use super::problem::Problem;
 use super::remote::Arrived;
 use super::upload::Upload;
 use super::{App, accept, answers, query, remote};
-use crate::pipeline::Steps;
+use crate::pipeline::PreprocessSteps;
 
 /// Preprocess an image
 ///
@@ -26,7 +26,7 @@ use crate::pipeline::Steps;
     responses(
         (status = 200, description = "The network's input, or the preprocessing steps", content(
             (Picture = "image/png"),
-            (Answer<Steps> = "application/json"),
+            (Answer<PreprocessSteps> = "application/json"),
         )),
         UploadRefusals,
     ),
@@ -41,16 +41,16 @@ pub(super) async fn preprocess(
     let limit = answers::time_limit(request.headers(), app.server.timeouts.request)?;
     let Arrived { upload, context, .. } = remote::read(&app, request, limit, &[]).await?;
     let each = async |bytes| {
-        let seen = app.model.pipeline.see(bytes, &context).await?;
-        Ok((seen.steps, seen.timings))
+        let preview = app.model.pipeline.preview(bytes, &context).await?;
+        Ok((preview.steps, preview.timings))
     };
     let mut response = match upload {
         Upload::Several(parts) => answers::several(&app, parts, each, &context).await,
         Upload::One(bytes) if form == "application/json" => answers::one(&app, each(bytes).await?),
         Upload::One(bytes) => {
-            let seen = app.model.pipeline.see(bytes, &context).await?;
-            let png = ([(header::CONTENT_TYPE, "image/png")], seen.png).into_response();
-            answers::with_timing(png, &[seen.timings])
+            let preview = app.model.pipeline.preview(bytes, &context).await?;
+            let png = ([(header::CONTENT_TYPE, "image/png")], preview.png).into_response();
+            answers::with_timing(png, &[preview.timings])
         }
     };
     accept::vary(&mut response);

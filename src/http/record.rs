@@ -16,15 +16,15 @@ use super::access::ClientName;
 use super::answers::Spent;
 use super::app::Answering;
 use super::body::{Companion, accompanied};
-use super::problem::{Told, excerpt};
+use super::problem::{ProblemFacts, excerpt};
 use super::purpose::Purpose;
-use super::trace::{Ended, Trace};
+use super::trace::{EndedRequest, Trace};
 use crate::pipeline::Timings;
-use crate::telemetry::metrics::Answered;
+use crate::telemetry::metrics::AnsweredRequest;
 
 /// Facts about a request, for its log line and metrics.
 #[derive(Debug)]
-pub(super) struct Facts {
+pub(super) struct RequestFacts {
     id: Arc<str>,
     method: String,
     path: String,
@@ -42,7 +42,7 @@ pub(super) struct Facts {
     answering: Answering,
 }
 
-impl Facts {
+impl RequestFacts {
     pub(super) fn of(request: &Request, server: &Server, id: Arc<str>) -> Self {
         let access = &server.access;
         let purpose = access.purpose(request);
@@ -102,7 +102,7 @@ impl Facts {
         attributes.extend(self.address.map(|it| KeyValue::new("client.address", it.to_string())));
         attributes.extend(client.map(|it| KeyValue::new("resnetd.client", it.to_owned())));
         let arrived = Duration::from_micros(self.arrived.load(Ordering::Relaxed));
-        trace.end(Ended {
+        trace.end(EndedRequest {
             name: format!("{method} {route}"),
             attributes,
             is_error: status.is_server_error(),
@@ -116,7 +116,7 @@ impl Facts {
     fn count(&self, server: &Server, status: StatusCode, elapsed: Duration) {
         let Self { method, route, .. } = self;
         let latency = (self.purpose == Purpose::Api).then_some(elapsed);
-        server.metrics.request(Answered { method, route, status: status.as_u16() }, latency);
+        server.metrics.request(AnsweredRequest { method, route, status: status.as_u16() }, latency);
     }
 }
 
@@ -140,13 +140,13 @@ impl Companion for Received {
 /// Records a client that disconnects before its answer, in which case the request's future is dropped.
 pub(super) struct Gone<'a> {
     server: &'a Server,
-    facts: &'a Facts,
+    facts: &'a RequestFacts,
     started: Instant,
     answered: bool,
 }
 
 impl<'a> Gone<'a> {
-    pub(super) fn watch(server: &'a Server, facts: &'a Facts, started: Instant) -> Self {
+    pub(super) fn watch(server: &'a Server, facts: &'a RequestFacts, started: Instant) -> Self {
         server.metrics.requests_in_flight.inc();
         Self { server, facts, started, answered: false }
     }
@@ -163,77 +163,82 @@ impl Drop for Gone<'_> {
             return;
         }
         let elapsed = self.started.elapsed();
-        let status = Told::client_gone();
+        let status = ProblemFacts::client_gone();
         self.facts.count(self.server, status, elapsed);
         self.facts.end_trace(status, None, &[]);
-        let (status, level) = (status.as_u16(), Line::Answered);
-        Entry::new(self.facts, status, elapsed)
+        let (status, level) = (status.as_u16(), LogLevel::AnsweredRequest);
+        LogFields::new(self.facts, status, elapsed)
             .write(level, "client disconnected before its answer");
     }
 }
 
 /// The problem's status if there is one, because every gRPC response is a 200.
 fn status_of(response: &Response) -> StatusCode {
-    response.extensions().get::<Told>().map_or(response.status(), |told| told.status)
+    response.extensions().get::<ProblemFacts>().map_or(response.status(), |told| told.status)
 }
 
 /// Counts and logs an answer.
-pub(super) fn answered(server: &Server, facts: &Facts, response: &Response, elapsed: Duration) {
+pub(super) fn answered(
+    server: &Server,
+    facts: &RequestFacts,
+    response: &Response,
+    elapsed: Duration,
+) {
     let status = status_of(response);
     facts.count(server, status, elapsed);
     let client = response.extensions().get::<ClientName>().map(ClientName::as_str);
     if let Some(client) = client {
         server.metrics.request_of(client, status.as_u16());
     }
-    let told = response.extensions().get::<Told>();
+    let told = response.extensions().get::<ProblemFacts>();
     let spent = response.extensions().get::<Spent>().map(|Spent(timings)| &**timings);
     facts.end_trace(status, client, spent.unwrap_or_default());
     let choice = facts.answering.choice();
-    let entry = Entry {
+    let entry = LogFields {
         client,
         model: choice.as_ref().map(|choice| choice.model.name()),
         told,
         spent: spent.unwrap_or_default(),
-        ..Entry::new(facts, status.as_u16(), elapsed)
+        ..LogFields::new(facts, status.as_u16(), elapsed)
     };
     match status {
-        StatusCode::OK if facts.purpose != Purpose::Api => entry.write(Line::Quiet, "answered"),
+        StatusCode::OK if facts.purpose != Purpose::Api => entry.write(LogLevel::Quiet, "answered"),
         // Logged as a count per second and reason.
         StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
             server.shared.refusals.count(told.map_or("none", |told| told.reason));
-            entry.write(Line::Quiet, "rejected");
+            entry.write(LogLevel::Quiet, "rejected");
         }
-        StatusCode::INTERNAL_SERVER_ERROR => entry.write(Line::Failed, "failed"),
-        _ => entry.write(Line::Answered, "answered"),
+        StatusCode::INTERNAL_SERVER_ERROR => entry.write(LogLevel::Failed, "failed"),
+        _ => entry.write(LogLevel::AnsweredRequest, "answered"),
     }
 }
 
 /// How a line is written. A mistake of a client is no warning: nobody who runs the server can mend it.
 #[derive(Clone, Copy)]
-enum Line {
+enum LogLevel {
     /// At DEBUG.
     Quiet,
     /// At INFO.
-    Answered,
+    AnsweredRequest,
     /// At ERROR, with the cause.
     Failed,
 }
 
 /// The fields of a line.
-struct Entry<'a> {
-    facts: &'a Facts,
+struct LogFields<'a> {
+    facts: &'a RequestFacts,
     status: u16,
     elapsed: Duration,
     client: Option<&'a str>,
     model: Option<&'a str>,
-    told: Option<&'a Told>,
+    told: Option<&'a ProblemFacts>,
     spent: &'a [Timings],
 }
 
-/// An event with the fields of an [`Entry`]; `tracing` needs the level and the names at compile time.
+/// An event with the fields of an [`LogFields`]; `tracing` needs the level and the names at compile time.
 macro_rules! event {
     ($level:ident, $entry:ident, $message:ident) => {{
-        let Entry { facts, status, client, model, told, .. } = $entry;
+        let LogFields { facts, status, client, model, told, .. } = $entry;
         let sum = |stage: fn(&Timings) -> Duration| {
             let total = $entry.spent.iter().map(stage).sum::<Duration>();
             (!$entry.spent.is_empty()).then(|| millis(total))
@@ -266,16 +271,16 @@ macro_rules! event {
     }};
 }
 
-impl<'a> Entry<'a> {
-    fn new(facts: &'a Facts, status: u16, elapsed: Duration) -> Self {
+impl<'a> LogFields<'a> {
+    fn new(facts: &'a RequestFacts, status: u16, elapsed: Duration) -> Self {
         Self { facts, status, elapsed, client: None, model: None, told: None, spent: &[] }
     }
 
-    fn write(self, line: Line, message: &str) {
+    fn write(self, line: LogLevel, message: &str) {
         match line {
-            Line::Quiet => event!(DEBUG, self, message),
-            Line::Answered => event!(INFO, self, message),
-            Line::Failed => event!(ERROR, self, message),
+            LogLevel::Quiet => event!(DEBUG, self, message),
+            LogLevel::AnsweredRequest => event!(INFO, self, message),
+            LogLevel::Failed => event!(ERROR, self, message),
         }
     }
 }

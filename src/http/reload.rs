@@ -14,7 +14,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 
 /// Files, and how they were when they were last read.
 #[derive(Debug)]
-pub(super) struct Watched {
+pub(super) struct WatchedFiles {
     paths: Vec<PathBuf>,
     seen: Mutex<Vec<Option<Stamp>>>,
 }
@@ -22,7 +22,7 @@ pub(super) struct Watched {
 /// Differs for different contents, in practice: device, inode, length, and time of change in nanoseconds.
 type Stamp = (u64, u64, u64, i64);
 
-impl Watched {
+impl WatchedFiles {
     /// Files that are about to be read for the first time.
     pub(super) fn new(paths: Vec<PathBuf>) -> Self {
         let seen = Mutex::new(paths.iter().map(stamp).collect());
@@ -48,7 +48,7 @@ fn stamp(path: &PathBuf) -> Option<Stamp> {
 /// A value that was read from files.
 pub(super) trait Reload: Send + Sync + 'static {
     /// Its files.
-    fn files(&self) -> &Watched;
+    fn files(&self) -> &WatchedFiles;
 
     /// Reads them again and replaces the value, or keeps it if they are invalid. Logs which of the two.
     fn reload(&self);

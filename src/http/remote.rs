@@ -10,6 +10,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::App;
+use super::holding::holding;
 use super::json::{self, Text};
 use super::origin;
 use super::problem::Problem;
@@ -23,7 +24,7 @@ pub(super) const LONGEST_URL: usize = 8192;
 /// A body that names an image.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Named<'a> {
+struct UrlBody<'a> {
     #[serde(borrow)]
     url: Text<'a>,
 }
@@ -96,7 +97,7 @@ pub(super) async fn follow(
 
 /// The URL that is all of a body of JSON.
 fn named(body: &[u8]) -> Result<String, Problem> {
-    let Named { url: Text(url) } = json::read(body)?;
+    let UrlBody { url: Text(url) } = json::read(body)?;
     if url.len() > LONGEST_URL {
         return Err(Problem::invalid_parameter(format!(
             "the URL has more than {LONGEST_URL} bytes; name a shorter one, or send the image's bytes"
@@ -131,11 +132,11 @@ async fn fetch(app: &App, fetcher: &Fetcher, url: &str) -> Result<Bytes, Problem
     .await;
     drop(turn);
     match read {
-        Ok(bytes) => Ok(upload::holding(bytes, &held)),
+        Ok(bytes) => Ok(holding(bytes, &held)),
         Err(error) => Err(match upload::why_ended(&error) {
-            Some(upload::Ended::TooLong) => FetchError::TooManyBytes { url, limit }.into(),
-            Some(upload::Ended::Rejected(rejected)) => rejected.into(),
-            Some(upload::Ended::TooSlow(_)) | None => {
+            Some(upload::ReadStopped::TooLong) => FetchError::TooManyBytes { url, limit }.into(),
+            Some(upload::ReadStopped::Rejected(rejected)) => rejected.into(),
+            Some(upload::ReadStopped::TooSlow(_)) | None => {
                 FetchError::BrokenOff { url, reason: innermost(&error) }.into()
             }
         }),

@@ -10,7 +10,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem};
 use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 
-use super::reload::{self, Reload, Watched};
+use super::reload::{self, Reload, WatchedFiles};
 
 /// The application protocols, the preferred one first.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
@@ -71,7 +71,7 @@ pub enum BadTls {
 #[derive(Debug)]
 pub struct Certificates {
     plan: TlsPlan,
-    files: Watched,
+    files: WatchedFiles,
     config: RwLock<Arc<ServerConfig>>,
 }
 
@@ -83,7 +83,7 @@ impl Certificates {
     /// [`BadTls`] if a file is missing or invalid, or the key is not the certificate's.
     pub fn open(plan: TlsPlan) -> Result<Self, BadTls> {
         let paths = [&plan.cert, &plan.key].into_iter().chain(&plan.client_ca);
-        let files = Watched::new(paths.cloned().collect());
+        let files = WatchedFiles::new(paths.cloned().collect());
         let config = RwLock::new(Arc::new(read(&plan)?));
         Ok(Self { plan, files, config })
     }
@@ -100,7 +100,7 @@ impl Certificates {
 }
 
 impl Reload for Certificates {
-    fn files(&self) -> &Watched {
+    fn files(&self) -> &WatchedFiles {
         &self.files
     }
 

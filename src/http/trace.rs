@@ -29,7 +29,7 @@ pub(super) struct Trace {
 }
 
 /// A request that has ended.
-pub(super) struct Ended<'a> {
+pub(super) struct EndedRequest<'a> {
     pub(super) name: String,
     pub(super) attributes: Vec<KeyValue>,
     pub(super) is_error: bool,
@@ -67,12 +67,12 @@ impl Trace {
     }
 
     /// Queues the spans of a request that ends now, if the trace is recorded.
-    pub(super) fn end(&self, ended: Ended<'_>) {
+    pub(super) fn end(&self, ended: EndedRequest<'_>) {
         if !self.context.is_sampled() {
             return;
         }
         let now = self.began.elapsed();
-        let Ended { name, attributes, is_error, upload, images } = ended;
+        let EndedRequest { name, attributes, is_error, upload, images } = ended;
         if let Some(upload) = upload {
             self.child("upload", (Duration::ZERO, upload.min(now)), Vec::new());
         }

@@ -11,12 +11,13 @@ use futures_util::StreamExt;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use super::App;
+use super::holding::holding;
 use super::inflate::{self, inflate};
 use super::origin;
-use super::pace::{TooSlow, paced};
 use super::problem::{Problem, excerpt};
+use super::upload_rate::{TooSlow, paced};
 use crate::pipeline::queue::{Rejected, Reservation};
-use crate::telemetry::metrics::Reason;
+use crate::telemetry::Reason;
 
 /// The images of one request.
 #[derive(Debug)]
@@ -24,12 +25,12 @@ pub(super) enum Upload {
     /// The body, or the only part of a form.
     One(Bytes),
     /// The parts of a form, in order.
-    Several(Vec<Part>),
+    Several(Vec<FormFile>),
 }
 
 /// One file of a form.
 #[derive(Debug)]
-pub(super) struct Part {
+pub(super) struct FormFile {
     /// The file's name, as the client gave it.
     pub(super) name: Option<String>,
     pub(super) bytes: Bytes,
@@ -169,20 +170,6 @@ pub(super) fn counting(app: &App) -> impl Fn(Reason) + Send + 'static {
     move |reason| metrics.rejected(reason)
 }
 
-/// `bytes` that count under the memory limit until they are dropped.
-pub(super) fn holding(bytes: Bytes, held: &Arc<Reservation>) -> Bytes {
-    struct Holding {
-        bytes: Bytes,
-        _held: Arc<Reservation>,
-    }
-    impl AsRef<[u8]> for Holding {
-        fn as_ref(&self) -> &[u8] {
-            &self.bytes
-        }
-    }
-    Bytes::from_owner(Holding { bytes, _held: Arc::clone(held) })
-}
-
 /// What `make` makes of an upload, at most `most` bytes, charged before they are there.
 pub(super) fn charging<E>(
     app: &App,
@@ -210,7 +197,7 @@ async fn read_form(
     request: Request,
     parameters: &[&str],
     held: &Arc<Reservation>,
-) -> Result<(Vec<Part>, Fields), Problem> {
+) -> Result<(Vec<FormFile>, Fields), Problem> {
     let limit = app.model.pipeline.plan().limits.max_bytes;
     let unreadable =
         |words: String| Problem::invalid_parameter(format!("the form cannot be read: {words}"));
@@ -227,7 +214,7 @@ async fn read_form(
                 return Err(Problem::invalid_parameter(detail));
             }
             Ok(Some(Piece::File(part))) => {
-                parts.push(Part { bytes: holding(part.bytes, held), ..part });
+                parts.push(FormFile { bytes: holding(part.bytes, held), ..part });
             }
             Ok(None) if parts.is_empty() => {
                 let detail =
@@ -281,22 +268,22 @@ async fn next_part(
             match String::from_utf8(bytes.to_vec()) {
                 Ok(text) => Piece::Text(name, text),
                 // Bytes that are not text are a file, even without a filename.
-                Err(_) => Piece::File(Part { name: file, bytes }),
+                Err(_) => Piece::File(FormFile { name: file, bytes }),
             }
         }
-        _ => Piece::File(Part { name: file, bytes }),
+        _ => Piece::File(FormFile { name: file, bytes }),
     }))
 }
 
 /// One part of a form.
 enum Piece {
-    File(Part),
+    File(FormFile),
     /// A name and a value.
     Text(String, String),
 }
 
 /// Why the server stopped reading a body.
-pub(super) enum Ended {
+pub(super) enum ReadStopped {
     /// It is too large.
     TooLong,
     /// Its next bytes exceed the memory limit.
@@ -306,23 +293,23 @@ pub(super) enum Ended {
 }
 
 /// The server's own reason for ending a body, from the chain of causes of its error.
-pub(super) fn why_ended(error: &(dyn Error + 'static)) -> Option<Ended> {
+pub(super) fn why_ended(error: &(dyn Error + 'static)) -> Option<ReadStopped> {
     std::iter::successors(Some(error), |&error| error.source()).find_map(|cause| {
         if cause.is::<LengthLimitError>() {
-            return Some(Ended::TooLong);
+            return Some(ReadStopped::TooLong);
         }
         if let Some(slow) = cause.downcast_ref::<TooSlow>() {
-            return Some(Ended::TooSlow(*slow));
+            return Some(ReadStopped::TooSlow(*slow));
         }
-        cause.downcast_ref::<Rejected>().cloned().map(Ended::Rejected)
+        cause.downcast_ref::<Rejected>().cloned().map(ReadStopped::Rejected)
     })
 }
 
 pub(super) fn why_refused(error: &(dyn Error + 'static), limit: usize) -> Option<Problem> {
     Some(match why_ended(error)? {
-        Ended::TooLong => Problem::too_many_bytes(limit),
-        Ended::Rejected(rejected) => rejected.into(),
-        Ended::TooSlow(TooSlow { rate }) => Problem::too_slow(rate),
+        ReadStopped::TooLong => Problem::too_many_bytes(limit),
+        ReadStopped::Rejected(rejected) => rejected.into(),
+        ReadStopped::TooSlow(TooSlow { rate }) => Problem::too_slow(rate),
     })
 }
 

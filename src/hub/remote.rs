@@ -60,7 +60,7 @@ impl<'a> Remote<'a> {
     /// What is in a repository at a revision.
     pub(super) fn list(&self, id: &HubId) -> Result<Listing, HubError> {
         #[derive(Deserialize)]
-        struct Answer {
+        struct RepositoryInfo {
             sha: String,
             siblings: Vec<Sibling>,
         }
@@ -74,7 +74,7 @@ impl<'a> Remote<'a> {
         let nonsense =
             |reason: String| HubError::Unreachable { url: without_password(&url), reason };
         let text = answer.body_mut().read_to_string().map_err(|e| nonsense(e.to_string()))?;
-        let Answer { sha, siblings } = serde_json::from_str(&text)
+        let RepositoryInfo { sha, siblings } = serde_json::from_str(&text)
             .map_err(|error| nonsense(format!("no listing of a repository: {error}")))?;
         if !super::id::is_hex(&sha, 40) {
             return Err(nonsense(format!("{sha:?} is no commit")));

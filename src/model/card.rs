@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{BadCalibration, Calibration, Golden, Precision, Task, imagenet, labels};
-use crate::pipeline::preprocess::{Preprocess, PreprocessError};
+use crate::model::{Preprocess, PreprocessError};
 
 /// Everything about a model that is not its weights. Travels as `card.toml` beside the weights and
 /// as metadata inside an ONNX file.

@@ -11,10 +11,11 @@ mod labels; // class names
 mod config; // config.json of timm and transformers
 pub mod foreign; // ONNX files of other programs
 pub mod int8; // whether this processor's int8 sums are exact
-mod beside; // weights in external files
+mod external_data; // weights in external files
 mod content; // describes a folder without a model
 mod open; // opens --model
 mod precision; // fp32, int8 or fp16
+mod preprocess; // how an image becomes the network's input
 mod task; // single-label or multi-label
 
 use std::path::PathBuf;
@@ -33,6 +34,7 @@ pub use golden::Golden;
 pub(crate) use open::{CARD, GRAPHS, WEIGHTS};
 pub(crate) use precision::INT8_FILE;
 pub use precision::{BadPrecision, Chosen, Precision, PrecisionChoice};
+pub use preprocess::{Interpolation, Preprocess, PreprocessError, Resize};
 pub use task::Task;
 
 use crate::graph::{

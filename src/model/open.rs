@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
-use super::{EMBEDDED, FolderContent, Model, ModelCard, ModelError, beside, config, foreign};
+use super::{
+    EMBEDDED, FolderContent, Model, ModelCard, ModelError, config, external_data, foreign,
+};
 use crate::graph::{Guess, Inferred, arch, infer};
 use crate::onnx;
 use crate::weights::{Weights, WeightsError};
@@ -110,7 +112,7 @@ fn open_onnx(path: &Path, card: &Path, arch: Option<&str>) -> Result<Model, Mode
     let mut bytes: Bytes = fs::read(path).map_err(reading(path))?.into();
     let mut graph = read_onnx(path, &bytes)?;
     if graph.has_external_data() {
-        bytes = beside::with_weights(path, &bytes)?;
+        bytes = external_data::with_weights(path, &bytes)?;
         graph = read_onnx(path, &bytes)?;
     }
     let name = path.display().to_string();

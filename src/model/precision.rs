@@ -11,9 +11,9 @@ use utoipa::ToSchema;
 
 use super::open::{read_card, reading};
 use super::{CARD, EMBEDDED, Model, ModelCard, ModelError, foreign, int8};
+use crate::device::Device;
 use crate::graph::half;
 use crate::onnx;
-use crate::pipeline::run::Device;
 
 /// The file beside a folder's weights that `resnetd quantize` writes.
 pub(crate) const INT8_FILE: &str = "model-int8.onnx";

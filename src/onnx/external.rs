@@ -110,7 +110,7 @@ fn inside<E: std::error::Error>(
     files: &mut Vec<(String, Bytes)>,
     read: &mut impl FnMut(&str) -> Result<Bytes, E>,
 ) -> Result<Option<Vec<u8>>, ExternalError<E>> {
-    let place = Place::of(tensor)?;
+    let place = TensorLocation::of(tensor)?;
     if !place.is_elsewhere {
         return Ok(None);
     }
@@ -155,7 +155,7 @@ enum Length {
 }
 
 /// Where the elements of a tensor are.
-struct Place {
+struct TensorLocation {
     tensor: String,
     is_elsewhere: bool,
     location: Option<String>,
@@ -163,7 +163,7 @@ struct Place {
     length: Length,
 }
 
-impl Place {
+impl TensorLocation {
     fn of(tensor: &[u8]) -> Result<Self, NotOnnx> {
         let mut place = Self {
             tensor: String::new(),

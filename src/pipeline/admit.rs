@@ -30,7 +30,7 @@ impl Pipeline {
 
     /// Admits one image; if the queue is full, it may displace an image of a client with more
     /// images.
-    pub(super) fn enter(
+    pub(super) fn admit(
         &self,
         context: &RequestContext,
         decode: Duration,

@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::calibrated;
 use super::decode::{DecodeError, Format};
 use super::explain::NotOffered;
-use super::prepare::PrepareError;
+use super::queue::PrepareError;
 use super::queue::{Deadline, JobError, Rejected, Scores};
+use super::temperature;
 use super::topk::{self, Narrow, Prediction};
 use crate::model::Task;
-use crate::telemetry::metrics::Reason;
+use crate::telemetry::Reason;
 
 /// The answer for one image.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,7 +37,7 @@ impl Classification {
     pub fn narrowed(self, labels: &[String], top_k: usize, narrow: &Narrow) -> Self {
         let predictions = match self.task {
             Task::SingleLabel => {
-                let logits = calibrated::scaled(&self.scores.logits, self.temperature);
+                let logits = temperature::scaled(&self.scores.logits, self.temperature);
                 topk::narrowed(&logits, labels, top_k, narrow)
             }
             Task::MultiLabel => topk::chosen(&self.scores.probabilities, labels, top_k, narrow),

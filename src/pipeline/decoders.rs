@@ -3,16 +3,37 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::Semaphore;
+
+use super::ClassifyError;
 use super::decode::{Stop, Watch};
-use super::prepare::{self, Budget, Facts, Upload};
+use super::prepare::{self, Budget};
 use super::preprocess::Pixels;
-use super::queue::{Deadline, Permit};
-use super::{ClassifyError, Pipeline};
+use super::queue::{Deadline, Permit, ServiceTimeEstimate};
+use super::queue::{ImageTimings, Upload};
+use crate::model::ModelCard;
 use crate::telemetry::ModelMetrics;
 
-impl Pipeline {
-    /// Decodes and preprocesses on a thread pool, at most N uploads at a time, N being the number
-    /// of decoders.
+/// Dedicated decoder threads, and what they need to know.
+#[derive(Debug)]
+pub(super) struct Decoders {
+    free: Arc<Semaphore>,
+    card: Arc<ModelCard>,
+    estimate: Arc<ServiceTimeEstimate>,
+    metrics: Arc<ModelMetrics>,
+}
+
+impl Decoders {
+    pub(super) fn new(
+        threads: usize,
+        card: Arc<ModelCard>,
+        estimate: Arc<ServiceTimeEstimate>,
+        metrics: Arc<ModelMetrics>,
+    ) -> Self {
+        Self { free: Arc::new(Semaphore::new(threads)), card, estimate, metrics }
+    }
+
+    /// Decodes and preprocesses an upload, once a decoder is free.
     ///
     /// The memory for the pixels is reserved when decoding starts; waiting uploads hold only their
     /// bytes.
@@ -24,7 +45,7 @@ impl Pipeline {
     ) -> Result<Prepared, ClassifyError> {
         let (card, estimate) = (Arc::clone(&self.card), Arc::clone(&self.estimate));
         let metrics = Arc::clone(&self.metrics);
-        self.in_turn(deadline, permit, move |permit, watch, decode_wait| {
+        self.run(deadline, permit, move |permit, watch, decode_wait| {
             let budget = Budget { permit: &permit, watch };
             let (pixels, facts) = prepare::prepare(&upload, &card.preprocess, budget, &metrics)?;
             estimate.decoded(upload.header.decode_time(), facts.decode);
@@ -35,14 +56,14 @@ impl Pipeline {
 
     /// Runs `work` on the thread pool once a decoder is free, and passes it the permit for its memory
     /// and the time it waited.
-    pub(super) async fn in_turn<P: Send + 'static, T: Send + 'static>(
+    pub(super) async fn run<P: Send + 'static, T: Send + 'static>(
         &self,
         deadline: Deadline,
         permit: P,
         work: impl FnOnce(P, Watch<'_>, Duration) -> Result<T, ClassifyError> + Send + 'static,
     ) -> Result<T, ClassifyError> {
         let arrived = Instant::now();
-        let turn = Arc::clone(&self.decoders).acquire_owned().await;
+        let turn = Arc::clone(&self.free).acquire_owned().await;
         let decode_wait = arrived.elapsed();
         self.metrics.decode_wait_seconds.observe(decode_wait.as_secs_f64());
         // The permit and the turn go with the work: a caller who leaves does not free memory that
@@ -69,18 +90,18 @@ impl Pipeline {
 
 /// Counts an image whose client goes away before it is queued: then this is dropped with the rest
 /// of the journey. The queue counts those that leave it.
-pub(super) struct Leaving<'a> {
+pub(super) struct Abandoned<'a> {
     pub(super) metrics: &'a ModelMetrics,
     pub(super) deadline: Deadline,
 }
 
-impl Leaving<'_> {
-    pub(super) fn stayed(self) {
+impl Abandoned<'_> {
+    pub(super) fn defuse(self) {
         std::mem::forget(self);
     }
 }
 
-impl Drop for Leaving<'_> {
+impl Drop for Abandoned<'_> {
     fn drop(&mut self) {
         if !self.deadline.has_passed(Instant::now()) {
             self.metrics.abandoned.inc();
@@ -91,7 +112,7 @@ impl Drop for Leaving<'_> {
 /// An image between decoding and queue.
 pub(super) struct Prepared {
     pub(super) pixels: Pixels,
-    pub(super) facts: Facts,
+    pub(super) facts: ImageTimings,
     pub(super) permit: Permit,
     pub(super) decode_wait: Duration,
 }

@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 
+use super::Output;
 use super::explain::NotOffered;
+use super::journey::ScoredImage;
 use super::queue::RequestContext;
-use super::run::Output;
-use super::{ClassifyError, ImageFacts, Pipeline, Timings, Travelled};
+use super::{ClassifyError, ImageFacts, Pipeline, Timings};
 
 /// The length of a vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,9 +41,10 @@ impl Pipeline {
         context: &RequestContext,
         normalize: Normalize,
     ) -> Result<Embedding, ClassifyError> {
-        self.offers.embedding()?;
-        let journey = self.travel(upload, context, Some(Output::Embedding));
-        let Travelled { answered, image, timings } = self.within(context.deadline, journey).await?;
+        self.capabilities.embedding()?;
+        let scoring = self.score(upload, context, Some(Output::Embedding));
+        let ScoredImage { answered, image, timings } =
+            self.until_deadline(context.deadline, scoring).await?;
         let mut values = answered.extra.ok_or(NotOffered::NoEmbedding)?.values;
         match normalize {
             Normalize::No => {}

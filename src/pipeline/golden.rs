@@ -1,7 +1,8 @@
 //! Checks the golden photos of a card, from bytes to logits, before the server is ready.
 
+use super::Output;
 use super::decode::{self, DecodeError, Limits};
-use super::run::{Batch, Engine, InputShape, Output, RunError};
+use super::run::{Batch, Engine, InputShape, RunError};
 use crate::model::{ModelCard, Precision};
 
 /// The model does not give the logits of its card's golden photos.

@@ -1,31 +1,32 @@
 //! All scores of one image, given as file or as preprocessed pixels.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::Output;
 use super::explain::NotOffered;
+use super::journey::Admitted;
 use super::preprocess::Pixels;
-use super::queue::{Answered, RequestContext, Scores};
-use super::run::Output;
+use super::queue::{JobAnswer, RequestContext, Scores};
 use super::{ClassifyError, Pipeline, Timings};
 
 /// An input image.
 #[derive(Debug, Clone)]
-pub enum Source {
+pub enum InferInput {
     /// A file, which is decoded and preprocessed.
     Upload(Bytes),
     /// uint8 `[height, width, 3]`, RGB, of exactly the network's input size: nothing is decoded.
     Pixels(Bytes),
 }
 
-/// An additional output.
+/// Which outputs are returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Beside {
-    /// Nothing.
-    Nothing,
-    /// The pooled features.
-    Embedding,
+pub enum InferOutputs {
+    /// Logits and probabilities.
+    Scores,
+    /// Those, and the pooled features.
+    ScoresAndEmbedding,
 }
 
 /// The network's outputs for one image.
@@ -46,41 +47,41 @@ impl Pipeline {
     /// # Errors
     ///
     /// [`ClassifyError`]: as [`Pipeline::classify`], or that this model's graph does not give what
-    /// is wanted beside.
+    /// is wanted.
     pub async fn infer(
         &self,
-        source: Source,
+        source: InferInput,
         context: &RequestContext,
-        beside: Beside,
+        outputs: InferOutputs,
     ) -> Result<Inferred, ClassifyError> {
-        let wants = match beside {
-            Beside::Nothing => None,
-            Beside::Embedding => {
-                self.offers.embedding()?;
+        let additional = match outputs {
+            InferOutputs::Scores => None,
+            InferOutputs::ScoresAndEmbedding => {
+                self.capabilities.embedding()?;
                 Some(Output::Embedding)
             }
         };
-        let journey = async {
+        let scoring = async {
             match source {
-                Source::Upload(file) => {
-                    let travelled = self.travel(file, context, wants).await?;
-                    Ok((travelled.answered, travelled.timings))
+                InferInput::Upload(file) => {
+                    let scored = self.score(file, context, additional).await?;
+                    Ok((scored.answered, scored.timings))
                 }
-                Source::Pixels(rgb) => self.queue_pixels(rgb, context, wants).await,
+                InferInput::Pixels(rgb) => self.queue_pixels(rgb, context, additional).await,
             }
         };
-        let (answered, timings) = self.within(context.deadline, journey).await?;
-        let embedding = match wants {
+        let (answered, timings) = self.until_deadline(context.deadline, scoring).await?;
+        let embedding = match additional {
             None => None,
             Some(_) => Some(answered.extra.ok_or(NotOffered::NoEmbedding)?.values),
         };
         Ok(Inferred { scores: answered.scores, embedding, timings })
     }
 
-    /// Whether [`Beside::Embedding`] may be wanted.
+    /// Whether [`InferOutputs::ScoresAndEmbedding`] is supported.
     #[must_use]
     pub fn gives_embedding(&self) -> bool {
-        self.offers.embedding().is_ok()
+        self.capabilities.embedding().is_ok()
     }
 
     /// There is nothing to decode, so no decoder is waited for.
@@ -88,22 +89,16 @@ impl Pipeline {
         &self,
         rgb: Bytes,
         context: &RequestContext,
-        wants: Option<Output>,
-    ) -> Result<(Answered, Timings), ClassifyError> {
-        let permit = self.enter(context, Duration::ZERO)?;
+        additional: Option<Output>,
+    ) -> Result<(JobAnswer, Timings), ClassifyError> {
+        let permit = self.admit(context, Duration::ZERO)?;
         permit.grow(rgb.len() as u64)?;
         let found = rgb.len();
         let pixels = Pixels::from_raw(self.card.preprocess.input, rgb.into()).ok_or_else(|| {
             ClassifyError::Prepare(format!("{found} bytes are not the network's input"))
         })?;
-        let answered = self.ask(pixels.into(), (context, permit), wants).await?;
-        let timings = Timings {
-            queue: answered.queued,
-            inference: answered.inference,
-            batch_size: answered.batch_size,
-            ended: Some(Instant::now()),
-            ..Timings::default()
-        };
+        let answered = self.run(pixels.into(), Admitted { context, permit }, additional).await?;
+        let timings = Timings::default().with_run(&answered);
         Ok((answered, timings))
     }
 }

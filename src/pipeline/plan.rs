@@ -32,9 +32,12 @@ pub struct PipelinePlan {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decoding {
     /// The worker that runs the image, without a switch of threads.
-    ByWorkers,
-    /// This number of dedicated threads, so that a GPU does not wait for decoding.
-    Beside(usize),
+    Inline,
+    /// Threads of their own, so that a GPU does not wait for decoding.
+    Dedicated {
+        /// How many, at least one.
+        threads: usize,
+    },
 }
 
 /// What a pipeline uses of the process.

@@ -2,53 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use prometheus::Histogram;
 
-use super::decode::{self, DecodeError, Header, Image, Watch};
-use super::preprocess::{Pixels, Preprocess, Scratch};
-use super::queue::{Permit, Rejected};
-use super::{ImageFacts, Timings};
+use super::ImageFacts;
+use super::decode::{self, DecodeError, Image, Watch};
+use super::preprocess::{Pixels, Scratch};
+use super::queue::{ImageTimings, Permit, PrepareError, Upload};
+use crate::model::Preprocess;
 use crate::telemetry::ModelMetrics;
-
-/// An uploaded image whose header was inspected.
-#[derive(Debug, Clone)]
-pub struct Upload {
-    /// The file.
-    pub bytes: Bytes,
-    /// What its header announces.
-    pub header: Header,
-}
-
-/// Facts about a prepared image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Facts {
-    /// What was uploaded.
-    pub image: ImageFacts,
-    /// Bytes to an upright image.
-    pub decode: Duration,
-    /// Image to the network's input.
-    pub preprocess: Duration,
-}
-
-impl Facts {
-    /// As timings, in which the queue and the run are still to be told.
-    #[must_use]
-    pub fn timings(&self) -> Timings {
-        Timings { decode: self.decode, preprocess: self.preprocess, ..Timings::default() }
-    }
-}
-
-/// Why an upload could not be prepared.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum PrepareError {
-    /// It is damaged.
-    #[error(transparent)]
-    Decode(#[from] DecodeError),
-    /// There is no memory for its pixels now.
-    #[error(transparent)]
-    Rejected(#[from] Rejected),
-}
 
 /// The memory and the time that preparing an image may use.
 #[derive(Debug, Clone, Copy)]
@@ -70,7 +31,7 @@ pub fn prepare(
     preprocess: &Preprocess,
     budget: Budget<'_>,
     metrics: &ModelMetrics,
-) -> Result<(Pixels, Facts), PrepareError> {
+) -> Result<(Pixels, ImageTimings), PrepareError> {
     let make = |decoded: &Image| preprocess.apply(decoded);
     let (pixels, facts) = prepare_with(upload, make, budget, metrics)?;
     budget.permit.grow(pixels.as_bytes().len() as u64)?;
@@ -88,7 +49,7 @@ pub fn prepare_into(
     (preprocess, scratch): (&Preprocess, &mut Scratch),
     budget: Budget<'_>,
     metrics: &ModelMetrics,
-) -> Result<Facts, PrepareError> {
+) -> Result<ImageTimings, PrepareError> {
     let make = |decoded: &Image| preprocess.apply_into(decoded, scratch, input);
     prepare_with(upload, make, budget, metrics).map(|((), facts)| facts)
 }
@@ -99,7 +60,7 @@ fn prepare_with<T>(
     make: impl FnOnce(&Image) -> T,
     Budget { permit, watch }: Budget<'_>,
     metrics: &ModelMetrics,
-) -> Result<(T, Facts), PrepareError> {
+) -> Result<(T, ImageTimings), PrepareError> {
     let Upload { bytes, header } = upload;
     permit.grow(header.decoded_bytes())?;
     let (decoded, decode) = timed(&metrics.decode_seconds, || decode::decode(bytes, header, watch));
@@ -112,7 +73,7 @@ fn prepare_with<T>(
     let image = ImageFacts { width, height, format: header.format };
     drop(decoded);
     permit.shrink_to(0);
-    Ok((input, Facts { image, decode, preprocess: spent }))
+    Ok((input, ImageTimings { image, decode, preprocess: spent }))
 }
 
 /// Counts an image that could not be decoded, where that is the decoder's fault.

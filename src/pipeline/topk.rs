@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::calibrated;
 use super::queue::Scores;
+use super::temperature;
 use crate::model::Task;
 
 /// How many classes are answered where nobody says.
@@ -78,7 +78,7 @@ pub fn scored(
             top_k(&scores.probabilities, labels, k)
         }
         (Some(Function::Softmax), Task::MultiLabel) => {
-            top_k(&calibrated::probabilities(&scores.logits, 1.0), labels, k)
+            top_k(&temperature::probabilities(&scores.logits, 1.0), labels, k)
         }
         (Some(Function::None), _) => top_k(&scores.logits, labels, k),
         // Made of the best logits, so that those which f32 cannot tell from 1 keep their order.

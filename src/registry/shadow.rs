@@ -28,12 +28,12 @@ pub struct Shadow {
     pub model: String,
     share: f64,
     registry: Weak<Registry>,
-    images: mpsc::Sender<Answered>,
-    found: Mutex<Found>,
+    images: mpsc::Sender<AnsweredImage>,
+    found: Mutex<ShadowCounts>,
 }
 
 /// An image that was answered.
-struct Answered {
+struct AnsweredImage {
     bytes: Bytes,
     class: usize,
     probability: f32,
@@ -41,7 +41,7 @@ struct Answered {
 }
 
 #[derive(Debug, Default)]
-struct Found {
+struct ShadowCounts {
     seen: u64,
     skipped: u64,
     compared: u64,
@@ -118,14 +118,14 @@ impl Shadow {
         shadow
     }
 
-    async fn compare(&self, answered: Answered) {
+    async fn compare(&self, answered: AnsweredImage) {
         let other = self.registry.upgrade().and_then(|all| all.find(Some(&self.model), None).ok());
         let Some(other) = other.filter(|_| self.is_idle()) else {
             self.lock().skipped += 1;
             return;
         };
         let context = RequestContext::local(Deadline::after(PATIENCE));
-        let Answered { bytes, class, probability, inference } = answered;
+        let AnsweredImage { bytes, class, probability, inference } = answered;
         match other.pipeline.classify(bytes, 1, &context).await {
             Ok(Classification { scores, timings, .. }) if class < scores.probabilities.len() => {
                 let theirs = scores.best_of(&[]);
@@ -185,7 +185,7 @@ impl Shadow {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Found> {
+    fn lock(&self) -> MutexGuard<'_, ShadowCounts> {
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -201,7 +201,7 @@ impl Observer for Shadow {
         }
         let class = scores.best_of(&[]);
         let probability = scores.probabilities.get(class).copied().unwrap_or_default();
-        let answered = Answered { bytes: bytes.clone(), class, probability, inference };
+        let answered = AnsweredImage { bytes: bytes.clone(), class, probability, inference };
         if self.images.try_send(answered).is_err() {
             found.skipped += 1;
         }

@@ -1,29 +1,21 @@
 //! Every metric, declared once with its type; a call site says what happened and spells no name.
 
-use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::{
-    Encoder, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, TextEncoder,
+    Encoder, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, Registry, TextEncoder,
 };
 
-use super::advice::advice;
+use super::Reason;
+use super::declare::{Declare, MetricDescription, SECONDS};
 use super::model_metrics::{ModelFamilies, ModelMetrics};
-
-/// 0.1 ms to 60 s: from a tiny network's inference to a request that waited out its deadline.
-pub(super) const SECONDS: &[f64] = &[
-    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
-    5.0, 10.0, 30.0, 60.0,
-];
-pub(super) const BATCH_SIZES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0];
 
 /// The metrics of one server, in a registry of their own.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    described: Vec<Described>,
+    described: Vec<MetricDescription>,
     requests: IntCounterVec,
     request_seconds: HistogramVec,
     requests_of_clients: IntCounterVec,
@@ -44,57 +36,9 @@ pub struct Metrics {
     pub ready: IntGauge,
 }
 
-/// Why an image was turned away although nothing is wrong with it; the label of `rejected_total`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reason {
-    /// The queue holds as many images as it may.
-    QueueFull,
-    /// The admission ceiling for memory is reached.
-    MemoryLimit,
-    /// The client has as many images in flight as it may have.
-    ClientLimit,
-    /// The deadline has passed, or could not be met any more.
-    Deadline,
-    /// The server is shutting down.
-    Draining,
-}
-
-impl Reason {
-    /// Every reason, so that each is visible as 0 before it first happens.
-    pub const ALL: [Self; 5] =
-        [Self::QueueFull, Self::MemoryLimit, Self::ClientLimit, Self::Deadline, Self::Draining];
-
-    /// The word for this reason in metrics, log lines and problem documents.
-    #[must_use]
-    pub fn slug(self) -> &'static str {
-        match self {
-            Self::QueueFull => "queue-full",
-            Self::MemoryLimit => "memory-limit",
-            Self::ClientLimit => "client-limit",
-            Self::Deadline => "deadline",
-            Self::Draining => "draining",
-        }
-    }
-}
-
-/// A metric, for the documentation.
-#[derive(Debug, Clone)]
-pub struct Described {
-    /// Its name, without `resnetd_`.
-    pub name: String,
-    /// Counter, gauge or histogram.
-    pub kind: &'static str,
-    /// The names of its labels.
-    pub labels: Vec<String>,
-    /// What it counts or measures.
-    pub help: String,
-    /// What a rising value means, and what to do then.
-    pub advice: Option<&'static str>,
-}
-
 /// An answered request.
 #[derive(Debug, Clone, Copy)]
-pub struct Answered<'a> {
+pub struct AnsweredRequest<'a> {
     /// Its method, as the client wrote it.
     pub method: &'a str,
     /// The pattern of its route, never the path that the client wrote.
@@ -115,10 +59,10 @@ impl Metrics {
     #[must_use]
     #[rustfmt::skip] // one metric a line
     pub fn new() -> Self {
-        let declare = Declare { registry: Registry::new(), described: RefCell::default() };
+        let declare = Declare::default();
         let metrics = Self {
             requests: declare.counters("http_requests_total", "HTTP requests", &["method", "route", "status"]),
-            request_seconds: declare.histograms("http_request_duration_seconds", "Time from a request's headers to its answer, except for probes, scrapes and pages", (&["method", "route", "status"], SECONDS)),
+            request_seconds: declare.histograms("http_request_duration_seconds", "Time from a request's headers to its answer, except for probes, scrapes and pages", &["method", "route", "status"], SECONDS),
             requests_of_clients: declare.counters("client_requests_total", "HTTP requests with an API key, by its client", &["client", "status"]),
             requests_in_flight: declare.int_gauge("http_requests_in_flight", "HTTP requests being answered"),
             admitted_bytes: declare.int_gauge("admitted_bytes", "Bytes of uploads and decoded images in flight"),
@@ -140,8 +84,8 @@ impl Metrics {
     }
 
     /// Counts one answered request, and its latency if it has one.
-    pub fn request(&self, answered: Answered<'_>, latency: Option<Duration>) {
-        let Answered { method, route, status } = answered;
+    pub fn request(&self, answered: AnsweredRequest<'_>, latency: Option<Duration>) {
+        let AnsweredRequest { method, route, status } = answered;
         let method = METHODS.iter().find(|known| **known == method).map_or("other", |known| known);
         self.requests.with_label_values(&[method, route, &status.to_string()]).inc();
         let class = match status / 100 {
@@ -164,7 +108,7 @@ impl Metrics {
 
     /// Every metric, in the order of their declaration.
     #[must_use]
-    pub fn described(&self) -> &[Described] {
+    pub fn described(&self) -> &[MetricDescription] {
         &self.described
     }
 
@@ -197,68 +141,5 @@ impl Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-/// Makes metrics and registers them in one step, all with the prefix `resnetd_`.
-pub(super) struct Declare {
-    registry: Registry,
-    described: RefCell<Vec<Described>>,
-}
-
-impl Declare {
-    fn register<C: prometheus::core::Collector + Clone + 'static>(
-        &self,
-        kind: &'static str,
-        made: prometheus::Result<C>,
-    ) -> C {
-        let metric = made.expect("metric names, labels and buckets are valid constants");
-        self.registry.register(Box::new(metric.clone())).expect("every metric has its own name");
-        for desc in metric.desc() {
-            let name = desc.fq_name.trim_start_matches("resnetd_").to_owned();
-            let advice = advice(&name);
-            let (labels, help) = (desc.variable_labels.clone(), desc.help.clone());
-            self.described.borrow_mut().push(Described { name, kind, labels, help, advice });
-        }
-        metric
-    }
-
-    fn opts(name: &str, help: &str) -> Opts {
-        Opts::new(format!("resnetd_{name}"), help)
-    }
-
-    fn counter(&self, name: &str, help: &str) -> IntCounter {
-        self.register("counter", IntCounter::with_opts(Self::opts(name, help)))
-    }
-
-    pub(super) fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-        self.register("counter", IntCounterVec::new(Self::opts(name, help), labels))
-    }
-
-    fn int_gauge(&self, name: &str, help: &str) -> IntGauge {
-        self.register("gauge", IntGauge::with_opts(Self::opts(name, help)))
-    }
-
-    pub(super) fn int_gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
-        self.register("gauge", IntGaugeVec::new(Self::opts(name, help), labels))
-    }
-
-    pub(super) fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> GaugeVec {
-        self.register("gauge", GaugeVec::new(Self::opts(name, help), labels))
-    }
-
-    fn histogram(&self, name: &str, help: &str) -> Histogram {
-        let opts = HistogramOpts::from(Self::opts(name, help)).buckets(SECONDS.to_vec());
-        self.register("histogram", Histogram::with_opts(opts))
-    }
-
-    pub(super) fn histograms(
-        &self,
-        name: &str,
-        help: &str,
-        (labels, buckets): (&[&str], &[f64]),
-    ) -> HistogramVec {
-        let opts = HistogramOpts::from(Self::opts(name, help)).buckets(buckets.to_vec());
-        self.register("histogram", HistogramVec::new(opts, labels))
     }
 }

@@ -8,7 +8,8 @@ use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
 };
 
-use super::metrics::{BATCH_SIZES, Declare, Reason, SECONDS};
+use super::Reason;
+use super::declare::{BATCH_SIZES, Declare, SECONDS};
 
 /// The labels of every metric here.
 const LABELS: [&str; 2] = ["model", "version"];
@@ -175,12 +176,12 @@ impl ModelFamilies {
             warm_up_seconds: declare.gauges("warm_up_seconds", "Time of the warm-up runs before the model serves", &LABELS),
         };
         let histograms = Histograms {
-            decode_wait_seconds: declare.histograms("decode_wait_seconds", "Time one upload waits for a decoder", (&LABELS, SECONDS)),
-            decode_seconds: declare.histograms("decode_seconds", "Time to decode one upload", (&LABELS, SECONDS)),
-            preprocess_seconds: declare.histograms("preprocess_seconds", "Time to resize and crop one image", (&LABELS, SECONDS)),
-            queue_wait_seconds: declare.histograms("queue_wait_seconds", "Time one image waits in the queue", (&LABELS, SECONDS)),
-            inference_seconds: declare.histograms("inference_seconds", "Time of one batch in ONNX Runtime", (&LABELS, SECONDS)),
-            batch_size: declare.histograms("batch_size", "Images per batch", (&LABELS, BATCH_SIZES)),
+            decode_wait_seconds: declare.histograms("decode_wait_seconds", "Time one upload waits for a decoder", &LABELS, SECONDS),
+            decode_seconds: declare.histograms("decode_seconds", "Time to decode one upload", &LABELS, SECONDS),
+            preprocess_seconds: declare.histograms("preprocess_seconds", "Time to resize and crop one image", &LABELS, SECONDS),
+            queue_wait_seconds: declare.histograms("queue_wait_seconds", "Time one image waits in the queue", &LABELS, SECONDS),
+            inference_seconds: declare.histograms("inference_seconds", "Time of one batch in ONNX Runtime", &LABELS, SECONDS),
+            batch_size: declare.histograms("batch_size", "Images per batch", &LABELS, BATCH_SIZES),
         };
         Self {
             counters, gauges, histograms,
@@ -326,7 +327,7 @@ fn remove<B: MetricVecBuilder>(family: &MetricVec<B>, model: &ModelVersion) {
 #[cfg(test)]
 mod tests {
     use crate::telemetry::Metrics;
-    use crate::telemetry::metrics::Reason;
+    use crate::telemetry::Reason;
 
     #[test]
     fn a_models_series_end_with_its_last_user() {

@@ -10,5 +10,5 @@ mod plot; // the results as an SVG
 
 pub use candidate::{Candidate, candidates, candidates_on_gpu};
 pub use plot::svg;
-pub use race::{Goal, Race, Standing, Verdict};
+pub use race::{Certainty, Goal, Race, Standing};
 pub use trial::{Trial, trial};

@@ -119,16 +119,16 @@ impl Race {
     /// What should be served: the best, or `usual` where the best is not better than it by more than
     /// the rounds of either differ among themselves.
     #[must_use]
-    pub fn verdict(&self, usual: Candidate) -> Option<(&Standing, Verdict)> {
+    pub fn verdict(&self, usual: Candidate) -> Option<(&Standing, Certainty)> {
         let best = self.best()?;
         let usual =
             self.standings.iter().find(|standing| standing.candidate == usual && standing.running);
         match usual {
-            Some(usual) if best.candidate == usual.candidate => Some((usual, Verdict::Usual)),
+            Some(usual) if best.candidate == usual.candidate => Some((usual, Certainty::Usual)),
             Some(usual) if best.rates()[1] <= usual.rates()[2] => {
-                Some((usual, Verdict::WithinNoise))
+                Some((usual, Certainty::WithinNoise))
             }
-            Some(_) | None => Some((best, Verdict::Better)),
+            Some(_) | None => Some((best, Certainty::Better)),
         }
     }
 }
@@ -136,7 +136,7 @@ impl Race {
 /// How sure the choice is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Verdict {
+pub enum Certainty {
     /// The default is the fastest.
     Usual,
     /// Another one was faster in the median, not in every round: the default stays.
@@ -173,11 +173,11 @@ mod tests {
             let (standing, verdict) = race.verdict(candidate(4)).unwrap();
             (standing.candidate.max_batch, verdict)
         };
-        assert_eq!(verdict(&[(1, &[90.0, 99.0]), (4, &[100.0, 101.0])]), (4, Verdict::Usual));
+        assert_eq!(verdict(&[(1, &[90.0, 99.0]), (4, &[100.0, 101.0])]), (4, Certainty::Usual));
         let near = [(1, &[99.0, 110.0, 112.0][..]), (4, &[100.0, 101.0, 102.0])];
-        assert_eq!(verdict(&near), (4, Verdict::WithinNoise));
+        assert_eq!(verdict(&near), (4, Certainty::WithinNoise));
         let clear = [(1, &[103.0, 110.0, 112.0][..]), (4, &[100.0, 101.0, 102.0])];
-        assert_eq!(verdict(&clear), (1, Verdict::Better));
+        assert_eq!(verdict(&clear), (1, Certainty::Better));
         assert!(race(&[(4, &[0.0])]).verdict(candidate(4)).is_none(), "the goal is not reached");
     }
 

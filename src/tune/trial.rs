@@ -75,7 +75,7 @@ async fn with_clients(
             let (asked, turn) = (Instant::now(), number.fetch_add(1, Ordering::Relaxed));
             let context = RequestContext::local(Deadline::after(PATIENCE));
             pipeline.classify(photos[turn % photos.len()].clone(), 1, &context).await?;
-            times.push(Answer { latency: asked.elapsed(), at: started.elapsed() });
+            times.push(TimedAnswer { latency: asked.elapsed(), at: started.elapsed() });
             answered.fetch_add(1, Ordering::Relaxed);
         }
         Ok::<_, ClassifyError>(times)
@@ -86,13 +86,13 @@ async fn with_clients(
 }
 
 /// One answer: how long it took, and when it was there.
-struct Answer {
+struct TimedAnswer {
     latency: Duration,
     at: Duration,
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of answers are far below 2^53")]
-fn found(mut answers: Vec<Answer>, clients: usize) -> Trial {
+fn found(mut answers: Vec<TimedAnswer>, clients: usize) -> Trial {
     answers.sort_by_key(|answer| answer.at);
     let counted = answers.split_off(clients.min(answers.len().saturating_sub(1)));
     let begin = answers.last().map_or(Duration::ZERO, |answer| answer.at);

@@ -1,7 +1,7 @@
 //! The classifier of a network: where training scripts put it becomes `fc`, `classifier.6` of a VGG, or
 //! `classifier.1` of a net of inverted residual blocks.
 
-use super::names::Tensors;
+use super::tensor::Tensors;
 use super::{DataType, Tensor, inverted};
 
 /// First parts of the names that classifiers have.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::names::Tensors;
+use super::tensor::Tensors;
 
 /// What the three libraries call the first convolution.
 const TORCHVISION_STEM: &str = "features.0.0.weight";

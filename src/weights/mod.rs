@@ -159,7 +159,7 @@ impl Weights {
     }
 
     fn named(tensors: BTreeMap<String, Tensor>) -> Self {
-        let names::Named { tensors, notes, framework } = names::as_torchvisions(tensors);
+        let names::RenamedTensors { tensors, notes, framework } = names::as_torchvisions(tensors);
         Self { tensors, notes, framework }
     }
 

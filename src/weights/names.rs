@@ -3,10 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Framework, Tensor, head, inverted};
-
-/// Tensors by name.
-pub(super) type Tensors = BTreeMap<String, Tensor>;
+use super::tensor::Tensors;
+use super::{Framework, head, inverted};
 
 /// Every residual network of Hugging Face transformers has names that begin so.
 const TRANSFORMERS: &str = "resnet.embedder.";
@@ -36,7 +34,7 @@ const COUNTERS: [&str; 3] = ["total_ops", "total_params", "n_averaged"];
 const LEAST: usize = 8;
 
 /// Tensors under torchvision's names.
-pub(super) struct Named {
+pub(super) struct RenamedTensors {
     pub(super) tensors: Tensors,
     /// What was changed, one sentence each.
     pub(super) notes: Vec<String>,
@@ -46,7 +44,7 @@ pub(super) struct Named {
 
 /// The same tensors under torchvision's names, what has no such name under its own. The library is
 /// detected from the names.
-pub(super) fn as_torchvisions(tensors: Tensors) -> Named {
+pub(super) fn as_torchvisions(tensors: Tensors) -> RenamedTensors {
     let mut notes = Vec::new();
     let mut tensors = without_extras(tensors, &mut notes);
     while let Some(prefix) = prefix(&tensors) {
@@ -69,7 +67,7 @@ pub(super) fn as_torchvisions(tensors: Tensors) -> Named {
     };
     let renamed = tensors.into_iter().map(|(name, tensor)| (rename(&name).unwrap_or(name), tensor));
     let tensors = head::as_torchvisions(renamed.collect(), &mut notes);
-    Named { tensors, notes, framework }
+    RenamedTensors { tensors, notes, framework }
 }
 
 /// The tensors of the network alone.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use pytorch_reader::{DType, PickleValue, PytorchError, PytorchReader};
 
-use super::names::Tensors;
+use super::tensor::Tensors;
 use super::{DataType, Tensor, WeightsError};
 
 /// Under which key training scripts keep the weights in a checkpoint; the first that is there.

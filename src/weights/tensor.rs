@@ -1,10 +1,15 @@
 //! One tensor: its bytes as the file has them, read as float32.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use half::{bf16, f16};
 
 /// Type of a tensor's elements.
 pub type DataType = safetensors::Dtype;
+
+/// Tensors by name.
+pub(super) type Tensors = BTreeMap<String, Tensor>;
 
 /// A tensor of a file.
 #[derive(Debug, Clone)]

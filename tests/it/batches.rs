@@ -1,7 +1,8 @@
 //! Scores do not depend on what else is in the batch, to the bit.
 
+use resnetd::pipeline::Output;
 use resnetd::pipeline::preprocess::Pixels;
-use resnetd::pipeline::run::{Batch, InputShape, Output, Session, SessionPlan};
+use resnetd::pipeline::run::{Batch, InputShape, Session, SessionPlan};
 
 use crate::support::{default_model, library, real_engines, seeded};
 

@@ -4,11 +4,12 @@ use std::fs;
 use std::path::Path;
 
 use resnetd::graph::{Network, arch};
+use resnetd::model::{Interpolation, Resize};
 use resnetd::model::{Model, Task, imagenet};
 use resnetd::onnx::builder::int_attribute;
 use resnetd::onnx::{Element, GraphBuilder};
-use resnetd::pipeline::preprocess::{Interpolation, Resize};
-use resnetd::pipeline::run::{Batch, InputShape, Output, Session, SessionPlan};
+use resnetd::pipeline::Output;
+use resnetd::pipeline::run::{Batch, InputShape, Session, SessionPlan};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use serde_json::json;

@@ -5,10 +5,10 @@ use std::fs;
 use std::path::Path;
 
 use reqwest::multipart::{Form, Part};
+use resnetd::device::Device;
 use resnetd::model::{
     Calibration, EMBEDDED, Model, ModelCard, Precision, PrecisionChoice, Promise,
 };
-use resnetd::pipeline::run::Device;
 use serde_json::Value;
 
 use crate::support::{Answer, Options, TestServer, data, default_model, engines, resnetd};
@@ -105,7 +105,8 @@ async fn without_a_calibration_the_probabilities_are_the_graphs_own_bits() {
     let odd: Vec<f32> = (1_u8..=10).map(|class| 1.0 / f32::from(class + 7)).collect();
     let (row, said) = (logits.to_vec(), odd.clone());
     let engine: resnetd::pipeline::run::Engine = Box::new(move |batch| {
-        use resnetd::pipeline::run::{Output, Outputs};
+        use resnetd::pipeline::Output;
+        use resnetd::pipeline::run::Outputs;
         let of = |row: &[f32]| row.repeat(batch.len());
         let scores = vec![(Output::Logits, of(&row)), (Output::Probabilities, of(&said))];
         Ok(Outputs::new(batch.len(), scores))

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use image::{Rgb, RgbImage, imageops};
 use reqwest::multipart::{Form, Part};
+use resnetd::device::Device;
 use resnetd::graph::{Network, arch};
 use resnetd::model::{Model, Precision, PrecisionChoice};
 use resnetd::onnx;
 use resnetd::pipeline::decode;
-use resnetd::pipeline::run::Device;
 use resnetd::weights::Weights;
 use serde_json::Value;
 

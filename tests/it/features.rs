@@ -2,8 +2,9 @@
 
 use base64::Engine;
 use reqwest::multipart::{Form, Part};
+use resnetd::pipeline::Output;
 use resnetd::pipeline::preprocess::JpegScaling;
-use resnetd::pipeline::run::{Batch, InputShape, Output, Session, SessionPlan};
+use resnetd::pipeline::run::{Batch, InputShape, Session, SessionPlan};
 use serde_json::Value;
 
 use crate::support::{Answer, Options, TestServer, data, default_model, library};

@@ -7,7 +7,7 @@ use reqwest::multipart::{Form, Part};
 use resnetd::pipeline::Decoding;
 use resnetd::pipeline::decode;
 use resnetd::pipeline::preprocess::JpegScaling;
-use resnetd::telemetry::metrics::Reason;
+use resnetd::telemetry::Reason;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -185,7 +185,7 @@ async fn an_upload_that_outgrows_the_memory_on_its_way_is_a_503() {
 #[tokio::test]
 async fn photos_wait_for_a_decoder_without_holding_the_memory_of_their_pixels() {
     let mut options = Options::default();
-    options.plan.decoding = Decoding::Beside(1);
+    options.plan.decoding = Decoding::Dedicated { threads: 1 };
     let cat = data("cat.jpg");
     options.plan.jpeg_scaling = JpegScaling::Off;
     let one = decode::inspect(&cat, &options.plan.limits).unwrap().decoded_bytes();
@@ -200,7 +200,7 @@ async fn photos_wait_for_a_decoder_without_holding_the_memory_of_their_pixels() 
 
 #[tokio::test]
 async fn a_damaged_image_fails_alone_with_and_without_decoder_threads() {
-    for decoding in [Decoding::ByWorkers, Decoding::Beside(2)] {
+    for decoding in [Decoding::Inline, Decoding::Dedicated { threads: 2 }] {
         let mut options = Options::default();
         options.plan.decoding = decoding;
         let server = TestServer::with(options);
@@ -229,7 +229,7 @@ async fn a_damaged_image_fails_alone_with_and_without_decoder_threads() {
 #[tokio::test]
 async fn a_client_that_leaves_before_its_image_is_decoded_is_counted() {
     let mut options = Options::default();
-    options.plan.decoding = Decoding::Beside(0); // all busy, for ever
+    options.plan.decoding = Decoding::Dedicated { threads: 0 }; // all busy, for ever
     let server = TestServer::with(options);
     let leaving = send(&server);
     until("it is inside", || server.model.pipeline.metrics().images_in_flight.get() == 1).await;

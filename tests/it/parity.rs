@@ -6,9 +6,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use resnetd::eval::{Dataset, Example};
 use resnetd::model::Model;
+use resnetd::pipeline::Output;
 use resnetd::pipeline::preprocess::Pixels;
 use resnetd::pipeline::queue::{Deadline, RequestContext};
-use resnetd::pipeline::run::{Batch, InputShape, Output, Session, SessionPlan};
+use resnetd::pipeline::run::{Batch, InputShape, Session, SessionPlan};
 use serde::Deserialize;
 
 use crate::support::{TestServer, data, default_model, library, seeded};

@@ -3,11 +3,13 @@
 use std::io::Write;
 use std::process::Output;
 
+use resnetd::device::Device;
 use resnetd::eval::Dataset;
 use resnetd::model::{DEFAULT, EMBEDDED, Model, Precision, PrecisionChoice};
+use resnetd::pipeline::Output as Value;
 use resnetd::pipeline::decode::{self, Limits};
 use resnetd::pipeline::preprocess::Pixels;
-use resnetd::pipeline::run::{Batch, Device, InputShape, Output as Value, Session, SessionPlan};
+use resnetd::pipeline::run::{Batch, InputShape, Session, SessionPlan};
 use resnetd::quantize::{Method, calibrate, compare};
 use serde_json::Value as Json;
 

@@ -5,7 +5,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use reqwest::RequestBuilder;
 use resnetd::pipeline::decode::{self, Limits};
-use resnetd::telemetry::metrics::Reason;
+use resnetd::telemetry::Reason;
 use serde_json::{Value, json};
 
 use crate::support::engines::Gate;

@@ -12,7 +12,7 @@ use resnetd::http::{
 };
 use resnetd::model::{self, Model};
 use resnetd::pipeline::decode::Limits;
-use resnetd::pipeline::explain::Offers;
+use resnetd::pipeline::explain::Capabilities;
 use resnetd::pipeline::preprocess::JpegScaling;
 use resnetd::pipeline::queue::{BatchPlan, Memory};
 use resnetd::pipeline::run::{Batch, Engine, Output, Outputs, RunError};
@@ -111,7 +111,7 @@ fn server(metrics: Arc<Metrics>) -> Arc<http::Server> {
     };
     let max_bytes = plan.limits.max_bytes;
     let pipeline = Pipeline::start(model.card, plan, vec![engine], resources);
-    let pipeline = pipeline.expect("threads").offering(Offers::nothing());
+    let pipeline = pipeline.expect("threads").with_capabilities(Capabilities::nothing());
     let served = Served {
         version: Version::only(),
         pipeline,

@@ -8,14 +8,14 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use super::super::output;
-use super::beside;
+use super::postprocess;
 use crate::pipeline::ImageFacts;
-use crate::pipeline::beside::Told;
+use crate::pipeline::postprocess::Postprocessed;
 use crate::pipeline::topk::Prediction;
 
 /// How classified images are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Format {
+pub(super) enum OutputFormat {
     /// One line per image, for people
     Text,
     /// One table of classes per image, with a bar for each probability
@@ -32,12 +32,12 @@ pub(super) enum Format {
 #[derive(Debug)]
 pub(super) struct Record {
     pub(super) file: String,
-    pub(super) outcome: Outcome,
+    pub(super) outcome: FileOutcome,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
-pub(super) enum Outcome {
+pub(super) enum FileOutcome {
     Classified {
         predictions: Vec<Prediction>,
         image: ImageFacts,
@@ -46,7 +46,7 @@ pub(super) enum Outcome {
         #[serde(skip_serializing_if = "Option::is_none")]
         explanation: Option<PathBuf>,
         #[serde(flatten)]
-        told: Told,
+        told: Postprocessed,
     },
     Failed {
         error: String,
@@ -55,8 +55,8 @@ pub(super) enum Outcome {
 
 /// A format, and what is the same in all lines of a run.
 #[derive(Debug)]
-pub(super) struct Layout {
-    pub(super) format: Format,
+pub(super) struct OutputLayout {
+    pub(super) format: OutputFormat,
     /// The number of classes that have columns.
     pub(super) classes: usize,
     pub(super) model: String,
@@ -66,15 +66,15 @@ pub(super) struct Layout {
 
 /// One image's line of JSON.
 #[derive(Serialize)]
-struct Line<'a> {
+struct JsonLine<'a> {
     file: &'a str,
     #[serde(flatten)]
-    outcome: &'a Outcome,
+    outcome: &'a FileOutcome,
     model: &'a str,
     digest: &'a str,
 }
 
-impl Layout {
+impl OutputLayout {
     /// The first line of a file, if the format has one.
     pub(super) fn header(&self) -> Option<String> {
         self.separator()?;
@@ -88,32 +88,34 @@ impl Layout {
     pub(super) fn lines(&self, record: &Record) -> Result<String, serde_json::Error> {
         let Record { file, outcome } = record;
         Ok(match (self.format, outcome) {
-            (Format::Jsonl, _) => {
+            (OutputFormat::Jsonl, _) => {
                 let Self { model, digest, .. } = self;
-                serde_json::to_string(&Line { file, outcome, model, digest })? + "\n"
+                serde_json::to_string(&JsonLine { file, outcome, model, digest })? + "\n"
             }
-            (_, Outcome::Failed { .. }) => String::new(),
-            (Format::Text, Outcome::Classified { .. }) => text(record),
-            (Format::Table, Outcome::Classified { .. }) => table(record),
-            (Format::Tsv | Format::Csv, Outcome::Classified { .. }) => self.row(self.cells(record)),
+            (_, FileOutcome::Failed { .. }) => String::new(),
+            (OutputFormat::Text, FileOutcome::Classified { .. }) => text(record),
+            (OutputFormat::Table, FileOutcome::Classified { .. }) => table(record),
+            (OutputFormat::Tsv | OutputFormat::Csv, FileOutcome::Classified { .. }) => {
+                self.row(self.cells(record))
+            }
         })
     }
 
     /// `text` as the format writes it.
     pub(super) fn cell(&self, text: &str) -> String {
         match self.format {
-            Format::Csv => quoted(&plain(text)),
-            Format::Text | Format::Table | Format::Tsv => plain(text),
-            Format::Jsonl => text.to_owned(),
+            OutputFormat::Csv => quoted(&plain(text)),
+            OutputFormat::Text | OutputFormat::Table | OutputFormat::Tsv => plain(text),
+            OutputFormat::Jsonl => text.to_owned(),
         }
     }
 
     /// What is between two columns, if the format has columns.
     pub(super) fn separator(&self) -> Option<&'static str> {
         match self.format {
-            Format::Tsv => Some("\t"),
-            Format::Csv => Some(","),
-            Format::Text | Format::Table | Format::Jsonl => None,
+            OutputFormat::Tsv => Some("\t"),
+            OutputFormat::Csv => Some(","),
+            OutputFormat::Text | OutputFormat::Table | OutputFormat::Jsonl => None,
         }
     }
 
@@ -124,7 +126,7 @@ impl Layout {
 
     fn cells(&self, record: &Record) -> impl Iterator<Item = String> {
         let mut cells = vec![record.file.clone()];
-        if let Outcome::Classified { predictions, image, unsure, .. } = &record.outcome {
+        if let FileOutcome::Classified { predictions, image, unsure, .. } = &record.outcome {
             let ImageFacts { width, height, format } = image;
             cells.extend([width.to_string(), height.to_string(), format.to_string()]);
             cells.push(unsure.to_string());
@@ -153,7 +155,7 @@ fn quoted(cell: &str) -> String {
 
 /// `cat.jpg: cat 99.86 %, dog 0.07 %`.
 fn text(Record { file, outcome }: &Record) -> String {
-    let Outcome::Classified { predictions, unsure, explanation, told, .. } = outcome else {
+    let FileOutcome::Classified { predictions, unsure, explanation, told, .. } = outcome else {
         return String::new();
     };
     let percent = |probability: f64| format!("{:.2} %", probability * 100.0);
@@ -167,8 +169,8 @@ fn text(Record { file, outcome }: &Record) -> String {
         [] => "no class reaches the threshold".to_owned(),
         classes => classes.join(", "),
     }];
-    parts.extend(beside::coverage(told));
-    let wider: Vec<String> = beside::wider(told)
+    parts.extend(postprocess::coverage(told));
+    let wider: Vec<String> = postprocess::wider(told)
         .map(|rung| format!("{} {}", rung.label, percent(rung.probability)))
         .collect();
     if !wider.is_empty() {
@@ -180,7 +182,7 @@ fn text(Record { file, outcome }: &Record) -> String {
 }
 
 fn table(Record { file, outcome }: &Record) -> String {
-    let Outcome::Classified { predictions, image, unsure, explanation, told } = outcome else {
+    let FileOutcome::Classified { predictions, image, unsure, explanation, told } = outcome else {
         return String::new();
     };
     let ImageFacts { width, height, format } = image;
@@ -195,8 +197,8 @@ fn table(Record { file, outcome }: &Record) -> String {
         table.add_row([percent, bar_of(*probability), label.clone()]);
     }
     lines.push(table.trim_fmt());
-    lines.extend(beside::coverage(told));
-    for rung in beside::wider(told) {
+    lines.extend(postprocess::coverage(told));
+    for rung in postprocess::wider(told) {
         let percent = rung.probability * 100.0;
         lines.push(format!("{percent:6.2} %  {} ({} classes)", rung.label, rung.classes));
     }

@@ -1,6 +1,6 @@
 //! `resnetd classify`: classifies files and folders with the server's pipeline.
 
-mod beside; // prediction sets and roll-ups
+mod postprocess; // prediction sets and roll-ups
 mod format;
 mod overlays;
 mod sink;
@@ -17,15 +17,15 @@ use indicatif::ProgressBar;
 
 use super::{files, local, output};
 use crate::config::{LimitArgs, ModelArgs};
-use crate::pipeline::beside::Beside;
 use crate::pipeline::explain::{Explained, Maps};
+use crate::pipeline::postprocess::PostprocessOptions;
 use crate::pipeline::topk::{self, Narrow};
 use crate::pipeline::{Classification, ClassifyError, Pipeline};
 use crate::telemetry::logs::{self, LogFormat};
-use beside::BesideArgs;
-use format::{Format, Layout, Outcome, Record};
+use format::{FileOutcome, OutputFormat, OutputLayout, Record};
 use overlays::Overlays;
-use sink::{LineFile, Sink, Written};
+use postprocess::PostprocessArgs;
+use sink::{LineFile, Sink, WriteOutcome};
 
 #[derive(Debug, Args)]
 pub(super) struct ClassifyArgs {
@@ -43,7 +43,7 @@ pub(super) struct ClassifyArgs {
 
     /// Output format [default: that of the ending of --output, otherwise text]
     #[arg(long, value_enum, value_name = "FORMAT")]
-    format: Option<Format>,
+    format: Option<OutputFormat>,
 
     /// The same as --format jsonl
     #[arg(long, conflicts_with = "format")]
@@ -63,7 +63,7 @@ pub(super) struct ClassifyArgs {
     explain: Option<PathBuf>,
 
     #[command(flatten)]
-    beside: BesideArgs,
+    postprocess: PostprocessArgs,
 
     #[command(flatten)]
     model: ModelArgs,
@@ -82,17 +82,17 @@ pub(super) fn run(args: &ClassifyArgs) -> Result<()> {
     let from_stdin = paths.iter().filter(|path| path.as_os_str() == STDIN).count();
     ensure!(from_stdin <= 1, "{STDIN} is named {from_stdin} times; standard input has one image");
     let (pipeline, digest) = local::start_with_digest(&args.model, &args.limits)?;
-    let layout = Layout {
+    let layout = OutputLayout {
         format,
         classes: args.top_k(&pipeline).min(pipeline.card().labels.len()),
         model: pipeline.card().name.clone(),
         digest,
     };
     let sink = args.sink(&layout, &mut paths)?;
-    let mut run = Run {
+    let mut run = ClassifyRun {
         args,
         pipeline: &pipeline,
-        beside: args.beside.check(&pipeline)?,
+        postprocess: args.postprocess.check(&pipeline)?,
         overlays: Overlays::into(args.explain.clone())?,
         layout,
         sink,
@@ -106,7 +106,7 @@ pub(super) fn run(args: &ClassifyArgs) -> Result<()> {
         outcome
     });
     run.bar.finish_and_clear();
-    if outcome? == Written::All && run.failed > 0 {
+    if outcome? == WriteOutcome::All && run.failed > 0 {
         bail!("{} of {} images could not be classified", run.failed, paths.len());
     }
     Ok(())
@@ -114,22 +114,22 @@ pub(super) fn run(args: &ClassifyArgs) -> Result<()> {
 
 impl ClassifyArgs {
     /// The requested format, or that of the output's ending.
-    fn chosen_format(&self) -> Result<Format> {
+    fn chosen_format(&self) -> Result<OutputFormat> {
         let ending = self.output.as_ref().and_then(|path| path.extension()?.to_str());
         let format = self.format.unwrap_or(match ending {
-            _ if self.json => Format::Jsonl,
-            Some("jsonl" | "ndjson" | "json") => Format::Jsonl,
-            Some("csv") => Format::Csv,
-            Some("tsv") => Format::Tsv,
-            _ => Format::Text,
+            _ if self.json => OutputFormat::Jsonl,
+            Some("jsonl" | "ndjson" | "json") => OutputFormat::Jsonl,
+            Some("csv") => OutputFormat::Csv,
+            Some("tsv") => OutputFormat::Tsv,
+            _ => OutputFormat::Text,
         });
-        let has_columns = matches!(format, Format::Csv | Format::Tsv);
+        let has_columns = matches!(format, OutputFormat::Csv | OutputFormat::Tsv);
         ensure!(
-            !(has_columns && self.beside.is_any()),
+            !(has_columns && self.postprocess.is_any()),
             "csv and tsv have no columns for --coverage and --rollup; use --format jsonl"
         );
         ensure!(
-            !self.resume || has_columns || format == Format::Jsonl,
+            !self.resume || has_columns || format == OutputFormat::Jsonl,
             "--resume cannot read the lines of --format text and table; use csv, tsv or jsonl"
         );
         Ok(format)
@@ -141,7 +141,7 @@ impl ClassifyArgs {
     }
 
     /// Where the lines go; removes the images from `paths` that are there already.
-    fn sink(&self, layout: &Layout, paths: &mut Vec<PathBuf>) -> Result<Sink> {
+    fn sink(&self, layout: &OutputLayout, paths: &mut Vec<PathBuf>) -> Result<Sink> {
         let (mut sink, is_new) = match &self.output {
             None => (Sink::Stdout, true),
             Some(path) if self.resume => {
@@ -160,20 +160,20 @@ impl ClassifyArgs {
 }
 
 /// A run, with what all of its images share.
-struct Run<'a> {
+struct ClassifyRun<'a> {
     args: &'a ClassifyArgs,
     pipeline: &'a Pipeline,
-    beside: Beside,
+    postprocess: PostprocessOptions,
     overlays: Overlays,
-    layout: Layout,
+    layout: OutputLayout,
     sink: Sink,
     bar: ProgressBar,
     failed: usize,
 }
 
-impl Run<'_> {
+impl ClassifyRun<'_> {
     /// Classifies all images, in order, and writes their lines.
-    async fn classify(&mut self, paths: &[PathBuf]) -> Result<Written> {
+    async fn classify(&mut self, paths: &[PathBuf]) -> Result<WriteOutcome> {
         let (args, pipeline) = (self.args, self.pipeline);
         // A file that cannot be read is sent as an empty upload, and reported below.
         let uploads = paths.iter().map(|path| match read(path, args) {
@@ -186,37 +186,39 @@ impl Run<'_> {
         pin_mut!(answers);
         while let Some(((path, unreadable), answer)) = answers.next().await {
             let outcome = match (unreadable, answer) {
-                (Some(error), _) => Outcome::Failed { error: format!("cannot be read: {error}") },
-                (None, Err(error)) => Outcome::Failed { error: error.to_string() },
+                (Some(error), _) => {
+                    FileOutcome::Failed { error: format!("cannot be read: {error}") }
+                }
+                (None, Err(error)) => FileOutcome::Failed { error: error.to_string() },
                 (None, Ok(answered)) => self.outcome(path, answered)?,
             };
             let file = path.to_string_lossy().into_owned();
-            if self.write(&Record { file, outcome })? == Written::NobodyReads {
-                return Ok(Written::NobodyReads);
+            if self.write(&Record { file, outcome })? == WriteOutcome::NobodyReads {
+                return Ok(WriteOutcome::NobodyReads);
             }
         }
-        Ok(Written::All)
+        Ok(WriteOutcome::All)
     }
 
-    fn outcome(&mut self, path: &Path, answered: Answered) -> Result<Outcome> {
-        let Answered { classification, overlay } = answered;
+    fn outcome(&mut self, path: &Path, answered: ClassifiedImage) -> Result<FileOutcome> {
+        let ClassifiedImage { classification, overlay } = answered;
         let unsure = classification.is_unsure(self.pipeline.card());
-        let (classification, told) = self.pipeline.tell(&self.beside, classification);
+        let (classification, told) = self.pipeline.postprocess(&self.postprocess, classification);
         let Classification { predictions, image, .. } = classification;
         let write = |png: Bytes| self.overlays.write(path, &predictions[0].label, &png);
         let explanation = overlay.map(write).transpose()?;
-        Ok(Outcome::Classified { predictions, image, unsure, explanation, told })
+        Ok(FileOutcome::Classified { predictions, image, unsure, explanation, told })
     }
 
     /// Writes the lines of an image; failures go to standard error too, and not into a file.
-    fn write(&mut self, record: &Record) -> Result<Written> {
+    fn write(&mut self, record: &Record) -> Result<WriteOutcome> {
         let Self { layout, sink, bar, failed, .. } = self;
         let written = bar.suspend(|| {
-            if let Outcome::Failed { error } = &record.outcome {
+            if let FileOutcome::Failed { error } = &record.outcome {
                 *failed += 1;
                 output::complain(format!("{}: {error}", record.file));
                 if matches!(sink, Sink::File(_)) {
-                    return Ok(Written::All);
+                    return Ok(WriteOutcome::All);
                 }
             }
             sink.write(&layout.lines(record)?)
@@ -239,7 +241,7 @@ fn read(path: &Path, args: &ClassifyArgs) -> io::Result<Vec<u8>> {
 }
 
 /// The classes of an image, and with --explain the image with the map of the best class.
-struct Answered {
+struct ClassifiedImage {
     classification: Classification,
     overlay: Option<Bytes>,
 }
@@ -255,7 +257,7 @@ async fn answer(
     pipeline: &Pipeline,
     bytes: Bytes,
     args: &ClassifyArgs,
-) -> Result<Answered, ClassifyError> {
+) -> Result<ClassifiedImage, ClassifyError> {
     let context = local::context();
     let top_k = args.top_k(pipeline);
     if args.explain.is_none() {
@@ -267,10 +269,10 @@ async fn answer(
                 classification.narrowed(&pipeline.card().labels, top_k, &narrow)
             }
         };
-        return Ok(Answered { classification, overlay: None });
+        return Ok(ClassifiedImage { classification, overlay: None });
     }
     let Explained { classification, explanation } =
         pipeline.explain(bytes.clone(), top_k, Maps::BestOf(&[]), &context).await?;
     let png = pipeline.overlay(bytes, explanation, &context).await?;
-    Ok(Answered { classification, overlay: Some(png) })
+    Ok(ClassifiedImage { classification, overlay: Some(png) })
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::format::{Format, Layout};
+use super::format::{OutputFormat, OutputLayout};
 
 /// Takes whole lines.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub(super) struct LineFile {
 
 /// What happened to lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Written {
+pub(super) enum WriteOutcome {
     All,
     /// The program that read standard output has closed it, as `head` does.
     NobodyReads,
@@ -37,19 +37,19 @@ pub(super) enum Written {
 
 impl Sink {
     /// Writes `lines`, which end with a line break. They are in the file once this returns.
-    pub(super) fn write(&mut self, lines: &str) -> Result<Written> {
+    pub(super) fn write(&mut self, lines: &str) -> Result<WriteOutcome> {
         match self {
             Self::Stdout => {
                 let mut out = io::stdout().lock();
                 match out.write_all(lines.as_bytes()).and_then(|()| out.flush()) {
-                    Ok(()) => Ok(Written::All),
+                    Ok(()) => Ok(WriteOutcome::All),
                     Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                        Ok(Written::NobodyReads)
+                        Ok(WriteOutcome::NobodyReads)
                     }
                     Err(error) => Err(error).context("cannot write to standard output"),
                 }
             }
-            Self::File(file) => file.add(lines).map(|()| Written::All),
+            Self::File(file) => file.add(lines).map(|()| WriteOutcome::All),
         }
     }
 }
@@ -62,7 +62,7 @@ impl LineFile {
     }
 
     /// A file to continue, and the images that it has lines of. Half a line at its end is removed.
-    pub(super) fn resume(path: &Path, layout: &Layout) -> Result<(Self, HashSet<String>)> {
+    pub(super) fn resume(path: &Path, layout: &OutputLayout) -> Result<(Self, HashSet<String>)> {
         let file = OpenOptions::new().read(true).append(true).create(true).open(path);
         let file = file.with_context(cannot_write(path))?;
         let mut done = Done { layout, files: HashSet::new() };
@@ -105,7 +105,7 @@ fn cannot_write(path: &Path) -> impl Fn() -> String {
 
 /// Images of an earlier run.
 struct Done<'a> {
-    layout: &'a Layout,
+    layout: &'a OutputLayout,
     /// As the format writes their names.
     files: HashSet<String>,
 }
@@ -121,10 +121,10 @@ struct Earlier {
 impl Done<'_> {
     fn add(&mut self, number: usize, line: &str) -> Result<()> {
         let file = match self.layout.format {
-            Format::Jsonl => {
+            OutputFormat::Jsonl => {
                 let Earlier { file, digest, error } =
                     serde_json::from_str(line).context("it is not a line of classify")?;
-                let Layout { model, digest: ours, .. } = self.layout;
+                let OutputLayout { model, digest: ours, .. } = self.layout;
                 ensure!(
                     digest.as_ref().is_none_or(|digest| digest == ours),
                     "it was written with another model than {model}; use the same --model and \
@@ -135,7 +135,7 @@ impl Done<'_> {
                 }
                 file
             }
-            Format::Tsv | Format::Csv if number == 1 => {
+            OutputFormat::Tsv | OutputFormat::Csv if number == 1 => {
                 let header = self.layout.header().unwrap_or_default();
                 ensure!(
                     line == header.trim_end_matches('\n'),
@@ -145,9 +145,11 @@ impl Done<'_> {
                 );
                 return Ok(());
             }
-            Format::Tsv => line.split('\t').next().unwrap_or_default().to_owned(),
-            Format::Csv => first_of_csv(line).to_owned(),
-            Format::Text | Format::Table => bail!("--resume needs --format tsv, csv or jsonl"),
+            OutputFormat::Tsv => line.split('\t').next().unwrap_or_default().to_owned(),
+            OutputFormat::Csv => first_of_csv(line).to_owned(),
+            OutputFormat::Text | OutputFormat::Table => {
+                bail!("--resume needs --format tsv, csv or jsonl")
+            }
         };
         self.files.insert(file);
         Ok(())

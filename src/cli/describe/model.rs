@@ -11,8 +11,8 @@ use crate::graph::arch;
 use crate::model::{
     Calibration, Model, ModelCard, ModelError, Precision, Task, is_embedded, starter,
 };
+use crate::model::{Preprocess, Resize};
 use crate::onnx::{self, proto};
-use crate::pipeline::preprocess::{Preprocess, Resize};
 
 /// The number of labels that are listed.
 const SHOWN_LABELS: usize = 10;

@@ -13,7 +13,7 @@ pub use temperature::{NoTemperature, nll, temperature};
 pub use thresholds::{COVERAGES, thresholds};
 
 use crate::model::Promise;
-use crate::pipeline::calibrated::probabilities;
+use crate::pipeline::temperature::probabilities;
 
 /// The fewest images that say anything, in each part.
 const FEWEST: usize = 10;
@@ -29,7 +29,7 @@ pub struct Labelled {
 
 /// What an image is used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub enum Split {
     /// The temperature is fitted on it: about a quarter of the images.
     Temperature,
     /// Thresholds are taken from it: another quarter, so that nothing before them has seen it.
@@ -38,7 +38,7 @@ pub enum Part {
     Measured,
 }
 
-impl Part {
+impl Split {
     /// By the first byte of the SHA-256 of the image's bytes: odd is measured, and of the rest those
     /// that 4 divides are for the temperature.
     ///
@@ -107,11 +107,11 @@ pub enum CannotFit {
 
 impl Evidence {
     /// One image more.
-    pub fn add(&mut self, part: Part, image: Labelled) {
+    pub fn add(&mut self, part: Split, image: Labelled) {
         match part {
-            Part::Temperature => self.temperature.push(image),
-            Part::Thresholds => self.thresholds.push(image),
-            Part::Measured => self.measured.push(image),
+            Split::Temperature => self.temperature.push(image),
+            Split::Thresholds => self.thresholds.push(image),
+            Split::Measured => self.measured.push(image),
         }
     }
 

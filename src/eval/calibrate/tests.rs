@@ -25,7 +25,7 @@ fn drawn(count: usize, too_sure: f32, random: &mut fastrand::Rng) -> Vec<Labelle
 fn evidence(images: Vec<Labelled>) -> Evidence {
     let mut evidence = Evidence::default();
     for (number, image) in images.into_iter().enumerate() {
-        let parts = [Part::Temperature, Part::Measured, Part::Thresholds, Part::Measured];
+        let parts = [Split::Temperature, Split::Measured, Split::Thresholds, Split::Measured];
         evidence.add(parts[number % 4], image);
     }
     evidence
@@ -114,11 +114,11 @@ fn larger_promises_are_larger_sets_that_hold_more() {
 
 #[test]
 fn images_are_split_by_their_hash_and_half_are_for_measurement() {
-    let parts: Vec<Part> = (0_u32..4_000).map(|image| Part::of(&image.to_le_bytes())).collect();
+    let parts: Vec<Split> = (0_u32..4_000).map(|image| Split::of(&image.to_le_bytes())).collect();
     let count = |part| parts.iter().filter(|found| **found == part).count();
-    assert!(count(Part::Temperature).abs_diff(1_000) < 110);
-    assert!(count(Part::Thresholds).abs_diff(1_000) < 110);
-    assert!(count(Part::Measured).abs_diff(2_000) < 130);
+    assert!(count(Split::Temperature).abs_diff(1_000) < 110);
+    assert!(count(Split::Thresholds).abs_diff(1_000) < 110);
+    assert!(count(Split::Measured).abs_diff(2_000) < 130);
     // `printf image | sha256sum` begins with 6105.
-    assert_eq!(Part::of(b"image"), Part::Measured);
+    assert_eq!(Split::of(b"image"), Split::Measured);
 }

@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, HeaderName, header};
 
 use super::keys::{BadKeys, KeyClient, Keys};
 use crate::http::problem::Problem;
-use crate::http::reload::{Reload, Watched};
+use crate::http::reload::{Reload, WatchedFiles};
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
@@ -16,7 +16,7 @@ const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 #[derive(Debug)]
 pub struct KeyRing {
     path: PathBuf,
-    files: Watched,
+    files: WatchedFiles,
     keys: RwLock<Arc<Keys>>,
 }
 
@@ -48,7 +48,7 @@ impl KeyRing {
     ///
     /// [`NoKeys`] if it cannot be read or has an invalid line.
     pub fn open(path: &Path) -> Result<Self, NoKeys> {
-        let files = Watched::new(vec![path.to_owned()]);
+        let files = WatchedFiles::new(vec![path.to_owned()]);
         let keys = RwLock::new(Arc::new(read(path)?));
         Ok(Self { path: path.to_owned(), files, keys })
     }
@@ -77,7 +77,7 @@ fn named(headers: &HeaderMap) -> Option<&[u8]> {
 }
 
 impl Reload for KeyRing {
-    fn files(&self) -> &Watched {
+    fn files(&self) -> &WatchedFiles {
         &self.files
     }
 

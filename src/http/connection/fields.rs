@@ -6,14 +6,14 @@
 /// A header block, possibly incomplete.
 #[derive(Debug, Default)]
 pub(super) struct Block {
-    state: State,
+    state: FieldsState,
     fields: usize,
     bytes: usize,
 }
 
 /// The meaning of the next byte.
 #[derive(Debug, Clone, Copy, Default)]
-enum State {
+enum FieldsState {
     /// The first byte of a field.
     #[default]
     Field,
@@ -32,12 +32,12 @@ impl Block {
     pub(super) fn add(&mut self, mut bytes: &[u8]) {
         self.bytes += bytes.len();
         while let Some((first, rest)) = bytes.split_first() {
-            if let State::Text { left, strings } = self.state
+            if let FieldsState::Text { left, strings } = self.state
                 && left > 0
             {
                 let passed = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
                 bytes = &bytes[passed..];
-                self.state = State::Text { left: left - passed as u64, strings };
+                self.state = FieldsState::Text { left: left - passed as u64, strings };
                 self.end_of_text();
                 continue;
             }
@@ -58,9 +58,11 @@ impl Block {
     }
 
     fn take(&mut self, byte: u8) {
-        let strings = |strings| if strings == 0 { State::Field } else { State::Length { strings } };
+        let strings = |strings| {
+            if strings == 0 { FieldsState::Field } else { FieldsState::Length { strings } }
+        };
         self.state = match self.state {
-            State::Field => {
+            FieldsState::Field => {
                 self.fields += 1;
                 let (prefix, index, literal) = match byte {
                     0x80.. => (0x7F, byte & 0x7F, false),
@@ -70,31 +72,32 @@ impl Block {
                 };
                 // A literal has a value string, and a name string if its index is 0.
                 let count = u8::from(literal) * (1 + u8::from(index == 0));
-                if index == prefix { State::Index { strings: count } } else { strings(count) }
+                if index == prefix { FieldsState::Index { strings: count } } else { strings(count) }
             }
-            State::Index { strings } if byte & 0x80 != 0 => State::Index { strings },
-            State::Index { strings: count } => strings(count),
-            State::Length { strings } => match byte & 0x7F {
-                0x7F => State::MoreLength { length: 0x7F, shift: 0, strings: strings - 1 },
-                length => State::Text { left: length.into(), strings: strings - 1 },
+            FieldsState::Index { strings } if byte & 0x80 != 0 => FieldsState::Index { strings },
+            FieldsState::Index { strings: count } => strings(count),
+            FieldsState::Length { strings } => match byte & 0x7F {
+                0x7F => FieldsState::MoreLength { length: 0x7F, shift: 0, strings: strings - 1 },
+                length => FieldsState::Text { left: length.into(), strings: strings - 1 },
             },
-            State::MoreLength { length, shift, strings } => {
+            FieldsState::MoreLength { length, shift, strings } => {
                 let more = u64::from(byte & 0x7F).checked_shl(shift).unwrap_or(u64::MAX >> 1);
                 let length = length.saturating_add(more);
                 if byte & 0x80 == 0 {
-                    State::Text { left: length, strings }
+                    FieldsState::Text { left: length, strings }
                 } else {
-                    State::MoreLength { length, shift: shift + 7, strings }
+                    FieldsState::MoreLength { length, shift: shift + 7, strings }
                 }
             }
-            State::Text { .. } => self.state,
+            FieldsState::Text { .. } => self.state,
         };
     }
 
     /// Continues after the end of a string.
     fn end_of_text(&mut self) {
-        if let State::Text { left: 0, strings } = self.state {
-            self.state = if strings == 0 { State::Field } else { State::Length { strings } };
+        if let FieldsState::Text { left: 0, strings } = self.state {
+            self.state =
+                if strings == 0 { FieldsState::Field } else { FieldsState::Length { strings } };
         }
     }
 }
@@ -117,7 +120,11 @@ mod tests {
                 counted.add(&block[..split]);
                 counted.add(&block[split..]);
                 assert_eq!((counted.fields(), counted.bytes()), (fields, block.len()), "{split}");
-                assert!(matches!(counted.state, State::Field), "{split}: {:?}", counted.state);
+                assert!(
+                    matches!(counted.state, FieldsState::Field),
+                    "{split}: {:?}",
+                    counted.state
+                );
             }
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::fields::Block;
-use super::reader::{CONTINUATION, DATA, END_STREAM, Frame, HEADERS, RST_STREAM, Reader, Seen};
+use super::reader::{CONTINUATION, DATA, END_STREAM, Frame, HEADERS, Parsed, RST_STREAM, Reader};
 
 /// What a client of HTTP/2 sends first.
 const PREFACE: usize = 24;
@@ -85,22 +85,22 @@ impl Frames {
     pub(super) fn received(&mut self, mut bytes: &[u8]) {
         while let Some(seen) = self.from_client.next(&mut bytes) {
             match seen {
-                Seen::Frame(frame) => self.received_frame(&frame),
-                Seen::Setting(id, value) if id == INITIAL_WINDOW_SIZE => {
+                Parsed::Frame(frame) => self.received_frame(&frame),
+                Parsed::Setting(id, value) if id == INITIAL_WINDOW_SIZE => {
                     let value = i64::from(value);
                     for stream in self.streams.values_mut() {
                         stream.window += value - self.initial;
                     }
                     self.initial = value;
                 }
-                Seen::Setting(..) => {}
-                Seen::Window(0, more) => self.window += i64::from(more),
-                Seen::Window(id, more) => {
+                Parsed::Setting(..) => {}
+                Parsed::Window(0, more) => self.window += i64::from(more),
+                Parsed::Window(id, more) => {
                     if let Some(stream) = self.streams.get_mut(&id) {
                         stream.window += i64::from(more);
                     }
                 }
-                Seen::Block(bytes, frame, ends) => self.received_block(bytes, &frame, ends),
+                Parsed::Block(bytes, frame, ends) => self.received_block(bytes, &frame, ends),
             }
         }
     }
@@ -156,7 +156,7 @@ impl Frames {
     pub(super) fn sent(&mut self, mut bytes: &[u8]) -> bool {
         let mut went_on = false;
         while let Some(seen) = self.to_client.next(&mut bytes) {
-            let Seen::Frame(frame) = seen else { continue };
+            let Parsed::Frame(frame) = seen else { continue };
             match frame.kind {
                 HEADERS | DATA => {
                     went_on = true;

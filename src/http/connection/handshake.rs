@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 use super::socket::{Counted, Socket};
-use super::{Common, Place, Tls, close_gently, document};
+use super::{Common, ConnectionSlot, Tls, close_gently, document};
 use crate::http::origin::Peer;
 use crate::http::problem::Problem;
 use crate::http::tls;
@@ -22,7 +22,7 @@ pub(super) async fn transport(
     stream: TcpStream,
     peer: Peer,
     common: &Common,
-    place: &Place,
+    place: &ConnectionSlot,
     stop: &mut watch::Receiver<()>,
 ) -> Option<Socket> {
     let Some(tls) = &common.tls else { return Some(Socket::Plain(stream)) };

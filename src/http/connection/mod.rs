@@ -37,7 +37,7 @@ use crate::telemetry::Metrics;
 use activity::Activity;
 pub(super) use early::document;
 pub(super) use pool::Pool;
-pub(super) use roster::{Place, Roster};
+pub(super) use roster::{ConnectionSlot, Roster};
 pub(super) use socket::Socket;
 use wire::Wire;
 pub(super) use wire::close_gently;
@@ -116,7 +116,7 @@ pub(super) fn serve(
     routes: &Router,
     peer: Peer,
     common: &Common,
-    (mut stop, place): (watch::Receiver<()>, Place),
+    (mut stop, place): (watch::Receiver<()>, ConnectionSlot),
 ) {
     // Answers are small and whole: waiting for more to send only delays them.
     let _ = stream.set_nodelay(true);

@@ -23,12 +23,12 @@ impl Default for Pool {
 
 /// One connection's part of a [`Pool`], returned on drop.
 #[derive(Debug)]
-pub(super) struct Part {
+pub(super) struct PoolShare {
     pool: Pool,
     taken: usize,
 }
 
-impl Part {
+impl PoolShare {
     pub(super) fn of(pool: Pool) -> Self {
         Self { pool, taken: 0 }
     }
@@ -51,7 +51,7 @@ impl Part {
     }
 }
 
-impl Drop for Part {
+impl Drop for PoolShare {
     fn drop(&mut self) {
         self.hold(0);
     }
@@ -64,7 +64,7 @@ mod tests {
     #[test]
     fn connections_share_the_pool_and_return_their_part() {
         let pool = Pool::default();
-        let (mut first, mut second) = (Part::of(pool.clone()), Part::of(pool.clone()));
+        let (mut first, mut second) = (PoolShare::of(pool.clone()), PoolShare::of(pool.clone()));
         assert!(first.hold(FREE + SHARED));
         assert!(second.hold(FREE) && !second.hold(FREE + 1));
         assert!(first.hold(FREE + SHARED - 1));

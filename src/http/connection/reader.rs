@@ -23,7 +23,7 @@ pub(super) struct Frame {
 }
 
 /// A parsed element.
-pub(super) enum Seen<'a> {
+pub(super) enum Parsed<'a> {
     Frame(Frame),
     /// A setting of a SETTINGS frame.
     Setting(u16, u32),
@@ -65,7 +65,7 @@ impl Reader {
     }
 
     /// Parses the next element and advances `bytes`; `None` at their end.
-    pub(super) fn next<'a>(&mut self, bytes: &mut &'a [u8]) -> Option<Seen<'a>> {
+    pub(super) fn next<'a>(&mut self, bytes: &mut &'a [u8]) -> Option<Parsed<'a>> {
         loop {
             let passed = self.skip.min(bytes.len());
             *bytes = &bytes[passed..];
@@ -95,7 +95,7 @@ impl Reader {
                         self.inside = Inside::Nothing;
                     }
                     let ends = left == 0 && frame.flags & END_HEADERS != 0;
-                    return Some(Seen::Block(block, frame, ends));
+                    return Some(Parsed::Block(block, frame, ends));
                 }
             };
             let taken = (wanted - self.filled).min(bytes.len());
@@ -113,18 +113,18 @@ impl Reader {
     }
 
     /// Interprets the completed part.
-    fn seen(&mut self) -> Option<Seen<'static>> {
+    fn seen(&mut self) -> Option<Parsed<'static>> {
         let number =
             |at: usize| u32::from_be_bytes([0, 1, 2, 3].map(|place| self.part[at + place]));
         match self.inside {
             Inside::Values(frame, left) if frame.kind == SETTINGS => {
                 self.inside = Inside::Values(frame, left - 6);
                 let id = u16::from_be_bytes([self.part[0], self.part[1]]);
-                Some(Seen::Setting(id, number(2)))
+                Some(Parsed::Setting(id, number(2)))
             }
             Inside::Values(frame, left) => {
                 self.inside = Inside::Values(frame, left - 4);
-                Some(Seen::Window(frame.stream, number(0) & 0x7fff_ffff))
+                Some(Parsed::Window(frame.stream, number(0) & 0x7fff_ffff))
             }
             Inside::Before(frame, before, length) => {
                 let padding = if frame.flags & PADDED == 0 { 0 } else { self.part[0] };
@@ -140,7 +140,7 @@ impl Reader {
                     stream: number(5) & 0x7fff_ffff,
                 };
                 self.enter(frame);
-                Some(Seen::Frame(frame))
+                Some(Parsed::Frame(frame))
             }
         }
     }

@@ -11,11 +11,11 @@ use super::activity::Activity;
 #[derive(Debug, Clone)]
 pub(in super::super) struct Roster {
     most: usize,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<RosterState>>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct RosterState {
     members: HashMap<u64, Member>,
     next: u64,
 }
@@ -28,7 +28,7 @@ struct Member {
 
 /// A connection's place, freed on drop.
 #[derive(Debug)]
-pub(in super::super) struct Place {
+pub(in super::super) struct ConnectionSlot {
     roster: Roster,
     number: u64,
     pub(super) activity: Arc<Activity>,
@@ -44,7 +44,7 @@ impl Roster {
 
     /// A place for a new connection. If all are taken, the connection that has been without a request for
     /// longest is dismissed; `None` if every connection has a request.
-    pub(in super::super) fn enter(&self) -> Option<Place> {
+    pub(in super::super) fn enter(&self) -> Option<ConnectionSlot> {
         let mut state = self.lock();
         if state.members.len() >= self.most {
             let idle = state.members.iter().filter_map(|(number, member)| {
@@ -61,16 +61,16 @@ impl Roster {
         let member = Member { activity: Arc::clone(&activity), dismissed: Arc::clone(&dismissed) };
         state.members.insert(number, member);
         drop(state);
-        Some(Place { roster: self.clone(), number, activity, dismissed })
+        Some(ConnectionSlot { roster: self.clone(), number, activity, dismissed })
     }
 
     /// Each change is a single step, so the members are valid even if the lock is poisoned.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, RosterState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         self.roster.lock().members.remove(&self.number);
     }
@@ -87,7 +87,7 @@ mod tests {
         let request = first.activity.begin();
         let second = roster.enter().unwrap();
         let third = roster.enter().expect("the second one is dismissed");
-        let dismissed = |place: &Place| !roster.lock().members.contains_key(&place.number);
+        let dismissed = |place: &ConnectionSlot| !roster.lock().members.contains_key(&place.number);
         assert!(dismissed(&second) && !dismissed(&first));
         let other = third.activity.begin();
         assert!(roster.enter().is_none(), "both have a request");

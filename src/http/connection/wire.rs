@@ -16,7 +16,7 @@ use super::activity::Activity;
 use super::early;
 use super::frames::{CALM, Frames};
 use super::hangup::Hangup;
-use super::pool::{Part, Pool};
+use super::pool::{Pool, PoolShare};
 use super::socket::Socket;
 
 /// What a client of HTTP/2 begins with, and no request of HTTP/1.1 does.
@@ -42,7 +42,7 @@ pub(super) struct Wire {
     protocol: Protocol,
     activity: Arc<Activity>,
     /// Memory reserved for its open requests, over HTTP/2.
-    part: Part,
+    part: PoolShare,
     /// The document sent instead of hyper's answer, and how much of it has been sent.
     early: Option<(Vec<u8>, usize)>,
     /// Whether the client is to be read from at the end.
@@ -77,7 +77,7 @@ impl Wire {
             taken: 0,
             protocol: Protocol::Unknown(Vec::new()),
             activity,
-            part: Part::of(pool),
+            part: PoolShare::of(pool),
             early: None,
             linger: false,
         }

@@ -28,7 +28,7 @@ path does not support answers `method-not-allowed`, with `Allow`.";
 const TAGS: &[(&str, &str)] = &[
     ("images", "Classify, embed and preprocess images"),
     ("model", "The model and its settings"),
-    ("shapes", "Routes for clients of other servers; see `docs/protocols.md`"),
+    ("compatibility", "Routes for clients of other servers; see `docs/protocols.md`"),
     (
         "inference protocol",
         "The Open Inference Protocol (version 2) of KServe and Triton, over REST; gRPC is available on the same port",

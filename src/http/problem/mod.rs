@@ -117,7 +117,7 @@ impl Problem {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
         }
         let (status, reason, _) = self.kind.row();
-        response.extensions_mut().insert(Told {
+        response.extensions_mut().insert(ProblemFacts {
             status,
             reason,
             detail: self.detail,
@@ -307,7 +307,7 @@ impl Problem {
 
 /// Facts about a problem, attached to the response for the log line and the metrics.
 #[derive(Debug, Clone)]
-pub struct Told {
+pub struct ProblemFacts {
     /// The problem's HTTP status; a gRPC response itself is always 200.
     pub status: StatusCode,
     /// The problem's slug.
@@ -318,7 +318,7 @@ pub struct Told {
     pub cause: Option<String>,
 }
 
-impl Told {
+impl ProblemFacts {
     /// The status of a request whose client disconnected before its answer, as in nginx.
     pub(super) fn client_gone() -> StatusCode {
         StatusCode::from_u16(499).expect("it is within the range of statuses")

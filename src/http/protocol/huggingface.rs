@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::de::{Error, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
-use super::images::{self, Arrived, Sent};
+use super::images::{self, ImageRequest, Sent};
 use super::parameters::{Parameters, Scored, by_name};
 use crate::http::json::{self, Few, Text};
 use crate::http::openapi::{
@@ -21,7 +21,7 @@ use utoipa::ToSchema;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Asked<'a> {
+struct HuggingFaceRequest<'a> {
     #[serde(borrow)]
     inputs: Inputs<'a>,
     #[serde(default, deserialize_with = "by_name")]
@@ -34,7 +34,7 @@ struct Asked<'a> {
 /// The classes of one image, or of each of several.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
-pub(super) enum Answered {
+pub(super) enum HuggingFaceAnswer {
     One(Vec<Scored>),
     Several(Vec<Vec<Scored>>),
 }
@@ -87,7 +87,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Inputs<'a> {
 
 /// How an answer is nested.
 #[derive(Debug, Clone, Copy)]
-enum Form {
+enum Nesting {
     /// For one image its classes.
     One,
     /// For several a list of them.
@@ -98,51 +98,55 @@ enum Form {
 #[utoipa::path(
     post,
     path = "/",
-    tag = "shapes",
+    tag = "compatibility",
     operation_id = "huggingface",
     params(TimeLimit),
     request_body(content((Picture = "application/octet-stream"), (Pictures = "multipart/form-data"), (HuggingFaceBody = "application/json")), description = "The image's bytes, a form, or JSON with `inputs`"),
-    responses((status = 200, description = "Classes in descending order; for several images, a list of such lists", body = Answered), NetworkRefusals),
+    responses((status = 200, description = "Classes in descending order; for several images, a list of such lists", body = HuggingFaceAnswer), NetworkRefusals),
 )]
 pub(super) async fn classify(
     app: App,
     typed: query::Typed,
     request: Request,
 ) -> Result<Response, Problem> {
-    answer(&app, Arrived::of(&app, typed, request).await?).await
+    answer(&app, ImageRequest::of(&app, typed, request).await?).await
 }
 
 /// Classify an image, with the model's name in the path (Hugging Face)
 #[utoipa::path(
     post,
     path = "/models/{model}",
-    tag = "shapes",
+    tag = "compatibility",
     operation_id = "huggingface_by_name",
     params(NamedModel, TimeLimit),
     request_body(content((Picture = "application/octet-stream"), (Pictures = "multipart/form-data"), (HuggingFaceBody = "application/json")), description = "The image's bytes, a form, or JSON with `inputs`"),
-    responses((status = 200, description = "Classes in descending order; for several images, a list of such lists", body = Answered), NamedRefusals),
+    responses((status = 200, description = "Classes in descending order; for several images, a list of such lists", body = HuggingFaceAnswer), NamedRefusals),
 )]
 pub(super) async fn classify_by_name(
     app: App,
     typed: query::Typed,
     request: Request,
 ) -> Result<Response, Problem> {
-    answer(&app, Arrived::of(&app, typed, request).await?).await
+    answer(&app, ImageRequest::of(&app, typed, request).await?).await
 }
 
-fn read(app: &App, body: &Bytes, called: Called) -> Result<(Vec<Sent>, Parameters, Form), Problem> {
-    let asked: Asked<'_> = json::read(body)?;
+fn read(
+    app: &App,
+    body: &Bytes,
+    called: Called,
+) -> Result<(Vec<Sent>, Parameters, Nesting), Problem> {
+    let asked: HuggingFaceRequest<'_> = json::read(body)?;
     let (texts, form) = match asked.inputs {
-        Inputs::One(text) => (vec![text], Form::One),
-        Inputs::Several(Few(texts)) => (texts, Form::Several),
+        Inputs::One(text) => (vec![text], Nesting::One),
+        Inputs::Several(Few(texts)) => (texts, Nesting::Several),
     };
     let images = images::of_json(app, body, called, texts)?;
     Ok((images, asked.parameters.unwrap_or_default(), form))
 }
 
 /// The answer for JSON with `inputs`, or for images as they are.
-pub(super) async fn answer(app: &App, arrived: Arrived) -> Result<Response, Problem> {
-    let Arrived { upload, called, parameters, context } = arrived;
+pub(super) async fn answer(app: &App, arrived: ImageRequest) -> Result<Response, Problem> {
+    let ImageRequest { upload, called, parameters, context } = arrived;
     let (images, parameters, form) = match upload {
         Upload::One(body) if json::is_object(&body) => {
             let reading = app.clone();
@@ -150,13 +154,13 @@ pub(super) async fn answer(app: &App, arrived: Arrived) -> Result<Response, Prob
                 app.server.shared.parse(body.len(), move || read(&reading, &body, called)).await?;
             (images, own.or(parameters), form)
         }
-        Upload::One(bytes) => (vec![Sent::Bytes(bytes)], parameters, Form::One),
-        Upload::Several(parts) => (images::of_form(parts), parameters, Form::Several),
+        Upload::One(bytes) => (vec![Sent::Bytes(bytes)], parameters, Nesting::One),
+        Upload::Several(parts) => (images::of_form(parts), parameters, Nesting::Several),
     };
     let (mut classes, timings) = images::classify(app, images, parameters, &context).await?;
     let answered = match form {
-        Form::One => Answered::One(classes.pop().unwrap_or_default()),
-        Form::Several => Answered::Several(classes),
+        Nesting::One => HuggingFaceAnswer::One(classes.pop().unwrap_or_default()),
+        Nesting::Several => HuggingFaceAnswer::Several(classes),
     };
     Ok(answers::with_timing(Json(answered).into_response(), &timings))
 }

@@ -16,7 +16,7 @@ use super::parameters::{self, Parameters, Scored};
 use crate::http::json::Text;
 use crate::http::problem::Problem;
 use crate::http::remote::{self, Called};
-use crate::http::upload::{self, Part, Upload};
+use crate::http::upload::{self, FormFile, Upload};
 use crate::http::{App, answers, origin, query};
 use crate::pipeline::Timings;
 use crate::pipeline::queue::{Deadline, RequestContext};
@@ -24,7 +24,7 @@ use crate::pipeline::topk;
 
 /// A request whose body is here.
 #[derive(Debug)]
-pub(super) struct Arrived {
+pub(super) struct ImageRequest {
     pub(super) upload: Upload,
     pub(super) called: Called,
     /// Those of the query.
@@ -46,7 +46,7 @@ pub(super) enum Sent {
 /// The classes of one image, falling.
 pub(super) type Classes = Vec<Scored>;
 
-impl Arrived {
+impl ImageRequest {
     pub(super) async fn of(
         app: &App,
         typed: query::Typed,
@@ -112,7 +112,7 @@ pub(super) fn of_json<'a>(
 }
 
 /// The files of a form, in order.
-pub(super) fn of_form(parts: Vec<Part>) -> Vec<Sent> {
+pub(super) fn of_form(parts: Vec<FormFile>) -> Vec<Sent> {
     parts.into_iter().map(|part| Sent::Bytes(part.bytes)).collect()
 }
 

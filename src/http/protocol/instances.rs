@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
-use super::images::{self, Arrived, Classes, Sent};
+use super::images::{self, Classes, ImageRequest, Sent};
 use super::parameters::{Parameters, by_name};
 use crate::http::json::{self, Few, Text};
 use crate::http::problem::Problem;
@@ -19,7 +19,7 @@ use utoipa::ToSchema;
 
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Asked<'a> {
+struct InstancesRequest<'a> {
     #[serde(borrow)]
     instances: Few<Instance<'a>>,
     #[serde(default, deserialize_with = "by_name")]
@@ -106,15 +106,15 @@ impl<'de: 'a, 'a> Deserialize<'de> for Instance<'a> {
 }
 
 fn read(app: &App, body: &Bytes, called: Called) -> Result<(Vec<Sent>, Parameters), Problem> {
-    let asked: Asked<'_> = json::read(body)?;
+    let asked: InstancesRequest<'_> = json::read(body)?;
     let texts = asked.instances.0.into_iter().map(|Instance(text)| text);
     let images = images::of_json(app, body, called, texts)?;
     Ok((images, asked.parameters.unwrap_or_default()))
 }
 
 /// The answer for such a body, or for images as they are.
-pub(super) async fn answer(app: &App, arrived: Arrived) -> Result<Response, Problem> {
-    let Arrived { upload, called, parameters, context } = arrived;
+pub(super) async fn answer(app: &App, arrived: ImageRequest) -> Result<Response, Problem> {
+    let ImageRequest { upload, called, parameters, context } = arrived;
     let (images, parameters) = match upload {
         Upload::One(body) if json::is_object(&body) => {
             let reading = app.clone();

@@ -3,7 +3,7 @@
 use axum::extract::Request;
 use axum::response::Response;
 
-use super::images::Arrived;
+use super::images::ImageRequest;
 use super::instances;
 use super::instances::{InstancesBody, Predictions};
 use crate::http::openapi::{NamedModel, NamedRefusals, Picture, Pictures, TimeLimit};
@@ -14,7 +14,7 @@ use crate::http::{App, query};
 #[utoipa::path(
     post,
     path = "/v1/models/{model}:predict",
-    tag = "shapes",
+    tag = "compatibility",
     operation_id = "kserve_v1_predict",
     params(NamedModel, TimeLimit),
     request_body(content((Picture = "application/octet-stream"), (Pictures = "multipart/form-data"), (InstancesBody = "application/json")), description = "The image's bytes, a form, or JSON with `instances`"),
@@ -28,5 +28,5 @@ pub(in crate::http) async fn predict(
     if !request.uri().path().ends_with(":predict") {
         return Err(Problem::not_found(request.uri().path()));
     }
-    instances::answer(&app, Arrived::of(&app, typed, request).await?).await
+    instances::answer(&app, ImageRequest::of(&app, typed, request).await?).await
 }

@@ -35,7 +35,7 @@ use super::{Server, health};
     sagemaker::invoke,
     kserve_v1::predict,
 ))]
-struct Said;
+struct ProtocolPaths;
 
 /// `problem` as the answer to a request with these headers, before it has reached a route.
 pub(super) fn refuse(problem: Problem, headers: &HeaderMap) -> Response {
@@ -44,7 +44,7 @@ pub(super) fn refuse(problem: Problem, headers: &HeaderMap) -> Response {
 
 /// Their routes.
 pub(super) fn routes(server: &Arc<Server>) -> OpenApiRouter<Arc<Server>> {
-    OpenApiRouter::with_openapi(Said::openapi().merge_from(v2::said()))
+    OpenApiRouter::with_openapi(ProtocolPaths::openapi().merge_from(v2::said()))
         .route("/", post(huggingface::classify))
         .route("/models/{*model}", post(huggingface::classify_by_name))
         .route("/health", get(health::ping))

@@ -5,11 +5,11 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::images::Arrived;
+use super::images::ImageRequest;
 use super::instances::InstancesBody;
 use super::parameters::Parameters;
 use super::{huggingface, instances};
-use crate::http::classify::{self, Asked};
+use crate::http::classify::{self, ClassifyRequest};
 use crate::http::json;
 use crate::http::openapi::{NetworkRefusals, Picture, Pictures, TimeLimit};
 use crate::http::problem::Problem;
@@ -31,7 +31,7 @@ struct Shape {
 #[utoipa::path(
     post,
     path = "/invocations",
-    tag = "shapes",
+    tag = "compatibility",
     operation_id = "sagemaker",
     params(TimeLimit),
     request_body(content((Picture = "application/octet-stream"), (Pictures = "multipart/form-data"), (InstancesBody = "application/json")), description = "The image's bytes, a form, or JSON with `inputs`, `instances` or `url`"),
@@ -57,14 +57,14 @@ pub(in crate::http) async fn invoke(
             app.server.shared.parse(body.len(), move || json::read(&body)).await?;
         if inputs.is_some() || instances.is_some() {
             let parameters = Parameters::of(&pairs)?;
-            let arrived = Arrived { upload, called, parameters, context };
+            let arrived = ImageRequest { upload, called, parameters, context };
             return match inputs {
                 Some(_) => huggingface::answer(&app, arrived).await,
                 None => instances::answer(&app, arrived).await,
             };
         }
     }
-    let asked = Asked::of(&app, &pairs, &headers)?;
+    let asked = ClassifyRequest::of(&app, &pairs, &headers)?;
     let upload = remote::follow(&app, upload, called, context.deadline).await?;
     classify::respond(&app, asked, upload, &context).await
 }

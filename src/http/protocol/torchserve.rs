@@ -8,7 +8,7 @@ use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use super::images::{self, Arrived, Classes, Sent};
+use super::images::{self, Classes, ImageRequest, Sent};
 use crate::http::openapi::{NamedModel, NamedRefusals, Picture, Pictures, TimeLimit};
 use crate::http::problem::Problem;
 use crate::http::upload::Upload;
@@ -18,7 +18,7 @@ use crate::http::{App, answers, query};
 #[utoipa::path(
     method(post, put),
     path = "/predictions/{model}",
-    tag = "shapes",
+    tag = "compatibility",
     operation_id = "torchserve",
     params(NamedModel, TimeLimit),
     request_body(content((Picture = "application/octet-stream"), (Pictures = "multipart/form-data")), description = "The image's bytes, or a form with one file; `PUT` is the same"),
@@ -29,7 +29,8 @@ pub(super) async fn predict(
     typed: query::Typed,
     request: Request,
 ) -> Result<Response, Problem> {
-    let Arrived { upload, parameters, context, .. } = Arrived::of(&app, typed, request).await?;
+    let ImageRequest { upload, parameters, context, .. } =
+        ImageRequest::of(&app, typed, request).await?;
     let Upload::One(bytes) = upload else {
         return Err(Problem::invalid_parameter(
             "this route takes one image; send several to /classify",

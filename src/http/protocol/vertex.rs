@@ -7,7 +7,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use utoipa_axum::router::OpenApiRouter;
 
-use super::images::Arrived;
+use super::images::ImageRequest;
 use super::instances;
 use crate::http::problem::Problem;
 use crate::http::{App, Server, health, query};
@@ -114,5 +114,5 @@ fn is_path(typed: &str) -> bool {
 }
 
 async fn predict(app: App, typed: query::Typed, request: Request) -> Result<Response, Problem> {
-    instances::answer(&app, Arrived::of(&app, typed, request).await?).await
+    instances::answer(&app, ImageRequest::of(&app, typed, request).await?).await
 }

@@ -13,11 +13,11 @@ use serde_json::Value;
 
 use super::{ModelCard, ModelError, Precision, Task, foreign, labels};
 use crate::graph::{Architecture, Inferred, infer};
-use crate::pipeline::preprocess::Preprocess;
+use crate::model::Preprocess;
 use crate::weights::Weights;
 
 /// What a `config.json` says of a model.
-struct Described {
+struct ConfiguredModel {
     /// The row that it means.
     architecture: &'static Architecture,
     labels: Option<Vec<String>>,
@@ -62,7 +62,7 @@ pub(super) fn card(folder: &Path, name: &str, weights: &Weights) -> Result<Model
     let described = described.map_err(|why| ConfigJsonError { path, why })?;
     let task =
         task(&config).map_err(|why| ConfigJsonError { path: folder.join("config.json"), why })?;
-    let Described { architecture, labels, preprocess, license } = described;
+    let ConfiguredModel { architecture, labels, preprocess, license } = described;
     let classes = infer::classes(architecture, weights).unwrap_or(architecture.classes);
     let labels = labels.unwrap_or_else(|| labels::usual(classes));
     Ok(ModelCard { license, task, ..bare(name, architecture.name, preprocess, labels) })

@@ -3,12 +3,12 @@
 use serde::Deserialize;
 
 use super::Refusal;
-use crate::pipeline::preprocess::{Interpolation, Preprocess, Resize};
+use crate::model::{Interpolation, Preprocess, Resize};
 
 /// The fields of the processors for classification; absent ones have the defaults of the library.
 #[derive(Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "the file has them")]
-pub(super) struct Config {
+pub(super) struct PreprocessorConfig {
     /// `ConvNextImageProcessor`, say; older files call it a feature extractor.
     #[serde(default, alias = "feature_extractor_type")]
     image_processor_type: String,
@@ -48,7 +48,7 @@ fn yes() -> bool {
 }
 
 /// The same as a value of ours.
-pub(super) fn preprocess(config: &Config) -> Result<Preprocess, Refusal> {
+pub(super) fn preprocess(config: &PreprocessorConfig) -> Result<Preprocess, Refusal> {
     if !config.do_resize {
         return Err("do_resize is false; pictures of any size must be resized".to_owned());
     }
@@ -82,7 +82,7 @@ type Plan = ([u32; 2], Resize, f64);
 
 /// Below 384 pixels the shorter side is resized to `size / crop_pct` and the centre is cropped;
 /// from 384 on the whole picture is stretched.
-fn convnext(config: &Config) -> Result<Plan, Refusal> {
+fn convnext(config: &PreprocessorConfig) -> Result<Plan, Refusal> {
     let (Size::Square(side) | Size::ShortestEdge { shortest_edge: side }) = config.size else {
         return Err("size must be a number or a shortest_edge".to_owned());
     };
@@ -93,7 +93,7 @@ fn convnext(config: &Config) -> Result<Plan, Refusal> {
     })
 }
 
-fn resize_and_crop(config: &Config) -> Result<Plan, Refusal> {
+fn resize_and_crop(config: &PreprocessorConfig) -> Result<Plan, Refusal> {
     let crop = config.crop_size.filter(|_| config.do_center_crop).map(sides).transpose()?;
     match (config.size, crop) {
         (Size::ShortestEdge { shortest_edge }, Some(input)) => {

@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::{preprocessor, timm};
-use crate::pipeline::preprocess::{Interpolation, Preprocess, Resize};
+use crate::model::{Interpolation, Preprocess, Resize};
 
 const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 const STD: [f32; 3] = [0.229, 0.224, 0.225];

@@ -3,12 +3,12 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Described, Refusal};
+use super::{ConfiguredModel, Refusal};
 use crate::graph::arch;
-use crate::pipeline::preprocess::{Interpolation, Preprocess, Resize};
+use crate::model::{Interpolation, Preprocess, Resize};
 
 #[derive(Deserialize)]
-struct Config {
+struct TimmConfig {
     architecture: String,
     #[serde(default)]
     model_args: Option<Map<String, Value>>,
@@ -35,9 +35,9 @@ struct Pretrained {
 }
 
 /// What timm's `create_model` and `create_transform` would make of a config.
-pub(super) fn describe(config: &Value) -> Result<Described, Refusal> {
-    let Config { architecture, model_args, label_names, pretrained_cfg: cfg } =
-        Config::deserialize(config)
+pub(super) fn describe(config: &Value) -> Result<ConfiguredModel, Refusal> {
+    let TimmConfig { architecture, model_args, label_names, pretrained_cfg: cfg } =
+        TimmConfig::deserialize(config)
             .map_err(|error| format!("neither timm's nor transformers' shape: {error}"))?;
     let architecture = arch::find(&architecture).map_err(|error| error.to_string())?;
     let model_args = model_args.unwrap_or_default();
@@ -49,7 +49,7 @@ pub(super) fn describe(config: &Value) -> Result<Described, Refusal> {
     }
     let license = cfg.license.clone().unwrap_or_default();
     let labels = label_names.or(cfg.label_names.clone());
-    Ok(Described { architecture, labels, preprocess: preprocess(&cfg)?, license })
+    Ok(ConfiguredModel { architecture, labels, preprocess: preprocess(&cfg)?, license })
 }
 
 /// Labels and preprocessing of a graph that timm describes, whichever network it is. Inside transformers'

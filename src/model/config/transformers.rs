@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Described, Refusal};
+use super::{ConfiguredModel, Refusal};
 use crate::graph::choices::{Architecture, Block, Family, Sampling, Shortcut, Stride};
 use crate::graph::infer;
-use crate::pipeline::preprocess::Preprocess;
+use crate::model::Preprocess;
 use crate::weights::Weights;
 
 /// What decides the network beyond its tensors. Absent fields have the library's defaults.
 #[derive(Deserialize)]
-struct Config {
+struct TransformersConfig {
     model_type: String,
     #[serde(default)]
     downsample_in_bottleneck: bool,
@@ -34,8 +34,8 @@ pub(super) fn describe(
     config: &Value,
     preprocess: Option<Preprocess>,
     weights: &Weights,
-) -> Result<Described, Refusal> {
-    let config = Config::deserialize(config).map_err(|error| error.to_string())?;
+) -> Result<ConfiguredModel, Refusal> {
+    let config = TransformersConfig::deserialize(config).map_err(|error| error.to_string())?;
     if config.model_type != "resnet" {
         return Err(format!(
             "model_type is {:?}; only resnet is built here, and any other network serves as a \
@@ -64,7 +64,7 @@ pub(super) fn describe(
     };
     let preprocess = preprocess.unwrap_or_else(|| Preprocess::usual(architecture.input));
     let labels = labels(config.id2label)?;
-    Ok(Described { architecture, labels, preprocess, license: String::new() })
+    Ok(ConfiguredModel { architecture, labels, preprocess, license: String::new() })
 }
 
 /// Whether transformers' ResNet is this row: option B, and a bottleneck's stride where it has it.

@@ -14,13 +14,13 @@ use crate::model::{CardError, ModelCard, Task};
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Hints {
     /// The layout of the input; by default from the position of the 3 in its shape.
-    pub(super) layout: Option<Layout>,
+    pub(super) layout: Option<AxisOrder>,
     /// In which order the network takes the channels.
     pub(super) channels: Channels,
     /// What pixels are multiplied by before the mean is subtracted, where it is not 1/255.
     pub(super) scale: Option<f64>,
     /// The kind of its scores; by default from the last nodes.
-    pub(super) scores: Option<Scores>,
+    pub(super) scores: Option<DeclaredScores>,
     /// The output with the scores, where there are several.
     pub(super) output: Option<String>,
     /// Whether one class is right or several can be, where the card says it.
@@ -33,7 +33,7 @@ pub(super) struct Hints {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Layout {
+pub(super) enum AxisOrder {
     Nchw,
     Nhwc,
 }
@@ -48,7 +48,7 @@ pub(super) enum Channels {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Scores {
+pub(super) enum DeclaredScores {
     /// Before the softmax; before the sigmoid where there is one class.
     Logits,
     /// After the softmax.
@@ -57,7 +57,7 @@ pub(super) enum Scores {
     Sigmoid,
 }
 
-impl fmt::Display for Scores {
+impl fmt::Display for DeclaredScores {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Logits => "logits",

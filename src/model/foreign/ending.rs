@@ -1,6 +1,6 @@
 //! Detects from the last nodes of a foreign graph whether its scores are logits or probabilities.
 
-use super::card::Scores;
+use super::card::DeclaredScores;
 use crate::onnx;
 
 /// Operators that change the shape or the type of scores, or round them, and nothing else.
@@ -24,19 +24,19 @@ const FOLLOWED: usize = 32;
 
 /// What the value `output` of `graph` holds, by the node that computes it. Exporters put casts and
 /// changes of shape behind that node.
-pub(super) fn scores_of(graph: &onnx::Model, output: &str) -> Scores {
+pub(super) fn scores_of(graph: &onnx::Model, output: &str) -> DeclaredScores {
     let mut value = output;
     for _ in 0..FOLLOWED {
-        let Some(node) = graph.maker_of(value) else { return Scores::Logits };
+        let Some(node) = graph.maker_of(value) else { return DeclaredScores::Logits };
         match node.op_type.as_str() {
-            "Softmax" => return Scores::Probabilities,
-            "Sigmoid" | "HardSigmoid" => return Scores::Sigmoid,
+            "Softmax" => return DeclaredScores::Probabilities,
+            "Sigmoid" | "HardSigmoid" => return DeclaredScores::Sigmoid,
             passed if PASSED.contains(&passed) => match node.input.first() {
                 Some(input) => value = input,
-                None => return Scores::Logits,
+                None => return DeclaredScores::Logits,
             },
-            _ => return Scores::Logits,
+            _ => return DeclaredScores::Logits,
         }
     }
-    Scores::Logits
+    DeclaredScores::Logits
 }

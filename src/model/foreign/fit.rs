@@ -1,6 +1,6 @@
 //! Checks that a foreign graph is an image classifier, and determines the layout of its input.
 
-use super::card::{Hints, Layout, Scores};
+use super::card::{AxisOrder, DeclaredScores, Hints};
 use super::ending::scores_of;
 use super::values::{By, Taken};
 use crate::model::{ModelCard, Task};
@@ -17,7 +17,7 @@ pub(super) struct Fit {
     pub(super) input: String,
     /// Type of its input's elements: float32, float16 or uint8.
     pub(super) element: DataType,
-    pub(super) layout: Layout,
+    pub(super) layout: AxisOrder,
     /// How many pictures it takes, where it is one number.
     pub(super) batch: Option<usize>,
     /// Name of its scores.
@@ -118,15 +118,18 @@ pub(super) fn fit(graph: &onnx::Model, card: &ModelCard, hints: &Hints) -> Resul
 fn task_of(taken: Taken, hints: &Hints, classes: usize) -> Result<Task, Unfit> {
     let said = taken.by == By::Card;
     match (taken.scores, hints.task) {
-        (Scores::Probabilities, Some(Task::MultiLabel)) => Err(Unfit::NotMultiLabel { said }),
-        (Scores::Probabilities, _) if classes == 1 => Err(Unfit::OneProbability),
-        (Scores::Sigmoid, Some(Task::SingleLabel)) if classes > 1 => {
+        (DeclaredScores::Probabilities, Some(Task::MultiLabel)) => {
+            Err(Unfit::NotMultiLabel { said })
+        }
+        (DeclaredScores::Probabilities, _) if classes == 1 => Err(Unfit::OneProbability),
+        (DeclaredScores::Sigmoid, Some(Task::SingleLabel)) if classes > 1 => {
             Err(Unfit::NotSingleLabel { said, classes })
         }
-        (Scores::Sigmoid, None) if classes > 1 => Ok(Task::MultiLabel),
-        (Scores::Logits | Scores::Probabilities | Scores::Sigmoid, task) => {
-            Ok(task.unwrap_or_default())
-        }
+        (DeclaredScores::Sigmoid, None) if classes > 1 => Ok(Task::MultiLabel),
+        (
+            DeclaredScores::Logits | DeclaredScores::Probabilities | DeclaredScores::Sigmoid,
+            task,
+        ) => Ok(task.unwrap_or_default()),
     }
 }
 
@@ -173,7 +176,7 @@ impl Dim {
 }
 
 struct Shape {
-    layout: Layout,
+    layout: AxisOrder,
     batch: Option<usize>,
     /// Height and width.
     size: [Dim; 2],
@@ -183,11 +186,12 @@ fn shape_of(input: &ValueInfo, hints: &Hints) -> Result<Shape, Unfit> {
     let dims = dims(input).unwrap_or_default();
     let refused = || Unfit::InputShape { input: input.name.clone(), shape: shown(&dims) };
     let &[batch, second, third, fourth] = &dims[..] else { return Err(refused()) };
-    let told = if second.is(3) { Some(Layout::Nchw) } else { fourth.is(3).then_some(Layout::Nhwc) };
+    let told =
+        if second.is(3) { Some(AxisOrder::Nchw) } else { fourth.is(3).then_some(AxisOrder::Nhwc) };
     let layout = hints.layout.or(told).ok_or_else(refused)?;
     let (channels, size) = match layout {
-        Layout::Nchw => (second, [third, fourth]),
-        Layout::Nhwc => (fourth, [second, third]),
+        AxisOrder::Nchw => (second, [third, fourth]),
+        AxisOrder::Nhwc => (fourth, [second, third]),
     };
     if !(channels.is(3) || channels == Dim::Any) {
         return Err(refused());

@@ -19,7 +19,7 @@ use crate::onnx;
 use card::Hints;
 pub use fit::Unfit;
 pub use values::Contradiction;
-use values::{Taken, Verdict};
+use values::{ScoresVerdict, Taken};
 
 /// What a card of such a model has for an architecture.
 pub const ARCHITECTURE: &str = "onnx";
@@ -102,15 +102,15 @@ pub fn judge(
     let graph = model.graph();
     let taken = Taken::of(&graph);
     let given = match taken.scores {
-        card::Scores::Logits => logits,
-        card::Scores::Probabilities | card::Scores::Sigmoid => probabilities,
+        card::DeclaredScores::Logits => logits,
+        card::DeclaredScores::Probabilities | card::DeclaredScores::Sigmoid => probabilities,
     };
     // The second of the two that one class became is ours.
     let is_one = graph.maker_of("resnetd.both").is_some();
     let rows: Vec<&[f32]> = given.iter().map(|row| if is_one { &row[..1] } else { *row }).collect();
     match taken.judge(model.card.task, &rows)? {
-        Verdict::AsTaken => Ok(None),
-        Verdict::Really(scores) => {
+        ScoresVerdict::AsTaken => Ok(None),
+        ScoresVerdict::Really(scores) => {
             tracing::info!("the values of the graph's scores say that they are {scores}");
             let taken = Taken { scores, ..taken };
             let onnx = wrap::taken_for(&model.onnx, &graph, taken, &model.card)

@@ -1,6 +1,6 @@
 //! Whether the scores that a graph computes are what its card, or its last node, says they are.
 
-use super::card::Scores;
+use super::card::DeclaredScores;
 use crate::model::Task;
 use crate::onnx;
 
@@ -16,7 +16,7 @@ const SAID_WITHIN: f32 = 0.1;
 /// The kind of scores, and how it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Taken {
-    pub(super) scores: Scores,
+    pub(super) scores: DeclaredScores,
     pub(super) by: By,
 }
 
@@ -69,11 +69,11 @@ pub enum Contradiction {
 
 /// What the scores turn out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum ScoresVerdict {
     /// What they are taken for.
     AsTaken,
     /// These, detected from the values alone.
-    Really(Scores),
+    Really(DeclaredScores),
 }
 
 impl Taken {
@@ -96,36 +96,40 @@ impl Taken {
         };
         let is_softmax = || graph.maker_of("probabilities").is_some_and(|n| n.op_type == "Softmax");
         let scores = match scores {
-            "logits" => Scores::Logits,
-            "probabilities" => Scores::Probabilities,
-            "sigmoid" => Scores::Sigmoid,
-            _ if is_softmax() => Scores::Logits,
-            _ => Scores::Probabilities,
+            "logits" => DeclaredScores::Logits,
+            "probabilities" => DeclaredScores::Probabilities,
+            "sigmoid" => DeclaredScores::Sigmoid,
+            _ if is_softmax() => DeclaredScores::Logits,
+            _ => DeclaredScores::Probabilities,
         };
         Self { scores, by }
     }
 
     /// Compares with `rows`, the graph's own scores for several different images.
-    pub(super) fn judge(self, task: Task, rows: &[&[f32]]) -> Result<Verdict, Contradiction> {
+    pub(super) fn judge(self, task: Task, rows: &[&[f32]]) -> Result<ScoresVerdict, Contradiction> {
         let one = rows.iter().all(|row| row.len() == 1);
         match task {
             // A graph with a sigmoid at its end has one, whatever its scores sum to.
             Task::MultiLabel
                 if !one
                     && all_sum_to_1(rows, FOUND_WITHIN)
-                    && (self.scores, self.by) != (Scores::Sigmoid, By::Graph) =>
+                    && (self.scores, self.by) != (DeclaredScores::Sigmoid, By::Graph) =>
             {
                 Err(Contradiction::NotMultiLabel)
             }
-            Task::MultiLabel if self.scores == Scores::Logits && self.by == By::Graph => {
+            Task::MultiLabel if self.scores == DeclaredScores::Logits && self.by == By::Graph => {
                 let unit = all_within_0_and_1(rows);
-                Ok(if unit { Verdict::Really(Scores::Sigmoid) } else { Verdict::AsTaken })
+                Ok(if unit {
+                    ScoresVerdict::Really(DeclaredScores::Sigmoid)
+                } else {
+                    ScoresVerdict::AsTaken
+                })
             }
             Task::SingleLabel | Task::MultiLabel => self.judge_single(rows),
         }
     }
 
-    fn judge_single(self, rows: &[&[f32]]) -> Result<Verdict, Contradiction> {
+    fn judge_single(self, rows: &[&[f32]]) -> Result<ScoresVerdict, Contradiction> {
         let by = match self.by {
             By::Card => "onnx.scores of the card says so",
             By::Graph => "the graph ends in Softmax or Sigmoid",
@@ -133,27 +137,29 @@ impl Taken {
         let one = rows.iter().all(|row| row.len() == 1);
         let unit = all_within_0_and_1(rows);
         match (self.scores, self.by) {
-            (Scores::Logits, By::Card) if !one && all_sum_to_1(rows, FOUND_WITHIN) => {
+            (DeclaredScores::Logits, By::Card) if !one && all_sum_to_1(rows, FOUND_WITHIN) => {
                 Err(Contradiction::NotLogits)
             }
-            (Scores::Logits, By::Graph) if one && unit => Err(Contradiction::UndecidedOne),
-            (Scores::Logits, By::Graph) if !one && all_sum_to_1(rows, FOUND_WITHIN) => {
-                Ok(Verdict::Really(Scores::Probabilities))
+            (DeclaredScores::Logits, By::Graph) if one && unit => Err(Contradiction::UndecidedOne),
+            (DeclaredScores::Logits, By::Graph) if !one && all_sum_to_1(rows, FOUND_WITHIN) => {
+                Ok(ScoresVerdict::Really(DeclaredScores::Probabilities))
             }
-            (Scores::Logits, By::Graph) if unit => Err(Contradiction::Undecided),
-            (Scores::Logits, By::Card | By::Graph) => Ok(Verdict::AsTaken),
-            (Scores::Probabilities, _) => match rows.iter().find(|r| !sums_to_1(r, SAID_WITHIN)) {
-                Some(row) => {
-                    let (low, high, sum) = summary(row);
-                    Err(Contradiction::NotProbabilities { by, low, high, sum })
+            (DeclaredScores::Logits, By::Graph) if unit => Err(Contradiction::Undecided),
+            (DeclaredScores::Logits, By::Card | By::Graph) => Ok(ScoresVerdict::AsTaken),
+            (DeclaredScores::Probabilities, _) => {
+                match rows.iter().find(|r| !sums_to_1(r, SAID_WITHIN)) {
+                    Some(row) => {
+                        let (low, high, sum) = summary(row);
+                        Err(Contradiction::NotProbabilities { by, low, high, sum })
+                    }
+                    None => Ok(ScoresVerdict::AsTaken),
                 }
-                None => Ok(Verdict::AsTaken),
-            },
-            (Scores::Sigmoid, _) => {
+            }
+            (DeclaredScores::Sigmoid, _) => {
                 let mut scores = rows.iter().copied().flatten();
                 match scores.find(|score| !(-1e-3..=1.001).contains(*score)) {
                     Some(&found) => Err(Contradiction::NotSigmoid { by, found }),
-                    None => Ok(Verdict::AsTaken),
+                    None => Ok(ScoresVerdict::AsTaken),
                 }
             }
         }
@@ -184,34 +190,38 @@ fn summary(row: &[f32]) -> (f32, f32, f32) {
 mod tests {
     use super::*;
 
-    fn judged(scores: Scores, by: By, rows: &[&[f32]]) -> Result<Verdict, Contradiction> {
+    fn judged(
+        scores: DeclaredScores,
+        by: By,
+        rows: &[&[f32]],
+    ) -> Result<ScoresVerdict, Contradiction> {
         Taken { scores, by }.judge(Task::SingleLabel, rows)
     }
 
     #[test]
     fn scores_are_checked_on_test_images() {
         use By::{Card, Graph};
-        use Scores::{Logits, Probabilities, Sigmoid};
+        use DeclaredScores::{Logits, Probabilities, Sigmoid};
         let logits: &[&[f32]] = &[&[2.0, -1.0, 0.5], &[0.1, 0.2, 0.3]];
         let probabilities: &[&[f32]] = &[&[0.7, 0.2, 0.1], &[0.0, 1.0, 0.0]];
         let unit: &[&[f32]] = &[&[0.7, 0.9, 0.1], &[0.0, 0.2, 0.0]];
         for by in [Card, Graph] {
-            assert_eq!(judged(Logits, by, logits), Ok(Verdict::AsTaken));
-            assert_eq!(judged(Probabilities, by, probabilities), Ok(Verdict::AsTaken));
+            assert_eq!(judged(Logits, by, logits), Ok(ScoresVerdict::AsTaken));
+            assert_eq!(judged(Probabilities, by, probabilities), Ok(ScoresVerdict::AsTaken));
             let wrong = judged(Probabilities, by, logits).unwrap_err().to_string();
             assert!(wrong.contains("between -1 and 2 and sum to 1.5"), "{wrong}");
             assert!(judged(Probabilities, by, unit).is_err());
         }
-        assert_eq!(judged(Logits, Graph, probabilities), Ok(Verdict::Really(Probabilities)));
+        assert_eq!(judged(Logits, Graph, probabilities), Ok(ScoresVerdict::Really(Probabilities)));
         assert_eq!(judged(Logits, Card, probabilities), Err(Contradiction::NotLogits));
         assert_eq!(judged(Logits, Graph, unit), Err(Contradiction::Undecided));
-        assert_eq!(judged(Logits, Card, unit), Ok(Verdict::AsTaken));
+        assert_eq!(judged(Logits, Card, unit), Ok(ScoresVerdict::AsTaken));
 
         let [inside, outside]: [&[&[f32]]; 2] = [&[&[0.25], &[1.0]], &[&[0.25], &[-4.0]]];
-        assert_eq!(judged(Logits, Graph, outside), Ok(Verdict::AsTaken));
+        assert_eq!(judged(Logits, Graph, outside), Ok(ScoresVerdict::AsTaken));
         assert_eq!(judged(Logits, Graph, inside), Err(Contradiction::UndecidedOne));
-        assert_eq!(judged(Logits, Card, inside), Ok(Verdict::AsTaken));
-        assert_eq!(judged(Sigmoid, Graph, inside), Ok(Verdict::AsTaken));
+        assert_eq!(judged(Logits, Card, inside), Ok(ScoresVerdict::AsTaken));
+        assert_eq!(judged(Sigmoid, Graph, inside), Ok(ScoresVerdict::AsTaken));
         let wrong = judged(Sigmoid, Card, outside).unwrap_err().to_string();
         assert!(wrong.contains("because onnx.scores of the card says so"), "{wrong}");
     }
@@ -219,17 +229,17 @@ mod tests {
     #[test]
     fn scores_of_several_labels_are_sigmoids_or_logits_and_never_sum_to_one() {
         use By::{Card, Graph};
-        use Scores::{Logits, Sigmoid};
+        use DeclaredScores::{Logits, Sigmoid};
         let judged =
             |scores, by, rows: &[&[f32]]| Taken { scores, by }.judge(Task::MultiLabel, rows);
         let logits: &[&[f32]] = &[&[2.0, -1.0], &[0.1, 0.2]];
         let sums_to_1: &[&[f32]] = &[&[0.7, 0.3], &[0.0, 1.0]];
         let unit: &[&[f32]] = &[&[0.7, 0.9], &[0.0, 0.2]];
-        assert_eq!(judged(Logits, Graph, logits), Ok(Verdict::AsTaken));
-        assert_eq!(judged(Logits, Graph, unit), Ok(Verdict::Really(Sigmoid)));
-        assert_eq!(judged(Logits, Card, unit), Ok(Verdict::AsTaken));
-        assert_eq!(judged(Sigmoid, Graph, unit), Ok(Verdict::AsTaken));
-        assert_eq!(judged(Sigmoid, Graph, sums_to_1), Ok(Verdict::AsTaken));
+        assert_eq!(judged(Logits, Graph, logits), Ok(ScoresVerdict::AsTaken));
+        assert_eq!(judged(Logits, Graph, unit), Ok(ScoresVerdict::Really(Sigmoid)));
+        assert_eq!(judged(Logits, Card, unit), Ok(ScoresVerdict::AsTaken));
+        assert_eq!(judged(Sigmoid, Graph, unit), Ok(ScoresVerdict::AsTaken));
+        assert_eq!(judged(Sigmoid, Graph, sums_to_1), Ok(ScoresVerdict::AsTaken));
         for (scores, by) in [(Logits, Graph), (Logits, Card), (Sigmoid, Card)] {
             assert_eq!(judged(scores, by, sums_to_1), Err(Contradiction::NotMultiLabel));
         }

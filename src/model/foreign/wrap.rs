@@ -3,14 +3,14 @@
 
 use bytes::Bytes;
 
-use super::card::{Channels, Hints, Layout, Scores};
+use super::card::{AxisOrder, Channels, DeclaredScores, Hints};
 use super::fit::Fit;
 use super::values::Taken;
+use crate::model::Preprocess;
 use crate::model::{ModelCard, Task};
 use crate::onnx::builder::{int_attribute, ints_attribute};
 use crate::onnx::proto::DataType;
 use crate::onnx::{self, Element, GraphBuilder, NotOnnx};
-use crate::pipeline::preprocess::Preprocess;
 
 /// Names that the graph of every model has for what goes in and comes out.
 const OURS: [&str; 5] = ["pixels", "logits", "probabilities", "embedding", "feature_map"];
@@ -62,11 +62,11 @@ fn before(fit: &Fit, preprocess: &Preprocess, hints: &Hints) -> GraphBuilder {
     }
     let input = theirs(&fit.input);
     match fit.layout {
-        Layout::Nchw => {
+        AxisOrder::Nchw => {
             let order = ints_attribute("perm", &[0, 3, 1, 2]);
             graph.node("Transpose", &input, &[&value], [order]);
         }
-        Layout::Nhwc => {
+        AxisOrder::Nhwc => {
             graph.node("Identity", &input, &[&value], []);
         }
     }
@@ -113,7 +113,7 @@ const ENDS: [&str; 12] = [
 ];
 
 /// Logits and probabilities of [`ROWS`].
-fn ends(graph: &mut GraphBuilder, scores: Scores, task: Task, classes: usize) {
+fn ends(graph: &mut GraphBuilder, scores: DeclaredScores, task: Task, classes: usize) {
     match task {
         Task::SingleLabel => ends_of_one(graph, scores, classes),
         Task::MultiLabel => ends_of_each(graph, scores, classes),
@@ -121,14 +121,14 @@ fn ends(graph: &mut GraphBuilder, scores: Scores, task: Task, classes: usize) {
 }
 
 /// Where each class is right or not.
-fn ends_of_each(graph: &mut GraphBuilder, scores: Scores, classes: usize) {
+fn ends_of_each(graph: &mut GraphBuilder, scores: DeclaredScores, classes: usize) {
     match scores {
-        Scores::Logits => {
+        DeclaredScores::Logits => {
             graph.node("Identity", "logits", &[ROWS], []);
             graph.node("Sigmoid", "probabilities", &[ROWS], []);
         }
         // A softmax is refused before.
-        Scores::Sigmoid | Scores::Probabilities => {
+        DeclaredScores::Sigmoid | DeclaredScores::Probabilities => {
             let [least, one] = [("resnetd.least", LEAST), ("resnetd.one", 1.0)]
                 .map(|(name, value)| graph.constant(name, &[], &[value]));
             let rest = graph.node("Sub", "resnetd.rest", &[&one, ROWS], []);
@@ -145,28 +145,30 @@ fn ends_of_each(graph: &mut GraphBuilder, scores: Scores, classes: usize) {
 }
 
 /// Where one class is right. One class becomes two, the class and its absence.
-fn ends_of_one(graph: &mut GraphBuilder, scores: Scores, classes: usize) {
+fn ends_of_one(graph: &mut GraphBuilder, scores: DeclaredScores, classes: usize) {
     let axis = || int_attribute("axis", 1);
     let given = match (scores, classes) {
-        (Scores::Logits, 1) => {
+        (DeclaredScores::Logits, 1) => {
             // The softmax of a logit and 0 is its sigmoid.
             let zero = graph.constant("resnetd.zero", &[], &[0.0]);
             let absent = graph.node("Mul", "resnetd.absent", &[ROWS, &zero], []);
             graph.node("Concat", "resnetd.both", &[ROWS, &absent], [axis()])
         }
-        (Scores::Sigmoid | Scores::Probabilities, 1) => {
+        (DeclaredScores::Sigmoid | DeclaredScores::Probabilities, 1) => {
             let one = graph.constant("resnetd.one", &[], &[1.0]);
             let rest = graph.node("Sub", "resnetd.rest", &[&one, ROWS], []);
             graph.node("Concat", "resnetd.both", &[ROWS, &rest], [axis()])
         }
-        (Scores::Logits | Scores::Probabilities | Scores::Sigmoid, _) => ROWS.to_owned(),
+        (DeclaredScores::Logits | DeclaredScores::Probabilities | DeclaredScores::Sigmoid, _) => {
+            ROWS.to_owned()
+        }
     };
     match scores {
-        Scores::Logits => {
+        DeclaredScores::Logits => {
             graph.node("Identity", "logits", &[&given], []);
             graph.node("Softmax", "probabilities", &[&given], [axis()]);
         }
-        Scores::Probabilities | Scores::Sigmoid => {
+        DeclaredScores::Probabilities | DeclaredScores::Sigmoid => {
             let least = graph.constant("resnetd.least", &[], &[LEAST]);
             let positive = graph.node("Max", "resnetd.positive", &[&given, &least], []);
             graph.node("Log", "logits", &[&positive], []);

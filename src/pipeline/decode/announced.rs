@@ -10,7 +10,7 @@ pub(super) struct Announced {
     /// The most bytes that decoding holds at once for each pixel.
     pub(super) per_pixel: u8,
     /// The most bytes that it holds beside these and the upload.
-    pub(super) beside: u64,
+    pub(super) overhead: u64,
     /// How often decoding goes over the pixels.
     pub(super) passes: u32,
 }

@@ -10,7 +10,7 @@ use super::{DecodeError, Format, Watch};
 const FORMAT: Format = Format::Gif;
 
 /// What stands before the first frame's pixels.
-struct Frame<'a> {
+struct GifFrame<'a> {
     /// Columns and rows of the whole picture, which the frame may enlarge.
     canvas: [u32; 2],
     /// Column and row of the frame in it.
@@ -34,15 +34,15 @@ struct Frame<'a> {
 ///
 /// [`DecodeError`] where they are damaged or there is no frame.
 pub(super) fn announced(bytes: &[u8]) -> Result<Announced, DecodeError> {
-    let frame = Frame::first(bytes)?;
+    let frame = GifFrame::first(bytes)?;
     let color = if frame.transparent.is_some() { "rgba8" } else { "rgb8" };
     // A row of numbers, and the table of LZW codes.
-    let beside = u64::from(frame.canvas[0]) + TABLES;
+    let overhead = u64::from(frame.canvas[0]) + TABLES;
     Ok(Announced {
         size: frame.canvas,
         color: color.to_owned(),
         per_pixel: RGB_AND_COPY,
-        beside,
+        overhead,
         passes: 1,
     })
 }
@@ -54,7 +54,7 @@ pub(super) fn announced(bytes: &[u8]) -> Result<Announced, DecodeError> {
 ///
 /// [`DecodeError`] where pixels are missing, and once `watch` stops it.
 pub(super) fn decode(bytes: &[u8], watch: Watch<'_>) -> Result<RgbImage, DecodeError> {
-    let frame = Frame::first(bytes)?;
+    let frame = GifFrame::first(bytes)?;
     let colors = frame.colors();
     let mut canvas = Canvas::new(frame.canvas, watch);
     let ground = if frame.transparent.is_some() { [255; 3] } else { colors[0] };
@@ -78,7 +78,7 @@ pub(super) fn decode(bytes: &[u8], watch: Watch<'_>) -> Result<RgbImage, DecodeE
     canvas.into_picture(FORMAT)
 }
 
-impl<'a> Frame<'a> {
+impl<'a> GifFrame<'a> {
     fn first(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         Self::find(bytes).ok_or(DecodeError::Truncated { format: FORMAT })?
     }
@@ -172,7 +172,7 @@ struct Numbers<'a> {
 }
 
 impl<'a> Numbers<'a> {
-    fn new(frame: &Frame<'a>) -> Result<Self, DecodeError> {
+    fn new(frame: &GifFrame<'a>) -> Result<Self, DecodeError> {
         if !(1..=11).contains(&frame.code_bits) {
             return Err(DecodeError::corrupt(FORMAT, "its codes have an impossible length"));
         }

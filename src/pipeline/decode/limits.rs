@@ -44,7 +44,7 @@ impl Limits {
         let pixels = self.max_pixels.saturating_add(padding);
         pixels
             .saturating_mul(u64::from(MAX_BYTES_PER_PIXEL + WORKING_BYTES_PER_PIXEL))
-            .saturating_add(beside(upload))
+            .saturating_add(overhead(upload))
             .saturating_add(upload)
     }
 }
@@ -79,6 +79,6 @@ const COPIES_OF_UPLOAD: u64 = 2;
 const MAX_SIDE: u32 = 65_535;
 
 /// What the `image` crate's decoders hold beside the pixels, for an upload of so many bytes.
-pub(super) fn beside(upload: u64) -> u64 {
+pub(super) fn overhead(upload: u64) -> u64 {
     upload.saturating_mul(COPIES_OF_UPLOAD).saturating_add(DECODER_BYTES)
 }

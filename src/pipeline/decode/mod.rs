@@ -49,7 +49,7 @@ pub struct Header {
     pub height: u32,
     per_pixel: u8,
     /// Held beside the pixels, in bytes.
-    beside: u64,
+    overhead: u64,
     passes: u32,
     /// What is known of a JPEG.
     jpeg: Option<jpeg::Outline>,
@@ -61,8 +61,9 @@ impl Header {
     /// where its coding does not allow that.
     #[must_use]
     pub fn reduced(self, most: Reduction) -> Self {
-        let gentlest = self.jpeg.and_then(|jpeg| jpeg.gentlest);
-        let allowed = gentlest.is_some_and(|gentlest| gentlest.divisor() <= most.divisor());
+        let largest_scaled_size = self.jpeg.and_then(|jpeg| jpeg.largest_scaled_size);
+        let allowed = largest_scaled_size
+            .is_some_and(|largest_scaled_size| largest_scaled_size.divisor() <= most.divisor());
         Self { reduction: if allowed { most } else { Reduction::None }, ..self }
     }
 
@@ -83,10 +84,10 @@ impl Header {
     pub fn decoded_bytes(&self) -> u64 {
         let size = [self.width, self.height].map(|side| self.reduction.side(side));
         let pixels = limits::padded_pixels(size);
-        let usual = pixels.saturating_mul(self.per_pixel.into()).saturating_add(self.beside);
+        let usual = pixels.saturating_mul(self.per_pixel.into()).saturating_add(self.overhead);
         match (self.reduction, self.jpeg) {
             (Reduction::None, Some(jpeg)) => {
-                usual.max(self.beside.saturating_add(jpeg.working_bytes()))
+                usual.max(self.overhead.saturating_add(jpeg.working_bytes()))
             }
             (Reduction::None, None)
             | (Reduction::Half | Reduction::Quarter | Reduction::Eighth, _) => usual,
@@ -178,10 +179,10 @@ pub fn inspect(bytes: &[u8], limits: &Limits) -> Result<Header, DecodeError> {
         let jpeg = is_jpeg.then(|| jpeg::Outline::read(bytes, limits)).transpose()?;
         let announced = announced(bytes, format, jpeg.as_ref())
             .map_err(|error| why_unreadable(bytes, format, error))?;
-        let Announced { size, per_pixel, beside, passes, .. } = announced;
+        let Announced { size, per_pixel, overhead, passes, .. } = announced;
         limits.check_size(format, size)?;
         let ([width, height], reduction) = (size, Reduction::None);
-        Ok(Header { format, width, height, per_pixel, beside, passes, jpeg, reduction })
+        Ok(Header { format, width, height, per_pixel, overhead, passes, jpeg, reduction })
     })
 }
 
@@ -208,7 +209,7 @@ fn announced(
                 size: outline.size(),
                 color: color.to_owned(),
                 per_pixel: 3 + limits::WORKING_BYTES_PER_PIXEL,
-                beside: limits::beside(bytes.len() as u64),
+                overhead: limits::overhead(bytes.len() as u64),
                 passes: outline.scans,
             })
         }

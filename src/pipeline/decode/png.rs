@@ -27,7 +27,7 @@ pub(super) fn announced(bytes: &[u8]) -> Result<Announced, DecodeError> {
     let size = [info.width, info.height];
     // A few rows before and after their filters; and the file without what is not needed.
     let row = u64::from(info.width) * 8;
-    let beside = 4 * row + bytes.len() as u64 + 2 * TABLES;
+    let overhead = 4 * row + bytes.len() as u64 + 2 * TABLES;
     let passes = if info.interlaced { 2 } else { 1 };
     let name = match color {
         ColorType::Grayscale if info.bit_depth != BitDepth::Sixteen => {
@@ -35,7 +35,7 @@ pub(super) fn announced(bytes: &[u8]) -> Result<Announced, DecodeError> {
                 size,
                 color: format!("l{}", info.bit_depth as u8),
                 per_pixel: RGB_AND_COPY,
-                beside,
+                overhead,
                 passes,
             });
         }
@@ -48,7 +48,7 @@ pub(super) fn announced(bytes: &[u8]) -> Result<Announced, DecodeError> {
         size,
         color: format!("{name}{}", depth as u8),
         per_pixel: RGB_AND_COPY,
-        beside,
+        overhead,
         passes,
     })
 }

@@ -60,8 +60,8 @@ impl<'a> Watch<'a> {
     }
 
     /// `reader`, which fails once the decode should stop: for decoders that cannot be asked to pause.
-    pub(super) fn reader<R>(self, reader: R) -> Watched<'a, R> {
-        Watched { reader, watch: self, reads: 0 }
+    pub(super) fn reader<R>(self, reader: R) -> WatchedReader<'a, R> {
+        WatchedReader { reader, watch: self, reads: 0 }
     }
 }
 
@@ -72,7 +72,7 @@ pub(super) struct StoppedRead(pub(super) Stop);
 
 /// A reader that asks its [`Watch`] now and then.
 #[derive(Debug)]
-pub(super) struct Watched<'a, R> {
+pub(super) struct WatchedReader<'a, R> {
     reader: R,
     watch: Watch<'a>,
     reads: u32,
@@ -81,7 +81,7 @@ pub(super) struct Watched<'a, R> {
 /// Decoders read single bytes, and asking for the time is not free.
 const READS_BETWEEN_CHECKS: u32 = 64;
 
-impl<R> Watched<'_, R> {
+impl<R> WatchedReader<'_, R> {
     fn check(&mut self) -> io::Result<()> {
         self.reads = self.reads.wrapping_add(1);
         if self.reads % READS_BETWEEN_CHECKS != 1 {
@@ -92,14 +92,14 @@ impl<R> Watched<'_, R> {
     }
 }
 
-impl<R: Read> Read for Watched<'_, R> {
+impl<R: Read> Read for WatchedReader<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.check()?;
         self.reader.read(buffer)
     }
 }
 
-impl<R: BufRead> BufRead for Watched<'_, R> {
+impl<R: BufRead> BufRead for WatchedReader<'_, R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         self.check()?;
         self.reader.fill_buf()
@@ -110,7 +110,7 @@ impl<R: BufRead> BufRead for Watched<'_, R> {
     }
 }
 
-impl<R: Seek> Seek for Watched<'_, R> {
+impl<R: Seek> Seek for WatchedReader<'_, R> {
     fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
         self.reader.seek(position)
     }

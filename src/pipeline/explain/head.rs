@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::onnx::Model;
 use crate::onnx::proto::{DataType, Node};
-use crate::pipeline::run::Output;
+use crate::pipeline::Output;
 
 /// A linear classifier over the mean of the last feature map.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,12 +39,12 @@ pub enum NotOffered {
 
 /// What a model can be asked for beside its classes.
 #[derive(Debug, Clone)]
-pub struct Offers {
+pub struct Capabilities {
     head: Result<Head, NotOffered>,
     embedding: Result<(), NotOffered>,
 }
 
-impl Offers {
+impl Capabilities {
     /// A model of nothing but classes.
     #[must_use]
     pub fn nothing() -> Self {

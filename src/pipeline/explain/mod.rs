@@ -6,14 +6,14 @@
 //! logit is exactly `mean(map) + bias`.
 
 mod head; // what a graph supports
-mod journey; // from an image to its maps and overlays
+mod answer; // from an image to its maps and overlays
 mod paint; // draws a map over a photo
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
-pub use head::{Head, NotOffered, Offers};
-pub use journey::{Explained, Maps};
+pub use answer::{Explained, Maps};
+pub use head::{Capabilities, Head, NotOffered};
 
 use super::preprocess::Crop;
 use super::queue::{Extra, Scores};

@@ -10,8 +10,7 @@ use std::arch::x86_64::{
     _mm256_unpackhi_epi8, _mm256_unpacklo_epi8,
 };
 
-use super::coefficients::{Coefficients, PRECISION, Pair, SPLIT, Taps};
-use super::convolve::{HALF, ROWS, STRIP};
+use super::coefficients::{Coefficients, HALF, PRECISION, Pair, ROWS, SPLIT, STRIP, Taps};
 
 /// Bytes of four pixels; as many as [`LOADED`] are read for them.
 const BLOCK: usize = 12;

@@ -6,6 +6,15 @@ use super::Interpolation;
 /// Bits behind the point of a weight: what 32 bits leave beside 8 bits of a level and 2 of overshoot.
 pub(super) const PRECISION: i32 = 32 - 8 - 2;
 
+/// Levels are rounded to the nearest.
+pub(super) const HALF: i32 = 1 << (PRECISION - 1);
+
+/// Rows that are resized at a time.
+pub(super) const ROWS: usize = 4;
+
+/// Bytes of a row that are summed at a time: they stay in registers.
+pub(super) const STRIP: usize = 32;
+
 /// A line's way to its new length. Only some of the new pixels are wanted.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Axis {

@@ -4,7 +4,7 @@
 use super::Interpolation;
 #[cfg(target_arch = "x86_64")]
 use super::avx2;
-use super::coefficients::{Axis, Coefficients, PRECISION, Taps};
+use super::coefficients::{Axis, Coefficients, HALF, PRECISION, ROWS, STRIP, Taps};
 
 /// Tables and lines that one image leaves to the next.
 #[derive(Debug, Default)]
@@ -32,17 +32,8 @@ impl Default for Passes {
     }
 }
 
-/// Levels are rounded to the nearest.
-pub(super) const HALF: i32 = 1 << (PRECISION - 1);
-
-/// Rows that are resized at a time.
-pub(super) const ROWS: usize = 4;
-
 /// Bytes behind a row that may be read, whatever they are.
 const SPARE: usize = 16;
-
-/// Bytes of a row that are summed at a time: they stay in registers.
-pub(super) const STRIP: usize = 32;
 
 impl Convolution {
     /// Resizes `rgb`, of which `rows` and `columns` say what is wanted, into `to`.

@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::held::{ClientLoad, Held, Share};
+use super::held::{ClientLoad, Held, ImageLoad};
 use super::memory::{Memory, Reservation};
-use super::{ClientKey, Lane, Load, Rates, Rejected, RequestContext, ServiceTimeEstimate};
+use super::{ClientKey, Lane, QueueLoad, Rates, Rejected, RequestContext, ServiceTimeEstimate};
 use crate::telemetry::ModelMetrics;
 
 /// Images in flight of one model, and their limit.
@@ -71,8 +71,8 @@ impl Admission {
     ) -> Result<Permit, Rejected> {
         let rates = self.estimate.rates();
         let lane = rates.lane(decode);
-        let service_time = rates.time_for(Load::one(decode));
-        let share = Share { client: context.origin.client, lane, decode, service_time };
+        let service_time = rates.time_for(QueueLoad::one(decode));
+        let share = ImageLoad { client: context.origin.client, lane, decode, service_time };
         let mut held = self.lock();
         let predicted = self.wait_of(&held, share, rates);
         let predicted = predicted + predicted / 4;
@@ -99,7 +99,7 @@ impl Admission {
 
     /// How long one more image would take to be answered where the queue is fair: before it are its
     /// client's other images, and of each other client no more than its own client has.
-    fn wait_of(&self, held: &Held, share: Share, rates: Rates) -> Duration {
+    fn wait_of(&self, held: &Held, share: ImageLoad, rates: Rates) -> Duration {
         let stages = self.estimate.stages();
         let time = |load: ClientLoad| {
             let own = load.of(share.lane);
@@ -161,7 +161,7 @@ impl Admission {
         Rejected::QueueFull { images: held.images, retry_after }
     }
 
-    fn leave(&self, share: Share) {
+    fn leave(&self, share: ImageLoad) {
         let mut held = self.lock();
         held.leave(share);
         self.show(&held);
@@ -186,13 +186,13 @@ pub(super) fn slow_workers(workers: u32) -> u32 {
 #[derive(Debug)]
 pub struct Permit {
     admission: Arc<Admission>,
-    share: Share,
+    share: ImageLoad,
     reservation: Reservation,
 }
 
 impl Permit {
     /// What its image adds to its client's load.
-    pub(super) fn share(&self) -> Share {
+    pub(super) fn share(&self) -> ImageLoad {
         self.share
     }
 
@@ -223,7 +223,7 @@ mod tests {
     use super::*;
     use crate::pipeline::queue::{ClientKeys, Deadline, Origin, Stages};
     use crate::telemetry::Metrics;
-    use crate::telemetry::metrics::Reason;
+    use crate::telemetry::Reason;
 
     fn admission(
         images: usize,

@@ -32,14 +32,14 @@ impl Stages {
 
 /// Images that wait or run: how many, and the decode time that their headers announce.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Load {
+pub struct QueueLoad {
     /// Images.
     pub images: usize,
     /// The sum of [`Header::decode_time`](crate::pipeline::decode::Header::decode_time).
     pub decode: Duration,
 }
 
-impl Load {
+impl QueueLoad {
     /// One image.
     #[must_use]
     pub fn one(decode: Duration) -> Self {
@@ -176,7 +176,7 @@ fn seconds(seconds: f64) -> Duration {
 impl Rates {
     /// How long all threads together need for `load`.
     #[must_use]
-    pub fn time_for(&self, load: Load) -> Duration {
+    pub fn time_for(&self, load: QueueLoad) -> Duration {
         let (decode, run) = self.parts(load);
         let all_threads = match self.stages {
             Stages::Shared { workers } => (decode + run) / f64::from(workers.max(1)),
@@ -196,20 +196,20 @@ impl Rates {
     /// How long one image of this model takes where this model does nothing else.
     #[must_use]
     pub fn alone(&self, decode: Duration) -> Duration {
-        let (decode, run) = self.parts(Load::one(decode));
+        let (decode, run) = self.parts(QueueLoad::one(decode));
         seconds((decode + run) * self.contention)
     }
 
     /// The lane of an image: slow ones take much longer to decode than any image takes to run.
     #[must_use]
     pub fn lane(&self, decode: Duration) -> Lane {
-        let (decode, run) = self.parts(Load::one(decode));
+        let (decode, run) = self.parts(QueueLoad::one(decode));
         if decode > SLOW.max(2.0 * run) { Lane::Slow } else { Lane::Quick }
     }
 
     /// Seconds of decoding and of running.
     #[expect(clippy::cast_precision_loss, reason = "counts of images are far below 2^53")]
-    fn parts(&self, Load { images, decode }: Load) -> (f64, f64) {
+    fn parts(&self, QueueLoad { images, decode }: QueueLoad) -> (f64, f64) {
         (decode.as_secs_f64() * self.decode_ratio, self.run * images as f64)
     }
 }
@@ -268,7 +268,7 @@ mod tests {
 
     #[test]
     fn decoding_workers_add_both_times_and_separate_stages_take_the_maximum() {
-        let load = Load { images: 10, decode: Duration::from_millis(100) };
+        let load = QueueLoad { images: 10, decode: Duration::from_millis(100) };
         let estimate = shared(2);
         close(estimate.rates().time_for(load), 50.0);
         estimate.ran(4, Duration::from_millis(80));
@@ -278,7 +278,7 @@ mod tests {
         pipelined.ran(4, Duration::from_millis(80));
         close(pipelined.rates().time_for(load), 100.0);
         close(
-            pipelined.rates().time_for(Load { decode: Duration::from_millis(300), ..load }),
+            pipelined.rates().time_for(QueueLoad { decode: Duration::from_millis(300), ..load }),
             300.0,
         );
     }
@@ -290,7 +290,7 @@ mod tests {
         for _ in 0..100 {
             estimate.decoded(Duration::from_secs(2), Duration::from_secs(2));
         }
-        close(estimate.rates().time_for(Load::one(Duration::from_millis(1))), 6.0);
+        close(estimate.rates().time_for(QueueLoad::one(Duration::from_millis(1))), 6.0);
     }
 
     #[test]
@@ -310,6 +310,6 @@ mod tests {
         for _ in 0..50 {
             estimate.decoded(Duration::from_millis(10), Duration::from_millis(30));
         }
-        close(estimate.rates().time_for(Load::one(Duration::from_millis(10))), 30.0);
+        close(estimate.rates().time_for(QueueLoad::one(Duration::from_millis(10))), 30.0);
     }
 }

@@ -13,11 +13,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use super::held::Share;
+use super::held::ImageLoad;
 use super::{ClientKey, Job, Lane};
 
 /// A job's virtual end, and its number among all jobs: of equal ends the first to arrive comes first.
-type Place = (Duration, u64);
+type QueuePosition = (Duration, u64);
 
 /// A queued job, and its virtual start.
 #[derive(Debug)]
@@ -38,14 +38,14 @@ struct Chain {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tag {
     lane: Lane,
-    place: Place,
+    place: QueuePosition,
 }
 
 /// Queued jobs in the order in which they will be taken.
 #[derive(Debug, Default)]
 pub(super) struct FairOrder {
-    quick: BTreeMap<Place, Queued>,
-    slow: BTreeMap<Place, Queued>,
+    quick: BTreeMap<QueuePosition, Queued>,
+    slow: BTreeMap<QueuePosition, Queued>,
     /// Clients with queued jobs, and those whose last job's end is later than `now`.
     chains: HashMap<ClientKey, Chain>,
     /// Clients with queued jobs.
@@ -61,7 +61,7 @@ const REMEMBERED_CLIENTS: usize = 1024;
 impl FairOrder {
     /// Adds `job` behind its client's others.
     pub(super) fn add(&mut self, job: Job) -> Tag {
-        let Share { client, lane, service_time, .. } = job.caller().share();
+        let ImageLoad { client, lane, service_time, .. } = job.caller().share();
         let now = self.now;
         if self.chains.len() >= REMEMBERED_CLIENTS {
             self.chains.retain(|_, chain| chain.queued > 0 || chain.end > now);
@@ -130,7 +130,7 @@ impl FairOrder {
             let client = queued.job.caller().share().client;
             self.chains.get(&client).is_some_and(|chain| chain.queued == most)
         };
-        let last = |jobs: &BTreeMap<Place, Queued>| {
+        let last = |jobs: &BTreeMap<QueuePosition, Queued>| {
             jobs.iter().rev().find(|(_, queued)| has_most(queued)).map(|(place, _)| *place)
         };
         let (quick, slow) = (last(&self.quick), last(&self.slow));
@@ -163,7 +163,7 @@ impl FairOrder {
         }
     }
 
-    fn lane(&mut self, lane: Lane) -> &mut BTreeMap<Place, Queued> {
+    fn lane(&mut self, lane: Lane) -> &mut BTreeMap<QueuePosition, Queued> {
         match lane {
             Lane::Quick => &mut self.quick,
             Lane::Slow => &mut self.slow,

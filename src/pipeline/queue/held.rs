@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::{ClientKey, Lane, Load};
+use super::{ClientKey, Lane, QueueLoad};
 
 /// Everything in flight.
 #[derive(Debug, Default)]
@@ -16,19 +16,19 @@ pub(super) struct Held {
 /// One client's images in flight.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct ClientLoad {
-    pub(super) quick: Load,
-    pub(super) slow: Load,
+    pub(super) quick: QueueLoad,
+    pub(super) slow: QueueLoad,
 }
 
 impl ClientLoad {
-    pub(super) fn of(&self, lane: Lane) -> Load {
+    pub(super) fn of(&self, lane: Lane) -> QueueLoad {
         match lane {
             Lane::Quick => self.quick,
             Lane::Slow => self.slow,
         }
     }
 
-    fn of_mut(&mut self, lane: Lane) -> &mut Load {
+    fn of_mut(&mut self, lane: Lane) -> &mut QueueLoad {
         match lane {
             Lane::Quick => &mut self.quick,
             Lane::Slow => &mut self.slow,
@@ -52,8 +52,8 @@ impl Held {
     }
 
     /// All images of all clients.
-    pub(super) fn load(&self) -> Load {
-        let mut all = Load::default();
+    pub(super) fn load(&self) -> QueueLoad {
+        let mut all = QueueLoad::default();
         for client in self.clients.values() {
             all.add(client.quick);
             all.add(client.slow);
@@ -61,12 +61,12 @@ impl Held {
         all
     }
 
-    pub(super) fn enter(&mut self, share: Share) {
+    pub(super) fn enter(&mut self, share: ImageLoad) {
         self.images += 1;
         self.clients.entry(share.client).or_default().of_mut(share.lane).add(share.load());
     }
 
-    pub(super) fn leave(&mut self, share: Share) {
+    pub(super) fn leave(&mut self, share: ImageLoad) {
         self.images -= 1;
         if let Some(client) = self.clients.get_mut(&share.client) {
             client.of_mut(share.lane).remove(share.load());
@@ -79,7 +79,7 @@ impl Held {
 
 /// The contribution of one image in flight to its client's load.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Share {
+pub(super) struct ImageLoad {
     pub(super) client: ClientKey,
     pub(super) lane: Lane,
     pub(super) decode: Duration,
@@ -87,8 +87,8 @@ pub(super) struct Share {
     pub(super) service_time: Duration,
 }
 
-impl Share {
-    pub(super) fn load(&self) -> Load {
-        Load::one(self.decode)
+impl ImageLoad {
+    pub(super) fn load(&self) -> QueueLoad {
+        QueueLoad::one(self.decode)
     }
 }

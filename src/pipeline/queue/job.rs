@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::held::Share;
+use super::held::ImageLoad;
+use super::upload::{ImageTimings, PrepareError, Upload};
 use super::{Origin, Permit, Queue, RequestContext, Tag};
+use crate::pipeline::Output;
 use crate::pipeline::decode::{DecodeError, Stop};
-use crate::pipeline::prepare::{Facts, PrepareError, Upload};
 use crate::pipeline::preprocess::Pixels;
-use crate::pipeline::run::Output;
 
 /// The deadline of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,13 +84,13 @@ pub struct Extra {
 
 /// One image's scores and how they came about.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Answered {
+pub struct JobAnswer {
     /// What the network says.
     pub scores: Scores,
     /// The additional output, if the job requested one.
     pub extra: Option<Extra>,
     /// What its worker learnt of the image, where it was queued as an upload.
-    pub facts: Option<Facts>,
+    pub facts: Option<ImageTimings>,
     /// From queue to worker.
     pub queued: Duration,
     /// The run of its whole batch.
@@ -142,7 +142,7 @@ impl From<PrepareError> for JobError {
 
 /// The way back. Only [`Queue::submit`] makes one.
 #[derive(Debug)]
-pub struct Reply(pub(super) oneshot::Sender<Result<Answered, JobError>>);
+pub struct Reply(pub(super) oneshot::Sender<Result<JobAnswer, JobError>>);
 
 /// The input of a job.
 #[derive(Debug)]
@@ -227,7 +227,7 @@ impl Caller {
     }
 
     /// What it adds to its client's load.
-    pub(super) fn share(&self) -> Share {
+    pub(super) fn share(&self) -> ImageLoad {
         self.permit.share()
     }
 
@@ -277,7 +277,7 @@ impl Caller {
     }
 
     /// Sends the answer; if the caller is gone, it is dropped.
-    pub fn answer(self, answer: Result<Answered, JobError>) {
+    pub fn answer(self, answer: Result<JobAnswer, JobError>) {
         // First the place, then the answer: a caller who has it may count on the place being free.
         drop(self.permit);
         let _ = self.reply.0.send(answer);
@@ -289,7 +289,7 @@ impl Caller {
 pub struct Ticket {
     queue: Queue,
     tag: Tag,
-    answer: oneshot::Receiver<Result<Answered, JobError>>,
+    answer: oneshot::Receiver<Result<JobAnswer, JobError>>,
     arrived: bool,
 }
 
@@ -297,14 +297,14 @@ impl Ticket {
     pub(super) fn new(
         queue: Queue,
         tag: Tag,
-        answer: oneshot::Receiver<Result<Answered, JobError>>,
+        answer: oneshot::Receiver<Result<JobAnswer, JobError>>,
     ) -> Self {
         Self { queue, tag, answer, arrived: false }
     }
 }
 
 impl Future for Ticket {
-    type Output = Result<Answered, JobError>;
+    type Output = Result<JobAnswer, JobError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let answer = std::task::ready!(Pin::new(&mut self.answer).poll(context));

@@ -11,6 +11,7 @@ mod rejected;
 mod context;
 mod estimate; // service times
 mod fair; // fair queueing
+mod upload; // an upload in the queue
 mod job;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,11 +20,12 @@ use std::time::{Duration, Instant};
 
 pub use admission::{Admission, Permit};
 pub use context::{ClientKey, ClientKeys, Origin, RequestContext};
-pub use estimate::{Lane, Load, Rates, ServiceTimeEstimate, Stages};
+pub use estimate::{Lane, QueueLoad, Rates, ServiceTimeEstimate, Stages};
 use fair::{FairOrder, Tag};
-pub use job::{Answered, Caller, Deadline, Extra, Input, Job, JobError, Scores, Ticket};
+pub use job::{Caller, Deadline, Extra, Input, Job, JobAnswer, JobError, Scores, Ticket};
 pub use memory::{Memory, Reservation};
 pub use rejected::Rejected;
+pub use upload::{ImageTimings, PrepareError, Upload};
 
 use crate::telemetry::ModelMetrics;
 
@@ -58,14 +60,14 @@ pub struct Queue {
 
 #[derive(Debug)]
 struct Shared {
-    state: Mutex<State>,
+    state: Mutex<QueueState>,
     /// How many batches of [`Lane::Slow`] may run at the same time.
     slow_limit: usize,
     metrics: Arc<ModelMetrics>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct QueueState {
     jobs: FairOrder,
     /// Batches of [`Lane::Slow`] that run now.
     slow_running: usize,
@@ -135,7 +137,7 @@ impl Queue {
     }
 
     /// Takes this worker's share of `lane`.
-    fn take(&self, mut state: MutexGuard<'_, State>, lane: Lane, plan: BatchPlan) -> Jobs {
+    fn take(&self, mut state: MutexGuard<'_, QueueState>, lane: Lane, plan: BatchPlan) -> Jobs {
         // A batch that was waited for is not shared.
         let takers = if plan.max_wait.is_zero() { state.idle_workers } else { 1 };
         let (share, slow) = match lane {
@@ -231,7 +233,7 @@ impl Drop for SlowTurn {
     }
 }
 
-impl State {
+impl QueueState {
     fn wake_one(&mut self) {
         if let Some(worker) = self.asleep.pop() {
             worker.unpark();
@@ -243,9 +245,9 @@ impl Shared {
     /// Lets `state` go until this thread is woken, for whatever reason, or has slept for `most`.
     fn sleep(
         &self,
-        mut state: MutexGuard<'_, State>,
+        mut state: MutexGuard<'_, QueueState>,
         most: Option<Duration>,
-    ) -> MutexGuard<'_, State> {
+    ) -> MutexGuard<'_, QueueState> {
         let me = thread::current();
         state.asleep.push(me.clone());
         drop(state);
@@ -259,11 +261,11 @@ impl Shared {
     }
 
     /// A worker that panicked while holding the lock left whole jobs behind: the state is sound.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn show_depth(&self, state: &State) {
+    fn show_depth(&self, state: &QueueState) {
         self.metrics.queue_depth.set(i64::try_from(state.jobs.len()).unwrap_or(i64::MAX));
     }
 }

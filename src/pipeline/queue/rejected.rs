@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::telemetry::metrics::Reason;
+use crate::telemetry::Reason;
 
 /// An image or upload that is turned away although nothing is wrong with it. Come back later.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use super::held::Share;
+use super::held::ImageLoad;
 use super::*;
-use crate::pipeline::preprocess::{Pixels, Preprocess};
+use crate::model::Preprocess;
+use crate::pipeline::Output;
+use crate::pipeline::preprocess::Pixels;
 use crate::pipeline::run::{
-    Batch, Engine, Engines, Health, Output, Outputs, RunError, SpareEngine, WorkerPlan, Workers,
+    Batch, Engine, Engines, Health, Outputs, RunError, SpareEngine, WorkerPlan, Workers,
 };
 
 /// A queue and what it needs, without a model.
@@ -313,7 +315,7 @@ fn share_beside_new_clients(queued: usize, costs: &[Duration]) -> f64 {
     let (mut own, mut all, mut answered) = (Duration::ZERO, Duration::ZERO, 0);
     for _ in 0..4000 {
         let batch = house.queue.next_batch(BatchPlan { max_batch: 1, ..AT_ONCE }).unwrap();
-        let Share { client, service_time, .. } = batch.jobs[0].caller().share();
+        let ImageLoad { client, service_time, .. } = batch.jobs[0].caller().share();
         all += service_time;
         tickets.extend((0..std::mem::take(&mut answered)).map(|_| cheap()));
         if client == stays {

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Classification, Pipeline};
+use super::Classification;
 use crate::model::{ModelCard, Task, imagenet};
 
 /// What the classes of a model are, by `WordNet`.
@@ -75,6 +75,21 @@ pub enum NoTaxonomy {
 }
 
 impl Taxonomy {
+    /// The taxonomy of a model's classes.
+    ///
+    /// # Errors
+    ///
+    /// [`NoTaxonomy`] if several classes can be right for one image, or if their ids are unknown.
+    pub fn of_model(card: &ModelCard) -> Result<Self, NoTaxonomy> {
+        let model = || card.name.clone();
+        match card.task {
+            Task::MultiLabel => Err(NoTaxonomy::MultiLabel { model: model() }),
+            Task::SingleLabel => {
+                Self::of(card).ok_or_else(|| NoTaxonomy::Unknown { model: model() })
+            }
+        }
+    }
+
     /// That of a card's classes; `None` where it lacks their ids or has others than ImageNet-1k's.
     #[must_use]
     pub fn of(card: &ModelCard) -> Option<Self> {
@@ -182,22 +197,6 @@ fn link(
         }
     }
     roots
-}
-
-impl Pipeline {
-    /// What the model's classes are.
-    ///
-    /// # Errors
-    ///
-    /// [`NoTaxonomy`] where its card does not say, or where they have nothing to add up.
-    pub fn taxonomy(&self) -> Result<&Taxonomy, NoTaxonomy> {
-        let model = || self.card.name.clone();
-        match (self.card.task, &self.taxonomy) {
-            (Task::MultiLabel, _) => Err(NoTaxonomy::MultiLabel { model: model() }),
-            (Task::SingleLabel, None) => Err(NoTaxonomy::Unknown { model: model() }),
-            (Task::SingleLabel, Some(taxonomy)) => Ok(taxonomy),
-        }
-    }
 }
 
 impl Classification {

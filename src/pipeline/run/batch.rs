@@ -2,8 +2,12 @@
 
 use std::convert::Infallible;
 
-use super::Output;
-use crate::pipeline::preprocess::{Pixels, Preprocess};
+use crate::model::Preprocess;
+use crate::pipeline::Output;
+use crate::pipeline::preprocess::Pixels;
+
+/// The input's name in every graph.
+pub(super) const INPUT: &str = "pixels";
 
 /// Height and width of the images a network takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 //! GPU copies pinned memory by DMA; from other memory its driver makes an additional copy.
 //!
 //! A CUDA graph reads and writes where it did when it was captured. So there the session sees only memory on
-//! the device, which stays where it is, and what comes and goes is copied by [`Place::run`].
+//! the device, which stays where it is, and what comes and goes is copied by [`BoundBuffers::run`].
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -11,24 +11,27 @@ use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, Memory
 use ort::session::{IoBinding, NoSelectedOutputs, RunOptions, Session};
 use ort::value::Tensor;
 
-use super::outputs::{Output, Outputs};
-use super::session::{INPUT, RunError, said};
-use super::slots::Part;
-use super::{Device, InputShape};
+use super::InputShape;
+use super::batch::INPUT;
+use super::batch_sizing::RunInput;
+use super::error::{RunError, said};
+use super::outputs::Outputs;
+use crate::device::Device;
+use crate::pipeline::Output;
 
 /// The run option that names a CUDA graph: one for each number of images.
 const GRAPH: &str = "gpu_graph_id";
 /// A run that is not captured.
 pub(super) const NO_GRAPH: (&str, &str) = (GRAPH, "-1");
 
-/// One [`Place`] for each number of images, made when first used and kept.
+/// One [`BoundBuffers`] for each number of images, made when first used and kept.
 pub(super) struct Bound {
     host: Allocator,
     /// Where the session shall see nothing else.
     device: Option<Allocator>,
     /// What is fetched, and its shape for one image.
     outputs: Vec<(Output, Vec<usize>)>,
-    places: BTreeMap<usize, Place>,
+    places: BTreeMap<usize, BoundBuffers>,
 }
 
 impl Bound {
@@ -63,7 +66,7 @@ impl Bound {
     pub(super) fn run(
         &mut self,
         loaded: &mut Session,
-        part: &Part<'_>,
+        part: &RunInput<'_>,
         shape: InputShape,
     ) -> Result<Outputs, RunError> {
         let failed = |error: ort::Error| RunError::Runtime(said(&error));
@@ -73,7 +76,8 @@ impl Bound {
             Entry::Vacant(free) => {
                 let size = (part.slots, shape);
                 free.insert(
-                    Place::new(loaded, (host, device.as_ref()), outputs, size).map_err(failed)?,
+                    BoundBuffers::new(loaded, (host, device.as_ref()), outputs, size)
+                        .map_err(failed)?,
                 )
             }
         };
@@ -83,7 +87,7 @@ impl Bound {
 }
 
 /// The memory of runs of one number of images.
-struct Place {
+struct BoundBuffers {
     binding: IoBinding,
     /// Written here.
     input: Tensor<u8>,
@@ -102,7 +106,7 @@ struct Bindings {
     on_device: Option<Tensor<f32>>,
 }
 
-impl Place {
+impl BoundBuffers {
     fn new(
         loaded: &Session,
         (host, device): (&Allocator, Option<&Allocator>),

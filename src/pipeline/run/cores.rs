@@ -14,13 +14,13 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub struct Cores {
     total: usize,
-    state: Mutex<State>,
+    state: Mutex<CoresState>,
     /// Signalled when turns are free or the order of waiting models has changed.
     changed: Condvar,
 }
 
 #[derive(Debug)]
-struct State {
+struct CoresState {
     free: usize,
     models: HashMap<u64, Usage>,
     /// The virtual time of the last turn that was taken: a model that was idle starts here.
@@ -58,7 +58,8 @@ impl Cores {
     #[must_use]
     pub fn new(turns: usize) -> Arc<Self> {
         let total = turns.max(1);
-        let state = State { free: total, models: HashMap::new(), now: Duration::ZERO, next_id: 0 };
+        let state =
+            CoresState { free: total, models: HashMap::new(), now: Duration::ZERO, next_id: 0 };
         Arc::new(Self { total, state: Mutex::new(state), changed: Condvar::new() })
     }
 
@@ -75,7 +76,7 @@ impl Cores {
     }
 
     /// Each update is one step, so a poisoned lock still guards true values.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, CoresState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -141,7 +142,7 @@ impl Drop for Turn<'_> {
     }
 }
 
-impl State {
+impl CoresState {
     /// Whether no waiting model has a lower virtual time than that of `id`.
     fn is_next(&self, id: u64) -> bool {
         let own = self.models.get(&id).map_or(self.now, |usage| usage.virtual_time);

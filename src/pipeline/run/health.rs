@@ -14,11 +14,11 @@ const PROBATION: Duration = Duration::from_secs(10);
 /// its replacement.
 #[derive(Debug, Default)]
 pub struct Health {
-    state: Mutex<State>,
+    state: Mutex<HealthState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct HealthState {
     failures_in_a_row: u32,
     last_failure: Option<Instant>,
     stuck_workers: usize,
@@ -53,7 +53,7 @@ impl Health {
         self.lock().stuck_workers = workers;
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, HealthState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,10 +1,10 @@
 //! Runs batches with ONNX Runtime. The only module that uses `ort`.
 
 mod batch; // the input tensor, filled slot by slot
-mod device; // requested and used devices
 mod library; // finds and loads ONNX Runtime
-mod outputs; // the outputs of a graph
-mod slots; // batch sizes
+mod outputs; // the values that a run fetched
+mod error; // why a batch has no scores
+mod batch_sizing; // batch sizes
 mod bound; // memory bound to a session, for GPUs
 mod session; // ONNX bytes → Session; a batch → outputs
 mod probe; // sessions with any output, for commands that measure
@@ -13,18 +13,19 @@ mod sessions; // opens and warms up the sessions
 mod trim; // returns freed memory to the system
 mod cores; // shares the cores among models
 mod health; // failed batches and stuck workers
+mod pulse; // what a worker does at the moment
 mod crew; // the worker threads and their watchdog
 mod worker; // a thread that takes, prepares, runs and answers batches
 
 pub use batch::{Batch, InputShape};
 pub use cores::{CoreShare, Cores};
 pub use crew::{Engines, SpareEngine, Workers};
-pub use device::{BadDevice, Device, DeviceChoice};
+pub use error::RunError;
 pub use health::Health;
 pub use library::{Library, LibraryError};
-pub use outputs::{Output, Outputs};
+pub use outputs::Outputs;
 pub use probe::Probe;
-pub use session::{RunError, Session, SessionError, SessionPlan};
+pub use session::{Session, SessionError, SessionPlan};
 pub use sessions::{SessionsPlan, StartError, WarmSessions, check_device, open_sessions};
 pub use trim::{bound_heap, resident, trim_heap};
 pub use worker::{Engine, WorkerPlan};

@@ -3,32 +3,7 @@
 use std::mem;
 
 use super::RunError;
-
-/// The outputs that graphs have; those of others' networks lack the last two.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Output {
-    /// f32 `[N, classes]`, before the softmax.
-    Logits,
-    /// f32 `[N, classes]`, after it.
-    Probabilities,
-    /// f32 `[N, channels]`, the pooled features.
-    Embedding,
-    /// f32 `[N, channels, height, width]`, what the last block answers.
-    FeatureMap,
-}
-
-impl Output {
-    /// Its name in the graph.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Logits => "logits",
-            Self::Probabilities => "probabilities",
-            Self::Embedding => "embedding",
-            Self::FeatureMap => "feature_map",
-        }
-    }
-}
+use crate::pipeline::Output;
 
 /// What one run fetched: for each output a row of values for each image, to be handed on without a copy.
 #[derive(Debug, Clone, PartialEq)]

@@ -3,7 +3,9 @@
 use ort::session::Session as OrtSession;
 use ort::value::TensorRef;
 
-use super::session::{INPUT, SessionError, SessionPlan, builder, said};
+use super::batch::INPUT;
+use super::error::said;
+use super::session::{SessionError, SessionPlan, builder};
 use super::{Batch, Library, RunError};
 
 /// A session that answers any of its graph's outputs.

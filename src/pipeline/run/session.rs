@@ -7,14 +7,15 @@ use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions, Session as OrtSession};
 use ort::value::TensorRef;
 
+use super::batch::INPUT;
+use super::batch_sizing::{BatchSizing, RunInput};
 use super::bound::{Bound, NO_GRAPH};
-use super::outputs::{Output, Outputs};
-use super::slots::{Part, Slots};
-use super::{Batch, Device, InputShape, Library};
+use super::error::{RunError, said};
+use super::outputs::Outputs;
+use super::{Batch, InputShape, Library};
+use crate::device::Device;
 use crate::model::int8;
-
-/// The input's name in every graph.
-pub(super) const INPUT: &str = "pixels";
+use crate::pipeline::Output;
 
 /// How a session uses the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,31 +59,13 @@ pub enum SessionError {
     },
 }
 
-/// A batch that gave no scores.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum RunError {
-    /// ONNX Runtime's word.
-    #[error("{0}")]
-    Runtime(String),
-    /// An output is not there, or not of the shape that the batch asks for.
-    #[error("output {output} has the shape {found:?}, which does not fit a batch of {images}")]
-    Shape {
-        /// The output's name.
-        output: &'static str,
-        /// What came.
-        found: Vec<i64>,
-        /// What was run.
-        images: usize,
-    },
-}
-
 /// One graph, loaded, on one device. A worker owns it.
 pub struct Session {
     loaded: OrtSession,
     wanted: Vec<Output>,
     options: RunOptions<HasSelectedOutputs>,
     graphs: bool,
-    slots: Slots,
+    slots: BatchSizing,
     /// Where a run reads and writes, where that pays.
     bound: Option<Bound>,
 }
@@ -116,7 +99,7 @@ impl Session {
         })?;
         let options = fetching(wanted, plan.cuda_graphs)
             .map_err(|error| SessionError::Model { reason: said(&error) })?;
-        let slots = Slots::of(plan.device, fixed_batch(&loaded));
+        let slots = BatchSizing::of(plan.device, fixed_batch(&loaded));
         let bind = || Bound::new(&loaded, plan.device, wanted, plan.cuda_graphs);
         let bound = match plan.device {
             Device::Cpu => None,
@@ -190,7 +173,7 @@ impl Session {
     /// Runs `part` from where it lies, and fetches `extras` too.
     fn run_unbound(
         &mut self,
-        part: &Part<'_>,
+        part: &RunInput<'_>,
         InputShape { height, width }: InputShape,
         extras: &[Output],
     ) -> Result<Outputs, RunError> {
@@ -287,9 +270,4 @@ fn provider(plan: SessionPlan) -> Option<ExecutionProviderDispatch> {
             Some(cuda.build().error_on_failure())
         }
     }
-}
-
-/// ONNX Runtime's word, without ours around it.
-pub(super) fn said(error: &ort::Error) -> String {
-    error.message().to_owned()
 }

@@ -7,10 +7,9 @@ use std::time::{Duration, Instant};
 
 use super::session::builder;
 use super::shared::SharedModel;
-use super::{
-    Batch, Device, Engine, InputShape, Library, Output, RunError, Session, SessionError,
-    SessionPlan,
-};
+use super::{Batch, Engine, InputShape, Library, RunError, Session, SessionError, SessionPlan};
+use crate::device::Device;
+use crate::pipeline::Output;
 
 /// How many sessions of a model, on what, and how large.
 #[derive(Debug, Clone, Copy)]

@@ -14,9 +14,11 @@ use ort::logging::LogLevel;
 use ort::session::builder::GraphOptimizationLevel;
 use ort::value::{DynValue, Tensor};
 
-use super::session::{Session, SessionError, SessionPlan, builder, said};
-use super::{Library, Output};
+use super::Library;
+use super::error::said;
+use super::session::{Session, SessionError, SessionPlan, builder};
 use crate::onnx;
+use crate::pipeline::Output;
 
 /// A graph that is optimised for this machine, and its weights, once.
 pub(super) struct SharedModel {

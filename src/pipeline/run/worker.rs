@@ -5,13 +5,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::crew::{Fate, Pulse};
-use super::{Batch, CoreShare, Health, InputShape, Output, Outputs, RunError};
+use super::pulse::{Fate, Pulse};
+use super::{Batch, CoreShare, Health, InputShape, Outputs, RunError};
+use crate::model::Preprocess;
+use crate::pipeline::Output;
 use crate::pipeline::decode::Watch;
-use crate::pipeline::prepare::{Budget, Facts, prepare_into};
-use crate::pipeline::preprocess::{Preprocess, Scratch};
+use crate::pipeline::prepare::{Budget, prepare_into};
+use crate::pipeline::preprocess::Scratch;
+use crate::pipeline::queue::ImageTimings;
 use crate::pipeline::queue::{
-    Answered, BatchPlan, Caller, Extra, Input, Job, JobError, Jobs, Queue, Scores,
+    BatchPlan, Caller, Extra, Input, Job, JobAnswer, JobError, Jobs, Queue, Scores,
     ServiceTimeEstimate,
 };
 use crate::telemetry::ModelMetrics;
@@ -126,7 +129,7 @@ impl Worker {
     }
 
     /// Puts one image into the batch.
-    fn take(&mut self, input: Input, caller: &Caller) -> Result<Option<Facts>, JobError> {
+    fn take(&mut self, input: Input, caller: &Caller) -> Result<Option<ImageTimings>, JobError> {
         let Worker { plan, batch, scratch, .. } = self;
         let WorkerPlan { preprocess, metrics, estimate, .. } = plan;
         match input {
@@ -170,7 +173,7 @@ impl Worker {
             let answer = outcome.as_mut().map_err(|error| error.clone()).and_then(|outputs| {
                 let scores = finite_scores(outputs, number)?;
                 let extra = wants.map(|output| extra(outputs, output, number));
-                Ok(Answered { scores, extra, facts, queued, inference, batch_size })
+                Ok(JobAnswer { scores, extra, facts, queued, inference, batch_size })
             });
             if let Err(JobError::NotFinite) = &answer {
                 plan.metrics.not_finite.inc();
@@ -191,7 +194,7 @@ impl Worker {
 /// Who waits for one image of the batch that runs.
 struct Slot {
     caller: Caller,
-    facts: Option<Facts>,
+    facts: Option<ImageTimings>,
     queued: Duration,
 }
 

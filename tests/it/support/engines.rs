@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, Condvar, Mutex};
 
-use resnetd::pipeline::run::{Batch, Engine, Output, Outputs, RunError};
+use resnetd::pipeline::Output;
+use resnetd::pipeline::run::{Batch, Engine, Outputs, RunError};
 
 /// Class 0 for every image, once the gate is open.
 #[derive(Clone, Default)]
@@ -30,7 +31,7 @@ impl Gate {
 
 /// Says the same logits of every image, with their softmax.
 pub(crate) fn saying(logits: Vec<f32>) -> Engine {
-    let probabilities = resnetd::pipeline::calibrated::probabilities(&logits, 1.0);
+    let probabilities = resnetd::pipeline::temperature::probabilities(&logits, 1.0);
     Box::new(move |batch| {
         let images = batch.len();
         let of = |row: &[f32]| row.repeat(images);

@@ -10,6 +10,7 @@ use std::process::{Command, Output};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use resnetd::device::Device;
 use resnetd::fetch::{FetchPlan, Fetcher, Policy};
 use resnetd::http::{
     self, Access, AccessPlan, AllowedHosts, Certificates, ConnectionTimes, Drain, ListenPlan,
@@ -17,10 +18,10 @@ use resnetd::http::{
 };
 use resnetd::model::{self, Model};
 use resnetd::pipeline::decode::Limits;
-use resnetd::pipeline::explain::Offers;
+use resnetd::pipeline::explain::Capabilities;
 use resnetd::pipeline::preprocess::JpegScaling;
 use resnetd::pipeline::queue::{BatchPlan, Memory};
-use resnetd::pipeline::run::{Device, Engine, InputShape, Library, SessionsPlan, open_sessions};
+use resnetd::pipeline::run::{Engine, InputShape, Library, SessionsPlan, open_sessions};
 use resnetd::pipeline::{Decoding, Pipeline, PipelinePlan, Resources};
 use resnetd::registry::{Description, LastUse, LoadWhen, Registry, Served, Version, Versions};
 use resnetd::telemetry::logs::DroppedLines;
@@ -111,7 +112,7 @@ impl Default for Options {
                 jpeg_scaling: JpegScaling::On,
                 queue_capacity: 256,
                 batch: BatchPlan { max_batch: 4, max_wait: Duration::ZERO, backlog: 1 },
-                decoding: Decoding::ByWorkers,
+                decoding: Decoding::Inline,
                 stuck_after: Duration::from_secs(60),
             },
             memory_limit: 1 << 30,
@@ -289,16 +290,16 @@ fn serving(
     plan: PipelinePlan,
     resources: Resources,
 ) -> Served {
-    let offers = match &engines {
-        None => Offers::of(model.onnx.clone(), model.card.labels.len()),
-        Some(_) => Offers::nothing(),
+    let capabilities = match &engines {
+        None => Capabilities::of(model.onnx.clone(), model.card.labels.len()),
+        Some(_) => Capabilities::nothing(),
     };
     let engines = engines.unwrap_or_else(|| real_engines(&model, plan.batch.max_batch));
     let description = description(&model, &plan, engines.len());
     let pipeline = Pipeline::start(model.card, plan, engines, resources).unwrap();
     Served {
         version: Version::only(),
-        pipeline: pipeline.offering(offers),
+        pipeline: pipeline.with_capabilities(capabilities),
         description,
         weight_bytes: 0,
         load: LoadWhen::Now,

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use resnetd::graph::{Network, arch};
+use resnetd::model::Preprocess;
 use resnetd::model::{Model, ModelCard, Precision, Task};
-use resnetd::pipeline::preprocess::Preprocess;
 use resnetd::weights::Weights;
 
 /// A network of this architecture with weights by the formula.

@@ -6,7 +6,7 @@
 //! instead of rounded.
 
 use crate::http::problem::Problem;
-use crate::pipeline::preprocess::Preprocess;
+use crate::model::Preprocess;
 
 /// How far from a whole pixel a value may be: hundreds of times the error of normalising in
 /// float32, and little enough that a picture that was resized in floats is noticed.
@@ -14,7 +14,7 @@ const TOLERANCE: f64 = 0.02;
 
 /// Where the channels of a value stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Layout {
+pub(super) enum ChannelOrder {
     /// `[N, 3, height, width]`.
     ChannelsFirst,
     /// `[N, height, width, 3]`.
@@ -25,7 +25,7 @@ pub(super) enum Layout {
 /// little-endian.
 pub(super) fn pixels(
     raw: &[u8],
-    layout: Layout,
+    layout: ChannelOrder,
     preprocess: &Preprocess,
 ) -> Result<Vec<u8>, Problem> {
     let (values, _) = raw.as_chunks::<4>();
@@ -34,8 +34,8 @@ pub(super) fn pixels(
     for (place, bytes) in values.iter().enumerate() {
         let (image, inside) = (place / (area * 3), place % (area * 3));
         let (channel, pixel) = match layout {
-            Layout::ChannelsFirst => (inside / area, inside % area),
-            Layout::ChannelsLast => (inside % 3, inside / 3),
+            ChannelOrder::ChannelsFirst => (inside / area, inside % area),
+            ChannelOrder::ChannelsLast => (inside % 3, inside / 3),
         };
         let value = f32::from_le_bytes(*bytes);
         let (mean, std) = (preprocess.mean[channel], preprocess.std[channel]);
@@ -87,8 +87,8 @@ mod tests {
             };
             let last = bytes(&mut { last });
             let first = bytes(&mut { first });
-            assert_eq!(pixels(&last, Layout::ChannelsLast, &preprocess).unwrap(), expected);
-            assert_eq!(pixels(&first, Layout::ChannelsFirst, &preprocess).unwrap(), expected);
+            assert_eq!(pixels(&last, ChannelOrder::ChannelsLast, &preprocess).unwrap(), expected);
+            assert_eq!(pixels(&first, ChannelOrder::ChannelsFirst, &preprocess).unwrap(), expected);
         }
     }
 
@@ -97,7 +97,7 @@ mod tests {
         let preprocess = Preprocess::usual([224, 224]);
         for value in [f32::NAN, f32::INFINITY, 0.0, 1.0, 128.0, -3.0] {
             let raw = value.to_le_bytes();
-            let problem = pixels(&raw, Layout::ChannelsLast, &preprocess).unwrap_err();
+            let problem = pixels(&raw, ChannelOrder::ChannelsLast, &preprocess).unwrap_err();
             assert!(problem.detail().contains("no whole number"), "{value}: {problem:?}");
         }
     }

@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::floats::{self, Layout};
-use super::served::{Input, MAX_BATCH};
-use super::tensor::{self, Data, Tensor};
+use super::floats::{self, ChannelOrder};
+use super::signature::InputName;
+use super::tensor::{self, Tensor, TensorData};
+use crate::http::App;
+use crate::http::holding::holding;
 use crate::http::problem::Problem;
-use crate::http::{App, upload};
-use crate::pipeline::Source;
+use crate::pipeline::InferInput;
 
 /// The images of a request, which come in one tensor.
-pub(super) fn of(app: &App, mut tensors: Vec<Tensor>) -> Result<Vec<Source>, Problem> {
-    let one_of = || Input::ALL.map(Input::name).join(", ");
+pub(super) fn of(app: &App, mut tensors: Vec<Tensor>) -> Result<Vec<InferInput>, Problem> {
+    let one_of = || InputName::ALL.map(InputName::name).join(", ");
     let tensor = match (tensors.pop(), tensors.pop()) {
         (Some(tensor), None) => tensor,
         (None, _) => {
@@ -28,7 +29,7 @@ pub(super) fn of(app: &App, mut tensors: Vec<Tensor>) -> Result<Vec<Source>, Pro
             )));
         }
     };
-    let Some(input) = Input::ALL.into_iter().find(|input| input.name() == tensor.name) else {
+    let Some(input) = InputName::ALL.into_iter().find(|input| input.name() == tensor.name) else {
         return Err(Problem::invalid_parameter(format!(
             "there is no input {:?}; there are {}",
             tensor.name,
@@ -44,37 +45,37 @@ pub(super) fn of(app: &App, mut tensors: Vec<Tensor>) -> Result<Vec<Source>, Pro
         )));
     }
     match input {
-        Input::Pixels => ready(app, tensor),
-        Input::Floats => normalised(app, tensor),
-        Input::Image => files(tensor),
+        InputName::Pixels => ready(app, tensor),
+        InputName::Floats => normalised(app, tensor),
+        InputName::Image => files(tensor),
     }
 }
 
-fn ready(app: &App, tensor: Tensor) -> Result<Vec<Source>, Problem> {
+fn ready(app: &App, tensor: Tensor) -> Result<Vec<InferInput>, Problem> {
     let [height, width] = app.model.pipeline.card().preprocess.input.map(i64::from);
     let images = images(&tensor, &[&[height, width, 3]])?.0;
     let raw = whole(tensor, images, height * width * 3)?;
     Ok(split(&raw, images))
 }
 
-fn normalised(app: &App, tensor: Tensor) -> Result<Vec<Source>, Problem> {
+fn normalised(app: &App, tensor: Tensor) -> Result<Vec<InferInput>, Problem> {
     let preprocess = &app.model.pipeline.card().preprocess;
     let [height, width] = preprocess.input.map(i64::from);
     let layouts = [[3, height, width], [height, width, 3]];
     let (images, layout) = images(&tensor, &[&layouts[0], &layouts[1]])?;
-    let layout = if layout == 0 { Layout::ChannelsFirst } else { Layout::ChannelsLast };
+    let layout = if layout == 0 { ChannelOrder::ChannelsFirst } else { ChannelOrder::ChannelsLast };
     let raw = whole(tensor, images, height * width * 3 * 4)?;
     let held = app.model.pipeline.reserve(raw.len() / 4)?;
     let pixels = floats::pixels(&raw, layout, preprocess)?;
-    Ok(split(&upload::holding(pixels.into(), &Arc::new(held)), images))
+    Ok(split(&holding(pixels.into(), &Arc::new(held)), images))
 }
 
-fn files(tensor: Tensor) -> Result<Vec<Source>, Problem> {
+fn files(tensor: Tensor) -> Result<Vec<InferInput>, Problem> {
     // A list of one-element rows is what servers with a batch dimension of their own are sent.
     let images = images(&tensor, &[&[], &[1]])?.0;
     let files = match tensor.data {
-        Data::Elements(files) => files,
-        Data::Raw(raw) => tensor::elements(raw, &tensor.name)?,
+        TensorData::Elements(files) => files,
+        TensorData::Raw(raw) => tensor::elements(raw, &tensor.name)?,
     };
     if files.len() != images {
         return Err(Problem::invalid_parameter(format!(
@@ -84,7 +85,7 @@ fn files(tensor: Tensor) -> Result<Vec<Source>, Problem> {
             files.len()
         )));
     }
-    Ok(files.into_iter().map(Source::Upload).collect())
+    Ok(files.into_iter().map(InferInput::Upload).collect())
 }
 
 /// How many images a tensor has, and which of `dims` each of them is of.
@@ -95,7 +96,7 @@ fn images(tensor: &Tensor, dims: &[&[i64]]) -> Result<(usize, usize), Problem> {
         Some((images, which))
     });
     match found {
-        Some((images, _)) if images > MAX_BATCH => Err(tensor::too_many(&tensor.name)),
+        Some((images, _)) if images > tensor::MAX_BATCH => Err(tensor::too_many(&tensor.name)),
         Some(found) => Ok(found),
         None => {
             let taken: Vec<String> = dims
@@ -106,10 +107,11 @@ fn images(tensor: &Tensor, dims: &[&[i64]]) -> Result<(usize, usize), Problem> {
                 })
                 .collect();
             Err(Problem::invalid_parameter(format!(
-                "input {:?} has the shape {:?}; it takes {}, where N is 1 to {MAX_BATCH} images",
+                "input {:?} has the shape {:?}; it takes {}, where N is 1 to {} images",
                 tensor.name,
                 tensor.shape,
-                taken.join(" or ")
+                taken.join(" or "),
+                tensor::MAX_BATCH
             )))
         }
     }
@@ -119,9 +121,9 @@ fn images(tensor: &Tensor, dims: &[&[i64]]) -> Result<(usize, usize), Problem> {
 fn whole(tensor: Tensor, images: usize, each: i64) -> Result<Bytes, Problem> {
     let expected = usize::try_from(each).unwrap_or(usize::MAX).saturating_mul(images);
     let found = match tensor.data {
-        Data::Raw(raw) if raw.len() == expected => return Ok(raw),
-        Data::Raw(raw) => raw.len(),
-        Data::Elements(elements) => elements.iter().map(Bytes::len).sum(),
+        TensorData::Raw(raw) if raw.len() == expected => return Ok(raw),
+        TensorData::Raw(raw) => raw.len(),
+        TensorData::Elements(elements) => elements.iter().map(Bytes::len).sum(),
     };
     Err(Problem::invalid_parameter(format!(
         "input {:?} of {} with the shape {:?} is {expected} bytes, and {found} were sent",
@@ -131,9 +133,9 @@ fn whole(tensor: Tensor, images: usize, each: i64) -> Result<Bytes, Problem> {
     )))
 }
 
-fn split(pixels: &Bytes, images: usize) -> Vec<Source> {
+fn split(pixels: &Bytes, images: usize) -> Vec<InferInput> {
     let each = pixels.len() / images;
     (0..images)
-        .map(|image| Source::Pixels(pixels.slice(image * each..(image + 1) * each)))
+        .map(|image| InferInput::Pixels(pixels.slice(image * each..(image + 1) * each)))
         .collect()
 }

@@ -1,14 +1,14 @@
 //! The Open Inference Protocol, version 2, as KServe's and Triton's clients speak it.
 //!
-//! REST and gRPC are two ways to write the same: each reads a request into `asked::Asked`, and
+//! REST and gRPC are two ways to write the same: each reads a request into `request::Asked`, and
 //! writes what `run` answers. What is right or wrong with a request is decided once, in between.
 
-mod served; // the model and its tensors
+mod signature; // the model and its tensors
 mod parameters; // the known parameters
 mod tensor; // tensors of a request
 mod floats; // normalised floats → pixels
 mod images; // tensors → images
-mod asked; // an inference request, before and after validation
+mod request; // an inference request, before and after validation
 mod classes; // scores as "value:index:label"
 mod run; // classifies the images of a request
 mod statistics; // counts and durations
@@ -28,7 +28,7 @@ use crate::http::problem::Problem;
 
 /// The OpenAPI description of the REST routes; gRPC has reflection.
 pub(super) fn said() -> OpenApi {
-    rest::Said::openapi()
+    rest::RestPaths::openapi()
 }
 
 /// `problem` as the answer to a gRPC request, if `headers` are those of one.

@@ -2,29 +2,29 @@
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
-use super::asked::{Form, Infer, Wanted};
 use super::classes;
-use super::served::Output;
+use super::request::{InferRequest, OutputContent, RequestedOutput};
+use super::signature::OutputName;
 use super::tensor::Datatype;
 use crate::http::App;
 use crate::http::problem::Problem;
 use crate::pipeline::queue::RequestContext;
-use crate::pipeline::{Beside, Inferred, Timings};
+use crate::pipeline::{InferOutputs, Inferred, Timings};
 
 /// What is answered.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct InferAnswer {
     /// As the request has it.
     pub(super) id: Option<String>,
     /// In the order in which they were asked for.
-    pub(super) outputs: Vec<Answered>,
+    pub(super) outputs: Vec<OutputTensor>,
     /// One for each image.
     pub(super) timings: Vec<Timings>,
 }
 
 /// One output of all images.
 #[derive(Debug)]
-pub(super) struct Answered {
+pub(super) struct OutputTensor {
     pub(super) name: &'static str,
     pub(super) shape: [usize; 2],
     pub(super) values: Values,
@@ -70,16 +70,16 @@ impl Values {
 /// queued is taken out.
 pub(super) async fn run(
     app: &App,
-    infer: Infer,
+    infer: InferRequest,
     context: &RequestContext,
-) -> Result<Answer, Problem> {
-    let Infer { id, images, outputs, .. } = infer;
-    let embedding = outputs.iter().any(|wanted| wanted.output == Output::Embedding);
-    let beside = if embedding { Beside::Embedding } else { Beside::Nothing };
+) -> Result<InferAnswer, Problem> {
+    let InferRequest { id, images, outputs, .. } = infer;
+    let embedding = outputs.iter().any(|wanted| wanted.output == OutputName::Embedding);
+    let wanted = if embedding { InferOutputs::ScoresAndEmbedding } else { InferOutputs::Scores };
     let count = images.len();
     let inferred: Vec<Inferred> = stream::iter(images.into_iter().enumerate())
         .map(|(index, image)| async move {
-            let inferred = app.model.pipeline.infer(image, context, beside).await;
+            let inferred = app.model.pipeline.infer(image, context, wanted).await;
             inferred.map_err(|error| Problem::from(error).of_image(index, count))
         })
         .buffered(context.at_once(app.model.pipeline.at_once()))
@@ -88,14 +88,14 @@ pub(super) async fn run(
     let labels = &app.model.pipeline.card().labels;
     let outputs = outputs.into_iter().map(|wanted| answered(wanted, &inferred, labels)).collect();
     let timings = inferred.iter().map(|inferred| inferred.timings).collect();
-    Ok(Answer { id, outputs, timings })
+    Ok(InferAnswer { id, outputs, timings })
 }
 
-fn answered(wanted: Wanted, inferred: &[Inferred], labels: &[String]) -> Answered {
+fn answered(wanted: RequestedOutput, inferred: &[Inferred], labels: &[String]) -> OutputTensor {
     let rows = inferred.iter().map(|inferred| row(wanted.output, inferred));
     let values = match wanted.form {
-        Form::Values => Values::Floats(rows.flatten().copied().collect()),
-        Form::Classes(count) => {
+        OutputContent::Values => Values::Floats(rows.flatten().copied().collect()),
+        OutputContent::Classes(count) => {
             Values::Texts(rows.flat_map(|row| classes::of(row, labels, count)).collect())
         }
     };
@@ -104,13 +104,13 @@ fn answered(wanted: Wanted, inferred: &[Inferred], labels: &[String]) -> Answere
         Values::Texts(texts) => texts.len(),
     };
     let images = inferred.len();
-    Answered { name: wanted.output.name(), shape: [images, elements / images], values }
+    OutputTensor { name: wanted.output.name(), shape: [images, elements / images], values }
 }
 
-fn row(output: Output, inferred: &Inferred) -> &[f32] {
+fn row(output: OutputName, inferred: &Inferred) -> &[f32] {
     match output {
-        Output::Probabilities => &inferred.scores.probabilities,
-        Output::Logits => &inferred.scores.logits,
-        Output::Embedding => inferred.embedding.as_deref().unwrap_or_default(),
+        OutputName::Probabilities => &inferred.scores.probabilities,
+        OutputName::Logits => &inferred.scores.logits,
+        OutputName::Embedding => inferred.embedding.as_deref().unwrap_or_default(),
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use prometheus::Histogram;
 
 use crate::telemetry::ModelMetrics;
-use crate::telemetry::metrics::Reason;
+use crate::telemetry::Reason;
 
 /// Counts and durations that mean here what they mean elsewhere.
 #[derive(Debug, Clone, Copy)]

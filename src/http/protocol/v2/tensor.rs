@@ -2,8 +2,11 @@
 
 use bytes::{Buf, Bytes};
 
-use super::served::MAX_BATCH;
 use crate::http::problem::Problem;
+use crate::http::upload::MAX_IMAGES;
+
+/// The most images in one request.
+pub(super) const MAX_BATCH: usize = MAX_IMAGES;
 
 /// The datatypes that are taken and answered; the protocol has more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,12 +25,12 @@ pub(super) struct Tensor {
     pub(super) name: String,
     pub(super) datatype: Datatype,
     pub(super) shape: Vec<i64>,
-    pub(super) data: Data,
+    pub(super) data: TensorData,
 }
 
 /// The elements of a tensor, in row-major order.
 #[derive(Debug, Clone)]
-pub(super) enum Data {
+pub(super) enum TensorData {
     /// As the binary extension has them: little-endian, BYTES each with its length before it.
     Raw(Bytes),
     /// BYTES, already apart.

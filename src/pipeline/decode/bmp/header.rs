@@ -4,14 +4,14 @@ use super::super::DecodeError;
 use super::FORMAT;
 
 /// How the pixels lie in the file.
-pub(super) struct Header<'a> {
+pub(super) struct BmpHeader<'a> {
     /// Columns and rows.
     pub(super) size: [u32; 2],
     /// Whether the first row stored is the top one.
     pub(super) top_down: bool,
     /// Of a pixel: 1, 2, 4, 8, 16, 24 or 32.
     pub(super) bits: u8,
-    pub(super) coding: Coding,
+    pub(super) coding: BmpCoding,
     /// Colours as blue, green, red, and mostly a byte of nothing.
     pub(super) palette: &'a [u8],
     /// Bytes of a colour in the palette.
@@ -21,7 +21,7 @@ pub(super) struct Header<'a> {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Coding {
+pub(super) enum BmpCoding {
     /// Numbers of colours in the palette.
     Numbers,
     /// The same in runs.
@@ -66,7 +66,7 @@ fn number(bytes: &[u8], at: usize, length: usize) -> Option<u32> {
     Some(digits.iter().rev().fold(0, |number, &digit| number << 8 | u32::from(digit)))
 }
 
-impl<'a> Header<'a> {
+impl<'a> BmpHeader<'a> {
     /// Reads it; what it says may still be too much.
     pub(super) fn read(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         Self::parse(bytes).ok_or(DecodeError::Truncated { format: FORMAT })?
@@ -95,7 +95,7 @@ impl<'a> Header<'a> {
         };
         let bits = u8::try_from(bits).unwrap_or(u8::MAX);
         let entry_bytes = if is_old { 3 } else { 4 };
-        let has_palette = matches!(coding, Coding::Numbers | Coding::Runs);
+        let has_palette = matches!(coding, BmpCoding::Numbers | BmpCoding::Runs);
         let most = if has_palette { 1_usize << bits } else { 256 };
         let colors =
             if announced_colors == 0 && has_palette { most } else { announced_colors as usize };
@@ -128,18 +128,18 @@ fn coding(
     length: u32,
     compression: u32,
     bits: u32,
-) -> Option<Result<Coding, DecodeError>> {
+) -> Option<Result<BmpCoding, DecodeError>> {
     let is_os2 = matches!(length, 16 | 64);
     let unserved = |format| Some(Err(DecodeError::Unsupported { format }));
     let masks = |red, green, blue, alpha| {
         let alpha = (alpha != 0).then_some(Mask(alpha));
-        Some(Ok(Coding::Masks { colors: [Mask(red), Mask(green), Mask(blue)], alpha }))
+        Some(Ok(BmpCoding::Masks { colors: [Mask(red), Mask(green), Mask(blue)], alpha }))
     };
     match (compression, bits) {
-        (0, 1 | 2 | 4 | 8) => Some(Ok(Coding::Numbers)),
+        (0, 1 | 2 | 4 | 8) => Some(Ok(BmpCoding::Numbers)),
         (0, 16) => masks(0x7C00, 0x03E0, 0x001F, 0),
         (0, 24 | 32) => masks(0xFF_0000, 0xFF00, 0xFF, 0),
-        (1, 8) | (2, 4) => Some(Ok(Coding::Runs)),
+        (1, 8) | (2, 4) => Some(Ok(BmpCoding::Runs)),
         (3, 1) if is_os2 => unserved("a BMP with Huffman coding"),
         (4, 24) if is_os2 => unserved("a BMP with 24-bit run lengths"),
         (3 | 6, 16 | 24 | 32) => {

@@ -9,7 +9,7 @@ use super::announced::{Announced, RGB_AND_COPY, TABLES};
 use super::canvas::Canvas;
 use super::{DecodeError, Format, Watch, rgb};
 pub(super) use header::is_bitmap;
-use header::{Coding, Header, Mask};
+use header::{BmpCoding, BmpHeader, Mask};
 
 const FORMAT: Format = Format::Bmp;
 
@@ -19,18 +19,18 @@ const FORMAT: Format = Format::Bmp;
 ///
 /// [`DecodeError`] where it is damaged, or of a kind that is not served.
 pub(super) fn announced(bytes: &[u8]) -> Result<Announced, DecodeError> {
-    let header = Header::read(bytes)?;
+    let header = BmpHeader::read(bytes)?;
     let color = match header.coding {
-        Coding::Masks { alpha: Some(_), .. } => "rgba8",
-        Coding::Numbers | Coding::Runs | Coding::Masks { .. } => "rgb8",
+        BmpCoding::Masks { alpha: Some(_), .. } => "rgba8",
+        BmpCoding::Numbers | BmpCoding::Runs | BmpCoding::Masks { .. } => "rgb8",
     };
     // A row of numbers.
-    let beside = u64::from(header.size[0]) + TABLES;
+    let overhead = u64::from(header.size[0]) + TABLES;
     Ok(Announced {
         size: header.size,
         color: color.to_owned(),
         per_pixel: RGB_AND_COPY,
-        beside,
+        overhead,
         passes: 1,
     })
 }
@@ -41,12 +41,12 @@ pub(super) fn announced(bytes: &[u8]) -> Result<Announced, DecodeError> {
 ///
 /// [`DecodeError::Truncated`] where rows are missing, and [`DecodeError::Stopped`] by `watch`.
 pub(super) fn decode(bytes: &[u8], watch: Watch<'_>) -> Result<RgbImage, DecodeError> {
-    let header = Header::read(bytes)?;
+    let header = BmpHeader::read(bytes)?;
     let data = bytes.get(header.pixels..).unwrap_or_default();
     let mut canvas = Canvas::new(header.size, watch);
     let height = header.size[1] as usize;
     let place = |line: usize| if header.top_down { line } else { height - 1 - line };
-    if header.coding == Coding::Runs {
+    if header.coding == BmpCoding::Runs {
         let colors = colors(header.palette, header.entry_bytes);
         let mut runs = runs::Runs::new(data, header.size, header.bits == 4);
         for line in 0..height {
@@ -76,10 +76,10 @@ pub(super) fn decode(bytes: &[u8], watch: Watch<'_>) -> Result<RgbImage, DecodeE
     canvas.into_picture(FORMAT)
 }
 
-fn fill(to: &mut [u8], row: &[u8], header: &Header<'_>, colors: &[[u8; 3]; 256]) {
+fn fill(to: &mut [u8], row: &[u8], header: &BmpHeader<'_>, colors: &[[u8; 3]; 256]) {
     let pixels = to.chunks_exact_mut(3);
     match header.coding {
-        Coding::Numbers | Coding::Runs => {
+        BmpCoding::Numbers | BmpCoding::Runs => {
             let bits = usize::from(header.bits);
             let most = (1_usize << bits) - 1;
             for (x, to) in pixels.enumerate() {
@@ -88,7 +88,7 @@ fn fill(to: &mut [u8], row: &[u8], header: &Header<'_>, colors: &[[u8; 3]; 256])
                 to.copy_from_slice(&colors[number]);
             }
         }
-        Coding::Masks { colors: [red, green, blue], alpha } => {
+        BmpCoding::Masks { colors: [red, green, blue], alpha } => {
             let bytes = usize::from(header.bits / 8);
             for (to, pixel) in pixels.zip(row.chunks_exact(bytes)) {
                 let value = pixel.iter().rev().fold(0, |value, &byte| value << 8 | u32::from(byte));

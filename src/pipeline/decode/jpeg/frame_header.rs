@@ -6,7 +6,7 @@ use super::segments::Segment;
 
 /// How a frame's coefficients are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Coding {
+pub(super) enum JpegCoding {
     /// Huffman codes, a block after the other.
     Sequential,
     /// Huffman codes, scan after scan.
@@ -20,7 +20,7 @@ pub(super) enum Coding {
 pub(super) struct FrameHeader {
     /// Columns and rows.
     pub(super) size: [u32; 2],
-    pub(super) coding: Coding,
+    pub(super) coding: JpegCoding,
     /// Colours: 1, 3 or 4.
     pub(super) count: u8,
     ids: [u8; 4],
@@ -101,9 +101,9 @@ impl FrameHeader {
             .sum();
         let count = u64::from(self.count);
         let coefficients = match self.coding {
-            Coding::Sequential => 0,
+            JpegCoding::Sequential => 0,
             // 2 bytes each, and one for each block of 64.
-            Coding::Progressive | Coding::Arithmetic => 2 * planes + planes.div_ceil(64),
+            JpegCoding::Progressive | JpegCoding::Arithmetic => 2 * planes + planes.div_ceil(64),
         };
         // Then colours at the picture's full size, where they are not, and the pixels.
         let painting = if count == 1 { area } else { area * (2 + count) };
@@ -113,11 +113,11 @@ impl FrameHeader {
 }
 
 /// What is served of a frame's kinds; the others by name.
-fn coding(marker: u8, precision: u8) -> Result<Coding, &'static str> {
+fn coding(marker: u8, precision: u8) -> Result<JpegCoding, &'static str> {
     match (marker, precision) {
-        (0xC0 | 0xC1, 8) => Ok(Coding::Sequential),
-        (0xC2, 8) => Ok(Coding::Progressive),
-        (0xC9, 8) => Ok(Coding::Arithmetic),
+        (0xC0 | 0xC1, 8) => Ok(JpegCoding::Sequential),
+        (0xC2, 8) => Ok(JpegCoding::Progressive),
+        (0xC9, 8) => Ok(JpegCoding::Arithmetic),
         // No program writes it, and the decoder fails on some.
         (0xCA, _) => Err("a progressive JPEG with arithmetic coding"),
         (0xC3 | 0xCB, _) => Err("a lossless JPEG"),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use image::metadata::Orientation;
 
 use super::super::{DecodeError, Format, Limits, Reduction, exif, limits};
-use super::frame_header::{Coding, FrameHeader};
+use super::frame_header::{FrameHeader, JpegCoding};
 use super::progression::Progression;
 use super::segments::{
     END_OF_IMAGE, EXIF, HUFFMAN_TABLES, QUANTIZATION_TABLES, RESTART_INTERVAL, START_OF_IMAGE,
@@ -22,7 +22,7 @@ pub(in super::super) struct Outline {
     /// How it must be turned to be upright.
     pub(in super::super) orientation: Orientation,
     /// The gentlest of the reductions that its coding allows.
-    pub(in super::super) gentlest: Option<Reduction>,
+    pub(in super::super) largest_scaled_size: Option<Reduction>,
     /// Bytes from the start to the last marker, without metadata segments.
     data_bytes: u64,
     /// Whether its first scan has all its colours.
@@ -53,7 +53,7 @@ impl Outline {
     /// [`DecodeError`] where the file is over a limit, of a kind that is not served, or has not all that a
     /// picture needs.
     pub(in super::super) fn read(bytes: &[u8], limits: &Limits) -> Result<Self, DecodeError> {
-        let mut found = Found::default();
+        let mut found = Walked::default();
         let mut walk = Segments::new(bytes);
         for segment in walk.by_ref() {
             found.add(&segment)?;
@@ -71,12 +71,13 @@ impl Outline {
         if !walk.restarts_in_order() {
             return Err(damaged("its restart markers are out of order"));
         }
-        let gentlest = found.is_reducible(&frame).then(|| reduced::gentlest(&frame)).flatten();
+        let largest_scaled_size =
+            found.is_reducible(&frame).then(|| reduced::largest_scaled_size(&frame)).flatten();
         Ok(Self {
             frame,
             scans: found.scans,
             orientation: found.orientation.unwrap_or(Orientation::NoTransforms),
-            gentlest,
+            largest_scaled_size,
             data_bytes: found.data_bytes as u64,
             is_interleaved: found.first_scan_has_all,
         })
@@ -87,9 +88,9 @@ impl Outline {
     pub(in super::super) fn decode_time(&self, reduction: Reduction) -> Duration {
         // Tenths of nanoseconds.
         let (each_pixel, each_byte) = match (reduction, self.frame.coding) {
-            (Reduction::None, Coding::Sequential) => (15, 110),
-            (Reduction::None, Coding::Progressive) => (15, 250),
-            (Reduction::None, Coding::Arithmetic) => (18, 1400),
+            (Reduction::None, JpegCoding::Sequential) => (15, 110),
+            (Reduction::None, JpegCoding::Progressive) => (15, 250),
+            (Reduction::None, JpegCoding::Arithmetic) => (18, 1400),
             (Reduction::Half | Reduction::Quarter | Reduction::Eighth, _) => (5, 80),
         };
         let each_pixel = each_pixel + u64::from(self.scans - 1) * EACH_SCAN;
@@ -114,14 +115,14 @@ impl Outline {
 
     /// Whether its pixels come in the order of its bytes.
     pub(super) fn is_a_stream(&self) -> bool {
-        self.is_interleaved && self.frame.coding == Coding::Sequential && self.frame.count > 1
+        self.is_interleaved && self.frame.coding == JpegCoding::Sequential && self.frame.count > 1
     }
 }
 
 /// What the walk has found so far.
 #[derive(Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one thing that was seen, or not")]
-struct Found {
+struct Walked {
     frame: Option<FrameHeader>,
     scans: u32,
     /// By colour: whether a scan has it.
@@ -141,7 +142,7 @@ struct Found {
     ended: bool,
 }
 
-impl Found {
+impl Walked {
     fn add(&mut self, segment: &Segment) -> Result<(), DecodeError> {
         if segment.is_metadata() {
             self.described += segment.end - segment.start;
@@ -222,13 +223,13 @@ impl Found {
             return Err(damaged("one of its colours is in no scan"));
         }
         let is_progressive = match frame.coding {
-            Coding::Progressive => true,
-            Coding::Sequential | Coding::Arithmetic => false,
+            JpegCoding::Progressive => true,
+            JpegCoding::Sequential | JpegCoding::Arithmetic => false,
         };
         if is_progressive && !self.progression.is_complete() {
             return Err(DecodeError::Truncated { format: Format::Jpeg });
         }
-        if frame.coding == Coding::Sequential && self.has_a_scan_of_some {
+        if frame.coding == JpegCoding::Sequential && self.has_a_scan_of_some {
             let format = "a JPEG with two of its colours in a scan";
             return Err(DecodeError::Unsupported { format });
         }
@@ -249,7 +250,7 @@ impl Found {
 
     /// Whether our own decoder of reduced pictures knows its kind.
     fn is_reducible(&self, frame: &FrameHeader) -> bool {
-        frame.coding == Coding::Sequential
+        frame.coding == JpegCoding::Sequential
             && self.scans == 1
             && self.first_scan_has_all
             && self.first_scan_is_baseline

@@ -15,7 +15,7 @@ use super::idct::{self, Coefficients, Inverse};
 
 /// The largest scaled size at which all components have the same size; smaller ones are possible
 /// too.
-pub(super) fn gentlest(frame: &FrameHeader) -> Option<Reduction> {
+pub(super) fn largest_scaled_size(frame: &FrameHeader) -> Option<Reduction> {
     // A scan of one colour knows no units of several blocks.
     let sampling = if frame.count == 1 { &[[1, 1]] } else { frame.sampling() };
     let blocks: Vec<_> = sampling.iter().map(|blocks| blocks.map(usize::from)).collect();
@@ -37,7 +37,7 @@ fn pixels(own: [usize; 2], all: &[[usize; 2]], reduction: Reduction) -> Option<[
     Some([down?, across?])
 }
 
-/// Decodes at the size of `reduction`, which [`gentlest`] allows. Not turned upright.
+/// Decodes at the size of `reduction`, which [`largest_scaled_size`] allows. Not turned upright.
 ///
 /// Holds 6 bytes for each pixel, and less than 128 KiB.
 ///

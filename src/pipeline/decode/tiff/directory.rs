@@ -20,7 +20,7 @@ pub(super) struct Directory<'a> {
 
 /// Why a tag's numbers cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Problem {
+pub(super) enum BadTag {
     /// They would be behind the file's end.
     Cut,
     /// There are more than any picture needs.
@@ -49,24 +49,24 @@ impl<'a> Directory<'a> {
     }
 
     /// The numbers of a tag; `None` where the tag is not there.
-    pub(super) fn numbers(&self, tag: u64) -> Result<Option<Vec<u64>>, Problem> {
+    pub(super) fn numbers(&self, tag: u64) -> Result<Option<Vec<u64>>, BadTag> {
         let Some(at) = self.entry(tag) else { return Ok(None) };
         let (values, size, count) = self.values(at)?;
         if count > MOST_NUMBERS {
-            return Err(Problem::TooMany);
+            return Err(BadTag::TooMany);
         }
-        (0..usize::try_from(count).map_err(|_| Problem::TooMany)?)
-            .map(|index| self.number(values + index * size, size).ok_or(Problem::Cut))
+        (0..usize::try_from(count).map_err(|_| BadTag::TooMany)?)
+            .map(|index| self.number(values + index * size, size).ok_or(BadTag::Cut))
             .collect::<Result<_, _>>()
             .map(Some)
     }
 
     /// The bytes of a tag; `None` where the tag is not there.
-    pub(super) fn bytes(&self, tag: u64) -> Result<Option<&'a [u8]>, Problem> {
+    pub(super) fn bytes(&self, tag: u64) -> Result<Option<&'a [u8]>, BadTag> {
         let Some(at) = self.entry(tag) else { return Ok(None) };
         let (values, size, count) = self.values(at)?;
-        let length = usize::try_from(count).map_err(|_| Problem::TooMany)?.saturating_mul(size);
-        self.bytes.get(values..values.saturating_add(length)).ok_or(Problem::Cut).map(Some)
+        let length = usize::try_from(count).map_err(|_| BadTag::TooMany)?.saturating_mul(size);
+        self.bytes.get(values..values.saturating_add(length)).ok_or(BadTag::Cut).map(Some)
     }
 
     /// The place of a tag's entry.
@@ -78,28 +78,28 @@ impl<'a> Directory<'a> {
     }
 
     /// Where an entry's numbers are, how many bytes each has, and how many there are.
-    fn values(&self, at: usize) -> Result<(usize, usize, u64), Problem> {
+    fn values(&self, at: usize) -> Result<(usize, usize, u64), BadTag> {
         let (count_length, place_length) = if self.big { (8, 8) } else { (4, 4) };
-        let kind = self.number(at + 2, 2).ok_or(Problem::Cut)?;
-        let count = self.number(at + 4, count_length).ok_or(Problem::Cut)?;
+        let kind = self.number(at + 2, 2).ok_or(BadTag::Cut)?;
+        let count = self.number(at + 4, count_length).ok_or(BadTag::Cut)?;
         let size = match kind {
             1 | 2 | 6 | 7 => 1,
             3 | 8 => 2,
             4 | 9 | 13 => 4,
             16..=18 => 8,
-            _ => return Err(Problem::WrongKind),
+            _ => return Err(BadTag::WrongKind),
         };
         let place = at + 4 + count_length;
         if count.saturating_mul(size as u64) <= place_length as u64 {
             return Ok((place, size, count));
         }
         if count.saturating_mul(size as u64) > self.bytes.len() as u64 {
-            return Err(Problem::TooMany);
+            return Err(BadTag::TooMany);
         }
-        let place = self.number(place, place_length).ok_or(Problem::Cut)?;
-        let place = usize::try_from(place).map_err(|_| Problem::Cut)?;
+        let place = self.number(place, place_length).ok_or(BadTag::Cut)?;
+        let place = usize::try_from(place).map_err(|_| BadTag::Cut)?;
         if place.saturating_add(usize::try_from(count).unwrap_or(usize::MAX)) > self.bytes.len() {
-            return Err(Problem::Cut);
+            return Err(BadTag::Cut);
         }
         Ok((place, size, count))
     }

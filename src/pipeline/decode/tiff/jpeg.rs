@@ -4,7 +4,7 @@ use super::super::canvas::Canvas;
 use super::super::jpeg::{self, Outline};
 use super::super::{DecodeError, Limits, Reduction};
 use super::layout::{Colors, Layout};
-use super::{FORMAT, Place};
+use super::{FORMAT, PieceArea};
 
 /// How many pixels' time it takes to set up a decoder.
 pub(super) const PIXELS_FOR_TABLES: u64 = 4096;
@@ -20,7 +20,7 @@ const END: u8 = 0xD9;
 pub(super) fn decode_piece(
     layout: &Layout<'_>,
     index: usize,
-    place: &Place,
+    place: &PieceArea,
     canvas: &mut Canvas<'_>,
 ) -> Result<(), DecodeError> {
     let file = whole_file(layout.pieces[index], layout);
@@ -42,7 +42,7 @@ pub(super) fn decode_piece(
 }
 
 /// Whether the JPEG is what its place says: as large, with its channels, and of few scans.
-fn checked(file: &[u8], layout: &Layout<'_>, place: &Place) -> Result<Outline, DecodeError> {
+fn checked(file: &[u8], layout: &Layout<'_>, place: &PieceArea) -> Result<Outline, DecodeError> {
     // Nothing larger than the piece is even looked at.
     let [columns, rows] = layout.piece;
     let limits = Limits { max_pixels: u64::from(columns) * u64::from(rows), ..Limits::default() };

@@ -3,7 +3,7 @@
 use super::super::DecodeError;
 use super::super::limits::padded_pixels;
 use super::FORMAT;
-use super::directory::{Directory, MOST_NUMBERS, Problem};
+use super::directory::{BadTag, Directory, MOST_NUMBERS};
 
 /// The first picture of a file. Every piece of it is in the file, and is not larger than the picture needs.
 #[expect(clippy::struct_excessive_bools, reason = "tags that are yes or no")]
@@ -16,7 +16,7 @@ pub(super) struct Layout<'a> {
     pub(super) channels: usize,
     pub(super) colors: Colors,
     pub(super) alpha: Alpha,
-    pub(super) coding: Coding,
+    pub(super) coding: TiffCompression,
     /// Whether the lowest bit of a byte is the first.
     pub(super) lowest_bit_first: bool,
     /// Whether a channel is the difference from the pixel before.
@@ -67,7 +67,7 @@ pub(super) enum Alpha {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Coding {
+pub(super) enum TiffCompression {
     Raw,
     PackBits,
     Lzw,
@@ -110,20 +110,20 @@ impl<'a> Layout<'a> {
             return Err(damaged("it has fewer channels than its colours need"));
         }
         let planar = tags.number(284, 1)? == 2 && channels > 1;
-        if planar && coding == Coding::Jpeg {
+        if planar && coding == TiffCompression::Jpeg {
             return Err(unserved("a TIFF with a JPEG for each channel"));
         }
         let (piece, pieces) = pieces(&tags, bytes, size, if planar { channels } else { 1 })?;
         let differences = match tags.number(317, 1)? {
             1 => false,
-            2 if matches!(coding, Coding::Lzw | Coding::Deflate) => match bits {
+            2 if matches!(coding, TiffCompression::Lzw | TiffCompression::Deflate) => match bits {
                 8 | 16 => true,
                 _ => {
                     return Err(unserved("a TIFF with differences of channels that are not bytes"));
                 }
             },
             // libtiff, too, looks at it only with these codings.
-            _ if matches!(coding, Coding::Lzw | Coding::Deflate) => {
+            _ if matches!(coding, TiffCompression::Lzw | TiffCompression::Deflate) => {
                 return Err(unserved("a TIFF with a predictor of floating point numbers"));
             }
             _ => false,
@@ -179,17 +179,17 @@ impl Tags<'_, '_> {
     }
 }
 
-fn coding(tags: &Tags<'_, '_>) -> Result<Coding, DecodeError> {
+fn coding(tags: &Tags<'_, '_>) -> Result<TiffCompression, DecodeError> {
     Ok(match tags.number(259, 1)? {
-        1 => Coding::Raw,
-        2 => Coding::Fax(Fax::Runs),
-        3 => Coding::Fax(Fax::Group3 { two_dimensional: tags.number(292, 0)? & 1 == 1 }),
-        4 => Coding::Fax(Fax::Group4),
-        5 => Coding::Lzw,
+        1 => TiffCompression::Raw,
+        2 => TiffCompression::Fax(Fax::Runs),
+        3 => TiffCompression::Fax(Fax::Group3 { two_dimensional: tags.number(292, 0)? & 1 == 1 }),
+        4 => TiffCompression::Fax(Fax::Group4),
+        5 => TiffCompression::Lzw,
         6 => return Err(unserved("a TIFF with JPEG of the old kind (compression 6)")),
-        7 => Coding::Jpeg,
-        8 | 32946 => Coding::Deflate,
-        32773 => Coding::PackBits,
+        7 => TiffCompression::Jpeg,
+        8 | 32946 => TiffCompression::Deflate,
+        32773 => TiffCompression::PackBits,
         34712 => return Err(unserved("a TIFF with JPEG 2000 inside")),
         34887 => return Err(unserved("a TIFF with LERC compression")),
         34925 => return Err(unserved("a TIFF with LZMA compression")),
@@ -199,7 +199,7 @@ fn coding(tags: &Tags<'_, '_>) -> Result<Coding, DecodeError> {
     })
 }
 
-fn bits(tags: &Tags<'_, '_>, coding: Coding) -> Result<u8, DecodeError> {
+fn bits(tags: &Tags<'_, '_>, coding: TiffCompression) -> Result<u8, DecodeError> {
     let list = tags.list(258)?.unwrap_or_default();
     let bits = list.first().copied().unwrap_or(1);
     if list.iter().any(|&other| other != bits) {
@@ -213,24 +213,29 @@ fn bits(tags: &Tags<'_, '_>, coding: Coding) -> Result<u8, DecodeError> {
         return Err(unserved("a TIFF of signed pixels"));
     }
     match (bits, coding) {
-        (8, Coding::Jpeg)
-        | (1, Coding::Fax(_))
+        (8, TiffCompression::Jpeg)
+        | (1, TiffCompression::Fax(_))
         | (
             1 | 2 | 4 | 8 | 12 | 16,
-            Coding::Raw | Coding::PackBits | Coding::Lzw | Coding::Deflate,
+            TiffCompression::Raw
+            | TiffCompression::PackBits
+            | TiffCompression::Lzw
+            | TiffCompression::Deflate,
         ) => {}
-        (_, Coding::Jpeg) => {
+        (_, TiffCompression::Jpeg) => {
             return Err(unserved("a TIFF with JPEG of more than 8 bits a channel"));
         }
-        (_, Coding::Fax(_)) => return Err(damaged("only black and white can be coded as a fax")),
+        (_, TiffCompression::Fax(_)) => {
+            return Err(damaged("only black and white can be coded as a fax"));
+        }
         (32, _) => return Err(unserved("a TIFF with 32 bits a channel")),
         _ => return Err(unserved("a TIFF with a rare number of bits a channel")),
     }
     Ok(u8::try_from(bits).unwrap_or(u8::MAX))
 }
 
-fn colors(tags: &Tags<'_, '_>, coding: Coding, bits: u8) -> Result<Colors, DecodeError> {
-    let guess = u64::from(!matches!(coding, Coding::Fax(_)));
+fn colors(tags: &Tags<'_, '_>, coding: TiffCompression, bits: u8) -> Result<Colors, DecodeError> {
+    let guess = u64::from(!matches!(coding, TiffCompression::Fax(_)));
     let colors = match tags.number(262, guess)? {
         0 => Colors::WhiteIsZero,
         1 => Colors::BlackIsZero,
@@ -238,16 +243,16 @@ fn colors(tags: &Tags<'_, '_>, coding: Coding, bits: u8) -> Result<Colors, Decod
         3 if bits <= 8 => Colors::Palette(palette(tags, bits)?),
         3 => return Err(unserved("a TIFF with a palette of more than 256 colours")),
         4 => return Err(unserved("a TIFF that is a mask for another picture")),
-        5 if coding == Coding::Jpeg => return Err(unserved("a TIFF with JPEG in CMYK")),
+        5 if coding == TiffCompression::Jpeg => return Err(unserved("a TIFF with JPEG in CMYK")),
         5 if tags.number(332, 1)? == 1 => Colors::Cmyk,
         5 => return Err(unserved("a TIFF with inks other than CMYK")),
-        6 if coding == Coding::Jpeg => Colors::YCbCr,
+        6 if coding == TiffCompression::Jpeg => Colors::YCbCr,
         6 => return Err(unserved("a TIFF in YCbCr that is not coded as JPEG")),
         8..=10 => return Err(unserved("a TIFF in CIE L*a*b*")),
         32803 | 34892 => return Err(unserved("a raw photo of a camera")),
         _ => return Err(unserved("a TIFF in rare colours")),
     };
-    if coding == Coding::Jpeg && matches!(colors, Colors::Palette(_)) {
+    if coding == TiffCompression::Jpeg && matches!(colors, Colors::Palette(_)) {
         return Err(damaged("numbers of colours cannot be coded as JPEG"));
     }
     Ok(colors)
@@ -331,11 +336,11 @@ fn pieces<'a>(
 /// How often the bytes of a file may be used by its pieces, on average.
 const MOST_SHARED: usize = 8;
 
-fn why(problem: Problem) -> DecodeError {
+fn why(problem: BadTag) -> DecodeError {
     match problem {
-        Problem::Cut => DecodeError::Truncated { format: FORMAT },
-        Problem::TooMany => damaged("its tags announce more than the file holds"),
-        Problem::WrongKind => damaged("a tag has a value of the wrong kind"),
+        BadTag::Cut => DecodeError::Truncated { format: FORMAT },
+        BadTag::TooMany => damaged("its tags announce more than the file holds"),
+        BadTag::WrongKind => damaged("a tag has a value of the wrong kind"),
     }
 }
 

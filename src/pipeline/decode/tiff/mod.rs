@@ -17,7 +17,7 @@ use super::announced::{Announced, RGB_AND_COPY, TABLES};
 use super::canvas::Canvas;
 use super::{DecodeError, Format, Watch, exif};
 use directory::Directory;
-use layout::{Alpha, Coding, Colors, Layout};
+use layout::{Alpha, Colors, Layout, TiffCompression};
 use levels::Levels;
 use rows::Rows;
 
@@ -49,8 +49,8 @@ pub(super) fn announced(bytes: &[u8]) -> Result<Announced, DecodeError> {
     let planes = if layout.planar { layout.channels as u64 } else { 1 };
     let row = u64::from(layout.piece[0]) * (layout.channels as u64 * 4 + 4);
     let lists = layout.pieces.len() as u64 * 48;
-    let beside = bytes.len() as u64 + planes * TABLES + row + lists;
-    let (per_pixel, passes) = if layout.coding == Coding::Jpeg {
+    let overhead = bytes.len() as u64 + planes * TABLES + row + lists;
+    let (per_pixel, passes) = if layout.coding == TiffCompression::Jpeg {
         // A strip may be the whole picture, as RGB and as its decoder's coefficients.
         let pixels = u64::from(layout.size[0]) * u64::from(layout.size[1]);
         let tables = layout.pieces.len() as u64 * jpeg::PIXELS_FOR_TABLES / pixels.max(1);
@@ -58,7 +58,7 @@ pub(super) fn announced(bytes: &[u8]) -> Result<Announced, DecodeError> {
     } else {
         (RGB_AND_COPY, 1)
     };
-    Ok(Announced { size: layout.size, color: name, per_pixel, beside, passes })
+    Ok(Announced { size: layout.size, color: name, per_pixel, overhead, passes })
 }
 
 /// Decodes the first page.
@@ -72,8 +72,8 @@ pub(super) fn decode(bytes: &[u8], watch: Watch<'_>) -> Result<RgbImage, DecodeE
     let levels = Levels::of(&layout);
     for index in 0..layout.in_a_plane() {
         watch.check()?;
-        let place = Place::of(&layout, index);
-        if layout.coding == Coding::Jpeg {
+        let place = PieceArea::of(&layout, index);
+        if layout.coding == TiffCompression::Jpeg {
             jpeg::decode_piece(&layout, index, &place, &mut canvas)?;
         } else {
             decode_piece(&layout, index, &place, (&levels, &mut canvas))?;
@@ -83,14 +83,14 @@ pub(super) fn decode(bytes: &[u8], watch: Watch<'_>) -> Result<RgbImage, DecodeE
 }
 
 /// What of the picture a piece shows.
-struct Place {
+struct PieceArea {
     left: usize,
     top: usize,
     columns: usize,
     rows: usize,
 }
 
-impl Place {
+impl PieceArea {
     fn of(layout: &Layout<'_>, index: usize) -> Self {
         let [width, height] = layout.size.map(|side| side as usize);
         let [columns, rows] = layout.piece.map(|side| side as usize);
@@ -103,7 +103,7 @@ impl Place {
 fn decode_piece(
     layout: &Layout<'_>,
     index: usize,
-    place: &Place,
+    place: &PieceArea,
     (levels, canvas): (&Levels<'_>, &mut Canvas<'_>),
 ) -> Result<(), DecodeError> {
     let in_a_row = layout.piece[0] as usize;

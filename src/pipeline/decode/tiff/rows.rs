@@ -9,7 +9,7 @@ use weezl::{BitOrder, LzwStatus};
 use super::super::DecodeError;
 use super::FORMAT;
 use super::fax;
-use super::layout::{Coding, Layout};
+use super::layout::{Layout, TiffCompression};
 
 /// A piece being uncompressed.
 pub(super) enum Rows<'a> {
@@ -40,12 +40,14 @@ impl<'a> Rows<'a> {
         };
         Ok(match layout.coding {
             // Whole bytes have no order of bits.
-            Coding::Raw if layout.lowest_bit_first && layout.bits < 8 => {
+            TiffCompression::Raw if layout.lowest_bit_first && layout.bits < 8 => {
                 Self::Reversed(Reversed { data: bits.into_owned(), at: 0 })
             }
-            Coding::Raw => Self::Raw(data),
-            Coding::PackBits => Self::PackBits(PackBits { data: bits, at: 0, run: Run::None }),
-            Coding::Lzw => {
+            TiffCompression::Raw => Self::Raw(data),
+            TiffCompression::PackBits => {
+                Self::PackBits(PackBits { data: bits, at: 0, run: Run::None })
+            }
+            TiffCompression::Lzw => {
                 if let [0, second, ..] = *bits
                     && second & 1 == 1
                 {
@@ -56,11 +58,13 @@ impl<'a> Rows<'a> {
                 let decoder = weezl::decode::Decoder::with_tiff_size_switch(BitOrder::Msb, 8);
                 Self::Lzw { decoder: Box::new(decoder), data: bits, at: 0 }
             }
-            Coding::Deflate => {
+            TiffCompression::Deflate => {
                 Self::Deflate(Box::new(ZlibDecoder::new(std::io::Cursor::new(bits))))
             }
-            Coding::Fax(kind) => Self::Fax(fax::Rows::new(kind, bits, layout.piece[0])),
-            Coding::Jpeg => return Err(DecodeError::corrupt(FORMAT, "a JPEG is not read by rows")),
+            TiffCompression::Fax(kind) => Self::Fax(fax::Rows::new(kind, bits, layout.piece[0])),
+            TiffCompression::Jpeg => {
+                return Err(DecodeError::corrupt(FORMAT, "a JPEG is not read by rows"));
+            }
         })
     }
 

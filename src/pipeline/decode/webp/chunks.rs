@@ -18,12 +18,12 @@ pub(super) struct Picture<'a> {
     pub(super) place: [u32; 2],
     /// Columns and rows of the picture.
     pub(super) size: [u32; 2],
-    pub(super) coding: Coding<'a>,
+    pub(super) coding: WebpCoding<'a>,
 }
 
 /// How its pixels are coded.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Coding<'a> {
+pub(super) enum WebpCoding<'a> {
     /// VP8, and opacity beside it.
     Lossy { vp8: &'a [u8], alpha: Option<&'a [u8]> },
     /// VP8L.
@@ -54,7 +54,7 @@ impl<'a> Picture<'a> {
                     return Self::of_frame(body, canvas);
                 }
                 b"VP8 " | b"VP8L" => {
-                    let (size, coding) = Coding::of(*kind, body, alpha)?;
+                    let (size, coding) = WebpCoding::of(*kind, body, alpha)?;
                     // libwebp, too, wants them to be equal.
                     if canvas.is_some_and(|canvas| canvas != size) {
                         return Err(damaged("a part announces more than there is"));
@@ -79,7 +79,7 @@ impl<'a> Picture<'a> {
             match kind {
                 b"ALPH" => alpha = Some(body),
                 b"VP8 " | b"VP8L" => {
-                    let (size, coding) = Coding::of(*kind, body, alpha)?;
+                    let (size, coding) = WebpCoding::of(*kind, body, alpha)?;
                     let fits = |side: usize| place[side] + size[side] <= canvas[side];
                     if size != announced || !fits(0) || !fits(1) {
                         return Err(damaged("a part announces more than there is"));
@@ -95,8 +95,8 @@ impl<'a> Picture<'a> {
     /// Whether any pixel may be transparent.
     pub(super) fn has_alpha(&self) -> bool {
         match self.coding {
-            Coding::Lossy { alpha, .. } => alpha.is_some(),
-            Coding::Lossless { vp8l } => vp8l.get(4).is_some_and(|bits| bits & 0x10 != 0),
+            WebpCoding::Lossy { alpha, .. } => alpha.is_some(),
+            WebpCoding::Lossless { vp8l } => vp8l.get(4).is_some_and(|bits| bits & 0x10 != 0),
         }
     }
 
@@ -104,7 +104,7 @@ impl<'a> Picture<'a> {
     pub(super) fn file(&self) -> (Vec<u8>, usize) {
         let mut file = b"RIFF\0\0\0\0WEBP".to_vec();
         let data = match self.coding {
-            Coding::Lossy { vp8, alpha } => {
+            WebpCoding::Lossy { vp8, alpha } => {
                 if let Some(alpha) = alpha {
                     let sides = self.size.map(|side| (side - 1).to_le_bytes());
                     let sides = sides.iter().flat_map(|side| &side[..3]).copied();
@@ -115,7 +115,7 @@ impl<'a> Picture<'a> {
                 }
                 append(&mut file, *b"VP8 ", vp8)
             }
-            Coding::Lossless { vp8l } => append(&mut file, *b"VP8L", vp8l),
+            WebpCoding::Lossless { vp8l } => append(&mut file, *b"VP8L", vp8l),
         };
         let length = u32::try_from(file.len() - 8).unwrap_or(u32::MAX);
         file[4..8].copy_from_slice(&length.to_le_bytes());
@@ -123,7 +123,7 @@ impl<'a> Picture<'a> {
     }
 }
 
-impl<'a> Coding<'a> {
+impl<'a> WebpCoding<'a> {
     fn of(
         kind: [u8; 4],
         body: &'a [u8],

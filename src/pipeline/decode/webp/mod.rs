@@ -11,7 +11,7 @@ use super::announced::{Announced, TABLES};
 use super::canvas::Canvas;
 use super::{DecodeError, Format, Watch, cost, exif, rgb};
 pub(super) use chunks::whole;
-use chunks::{Coding, Picture};
+use chunks::{Picture, WebpCoding};
 
 const FORMAT: Format = Format::WebP;
 
@@ -26,9 +26,11 @@ pub(super) fn announced(bytes: &[u8]) -> Result<Announced, DecodeError> {
     // Lossy: RGB, opacity and its own decoding (5 in all), and the upright copy.
     // Lossless: ARGB and the picture (8); then the upright copy of the picture.
     let tables = match picture.coding {
-        Coding::Lossy { alpha: None, .. } => 0,
-        Coding::Lossy { alpha: Some(stream), .. } => lossless::most_tables(stream, picture.size),
-        Coding::Lossless { vp8l } => lossless::most_tables(vp8l, picture.size),
+        WebpCoding::Lossy { alpha: None, .. } => 0,
+        WebpCoding::Lossy { alpha: Some(stream), .. } => {
+            lossless::most_tables(stream, picture.size)
+        }
+        WebpCoding::Lossless { vp8l } => lossless::most_tables(vp8l, picture.size),
     };
     let placed = if picture.size == picture.canvas { 0 } else { 4 };
     // Some rows of blocks; and the file of this picture alone.
@@ -36,9 +38,12 @@ pub(super) fn announced(bytes: &[u8]) -> Result<Announced, DecodeError> {
     Ok(Announced {
         size: picture.canvas,
         color: color.to_owned(),
-        per_pixel: if matches!(picture.coding, Coding::Lossy { alpha: None, .. }) { 6 } else { 9 }
-            + placed,
-        beside: bytes.len() as u64 + tables + rows + TABLES,
+        per_pixel: if matches!(picture.coding, WebpCoding::Lossy { alpha: None, .. }) {
+            6
+        } else {
+            9
+        } + placed,
+        overhead: bytes.len() as u64 + tables + rows + TABLES,
         passes: 1,
     })
 }
@@ -58,12 +63,12 @@ pub(super) fn decode(
         return Err(DecodeError::corrupt(FORMAT, "a part announces more than there is"));
     }
     let head = match picture.coding {
-        Coding::Lossy { alpha: None, .. } => 0,
-        Coding::Lossy { alpha: Some(alpha), .. } => {
+        WebpCoding::Lossy { alpha: None, .. } => 0,
+        WebpCoding::Lossy { alpha: Some(alpha), .. } => {
             lossless::check_alpha(alpha, picture.size, watch)?;
             0
         }
-        Coding::Lossless { vp8l } => {
+        WebpCoding::Lossless { vp8l } => {
             let head = lossless::check(vp8l, picture.size, watch)?;
             // A few bytes may contain many pixels, which are decoded without a check.
             watch.check_time(cost::webp(picture.size))?;

@@ -12,8 +12,8 @@ use tonic::codegen::StdError;
 use tonic::{Code, Status};
 
 use super::status;
-use crate::http::pace::paced;
 use crate::http::problem::Problem;
+use crate::http::upload_rate::paced;
 use crate::http::{Server, upload};
 
 /// More than the frame around a message takes.

@@ -15,7 +15,7 @@ use super::messages::grpc_inference_service_server::GrpcInferenceServiceServer;
 use super::service::Inference;
 use super::status;
 use crate::http::problem::{Kind, Problem};
-use crate::http::protocol::v2::served;
+use crate::http::protocol::v2::signature;
 use crate::http::{Phase, Server};
 
 /// How often a watcher's status is looked at.
@@ -88,7 +88,7 @@ impl health_server::Health for Health {
 }
 
 fn now(server: &Server) -> HealthCheckResponse {
-    let ready = served::server_ready(server).is_ok();
+    let ready = signature::server_ready(server).is_ok();
     let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
     HealthCheckResponse { status: status.into() }
 }

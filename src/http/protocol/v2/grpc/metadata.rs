@@ -2,7 +2,7 @@
 
 use super::messages::model_config::SchedulingChoice;
 use super::messages::model_input::Format as WireFormat;
-use super::messages::model_metadata_response::TensorMetadata;
+use super::messages::model_metadata_response::TensorMetadata as WireTensor;
 use super::messages::model_version_policy::{Latest, PolicyChoice};
 use super::messages::repository_index_response::ModelIndex;
 use super::messages::{
@@ -11,21 +11,23 @@ use super::messages::{
     ModelVersionPolicy, RepositoryIndexResponse, ServerMetadataResponse, StatisticDuration,
 };
 use crate::http::App;
-use crate::http::protocol::v2::served::{self, Described, Format, Input, Output};
+use crate::http::protocol::v2::signature::{
+    self, InputName, OutputName, TensorFormat, TensorMetadata,
+};
 use crate::http::protocol::v2::statistics::{Span, Statistics};
-use crate::http::protocol::v2::tensor::Datatype;
+use crate::http::protocol::v2::tensor::{self, Datatype};
 use crate::registry::{Registry, Served};
 
 pub(super) fn server() -> ServerMetadataResponse {
     ServerMetadataResponse {
-        name: served::SERVER.to_owned(),
+        name: signature::SERVER.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        extensions: served::EXTENSIONS.map(str::to_owned).to_vec(),
+        extensions: signature::EXTENSIONS.map(str::to_owned).to_vec(),
     }
 }
 
 pub(super) fn model(app: &App) -> ModelMetadataResponse {
-    let tensor = |described: Described| TensorMetadata {
+    let tensor = |described: TensorMetadata| WireTensor {
         name: described.name.to_owned(),
         datatype: described.datatype.name().to_owned(),
         shape: described.shape(),
@@ -39,25 +41,25 @@ pub(super) fn model(app: &App) -> ModelMetadataResponse {
             .iter()
             .map(ToString::to_string)
             .collect(),
-        platform: served::PLATFORM.to_owned(),
-        inputs: Input::ALL.map(|input| tensor(input.describe(app))).to_vec(),
-        outputs: Output::given(app).map(|output| tensor(output.describe(app))).collect(),
+        platform: signature::PLATFORM.to_owned(),
+        inputs: InputName::ALL.map(|input| tensor(input.describe(app))).to_vec(),
+        outputs: OutputName::given(app).map(|output| tensor(output.describe(app))).collect(),
     }
 }
 
 /// As much of Triton's model configuration as is true of this server.
 pub(super) fn config(app: &App) -> ModelConfig {
-    let input = |input: Input| {
+    let input = |input: InputName| {
         let described = input.describe(app);
         ModelInput {
             name: described.name.to_owned(),
             data_type: data_type(described.datatype).into(),
             format: format(described.format).into(),
             dims: described.dims,
-            optional: input != Input::Pixels,
+            optional: input != InputName::Pixels,
         }
     };
-    let output = |output: Output| {
+    let output = |output: OutputName| {
         let described = output.describe(app);
         ModelOutput {
             name: described.name.to_owned(),
@@ -68,11 +70,11 @@ pub(super) fn config(app: &App) -> ModelConfig {
     let latest = PolicyChoice::Latest(Latest { num_versions: 1 });
     ModelConfig {
         name: app.model.name().to_owned(),
-        platform: served::PLATFORM.to_owned(),
+        platform: signature::PLATFORM.to_owned(),
         version_policy: Some(ModelVersionPolicy { policy_choice: Some(latest) }),
-        max_batch_size: i32::try_from(served::MAX_BATCH).unwrap_or(i32::MAX),
-        input: Input::ALL.map(input).to_vec(),
-        output: Output::given(app).map(output).collect(),
+        max_batch_size: i32::try_from(tensor::MAX_BATCH).unwrap_or(i32::MAX),
+        input: InputName::ALL.map(input).to_vec(),
+        output: OutputName::given(app).map(output).collect(),
         scheduling_choice: Some(SchedulingChoice::DynamicBatching(ModelDynamicBatching {})),
         backend: "onnxruntime".to_owned(),
     }
@@ -123,10 +125,10 @@ fn data_type(datatype: Datatype) -> DataType {
     }
 }
 
-fn format(format: Format) -> WireFormat {
+fn format(format: TensorFormat) -> WireFormat {
     match format {
-        Format::None => WireFormat::None,
-        Format::Nhwc => WireFormat::Nhwc,
-        Format::Nchw => WireFormat::Nchw,
+        TensorFormat::None => WireFormat::None,
+        TensorFormat::Nhwc => WireFormat::Nhwc,
+        TensorFormat::Nchw => WireFormat::Nchw,
     }
 }

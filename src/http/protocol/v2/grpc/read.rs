@@ -9,13 +9,14 @@ use tonic::metadata::MetadataMap;
 use super::messages::model_infer_request::{InferInputTensor, InferRequestedOutputTensor};
 use super::messages::{InferTensorContents, ModelInferRequest};
 use super::parameters;
+use crate::http::App;
+use crate::http::holding::holding;
 use crate::http::problem::{Problem, excerpt};
-use crate::http::protocol::v2::asked::{self, Asked};
-use crate::http::protocol::v2::tensor::{Data, Datatype, Tensor};
-use crate::http::{App, upload};
+use crate::http::protocol::v2::request::{self, UncheckedRequest};
+use crate::http::protocol::v2::tensor::{Datatype, Tensor, TensorData};
 
 /// The request in `message`.
-pub(super) fn request(app: &App, message: ModelInferRequest) -> Result<Asked, Problem> {
+pub(super) fn request(app: &App, message: ModelInferRequest) -> Result<UncheckedRequest, Problem> {
     let ModelInferRequest { id, parameters, inputs, outputs, raw_input_contents, .. } = message;
     let raw_count = raw_input_contents.len();
     if raw_count != 0 && raw_count != inputs.len() {
@@ -31,12 +32,12 @@ pub(super) fn request(app: &App, message: ModelInferRequest) -> Result<Asked, Pr
     let outputs = outputs
         .into_iter()
         .map(|InferRequestedOutputTensor { name, parameters }| {
-            parameters::read(&parameters).map(|parameters| (asked::known_name(name), parameters))
+            parameters::read(&parameters).map(|parameters| (request::known_name(name), parameters))
         })
         .collect::<Result<_, _>>()?;
     let time_limit = parameters::read(&parameters)?.time_limit();
-    let id = asked::checked_id(Some(id).filter(|id| !id.is_empty()))?;
-    Ok(Asked { id, inputs, outputs, time_limit })
+    let id = request::checked_id(Some(id).filter(|id| !id.is_empty()))?;
+    Ok(UncheckedRequest { id, inputs, outputs, time_limit })
 }
 
 /// How long the request may take: the server's limit, or `grpc-timeout` if that is shorter.
@@ -69,12 +70,12 @@ fn timeout(text: &str) -> Option<Duration> {
 
 fn tensor(app: &App, input: InferInputTensor, raw: Option<Bytes>) -> Result<Tensor, Problem> {
     let InferInputTensor { name, datatype, shape, parameters, contents } = input;
-    let name = asked::known_name(name);
+    let name = request::known_name(name);
     let what = format!("input {name:?}");
     parameters::read(&parameters)?.refuse_shared_memory(&what)?;
     let datatype = Datatype::read(&excerpt(&datatype), &name)?;
     let data = match (raw, contents) {
-        (Some(raw), None) => Data::Raw(raw),
+        (Some(raw), None) => TensorData::Raw(raw),
         (None, Some(contents)) => typed(app, contents, datatype, &what)?,
         (None, None) => {
             let detail = format!("{what} has no data; send contents or raw_input_contents");
@@ -94,10 +95,10 @@ fn typed(
     contents: InferTensorContents,
     datatype: Datatype,
     what: &str,
-) -> Result<Data, Problem> {
+) -> Result<TensorData, Problem> {
     let InferTensorContents { uint_contents, fp32_contents, bytes_contents } = contents;
     let raw: Vec<u8> = match datatype {
-        Datatype::Bytes => return Ok(Data::Elements(bytes_contents)),
+        Datatype::Bytes => return Ok(TensorData::Elements(bytes_contents)),
         Datatype::Uint8 => {
             let bytes = uint_contents.into_iter().map(u8::try_from).collect::<Result<_, _>>();
             bytes.map_err(|_| {
@@ -109,7 +110,7 @@ fn typed(
         Datatype::Fp32 => fp32_contents.into_iter().flat_map(f32::to_le_bytes).collect(),
     };
     let held = app.model.pipeline.reserve(raw.len())?;
-    Ok(Data::Raw(upload::holding(raw.into(), &Arc::new(held))))
+    Ok(TensorData::Raw(holding(raw.into(), &Arc::new(held))))
 }
 
 #[cfg(test)]

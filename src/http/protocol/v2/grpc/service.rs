@@ -18,8 +18,8 @@ use super::{metadata, read, status, write};
 use crate::http::answers::Spent;
 use crate::http::app::Answering;
 use crate::http::problem::{Kind, Problem};
-use crate::http::protocol::v2::asked::Infer;
-use crate::http::protocol::v2::{Address, run, served};
+use crate::http::protocol::v2::request::InferRequest;
+use crate::http::protocol::v2::{Address, run, signature};
 use crate::http::{App, Server, admin, origin};
 use crate::pipeline::queue::{Deadline, RequestContext};
 use crate::registry::{Control, Fallback, Version, Wanted};
@@ -79,11 +79,11 @@ impl Inference {
         let origin = origin::of(request.extensions());
         let (_, extensions, message) = request.into_parts();
         let app = self.app(&extensions, (&message.model_name, &message.model_version)).await?;
-        let form = write::Form::of(&message);
+        let form = write::TensorEncoding::of(&message);
         // Millions of floats may have to be looked at: not on a thread that others wait for.
         let reading = app.clone();
         let bytes = prost::Message::encoded_len(&message);
-        let read = move || Infer::read(&reading, read::request(&reading, message)?);
+        let read = move || InferRequest::read(&reading, read::request(&reading, message)?);
         let infer = self.server.shared.parse(bytes, read).await?;
         let deadline = infer.time_limit.map_or(arrived, |own| arrived.sooner(own));
         let context = RequestContext { origin, deadline };
@@ -108,7 +108,7 @@ impl GrpcInferenceService for Inference {
         &self,
         _: Request<ServerReadyRequest>,
     ) -> Result<Response<ServerReadyResponse>, Status> {
-        let ready = served::server_ready(&self.server).is_ok();
+        let ready = signature::server_ready(&self.server).is_ok();
         Ok(Response::new(ServerReadyResponse { ready }))
     }
 
@@ -118,7 +118,7 @@ impl GrpcInferenceService for Inference {
     ) -> Result<Response<ModelReadyResponse>, Status> {
         let (_, extensions, ModelReadyRequest { name, version }) = request.into_parts();
         let ready = match self.app(&extensions, (&name, &version)).await {
-            Ok(app) => served::ready(&app).is_ok(),
+            Ok(app) => signature::ready(&app).is_ok(),
             Err(problem) if problem.kind() == Kind::NotReady => false,
             Err(problem) => return Err(status::of(problem)),
         };

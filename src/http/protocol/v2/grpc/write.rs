@@ -2,19 +2,19 @@
 
 use super::messages::model_infer_response::InferOutputTensor;
 use super::messages::{InferTensorContents, ModelInferRequest, ModelInferResponse};
-use crate::http::protocol::v2::run::{Answer, Answered, Values};
+use crate::http::protocol::v2::run::{InferAnswer, OutputTensor, Values};
 use crate::registry::Served;
 
 /// How tensors are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum TensorEncoding {
     /// `raw_output_contents`.
     Raw,
     /// `contents` of each.
     Typed,
 }
 
-impl Form {
+impl TensorEncoding {
     /// In the same form as the request: clients that send `contents` get `contents`.
     pub(super) fn of(message: &ModelInferRequest) -> Self {
         let typed = message.inputs.iter().any(|input| input.contents.is_some());
@@ -23,15 +23,19 @@ impl Form {
 }
 
 /// The answer of `model`.
-pub(super) fn response(model: &Served, answer: Answer, form: Form) -> ModelInferResponse {
-    let Answer { id, outputs, .. } = answer;
+pub(super) fn response(
+    model: &Served,
+    answer: InferAnswer,
+    form: TensorEncoding,
+) -> ModelInferResponse {
+    let InferAnswer { id, outputs, .. } = answer;
     let mut response = ModelInferResponse {
         model_name: model.name().to_owned(),
         model_version: model.version.to_string(),
         id: id.unwrap_or_default(),
         ..ModelInferResponse::default()
     };
-    for Answered { name, shape, values } in outputs {
+    for OutputTensor { name, shape, values } in outputs {
         let mut tensor = InferOutputTensor {
             name: name.to_owned(),
             datatype: values.datatype().name().to_owned(),
@@ -39,8 +43,8 @@ pub(super) fn response(model: &Served, answer: Answer, form: Form) -> ModelInfer
             ..InferOutputTensor::default()
         };
         match form {
-            Form::Raw => response.raw_output_contents.push(values.to_raw().into()),
-            Form::Typed => tensor.contents = Some(contents(values)),
+            TensorEncoding::Raw => response.raw_output_contents.push(values.to_raw().into()),
+            TensorEncoding::Typed => tensor.contents = Some(contents(values)),
         }
         response.outputs.push(tensor);
     }

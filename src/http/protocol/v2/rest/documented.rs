@@ -19,7 +19,7 @@ pub(super) struct InferBody {
     /// Repeated in the answer.
     id: Option<String>,
     /// `timeout` in microseconds, and `binary_data_output`; others are ignored.
-    parameters: Option<Named>,
+    parameters: Option<InferParameters>,
     /// One of the three inputs of the model's metadata.
     #[schema(min_items = 1, max_items = 1)]
     inputs: Vec<InferInput>,
@@ -31,7 +31,7 @@ pub(super) struct InferBody {
 /// Values by their names.
 #[derive(ToSchema, Deserialize)]
 #[expect(dead_code, reason = "only a schema")]
-pub(super) struct Named {
+pub(super) struct InferParameters {
     #[schema(schema_with = count)]
     timeout: Option<u64>,
     binary_data_output: Option<bool>,

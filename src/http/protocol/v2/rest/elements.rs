@@ -8,19 +8,19 @@ use bytes::Bytes;
 use serde::de::{DeserializeSeed, Deserializer, Error, SeqAccess, Visitor};
 
 use crate::http::problem::Problem;
-use crate::http::protocol::v2::served::MAX_BATCH;
-use crate::http::protocol::v2::tensor::{Data, Datatype};
+use crate::http::protocol::v2::tensor::MAX_BATCH;
+use crate::http::protocol::v2::tensor::{Datatype, TensorData};
 
 /// The elements in `json`, the data of an input called `input`.
-pub(super) fn read(json: &str, datatype: Datatype, input: &str) -> Result<Data, Problem> {
-    let mut found = Found { raw: Vec::new(), elements: Vec::new() };
+pub(super) fn read(json: &str, datatype: Datatype, input: &str) -> Result<TensorData, Problem> {
+    let mut found = ParsedElements { raw: Vec::new(), elements: Vec::new() };
     let mut reader = serde_json::Deserializer::from_str(json);
     Elements { found: &mut found, datatype }.deserialize(&mut reader).map_err(|error| {
         Problem::invalid_parameter(format!("the data of input {input:?} cannot be read: {error}"))
     })?;
     Ok(match datatype {
-        Datatype::Uint8 | Datatype::Fp32 => Data::Raw(found.raw.into()),
-        Datatype::Bytes => Data::Elements(found.elements),
+        Datatype::Uint8 | Datatype::Fp32 => TensorData::Raw(found.raw.into()),
+        Datatype::Bytes => TensorData::Elements(found.elements),
     })
 }
 
@@ -35,14 +35,14 @@ pub(super) fn most_bytes(json: &str, datatype: Datatype) -> usize {
 }
 
 #[derive(Debug)]
-struct Found {
+struct ParsedElements {
     raw: Vec<u8>,
     elements: Vec<Bytes>,
 }
 
 /// Reads one value, which may be a list, into what was found.
 struct Elements<'a> {
-    found: &'a mut Found,
+    found: &'a mut ParsedElements,
     datatype: Datatype,
 }
 

@@ -15,8 +15,8 @@ where
     D: Deserializer<'de>,
     T: Deserialize<'de>,
 {
-    struct Few<T>(PhantomData<T>);
-    impl<'de, T: Deserialize<'de>> Visitor<'de> for Few<T> {
+    struct FewVisitor<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for FewVisitor<T> {
         type Value = Vec<T>;
 
         fn expecting(&self, words: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -39,5 +39,5 @@ where
             Ok(elements)
         }
     }
-    from.deserialize_any(Few(PhantomData))
+    from.deserialize_any(FewVisitor(PhantomData))
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::http::openapi::{NamedModel, NotFound, NotReady};
 use crate::http::problem::Problem;
-use crate::http::protocol::v2::served;
+use crate::http::protocol::v2::signature;
 use crate::http::{App, Server};
 
 /// Liveness probe (Open Inference Protocol)
@@ -34,7 +34,7 @@ pub(in super::super) async fn live() -> Json<Value> {
 pub(in super::super) async fn ready(
     State(server): State<Arc<Server>>,
 ) -> Result<Json<Value>, Problem> {
-    served::server_ready(&server)?;
+    signature::server_ready(&server)?;
     // `live` too: the protocol's text and its clients do not agree on the member.
     Ok(Json(json!({ "live": true, "ready": true })))
 }
@@ -49,6 +49,6 @@ pub(in super::super) async fn ready(
     responses((status = 200, description = "Yes", body = serde_json::Value), NotFound),
 )]
 pub(in super::super) async fn model_ready(app: App) -> Result<Json<Value>, Problem> {
-    served::ready(&app)?;
+    signature::ready(&app)?;
     Ok(Json(json!({ "name": app.model.pipeline.card().name, "ready": true })))
 }

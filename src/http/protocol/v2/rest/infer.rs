@@ -4,11 +4,11 @@ use axum::extract::Request;
 use axum::response::Response;
 
 use super::documented::InferBody;
-use super::write::InferAnswer;
+use super::write::InferDocument;
 use super::{read, write};
 use crate::http::openapi::{NamedModel, NamedRefusals, Picture, TimeLimit};
 use crate::http::problem::Problem;
-use crate::http::protocol::v2::asked::Infer;
+use crate::http::protocol::v2::request::InferRequest;
 use crate::http::protocol::v2::run;
 use crate::http::{App, answers, origin, upload};
 use crate::pipeline::queue::{Deadline, RequestContext};
@@ -23,7 +23,7 @@ use crate::pipeline::queue::{Deadline, RequestContext};
     operation_id = "v2_infer",
     params(NamedModel, TimeLimit),
     request_body(content = InferBody, content_type = "application/json"),
-    responses((status = 200, description = "The outputs, in the JSON or as binary data after it", content((InferAnswer = "application/json"), (Picture = "application/octet-stream"))), NamedRefusals),
+    responses((status = 200, description = "The outputs, in the JSON or as binary data after it", content((InferDocument = "application/json"), (Picture = "application/octet-stream"))), NamedRefusals),
 )]
 pub(in super::super) async fn infer(app: App, request: Request) -> Result<Response, Problem> {
     let limit = answers::time_limit(request.headers(), app.server.timeouts.request)?;
@@ -36,7 +36,7 @@ pub(in super::super) async fn infer(app: App, request: Request) -> Result<Respon
     let bytes = body.len();
     let read = move || {
         let (asked, forms) = read::request(&reading, body, json)?;
-        Ok((Infer::read(&reading, asked)?, forms))
+        Ok((InferRequest::read(&reading, asked)?, forms))
     };
     let (infer, forms) = app.server.shared.parse(bytes, read).await?;
     let deadline = infer.time_limit.map_or(arrived, |own| arrived.sooner(own));

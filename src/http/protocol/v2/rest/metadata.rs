@@ -7,9 +7,12 @@ use axum::extract::State;
 use serde_json::{Value, json};
 
 use crate::http::openapi::{NamedModel, NotFound};
-use crate::http::protocol::v2::served::{self, Described, Format, Input, Output};
+use crate::http::protocol::v2::signature::{
+    self, InputName, OutputName, TensorFormat, TensorMetadata,
+};
 use crate::http::protocol::v2::statistics::{Span, Statistics};
 use crate::http::protocol::v2::tensor::Datatype;
+use crate::http::protocol::v2::tensor::MAX_BATCH;
 use crate::http::{App, Server};
 use crate::registry::{Served, Version};
 
@@ -24,7 +27,7 @@ use crate::registry::{Served, Version};
 pub(in super::super) async fn server() -> Json<Value> {
     let version = env!("CARGO_PKG_VERSION");
     Json(json!({
-        "name": served::SERVER, "version": version, "extensions": served::EXTENSIONS,
+        "name": signature::SERVER, "version": version, "extensions": signature::EXTENSIONS,
     }))
 }
 
@@ -38,7 +41,7 @@ pub(in super::super) async fn server() -> Json<Value> {
     responses((status = 200, description = "Inputs and outputs, with datatype and shape", body = serde_json::Value), NotFound),
 )]
 pub(in super::super) async fn model(app: App) -> Json<Value> {
-    let tensor = |described: Described| {
+    let tensor = |described: TensorMetadata| {
         json!({
             "name": described.name,
             "datatype": described.datatype.name(),
@@ -48,9 +51,9 @@ pub(in super::super) async fn model(app: App) -> Json<Value> {
     Json(json!({
         "name": app.model.name(),
         "versions": app.server.registry.versions(app.model.name()).iter().map(Version::as_str).collect::<Vec<_>>(),
-        "platform": served::PLATFORM,
-        "inputs": Input::ALL.map(|input| tensor(input.describe(&app))),
-        "outputs": Output::given(&app).map(|output| tensor(output.describe(&app))).collect::<Vec<_>>(),
+        "platform": signature::PLATFORM,
+        "inputs": InputName::ALL.map(|input| tensor(input.describe(&app))),
+        "outputs": OutputName::given(&app).map(|output| tensor(output.describe(&app))).collect::<Vec<_>>(),
     }))
 }
 
@@ -64,17 +67,17 @@ pub(in super::super) async fn model(app: App) -> Json<Value> {
     responses((status = 200, description = "The configuration", body = serde_json::Value), NotFound),
 )]
 pub(in super::super) async fn config(app: App) -> Json<Value> {
-    let input = |input: Input| {
+    let input = |input: InputName| {
         let described = input.describe(&app);
         json!({
             "name": described.name,
             "data_type": type_name(described.datatype),
             "format": format_name(described.format),
             "dims": described.dims,
-            "optional": input != Input::Pixels,
+            "optional": input != InputName::Pixels,
         })
     };
-    let output = |output: Output| {
+    let output = |output: OutputName| {
         let described = output.describe(&app);
         json!({
             "name": described.name,
@@ -84,12 +87,12 @@ pub(in super::super) async fn config(app: App) -> Json<Value> {
     };
     Json(json!({
         "name": app.model.name(),
-        "platform": served::PLATFORM,
+        "platform": signature::PLATFORM,
         "backend": "onnxruntime",
         "version_policy": { "latest": { "num_versions": 1 } },
-        "max_batch_size": served::MAX_BATCH,
-        "input": Input::ALL.map(input),
-        "output": Output::given(&app).map(output).collect::<Vec<_>>(),
+        "max_batch_size": MAX_BATCH,
+        "input": InputName::ALL.map(input),
+        "output": OutputName::given(&app).map(output).collect::<Vec<_>>(),
         "dynamic_batching": {},
     }))
 }
@@ -170,10 +173,10 @@ fn type_name(datatype: Datatype) -> &'static str {
     }
 }
 
-fn format_name(format: Format) -> &'static str {
+fn format_name(format: TensorFormat) -> &'static str {
     match format {
-        Format::None => "FORMAT_NONE",
-        Format::Nhwc => "FORMAT_NHWC",
-        Format::Nchw => "FORMAT_NCHW",
+        TensorFormat::None => "FORMAT_NONE",
+        TensorFormat::Nhwc => "FORMAT_NHWC",
+        TensorFormat::Nchw => "FORMAT_NCHW",
     }
 }

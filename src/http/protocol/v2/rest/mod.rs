@@ -31,7 +31,7 @@ use crate::http::Server;
     metadata::statistics,
     infer::infer,
 ))]
-pub(super) struct Said;
+pub(super) struct RestPaths;
 
 /// Every route. A model's name may have a slash, which clients do not escape.
 pub(super) fn routes() -> Router<Arc<Server>> {

@@ -9,18 +9,16 @@ use serde_json::value::RawValue;
 
 use super::elements;
 use super::few::few;
-use super::write::{Forms, Placed};
+use super::write::{Forms, HEADER_LENGTH, Placed};
+use crate::http::App;
+use crate::http::holding::holding;
 use crate::http::json::without_mark;
 use crate::http::problem::{Problem, excerpt};
-use crate::http::protocol::v2::asked::{self, Asked};
 use crate::http::protocol::v2::parameters::Parameters;
-use crate::http::protocol::v2::served::Input;
-use crate::http::protocol::v2::tensor::{Data, Datatype, Tensor};
-use crate::http::{App, upload};
+use crate::http::protocol::v2::request::{self, UncheckedRequest};
+use crate::http::protocol::v2::signature::InputName;
+use crate::http::protocol::v2::tensor::{Datatype, Tensor, TensorData};
 use crate::pipeline::queue::Reservation;
-
-/// How many bytes of the body are JSON.
-pub(super) const HEADER_LENGTH: &str = "inference-header-content-length";
 
 /// Which part of a body is JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,13 +36,13 @@ struct Request<'a> {
     id: Option<String>,
     parameters: Option<Parameters>,
     #[serde(borrow, deserialize_with = "few")]
-    inputs: Vec<Written<'a>>,
+    inputs: Vec<JsonInput<'a>>,
     #[serde(default, deserialize_with = "few")]
     outputs: Vec<Requested>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Written<'a> {
+struct JsonInput<'a> {
     name: String,
     #[serde(deserialize_with = "few")]
     shape: Vec<i64>,
@@ -74,7 +72,11 @@ pub(super) fn json(headers: &HeaderMap) -> Result<Json, Problem> {
 }
 
 /// The request in `body`, and where each of its outputs is answered.
-pub(super) fn request(app: &App, body: Bytes, json: Json) -> Result<(Asked, Forms), Problem> {
+pub(super) fn request(
+    app: &App,
+    body: Bytes,
+    json: Json,
+) -> Result<(UncheckedRequest, Forms), Problem> {
     let (text, mut binary) = match json {
         Json::None => return Ok((one_file(body), Forms::of_all(Placed::Behind))),
         Json::All => (body, Bytes::new()),
@@ -89,7 +91,7 @@ pub(super) fn request(app: &App, body: Bytes, json: Json) -> Result<(Asked, Form
     let Request { id, parameters, inputs, outputs } =
         serde_json::from_slice(without_mark(&text))
             .map_err(|error| Problem::bad_request(format!("the JSON cannot be read: {error}")))?;
-    let id = asked::checked_id(id)?;
+    let id = request::checked_id(id)?;
     let alone = inputs.len() == 1;
     let inputs = inputs
         .into_iter()
@@ -108,11 +110,11 @@ pub(super) fn request(app: &App, body: Bytes, json: Json) -> Result<(Asked, Form
         .map(|Requested { name, parameters }| {
             let parameters = parameters.unwrap_or_default();
             let place = parameters.binary_data;
-            ((asked::known_name(name), parameters), place)
+            ((request::known_name(name), parameters), place)
         })
         .unzip();
     let forms = Forms::new(parameters.binary_data_output, places);
-    Ok((Asked { id, inputs, outputs, time_limit: parameters.time_limit() }, forms))
+    Ok((UncheckedRequest { id, inputs, outputs, time_limit: parameters.time_limit() }, forms))
 }
 
 /// Whose the bytes are that no input claims.
@@ -131,25 +133,25 @@ impl Rest {
 }
 
 /// A body that is a file and nothing else.
-fn one_file(body: Bytes) -> Asked {
+fn one_file(body: Bytes) -> UncheckedRequest {
     let tensor = Tensor {
-        name: Input::Image.name().to_owned(),
+        name: InputName::Image.name().to_owned(),
         datatype: Datatype::Bytes,
         shape: vec![1],
-        data: Data::Elements(vec![body]),
+        data: TensorData::Elements(vec![body]),
     };
-    Asked { id: None, inputs: vec![tensor], outputs: Vec::new(), time_limit: None }
+    UncheckedRequest { id: None, inputs: vec![tensor], outputs: Vec::new(), time_limit: None }
 }
 
 /// One input; what is its own of the `binary` data is taken from their beginning.
 fn tensor(
     app: &App,
-    written: Written<'_>,
+    written: JsonInput<'_>,
     binary: &mut Bytes,
     rest: Rest,
 ) -> Result<Tensor, Problem> {
-    let Written { name, shape, datatype, parameters, data } = written;
-    let name = asked::known_name(name);
+    let JsonInput { name, shape, datatype, parameters, data } = written;
+    let name = request::known_name(name);
     let what = format!("input {name:?}");
     let parameters = parameters.unwrap_or_default();
     parameters.refuse_shared_memory(&what)?;
@@ -159,7 +161,7 @@ fn tensor(
             let held = app.model.pipeline.reserve(elements::most_bytes(json.get(), datatype))?;
             hold(elements::read(json.get(), datatype, &name)?, &Arc::new(held))
         }
-        (None, Some(size)) if size <= binary.len() => Data::Raw(binary.split_to(size)),
+        (None, Some(size)) if size <= binary.len() => TensorData::Raw(binary.split_to(size)),
         (None, Some(size)) => {
             return Err(Problem::invalid_parameter(format!(
                 "{what} has a binary_data_size of {size}, and {} bytes are left of the body behind \
@@ -167,7 +169,7 @@ fn tensor(
                 binary.len()
             )));
         }
-        (None, None) if rest == Rest::Its => Data::Raw(std::mem::take(binary)),
+        (None, None) if rest == Rest::Its => TensorData::Raw(std::mem::take(binary)),
         (None, None) => {
             let detail = format!("{what} has no data; send data, or binary_data_size and bytes");
             return Err(Problem::invalid_parameter(detail));
@@ -181,16 +183,16 @@ fn tensor(
 }
 
 /// The same data, charged to `held` as long as they live.
-fn hold(data: Data, held: &Arc<Reservation>) -> Data {
+fn hold(data: TensorData, held: &Arc<Reservation>) -> TensorData {
     match data {
-        Data::Raw(raw) => {
+        TensorData::Raw(raw) => {
             held.shrink_to(raw.len() as u64);
-            Data::Raw(upload::holding(raw, held))
+            TensorData::Raw(holding(raw, held))
         }
-        Data::Elements(elements) => {
+        TensorData::Elements(elements) => {
             held.shrink_to(elements.iter().map(|element| element.len() as u64).sum());
-            Data::Elements(
-                elements.into_iter().map(|element| upload::holding(element, held)).collect(),
+            TensorData::Elements(
+                elements.into_iter().map(|element| holding(element, held)).collect(),
             )
         }
     }

@@ -6,10 +6,12 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::read::HEADER_LENGTH;
 use crate::http::answers;
-use crate::http::protocol::v2::run::{Answer, Answered, Values};
+use crate::http::protocol::v2::run::{InferAnswer, OutputTensor, Values};
 use crate::registry::Served;
+
+/// How many bytes of the body are JSON.
+pub(super) const HEADER_LENGTH: &str = "inference-header-content-length";
 
 /// Where an output is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,30 +50,30 @@ impl Forms {
 
 /// What JSON answers.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct InferAnswer<'a> {
+pub(super) struct InferDocument<'a> {
     model_name: &'a str,
     model_version: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a str>,
-    outputs: Vec<Output<'a>>,
+    outputs: Vec<JsonOutput<'a>>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = InferAnswered)]
-struct Output<'a> {
+#[schema(as = InferOutputTensor)]
+struct JsonOutput<'a> {
     name: &'static str,
     #[schema(example = "FP32")]
     datatype: &'static str,
     /// Images, and values of each.
     shape: [usize; 2],
     #[serde(flatten)]
-    data: Data<'a>,
+    data: JsonData<'a>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-#[schema(as = InferAnsweredData)]
-enum Data<'a> {
+#[schema(as = InferOutputData)]
+enum JsonData<'a> {
     #[serde(rename = "data")]
     Floats(&'a [f32]),
     #[serde(rename = "data")]
@@ -82,7 +84,7 @@ enum Data<'a> {
 }
 
 /// The answer of `model`, each output where `forms` wants it.
-pub(super) fn response(model: &Served, answer: &Answer, forms: &Forms) -> Response {
+pub(super) fn response(model: &Served, answer: &InferAnswer, forms: &Forms) -> Response {
     let mut binary = Vec::new();
     let outputs: Vec<_> = answer
         .outputs
@@ -90,8 +92,8 @@ pub(super) fn response(model: &Served, answer: &Answer, forms: &Forms) -> Respon
         .enumerate()
         .map(|(index, answered)| output(answered, forms.of(index), &mut binary))
         .collect();
-    let behind = outputs.iter().any(|output| matches!(output.data, Data::Parameters { .. }));
-    let written = InferAnswer {
+    let behind = outputs.iter().any(|output| matches!(output.data, JsonData::Parameters { .. }));
+    let written = InferDocument {
         model_name: model.name(),
         model_version: model.version.as_str(),
         id: answer.id.as_deref(),
@@ -110,16 +112,16 @@ pub(super) fn response(model: &Served, answer: &Answer, forms: &Forms) -> Respon
     answers::with_timing(response, &answer.timings)
 }
 
-fn output<'a>(answered: &'a Answered, placed: Placed, binary: &mut Vec<u8>) -> Output<'a> {
-    let Answered { name, shape, values } = answered;
+fn output<'a>(answered: &'a OutputTensor, placed: Placed, binary: &mut Vec<u8>) -> JsonOutput<'a> {
+    let OutputTensor { name, shape, values } = answered;
     let data = match (placed, values) {
-        (Placed::Inside, Values::Floats(floats)) => Data::Floats(floats),
-        (Placed::Inside, Values::Texts(texts)) => Data::Texts(texts),
+        (Placed::Inside, Values::Floats(floats)) => JsonData::Floats(floats),
+        (Placed::Inside, Values::Texts(texts)) => JsonData::Texts(texts),
         (Placed::Behind, values) => {
             let raw = values.to_raw();
             binary.extend_from_slice(&raw);
-            Data::Parameters { binary_data_size: raw.len() }
+            JsonData::Parameters { binary_data_size: raw.len() }
         }
     };
-    Output { name, datatype: values.datatype().name(), shape: *shape, data }
+    JsonOutput { name, datatype: values.datatype().name(), shape: *shape, data }
 }

@@ -1,6 +1,6 @@
 //! A stream's bits, the lowest of a byte first, and its prefix codes.
 
-use super::Problem;
+use super::BadStream;
 
 pub(super) struct Bits<'a> {
     bytes: &'a [u8],
@@ -14,7 +14,7 @@ impl<'a> Bits<'a> {
     }
 
     /// A number of `count` bits, at most 24.
-    pub(super) fn take(&mut self, count: u32) -> Result<u32, Problem> {
+    pub(super) fn take(&mut self, count: u32) -> Result<u32, BadStream> {
         let first = self.at / 8;
         let mut window = [0; 4];
         let there = self.bytes.get(first..).unwrap_or_default();
@@ -23,7 +23,7 @@ impl<'a> Bits<'a> {
         let inside = self.at % 8;
         self.at += count as usize;
         if self.at > self.bytes.len() * 8 {
-            return Err(Problem::Cut);
+            return Err(BadStream::Cut);
         }
         Ok(u32::from_le_bytes(window) >> inside & ((1 << count) - 1))
     }
@@ -46,16 +46,16 @@ pub(super) struct Code {
 
 impl Code {
     /// Reads the code of an alphabet of `symbols` symbols.
-    pub(super) fn read(bits: &mut Bits<'_>, symbols: usize) -> Result<Self, Problem> {
+    pub(super) fn read(bits: &mut Bits<'_>, symbols: usize) -> Result<Self, BadStream> {
         let mut lengths = vec![0_u8; symbols];
         if bits.take(1)? == 1 {
             let two = bits.take(1)? == 1;
             let first_bits = if bits.take(1)? == 1 { 8 } else { 1 };
             let first = bits.take(first_bits)? as usize;
-            *lengths.get_mut(first).ok_or(Problem::Damaged)? = 1;
+            *lengths.get_mut(first).ok_or(BadStream::Damaged)? = 1;
             if two {
                 let second = bits.take(8)? as usize;
-                *lengths.get_mut(second).ok_or(Problem::Damaged)? = 1;
+                *lengths.get_mut(second).ok_or(BadStream::Damaged)? = 1;
             }
         } else {
             Self::read_lengths(bits, &mut lengths)?;
@@ -64,7 +64,7 @@ impl Code {
     }
 
     /// The lengths are in a prefix code themselves.
-    fn read_lengths(bits: &mut Bits<'_>, lengths: &mut [u8]) -> Result<(), Problem> {
+    fn read_lengths(bits: &mut Bits<'_>, lengths: &mut [u8]) -> Result<(), BadStream> {
         const ORDER: [usize; 19] =
             [17, 18, 0, 1, 2, 3, 4, 5, 16, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
         let mut of_lengths = [0; 19];
@@ -78,7 +78,7 @@ impl Code {
             let size = 2 + 2 * bits.take(3)?;
             left = 2 + bits.take(size)? as usize;
             if left > lengths.len() {
-                return Err(Problem::Damaged);
+                return Err(BadStream::Damaged);
             }
         }
         let (mut at, mut previous) = (0, 8);
@@ -93,7 +93,7 @@ impl Code {
             if length != 0 {
                 previous = length;
             }
-            let run = lengths.get_mut(at..at + times as usize).ok_or(Problem::Damaged)?;
+            let run = lengths.get_mut(at..at + times as usize).ok_or(BadStream::Damaged)?;
             run.fill(length);
             at += times as usize;
         }
@@ -101,7 +101,7 @@ impl Code {
     }
 
     /// The canonical code of such lengths; one without a word of one bit for its only symbol is complete.
-    fn of(lengths: &[u8]) -> Result<Self, Problem> {
+    fn of(lengths: &[u8]) -> Result<Self, BadStream> {
         let mut words = [0_u16; LONGEST + 1];
         for &length in lengths {
             words[usize::from(length)] += 1;
@@ -121,12 +121,12 @@ impl Code {
             .try_fold(1_u32, |open, &count| (open * 2).checked_sub(count.into()));
         match (symbols.len(), open) {
             (1, _) | (_, Some(0)) => Ok(Self { words, symbols }),
-            _ => Err(Problem::Damaged),
+            _ => Err(BadStream::Damaged),
         }
     }
 
     /// The next symbol; the only one of a code takes no bits.
-    pub(super) fn next(&self, bits: &mut Bits<'_>) -> Result<u16, Problem> {
+    pub(super) fn next(&self, bits: &mut Bits<'_>) -> Result<u16, BadStream> {
         if let &[only] = &self.symbols[..] {
             return Ok(only);
         }
@@ -136,11 +136,11 @@ impl Code {
             let count = u32::from(count);
             if word < first + count {
                 let index = before + (word - first);
-                return self.symbols.get(index as usize).copied().ok_or(Problem::Damaged);
+                return self.symbols.get(index as usize).copied().ok_or(BadStream::Damaged);
             }
             before += count;
             first = (first + count) << 1;
         }
-        Err(Problem::Damaged)
+        Err(BadStream::Damaged)
     }
 }

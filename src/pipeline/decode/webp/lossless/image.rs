@@ -1,7 +1,7 @@
 //! An image inside a stream: one number for each block of the picture.
 
 use super::bits::{Bits, Code};
-use super::{Head, Problem};
+use super::{BadStream, Head};
 
 /// One whose codes are read, and whose pixels come next.
 pub(super) struct Inner<'h, 'a> {
@@ -24,20 +24,20 @@ enum Symbol {
 
 impl Inner<'_, '_> {
     /// Skips it, because its pixels are not needed.
-    pub(super) fn read(mut self) -> Result<(), Problem> {
+    pub(super) fn read(mut self) -> Result<(), BadStream> {
         let mut left = self.pixels();
         while left > 0 {
             let length = match self.symbol()? {
                 Symbol::Literal(_) | Symbol::Cached(_) => 1,
                 Symbol::Copy { length, .. } => length,
             };
-            left = left.checked_sub(length).ok_or(Problem::Damaged)?;
+            left = left.checked_sub(length).ok_or(BadStream::Damaged)?;
         }
         Ok(())
     }
 
     /// The highest number of a group, which red and green write.
-    pub(super) fn most_group(mut self) -> Result<usize, Problem> {
+    pub(super) fn most_group(mut self) -> Result<usize, BadStream> {
         let total = self.pixels();
         let mut pixels: Vec<u32> = Vec::new();
         let mut cache = vec![0; if self.cache == 0 { 0 } else { 1 << self.cache }];
@@ -47,12 +47,12 @@ impl Inner<'_, '_> {
             let before = pixels.len();
             match self.symbol()? {
                 Symbol::Literal(color) => pixels.push(color),
-                Symbol::Cached(index) => pixels.push(*cache.get(index).ok_or(Problem::Damaged)?),
+                Symbol::Cached(index) => pixels.push(*cache.get(index).ok_or(BadStream::Damaged)?),
                 Symbol::Copy { length, distance } => {
                     let distance = self.distance(distance);
-                    let from = before.checked_sub(distance).ok_or(Problem::Damaged)?;
+                    let from = before.checked_sub(distance).ok_or(BadStream::Damaged)?;
                     if length > total - before {
-                        return Err(Problem::Damaged);
+                        return Err(BadStream::Damaged);
                     }
                     (from..from + length).for_each(|at| pixels.push(pixels[at]));
                 }
@@ -62,14 +62,14 @@ impl Inner<'_, '_> {
             }
         }
         let group = |color: &u32| (color >> 8 & 0xFFFF) as usize;
-        pixels.iter().map(group).max().ok_or(Problem::Damaged)
+        pixels.iter().map(group).max().ok_or(BadStream::Damaged)
     }
 
     fn pixels(&self) -> usize {
         self.size[0] as usize * self.size[1] as usize
     }
 
-    fn symbol(&mut self) -> Result<Symbol, Problem> {
+    fn symbol(&mut self) -> Result<Symbol, BadStream> {
         self.head.worked(1)?;
         let [green, red, blue, alpha, distances] = &self.codes;
         let bits = &mut self.head.bits;
@@ -102,7 +102,7 @@ impl Inner<'_, '_> {
 }
 
 /// RFC 9649, section 5.2.2: a length or a distance, of which `prefix` tells how many bits follow.
-fn number(bits: &mut Bits<'_>, prefix: u32) -> Result<u32, Problem> {
+fn number(bits: &mut Bits<'_>, prefix: u32) -> Result<u32, BadStream> {
     if prefix < 4 {
         return Ok(prefix + 1);
     }

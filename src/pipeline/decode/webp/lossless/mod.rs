@@ -29,8 +29,8 @@ pub(super) fn most_tables(stream: &[u8], size: [u32; 2]) -> u64 {
     // A stream that is damaged is not decoded; one that takes long to read may have them all.
     let groups = match head.read(size) {
         Ok(groups) => groups,
-        Err(Problem::TooLong) => MOST_GROUPS,
-        Err(Problem::Damaged | Problem::Cut | Problem::TooMany | Problem::Stopped(_)) => 0,
+        Err(BadStream::TooLong) => MOST_GROUPS,
+        Err(BadStream::Damaged | BadStream::Cut | BadStream::TooMany | BadStream::Stopped(_)) => 0,
     };
     groups as u64 * GROUP_BYTES
 }
@@ -43,7 +43,7 @@ pub(super) fn most_tables(stream: &[u8], size: [u32; 2]) -> u64 {
 pub(super) fn check(stream: &[u8], size: [u32; 2], watch: Watch<'_>) -> Result<usize, DecodeError> {
     let stream = stream.get(5..).ok_or(DecodeError::Truncated { format: FORMAT })?;
     let mut head = Head::new(stream, watch, usize::MAX);
-    head.read(size).map_err(Problem::into_error)?;
+    head.read(size).map_err(BadStream::into_error)?;
     Ok(head.bits.bytes_read() + 5)
 }
 
@@ -58,7 +58,7 @@ pub(super) fn check_alpha(
     watch: Watch<'_>,
 ) -> Result<(), DecodeError> {
     let Some(stream) = alpha_stream(chunk) else { return Ok(()) };
-    Head::new(stream, watch, usize::MAX).read(size).map_err(Problem::into_error)?;
+    Head::new(stream, watch, usize::MAX).read(size).map_err(BadStream::into_error)?;
     Ok(())
 }
 
@@ -75,7 +75,7 @@ fn is_picture(stream: &[u8]) -> bool {
 
 /// Why a stream is not decoded.
 #[derive(Debug)]
-enum Problem {
+enum BadStream {
     Damaged,
     /// It ends before its pixels.
     Cut,
@@ -86,7 +86,7 @@ enum Problem {
     Stopped(DecodeError),
 }
 
-impl Problem {
+impl BadStream {
     fn into_error(self) -> DecodeError {
         match self {
             Self::Damaged => DecodeError::corrupt(FORMAT, "its prefix codes are damaged"),
@@ -112,12 +112,12 @@ impl<'a> Head<'a> {
     }
 
     /// Reads all of it, and counts the groups.
-    fn read(&mut self, [mut width, height]: [u32; 2]) -> Result<usize, Problem> {
+    fn read(&mut self, [mut width, height]: [u32; 2]) -> Result<usize, BadStream> {
         let mut seen = [false; 4];
         while self.bits.take(1)? == 1 {
             let kind = self.bits.take(2)?;
             if std::mem::replace(&mut seen[kind as usize], true) {
-                return Err(Problem::Damaged);
+                return Err(BadStream::Damaged);
             }
             match kind {
                 // The predictors and the changes of colours, for each block.
@@ -149,7 +149,7 @@ impl<'a> Head<'a> {
             1
         };
         if groups > MOST_GROUPS {
-            return Err(Problem::TooMany);
+            return Err(BadStream::TooMany);
         }
         for _ in 0..groups {
             self.skip_codes(cache)?;
@@ -158,39 +158,39 @@ impl<'a> Head<'a> {
     }
 
     /// An image inside the stream, whose codes come next.
-    fn inner(&mut self, size: [u32; 2]) -> Result<Inner<'_, 'a>, Problem> {
+    fn inner(&mut self, size: [u32; 2]) -> Result<Inner<'_, 'a>, BadStream> {
         let cache = self.cache_bits()?;
         let codes = self.codes(cache)?;
         Ok(Inner { head: self, size, cache, codes })
     }
 
     /// How many bits number the colours of a cache; 0 where there is none.
-    fn cache_bits(&mut self) -> Result<u32, Problem> {
+    fn cache_bits(&mut self) -> Result<u32, BadStream> {
         if self.bits.take(1)? == 0 {
             return Ok(0);
         }
         let bits = self.bits.take(4)?;
-        if (1..=11).contains(&bits) { Ok(bits) } else { Err(Problem::Damaged) }
+        if (1..=11).contains(&bits) { Ok(bits) } else { Err(BadStream::Damaged) }
     }
 
     /// Five codes: green, lengths and cache; red; blue; opacity; distances.
-    fn codes(&mut self, cache: u32) -> Result<[Code; 5], Problem> {
+    fn codes(&mut self, cache: u32) -> Result<[Code; 5], BadStream> {
         let [green, rest @ ..] = alphabets(cache);
         let mut code = |symbols| Code::read(&mut self.bits, symbols);
         let [red, blue, alpha, distance] = rest;
         Ok([code(green)?, code(red)?, code(blue)?, code(alpha)?, code(distance)?])
     }
 
-    fn skip_codes(&mut self, cache: u32) -> Result<(), Problem> {
-        self.watch.check().map_err(Problem::Stopped)?;
+    fn skip_codes(&mut self, cache: u32) -> Result<(), BadStream> {
+        self.watch.check().map_err(BadStream::Stopped)?;
         self.codes(cache).map(drop)
     }
 
     /// Counts the symbols, and asks the watch now and then.
-    fn worked(&mut self, symbols: usize) -> Result<(), Problem> {
-        self.symbols_left = self.symbols_left.checked_sub(symbols).ok_or(Problem::TooLong)?;
+    fn worked(&mut self, symbols: usize) -> Result<(), BadStream> {
+        self.symbols_left = self.symbols_left.checked_sub(symbols).ok_or(BadStream::TooLong)?;
         if self.symbols_left.is_multiple_of(1 << 16) {
-            self.watch.check().map_err(Problem::Stopped)?;
+            self.watch.check().map_err(BadStream::Stopped)?;
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use super::{Classification, Pipeline};
 
 /// The requested additions.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Beside {
+pub struct PostprocessOptions {
     /// A prediction set instead of the top classes.
     pub cover: Option<Cover>,
     /// The share of a roll-up, if one is requested; then the model has a taxonomy.
@@ -18,7 +18,7 @@ pub struct Beside {
 
 /// The additions.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, ToSchema)]
-pub struct Told {
+pub struct Postprocessed {
     /// The coverage of the prediction set, if one was requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -37,15 +37,19 @@ impl Pipeline {
     /// The additions for `classification`, whose predictions are replaced by the prediction set if
     /// one is requested.
     #[must_use]
-    pub fn tell(&self, beside: &Beside, classification: Classification) -> (Classification, Told) {
-        let taxonomy = beside.share.and_then(|share| Some((share, self.taxonomy().ok()?)));
+    pub fn postprocess(
+        &self,
+        options: &PostprocessOptions,
+        classification: Classification,
+    ) -> (Classification, Postprocessed) {
+        let taxonomy = options.share.and_then(|share| Some((share, self.taxonomy().ok()?)));
         let rollup = taxonomy.map(|(share, taxonomy)| classification.roll_up(taxonomy, share));
-        match &beside.cover {
-            None => (classification, Told { rollup, ..Told::default() }),
+        match &options.cover {
+            None => (classification, Postprocessed { rollup, ..Postprocessed::default() }),
             Some(cover) => {
                 let (set, Covered { coverage, abstained }) =
                     classification.covered(&self.card.labels, cover);
-                (set, Told { coverage: Some(coverage), abstained, rollup })
+                (set, Postprocessed { coverage: Some(coverage), abstained, rollup })
             }
         }
     }

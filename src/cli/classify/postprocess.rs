@@ -4,12 +4,12 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 
 use crate::pipeline::Pipeline;
-use crate::pipeline::beside::{Beside, Told};
+use crate::pipeline::postprocess::{PostprocessOptions, Postprocessed};
 use crate::pipeline::rollup::Rung;
 use crate::pipeline::sets::Cover;
 
 #[derive(Debug, Args)]
-pub(super) struct BesideArgs {
+pub(super) struct PostprocessArgs {
     /// Show a conformal prediction set with this coverage, such as 0.95, instead of the top
     /// classes; the model's card must have a calibration
     #[arg(long, value_name = "SHARE", conflicts_with = "top_k")]
@@ -35,21 +35,21 @@ enum RollUpBy {
     WordNet,
 }
 
-impl BesideArgs {
+impl PostprocessArgs {
     /// Whether anything beside the classes is requested.
     pub(super) fn is_any(&self) -> bool {
         self.coverage.is_some() || self.rollup.is_some()
     }
 
     /// The requested additions, if the model supports them.
-    pub(super) fn check(&self, pipeline: &Pipeline) -> Result<Beside> {
+    pub(super) fn check(&self, pipeline: &Pipeline) -> Result<PostprocessOptions> {
         let max_set = self.max_set.map(usize::from);
         let cover = self.coverage.map(|asked| Cover::new(pipeline.card(), asked, max_set));
         let share = match self.rollup {
             None => None,
             Some(RollUpBy::WordNet) => pipeline.taxonomy().map(|_| Some(self.share))?,
         };
-        Ok(Beside { cover: cover.transpose()?, share })
+        Ok(PostprocessOptions { cover: cover.transpose()?, share })
     }
 }
 
@@ -61,7 +61,7 @@ fn share(typed: &str) -> Result<f64, String> {
 }
 
 /// The coverage of the prediction set, if one was requested, or that the network abstains.
-pub(super) fn coverage(told: &Told) -> Option<String> {
+pub(super) fn coverage(told: &Postprocessed) -> Option<String> {
     let percent = told.coverage?.promised * 100.0;
     Some(match told.abstained {
         Some(true) => {
@@ -74,6 +74,6 @@ pub(super) fn coverage(told: &Told) -> Option<String> {
 }
 
 /// The wider classes of the roll-up, if one was requested.
-pub(super) fn wider(told: &Told) -> impl Iterator<Item = &Rung> {
+pub(super) fn wider(told: &Postprocessed) -> impl Iterator<Item = &Rung> {
     told.rollup.iter().flat_map(|rolled| &rolled.path)
 }

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use super::Pipeline;
 use super::queue::Scores;
 
 /// The softmax of `logits` divided by `temperature`.
@@ -25,20 +24,13 @@ pub(super) fn scaled(logits: &[f32], temperature: Option<f64>) -> Cow<'_, [f32]>
     temperature.map_or(Cow::Borrowed(logits), |by| Cow::Owned(divided(by)))
 }
 
-impl Pipeline {
-    /// The temperature of the card. With `None`, the probabilities are those of the graph.
-    pub(super) fn temperature(&self) -> Option<f64> {
-        self.card.calibration_in_use().map(|calibration| calibration.temperature)
-    }
-
-    /// The same scores with calibrated probabilities. Without a calibration they are unchanged.
-    pub(super) fn calibrated(&self, scores: Scores) -> Scores {
-        match self.temperature() {
-            None => scores,
-            Some(temperature) => {
-                let probabilities = probabilities(&scores.logits, temperature);
-                Scores { probabilities, ..scores }
-            }
+/// The same scores with calibrated probabilities; unchanged without a temperature.
+pub(super) fn calibrated(scores: Scores, temperature: Option<f64>) -> Scores {
+    match temperature {
+        None => scores,
+        Some(temperature) => {
+            let probabilities = probabilities(&scores.logits, temperature);
+            Scores { probabilities, ..scores }
         }
     }
 }

@@ -3,15 +3,18 @@
 use super::problem::Problem;
 use super::query::once;
 use crate::pipeline::Pipeline;
-use crate::pipeline::beside::Beside;
+use crate::pipeline::postprocess::PostprocessOptions;
 use crate::pipeline::sets::Cover;
 
 /// The default of `share`.
 const HALF: f64 = 0.5;
 
 /// Reads `pairs`, and checks that the model supports them.
-pub(super) fn read(pairs: &[(String, String)], pipeline: &Pipeline) -> Result<Beside, Problem> {
-    Ok(Beside { cover: cover(pairs, pipeline)?, share: share(pairs, pipeline)? })
+pub(super) fn read(
+    pairs: &[(String, String)],
+    pipeline: &Pipeline,
+) -> Result<PostprocessOptions, Problem> {
+    Ok(PostprocessOptions { cover: cover(pairs, pipeline)?, share: share(pairs, pipeline)? })
 }
 
 fn cover(pairs: &[(String, String)], pipeline: &Pipeline) -> Result<Option<Cover>, Problem> {

@@ -7,17 +7,18 @@ use utoipa::ToSchema;
 
 use super::decode::{Reduction, Stored};
 use super::decoders::Prepared;
-use super::prepare::Upload;
-use super::preprocess::{Crop, Interpolation, Resize};
+use super::preprocess::Crop;
 use super::queue::RequestContext;
-use super::{ClassifyError, ImageFacts, Pipeline, Timings, decode, picture};
+use super::queue::Upload;
+use super::{ClassifyError, ImageFacts, Pipeline, Timings, decode, png};
 use crate::model;
+use crate::model::{Interpolation, Resize};
 
 /// The network's input for an image.
 #[derive(Debug, Clone)]
-pub struct Seen {
+pub struct Preview {
     /// The preprocessing steps.
-    pub steps: Steps,
+    pub steps: PreprocessSteps,
     /// uint8 `[height, width, 3]`, RGB, as a PNG.
     pub png: Bytes,
     /// Where the time went.
@@ -26,7 +27,7 @@ pub struct Seen {
 
 /// The steps from a file to the network's input, in order.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-pub struct Steps {
+pub struct PreprocessSteps {
     /// The upright image.
     pub image: ImageFacts,
     /// The image as stored in the file.
@@ -47,40 +48,44 @@ pub struct Steps {
 }
 
 impl Pipeline {
-    /// Decodes and preprocesses one picture, and does not run the network.
+    /// Decodes and preprocesses one image, and does not run the network.
     ///
     /// # Errors
     ///
     /// [`ClassifyError`]: as [`Pipeline::classify`].
-    pub async fn see(
+    pub async fn preview(
         &self,
         upload: Bytes,
         context: &RequestContext,
-    ) -> Result<Seen, ClassifyError> {
-        self.within(context.deadline, self.look(upload, context)).await
+    ) -> Result<Preview, ClassifyError> {
+        self.until_deadline(context.deadline, self.make_preview(upload, context)).await
     }
 
-    async fn look(&self, upload: Bytes, context: &RequestContext) -> Result<Seen, ClassifyError> {
+    async fn make_preview(
+        &self,
+        upload: Bytes,
+        context: &RequestContext,
+    ) -> Result<Preview, ClassifyError> {
         let header = self.inspect(&upload)?;
         let decoded_at = header.reduction();
-        let permit = self.enter(context, header.decode_time())?;
+        let permit = self.admit(context, header.decode_time())?;
         let stored = decode::stored(&upload, &header)?;
         let upload = Upload { bytes: upload, header };
         let Prepared { pixels, facts, decode_wait, .. } =
-            self.prepare(upload, context.deadline, permit).await?;
+            self.decoders.prepare(upload, context.deadline, permit).await?;
         let timings = Timings { decode_wait, ..facts.timings() };
         let preprocess = &self.card.preprocess;
         let input = preprocess.input;
         let drawing = tokio::task::spawn_blocking(move || {
             let digest = Sha256::digest(pixels.as_bytes());
-            picture::png(pixels.as_bytes(), input).map(|png| (png, digest))
+            png::encode(pixels.as_bytes(), input).map(|png| (png, digest))
         });
         let (png, digest) = drawing
             .await
             .map_err(|error| error.to_string())
             .and_then(|drawn| drawn.map_err(|error| error.to_string()))
             .map_err(ClassifyError::Prepare)?;
-        let steps = Steps {
+        let steps = PreprocessSteps {
             image: facts.image,
             stored,
             decoded_at,
@@ -90,6 +95,6 @@ impl Pipeline {
             input,
             sha256: model::hex(&digest),
         };
-        Ok(Seen { steps, png: png.into(), timings })
+        Ok(Preview { steps, png: png.into(), timings })
     }
 }

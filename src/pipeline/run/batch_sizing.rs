@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 
-use super::{Batch, Device};
+use super::Batch;
+use crate::device::Device;
 
 /// The numbers of images that a session runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Slots {
+pub(super) enum BatchSizing {
     /// As many as there are.
     Any,
     /// The next power of two: a GPU looks for its kernels once per size, and that takes far longer
@@ -16,7 +17,7 @@ pub(super) enum Slots {
     Fixed(usize),
 }
 
-impl Slots {
+impl BatchSizing {
     /// Of a graph on `device`, which may take only `fixed` images.
     pub(super) fn of(device: Device, fixed: Option<usize>) -> Self {
         match (fixed, device) {
@@ -36,7 +37,7 @@ impl Slots {
     }
 
     /// Batches that between them need every size that batches of up to `max_batch` images run in, the
-    /// largest first. Of [`Slots::Any`] that is the largest alone: no size costs more the first time.
+    /// largest first. Of [`BatchSizing::Any`] that is the largest alone: no size costs more the first time.
     pub(super) fn to_warm(self, max_batch: usize) -> Vec<usize> {
         match self {
             Self::Any | Self::Fixed(_) => vec![max_batch],
@@ -48,7 +49,7 @@ impl Slots {
     }
 
     /// Splits `batch` into runs; padding images are black, and their results are discarded.
-    pub(super) fn parts(self, batch: &Batch) -> impl Iterator<Item = Part<'_>> {
+    pub(super) fn parts(self, batch: &Batch) -> impl Iterator<Item = RunInput<'_>> {
         let [images, height, width, channels] = batch.shape();
         let (slots, image) = (self.room(images), height * width * channels);
         batch.as_bytes().chunks((slots * image).max(1)).map(move |part| {
@@ -60,13 +61,13 @@ impl Slots {
                 filled.resize(slots * image, 0);
                 Cow::Owned(filled)
             };
-            Part { bytes, slots, images }
+            RunInput { bytes, slots, images }
         })
     }
 }
 
 /// The input of one run.
-pub(super) struct Part<'a> {
+pub(super) struct RunInput<'a> {
     /// uint8 `[slots, height, width, 3]`.
     pub(super) bytes: Cow<'a, [u8]>,
     /// Images that the run takes.
@@ -81,10 +82,10 @@ mod tests {
     use crate::pipeline::run::InputShape;
 
     /// Slots and images of each run.
-    fn runs(slots: Slots, images: usize) -> Vec<(usize, usize)> {
+    fn runs(slots: BatchSizing, images: usize) -> Vec<(usize, usize)> {
         let batch = Batch::grey(InputShape { height: 1, width: 2 }, images);
         let parts = slots.parts(&batch);
-        let run = |part: Part<'_>| {
+        let run = |part: RunInput<'_>| {
             assert_eq!(part.bytes.len(), part.slots * 6);
             assert!(part.bytes[..part.images * 6].iter().all(|&byte| byte == 128));
             assert!(part.bytes[part.images * 6..].iter().all(|&byte| byte == 0));
@@ -95,17 +96,17 @@ mod tests {
 
     #[test]
     fn a_batch_runs_as_it_is_or_filled_up_or_in_parts() {
-        assert_eq!(runs(Slots::Any, 3), [(3, 3)]);
-        assert_eq!(runs(Slots::PowersOfTwo, 3), [(4, 3)]);
-        assert_eq!(runs(Slots::PowersOfTwo, 4), [(4, 4)]);
-        assert_eq!(runs(Slots::Fixed(2), 3), [(2, 2), (2, 1)]);
-        assert_eq!(runs(Slots::Fixed(8), 3), [(8, 3)]);
+        assert_eq!(runs(BatchSizing::Any, 3), [(3, 3)]);
+        assert_eq!(runs(BatchSizing::PowersOfTwo, 3), [(4, 3)]);
+        assert_eq!(runs(BatchSizing::PowersOfTwo, 4), [(4, 4)]);
+        assert_eq!(runs(BatchSizing::Fixed(2), 3), [(2, 2), (2, 1)]);
+        assert_eq!(runs(BatchSizing::Fixed(8), 3), [(8, 3)]);
     }
 
     #[test]
     fn on_a_gpu_every_size_is_warm_before_anybody_waits_for_it() {
-        assert_eq!(Slots::of(Device::Cuda(0), None).to_warm(6), [8, 4, 2, 1]);
-        assert_eq!(Slots::of(Device::Cuda(0), Some(4)).to_warm(6), [6]);
-        assert_eq!(Slots::of(Device::Cpu, None).to_warm(6), [6]);
+        assert_eq!(BatchSizing::of(Device::Cuda(0), None).to_warm(6), [8, 4, 2, 1]);
+        assert_eq!(BatchSizing::of(Device::Cuda(0), Some(4)).to_warm(6), [6]);
+        assert_eq!(BatchSizing::of(Device::Cpu, None).to_warm(6), [6]);
     }
 }

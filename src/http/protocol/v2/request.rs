@@ -5,18 +5,18 @@ use std::time::Duration;
 
 use super::images;
 use super::parameters::Parameters;
-use super::served::Output;
+use super::signature::OutputName;
 use super::tensor::Tensor;
 use crate::http::App;
 use crate::http::problem::{Problem, excerpt};
-use crate::pipeline::Source;
+use crate::pipeline::InferInput;
 
 /// The longest id of a request, in characters.
 const LONGEST_ID: usize = 200;
 
 /// A request as it was written, in either encoding.
 #[derive(Debug)]
-pub(super) struct Asked {
+pub(super) struct UncheckedRequest {
     /// Given back with the answer.
     pub(super) id: Option<String>,
     pub(super) inputs: Vec<Tensor>,
@@ -27,33 +27,33 @@ pub(super) struct Asked {
 
 /// A request that can be run.
 #[derive(Debug)]
-pub(super) struct Infer {
+pub(super) struct InferRequest {
     pub(super) id: Option<String>,
-    pub(super) images: Vec<Source>,
-    pub(super) outputs: Vec<Wanted>,
+    pub(super) images: Vec<InferInput>,
+    pub(super) outputs: Vec<RequestedOutput>,
     pub(super) time_limit: Option<Duration>,
 }
 
 /// One output, and the form that it is wanted in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Wanted {
-    pub(super) output: Output,
-    pub(super) form: Form,
+pub(super) struct RequestedOutput {
+    pub(super) output: OutputName,
+    pub(super) form: OutputContent,
 }
 
 /// What is answered of an output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum OutputContent {
     /// All of it, FP32.
     Values,
     /// So many of the best classes, BYTES.
     Classes(usize),
 }
 
-impl Infer {
+impl InferRequest {
     /// Checks everything; the data are looked at, so this is work for a thread that may take long.
-    pub(super) fn read(app: &App, asked: Asked) -> Result<Self, Problem> {
-        let Asked { id, inputs, outputs, time_limit } = asked;
+    pub(super) fn read(app: &App, asked: UncheckedRequest) -> Result<Self, Problem> {
+        let UncheckedRequest { id, inputs, outputs, time_limit } = asked;
         let outputs = wanted(app, &outputs)?;
         let images = images::of(app, inputs)?;
         Ok(Self { id, images, outputs, time_limit })
@@ -81,16 +81,16 @@ pub(super) fn checked_id(id: Option<String>) -> Result<Option<String>, Problem> 
     }
 }
 
-fn wanted(app: &App, asked: &[(String, Parameters)]) -> Result<Vec<Wanted>, Problem> {
+fn wanted(app: &App, asked: &[(String, Parameters)]) -> Result<Vec<RequestedOutput>, Problem> {
     if asked.is_empty() {
-        let usual = |output| Wanted { output, form: Form::Values };
-        return Ok([Output::Probabilities, Output::Logits].map(usual).to_vec());
+        let usual = |output| RequestedOutput { output, form: OutputContent::Values };
+        return Ok([OutputName::Probabilities, OutputName::Logits].map(usual).to_vec());
     }
-    let mut outputs: Vec<Wanted> = Vec::new();
+    let mut outputs: Vec<RequestedOutput> = Vec::new();
     for (name, parameters) in asked {
         let what = format!("output {name:?}");
-        let Some(output) = Output::given(app).find(|output| output.name() == name) else {
-            let given: Vec<_> = Output::given(app).map(Output::name).collect();
+        let Some(output) = OutputName::given(app).find(|output| output.name() == name) else {
+            let given: Vec<_> = OutputName::given(app).map(OutputName::name).collect();
             let detail = format!("there is no {what}; this model gives {}", given.join(", "));
             return Err(Problem::invalid_parameter(detail));
         };
@@ -99,22 +99,22 @@ fn wanted(app: &App, asked: &[(String, Parameters)]) -> Result<Vec<Wanted>, Prob
             return Err(Problem::invalid_parameter(detail));
         }
         parameters.refuse_shared_memory(&what)?;
-        outputs.push(Wanted { output, form: form(output, parameters)? });
+        outputs.push(RequestedOutput { output, form: form(output, parameters)? });
     }
     Ok(outputs)
 }
 
-fn form(output: Output, parameters: &Parameters) -> Result<Form, Problem> {
+fn form(output: OutputName, parameters: &Parameters) -> Result<OutputContent, Problem> {
     match (parameters.classification, output) {
-        (None, _) => Ok(Form::Values),
-        (Some(_), Output::Embedding) => Err(Problem::invalid_parameter(
+        (None, _) => Ok(OutputContent::Values),
+        (Some(_), OutputName::Embedding) => Err(Problem::invalid_parameter(
             "an embedding has no classes; ask for the classification of probabilities or logits",
         )),
         (Some(0), _) => Err(Problem::invalid_parameter(
             "classification is 0; it is how many classes to answer, at least 1",
         )),
-        (Some(classes), Output::Probabilities | Output::Logits) => {
-            Ok(Form::Classes(usize::try_from(classes).unwrap_or(usize::MAX)))
+        (Some(classes), OutputName::Probabilities | OutputName::Logits) => {
+            Ok(OutputContent::Classes(usize::try_from(classes).unwrap_or(usize::MAX)))
         }
     }
 }

@@ -23,7 +23,7 @@ pub(super) struct TooSlow {
     pub(super) rate: u64,
 }
 
-struct Pace {
+struct UploadRate {
     until: Instant,
     /// In this period.
     bytes: u64,
@@ -39,14 +39,17 @@ pub(super) fn paced(server: &Server, body: Body) -> Body {
         return body;
     }
     let metrics = std::sync::Arc::clone(&server.metrics);
-    let state = (body.into_data_stream(), None::<Pace>);
+    let state = (body.into_data_stream(), None::<UploadRate>);
     let chunks = stream::unfold(Some(state), move |state| {
         let metrics = std::sync::Arc::clone(&metrics);
         async move {
             let (mut chunks, pace) = state?;
             // Do not count the time before the server starts to read.
-            let mut pace =
-                pace.unwrap_or_else(|| Pace { until: Instant::now() + PERIOD, bytes: 0, slow: 0 });
+            let mut pace = pace.unwrap_or_else(|| UploadRate {
+                until: Instant::now() + PERIOD,
+                bytes: 0,
+                slow: 0,
+            });
             loop {
                 if let Ok(chunk) = timeout_at(pace.until, chunks.next()).await {
                     let chunk = chunk?.map_err(Into::into);

@@ -8,7 +8,7 @@ use image::{ExtendedColorType, ImageEncoder};
 /// # Errors
 ///
 /// The encoder's word.
-pub(super) fn png(rgb: &[u8], [height, width]: [u32; 2]) -> Result<Vec<u8>, image::ImageError> {
+pub(super) fn encode(rgb: &[u8], [height, width]: [u32; 2]) -> Result<Vec<u8>, image::ImageError> {
     let mut png = Vec::new();
     PngEncoder::new_with_quality(&mut png, CompressionType::Fast, FilterType::Adaptive)
         .write_image(rgb, width, height, ExtendedColorType::Rgb8)?;

@@ -3,7 +3,6 @@
 use super::tensor::Datatype;
 use crate::http::health;
 use crate::http::problem::Problem;
-use crate::http::upload::MAX_IMAGES;
 use crate::http::{App, Server};
 
 /// The server's name.
@@ -13,12 +12,9 @@ pub(super) const PLATFORM: &str = "onnx_onnxv1";
 /// The parts of the protocol beyond its core that are served whole.
 pub(super) const EXTENSIONS: [&str; 4] =
     ["binary_tensor_data", "classification", "model_configuration", "statistics"];
-/// The most images in one request.
-pub(super) const MAX_BATCH: usize = MAX_IMAGES;
-
 /// The names under which images are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Input {
+pub(super) enum InputName {
     /// Ready pixels.
     Pixels,
     /// Normalised floats.
@@ -29,7 +25,7 @@ pub(super) enum Input {
 
 /// The names under which scores are answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Output {
+pub(super) enum OutputName {
     /// After the softmax, or the sigmoid in a multi-label network.
     Probabilities,
     /// Before it.
@@ -40,7 +36,7 @@ pub(super) enum Output {
 
 /// The order of the axes of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Format {
+pub(super) enum TensorFormat {
     /// None that is worth a name.
     None,
     /// Rows, columns, channels.
@@ -51,22 +47,22 @@ pub(super) enum Format {
 
 /// A tensor as the metadata describe it.
 #[derive(Debug, Clone)]
-pub(super) struct Described {
+pub(super) struct TensorMetadata {
     pub(super) name: &'static str,
     pub(super) datatype: Datatype,
     /// Of one image; -1 where that is not known.
     pub(super) dims: Vec<i64>,
-    pub(super) format: Format,
+    pub(super) format: TensorFormat,
 }
 
-impl Described {
+impl TensorMetadata {
     /// With the number of images, which is free.
     pub(super) fn shape(&self) -> Vec<i64> {
         std::iter::once(-1).chain(self.dims.iter().copied()).collect()
     }
 }
 
-impl Input {
+impl InputName {
     pub(super) const ALL: [Self; 3] = [Self::Pixels, Self::Floats, Self::Image];
 
     pub(super) fn name(self) -> &'static str {
@@ -85,18 +81,18 @@ impl Input {
         }
     }
 
-    pub(super) fn describe(self, app: &App) -> Described {
+    pub(super) fn describe(self, app: &App) -> TensorMetadata {
         let [height, width] = app.model.pipeline.card().preprocess.input.map(i64::from);
         let (dims, format) = match self {
-            Self::Pixels => (vec![height, width, 3], Format::Nhwc),
-            Self::Floats => (vec![3, height, width], Format::Nchw),
-            Self::Image => (Vec::new(), Format::None),
+            Self::Pixels => (vec![height, width, 3], TensorFormat::Nhwc),
+            Self::Floats => (vec![3, height, width], TensorFormat::Nchw),
+            Self::Image => (Vec::new(), TensorFormat::None),
         };
-        Described { name: self.name(), datatype: self.datatype(), dims, format }
+        TensorMetadata { name: self.name(), datatype: self.datatype(), dims, format }
     }
 }
 
-impl Output {
+impl OutputName {
     const ALL: [Self; 3] = [Self::Probabilities, Self::Logits, Self::Embedding];
 
     /// Those that this model gives.
@@ -113,13 +109,18 @@ impl Output {
         }
     }
 
-    pub(super) fn describe(self, app: &App) -> Described {
+    pub(super) fn describe(self, app: &App) -> TensorMetadata {
         let classes = i64::try_from(app.model.pipeline.card().labels.len()).unwrap_or(-1);
         let dims = match self {
             Self::Probabilities | Self::Logits => vec![classes],
             Self::Embedding => vec![-1],
         };
-        Described { name: self.name(), datatype: Datatype::Fp32, dims, format: Format::None }
+        TensorMetadata {
+            name: self.name(),
+            datatype: Datatype::Fp32,
+            dims,
+            format: TensorFormat::None,
+        }
     }
 }
 

@@ -2,12 +2,11 @@
 
 use bytes::Bytes;
 
-use super::{ClassMap, Explanation, Head, NotOffered, Offers, paint};
-use crate::pipeline::queue::{Answered, RequestContext};
-use crate::pipeline::run::Output;
-use crate::pipeline::{
-    Classification, ClassifyError, ImageFacts, Pipeline, Travelled, decode, picture,
-};
+use super::{ClassMap, Explanation, Head, NotOffered, paint};
+use crate::pipeline::Output;
+use crate::pipeline::journey::ScoredImage;
+use crate::pipeline::queue::{JobAnswer, RequestContext};
+use crate::pipeline::{Classification, ClassifyError, ImageFacts, Pipeline, decode, png};
 
 /// One image's classes, and where they come from.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,12 +27,6 @@ pub enum Maps<'a> {
 }
 
 impl Pipeline {
-    /// What the model can be asked for beside its classes.
-    #[must_use]
-    pub fn offers(&self) -> &Offers {
-        &self.offers
-    }
-
     /// Classifies, and makes `maps`.
     ///
     /// # Errors
@@ -46,9 +39,10 @@ impl Pipeline {
         maps: Maps<'_>,
         context: &RequestContext,
     ) -> Result<Explained, ClassifyError> {
-        let head = self.offers.head()?;
-        let journey = self.travel(upload, context, Some(Output::FeatureMap));
-        let Travelled { answered, image, timings } = self.within(context.deadline, journey).await?;
+        let head = self.capabilities.head()?;
+        let scoring = self.score(upload, context, Some(Output::FeatureMap));
+        let ScoredImage { answered, image, timings } =
+            self.until_deadline(context.deadline, scoring).await?;
         let explanation = self.explanation(head, &answered, image, maps)?;
         let classification = self.classification(answered.scores, image, timings, top_k);
         Ok(Explained { classification, explanation })
@@ -57,11 +51,11 @@ impl Pipeline {
     fn explanation(
         &self,
         head: &Head,
-        answered: &Answered,
+        answered: &JobAnswer,
         image: ImageFacts,
         maps: Maps<'_>,
     ) -> Result<Explanation, NotOffered> {
-        let Answered { scores, extra, .. } = answered;
+        let JobAnswer { scores, extra, .. } = answered;
         let features = extra.as_ref().ok_or(NotOffered::NoFeatureMap)?;
         let map = |class: usize| {
             ClassMap::new(head, features, scores, (class, &self.card.labels[class]))
@@ -97,19 +91,20 @@ impl Pipeline {
         let painting = async {
             let header = decode::inspect(&upload, &self.plan.limits)?;
             let permit = self.admission.reserve(0)?;
-            self.in_turn(context.deadline, permit, move |permit, watch, _| {
-                permit.grow(header.decoded_bytes())?;
-                let photo = decode::decode(&upload, &header, watch)?;
-                let size = [photo.height(), photo.width()];
-                let mut rgb = photo.into_rgb();
-                let map = explanation.maps.first().expect("at least one map");
-                paint::over(&mut rgb, size, map, &explanation);
-                let png = picture::png(&rgb, size)
-                    .map_err(|error| ClassifyError::Prepare(error.to_string()))?;
-                Ok(png.into())
-            })
-            .await
+            self.decoders
+                .run(context.deadline, permit, move |permit, watch, _| {
+                    permit.grow(header.decoded_bytes())?;
+                    let photo = decode::decode(&upload, &header, watch)?;
+                    let size = [photo.height(), photo.width()];
+                    let mut rgb = photo.into_rgb();
+                    let map = explanation.maps.first().expect("at least one map");
+                    paint::over(&mut rgb, size, map, &explanation);
+                    let png = png::encode(&rgb, size)
+                        .map_err(|error| ClassifyError::Prepare(error.to_string()))?;
+                    Ok(png.into())
+                })
+                .await
         };
-        self.within(context.deadline, painting).await
+        self.until_deadline(context.deadline, painting).await
     }
 }

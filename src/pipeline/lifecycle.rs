@@ -1,0 +1,130 @@
+//! Start and end of a pipeline and of its threads.
+
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use super::classes::ClassIndex;
+use super::decoders::Decoders;
+use super::explain::Capabilities;
+use super::queue::{Admission, Queue, ServiceTimeEstimate, Stages};
+use super::rollup::Taxonomy;
+use super::run::{Engines, Health, WorkerPlan, Workers};
+use super::{Decoding, Pipeline, PipelinePlan, Resources};
+use crate::model::ModelCard;
+
+impl Pipeline {
+    /// Starts one worker for each of `engines`, which run the model of `card`.
+    ///
+    /// # Errors
+    ///
+    /// Where the system gives no more threads.
+    pub fn start(
+        card: Arc<ModelCard>,
+        plan: PipelinePlan,
+        engines: impl Into<Engines>,
+        resources: Resources,
+    ) -> std::io::Result<Self> {
+        let Resources { memory, cores, metrics } = resources;
+        let engines = engines.into();
+        let sessions = engines.ready.len();
+        let decoders = match plan.decoding {
+            // Dedicated decoders must leave cores to the workers.
+            Decoding::Inline => (sessions / 2).max(1),
+            Decoding::Dedicated { threads } => threads,
+        };
+        let count = |threads: usize| u32::try_from(threads).unwrap_or(u32::MAX);
+        let workers = count(sessions);
+        let estimate = Arc::new(ServiceTimeEstimate::new(match plan.decoding {
+            Decoding::Inline => Stages::Shared { workers },
+            Decoding::Dedicated { threads } => {
+                Stages::Pipelined { decoders: count(threads), workers }
+            }
+        }));
+        let health = Arc::new(Health::default());
+        let queue = Queue::new(sessions, Arc::clone(&metrics));
+        let worker_plan = WorkerPlan {
+            queue: queue.clone(),
+            batch: plan.batch,
+            preprocess: card.preprocess.clone(),
+            estimate: Arc::clone(&estimate),
+            stuck_after: plan.stuck_after,
+            cores: cores.map(Arc::new),
+            health: Arc::clone(&health),
+            metrics: Arc::clone(&metrics),
+        };
+        // One running batch for each worker, and one more that is waiting.
+        let waiting = plan.batch.backlog.max(sessions);
+        let batches = (sessions + waiting).saturating_mul(plan.batch.max_batch);
+        let workers = Workers::start(&worker_plan, engines)?;
+        Ok(Self {
+            admission: Admission::new(
+                plan.queue_capacity,
+                memory,
+                Arc::clone(&estimate),
+                Arc::clone(&metrics),
+            ),
+            classes: ClassIndex::of(&card.labels),
+            decoders: Decoders::new(
+                decoders,
+                Arc::clone(&card),
+                Arc::clone(&estimate),
+                Arc::clone(&metrics),
+            ),
+            at_once: decoders.max(sessions).saturating_add(batches).min(plan.queue_capacity),
+            workers: Mutex::new(Some(workers)),
+            observer: RwLock::default(),
+            taxonomy: Taxonomy::of_model(&card),
+            card,
+            capabilities: Capabilities::nothing(),
+            plan,
+            queue,
+            health,
+            metrics,
+        })
+    }
+
+    /// The same pipeline, with the additional outputs that its engines support.
+    #[must_use]
+    pub fn with_capabilities(mut self, capabilities: Capabilities) -> Self {
+        self.capabilities = capabilities;
+        self
+    }
+
+    /// Closes the queue and answers queued images with
+    /// [`Rejected::Draining`](queue::Rejected::Draining).
+    pub fn abort(&self) {
+        self.queue.abort();
+    }
+
+    /// Closes the queue, runs the queued images, and waits for the workers.
+    pub fn join(&self) {
+        if let Some(workers) = self.close() {
+            workers.join();
+        }
+    }
+
+    /// Closes the queue, and hands out the workers, the first time.
+    fn close(&self) -> Option<Workers> {
+        self.queue.close();
+        self.workers.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Closes the queue, runs the queued images, and waits for the workers, at most `patience`;
+    /// then drops the rest. True if nothing had to be dropped.
+    pub async fn finish(&self, patience: Duration) -> bool {
+        let Some(workers) = self.close() else { return true };
+        let joined = tokio::task::spawn_blocking(move || workers.join());
+        let in_time = tokio::time::timeout(patience, joined).await.is_ok();
+        if !in_time {
+            self.queue.abort();
+        }
+        in_time
+    }
+}
+
+/// The workers run what is queued, and end.
+impl Drop for Pipeline {
+    fn drop(&mut self) {
+        self.queue.close();
+    }
+}

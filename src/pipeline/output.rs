@@ -1,0 +1,27 @@
+//! The outputs of a graph.
+
+/// The outputs that graphs have; those of others' networks lack the last two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// f32 `[N, classes]`, before the softmax.
+    Logits,
+    /// f32 `[N, classes]`, after it.
+    Probabilities,
+    /// f32 `[N, channels]`, the pooled features.
+    Embedding,
+    /// f32 `[N, channels, height, width]`, what the last block answers.
+    FeatureMap,
+}
+
+impl Output {
+    /// Its name in the graph.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Logits => "logits",
+            Self::Probabilities => "probabilities",
+            Self::Embedding => "embedding",
+            Self::FeatureMap => "feature_map",
+        }
+    }
+}
