@@ -39,3 +39,4 @@ mod bench; // resnetd bench
 mod tune; // resnetd tune
 mod mutations; // a thousand damaged images
 mod house; // the invariants of ARCHITECTURE.md
+mod structure; // which module uses which, and names of types

@@ -1,0 +1,224 @@
+//! Which module uses which, and what types are called, read from the parsed sources.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use syn::visit::{self, Visit};
+use syn::{Attribute, Item, UseTree};
+
+/// A module's path below the crate, such as `["pipeline", "queue", "job"]`.
+type ModulePath = Vec<String>;
+
+/// A source file: the modules and items it uses, and the types it declares. Tests are left out.
+#[derive(Default)]
+struct Source {
+    is_folder: bool,
+    uses: Vec<ModulePath>,
+    types: Vec<String>,
+}
+
+#[test]
+fn modules_use_only_modules_that_are_declared_before_them() {
+    let order: Vec<String> = modules_in_order();
+    let place = |name: &str| order.iter().position(|module| module == name);
+    let mut arrows = 0;
+    for (path, source) in sources() {
+        for used in &source.uses {
+            let (Some(from), Some(to)) = (place(&path[0]), place(&used[0])) else { continue };
+            assert!(
+                to <= from,
+                "{} uses {}, which src/lib.rs declares after {}",
+                path.join("/"),
+                used.join("::"),
+                path[0],
+            );
+            arrows += usize::from(to < from);
+        }
+    }
+    assert!(arrows > 100, "uses are found: {arrows}");
+}
+
+#[test]
+fn no_file_uses_itself_through_others() {
+    let sources = sources();
+    let files: BTreeMap<&ModulePath, BTreeSet<&ModulePath>> = sources
+        .iter()
+        .filter(|(_, source)| !source.is_folder)
+        .map(|(path, source)| {
+            let file = |used: &ModulePath| {
+                let ends = (1..=used.len()).rev();
+                let mut files = ends.filter_map(|end| sources.get_key_value(&used[..end]));
+                files.next().filter(|(_, used)| !used.is_folder).map(|(path, _)| path)
+            };
+            (path, source.uses.iter().filter_map(file).filter(|used| *used != path).collect())
+        })
+        .collect();
+    assert!(files.values().map(BTreeSet::len).sum::<usize>() > 200, "uses are found");
+    for path in files.keys() {
+        let mut reached = BTreeSet::new();
+        let mut next: Vec<&ModulePath> = files[path].iter().copied().collect();
+        while let Some(used) = next.pop() {
+            assert!(used != *path, "{} uses itself through {reached:?}", path.join("/"));
+            if reached.insert(used) {
+                next.extend(&files[used]);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_name_means_one_type() {
+    /// A name may have two meanings if each is the field's word where it stands, such as a tensor of a
+    /// file and one of a request.
+    const TWICE: usize = 2;
+    /// These have the names of ONNX's own messages.
+    const MESSAGES: &str = "onnx/proto";
+    let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (path, source) in sources() {
+        let file = path.join("/");
+        for name in source.types.into_iter().filter(|_| file != MESSAGES) {
+            places.entry(name).or_default().push(file.clone());
+        }
+    }
+    assert!(places.len() > 300, "types are found: {}", places.len());
+    let repeated: Vec<String> = places
+        .iter()
+        .filter(|(_, places)| places.len() > TWICE)
+        .map(|(name, places)| format!("{name} is declared in {}", places.join(", ")))
+        .collect();
+    assert!(repeated.is_empty(), "{}", repeated.join("\n"));
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+/// The modules of the crate, as `src/lib.rs` declares them.
+fn modules_in_order() -> Vec<String> {
+    let text = fs::read_to_string(root().join("lib.rs")).unwrap();
+    let items = syn::parse_file(&text).unwrap().items;
+    items
+        .iter()
+        .filter_map(|item| match item {
+            Item::Mod(module) => Some(module.ident.to_string()),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Every source file by its module's path.
+fn sources() -> BTreeMap<ModulePath, Source> {
+    let mut sources = BTreeMap::new();
+    let mut folders = vec![root()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_stem().unwrap().to_str().unwrap();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "rs")
+                && !name.ends_with("tests")
+                && !matches!(name, "lib" | "main")
+            {
+                let below = path.strip_prefix(root()).unwrap().with_extension("");
+                let mut module: ModulePath =
+                    below.iter().map(|part| part.to_str().unwrap().to_owned()).collect();
+                let is_folder = module.last().is_some_and(|last| last == "mod");
+                if is_folder {
+                    module.pop();
+                }
+                let text = fs::read_to_string(&path).unwrap();
+                let mut reader = Reader {
+                    module: module.clone(),
+                    source: Source { is_folder, ..Source::default() },
+                };
+                reader.visit_file(&syn::parse_file(&text).unwrap());
+                sources.insert(module, reader.source);
+            }
+        }
+    }
+    sources
+}
+
+/// Collects what a file uses and declares.
+struct Reader {
+    module: ModulePath,
+    source: Source,
+}
+
+impl Reader {
+    /// Adds `path`, as it is written in this file, if it is a path in this crate.
+    fn add(&mut self, mut path: &[String]) {
+        let mut base = match path.first().map(String::as_str) {
+            Some("crate") => Vec::new(),
+            Some("self" | "super") => self.module.clone(),
+            _ => return,
+        };
+        while let Some((first, rest)) = path.split_first() {
+            match first.as_str() {
+                "super" => drop(base.pop()),
+                "crate" | "self" => {}
+                _ => break,
+            }
+            path = rest;
+        }
+        base.extend_from_slice(path);
+        if !base.is_empty() {
+            self.source.uses.push(base);
+        }
+    }
+
+    fn add_tree(&mut self, before: &[String], tree: &UseTree) {
+        let with = |ident: &syn::Ident| [before, &[ident.to_string()]].concat();
+        match tree {
+            UseTree::Path(path) => self.add_tree(&with(&path.ident), &path.tree),
+            UseTree::Name(name) => self.add(&with(&name.ident)),
+            UseTree::Rename(name) => self.add(&with(&name.ident)),
+            UseTree::Glob(_) => self.add(before),
+            UseTree::Group(group) => {
+                group.items.iter().for_each(|tree| self.add_tree(before, tree));
+            }
+        }
+    }
+}
+
+impl<'ast> Visit<'ast> for Reader {
+    fn visit_item(&mut self, item: &'ast Item) {
+        let attributes: &[Attribute] = match item {
+            Item::Mod(item) => &item.attrs,
+            Item::Use(item) => &item.attrs,
+            Item::Fn(item) => &item.attrs,
+            Item::Impl(item) => &item.attrs,
+            _ => &[],
+        };
+        let is_test = |attribute: &Attribute| {
+            attribute.path().is_ident("cfg")
+                && attribute.parse_args::<syn::Ident>().is_ok_and(|word| word == "test")
+        };
+        if attributes.iter().any(is_test) {
+            return;
+        }
+        match item {
+            Item::Struct(item) => self.source.types.push(item.ident.to_string()),
+            Item::Enum(item) => self.source.types.push(item.ident.to_string()),
+            Item::Trait(item) => self.source.types.push(item.ident.to_string()),
+            Item::Type(item) => self.source.types.push(item.ident.to_string()),
+            _ => {}
+        }
+        visit::visit_item(self, item);
+    }
+
+    fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
+        self.add_tree(&[], &item.tree);
+    }
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        let parts: Vec<String> =
+            path.segments.iter().map(|segment| segment.ident.to_string()).collect();
+        if parts.len() > 1 {
+            self.add(&parts);
+        }
+        visit::visit_path(self, path);
+    }
+}
