@@ -84,7 +84,8 @@ impl Pipeline {
         self.capabilities.embedding().is_ok()
     }
 
-    /// There is nothing to decode, so no decoder is waited for.
+    /// Queues pixels as they are: they were counted under the memory limit with the request that has them,
+    /// and the worker copies them into its batch.
     async fn queue_pixels(
         &self,
         rgb: Bytes,
@@ -92,9 +93,8 @@ impl Pipeline {
         additional: Option<Output>,
     ) -> Result<(JobAnswer, Timings), ClassifyError> {
         let permit = self.admit(context, Duration::ZERO)?;
-        permit.grow(rgb.len() as u64)?;
         let found = rgb.len();
-        let pixels = Pixels::from_raw(self.card.preprocess.input, rgb.into()).ok_or_else(|| {
+        let pixels = Pixels::from_raw(self.card.preprocess.input, rgb).ok_or_else(|| {
             ClassifyError::Prepare(format!("{found} bytes are not the network's input"))
         })?;
         let answered = self.run(pixels.into(), Admitted { context, permit }, additional).await?;

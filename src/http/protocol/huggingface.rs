@@ -65,8 +65,8 @@ enum Inputs<'a> {
 
 impl<'de: 'a, 'a> Deserialize<'de> for Inputs<'a> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Seen;
-        impl<'de> Visitor<'de> for Seen {
+        struct InputsVisitor;
+        impl<'de> Visitor<'de> for InputsVisitor {
             type Value = Inputs<'de>;
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("an image as base64 or a URL, or a list of them")
@@ -81,7 +81,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Inputs<'a> {
                 json::few(sequence).map(|texts| Inputs::Several(Few(texts)))
             }
         }
-        deserializer.deserialize_any(Seen)
+        deserializer.deserialize_any(InputsVisitor)
     }
 }
 

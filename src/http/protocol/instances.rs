@@ -72,8 +72,8 @@ const NAMES: &[&str] = &["b64", "image_bytes", "image", "content", "url"];
 
 impl<'de: 'a, 'a> Deserialize<'de> for Instance<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Seen;
-        impl<'de> Visitor<'de> for Seen {
+        struct InstanceVisitor;
+        impl<'de> Visitor<'de> for InstanceVisitor {
             type Value = Instance<'de>;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an encoded image, as in {\"b64\": \"…\"}, or its base64 or URL alone")
@@ -101,7 +101,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Instance<'a> {
                 instance.ok_or_else(|| A::Error::missing_field("b64"))
             }
         }
-        deserializer.deserialize_any(Seen)
+        deserializer.deserialize_any(InstanceVisitor)
     }
 }
 

@@ -81,8 +81,8 @@ impl Parameters {
 pub(super) fn by_name<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Parameters>, D::Error> {
-    struct Seen;
-    impl<'de> Visitor<'de> for Seen {
+    struct ParametersVisitor;
+    impl<'de> Visitor<'de> for ParametersVisitor {
         type Value = Option<Parameters>;
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("parameters by their names")
@@ -98,7 +98,7 @@ pub(super) fn by_name<'de, D: Deserializer<'de>>(
             Parameters::deserialize(MapAccessDeserializer::new(map)).map(Some)
         }
     }
-    deserializer.deserialize_any(Seen)
+    deserializer.deserialize_any(ParametersVisitor)
 }
 
 fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {

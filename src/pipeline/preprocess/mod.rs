@@ -11,6 +11,8 @@ mod convolve; // resizes rows, then columns
 mod avx2; // the same with AVX2
 mod nearest; // nearest neighbour
 
+use bytes::Bytes;
+
 use super::decode::Image;
 use crate::model::{Interpolation, Preprocess, Resize};
 pub use plan::Crop;
@@ -30,7 +32,7 @@ impl Preprocess {
     pub fn apply(&self, image: &Image) -> Pixels {
         let mut rgb = vec![0; self.input_bytes()];
         self.apply_into(image, &mut Scratch::default(), &mut rgb);
-        Pixels { rgb }
+        Pixels { rgb: rgb.into() }
     }
 
     /// The same into `input`, uint8 `[height, width, 3]`; `scratch` keeps what the next image can use.
@@ -65,14 +67,15 @@ pub struct Scratch {
 /// uint8 `[height, width, 3]`, RGB, of exactly the network's input size.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pixels {
-    rgb: Vec<u8>,
+    rgb: Bytes,
 }
 
 impl Pixels {
-    /// Pixels that are already of the network's size, `[height, width]`; `None` where `rgb` has
-    /// another length.
+    /// Pixels that are already of the network's size, `[height, width]`, without a copy; `None` if
+    /// `rgb` has another length.
     #[must_use]
-    pub fn from_raw([height, width]: [u32; 2], rgb: Vec<u8>) -> Option<Self> {
+    pub fn from_raw([height, width]: [u32; 2], rgb: impl Into<Bytes>) -> Option<Self> {
+        let rgb = rgb.into();
         (rgb.len() as u64 == u64::from(height) * u64::from(width) * 3).then_some(Self { rgb })
     }
 

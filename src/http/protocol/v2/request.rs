@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::images;
 use super::parameters::Parameters;
 use super::signature::OutputName;
-use super::tensor::Tensor;
+use super::tensor::{Datatype, Tensor};
 use crate::http::App;
 use crate::http::problem::{Problem, excerpt};
 use crate::pipeline::InferInput;
@@ -23,6 +23,14 @@ pub(super) struct UncheckedRequest {
     /// Empty for the usual ones.
     pub(super) outputs: Vec<(String, Parameters)>,
     pub(super) time_limit: Option<Duration>,
+}
+
+impl UncheckedRequest {
+    /// Bytes that [`InferRequest::read`] converts one by one; the others it only slices.
+    pub(super) fn bytes_to_convert(&self) -> usize {
+        let floats = self.inputs.iter().filter(|tensor| tensor.datatype == Datatype::Fp32);
+        floats.map(|tensor| tensor.data.len()).sum()
+    }
 }
 
 /// A request that can be run.

@@ -37,6 +37,16 @@ pub(super) enum TensorData {
     Elements(Vec<Bytes>),
 }
 
+impl TensorData {
+    /// Bytes of all elements.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Raw(raw) => raw.len(),
+            Self::Elements(elements) => elements.iter().map(Bytes::len).sum(),
+        }
+    }
+}
+
 impl Datatype {
     pub(super) fn name(self) -> &'static str {
         match self {

@@ -15,6 +15,12 @@ use crate::http::problem::{Problem, excerpt};
 use crate::http::protocol::v2::request::{self, UncheckedRequest};
 use crate::http::protocol::v2::tensor::{Datatype, Tensor, TensorData};
 
+/// Bytes that [`request`] converts one by one: those of typed contents. Raw contents are only moved.
+pub(super) fn bytes_to_convert(message: &ModelInferRequest) -> usize {
+    let typed = message.inputs.iter().filter_map(|input| input.contents.as_ref());
+    typed.map(prost::Message::encoded_len).sum()
+}
+
 /// The request in `message`.
 pub(super) fn request(app: &App, message: ModelInferRequest) -> Result<UncheckedRequest, Problem> {
     let ModelInferRequest { id, parameters, inputs, outputs, raw_input_contents, .. } = message;

@@ -80,11 +80,14 @@ impl Inference {
         let (_, extensions, message) = request.into_parts();
         let app = self.app(&extensions, (&message.model_name, &message.model_version)).await?;
         let form = write::TensorEncoding::of(&message);
-        // Millions of floats may have to be looked at: not on a thread that others wait for.
-        let reading = app.clone();
-        let bytes = prost::Message::encoded_len(&message);
-        let read = move || InferRequest::read(&reading, read::request(&reading, message)?);
-        let infer = self.server.shared.parse(bytes, read).await?;
+        // Millions of floats are not converted on a thread that serves connections.
+        let (reading, checking) = (app.clone(), app.clone());
+        let bytes = read::bytes_to_convert(&message);
+        let read = move || read::request(&reading, message);
+        let request = self.server.shared.parse(bytes, read).await?;
+        let bytes = request.bytes_to_convert();
+        let check = move || InferRequest::read(&checking, request);
+        let infer = self.server.shared.parse(bytes, check).await?;
         let deadline = infer.time_limit.map_or(arrived, |own| arrived.sooner(own));
         let context = RequestContext { origin, deadline };
         let answer = run::run(&app, infer, &context).await?;

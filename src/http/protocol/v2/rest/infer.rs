@@ -32,13 +32,13 @@ pub(in super::super) async fn infer(app: App, request: Request) -> Result<Respon
     let body = upload::read_whole(&app, request).await?;
     let arrived = Deadline::after(limit);
     // A body may be millions of numbers in text, too slow for a thread that serves connections.
-    let reading = app.clone();
-    let bytes = body.len();
-    let read = move || {
-        let (asked, forms) = read::request(&reading, body, json)?;
-        Ok((InferRequest::read(&reading, asked)?, forms))
-    };
-    let (infer, forms) = app.server.shared.parse(bytes, read).await?;
+    let (reading, checking) = (app.clone(), app.clone());
+    let json_bytes = json.bytes(body.len());
+    let read = move || read::request(&reading, body, json);
+    let (request, forms) = app.server.shared.parse(json_bytes, read).await?;
+    let bytes = request.bytes_to_convert();
+    let check = move || InferRequest::read(&checking, request);
+    let infer = app.server.shared.parse(bytes, check).await?;
     let deadline = infer.time_limit.map_or(arrived, |own| arrived.sooner(own));
     let context = RequestContext { origin, deadline };
     let answer = run::run(&app, infer, &context).await?;

@@ -31,6 +31,17 @@ pub(super) enum Json {
     None,
 }
 
+impl Json {
+    /// Bytes of JSON in a body of `body` bytes.
+    pub(super) fn bytes(self, body: usize) -> usize {
+        match self {
+            Self::All => body,
+            Self::First(length) => length,
+            Self::None => 0,
+        }
+    }
+}
+
 #[derive(Debug, Deserialize)]
 struct Request<'a> {
     id: Option<String>,
