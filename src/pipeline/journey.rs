@@ -56,7 +56,7 @@ impl Pipeline {
         let header = self.inspect(&bytes)?;
         let permit = self.admit(context, header.decode_time())?;
         let observer = self.observer.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let observed = observer.map(|observer| (observer, bytes.clone()));
+        let copy = observer.map(|observer| (observer, bytes.clone()));
         let upload = Upload { bytes, header };
         let (input, permit, prepared) = match self.plan.decoding {
             Decoding::Inline => (Input::Upload(upload), permit, None),
@@ -69,7 +69,7 @@ impl Pipeline {
             }
         };
         let answered = self.run(input, Admitted { context, permit }, additional).await?;
-        if let Some((observer, bytes)) = observed {
+        if let Some((observer, bytes)) = copy {
             observer.answered(&bytes, &answered.scores, answered.inference);
         }
         let by_worker = answered.facts.map(|facts| (facts, Duration::ZERO));
