@@ -1,5 +1,15 @@
 //! Protocols of other servers: one file for each, on top of a common path from request to
 //! classifications. `docs/protocols.md` describes them.
+//!
+//! A protocol consists of
+//!
+//! 1. the JSON that it reads: a struct that borrows from the body, and the same for the API document;
+//! 2. a handler with its `utoipa::path`, whose argument `App` is the model of the path;
+//! 3. [`images::ImageRequest::of`], which reads any request under all limits, and [`images::classify`];
+//! 4. the JSON that it writes.
+//!
+//! To add one, write its file, and add one line to [`ProtocolPaths`] and one to [`routes`]; to remove one,
+//! delete them. [`v2`] is larger, because it has tensors and two encodings.
 
 mod parameters; // top_k and function_to_apply
 mod images; // a request → images → classifications, or the first problem
