@@ -91,7 +91,7 @@ impl Pipeline {
     }
 
     /// Closes the queue and answers queued images with
-    /// [`Rejected::Draining`](queue::Rejected::Draining).
+    /// [`Rejected::Draining`](super::queue::Rejected::Draining).
     pub fn abort(&self) {
         self.queue.abort();
     }
