@@ -16,7 +16,7 @@ use resnetd::model::{self, Model, ModelCard, Precision, Task};
 use resnetd::onnx;
 use resnetd::pipeline::Output;
 use resnetd::pipeline::run::{
-    Batch, InputShape, Library, Session, SessionPlan, SessionsPlan, open_sessions,
+    Batch, InputShape, Library, Pace, Session, SessionPlan, SessionsPlan, open_sessions,
 };
 use resnetd::weights::Weights;
 
@@ -68,7 +68,7 @@ fn resident_mib(how: &str, count: usize) -> f64 {
         sessions.into_iter().map(|session| Box::new(session) as Box<dyn Send>).collect()
     } else {
         let plan = SessionsPlan { sessions: count, ..on_cpu(input) };
-        let warm = open_sessions(&library, &model.onnx, plan).unwrap();
+        let warm = open_sessions(&library, &model.onnx, plan, Pace::Alone).unwrap();
         warm.engines.into_iter().map(|engine| Box::new(engine) as Box<dyn Send>).collect()
     };
     drop(model);
@@ -82,7 +82,8 @@ fn weights(library: &Library, model: &Model, runs: usize) {
     let input = InputShape::of(&model.card.preprocess);
     let mut own = Session::open(library, &model.onnx, ONE_THREAD, &CLASSES).unwrap();
     let plan = SessionsPlan { sessions: 2, ..on_cpu(input) };
-    let mut shared = open_sessions(library, &model.onnx, plan).unwrap().engines.remove(0);
+    let mut shared =
+        open_sessions(library, &model.onnx, plan, Pace::Alone).unwrap().engines.remove(0);
     let batch = Batch::grey(input, 1);
     let [own, shared] = in_turns(
         runs,

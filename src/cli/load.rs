@@ -15,8 +15,8 @@ use crate::model::{Chosen, Model, ModelCard, Precision, foreign, int8};
 use crate::pipeline::Output;
 use crate::pipeline::golden;
 use crate::pipeline::run::{
-    Batch, Engine, InputShape, Library, SessionsPlan, StartError, WarmSessions, check_device,
-    open_sessions,
+    Batch, Engine, InputShape, Library, Outputs, Pace, RunError, SessionsPlan, StartError,
+    WarmSessions, check_device, open_sessions,
 };
 
 /// What a pipeline is started from.
@@ -37,15 +37,16 @@ pub(super) struct Loaded {
 /// an error.
 pub(super) fn load(args: &ModelArgs, concurrency: Concurrency) -> Result<Loaded> {
     let library = Library::load(args.onnxruntime.as_deref())?;
-    load_with(&library, args, concurrency, |_| ()).map(|(loaded, ())| loaded)
+    load_with(&library, args, concurrency, Pace::Alone, |_| ()).map(|(loaded, ())| loaded)
 }
 
-/// The same with a library that is loaded already, and what `meanwhile` makes of the model, on a thread beside
-/// the one that loads it.
+/// The same with a library that is loaded already, at this pace, and what `meanwhile` makes of the model, on a
+/// thread beside the one that loads it.
 pub(super) fn load_with<T: Send>(
     library: &Library,
     args: &ModelArgs,
     concurrency: Concurrency,
+    pace: Pace<'_>,
     meanwhile: impl Fn(&Model) -> T + Sync,
 ) -> Result<(Loaded, T)> {
     if let DeviceChoice::Only(device) = args.device {
@@ -53,10 +54,11 @@ pub(super) fn load_with<T: Send>(
     }
     let model = fetch::model(&args.model, &args.hub)?;
     let on = |device| {
-        let Chosen { model, why } = choose(device, (args, &model), library)?;
+        let Chosen { model, why } = pace.build(|| choose(device, (args, &model), library))?;
         let (made, (warm, corrected)) = thread::scope(|scope| {
-            let made = scope.spawn(|| meanwhile(&model));
-            let warm = warm(&model, device, concurrency, library)?;
+            let made = scope.spawn(|| pace.build(|| meanwhile(&model)));
+            let plan = sessions_plan(&model, device, concurrency);
+            let warm = warm_sessions(&model, plan, library, pace)?;
             let made = made.join().unwrap_or_else(|panic| resume_unwind(panic));
             anyhow::Ok((made, warm))
         })?;
@@ -123,26 +125,29 @@ pub(super) fn warm(
     concurrency: Concurrency,
     library: &Library,
 ) -> Result<(WarmSessions, Option<Model>)> {
-    warm_sessions(model, sessions_plan(model, device, concurrency), library)
+    warm_sessions(model, sessions_plan(model, device, concurrency), library, Pace::Alone)
 }
 
 fn warm_sessions(
     model: &Model,
     plan: SessionsPlan,
     library: &Library,
+    pace: Pace<'_>,
 ) -> Result<(WarmSessions, Option<Model>)> {
-    let mut warm = open_sessions(library, &model.onnx, plan)
+    // Runs on a GPU do not use the cores.
+    let pace = if plan.device == Device::Cpu { pace } else { Pace::Alone };
+    let mut warm = open_sessions(library, &model.onnx, plan, pace)
         .map_err(|error| told_versions(error, model, library))?;
     let mut corrected = None;
     // The sessions are of one graph: what one of them computes, all do.
     if let Some(engine) = warm.engines.first_mut() {
-        corrected = check_scores(model, engine, plan.input)?;
+        corrected = check_scores(model, |batch| pace.run(|| engine(batch)), plan.input)?;
     }
     if let Some(model) = &corrected {
-        warm = open_sessions(library, &model.onnx, plan)?;
+        warm = open_sessions(library, &model.onnx, plan, pace)?;
     }
     if let Some(engine) = warm.engines.first_mut() {
-        golden::check(&model.card, engine)?;
+        golden::check(&model.card, |batch| pace.run(|| engine(batch)))?;
     }
     Ok((warm, corrected))
 }
@@ -168,7 +173,7 @@ pub(super) fn one_engine(
     let model = fetch::model(&args.model, &args.hub)?;
     let Chosen { model, .. } = choose(device, (args, &model), library)?;
     let plan = SessionsPlan { sessions: 1, ..sessions_plan(&model, device, concurrency) };
-    let (mut warm, _) = warm_sessions(&model, plan, library)?;
+    let (mut warm, _) = warm_sessions(&model, plan, library, Pace::Alone)?;
     warm.engines.pop().ok_or_else(|| anyhow!("no session was opened"))
 }
 
@@ -196,12 +201,16 @@ fn told_versions(error: StartError, model: &Model, library: &Library) -> anyhow:
 /// Whether a graph that is not ours gives a score for each label, and whether the scores are what the
 /// card or the graph says they are; ours are built so. The model with its scores taken for what they are,
 /// where nothing says so.
-fn check_scores(model: &Model, engine: &mut Engine, input: InputShape) -> Result<Option<Model>> {
+fn check_scores(
+    model: &Model,
+    mut run: impl FnMut(&Batch) -> Result<Outputs, RunError>,
+    input: InputShape,
+) -> Result<Option<Model>> {
     let ModelCard { architecture, labels, name, .. } = model.card.as_ref();
     if architecture != foreign::ARCHITECTURE {
         return Ok(None);
     }
-    let outputs = test_images(input).map(|batch| engine(&batch)).collect::<Result<Vec<_>, _>>()?;
+    let outputs = test_images(input).map(|batch| run(&batch)).collect::<Result<Vec<_>, _>>()?;
     let rows = |output| outputs.iter().map(|found| found.row(output, 0)).collect::<Vec<_>>();
     let (logits, probabilities) = (rows(Output::Logits), rows(Output::Probabilities));
     let (found, labels) = (logits[0].len(), labels.len());

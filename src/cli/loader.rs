@@ -1,21 +1,23 @@
 //! Loads models for the server: from the options of a model to a pipeline that answers.
 
+use std::collections::BTreeSet;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use super::load::{self, Loaded, load_with};
 use super::told;
 use crate::config::{Concurrency, Config, ModelArgs, ModelSpec};
 use crate::device::Device;
-use crate::model::{Model, ModelCard, is_embedded};
+use crate::model::{Digests, Model, ModelCard, is_embedded};
 use crate::pipeline::explain::Capabilities;
 use crate::pipeline::queue::Memory;
-use crate::pipeline::run::{Cores, Engines, Library, SpareEngine, WarmSessions};
+use crate::pipeline::run::{CoreShare, Cores, Engines, Library, Pace, SpareEngine, WarmSessions};
 use crate::pipeline::{Decoding, Pipeline, Resources};
-use crate::registry::{Description, LastUse, Open, Policy, Served, Source, Versions};
+use crate::registry::{Description, LastUse, LoadWhen, Open, Policy, Served, Source, Versions};
 use crate::telemetry::{Metrics, ModelInfo};
 
 /// Loads models that share a process.
@@ -26,14 +28,46 @@ pub(super) struct Loader {
     pub(super) cores: Arc<Cores>,
     pub(super) memory: Arc<Memory>,
     pub(super) metrics: Arc<Metrics>,
+    /// Sources that were files or folders when they were loaded.
+    pub(super) places: Mutex<BTreeSet<String>>,
 }
 
 impl Loader {
     /// Opens the model of `spec`, warms its sessions up, checks its golden photos and starts its workers.
     pub(super) fn load(&self, spec: &ModelSpec) -> Result<Served> {
-        let ModelSpec { args, concurrency, version, .. } = spec;
+        let ModelSpec { args, concurrency, .. } = spec;
+        self.check_place(&args.model)?;
+        let share = self.cores.share(concurrency.threads, spec.weight);
+        let is_awaited = spec.load == LoadWhen::OnDemand;
+        let pace = if share.is_alone() { Pace::Alone } else { Pace::of(&share, is_awaited) };
         // Loading mostly uses one core, so another computes the digests meanwhile.
-        let (loaded, digests) = load_with(&self.library, args, *concurrency, Model::digests)?;
+        let (loaded, digests) = load_with(&self.library, args, *concurrency, pace, Model::digests)?;
+        check_digest(spec, &digests)?;
+        self.start(spec, loaded, digests, share)
+    }
+
+    /// A path that was there once is not looked for on the hub when it is gone.
+    fn check_place(&self, source: &str) -> Result<()> {
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        if Path::new(source).exists() {
+            places.insert(source.to_owned());
+        }
+        ensure!(
+            Path::new(source).exists() || !places.contains(source),
+            "{source} is gone; it was there when the model was loaded before"
+        );
+        Ok(())
+    }
+
+    /// Starts the workers of a model that is ready.
+    fn start(
+        &self,
+        spec: &ModelSpec,
+        loaded: Loaded,
+        digests: Digests,
+        cores: CoreShare,
+    ) -> Result<Served> {
+        let ModelSpec { args, concurrency, version, .. } = spec;
         let Loaded { mut model, why, device_why, library, warm } = loaded;
         let demonstration = is_embedded(&model.card.name);
         if let Some(name) = &spec.name {
@@ -72,25 +106,27 @@ impl Loader {
         let spare = spare(args.clone(), *concurrency, (device, library));
         let resources = Resources {
             memory: Arc::clone(&self.memory),
-            cores: match device {
-                Device::Cpu => Some(self.cores.share(concurrency.threads, spec.weight)),
-                Device::Cuda(_) => None,
-            },
+            cores: (device == Device::Cpu).then_some(cores),
             metrics,
         };
         let engines = Engines { ready: engines, spare: Some(spare) };
         let plan = self.config.pipeline(*concurrency, device);
         let pipeline =
             Pipeline::start(model.card, plan, engines, resources)?.with_capabilities(capabilities);
-        Ok(Served {
-            version: version.clone(),
-            pipeline,
-            description,
-            weight_bytes,
-            load: spec.load,
-            used: LastUse::default(),
-        })
+        let (version, load, used) = (version.clone(), spec.load, LastUse::default());
+        Ok(Served { version, pipeline, description, weight_bytes, load, used })
     }
+}
+
+/// Compares the digest of the graph with the one in the configuration.
+fn check_digest(spec: &ModelSpec, digests: &Digests) -> Result<()> {
+    let (Some(expected), found) = (&spec.digest, &digests.graph) else { return Ok(()) };
+    ensure!(
+        found.eq_ignore_ascii_case(expected),
+        "the graph has the digest {found}, but the configuration says {expected}\n\
+         hint: if the new model is right, write its digest into the configuration file"
+    );
+    Ok(())
 }
 
 /// The source of `spec`, which changes with its settings and with `fingerprint`, that of its files.

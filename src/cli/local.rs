@@ -13,7 +13,7 @@ use crate::eval::{Dataset, DatasetError, Example};
 use crate::model::{Model, ModelCard, Task};
 use crate::pipeline::explain::Capabilities;
 use crate::pipeline::queue::{Deadline, RequestContext};
-use crate::pipeline::run::{Library, WarmSessions};
+use crate::pipeline::run::{Library, Pace, WarmSessions};
 use crate::pipeline::{Classification, ClassifyError, Pipeline, PipelinePlan, Resources};
 
 /// The time limit of commands that read files: practically none.
@@ -56,7 +56,7 @@ pub(super) fn start_with_digest(
 ) -> Result<(Pipeline, String)> {
     let library = Library::load(args.onnxruntime.as_deref())?;
     let (Loaded { model, warm, .. }, digest) =
-        load_with(&library, args, args.concurrency(cores())?, Model::graph_digest)?;
+        load_with(&library, args, args.concurrency(cores())?, Pace::Alone, Model::graph_digest)?;
     Ok((pipeline(model, warm, args, limits)?, digest))
 }
 

@@ -11,7 +11,7 @@ use super::config_file;
 use super::loader::{Loader, source};
 use crate::config::{ModelControl, ModelSpec, ServeArgs};
 use crate::registry::repository::{Settled, fingerprint, scan};
-use crate::registry::{Control, LoadWhen, Registry, Source};
+use crate::registry::{Control, LoadWhen, ModelSources, Registry, Source, Version};
 
 /// Loads the models that are loaded at the start, and returns the control of all.
 ///
@@ -22,13 +22,9 @@ pub(super) fn load(
     loader: &Arc<Loader>,
     registry: &Arc<Registry>,
 ) -> Result<Control> {
-    let list = {
-        let (args, loader) = (args.clone(), Arc::clone(loader));
-        let settled = Mutex::new(Settled::default());
-        Box::new(move || sources(&args, &loader, &settled))
-    };
+    let origins = origins(args, loader);
     let limit = args.models.model_memory_limit.map(|limit| limit.as_u64());
-    let control = Control::new(Arc::clone(registry), list, limit);
+    let control = Control::new(Arc::clone(registry), origins, limit, Arc::clone(&loader.metrics));
     let (mut default, mut required) = (None, BTreeSet::new());
     for spec in &loader.config.models {
         let mut name = spec.name.clone();
@@ -61,6 +57,23 @@ pub(super) fn load(
         bail!("{missing}");
     }
     Ok(control)
+}
+
+/// The models of the options, the configuration file and the repository, and those that are added.
+fn origins(args: &ServeArgs, loader: &Arc<Loader>) -> ModelSources {
+    let listed = {
+        let (args, loader) = (args.clone(), Arc::clone(loader));
+        let settled = Mutex::new(Settled::default());
+        Box::new(move || sources(&args, &loader, &settled))
+    };
+    let (base, loader) = (args.model.clone(), Arc::clone(loader));
+    let at = Box::new(move |name: &str, path: &str| {
+        let files = fingerprint(Path::new(path));
+        let files = files.map_err(|error| format!("{path} cannot be read: {error}"))?;
+        let spec = ModelSpec::in_repository(name, Version::only(), path.to_owned(), &base);
+        Ok(source(&loader, spec.map_err(|error| error.to_string())?, files))
+    });
+    ModelSources { listed, at }
 }
 
 /// Sets the default model: the named one, or the only one.

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -189,6 +189,7 @@ async fn start(args: &ServeArgs, config: &Config, dropped: DroppedLines) -> Resu
             cores: Cores::new(cores()),
             memory: Arc::clone(&memory),
             metrics: Arc::clone(&metrics),
+            places: Mutex::default(),
             config: config.clone(),
         });
         let registry = Arc::new(Registry::default());

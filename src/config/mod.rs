@@ -6,6 +6,7 @@ mod hub; // the Hugging Face hub
 mod listen; // the address of --listen
 mod model; // a model, its device and its sessions
 mod models; // several models
+mod model_table; // [[model]] tables
 mod outside; // images by URL, and Vertex AI
 mod tls; // certificates
 mod traces; // spans for a collector
@@ -33,7 +34,8 @@ pub use access::AccessArgs;
 pub use hub::HubArgs;
 pub use listen::listen_address;
 pub use model::{Calibrated, Concurrency, ModelArgs};
-pub use models::{ModelControl, ModelSpec, ModelTable, ModelsArgs};
+pub use model_table::ModelTable;
+pub use models::{ModelControl, ModelSpec, ModelsArgs};
 pub use outside::{UrlArgs, VertexArgs};
 pub use tls::TlsArgs;
 pub use traces::TraceArgs;

@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::{Args, ValueEnum};
-use serde::Deserialize;
 
-use super::{Concurrency, ConfigError, ModelArgs, ServeArgs, cores};
-use crate::registry::{Canary, LoadWhen, Policy, ShadowPlan, Version, WhenBusy};
+use super::{Concurrency, ConfigError, ModelArgs, ModelTable, ServeArgs, cores};
+use crate::registry::{LoadWhen, Policy, Version};
 
 /// Options for several models.
 #[derive(Debug, Clone, Args)]
@@ -76,117 +75,6 @@ pub enum ModelControl {
     Explicit,
 }
 
-/// A `[[model]]` table of the configuration file.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct ModelTable {
-    /// The name in requests; by default that of the model's card.
-    pub name: Option<String>,
-    /// As `--model`.
-    pub source: String,
-    version: Option<String>,
-    arch: Option<String>,
-    labels: Option<PathBuf>,
-    precision: Option<String>,
-    device: Option<String>,
-    sessions: Option<usize>,
-    threads: Option<usize>,
-    max_batch: Option<usize>,
-    weight: Option<f64>,
-    #[serde(default)]
-    default: bool,
-    #[serde(default)]
-    required: bool,
-    #[serde(default)]
-    load: LoadWord,
-    canary: Option<CanaryTable>,
-    when_busy: Option<OtherModel>,
-    shadow: Option<OtherModel>,
-}
-
-/// `canary = { version = "2", share = 0.05 }`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CanaryTable {
-    version: String,
-    share: f64,
-}
-
-/// Another model by its name, or with settings: `{ model = "small", after = "300ms" }`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
-enum OtherModel {
-    Name(String),
-    With(OtherTable),
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct OtherTable {
-    model: String,
-    /// Of `when-busy`.
-    after: Option<String>,
-    /// Of `shadow`.
-    share: Option<f64>,
-}
-
-/// The predicted wait at which `when-busy` begins, unless it is given.
-const BUSY_AFTER: Duration = Duration::from_millis(250);
-
-impl OtherModel {
-    fn into_table(self) -> OtherTable {
-        match self {
-            Self::Name(model) => OtherTable { model, after: None, share: None },
-            Self::With(table) => table,
-        }
-    }
-}
-
-impl ModelTable {
-    fn policy(&self) -> Result<Policy, String> {
-        let share = |share: f64| {
-            if (0.0..=1.0).contains(&share) {
-                Ok(share)
-            } else {
-                Err(format!("share is {share}; it must be from 0 to 1"))
-            }
-        };
-        let mut policy = Policy::default();
-        if let Some(canary) = &self.canary {
-            let version = Version::new(&canary.version);
-            policy.canary = Some(Canary { version, share: share(canary.share)? });
-        }
-        if let Some(OtherTable { model, after, share }) =
-            self.when_busy.clone().map(OtherModel::into_table)
-        {
-            if share.is_some() {
-                return Err("when-busy has no share; it takes model and after".to_owned());
-            }
-            let after = after.as_deref().map_or(Ok(BUSY_AFTER), humantime::parse_duration);
-            let after = after.map_err(|error| format!("after of when-busy: {error}"))?;
-            policy.when_busy = Some(WhenBusy { model, after });
-        }
-        if let Some(OtherTable { model, after, share: of }) =
-            self.shadow.clone().map(OtherModel::into_table)
-        {
-            if after.is_some() {
-                return Err("shadow has no after; it takes model and share".to_owned());
-            }
-            policy.shadow = Some(ShadowPlan { model, share: share(of.unwrap_or(1.0))? });
-        }
-        Ok(policy)
-    }
-}
-
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum LoadWord {
-    #[default]
-    Start,
-    OnDemand,
-    Explicit,
-}
-
 impl ServeArgs {
     /// The models of `--model` and of the tables. The embedded model, if there are neither and no repository.
     ///
@@ -218,6 +106,8 @@ pub struct ModelSpec {
     pub weight: f64,
     /// When it is loaded.
     pub load: LoadWhen,
+    /// The digest that its graph must have.
+    pub digest: Option<String>,
     /// How requests for its name are handed out.
     pub policy: Policy,
     /// Whether it answers requests that name no model.
@@ -251,7 +141,11 @@ impl ModelSpec {
         Self::of(Some(name.to_owned()), version, ModelArgs { model: folder, ..base.clone() })
     }
 
-    fn of(name: Option<String>, version: Version, args: ModelArgs) -> Result<Self, ConfigError> {
+    pub(super) fn of(
+        name: Option<String>,
+        version: Version,
+        args: ModelArgs,
+    ) -> Result<Self, ConfigError> {
         let concurrency = args.concurrency(cores())?;
         Ok(Self {
             name,
@@ -260,48 +154,11 @@ impl ModelSpec {
             concurrency,
             weight: 1.0,
             load: LoadWhen::Now,
+            digest: None,
             policy: Policy::default(),
             is_default: false,
             is_required: false,
         })
-    }
-
-    fn of_table(table: &ModelTable, base: &ModelArgs) -> Result<Self, ConfigError> {
-        let ModelTable { source, .. } = table;
-        let wrong = |why: String| ConfigError(vec![format!("the [[model]] {source:?}: {why}")]);
-        if let Some(name) = table.name.as_deref().filter(|name| !is_name(name)) {
-            return Err(wrong(format!("name is {name:?}; {A_NAME}")));
-        }
-        let mut args = ModelArgs { model: source.clone(), ..base.clone() };
-        args.arch = table.arch.clone().or(args.arch);
-        args.labels = table.labels.clone().or(args.labels);
-        args.sessions = table.sessions.or(args.sessions);
-        args.threads = table.threads.or(args.threads);
-        args.max_batch = table.max_batch.or(args.max_batch);
-        if let Some(precision) = &table.precision {
-            args.precision = precision.parse().map_err(|error| wrong(format!("{error}")))?;
-        }
-        if let Some(device) = &table.device {
-            args.device = device.parse().map_err(|error| wrong(format!("{error}")))?;
-        }
-        let weight = table.weight.unwrap_or(1.0);
-        if !(0.001..=1000.0).contains(&weight) {
-            return Err(wrong(format!("weight is {weight}; it must be from 0.001 to 1000")));
-        }
-        let version = table.version.as_deref().map_or_else(Version::only, Version::new);
-        let load = match table.load {
-            LoadWord::Start => LoadWhen::Now,
-            LoadWord::OnDemand => LoadWhen::OnDemand,
-            LoadWord::Explicit => LoadWhen::Explicit,
-        };
-        let spec = Self::of(table.name.clone(), version, args)
-            .map_err(|ConfigError(why)| wrong(why.join(", ")))?;
-        let (is_default, is_required) = (table.default, table.required);
-        if spec.name.is_none() && load != LoadWhen::Now {
-            return Err(wrong("it needs a name, because it is not loaded at the start".to_owned()));
-        }
-        let policy = table.policy().map_err(&wrong)?;
-        Ok(Self { weight, load, policy, is_default, is_required, ..spec })
     }
 
     /// The models of the options and the tables; the embedded model if there is none and no repository.
@@ -314,7 +171,7 @@ impl ModelSpec {
         base: &ModelArgs,
     ) -> Result<Vec<Self>, ConfigError> {
         let of_options = options.iter().map(|typed| Self::of_option(typed, base));
-        let of_tables = tables.iter().map(|table| Self::of_table(table, base));
+        let of_tables = tables.iter().map(|table| table.spec(base));
         let (mut specs, mut wrong) = (Vec::new(), Vec::new());
         for spec in of_options.chain(of_tables) {
             match spec {
@@ -343,9 +200,10 @@ fn shadows_of_shadows(specs: &[ModelSpec]) -> Option<String> {
     ))
 }
 
-const A_NAME: &str = "a name has letters, digits, '.', '_' and '-'";
+pub(super) const A_NAME: &str = "a name has letters, digits, '.', '_' and '-'";
 
-fn is_name(name: &str) -> bool {
+/// Whether requests can name a model so.
+pub(super) fn is_name(name: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     !name.is_empty() && !name.starts_with('.') && name.bytes().all(allowed)
 }

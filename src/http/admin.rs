@@ -23,6 +23,7 @@ pub fn router(server: &Arc<Server>) -> Router {
     let routes = Router::new()
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
+        .route("/ping", get(health::ping))
         .route("/metrics", get(metrics::show))
         .route("/v1/models", get(models::list))
         .route("/v2/repository/models/{model}/load", post(load))
@@ -116,23 +117,26 @@ pub(super) async fn changed(
 #[derive(Debug, Deserialize)]
 struct ToLoad {
     model_name: String,
-    /// SageMaker's path of the model; resnetd loads the model of this name from its repository.
+    /// The path of its folder or file, for a model that is in neither the configuration nor the repository.
     #[serde(default)]
-    #[expect(dead_code, reason = "part of SageMaker's contract")]
     url: Option<String>,
 }
 
 async fn sagemaker_load(
     State(server): State<Arc<Server>>,
-    Json(ToLoad { model_name, .. }): Json<ToLoad>,
+    Json(ToLoad { model_name, url }): Json<ToLoad>,
 ) -> Result<Response, Problem> {
     // SageMaker expects 409 for a model that is loaded already.
     if server.registry.find(Some(&model_name), None).is_ok() {
         let said = json!({ "message": format!("the model {model_name:?} is loaded already") });
         return Ok(answers::conflict(said));
     }
-    let name = model_name.clone();
-    changed(&server, move |control| control.load(&name)).await?;
+    let (name, is_known) = (model_name.clone(), server.registry.knows(&model_name));
+    let load = move |control: &Control| match url.filter(|_| !is_known) {
+        Some(path) => control.add(&name, &path),
+        None => control.load(&name),
+    };
+    changed(&server, load).await?;
     Ok(Json(of_sagemaker(&model_name)).into_response())
 }
 

@@ -89,13 +89,13 @@ impl Answering {
                 let model = tokio::time::timeout(limit, loading)
                     .await
                     .map_err(|_| Problem::not_ready("the model is still being loaded"))??;
-                Choice { model, instead_of: None }
+                Choice::of(model)
             }
             (found, _) => found?,
         };
         choice.model.used.now();
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(choice.clone());
-        let Choice { model, instead_of } = choice;
+        let Choice { model, instead_of, .. } = choice;
         Ok(App { server: Arc::clone(server), model, instead_of })
     }
 }
@@ -110,14 +110,14 @@ impl FromRequestParts<Arc<Server>> for App {
         let named = ModelPath::of(parts, server).await?;
         let answering = parts.extensions.get::<Answering>().cloned().unwrap_or_default();
         let origin = origin::of(&parts.extensions);
-        let fallback = match parts.method {
-            Method::POST | Method::PUT => take_fallback(parts)?,
-            _ => Fallback::Off,
+        let (fallback, request_id) = match parts.method {
+            Method::POST | Method::PUT => (take_fallback(parts)?, Some(&*origin.request_id)),
+            _ => (Fallback::Off, None),
         };
         let wanted = Wanted {
             name: named.name.as_deref(),
             version: named.version.as_ref(),
-            request_id: &origin.request_id,
+            request_id,
             fallback,
         };
         answering.with(server, wanted).await

@@ -65,7 +65,7 @@ async fn observe(State(server): State<Arc<Server>>, mut request: Request, next: 
     if let Ok(value) = HeaderValue::from_str(facts.id()) {
         headers.insert(REQUEST_ID, value);
     }
-    if let Some(Choice { model, instead_of }) = answering.choice() {
+    if let Some(Choice { model, instead_of, .. }) = answering.choice() {
         for (name, value) in [
             (MODEL_NAME, model.name()),
             (MODEL_VERSION, model.version.as_str()),

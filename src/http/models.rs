@@ -13,7 +13,7 @@ use super::openapi::{NamedModel, NotFound};
 use super::problem::Problem;
 use super::protocol::kserve_v1;
 use super::{App, Server, classify, embed, health, preprocess};
-use crate::registry::{Description, ShadowReport, State as ModelState};
+use crate::registry::{CanaryReport, Description, ShadowReport, State as ModelState};
 
 /// The models of the server.
 #[derive(Debug, Serialize, ToSchema)]
@@ -51,6 +51,10 @@ pub(super) struct ReadyModel {
     description: Description,
     /// The version that would answer.
     version: String,
+    /// The canary of the model: the running trial, or the last one that ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    canary: Option<CanaryReport>,
     /// Always true; a model that is not ready answers a problem document.
     ready: bool,
     /// The same for TensorFlow Serving's clients.
@@ -156,6 +160,7 @@ async fn show(app: App) -> Result<Json<ReadyModel>, Problem> {
     Ok(Json(ReadyModel {
         description: app.model.description.clone(),
         version: version.clone(),
+        canary: app.server.registry.trial(app.model.name()).map(|trial| trial.report()),
         ready: true,
         statuses: vec![TensorFlowStatus { version, state: "AVAILABLE", status }],
     }))

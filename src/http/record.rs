@@ -20,6 +20,7 @@ use super::problem::{ProblemFacts, excerpt};
 use super::purpose::Purpose;
 use super::trace::{EndedRequest, Trace};
 use crate::pipeline::Timings;
+use crate::registry::RequestOutcome;
 use crate::telemetry::metrics::AnsweredRequest;
 
 /// Facts about a request, for its log line and metrics.
@@ -194,6 +195,11 @@ pub(super) fn answered(
     let spent = response.extensions().get::<Spent>().map(|Spent(timings)| &**timings);
     facts.end_trace(status, client, spent.unwrap_or_default());
     let choice = facts.answering.choice();
+    if let Some(choice) = &choice
+        && let Some(outcome) = outcome(status, spent.is_some())
+    {
+        server.registry.answered(choice, outcome);
+    }
     let entry = LogFields {
         client,
         model: choice.as_ref().map(|choice| choice.model.name()),
@@ -210,6 +216,16 @@ pub(super) fn answered(
         }
         StatusCode::INTERNAL_SERVER_ERROR => entry.write(LogLevel::Failed, "failed"),
         _ => entry.write(LogLevel::AnsweredRequest, "answered"),
+    }
+}
+
+/// What an answer says of its model: nothing, if no image was classified because of its client or of overload.
+fn outcome(status: StatusCode, classified: bool) -> Option<RequestOutcome> {
+    let is_failure = status.is_server_error() && status != StatusCode::SERVICE_UNAVAILABLE;
+    match (is_failure, classified) {
+        (true, _) => Some(RequestOutcome::Failed),
+        (false, true) => Some(RequestOutcome::Answered),
+        (false, false) => None,
     }
 }
 

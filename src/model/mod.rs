@@ -12,6 +12,7 @@ mod config; // config.json of timm and transformers
 pub mod foreign; // ONNX files of other programs
 pub mod int8; // whether this processor's int8 sums are exact
 mod external_data; // weights in external files
+mod checksums; // SHA256SUMS in a folder
 mod content; // describes a folder without a model
 mod open; // opens --model
 mod precision; // fp32, int8 or fp16
@@ -117,6 +118,14 @@ pub enum ModelError {
         path: PathBuf,
         /// Why not.
         source: foreign::Unfit,
+    },
+    /// Files that differ from `SHA256SUMS`.
+    #[error("{}: {reason}", path.display())]
+    Checksum {
+        /// The file `SHA256SUMS`.
+        path: PathBuf,
+        /// Which file differs, or what is wrong with the list.
+        reason: String,
     },
     /// Another library's description of a model, which cannot be followed.
     #[error(transparent)]

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::open::{read_card, reading};
-use super::{CARD, EMBEDDED, Model, ModelCard, ModelError, foreign, int8};
+use super::{CARD, EMBEDDED, Model, ModelCard, ModelError, checksums, foreign, int8};
 use crate::device::Device;
 use crate::graph::half;
 use crate::onnx;
@@ -55,7 +55,8 @@ pub struct Chosen {
 }
 
 impl Model {
-    /// Opens a model as [`Model::open`] does, in the precision that `choice` means on `device`.
+    /// Opens a model as [`Model::open`] does, in the precision that `choice` means on `device`. The files of a
+    /// folder with `SHA256SUMS` must have the digests that are listed there.
     ///
     /// # Errors
     ///
@@ -66,6 +67,7 @@ impl Model {
         choice: PrecisionChoice,
         device: Device,
     ) -> Result<Chosen, ModelError> {
+        checksums::check(Path::new(name))?;
         let chosen = |model, why| Ok(Chosen { model, why });
         match choice {
             PrecisionChoice::Auto => match (auto(device, int8::why_not()), int8_form(name)?) {

@@ -2,7 +2,7 @@
 
 use super::Output;
 use super::decode::{self, DecodeError, Limits};
-use super::run::{Batch, Engine, InputShape, RunError};
+use super::run::{Batch, InputShape, Outputs, RunError};
 use crate::model::{ModelCard, Precision};
 
 /// The model does not give the logits of its card's golden photos.
@@ -44,7 +44,7 @@ pub enum GoldenError {
     },
 }
 
-/// Runs the card's golden photos and compares the logits.
+/// Has `run` classify the card's golden photos, and compares the logits.
 ///
 /// # Errors
 ///
@@ -53,7 +53,10 @@ pub enum GoldenError {
 /// # Panics
 ///
 /// Never: a card's golden photos are base64, and have a logit for each label.
-pub fn check(card: &ModelCard, engine: &mut Engine) -> Result<(), GoldenError> {
+pub fn check(
+    card: &ModelCard,
+    mut run: impl FnMut(&Batch) -> Result<Outputs, RunError>,
+) -> Result<(), GoldenError> {
     let tolerance = tolerance(card.precision);
     for (number, golden) in (1..).zip(&card.golden) {
         let bytes = golden.bytes().expect("a card's golden photos are base64");
@@ -62,7 +65,7 @@ pub fn check(card: &ModelCard, engine: &mut Engine) -> Result<(), GoldenError> {
         let image = decode::decode(&bytes, &header, decode::Watch::never()).map_err(unreadable)?;
         let mut batch = Batch::with_capacity(InputShape::of(&card.preprocess), 1);
         batch.push(&card.preprocess.apply(&image));
-        let outputs = engine(&batch).map_err(|source| GoldenError::Run { number, source })?;
+        let outputs = run(&batch).map_err(|source| GoldenError::Run { number, source })?;
         let found = outputs.row(Output::Logits, 0);
 
         let Furthest { class, difference } = furthest(found, &golden.logits);

@@ -8,57 +8,20 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::retire::retire;
-use super::{NoModel, Policy, Registry, Served, Version};
-
-/// Opens a model; the error is a message for operators.
-pub type Open = Arc<dyn Fn() -> Result<Served, String> + Send + Sync>;
-
-/// Where a version of a model comes from.
-#[derive(Clone)]
-pub struct Source {
-    /// The name that requests use. If the model's card decides it, the path or id of the model, until it is
-    /// loaded.
-    pub name: String,
-    /// Its version.
-    pub version: Version,
-    /// A value that differs when the files or settings of the model have changed.
-    pub fingerprint: u64,
-    /// When it is loaded.
-    pub load: LoadWhen,
-    /// How requests for its name are handed out; the default one says nothing of them.
-    pub policy: Policy,
-    /// Opens it, verifies it and warms it up.
-    pub open: Open,
-}
-
-/// When a model is loaded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LoadWhen {
-    /// When the server starts, or when the model is added.
-    Now,
-    /// When the first request names it; it may be unloaded when `--model-memory-limit` needs its memory.
-    OnDemand,
-    /// When it is asked for over the admin address.
-    Explicit,
-}
-
-impl fmt::Debug for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, version, fingerprint, load, .. } = self;
-        write!(f, "{name} {version} ({load:?}, {fingerprint:x})")
-    }
-}
-
-/// The models that there should be.
-pub type Sources = Box<dyn Fn() -> Result<Vec<Source>, String> + Send + Sync>;
+use super::{LoadWhen, ModelSources, NoModel, Policy, Registry, Served, Source, Version};
+use crate::telemetry::Metrics;
+use crate::telemetry::metrics::{LoadResult, UnloadReason};
 
 /// Changes the models of a registry.
 pub struct Control {
     registry: Arc<Registry>,
-    sources: Sources,
+    origins: ModelSources,
+    /// Models that were added by a path.
+    added: Mutex<BTreeMap<String, Source>>,
     /// Held while models are changed.
     known: Mutex<Known>,
     memory_limit: Option<u64>,
+    metrics: Arc<Metrics>,
     demands: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -102,11 +65,17 @@ pub enum ControlError {
 }
 
 impl Control {
-    /// Control of the models of `registry`, which should be those of `sources`, with at most `memory_limit` bytes
-    /// of weights in on-demand models.
+    /// Control of the models of `registry`, which should be those of `origins`, with at most `memory_limit` bytes
+    /// of weights in on-demand models. Counts loads in `metrics`.
     #[must_use]
-    pub fn new(registry: Arc<Registry>, sources: Sources, memory_limit: Option<u64>) -> Self {
-        Self { registry, sources, known: Mutex::default(), memory_limit, demands: Arc::default() }
+    pub fn new(
+        registry: Arc<Registry>,
+        origins: ModelSources,
+        memory_limit: Option<u64>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let (added, known, demands) = (Mutex::default(), Mutex::default(), Arc::default());
+        Self { registry, origins, added, known, memory_limit, metrics, demands }
     }
 
     /// Installs a model that was opened from `source` already.
@@ -116,6 +85,7 @@ impl Control {
             self.registry.set_policy(served.name(), source.policy.clone());
         }
         self.lock().insert((source.name, source.version), seen);
+        self.metrics.model_load(served.name(), LoadResult::Loaded);
         let _ = self.registry.install(served);
     }
 
@@ -139,12 +109,15 @@ impl Control {
                 self.registry.set_policy(&name, source.policy.clone());
             }
             let is_loaded = self.is_loaded(&name, &source.version);
+            let is_new = before.is_none();
             known.insert(key.clone(), Seen { source: source.clone(), name });
             match source.load {
                 LoadWhen::OnDemand if !is_loaded => self.registry.list_unloaded(&source, ON_DEMAND),
                 LoadWhen::Explicit if !is_loaded => self.registry.list_unloaded(&source, EXPLICIT),
                 LoadWhen::Now | LoadWhen::OnDemand | LoadWhen::Explicit if changed => {
-                    let _ = self.replace(&mut known, &key);
+                    if self.replace(&mut known, &key).is_ok() && is_new {
+                        self.registry.unpin(&key.0);
+                    }
                 }
                 LoadWhen::Now | LoadWhen::OnDemand | LoadWhen::Explicit => {}
             }
@@ -158,7 +131,11 @@ impl Control {
                 continue;
             }
             tracing::info!(model = name, version = %source.version, "unloading: it was removed");
-            retire(self.registry.remove(&name, &source.version));
+            let removed = self.registry.remove(&name, &source.version);
+            if removed.is_some() {
+                self.metrics.model_unload(&name, UnloadReason::Removed);
+            }
+            retire(removed);
         }
         Ok(())
     }
@@ -183,7 +160,34 @@ impl Control {
         if keys.is_empty() {
             return Err(self.unknown(name));
         }
-        keys.iter().try_for_each(|key| self.replace(&mut known, key))
+        // Each is tried, also after one that fails.
+        let loaded: Vec<_> = keys.iter().map(|key| self.replace(&mut known, key)).collect();
+        loaded.into_iter().collect()
+    }
+
+    /// Loads the model at `path` as the model `name`, which stays until it is unloaded. Blocks until that is done.
+    ///
+    /// # Errors
+    ///
+    /// [`ControlError`].
+    pub fn add(&self, name: &str, path: &str) -> Result<(), ControlError> {
+        let failed = |reason| ControlError::Failed { name: name.to_owned(), reason };
+        let source = (self.origins.at)(name, path).map_err(failed)?;
+        self.lock_added().insert(name.to_owned(), source);
+        let loaded = self.load(name);
+        if loaded.is_err() {
+            self.drop_added(name);
+        }
+        loaded
+    }
+
+    /// Forgets a model that was added.
+    fn drop_added(&self, name: &str) {
+        let removed = self.lock_added().remove(name);
+        if let Some(source) = removed {
+            self.lock().remove(&(source.name, source.version.clone()));
+            retire(self.registry.remove(name, &source.version));
+        }
     }
 
     /// Unloads every version of the model `name`: from now on requests for it are answered 503.
@@ -192,15 +196,21 @@ impl Control {
     ///
     /// [`ControlError::Unknown`].
     pub fn unload(&self, name: &str) -> Result<(), ControlError> {
-        let _known = self.lock();
+        let known = self.lock();
         if !self.registry.knows(name) {
             return Err(self.unknown(name));
         }
         for version in self.registry.versions(name) {
             tracing::info!(model = name, %version, "unloading: requested");
             let reason = "it was unloaded; load it again over the admin address";
-            retire(self.registry.unload(name, &version, reason));
+            let unloaded = self.registry.unload(name, &version, reason);
+            if unloaded.is_some() {
+                self.metrics.model_unload(name, UnloadReason::Requested);
+            }
+            retire(unloaded);
         }
+        drop(known);
+        self.drop_added(name);
         Ok(())
     }
 
@@ -246,9 +256,10 @@ impl Control {
     }
 
     fn wanted(&self) -> Result<BTreeMap<(String, Version), Source>, ControlError> {
-        let sources = (self.sources)().map_err(ControlError::Sources)?;
+        let listed = (self.origins.listed)().map_err(ControlError::Sources)?;
+        let added = self.lock_added().clone();
         let key = |source: &Source| (source.name.clone(), source.version.clone());
-        Ok(sources.into_iter().map(|source| (key(&source), source)).collect())
+        Ok(added.into_values().chain(listed).map(|source| (key(&source), source)).collect())
     }
 
     fn unknown(&self, name: &str) -> ControlError {
@@ -281,6 +292,7 @@ impl Control {
                 let digest = served.digest().to_owned();
                 let replaced = self.registry.install(served);
                 tracing::info!(model = *name, %version, digest, "serving");
+                self.metrics.model_load(name, LoadResult::Loaded);
                 retire(replaced);
                 Ok(())
             }
@@ -290,6 +302,7 @@ impl Control {
                 } else {
                     tracing::error!(model = *name, %version, reason, "cannot be loaded");
                 }
+                self.metrics.model_load(name, LoadResult::Failed);
                 self.registry.failed(name, version, reason.clone());
                 // The next look tries again only if the files have changed.
                 Err(ControlError::Failed { name: name.clone(), reason })
@@ -314,8 +327,13 @@ impl Control {
             sum -= model.weight_bytes;
             let (name, version) = (model.name(), &model.version);
             tracing::info!(model = name, %version, limit, "unloading: --model-memory-limit is reached");
+            self.metrics.model_unload(name, UnloadReason::MemoryLimit);
             retire(self.registry.unload(name, version, ON_DEMAND));
         }
+    }
+
+    fn lock_added(&self) -> MutexGuard<'_, BTreeMap<String, Source>> {
+        self.added.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A change that panicked left whole sources behind.

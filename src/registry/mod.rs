@@ -9,20 +9,26 @@ mod entry; // the state of one version
 mod policy; // which version answers
 pub mod repository; // folders with models
 mod retire; // the end of a version
+mod source; // where models come from
 mod served; // one version that is ready
 mod shadow; // comparisons on live images
+mod trial; // when a canary is promoted or rolled back
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::pipeline::Observer;
 
-pub use control::{Control, ControlError, LoadWhen, Open, Source, Sources};
+pub use control::{Control, ControlError};
 pub use description::{Description, Versions};
 pub use entry::{Entry, State};
-pub use policy::{Canary, Choice, Fallback, Policy, ShadowPlan, Verdict, Wanted, WhenBusy};
+pub use policy::{
+    AutoPromotion, Canary, Choice, Fallback, Policy, ShadowPlan, Verdict, Wanted, WhenBusy,
+};
 pub use served::{LastUse, Served, Version};
 pub use shadow::{Disagreement, Shadow, ShadowReport};
+pub use source::{LoadWhen, ModelSources, Open, Source, SourceAt, Sources};
+pub use trial::{CanaryReport, CanaryTrial, RequestOutcome};
 
 /// Models by name, and which of them answers requests that name none.
 #[derive(Debug, Default)]
@@ -37,6 +43,7 @@ struct Models {
     required: BTreeSet<String>,
     policies: BTreeMap<String, Arc<Policy>>,
     shadows: BTreeMap<String, Arc<Shadow>>,
+    trials: BTreeMap<String, Arc<CanaryTrial>>,
     by_name: BTreeMap<String, BTreeMap<Version, Entry>>,
 }
 
@@ -111,8 +118,8 @@ pub struct Listed {
 impl Registry {
     /// A registry of one model, which is the default.
     #[must_use]
-    pub fn of_one(served: Served) -> Self {
-        let registry = Self::default();
+    pub fn of_one(served: Served) -> Arc<Self> {
+        let registry = Arc::new(Self::default());
         registry.set_default(Some(served.name().to_owned()));
         let _ = registry.install(served);
         registry
@@ -182,14 +189,20 @@ impl Registry {
     }
 
     /// The default model and those that are required, each with the version that answers or the
-    /// reason why none does. Models that their first request loads are left out.
+    /// reason why none does. Models that their first request loads are left out, and canaries, which may fail.
     #[must_use]
     pub fn required(&self) -> Vec<Result<Arc<Served>, NoModel>> {
         let models = self.read();
         let names: BTreeSet<String> =
             models.required.iter().chain(&models.default).cloned().collect();
         drop(models);
-        let found = names.iter().map(|name| self.find(Some(name), None));
+        let wanted = |name| Wanted {
+            name: Some(name),
+            version: None,
+            request_id: None,
+            fallback: Fallback::Off,
+        };
+        let found = names.iter().map(|name| self.choose(wanted(name)).map(|choice| choice.model));
         found.filter(|found| !matches!(found, Err(NoModel::OnDemand { .. }))).collect()
     }
 
@@ -204,16 +217,42 @@ impl Registry {
     pub fn set_policy(self: &Arc<Self>, name: &str, policy: Policy) {
         let before = self.policy(name).unwrap_or_default();
         if before.shadow != policy.shadow {
-            let shadow = policy.shadow.as_ref().map(|plan| Shadow::start(self, plan));
-            for model in self.serving().iter().filter(|model| model.name() == name) {
-                model.pipeline.observe(shadow.clone().map(|shadow| shadow as Arc<dyn Observer>));
-            }
-            match shadow {
+            match policy.shadow.as_ref().map(|plan| Shadow::start(self, plan)) {
                 Some(shadow) => self.write().shadows.insert(name.to_owned(), shadow),
                 None => self.write().shadows.remove(name),
             };
         }
+        if let Some(canary) = policy.canary.as_ref().filter(|_| before.canary != policy.canary) {
+            self.start_trial(name, canary);
+        } else if policy.canary.is_none() && policy.pinned.is_none() {
+            self.write().trials.remove(name);
+        }
         self.write().policies.insert(name.to_owned(), Arc::new(policy));
+        for model in self.serving().iter().filter(|model| model.name() == name) {
+            self.observe(model);
+        }
+    }
+
+    fn start_trial(self: &Arc<Self>, name: &str, canary: &Canary) {
+        let compares = canary.auto.is_some_and(|auto| auto.min_agreement.is_some());
+        let version = Some(canary.version.clone());
+        let plan = ShadowPlan { model: name.to_owned(), version, share: 1.0 };
+        let comparison = compares.then(|| Shadow::start(self, &plan));
+        let trial = Arc::new(CanaryTrial::new(canary.clone(), comparison));
+        self.write().trials.insert(name.to_owned(), trial);
+    }
+
+    /// Has the comparisons of its model learn of the images that `served` answers.
+    fn observe(&self, served: &Served) {
+        let shadow = self.shadow(served.name()).map(|shadow| shadow as Arc<dyn Observer>);
+        let trial = self.trial(served.name()).and_then(|trial| trial.observer(&served.version));
+        served.pipeline.observe(shadow::all(shadow.into_iter().chain(trial).collect()));
+    }
+
+    /// The trial of the last canary of the model `name`, also if it has ended.
+    #[must_use]
+    pub fn trial(&self, name: &str) -> Option<Arc<CanaryTrial>> {
+        self.read().trials.get(name).cloned()
     }
 
     /// The comparison of the model `name` with another one, if there is one.
@@ -282,14 +321,18 @@ impl Registry {
 
     /// From now on `served` answers for its name and version. Returns what it replaces.
     #[must_use]
-    pub fn install(&self, served: Served) -> Option<Arc<Served>> {
-        let (name, version) = (served.name().to_owned(), served.version.clone());
+    pub fn install(self: &Arc<Self>, served: Served) -> Option<Arc<Served>> {
         let served = Arc::new(served);
-        if let Some(shadow) = self.shadow(&name) {
-            served.pipeline.observe(Some(shadow));
+        let (name, version) = (served.name(), &served.version);
+        // What was counted was of other files.
+        if let Some(trial) = self.trial(name).filter(|trial| trial.is_running()) {
+            self.start_trial(name, trial.canary());
         }
         let mut replaced = None;
-        self.update(&name, &version, |entry| replaced = entry.serve(served));
+        self.update(name, version, |entry| replaced = entry.serve(Arc::clone(&served)));
+        for model in self.serving().iter().filter(|model| model.name() == name) {
+            self.observe(model);
+        }
         replaced
     }
 

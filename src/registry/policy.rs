@@ -5,7 +5,10 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{NoModel, Registry, Served, Version};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{CanaryTrial, NoModel, Registry, RequestOutcome, Served, Version};
 
 /// How requests for one model are handed out.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -27,6 +30,23 @@ pub struct Canary {
     pub version: Version,
     /// The share of requests that it answers, from 0 to 1.
     pub share: f64,
+    /// When the trial ends without an operator.
+    pub auto: Option<AutoPromotion>,
+}
+
+/// Conditions for the promotion of a canary. One that cannot be met any more rolls it back.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
+pub struct AutoPromotion {
+    /// How many requests the canary must have answered, and how many images must have been compared if agreement
+    /// is a condition.
+    pub requests: u64,
+    /// The least share of images for which the canary and the other version have the same most probable
+    /// class.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub min_agreement: Option<f64>,
+    /// How much higher the canary's share of internal errors may be than that of the other version.
+    pub max_error_increase: f64,
 }
 
 /// A cheaper model for times of overload (brown-out).
@@ -43,6 +63,8 @@ pub struct WhenBusy {
 pub struct ShadowPlan {
     /// The other model's name.
     pub model: String,
+    /// Its version; `None` for its highest one.
+    pub version: Option<Version>,
     /// The share of answered images that it runs on, from 0 to 1.
     pub share: f64,
 }
@@ -63,8 +85,9 @@ pub struct Wanted<'a> {
     pub name: Option<&'a str>,
     /// The version; `None` for what the policy says.
     pub version: Option<&'a Version>,
-    /// The request's id: the same id is always answered by the same version.
-    pub request_id: &'a str,
+    /// The request's id: the same id is always answered by the same version. `None` for what describes a model:
+    /// never a canary.
+    pub request_id: Option<&'a str>,
     /// Whether a cheaper model may answer.
     pub fallback: Fallback,
 }
@@ -76,6 +99,16 @@ pub struct Choice {
     pub model: Arc<Served>,
     /// The model that was asked for, if another one answers because that one is overloaded.
     pub instead_of: Option<Arc<str>>,
+    /// The trial that counts this request, if there is one.
+    pub trial: Option<Arc<CanaryTrial>>,
+}
+
+impl Choice {
+    /// This model, as no policy decided.
+    #[must_use]
+    pub fn of(model: Arc<Served>) -> Self {
+        Self { model, instead_of: None, trial: None }
+    }
 }
 
 impl Registry {
@@ -93,9 +126,11 @@ impl Registry {
             (Err(error), None) => return Err(error.clone()),
         };
         let policy = if version.is_none() { self.policy(&name) } else { None };
-        let Some(policy) = policy else { return Ok(Choice { model: found?, instead_of: None }) };
+        let Some(policy) = policy else { return found.map(Choice::of) };
         let version = match &policy.canary {
-            Some(canary) if place_of(request_id) < canary.share => Some(canary.version.clone()),
+            Some(canary) if request_id.is_some_and(|id| place_of(id) < canary.share) => {
+                Some(canary.version.clone())
+            }
             Some(_) | None => self.stable(&name, &policy),
         };
         let asked = match version {
@@ -109,9 +144,25 @@ impl Registry {
             && let Ok(cheaper) = self.find(Some(model), None)
             && cheaper.pipeline.predicted_wait() < asked.pipeline.predicted_wait()
         {
-            return Ok(Choice { model: cheaper, instead_of: Some(name.into()) });
+            return Ok(Choice { instead_of: Some(name.into()), ..Choice::of(cheaper) });
         }
-        Ok(Choice { model: asked, instead_of: None })
+        let trial = self.trial(&name).filter(|trial| trial.is_running());
+        Ok(Choice { trial, ..Choice::of(asked) })
+    }
+
+    /// Counts how a request was answered. If that decides the trial of a canary, the trial ends.
+    pub fn answered(self: &Arc<Self>, choice: &Choice, outcome: RequestOutcome) {
+        let Some(trial) = &choice.trial else { return };
+        trial.count(&choice.model.version, outcome);
+        let name = choice.model.name();
+        let policy = self.policy(name).unwrap_or_default();
+        // Without another version there is nothing to go back to, so the trial goes on.
+        if self.stable(name, &policy).is_none() {
+            return;
+        }
+        if let Some((verdict, reason)) = trial.judge() {
+            self.conclude(name, trial, verdict, &reason);
+        }
     }
 
     /// Ends the trial of a canary: from now on its version answers every request, or the other one does.
@@ -120,20 +171,53 @@ impl Registry {
     ///
     /// A message for the operator, if the model has no canary.
     pub fn end_canary(self: &Arc<Self>, name: &str, verdict: Verdict) -> Result<Version, String> {
+        let none = || format!("the model {name:?} has no canary");
+        let trial = self.trial(name).filter(|trial| trial.is_running()).ok_or_else(none)?;
         let policy = self.policy(name).unwrap_or_default();
-        let Some(canary) = &policy.canary else {
-            return Err(format!("the model {name:?} has no canary"));
-        };
+        if verdict == Verdict::RollBack && self.stable(name, &policy).is_none() {
+            let canary = &trial.canary().version;
+            return Err(format!("the model {name:?} has no other version than {canary}"));
+        }
+        let reason = trial.figures("requested over the admin address");
+        self.conclude(name, &trial, verdict, &reason).ok_or_else(none)
+    }
+
+    /// The version that answers after the trial; `None` if it has ended before.
+    fn conclude(
+        self: &Arc<Self>,
+        name: &str,
+        trial: &CanaryTrial,
+        verdict: Verdict,
+        reason: &str,
+    ) -> Option<Version> {
+        let policy = self.policy(name).unwrap_or_default();
         let answers = match verdict {
-            Verdict::Promote => canary.version.clone(),
-            Verdict::RollBack => self.stable(name, &policy).ok_or_else(|| {
-                format!("the model {name:?} has no other version than {}", canary.version)
-            })?,
+            Verdict::Promote => trial.canary().version.clone(),
+            Verdict::RollBack => self.stable(name, &policy)?,
         };
-        tracing::info!(model = name, version = %answers, ?verdict, "the trial of the canary ends");
+        if !trial.end(verdict, reason) {
+            return None;
+        }
+        match verdict {
+            Verdict::Promote => {
+                tracing::info!(model = name, version = %answers, reason, "the canary was promoted");
+            }
+            Verdict::RollBack => {
+                tracing::warn!(model = name, version = %answers, reason, "the canary was rolled back");
+            }
+        }
         let policy = Policy { canary: None, pinned: Some(answers.clone()), ..(*policy).clone() };
         self.set_policy(name, policy);
-        Ok(answers)
+        Some(answers)
+    }
+
+    /// Lets the highest version of the model `name` answer again, unless a canary is on trial: a version that is
+    /// new answers, also if an older one was chosen at the end of a trial.
+    pub(super) fn unpin(self: &Arc<Self>, name: &str) {
+        let policy = self.policy(name).unwrap_or_default();
+        if policy.pinned.is_some() && policy.canary.is_none() {
+            self.set_policy(name, Policy { pinned: None, ..(*policy).clone() });
+        }
     }
 
     /// The version that answers what the canary does not: the pinned one, or the highest other one.

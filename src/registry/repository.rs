@@ -110,32 +110,33 @@ fn hash_file(about: &fs::Metadata, hasher: &mut DefaultHasher) {
 /// a row agree.
 #[derive(Debug, Default)]
 pub struct Settled {
-    seen: Vec<Found>,
+    /// `None` before the first look.
+    seen: Option<Vec<Found>>,
     settled: Vec<Found>,
 }
 
 impl Settled {
     /// What has settled, when `now` is found. The first look counts as settled.
     pub fn look(&mut self, now: Vec<Found>) -> Vec<Found> {
-        let is_first = self.seen.is_empty() && self.settled.is_empty();
         let mut settled = Vec::new();
         for found in &now {
             let same = |other: &&Found| other.name == found.name && other.version == found.version;
-            if is_first || self.seen.contains(found) {
+            if self.seen.as_ref().is_none_or(|seen| seen.contains(found)) {
                 settled.push(found.clone());
             } else if let Some(before) = self.settled.iter().find(same) {
                 settled.push(before.clone());
             }
         }
-        // A version that a new one displaces stays until the new one has settled.
+        // A version that a new one displaces stays until the new one has settled, also if its folder is gone: it
+        // is in memory.
         for before in &self.settled {
             let name_is_unsettled = now.iter().any(|found| found.name == before.name)
                 && !settled.iter().any(|found| found.name == before.name);
-            if name_is_unsettled && before.folder.is_dir() {
+            if name_is_unsettled {
                 settled.push(before.clone());
             }
         }
-        self.seen = now;
+        self.seen = Some(now);
         self.settled.clone_from(&settled);
         settled
     }
@@ -206,5 +207,13 @@ mod tests {
         assert_eq!(settled.look(vec![found("2", 4)]), [found("1", 3)], "a new version");
         assert_eq!(settled.look(vec![found("2", 4)]), [found("2", 4)]);
         assert_eq!(settled.look(vec![]), []);
+        assert_eq!(
+            settled.look(vec![found("5", 5)]),
+            [],
+            "only at the start the first look counts"
+        );
+        assert_eq!(settled.look(vec![found("5", 5)]), [found("5", 5)]);
+        assert_eq!(settled.look(vec![found("4", 6)]), [found("5", 5)], "the higher one is gone");
+        assert_eq!(settled.look(vec![found("4", 6)]), [found("4", 6)]);
     }
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 use utoipa::ToSchema;
 
-use super::{Registry, Served, ShadowPlan};
+use super::{Registry, Served, ShadowPlan, Version};
 use crate::pipeline::queue::{Deadline, RequestContext, Scores};
 use crate::pipeline::{Classification, Observer};
 
@@ -26,6 +26,7 @@ const PAIRS: usize = 20;
 pub struct Shadow {
     /// The other model's name.
     pub model: String,
+    version: Option<Version>,
     share: f64,
     registry: Weak<Registry>,
     images: mpsc::Sender<AnsweredImage>,
@@ -103,6 +104,7 @@ impl Shadow {
         let (images, mut waiting) = mpsc::channel(WAITING);
         let shadow = Arc::new(Self {
             model: plan.model.clone(),
+            version: plan.version.clone(),
             share: plan.share,
             registry: Arc::downgrade(registry),
             images,
@@ -119,7 +121,8 @@ impl Shadow {
     }
 
     async fn compare(&self, answered: AnsweredImage) {
-        let other = self.registry.upgrade().and_then(|all| all.find(Some(&self.model), None).ok());
+        let (name, version) = (Some(&*self.model), self.version.as_ref());
+        let other = self.registry.upgrade().and_then(|all| all.find(name, version).ok());
         let Some(other) = other.filter(|_| self.is_idle()) else {
             self.lock().skipped += 1;
             return;
@@ -153,6 +156,12 @@ impl Shadow {
         images < std::thread::available_parallelism().map_or(1, usize::from)
     }
 
+    /// The number of compared images, and of those with the same most probable class.
+    pub(super) fn agreed(&self) -> (u64, u64) {
+        let found = self.lock();
+        (found.compared, found.agreed)
+    }
+
     /// What was found up to now, for the model that answers.
     #[must_use]
     pub fn report(&self, of: &Served) -> ShadowReport {
@@ -176,7 +185,7 @@ impl Shadow {
             skipped: found.skipped,
             failed: found.failed,
             agreement: mean(agreed),
-            agreement_interval: wilson(agreed, images),
+            agreement_interval: wilson(found.agreed, found.compared),
             probability_shift: shift,
             probability_shift_interval: [shift - half, shift + half],
             inference_seconds: mean(found.own_time.as_secs_f64()),
@@ -208,17 +217,35 @@ impl Observer for Shadow {
     }
 }
 
+/// One observer for all of these.
+pub(super) fn all(mut observers: Vec<Arc<dyn Observer>>) -> Option<Arc<dyn Observer>> {
+    if observers.len() > 1 { Some(Arc::new(ObserverList(observers))) } else { observers.pop() }
+}
+
+#[derive(Debug)]
+struct ObserverList(Vec<Arc<dyn Observer>>);
+
+impl Observer for ObserverList {
+    fn answered(&self, bytes: &Bytes, scores: &Scores, inference: Duration) {
+        let Self(observers) = self;
+        for observer in observers {
+            observer.answered(bytes, scores, inference);
+        }
+    }
+}
+
 #[expect(clippy::cast_precision_loss, reason = "counts of images are far below 2^53")]
 fn to_f64(count: u64) -> f64 {
     count as f64
 }
 
 /// Wilson's score interval at 95 % for `successes` of `trials`.
-fn wilson(successes: f64, trials: f64) -> [f64; 2] {
+pub(super) fn wilson(successes: u64, trials: u64) -> [f64; 2] {
     const Z: f64 = 1.96;
-    if trials == 0.0 {
+    if trials == 0 {
         return [0.0, 1.0];
     }
+    let (successes, trials) = (to_f64(successes), to_f64(trials));
     let share = successes / trials;
     let center = share + Z * Z / (2.0 * trials);
     let half = Z * (share * (1.0 - share) / trials + Z * Z / (4.0 * trials * trials)).sqrt();
@@ -233,9 +260,9 @@ mod tests {
     #[test]
     fn the_interval_is_wilsons() {
         // 45 of 50, as in published tables.
-        let [low, high] = wilson(45.0, 50.0);
+        let [low, high] = wilson(45, 50);
         assert!((low - 0.7864).abs() < 5e-4 && (high - 0.9565).abs() < 5e-4, "{low} {high}");
-        let [low, high] = wilson(0.0, 0.0);
+        let [low, high] = wilson(0, 0);
         assert!(low.abs() < 1e-12 && (high - 1.0).abs() < 1e-12);
     }
 }

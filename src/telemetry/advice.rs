@@ -80,6 +80,14 @@ const ADVICE: &[(&str, &str)] = &[
     ("model_load_seconds", "Constant after the start"),
     ("warm_up_seconds", "Constant after the start"),
     ("model_info", "Constant"),
+    (
+        "model_loads_total",
+        "`failed`: the new version does not serve, and the old one goes on; `/v1/models` and the log have the reason",
+    ),
+    (
+        "model_unloads_total",
+        "`memory-limit`: on-demand models displace each other; raise `--model-memory-limit`",
+    ),
 ];
 
 /// The advice for the metric `name`, without its prefix.

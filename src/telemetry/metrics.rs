@@ -20,6 +20,8 @@ pub struct Metrics {
     request_seconds: HistogramVec,
     requests_of_clients: IntCounterVec,
     models: Arc<ModelFamilies>,
+    model_loads: IntCounterVec,
+    model_unloads: IntCounterVec,
     /// HTTP requests being answered now.
     pub requests_in_flight: IntGauge,
     /// Bytes of uploads and pixels held now.
@@ -34,6 +36,47 @@ pub struct Metrics {
     pub dropped_log_lines: IntGauge,
     /// 1 while the server is ready for traffic.
     pub ready: IntGauge,
+}
+
+/// How an attempt to load a model ended; the label of `model_loads_total`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoadResult {
+    /// It answers requests.
+    Loaded,
+    /// It could not be opened, or failed a check; the version that served before goes on.
+    Failed,
+}
+
+impl LoadResult {
+    const ALL: [Self; 2] = [Self::Loaded, Self::Failed];
+
+    fn slug(self) -> &'static str {
+        match self {
+            Self::Loaded => "loaded",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// Why a model was unloaded; the label of `model_unloads_total`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnloadReason {
+    /// Its files or its table in the configuration file are gone.
+    Removed,
+    /// Requested over the admin address.
+    Requested,
+    /// Another model needed its memory.
+    MemoryLimit,
+}
+
+impl UnloadReason {
+    fn slug(self) -> &'static str {
+        match self {
+            Self::Removed => "removed",
+            Self::Requested => "requested",
+            Self::MemoryLimit => "memory-limit",
+        }
+    }
 }
 
 /// An answered request.
@@ -72,6 +115,8 @@ impl Metrics {
             dropped_log_lines: declare.int_gauge("log_lines_dropped", "Log lines dropped since the start because standard error was read too slowly"),
             ready: declare.int_gauge("ready", "1 while the server is ready, else 0"),
             models: Arc::new(ModelFamilies::declare(&declare)),
+            model_loads: declare.counters("model_loads_total", "Attempts to load a model, by result", &["model", "result"]),
+            model_unloads: declare.counters("model_unloads_total", "Models unloaded while the server runs, by reason; replaced ones are not counted", &["model", "reason"]),
             registry: declare.registry,
             described: declare.described.into_inner(),
         };
@@ -116,6 +161,19 @@ impl Metrics {
     #[must_use]
     pub fn of_model(&self, name: &str, version: &str) -> Arc<ModelMetrics> {
         self.models.of_model(name, version)
+    }
+
+    /// Counts one attempt to load the model `name`.
+    pub fn model_load(&self, name: &str, result: LoadResult) {
+        for result in LoadResult::ALL {
+            let _ = self.model_loads.with_label_values(&[name, result.slug()]); // visible as 0
+        }
+        self.model_loads.with_label_values(&[name, result.slug()]).inc();
+    }
+
+    /// Counts one version of the model `name` that was unloaded.
+    pub fn model_unload(&self, name: &str, reason: UnloadReason) {
+        self.model_unloads.with_label_values(&[name, reason.slug()]).inc();
     }
 
     /// Counts one upload that was rejected before its model was known.

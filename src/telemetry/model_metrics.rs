@@ -1,21 +1,22 @@
 //! The metrics of one model, each with the labels `model` and `version`.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
 use prometheus::{
-    Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec,
 };
 
 use super::Reason;
 use super::declare::{BATCH_SIZES, Declare, SECONDS};
+use super::gauge_part::GaugePart;
 
 /// The labels of every metric here.
 const LABELS: [&str; 2] = ["model", "version"];
 
-/// The metrics of one version of a model. When the last pipeline that counts here is dropped, they
-/// are no longer exported.
+/// What one pipeline counts. Pipelines of the same model and version count in the same series, which are
+/// no longer exported when the last of these pipelines is dropped.
 #[derive(Debug)]
 pub struct ModelMetrics {
     /// Images classified.
@@ -29,13 +30,13 @@ pub struct ModelMetrics {
     /// Images whose scores were not finite.
     pub not_finite: IntCounter,
     /// Workers that are busy with one batch for longer than the limit.
-    pub stuck_workers: IntGauge,
+    pub stuck_workers: GaugePart,
     /// Stuck workers that were replaced.
     pub worker_replacements: IntCounter,
     /// Images waiting in the queue for a worker.
-    pub queue_depth: IntGauge,
+    pub queue_depth: GaugePart,
     /// Images admitted and not yet answered: decoding, queued or running.
-    pub images_in_flight: IntGauge,
+    pub images_in_flight: GaugePart,
     /// How long a request arriving now would wait, in seconds; for autoscaling.
     pub predicted_wait_seconds: Gauge,
     /// Time one upload waited for a decoder.
@@ -100,6 +101,8 @@ impl ModelMetrics {
         let ModelVersion { name, version } = &self.model;
         let resnetd = env!("CARGO_PKG_VERSION");
         let labels = [name, version, architecture, device, onnxruntime, resnetd];
+        // What ran before may have had another architecture or device.
+        remove(&self.families.info, &self.model);
         self.families.info.with_label_values(&labels).set(1.0);
     }
 
@@ -123,7 +126,8 @@ pub(super) struct ModelFamilies {
     histograms: Histograms,
     rejected: IntCounterVec,
     info: GaugeVec,
-    in_use: Mutex<HashMap<ModelVersion, Weak<ModelMetrics>>>,
+    /// How many pipelines count in the series of each model.
+    in_use: Mutex<HashMap<ModelVersion, usize>>,
 }
 
 #[derive(Debug)]
@@ -191,18 +195,15 @@ impl ModelFamilies {
         }
     }
 
-    /// The metrics of one version of a model; the same ones while they are in use.
+    /// The metrics of a pipeline of one version of a model.
     pub(super) fn of_model(self: &Arc<Self>, name: &str, version: &str) -> Arc<ModelMetrics> {
         let model = ModelVersion { name: name.to_owned(), version: version.to_owned() };
         let mut in_use = self.lock();
-        if let Some(metrics) = in_use.get(&model).and_then(Weak::upgrade) {
-            return metrics;
-        }
         let metrics = Arc::new(self.make(model.clone()));
         for reason in Reason::ALL {
             let _ = metrics.rejected_for(reason); // visible as 0 before it first happens
         }
-        in_use.insert(model, Arc::downgrade(&metrics));
+        *in_use.entry(model).or_default() += 1;
         metrics
     }
 
@@ -220,9 +221,9 @@ impl ModelFamilies {
             decoder_panics: counters.decoder_panics.with_label_values(&labels),
             not_finite: counters.not_finite.with_label_values(&labels),
             worker_replacements: counters.worker_replacements.with_label_values(&labels),
-            stuck_workers: gauges.stuck_workers.with_label_values(&labels),
-            queue_depth: gauges.queue_depth.with_label_values(&labels),
-            images_in_flight: gauges.images_in_flight.with_label_values(&labels),
+            stuck_workers: GaugePart::of(gauges.stuck_workers.with_label_values(&labels)),
+            queue_depth: GaugePart::of(gauges.queue_depth.with_label_values(&labels)),
+            images_in_flight: GaugePart::of(gauges.images_in_flight.with_label_values(&labels)),
             predicted_wait_seconds: gauges.predicted_wait_seconds.with_label_values(&labels),
             load_seconds: gauges.load_seconds.with_label_values(&labels),
             warm_up_seconds: gauges.warm_up_seconds.with_label_values(&labels),
@@ -237,11 +238,14 @@ impl ModelFamilies {
         }
     }
 
-    /// Ends the export of a model's metrics, unless they are in use again.
+    /// Ends the export of a model's metrics with the last pipeline that counts there.
     fn forget(&self, model: &ModelVersion) {
         let mut in_use = self.lock();
-        if in_use.get(model).is_some_and(|metrics| metrics.strong_count() > 0) {
-            return;
+        if let Some(pipelines) = in_use.get_mut(model) {
+            *pipelines -= 1;
+            if *pipelines > 0 {
+                return;
+            }
         }
         in_use.remove(model);
         let Self { counters, gauges, histograms, rejected, info, .. } = self;
@@ -298,7 +302,7 @@ impl ModelFamilies {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<ModelVersion, Weak<ModelMetrics>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<ModelVersion, usize>> {
         self.in_use.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -326,8 +330,7 @@ fn remove<B: MetricVecBuilder>(family: &MetricVec<B>, model: &ModelVersion) {
 
 #[cfg(test)]
 mod tests {
-    use crate::telemetry::Metrics;
-    use crate::telemetry::Reason;
+    use crate::telemetry::{Metrics, ModelInfo, Reason};
 
     #[test]
     fn a_models_series_end_with_its_last_user() {
@@ -348,5 +351,42 @@ mod tests {
         assert!(text.contains(line), "{text}");
         let third = metrics.of_model("pets", "1");
         assert_eq!(third.images.get(), 0);
+    }
+
+    #[test]
+    fn a_reload_of_the_same_version_does_not_mix_its_gauges_with_those_of_the_old_one() {
+        let metrics = Metrics::new();
+        let exported = |name: &str| {
+            let series = format!("resnetd_{name}{{model=\"pets\",version=\"1\"}} ");
+            let text = metrics.encode();
+            text.lines().find_map(|line| line.strip_prefix(&*series).map(str::to_owned))
+        };
+        let old = metrics.of_model("pets", "1");
+        old.queue_depth.set(5);
+        let new = metrics.of_model("pets", "1");
+        new.queue_depth.set(2);
+        assert_eq!(exported("queue_depth").as_deref(), Some("7"), "the images of both wait");
+        assert_eq!((old.queue_depth.get(), new.queue_depth.get()), (5, 2));
+        old.queue_depth.set(0);
+        assert_eq!(exported("queue_depth").as_deref(), Some("2"));
+        old.images_in_flight.set(3);
+        drop(old);
+        assert_eq!(exported("images_in_flight").as_deref(), Some("0"), "what it had left is gone");
+        assert_eq!(exported("queue_depth").as_deref(), Some("2"));
+        drop(new);
+        assert_eq!(exported("queue_depth"), None);
+    }
+
+    #[test]
+    fn a_reload_on_another_device_leaves_one_series_of_what_runs_the_model() {
+        let metrics = Metrics::new();
+        let kept = metrics.of_model("pets", "1");
+        for device in ["cuda:0", "cpu"] {
+            kept.runs_on(ModelInfo { architecture: "resnet20", device, onnxruntime: "1.31" });
+        }
+        let text = metrics.encode();
+        let series = text.lines().filter(|line| line.starts_with("resnetd_model_info{"));
+        let devices: Vec<_> = series.map(|line| line.contains("device=\"cpu\"")).collect();
+        assert_eq!(devices, [true], "{text}");
     }
 }

@@ -99,6 +99,44 @@ fn the_pipeline_is_independent_of_http_and_http_of_tensors() {
 }
 
 #[test]
+fn the_registry_is_independent_of_requests_options_and_commands() {
+    assert_absent(
+        &["axum", "hyper", "ort::", "crate::http", "crate::cli", "crate::config", "crate::hub"],
+        |name| name.starts_with("registry/"),
+        "the registry uses neither HTTP nor options",
+    );
+    assert_absent(
+        &["crate::registry"],
+        |name| name.starts_with("pipeline/"),
+        "a pipeline does not know that there are others",
+    );
+}
+
+#[test]
+fn a_request_finds_its_model_in_one_place_and_handlers_do_not_know_the_others() {
+    // The answers that list models, the scrape, and the device of the default model in `/readyz`.
+    const LISTS: [&str; 7] = [
+        "http/models.rs",
+        "http/admin.rs",
+        "http/metrics.rs",
+        "http/health.rs",
+        "http/protocol/v2/rest/metadata.rs",
+        "http/protocol/v2/grpc/metadata.rs",
+        "http/protocol/v2/grpc/service.rs",
+    ];
+    assert_absent(
+        &["registry.list(", "registry.serving(", "registry.names(", "registry.find("],
+        |name| name.starts_with("http/") && !LISTS.contains(&name),
+        "handlers do not know how many models there are",
+    );
+    assert_absent(
+        &["registry.choose("],
+        |name| name != "http/app.rs",
+        "the model of a request is looked up in http/app.rs",
+    );
+}
+
+#[test]
 fn routes_are_added_with_their_documentation() {
     // Files of a page are not part of the API; routes of protocols are described in
     // `protocol/mod.rs`, those with a model in the path in `openapi/mod.rs`. The admin address has no document.

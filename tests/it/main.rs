@@ -21,6 +21,9 @@ mod clients; // limits for connections
 mod floods; // many connections, requests and headers
 mod drain; // shutdown
 mod models; // several models in one server, changed without a stop
+mod reloads; // new versions that cannot be loaded
+mod canary; // trials of new versions
+mod registry; // any order of loads, unloads and requests
 mod operate; // health, metrics, model
 mod batches; // scores do not depend on the batch
 mod bring; // models of other programs

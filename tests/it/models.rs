@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -12,46 +11,12 @@ use reqwest::Client;
 use serde_json::{Value, json};
 
 use crate::support::process::Process;
-use crate::support::{Answer, data, resnetd, write};
+use crate::support::{
+    Answer, answered_by, data, eventually, export, free_address, get, post, resnetd, write,
+};
 
 const SMALL: &str = "cifar10-resnet20";
 const LARGE: &str = "cifar10-resnet56";
-
-async fn get(url: &str) -> Answer {
-    Answer::of(Client::new().get(url).send().await.unwrap()).await
-}
-
-async fn post(url: &str, body: Vec<u8>) -> Answer {
-    Answer::of(Client::new().post(url).body(body).send().await.unwrap()).await
-}
-
-/// The name, version and digest of the model that answered.
-fn answered_by(answer: &Answer) -> [String; 3] {
-    ["x-model-name", "x-model-version", "x-model-digest"].map(|name| answer.header(name).to_owned())
-}
-
-/// Polls until `done`, for at most a minute.
-async fn eventually<F: Future<Output = bool>>(what: &str, done: impl Fn() -> F) {
-    for _ in 0..600 {
-        if done().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    panic!("never happened: {what}");
-}
-
-/// Writes an embedded model as `folder/model.onnx`.
-fn export(model: &str, folder: &Path) {
-    fs::create_dir_all(folder).unwrap();
-    let out = folder.join("model.onnx");
-    let output = resnetd(&["export", "--model", model, "--output", out.to_str().unwrap()]);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-}
-
-fn free_address() -> String {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
-}
 
 #[tokio::test]
 async fn each_protocol_reaches_each_model() {
@@ -232,6 +197,7 @@ async fn the_admin_address_loads_and_unloads() {
     assert!(answer.text.contains("admin address"), "{answer:?}");
     assert_eq!(post(&admin("/v2/repository/models/pets/load"), Vec::new()).await.status, 200);
     assert_eq!(classify().await.status, 200);
+    assert_eq!(get(&admin("/ping")).await.status, 200);
     let index = post(&admin("/v2/repository/index"), b"{}".to_vec()).await.json();
     assert_eq!(index[0]["state"], "READY");
     assert!(get(&admin("/metrics")).await.text.contains("resnetd_images_total{model=\"pets\""));
@@ -261,6 +227,30 @@ async fn the_admin_address_loads_and_unloads() {
     for path in ["/v2/repository/models/pets/load", "/models/pets/invoke/x"] {
         assert_eq!(post(&public(path), Vec::new()).await.status, 404, "{path}");
     }
+}
+
+#[tokio::test]
+async fn sagemaker_adds_models_by_their_path() {
+    let (dir, admin) = (tempfile::tempdir().unwrap(), free_address());
+    export(LARGE, &dir.path().join("model"));
+    let server = Process::start(&["--admin-listen", &admin]);
+    let admin = |path: &str| format!("http://{admin}{path}");
+    let load = async |path: &Path| {
+        let body = json!({ "model_name": "f00d", "url": path.to_str().unwrap() }).to_string();
+        let request = Client::new().post(admin("/models")).body(body);
+        Answer::of(request.header("content-type", "application/json").send().await.unwrap()).await
+    };
+    let missing = load(&dir.path().join("none")).await;
+    assert!(missing.text.contains("cannot be read"), "{missing:?}");
+    assert_eq!(get(&admin("/models/f00d")).await.status, 404, "what failed is not listed");
+    assert_eq!(load(&dir.path().join("model")).await.status, 200);
+    assert_eq!(load(&dir.path().join("model")).await.status, 409);
+    let answer = post(&admin("/models/f00d/invoke"), data("cifar10-cat.png")).await;
+    assert_eq!(answer.json()["model"], "f00d", "{answer:?}");
+    server.signal("-HUP");
+    assert_eq!(get(&admin("/models/f00d")).await.json()["modelName"], "f00d");
+    assert_eq!(Client::new().delete(admin("/models/f00d")).send().await.unwrap().status(), 200);
+    assert_eq!(get(&admin("/models/f00d")).await.status, 404);
 }
 
 #[tokio::test]

@@ -109,6 +109,12 @@ impl CoreShare {
         Turn { share: self, since: Instant::now() }
     }
 
+    /// Whether no other model has access to the cores.
+    #[must_use]
+    pub fn is_alone(&self) -> bool {
+        self.cores.lock().models.len() == 1
+    }
+
     /// Whether other models run or wait now.
     #[must_use]
     pub fn is_contended(&self) -> bool {
@@ -223,7 +229,12 @@ mod tests {
     fn a_batch_of_more_threads_than_cores_runs_alone() {
         let cores = Cores::new(2);
         let wide = cores.share(8, 1.0);
+        assert!(wide.is_alone());
         drop(wide.turn());
         assert!(!wide.is_contended());
+        let other = cores.share(1, 1.0);
+        assert!(!wide.is_alone());
+        drop(other);
+        assert!(wide.is_alone());
     }
 }

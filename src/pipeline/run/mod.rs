@@ -12,6 +12,7 @@ mod shared; // one copy of the weights for all sessions
 mod sessions; // opens and warms up the sessions
 mod trim; // returns freed memory to the system
 mod cores; // shares the cores among models
+mod pace; // shares them with a model that is being loaded
 mod health; // failed batches and stuck workers
 mod pulse; // what a worker does at the moment
 mod crew; // the worker threads and their watchdog
@@ -24,6 +25,7 @@ pub use error::RunError;
 pub use health::Health;
 pub use library::{Library, LibraryError};
 pub use outputs::Outputs;
+pub use pace::Pace;
 pub use probe::Probe;
 pub use session::{Session, SessionError, SessionPlan};
 pub use sessions::{SessionsPlan, StartError, WarmSessions, check_device, open_sessions};

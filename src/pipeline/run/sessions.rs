@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use super::session::builder;
 use super::shared::SharedModel;
-use super::{Batch, Engine, InputShape, Library, RunError, Session, SessionError, SessionPlan};
+use super::{
+    Batch, Engine, InputShape, Library, Pace, RunError, Session, SessionError, SessionPlan,
+};
 use crate::device::Device;
 use crate::pipeline::Output;
 
@@ -69,7 +71,7 @@ pub fn check_device(library: &Library, device: Device) -> Result<(), SessionErro
     builder(library, SessionPlan { device, ..SessionPlan::on_cpu(1) }).map(drop)
 }
 
-/// Opens `plan.sessions` sessions of the model in `bytes`, and warms them up.
+/// Opens `plan.sessions` sessions of the model in `bytes`, and warms them up, at this pace.
 ///
 /// # Errors
 ///
@@ -78,29 +80,16 @@ pub fn open_sessions(
     library: &Library,
     bytes: &[u8],
     plan: SessionsPlan,
+    pace: Pace<'_>,
 ) -> Result<WarmSessions, StartError> {
-    let wanted = [Output::Logits, Output::Probabilities];
     let started = Instant::now();
-    let sessions = match plan.device {
-        Device::Cpu if plan.sessions > 1 => {
-            let shared = SharedModel::optimize(library, bytes)?;
-            // One after the other: each reads the whole model, and memory that was freed serves the next.
-            (0..plan.sessions)
-                .map(|_| shared.open(library, plan.threads, &wanted))
-                .collect::<Result<Vec<_>, _>>()?
-        }
-        device @ (Device::Cpu | Device::Cuda(_)) => {
-            let SessionsPlan { threads, cuda_graphs, .. } = plan;
-            let session_plan = SessionPlan { device, threads, cuda_graphs };
-            (0..plan.sessions)
-                .map(|_| Session::open(library, bytes, session_plan, &wanted))
-                .collect::<Result<Vec<_>, _>>()?
-        }
-    };
+    let open = || open(library, bytes, plan);
+    // Threads inside a session keep the priority of the thread that opens it.
+    let sessions = if plan.threads > 1 { open() } else { pace.build(open) }?;
     let load = started.elapsed();
     let started = Instant::now();
     let engines = side_by_side(sessions, |mut session| {
-        session.warm_up(plan.input, plan.max_batch)?;
+        pace.run(|| session.warm_up(plan.input, plan.max_batch))?;
         // CUDA graphs are the thread's that captured them: where it is another one now, it captures its own.
         let mut home = thread::current().id();
         Ok::<_, RunError>(Box::new(move |batch: &Batch| {
@@ -112,6 +101,24 @@ pub fn open_sessions(
         }) as Engine)
     })?;
     Ok(WarmSessions { engines, device: plan.device, load, warm_up: started.elapsed() })
+}
+
+fn open(library: &Library, bytes: &[u8], plan: SessionsPlan) -> Result<Vec<Session>, SessionError> {
+    let wanted = [Output::Logits, Output::Probabilities];
+    match plan.device {
+        Device::Cpu if plan.sessions > 1 => {
+            let shared = SharedModel::optimize(library, bytes)?;
+            // One after the other: each reads the whole model, and memory that was freed serves the next.
+            (0..plan.sessions).map(|_| shared.open(library, plan.threads, &wanted)).collect()
+        }
+        device @ (Device::Cpu | Device::Cuda(_)) => {
+            let SessionsPlan { threads, cuda_graphs, .. } = plan;
+            let session_plan = SessionPlan { device, threads, cuda_graphs };
+            (0..plan.sessions)
+                .map(|_| Session::open(library, bytes, session_plan, &wanted))
+                .collect()
+        }
+    }
 }
 
 /// What `work` makes of each item, all at the same time: the first on this thread, whose freed memory it

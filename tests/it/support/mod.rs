@@ -21,7 +21,7 @@ use resnetd::pipeline::decode::Limits;
 use resnetd::pipeline::explain::Capabilities;
 use resnetd::pipeline::preprocess::JpegScaling;
 use resnetd::pipeline::queue::{BatchPlan, Memory};
-use resnetd::pipeline::run::{Engine, InputShape, Library, SessionsPlan, open_sessions};
+use resnetd::pipeline::run::{Engine, InputShape, Library, Pace, SessionsPlan, open_sessions};
 use resnetd::pipeline::{Decoding, Pipeline, PipelinePlan, Resources};
 use resnetd::registry::{Description, LastUse, LoadWhen, Registry, Served, Version, Versions};
 use resnetd::telemetry::logs::DroppedLines;
@@ -181,7 +181,7 @@ impl TestServer {
             cores: None,
             metrics: metrics.of_model(&model.card.name, Version::only().as_str()),
         };
-        let registry = Arc::new(Registry::of_one(serving(model, engines, plan, resources)));
+        let registry = Registry::of_one(serving(model, engines, plan, resources));
         let server = Arc::new(Server {
             registry,
             control: None,
@@ -284,7 +284,7 @@ impl Answer {
 }
 
 /// `model` with these engines, or with real ones.
-fn serving(
+pub(crate) fn serving(
     model: Model,
     engines: Option<Vec<Engine>>,
     plan: PipelinePlan,
@@ -308,7 +308,7 @@ fn serving(
 }
 
 /// Two sessions of `model` on the CPU.
-fn description(model: &Model, plan: &PipelinePlan, sessions: usize) -> Description {
+pub(crate) fn description(model: &Model, plan: &PipelinePlan, sessions: usize) -> Description {
     let (card, golden_photos) = Description::of(model);
     Description {
         card,
@@ -336,7 +336,7 @@ pub(crate) fn real_engines(model: &Model, max_batch: usize) -> Vec<Engine> {
         max_batch,
         input: InputShape::of(&model.card.preprocess),
     };
-    open_sessions(library(), &model.onnx, plan).unwrap().engines
+    open_sessions(library(), &model.onnx, plan, Pace::Alone).unwrap().engines
 }
 
 /// Waits until `done`, for at most a minute.
@@ -349,4 +349,43 @@ pub(crate) async fn until(what: &str, done: impl Fn() -> bool) {
     tokio::time::timeout(Duration::from_secs(60), waiting)
         .await
         .unwrap_or_else(|_| panic!("never happened: {what}"));
+}
+
+/// `GET` of any server.
+pub(crate) async fn get(url: &str) -> Answer {
+    Answer::of(reqwest::Client::new().get(url).send().await.unwrap()).await
+}
+
+/// `POST` to any server.
+pub(crate) async fn post(url: &str, body: Vec<u8>) -> Answer {
+    Answer::of(reqwest::Client::new().post(url).body(body).send().await.unwrap()).await
+}
+
+/// The name, version and digest of the model that answered.
+pub(crate) fn answered_by(answer: &Answer) -> [String; 3] {
+    ["x-model-name", "x-model-version", "x-model-digest"].map(|name| answer.header(name).to_owned())
+}
+
+/// Polls until `done`, for at most a minute.
+pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, done: impl Fn() -> F) {
+    for _ in 0..600 {
+        if done().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("never happened: {what}");
+}
+
+/// Writes an embedded model as `folder/model.onnx`.
+pub(crate) fn export(model: &str, folder: &std::path::Path) {
+    std::fs::create_dir_all(folder).unwrap();
+    let out = folder.join("model.onnx");
+    let output = resnetd(&["export", "--model", model, "--output", out.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// An address of this machine that nothing uses.
+pub(crate) fn free_address() -> String {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }

@@ -1,6 +1,7 @@
 //! The program itself.
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 /// The program itself, serving on a free port.
@@ -11,7 +12,13 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) fn start(arguments: &[&str]) -> Self {
+        Self::start_in(Path::new("."), arguments)
+    }
+
+    /// The same in this folder.
+    pub(crate) fn start_in(folder: &Path, arguments: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_resnetd"))
+            .current_dir(folder)
             .args(["serve", "--listen", "127.0.0.1:0", "--log", "warn", "--device", "cpu"])
             .args(arguments)
             .stdout(Stdio::piped())

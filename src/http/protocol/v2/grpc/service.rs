@@ -49,7 +49,7 @@ impl Inference {
         let wanted = Wanted {
             name,
             version: version.as_ref(),
-            request_id: &origin.request_id,
+            request_id: Some(&origin.request_id),
             fallback: Fallback::Allowed,
         };
         answering.with(&self.server, wanted).await

@@ -1,0 +1,234 @@
+//! New versions that cannot be loaded: the old one goes on serving, and the reason can be seen.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::support::process::Process;
+use crate::support::{Answer, answered_by, data, eventually, export, get, post, resnetd, write};
+
+const SMALL: &str = "cifar10-resnet20";
+const LARGE: &str = "cifar10-resnet56";
+
+/// A server of one model, `pets`, whose folder is polled.
+struct Polled {
+    server: Process,
+    /// The model's folder.
+    pets: PathBuf,
+    _dir: tempfile::TempDir,
+}
+
+impl Polled {
+    /// Version 1 is the larger model.
+    fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let pets = dir.path().join("models/pets");
+        export(LARGE, &pets.join("1"));
+        let folder = dir.path().join("models");
+        let arguments = ["--model-repository", folder.to_str().unwrap(), "--sessions", "1"];
+        let poll = ["--model-control", "poll", "--repository-poll", "100ms"];
+        let server = Process::start(&[&arguments[..], &poll[..]].concat());
+        Self { server, pets, _dir: dir }
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        get(&format!("{}{path}", self.server.url)).await
+    }
+
+    /// The version that answers.
+    async fn version(&self) -> String {
+        let url = format!("{}/classify", self.server.url);
+        let answer = post(&url, data("cifar10-cat.png")).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answered_by(&answer)[1].clone()
+    }
+
+    /// A version in `/v1/models`.
+    async fn listed(&self, version: &str) -> Value {
+        let listed = self.get("/v1/models").await.json()["versions"].clone();
+        let versions = listed.as_array().unwrap();
+        versions.iter().find(|found| found["version"] == version).cloned().unwrap_or_default()
+    }
+
+    /// Waits until the version has a reason why it is not loaded.
+    async fn reason(&self, version: &str) -> String {
+        eventually("the version is listed with a reason", async || {
+            self.listed(version).await["reason"].is_string()
+        })
+        .await;
+        self.listed(version).await["reason"].as_str().unwrap().to_owned()
+    }
+
+    async fn loads(&self, result: &str) -> u64 {
+        let series = format!("resnetd_model_loads_total{{model=\"pets\",result=\"{result}\"}} ");
+        let text = self.get("/metrics").await.text;
+        let value = text.lines().find_map(|line| line.strip_prefix(&*series));
+        value.map_or(0, |value| value.parse().unwrap())
+    }
+
+    /// Puts a folder with these files into the repository, in one step.
+    fn put(&self, version: &str, files: &[(&str, &[u8])]) {
+        let next = self.pets.join(".next");
+        fs::create_dir(&next).unwrap();
+        for (name, bytes) in files {
+            write(next.join(name), bytes).unwrap();
+        }
+        fs::rename(next, self.pets.join(version)).unwrap();
+    }
+}
+
+/// A file of an embedded model.
+fn embedded(file: &str) -> Vec<u8> {
+    fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(SMALL).join(file)).unwrap()
+}
+
+#[tokio::test]
+async fn a_version_that_misses_a_golden_photo_does_not_serve() {
+    let polled = Polled::start();
+    assert_eq!([polled.loads("loaded").await, polled.loads("failed").await], [1, 0]);
+    let card = String::from_utf8(embedded("card.toml")).unwrap();
+    let changed = card.replacen("logits = [6.58764,", "logits = [-6.58764,", 1);
+    assert_ne!(card, changed);
+    let weights = embedded("model.safetensors");
+    polled.put("2", &[("card.toml", changed.as_bytes()), ("model.safetensors", &weights)]);
+    let reason = polled.reason("2").await;
+    assert!(reason.contains("golden photo 1 has logit 6.5"), "{reason}");
+    assert_eq!(polled.listed("2").await["state"], "unavailable");
+    assert_eq!([polled.loads("loaded").await, polled.loads("failed").await], [1, 1]);
+    assert_eq!(polled.version().await, "1");
+    assert_eq!(polled.get("/readyz").await.status, 200);
+
+    write(polled.pets.join("2/card.toml"), &card).unwrap();
+    eventually("the repaired version answers", async || polled.version().await == "2").await;
+    assert_eq!([polled.loads("loaded").await, polled.loads("failed").await], [2, 1]);
+}
+
+#[tokio::test]
+async fn a_version_with_another_digest_than_its_list_does_not_serve() {
+    let polled = Polled::start();
+    let (card, weights) = (embedded("card.toml"), embedded("model.safetensors"));
+    // The digest of an empty file.
+    let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    let sums = format!("{empty}  model.safetensors\n");
+    polled.put(
+        "2",
+        &[("card.toml", &card), ("model.safetensors", &weights), ("SHA256SUMS", sums.as_bytes())],
+    );
+    let reason = polled.reason("2").await;
+    assert!(
+        reason.contains("model.safetensors has the digest") && reason.contains(empty),
+        "{reason}"
+    );
+    assert_eq!(polled.version().await, "1");
+    assert_eq!(polled.loads("failed").await, 1);
+
+    let sums = reason.split("has the digest ").nth(1).unwrap();
+    let sums = format!("{}  model.safetensors\n", &sums[..64]);
+    write(polled.pets.join("2/SHA256SUMS"), sums).unwrap();
+    eventually("the version with the right list answers", async || polled.version().await == "2")
+        .await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_being_written_and_a_folder_that_vanishes_change_nothing() {
+    let polled = Polled::start();
+    // A file that grows at each poll.
+    let whole = {
+        let dir = tempfile::tempdir().unwrap();
+        export(SMALL, dir.path());
+        fs::read(dir.path().join("model.onnx")).unwrap()
+    };
+    fs::create_dir(polled.pets.join("2")).unwrap();
+    let mut file = fs::File::create(polled.pets.join("2/model.onnx")).unwrap();
+    let (beginning, end) = whole.split_at(whole.len() - 1000);
+    for piece in beginning.chunks(whole.len().div_ceil(20)) {
+        file.write_all(piece).unwrap();
+        assert_eq!(polled.version().await, "1");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    file.write_all(end).unwrap();
+    eventually("the whole file answers", async || polled.version().await == "2").await;
+
+    // Folders that come and go while they are looked at or opened.
+    for round in 0..20_u64 {
+        export_by_copy(&whole, &polled.pets.join("3"));
+        tokio::time::sleep(Duration::from_millis(20 * round)).await;
+        fs::rename(polled.pets.join("3"), polled.pets.join(".gone")).unwrap();
+        fs::remove_dir_all(polled.pets.join(".gone")).unwrap();
+        let version = polled.version().await;
+        assert!(["2", "3"].contains(&&*version), "{version}");
+    }
+    eventually("the version that stayed answers again", async || polled.version().await == "2")
+        .await;
+    fs::rename(&polled.pets, polled.pets.with_extension("away")).unwrap();
+    let gone = async || polled.get("/readyz").await.status == 503;
+    eventually("a model whose folder is gone is unloaded", gone).await;
+    fs::rename(polled.pets.with_extension("away"), &polled.pets).unwrap();
+    eventually("it is loaded again", async || polled.get("/readyz").await.status == 200).await;
+}
+
+fn export_by_copy(graph: &[u8], folder: &Path) {
+    fs::create_dir(folder).unwrap();
+    write(folder.join("model.onnx"), graph).unwrap();
+}
+
+#[tokio::test]
+async fn the_configuration_pins_the_digest_of_a_model() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, pets) = (dir.path().join("resnetd.toml"), dir.path().join("pets"));
+    export(LARGE, &pets);
+    let table = |more: &str| {
+        let source = pets.to_str().unwrap();
+        write(&file, format!("[[model]]\nname = \"pets\"\nsource = {source:?}\n{more}")).unwrap();
+    };
+    table("");
+    let server = Process::start(&["--config", file.to_str().unwrap()]);
+    let at = |path: &str| format!("{}{path}", server.url);
+    let answer = async || post(&at("/classify"), data("cifar10-cat.png")).await;
+    let digest = answered_by(&answer().await)[2].clone();
+    table(&format!("digest = \"{digest}\"\n"));
+    server.signal("-HUP");
+    let loads = async |result: &str| {
+        let text = get(&at("/metrics")).await.text;
+        text.contains(&format!("resnetd_model_loads_total{{model=\"pets\",result={result}"))
+    };
+    eventually("it is loaded again", async || loads("\"loaded\"} 2").await).await;
+
+    export(SMALL, &pets);
+    server.signal("-HUP");
+    eventually("the other graph fails", async || loads("\"failed\"} 1").await).await;
+    let listed = get(&at("/v1/models")).await.json()["versions"][0].clone();
+    assert_eq!(listed["state"], "ready");
+    let reason = listed["reason"].as_str().unwrap();
+    assert!(reason.contains(&digest) && reason.contains("the configuration says"), "{reason}");
+    assert_eq!(answered_by(&answer().await)[2], digest);
+
+    table("digest = \"abc\"\n");
+    let output = resnetd(&["serve", "--config", file.to_str().unwrap()]);
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(words.contains("64 hexadecimal digits"), "{words}");
+}
+
+#[tokio::test]
+async fn a_source_that_is_gone_is_not_looked_for_on_the_hub() {
+    let dir = tempfile::tempdir().unwrap();
+    export(SMALL, &dir.path().join("models/pets"));
+    write(
+        dir.path().join("resnetd.toml"),
+        "[[model]]\nname = \"pets\"\nsource = \"models/pets\"\n",
+    )
+    .unwrap();
+    let server = Process::start_in(dir.path(), &["--config", "resnetd.toml"]);
+    let at = |path: &str| format!("{}{path}", server.url);
+    fs::rename(dir.path().join("models"), dir.path().join("moved")).unwrap();
+    server.signal("-HUP");
+    let listed = async || get(&at("/v1/models")).await.json()["versions"][0].clone();
+    eventually("the reason is listed", async || listed().await["reason"].is_string()).await;
+    let listed = listed().await;
+    assert_eq!(listed["state"], "ready");
+    assert!(listed["reason"].as_str().unwrap().contains("models/pets is gone"), "{listed}");
+    assert_eq!(post(&at("/classify"), data("cifar10-cat.png")).await.status, 200);
+}
