@@ -131,7 +131,7 @@ model-matrix: library ## serve weights and exports in many forms, and compare wi
 
 .PHONY: image
 image: ## build the container image, for a GPU with DEVICE=cuda, with the starter model with MODEL=imagenet
-	docker build --target $(DEVICE) $(if $(MODEL),--build-arg MODEL=$(MODEL)) --tag resnetd:$(DEVICE) .
+	docker build --target $(DEVICE) $(if $(MODEL),--build-arg MODEL=$(MODEL)) --tag resnetd:$(DEVICE) $(ARGS) .
 
 .PHONY: image-check
 image-check: ## build and test the image without Docker; Debian, as root

@@ -25,8 +25,7 @@ pub(super) async fn show(State(server): State<Arc<Server>>) -> impl IntoResponse
         let wait = model.pipeline.predicted_wait().as_secs_f64();
         model.pipeline.metrics().predicted_wait_seconds.set(wait);
     }
-    let dropped = i64::try_from(server.shared.dropped_lines.count()).unwrap_or(i64::MAX);
-    server.metrics.dropped_log_lines.set(dropped);
+    server.metrics.dropped_log_lines.inc_by(server.shared.dropped_lines.take());
     server.metrics.ready.set(i64::from(health::why_not(&server).is_none()));
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], server.metrics.encode())
 }

@@ -31,7 +31,7 @@ pub struct Metrics {
     /// TLS handshakes that failed.
     pub tls_handshake_failures: IntCounter,
     /// Log lines that were dropped, because their reader was too slow.
-    pub dropped_log_lines: IntGauge,
+    pub dropped_log_lines: IntCounter,
     /// 1 while the server is ready for traffic.
     pub ready: IntGauge,
 }
@@ -69,7 +69,7 @@ impl Metrics {
             admission_limit_bytes: declare.int_gauge("admission_limit_bytes", "The limit of admitted_bytes (--memory-limit)"),
             fetch_seconds: declare.histogram("fetch_seconds", "Time to fetch one image by URL"),
             tls_handshake_failures: declare.counter("tls_handshake_failures_total", "TLS handshakes that failed or took too long"),
-            dropped_log_lines: declare.int_gauge("log_lines_dropped", "Log lines dropped since the start because standard error was read too slowly"),
+            dropped_log_lines: declare.counter("log_lines_dropped_total", "Log lines dropped because standard error was read too slowly"),
             ready: declare.int_gauge("ready", "1 while the server is ready, else 0"),
             models: Arc::new(ModelFamilies::declare(&declare)),
             registry: declare.registry,

@@ -38,7 +38,7 @@ pub struct ModelMetrics {
     pub images_in_flight: IntGauge,
     /// How long a request arriving now would wait, in seconds; for autoscaling.
     pub predicted_wait_seconds: Gauge,
-    /// Time one upload waited for a decoder.
+    /// Time one upload waited for a decoder thread, if there are any (see `--decoders`).
     pub decode_wait_seconds: Histogram,
     /// Time to decode one upload, also if it is not an image.
     pub decode_seconds: Histogram,
@@ -176,7 +176,7 @@ impl ModelFamilies {
             warm_up_seconds: declare.gauges("warm_up_seconds", "Time of the warm-up runs before the model serves", &LABELS),
         };
         let histograms = Histograms {
-            decode_wait_seconds: declare.histograms("decode_wait_seconds", "Time one upload waits for a decoder", &LABELS, SECONDS),
+            decode_wait_seconds: declare.histograms("decode_wait_seconds", "Time one upload waits for a decoder thread; nothing is measured where workers decode, as by default on a CPU", &LABELS, SECONDS),
             decode_seconds: declare.histograms("decode_seconds", "Time to decode one upload", &LABELS, SECONDS),
             preprocess_seconds: declare.histograms("preprocess_seconds", "Time to resize and crop one image", &LABELS, SECONDS),
             queue_wait_seconds: declare.histograms("queue_wait_seconds", "Time one image waits in the queue", &LABELS, SECONDS),

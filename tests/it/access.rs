@@ -10,7 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::engines::Gate;
-use crate::support::{Answer, Options, TestServer, data, resnetd, until};
+use crate::support::{Answer, Options, TestServer, complained, data, program, resnetd, until};
 
 /// A file of keys.
 struct KeyFile {
@@ -43,6 +43,26 @@ impl KeyFile {
 
 fn serve(access: AccessPlan) -> TestServer {
     TestServer::with(Options { access, ..Options::default() })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bench_sends_the_key_that_it_is_given() {
+    let key = NewKey::make("load-test").unwrap();
+    let server = serve(KeyFile::with(&key.line).plan());
+    let photo = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/cifar10-cat.png");
+    let bench = |key: &str| {
+        let (url, key) = (server.url.clone(), key.to_owned());
+        tokio::task::spawn_blocking(move || {
+            let mut command = program(&["bench", &url, "--data", photo, "--duration", "200ms"]);
+            command.args(["--warm-up", "0s", "--concurrency", "1"]);
+            command.env("RESNETD_API_KEY", key).output().unwrap()
+        })
+    };
+    assert!(bench(&key.key).await.unwrap().status.success());
+    let refused = complained(&bench("another").await.unwrap());
+    assert!(refused.contains("401 unauthenticated"), "{refused}");
+    let invalid = complained(&bench("a\nb").await.unwrap());
+    assert!(invalid.contains("the API key has characters"), "{invalid}");
 }
 
 /// `GET /v1/model` with these headers.
