@@ -52,7 +52,9 @@ impl Target {
     /// If the key has characters that a header cannot have.
     pub fn with_key(mut self, key: &str) -> Result<Self> {
         let value = HeaderValue::try_from(format!("Bearer {key}"));
-        let mut value = value.context("the API key has characters that no key has; check that it was copied completely")?;
+        let mut value = value.context(
+            "the API key has characters that no key has; check that it was copied completely",
+        )?;
         value.set_sensitive(true);
         self.authorization = Some(value);
         Ok(self)

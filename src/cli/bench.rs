@@ -28,7 +28,7 @@ pub(super) struct BenchArgs {
     in_process: bool,
 
     /// API key to send, for a server with --api-keys
-    #[arg(long, env = "RESNETD_API_KEY", hide_env_values = true, value_name = "KEY", conflicts_with = "in_process")]
+    #[arg(long, env = "RESNETD_API_KEY", hide_env_values = true, value_name = "KEY")]
     api_key: Option<String>,
 
     /// Photos to send in a cycle: files or folders
