@@ -56,10 +56,7 @@ const ADVICE: &[(&str, &str)] = &[
     ),
     ("admission_limit_bytes", "Constant"),
     ("fetch_seconds", "Hosts of images by URL are slow: check them, or lower `--url-timeout`"),
-    (
-        "decode_wait_seconds",
-        "Decoders are busy: raise `--decoders`",
-    ),
+    ("decode_wait_seconds", "Decoders are busy: raise `--decoders`"),
     ("decode_seconds", "Images have become larger, or the machine is busy; see docs/images.md"),
     ("preprocess_seconds", "As `decode_seconds`"),
     (

@@ -1,15 +1,18 @@
 //! Every metric, declared once with its type; a call site says what happened and spells no name.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use opentelemetry::trace::TraceId;
 use prometheus::{
     Encoder, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, Registry, TextEncoder,
 };
 
 use super::Reason;
 use super::declare::{Declare, MetricDescription, SECONDS};
+use super::exemplars::Exemplars;
 use super::model_metrics::{ModelFamilies, ModelMetrics};
+use super::openmetrics::{self, Exemplar};
 
 /// The metrics of one server, in a registry of their own.
 #[derive(Debug)]
@@ -18,6 +21,7 @@ pub struct Metrics {
     described: Vec<MetricDescription>,
     requests: IntCounterVec,
     request_seconds: HistogramVec,
+    request_exemplars: Exemplars,
     requests_of_clients: IntCounterVec,
     models: Arc<ModelFamilies>,
     /// HTTP requests being answered now.
@@ -45,7 +49,12 @@ pub struct AnsweredRequest<'a> {
     pub route: &'a str,
     /// The status of its answer.
     pub status: u16,
+    /// Its trace, if that is recorded.
+    pub trace: Option<TraceId>,
 }
+
+/// The histogram that has exemplars.
+const REQUEST_SECONDS: &str = "resnetd_http_request_duration_seconds";
 
 /// The methods that are labels; all others are `other`.
 const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"];
@@ -63,6 +72,7 @@ impl Metrics {
         let metrics = Self {
             requests: declare.counters("http_requests_total", "HTTP requests", &["method", "route", "status"]),
             request_seconds: declare.histograms("http_request_duration_seconds", "Time from a request's headers to its answer, except for probes, scrapes and pages", &["method", "route", "status"], SECONDS),
+            request_exemplars: Exemplars::of(SECONDS),
             requests_of_clients: declare.counters("client_requests_total", "HTTP requests with an API key, by its client", &["client", "status"]),
             requests_in_flight: declare.int_gauge("http_requests_in_flight", "HTTP requests being answered"),
             admitted_bytes: declare.int_gauge("admitted_bytes", "Bytes of uploads and decoded images in flight"),
@@ -85,7 +95,7 @@ impl Metrics {
 
     /// Counts one answered request, and its latency if it has one.
     pub fn request(&self, answered: AnsweredRequest<'_>, latency: Option<Duration>) {
-        let AnsweredRequest { method, route, status } = answered;
+        let AnsweredRequest { method, route, status, trace } = answered;
         let method = METHODS.iter().find(|known| **known == method).map_or("other", |known| known);
         self.requests.with_label_values(&[method, route, &status.to_string()]).inc();
         let class = match status / 100 {
@@ -96,8 +106,13 @@ impl Metrics {
             _ => "5xx",
         };
         if let Some(latency) = latency {
-            let histogram = self.request_seconds.with_label_values(&[method, route, class]);
-            histogram.observe(latency.as_secs_f64());
+            let labels = [method, route, class];
+            let value = latency.as_secs_f64();
+            self.request_seconds.with_label_values(&labels).observe(value);
+            if let Some(trace) = trace {
+                let exemplar = Exemplar { trace, value, at: SystemTime::now() };
+                self.request_exemplars.set(&labels, exemplar);
+            }
         }
     }
 
@@ -135,6 +150,15 @@ impl Metrics {
             .encode(&self.registry.gather(), &mut text)
             .expect("writing to memory does not fail");
         String::from_utf8(text).expect("the text format is UTF-8")
+    }
+
+    /// All metrics in the OpenMetrics text format, with the traces of recent requests as exemplars.
+    #[must_use]
+    pub fn encode_openmetrics(&self) -> String {
+        openmetrics::encode(&self.registry.gather(), |name, labels, bucket| {
+            let exemplars = (name == REQUEST_SECONDS).then_some(&self.request_exemplars)?;
+            exemplars.get(labels, bucket)
+        })
     }
 }
 

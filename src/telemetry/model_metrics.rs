@@ -13,6 +13,8 @@ use super::declare::{BATCH_SIZES, Declare, SECONDS};
 
 /// The labels of every metric here.
 const LABELS: [&str; 2] = ["model", "version"];
+/// The classes of images, as labels.
+const PRIORITIES: [&str; 2] = ["interactive", "batch"];
 
 /// The metrics of one version of a model. When the last pipeline that counts here is dropped, they
 /// are no longer exported.
@@ -44,8 +46,8 @@ pub struct ModelMetrics {
     pub decode_seconds: Histogram,
     /// Time to resize and crop one image.
     pub preprocess_seconds: Histogram,
-    /// Time one image waited in the queue.
-    pub queue_wait_seconds: Histogram,
+    /// Time one image waited in the queue, by its class.
+    queue_wait_seconds: [Histogram; 2],
     /// Time of one batch in ONNX Runtime.
     pub inference_seconds: Histogram,
     /// Images per batch.
@@ -92,6 +94,19 @@ impl ModelMetrics {
     #[must_use]
     pub fn rejected_count(&self, reason: Reason) -> u64 {
         self.rejected_for(reason).get()
+    }
+
+    /// Times in the queue of images of the class with this word; of the first class if it is unknown.
+    #[must_use]
+    pub fn queue_wait(&self, priority: &str) -> &Histogram {
+        let [interactive, batch] = &self.queue_wait_seconds;
+        if priority == PRIORITIES[1] { batch } else { interactive }
+    }
+
+    /// Times in the queue of both classes.
+    #[must_use]
+    pub fn queue_waits(&self) -> &[Histogram; 2] {
+        &self.queue_wait_seconds
     }
 
     /// Exports what runs the model.
@@ -179,7 +194,7 @@ impl ModelFamilies {
             decode_wait_seconds: declare.histograms("decode_wait_seconds", "Time one upload waits for a decoder thread; nothing is measured where workers decode, as by default on a CPU", &LABELS, SECONDS),
             decode_seconds: declare.histograms("decode_seconds", "Time to decode one upload", &LABELS, SECONDS),
             preprocess_seconds: declare.histograms("preprocess_seconds", "Time to resize and crop one image", &LABELS, SECONDS),
-            queue_wait_seconds: declare.histograms("queue_wait_seconds", "Time one image waits in the queue", &LABELS, SECONDS),
+            queue_wait_seconds: declare.histograms("queue_wait_seconds", "Time one image waits in the queue", &["model", "version", "priority"], SECONDS),
             inference_seconds: declare.histograms("inference_seconds", "Time of one batch in ONNX Runtime", &LABELS, SECONDS),
             batch_size: declare.histograms("batch_size", "Images per batch", &LABELS, BATCH_SIZES),
         };
@@ -229,7 +244,9 @@ impl ModelFamilies {
             decode_wait_seconds: histograms.decode_wait_seconds.with_label_values(&labels),
             decode_seconds: histograms.decode_seconds.with_label_values(&labels),
             preprocess_seconds: histograms.preprocess_seconds.with_label_values(&labels),
-            queue_wait_seconds: histograms.queue_wait_seconds.with_label_values(&labels),
+            queue_wait_seconds: PRIORITIES.map(|priority| {
+                histograms.queue_wait_seconds.with_label_values(&[labels[0], labels[1], priority])
+            }),
             inference_seconds: histograms.inference_seconds.with_label_values(&labels),
             batch_size: histograms.batch_size.with_label_values(&labels),
             model,
