@@ -62,6 +62,8 @@ COPY --from=onnxruntime-cuda /opt/resnetd/lib /opt/resnetd/lib
 COPY --from=build /resnetd/target/release/resnetd /opt/resnetd/bin/
 COPY --from=model /opt/resnetd/models /opt/resnetd/models
 COPY --from=sbom /opt/resnetd/sbom.json /opt/resnetd/
+# Nothing in the image needs setuid.
+RUN find / -xdev -type f -perm /6000 -exec chmod a-s {} +
 LABEL org.opencontainers.image.title=resnetd \
     org.opencontainers.image.description="Classifies images over HTTP with native ResNet graphs on ONNX Runtime" \
     org.opencontainers.image.licenses=Apache-2.0 \
@@ -80,6 +82,8 @@ COPY --from=onnxruntime /opt/resnetd/lib /opt/resnetd/lib
 COPY --from=build /resnetd/target/release/resnetd /opt/resnetd/bin/
 COPY --from=model /opt/resnetd/models /opt/resnetd/models
 COPY --from=sbom /opt/resnetd/sbom.json /opt/resnetd/
+# Nothing in the image needs setuid.
+RUN find / -xdev -type f -perm /6000 -exec chmod a-s {} +
 LABEL org.opencontainers.image.title=resnetd \
     org.opencontainers.image.description="Classifies images over HTTP with native ResNet graphs on ONNX Runtime" \
     org.opencontainers.image.licenses=Apache-2.0 \

@@ -34,12 +34,13 @@ bench: library ## compare the server with the machine's limit, and time each sta
 		--photos $(built)/photos/$(SIZE) $(ARGS)
 	cargo bench --locked --bench stages
 
-.PHONY: bench-overload bench-start bench-variants bench-models
+.PHONY: bench-overload bench-start bench-variants bench-models bench-tracing
 bench-overload: ## overload each model at four times its saturation rate; about ten minutes
 bench-start: ## time until ready and memory of each model
 bench-variants: ## compare other allocators, settings and quotas with the defaults; about fifteen minutes
 bench-models: ## measure several models in one server: shared cores, reloads, a fallback; three minutes
-bench-overload bench-start bench-variants bench-models: bench-%: library
+bench-tracing: ## measure the cost of traces: off, 10 % sampled, all sampled; six minutes
+bench-overload bench-start bench-variants bench-models bench-tracing: bench-%: library
 	cargo build --release --locked
 	scripts/venv .venv-bench benches/requirements.txt
 	.venv-bench/bin/python benches/photos.py $(built)/photos
@@ -131,10 +132,10 @@ model-matrix: library ## serve weights and exports in many forms, and compare wi
 
 .PHONY: image
 image: ## build the container image, for a GPU with DEVICE=cuda, with the starter model with MODEL=imagenet
-	docker build --target $(DEVICE) $(if $(MODEL),--build-arg MODEL=$(MODEL)) --tag resnetd:$(DEVICE) .
+	docker build --target $(DEVICE) $(if $(MODEL),--build-arg MODEL=$(MODEL)) --tag resnetd:$(DEVICE) $(ARGS) .
 
 .PHONY: image-check
-image-check: ## build and test the image without Docker; Debian, as root
+image-check: ## build the images and test them in containers; Debian, as root, with Docker; twenty minutes
 	scripts/image-check
 
 .PHONY: compose-check
@@ -145,4 +146,4 @@ compose-check: library ## test deploy/compose.yaml under load with failures; Deb
 .PHONY: clean
 clean: ## remove everything that was built or downloaded
 	cargo clean
-	rm -rf .onnxruntime .models .tools .venv .venv-bench .venv-clients .venv-deploy .venv-models
+	rm -rf .onnxruntime .models .tools .venv .venv-bench .venv-clients .venv-deploy .venv-image .venv-models

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
+use hyper::header::{AUTHORIZATION, HeaderValue};
 use hyper::{Request, Uri};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -20,6 +21,8 @@ pub struct Target {
     client: Client<HttpConnector, Full<Bytes>>,
     classify: Uri,
     photos: Vec<Bytes>,
+    /// `Bearer` and the API key.
+    authorization: Option<HeaderValue>,
 }
 
 impl Target {
@@ -39,7 +42,22 @@ impl Target {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         let client = Client::builder(TokioExecutor::new()).build(connector);
-        Ok(Self { client, classify, photos })
+        Ok(Self { client, classify, photos, authorization: None })
+    }
+
+    /// The same target, whose requests have an API key.
+    ///
+    /// # Errors
+    ///
+    /// If the key has characters that a header cannot have.
+    pub fn with_key(mut self, key: &str) -> Result<Self> {
+        let value = HeaderValue::try_from(format!("Bearer {key}"));
+        let mut value = value.context(
+            "the API key has characters that no key has; check that it was copied completely",
+        )?;
+        value.set_sensitive(true);
+        self.authorization = Some(value);
+        Ok(self)
     }
 
     /// Opens a connection and closes it again.
@@ -70,7 +88,11 @@ impl Target {
 
     async fn exchange(&self, number: usize) -> Result<(u16, Bytes), ()> {
         let photo = self.photos[number % self.photos.len()].clone();
-        let request = Request::post(self.classify.clone()).body(Full::new(photo)).map_err(drop)?;
+        let mut request =
+            Request::post(self.classify.clone()).body(Full::new(photo)).map_err(drop)?;
+        if let Some(value) = &self.authorization {
+            request.headers_mut().insert(AUTHORIZATION, value.clone());
+        }
         let answer = self.client.request(request).await.map_err(drop)?;
         let status = answer.status().as_u16();
         let body = answer.into_body().collect().await.map_err(drop)?.to_bytes();

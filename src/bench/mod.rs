@@ -6,6 +6,7 @@ mod client; // one request over HTTP
 mod drive; // all requests of a run
 mod limit; // the same work without server and queue
 mod measured; // latencies and failures
+pub mod replicas; // how many servers a load needs
 mod plot; // the latencies as an SVG
 
 pub use client::Target;

@@ -27,6 +27,10 @@ pub(super) struct BenchArgs {
     #[arg(long)]
     in_process: bool,
 
+    /// API key to send, for a server with --api-keys
+    #[arg(long, env = "RESNETD_API_KEY", hide_env_values = true, value_name = "KEY")]
+    api_key: Option<String>,
+
     /// Photos to send in a cycle: files or folders
     #[arg(long, required = true, num_args = 1.., value_name = "PATH")]
     data: Vec<PathBuf>,
@@ -94,7 +98,7 @@ pub(super) fn run(args: &BenchArgs) -> Result<()> {
     let (target, load, measured) = match &args.url {
         Some(url) => {
             let load = args.load()?;
-            (url.as_str(), Some(load), on_server(url, photos, load, window)?)
+            (url.as_str(), Some(load), on_server(args.target(url, photos)?, load, window)?)
         }
         None => ("in process", None, in_process(args, &photos, window)?),
     };
@@ -120,6 +124,14 @@ pub(super) fn run(args: &BenchArgs) -> Result<()> {
 }
 
 impl BenchArgs {
+    fn target(&self, url: &str, photos: Vec<Bytes>) -> Result<Target> {
+        let target = Target::new(url, photos)?;
+        match &self.api_key {
+            Some(key) => target.with_key(key),
+            None => Ok(target),
+        }
+    }
+
     fn load(&self) -> Result<Load> {
         let Some(rate) = self.rate else {
             return Ok(Load::Closed { concurrency: self.concurrency });
@@ -129,8 +141,7 @@ impl BenchArgs {
     }
 }
 
-fn on_server(url: &str, photos: Vec<Bytes>, load: Load, window: Window) -> Result<Measured> {
-    let target = Target::new(url, photos)?;
+fn on_server(target: Target, load: Load, window: Window) -> Result<Measured> {
     let runtime = local::runtime()?;
     runtime.block_on(target.check(window.timeout))?;
     let bar = output::progress(usize::MAX, "s");

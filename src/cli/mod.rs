@@ -20,6 +20,7 @@ mod loader; // loading models for the server
 mod local;
 mod models; // serve: the models
 mod output;
+mod plan; // how many replicas
 mod quantize;
 mod serve;
 mod tune;
@@ -59,6 +60,8 @@ enum Command {
     Eval(eval::EvalArgs),
     /// Measure a server under load, or the machine's limit without a server
     Bench(Box<bench::BenchArgs>),
+    /// Predict how many replicas a load needs, from a measured throughput
+    Plan(plan::PlanArgs),
     /// Find the fastest sessions, threads and batches for a model on this machine
     Tune(Box<tune::TuneArgs>),
     /// Compare a model's logits with those of the framework that trained it
@@ -87,6 +90,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Describe(args) => describe::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Plan(args) => plan::run(&args),
         Command::Tune(args) => tune::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::ApiKey(args) => api_key::run(&args),

@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::answers::Answer;
-use super::openapi::{NetworkRefusals, Picture, Pictures, TimeLimit};
+use super::openapi::{NetworkRefusals, Picture, Pictures, Scheduling};
 use super::problem::Problem;
 use super::query::{self, Query};
 use super::upload::Upload;
@@ -64,7 +64,7 @@ struct Classified {
          description = "Sum the probabilities over WordNet's hypernyms; for models with ImageNet classes"),
         ("share" = Option<f64>, Query, minimum = 0, maximum = 1,
          description = "The probability that each entry of the roll-up's path reaches; 0.5 by default. Requires rollup"),
-        TimeLimit,
+        Scheduling,
     ),
     request_body(content((Picture = "application/octet-stream"), (Pictures = "multipart/form-data")), description = "The image's bytes (the format is detected from them, whatever the content type), or a form with one or several files"),
     responses(

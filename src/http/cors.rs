@@ -11,12 +11,13 @@ use url::{Origin, Url};
 const MAX_AGE: Duration = Duration::from_secs(3600);
 
 /// The headers that scripts may send, besides those that browsers allow anyway.
-const SENT: [HeaderName; 8] = [
+const SENT: [HeaderName; 9] = [
     header::ACCEPT,
     header::AUTHORIZATION,
     header::CONTENT_ENCODING,
     header::CONTENT_TYPE,
     HeaderName::from_static("x-api-key"),
+    HeaderName::from_static("x-priority"),
     HeaderName::from_static("x-request-id"),
     HeaderName::from_static("x-request-timeout-ms"),
     HeaderName::from_static("traceparent"),

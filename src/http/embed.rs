@@ -10,7 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::answers::Answer;
-use super::openapi::{NetworkRefusals, Picture, Pictures, TimeLimit};
+use super::openapi::{NetworkRefusals, Picture, Pictures, Scheduling};
 use super::problem::Problem;
 use super::remote::Arrived;
 use super::upload::{FormFile, Upload};
@@ -82,7 +82,7 @@ enum Vector {
          description = "Format of the vectors; json by default, or npy with Accept: application/x-npy"),
         ("normalize" = inline(Option<Length>), Query,
          description = "l2 scales each vector to length 1, so that dot products are cosine similarities"),
-        TimeLimit,
+        Scheduling,
     ),
     request_body(content((Picture = "application/octet-stream"), (Pictures = "multipart/form-data")), description = "The image's bytes, or a form with one or several files"),
     responses(

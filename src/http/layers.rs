@@ -11,7 +11,9 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 
 use super::app::Answering;
+use super::load_report::{self, LoadReport, ReportFormat};
 use super::problem::Problem;
+use super::problem::traced::with_trace;
 use super::record::{Gone, RequestFacts};
 use super::trace::Trace;
 use super::{Phase, Server, access, checks, cors, linger, origin, record, unsent};
@@ -51,33 +53,31 @@ async fn observe(State(server): State<Arc<Server>>, mut request: Request, next: 
     let started = Instant::now();
     let id: Arc<str> = request_id(request.headers()).into();
     let client = origin::client(request.extensions());
-    let origin = Origin { request_id: Arc::clone(&id), client, max_images: usize::MAX };
-    request.extensions_mut().insert(origin);
     let answering = Answering::default();
     request.extensions_mut().insert(answering.clone());
-    let facts = RequestFacts::of(&request, &server, id);
+    let load_format = ReportFormat::asked(request.headers());
+    let facts = RequestFacts::of(&request, &server, Arc::clone(&id));
+    let span = facts.trace().and_then(Trace::request_span);
+    request.extensions_mut().insert(Origin { request_id: id, client, span, ..Origin::local() });
     let request = facts.counting(request);
     let gone = Gone::watch(&server, &facts, started);
-    let mut response = answer(next, request).await;
+    let response = answer(next, request).await;
     gone.answered();
+    let mut response = match facts.trace() {
+        Some(trace) => with_trace(response, trace.id()),
+        None => response,
+    };
 
+    if let Some(choice) = answering.choice() {
+        name_model(response.headers_mut(), &choice);
+        if let Some(format) = load_format {
+            let report = LoadReport::of(&server, &choice.model);
+            response = load_report::attached(response, &report, format);
+        }
+    }
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(facts.id()) {
         headers.insert(REQUEST_ID, value);
-    }
-    if let Some(Choice { model, instead_of, .. }) = answering.choice() {
-        for (name, value) in [
-            (MODEL_NAME, model.name()),
-            (MODEL_VERSION, model.version.as_str()),
-            (MODEL_DIGEST, model.digest()),
-            (FALLBACK_FOR, instead_of.as_deref().unwrap_or_default()),
-        ] {
-            if let Ok(value) = HeaderValue::from_str(value)
-                && !value.is_empty()
-            {
-                headers.insert(name, value);
-            }
-        }
     }
     if let Some(value) = facts.trace().and_then(Trace::header) {
         headers.insert(TRACE_RESPONSE, value);
@@ -89,6 +89,22 @@ async fn observe(State(server): State<Arc<Server>>, mut request: Request, next: 
     }
     record::answered(&server, &facts, &response, started.elapsed());
     unsent::charged(&server.memory, response)
+}
+
+/// Adds the headers that name the model.
+fn name_model(headers: &mut HeaderMap, Choice { model, instead_of, .. }: &Choice) {
+    for (name, value) in [
+        (MODEL_NAME, model.name()),
+        (MODEL_VERSION, model.version.as_str()),
+        (MODEL_DIGEST, model.digest()),
+        (FALLBACK_FOR, instead_of.as_deref().unwrap_or_default()),
+    ] {
+        if let Ok(value) = HeaderValue::from_str(value)
+            && !value.is_empty()
+        {
+            headers.insert(name, value);
+        }
+    }
 }
 
 /// A handler that panics answers 500; the connection and the server live on.

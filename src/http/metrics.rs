@@ -1,32 +1,44 @@
-//! `GET /metrics`: Prometheus' text format.
+//! `GET /metrics`: the text formats of Prometheus and of OpenMetrics.
 
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::header;
-use axum::response::IntoResponse;
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
 
-use super::{Server, health};
+use super::{Server, accept, health};
+use crate::telemetry::openmetrics;
+
+/// The media types that are offered, the default first.
+const OFFERS: &[&str] = &["text/plain", "application/openmetrics-text"];
 
 /// Metrics for Prometheus
 ///
-/// In the Prometheus text format. `resnetd_predicted_wait_seconds` is meant for autoscaling.
+/// In the Prometheus text format, or in that of OpenMetrics if `Accept` prefers it: then latencies have the
+/// traces of recent requests as exemplars. `resnetd_predicted_wait_seconds` is meant for autoscaling.
 #[utoipa::path(
     get,
     path = "/metrics",
     tag = "operation",
     operation_id = "metrics",
-    responses((status = 200, description = "Every metric", body = String, content_type = "text/plain",
-               example = "resnetd_images_total{model=\"cifar10-resnet56\",version=\"1\"} 1")),
+    responses((status = 200, description = "Every metric", content(
+        (String = "text/plain", example = "resnetd_images_total{model=\"cifar10-resnet56\",version=\"1\"} 1"),
+        (String = "application/openmetrics-text", example = "# EOF")))),
 )]
-pub(super) async fn show(State(server): State<Arc<Server>>) -> impl IntoResponse {
+pub(super) async fn show(State(server): State<Arc<Server>>, headers: HeaderMap) -> Response {
     // Both depend on time, not on an event, so they are updated at each scrape.
     for model in server.registry.serving() {
         let wait = model.pipeline.predicted_wait().as_secs_f64();
         model.pipeline.metrics().predicted_wait_seconds.set(wait);
     }
-    let dropped = i64::try_from(server.shared.dropped_lines.count()).unwrap_or(i64::MAX);
-    server.metrics.dropped_log_lines.set(dropped);
+    server.metrics.dropped_log_lines.inc_by(server.shared.dropped_lines.take());
     server.metrics.ready.set(i64::from(health::why_not(&server).is_none()));
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], server.metrics.encode())
+    let (kind, text) = if accept::best(&headers, OFFERS) == OFFERS[1] {
+        (openmetrics::CONTENT_TYPE, server.metrics.encode_openmetrics())
+    } else {
+        ("text/plain; version=0.0.4; charset=utf-8", server.metrics.encode())
+    };
+    let mut response = ([(header::CONTENT_TYPE, kind)], text).into_response();
+    accept::vary(&mut response);
+    response
 }

@@ -19,6 +19,7 @@ mod inflate; // compressed uploads
 mod json; // bodies of JSON
 mod layers; // request id, log line, metrics, panics
 mod linger; // discards the rest of an upload after an early answer
+mod load_report; // ORCA, for load balancers
 mod listener; // the accept loop and shutdown
 mod metrics; // GET /metrics
 mod models; // GET /v1/models and routes with a model in the path

@@ -5,7 +5,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
 use super::answers::Answer;
-use super::openapi::{Picture, Pictures, TimeLimit, UploadRefusals};
+use super::openapi::{Picture, Pictures, Scheduling, UploadRefusals};
 use super::problem::Problem;
 use super::remote::Arrived;
 use super::upload::Upload;
@@ -21,7 +21,7 @@ use crate::pipeline::PreprocessSteps;
     path = "/preprocess",
     tag = "images",
     operation_id = "preprocess",
-    params(TimeLimit),
+    params(Scheduling),
     request_body(content((Picture = "application/octet-stream"), (Pictures = "multipart/form-data")), description = "The image's bytes, or a form with one or several files"),
     responses(
         (status = 200, description = "The network's input, or the preprocessing steps", content(

@@ -117,7 +117,12 @@ impl RequestFacts {
     fn count(&self, server: &Server, status: StatusCode, elapsed: Duration) {
         let Self { method, route, .. } = self;
         let latency = (self.purpose == Purpose::Api).then_some(elapsed);
-        server.metrics.request(AnsweredRequest { method, route, status: status.as_u16() }, latency);
+        if latency.is_some() {
+            server.shared.requests.add(1.0);
+        }
+        let trace = self.trace.as_ref().and_then(Trace::recorded);
+        let status = status.as_u16();
+        server.metrics.request(AnsweredRequest { method, route, status, trace }, latency);
     }
 }
 
@@ -263,7 +268,7 @@ macro_rules! event {
             target: "resnetd::http",
             tracing::Level::$level,
             request.id = &*facts.id,
-            trace_id = facts.trace.as_ref().map(Trace::id),
+            trace_id = facts.trace.as_ref().map(|trace| tracing::field::display(trace.id())),
             http.status = status,
             method = facts.method,
             route = facts.route,

@@ -6,6 +6,7 @@ use tokio::sync::Semaphore;
 
 use super::problem::Problem;
 use super::refusals::Refusals;
+use crate::telemetry::DecayingRate;
 use crate::telemetry::logs::DroppedLines;
 
 /// Parsing fewer bytes than this is faster than waking another thread.
@@ -18,6 +19,8 @@ pub struct Shared {
     pub(super) refusals: Refusals,
     /// Dropped log lines.
     pub(super) dropped_lines: DroppedLines,
+    /// Requests to the API, for load reports.
+    pub(super) requests: DecayingRate,
     parsers: Arc<Semaphore>,
 }
 
@@ -28,6 +31,7 @@ impl Shared {
         Self {
             refusals: Refusals::default(),
             dropped_lines,
+            requests: DecayingRate::default(),
             parsers: Arc::new(Semaphore::new(parsers.max(1))),
         }
     }

@@ -9,14 +9,17 @@ use std::time::{Duration, Instant, SystemTime};
 
 use axum::http::{HeaderMap, HeaderValue};
 use opentelemetry::propagation::TextMapPropagator;
-use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceContextExt};
+use opentelemetry::trace::{
+    Link, SpanContext, SpanKind, Status, TraceContextExt, TraceFlags, TraceId, TraceState,
+};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_http::HeaderExtractor;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
-use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
+use opentelemetry_sdk::trace::SpanData;
 
 use crate::pipeline::Timings;
 use crate::telemetry::Traces;
+use crate::telemetry::spans::{self, RequestSpan, SpanIds};
 
 /// A request that may be traced.
 #[derive(Debug)]
@@ -56,8 +59,19 @@ impl Trace {
     }
 
     /// The trace's id.
-    pub(super) fn id(&self) -> String {
-        self.context.trace_id().to_string()
+    pub(super) fn id(&self) -> TraceId {
+        self.context.trace_id()
+    }
+
+    /// The trace's id, if the trace is recorded.
+    pub(super) fn recorded(&self) -> Option<TraceId> {
+        self.context.is_sampled().then(|| self.id())
+    }
+
+    /// The request's span, for the spans of batches with its images, if the trace is recorded.
+    pub(super) fn request_span(&self) -> Option<Arc<RequestSpan>> {
+        let (traces, context) = (Arc::clone(&self.traces), self.context.clone());
+        self.context.is_sampled().then(|| Arc::new(RequestSpan { traces, context }))
     }
 
     /// The value of `traceresponse`.
@@ -74,7 +88,7 @@ impl Trace {
         let now = self.began.elapsed();
         let EndedRequest { name, attributes, is_error, upload, images } = ended;
         if let Some(upload) = upload {
-            self.child("upload", (Duration::ZERO, upload.min(now)), Vec::new());
+            self.traces.send(self.child("upload", (Duration::ZERO, upload.min(now))));
         }
         for timings in images {
             self.image(timings, now);
@@ -94,8 +108,8 @@ impl Trace {
     /// The stages of an image, in the order in which they ran. The pipeline measures how long each took and
     /// when the last one ended, so a pause between two stages appears before the first one.
     fn image(&self, timings: &Timings, now: Duration) {
-        let Timings { decode_wait, decode, preprocess, queue, inference, batch_size, ended } =
-            *timings;
+        let Timings { decode_wait, decode, preprocess, queue, inference, .. } = *timings;
+        let Timings { batch_size, batch, ended, .. } = *timings;
         let mut end = ended.map_or(now, |ended| ended.saturating_duration_since(self.began));
         let before = [("decode", decode), ("preprocess", preprocess)];
         let stages = if decode_wait.is_zero() {
@@ -106,18 +120,21 @@ impl Trace {
         };
         for (name, took) in stages.into_iter().rev().filter(|(_, took)| !took.is_zero()) {
             let start = end.saturating_sub(took);
-            let batch = (name == "inference").then(|| {
-                KeyValue::new("resnetd.batch_size", i64::try_from(batch_size).unwrap_or(i64::MAX))
-            });
-            self.child(name, (start, end), batch.into_iter().collect());
+            let mut child = self.child(name, (start, end));
+            if name == "inference" {
+                child.attributes.push(spans::images_attribute(batch_size));
+                child.links.links.extend(batch.map(link));
+            }
+            self.traces.send(child);
             end = start;
         }
         if !decode_wait.is_zero() {
-            self.child("decode-wait", (end.saturating_sub(decode_wait), end), Vec::new());
+            let times = (end.saturating_sub(decode_wait), end);
+            self.traces.send(self.child("decode-wait", times));
         }
     }
 
-    fn child(&self, name: &'static str, times: (Duration, Duration), attributes: Vec<KeyValue>) {
+    fn child(&self, name: &'static str, times: (Duration, Duration)) -> SpanData {
         let context = SpanContext::new(
             self.context.trace_id(),
             self.traces.span_id(),
@@ -125,8 +142,7 @@ impl Trace {
             false,
             self.context.trace_state().clone(),
         );
-        let span = self.span(name.into(), times, attributes);
-        self.traces.send(SpanData { span_context: context, ..span });
+        SpanData { span_context: context, ..self.span(name.into(), times, Vec::new()) }
     }
 
     /// A span within the request's.
@@ -137,23 +153,15 @@ impl Trace {
         attributes: Vec<KeyValue>,
     ) -> SpanData {
         SpanData {
-            span_context: SpanContext::NONE,
-            parent_span_id: self.parent_of_stages(),
-            parent_span_is_remote: false,
-            span_kind: SpanKind::Internal,
-            name,
-            start_time: self.began_at + start,
-            end_time: self.began_at + end,
+            parent_span_id: self.context.span_id(),
             attributes,
-            dropped_attributes_count: 0,
-            events: SpanEvents::default(),
-            links: SpanLinks::default(),
-            status: Status::Unset,
-            instrumentation_scope: self.traces.scope(),
+            ..self.traces.span(name, self.began_at + start, self.began_at + end)
         }
     }
+}
 
-    fn parent_of_stages(&self) -> SpanId {
-        self.context.span_id()
-    }
+/// A link to the span of a batch.
+fn link(SpanIds { trace, span }: SpanIds) -> Link {
+    let (flags, state) = (TraceFlags::SAMPLED, TraceState::default());
+    Link::with_context(SpanContext::new(trace, span, flags, false, state))
 }

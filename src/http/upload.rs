@@ -132,7 +132,7 @@ fn charge(app: &App, request: Request) -> Result<(Request, Arc<Reservation>), Pr
         return Err(Problem::too_many_bytes(limit));
     }
     let held = Arc::new(
-        app.model.pipeline.receive(origin::client(request.extensions()), announced.unwrap_or(0))?,
+        app.model.pipeline.receive(&origin::of(request.extensions()), announced.unwrap_or(0))?,
     );
     held.shrink_to(0);
     let request =

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Pipeline;
-use super::queue::{ClientKey, Permit, Rejected, RequestContext, Reservation};
+use super::queue::{Origin, Permit, Rejected, RequestContext, Reservation};
 
 impl Pipeline {
     /// Reserves `bytes` for the upload of a new request, which is about to be read.
@@ -11,8 +11,8 @@ impl Pipeline {
     /// # Errors
     ///
     /// [`Rejected`] where they do not fit now, or where no image of this client could be admitted.
-    pub fn receive(&self, client: ClientKey, bytes: usize) -> Result<Reservation, Rejected> {
-        self.counted(self.admission.receive(client, bytes as u64))
+    pub fn receive(&self, origin: &Origin, bytes: usize) -> Result<Reservation, Rejected> {
+        self.counted(self.admission.receive(origin, bytes as u64))
     }
 
     /// Reserves `bytes` for data that is about to be created or fetched.
@@ -39,8 +39,9 @@ impl Pipeline {
             Err(full @ Rejected::QueueFull { .. }) => full,
             admitted => return admitted,
         };
-        let images = self.admission.images_of(context.origin.client);
-        if self.queue.displace(images, full.retry_after()) {
+        let Origin { client, priority, .. } = context.origin;
+        let images = self.admission.images_of(client);
+        if self.queue.displace(images, priority, full.retry_after()) {
             self.admission.enter(context, decode)
         } else {
             Err(full)

@@ -13,6 +13,7 @@ use super::temperature;
 use super::topk::{self, Narrow, Prediction};
 use crate::model::Task;
 use crate::telemetry::Reason;
+use crate::telemetry::spans::SpanIds;
 
 /// The answer for one image.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,6 +81,8 @@ pub struct Timings {
     pub inference: Duration,
     /// Images in that run.
     pub batch_size: usize,
+    /// The span of that run, if it is traced.
+    pub batch: Option<SpanIds>,
     /// When its answer was there; `None` if no network was run.
     pub ended: Option<Instant>,
 }

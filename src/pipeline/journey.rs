@@ -147,6 +147,7 @@ impl Timings {
             queue: answered.queued,
             inference: answered.inference,
             batch_size: answered.batch_size,
+            batch: answered.batch,
             ended: Some(Instant::now()),
             ..self
         }

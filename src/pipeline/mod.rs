@@ -131,6 +131,12 @@ impl Pipeline {
         self.admission.predicted_wait()
     }
 
+    /// The share of the workers' time in which they were busy, over the last seconds; 0 to about 1.
+    #[must_use]
+    pub fn utilization(&self) -> f64 {
+        self.admission.utilization()
+    }
+
     /// Why the pipeline is not ready, if it is not: failed batches or a stuck worker.
     #[must_use]
     pub fn why_not_ready(&self) -> Option<&'static str> {

@@ -56,10 +56,7 @@ const ADVICE: &[(&str, &str)] = &[
     ),
     ("admission_limit_bytes", "Constant"),
     ("fetch_seconds", "Hosts of images by URL are slow: check them, or lower `--url-timeout`"),
-    (
-        "decode_wait_seconds",
-        "Decoders are busy: raise `--decoders` (it is 0 on a CPU, where workers decode)",
-    ),
+    ("decode_wait_seconds", "Decoders are busy: raise `--decoders`"),
     ("decode_seconds", "Images have become larger, or the machine is busy; see docs/images.md"),
     ("preprocess_seconds", "As `decode_seconds`"),
     (
@@ -75,7 +72,7 @@ const ADVICE: &[(&str, &str)] = &[
         "tls_handshake_failures_total",
         "Clients without a valid certificate, scanners, or an expired certificate; the log has each at DEBUG",
     ),
-    ("log_lines_dropped", "Standard error is read too slowly: check the log collector"),
+    ("log_lines_dropped_total", "Standard error is read too slowly: check the log collector"),
     ("ready", "When it falls to 0: `/readyz` has the cause"),
     ("model_load_seconds", "Constant after the start"),
     ("warm_up_seconds", "Constant after the start"),

@@ -24,15 +24,15 @@ enum Message {
     End(SyncSender<()>),
 }
 
-/// The number of lines dropped because the reader was too slow.
+/// The number of lines dropped because the reader was too slow, until they are counted.
 #[derive(Debug, Clone, Default)]
 pub struct DroppedLines(Arc<AtomicU64>);
 
 impl DroppedLines {
-    /// How many so far.
+    /// How many since the last call.
     #[must_use]
-    pub fn count(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+    pub fn take(&self) -> u64 {
+        self.0.swap(0, Ordering::Relaxed)
     }
 }
 

@@ -1,15 +1,18 @@
 //! Every metric, declared once with its type; a call site says what happened and spells no name.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use opentelemetry::trace::TraceId;
 use prometheus::{
     Encoder, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, Registry, TextEncoder,
 };
 
 use super::Reason;
 use super::declare::{Declare, MetricDescription, SECONDS};
+use super::exemplars::Exemplars;
 use super::model_metrics::{ModelFamilies, ModelMetrics};
+use super::openmetrics::{self, Exemplar};
 
 /// The metrics of one server, in a registry of their own.
 #[derive(Debug)]
@@ -18,6 +21,7 @@ pub struct Metrics {
     described: Vec<MetricDescription>,
     requests: IntCounterVec,
     request_seconds: HistogramVec,
+    request_exemplars: Exemplars,
     requests_of_clients: IntCounterVec,
     models: Arc<ModelFamilies>,
     model_loads: IntCounterVec,
@@ -33,7 +37,7 @@ pub struct Metrics {
     /// TLS handshakes that failed.
     pub tls_handshake_failures: IntCounter,
     /// Log lines that were dropped, because their reader was too slow.
-    pub dropped_log_lines: IntGauge,
+    pub dropped_log_lines: IntCounter,
     /// 1 while the server is ready for traffic.
     pub ready: IntGauge,
 }
@@ -88,7 +92,12 @@ pub struct AnsweredRequest<'a> {
     pub route: &'a str,
     /// The status of its answer.
     pub status: u16,
+    /// Its trace, if that is recorded.
+    pub trace: Option<TraceId>,
 }
+
+/// The histogram that has exemplars.
+const REQUEST_SECONDS: &str = "resnetd_http_request_duration_seconds";
 
 /// The methods that are labels; all others are `other`.
 const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"];
@@ -106,13 +115,14 @@ impl Metrics {
         let metrics = Self {
             requests: declare.counters("http_requests_total", "HTTP requests", &["method", "route", "status"]),
             request_seconds: declare.histograms("http_request_duration_seconds", "Time from a request's headers to its answer, except for probes, scrapes and pages", &["method", "route", "status"], SECONDS),
+            request_exemplars: Exemplars::of(SECONDS),
             requests_of_clients: declare.counters("client_requests_total", "HTTP requests with an API key, by its client", &["client", "status"]),
             requests_in_flight: declare.int_gauge("http_requests_in_flight", "HTTP requests being answered"),
             admitted_bytes: declare.int_gauge("admitted_bytes", "Bytes of uploads and decoded images in flight"),
             admission_limit_bytes: declare.int_gauge("admission_limit_bytes", "The limit of admitted_bytes (--memory-limit)"),
             fetch_seconds: declare.histogram("fetch_seconds", "Time to fetch one image by URL"),
             tls_handshake_failures: declare.counter("tls_handshake_failures_total", "TLS handshakes that failed or took too long"),
-            dropped_log_lines: declare.int_gauge("log_lines_dropped", "Log lines dropped since the start because standard error was read too slowly"),
+            dropped_log_lines: declare.counter("log_lines_dropped_total", "Log lines dropped because standard error was read too slowly"),
             ready: declare.int_gauge("ready", "1 while the server is ready, else 0"),
             models: Arc::new(ModelFamilies::declare(&declare)),
             model_loads: declare.counters("model_loads_total", "Attempts to load a model, by result", &["model", "result"]),
@@ -130,7 +140,7 @@ impl Metrics {
 
     /// Counts one answered request, and its latency if it has one.
     pub fn request(&self, answered: AnsweredRequest<'_>, latency: Option<Duration>) {
-        let AnsweredRequest { method, route, status } = answered;
+        let AnsweredRequest { method, route, status, trace } = answered;
         let method = METHODS.iter().find(|known| **known == method).map_or("other", |known| known);
         self.requests.with_label_values(&[method, route, &status.to_string()]).inc();
         let class = match status / 100 {
@@ -141,8 +151,13 @@ impl Metrics {
             _ => "5xx",
         };
         if let Some(latency) = latency {
-            let histogram = self.request_seconds.with_label_values(&[method, route, class]);
-            histogram.observe(latency.as_secs_f64());
+            let labels = [method, route, class];
+            let value = latency.as_secs_f64();
+            self.request_seconds.with_label_values(&labels).observe(value);
+            if let Some(trace) = trace {
+                let exemplar = Exemplar { trace, value, at: SystemTime::now() };
+                self.request_exemplars.set(&labels, exemplar);
+            }
         }
     }
 
@@ -193,6 +208,15 @@ impl Metrics {
             .encode(&self.registry.gather(), &mut text)
             .expect("writing to memory does not fail");
         String::from_utf8(text).expect("the text format is UTF-8")
+    }
+
+    /// All metrics in the OpenMetrics text format, with the traces of recent requests as exemplars.
+    #[must_use]
+    pub fn encode_openmetrics(&self) -> String {
+        openmetrics::encode(&self.registry.gather(), |name, labels, bucket| {
+            let exemplars = (name == REQUEST_SECONDS).then_some(&self.request_exemplars)?;
+            exemplars.get(labels, bucket)
+        })
     }
 }
 

@@ -14,6 +14,8 @@ use super::gauge_part::GaugePart;
 
 /// The labels of every metric here.
 const LABELS: [&str; 2] = ["model", "version"];
+/// The classes of images, as labels.
+const PRIORITIES: [&str; 2] = ["interactive", "batch"];
 
 /// What one pipeline counts. Pipelines of the same model and version count in the same series, which are
 /// no longer exported when the last of these pipelines is dropped.
@@ -39,14 +41,14 @@ pub struct ModelMetrics {
     pub images_in_flight: GaugePart,
     /// How long a request arriving now would wait, in seconds; for autoscaling.
     pub predicted_wait_seconds: Gauge,
-    /// Time one upload waited for a decoder.
+    /// Time one upload waited for a decoder thread, if there are any (see `--decoders`).
     pub decode_wait_seconds: Histogram,
     /// Time to decode one upload, also if it is not an image.
     pub decode_seconds: Histogram,
     /// Time to resize and crop one image.
     pub preprocess_seconds: Histogram,
-    /// Time one image waited in the queue.
-    pub queue_wait_seconds: Histogram,
+    /// Time one image waited in the queue, by its class.
+    queue_wait_seconds: [Histogram; 2],
     /// Time of one batch in ONNX Runtime.
     pub inference_seconds: Histogram,
     /// Images per batch.
@@ -93,6 +95,19 @@ impl ModelMetrics {
     #[must_use]
     pub fn rejected_count(&self, reason: Reason) -> u64 {
         self.rejected_for(reason).get()
+    }
+
+    /// Times in the queue of images of the class with this word; of the first class if it is unknown.
+    #[must_use]
+    pub fn queue_wait(&self, priority: &str) -> &Histogram {
+        let [interactive, batch] = &self.queue_wait_seconds;
+        if priority == PRIORITIES[1] { batch } else { interactive }
+    }
+
+    /// Times in the queue of both classes.
+    #[must_use]
+    pub fn queue_waits(&self) -> &[Histogram; 2] {
+        &self.queue_wait_seconds
     }
 
     /// Exports what runs the model.
@@ -180,10 +195,10 @@ impl ModelFamilies {
             warm_up_seconds: declare.gauges("warm_up_seconds", "Time of the warm-up runs before the model serves", &LABELS),
         };
         let histograms = Histograms {
-            decode_wait_seconds: declare.histograms("decode_wait_seconds", "Time one upload waits for a decoder", &LABELS, SECONDS),
+            decode_wait_seconds: declare.histograms("decode_wait_seconds", "Time one upload waits for a decoder thread; nothing is measured where workers decode, as by default on a CPU", &LABELS, SECONDS),
             decode_seconds: declare.histograms("decode_seconds", "Time to decode one upload", &LABELS, SECONDS),
             preprocess_seconds: declare.histograms("preprocess_seconds", "Time to resize and crop one image", &LABELS, SECONDS),
-            queue_wait_seconds: declare.histograms("queue_wait_seconds", "Time one image waits in the queue", &LABELS, SECONDS),
+            queue_wait_seconds: declare.histograms("queue_wait_seconds", "Time one image waits in the queue", &["model", "version", "priority"], SECONDS),
             inference_seconds: declare.histograms("inference_seconds", "Time of one batch in ONNX Runtime", &LABELS, SECONDS),
             batch_size: declare.histograms("batch_size", "Images per batch", &LABELS, BATCH_SIZES),
         };
@@ -230,7 +245,9 @@ impl ModelFamilies {
             decode_wait_seconds: histograms.decode_wait_seconds.with_label_values(&labels),
             decode_seconds: histograms.decode_seconds.with_label_values(&labels),
             preprocess_seconds: histograms.preprocess_seconds.with_label_values(&labels),
-            queue_wait_seconds: histograms.queue_wait_seconds.with_label_values(&labels),
+            queue_wait_seconds: PRIORITIES.map(|priority| {
+                histograms.queue_wait_seconds.with_label_values(&[labels[0], labels[1], priority])
+            }),
             inference_seconds: histograms.inference_seconds.with_label_values(&labels),
             batch_size: histograms.batch_size.with_label_values(&labels),
             model,

@@ -1,7 +1,8 @@
 //! Spans of requests, sent to an OpenTelemetry collector over OTLP.
 
+use std::borrow::Cow;
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use clap::ValueEnum;
@@ -12,14 +13,15 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use opentelemetry::InstrumentationScope;
-use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceState};
+use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceState};
 use opentelemetry_http::{HttpClient, HttpError};
 use opentelemetry_otlp::{
     ExporterBuildError, Protocol, SpanExporter, WithExportConfig, WithHttpConfig,
 };
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{
-    BatchSpanProcessor, IdGenerator, RandomIdGenerator, SpanData, SpanProcessor,
+    BatchSpanProcessor, IdGenerator, RandomIdGenerator, SpanData, SpanEvents, SpanLinks,
+    SpanProcessor,
 };
 use tokio::runtime::Handle;
 
@@ -121,16 +123,36 @@ impl Traces {
         SpanContext::new(self.ids.new_trace_id(), span, flags, false, TraceState::default())
     }
 
+    /// The recorded first span of a new trace.
+    pub(super) fn root(&self) -> SpanContext {
+        let (trace, span) = (self.ids.new_trace_id(), self.ids.new_span_id());
+        SpanContext::new(trace, span, TraceFlags::SAMPLED, false, TraceState::default())
+    }
+
+    /// A span without a parent, an id or attributes.
+    #[must_use]
+    pub fn span(&self, name: Cow<'static, str>, start: SystemTime, end: SystemTime) -> SpanData {
+        SpanData {
+            span_context: SpanContext::NONE,
+            parent_span_id: SpanId::INVALID,
+            parent_span_is_remote: false,
+            span_kind: SpanKind::Internal,
+            name,
+            start_time: start,
+            end_time: end,
+            attributes: Vec::new(),
+            dropped_attributes_count: 0,
+            events: SpanEvents::default(),
+            links: SpanLinks::default(),
+            status: Status::Unset,
+            instrumentation_scope: self.scope.clone(),
+        }
+    }
+
     /// An id for a span whose context nobody else gets.
     #[must_use]
     pub fn span_id(&self) -> SpanId {
         self.ids.new_span_id()
-    }
-
-    /// What spans are marked with.
-    #[must_use]
-    pub fn scope(&self) -> InstrumentationScope {
-        self.scope.clone()
     }
 
     /// Queues a span that has ended.

@@ -10,7 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::engines::Gate;
-use crate::support::{Answer, Options, TestServer, data, resnetd, until};
+use crate::support::{Answer, Options, TestServer, complained, data, program, resnetd, until};
 
 /// A file of keys.
 struct KeyFile {
@@ -43,6 +43,54 @@ impl KeyFile {
 
 fn serve(access: AccessPlan) -> TestServer {
     TestServer::with(Options { access, ..Options::default() })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bench_sends_the_key_that_it_is_given() {
+    let key = NewKey::make("load-test").unwrap();
+    let server = serve(KeyFile::with(&key.line).plan());
+    let photo = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/cifar10-cat.png");
+    let bench = |key: &str| {
+        let (url, key) = (server.url.clone(), key.to_owned());
+        tokio::task::spawn_blocking(move || {
+            let mut command = program(&["bench", &url, "--data", photo, "--duration", "200ms"]);
+            command.args(["--warm-up", "0s", "--concurrency", "1"]);
+            command.env("RESNETD_API_KEY", key).output().unwrap()
+        })
+    };
+    assert!(bench(&key.key).await.unwrap().status.success());
+    let refused = complained(&bench("another").await.unwrap());
+    assert!(refused.contains("401 unauthenticated"), "{refused}");
+    let invalid = complained(&bench("a\nb").await.unwrap());
+    assert!(invalid.contains("the API key has characters"), "{invalid}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_class_is_the_lower_one_of_the_header_and_the_key() {
+    let (person, job) = (NewKey::make("person").unwrap(), NewKey::make("job").unwrap());
+    let lines = format!("{}\n{} priority=batch\n", person.line, job.line);
+    let server = serve(KeyFile::with(&lines).plan());
+    let classify = async |key: &NewKey, priority: Option<&'static str>| {
+        let mut request = server.client.post(server.at("/classify")).bearer_auth(&key.key);
+        if let Some(priority) = priority {
+            request = request.header("x-priority", priority);
+        }
+        Answer::of(request.body(data("cifar10-cat.png")).send().await.unwrap()).await
+    };
+    for (key, priority, expected) in [
+        (&person, None, [1, 0]),
+        (&person, Some("batch"), [1, 1]),
+        (&job, None, [1, 2]),
+        (&job, Some("interactive"), [1, 3]),
+        (&person, Some("interactive"), [2, 3]),
+    ] {
+        assert_eq!(classify(key, priority).await.status, 200);
+        let waits = server.model.pipeline.metrics().queue_waits().each_ref();
+        assert_eq!(waits.map(prometheus::Histogram::get_sample_count), expected);
+    }
+    let wrong = classify(&person, Some("u=1")).await;
+    assert_eq!((wrong.status, wrong.reason().as_str()), (422, "invalid-parameter"));
+    assert!(wrong.text.contains("it takes interactive or batch"), "{wrong:?}");
 }
 
 /// `GET /v1/model` with these headers.

@@ -40,6 +40,22 @@ fn eval_measures_a_parquet_file_and_a_folder_alike() {
 }
 
 #[test]
+fn plan_predicts_how_many_replicas_a_load_needs() {
+    let demand = ["plan", "--json", "--load", "400", "--latency", "100ms", "--sessions", "2"];
+    let plan = |measured: [&str; 2]| resnetd(&[&demand[..], &measured].concat());
+    let by_throughput: Value = serde_json::from_str(&said(&plan(["--throughput", "100"]))).unwrap();
+    // 400 images/s need the whole of four replicas. With five, the 99th percentile would be 121 ms.
+    assert_eq!(by_throughput["replicas"], 6, "{by_throughput}");
+    let predicted = &by_throughput["predicted"][0];
+    assert!((predicted["utilization"].as_f64().unwrap() - 2.0 / 3.0).abs() < 1e-9, "{predicted}");
+    assert!((predicted["target_ms"].as_f64().unwrap() - 74.9).abs() < 0.1, "{predicted}");
+    let by_time: Value = serde_json::from_str(&said(&plan(["--service-time", "20ms"]))).unwrap();
+    assert_eq!(by_time, by_throughput);
+    let too_slow = complained(&plan(["--service-time", "200ms"]));
+    assert!(too_slow.contains("one image takes 200.0 ms in a session"), "{too_slow}");
+}
+
+#[test]
 fn an_exported_file_is_self_contained() {
     let folder = tempfile::tempdir().unwrap();
     let onnx = folder.path().join("m.onnx");

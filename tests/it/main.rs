@@ -36,6 +36,7 @@ mod cli; // the commands
 mod cli_classify; // resnetd classify
 mod cli_describe; // resnetd describe, completions and man
 mod traces; // spans
+mod load_reports;
 mod metrics; // docs/metrics.md
 mod configuration; // docs/configuration.md
 mod bench; // resnetd bench

@@ -62,7 +62,7 @@ async fn metrics_count_what_happened() {
         r#"resnetd_rejected_total{model="cifar10-resnet56",reason="queue-full",version="1"} 0"#,
         r#"resnetd_images_total{model="cifar10-resnet56",version="1"} 1"#,
         r#"resnetd_batch_size_count{model="cifar10-resnet56",version="1"} 1"#,
-        r#"resnetd_queue_wait_seconds_count{model="cifar10-resnet56",version="1"} 1"#,
+        r#"resnetd_queue_wait_seconds_count{model="cifar10-resnet56",priority="interactive",version="1"} 1"#,
         r#"resnetd_inference_seconds_count{model="cifar10-resnet56",version="1"} 1"#,
         r#"resnetd_decode_seconds_count{model="cifar10-resnet56",version="1"} 1"#,
         r#"resnetd_preprocess_seconds_count{model="cifar10-resnet56",version="1"} 1"#,

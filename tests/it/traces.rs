@@ -19,7 +19,8 @@ use prost::Message;
 use resnetd::telemetry::{OtlpProtocol, TracePlan};
 use tower::util::ServiceExt;
 
-use crate::support::{Answer, Options, TestServer, data};
+use crate::support::engines::Gate;
+use crate::support::{Answer, Options, TestServer, data, until};
 
 /// Spans that have been received.
 #[derive(Debug, Clone, Default)]
@@ -139,6 +140,7 @@ async fn a_trace_that_is_not_recorded_stays_so_and_an_invalid_parent_is_ignored(
     );
     let own = with_parent(&server, "nonsense", b"no image".to_vec()).await;
     let id = own.header("traceresponse").split('-').nth(1).unwrap().to_owned();
+    assert_eq!(own.json()["trace_id"], id.as_str(), "the problem names its trace");
     finish(server).await;
     let spans = collector.spans();
     assert!(!spans.is_empty() && spans.iter().all(|span| span.trace_id == hex(&id)), "{spans:?}");
@@ -149,11 +151,78 @@ async fn a_trace_that_is_not_recorded_stays_so_and_an_invalid_parent_is_ignored(
     );
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_has_a_span_that_links_to_its_requests_and_they_to_it() {
+    let collector = Collector::default();
+    let gate = Gate::default();
+    let plan = TracePlan {
+        endpoint: collector.start().await,
+        protocol: OtlpProtocol::HttpProtobuf,
+        timeout: Duration::from_secs(60),
+        service: "photos".to_owned(),
+        sample: 1.0,
+    };
+    let engines = Some(vec![gate.engine()]);
+    let server = TestServer::with(Options { traces: Some(plan), engines, ..Options::default() });
+    // The first image is a batch of its own, and the others wait for it.
+    let pipeline = Arc::clone(&server.model);
+    let photo = || server.classify(data("cifar10-cat.png"));
+    let all = async {
+        until("three images are in flight", || pipeline.pipeline.images_in_flight() == 3).await;
+        gate.open();
+    };
+    let first = async {
+        until("the others come later", || pipeline.pipeline.images_in_flight() > 0).await;
+        tokio::join!(photo(), photo())
+    };
+    let (one, (two, three), ()) = tokio::join!(photo(), first, all);
+    assert!([one, two, three].iter().all(|answer| answer.status == 200));
+    finish(server).await;
+
+    let spans = collector.spans();
+    let batches: Vec<_> = spans.iter().filter(|span| span.name == "batch").collect();
+    assert!(!batches.is_empty(), "{spans:?}");
+    for batch in batches {
+        assert!(batch.parent_span_id.is_empty() && batch.links.len() > 1, "{batch:?}");
+        for link in &batch.links {
+            let request = spans.iter().find(|span| span.span_id == link.span_id).unwrap();
+            assert_eq!(request.kind, SpanKind::Server as i32);
+            let inference = spans
+                .iter()
+                .find(|span| span.name == "inference" && span.parent_span_id == link.span_id);
+            assert_eq!(inference.unwrap().links[0].span_id, batch.span_id);
+        }
+    }
+}
+
+#[tokio::test]
+async fn latencies_have_the_trace_of_a_recent_request_in_openmetrics() {
+    let collector = Collector::default();
+    let server = traced(&collector, OtlpProtocol::HttpProtobuf, 0.0).await;
+    with_parent(&server, PARENT, data("cifar10-cat.png")).await;
+    let request = server.client.get(server.at("/metrics"));
+    let request =
+        request.header("accept", "application/openmetrics-text; version=1.0.0, */*;q=0.1");
+    let metrics = Answer::of(request.send().await.unwrap()).await;
+    assert_eq!(
+        metrics.header("content-type"),
+        "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    );
+    let exemplar = " # {trace_id=\"0af7651916cd43dd8448eb211c80319c\"} ";
+    assert!(metrics.text.contains(exemplar) && metrics.text.ends_with("\n# EOF\n"), "{metrics:?}");
+    let classic = server.get("/metrics").await;
+    assert!(classic.header("content-type").starts_with("text/plain"), "{classic:?}");
+    assert!(!classic.text.contains("trace_id"), "{classic:?}");
+    finish(server).await;
+}
+
 #[tokio::test]
 async fn without_a_collector_nothing_is_traced() {
     let server = TestServer::start();
     let answer = with_parent(&server, PARENT, data("cifar10-cat.png")).await;
     assert!(answer.status == 200 && !answer.headers.contains_key("traceresponse"), "{answer:?}");
+    let problem = with_parent(&server, PARENT, b"no image".to_vec()).await;
+    assert!(problem.json().get("trace_id").is_none(), "{problem:?}");
 }
 
 fn hex(text: &str) -> Vec<u8> {

@@ -11,11 +11,13 @@ from collections import Counter
 from collections.abc import Iterable
 
 from prometheus_client.metrics_core import Metric
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families
 
 from checks import Checks, fail
 
 CONTENT_TYPE = "text/plain; version=0.0.4"
+OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 HISTOGRAM_UNITS = ("_seconds", "_bytes", "_size")  # _size counts the images of a batch
 SCALED_UNITS = ("_milliseconds", "_ms", "_microseconds", "_us", "_kilobytes", "_megabytes", "_mib")
@@ -39,7 +41,26 @@ def main() -> None:
     check_families(checks, families)
     check_names(checks, families)
     check_histograms(checks, [family for family in families if family.type == "histogram"])
+    check_openmetrics(checks, url, families)
     checks.done()
+
+
+def check_openmetrics(checks: Checks, url: str, classic: list[Metric]) -> None:
+    """The same metrics in OpenMetrics, whose parser is strict, with an exemplar: the server traces its requests."""
+    request = urllib.request.Request(url, headers={"Accept": f"{OPENMETRICS}, text/plain;q=0.1"})
+    with urllib.request.urlopen(request, timeout=10) as response:
+        content_type, text = response.headers["Content-Type"], response.read().decode()
+    checks.equal(content_type, f"{OPENMETRICS}; charset=utf-8", "the content type is that of OpenMetrics")
+    try:
+        families = list(openmetrics_families(text))
+    except ValueError as error:
+        fail(f"the parser of OpenMetrics refuses the text: {error}")
+    kinds = {family.name: family.type for family in families}
+    checks.equal(kinds, {family.name: family.type for family in classic}, "both formats have the same metrics")
+    check_histograms(checks, [family for family in families if family.type == "histogram"])
+    exemplars = [sample.exemplar for family in families for sample in family.samples if sample.exemplar]
+    checks.that(any(re.fullmatch("[0-9a-f]{32}", it.labels["trace_id"]) for it in exemplars),
+                f"{len(exemplars)} buckets have a trace as exemplar")
 
 
 def check_lines(checks: Checks, text: str) -> None:

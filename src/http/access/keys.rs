@@ -1,6 +1,7 @@
 //! API keys: the file that lists them, and the comparison with the key of a request.
 //!
-//! The file has a line `NAME:SHA256` for each key, with optional limits: `NAME:SHA256 rate=20/s images=8`.
+//! The file has a line `NAME:SHA256` for each key, with optional limits: `NAME:SHA256 rate=20/s images=8
+//! priority=batch`.
 //! It contains no key, only digests. A key has 256 random bits, so a digest needs neither salt nor a slow
 //! hash.
 
@@ -13,6 +14,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::rate::{Rate, SharedRate};
+use crate::pipeline::queue::Priority;
 
 /// The first characters of every generated key, by which secret scanners recognise one.
 const PREFIX: &str = "resnetd_";
@@ -39,6 +41,8 @@ pub(super) struct KeyClient {
     pub(super) rate: Option<SharedRate>,
     /// Its own limit for images in flight, in place of `--max-client-images`.
     pub(super) images: Option<usize>,
+    /// The highest class of its images.
+    pub(super) priority: Priority,
 }
 
 /// Invalid lines of a file; all of them are listed.
@@ -140,7 +144,8 @@ impl Keys {
         let settings = Settings::read(words)?;
         let (first, client) = clients.entry(name).or_insert_with(|| {
             let rate = settings.rate.map(SharedRate::new);
-            let client = KeyClient { name: name.to_owned(), rate, images: settings.images };
+            let Settings { images, priority, .. } = settings;
+            let client = KeyClient { name: name.to_owned(), rate, images, priority };
             (settings, Arc::new(client))
         });
         if *first != settings {
@@ -174,6 +179,7 @@ impl Keys {
 struct Settings {
     rate: Option<Rate>,
     images: Option<usize>,
+    priority: Priority,
 }
 
 impl Settings {
@@ -189,7 +195,15 @@ impl Settings {
                     let images = value.parse().ok().filter(|images| *images > 0);
                     settings.images = Some(images.ok_or("images is not a number above 0")?);
                 }
-                _ => return Err(format!("{word:?} is neither rate=N/s nor images=N")),
+                Some(("priority", value)) => {
+                    settings.priority =
+                        value.parse().map_err(|wrong| format!("priority is {value:?}; {wrong}"))?;
+                }
+                _ => {
+                    return Err(format!(
+                        "{word:?} is neither rate=N/s, images=N nor priority=interactive|batch"
+                    ));
+                }
             }
         }
         Ok(settings)

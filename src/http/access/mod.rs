@@ -13,6 +13,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
+use axum::http::HeaderMap;
 use axum::middleware::Next;
 use axum::response::Response;
 use clap::ValueEnum;
@@ -24,12 +25,15 @@ pub use ring::{KeyRing, NoKeys};
 
 use super::cors::AllowedOrigin;
 use super::origin::Peer;
-use super::problem::Problem;
+use super::problem::{Problem, excerpt};
 use super::purpose::Purpose;
 use super::{protocol, reload};
-use crate::pipeline::queue::{ClientKey, Origin};
+use crate::pipeline::queue::{BadPriority, ClientKey, Origin, Priority};
 use keys::KeyClient;
 use rate::{RateOfEach, TooMany};
+
+/// The class of a request's images. (`Priority` of RFC 9218 is about responses, and browsers send it.)
+const PRIORITY: &str = "x-priority";
 
 /// Whether `/metrics` answers without a key.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -135,7 +139,7 @@ impl Access {
         }
     }
 
-    /// Checks the rate, and notes the client and its limit in the request's origin.
+    /// Checks the rate, and notes the client, its limit and its class in the request's origin.
     fn limit(&self, request: &mut Request, client: Option<&KeyClient>) -> Result<(), Problem> {
         if self.purpose(request) != Purpose::Api {
             return Ok(());
@@ -152,8 +156,11 @@ impl Access {
                 Problem::too_many_requests(&refused.rate.to_string(), refused.wait)
             })?;
         }
+        let highest = client.map_or(Priority::Interactive, |client| client.priority);
+        let priority = highest.lower(requested_priority(request.headers())?);
         if let Some(origin) = request.extensions_mut().get_mut::<Origin>() {
             origin.max_images = max_images;
+            origin.priority = priority;
             if let Some(identity) = identity {
                 origin.client = ClientKey::lasting(self.hasher.hash_one(identity));
             }
@@ -180,6 +187,15 @@ impl Access {
             (None, None) => Ok(()),
         }
     }
+}
+
+/// The class that a request asks for.
+fn requested_priority(headers: &HeaderMap) -> Result<Priority, Problem> {
+    let Some(value) = headers.get(PRIORITY) else { return Ok(Priority::Interactive) };
+    value.to_str().ok().and_then(|word| word.trim().parse().ok()).ok_or_else(|| {
+        let value = excerpt(&String::from_utf8_lossy(value.as_bytes())).into_owned();
+        Problem::invalid_parameter(format!("{PRIORITY} is {value:?}; {BadPriority}"))
+    })
 }
 
 impl Identity {

@@ -15,7 +15,7 @@ use super::access::Access;
 use super::unsent::OneCopy;
 
 pub(super) use refusals::{NamedRefusals, NetworkRefusals, NotFound, NotReady, UploadRefusals};
-pub(super) use shapes::{NamedModel, Picture, Pictures, TimeLimit};
+pub(super) use shapes::{NamedModel, Picture, Pictures, Scheduling};
 
 const ABOUT: &str = "\
 Classifies images over HTTP.

@@ -17,8 +17,8 @@ pub(in super::super) enum Pictures {}
 /// The model in a path.
 pub(in super::super) enum NamedModel {}
 
-/// The header that shortens a request's deadline.
-pub(in super::super) enum TimeLimit {}
+/// The headers that shorten a request's deadline and set its class.
+pub(in super::super) enum Scheduling {}
 
 fn file() -> ObjectBuilder {
     let binary = SchemaFormat::KnownFormat(KnownFormat::Binary);
@@ -59,7 +59,7 @@ impl IntoParams for NamedModel {
     }
 }
 
-impl IntoParams for TimeLimit {
+impl IntoParams for Scheduling {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         let millis = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1));
         let limit = ParameterBuilder::new()
@@ -72,6 +72,17 @@ impl IntoParams for TimeLimit {
             ))
             .schema(Some(millis))
             .example(Some(json!(5000)));
-        vec![limit.build()]
+        let classes = ObjectBuilder::new().schema_type(Type::String);
+        let priority = ParameterBuilder::new()
+            .name("X-Priority")
+            .parameter_in(ParameterIn::Header)
+            .required(Required::False)
+            .description(Some(
+                "The class of the images: `interactive` (the default), or `batch` for images that are taken only while no \
+                 interactive ones wait, but for one turn of sixteen",
+            ))
+            .schema(Some(classes.enum_values(Some(["interactive", "batch"]))))
+            .example(Some(json!("batch")));
+        vec![limit.build(), priority.build()]
     }
 }

@@ -3,6 +3,7 @@
 mod excerpt; // bounds quoted client text
 mod kind; // status, slug and title
 mod from; // the kind of each error
+pub(super) mod traced; // the trace's id
 
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ pub struct Problem {
     retry_after_seconds: Option<u64>,
     /// The cause, for the log only.
     cause: Option<String>,
+    /// The request's trace, if it is traced.
+    trace_id: Option<String>,
 }
 
 /// A problem document (RFC 9457) with extension members.
@@ -44,6 +47,10 @@ struct Document<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     retry_after_seconds: Option<u64>,
+    /// The request's trace (W3C Trace Context), if the server traces requests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    trace_id: Option<&'a str>,
 }
 
 impl Serialize for Problem {
@@ -57,6 +64,7 @@ impl Serialize for Problem {
             error: &self.detail,
             reason: self.kind,
             retry_after_seconds: self.retry_after_seconds,
+            trace_id: self.trace_id.as_deref(),
         };
         document.serialize(serializer)
     }
@@ -82,6 +90,7 @@ impl Problem {
             detail: excerpt::bounded(detail.into()),
             retry_after_seconds: None,
             cause: None,
+            trace_id: None,
         }
     }
 
@@ -330,6 +339,7 @@ impl IntoResponse for Problem {
         let mut response = (self.status(), axum::Json(&self)).into_response();
         let problem = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, problem);
+        response.extensions_mut().insert(traced::AnsweredProblem(self.clone()));
         self.mark(&mut response);
         response
     }

@@ -11,7 +11,7 @@ use super::images::{self, ImageRequest, Sent};
 use super::parameters::{Parameters, Scored, by_name};
 use crate::http::json::{self, Few, Text};
 use crate::http::openapi::{
-    NamedModel, NamedRefusals, NetworkRefusals, Picture, Pictures, TimeLimit,
+    NamedModel, NamedRefusals, NetworkRefusals, Picture, Pictures, Scheduling,
 };
 use crate::http::problem::Problem;
 use crate::http::remote::Called;
@@ -100,7 +100,7 @@ enum Nesting {
     path = "/",
     tag = "compatibility",
     operation_id = "huggingface",
-    params(TimeLimit),
+    params(Scheduling),
     request_body(content((Picture = "application/octet-stream"), (Pictures = "multipart/form-data"), (HuggingFaceBody = "application/json")), description = "The image's bytes, a form, or JSON with `inputs`"),
     responses((status = 200, description = "Classes in descending order; for several images, a list of such lists", body = HuggingFaceAnswer), NetworkRefusals),
 )]
@@ -118,7 +118,7 @@ pub(super) async fn classify(
     path = "/models/{model}",
     tag = "compatibility",
     operation_id = "huggingface_by_name",
-    params(NamedModel, TimeLimit),
+    params(NamedModel, Scheduling),
     request_body(content((Picture = "application/octet-stream"), (Pictures = "multipart/form-data"), (HuggingFaceBody = "application/json")), description = "The image's bytes, a form, or JSON with `inputs`"),
     responses((status = 200, description = "Classes in descending order; for several images, a list of such lists", body = HuggingFaceAnswer), NamedRefusals),
 )]

@@ -52,6 +52,11 @@ pub(super) fn refuse(problem: Problem, headers: &HeaderMap) -> Response {
     v2::refuse_call(&problem, headers).unwrap_or_else(|| problem.into_response())
 }
 
+/// Whether `headers` are those of gRPC.
+pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
+    v2::is_grpc(headers)
+}
+
 /// Their routes.
 pub(super) fn routes(server: &Arc<Server>) -> OpenApiRouter<Arc<Server>> {
     OpenApiRouter::with_openapi(ProtocolPaths::openapi().merge_from(v2::said()))

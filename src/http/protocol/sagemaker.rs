@@ -11,7 +11,7 @@ use super::parameters::Parameters;
 use super::{huggingface, instances};
 use crate::http::classify::{self, ClassifyRequest};
 use crate::http::json;
-use crate::http::openapi::{NetworkRefusals, Picture, Pictures, TimeLimit};
+use crate::http::openapi::{NetworkRefusals, Picture, Pictures, Scheduling};
 use crate::http::problem::Problem;
 use crate::http::remote::{self, Called};
 use crate::http::upload::{self, Upload};
@@ -33,7 +33,7 @@ struct Shape {
     path = "/invocations",
     tag = "compatibility",
     operation_id = "sagemaker",
-    params(TimeLimit),
+    params(Scheduling),
     request_body(content((Picture = "application/octet-stream"), (Pictures = "multipart/form-data"), (InstancesBody = "application/json")), description = "The image's bytes, a form, or JSON with `inputs`, `instances` or `url`"),
     responses((status = 200, description = "As from /classify, or in the form that belongs to the JSON of the request", body = serde_json::Value), NetworkRefusals),
 )]

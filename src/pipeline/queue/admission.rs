@@ -5,7 +5,10 @@ use std::time::{Duration, Instant};
 
 use super::held::{ClientLoad, Held, ImageLoad};
 use super::memory::{Memory, Reservation};
-use super::{ClientKey, Lane, QueueLoad, Rates, Rejected, RequestContext, ServiceTimeEstimate};
+use super::{
+    ClientKey, Lane, Origin, Priority, QueueLoad, Rates, Rejected, RequestContext,
+    ServiceTimeEstimate,
+};
 use crate::telemetry::ModelMetrics;
 
 /// Images in flight of one model, and their limit.
@@ -31,15 +34,15 @@ impl Admission {
         Arc::new(Self { capacity, held: Mutex::default(), memory, estimate, metrics })
     }
 
-    /// Reserves `bytes` for the upload of a new request of `client`, which is about to be read.
+    /// Reserves `bytes` for the upload of a new request from `origin`, which is about to be read.
     ///
     /// # Errors
     ///
     /// [`Rejected`] where they do not fit now, or where no image of this client could be admitted: then
     /// reading the upload would be work for nothing.
-    pub fn receive(&self, client: ClientKey, bytes: u64) -> Result<Reservation, Rejected> {
+    pub fn receive(&self, origin: &Origin, bytes: u64) -> Result<Reservation, Rejected> {
         let held = self.lock();
-        if held.images >= self.capacity && !held.may_displace(client) {
+        if held.images >= self.capacity && !held.may_displace(origin.client, origin.priority) {
             return Err(self.queue_full(&held));
         }
         drop(held);
@@ -72,7 +75,8 @@ impl Admission {
         let rates = self.estimate.rates();
         let lane = rates.lane(decode);
         let service_time = rates.time_for(QueueLoad::one(decode));
-        let share = ImageLoad { client: context.origin.client, lane, decode, service_time };
+        let Origin { client, priority, .. } = context.origin;
+        let share = ImageLoad { client, priority, lane, decode, service_time };
         let mut held = self.lock();
         let predicted = self.wait_of(&held, share, rates);
         let predicted = predicted + predicted / 4;
@@ -98,7 +102,8 @@ impl Admission {
     }
 
     /// How long one more image would take to be answered where the queue is fair: before it are its
-    /// client's other images, and of each other client no more than its own client has.
+    /// client's other images, and of each other client no more than its own client has. All interactive images are
+    /// before a batch image, and no batch image is before an interactive one.
     fn wait_of(&self, held: &Held, share: ImageLoad, rates: Rates) -> Duration {
         let stages = self.estimate.stages();
         let time = |load: ClientLoad| {
@@ -110,10 +115,16 @@ impl Admission {
                 rates.time_for(load.quick) + rates.time_for(load.slow)
             }
         };
-        let own = held.clients.get(&share.client).copied().map_or(Duration::ZERO, time);
+        let own = held.clients.get(&share.key()).copied().map_or(Duration::ZERO, time);
         let with_this = own + share.service_time;
-        let others = held.clients.iter().filter(|(client, _)| **client != share.client);
-        let ahead: Duration = others.map(|(_, load)| time(*load).min(with_this)).sum();
+        let others = held.clients.iter().filter(|(key, _)| **key != share.key());
+        let ahead: Duration = others
+            .map(|((_, priority), load)| match (*priority, share.priority) {
+                (Priority::Interactive, Priority::Batch) => time(*load),
+                (Priority::Batch, Priority::Interactive) => Duration::ZERO,
+                _ => time(*load).min(with_this),
+            })
+            .sum();
         let alone = rates.alone(share.decode);
         (ahead + own).mul_f64(self.share_of_workers(held, share.lane)) + alone
     }
@@ -136,6 +147,12 @@ impl Admission {
     #[must_use]
     pub fn predicted_wait(&self) -> Duration {
         self.estimate.rates().time_for(self.lock().load())
+    }
+
+    /// The share of the workers' time in which they were busy, over the last seconds.
+    #[must_use]
+    pub fn utilization(&self) -> f64 {
+        self.estimate.utilization()
     }
 
     /// Images in flight now.
@@ -221,7 +238,7 @@ impl Drop for Permit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::queue::{ClientKeys, Deadline, Origin, Stages};
+    use crate::pipeline::queue::{ClientKeys, Deadline, Stages};
     use crate::telemetry::Metrics;
     use crate::telemetry::Reason;
 
@@ -247,7 +264,6 @@ mod tests {
     fn nothing_is_admitted_above_the_ceiling_and_everything_is_given_back() {
         let (admission, _) = admission(2, 100, 1);
         let soon = RequestContext::local(Deadline::after(Duration::from_secs(1)));
-        let client = soon.origin.client;
         let first = admission.enter(&soon, QUICK).unwrap();
         first.grow(60).unwrap();
         assert_eq!(admission.reserve(41).unwrap_err().reason(), Reason::MemoryLimit);
@@ -257,9 +273,9 @@ mod tests {
         second.grow(10).unwrap();
         assert_eq!(second.grow(1).unwrap_err().reason(), Reason::MemoryLimit);
         assert_eq!(admission.enter(&soon, QUICK).unwrap_err().reason(), Reason::QueueFull);
-        assert_eq!(admission.receive(client, 0).unwrap_err().reason(), Reason::QueueFull);
-        let other = ClientKeys::starting_at(7).assign();
-        drop(admission.receive(other, 0).expect("a client with fewer images may displace one"));
+        assert_eq!(admission.receive(&soon.origin, 0).unwrap_err().reason(), Reason::QueueFull);
+        let other = Origin { client: ClientKeys::starting_at(7).assign(), ..Origin::local() };
+        drop(admission.receive(&other, 0).expect("a client with fewer images may displace one"));
         drop(admission.reserve(0).unwrap());
         assert_eq!((admission.images(), admission.memory.held()), (2, 100));
         let answer = admission.memory.charge(50);
@@ -304,6 +320,27 @@ mod tests {
         admission
             .enter(&of(modest, Duration::from_millis(500)), QUICK)
             .expect("before it is one image of the other client, not all");
+    }
+
+    #[test]
+    fn batch_images_do_not_lengthen_the_wait_of_interactive_ones_and_wait_for_them() {
+        let (admission, estimate) = admission(1000, 100, 1);
+        estimate.ran(1, Duration::from_millis(100));
+        let keys = ClientKeys::starting_at(1);
+        let enter = |priority, limit: u64| {
+            let mut context = of(keys.assign(), Duration::from_millis(limit));
+            context.origin.priority = priority;
+            admission.enter(&context, Duration::ZERO)
+        };
+        let batch: Vec<_> =
+            std::iter::from_fn(|| enter(Priority::Batch, 3000).ok()).take(1000).collect();
+        assert!(batch.len() < 30, "{} batch images of 100 ms fit into 3 s", batch.len());
+        let interactive: Vec<_> = (0..10)
+            .map(|_| enter(Priority::Interactive, 3000).expect("before all batch images"))
+            .collect();
+        let rejected = enter(Priority::Batch, 1200).unwrap_err();
+        assert_eq!(rejected.reason(), Reason::Deadline, "the interactive ones are before it");
+        drop((batch, interactive));
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::Deadline;
+use super::{Deadline, Priority};
+use crate::telemetry::spans::RequestSpan;
 
 /// Identifies a client for fair queueing: the images of one client wait behind each other, not in front
 /// of another client's. Over HTTP a client is an API key, an address or a connection.
@@ -50,6 +51,10 @@ pub struct Origin {
     pub client: ClientKey,
     /// How many images this client may have in flight.
     pub max_images: usize,
+    /// The class of its images.
+    pub priority: Priority,
+    /// The request's span, if it is traced and recorded.
+    pub span: Option<Arc<RequestSpan>>,
 }
 
 /// A request, as the pipeline knows it.
@@ -79,6 +84,12 @@ impl Origin {
     /// A caller in this process.
     #[must_use]
     pub fn local() -> Self {
-        Self { request_id: Arc::from("local"), client: ClientKey(0), max_images: usize::MAX }
+        Self {
+            request_id: Arc::from("local"),
+            client: ClientKey(0),
+            max_images: usize::MAX,
+            priority: Priority::Interactive,
+            span: None,
+        }
     }
 }

@@ -3,6 +3,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::telemetry::DecayingRate;
+
 /// Who decodes, as far as capacity goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stages {
@@ -68,6 +70,8 @@ impl QueueLoad {
 pub struct ServiceTimeEstimate {
     stages: Stages,
     averages: Mutex<Averages>,
+    /// Seconds for which workers were busy.
+    busy: DecayingRate,
 }
 
 #[derive(Debug, Default)]
@@ -93,7 +97,7 @@ impl ServiceTimeEstimate {
     /// Nothing measured yet: a run costs nothing, and a decode what its header announces.
     #[must_use]
     pub fn new(stages: Stages) -> Self {
-        Self { stages, averages: Mutex::default() }
+        Self { stages, averages: Mutex::default(), busy: DecayingRate::default() }
     }
 
     /// How the work is divided among threads.
@@ -119,11 +123,18 @@ impl ServiceTimeEstimate {
     }
 
     /// A batch waited for `waited` until other models gave it a core, and then took `busy`.
-    pub fn shared_cores(&self, waited: Duration, busy: Duration) {
+    pub fn worked(&self, waited: Duration, busy: Duration) {
+        self.busy.add(busy.as_secs_f64());
         if busy >= Duration::from_micros(100) {
             let ratio = (waited + busy).as_secs_f64() / busy.as_secs_f64();
             self.lock().contention.add(ratio.min(MOST_CONTENTION), HALF_LIFE.max(busy * 4));
         }
+    }
+
+    /// The share of the workers' time in which they were busy, over the last seconds.
+    #[must_use]
+    pub fn utilization(&self) -> f64 {
+        self.busy.per_second() / f64::from(self.stages.workers())
     }
 
     /// The averages as they are now.

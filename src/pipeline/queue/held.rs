@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::{ClientKey, Lane, QueueLoad};
+use super::{ClientKey, Lane, Priority, QueueLoad};
 
 /// Everything in flight.
 #[derive(Debug, Default)]
 pub(super) struct Held {
     pub(super) images: usize,
-    /// Of clients that have images in flight.
-    pub(super) clients: HashMap<ClientKey, ClientLoad>,
+    /// By clients that have images in flight, and the class of these.
+    pub(super) clients: HashMap<(ClientKey, Priority), ClientLoad>,
 }
 
 /// One client's images in flight.
@@ -42,13 +42,19 @@ impl ClientLoad {
 
 impl Held {
     pub(super) fn images_of(&self, client: ClientKey) -> usize {
-        self.clients.get(&client).map_or(0, ClientLoad::images)
+        let of = |priority| self.clients.get(&(client, priority)).map_or(0, ClientLoad::images);
+        Priority::ALL.into_iter().map(of).sum()
     }
 
-    /// Whether an image of `client` may take the place of another client's, which has more.
-    pub(super) fn may_displace(&self, client: ClientKey) -> bool {
-        let most = self.clients.values().map(ClientLoad::images).max().unwrap_or(0);
-        most > self.images_of(client) + 1
+    /// Whether an image of `client` may take the place of another client's, which has more, or of a batch
+    /// image.
+    pub(super) fn may_displace(&self, client: ClientKey, priority: Priority) -> bool {
+        let most = |class| {
+            let of_class = self.clients.iter().filter(|((_, other), _)| *other == class);
+            of_class.map(|(_, load)| load.images()).max().unwrap_or(0)
+        };
+        let is_first = priority == Priority::Interactive && most(Priority::Batch) > 0;
+        is_first || most(priority) > self.images_of(client) + 1
     }
 
     /// All images of all clients.
@@ -63,15 +69,15 @@ impl Held {
 
     pub(super) fn enter(&mut self, share: ImageLoad) {
         self.images += 1;
-        self.clients.entry(share.client).or_default().of_mut(share.lane).add(share.load());
+        self.clients.entry(share.key()).or_default().of_mut(share.lane).add(share.load());
     }
 
     pub(super) fn leave(&mut self, share: ImageLoad) {
         self.images -= 1;
-        if let Some(client) = self.clients.get_mut(&share.client) {
+        if let Some(client) = self.clients.get_mut(&share.key()) {
             client.of_mut(share.lane).remove(share.load());
             if client.images() == 0 {
-                self.clients.remove(&share.client);
+                self.clients.remove(&share.key());
             }
         }
     }
@@ -81,6 +87,7 @@ impl Held {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ImageLoad {
     pub(super) client: ClientKey,
+    pub(super) priority: Priority,
     pub(super) lane: Lane,
     pub(super) decode: Duration,
     /// Of all threads together, when it was admitted: its length in the fair queue.
@@ -88,6 +95,11 @@ pub(super) struct ImageLoad {
 }
 
 impl ImageLoad {
+    /// Whose load it is added to.
+    pub(super) fn key(&self) -> (ClientKey, Priority) {
+        (self.client, self.priority)
+    }
+
     pub(super) fn load(&self) -> QueueLoad {
         QueueLoad::one(self.decode)
     }

@@ -13,6 +13,7 @@ use super::{Origin, Permit, Queue, RequestContext, Tag};
 use crate::pipeline::Output;
 use crate::pipeline::decode::{DecodeError, Stop};
 use crate::pipeline::preprocess::Pixels;
+use crate::telemetry::spans::SpanIds;
 
 /// The deadline of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,6 +98,8 @@ pub struct JobAnswer {
     pub inference: Duration,
     /// How many images shared that run.
     pub batch_size: usize,
+    /// The span of the batch, if it is traced.
+    pub batch: Option<SpanIds>,
 }
 
 /// Why a queued image got no scores.

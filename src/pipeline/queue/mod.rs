@@ -10,7 +10,9 @@ mod memory; // bytes in flight of the process
 mod rejected;
 mod context;
 mod estimate; // service times
+mod classes; // interactive before batch
 mod fair; // fair queueing
+mod priority;
 mod upload; // an upload in the queue
 mod job;
 
@@ -19,11 +21,12 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 pub use admission::{Admission, Permit};
+use classes::{NextJob, PriorityQueues, Tag};
 pub use context::{ClientKey, ClientKeys, Origin, RequestContext};
 pub use estimate::{Lane, QueueLoad, Rates, ServiceTimeEstimate, Stages};
-use fair::{FairOrder, Tag};
 pub use job::{Caller, Deadline, Extra, Input, Job, JobAnswer, JobError, Scores, Ticket};
 pub use memory::{Memory, Reservation};
+pub use priority::{BadPriority, Priority};
 pub use rejected::Rejected;
 pub use upload::{ImageTimings, PrepareError, Upload};
 
@@ -68,7 +71,7 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct QueueState {
-    jobs: FairOrder,
+    jobs: PriorityQueues,
     /// Batches of [`Lane::Slow`] that run now.
     slow_running: usize,
     /// Workers that wait for a batch, asleep or not.
@@ -116,13 +119,13 @@ impl Queue {
         let mut state = self.shared.lock();
         state.idle_workers += 1;
         loop {
-            let lane = state.jobs.next_lane(state.slow_running < self.shared.slow_limit);
-            if let Some((lane, first)) = lane.and_then(|lane| Some((lane, state.jobs.first(lane)?)))
+            let next = state.jobs.next(state.slow_running < self.shared.slow_limit);
+            if let Some((next, first)) = next.and_then(|next| Some((next, state.jobs.first(next)?)))
             {
-                let missing = plan.max_batch.saturating_sub(state.jobs.count(lane));
+                let missing = plan.max_batch.saturating_sub(state.jobs.count(next));
                 let patience = plan.max_wait.saturating_sub(first.caller().queued_at().elapsed());
-                if missing == 0 || patience.is_zero() || state.closed || lane == Lane::Slow {
-                    return Some(self.take(state, lane, plan));
+                if missing == 0 || patience.is_zero() || state.closed || next.lane == Lane::Slow {
+                    return Some(self.take(state, next, plan));
                 }
                 state = self.shared.sleep(state, Some(patience));
             } else if state.closed && state.jobs.len() == 0 {
@@ -136,19 +139,19 @@ impl Queue {
         }
     }
 
-    /// Takes this worker's share of `lane`.
-    fn take(&self, mut state: MutexGuard<'_, QueueState>, lane: Lane, plan: BatchPlan) -> Jobs {
+    /// Takes this worker's share of the jobs at `next`.
+    fn take(&self, mut state: MutexGuard<'_, QueueState>, next: NextJob, plan: BatchPlan) -> Jobs {
         // A batch that was waited for is not shared.
         let takers = if plan.max_wait.is_zero() { state.idle_workers } else { 1 };
-        let (share, slow) = match lane {
-            Lane::Quick => (plan.share(state.jobs.count(lane), takers), None),
+        let (share, slow) = match next.lane {
+            Lane::Quick => (plan.share(state.jobs.count(next), takers), None),
             Lane::Slow => {
                 state.slow_running += 1;
                 (1, Some(SlowTurn { queue: self.clone() }))
             }
         };
         state.idle_workers -= 1;
-        let jobs = state.jobs.take(lane, share);
+        let jobs = state.jobs.take(next, share);
         self.shared.show_depth(&state);
         if state.jobs.len() > 0 {
             state.wake_one();
@@ -156,12 +159,13 @@ impl Queue {
         Jobs { jobs, slow }
     }
 
-    /// Displaces an image for a client that has `fewer` images in flight: drops the last job of the
-    /// client with the most queued jobs, which is answered. False if no client has more.
+    /// Displaces an image for one of the class `priority`, of a client that has `fewer` images in flight: drops the
+    /// last job of the client with the most queued jobs, which is answered. False if no client has more, unless
+    /// an interactive image displaces a batch image.
     #[must_use]
-    pub fn displace(&self, fewer: usize, retry_after: Duration) -> bool {
+    pub fn displace(&self, fewer: usize, priority: Priority, retry_after: Duration) -> bool {
         let mut state = self.shared.lock();
-        let displaced = state.jobs.displace(fewer + 1);
+        let displaced = state.jobs.displace(fewer + 1, priority);
         self.shared.show_depth(&state);
         drop(state);
         let Some(job) = displaced else { return false };

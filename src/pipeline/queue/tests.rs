@@ -366,15 +366,54 @@ fn a_client_without_images_displaces_one_with_many() {
     let (many, one) = (keys.assign(), keys.assign());
     let flood: Vec<_> = (0..3).map(|number| submit_as(&house, many, number, QUICK)).collect();
     let single = submit_as(&house, one, 500, QUICK);
-    assert!(house.queue.displace(0, QUICK));
-    assert!(house.queue.displace(0, QUICK));
-    assert!(!house.queue.displace(0, QUICK), "now each has one");
+    assert!(house.queue.displace(0, Priority::Interactive, QUICK));
+    assert!(house.queue.displace(0, Priority::Interactive, QUICK));
+    assert!(!house.queue.displace(0, Priority::Interactive, QUICK), "now each has one");
     assert_eq!(order(&house), [0, 500]);
     let answers: Vec<_> = flood.into_iter().map(wait).collect();
     assert!(answers[0].is_ok());
     assert!(matches!(answers[1], Err(JobError::Displaced { .. })));
     assert!(matches!(answers[2], Err(JobError::Displaced { .. })));
     assert!(wait(single).is_ok());
+}
+
+/// The image whose only pixel spells `number`, of the class `priority`.
+fn submit_in(house: &House, priority: Priority, number: u16) -> Ticket {
+    let origin = Origin { priority, ..Origin::local() };
+    let context = RequestContext { origin, deadline: Deadline::after(FOREVER) };
+    let [high, low] = number.to_be_bytes();
+    let pixels = Pixels::from_raw([1, 1], vec![high, low, 0]).unwrap();
+    let permit = house.admission.enter(&context, QUICK).unwrap();
+    house.queue.submit(|reply| Job::new(pixels, context, permit, reply)).unwrap()
+}
+
+#[test]
+fn batch_images_wait_for_interactive_ones_but_for_one_turn_of_sixteen() {
+    let house = House::new();
+    let batch: Vec<_> = (0..10).map(|n| submit_in(&house, Priority::Batch, n)).collect();
+    let interactive: Vec<_> =
+        (100..140).map(|n| submit_in(&house, Priority::Interactive, n)).collect();
+    let order = order(&house);
+    let places: Vec<_> = (0..order.len()).filter(|&place| order[place] < 100).collect();
+    assert_eq!(places[..2], [15, 31], "{order:?}");
+    assert_eq!(places[2..], [42, 43, 44, 45, 46, 47, 48, 49], "then only batch images are left");
+    assert!(order.iter().filter(|&&n| n < 100).is_sorted(), "{order:?}");
+    drop((batch, interactive));
+    let waits = |priority: Priority| house.metrics.queue_wait(priority.word()).get_sample_count();
+    assert_eq!(Priority::ALL.map(waits), [40, 10]);
+}
+
+#[test]
+fn an_interactive_image_displaces_a_batch_image_and_no_batch_image_an_interactive_one() {
+    let house = House::new();
+    let batch = submit_in(&house, Priority::Batch, 1);
+    let interactive: Vec<_> =
+        (100..104).map(|n| submit_in(&house, Priority::Interactive, n)).collect();
+    assert!(!house.queue.displace(0, Priority::Batch, QUICK), "there is one batch image only");
+    assert!(house.queue.displace(9, Priority::Interactive, QUICK));
+    assert!(matches!(wait(batch), Err(JobError::Displaced { .. })));
+    assert!(!house.queue.displace(9, Priority::Interactive, QUICK), "no client has more than 9");
+    drop(interactive);
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::pipeline::queue::{
     BatchPlan, Caller, Extra, Input, Job, JobAnswer, JobError, Jobs, Queue, Scores,
     ServiceTimeEstimate,
 };
-use crate::telemetry::ModelMetrics;
+use crate::telemetry::{ModelMetrics, spans};
 
 /// What runs a batch: a [`Session`](super::Session) in service, anything else in a test.
 pub type Engine = Box<dyn FnMut(&Batch) -> Result<Outputs, RunError> + Send>;
@@ -74,7 +74,7 @@ impl Worker {
                 self.run(slots);
             }
             drop(turn);
-            self.plan.estimate.shared_cores(waited, started.elapsed());
+            self.plan.estimate.worked(waited, started.elapsed());
             if self.pulse.end() == Fate::Replaced {
                 return;
             }
@@ -154,8 +154,8 @@ impl Worker {
         let mut outcome = self.run_engine();
         let inference = run_started.elapsed();
 
-        let Worker { plan, batch, .. } = self;
-        let batch_size = batch.len();
+        let Worker { plan, batch: ran, .. } = self;
+        let batch_size = ran.len();
         plan.health.note_batch(outcome.is_ok());
         plan.metrics.batch_size.observe(f64::from(u32::try_from(batch_size).unwrap_or(u32::MAX)));
         plan.metrics.inference_seconds.observe(inference.as_secs_f64());
@@ -167,13 +167,16 @@ impl Worker {
                 tracing::error!(batch.size = batch_size, request.ids = request_ids, %error, "batch failed");
             }
         }
+        let traced = slots.iter().filter_map(|slot| slot.caller.origin().span.as_deref());
+        let batch = spans::batch(traced, batch_size, inference);
         for (number, Slot { caller, facts, queued }) in slots.into_iter().enumerate() {
-            plan.metrics.queue_wait_seconds.observe(queued.as_secs_f64());
+            let priority = caller.origin().priority.word();
+            plan.metrics.queue_wait(priority).observe(queued.as_secs_f64());
             let wants = caller.wants();
             let answer = outcome.as_mut().map_err(|error| error.clone()).and_then(|outputs| {
                 let scores = finite_scores(outputs, number)?;
                 let extra = wants.map(|output| extra(outputs, output, number));
-                Ok(JobAnswer { scores, extra, facts, queued, inference, batch_size })
+                Ok(JobAnswer { scores, extra, facts, queued, inference, batch_size, batch })
             });
             if let Err(JobError::NotFinite) = &answer {
                 plan.metrics.not_finite.inc();

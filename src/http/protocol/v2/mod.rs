@@ -36,6 +36,11 @@ pub(super) fn refuse_call(problem: &Problem, headers: &HeaderMap) -> Option<Resp
     grpc::is_call(headers).then(|| grpc::refusal(problem.clone()))
 }
 
+/// Whether `headers` are those of gRPC.
+pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
+    grpc::is_call(headers)
+}
+
 pub(super) fn routes(server: &Arc<Server>) -> Router<Arc<Server>> {
     rest::routes().merge(grpc::routes(server, Address::Public))
 }

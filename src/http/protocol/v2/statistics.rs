@@ -35,7 +35,7 @@ pub(super) struct Span {
 
 impl Statistics {
     pub(super) fn of(metrics: &ModelMetrics) -> Self {
-        let queue = span(&[&metrics.queue_wait_seconds]);
+        let queue = span(&metrics.queue_waits().each_ref());
         let decode = span(&[&metrics.decode_seconds, &metrics.preprocess_seconds]);
         let compute_input = Span { count: metrics.preprocess_seconds.get_sample_count(), ..decode };
         let compute_infer = span(&[&metrics.inference_seconds]);

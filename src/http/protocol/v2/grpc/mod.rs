@@ -71,7 +71,7 @@ pub(super) fn routes(server: &Arc<Server>, address: Address) -> Router<Arc<Serve
         .layer(middleware::from_fn(status::tell))
 }
 
-/// Whether `headers` are those of a gRPC request.
+/// Whether `headers` are those of a gRPC request or response.
 pub(super) fn is_call(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
     kind.is_some_and(|kind| kind.starts_with(b"application/grpc"))

@@ -6,7 +6,7 @@ use axum::response::Response;
 use super::documented::InferBody;
 use super::write::InferDocument;
 use super::{read, write};
-use crate::http::openapi::{NamedModel, NamedRefusals, Picture, TimeLimit};
+use crate::http::openapi::{NamedModel, NamedRefusals, Picture, Scheduling};
 use crate::http::problem::Problem;
 use crate::http::protocol::v2::request::InferRequest;
 use crate::http::protocol::v2::run;
@@ -21,7 +21,7 @@ use crate::pipeline::queue::{Deadline, RequestContext};
     path = "/v2/models/{model}/infer",
     tag = "inference protocol",
     operation_id = "v2_infer",
-    params(NamedModel, TimeLimit),
+    params(NamedModel, Scheduling),
     request_body(content = InferBody, content_type = "application/json"),
     responses((status = 200, description = "The outputs, in the JSON or as binary data after it", content((InferDocument = "application/json"), (Picture = "application/octet-stream"))), NamedRefusals),
 )]

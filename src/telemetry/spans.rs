@@ -1,0 +1,66 @@
+//! Spans that do not belong to one request alone.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use opentelemetry::KeyValue;
+use opentelemetry::trace::{Link, SpanContext, SpanId, TraceId};
+use opentelemetry_sdk::trace::SpanData;
+
+use super::Traces;
+
+/// The span of a request whose trace is recorded, for spans that link to it.
+#[derive(Debug, Clone)]
+pub struct RequestSpan {
+    /// Where spans are sent.
+    pub traces: Arc<Traces>,
+    /// The request's span.
+    pub context: SpanContext,
+}
+
+/// The ids of a span.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SpanIds {
+    /// Of its trace.
+    pub trace: TraceId,
+    /// Its own.
+    pub span: SpanId,
+}
+
+/// Sends the span of a batch of `images` that took `inference` and ends now, with a link to each of
+/// `requests`, and returns its ids. It is the only span of its trace, because no request is its parent. A batch of
+/// one image has none: the request's own span has its time.
+pub fn batch<'a>(
+    requests: impl Iterator<Item = &'a RequestSpan>,
+    images: usize,
+    inference: Duration,
+) -> Option<SpanIds> {
+    if images < 2 {
+        return None;
+    }
+    let (mut traces, mut links) = (None, Vec::<Link>::new());
+    for RequestSpan { traces: sender, context } in requests {
+        traces = Some(sender);
+        if !links.iter().any(|link| link.span_context == *context) {
+            links.push(Link::with_context(context.clone()));
+        }
+    }
+    let traces = traces?;
+    let context = traces.root();
+    let ids = SpanIds { trace: context.trace_id(), span: context.span_id() };
+    let now = SystemTime::now();
+    let mut span = SpanData {
+        attributes: vec![images_attribute(images)],
+        ..traces.span("batch".into(), now - inference, now)
+    };
+    span.span_context = context;
+    span.links.links = links;
+    traces.send(span);
+    Some(ids)
+}
+
+/// The number of images in a batch.
+#[must_use]
+pub fn images_attribute(images: usize) -> KeyValue {
+    KeyValue::new("resnetd.batch_size", i64::try_from(images).unwrap_or(i64::MAX))
+}
