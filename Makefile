@@ -111,6 +111,8 @@ python-test: library ## check models, metrics, API, protocols, pages and documen
 	.venv/bin/python tests/python/check_api.py --resnetd $(built)/debug/resnetd
 	scripts/check-metrics $(built)/debug/resnetd
 	.venv/bin/python tests/python/check_docs.py --resnetd $(built)/debug/resnetd
+	scripts/venv .venv-generators tests/python/requirements-generators.txt
+	.venv-generators/bin/python tests/python/check_clients.py --resnetd $(built)/debug/resnetd
 	scripts/venv .venv-clients tests/python/requirements-clients.txt
 	.venv-clients/bin/python tests/python/check_triton.py --resnetd $(built)/debug/resnetd
 	.venv-clients/bin/python tests/python/check_kserve.py --resnetd $(built)/debug/resnetd
@@ -146,4 +148,4 @@ compose-check: library ## test deploy/compose.yaml under load with failures; Deb
 .PHONY: clean
 clean: ## remove everything that was built or downloaded
 	cargo clean
-	rm -rf .onnxruntime .models .tools .venv .venv-bench .venv-clients .venv-deploy .venv-image .venv-models
+	rm -rf .onnxruntime .models .tools .venv .venv-bench .venv-clients .venv-deploy .venv-generators .venv-image .venv-models

@@ -58,23 +58,34 @@ pub(super) struct Several<'a, T> {
     results: Vec<InPlace<T>>,
 }
 
-/// The result of one image of several.
+/// The result of one file of several.
 #[derive(Debug, Serialize, ToSchema)]
-struct InPlace<T> {
+#[serde(untagged)]
+enum InPlace<T> {
+    Answered(FileAnswer<T>),
+    Failed(FileProblem),
+}
+
+/// The answer for one file of several.
+#[derive(Debug, Serialize, ToSchema)]
+struct FileAnswer<T> {
     /// The file's name, if the form has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     name: Option<String>,
     #[serde(flatten)]
-    outcome: Outcome<T>,
+    image: T,
 }
 
-/// The result, or the problem of this image.
+/// The problem of one file of several.
 #[derive(Debug, Serialize, ToSchema)]
-#[serde(untagged)]
-enum Outcome<T> {
-    Answered(T),
-    Problem(Problem),
+pub(super) struct FileProblem {
+    /// The file's name, if the form has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    name: Option<String>,
+    #[serde(flatten)]
+    problem: Problem,
 }
 
 /// The answer for a request with one image.
@@ -122,22 +133,19 @@ where
     let mut timings = Vec::with_capacity(answers.len());
     let results: Vec<_> = answers
         .into_iter()
-        .map(|(name, answer)| {
-            let outcome = match answer {
-                Ok((answered, spent)) => {
-                    timings.push(spent);
-                    Outcome::Answered(answered)
+        .map(|(name, answer)| match answer {
+            Ok((image, spent)) => {
+                timings.push(spent);
+                InPlace::Answered(FileAnswer { name, image })
+            }
+            Err(error) => {
+                let problem = Problem::from(error);
+                if let Some(cause) = problem.cause() {
+                    let id = &context.origin.request_id;
+                    tracing::error!(request.id = %id, cause, "an image of a form failed with an internal error");
                 }
-                Err(error) => {
-                    let problem = Problem::from(error);
-                    if let Some(cause) = problem.cause() {
-                        let id = &context.origin.request_id;
-                        tracing::error!(request.id = %id, cause, "an image of a form failed with an internal error");
-                    }
-                    Outcome::Problem(problem)
-                }
-            };
-            InPlace { name, outcome }
+                InPlace::Failed(FileProblem { name, problem })
+            }
         })
         .collect();
     let gravest = gravest(&results).cloned();
@@ -159,9 +167,9 @@ where
 fn gravest<T>(results: &[InPlace<T>]) -> Option<&Problem> {
     let problems: Option<Vec<_>> = results
         .iter()
-        .map(|result| match &result.outcome {
-            Outcome::Answered(_) => None,
-            Outcome::Problem(problem) => Some(problem),
+        .map(|result| match result {
+            InPlace::Answered(_) => None,
+            InPlace::Failed(failed) => Some(&failed.problem),
         })
         .collect();
     problems?.into_iter().max_by_key(|problem| problem.status())

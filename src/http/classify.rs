@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::answers::Answer;
-use super::openapi::{NetworkRefusals, Picture, Pictures, Scheduling};
+use super::openapi::{ImageUrl, NetworkRefusals, Picture, Pictures, Scheduling};
 use super::problem::Problem;
 use super::query::{self, Query};
 use super::upload::Upload;
@@ -46,15 +46,15 @@ struct Classified {
     tag = "images",
     operation_id = "classify",
     params(
-        ("top_k" = Option<usize>, Query, minimum = 1, example = 5,
+        ("top_k" = Option<usize>, Query, minimum = 1,
          description = "Number of classes; 5 by default, and for a multi-label network with a threshold all that reach it"),
-        ("labels" = Option<Vec<String>>, Query, example = json!(["cat", "dog"]),
+        ("labels" = Option<Vec<String>>, Query,
          description = "Restrict the answer to these classes, over which the probabilities are renormalised (not for a multi-label network): labels or indices, repeated or separated by commas"),
-        ("threshold" = Option<f32>, Query, minimum = 0, maximum = 1, example = 0.0,
+        ("threshold" = Option<f32>, Query, minimum = 0, maximum = 1,
          description = "Only classes with at least this probability"),
         ("explain" = inline(Option<Explain>), Query,
          description = "cam adds class activation maps"),
-        ("class" = Option<Vec<String>>, Query, max_items = 32, example = json!([]),
+        ("class" = Option<Vec<String>>, Query, max_items = 32,
          description = "Classes to map, as labels or indices; the most probable class by default. Requires explain=cam"),
         ("coverage" = Option<f64>, Query, minimum = 0, maximum = 1,
          description = "Answer a conformal prediction set with this coverage: the smallest set of classes that contains the true class for this share of images. Excludes top_k, labels and threshold; the model's card must have a calibration"),
@@ -66,7 +66,7 @@ struct Classified {
          description = "The probability that each entry of the roll-up's path reaches; 0.5 by default. Requires rollup"),
         Scheduling,
     ),
-    request_body(content((Picture = "application/octet-stream"), (Pictures = "multipart/form-data")), description = "The image's bytes (the format is detected from them, whatever the content type), or a form with one or several files"),
+    request_body(content((Picture = "application/octet-stream"), (Pictures = "multipart/form-data"), (ImageUrl = "application/json")), description = "The image's bytes (the format is detected from them, whatever the content type), a form with one or several files, or the URL of an image"),
     responses(
         (status = 200, description = "The classes of the image or images; a PNG with explain=cam and `Accept: image/png`", content(
             (Answer<Classified> = "application/json", example = json!({"model": "cifar10-resnet56", "predictions": [{"label": "cat", "index": 3, "probability": 0.998_569_25}], "image": {"width": 451, "height": 300, "format": "jpeg"}})),

@@ -10,7 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::answers::Answer;
-use super::openapi::{NetworkRefusals, Picture, Pictures, Scheduling};
+use super::openapi::{ImageUrl, NetworkRefusals, Picture, Pictures, Scheduling};
 use super::problem::Problem;
 use super::remote::Arrived;
 use super::upload::{FormFile, Upload};
@@ -84,7 +84,7 @@ enum Vector {
          description = "l2 scales each vector to length 1, so that dot products are cosine similarities"),
         Scheduling,
     ),
-    request_body(content((Picture = "application/octet-stream"), (Pictures = "multipart/form-data")), description = "The image's bytes, or a form with one or several files"),
+    request_body(content((Picture = "application/octet-stream"), (Pictures = "multipart/form-data"), (ImageUrl = "application/json")), description = "The image's bytes, a form with one or several files, or the URL of an image"),
     responses(
         (status = 200, description = "The embeddings; as npy a vector, or for several files a matrix with a row for each", content(
             (Answer<Embedded> = "application/json", example = json!({"model": "cifar10-resnet56", "dimensions": 64, "embedding": [2.45, 0.10, 0.80, 0.06, 0.94, 0.54, 0.11, 2.26, 0.15, 2.28, 0.17, 0.02, 0.02, 0.78, 0.54, 0.50, 1.24, 0.10, 1.66, 1.91, 1.17, 1.01, 0.48, 0.86, 0.46, 0.04, 0.52, 0.21, 0.98, 0.36, 0.15, 1.80, 0.33, 0.36, 1.05, 0.17, 0.11, 0.13, 0.33, 0.31, 1.78, 1.09, 1.63, 0.46, 0.19, 0.10, 0.06, 0.65, 1.57, 0.04, 0.19, 0.54, 0.19, 1.89, 0.31, 0.38, 0.25, 0.48, 0.10, 1.17, 2.01, 0.57, 0.36, 0.69], "image": {"width": 451, "height": 300, "format": "jpeg"}})),

@@ -5,7 +5,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
 use super::answers::Answer;
-use super::openapi::{Picture, Pictures, Scheduling, UploadRefusals};
+use super::openapi::{ImageUrl, Picture, Pictures, Scheduling, UploadRefusals};
 use super::problem::Problem;
 use super::remote::Arrived;
 use super::upload::Upload;
@@ -22,7 +22,7 @@ use crate::pipeline::PreprocessSteps;
     tag = "images",
     operation_id = "preprocess",
     params(Scheduling),
-    request_body(content((Picture = "application/octet-stream"), (Pictures = "multipart/form-data")), description = "The image's bytes, or a form with one or several files"),
+    request_body(content((Picture = "application/octet-stream"), (Pictures = "multipart/form-data"), (ImageUrl = "application/json")), description = "The image's bytes, a form with one or several files, or the URL of an image"),
     responses(
         (status = 200, description = "The network's input, or the preprocessing steps", content(
             (Picture = "image/png"),

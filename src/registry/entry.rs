@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::{LoadWhen, Served};
 
@@ -19,14 +21,13 @@ pub struct Entry {
 }
 
 /// The state of one version, as in `/v1/models`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "lowercase")]
 pub enum State {
     /// It answers requests.
     Ready {
         /// Why the last attempt to replace it failed, if it did.
         #[serde(skip_serializing_if = "Option::is_none")]
-        #[schema(nullable = false)]
         reason: Option<String>,
     },
     /// It is being loaded.
@@ -37,6 +38,25 @@ pub enum State {
         reason: String,
     },
 }
+
+/// One object for all states, because generated clients cannot read a choice of objects inside another object.
+impl PartialSchema for State {
+    fn schema() -> RefOr<Schema> {
+        let text = || ObjectBuilder::new().schema_type(Type::String);
+        let state = text().enum_values(Some(["ready", "loading", "unavailable"]));
+        let reason = text().description(Some(
+            "Why it is unavailable; or, if it is ready, why the last attempt to replace it failed",
+        ));
+        ObjectBuilder::new()
+            .property("state", state)
+            .required("state")
+            .property("reason", reason)
+            .description(Some("The state of one version."))
+            .into()
+    }
+}
+
+impl ToSchema for State {}
 
 impl State {
     /// Triton's word for it.

@@ -105,6 +105,30 @@ async fn every_kind_of_problem_is_documented_under_its_status() {
 }
 
 #[tokio::test]
+async fn generators_of_clients_find_every_schema_and_the_body_of_bytes_first() {
+    let server = TestServer::start();
+    let text = server.get("/openapi.json").await.text;
+    assert!(text.contains(r#""content":{"application/octet-stream":"#));
+    assert!(text.contains("schemas/ImageUrl"));
+    assert!(!text.contains(
+        r##""content":{"application/json":{"schema":{"$ref":"#/components/schemas/ImageUrl"##
+    ));
+    let document: Value = serde_json::from_str(&text).unwrap();
+    let references = text.split(r##""$ref":"#"##).skip(1);
+    for reference in references.map(|rest| rest.split('"').next().unwrap()) {
+        assert!(document.pointer(reference).is_some(), "{reference}");
+    }
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    for (name, schema) in schemas {
+        for part in schema["allOf"].as_array().into_iter().flatten() {
+            let reference = part["$ref"].as_str().map(|reference| &reference[1..]);
+            let part = reference.map_or(part, |reference| document.pointer(reference).unwrap());
+            assert!(part.get("oneOf").is_none(), "{name} has a choice inside allOf");
+        }
+    }
+}
+
+#[tokio::test]
 async fn without_the_page_the_document_has_no_page_routes() {
     let server = TestServer::with(Options { page: Page::Off, ..Options::default() });
     let document = document(&server).await;

@@ -37,7 +37,7 @@ async fn a_browser_gets_a_page_that_needs_nothing_from_elsewhere() {
             }
         }
     }
-    assert_eq!(asked.len(), 11, "{asked:?}");
+    assert_eq!(asked.len(), 25, "{asked:?}");
 }
 
 #[tokio::test]

@@ -3,19 +3,16 @@
 import argparse
 import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
-from checks import Checks, fail
-from serving import server
-
-DATA = Path(__file__).parent.parent / "data"
-CAT, SHIP = DATA / "cat.jpg", DATA / "cifar10-ship.png"
-PHONE = {"width": 390, "height": 844}
+from browsing import AIRPLANE, CAT, PHONE, SHIP, cards, check_accessibility, headings, pick, visit
+from checks import Checks
+from page_models import check_models
+from page_requests import check_busy, check_code, check_problems, check_stop
+from page_several import check_sixty
+from serving import DATA, server
 
 
 def main() -> None:
@@ -31,41 +28,16 @@ def main() -> None:
         flags = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
         browser = playwright.chromium.launch(executable_path=arguments.chromium, args=flags)
         for check in (
-            check_model, check_samples, check_classes, check_several, check_map, check_problems, check_pasting_and_dropping,
-            check_camera, check_tiff, check_keyboard, check_looks, check_live, check_docs,
+            check_model, check_samples, check_classes, check_several, check_sixty, check_map, check_problems, check_busy,
+            check_code, check_pasting_and_dropping, check_camera, check_tiff, check_keyboard, check_looks, check_live,
+            check_docs,
         ):
-            with visit(browser, url, checks) as page:
+            with visit(browser, url) as page:
                 check(page, checks, arguments.shots)
+        check_models(browser, arguments.resnetd, checks, arguments.shots)
+        check_stop(browser, arguments.resnetd, checks, arguments.shots)
         browser.close()
     checks.done()
-
-
-@contextmanager
-def visit(browser: Browser, url: str, checks: Checks, **options: object) -> Iterator[Page]:
-    """A fresh page, on which nothing may be asked of others, nor anything fail unseen."""
-    context = browser.new_context(permissions=["camera"], **options)
-    page = context.new_page()
-    elsewhere, complaints = [], []
-    own = (url, "blob:" + url, "data:image/svg+xml")
-    page.on("request", lambda r: None if r.url.startswith(own) else elsewhere.append(r.url))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda line: complaints.append(line.text) if "Content Security" in line.text else None)
-    page.goto(url)
-    yield page
-    if elsewhere or complaints:
-        fail(f"asked elsewhere: {elsewhere}, complained: {complaints}")
-    context.close()
-
-
-def pick(page: Page, *files: Path | tuple[str, bytes]) -> None:
-    """Chooses files, each from a path or by its name and bytes."""
-    named = [(file.name, file.read_bytes()) if isinstance(file, Path) else file for file in files]
-    payload = [{"name": n, "mimeType": "image/*", "buffer": content} for n, content in named]
-    page.set_input_files("#files", payload)
-
-
-def cards(page: Page) -> Locator:
-    return page.locator(".result")
 
 
 def check_classes(page: Page, checks: Checks, shots: Path) -> None:
@@ -73,14 +45,17 @@ def check_classes(page: Page, checks: Checks, shots: Path) -> None:
     expect(page.locator("#served")).to_contain_text("cifar10-resnet56")
     pick(page, CAT)
     card = cards(page)
-    expect(card.locator("h2")).to_have_text("cat")
+    expect(card.locator(".answer > h2")).to_have_text("cat")
     expect(card.locator(".class")).to_have_count(5)
     expect(card.locator(".class").first).to_contain_text(re.compile(r"99\.\d %"))
     expect(card.locator("figcaption")).to_contain_text("451 × 300 JPEG")
-    expect(card.locator(".timing")).to_contain_text("inference")
+    expect(card.locator(".timings dl")).to_be_hidden()
+    card.locator(".timings summary").click()
+    expect(card.locator(".timings dl")).to_contain_text("Inference")
+    expect(card.locator(".timings dl")).to_contain_text("Network and browser")
     expect(page.locator("#announce")).to_have_text(re.compile("cat.jpg: cat"))
     page.screenshot(path=shots / "classes.png", full_page=True)
-    checks.that(True, "a photo that is picked shows its classes, size and timings")
+    checks.that(True, "a photo that is picked shows its classes and size, and its timings on request")
     card.get_by_role("button", name="Remove cat.jpg").click()
     expect(card).to_have_count(0)
     checks.that(True, "a card can be removed")
@@ -88,10 +63,12 @@ def check_classes(page: Page, checks: Checks, shots: Path) -> None:
 
 def check_model(page: Page, checks: Checks, shots: Path) -> None:
     expect(page.locator("#demonstration")).to_contain_text("make run MODEL=imagenet")
-    listed = page.locator("#classes-list li")
-    page.locator("#classes-title").click()
+    listed = page.locator("#classes li")
+    page.locator("#classes summary").click()
     expect(listed).to_have_count(10)
     expect(listed.first).to_have_text("airplane")
+    expect(page.locator("#models")).to_be_hidden()
+    checks.that(True, "a server with one model offers no choice")
     checks.that(True, "the embedded model is called a demonstration, and its classes are listed")
 
     labels = [f"class {number}" for number in range(300)]
@@ -100,28 +77,28 @@ def check_model(page: Page, checks: Checks, shots: Path) -> None:
     page.reload()
     expect(page.locator("#served")).to_contain_text("300 classes")
     expect(page.locator("#demonstration")).to_be_hidden()
-    page.locator("#classes-title").click()
+    page.locator("#classes summary").click()
     page.get_by_label("Search the classes").fill("29")
-    expect(page.locator("#classes-list li")).to_have_count(13)  # 29, 129, 229 and 290 to 299
-    expect(page.locator("#classes-found")).to_have_text("13 of 300 classes")
+    expect(page.locator("#classes li")).to_have_count(13)  # 29, 129, 229 and 290 to 299
+    expect(page.locator("#classes .hint")).to_have_text("13 of 300 classes")
     checks.that(True, "many classes can be searched")
 
 
 def check_samples(page: Page, checks: Checks, shots: Path) -> None:
     page.get_by_role("button", name="A cat").click()
-    expect(cards(page).locator("h2")).to_have_text("cat")
+    expect(headings(page)).to_have_text("cat")
     page.reload()
     page.get_by_role("button", name="A cup of coffee").click()
-    expect(cards(page).locator("h2")).to_have_text(re.compile("^Not sure. Perhaps "))
+    expect(headings(page)).to_have_text(re.compile("^Not sure. Perhaps "))
     page.screenshot(path=shots / "unsure.png", full_page=True)
     checks.that(True, "sample photos are classified, and an answer that is not sure looks so")
 
 
 def check_several(page: Page, checks: Checks, shots: Path) -> None:
     pick(page, CAT, SHIP)
-    expect(cards(page).locator("h2")).to_have_text(["cat", "ship"])
-    pick(page, DATA / "cifar10-airplane.png")
-    expect(cards(page).locator("h2").first).to_have_text("airplane")
+    expect(headings(page)).to_have_text(["cat", "ship"])
+    pick(page, AIRPLANE)
+    expect(headings(page).first).to_have_text("airplane")
     page.screenshot(path=shots / "several.png", full_page=True)
     checks.that(True, "several photos have a card each, in order, the newest above")
 
@@ -140,6 +117,11 @@ def check_map(page: Page, checks: Checks, shots: Path) -> None:
     left, width = 75.17 / 451 * photo["width"], 300.67 / 451 * photo["width"]
     close = abs(map_["x"] - photo["x"] - left) < 2 and abs(map_["width"] - width) < 2
     checks.that(close, "the map lies on the part of the photo that the network saw")
+    frame = card.locator(".frame").bounding_box()
+    checks.that(all(abs(frame[side] - map_[side]) < 2 for side in map_), "a frame shows that part")
+    expect(hint).to_contain_text("The network did not see the sides of the photo")
+    expect(card.locator(".legend")).to_have_text("adds nothingadds most")
+    checks.that(True, "the map has a legend, and words about what the network did not see")
     page.screenshot(path=shots / "map.png", full_page=True)
     strongest = "c => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.filter((_, i) => i % 4 == 3).reduce((a, b) => Math.max(a, b))"
     of_cat = canvas.evaluate(strongest)
@@ -149,35 +131,8 @@ def check_map(page: Page, checks: Checks, shots: Path) -> None:
     checks.that(canvas.evaluate(strongest) < of_cat / 2, "an improbable class's map looks weak")
     dog.click()
     expect(canvas).to_be_hidden()
+    expect(card.locator(".legend")).to_be_hidden()
     checks.that(True, "a class shows its map, and hides it when it is chosen again")
-
-
-def check_problems(page: Page, checks: Checks, shots: Path) -> None:
-    text = ("notes.txt", b"not a picture")
-    large = ("large.jpg", CAT.read_bytes() + bytes(2_000_000))
-    half = ("half.jpg", CAT.read_bytes()[:9000])
-    pick(page, text, large, half, CAT)
-    titles = ["The upload is not an image", "The upload is too large", "The image is cut off", "cat"]
-    expect(cards(page).locator("h2")).to_have_text(titles)
-    problem = cards(page).nth(0).locator(".answer > .problem")
-    expect(problem).to_have_text(re.compile("^The upload is not an image but .*send the bytes"))
-    expect(cards(page).nth(1).locator(".answer > .problem")).to_contain_text("--max-bytes")
-    page.screenshot(path=shots / "problems.png", full_page=True)
-    checks.that(True, "what is no image, too large or cut off is said in words, and the rest is answered")
-
-    busy = '{"title": "The queue is full", "detail": "the queue is full (256 images are in flight); retry in 3s"}'
-    page.route("**/classify*", lambda route: route.fulfill(status=503, body=busy))
-    pick(page, SHIP)
-    card = cards(page).first
-    expect(card.locator("h2")).to_have_text("The queue is full")
-    expect(card.locator(".answer > .problem")).to_contain_text("retry in 3s")
-    page.unroute("**/classify*")
-    card.get_by_role("button", name="Try again").click()
-    expect(card.locator("h2")).to_have_text("ship")
-    page.route("**/classify*", lambda route: route.abort())
-    pick(page, SHIP)
-    expect(cards(page).first.locator("h2")).to_have_text("No answer")
-    checks.that(True, "a busy server and a lost connection are said in words, and can be tried again")
 
 
 GIVE = """([type, name, bytes]) => {
@@ -192,9 +147,9 @@ GIVE = """([type, name, bytes]) => {
 
 def check_pasting_and_dropping(page: Page, checks: Checks, shots: Path) -> None:
     page.evaluate(GIVE, ["paste", "pasted.png", list(SHIP.read_bytes())])
-    expect(cards(page).locator("h2")).to_have_text(["ship"])
+    expect(headings(page)).to_have_text(["ship"])
     page.evaluate(GIVE, ["drop", "dropped.jpg", list(CAT.read_bytes())])
-    expect(cards(page).locator("h2")).to_have_text(["cat", "ship"])
+    expect(headings(page)).to_have_text(["cat", "ship"])
     checks.that(True, "photos can be pasted and dropped")
 
 
@@ -225,18 +180,18 @@ def check_keyboard(page: Page, checks: Checks, shots: Path) -> None:
     outline = "getComputedStyle(document.querySelector('label.button')).outlineStyle"
     checks.that(page.evaluate(outline) == "solid", "the focus can be seen")
     page.keyboard.press("Enter")
-    expect(cards(page).locator("h2")).to_have_text(["cat", "ship"])
-    page.keyboard.press("Tab")
-    page.keyboard.press("Tab")
+    expect(headings(page)).to_have_text(["cat", "ship"])
+    for _ in range(1 + 4 + 1):  # the camera, the four buttons of the summary, and the first class
+        page.keyboard.press("Tab")
     first = cards(page).first.locator(".class").first
     expect(first).to_be_focused()
     page.keyboard.press("Space")
     expect(cards(page).first.locator("canvas")).to_be_visible()
-    for _ in range(5):
+    for _ in range(4 + 2 + 1):  # the other classes, timings and request, and the cross
         page.keyboard.press("Tab")
     expect(cards(page).first.locator(".remove")).to_be_focused()
     page.keyboard.press("Enter")
-    expect(cards(page).locator("h2")).to_have_text(["ship"])
+    expect(headings(page)).to_have_text(["ship"])
     expect(cards(page).first.locator(".remove")).to_be_focused()
     checks.that(True, "everything can be done with the keyboard alone")
 
@@ -253,23 +208,20 @@ def check_looks(page: Page, checks: Checks, shots: Path) -> None:
             brightness = sum(map(int, re.findall(r"\d+", ground)[:3])) / 3
             checks.that((brightness > 128) == (scheme == "light"), f"{scheme} is {scheme} ({ground})")
             pick(page, CAT, SHIP, text)
-            expect(cards(page).locator("h2")).to_have_text(["cat", "ship", "The upload is not an image"])
+            expect(headings(page)).to_have_text(["cat", "ship", "This is not a picture"])
             cards(page).first.locator(".class").first.click()
             expect(cards(page).first.locator("canvas")).to_be_visible()
             page.screenshot(path=shots / f"{size_name}-{scheme}.png", full_page=True)
             wide = page.evaluate("document.documentElement.scrollWidth > innerWidth")
             checks.that(not wide, f"nothing is wider than the {size_name}'s screen")
-            found = Axe().run(page)
-            if found.violations_count:
-                fail(f"axe: {found.generate_report()}")
-            checks.that(True, f"axe finds no violation: {size_name}, {scheme}")
+            check_accessibility(page, checks, f"{size_name}, {scheme}")
 
 
 def check_live(page: Page, checks: Checks, shots: Path) -> None:
-    pick(page, CAT)
     expect(page.locator("#device")).to_have_text(re.compile("cpu|cuda"))
     expect(page.locator("#depth")).to_have_text("0")
-    expect(page.locator("#rate")).to_have_text(re.compile(r"^\d+\.\d$"), timeout=10_000)
+    pick(page, CAT, SHIP, AIRPLANE)
+    expect(page.locator("#rate")).to_have_text(re.compile(r"^(?!0\.0)\d+\.\d$"), timeout=10_000)
     expect(page.locator("#p99")).to_have_text(re.compile(r"\d m?s$"), timeout=10_000)
     checks.that(True, "the server's figures are shown and kept up")
 
@@ -292,16 +244,26 @@ def check_docs(page: Page, checks: Checks, shots: Path) -> None:
         checks.that((brightness > 128) == (scheme == "light"), f"the API's page in {scheme} is {scheme}")
         page.screenshot(path=shots / f"docs-{scheme}.png", full_page=True)
     operation.locator(".opblock-summary-control").click()
-    operation.locator("input[type=file]").set_input_files(CAT)
+    operation.locator("input[type=file]").set_input_files(AIRPLANE)
     operation.get_by_role("button", name="Execute").click()
     answer = operation.locator(".live-responses-table")
+    expect(operation.locator(".request-url")).to_contain_text(re.compile("/classify\\s*$"))
     expect(answer.locator(".response-col_status").last).to_contain_text("200")
-    expect(answer.locator(".response-col_description").last).to_contain_text('"label": "cat"')
+    expect(answer.locator(".response-col_description").last).to_contain_text(re.compile('"predictions": .*?"label": "airplane"', re.S))
     page.screenshot(path=shots / "docs-tried.png", full_page=True)
-    checks.that(True, "a request that is tried in the API's page is answered")
+    checks.that(True, "a request that is tried in the API's page has no parameters of its own, and is answered")
+    operation.get_by_label("Request content type").select_option("multipart/form-data")
+    form = operation.locator(".opblock-section-request-body")
+    form.get_by_role("button", name=re.compile("Add .*item")).click()
+    for number, file in enumerate((CAT, SHIP)):
+        form.locator("input[type=file]").nth(number).set_input_files(file)
+    operation.get_by_role("button", name="Execute").click()
+    expect(answer.locator(".response-col_description").last).to_contain_text('"name": "cifar10-ship.png"')
+    checks.that(True, "the API's page sends a form with several files")
     schemas = page.locator("section.models")
     expect(schemas).to_contain_text("Prediction")
-    checks.that(True, "the API's page shows the schemas")
+    expect(page.locator(".errors-wrapper")).to_have_count(0)
+    checks.that(True, "the API's page shows the schemas, and finds no error in the document")
 
 
 if __name__ == "__main__":

@@ -12,9 +12,9 @@ DATA = Path(__file__).parent.parent / "data"
 
 
 @contextmanager
-def server(resnetd: Path, *options: str) -> Iterator[str]:
+def server(resnetd: Path, *options: str, listen: str = "127.0.0.1:0") -> Iterator[str]:
     """Its URL. The server is stopped at the end, and must exit with status 0."""
-    command = [resnetd, "serve", "--listen", "127.0.0.1:0", "--log", "warn", *options]
+    command = [resnetd, "serve", "--listen", listen, "--log", "warn", *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         for line in process.stdout:

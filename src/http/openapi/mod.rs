@@ -7,15 +7,18 @@ use axum::Extension;
 use axum::http::header;
 use axum::response::IntoResponse;
 use bytes::Bytes;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 use utoipa::openapi::tag::TagBuilder;
-use utoipa::openapi::{Info, InfoBuilder, License, OpenApi, OpenApiBuilder};
+use utoipa::openapi::{ComponentsBuilder, Info, InfoBuilder, License, OpenApi, OpenApiBuilder};
+
+use refusals::{AllFailed, Failure};
 
 use super::access::Access;
 use super::unsent::OneCopy;
 
 pub(super) use refusals::{NamedRefusals, NetworkRefusals, NotFound, NotReady, UploadRefusals};
-pub(super) use shapes::{NamedModel, Picture, Pictures, Scheduling};
+pub(super) use shapes::{ImageUrl, NamedModel, Picture, Pictures, Scheduling};
 
 const ABOUT: &str = "\
 Classifies images over HTTP.
@@ -42,7 +45,9 @@ pub(super) fn outline() -> OpenApi {
     let tags = TAGS
         .iter()
         .map(|(name, what)| TagBuilder::new().name(*name).description(Some(*what)).build());
-    OpenApiBuilder::new().info(info()).tags(Some(tags)).build()
+    let failure =
+        ComponentsBuilder::new().schema_from::<Failure>().schema_from::<AllFailed>().build();
+    OpenApiBuilder::new().info(info()).tags(Some(tags)).components(Some(failure)).build()
 }
 
 fn info() -> Info {
@@ -66,12 +71,34 @@ impl Document {
         let mut document = serde_json::to_value(routes).expect("it has no maps with odd keys");
         add_named(&mut document);
         add_headers(&mut document);
+        unnest(&mut document);
         open_answers(&mut document);
         tell_apart(&mut document);
         if access.needs_key() {
             add_key(&mut document);
         }
-        Self(Bytes::from(document.to_string()))
+        let text =
+            serde_json::to_vec(&BytesFirst(&document)).expect("it has no maps with odd keys");
+        Self(Bytes::from(text))
+    }
+}
+
+/// A part of the document, in which a body of bytes comes before the same route's other bodies: generated
+/// clients and the page at `/docs` offer the first one.
+struct BytesFirst<'a>(&'a Value);
+
+impl Serialize for BytesFirst<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Object(members) => {
+                let (first, rest): (Vec<_>, Vec<_>) =
+                    members.iter().partition(|(name, _)| *name == "application/octet-stream");
+                let ordered = first.into_iter().chain(rest);
+                serializer.collect_map(ordered.map(|(name, value)| (name, BytesFirst(value))))
+            }
+            Value::Array(values) => serializer.collect_seq(values.iter().map(BytesFirst)),
+            other => other.serialize(serializer),
+        }
     }
 }
 
@@ -184,8 +211,21 @@ fn tell_apart(document: &mut Value) {
     }
 }
 
+/// Writes an `allOf` inside an `allOf` in one. (They come from flattened types in flattened types; some generators of
+/// clients skip the inner one.)
+fn unnest(document: &mut Value) {
+    let Some(schemas) = document["components"]["schemas"].as_object_mut() else { return };
+    for parts in schemas.values_mut().filter_map(|schema| schema.get_mut("allOf")?.as_array_mut()) {
+        let each = |mut part: Value| match part.get_mut("allOf").map(Value::take) {
+            Some(Value::Array(inner)) => inner,
+            _ => vec![part],
+        };
+        *parts = std::mem::take(parts).into_iter().flat_map(each).collect();
+    }
+}
+
 /// Schemas of requests only, which reject unknown members.
-const ASKED: [&str; 4] = ["HuggingFaceBody", "InstancesBody", "B64", "Parameters"];
+const ASKED: [&str; 5] = ["HuggingFaceBody", "InstancesBody", "B64", "Parameters", "ImageUrl"];
 
 /// Allows unknown members in the schemas of answers, which may get more members. (A card that is
 /// read rejects them, but in an answer it is only a part.)

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use serde_json::json;
 use utoipa::openapi::example::ExampleBuilder;
-use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Type};
 use utoipa::openapi::{
-    AllOfBuilder, ContentBuilder, Ref, RefOr, Response, ResponseBuilder, Schema,
+    ContentBuilder, OneOfBuilder, Ref, RefOr, Response, ResponseBuilder, Schema,
 };
-use utoipa::{IntoResponses, ToSchema};
+use utoipa::{IntoResponses, PartialSchema, ToSchema};
 
+use super::super::answers::FileProblem;
 use super::super::problem::{Kind, Problem};
 use crate::fetch::FetchError;
 use crate::pipeline::ClassifyError;
@@ -119,7 +119,7 @@ fn responses(kinds: &[Kind], forms: Forms) -> BTreeMap<String, RefOr<Response>> 
             .description(titles.join("; "))
             .content("application/problem+json", one.build());
         if matches!(forms, Forms::Allowed) && kinds.iter().any(|kind| in_its_place(*kind)) {
-            let all = ContentBuilder::new().schema(Some(all_refused()));
+            let all = ContentBuilder::new().schema(Some(Ref::from_schema_name(Failure::name())));
             response = response.content("application/json", all.build());
         }
         (status.to_string(), response.build().into())
@@ -145,21 +145,32 @@ fn in_its_place(kind: Kind) -> bool {
 }
 
 /// The answer for a form in which every file failed.
-fn all_refused() -> RefOr<Schema> {
-    let text = || ObjectBuilder::new().schema_type(Type::String);
-    let part = AllOfBuilder::new()
-        .item(ObjectBuilder::new().property("name", text()))
-        .item(Ref::from_schema_name(Problem::name()));
-    ObjectBuilder::new()
-        .property("model", text())
-        .required("model")
-        .property("results", ArrayBuilder::new().items(part))
-        .required("results")
-        .description(Some(
-            "None of the form's files could be processed; the status is the highest of the problems' statuses",
-        ))
-        .into()
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only a schema")]
+pub(super) struct AllFailed {
+    /// The model's name.
+    model: String,
+    /// The problem of each file, in order. The status of the answer is the highest of theirs.
+    results: Vec<FileProblem>,
 }
+
+/// An error in JSON: the problems of all files of a form, or one problem. Generated clients read every error
+/// by one schema, whatever its content type, so that of `application/json` has both.
+pub(super) enum Failure {}
+
+impl PartialSchema for Failure {
+    fn schema() -> RefOr<Schema> {
+        OneOfBuilder::new()
+            .item(Ref::from_schema_name(Problem::name()))
+            .item(Ref::from_schema_name(AllFailed::name()))
+            .description(Some(
+                "A problem, or for a form in which every file failed the problem of each file.",
+            ))
+            .into()
+    }
+}
+
+impl ToSchema for Failure {}
 
 /// An example of a problem of this kind.
 fn example(kind: Kind) -> Problem {

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
-use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Type};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{KnownFormat, RefOr, Required, Schema, SchemaFormat};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
@@ -13,6 +13,17 @@ pub(in super::super) enum Picture {}
 
 /// A form of files.
 pub(in super::super) enum Pictures {}
+
+/// A body that names an image by its URL.
+#[derive(ToSchema, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"url": "https://images.example.org/cat.jpg"}))]
+#[expect(dead_code, reason = "a body is read in place; this is only its schema")]
+pub(in super::super) struct ImageUrl {
+    /// The image's URL, which the server fetches if `--allow-url-hosts` allows its host.
+    #[schema(format = "uri", max_length = 8192)]
+    url: String,
+}
 
 /// The model in a path.
 pub(in super::super) enum NamedModel {}
@@ -35,10 +46,11 @@ impl ToSchema for Picture {}
 
 impl PartialSchema for Pictures {
     fn schema() -> RefOr<Schema> {
-        let files = ArrayBuilder::new().items(file()).min_items(Some(1)).max_items(Some(256));
+        // Without a named property: some generators import the model of a form and do not write it.
         ObjectBuilder::new()
-            .property("image", files)
-            .required("image")
+            .additional_properties(Some(file()))
+            .min_properties(Some(1))
+            .max_properties(Some(256))
             .description(Some("Every part with a filename is an image, whatever its field name; at most 256. Text fields are parameters, as in the query"))
             .into()
     }
@@ -70,8 +82,7 @@ impl IntoParams for Scheduling {
                 "Time limit for the answer in milliseconds; it can only shorten the server's own limit. A request that \
                  cannot be answered in time is rejected immediately (`deadline`)",
             ))
-            .schema(Some(millis))
-            .example(Some(json!(5000)));
+            .schema(Some(millis));
         let classes = ObjectBuilder::new().schema_type(Type::String);
         let priority = ParameterBuilder::new()
             .name("X-Priority")
@@ -81,8 +92,7 @@ impl IntoParams for Scheduling {
                 "The class of the images: `interactive` (the default), or `batch` for images that are taken only while no \
                  interactive ones wait, but for one turn of sixteen",
             ))
-            .schema(Some(classes.enum_values(Some(["interactive", "batch"]))))
-            .example(Some(json!("batch")));
+            .schema(Some(classes.enum_values(Some(["interactive", "batch"]))));
         vec![limit.build(), priority.build()]
     }
 }

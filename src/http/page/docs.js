@@ -5,8 +5,15 @@ const follow = () => document.documentElement.classList.toggle("dark-mode", dark
 dark.addEventListener("change", follow);
 follow();
 
+const spec = await (await fetch("/openapi.json")).json();
+
+// Every field of a form is a file, whatever its name. Swagger UI offers files for named fields only.
+spec.components.schemas.Pictures.properties = {
+  image: { type: "array", items: { type: "string", format: "binary" } },
+};
+
 SwaggerUIBundle({
-  url: "/openapi.json",
+  spec,
   dom_id: "#docs",
   deepLinking: true,
   displayRequestDuration: true,

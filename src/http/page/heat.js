@@ -4,15 +4,20 @@ const OPACITY = 0.7;
 const COLOURS = [[90, 20, 130], [200, 40, 80], [250, 140, 30], [255, 240, 130]];
 const SIDE = 224; // of the canvas, in pixels; CSS makes it as large as the photo
 
-// Draws `map` on `canvas` and lays that over the part of the photo that the network saw.
-export function draw(canvas, map, strong, seen, image) {
+// The colours as a CSS gradient, from the weakest to the strongest.
+export function scale() {
+  const stops = Array.from({ length: 9 }, (_, index) => {
+    const strength = index / 8;
+    const [red, green, blue] = colour(strength).map(Math.round);
+    return `rgb(${red} ${green} ${blue} / ${alpha(strength)})`;
+  });
+  return `linear-gradient(to right, ${stops.join(", ")})`;
+}
+
+// Draws `map` on `canvas`. `strong` is the largest value of the most probable class's map.
+export function draw(canvas, map, strong) {
   canvas.width = SIDE;
   canvas.height = SIDE;
-  canvas.style.left = `${(100 * seen.left) / image.width}%`;
-  canvas.style.top = `${(100 * seen.top) / image.height}%`;
-  canvas.style.width = `${(100 * seen.width) / image.width}%`;
-  canvas.style.height = `${(100 * seen.height) / image.height}%`;
-
   const largest = Math.max(strong, ...map.values);
   const context = canvas.getContext("2d");
   const pixels = context.createImageData(SIDE, SIDE);
@@ -21,11 +26,10 @@ export function draw(canvas, map, strong, seen, image) {
       const value = valueAt(map, (column + 0.5) / SIDE, (row + 0.5) / SIDE);
       const strength = largest > 0 ? Math.min(Math.max(value / largest, 0), 1) : 0;
       const [red, green, blue] = colour(strength);
-      pixels.data.set([red, green, blue, 255 * OPACITY * strength ** 0.75], 4 * (row * SIDE + column));
+      pixels.data.set([red, green, blue, 255 * alpha(strength)], 4 * (row * SIDE + column));
     }
   }
   context.putImageData(pixels, 0, 0);
-  canvas.hidden = false;
 }
 
 // The map's value at `x`, `y`, from 0 to 1, between its four nearest places.
@@ -43,6 +47,8 @@ function between(part, places) {
 }
 
 const mix = (a, b, part) => a + (b - a) * part;
+
+const alpha = (strength) => OPACITY * strength ** 0.75;
 
 function colour(strength) {
   const place = strength * (COLOURS.length - 1);

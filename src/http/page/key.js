@@ -8,6 +8,9 @@ let show = () => {};
 // Whether requests are of no use until there is another key.
 export const isLocked = () => locked;
 
+// Whether requests are sent with a key.
+export const hasKey = () => sessionStorage.getItem(STORED) !== null;
+
 export async function send(path, options = {}) {
   const key = sessionStorage.getItem(STORED);
   const headers = { ...options.headers };

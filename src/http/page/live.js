@@ -1,5 +1,6 @@
 // The server's figures, from /metrics while the section is open.
 
+import { isUp, whenUp } from "./connection.js";
 import { isLocked, send } from "./key.js";
 
 const EVERY = 2000; // milliseconds
@@ -12,12 +13,13 @@ export function watch(byId) {
   look();
 
   async function look() {
+    await whenUp();
     if (live.open && !document.hidden && !isLocked()) {
       try {
         const answer = await send("/metrics");
         if (answer.ok) show(byId, snapshots, read(await answer.text()));
       } catch {
-        byId("window").textContent = "The server does not answer.";
+        await isUp(); // if not, the page says so
       }
     }
     setTimeout(look, EVERY);
@@ -25,6 +27,7 @@ export function watch(byId) {
 }
 
 function show(byId, snapshots, now) {
+  if (now.images < (snapshots.at(-1)?.images ?? 0)) snapshots.length = 0; // the server was started anew
   snapshots.push(now);
   while (snapshots[0].at < now.at - WINDOW) snapshots.shift();
   const [then] = snapshots;
@@ -37,13 +40,18 @@ function show(byId, snapshots, now) {
   byId("p99").textContent = quantile(counts, 0.99);
 }
 
-// What this page shows of Prometheus' text format.
+// What this page shows of Prometheus' text format, summed over the models.
 function read(text) {
-  const value = (name) => Number(text.match(new RegExp(`^resnetd_${name} (.*)$`, "m"))?.[1] ?? 0);
+  const value = (name) => {
+    const lines = text.matchAll(new RegExp(`^resnetd_${name}(?:\\{.*\\})? (.*)$`, "gm"));
+    return Array.from(lines, ([, number]) => Number(number)).reduce((sum, number) => sum + number, 0);
+  };
   const lines = text.matchAll(
-    /^resnetd_http_request_duration_seconds_bucket\{(?=.*route="\/classify")(?=.*status="2xx").*le="([^"]+)"\} (.*)$/gm,
+    /^resnetd_http_request_duration_seconds_bucket\{(?=.*route="[^"]*\/classify")(?=.*status="2xx").*le="([^"]+)".*\} (.*)$/gm,
   );
-  const buckets = Array.from(lines, ([, limit, count]) => [limit === "+Inf" ? Infinity : Number(limit), Number(count)]);
+  const sums = new Map();
+  for (const [, limit, count] of lines) sums.set(limit, (sums.get(limit) ?? 0) + Number(count));
+  const buckets = Array.from(sums, ([limit, count]) => [limit === "+Inf" ? Infinity : Number(limit), count]);
   return { at: performance.now(), images: value("images_total"), depth: value("queue_depth"), buckets };
 }
 

@@ -1,4 +1,4 @@
-// Figures and sentences as people read them.
+// Formats figures and sentences for people.
 
 export function percent(probability) {
   if (probability > 0.999 && probability < 1) return "> 99.9 %";
@@ -20,6 +20,11 @@ export function bytes(count) {
 export function milliseconds(duration) {
   if (duration >= 1000) return `${(duration / 1000).toFixed(1)} s`;
   return `${duration < 10 ? duration.toFixed(1) : Math.round(duration)} ms`;
+}
+
+// "1 photo", "2 photos".
+export function counted(count, noun) {
+  return `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
 }
 
 // "the upload is not an image" as "The upload is not an image."

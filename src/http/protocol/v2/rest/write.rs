@@ -1,10 +1,14 @@
 //! An answer becomes a body: JSON, and behind it the tensors that are wanted in binary.
 
+use std::borrow::Cow;
+
 use axum::body::Body;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, OneOfBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::http::answers;
 use crate::http::protocol::v2::run::{InferAnswer, OutputTensor, Values};
@@ -70,9 +74,8 @@ struct JsonOutput<'a> {
     data: JsonData<'a>,
 }
 
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
-#[schema(as = InferOutputData)]
 enum JsonData<'a> {
     #[serde(rename = "data")]
     Floats(&'a [f32]),
@@ -81,6 +84,28 @@ enum JsonData<'a> {
     Parameters {
         binary_data_size: usize,
     },
+}
+
+/// One object for all kinds, because generated clients cannot read a choice of objects inside another object.
+impl PartialSchema for JsonData<'_> {
+    fn schema() -> RefOr<Schema> {
+        let of = |kind| ObjectBuilder::new().schema_type(kind);
+        let value = OneOfBuilder::new().item(of(Type::Number)).item(of(Type::String));
+        let behind = ObjectBuilder::new()
+            .property("binary_data_size", of(Type::Integer).minimum(Some(0)))
+            .required("binary_data_size");
+        ObjectBuilder::new()
+            .property("data", ArrayBuilder::new().items(value))
+            .property("parameters", behind)
+            .description(Some("The values, or the number of their bytes behind the JSON."))
+            .into()
+    }
+}
+
+impl ToSchema for JsonData<'_> {
+    fn name() -> Cow<'static, str> {
+        "InferOutputData".into()
+    }
 }
 
 /// The answer of `model`, each output where `forms` wants it.
