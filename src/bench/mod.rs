@@ -8,9 +8,9 @@ mod limit; // the same work without server and queue
 mod measured; // latencies and failures
 mod plot; // the latencies as an SVG
 
-pub use client::Target;
+pub use client::{Target, TargetError};
 pub use drive::drive;
-pub use limit::limit;
+pub use limit::{LimitError, Preparation, limit};
 pub use load::{Load, Window};
 pub use measured::{Measured, Outcome, Summary};
 pub use plot::svg;
