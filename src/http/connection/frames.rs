@@ -7,7 +7,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::fields::Block;
-use super::reader::{CONTINUATION, DATA, END_STREAM, Frame, HEADERS, Parsed, RST_STREAM, Reader};
+use super::reader::{
+    BlockPart, CONTINUATION, DATA, END_STREAM, Frame, HEADERS, Parsed, RST_STREAM, Reader,
+};
 
 /// What a client of HTTP/2 sends first.
 const PREFACE: usize = 24;
@@ -100,17 +102,17 @@ impl Frames {
                         stream.window += i64::from(more);
                     }
                 }
-                Parsed::Block(bytes, frame, ends) => self.received_block(bytes, &frame, ends),
+                Parsed::Block(part) => self.received_block(part),
             }
         }
     }
 
     /// Processes a part of a header block. A stream opens when its headers are complete.
-    fn received_block(&mut self, bytes: &[u8], frame: &Frame, ends: bool) {
+    fn received_block(&mut self, BlockPart { bytes, frame, is_last }: BlockPart<'_>) {
         let block = self.block.get_or_insert_default();
         block.add(bytes);
         self.most_fields = self.most_fields.max(block.fields());
-        if !ends {
+        if !is_last {
             return;
         }
         let held = held_by(block);

@@ -17,7 +17,7 @@ struct GifFrame<'a> {
     place: [usize; 2],
     /// Columns and rows of the frame.
     size: [usize; 2],
-    interlaced: bool,
+    row_order: RowOrder,
     /// Three bytes for each colour; without one a number is a level of grey.
     palette: Option<&'a [u8]>,
     /// The number that means no colour.
@@ -26,6 +26,14 @@ struct GifFrame<'a> {
     code_bits: u8,
     /// The sub-blocks with the codes, and what follows them.
     data: &'a [u8],
+}
+
+/// The order in which the rows of a frame are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum RowOrder {
+    Sequential,
+    /// Every eighth row, then those between, in three more passes.
+    Interlaced,
 }
 
 /// What the blocks before the first frame's pixels say.
@@ -69,7 +77,7 @@ pub(super) fn decode(bytes: &[u8], watch: Watch<'_>) -> Result<RgbImage, DecodeE
     let [width, height] = frame.size;
     let mut numbers = Numbers::new(&frame)?;
     let mut row = vec![0; width];
-    for y in Lines::new(height, frame.interlaced) {
+    for y in Lines::new(height, frame.row_order) {
         numbers.fill(&mut row)?;
         let Some(to) = canvas.row(frame.place[1] + y)? else { continue };
         let to = to.chunks_exact_mut(3).skip(frame.place[0]);
@@ -107,7 +115,10 @@ impl<'a> GifFrame<'a> {
         }
         let [left, top, width, height] =
             [number(at + 1)?, number(at + 3)?, number(at + 5)?, number(at + 7)?];
-        let interlaced = bytes.get(at + 9)? & 0x40 != 0;
+        let row_order = match bytes.get(at + 9)? & 0x40 {
+            0 => RowOrder::Sequential,
+            _ => RowOrder::Interlaced,
+        };
         let (local, data) = color_table(bytes, at + 9, at + 10)?;
         if width == 0 || height == 0 {
             return Some(Err(DecodeError::corrupt(FORMAT, "its first frame has no pixels")));
@@ -116,7 +127,7 @@ impl<'a> GifFrame<'a> {
             canvas: [screen[0].max(left + width), screen[1].max(top + height)],
             place: [left, top].map(|side| side as usize),
             size: [width, height].map(|side| side as usize),
-            interlaced,
+            row_order,
             palette: local.or(global),
             transparent,
             code_bits: *bytes.get(data)?,
@@ -234,9 +245,12 @@ struct Lines {
 }
 
 impl Lines {
-    fn new(height: usize, interlaced: bool) -> Self {
+    fn new(height: usize, order: RowOrder) -> Self {
         const PASSES: [(usize, usize); 3] = [(4, 8), (2, 4), (1, 2)];
-        let (passes, step): (&[_], usize) = if interlaced { (&PASSES, 8) } else { (&[], 1) };
+        let (passes, step): (&[_], usize) = match order {
+            RowOrder::Sequential => (&[], 1),
+            RowOrder::Interlaced => (&PASSES, 8),
+        };
         Self { next: 0, height, passes, step }
     }
 }
@@ -257,13 +271,13 @@ impl Iterator for Lines {
 
 #[cfg(test)]
 mod tests {
-    use super::Lines;
+    use super::{Lines, RowOrder};
 
     #[test]
     fn interlaced_rows_come_in_four_passes() {
-        let order = |height, interlaced| Lines::new(height, interlaced).collect::<Vec<_>>();
-        assert_eq!(order(3, false), [0, 1, 2]);
-        assert_eq!(order(10, true), [0, 8, 4, 2, 6, 1, 3, 5, 7, 9]);
-        assert_eq!(order(1, true), [0]);
+        let rows = |height, order| Lines::new(height, order).collect::<Vec<_>>();
+        assert_eq!(rows(3, RowOrder::Sequential), [0, 1, 2]);
+        assert_eq!(rows(10, RowOrder::Interlaced), [0, 8, 4, 2, 6, 1, 3, 5, 7, 9]);
+        assert_eq!(rows(1, RowOrder::Interlaced), [0]);
     }
 }

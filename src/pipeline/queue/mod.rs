@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 pub use admission::{Admission, Permit};
 pub use context::{ClientKey, ClientKeys, Origin, RequestContext};
 pub use estimate::{Lane, QueueLoad, Rates, ServiceTimeEstimate, Stages};
-use fair::{FairOrder, Tag};
+use fair::{FairOrder, OpenLanes, Tag};
 pub use job::{Caller, Deadline, Extra, Input, Job, JobAnswer, JobError, Scores, Ticket};
 pub use memory::{Memory, Reservation};
 pub use rejected::Rejected;
@@ -116,7 +116,9 @@ impl Queue {
         let mut state = self.shared.lock();
         state.idle_workers += 1;
         loop {
-            let lane = state.jobs.next_lane(state.slow_running < self.shared.slow_limit);
+            let may_be_slow = state.slow_running < self.shared.slow_limit;
+            let open = if may_be_slow { OpenLanes::Both } else { OpenLanes::Quick };
+            let lane = state.jobs.next_lane(open);
             if let Some((lane, first)) = lane.and_then(|lane| Some((lane, state.jobs.first(lane)?)))
             {
                 let missing = plan.max_batch.saturating_sub(state.jobs.count(lane));

@@ -10,6 +10,7 @@ use super::canvas::Canvas;
 use super::{DecodeError, Format, Watch, rgb};
 pub(super) use header::is_bitmap;
 use header::{BmpCoding, BmpHeader, Mask};
+use runs::{RunCoding, Runs};
 
 const FORMAT: Format = Format::Bmp;
 
@@ -48,7 +49,8 @@ pub(super) fn decode(bytes: &[u8], watch: Watch<'_>) -> Result<RgbImage, DecodeE
     let place = |line: usize| if header.top_down { line } else { height - 1 - line };
     if header.coding == BmpCoding::Runs {
         let colors = colors(header.palette, header.entry_bytes);
-        let mut runs = runs::Runs::new(data, header.size, header.bits == 4);
+        let coding = if header.bits == 4 { RunCoding::Rle4 } else { RunCoding::Rle8 };
+        let mut runs = Runs::new(data, header.size, coding);
         for line in 0..height {
             let numbers = runs.next_row()?;
             let Some(to) = canvas.row(place(line))? else { continue };

@@ -7,7 +7,7 @@ use ::fax::{BitReader, Bits};
 
 use super::super::DecodeError;
 use super::FORMAT;
-use super::layout::Fax;
+use super::layout::{Fax, Group3Rows};
 
 /// The rows of a piece.
 pub(super) struct Rows<'a> {
@@ -54,13 +54,13 @@ impl<'a> Rows<'a> {
                 Some(changes)
             }
             Fax::Group4 => self.differences(),
-            Fax::Group3 { two_dimensional } => {
-                let ends = self.skip_ends(two_dimensional)?;
+            Fax::Group3(rows) => {
+                let ends = self.skip_ends(rows)?;
                 if ends >= 2 {
                     self.ended = true;
                     return Some(Vec::new());
                 }
-                if two_dimensional && ends == 1 && self.bits.bit()? == 0 {
+                if rows == Group3Rows::Tagged && ends == 1 && self.bits.bit()? == 0 {
                     return self.differences();
                 }
                 self.runs()
@@ -68,8 +68,8 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// Codes for the end of a row, with the zeros that fill up before them. Two and more end the page.
-    fn skip_ends(&mut self, tagged: bool) -> Option<u32> {
+    /// Skips end-of-line codes and the zeros before them; returns their number. Two or more end the page.
+    fn skip_ends(&mut self, rows: Group3Rows) -> Option<u32> {
         let mut ends = 0;
         while self.bits.peek(11) == Some(0) {
             while self.bits.peek(1)? == 0 {
@@ -77,8 +77,9 @@ impl<'a> Rows<'a> {
             }
             self.bits.consume(1).ok()?;
             ends += 1;
-            // A row's kind stands behind each; the caller reads the last.
-            if tagged && self.bits.peek(12) == Some(0b1000_0000_0000) {
+            // A tag bit follows each code; the caller reads the last one.
+            let is_tagged = rows == Group3Rows::Tagged;
+            if is_tagged && self.bits.peek(12) == Some(0b1000_0000_0000) {
                 self.bits.consume(1).ok()?;
             }
         }
@@ -88,14 +89,14 @@ impl<'a> Rows<'a> {
     /// A row in runs, white first.
     fn runs(&mut self) -> Option<Vec<u32>> {
         let mut changes = Vec::new();
-        let (mut at, mut is_black) = (0, false);
+        let (mut at, mut color) = (0, FaxColor::White);
         while at < self.width {
-            at += self.run(is_black)?;
+            at += self.run(color)?;
             if at > self.width {
                 return None;
             }
             changes.push(at);
-            is_black = !is_black;
+            color = color.other();
         }
         Some(changes)
     }
@@ -103,7 +104,7 @@ impl<'a> Rows<'a> {
     /// A row as differences from the one above.
     fn differences(&mut self) -> Option<Vec<u32>> {
         let mut changes: Vec<u32> = Vec::new();
-        let (mut at, mut is_black) = (0, false);
+        let (mut at, mut color) = (0, FaxColor::White);
         let mut from = 0;
         while at < self.width {
             // The first change above to the other colour, right of here.
@@ -112,7 +113,8 @@ impl<'a> Rows<'a> {
                 from -= 1;
             }
             while self.above.get(from).is_some_and(|&change| {
-                (change <= at && !(start && change == 0 && at == 0)) || (from % 2 == 1) != is_black
+                (change <= at && !(start && change == 0 && at == 0))
+                    || (from % 2 == 1) != (color == FaxColor::Black)
             }) {
                 from += 1;
             }
@@ -126,11 +128,11 @@ impl<'a> Rows<'a> {
                     }
                     changes.push(to);
                     at = to;
-                    is_black = !is_black;
+                    color = color.other();
                 }
                 Mode::Horizontal => {
-                    for color in [is_black, !is_black] {
-                        at = (at + self.run(color)?).min(self.width);
+                    for run in [color, color.other()] {
+                        at = (at + self.run(run)?).min(self.width);
                         changes.push(at);
                     }
                 }
@@ -145,13 +147,12 @@ impl<'a> Rows<'a> {
     }
 
     /// A run of one colour: codes for multiples of 64, and one for the rest.
-    fn run(&mut self, is_black: bool) -> Option<u32> {
+    fn run(&mut self, color: FaxColor) -> Option<u32> {
         let mut length: u32 = 0;
         loop {
-            let part = if is_black {
-                black::decode(&mut self.bits)
-            } else {
-                white::decode(&mut self.bits)
+            let part = match color {
+                FaxColor::White => white::decode(&mut self.bits),
+                FaxColor::Black => black::decode(&mut self.bits),
             };
             let part = u32::from(part?);
             length += part;
@@ -161,6 +162,22 @@ impl<'a> Rows<'a> {
             if length > self.width {
                 return None;
             }
+        }
+    }
+}
+
+/// The colour of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FaxColor {
+    White,
+    Black,
+}
+
+impl FaxColor {
+    fn other(self) -> Self {
+        match self {
+            Self::White => Self::Black,
+            Self::Black => Self::White,
         }
     }
 }

@@ -81,10 +81,20 @@ pub(super) enum TiffCompression {
 pub(super) enum Fax {
     /// Runs; each row begins at a byte.
     Runs,
-    /// T.4; whether rows can be told from the row above.
-    Group3 { two_dimensional: bool },
+    /// T.4.
+    Group3(Group3Rows),
     /// T.6.
     Group4,
+}
+
+/// The coding of rows in T.4.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Group3Rows {
+    /// One-dimensional: all rows are runs.
+    Runs,
+    /// Two-dimensional: a tag bit after each end-of-line code says whether the next row is runs, or
+    /// differences from the row above.
+    Tagged,
 }
 
 /// More channels than that are no picture for people.
@@ -183,7 +193,10 @@ fn coding(tags: &Tags<'_, '_>) -> Result<TiffCompression, DecodeError> {
     Ok(match tags.number(259, 1)? {
         1 => TiffCompression::Raw,
         2 => TiffCompression::Fax(Fax::Runs),
-        3 => TiffCompression::Fax(Fax::Group3 { two_dimensional: tags.number(292, 0)? & 1 == 1 }),
+        3 => TiffCompression::Fax(Fax::Group3(match tags.number(292, 0)? & 1 {
+            0 => Group3Rows::Runs,
+            _ => Group3Rows::Tagged,
+        })),
         4 => TiffCompression::Fax(Fax::Group4),
         5 => TiffCompression::Lzw,
         6 => return Err(unserved("a TIFF with JPEG of the old kind (compression 6)")),

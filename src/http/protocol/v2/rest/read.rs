@@ -103,10 +103,10 @@ pub(super) fn request(
         serde_json::from_slice(without_mark(&text))
             .map_err(|error| Problem::bad_request(format!("the JSON cannot be read: {error}")))?;
     let id = request::checked_id(id)?;
-    let alone = inputs.len() == 1;
+    let unclaimed = UnclaimedBytes::of(&inputs, json);
     let inputs = inputs
         .into_iter()
-        .map(|written| tensor(app, written, &mut binary, Rest::of(alone, json)))
+        .map(|written| tensor(app, written, &mut binary, unclaimed))
         .collect::<Result<_, _>>()?;
     if binary.has_remaining() {
         return Err(Problem::invalid_parameter(format!(
@@ -128,18 +128,21 @@ pub(super) fn request(
     Ok((UncheckedRequest { id, inputs, outputs, time_limit: parameters.time_limit() }, forms))
 }
 
-/// Whose the bytes are that no input claims.
+/// What bytes behind the JSON are that no `binary_data_size` covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Rest {
-    /// The only input's.
-    Its,
-    /// Nobody's.
-    Nobodys,
+enum UnclaimedBytes {
+    /// The data of the only input.
+    InputData,
+    /// An error.
+    Error,
 }
 
-impl Rest {
-    fn of(alone: bool, json: Json) -> Self {
-        if alone && matches!(json, Json::First(_)) { Self::Its } else { Self::Nobodys }
+impl UnclaimedBytes {
+    fn of(inputs: &[JsonInput<'_>], json: Json) -> Self {
+        match json {
+            Json::First(_) if inputs.len() == 1 => Self::InputData,
+            Json::First(_) | Json::All | Json::None => Self::Error,
+        }
     }
 }
 
@@ -159,7 +162,7 @@ fn tensor(
     app: &App,
     written: JsonInput<'_>,
     binary: &mut Bytes,
-    rest: Rest,
+    unclaimed: UnclaimedBytes,
 ) -> Result<Tensor, Problem> {
     let JsonInput { name, shape, datatype, parameters, data } = written;
     let name = request::known_name(name);
@@ -180,7 +183,9 @@ fn tensor(
                 binary.len()
             )));
         }
-        (None, None) if rest == Rest::Its => TensorData::Raw(std::mem::take(binary)),
+        (None, None) if unclaimed == UnclaimedBytes::InputData => {
+            TensorData::Raw(std::mem::take(binary))
+        }
         (None, None) => {
             let detail = format!("{what} has no data; send data, or binary_data_size and bytes");
             return Err(Problem::invalid_parameter(detail));
