@@ -90,6 +90,15 @@ struct Emitter<'a> {
     sizes: Vec<[usize; 3]>,
 }
 
+/// The weights of a convolution.
+struct Kernel {
+    /// `[out, in / groups, height, width]`.
+    shape: [usize; 4],
+    weight: Vec<f32>,
+    /// One value per output channel; zeros if the layer has no bias.
+    bias: Vec<f32>,
+}
+
 impl Emitter<'_> {
     /// Adds a layer's nodes; returns the name of the value it gives.
     fn layer(&mut self, index: usize, inputs: &[&str]) -> String {
@@ -114,7 +123,8 @@ impl Emitter<'_> {
                 if matches!(convolution.kind, LayerKind::Convolution { .. }) {
                     self.folded_convolution(convolution, &norm, inputs[0])
                 } else {
-                    self.batch_norm((name, &norm), inputs[0], channels)
+                    debug_assert_eq!(norm.weight.len(), channels, "{name}");
+                    self.batch_norm(name, &norm, inputs[0])
                 }
             }
             LayerKind::GroupNorm { channels } => {
@@ -197,16 +207,12 @@ impl Emitter<'_> {
     }
 
     /// A batch norm that no convolution precedes: each channel times a factor, and a shift.
-    fn batch_norm(
-        &mut self,
-        (name, norm): (&str, &BatchNorm),
-        input: &str,
-        channels: usize,
-    ) -> String {
-        // The convolution before it would be the identity.
+    fn batch_norm(&mut self, name: &str, norm: &BatchNorm, input: &str) -> String {
+        // Folded into an identity convolution.
+        let channels = norm.weight.len();
         let (mut factor, mut shift) = (vec![1.0; channels], vec![0.0; channels]);
         fold(&mut factor, &mut shift, norm);
-        self.affine(name, input, (&factor, &shift))
+        self.affine(name, input, &factor, &shift)
     }
 
     /// Each group of channels with mean 0 and variance 1, then each channel's factor and shift.
@@ -227,11 +233,11 @@ impl Emitter<'_> {
         let x = self.graph.reshape(&format!("{name}.whole"), &x, &[channels, height, width]);
         let vector = |part| self.weights.values(&format!("{name}.{part}"));
         let (factor, shift) = (vector("weight"), vector("bias"));
-        self.affine(name, &x, (&factor, &shift))
+        self.affine(name, &x, &factor, &shift)
     }
 
     /// Each channel times its factor, plus its shift.
-    fn affine(&mut self, name: &str, input: &str, (factor, shift): (&[f32], &[f32])) -> String {
+    fn affine(&mut self, name: &str, input: &str, factor: &[f32], shift: &[f32]) -> String {
         let shape = [1, factor.len(), 1, 1];
         let graph = &mut self.graph;
         let factor = graph.constant(&format!("{name}.factor"), &shape, factor);
@@ -256,40 +262,40 @@ impl Emitter<'_> {
         let LayerKind::Convolution { from, to } = convolution.kind else {
             unreachable!("a batch norm is folded into a convolution")
         };
-        let (mut weight, mut bias) = self.kernel(&convolution.name, to);
-        fold(&mut weight, &mut bias, norm);
-        self.conv_node(convolution, input, (from, to), (&weight, &bias))
+        let mut kernel = self.kernel(&convolution.name, from, to);
+        fold(&mut kernel.weight, &mut kernel.bias, norm);
+        self.conv_node(convolution, input, to, &kernel)
     }
 
     /// A convolution that no batch norm follows.
     fn convolution(&mut self, layer: &Layer, input: &str, from: usize, to: Convolution) -> String {
-        let (weight, bias) = self.kernel(&layer.name, to);
-        self.conv_node(layer, input, (from, to), (&weight, &bias))
+        let kernel = self.kernel(&layer.name, from, to);
+        self.conv_node(layer, input, to, &kernel)
     }
 
-    /// A convolution's weights and its bias, zeros where it has none.
-    fn kernel(&self, name: &str, to: Convolution) -> (Vec<f32>, Vec<f32>) {
+    fn kernel(&self, name: &str, from: usize, to: Convolution) -> Kernel {
         let bias = if to.bias {
             self.weights.values(&format!("{name}.bias"))
         } else {
             vec![0.0; to.channels]
         };
-        (self.weights.values(&format!("{name}.weight")), bias)
+        let weight = self.weights.values(&format!("{name}.weight"));
+        Kernel { shape: kernel_shape(from, to), weight, bias }
     }
 
     fn conv_node(
         &mut self,
         layer: &Layer,
         input: &str,
-        (from, to): (usize, Convolution),
-        (weight, bias): (&[f32], &[f32]),
+        to: Convolution,
+        kernel: &Kernel,
     ) -> String {
-        let (name, shape) = (&layer.name, kernel_shape(from, to));
+        let name = &layer.name;
         let [_, height, width] = self.sizes[layer.inputs[0]];
         let ([above, below], [left, right]) = (to.zeros(height), to.zeros(width));
         let graph = &mut self.graph;
-        let weight = graph.constant(&format!("{name}.weight"), &shape, weight);
-        let bias = graph.constant(&format!("{name}.bias"), &[to.channels], bias);
+        let weight = graph.constant(&format!("{name}.weight"), &kernel.shape, &kernel.weight);
+        let bias = graph.constant(&format!("{name}.bias"), &[to.channels], &kernel.bias);
         let groups = (to.groups > 1).then(|| int_attribute("group", to.groups));
         let attributes = padded_window(to.kernel, to.stride, [above, left, below, right]);
         let attributes = attributes.into_iter().chain(groups);

@@ -35,7 +35,8 @@ pub(super) fn expand(
 fn stem(walk: &mut Walk, pixels: LayerOutput, width: usize, choices: &Residual) -> LayerOutput {
     let mut x = pixels;
     for (conv, norm, to) in stem_convolutions(width, choices.stem) {
-        x = conv_norm(walk, (conv, norm), x, to, choices.normalization);
+        x = walk.conv(conv, x, to);
+        x = normalize(walk, norm, x, choices.normalization);
         x = walk.same(&format!("{norm}.relu"), LayerKind::Relu, x);
     }
     match choices.stem {
@@ -90,7 +91,8 @@ fn block(
         let [conv, norm] = ["conv", "bn"].map(|part| format!("{name}.{part}{index}"));
         let sampled = to.kernel == 3 && to.stride > 1 && choices.sampling != Sampling::Strided;
         let to = if sampled { to.stride(1) } else { to };
-        y = conv_norm(walk, (&conv, &norm), y, to, choices.normalization);
+        y = walk.conv(&conv, y, to);
+        y = normalize(walk, &norm, y, choices.normalization);
         if index < branch.len() {
             y = walk.same(&format!("{name}.relu{index}"), LayerKind::Relu, y);
         }
@@ -149,13 +151,13 @@ fn shortcut(
     choices: &Residual,
 ) -> Option<LayerOutput> {
     let keeps_shape = to == Convolution::new(1, x.channels);
-    let normalization = choices.normalization;
     Some(match choices.shortcut {
         Shortcut::None => return None,
         Shortcut::Projection | Shortcut::PooledProjection | Shortcut::ZeroPad if keeps_shape => x,
         Shortcut::Projection | Shortcut::ProjectionAlways => {
             let [conv, norm] = [0, 1].map(|index| format!("{name}.downsample.{index}"));
-            conv_norm(walk, (&conv, &norm), x, to, normalization)
+            let x = walk.conv(&conv, x, to);
+            normalize(walk, &norm, x, choices.normalization)
         }
         Shortcut::PooledProjection => {
             let [pool, conv, norm] = [0, 1, 2].map(|index| format!("{name}.downsample.{index}"));
@@ -163,7 +165,8 @@ fn shortcut(
                 1 => x,
                 _ => walk.same(&pool, LayerKind::HalvingPool, x),
             };
-            conv_norm(walk, (&conv, &norm), x, to.stride(1), normalization)
+            let x = walk.conv(&conv, x, to.stride(1));
+            normalize(walk, &norm, x, choices.normalization)
         }
         Shortcut::ZeroPad => {
             let padding = (to.channels - x.channels) / 2;
@@ -173,16 +176,10 @@ fn shortcut(
     })
 }
 
-fn conv_norm(
-    walk: &mut Walk,
-    (conv, norm): (&str, &str),
-    x: LayerOutput,
-    to: Convolution,
-    by: Normalization,
-) -> LayerOutput {
-    let x = walk.conv(conv, x, to);
+/// The norm after a convolution.
+fn normalize(walk: &mut Walk, name: &str, x: LayerOutput, by: Normalization) -> LayerOutput {
     match by {
-        Normalization::Batch | Normalization::PreActivation => walk.norm(norm, x),
-        Normalization::Group => walk.same(norm, LayerKind::GroupNorm { channels: x.channels }, x),
+        Normalization::Batch | Normalization::PreActivation => walk.norm(name, x),
+        Normalization::Group => walk.same(name, LayerKind::GroupNorm { channels: x.channels }, x),
     }
 }

@@ -16,7 +16,7 @@ mod download; // one file: resume, check, put in place
 use std::path::PathBuf;
 
 use cache::Cache;
-use remote::Remote;
+use remote::{Remote, RemoteFile};
 
 pub use error::HubError;
 pub use id::HubId;
@@ -91,7 +91,7 @@ impl Hub {
         let choice = choice::choose(id, &listing.files)?;
         let wanted = choice.first.iter().chain(&choice.weights);
         for file in wanted.filter(|file| !cache.has(commit, file)) {
-            download::file(&remote, &cache, (id, commit), file, tell)?;
+            download::file(&remote, &cache, RemoteFile { id, commit, path: file }, tell)?;
         }
         cache.remember(&id.revision, commit)?;
         cache.complete(commit).ok_or_else(|| HubError::Incomplete { id: id.clone() })

@@ -1,6 +1,7 @@
 //! The hub's protocol: a listing of a repository, and its files, over HTTP.
 
 use std::io::Read;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -34,7 +35,16 @@ pub(super) struct Listing {
     pub(super) files: Vec<String>,
 }
 
-/// What the hub says of a file.
+/// A file of a repository at one commit.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RemoteFile<'a> {
+    pub(super) id: &'a HubId,
+    pub(super) commit: &'a str,
+    /// Its path in the repository.
+    pub(super) path: &'a str,
+}
+
+/// Size and hash of a file, from the hub.
 #[derive(Debug)]
 pub(super) struct About {
     /// SHA-256 of a large file, the git hash of a small one.
@@ -86,9 +96,9 @@ impl<'a> Remote<'a> {
     }
 
     /// Hash and size of a file, which its first answer says before it leads elsewhere.
-    pub(super) fn about(&self, id: &HubId, commit: &str, file: &str) -> Result<About, HubError> {
-        let url = self.address(id, commit, file);
-        let answer = self.ask_once(id, &url, |url| {
+    pub(super) fn about(&self, file: RemoteFile<'_>) -> Result<About, HubError> {
+        let url = self.address(file);
+        let answer = self.ask_once(file.id, &url, |url| {
             let mut request = self.agent.head(url);
             if let Some(token) = self.token {
                 request = request.header("authorization", format!("Bearer {token}"));
@@ -114,20 +124,18 @@ impl<'a> Remote<'a> {
     /// A file from `start` on: where the answer really begins, and its bytes, perhaps not to the end.
     pub(super) fn open(
         &self,
-        id: &HubId,
-        commit: &str,
-        file: &str,
+        file: RemoteFile<'_>,
         start: u64,
-    ) -> Result<(u64, impl Read), HubError> {
-        let url = self.address(id, commit, file);
-        let answer = self.get(id, &url, Some((start, start + RANGE - 1)))?;
+    ) -> Result<(u64, impl Read + use<>), HubError> {
+        let url = self.address(file);
+        let answer = self.get(file.id, &url, Some(start..=start + RANGE - 1))?;
         // A server that knows no ranges answers 200 and the whole file.
         let begins = if answer.status().as_u16() == 206 { start } else { 0 };
         Ok((begins, answer.into_body().into_reader()))
     }
 
-    fn address(&self, id: &HubId, commit: &str, file: &str) -> String {
-        format!("{}/{}/resolve/{commit}/{file}", self.endpoint, id.repository)
+    fn address(&self, RemoteFile { id, commit, path }: RemoteFile<'_>) -> String {
+        format!("{}/{}/resolve/{commit}/{path}", self.endpoint, id.repository)
     }
 
     /// Follows redirects. Only the endpoint itself is shown the token.
@@ -135,13 +143,14 @@ impl<'a> Remote<'a> {
         &self,
         id: &HubId,
         url: &str,
-        range: Option<(u64, u64)>,
+        range: Option<RangeInclusive<u64>>,
     ) -> Result<Response<Body>, HubError> {
         let mut url = url.to_owned();
         for _ in 0..=REDIRECTS {
             let answer = self.ask_once(id, &url, |url| {
                 let mut request = self.agent.get(url).header("accept-encoding", "identity");
-                if let Some((first, last)) = range {
+                if let Some(range) = &range {
+                    let (first, last) = (range.start(), range.end());
                     request = request.header("range", format!("bytes={first}-{last}"));
                 }
                 if let Some(token) = self.token.filter(|_| origin(url) == origin(self.endpoint)) {

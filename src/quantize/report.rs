@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::qdq::{Ranges, quantize, targets};
 use crate::onnx::Model;
-use crate::pipeline::run::{Batch, Library, Probe, SessionPlan, StartError};
+use crate::pipeline::run::{Batch, ProbeRuntime, StartError};
 
 /// One value of the network, before and after.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -25,8 +25,9 @@ pub struct LayerError {
 ///
 /// [`StartError`].
 pub fn compare(
-    (library, plan): (&Library, SessionPlan),
-    (float, ranges): (&Model, &Ranges),
+    runtime: ProbeRuntime<'_>,
+    float: &Model,
+    ranges: &Ranges,
     batches: &[Batch],
 ) -> Result<Vec<LayerError>, StartError> {
     let mut names = targets(float);
@@ -36,7 +37,7 @@ pub fn compare(
     let quantized = quantize(&float, ranges);
     let mut probes = Vec::new();
     for model in [&float, &quantized] {
-        probes.push(Probe::open(library, &model.to_bytes(), plan)?);
+        probes.push(runtime.open(&model.to_bytes())?);
     }
     let mut sums: HashMap<String, (f64, f64)> = HashMap::new();
     for batch in batches {

@@ -110,13 +110,21 @@ impl Common {
     }
 }
 
-/// Serves `stream` in a task of its own. `place` and `stop` are dropped when it ends.
+/// An accepted connection.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    pub(super) stream: TcpStream,
+    pub(super) peer: Peer,
+    /// Its slot in the roster, released when it is dropped.
+    pub(super) place: ConnectionSlot,
+}
+
+/// Serves a connection in a task of its own. The connection and `stop` are dropped when it ends.
 pub(super) fn serve(
-    stream: TcpStream,
+    Accepted { stream, peer, place }: Accepted,
     routes: &Router,
-    peer: Peer,
     common: &Common,
-    (mut stop, place): (watch::Receiver<()>, ConnectionSlot),
+    mut stop: watch::Receiver<()>,
 ) {
     // Answers are small and whole: waiting for more to send only delays them.
     let _ = stream.set_nodelay(true);

@@ -76,7 +76,7 @@ pub(super) fn decode(bytes: &[u8], watch: Watch<'_>) -> Result<RgbImage, DecodeE
         if layout.coding == TiffCompression::Jpeg {
             jpeg::decode_piece(&layout, index, &place, &mut canvas)?;
         } else {
-            decode_piece(&layout, index, &place, (&levels, &mut canvas))?;
+            decode_piece(&layout, index, &place, &levels, &mut canvas)?;
         }
     }
     canvas.into_picture(FORMAT)
@@ -104,7 +104,8 @@ fn decode_piece(
     layout: &Layout<'_>,
     index: usize,
     place: &PieceArea,
-    (levels, canvas): (&Levels<'_>, &mut Canvas<'_>),
+    levels: &Levels<'_>,
+    canvas: &mut Canvas<'_>,
 ) -> Result<(), DecodeError> {
     let in_a_row = layout.piece[0] as usize;
     let (planes, channels) =

@@ -36,7 +36,7 @@ pub(super) async fn guard(
         let metrics = Arc::clone(&server.metrics);
         let rejected_for = move |reason| metrics.rejected(reason);
         let most = limit.saturating_add(FRAMES);
-        let charged = upload::charged(paced(&server, body), (most, &held), rejected_for);
+        let charged = upload::charged(paced(&server, body), most, &held, rejected_for);
         in_time(&server, charged)
     });
     // The message shares the body's memory, which is charged until the answer is there.
