@@ -8,8 +8,8 @@ use super::range::Range;
 use crate::onnx::Model;
 use crate::pipeline::run::{Batch, ProbeRuntime, StartError};
 
-/// Runs the float32 `model` on every batch and chooses the ranges that [`super::quantize`] asks for;
-/// `ran` is told after each run, of which there are two per batch, or one for [`Method::MinMax`].
+/// Runs the float32 `model` on every batch and chooses the ranges that [`super::quantize`] needs. Calls `ran`
+/// after each run: two runs per batch, or one with [`Method::MinMax`].
 ///
 /// # Errors
 ///
@@ -39,7 +39,8 @@ pub fn calibrate(
     if method == Method::MinMax {
         return Ok(ranges);
     }
-    // The bins need the ends, so everything is run once more rather than kept.
+    // The bins need the ends of the ranges, so all batches are run a second time; storing the activations
+    // would need too much memory.
     let mut histograms: BTreeMap<_, _> =
         ranges.into_iter().map(|(name, range)| (name, Histogram::new(range))).collect();
     for batch in batches {
