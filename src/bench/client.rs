@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 
 use super::Outcome;
 
-/// A server and the photos it is sent, one after the other and from the start again.
+/// A server, and the photos to send in a cycle.
 #[derive(Debug)]
 pub struct Target {
     client: Client<HttpConnector, Full<Bytes>>,
@@ -84,7 +84,7 @@ impl Target {
         }
     }
 
-    /// Sends the photo whose turn is `number`, and waits for the whole answer.
+    /// Sends photo `number` of the cycle, and waits for the complete response.
     pub(super) async fn send(&self, number: usize, timeout: Duration) -> Outcome {
         match tokio::time::timeout(timeout, self.exchange(number)).await {
             Ok(Ok((200, _))) => Outcome::Good,
@@ -104,7 +104,7 @@ impl Target {
     }
 }
 
-/// Such as `503 queue-full`: the status, and the reason of the problem document.
+/// Status and reason of a problem document, such as `503 queue-full`.
 fn kind(status: u16, body: &[u8]) -> String {
     #[derive(Deserialize)]
     struct Problem {

@@ -1,4 +1,4 @@
-//! The machine's limit: decodes, preprocesses and runs the same photos without server and queue.
+//! The machine's limit: decodes, preprocesses and classifies the same photos without server and queue.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;

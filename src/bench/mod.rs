@@ -3,7 +3,7 @@
 
 mod load; // arrival times
 mod client; // one request over HTTP
-mod drive; // all requests of a run
+mod drive; // sends all requests of a run
 mod limit; // the same work without server and queue
 mod measured; // latencies and failures
 mod plot; // the latencies as an SVG

@@ -212,7 +212,7 @@ impl<'a> Bench<'a> {
                     bar.inc(1);
                 }
             }
-            race.drop_the_hopeless();
+            race.drop_losers();
         }
         bar.finish_and_clear();
         Ok((ROUNDS, false))
