@@ -1,17 +1,17 @@
-//! Run lengths of 4 and 8 bits: numbers of colours, row by row.
+//! RLE4 and RLE8: decodes palette indices row by row.
 
 use super::super::DecodeError;
 use super::FORMAT;
 
-/// The rows of a bitmap in runs, the first one stored first.
+/// The rows of a run-length encoded bitmap, in the order of the file.
 pub(super) struct Runs<'a> {
     data: &'a [u8],
     at: usize,
     row: Vec<Option<u8>>,
     x: usize,
-    /// Rows without a run that a jump has left, before the current one goes on.
+    /// Rows that a jump has skipped, before the current one continues.
     skipped: usize,
-    /// Where the next row begins, after a jump.
+    /// Column at which the next row begins, after a jump.
     column: usize,
     coding: RunCoding,
     ended: bool,
@@ -26,7 +26,7 @@ pub(super) enum RunCoding {
     Rle8,
 }
 
-/// What a row ends with.
+/// The result of a step.
 enum Step {
     Within,
     RowEnds,
@@ -38,11 +38,11 @@ impl<'a> Runs<'a> {
         Self { data, at: 0, row, x: 0, skipped: 0, column: 0, coding, ended: false }
     }
 
-    /// The next row; `None` stands for what no run covers.
+    /// The next row; pixels that no run covers are `None`.
     ///
     /// # Errors
     ///
-    /// [`DecodeError::Truncated`] where the file ends inside of a row.
+    /// [`DecodeError::Truncated`] if the file ends within a row.
     pub(super) fn next_row(&mut self) -> Result<&[Option<u8>], DecodeError> {
         self.row.fill(None);
         if self.skipped > 0 {
@@ -58,7 +58,7 @@ impl<'a> Runs<'a> {
         Ok(&self.row)
     }
 
-    /// One run, or one of the codes that begin with 0; `None` at the end of the file.
+    /// Decodes a run, or a code that begins with 0; `None` at the end of the file.
     fn step(&mut self) -> Option<Step> {
         let &[first, second] = self.data.get(self.at..)?.first_chunk()?;
         self.at += 2;
@@ -82,7 +82,7 @@ impl<'a> Runs<'a> {
                     RunCoding::Rle8 => count,
                 };
                 let numbers = self.data.get(self.at..self.at + length)?;
-                // Each begins at an even place.
+                // Each begins at an even offset.
                 self.at += length.next_multiple_of(2);
                 for index in 0..count {
                     self.put(match self.coding {
@@ -103,7 +103,7 @@ impl<'a> Runs<'a> {
         Some(Step::Within)
     }
 
-    /// What goes beyond the row is dropped.
+    /// Sets the next pixel; pixels beyond the row are ignored.
     fn put(&mut self, number: u8) {
         if let Some(pixel) = self.row.get_mut(self.x) {
             *pixel = Some(number);
@@ -112,7 +112,7 @@ impl<'a> Runs<'a> {
     }
 }
 
-/// The half of `byte` that the pixel at `index` has: the high one first.
+/// The half of `byte` for the pixel at `index`; the high half comes first.
 fn half(byte: u8, index: usize) -> u8 {
     if index.is_multiple_of(2) { byte >> 4 } else { byte & 0x0F }
 }
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_ends_inside_a_row_is_cut_off() {
+    fn a_file_that_ends_inside_a_row_is_truncated() {
         let mut runs = Runs::new(&[2, 7], [3, 1], RunCoding::Rle8);
         assert!(matches!(runs.next_row(), Err(DecodeError::Truncated { .. })));
     }

@@ -1,4 +1,4 @@
-//! CCITT T.4 and T.6: rows of black and white, as runs or as differences from the row above.
+//! CCITT T.4 and T.6: black and white rows, coded as runs or as differences from the row above.
 
 use std::borrow::Cow;
 
@@ -9,12 +9,12 @@ use super::super::DecodeError;
 use super::FORMAT;
 use super::layout::{Fax, Group3Rows};
 
-/// The rows of a piece.
+/// The rows of a strip or tile.
 pub(super) struct Rows<'a> {
     kind: Fax,
     bits: Reader<'a>,
     width: u32,
-    /// Where the colour changes in the row above, white first.
+    /// The columns at which the colour changes in the row above, which begins with white.
     above: Vec<u32>,
     ended: bool,
 }
@@ -24,7 +24,7 @@ impl<'a> Rows<'a> {
         Self { kind, bits: Reader { data, at: 0 }, width, above: Vec::new(), ended: false }
     }
 
-    /// The next row, a bit for each pixel: 1 is black. After an end-of-block code rows are white.
+    /// Decodes the next row, with one bit per pixel: 1 is black. After an end-of-block code, rows are white.
     pub(super) fn next(&mut self, row: &mut [u8]) -> Result<(), DecodeError> {
         row.fill(0);
         if self.ended {
@@ -45,7 +45,7 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    /// Where the colour changes in the next row; none where the data has ended as it should.
+    /// The columns at which the colour changes in the next row; empty after the end-of-block code.
     fn changes(&mut self) -> Option<Vec<u32>> {
         match self.kind {
             Fax::Runs => {
@@ -86,7 +86,7 @@ impl<'a> Rows<'a> {
         Some(ends)
     }
 
-    /// A row in runs, white first.
+    /// Decodes a row of runs, which begins with white.
     fn runs(&mut self) -> Option<Vec<u32>> {
         let mut changes = Vec::new();
         let (mut at, mut color) = (0, FaxColor::White);
@@ -101,13 +101,13 @@ impl<'a> Rows<'a> {
         Some(changes)
     }
 
-    /// A row as differences from the one above.
+    /// Decodes a row of differences from the one above.
     fn differences(&mut self) -> Option<Vec<u32>> {
         let mut changes: Vec<u32> = Vec::new();
         let (mut at, mut color) = (0, FaxColor::White);
         let mut from = 0;
         while at < self.width {
-            // The first change above to the other colour, right of here.
+            // Find the first change to the other colour in the row above, to the right of the current column.
             let start = changes.is_empty() && at == 0;
             while from > 0 && self.above.get(from - 1).is_some_and(|&change| change > at) {
                 from -= 1;
@@ -146,7 +146,7 @@ impl<'a> Rows<'a> {
         Some(changes)
     }
 
-    /// A run of one colour: codes for multiples of 64, and one for the rest.
+    /// Decodes the length of a run: codes for multiples of 64, and one for the rest.
     fn run(&mut self, color: FaxColor) -> Option<u32> {
         let mut length: u32 = 0;
         loop {
@@ -182,10 +182,10 @@ impl FaxColor {
     }
 }
 
-/// Bits from the highest; zeros follow the data, but cannot be consumed.
+/// Reads bits, highest first. Zeros follow the data, but cannot be consumed.
 struct Reader<'a> {
     data: Cow<'a, [u8]>,
-    /// In bits.
+    /// Position in bits.
     at: usize,
 }
 
