@@ -1,4 +1,4 @@
-//! One direction of an HTTP/2 connection, read frame by frame. RFC 9113, section 4.1.
+//! Parses the frames of one direction of an HTTP/2 connection. RFC 9113, section 4.1.
 
 pub(super) const DATA: u8 = 0;
 pub(super) const HEADERS: u8 = 1;

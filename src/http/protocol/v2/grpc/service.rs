@@ -56,7 +56,7 @@ impl Inference {
         answering.with(&self.server, wanted).await
     }
 
-    /// Refuses to change models for requests to the public address.
+    /// Rejects changes of models for requests to the public address.
     fn check_admin(&self, parameters: &[&String]) -> Result<(), Status> {
         if self.address == Address::Public {
             let detail =
@@ -81,7 +81,7 @@ impl Inference {
         let (_, extensions, message) = request.into_parts();
         let app = self.app(&extensions, &message.model_name, &message.model_version).await?;
         let form = write::TensorEncoding::of(&message);
-        // Millions of floats are not converted on a thread that serves connections.
+        // Converting millions of floats takes too long for a thread that serves connections.
         let (reading, checking) = (app.clone(), app.clone());
         let bytes = read::bytes_to_convert(&message);
         let read = move || read::request(&reading, message);
