@@ -107,7 +107,7 @@ fn on_cpu(input: InputShape) -> SessionsPlan {
 fn binding(library: &Library, model: &Model, runs: usize) {
     let open = || Session::open(library, &model.onnx, ONE_THREAD, &CLASSES).unwrap();
     for images in [1, 8] {
-        let (mut plain, mut bound) = (open(), open().bound(false).unwrap());
+        let (mut plain, mut bound) = (open(), open().bound().unwrap());
         let batch = Batch::grey(InputShape::of(&model.card.preprocess), images);
         let [plain, bound] = in_turns(
             runs,

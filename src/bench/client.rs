@@ -1,11 +1,12 @@
 //! Sends one request over HTTP/1.1, on persistent connections.
 
+use std::io;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::header::{AUTHORIZATION, HeaderValue};
+use hyper::http::uri::InvalidUri;
 use hyper::{Request, Uri};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -15,7 +16,7 @@ use tokio::net::TcpStream;
 
 use super::Outcome;
 
-/// A server and the photos it is sent, one after the other and from the start again.
+/// A server, and the photos to send in a cycle.
 #[derive(Debug)]
 pub struct Target {
     client: Client<HttpConnector, Full<Bytes>>,
@@ -25,20 +26,46 @@ pub struct Target {
     authorization: Option<HeaderValue>,
 }
 
+/// Why a server cannot be measured.
+#[derive(Debug, thiserror::Error)]
+pub enum TargetError {
+    /// There is nothing to send.
+    #[error("there are no photos to send; name some with --data")]
+    NoPhotos,
+    /// The address is not an `http://` URL.
+    #[error("{url} is not the URL of a server; use one such as http://127.0.0.1:8080")]
+    NotAUrl {
+        /// The address.
+        url: String,
+        /// Why it cannot be parsed, if it cannot.
+        source: Option<InvalidUri>,
+    },
+    /// No server accepts connections.
+    #[error("cannot connect to {address}; is the server running?")]
+    Connect {
+        /// Host and port.
+        address: String,
+        /// The error of the system.
+        source: io::Error,
+    },
+}
+
 impl Target {
     /// A server at `url`, such as `http://127.0.0.1:8080`.
     ///
     /// # Errors
     ///
-    /// Where the address is no `http://` URL, or there are no photos.
-    pub fn new(url: &str, photos: Vec<Bytes>) -> Result<Self> {
-        ensure!(!photos.is_empty(), "there are no photos to send; name some with --data");
+    /// [`TargetError::NotAUrl`] and [`TargetError::NoPhotos`].
+    pub fn new(url: &str, photos: Vec<Bytes>) -> Result<Self, TargetError> {
+        if photos.is_empty() {
+            return Err(TargetError::NoPhotos);
+        }
         let classify = format!("{}/classify", url.trim_end_matches('/'));
-        let no_address =
-            || format!("{url} is not the URL of a server; use one such as http://127.0.0.1:8080");
-        let classify: Uri = classify.parse().with_context(no_address)?;
-        let is_http = classify.scheme_str() == Some("http") && classify.host().is_some();
-        ensure!(is_http, no_address());
+        let not_a_url = |source| TargetError::NotAUrl { url: url.to_owned(), source };
+        let classify: Uri = classify.parse().map_err(|error| not_a_url(Some(error)))?;
+        if classify.scheme_str() != Some("http") || classify.host().is_none() {
+            return Err(not_a_url(None));
+        }
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         let client = Client::builder(TokioExecutor::new()).build(connector);
@@ -64,19 +91,18 @@ impl Target {
     ///
     /// # Errors
     ///
-    /// If nothing accepts it within `timeout`.
-    pub async fn check(&self, timeout: Duration) -> Result<()> {
+    /// [`TargetError::Connect`] if no server accepts it within `timeout`.
+    pub async fn check(&self, timeout: Duration) -> Result<(), TargetError> {
         let host = self.classify.host().unwrap_or_default();
         let address = format!("{host}:{}", self.classify.port_u16().unwrap_or(80));
-        let cannot_connect = || format!("cannot connect to {address}; is the server running?");
-        tokio::time::timeout(timeout, TcpStream::connect(&address))
-            .await
-            .with_context(cannot_connect)?
-            .with_context(cannot_connect)?;
-        Ok(())
+        match tokio::time::timeout(timeout, TcpStream::connect(&address)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(source)) => Err(TargetError::Connect { address, source }),
+            Err(elapsed) => Err(TargetError::Connect { address, source: elapsed.into() }),
+        }
     }
 
-    /// Sends the photo whose turn is `number`, and waits for the whole answer.
+    /// Sends photo `number` of the cycle, and waits for the complete response.
     pub(super) async fn send(&self, number: usize, timeout: Duration) -> Outcome {
         match tokio::time::timeout(timeout, self.exchange(number)).await {
             Ok(Ok((200, _))) => Outcome::Good,
@@ -100,7 +126,7 @@ impl Target {
     }
 }
 
-/// Such as `503 queue-full`: the status, and the reason of the problem document.
+/// Status and reason of a problem document, such as `503 queue-full`.
 fn kind(status: u16, body: &[u8]) -> String {
     #[derive(Deserialize)]
     struct Problem {

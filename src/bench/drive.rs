@@ -10,31 +10,40 @@ use tokio::task::JoinSet;
 use super::load::arrivals;
 use super::{Load, Measured, Outcome, Target, Window};
 
-/// An answer: when its request was due after the start, how long it took from then, what it was.
-type Answer = (Duration, Duration, Outcome);
+/// The response to a request, or its failure.
+struct TimedOutcome {
+    /// When the request was due, after the start of the run.
+    due: Duration,
+    /// How long it took from then.
+    latency: Duration,
+    outcome: Outcome,
+}
 
-/// Puts `load` on `target`, and shows `each` what is counted while it runs.
+/// One run of the load generator.
+struct Run {
+    target: Arc<Target>,
+    started: Instant,
+    window: Window,
+    outcomes: mpsc::UnboundedSender<TimedOutcome>,
+}
+
+/// Puts `load` on `target`, and calls `each` with the results so far after every response.
 ///
-/// Everything that was sent is waited for, so the last answers can come after the window.
+/// Waits for the responses to all requests, so the last ones can arrive after the window.
 pub async fn drive(
     target: Target,
     load: Load,
     window: Window,
     mut each: impl FnMut(&Measured),
 ) -> Measured {
-    let (tell, mut answers) = mpsc::unbounded_channel();
-    let target = Arc::new(target);
-    let started = Instant::now();
+    let (outcomes, mut received) = mpsc::unbounded_channel();
+    let run = Run { target: Arc::new(target), started: Instant::now(), window, outcomes };
     let sending = match load {
-        Load::Closed { concurrency } => {
-            tokio::spawn(closed(target, concurrency, (started, window), tell))
-        }
-        Load::Open { rate, seed } => {
-            tokio::spawn(open(target, (rate, seed), (started, window), tell))
-        }
+        Load::Closed { concurrency } => tokio::spawn(run.closed(concurrency)),
+        Load::Open { rate, seed } => tokio::spawn(run.open(rate, seed)),
     };
     let mut measured = Measured::new(window);
-    while let Some((due, latency, outcome)) = answers.recv().await {
+    while let Some(TimedOutcome { due, latency, outcome }) = received.recv().await {
         measured.add(due, latency, outcome);
         each(&measured);
     }
@@ -42,65 +51,68 @@ pub async fn drive(
     measured
 }
 
-async fn closed(
-    target: Arc<Target>,
-    concurrency: usize,
-    (started, window): (Instant, Window),
-    tell: mpsc::UnboundedSender<Answer>,
-) {
-    let number = Arc::new(AtomicUsize::new(0));
-    let mut clients = JoinSet::new();
-    for _ in 0..concurrency {
-        let (target, number, tell) = (Arc::clone(&target), Arc::clone(&number), tell.clone());
-        clients.spawn(async move {
-            loop {
-                let due = started.elapsed();
-                if due >= window.total() {
+impl Run {
+    /// Sends the photo at `number`, whose request was due at `due`, and records the outcome. Returns
+    /// whether the connection failed.
+    async fn send(&self, number: usize, due: Duration) -> bool {
+        let Self { target, started, window, outcomes } = self;
+        let outcome = target.send(number, window.timeout).await;
+        let is_refused = matches!(&outcome, Outcome::Bad(kind) if kind == "connection");
+        let latency = started.elapsed().saturating_sub(due);
+        let _ = outcomes.send(TimedOutcome { due, latency, outcome });
+        is_refused
+    }
+
+    /// Each of `concurrency` clients sends its next request after the response to the last.
+    async fn closed(self, concurrency: usize) {
+        let run = Arc::new(self);
+        let next = Arc::new(AtomicUsize::new(0));
+        let mut clients = JoinSet::new();
+        for _ in 0..concurrency {
+            let (run, next) = (Arc::clone(&run), Arc::clone(&next));
+            clients.spawn(async move {
+                loop {
+                    let due = run.started.elapsed();
+                    if due >= run.window.total() {
+                        return;
+                    }
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    let is_refused = run.send(number, due).await;
+                    if is_refused {
+                        // No server listens: an immediate retry would only use the CPU.
+                        tokio::time::sleep(Duration::from_millis(10)).await;
+                    }
+                }
+            });
+        }
+        drop(run);
+        clients.join_all().await;
+    }
+
+    /// Sends requests at the arrival times of a Poisson process with `rate` arrivals per second.
+    async fn open(self, rate: f64, seed: u64) {
+        let run = Arc::new(self);
+        let (tick, mut ticks) = mpsc::unbounded_channel();
+        let (started, total) = (run.started, run.window.total());
+        // A thread's sleep is exact to a tenth of a millisecond, the runtime's timer to one.
+        let clock = std::thread::spawn(move || {
+            for due in arrivals(rate, seed).take_while(|due| *due < total) {
+                std::thread::sleep(due.saturating_sub(started.elapsed()));
+                if tick.send(due).is_err() {
                     return;
                 }
-                let turn = number.fetch_add(1, Ordering::Relaxed);
-                let outcome = target.send(turn, window.timeout).await;
-                let refused = matches!(&outcome, Outcome::Bad(kind) if kind == "connection");
-                let _ = tell.send((due, started.elapsed().saturating_sub(due), outcome));
-                if refused {
-                    // Nobody listens: asking again at once would only burn the cores.
-                    tokio::time::sleep(Duration::from_millis(10)).await;
-                }
             }
         });
-    }
-    drop(tell);
-    clients.join_all().await;
-}
-
-async fn open(
-    target: Arc<Target>,
-    (rate, seed): (f64, u64),
-    (started, window): (Instant, Window),
-    tell: mpsc::UnboundedSender<Answer>,
-) {
-    let (ring, mut bell) = mpsc::unbounded_channel();
-    // A thread's sleep is exact to a tenth of a millisecond, the runtime's timer to one.
-    let clock = std::thread::spawn(move || {
-        for due in arrivals(rate, seed).take_while(|due| *due < window.total()) {
-            std::thread::sleep(due.saturating_sub(started.elapsed()));
-            if ring.send(due).is_err() {
-                return;
-            }
+        let mut sent = JoinSet::new();
+        let mut number = 0;
+        while let Some(due) = ticks.recv().await {
+            let (run, turn) = (Arc::clone(&run), number);
+            number += 1;
+            sent.spawn(async move { run.send(turn, due).await });
+            while sent.try_join_next().is_some() {} // drop the results of finished requests
         }
-    });
-    let mut sent = JoinSet::new();
-    let mut number = 0;
-    while let Some(due) = bell.recv().await {
-        let (target, tell, turn) = (Arc::clone(&target), tell.clone(), number);
-        number += 1;
-        sent.spawn(async move {
-            let outcome = target.send(turn, window.timeout).await;
-            let _ = tell.send((due, started.elapsed().saturating_sub(due), outcome));
-        });
-        while sent.try_join_next().is_some() {} // forget those that are done
+        drop(run);
+        sent.join_all().await;
+        let _ = clock.join();
     }
-    drop(tell);
-    sent.join_all().await;
-    let _ = clock.join();
 }

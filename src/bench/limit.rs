@@ -1,31 +1,55 @@
-//! The machine's limit: decodes, preprocesses and runs the same photos without server and queue.
+//! The machine's limit: decodes, preprocesses and classifies the same photos without server and queue.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use anyhow::Result;
 use bytes::Bytes;
 
 use super::{Measured, Outcome, Window};
 use crate::model::Preprocess;
-use crate::pipeline::decode::{self, Limits};
+use crate::pipeline::decode::{self, DecodeError, Limits};
 use crate::pipeline::preprocess::{JpegScaling, Scratch};
-use crate::pipeline::run::{Batch, Engine, InputShape};
+use crate::pipeline::run::{Batch, Engine, InputShape, RunError};
 
-/// Each of `engines` on a thread of its own, one photo after the other.
+/// How a photo becomes the network's input.
+#[derive(Debug, Clone, Copy)]
+pub struct Preparation<'a> {
+    /// The model's preprocessing.
+    pub preprocess: &'a Preprocess,
+    /// Limits of the decoder.
+    pub limits: &'a Limits,
+    /// Whether JPEGs are decoded at a reduced size.
+    pub scaling: JpegScaling,
+}
+
+/// Why the limit cannot be measured.
+#[derive(Debug, thiserror::Error)]
+pub enum LimitError {
+    /// A photo cannot be decoded.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// The network cannot be run.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// A bug in decoding or preprocessing.
+    #[error("a thread panicked")]
+    Panicked,
+}
+
+/// Decodes, preprocesses and runs `photos` in a cycle, on one thread for each of `engines`.
 ///
 /// # Errors
 ///
-/// A photo that cannot be decoded, or a failed run.
+/// [`LimitError`].
 pub fn limit(
     engines: Vec<Engine>,
-    (preprocess, limits, scaling): (&Preprocess, &Limits, JpegScaling),
+    Preparation { preprocess, limits, scaling }: Preparation<'_>,
     photos: &[Bytes],
     window: Window,
-) -> Result<Measured> {
+) -> Result<Measured, LimitError> {
     let number = AtomicUsize::new(0);
     let started = Instant::now();
-    let work = |mut engine: Engine| -> Result<Vec<_>> {
+    let work = |mut engine: Engine| -> Result<Vec<_>, LimitError> {
         let mut batch = Batch::with_capacity(InputShape::of(preprocess), 1);
         let mut scratch = Scratch::default();
         let mut times = Vec::new();
@@ -40,7 +64,7 @@ pub fn limit(
             batch.clear();
             batch.fill(|slot| {
                 preprocess.apply_into(&image, &mut scratch, slot);
-                anyhow::Ok(())
+                Ok::<_, LimitError>(())
             })?;
             engine(&batch)?;
             times.push((due, started.elapsed().saturating_sub(due)));
@@ -51,7 +75,7 @@ pub fn limit(
         let threads: Vec<_> =
             engines.into_iter().map(|engine| scope.spawn(|| work(engine))).collect();
         for thread in threads {
-            let times = thread.join().map_err(|_| anyhow::anyhow!("a thread panicked"))??;
+            let times = thread.join().map_err(|_| LimitError::Panicked)??;
             for (due, latency) in times {
                 measured.add(due, latency, Outcome::Good);
             }

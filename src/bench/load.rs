@@ -1,56 +1,56 @@
-//! When requests are sent.
+//! The load: when requests are sent.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
-/// Who decides when the next request is sent.
+/// Determines when the next request is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(tag = "loop", rename_all = "lowercase")]
 pub enum Load {
-    /// The answers do: so many clients, each of which sends again once it is answered. A slow
-    /// server is sent less.
+    /// Closed loop: each client sends its next request after the response to the last, so a slow server gets
+    /// fewer requests.
     Closed {
-        /// How many clients.
+        /// Number of clients.
         concurrency: usize,
     },
-    /// A clock does: arrivals of a Poisson process, whatever becomes of the ones before. Latency
-    /// counts from the time at which a request was due, so a stall is not hidden by the
-    /// requests that it kept from being sent.
+    /// Open loop: requests arrive in a Poisson process, independent of responses. Latency is measured from
+    /// the time at which a request was due, so it includes stalls that delayed sending (no coordinated
+    /// omission).
     Open {
-        /// Requests a second.
+        /// Requests per second.
         rate: f64,
-        /// Of the arrivals' random numbers.
+        /// Seed of the random arrival times.
         seed: u64,
     },
 }
 
-/// Which part of a run counts.
+/// The measured part of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
-    /// Sent and answered, and not counted.
+    /// Duration of the warm-up, whose requests are not counted.
     pub warm_up: Duration,
-    /// Counted, after that.
+    /// Duration of the measurement after the warm-up.
     pub duration: Duration,
-    /// An answer that takes longer is none.
+    /// Requests that take longer count as failed.
     pub timeout: Duration,
 }
 
 impl Window {
-    /// From the first request to the last.
+    /// Duration of the whole run.
     #[must_use]
     pub fn total(&self) -> Duration {
         self.warm_up + self.duration
     }
 
-    /// Whether a request that was due so long after the start counts.
+    /// Whether a request is counted that was due at this time after the start.
     #[must_use]
     pub fn counts(&self, due: Duration) -> bool {
         due >= self.warm_up && due < self.total()
     }
 }
 
-/// Arrivals of a Poisson process: times from the start, rising, without end.
+/// The arrival times of a Poisson process, measured from the start: an infinite ascending sequence.
 pub(super) fn arrivals(rate: f64, seed: u64) -> impl Iterator<Item = Duration> {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut at = 0.0;

@@ -8,63 +8,63 @@ use serde::Serialize;
 
 use super::Window;
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// Answered with classes.
+    /// It was answered with classes.
     Good,
-    /// Not answered, or with an error: `timeout`, `connection`, or a status with its reason.
+    /// It failed: `timeout`, `connection`, or a status with its reason.
     Bad(String),
 }
 
-/// The counted part of a run.
+/// The results of the measured part of a run.
 #[derive(Debug, Clone)]
 pub struct Measured {
     window: Window,
-    /// Of good answers, in microseconds.
+    /// Latencies of good responses, in microseconds.
     latencies: Histogram<u64>,
     errors: BTreeMap<String, u64>,
-    /// Answers during the warm-up.
+    /// Number of responses during the warm-up.
     uncounted: u64,
 }
 
-/// A run in figures.
+/// The figures of a run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Summary {
-    /// Seconds that were counted.
+    /// Duration of the measurement, in seconds.
     pub seconds: f64,
-    /// Requests that were due in them.
+    /// Number of requests that were due in this time.
     pub requests: u64,
-    /// All of these a second.
+    /// Requests per second.
     pub requests_per_second: f64,
-    /// Those a second that were answered with classes, in time.
+    /// Requests per second that were answered with classes in time.
     pub goodput_per_second: f64,
-    /// Of good answers, in milliseconds from when the request was due.
+    /// Latency of good responses in milliseconds, from the time at which the request was due.
     pub latency_ms: Latency,
-    /// The others, by kind.
+    /// Number of failed requests, by kind.
     pub errors: BTreeMap<String, u64>,
 }
 
-/// Percentiles in milliseconds, exact to three digits.
+/// Percentiles in milliseconds, with three significant digits.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Latency {
-    /// Of all.
+    /// The mean.
     pub mean: f64,
     /// The median.
     pub p50: f64,
-    /// Nine of ten are faster.
+    /// The 90th percentile.
     pub p90: f64,
-    /// 99 of 100.
+    /// The 99th percentile.
     pub p99: f64,
-    /// 999 of 1,000.
+    /// The 99.9th percentile.
     #[serde(rename = "p99.9")]
     pub p999: f64,
-    /// The slowest.
+    /// The maximum.
     pub max: f64,
 }
 
 impl Measured {
-    /// Nothing yet.
+    /// An empty result.
     ///
     /// # Panics
     ///
@@ -76,14 +76,14 @@ impl Measured {
         Self { window, latencies, errors: BTreeMap::new(), uncounted: 0 }
     }
 
-    /// One answer: when its request was due after the start, and how long it took from then.
+    /// Adds a response: when its request was due, after the start, and how long it took from then.
     pub fn add(&mut self, due: Duration, latency: Duration, outcome: Outcome) {
         if !self.window.counts(due) {
             self.uncounted += 1;
             return;
         }
         match outcome {
-            // Due long ago and sent late: the one who waits has gone.
+            // The request was sent late, so its client would have given up.
             Outcome::Good if latency > self.window.timeout => self.fail("timeout".to_owned()),
             Outcome::Good => {
                 let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
@@ -97,25 +97,25 @@ impl Measured {
         *self.errors.entry(kind).or_default() += 1;
     }
 
-    /// Good answers so far.
+    /// Number of good responses so far.
     #[must_use]
     pub fn good(&self) -> u64 {
         self.latencies.len()
     }
 
-    /// Failures so far.
+    /// Number of failed requests so far.
     #[must_use]
     pub fn bad(&self) -> u64 {
         self.errors.values().sum()
     }
 
-    /// Answers to requests of the warm-up.
+    /// Number of responses during the warm-up.
     #[must_use]
     pub fn uncounted(&self) -> u64 {
         self.uncounted
     }
 
-    /// The latency below which a share of good answers lies, 0 to 1, in milliseconds.
+    /// The quantile `share` (0 to 1) of the latency of good responses, in milliseconds.
     #[must_use]
     pub fn quantile(&self, share: f64) -> f64 {
         millis(self.latencies.value_at_quantile(share))

@@ -6,7 +6,7 @@ use super::Measured;
 
 const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 360.0;
-/// Left, top, right and bottom of the curve's field.
+/// Left, top, right and bottom of the plot area.
 const FIELD: [f64; 4] = [70.0, 44.0, 700.0, 310.0];
 const MARKS: [(f64, &str); 5] =
     [(0.0, "0 %"), (0.9, "90 %"), (0.99, "99 %"), (0.999, "99.9 %"), (0.9999, "99.99 %")];
@@ -14,14 +14,14 @@ const STYLE: &str = "text{font:12px sans-serif;fill:#333}line{stroke:#ccc}path{f
     stroke:#06c;stroke-width:2}rect{fill:#fff}@media(prefers-color-scheme:dark){text{fill:#ddd}\
     line{stroke:#444}path{stroke:#6bf}rect{fill:#181818}}";
 
-/// The latencies of a run, with `title` above.
+/// A plot of the latencies of a run, with `title` above.
 #[must_use]
 pub fn svg(measured: &Measured, title: &str) -> String {
     let [left, top, right, bottom] = FIELD;
     let highest = nice(measured.quantile(1.0));
     let x = |share: f64| left + (right - left) * -(1.0 - share).log10() / 4.0;
     let y = |millis: f64| bottom - (bottom - top) * millis / highest;
-    let mut picture = format!(
+    let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\">\n\
          <title>{0}</title>\n<style>{STYLE}</style>\n\
          <rect width=\"{WIDTH}\" height=\"{HEIGHT}\"/>\n<text x=\"{left}\" y=\"24\">{0}</text>\n",
@@ -31,7 +31,7 @@ pub fn svg(measured: &Measured, title: &str) -> String {
         let at = x(share);
         let below = bottom + 20.0;
         let _ = writeln!(
-            picture,
+            svg,
             "<line x1=\"{at:.1}\" y1=\"{top}\" x2=\"{at:.1}\" y2=\"{bottom}\"/>\
              <text x=\"{at:.1}\" y=\"{below}\" text-anchor=\"middle\">{label}</text>"
         );
@@ -40,7 +40,7 @@ pub fn svg(measured: &Measured, title: &str) -> String {
         let millis = highest * f64::from(quarter) / 4.0;
         let (at, beside) = (y(millis), left - 8.0);
         let _ = writeln!(
-            picture,
+            svg,
             "<line x1=\"{left}\" y1=\"{at:.1}\" x2=\"{right}\" y2=\"{at:.1}\"/>\
              <text x=\"{beside}\" y=\"{:.1}\" text-anchor=\"end\">{millis:.4} ms</text>",
             at + 4.0
@@ -48,17 +48,17 @@ pub fn svg(measured: &Measured, title: &str) -> String {
     }
     let steps = (0..=400).map(|step| 1.0 - 10_f64.powf(-f64::from(step) / 100.0));
     let points = steps.map(|share| format!("{:.1},{:.1}", x(share), y(measured.quantile(share))));
-    let _ = writeln!(picture, "<path d=\"M{}\"/>", points.collect::<Vec<_>>().join("L"));
+    let _ = writeln!(svg, "<path d=\"M{}\"/>", points.collect::<Vec<_>>().join("L"));
     let (middle, below) = (f64::midpoint(left, right), bottom + 40.0);
     let _ = write!(
-        picture,
+        svg,
         "<text x=\"{middle}\" y=\"{below}\" text-anchor=\"middle\">share of requests answered within \
          this time</text>\n</svg>\n"
     );
-    picture
+    svg
 }
 
-/// The next of 1, 2 and 5 times a power of ten.
+/// Rounds up to 1, 2 or 5 times a power of ten.
 fn nice(value: f64) -> f64 {
     let power = 10_f64.powf(value.max(0.001).log10().floor());
     [1.0, 2.0, 5.0, 10.0]

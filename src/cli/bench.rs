@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::load::{Loaded, load};
 use super::local::{self, MeasureArgs};
 use super::{files, output};
-use crate::bench::{self, Load, Measured, Summary, Target, Window};
+use crate::bench::{self, Load, Measured, Preparation, Summary, Target, Window};
 use crate::config::cores;
 use crate::telemetry::logs::{self, LogFormat};
 
@@ -164,9 +164,12 @@ fn on_server(target: Target, load: Load, window: Window) -> Result<Measured> {
 fn in_process(args: &BenchArgs, photos: &[Bytes], window: Window) -> Result<Measured> {
     let concurrency = args.common.model.concurrency(cores())?;
     let Loaded { model, warm, .. } = load(&args.common.model, concurrency)?;
-    let limits = args.common.limits.limits();
-    let scaling = args.common.model.jpeg_scaling;
-    bench::limit(warm.engines, (&model.card.preprocess, &limits, scaling), photos, window)
+    let preparation = Preparation {
+        preprocess: &model.card.preprocess,
+        limits: &args.common.limits.limits(),
+        scaling: args.common.model.jpeg_scaling,
+    };
+    Ok(bench::limit(warm.engines, preparation, photos, window)?)
 }
 
 fn title(target: &str, load: Option<Load>) -> String {

@@ -36,7 +36,7 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Cli, Error> {
         tables = take_tables(&mut table).map_err(|why| wrong(&mut command, &path, &why))?;
         in_file = table.contains_key(MODEL);
         for (name, value) in table {
-            command = with_default(command, (&name, &value))
+            command = with_default(command, &name, &value)
                 .map_err(|why| wrong(&mut Cli::command(), &path, &why))?;
         }
     }
@@ -93,7 +93,7 @@ fn wrong(command: &mut Command, path: &Path, why: &str) -> Error {
 }
 
 /// `command`, with `value` as the default of the option `name`.
-fn with_default(command: Command, (name, value): (&str, &toml::Value)) -> Result<Command, String> {
+fn with_default(command: Command, name: &str, value: &toml::Value) -> Result<Command, String> {
     let word = match value {
         toml::Value::String(text) => text.clone(),
         toml::Value::Integer(_) | toml::Value::Float(_) | toml::Value::Boolean(_) => {

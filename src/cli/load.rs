@@ -54,7 +54,7 @@ pub(super) fn load_with<T: Send>(
     }
     let model = fetch::model(&args.model, &args.hub)?;
     let on = |device| {
-        let Chosen { model, why } = pace.build(|| choose(device, (args, &model), library))?;
+        let Chosen { model, why } = pace.build(|| choose(device, args, &model, library))?;
         let (made, (warm, corrected)) = thread::scope(|scope| {
             let made = scope.spawn(|| pace.build(|| meanwhile(&model)));
             let plan = sessions_plan(&model, device, concurrency);
@@ -92,7 +92,7 @@ fn without_cuda(error: &anyhow::Error) -> &'static str {
 }
 
 /// The model as it runs on `device`.
-fn choose(device: Device, (args, model): (&ModelArgs, &str), library: &Library) -> Result<Chosen> {
+fn choose(device: Device, args: &ModelArgs, model: &str, library: &Library) -> Result<Chosen> {
     check_device(library, device)?; // before a large model is read for nothing
     let mut chosen = Model::open_as(model, args.arch.as_deref(), args.precision, device)?;
     if let (Device::Cpu, Precision::Int8, Some(why)) =
@@ -171,7 +171,7 @@ pub(super) fn one_engine(
     library: &Library,
 ) -> Result<Engine> {
     let model = fetch::model(&args.model, &args.hub)?;
-    let Chosen { model, .. } = choose(device, (args, &model), library)?;
+    let Chosen { model, .. } = choose(device, args, &model, library)?;
     let plan = SessionsPlan { sessions: 1, ..sessions_plan(&model, device, concurrency) };
     let (mut warm, _) = warm_sessions(&model, plan, library, Pace::Alone)?;
     warm.engines.pop().ok_or_else(|| anyhow!("no session was opened"))

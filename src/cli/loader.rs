@@ -103,7 +103,7 @@ impl Loader {
         };
         let weight_bytes = model.onnx.len() as u64;
         let capabilities = Capabilities::of(model.onnx, model.card.labels.len());
-        let spare = spare(args.clone(), *concurrency, (device, library));
+        let spare = spare(args.clone(), *concurrency, device, library);
         let resources = Resources {
             memory: Arc::clone(&self.memory),
             cores: (device == Device::Cpu).then_some(cores),
@@ -148,7 +148,8 @@ pub(super) fn source(loader: &Arc<Loader>, spec: ModelSpec, fingerprint: u64) ->
 fn spare(
     args: ModelArgs,
     concurrency: Concurrency,
-    (device, library): (Device, Library),
+    device: Device,
+    library: Library,
 ) -> SpareEngine {
     Box::new(move || {
         load::one_engine(&args, concurrency, device, &library).map_err(|error| format!("{error:#}"))

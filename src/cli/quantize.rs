@@ -19,7 +19,7 @@ use crate::model::{Figure, Model, ModelCard, ModelError, Precision, PrecisionCho
 use crate::onnx;
 use crate::pipeline::decode;
 use crate::pipeline::preprocess::Pixels;
-use crate::pipeline::run::{Batch, InputShape, Library, SessionPlan};
+use crate::pipeline::run::{Batch, InputShape, Library, ProbeRuntime, SessionPlan};
 use crate::quantize::{self, LayerError, Method, Ranges};
 use crate::telemetry::logs::{self, LogFormat};
 
@@ -88,12 +88,12 @@ pub(super) fn run(args: &QuantizeArgs) -> Result<()> {
         local::single_label(&float.card, "--data, which measures top-1 accuracy,")?;
     }
     let library = Library::load(args.common.model.onnxruntime.as_deref())?;
-    let on = (&library, SessionPlan::on_cpu(cores()));
+    let runtime = ProbeRuntime { library: &library, plan: SessionPlan::on_cpu(cores()) };
     let batches = calibration(args, &float)?;
 
     let graph = float.graph();
-    let ranges = calibrate(on, &graph, &batches, args.method)?;
-    let layers = quantize::compare(on, (&graph, &ranges), &batches)?;
+    let ranges = calibrate(runtime, &graph, &batches, args.method)?;
+    let layers = quantize::compare(runtime, &graph, &ranges, &batches)?;
     let card = ModelCard {
         precision: Precision::Int8,
         figures: Vec::new(),          // they were measured in float32
@@ -184,14 +184,14 @@ fn sample(path: &Path, wanted: usize, labels: &[String]) -> Result<Vec<(String, 
 }
 
 fn calibrate(
-    on: (&Library, SessionPlan),
+    runtime: ProbeRuntime<'_>,
     graph: &onnx::Model,
     batches: &[Batch],
     method: Method,
 ) -> Result<Ranges> {
     let runs = if method == Method::MinMax { 1 } else { 2 };
     let bar = output::progress(runs * batches.len(), "runs");
-    let ranges = quantize::calibrate(on, graph, batches, method, &|| bar.inc(1))?;
+    let ranges = quantize::calibrate(runtime, graph, batches, method, &|| bar.inc(1))?;
     bar.finish_and_clear();
     Ok(ranges)
 }

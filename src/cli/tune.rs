@@ -107,7 +107,7 @@ pub(super) fn run(args: &TuneArgs) -> Result<()> {
     match &args.output {
         Some(_) if interrupted => bail!("interrupted: no file was written"),
         Some(path) => {
-            let text = config(&args.common.model, standing, (verdict, rounds))?;
+            let text = config(&args.common.model, standing, verdict, rounds)?;
             files::write_atomically(path, text.as_bytes())?;
             if !args.common.json {
                 output::line(format!("try: resnetd serve --config {}", path.display()));
@@ -203,7 +203,7 @@ impl<'a> Bench<'a> {
             for group in running.chunk_by(Candidate::has_sessions_of) {
                 let engines = self.engines(group)?;
                 for &candidate in group {
-                    let trial = self.trial(candidate, &engines, (race.goal(), photos));
+                    let trial = self.trial(candidate, &engines, race.goal(), photos);
                     let trial = tokio::select! {
                         trial = trial => trial?,
                         _ = tokio::signal::ctrl_c() => return Ok((round, true)),
@@ -212,7 +212,7 @@ impl<'a> Bench<'a> {
                     bar.inc(1);
                 }
             }
-            race.drop_the_hopeless();
+            race.drop_losers();
         }
         bar.finish_and_clear();
         Ok((ROUNDS, false))
@@ -231,7 +231,8 @@ impl<'a> Bench<'a> {
         &self,
         candidate: Candidate,
         engines: &[Lent],
-        (goal, photos): (Goal, &[Bytes]),
+        goal: Goal,
+        photos: &[Bytes],
     ) -> Result<tune::Trial> {
         let warm = WarmSessions {
             engines: engines.iter().map(lent).collect(),
@@ -318,7 +319,8 @@ fn show(report: &TuneReport<'_>) {
 fn config(
     args: &ModelArgs,
     standing: &Standing,
-    (verdict, rounds): (Certainty, usize),
+    verdict: Certainty,
+    rounds: usize,
 ) -> Result<String> {
     #[derive(Serialize)]
     #[serde(rename_all = "kebab-case")]

@@ -87,7 +87,7 @@ impl ServeArgs {
             && self.model_tables.is_empty()
             && self.models.model_repository.is_none();
         let options = if is_empty { &embedded[..] } else { &self.named_models[..] };
-        ModelSpec::all((options, &self.model_tables), &self.model)
+        ModelSpec::all(options, &self.model_tables, &self.model)
     }
 }
 
@@ -167,7 +167,8 @@ impl ModelSpec {
     ///
     /// [`ConfigError`], which lists everything that is wrong.
     pub fn all(
-        (options, tables): (&[String], &[ModelTable]),
+        options: &[String],
+        tables: &[ModelTable],
         base: &ModelArgs,
     ) -> Result<Vec<Self>, ConfigError> {
         let of_options = options.iter().map(|typed| Self::of_option(typed, base));

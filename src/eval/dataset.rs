@@ -7,42 +7,42 @@ use bytes::Bytes;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Field, Row};
 
-/// What a parquet file may take, unpacked, for each of its bytes and beside that.
+/// Maximum decompressed size of a parquet file: bytes for each byte of the file, and a constant.
 const PER_BYTE: u64 = 16;
 const ANYWAY: u64 = 64 << 20;
 
 /// One image and its class.
 #[derive(Debug, Clone)]
 pub struct Example {
-    /// The encoded image.
+    /// The bytes of the image file.
     pub bytes: Bytes,
     /// The index of its class among the model's labels.
     pub truth: usize,
 }
 
-/// Where the examples come from; opened, counted, and not yet read.
+/// A source of examples, which are counted but not read yet.
 #[derive(Debug)]
 pub enum Dataset {
-    /// Files below a folder per class.
+    /// Image files, in a folder for each class.
     Folder(Vec<(PathBuf, usize)>),
-    /// Rows with an image's bytes and a class's index.
+    /// Rows with the bytes of an image and the index of its class.
     Parquet {
         /// The file.
         path: PathBuf,
-        /// Its rows.
+        /// Number of rows.
         rows: usize,
     },
 }
 
-/// Data that cannot be used, and what they should look like.
+/// Data that cannot be used, with the expected format.
 #[derive(Debug, thiserror::Error)]
 pub enum DatasetError {
-    /// The system does not give it.
+    /// The file cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Read {
         /// The file or folder.
         path: PathBuf,
-        /// The system's word.
+        /// The error of the system.
         source: std::io::Error,
     },
     /// Not a parquet file, or damaged.
@@ -50,10 +50,10 @@ pub enum DatasetError {
     Parquet {
         /// The file.
         path: PathBuf,
-        /// The reader's word.
+        /// The error of the reader.
         source: parquet::errors::ParquetError,
     },
-    /// Other columns than expected.
+    /// The columns differ from the expected ones.
     #[error(
         "row {row} of {} has no image and label; expected the columns img.bytes or image.bytes \
          (an encoded image) and label (a class's index)",
@@ -65,15 +65,15 @@ pub enum DatasetError {
         /// The row.
         row: usize,
     },
-    /// A class that the model does not have.
+    /// The model does not have this class.
     #[error("{found:?} is not a class of this model; its classes are {}", labels.join(", "))]
     UnknownClass {
-        /// What was found.
+        /// The class.
         found: String,
-        /// What the model has.
+        /// The model's classes.
         labels: Vec<String>,
     },
-    /// No images.
+    /// There are no images.
     #[error("{} contains no images; expected a parquet file, or a folder with one folder per class", path.display())]
     Empty {
         /// The folder.
@@ -86,7 +86,7 @@ impl Dataset {
     ///
     /// # Errors
     ///
-    /// [`DatasetError`] where it cannot be read or names classes that are not in `labels`.
+    /// [`DatasetError`] if it cannot be read, or contains classes that are not in `labels`.
     pub fn open(path: &Path, labels: &[String]) -> Result<Self, DatasetError> {
         if path.is_dir() {
             return Self::open_folder(path, labels);
@@ -102,8 +102,8 @@ impl Dataset {
             let truth = labels.iter().position(|label| *label == class).ok_or_else(|| {
                 DatasetError::UnknownClass { found: class, labels: labels.to_vec() }
             })?;
-            let pictures = list(&folder)?.into_iter().filter(|entry| entry.is_file());
-            files.extend(pictures.map(|file| (file, truth)));
+            let images = list(&folder)?.into_iter().filter(|entry| entry.is_file());
+            files.extend(images.map(|file| (file, truth)));
         }
         if files.is_empty() {
             return Err(DatasetError::Empty { path: path.to_owned() });
@@ -111,7 +111,7 @@ impl Dataset {
         Ok(Self::Folder(files))
     }
 
-    /// How many examples there are.
+    /// Number of examples.
     #[must_use]
     pub fn len(&self) -> usize {
         match self {
@@ -126,11 +126,11 @@ impl Dataset {
         self.len() == 0
     }
 
-    /// Reads the examples one after the other. A class of `classes` or more is an error.
+    /// Reads the examples one after the other. Unknown classes are errors.
     ///
     /// # Errors
     ///
-    /// [`DatasetError`] where a parquet file cannot be opened again.
+    /// [`DatasetError`] if a parquet file cannot be opened again.
     pub fn examples(
         self,
         labels: &[String],
@@ -190,8 +190,8 @@ fn open_parquet(path: &Path) -> Result<SerializedFileReader<File>, DatasetError>
     Ok(reader)
 }
 
-/// The image and the class of a row, whether its image is a column `img.bytes` or a group `img`
-/// with a member `bytes`, as published data sets have it.
+/// The image and the class of a row. The image is in a column `img.bytes`, or in the field `bytes` of a group
+/// `img`, as in published data sets.
 fn example(row: &Row) -> Option<Example> {
     let mut bytes = None;
     let mut truth = None;

@@ -5,36 +5,36 @@ use serde::Serialize;
 /// The quantile of the normal distribution for intervals of 95 %.
 const Z: f64 = 1.96;
 
-/// A share with the interval that holds the true one in 95 of 100 samples.
+/// A proportion with its 95 % confidence interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Interval {
-    /// The share that was seen.
+    /// The observed proportion.
     pub share: f64,
-    /// Lower end.
+    /// Lower bound.
     pub low: f64,
-    /// Upper end.
+    /// Upper bound.
     pub high: f64,
 }
 
-/// How two models do on the same images.
+/// The results of two models on the same images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Paired {
-    /// Images both have seen.
+    /// Number of images.
     pub images: usize,
-    /// Those that the first has right.
+    /// Number of images that the first model classified correctly.
     pub first: usize,
-    /// Those that the second has right.
+    /// Number of images that the second model classified correctly.
     pub second: usize,
-    /// Those that only the first has right.
+    /// Number of images that only the first model classified correctly.
     pub only_first: usize,
-    /// Those that only the second has right.
+    /// Number of images that only the second model classified correctly.
     pub only_second: usize,
-    /// Those for which both have the same answer, right or wrong.
+    /// Number of images with the same answer from both models, right or wrong.
     pub agree: usize,
 }
 
 impl Paired {
-    /// One image of class `truth`, and the models' answers; `None` where it could not be classified.
+    /// Adds an image of class `truth` with the models' answers; `None` if it could not be classified.
     pub fn add(&mut self, truth: usize, first: Option<usize>, second: Option<usize>) {
         let right = [first, second].map(|answer| answer == Some(truth));
         self.images += 1;
@@ -45,7 +45,7 @@ impl Paired {
         self.agree += usize::from(first == second);
     }
 
-    /// `hits` of all images, with Wilson's interval (Wilson 1927).
+    /// The proportion `hits / images`, with its Wilson interval (Wilson 1927).
     #[must_use]
     pub fn share(&self, hits: usize) -> Interval {
         let (n, p) = (count(self.images.max(1)), count(hits) / count(self.images.max(1)));
@@ -55,8 +55,8 @@ impl Paired {
         Interval { share: p, low: middle - half, high: middle + half }
     }
 
-    /// The second's share of right answers less the first's. The images are the same, so only those
-    /// count on which they differ (as in `McNemar` 1947).
+    /// The accuracy of the second model minus that of the first. Because the images are the same, only those
+    /// count on which the models differ (`McNemar` 1947).
     #[must_use]
     pub fn difference(&self) -> Interval {
         let n = count(self.images.max(1));
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn intervals_are_those_of_the_textbook() {
+    fn intervals_are_those_of_published_examples() {
         let paired = Paired { images: 100, ..Paired::default() };
         let Interval { share, low, high } = paired.share(90);
         // Wilson's interval of 90 in 100: 0.8256 to 0.9448.
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn only_images_on_which_they_differ_make_the_difference_uncertain() {
+    fn the_interval_of_the_difference_depends_on_images_with_different_answers_only() {
         let mut paired = Paired::default();
         for (truth, first, second) in [
             (0, Some(0), Some(0)),

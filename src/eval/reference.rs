@@ -10,23 +10,23 @@ use npyz::{DType, NpyFile, Order};
 use zip::ZipArchive;
 use zip::result::ZipError;
 
-/// What a reference may take, unpacked, for each byte of the file and beside that: photos are compressed themselves,
-/// and logits are small.
+/// Maximum decompressed size of a reference: bytes for each byte of the file, and a constant. Photos are
+/// already compressed, and logits are small.
 const PER_BYTE: u64 = 16;
 const ANYWAY: u64 = 16 << 20;
 
-/// One photo with its logits.
+/// A photo with its logits.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reference {
     /// The name of its array, such as `photo_0`.
     pub name: String,
-    /// The encoded image.
+    /// The bytes of the image file.
     pub photo: Bytes,
     /// f32 `[classes]`.
     pub logits: Vec<f32>,
 }
 
-/// Why a file is not a reference.
+/// The file is not a reference.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "{} is not a reference: {why}\n\
@@ -37,7 +37,7 @@ pub struct Reference {
 pub struct NotAReference {
     /// The file.
     path: PathBuf,
-    /// What is wrong with it.
+    /// The cause.
     why: String,
 }
 
@@ -45,7 +45,7 @@ pub struct NotAReference {
 ///
 /// # Errors
 ///
-/// [`NotAReference`], with what is wrong.
+/// [`NotAReference`], with the cause.
 pub fn open(path: &Path) -> Result<Vec<Reference>, NotAReference> {
     read(path).map_err(|why| NotAReference { path: path.to_owned(), why })
 }
@@ -99,7 +99,7 @@ fn logits(
     Ok((rows, classes, values))
 }
 
-/// The arrays `photo_0`, `photo_1` and so on, by their numbers.
+/// The arrays `photo_0`, `photo_1` and so on, with their numbers.
 fn photos(
     archive: &mut ZipArchive<File>,
     left: &mut u64,
@@ -119,7 +119,8 @@ fn photos(
     Ok(photos)
 }
 
-/// That `bytes` have as many elements as the array's shape says: memory is taken for those.
+/// Checks that `bytes` contains as many elements as the array's shape announces, because memory is allocated
+/// for them.
 fn held(array: &NpyFile<&[u8]>, bytes: &[u8]) -> Result<(), String> {
     let elements = array.shape().iter().try_fold(1_u64, |product, &n| product.checked_mul(n));
     match elements {
@@ -128,7 +129,7 @@ fn held(array: &NpyFile<&[u8]>, bytes: &[u8]) -> Result<(), String> {
     }
 }
 
-/// An unpacked file of the archive, if it is there; its bytes are taken from those that are `left`.
+/// A decompressed file of the archive, if it exists. Its size is subtracted from `left`.
 fn entry(
     archive: &mut ZipArchive<File>,
     name: &str,

@@ -2,31 +2,31 @@
 
 use serde::Serialize;
 
-/// What came of classifying labelled images.
+/// The result of classifying labelled images.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// Images that were to be classified.
+    /// Number of images.
     pub images: usize,
-    /// Those that could not be; they count as wrong.
+    /// Number of images that could not be classified; they count as wrong.
     pub failed: usize,
-    /// Those whose most probable class is the true one.
+    /// Number of images whose most probable class is the true one.
     pub correct: usize,
-    /// Those whose true class is among the five most probable.
+    /// Number of images whose true class is among the five most probable.
     pub among_five: usize,
-    /// `confusion[truth][answer]`: how often images of one class were taken for another.
+    /// `confusion[truth][answer]`: number of images of class `truth` that were classified as `answer`.
     pub confusion: Vec<Vec<usize>>,
 }
 
 impl Report {
-    /// Nothing measured yet.
+    /// An empty report.
     #[must_use]
     pub fn new(classes: usize) -> Self {
         let confusion = vec![vec![0; classes]; classes];
         Self { images: 0, failed: 0, correct: 0, among_five: 0, confusion }
     }
 
-    /// One image of class `truth`, whose five most probable classes are `answers`, best first.
-    /// No answers: it could not be classified.
+    /// Adds an image of class `truth` with its five most probable classes `answers`, best first. Empty
+    /// `answers` mean that it could not be classified.
     pub fn add(&mut self, truth: usize, answers: &[usize]) {
         self.images += 1;
         match answers.first() {

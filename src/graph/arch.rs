@@ -1,4 +1,4 @@
-//! The table of architectures. A row has only independent choices.
+//! The table of architectures. A row contains only independent choices; everything else is derived from them.
 //!
 //! Channels, strides, names and shapes follow from the row by the paper's rules; `network.rs`
 //! applies them. The paper is He, Zhang, Ren and Sun 2015, "Deep residual learning for image
@@ -23,12 +23,11 @@ use Sampling::{Averaged, Blurred};
 use Shortcut::{PooledProjection, Projection, ProjectionAlways, ZeroPad};
 use Stride::{On1x1, On3x3};
 
-/// Every network we build, with its parameters and multiply-adds.
+/// All supported networks, with their parameters and multiply-adds.
 ///
-/// The first four groups are the paper's Table 1 and what its section 4.1 compares with it, the
-/// next two are torchvision's, the next ones timm's; then the paper's section 4.2, and the shapes in
-/// which people train on CIFAR; then the nets that the paper is compared with; the last are those of
-/// inverted residual blocks, made for small processors.
+/// The first four groups are the networks of the paper's Table 1 and section 4.1. Then come variants of
+/// torchvision and timm, the CIFAR networks of the paper's section 4.2, ImageNet networks adapted to CIFAR,
+/// the plain networks and VGGs that the paper compares with, and networks of inverted residual blocks.
 #[rustfmt::skip] // columns stay columns
 pub const ARCHITECTURES: &[Architecture] = &[
     imagenet("resnet18",     Basic,             &[2, 2,  2, 2]), // 11.7 M   1.8 G
@@ -170,7 +169,7 @@ pub const ARCHITECTURES: &[Architecture] = &[
     lite("tf_efficientnet_lite4", TensorFlow, 380, [24, 32, 56, 112, 160, 272, 448], &[1, 4, 4, 6, 6, 8, 1]), // 13.0 M  4.0 G
 ];
 
-/// Other names of rows: timm's, and that of the package with trained weights.
+/// Other names of rows: those of timm, and of a package with trained weights.
 const ALIASES: [(&str, &str); 6] = [
     ("mobilenetv2_100", "mobilenet_v2"),
     ("efficientnet-lite0", "tf_efficientnet_lite0"),
@@ -184,7 +183,7 @@ const ALIASES: [(&str, &str); 6] = [
 ///
 /// # Errors
 ///
-/// [`UnknownArchitecture`], which lists the names there are.
+/// [`UnknownArchitecture`], which lists the known names.
 pub fn find(name: &str) -> Result<&'static Architecture, UnknownArchitecture> {
     let alias = ALIASES.iter().find(|(alias, _)| *alias == name);
     let row_name = alias.map_or(name, |(_, row)| row);
@@ -198,7 +197,7 @@ pub fn find(name: &str) -> Result<&'static Architecture, UnknownArchitecture> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unknown architecture {name:?}; known architectures: {}", names().join(", "))]
 pub struct UnknownArchitecture {
-    /// The name that was asked for.
+    /// The requested name.
     pub name: String,
 }
 
@@ -239,7 +238,7 @@ const fn vgg(name: &'static str, norm: Norm, blocks: &'static [usize]) -> Archit
     Architecture { name, family, blocks, width: 64, input: [224, 224], classes: 1000 }
 }
 
-/// `MobileNetV2` with these channels of stem and head, and of its stages.
+/// `MobileNetV2` with the given channels of stem and head, and of its stages.
 const fn mobile(
     name: &'static str,
     [width, head]: [usize; 2],
@@ -250,7 +249,7 @@ const fn mobile(
     Architecture { name, family, blocks, width, input: [224, 224], classes: 1000 }
 }
 
-/// EfficientNet-Lite: stem and head keep their channels in every size.
+/// EfficientNet-Lite: stem and head have the same channels in every size.
 const fn lite(
     name: &'static str,
     framework: Framework,
@@ -272,24 +271,24 @@ const fn with(shortcut: Shortcut, row: Architecture) -> Architecture {
     changed(row, Residual { shortcut, ..choices(row) })
 }
 
-/// `ResNet-D`: the deep stem, and projections that skip no pixel.
+/// `ResNet-D`: a deep stem, and average pools before the projections.
 const fn deep(row: Architecture) -> Architecture {
     let stem = Stem::Deep3x3MaxPool([32, 32, 64]);
     changed(row, Residual { stem, shortcut: PooledProjection, ..choices(row) })
 }
 
-/// timm's thin nets: `ResNet-D` with a stem that grows by steps.
+/// timm's tiered networks: `ResNet-D` with a stem whose channels increase with each convolution.
 const fn tiered(row: Architecture) -> Architecture {
     let stem = Stem::Deep3x3MaxPool([24, 32, 64]);
     changed(row, Residual { stem, shortcut: PooledProjection, ..choices(row) })
 }
 
-/// `ResNet-C`: the deep stem alone, of these channels.
+/// `ResNet-C`: only the deep stem, with these channels.
 const fn stemmed(channels: [usize; 3], row: Architecture) -> Architecture {
     changed(row, Residual { stem: Stem::Deep3x3MaxPool(channels), ..choices(row) })
 }
 
-/// For pictures of CIFAR, with ten classes.
+/// A variant for CIFAR images, with ten classes.
 const fn small(stem: Stem, row: Architecture) -> Architecture {
     let row = Architecture { input: [32, 32], classes: 10, ..row };
     changed(row, Residual { stem, ..choices(row) })

@@ -3,20 +3,20 @@
 use super::choices::{Block, Residual, Stride};
 use crate::weights::Framework;
 
-/// One convolution, padded with zeros so that only strides shrink.
+/// A convolution with zero padding, so that only its stride reduces the size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Convolution {
-    /// Channels that come out.
+    /// Output channels.
     pub channels: usize,
     /// Height and width of the kernel.
     pub kernel: usize,
     /// Step in both directions.
     pub stride: usize,
-    /// Into how many groups the channels are split, on both sides.
+    /// Number of groups of input and output channels.
     pub groups: usize,
-    /// Whether something is added to each channel.
+    /// Whether it has a bias.
     pub bias: bool,
-    /// Whose padding it has.
+    /// The framework whose padding it uses.
     pub padding: Framework,
 }
 
@@ -52,9 +52,10 @@ impl Convolution {
         Self { padding: framework, ..self }
     }
 
-    /// Zeros before and after each row or column of `size` pixels.
+    /// Number of zeros before and after each row or column of `size` pixels.
     ///
-    /// `TensorFlow`'s `SAME` adds what the output of `⌈size / stride⌉` pixels needs, the odd one after.
+    /// `TensorFlow`'s `SAME` adds as many zeros as an output of `⌈size / stride⌉` pixels needs. If their
+    /// number is odd, one more is added after.
     #[must_use]
     pub fn zeros(&self, size: usize) -> [usize; 2] {
         match self.padding {
@@ -70,7 +71,8 @@ impl Convolution {
 
 /// The convolutions of a block's residual branch, first to last; a batch norm follows each.
 ///
-/// `width` is the stem's; `stage` counts from 0; `stride` is what the whole block shrinks by.
+/// `width` is the number of channels of the stem, `stage` counts from 0, and `stride` is that of the whole
+/// block.
 #[must_use]
 pub fn branch(choices: &Residual, width: usize, stage: usize, stride: usize) -> Vec<Convolution> {
     let groups = choices.groups;

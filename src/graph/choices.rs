@@ -2,176 +2,176 @@
 
 use crate::weights::Framework;
 
-/// One network: the free choices of a row.
+/// A network: one row of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Architecture {
-    /// What people call it, as in `--arch resnet50`.
+    /// Its name, as in `--arch resnet50`.
     pub name: &'static str,
-    /// What it is built from.
+    /// Its structure.
     pub family: Family,
-    /// How many blocks each stage has; for VGG, how many convolutions.
+    /// Number of blocks of each stage; for VGG, number of convolutions.
     pub blocks: &'static [usize],
-    /// Channels of the first stage's basic blocks; a bottleneck gives four times as many. Those of the
-    /// stem's output, unless the stem names others.
+    /// Output channels of the first stage's basic blocks; a bottleneck has four times as many. Also the
+    /// output channels of the stem, unless the stem specifies others.
     pub width: usize,
-    /// Height and width of the pictures it was designed for, in pixels.
+    /// Height and width of the images that it was designed for, in pixels.
     pub input: [u32; 2],
     /// Number of classes it was designed for.
     pub classes: usize,
 }
 
-/// What a network is built from.
+/// The structure of a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Family {
-    /// A stem, stages of blocks, the mean of the last map, one linear layer. A stage halves the
-    /// picture and doubles the width, except the first, which takes both as they are.
+    /// A stem, stages of blocks, global average pooling and a linear layer. Each stage except the first
+    /// halves height and width and doubles the channels.
     Residual(Residual),
-    /// Stages of 3×3 convolutions, each ended by a max pool that halves the picture; a stage has
-    /// twice the channels of the one before, at most eight times the width. Three linear layers
-    /// (Table 1 of its paper).
+    /// Stages of 3×3 convolutions, each followed by a max pool that halves height and width, and three linear
+    /// layers. Each stage has twice the channels of the previous one, at most eight times `width` (Table 1 of
+    /// its paper).
     Vgg(Norm),
-    /// A stem, seven stages of inverted residual blocks, a 1×1 convolution, the mean of its map, one
+    /// A stem, seven stages of inverted residual blocks, a 1×1 convolution, global average pooling and a
     /// linear layer (Sandler et al. 2018, "`MobileNetV2`", Table 2; arXiv:1801.04381).
     Inverted(Inverted),
 }
 
-/// The choices of a net of inverted residual blocks. Its stem's channels are the row's width.
+/// The choices of a network of inverted residual blocks. The row's `width` is the number of channels of the
+/// stem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Inverted {
-    /// Channels that come out of each stage's blocks.
+    /// Output channels of the blocks of each stage.
     pub channels: [usize; 7],
     /// Height and width of the depthwise kernels of each stage.
     pub kernels: [usize; 7],
-    /// Channels of the last 1×1 convolution.
+    /// Output channels of the last 1×1 convolution.
     pub head: usize,
     /// The framework in which the weights were trained.
     pub framework: Framework,
 }
 
-/// The choices of a residual net, and of its plain counterpart.
+/// The choices of a residual network, or of a plain one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Residual {
-    /// What comes before the first block.
+    /// The layers before the first block.
     pub stem: Stem,
-    /// What every block is made of. A basic block of the first stage gives as many channels as the
-    /// stem, a bottleneck four times as many.
+    /// The convolutions of each block.
     pub block: Block,
     /// How the first stage's 3×3 convolutions are grouped.
     pub groups: Groups,
-    /// How the input reaches the end of a block.
+    /// The shortcut of each block.
     pub shortcut: Shortcut,
-    /// What weighs the channels of a block's branch.
+    /// The channel attention of each block's residual branch.
     pub attention: Attention,
-    /// How a block's 3×3 convolution halves the picture.
+    /// How a block's 3×3 convolution halves height and width.
     pub sampling: Sampling,
-    /// What follows convolutions, and where.
+    /// The kind and place of the norms.
     pub normalization: Normalization,
 }
 
-/// How a block's 3×3 convolution with stride 2 halves the picture, and the stem's max pool.
+/// How a block's 3×3 convolution with stride 2 halves height and width, and the stem's max pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sampling {
-    /// It skips every second pixel.
+    /// With stride 2.
     Strided,
-    /// It has stride 1, and a 2×2 average pool follows its rectifier. The pool of the stem is one too.
+    /// With stride 1, and a 2×2 average pool after its ReLU. The stem also has an average pool.
     Averaged,
-    /// It has stride 1, and every second pixel of a blurred map follows its rectifier. The max pool of the
-    /// stem has stride 1, and is blurred too (Zhang 2019, section 3).
+    /// With stride 1, and a blur with stride 2 after its ReLU. The max pool of the stem also has stride 1 and
+    /// is followed by such a blur (Zhang 2019, section 3).
     Blurred,
 }
 
-/// What follows convolutions, and where.
+/// The kind and place of the norms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Normalization {
     /// Batch norm after each convolution.
     Batch,
     /// Group norm in 32 groups after each convolution (Wu and He 2018).
     Group,
-    /// Batch norm and rectifier before each convolution of a block (He et al. 2016, Figure 1b).
+    /// Batch norm and ReLU before each convolution of a block (He et al. 2016, Figure 1b).
     PreActivation,
 }
 
-/// What follows each convolution of a VGG.
+/// The norm after each convolution of a VGG.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Norm {
-    /// Only its rectifier.
+    /// No norm.
     None,
-    /// Batch norm, as in torchvision's `_bn` nets.
+    /// Batch norm, as in the networks of torchvision that end in `_bn`.
     Batch,
 }
 
-/// What comes before the first block.
+/// The layers before the first block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stem {
     /// 7×7 convolution with stride 2, then 3×3 max pool with stride 2 (Table 1).
     Conv7x7MaxPool,
-    /// Three 3×3 convolutions, the first with stride 2, then 3×3 max pool with stride 2
-    /// (`ResNet-C` in "Bag of tricks", Figure 2). Channels of each.
+    /// Three 3×3 convolutions, the first with stride 2, then 3×3 max pool with stride 2 (`ResNet-C` in "Bag
+    /// of tricks", Figure 2). The numbers are their output channels.
     Deep3x3MaxPool([usize; 3]),
     /// The same with a fourth 3×3 convolution of stride 2 instead of the max pool (`ResNet-RS`).
     Deep3x3([usize; 3]),
     /// 3×3 convolution with stride 1 (section 4.2).
     Conv3x3,
     /// 3×3 convolution with stride 1, then 3×3 max pool with stride 2: torchvision's network with another
-    /// first convolution, as some people train it on CIFAR.
+    /// first convolution, which is used for CIFAR.
     Conv3x3MaxPool,
 }
 
-/// What weighs the channels of a block's branch, before the shortcut is added.
+/// Channel attention of a block's residual branch, before the shortcut is added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Attention {
     /// Nothing.
     None,
-    /// Squeeze and excitation: the channels' means, through so many times fewer, give a factor for
-    /// each (Hu et al. 2018, section 3).
+    /// Squeeze and excitation: two fully connected layers compute a factor for each channel from the
+    /// channels' means. The number is the reduction between them (Hu et al. 2018, section 3).
     SqueezeExcitation(usize),
-    /// Efficient channel attention: the channels' means, convolved with their neighbours', give a factor
-    /// for each (Wang et al. 2019, section 3).
+    /// Efficient channel attention: a convolution along the channels' means computes a factor for each
+    /// channel (Wang et al. 2019, section 3).
     EfficientChannel,
 }
 
-/// What a block's residual branch is made of (Figure 5).
+/// The convolutions of a block's residual branch (Figure 5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Block {
     /// Two 3×3 convolutions.
     Basic,
-    /// 1×1 to reduce, 3×3, and 1×1 to restore four times the width.
+    /// A 1×1 convolution that reduces the channels, a 3×3 convolution, and a 1×1 convolution that expands
+    /// them to four times the width.
     Bottleneck(Stride),
 }
 
-/// Which convolution of a bottleneck halves the picture.
+/// Which convolution of a bottleneck has stride 2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stride {
     /// The first 1×1, as in the paper and its released models ("v1").
     On1x1,
-    /// The 3×3, as in torchvision ("v1.5"): half a point of accuracy for a few per cent of work.
+    /// The 3×3, as in torchvision ("v1.5"): half a point more accuracy for a few per cent more multiply-adds.
     On3x3,
 }
 
 /// The groups of a 3×3 convolution, each of which reads only its own channels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Groups {
-    /// How many: the "cardinality" of `ResNeXt`, else 1.
+    /// Number of groups, the "cardinality" of `ResNeXt`; otherwise 1.
     pub count: usize,
-    /// Channels of each in the first stage; every later stage doubles them.
+    /// Channels of each group in the first stage; every later stage doubles them.
     pub width: usize,
 }
 
-/// How the input reaches the end of a block (section 3.3).
+/// The shortcut from a block's input to its output (section 3.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shortcut {
-    /// Not at all: a plain network.
+    /// None: a plain network.
     None,
-    /// Option B: as it is; where the block changes its shape, through a 1×1 convolution and its
-    /// batch norm.
+    /// Option B: identity. If the block changes the shape, a 1×1 convolution and batch norm.
     Projection,
-    /// Option B with a 2×2 average pool in the place of the projection's stride, so that no pixel
-    /// is skipped (`ResNet-D` in "Bag of tricks", Figure 2).
+    /// Option B with a 2×2 average pool instead of the projection's stride (`ResNet-D` in "Bag of tricks",
+    /// Figure 2).
     PooledProjection,
-    /// Option C: through a 1×1 convolution and its batch norm in every block.
+    /// Option C: a 1×1 convolution and batch norm in every block.
     ProjectionAlways,
-    /// Option A: as it is; where the block changes its shape, every second row and column, with
-    /// half of the new zero channels before the old ones and half after them. The paper does not
-    /// say which side; weights trained with all zeros after do not fit.
+    /// Option A: identity. If the block changes the shape, every second row and column, with half of the new
+    /// zero channels before the existing ones and half after. The paper does not say where the zeros are;
+    /// weights trained with all zeros after the channels give wrong results.
     ZeroPad,
 }

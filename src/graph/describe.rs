@@ -1,21 +1,21 @@
 //! Output sizes, parameters and multiply-adds of each layer.
 //!
-//! As the paper counts (Table 1): a multiply-add is one operation, and only convolutions and the
-//! classifier have any. Parameters are what training changes, so not the running statistics.
+//! Counted as in the paper's Table 1: a multiply-add is one operation, and only convolutions and linear
+//! layers count. Running statistics are not parameters, because training does not learn them.
 
 use super::layer::{Layer, LayerKind, Stage, kernel_shape};
 use super::network::Network;
 
-/// What a network costs for pictures of one size.
+/// Sizes and costs of a network for images of one size.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Description {
     /// One row per layer, in order of execution.
     pub rows: Vec<LayerRow>,
-    /// One row per stage, as the paper's Table 1.
+    /// One row per stage, as in the paper's Table 1.
     pub stages: Vec<StageRow>,
-    /// Trained numbers.
+    /// Number of trained parameters.
     pub parameters: u64,
-    /// Multiply-adds for one picture.
+    /// Multiply-adds for one image.
     pub multiply_adds: u64,
 }
 
@@ -26,13 +26,13 @@ pub struct LayerRow {
     pub stage: Stage,
     /// torchvision's name for it.
     pub name: String,
-    /// What it does, in words.
+    /// A description of what it does.
     pub kind: String,
-    /// Channels, height and width of what comes out.
+    /// Channels, height and width of the output.
     pub output: [usize; 3],
-    /// Trained numbers.
+    /// Number of trained parameters.
     pub parameters: u64,
-    /// Multiply-adds for one picture.
+    /// Multiply-adds for one image.
     pub multiply_adds: u64,
 }
 
@@ -41,16 +41,16 @@ pub struct LayerRow {
 pub struct StageRow {
     /// Which stage; its `Display` is the paper's name, `conv2_x`.
     pub stage: Stage,
-    /// Channels, height and width of what comes out.
+    /// Channels, height and width of the output.
     pub output: [usize; 3],
-    /// Trained numbers.
+    /// Number of trained parameters.
     pub parameters: u64,
-    /// Multiply-adds for one picture.
+    /// Multiply-adds for one image.
     pub multiply_adds: u64,
 }
 
 impl Network {
-    /// Sizes and costs for pictures of `input` height and width, at least 1 each.
+    /// Sizes and costs for images of `input` height and width, at least 1 each.
     #[must_use]
     pub fn describe(&self, input: [u32; 2]) -> Description {
         let rows: Vec<LayerRow> = self
@@ -91,7 +91,7 @@ impl Network {
 
 impl Layer {
     fn output_size(&self, [channels, height, width]: [usize; 3]) -> [usize; 3] {
-        // With a padding of half the kernel, only the stride shrinks: ⌈size / stride⌉.
+        // With a padding of half the kernel, only the stride reduces the size: ⌈size / stride⌉.
         let strided =
             |channels, stride| [channels, height.div_ceil(stride), width.div_ceil(stride)];
         match self.kind {

@@ -13,50 +13,49 @@ use crate::onnx::proto::DataType;
 use crate::onnx::{Element, GraphBuilder, Model};
 use crate::weights::{CheckedWeights, Framework};
 
-/// Groups of a group norm, as in its paper.
+/// Number of groups of a group norm, as in its paper.
 const GROUPS: usize = 32;
 
-/// The last value before the first convolution, float32 in every precision but int8.
+/// The name of the normalised input of the first convolution, float32 in every precision except int8.
 pub(crate) const NORMALIZED: &str = "pixels.normalized";
 
-/// What the model file says beyond the network and its weights.
+/// What the model file contains in addition to the network and its weights.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EmitPlan {
-    /// Height and width of the pictures, in pixels.
+    /// Height and width of the images, in pixels.
     pub input: [u32; 2],
     /// How pixels become the network's input.
     pub normalize: Normalize,
-    /// Keys and values for the file.
+    /// Metadata of the file: keys and values.
     pub metadata: Vec<(String, String)>,
-    /// What the probabilities are made with.
+    /// Determines how the probabilities are computed.
     pub classes: Classes,
 }
 
-/// How the classes of a network exclude each other.
+/// Whether the classes of a network exclude each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Classes {
-    /// One is right: the probabilities are the softmax of the logits.
+    /// Single-label: the probabilities are the softmax of the logits.
     Exclusive,
-    /// Each is right or not: the probabilities are the sigmoids of the logits.
+    /// Multi-label: the probabilities are the sigmoids of the logits.
     Independent,
 }
 
 /// The input's normalisation, per channel in the order RGB: `(pixel / 255 − mean) / std`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Normalize {
-    /// Mean of the training pictures, from 0 to 1.
+    /// Mean of the training images, from 0 to 1.
     pub mean: [f32; 3],
-    /// Standard deviation of the training pictures, from 0 to 1.
+    /// Standard deviation of the training images, from 0 to 1.
     pub std: [f32; 3],
 }
 
 /// Writes the network with its weights as an ONNX model.
 ///
-/// Input `pixels`, uint8 `[N, H, W, 3]`, RGB. Outputs, all float32:
-/// `logits` `[N, classes]`, `probabilities` `[N, classes]`, their softmax or sigmoids,
-/// `embedding` `[N, C]`, what the last linear layer reads (the pooled features of a residual net),
-/// and `feature_map` `[N, C, h, w]`, what is pooled.
-/// [`Model::keep_outputs`] drops those that are not wanted.
+/// Input `pixels`, uint8 `[N, H, W, 3]`, RGB. Outputs, all float32: `logits` `[N, classes]`, `probabilities`
+/// `[N, classes]`, their softmax or sigmoids, `embedding` `[N, C]`, the input of the last linear layer (the
+/// pooled features of a residual network), and `feature_map` `[N, C, h, w]`, the input of the pooling.
+/// [`Model::keep_outputs`] removes outputs that are not needed.
 ///
 /// # Panics
 ///
@@ -80,7 +79,7 @@ pub fn emit(network: &Network, weights: &CheckedWeights, plan: &EmitPlan) -> Mod
     emitter.graph.finish(&doc, &plan.metadata)
 }
 
-/// The graph while it grows, and what it is made from.
+/// The graph under construction, and its sources.
 struct Emitter<'a> {
     graph: GraphBuilder,
     network: &'a Network,
@@ -90,15 +89,24 @@ struct Emitter<'a> {
     sizes: Vec<[usize; 3]>,
 }
 
+/// The weights of a convolution.
+struct Kernel {
+    /// `[out, in / groups, height, width]`.
+    shape: [usize; 4],
+    weight: Vec<f32>,
+    /// One value per output channel; zeros if the layer has no bias.
+    bias: Vec<f32>,
+}
+
 impl Emitter<'_> {
-    /// Adds a layer's nodes; returns the name of the value it gives.
+    /// Adds a layer's nodes; returns the name of its output.
     fn layer(&mut self, index: usize, inputs: &[&str]) -> String {
         let layer = &self.network.layers[index];
         let name = &layer.name;
         match layer.kind {
             LayerKind::Pixels => self.pixels(),
             LayerKind::Convolution { from, to } => {
-                // The two become one node there.
+                // The batch norm's layer emits both as one node.
                 let is_folded = self.network.layers.get(index + 1).is_some_and(|next| {
                     matches!(next.kind, LayerKind::BatchNorm { .. }) && next.inputs == [index]
                 });
@@ -114,7 +122,8 @@ impl Emitter<'_> {
                 if matches!(convolution.kind, LayerKind::Convolution { .. }) {
                     self.folded_convolution(convolution, &norm, inputs[0])
                 } else {
-                    self.batch_norm((name, &norm), inputs[0], channels)
+                    debug_assert_eq!(norm.weight.len(), channels, "{name}");
+                    self.batch_norm(name, &norm, inputs[0])
                 }
             }
             LayerKind::GroupNorm { channels } => {
@@ -143,7 +152,7 @@ impl Emitter<'_> {
         }
     }
 
-    /// A layer that makes one pixel of several.
+    /// A pooling layer.
     fn pool(&mut self, layer: &Layer, inputs: &[&str]) -> String {
         let name = &layer.name;
         match layer.kind {
@@ -177,8 +186,8 @@ impl Emitter<'_> {
 
     /// uint8 `[N, H, W, 3]` to normalised float32 `[N, 3, H, W]`.
     ///
-    /// Not folded into the first convolution: that pads with zeros after the normalisation, as in
-    /// training, and a bias cannot know how much of its window is padding.
+    /// It is not folded into the first convolution. That convolution pads the normalised input with zeros, as
+    /// in training; if a bias included the mean, its value would be wrong for windows that contain padding.
     fn pixels(&mut self) -> String {
         let [height, width] = self.plan.input;
         let shape = [height as usize, width as usize, 3];
@@ -196,20 +205,16 @@ impl Emitter<'_> {
         graph.node("Div", NORMALIZED, &[&x, &std], [])
     }
 
-    /// A batch norm that no convolution precedes: each channel times a factor, and a shift.
-    fn batch_norm(
-        &mut self,
-        (name, norm): (&str, &BatchNorm),
-        input: &str,
-        channels: usize,
-    ) -> String {
-        // The convolution before it would be the identity.
+    /// A batch norm without a convolution before it: a factor and a shift for each channel.
+    fn batch_norm(&mut self, name: &str, norm: &BatchNorm, input: &str) -> String {
+        // Folded into an identity convolution.
+        let channels = norm.weight.len();
         let (mut factor, mut shift) = (vec![1.0; channels], vec![0.0; channels]);
         fold(&mut factor, &mut shift, norm);
-        self.affine(name, input, (&factor, &shift))
+        self.affine(name, input, &factor, &shift)
     }
 
-    /// Each group of channels with mean 0 and variance 1, then each channel's factor and shift.
+    /// A group norm: normalises each group of channels, then applies each channel's factor and shift.
     fn group_norm(
         &mut self,
         name: &str,
@@ -221,17 +226,17 @@ impl Emitter<'_> {
         let graph = &mut self.graph;
         let ones = graph.constant(&format!("{name}.ones"), &[GROUPS], &[1.0; GROUPS]);
         let zeros = graph.constant(&format!("{name}.zeros"), &[GROUPS], &[0.0; GROUPS]);
-        // Its epsilon is 1e-5 where none is said, as PyTorch's.
+        // The default epsilon is 1e-5, as in PyTorch.
         let inputs = [&*grouped, &ones, &zeros];
         let x = graph.node("InstanceNormalization", &format!("{name}.normalized"), &inputs, []);
         let x = self.graph.reshape(&format!("{name}.whole"), &x, &[channels, height, width]);
         let vector = |part| self.weights.values(&format!("{name}.{part}"));
         let (factor, shift) = (vector("weight"), vector("bias"));
-        self.affine(name, &x, (&factor, &shift))
+        self.affine(name, &x, &factor, &shift)
     }
 
     /// Each channel times its factor, plus its shift.
-    fn affine(&mut self, name: &str, input: &str, (factor, shift): (&[f32], &[f32])) -> String {
+    fn affine(&mut self, name: &str, input: &str, factor: &[f32], shift: &[f32]) -> String {
         let shape = [1, factor.len(), 1, 1];
         let graph = &mut self.graph;
         let factor = graph.constant(&format!("{name}.factor"), &shape, factor);
@@ -256,40 +261,40 @@ impl Emitter<'_> {
         let LayerKind::Convolution { from, to } = convolution.kind else {
             unreachable!("a batch norm is folded into a convolution")
         };
-        let (mut weight, mut bias) = self.kernel(&convolution.name, to);
-        fold(&mut weight, &mut bias, norm);
-        self.conv_node(convolution, input, (from, to), (&weight, &bias))
+        let mut kernel = self.kernel(&convolution.name, from, to);
+        fold(&mut kernel.weight, &mut kernel.bias, norm);
+        self.conv_node(convolution, input, to, &kernel)
     }
 
-    /// A convolution that no batch norm follows.
+    /// A convolution without a batch norm after it.
     fn convolution(&mut self, layer: &Layer, input: &str, from: usize, to: Convolution) -> String {
-        let (weight, bias) = self.kernel(&layer.name, to);
-        self.conv_node(layer, input, (from, to), (&weight, &bias))
+        let kernel = self.kernel(&layer.name, from, to);
+        self.conv_node(layer, input, to, &kernel)
     }
 
-    /// A convolution's weights and its bias, zeros where it has none.
-    fn kernel(&self, name: &str, to: Convolution) -> (Vec<f32>, Vec<f32>) {
+    fn kernel(&self, name: &str, from: usize, to: Convolution) -> Kernel {
         let bias = if to.bias {
             self.weights.values(&format!("{name}.bias"))
         } else {
             vec![0.0; to.channels]
         };
-        (self.weights.values(&format!("{name}.weight")), bias)
+        let weight = self.weights.values(&format!("{name}.weight"));
+        Kernel { shape: kernel_shape(from, to), weight, bias }
     }
 
     fn conv_node(
         &mut self,
         layer: &Layer,
         input: &str,
-        (from, to): (usize, Convolution),
-        (weight, bias): (&[f32], &[f32]),
+        to: Convolution,
+        kernel: &Kernel,
     ) -> String {
-        let (name, shape) = (&layer.name, kernel_shape(from, to));
+        let name = &layer.name;
         let [_, height, width] = self.sizes[layer.inputs[0]];
         let ([above, below], [left, right]) = (to.zeros(height), to.zeros(width));
         let graph = &mut self.graph;
-        let weight = graph.constant(&format!("{name}.weight"), &shape, weight);
-        let bias = graph.constant(&format!("{name}.bias"), &[to.channels], bias);
+        let weight = graph.constant(&format!("{name}.weight"), &kernel.shape, &kernel.weight);
+        let bias = graph.constant(&format!("{name}.bias"), &[to.channels], &kernel.bias);
         let groups = (to.groups > 1).then(|| int_attribute("group", to.groups));
         let attributes = padded_window(to.kernel, to.stride, [above, left, below, right]);
         let attributes = attributes.into_iter().chain(groups);
@@ -306,11 +311,11 @@ impl Emitter<'_> {
         self.graph.node("AveragePool", name, &[input], attributes)
     }
 
-    /// Option A as a 1×1 convolution whose kernel of zeros and ones picks the channels.
+    /// Option A as a 1×1 convolution whose kernel of zeros and ones selects the channels.
     ///
-    /// As exact as `Slice` and `Pad`, for it sums one `1 · x` and zeros, and 4 % faster for a
-    /// whole resnet20: ONNX Runtime's convolutions work on blocks of channels, which those two
-    /// operators would take apart, and the sum that follows becomes part of a convolution.
+    /// It is as exact as `Slice` and `Pad`, because each output is the sum of one `1 · x` and zeros. It makes
+    /// a resnet20 4 % faster: ONNX Runtime keeps the blocked channel layout of its convolutions, and fuses
+    /// the sum that follows into a convolution.
     fn zero_pad(&mut self, name: &str, input: &str, from: usize, padding: usize) -> String {
         let to = from + 2 * padding;
         let mut kernel = vec![0.0; to * from];
@@ -322,7 +327,7 @@ impl Emitter<'_> {
         graph.node("Conv", name, &[input, &kernel], window(1, 2, 0))
     }
 
-    /// `PyTorch`'s adaptive average pool to `size × size`, as two products with matrices of means.
+    /// `PyTorch`'s adaptive average pool to `size × size`, as two matrix products that compute means.
     fn adaptive_pool(
         &mut self,
         name: &str,
@@ -347,9 +352,9 @@ impl Emitter<'_> {
 
     /// A linear layer, `[N, from, h, w]` to `[N, to, 1, 1]`, as a convolution of the input's size.
     ///
-    /// ONNX Runtime multiplies one row with another kernel than many rows, so a matrix product
-    /// would give a picture other last bits alone than in a batch. A convolution treats each
-    /// picture for itself.
+    /// ONNX Runtime multiplies one row and several rows with different kernels, so with a matrix product the
+    /// last bits of an image's scores would depend on the batch. A convolution processes each image
+    /// separately.
     fn linear(&mut self, name: &str, input: &str, shape: [usize; 4]) -> String {
         let [weight, bias] = ["weight", "bias"].map(|part| format!("{name}.{part}"));
         let graph = &mut self.graph;
@@ -358,7 +363,7 @@ impl Emitter<'_> {
         graph.node("Conv", name, &[input, &weight, &bias], window(shape[2], 1, 0))
     }
 
-    /// Names what comes out; `values` holds every layer's output.
+    /// Declares the outputs; `values` are the names of the outputs of all layers.
     fn outputs(&mut self, values: &[String]) {
         let layers = &self.network.layers;
         let classifier = layers.len() - 1;

@@ -1,6 +1,6 @@
 //! Guesses from tensor names which unsupported network a file belongs to, for error messages.
 
-/// Names in a part of which a family is known, and what it is called. The first that fits counts.
+/// Parts of tensor names that identify a family of networks, and the family's name. The first match is used.
 const FAMILIES: [(&str, &str); 24] = [
     ("relative_position_bias_table", "a Swin transformer"),
     ("vision_model.", "a CLIP model"),
@@ -28,7 +28,7 @@ const FAMILIES: [(&str, &str); 24] = [
     ("stages.0.blocks", "a network of timm with stages"),
 ];
 
-/// What the network with these names is called, if that is known.
+/// The name of the family of networks with these tensor names, if it is known.
 pub(super) fn of(names: &[&str]) -> Option<&'static str> {
     let is_in_one = |part: &str| names.iter().any(|name| name.contains(part));
     FAMILIES.iter().find(|(part, _)| is_in_one(part)).map(|(_, family)| *family)

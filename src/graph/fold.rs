@@ -11,7 +11,7 @@ pub struct BatchNorm {
     pub running_mean: Vec<f32>,
     /// Variance σ² of the training set, not negative.
     pub running_var: Vec<f32>,
-    /// What is added to a variance, so that its root is not zero.
+    /// ε, added to the variance to avoid a division by zero.
     pub epsilon: f64,
 }
 
@@ -42,7 +42,7 @@ fn rounded(value: f64) -> f32 {
 mod tests {
     use super::*;
 
-    /// A 1×1 convolution from two channels to two on one pixel is small enough to do by hand.
+    /// For a 1×1 convolution from two channels to two, on one pixel.
     #[test]
     fn a_folded_convolution_computes_what_the_two_layers_did() {
         let weight = [0.5_f32, -2.0, 3.0, 0.25];
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_norm_that_changes_nothing_changes_nothing() {
+    fn an_identity_norm_leaves_the_weights_unchanged() {
         let norm = BatchNorm {
             weight: vec![1.0],
             bias: vec![0.0],

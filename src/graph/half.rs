@@ -9,7 +9,7 @@ use crate::onnx::builder::int_attribute;
 use crate::onnx::proto::{DataType, Node, Tensor};
 use crate::onnx::{GraphBuilder, Model};
 
-/// Weights that float16 cannot hold.
+/// Weights that are too large for float16.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{name} has weights beyond ±65504, the largest float16; use fp32")]
 pub struct TooLarge {
@@ -17,14 +17,13 @@ pub struct TooLarge {
     pub name: String,
 }
 
-/// The graph of `model`, one of ours in float32, with weights and layers in float16.
+/// The graph of `model`, which resnetd built in float32, with weights and layers in float16.
 ///
-/// Pixels are normalised in float32, and every output is float32; so is what makes the
-/// probabilities.
+/// The normalisation and the computation of the probabilities stay float32, and all outputs are float32.
 ///
 /// # Errors
 ///
-/// [`TooLarge`], where a weight would become infinite.
+/// [`TooLarge`] if a weight would become infinite.
 pub fn to_half(model: &Model) -> Result<Model, TooLarge> {
     let graph = model.graph();
     let outputs: HashSet<&str> = graph.output.iter().map(|output| output.name.as_str()).collect();

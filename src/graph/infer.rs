@@ -8,16 +8,16 @@ use super::family;
 use super::network::Network;
 use crate::weights::{Finding, Framework, Weights, WeightsError};
 
-/// A row and the number of classes that weights have.
+/// The detected row and number of classes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Inferred {
     /// The row.
     pub architecture: &'static Architecture,
-    /// Rows of its classifier.
+    /// Number of classes: the rows of the classifier's weights.
     pub classes: usize,
 }
 
-/// Weights that do not say what network they are of.
+/// The architecture cannot be detected from the weights.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotInferred {
     /// Several networks have exactly these tensors.
@@ -26,7 +26,7 @@ pub enum NotInferred {
          hint: set the architecture with --arch or in a card", .0.join(" and ")
     )]
     Ambiguous(Vec<&'static str>),
-    /// No network of the table has them, and one has most of them.
+    /// No network has exactly these tensors, but one has most of them.
     #[error(
         "the weights fit no supported architecture; the closest is {closest}:\n{}",
         first(findings)
@@ -34,10 +34,10 @@ pub enum NotInferred {
     Unknown {
         /// The row with the fewest differences.
         closest: &'static str,
-        /// Them.
+        /// The differences.
         findings: Vec<Finding>,
     },
-    /// No network of the table has anything like them.
+    /// No network of the table has similar tensors.
     #[error(
         "the weights belong to no supported network{}; their first tensors are:\n{}\n\
          hint: export the network to ONNX, in Python: torch.onnx.export(model.eval(), torch.randn(1, 3, \
@@ -46,37 +46,37 @@ pub enum NotInferred {
         first_tensors.join("\n")
     )]
     Foreign {
-        /// What they look like.
+        /// The family that they seem to belong to.
         family: Option<&'static str>,
-        /// Names and shapes of a few.
+        /// Names and shapes of the first tensors.
         first_tensors: Vec<String>,
     },
 }
 
-/// More differences than this do not help.
+/// Maximum number of differences in an error message.
 const SHOWN: usize = 8;
-/// More names than this do not help.
+/// Maximum number of tensors in an error message.
 const NAMED: usize = 5;
 
-/// The row that weights are taken for, and other rows with the same tensors.
+/// The detected row, and other rows with the same tensors.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Guess {
     /// The row.
     pub inferred: Inferred,
-    /// Rows that compute something else with the same tensors, and that few people train.
+    /// Less common rows that have the same tensors but compute something else.
     pub others: Vec<&'static str>,
 }
 
-/// The row whose network has exactly the tensors of `weights`, which were called `name`.
+/// The row whose network has exactly the tensors of `weights`, from a file or folder called `name`.
 ///
-/// Stride and pools have no tensors, so several rows may fit. Then a name that begins with one of theirs
-/// decides (`resnet50-0676ba61.pth`, `resnetblur50-84f4748f.pth`), else what nearly everybody trains:
-/// torchvision's network, and not the one of the paper, of a blur or of another pool in its place.
+/// Strides and pools have no tensors, so several rows may fit. Then a name that begins with the name of one
+/// of the rows decides (`resnet50-0676ba61.pth`, `resnetblur50-84f4748f.pth`). Otherwise the most common one
+/// is taken: torchvision's network, with max pooling and without blur.
 ///
 /// # Errors
 ///
-/// [`NotInferred`]. Shortcuts of option A have no tensors either, so a plain CIFAR net may be a residual
-/// one, and no name decides that a file is of the one or the other by what is usual.
+/// [`NotInferred`]. Shortcuts of option A have no tensors either, so a plain CIFAR network and a residual one
+/// have the same tensors; neither is more common, so only the name can decide.
 pub fn infer(weights: &Weights, name: &str) -> Result<Guess, NotInferred> {
     let fitting = fitting(weights);
     let names = || fitting.iter().map(|inferred| inferred.architecture.name);
@@ -98,7 +98,7 @@ pub fn infer(weights: &Weights, name: &str) -> Result<Guess, NotInferred> {
     }
 }
 
-/// The one of `fitting` with whose name `name` begins, and no letter or digit behind it.
+/// The row of `fitting` with whose name `name` begins, not followed by a letter or digit.
 fn named(fitting: &[Inferred], name: &str) -> Option<Inferred> {
     let begins = |inferred: &&Inferred| {
         let rest = name.strip_prefix(inferred.architecture.name);
@@ -108,7 +108,7 @@ fn named(fitting: &[Inferred], name: &str) -> Option<Inferred> {
     fitting.iter().filter(begins).max_by_key(longest).copied()
 }
 
-/// Whether nearly everybody who has the tensors of this row, trained in `framework`, has this row.
+/// Whether this row is by far the most common one with its tensors, for weights trained in `framework`.
 fn is_usual(row: &Architecture, framework: Framework) -> bool {
     match row.family {
         Family::Residual(choices) => {

@@ -1,8 +1,9 @@
-//! Nets of inverted residual blocks: `MobileNetV2` (Sandler et al. 2018, arXiv:1801.04381) and
+//! Networks of inverted residual blocks: `MobileNetV2` (Sandler et al. 2018, arXiv:1801.04381) and
 //! EfficientNet-Lite (Tan and Le 2019, arXiv:1905.11946, without squeeze and excitation and with `ReLU6`).
 //!
-//! A residual block narrows its input, convolves and widens; this one widens, convolves each channel by
-//! itself and narrows. Its shortcut joins the narrow ends. Names are those of torchvision's `mobilenet_v2`.
+//! A bottleneck block reduces the channels, convolves and expands them. An inverted residual block expands
+//! them, applies a depthwise convolution and reduces them; its shortcut connects the narrow ends. Names are
+//! those of torchvision's `mobilenet_v2`.
 
 use super::block::Convolution;
 use super::choices::{Architecture, Inverted};
@@ -10,10 +11,10 @@ use super::layer::{LayerKind, Stage};
 use super::walk::{LayerOutput, Walk};
 use crate::weights::Framework;
 
-/// What the first block of each stage shrinks the picture by (`MobileNetV2`, Table 2).
+/// Stride of the first block of each stage (`MobileNetV2`, Table 2).
 const STRIDES: [usize; 7] = [1, 2, 2, 2, 1, 2, 1];
 
-/// Adds the layers of such a net, after the picture.
+/// Adds the layers of such a network after the input.
 pub(super) fn expand(
     walk: &mut Walk,
     pixels: LayerOutput,
@@ -30,7 +31,7 @@ pub(super) fn expand(
         for block in 0..blocks {
             index += 1;
             let stride = if block == 0 { STRIDES[stage] } else { 1 };
-            // The first stage has the stem's channels to work on, and does not widen them.
+            // The first stage does not expand the channels of the stem.
             let times = if stage == 0 { 1 } else { 6 };
             let depthwise = Convolution::new(choices.kernels[stage], times * x.channels)
                 .stride(stride)
@@ -47,8 +48,8 @@ pub(super) fn expand(
     walk.linear("classifier.1", pooled, 1, classes); // 0 is dropout, in training only
 }
 
-/// `narrow(depthwise(widen(x)))`, plus `x` where it has the same shape (`MobileNetV2`, Figure 4d). Nothing
-/// follows the narrow convolution's norm: a rectifier would lose what few channels hold (section 3.2).
+/// `narrow(depthwise(widen(x)))`, plus `x` if it has the same shape (`MobileNetV2`, Figure 4d). No activation
+/// follows the last norm, because a ReLU would lose information in few channels (section 3.2).
 fn inverted_residual(
     walk: &mut Walk,
     name: &str,
@@ -116,15 +117,15 @@ mod tests {
 
     /// torchvision's documentation, in millions.
     #[test]
-    fn mobilenet_v2_costs_torchvisions_multiply_adds() {
+    fn mobilenet_v2_has_as_many_multiply_adds_as_torchvision_documents() {
         let found = network("mobilenet_v2").describe([224; 2]).multiply_adds;
         assert_eq!((found + 500_000) / 1_000_000, 301);
     }
 
-    /// The README of EfficientNet-Lite, in millions. It counts norms and rectifiers too: three operations for
-    /// each value that a convolution gives.
+    /// The README of EfficientNet-Lite, in millions. It also counts norms and activations: three operations
+    /// for each output of a convolution.
     #[test]
-    fn efficientnet_lite_costs_what_its_authors_count() {
+    fn efficientnet_lite_has_the_published_multiply_adds() {
         for (name, input, published) in [
             ("efficientnet_lite0", 224, 407),
             ("efficientnet_lite1", 240, 631),
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn tensorflows_padding_is_what_the_output_needs() {
+    fn same_padding_adds_as_many_zeros_as_the_output_needs() {
         let zeros = |kernel, stride, size| {
             let plain = Convolution::new(kernel, 1).stride(stride);
             [Framework::PyTorch, Framework::TensorFlow]

@@ -5,42 +5,41 @@ use std::fmt;
 use super::block::Convolution;
 use crate::weights::{Framework, TensorSpec};
 
-/// One layer: what it is called, what it does, and what it reads.
+/// One layer: its name, its operation and its inputs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layer {
     /// The part of the network it belongs to.
     pub stage: Stage,
-    /// torchvision's name, under which its weights are found.
+    /// Its name in torchvision, which its weights have.
     pub name: String,
-    /// What it does.
+    /// Its operation.
     pub kind: LayerKind,
-    /// Positions in [`layers`](super::Network::layers) of the layers whose output it reads.
+    /// Indices in [`layers`](super::Network::layers) of the layers whose outputs it reads.
     pub inputs: Vec<usize>,
 }
 
-/// What a layer does. Everything is `[N, C, H, W]`, float32.
+/// The operation of a layer. All values are float32 `[N, C, H, W]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LayerKind {
-    /// The picture: RGB, normalised.
+    /// The input: RGB, normalised.
     Pixels,
     /// A convolution.
     Convolution {
-        /// Channels that go in.
+        /// Input channels.
         from: usize,
-        /// Channels that come out, kernel, stride, groups and bias.
+        /// Output channels, kernel, stride, groups and bias.
         to: Convolution,
     },
     /// Batch norm with the statistics of training.
     BatchNorm {
-        /// Channels in and out.
+        /// Number of channels.
         channels: usize,
-        /// Whose epsilon it has.
+        /// The framework whose epsilon it uses.
         framework: Framework,
     },
-    /// Group norm: each of 32 groups of channels gets mean 0 and variance 1, then each channel its scale
-    /// and shift.
+    /// Group norm: normalises each of 32 groups of channels, then applies each channel's scale and shift.
     GroupNorm {
-        /// Channels in and out.
+        /// Number of channels.
         channels: usize,
     },
     /// `max(x, 0)`.
@@ -56,44 +55,43 @@ pub enum LayerKind {
         /// Step in both directions.
         stride: usize,
     },
-    /// 2×2 mean with stride 2; at an odd edge, of the pixels that there are.
+    /// 2×2 average pool with stride 2; at an odd edge, the mean of the remaining pixels.
     HalvingPool,
-    /// 2×2 mean with stride 2; an odd last row or column is left out.
+    /// 2×2 average pool with stride 2; an odd last row or column is ignored.
     FloorPool,
-    /// 3×3 binomial filter with stride 2, the border mirrored.
+    /// 3×3 binomial filter with stride 2 and mirrored border.
     Blur {
-        /// Channels in and out.
+        /// Number of channels.
         channels: usize,
     },
-    /// A convolution along the channels, of `[N, C, 1, 1]`, without bias: one kernel for all.
+    /// A convolution along the channels of `[N, C, 1, 1]`, without bias.
     AcrossChannels {
         /// Length of the kernel.
         kernel: usize,
     },
     /// Option A: every second row and column, `padding` zero channels before and after.
     ZeroPad {
-        /// Channels that go in.
+        /// Input channels.
         from: usize,
-        /// Zero channels on each of the two sides.
+        /// Number of zero channels before, and after.
         padding: usize,
     },
     /// Sum of the residual branch and the shortcut.
     Add,
-    /// Each channel of the first input times the second's, which has one value per channel.
+    /// Multiplies each channel of the first input with a value of the second input.
     Scale,
-    /// Means over `size × size` windows that cover the map evenly, overlapping where it does not
-    /// divide (`PyTorch`'s adaptive pooling); of size 1, over height and width.
+    /// `PyTorch`'s adaptive average pooling to `size × size`; with size 1, global average pooling.
     AveragePool {
-        /// Height and width of what comes out.
+        /// Height and width of the output.
         size: usize,
     },
-    /// Every output reads every input.
+    /// A fully connected layer.
     Linear {
-        /// Channels that go in.
+        /// Input channels.
         from: usize,
-        /// Height and width of what goes in.
+        /// Height and width of the input.
         window: usize,
-        /// Channels that come out, of one pixel.
+        /// Number of outputs.
         to: usize,
     },
 }
@@ -103,7 +101,7 @@ pub enum LayerKind {
 pub enum Stage {
     /// `conv1`: the first convolution.
     Stem,
-    /// `conv2_x` and so on: the blocks of one size, counted from 0.
+    /// `conv2_x` and so on: a stage of blocks, counted from 0.
     Blocks(usize),
     /// Average pool and classifier.
     Head,
@@ -160,7 +158,7 @@ impl Layer {
     }
 }
 
-/// The shape of a convolution's weights: each group reads its share of the channels.
+/// The shape of a convolution's weights.
 pub(super) fn kernel_shape(from: usize, to: Convolution) -> [usize; 4] {
     [to.channels, from / to.groups, to.kernel, to.kernel]
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Architecture ─► Network ─► describe: sizes, parameters, multiply-adds
-//!  one row         flat       tensors: what the weights must have
+//!  one row         flat       tensors: the tensors that it needs
 //!                  list       emit:    an ONNX model, batch norms folded
 //! ```
 
@@ -10,7 +10,7 @@ pub mod choices; // the choices of a row
 pub mod arch; // the table
 pub mod block; // the layers of a block
 pub mod layer; // one layer of a network
-mod walk; // the list of layers, while it grows
+mod walk; // builds the list of layers
 pub mod network; // expands a row
 mod residual; // expands residual networks
 mod preactivation; // expands ResNet v2
@@ -22,7 +22,7 @@ mod family; // names unsupported networks, for errors
 pub mod infer; // detects the row from tensors
 mod nodes; // small groups of ONNX nodes
 pub mod emit; // writes network and weights as ONNX
-pub mod half; // the same in float16
+pub mod half; // converts the ONNX graph to float16
 #[cfg(test)]
 mod tests;
 

@@ -1,7 +1,7 @@
 //! A row of the table, expanded to a flat list of named layers.
 //!
-//! This is the only place that expands a row. Counting, checking weights and emitting ONNX all
-//! read the same list. Names are torchvision's (`layer1.0.conv1`), so its weights fit as they are.
+//! This is the only place that expands a row. Counting, checking weights and emitting ONNX all read the same
+//! list. Names are those of torchvision (`layer1.0.conv1`), so its weights can be used unchanged.
 
 use super::choices::{Architecture, Family};
 use super::layer::{Layer, LayerKind};
@@ -16,7 +16,7 @@ pub struct Network {
     pub architecture: Architecture,
     /// Number of classes.
     pub classes: usize,
-    /// Its layers; the first is the picture, the last gives the logits.
+    /// Its layers; the first is the input, the last computes the logits.
     pub layers: Vec<Layer>,
 }
 
@@ -38,13 +38,13 @@ impl Network {
         Self { architecture: *architecture, classes, layers: walk.into_layers() }
     }
 
-    /// The tensors its weights must have, in order of use.
+    /// The tensors that it needs, in order of use.
     #[must_use]
     pub fn tensors(&self) -> Vec<TensorSpec> {
         self.layers.iter().flat_map(Layer::tensors).collect()
     }
 
-    /// Whether something of a picture of `input` height and width is left after every layer.
+    /// Whether the outputs of all layers are at least 1×1 for an input of this height and width.
     #[must_use]
     pub fn takes(&self, input: [u32; 2]) -> bool {
         self.output_sizes(input).iter().flatten().all(|&size| size > 0)

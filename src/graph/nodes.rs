@@ -1,11 +1,11 @@
-//! Small groups of ONNX nodes that several layers are made of.
+//! Groups of ONNX nodes that layers consist of.
 
 use crate::onnx::GraphBuilder;
 use crate::onnx::builder::{int_attribute, ints_attribute, text_attribute};
 use crate::onnx::proto::{Attribute, DataType};
 
-/// Every second pixel of a blurred map: a 3×3 binomial filter, the border mirrored without its last row
-/// and column (Zhang 2019, section 3.2).
+/// Blurs with a 3×3 binomial filter of stride 2. The border is mirrored, without repeating the edge pixels
+/// (Zhang 2019, section 3.2).
 pub(super) fn blur(graph: &mut GraphBuilder, name: &str, input: &str, channels: usize) -> String {
     let pads: Vec<u8> =
         [0_i64, 0, 1, 1, 0, 0, 1, 1].iter().flat_map(|pad| pad.to_le_bytes()).collect();
@@ -19,7 +19,7 @@ pub(super) fn blur(graph: &mut GraphBuilder, name: &str, input: &str, channels: 
     graph.node("Conv", name, &[&x, &kernel], window(3, 2, 0).into_iter().chain([groups]))
 }
 
-/// A convolution along the channels of `[N, C, 1, 1]`, whose height and width the channels become for it.
+/// A convolution along the channels of `[N, C, 1, 1]`; the channels are transposed to the height for it.
 pub(super) fn across_channels(
     graph: &mut GraphBuilder,
     name: &str,
@@ -38,8 +38,8 @@ pub(super) fn across_channels(
     graph.node("Transpose", name, &[&x], swapped())
 }
 
-/// Row `i` of `[to, from]` holds the share of each of `from` pixels in the `i`th mean:
-/// those from `⌊i · from / to⌋` to `⌈(i + 1) · from / to⌉`, all alike.
+/// A matrix `[to, from]`. Row `i` computes the mean of the pixels from `⌊i · from / to⌋` to
+/// `⌈(i + 1) · from / to⌉`.
 pub(super) fn means(from: usize, to: usize) -> Vec<Vec<f32>> {
     let row = |index: usize| {
         let window = index * from / to..((index + 1) * from).div_ceil(to);
@@ -57,12 +57,12 @@ pub(super) fn relu6(graph: &mut GraphBuilder, name: &str, input: &str) -> String
     graph.node("Clip", name, &[input, &least, &most], [])
 }
 
-/// Kernel, stride and zero padding on each side, for convolutions and pools.
+/// Attributes of convolutions and pools: kernel, stride, and the same zero padding on each side.
 pub(super) fn window(kernel: usize, stride: usize, padding: usize) -> [Attribute; 3] {
     padded_window(kernel, stride, [padding; 4])
 }
 
-/// The same with zeros above, on the left, below and on the right.
+/// The same with separate paddings above, on the left, below and on the right.
 pub(super) fn padded_window(kernel: usize, stride: usize, padding: [usize; 4]) -> [Attribute; 3] {
     [
         ints_attribute("kernel_shape", &[kernel; 2]),

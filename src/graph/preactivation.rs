@@ -1,13 +1,13 @@
-//! Residual nets of the second version: He et al. 2016, "Identity mappings in deep residual networks"
-//! (arXiv:1603.05027), Figure 1b. Norm and rectifier come before each convolution, and what is added to the
-//! branch passes neither. Names are timm's.
+//! ResNet v2: He et al. 2016, "Identity mappings in deep residual networks" (arXiv:1603.05027), Figure 1b.
+//! Norm and ReLU come before each convolution, and the shortcut passes through neither. Names are those of
+//! timm.
 
 use super::block::{Convolution, branch};
 use super::choices::{Architecture, Residual};
 use super::layer::{LayerKind, Stage};
 use super::walk::{LayerOutput, Walk};
 
-/// Adds the layers of such a net, after the picture.
+/// Adds the layers of such a network after the input.
 pub(super) fn expand(
     walk: &mut Walk,
     pixels: LayerOutput,

@@ -1,4 +1,4 @@
-//! Residual nets and their plain counterparts: a stem, stages of blocks, the mean, one linear layer.
+//! Residual and plain networks: a stem, stages of blocks, global average pooling and a linear layer.
 
 use super::block::{Convolution, branch};
 use super::choices::{Architecture, Attention, Normalization, Residual, Sampling, Shortcut, Stem};
@@ -6,7 +6,7 @@ use super::layer::{LayerKind, Stage};
 use super::preactivation;
 use super::walk::{LayerOutput, Walk};
 
-/// Adds the layers of a residual net of `choices`, after the picture.
+/// Adds the layers of a residual network of `choices` after the input.
 pub(super) fn expand(
     walk: &mut Walk,
     pixels: LayerOutput,
@@ -21,7 +21,7 @@ pub(super) fn expand(
     for (stage, &blocks) in row.blocks.iter().enumerate() {
         walk.stage = Stage::Blocks(stage);
         for index in 0..blocks {
-            // The stem has made the first stage's size; each later stage halves it once.
+            // The first stage keeps the size of the stem's output; each later stage halves it once.
             let stride = if stage > 0 && index == 0 { 2 } else { 1 };
             let branch = branch(choices, row.width, stage, stride);
             x = block(walk, &format!("layer{}.{index}", stage + 1), x, &branch, choices);
@@ -35,7 +35,8 @@ pub(super) fn expand(
 fn stem(walk: &mut Walk, pixels: LayerOutput, width: usize, choices: &Residual) -> LayerOutput {
     let mut x = pixels;
     for (conv, norm, to) in stem_convolutions(width, choices.stem) {
-        x = conv_norm(walk, (conv, norm), x, to, choices.normalization);
+        x = walk.conv(conv, x, to);
+        x = normalize(walk, norm, x, choices.normalization);
         x = walk.same(&format!("{norm}.relu"), LayerKind::Relu, x);
     }
     match choices.stem {
@@ -55,7 +56,8 @@ fn stem(walk: &mut Walk, pixels: LayerOutput, width: usize, choices: &Residual) 
     }
 }
 
-/// Names of the stem's convolutions and norms; a deep stem has timm's.
+/// The convolutions of the stem, with their names and the names of their norms. The names of a deep stem are
+/// those of timm.
 fn stem_convolutions(width: usize, stem: Stem) -> Vec<(&'static str, &'static str, Convolution)> {
     let conv3x3 = |channels| Convolution::new(3, channels);
     let deep = |[first, second, third]: [usize; 3]| {
@@ -90,7 +92,8 @@ fn block(
         let [conv, norm] = ["conv", "bn"].map(|part| format!("{name}.{part}{index}"));
         let sampled = to.kernel == 3 && to.stride > 1 && choices.sampling != Sampling::Strided;
         let to = if sampled { to.stride(1) } else { to };
-        y = conv_norm(walk, (&conv, &norm), y, to, choices.normalization);
+        y = walk.conv(&conv, y, to);
+        y = normalize(walk, &norm, y, choices.normalization);
         if index < branch.len() {
             y = walk.same(&format!("{name}.relu{index}"), LayerKind::Relu, y);
         }
@@ -116,7 +119,7 @@ fn block(
     walk.same(&format!("{name}.relu"), LayerKind::Relu, y)
 }
 
-/// Hu et al. 2018, Figure 3, with timm's names and its least width of 8.
+/// Hu et al. 2018, Figure 3, with timm's names and minimum width of 8.
 fn squeeze_excitation(walk: &mut Walk, name: &str, x: LayerOutput, times: usize) -> LayerOutput {
     let named = |part: &str| format!("{name}.{part}");
     let conv1x1 = |channels| Convolution::new(1, channels).biased();
@@ -132,7 +135,7 @@ fn squeeze_excitation(walk: &mut Walk, name: &str, x: LayerOutput, times: usize)
 fn efficient_channel(walk: &mut Walk, name: &str, x: LayerOutput) -> LayerOutput {
     let named = |part: &str| format!("{name}.{part}");
     let pooled = walk.same(&named("pool"), LayerKind::AveragePool { size: 1 }, x);
-    // Half of the channels' logarithm and of 1, rounded down, and up to an odd number.
+    // `(log2(channels) + 1) / 2`, rounded down, then up to an odd number.
     let length = (x.channels.ilog2() as usize).div_ceil(2);
     let kernel = (length | 1).max(3);
     let excited = walk.same(&named("conv"), LayerKind::AcrossChannels { kernel }, pooled);
@@ -140,7 +143,8 @@ fn efficient_channel(walk: &mut Walk, name: &str, x: LayerOutput) -> LayerOutput
     walk.push(&named("scale"), LayerKind::Scale, &[x, factors], x.channels)
 }
 
-/// What the row adds to a block's branch: the input, in the shape that `to` would give it.
+/// The shortcut of a block: the input, converted to the shape of the branch's output if it differs. `to` is
+/// the convolution that converts it.
 fn shortcut(
     walk: &mut Walk,
     name: &str,
@@ -149,13 +153,13 @@ fn shortcut(
     choices: &Residual,
 ) -> Option<LayerOutput> {
     let keeps_shape = to == Convolution::new(1, x.channels);
-    let normalization = choices.normalization;
     Some(match choices.shortcut {
         Shortcut::None => return None,
         Shortcut::Projection | Shortcut::PooledProjection | Shortcut::ZeroPad if keeps_shape => x,
         Shortcut::Projection | Shortcut::ProjectionAlways => {
             let [conv, norm] = [0, 1].map(|index| format!("{name}.downsample.{index}"));
-            conv_norm(walk, (&conv, &norm), x, to, normalization)
+            let x = walk.conv(&conv, x, to);
+            normalize(walk, &norm, x, choices.normalization)
         }
         Shortcut::PooledProjection => {
             let [pool, conv, norm] = [0, 1, 2].map(|index| format!("{name}.downsample.{index}"));
@@ -163,7 +167,8 @@ fn shortcut(
                 1 => x,
                 _ => walk.same(&pool, LayerKind::HalvingPool, x),
             };
-            conv_norm(walk, (&conv, &norm), x, to.stride(1), normalization)
+            let x = walk.conv(&conv, x, to.stride(1));
+            normalize(walk, &norm, x, choices.normalization)
         }
         Shortcut::ZeroPad => {
             let padding = (to.channels - x.channels) / 2;
@@ -173,16 +178,10 @@ fn shortcut(
     })
 }
 
-fn conv_norm(
-    walk: &mut Walk,
-    (conv, norm): (&str, &str),
-    x: LayerOutput,
-    to: Convolution,
-    by: Normalization,
-) -> LayerOutput {
-    let x = walk.conv(conv, x, to);
+/// The norm after a convolution.
+fn normalize(walk: &mut Walk, name: &str, x: LayerOutput, by: Normalization) -> LayerOutput {
     match by {
-        Normalization::Batch | Normalization::PreActivation => walk.norm(norm, x),
-        Normalization::Group => walk.same(norm, LayerKind::GroupNorm { channels: x.channels }, x),
+        Normalization::Batch | Normalization::PreActivation => walk.norm(name, x),
+        Normalization::Group => walk.same(name, LayerKind::GroupNorm { channels: x.channels }, x),
     }
 }

@@ -15,7 +15,7 @@ fn description(name: &str) -> Description {
     network(name).describe(arch::find(name).unwrap().input)
 }
 
-/// The network with every element of every tensor one.
+/// The network with all elements of all tensors 1.
 fn model(name: &str) -> Model {
     let network = network(name);
     let specs = network.tensors();
@@ -32,9 +32,9 @@ fn model(name: &str) -> Model {
     emit(&network, &weights, &plan)
 }
 
-/// torchvision's documentation of its models, to the last parameter.
+/// The numbers of torchvision's documentation.
 #[test]
-fn imagenet_networks_have_as_many_parameters_as_torchvisions() {
+fn imagenet_networks_have_as_many_parameters_as_torchvision_documents() {
     for (name, parameters) in [
         ("resnet18", 11_689_512),
         ("resnet34", 21_797_672),
@@ -62,9 +62,9 @@ fn imagenet_networks_have_as_many_parameters_as_torchvisions() {
     }
 }
 
-/// He et al. 2015, Table 6, as many digits as it prints.
+/// He et al. 2015, Table 6, rounded as there.
 #[test]
-fn cifar_networks_have_the_papers_parameters() {
+fn cifar_networks_have_as_many_parameters_as_the_paper_states() {
     for (name, parameters, hundredths) in [
         ("resnet20", 269_722, 27),
         ("resnet32", 464_154, 46),
@@ -84,10 +84,10 @@ fn cifar_networks_have_the_papers_parameters() {
     }
 }
 
-/// He et al. 2015, Table 1, in 10⁸ multiply-adds. The paper's 34 and 50 layers are ours cut off,
-/// not rounded (3.66 and 3.86), so the last digit printed may differ by one.
+/// He et al. 2015, Table 1, in 10⁸ multiply-adds. The paper truncates the numbers for 34 and 50 layers (3.66
+/// and 3.86), so the last digit may differ by one.
 #[test]
-fn the_papers_networks_cost_the_papers_multiply_adds() {
+fn networks_have_as_many_multiply_adds_as_the_paper_states() {
     for (name, multiply_adds, printed) in [
         ("resnet18", 1_814_073_344, 18),
         ("resnet34", 3_663_761_408, 36),
@@ -103,9 +103,9 @@ fn the_papers_networks_cost_the_papers_multiply_adds() {
     }
 }
 
-/// The sums of timm's own trained tensors.
+/// The sums of the elements of timm's tensors.
 #[test]
-fn timms_networks_have_as_many_parameters_as_timms() {
+fn networks_have_as_many_parameters_as_in_timm() {
     for (name, parameters) in [
         ("resnet18d", 11_708_744),
         ("resnet34d", 21_816_904),
@@ -166,7 +166,7 @@ fn timms_networks_have_as_many_parameters_as_timms() {
 
 /// torchvision's documentation of its models, in 10⁷ multiply-adds.
 #[test]
-fn torchvisions_networks_cost_torchvisions_multiply_adds() {
+fn networks_have_as_many_multiply_adds_as_torchvision_documents() {
     for (name, printed) in [
         ("resnet50", 409),
         ("resnet101", 780),
@@ -187,7 +187,7 @@ fn torchvisions_networks_cost_torchvisions_multiply_adds() {
 
 /// He et al. 2015, Table 1 and section 4.2.
 #[test]
-fn stages_have_the_papers_sizes() {
+fn stages_have_the_sizes_that_the_paper_states() {
     let sizes = |name| -> Vec<_> {
         let stages = description(name).stages;
         stages.iter().map(|row| (row.stage.to_string(), row.output)).collect()
@@ -213,14 +213,14 @@ fn stages_have_the_papers_sizes() {
     assert_eq!(sizes("resnet56"), cifar);
 }
 
-/// The number in a network's name counts its layers with weights, shortcuts not among them.
+/// The number in a network's name is its number of layers with weights, without shortcuts.
 #[test]
 fn the_depth_of_a_network_matches_its_name() {
     let has_its_depth = |row: &&Architecture| !matches!(row.family, Family::Inverted(_));
     for row in ARCHITECTURES.iter().filter(has_its_depth) {
         let layers = Network::expand(row, row.classes).layers;
         let weighted = layers.iter().filter(|layer| match layer.kind {
-            // A deep stem's three count as the one that they replace.
+            // The three convolutions of a deep stem count as one.
             LayerKind::Convolution { .. } => {
                 !layer.name.contains("downsample")
                     && !layer.name.contains(".se.")
@@ -251,7 +251,7 @@ fn the_depth_of_a_network_matches_its_name() {
 }
 
 #[test]
-fn a_downsampling_bottleneck_has_torchvisions_names() {
+fn the_tensors_of_a_downsampling_bottleneck_are_named_as_in_torchvision() {
     let layers = network("resnet50").layers;
     let block = layers.iter().filter(|layer| layer.name.starts_with("layer2.0."));
     let names: Vec<_> = block.map(|layer| &layer.name["layer2.0.".len()..]).collect();
@@ -267,7 +267,7 @@ fn a_downsampling_bottleneck_has_torchvisions_names() {
 }
 
 #[test]
-fn the_stride_is_where_the_row_has_it() {
+fn the_convolution_that_the_row_names_has_the_stride() {
     let stride = |name: &str, layer: &str| {
         let layers = network(name).layers;
         let layer = layers.into_iter().find(|candidate| candidate.name == layer).unwrap();
@@ -313,7 +313,7 @@ fn grouped_convolutions_read_only_their_group() {
 }
 
 #[test]
-fn an_unknown_name_is_an_error_with_the_known_ones() {
+fn the_error_for_an_unknown_name_lists_the_known_names() {
     let message = arch::find("resnet-50").unwrap_err().to_string();
     assert!(message.starts_with("unknown architecture \"resnet-50\""), "{message}");
     assert!(message.contains("resnet50, resnet101"), "{message}");
@@ -327,7 +327,7 @@ fn an_odd_input_is_rounded_up_at_every_stride() {
     assert_eq!(sizes[4], [512, 8, 1]);
 }
 
-/// Five pools that round down leave nothing of 31 pixels; a residual net rounds up.
+/// Five pools that round down reduce 31 pixels to 0. Residual networks round up.
 #[test]
 fn a_card_with_too_small_an_input_is_rejected() {
     assert!(network("vgg16").takes([32, 32]));
@@ -350,8 +350,7 @@ fn the_same_weights_give_the_same_bytes() {
     assert_eq!(model("resnet20").to_bytes(), model("resnet20").to_bytes());
 }
 
-/// The networks without a stem's blur, the paper's stride or another pool, by what is before the first dash
-/// or digit of theirs that have one.
+/// The most common network is detected for the tensors of each row.
 #[test]
 fn the_architecture_is_detected_from_tensors() {
     let plain = [
@@ -378,9 +377,9 @@ fn the_architecture_is_detected_from_tensors() {
     }
 }
 
-/// torchvision and timm call their files so.
+/// File names of torchvision and timm.
 #[test]
-fn a_file_that_is_called_as_one_of_several_networks_is_that_one() {
+fn the_file_name_decides_among_networks_with_the_same_tensors() {
     let weights = |name: &str| Weights::hollow(&network(name).tensors());
     let found = |tensors: &str, file: &str| {
         let Guess { inferred, others } = infer(&weights(tensors), file).unwrap();
@@ -397,7 +396,7 @@ fn a_file_that_is_called_as_one_of_several_networks_is_that_one() {
 }
 
 #[test]
-fn weights_of_no_architecture_are_held_against_the_closest_one() {
+fn unknown_weights_are_compared_with_the_closest_architecture() {
     let mut specs = network("resnet18").tensors();
     specs[0].shape = vec![32, 3, 7, 7];
     specs.retain(|spec| spec.name != "layer1.0.bn1.weight");
@@ -410,7 +409,7 @@ fn weights_of_no_architecture_are_held_against_the_closest_one() {
 }
 
 #[test]
-fn weights_of_another_network_are_named_by_their_own_names() {
+fn the_family_of_an_unsupported_network_is_named() {
     let spec =
         |name: &str, shape: &[usize]| TensorSpec { name: name.to_owned(), shape: shape.to_vec() };
     let specs = [

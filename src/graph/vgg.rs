@@ -5,12 +5,12 @@ use super::choices::{Architecture, Norm};
 use super::layer::{LayerKind, Stage};
 use super::walk::{LayerOutput, Walk};
 
-/// Height and width of the map that the first linear layer reads, as torchvision pools it.
+/// Height and width of the first linear layer's input, to which torchvision pools.
 const MAP: usize = 7;
-/// Outputs of the first two linear layers.
+/// Number of outputs of the first two linear layers.
 const HIDDEN: usize = 4096;
 
-/// Adds the layers of a VGG, after the picture.
+/// Adds the layers of a VGG after the input.
 pub(super) fn expand(
     walk: &mut Walk,
     pixels: LayerOutput,
@@ -19,7 +19,7 @@ pub(super) fn expand(
     classes: usize,
 ) {
     let mut x = pixels;
-    // torchvision numbers all layers before the pool, those without weights too.
+    // torchvision numbers all layers before the pool, including those without weights.
     let mut names = (0..).map(|index| format!("features.{index}"));
     let mut next = move || names.next().expect("endless");
     for (stage, &convolutions) in row.blocks.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! The list of layers of a network, while it grows.
+//! Builds the list of layers of a network.
 
 use super::block::Convolution;
 use super::layer::{Layer, LayerKind, Stage};
@@ -6,12 +6,12 @@ use crate::weights::Framework;
 
 /// A list of layers, each with the layers that it reads.
 pub(super) struct Walk {
-    /// The part of the network that grows now.
+    /// The part of the network that new layers belong to.
     pub(super) stage: Stage,
     layers: Vec<Layer>,
 }
 
-/// What a layer gives to the next ones.
+/// The output of a layer, which later layers read.
 #[derive(Clone, Copy)]
 pub(super) struct LayerOutput {
     layer: usize,
@@ -54,7 +54,7 @@ impl Walk {
         self.push(name, LayerKind::Linear { from: x.channels, window, to }, &[x], to)
     }
 
-    /// A layer with as many channels out as in.
+    /// Adds a layer that keeps the number of channels.
     pub(super) fn same(&mut self, name: &str, kind: LayerKind, x: LayerOutput) -> LayerOutput {
         self.push(name, kind, &[x], x.channels)
     }

@@ -89,7 +89,7 @@ pub(super) struct FileProblem {
 }
 
 /// The answer for a request with one image.
-pub(super) fn one<T: Serialize>(app: &App, (image, timings): (T, Timings)) -> Response {
+pub(super) fn one<T: Serialize>(app: &App, image: T, timings: Timings) -> Response {
     let body = Json(Answer::Single(Single {
         model: app.model.name(),
         instead_of: app.instead_of.as_deref(),

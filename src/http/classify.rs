@@ -121,23 +121,23 @@ pub(super) async fn respond(
     upload: Upload,
     context: &RequestContext,
 ) -> Result<Response, Problem> {
-    let ClassifyRequest { query, postprocess, form } = asked;
-    let each = |bytes| answer(app, bytes, (&query, &postprocess), context);
-    let mut response = match (upload, form) {
-        (Upload::One(bytes), AnswerFormat::Json) => answers::one(app, each(bytes).await?),
+    let each = |bytes| answer(app, bytes, &asked, context);
+    let mut response = match (upload, asked.form) {
+        (Upload::One(bytes), AnswerFormat::Json) => {
+            let (image, timings) = each(bytes).await?;
+            answers::one(app, image, timings)
+        }
         (Upload::Several(parts), AnswerFormat::Json) => {
             answers::several(app, parts, each, context).await
         }
-        (Upload::One(bytes), AnswerFormat::Overlay) => {
-            overlay(app, bytes, (&query, &postprocess), context).await?
-        }
+        (Upload::One(bytes), AnswerFormat::Overlay) => overlay(app, bytes, &asked, context).await?,
         (Upload::Several(_), AnswerFormat::Overlay) => {
             return Err(Problem::invalid_parameter(
                 "image/png is available for one image only; send one file, or accept application/json",
             ));
         }
     };
-    if query.explain.is_some() {
+    if asked.query.explain.is_some() {
         accept::vary(&mut response);
     }
     Ok(response)
@@ -185,7 +185,7 @@ impl AnswerFormat {
 async fn answer(
     app: &App,
     bytes: Bytes,
-    (query, postprocess): (&Query, &PostprocessOptions),
+    ClassifyRequest { query, postprocess, .. }: &ClassifyRequest,
     context: &RequestContext,
 ) -> Result<(Classified, Timings), ClassifyError> {
     let (classification, explanation) = match &query.explain {
@@ -215,7 +215,7 @@ async fn answer(
 async fn overlay(
     app: &App,
     bytes: Bytes,
-    asked: (&Query, &PostprocessOptions),
+    asked: &ClassifyRequest,
     context: &RequestContext,
 ) -> Result<Response, Problem> {
     let (image, timings) = answer(app, bytes.clone(), asked, context).await?;

@@ -114,7 +114,8 @@ pub(super) async fn embed(
     let each = |bytes| answer(&app, bytes, wish);
     let mut response = match (upload, form) {
         (Upload::One(bytes), VectorFormat::Json | VectorFormat::Base64) => {
-            answers::one(&app, each(bytes).await?)
+            let (image, timings) = each(bytes).await?;
+            answers::one(&app, image, timings)
         }
         (Upload::Several(parts), VectorFormat::Json | VectorFormat::Base64) => {
             answers::several(&app, parts, each, &context).await

@@ -14,7 +14,7 @@ use futures_util::FutureExt;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
-use super::connection::{self, Common, ConnectionTimes, Roster, Socket};
+use super::connection::{self, Accepted, Common, ConnectionTimes, Roster, Socket};
 use super::origin::Peer;
 use super::problem::Problem;
 use super::tls::Certificates;
@@ -136,7 +136,9 @@ impl Server {
         let accepting = async {
             loop {
                 match self.socket.accept().await {
-                    Ok(accepted) => self.serve_connection(accepted, &routes, &connections),
+                    Ok((stream, address)) => {
+                        self.serve_connection(stream, address, &routes, &connections);
+                    }
                     Err(error) => rest(&error).await,
                 }
             }
@@ -147,8 +149,8 @@ impl Server {
             () = self.report_refused() => {}
         }
         // Closing the socket would reset connections in the backlog.
-        while let Some(Ok(accepted)) = self.socket.accept().now_or_never() {
-            self.serve_connection(accepted, &routes, &connections);
+        while let Some(Ok((stream, address))) = self.socket.accept().now_or_never() {
+            self.serve_connection(stream, address, &routes, &connections);
         }
         drop(self.socket);
         let _ = connections.send(());
@@ -176,14 +178,16 @@ impl Server {
     /// Serves a connection if there is a place for it in the roster, and otherwise answers 503.
     fn serve_connection(
         &self,
-        (stream, address): (TcpStream, SocketAddr),
+        stream: TcpStream,
+        address: SocketAddr,
         routes: &Router,
         stop: &watch::Sender<()>,
     ) {
         let peer = Peer { address: address.ip(), key: self.clients.assign() };
         match self.roster.enter() {
             Some(place) => {
-                connection::serve(stream, routes, peer, &self.common, (stop.subscribe(), place));
+                let accepted = Accepted { stream, peer, place };
+                connection::serve(accepted, routes, &self.common, stop.subscribe());
             }
             None => self.refuse(stream),
         }

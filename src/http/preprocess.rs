@@ -40,15 +40,21 @@ pub(super) async fn preprocess(
     let form = accept::best(request.headers(), &["image/png", "application/json"]);
     let limit = answers::time_limit(request.headers(), app.server.timeouts.request)?;
     let Arrived { upload, context, .. } = remote::read(&app, request, limit, &[]).await?;
-    let each = async |bytes| {
-        let preview = app.model.pipeline.preview(bytes, &context).await?;
-        Ok((preview.steps, preview.timings))
-    };
+    let preview = |bytes| app.model.pipeline.preview(bytes, &context);
     let mut response = match upload {
-        Upload::Several(parts) => answers::several(&app, parts, each, &context).await,
-        Upload::One(bytes) if form == "application/json" => answers::one(&app, each(bytes).await?),
+        Upload::Several(parts) => {
+            let each = async |bytes| {
+                let preview = preview(bytes).await?;
+                Ok((preview.steps, preview.timings))
+            };
+            answers::several(&app, parts, each, &context).await
+        }
+        Upload::One(bytes) if form == "application/json" => {
+            let preview = preview(bytes).await?;
+            answers::one(&app, preview.steps, preview.timings)
+        }
         Upload::One(bytes) => {
-            let preview = app.model.pipeline.preview(bytes, &context).await?;
+            let preview = preview(bytes).await?;
             let png = ([(header::CONTENT_TYPE, "image/png")], preview.png).into_response();
             answers::with_timing(png, &[preview.timings])
         }

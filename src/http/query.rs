@@ -48,13 +48,11 @@ impl Query {
         task: Task,
     ) -> Result<Self, Problem> {
         known(pairs, NAMES)?;
-        let has_threshold = pairs.iter().any(|(name, _)| name == "threshold");
-        let usual = topk::usual_top_k(task, has_threshold);
-        Ok(Self {
-            top_k: top_k(pairs)?.unwrap_or(usual),
-            explain: explain(pairs, classes)?,
-            narrow: narrow(pairs, classes)?,
-        })
+        let top_k = top_k(pairs)?;
+        let explain = explain(pairs, classes)?;
+        let narrow = narrow(pairs, classes)?;
+        let usual = topk::usual_top_k(task, threshold(pairs)?);
+        Ok(Self { top_k: top_k.unwrap_or(usual), explain, narrow })
     }
 }
 

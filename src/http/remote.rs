@@ -126,7 +126,7 @@ async fn fetch(app: &App, fetcher: &Fetcher, url: &str) -> Result<Bytes, Problem
     let held = Arc::new(app.model.pipeline.reserve(announced)?);
     held.shrink_to(0);
     let read = upload::read_raw(
-        upload::charged(Body::new(body), (limit, &held), upload::counting(app)),
+        upload::charged(Body::new(body), limit, &held, upload::counting(app)),
         announced,
     )
     .await;

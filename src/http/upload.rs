@@ -136,7 +136,7 @@ fn charge(app: &App, request: Request) -> Result<(Request, Arc<Reservation>), Pr
     );
     held.shrink_to(0);
     let request =
-        request.map(|body| charged(paced(&app.server, body), (limit, &held), counting(app)));
+        request.map(|body| charged(paced(&app.server, body), limit, &held, counting(app)));
     Ok((request, held))
 }
 
@@ -152,7 +152,8 @@ async fn in_time<T>(
 /// The body, at most `limit` bytes of it, each charged to `held` before it is handed on.
 pub(super) fn charged(
     body: Body,
-    (limit, held): (usize, &Arc<Reservation>),
+    limit: usize,
+    held: &Arc<Reservation>,
     rejected_for: impl Fn(Reason) + Send + 'static,
 ) -> Body {
     let held = Arc::clone(held);

@@ -1,4 +1,4 @@
-//! The hub's cache, laid out as `huggingface_hub` does it, so that both find each other's files:
+//! The cache, with the layout of `huggingface_hub`, so that both programs find each other's files:
 //!
 //! ```text
 //! models--owner--name/blobs/HASH                   the files, by their hash
@@ -15,7 +15,7 @@ use serde::Deserialize;
 use super::choice::weights;
 use super::{HubError, HubId};
 
-/// One repository's part of the cache.
+/// The part of the cache for one repository.
 #[derive(Debug)]
 pub(super) struct Cache {
     folder: PathBuf,
@@ -32,18 +32,18 @@ impl Cache {
         &self.folder
     }
 
-    /// Where the file of this hash is, or will be.
+    /// The path of the file with this hash.
     pub(super) fn blob(&self, hash: &str) -> PathBuf {
         self.folder.join("blobs").join(hash)
     }
 
-    /// The commit that a revision was when it was fetched last.
+    /// The commit of a revision at its last download.
     pub(super) fn commit_of(&self, revision: &str) -> Option<String> {
         let commit = fs::read_to_string(self.folder.join("refs").join(revision)).ok()?;
         Some(commit.trim().to_owned())
     }
 
-    /// Notes which commit a revision is now.
+    /// Stores the commit of a revision.
     pub(super) fn remember(&self, revision: &str, commit: &str) -> Result<(), HubError> {
         let path = self.folder.join("refs").join(revision);
         if revision == commit || self.commit_of(revision).as_deref() == Some(commit) {
@@ -58,7 +58,8 @@ impl Cache {
         Ok(())
     }
 
-    /// The snapshot of a commit, if its weights are all there; they come last.
+    /// The snapshot of a commit, if it is complete. Weights are downloaded last, so their presence shows
+    /// that.
     pub(super) fn complete(&self, commit: &str) -> Option<PathBuf> {
         let whole = |name: &str| {
             if name.ends_with(".index.json") {
@@ -71,7 +72,7 @@ impl Cache {
         weights().any(whole).then(|| self.snapshot(commit))
     }
 
-    /// Whether a file of a commit is here; it never changes.
+    /// Whether a file of a commit is in the cache. The files of a commit never change.
     pub(super) fn has(&self, commit: &str, file: &str) -> bool {
         self.place(commit, file).is_file()
     }
@@ -84,10 +85,10 @@ impl Cache {
         self.folder.join("snapshots").join(commit)
     }
 
-    /// Makes `file` of a commit a link to the blob of this hash.
+    /// Links `file` of a commit to the blob with this hash.
     pub(super) fn link(&self, commit: &str, file: &str, hash: &str) -> Result<(), HubError> {
         let path = self.place(commit, file);
-        // One step up more for each folder that the file is in.
+        // One more `../` for each folder in the file's path.
         let up = "../".repeat(2 + file.matches('/').count());
         let target = Path::new(&up).join("blobs").join(hash);
         if fs::read_link(&path).is_ok_and(|old| old == target) {
@@ -95,7 +96,7 @@ impl Cache {
         }
         let failed = |source| HubError::Cache { path: path.clone(), source };
         fs::create_dir_all(path.parent().unwrap_or(&self.folder)).map_err(failed)?;
-        // A link cannot be written over: it is made aside and moved into its place.
+        // A link cannot be overwritten, so a new one is created and renamed.
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let aside = path.with_file_name(format!(".{name}.{}", std::process::id()));
         let _ = fs::remove_file(&aside);
@@ -103,7 +104,7 @@ impl Cache {
         fs::rename(&aside, &path).map_err(failed)
     }
 
-    /// Waits until no other program fetches the file of this hash; the lock ends with the value.
+    /// Waits until no other program downloads the file with this hash. Dropping the value releases the lock.
     pub(super) fn lock(&self, hash: &str) -> Result<fs::File, HubError> {
         let path = self.locks.join(format!("{hash}.lock"));
         let failed = |source| HubError::Cache { path: path.clone(), source };
@@ -117,7 +118,7 @@ impl Cache {
     }
 }
 
-/// The files that an index names.
+/// The files that an index lists.
 fn parts(index: &Path) -> Option<Vec<String>> {
     #[derive(Deserialize)]
     struct Index {

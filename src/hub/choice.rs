@@ -1,25 +1,25 @@
-//! Which files of a repository a model needs.
+//! Selects the files of a repository that a model needs.
 
 use super::{HubError, HubId};
 use crate::model::{GRAPHS, INT8_FILE, WEIGHTS};
 
-/// What says how a model is used; whichever are there.
+/// Files with labels and preprocessing; those that exist are downloaded.
 const DESCRIPTIONS: [&str; 3] = ["card.toml", "config.json", "preprocessor_config.json"];
 
-/// What a model's weights can be called; the first that is there.
+/// Possible names of a model's weights; the first one that exists is used.
 pub(super) fn weights() -> impl Iterator<Item = &'static str> {
     WEIGHTS.into_iter().chain(GRAPHS)
 }
 
-/// Files to fetch.
+/// Files to download.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Choice {
     pub(super) first: Vec<String>,
-    /// What makes the snapshot whole, the last of all.
+    /// Weights, which are downloaded last, so that their presence shows that the snapshot is complete.
     pub(super) weights: Vec<String>,
 }
 
-/// Chooses among the `files` of a repository.
+/// Selects from the `files` of a repository.
 pub(super) fn choose(id: &HubId, files: &[String]) -> Result<Choice, HubError> {
     let has = |name: &str| files.iter().any(|file| file == name);
     let Some(weights) = weights().find(|name| has(name)) else {
@@ -41,7 +41,7 @@ pub(super) fn choose(id: &HubId, files: &[String]) -> Result<Choice, HubError> {
         last.splice(0..0, files.iter().filter(is_data).cloned());
     }
     if let Some(stem) = weights.strip_suffix(".index.json") {
-        // `model.safetensors` in parts is `model-00001-of-00002.safetensors` and so on.
+        // The parts of `model.safetensors` are `model-00001-of-00002.safetensors` and so on.
         let (name, kind) = stem.split_once('.').unwrap_or((stem, ""));
         let is_part = |file: &&String| {
             !file.contains('/') && file.starts_with(&format!("{name}-0")) && file.ends_with(kind)
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_needed_is_fetched_and_the_weights_last() {
+    fn only_needed_files_are_downloaded_and_weights_last() {
         let timm = ["README.md", "config.json", "pytorch_model.bin", "model.safetensors"];
         assert_eq!(chosen(&timm).unwrap(), ["config.json", "model.safetensors"]);
         let parts = [

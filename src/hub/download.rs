@@ -1,18 +1,19 @@
-//! One file of a repository: from where the last attempt ended, checked, then put in its place.
+//! Downloads one file of a repository: resumes the last attempt, checks the hash, and moves the file into
+//! the cache.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 use super::cache::Cache;
-use super::remote::{About, Remote};
-use super::{Event, HubError, HubId};
+use super::remote::{About, Remote, RemoteFile};
+use super::{Event, HubError};
 
-/// Pauses before one more attempt.
+/// Pauses before the next attempts.
 const PAUSES: [Duration; 4] = [
     Duration::from_millis(250),
     Duration::from_millis(500),
@@ -20,103 +21,129 @@ const PAUSES: [Duration; 4] = [
     Duration::from_secs(2),
 ];
 
-/// Fetches `file` of a commit into the cache, unless it is there.
+/// Downloads `file` into the cache, unless it is there.
 pub(super) fn file(
     remote: &Remote,
     cache: &Cache,
-    (id, commit): (&HubId, &str),
-    file: &str,
+    file: RemoteFile<'_>,
     tell: &mut dyn FnMut(Event),
 ) -> Result<(), HubError> {
-    let about = patiently(tell, |_| remote.about(id, commit, file))?;
+    let about = patiently(tell, |_| remote.about(file))?;
     let blob = cache.blob(&about.hash);
     let _lock = cache.lock(&about.hash)?;
     if !blob.is_file() {
-        let incomplete = cache.blob(&format!("{}.incomplete", about.hash));
-        let failed = |source| HubError::Cache { path: incomplete.clone(), source };
-        let mut to = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .open(&incomplete)
-            .map_err(failed)?;
-        let have = to.seek(io::SeekFrom::End(0)).map_err(failed)?.min(about.bytes);
-        tell(Event::Started { file, bytes: about.bytes, have });
-        patiently(tell, |tell| {
-            receive(remote, (id, commit, file), &about, (&mut to, &incomplete), tell)
-        })?;
-        to.sync_all().map_err(failed)?;
-        if let Err(damage) = check(&mut to, &about, (id, file)) {
-            std::fs::remove_file(&incomplete).map_err(failed)?;
+        let mut partial = PartialFile::open(cache.blob(&format!("{}.incomplete", about.hash)))?;
+        let have = partial.length()?.min(about.bytes);
+        tell(Event::Started { file: file.path, bytes: about.bytes, have });
+        patiently(tell, |tell| receive(remote, file, &about, &mut partial, tell))?;
+        let PartialFile { file: mut content, path } = partial;
+        let failed = |source| HubError::Cache { path: path.clone(), source };
+        content.sync_all().map_err(failed)?;
+        if let Err(damage) = check(&mut content, &about, file) {
+            std::fs::remove_file(&path).map_err(failed)?;
             return Err(damage);
         }
-        std::fs::rename(&incomplete, &blob).map_err(failed)?;
+        std::fs::rename(&path, &blob).map_err(failed)?;
     }
-    cache.link(commit, file, &about.hash)
+    cache.link(file.commit, file.path, &about.hash)
 }
 
-/// Receives range after range until everything is there.
+/// A file in the cache that is not complete yet.
+struct PartialFile {
+    file: File,
+    path: PathBuf,
+}
+
+impl PartialFile {
+    /// Opens the file at `path`, with what an earlier attempt has received, or creates it.
+    fn open(path: PathBuf) -> Result<Self, HubError> {
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).read(true).write(true);
+        match options.open(&path) {
+            Ok(file) => Ok(Self { file, path }),
+            Err(source) => Err(HubError::Cache { path, source }),
+        }
+    }
+
+    fn failed(&self, source: io::Error) -> HubError {
+        HubError::Cache { path: self.path.clone(), source }
+    }
+
+    /// Bytes received so far; further bytes are written behind them.
+    fn length(&mut self) -> Result<u64, HubError> {
+        self.file.seek(io::SeekFrom::End(0)).map_err(|source| self.failed(source))
+    }
+
+    /// Drops the bytes after the first `length`.
+    fn truncate(&mut self, length: u64) -> Result<(), HubError> {
+        self.file.set_len(length).map_err(|source| self.failed(source))?;
+        self.length().map(drop)
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<(), HubError> {
+        self.file.write_all(bytes).map_err(|source| self.failed(source))
+    }
+}
+
+/// Requests range after range until the file is complete.
 fn receive(
     remote: &Remote,
-    (id, commit, file): (&HubId, &str, &str),
+    file: RemoteFile<'_>,
     about: &About,
-    (to, path): (&mut File, &Path),
+    partial: &mut PartialFile,
     tell: &mut dyn FnMut(Event),
 ) -> Result<(), HubError> {
-    let failed = |source| HubError::Cache { path: path.to_owned(), source };
     loop {
-        let have = to.seek(io::SeekFrom::End(0)).map_err(failed)?;
+        let have = partial.length()?;
         if have >= about.bytes {
             return Ok(());
         }
-        let (begins, mut body) = remote.open(id, commit, file, have)?;
-        to.set_len(begins).map_err(failed)?;
-        to.seek(io::SeekFrom::End(0)).map_err(failed)?;
-        let came = copy(&mut body, (to, path), tell)?;
-        // A server that knows no ranges begins anew each time, and may break off each time.
-        if begins + came <= have {
+        let (begins, mut body) = remote.open(file, have)?;
+        partial.truncate(begins)?;
+        let received = copy(&mut body, partial, tell)?;
+        // A server without range requests sends the file from the start, and may break off each time.
+        if begins + received <= have {
             return Err(HubError::Unreachable {
-                url: format!("{file} of {id}"),
+                url: format!("{} of {}", file.path, file.id),
                 reason: format!("the answer ended after {begins} of {} bytes", about.bytes),
             });
         }
     }
 }
 
-/// Copies what comes. What came before a loss is kept.
+/// Appends the bytes of `from`, and returns their number. Bytes received before a connection is lost
+/// are kept.
 fn copy(
     from: &mut impl Read,
-    (to, path): (&mut File, &Path),
+    partial: &mut PartialFile,
     tell: &mut dyn FnMut(Event),
 ) -> Result<u64, HubError> {
     let mut buffer = vec![0; 256 << 10];
-    let mut came = 0;
+    let mut received = 0;
     loop {
         let read = match from.read(&mut buffer) {
-            Ok(0) => return Ok(came),
+            Ok(0) => return Ok(received),
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             // The next range begins where this one broke off.
-            Err(_) if came > 0 => return Ok(came),
+            Err(_) if received > 0 => return Ok(received),
             Err(error) => {
-                let url = path.display().to_string();
+                let url = partial.path.display().to_string();
                 return Err(HubError::Unreachable { url, reason: error.to_string() });
             }
         };
-        to.write_all(&buffer[..read])
-            .map_err(|source| HubError::Cache { path: path.to_owned(), source })?;
-        came += read as u64;
+        partial.append(&buffer[..read])?;
+        received += read as u64;
         tell(Event::Received(read as u64));
     }
 }
 
-/// Whether the file is the one that the hub named.
-fn check(file: &mut File, about: &About, (id, name): (&HubId, &str)) -> Result<(), HubError> {
-    let unreadable = |source| HubError::Cache { path: name.into(), source };
+/// Checks size and hash of the downloaded file.
+fn check(file: &mut File, about: &About, wanted: RemoteFile<'_>) -> Result<(), HubError> {
+    let unreadable = |source| HubError::Cache { path: wanted.path.into(), source };
     let damaged = |kind, expected: &str, found: String| HubError::Damaged {
-        id: id.to_string(),
-        file: name.to_owned(),
+        id: wanted.id.to_string(),
+        file: wanted.path.to_owned(),
         kind,
         expected: expected.to_owned(),
         found,
@@ -131,7 +158,7 @@ fn check(file: &mut File, about: &About, (id, name): (&HubId, &str)) -> Result<(
         feed(file, |part| hash.update(part)).map_err(unreadable)?;
         ("SHA-256", crate::model::hex(&hash.finalize()))
     } else {
-        // What git calls a file: the hash of its length and its content.
+        // Git hashes the file's length together with its content.
         let mut hash = Sha1::new();
         hash.update(format!("blob {bytes}\0"));
         feed(file, |part| hash.update(part)).map_err(unreadable)?;
@@ -150,7 +177,7 @@ fn feed(file: &mut File, mut to: impl FnMut(&[u8])) -> io::Result<()> {
     }
 }
 
-/// Tries again where a failure may pass.
+/// Repeats `attempt` after failures that may be temporary.
 pub(super) fn patiently<T>(
     tell: &mut dyn FnMut(Event),
     mut attempt: impl FnMut(&mut dyn FnMut(Event)) -> Result<T, HubError>,

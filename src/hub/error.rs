@@ -1,4 +1,4 @@
-//! What can go wrong on the way to a model, and what to do.
+//! Errors of downloads from the hub, with the remedy.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use super::HubId;
 /// Why a model cannot be downloaded from the hub.
 #[derive(Debug, thiserror::Error)]
 pub enum HubError {
-    /// The hub does not show the repository to who asks.
+    /// The hub denies access to the repository.
     #[error(
         "{id}: the hub answers {status} to {url}: {}\nhint: {}",
         said.as_deref().unwrap_or("access refused"),
@@ -16,15 +16,15 @@ pub enum HubError {
         else { "a private or gated model needs HF_TOKEN; otherwise check the spelling" }
     )]
     Refused {
-        /// What was asked for.
+        /// The requested model.
         id: HubId,
         /// 401 or 403.
         status: u16,
         /// The address.
         url: String,
-        /// The hub's word.
+        /// The error message of the hub.
         said: Option<String>,
-        /// Whether a token was shown.
+        /// Whether a token was sent.
         has_token: bool,
     },
     /// There is no such repository, revision or file.
@@ -34,22 +34,22 @@ pub enum HubError {
         said.as_deref().unwrap_or("not found")
     )]
     NotFound {
-        /// What was asked for.
+        /// The requested model.
         id: HubId,
         /// The address.
         url: String,
-        /// The hub's word.
+        /// The error message of the hub.
         said: Option<String>,
     },
-    /// The repository has no model that can be served.
+    /// The repository contains no supported model.
     #[error("{id} contains no model; looked for {}", looked_for.join(", "))]
     NoModel {
-        /// What was asked for.
+        /// The requested model.
         id: HubId,
-        /// The names.
+        /// The names of files that were looked for.
         looked_for: Vec<String>,
     },
-    /// The hub cannot be reached, or answers nonsense.
+    /// The hub cannot be reached, or sends an invalid response.
     #[error(
         "{url} cannot be downloaded: {reason}\n\
          hint: the next start resumes the download; HF_ENDPOINT sets a mirror, HTTPS_PROXY a proxy"
@@ -57,41 +57,41 @@ pub enum HubError {
     Unreachable {
         /// The address.
         url: String,
-        /// What happened.
+        /// The cause.
         reason: String,
     },
-    /// What came is not what the hub says it is.
+    /// The downloaded file does not have the size or hash that the hub announced.
     #[error(
         "{file} of {id} is damaged: its {kind} is {found}, expected {expected}; it was deleted\n\
          hint: start again; if the error persists, a proxy or mirror changes the file"
     )]
     Damaged {
-        /// What was asked for.
+        /// The requested model.
         id: String,
         /// Which file.
         file: String,
-        /// What was compared: SHA-256, git hash or size.
+        /// The property that differs: SHA-256, git hash or size.
         kind: &'static str,
-        /// What the hub says.
+        /// The announced value.
         expected: String,
-        /// What came.
+        /// The actual value.
         found: String,
     },
-    /// The network is not to be used, and the model is not here.
+    /// Downloads are disabled, and the model is not in the cache.
     #[error(
         "{id} is not in {}, and HF_HUB_OFFLINE is set\n\
          hint: start once without HF_HUB_OFFLINE", folder.display()
     )]
     Offline {
-        /// What was asked for.
+        /// The requested model.
         id: HubId,
-        /// Where it would be.
+        /// The folder where it would be.
         folder: PathBuf,
     },
-    /// Everything came, and it is no model yet.
+    /// All files were downloaded, but the model is not complete.
     #[error("{id}: its index names parts of the weights that the repository does not have")]
     Incomplete {
-        /// What was asked for.
+        /// The requested model.
         id: HubId,
     },
     /// The cache cannot be written.
@@ -101,13 +101,13 @@ pub enum HubError {
     Cache {
         /// The file.
         path: PathBuf,
-        /// The system's word.
+        /// The error of the system.
         source: io::Error,
     },
 }
 
 impl HubError {
-    /// Whether it may be gone the next time, or may only be so from here.
+    /// Whether the error may be temporary, or caused by the local network.
     #[must_use]
     pub fn is_passing(&self) -> bool {
         matches!(self, Self::Unreachable { .. })

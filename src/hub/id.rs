@@ -7,12 +7,12 @@ use std::fmt;
 pub struct HubId {
     /// `owner/name`.
     pub repository: String,
-    /// A branch, a tag or a commit; `main` where none is named.
+    /// A branch, a tag or a commit; `main` by default.
     pub revision: String,
 }
 
 impl HubId {
-    /// What `text` means, if it can be an id: two names with a slash between them.
+    /// Parses `text`, if it is an id: two names separated by a slash.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (repository, revision) = text.split_once('@').unwrap_or((text, "main"));
@@ -50,7 +50,7 @@ impl fmt::Display for HubId {
     }
 }
 
-/// Whether `text` is so many hexadecimal digits.
+/// Whether `text` consists of this many hexadecimal digits.
 pub(super) fn is_hex(text: &str, digits: usize) -> bool {
     text.len() == digits && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }

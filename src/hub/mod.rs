@@ -1,5 +1,5 @@
-//! Models by their name on the Hugging Face hub: fetched once, checked, and kept where every program
-//! of that world keeps them.
+//! Downloads models from the Hugging Face hub, checks their hashes, and stores them in the cache that
+//! `huggingface_hub` uses.
 //!
 //! ```text
 //! owner/name@revision ─► listing ─► the files that a model needs ─► snapshot folder
@@ -11,58 +11,58 @@ mod error;
 mod choice; // which files of a repository
 mod remote; // the hub's protocol
 mod cache; // the folder layout, shared with huggingface_hub
-mod download; // one file: resume, check, put in place
+mod download; // downloads one file
 
 use std::path::PathBuf;
 
 use cache::Cache;
-use remote::Remote;
+use remote::{Remote, RemoteFile};
 
 pub use error::HubError;
 pub use id::HubId;
 
-/// Where models come from and where they are kept.
+/// The hub and the cache.
 #[derive(Debug, Clone)]
 pub struct Hub {
-    /// Its address, `https://huggingface.co` or a mirror of it.
+    /// The address of the hub, `https://huggingface.co` or a mirror.
     pub endpoint: String,
-    /// What opens private and gated repositories.
+    /// The token for private and gated repositories.
     pub token: Option<String>,
     /// The folder of `models--owner--name` folders.
     pub cache: PathBuf,
-    /// Whether to stay off the network.
+    /// Whether downloads are disabled.
     pub offline: bool,
 }
 
-/// What happens while a model is fetched, for who waits.
+/// Progress of a download.
 #[derive(Debug, Clone, Copy)]
 pub enum Event<'a> {
-    /// A file is about to come.
+    /// The download of a file begins.
     Started {
         /// Its name.
         file: &'a str,
         /// Its size in bytes.
         bytes: u64,
-        /// How much of it was here already.
+        /// Bytes that were downloaded before.
         have: u64,
     },
-    /// So many bytes more of it came.
+    /// This many more bytes were received.
     Received(u64),
-    /// The connection was lost or refused, and is tried again.
+    /// The connection was lost or refused; the download is tried again.
     Retrying(&'a HubError),
-    /// The hub cannot be asked, so what was fetched earlier is used.
+    /// The hub cannot be reached, so an earlier download is used.
     Unreachable(&'a HubError),
 }
 
 impl Hub {
-    /// The folder with the model's files, fetched where they are not here yet.
+    /// The folder with the model's files; missing ones are downloaded.
     ///
-    /// A revision that is a commit and is here is not asked for again. Where the hub cannot be
-    /// reached, the revision that was fetched last is used, and `tell` hears of it.
+    /// If the revision is a commit in the cache, the hub is not contacted. If the hub cannot be reached, the
+    /// last download of the revision is used and reported to `tell`.
     ///
     /// # Errors
     ///
-    /// [`HubError`], which says what to do.
+    /// [`HubError`], with the remedy.
     pub fn fetch(&self, id: &HubId, tell: &mut dyn FnMut(Event)) -> Result<PathBuf, HubError> {
         let cache = Cache::of(&self.cache, id);
         if id.is_commit()
@@ -91,7 +91,7 @@ impl Hub {
         let choice = choice::choose(id, &listing.files)?;
         let wanted = choice.first.iter().chain(&choice.weights);
         for file in wanted.filter(|file| !cache.has(commit, file)) {
-            download::file(&remote, &cache, (id, commit), file, tell)?;
+            download::file(&remote, &cache, RemoteFile { id, commit, path: file }, tell)?;
         }
         cache.remember(&id.revision, commit)?;
         cache.complete(commit).ok_or_else(|| HubError::Incomplete { id: id.clone() })

@@ -1,6 +1,7 @@
-//! The hub's protocol: a listing of a repository, and its files, over HTTP.
+//! The HTTP interface of the hub: lists a repository and downloads its files.
 
 use std::io::Read;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -10,17 +11,18 @@ use ureq::{Agent, Body};
 use super::{HubError, HubId};
 use crate::fetch::without_password;
 
-/// Files come in ranges of so many bytes, so that silence ends each of them in bounded time.
+/// Bytes per range request, so that each request has a time limit.
 pub(super) const RANGE: u64 = 16 << 20;
 
 const CONNECT: Duration = Duration::from_secs(10);
 const ANSWER: Duration = Duration::from_secs(30);
-/// For one range: 55 kB/s at the slowest.
+/// For one range: at least 55 kB/s.
 const BODY: Duration = Duration::from_secs(300);
-/// A file is here, or on the hub's store of large files, or on a mirror of that.
+/// Maximum number of redirects: the hub redirects to its store of large files, which may redirect to a
+/// mirror.
 const REDIRECTS: usize = 5;
 
-/// A hub, as who asks.
+/// A client of a hub.
 pub(super) struct Remote<'a> {
     agent: Agent,
     endpoint: &'a str,
@@ -34,7 +36,16 @@ pub(super) struct Listing {
     pub(super) files: Vec<String>,
 }
 
-/// What the hub says of a file.
+/// A file of a repository at one commit.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RemoteFile<'a> {
+    pub(super) id: &'a HubId,
+    pub(super) commit: &'a str,
+    /// Its path in the repository.
+    pub(super) path: &'a str,
+}
+
+/// Size and hash of a file, from the hub.
 #[derive(Debug)]
 pub(super) struct About {
     /// SHA-256 of a large file, the git hash of a small one.
@@ -48,7 +59,7 @@ impl<'a> Remote<'a> {
             .timeout_connect(Some(CONNECT))
             .timeout_recv_response(Some(ANSWER))
             .timeout_recv_body(Some(BODY))
-            .max_redirects(0) // followed here, where it is known who may see the token
+            .max_redirects(0) // followed below, so that the token is sent to the hub only
             .max_redirects_will_error(false)
             .http_status_as_error(false)
             .user_agent(concat!("resnetd/", env!("CARGO_PKG_VERSION")))
@@ -57,7 +68,7 @@ impl<'a> Remote<'a> {
         Self { agent, endpoint: endpoint.trim_end_matches('/'), token }
     }
 
-    /// What is in a repository at a revision.
+    /// Lists the files of a repository at a revision.
     pub(super) fn list(&self, id: &HubId) -> Result<Listing, HubError> {
         #[derive(Deserialize)]
         struct RepositoryInfo {
@@ -85,10 +96,10 @@ impl<'a> Remote<'a> {
         })
     }
 
-    /// Hash and size of a file, which its first answer says before it leads elsewhere.
-    pub(super) fn about(&self, id: &HubId, commit: &str, file: &str) -> Result<About, HubError> {
-        let url = self.address(id, commit, file);
-        let answer = self.ask_once(id, &url, |url| {
+    /// Hash and size of a file, from the headers of the hub's first response, before any redirect.
+    pub(super) fn about(&self, file: RemoteFile<'_>) -> Result<About, HubError> {
+        let url = self.address(file);
+        let answer = self.ask_once(file.id, &url, |url| {
             let mut request = self.agent.head(url);
             if let Some(token) = self.token {
                 request = request.header("authorization", format!("Bearer {token}"));
@@ -111,37 +122,37 @@ impl<'a> Remote<'a> {
         })
     }
 
-    /// A file from `start` on: where the answer really begins, and its bytes, perhaps not to the end.
+    /// Requests a file from `start` on. Returns the offset at which the response begins, and its body, which
+    /// may end before the end of the file.
     pub(super) fn open(
         &self,
-        id: &HubId,
-        commit: &str,
-        file: &str,
+        file: RemoteFile<'_>,
         start: u64,
-    ) -> Result<(u64, impl Read), HubError> {
-        let url = self.address(id, commit, file);
-        let answer = self.get(id, &url, Some((start, start + RANGE - 1)))?;
-        // A server that knows no ranges answers 200 and the whole file.
+    ) -> Result<(u64, impl Read + use<>), HubError> {
+        let url = self.address(file);
+        let answer = self.get(file.id, &url, Some(&(start..=start + RANGE - 1)))?;
+        // A server without range requests answers 200 with the whole file.
         let begins = if answer.status().as_u16() == 206 { start } else { 0 };
         Ok((begins, answer.into_body().into_reader()))
     }
 
-    fn address(&self, id: &HubId, commit: &str, file: &str) -> String {
-        format!("{}/{}/resolve/{commit}/{file}", self.endpoint, id.repository)
+    fn address(&self, RemoteFile { id, commit, path }: RemoteFile<'_>) -> String {
+        format!("{}/{}/resolve/{commit}/{path}", self.endpoint, id.repository)
     }
 
-    /// Follows redirects. Only the endpoint itself is shown the token.
+    /// Follows redirects. The token is sent only to the endpoint itself.
     fn get(
         &self,
         id: &HubId,
         url: &str,
-        range: Option<(u64, u64)>,
+        range: Option<&RangeInclusive<u64>>,
     ) -> Result<Response<Body>, HubError> {
         let mut url = url.to_owned();
         for _ in 0..=REDIRECTS {
             let answer = self.ask_once(id, &url, |url| {
                 let mut request = self.agent.get(url).header("accept-encoding", "identity");
-                if let Some((first, last)) = range {
+                if let Some(range) = range {
+                    let (first, last) = (range.start(), range.end());
                     request = request.header("range", format!("bytes={first}-{last}"));
                 }
                 if let Some(token) = self.token.filter(|_| origin(url) == origin(self.endpoint)) {
@@ -164,7 +175,7 @@ impl<'a> Remote<'a> {
         Err(HubError::Unreachable { url, reason: "it leads from one place to the next".to_owned() })
     }
 
-    /// One question, whose answer is a success or a redirect.
+    /// Sends one request, whose response must be a success or a redirect.
     fn ask_once(
         &self,
         id: &HubId,

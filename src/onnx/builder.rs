@@ -8,12 +8,13 @@ use super::proto::{
 };
 use super::{Graft, Model};
 
-/// Version of the format: the newest that ONNX Runtime 1.18 and every later one reads.
+/// Version of the format: the newest one that ONNX Runtime 1.18 supports.
 const IR_VERSION: i64 = 10;
-/// Version of the operators: all that we use are in it, and onnx's own evaluator runs it.
+/// Version of the operators. It contains all that are used here, and the reference evaluator of onnx supports
+/// it.
 const OPSET: i64 = 17;
 
-/// A graph that grows. A value is known by its name.
+/// A graph under construction. Values are identified by name.
 #[derive(Debug, Default)]
 pub struct GraphBuilder {
     graph: Graph,
@@ -35,7 +36,7 @@ impl GraphBuilder {
         Self { graph: Graph { name: name.to_owned(), ..Graph::default() } }
     }
 
-    /// Adds a node with one output, called as the node, and returns that name.
+    /// Adds a node with one output of the same name, and returns the name.
     pub fn node(
         &mut self,
         operator: &str,
@@ -53,10 +54,10 @@ impl GraphBuilder {
         name.to_owned()
     }
 
-    /// Adds a node that makes `[N, …shape]` of a value with as many elements, and returns its name.
+    /// Adds a node that reshapes a value to `[N, …shape]`, and returns its name.
     pub fn reshape(&mut self, name: &str, input: &str, shape: &[usize]) -> String {
         let sizes = shape.iter().map(|&size| int(size));
-        // 0 leaves the first size as it is.
+        // 0 keeps the first dimension.
         let bytes: Vec<u8> = std::iter::once(0).chain(sizes).flat_map(i64::to_le_bytes).collect();
         let rank = [shape.len() + 1];
         let shape = self.raw_constant(&format!("{name}.shape"), DataType::Int64, &rank, bytes);
@@ -88,23 +89,23 @@ impl GraphBuilder {
         name.to_owned()
     }
 
-    /// Adds a constant of another graph as it is.
+    /// Adds a constant of another graph unchanged.
     pub fn keep_constant(&mut self, constant: &Tensor) {
         self.graph.initializer.push(constant.clone());
     }
 
-    /// Adds a node of another graph as it is, but for what it reads.
+    /// Adds a node of another graph with other inputs.
     pub fn keep_node(&mut self, node: &Node, inputs: Vec<String>) {
         self.graph.node.push(Node { input: inputs, ..node.clone() });
     }
 
-    /// Declares an input `[N, …shape]`, N known only when running, and returns its name.
+    /// Declares an input `[N, …shape]` with variable N, and returns its name.
     pub fn input(&mut self, name: &str, element: Element, shape: &[usize], doc: &str) -> String {
         self.graph.input.push(value_info(name, element, shape, doc));
         name.to_owned()
     }
 
-    /// Declares the float32 value `value`, `[N, …shape]`, an output, and calls it `name`.
+    /// Declares the float32 value `value`, `[N, …shape]`, as the output `name`.
     pub fn output(&mut self, name: &str, value: &str, shape: &[usize], doc: &str) {
         let inputs_and_outputs = self
             .graph
@@ -117,7 +118,7 @@ impl GraphBuilder {
         self.graph.output.push(value_info(name, Element::Float, shape, doc));
     }
 
-    /// Declares that every input and output has `images` in its first dimension, and no other number.
+    /// Sets the first dimension of all inputs and outputs to `images`.
     pub fn fix_batch(&mut self, images: usize) {
         for value in self.graph.input.iter_mut().chain(&mut self.graph.output) {
             let tensor = value.r#type.as_mut().and_then(|of| of.tensor_type.as_mut());
@@ -128,8 +129,8 @@ impl GraphBuilder {
         }
     }
 
-    /// What these nodes are, put around another graph: this one's inputs and nodes before it,
-    /// `after`'s nodes and outputs behind.
+    /// Wraps another graph: the inputs and nodes of `self` come before it, the nodes and outputs of `after`
+    /// behind it.
     #[must_use]
     pub fn around(self, after: Self) -> Graft {
         Graft {
@@ -142,7 +143,7 @@ impl GraphBuilder {
         }
     }
 
-    /// `model` with this graph instead of its own; inputs and outputs are unchanged.
+    /// `model` with this graph. Inputs and outputs of the model are unchanged.
     #[must_use]
     pub fn finish_as(self, model: &Model) -> Model {
         let mut model = model.clone();
@@ -173,20 +174,20 @@ impl GraphBuilder {
     }
 }
 
-/// A setting that is one integer.
+/// An attribute with one integer.
 #[must_use]
 pub fn int_attribute(name: &str, value: usize) -> Attribute {
     Attribute { i: Some(int(value)), r#type: AttributeType::Int.into(), ..named(name) }
 }
 
-/// A setting that is several integers.
+/// An attribute with several integers.
 #[must_use]
 pub fn ints_attribute(name: &str, values: &[usize]) -> Attribute {
     let ints = values.iter().map(|&value| int(value)).collect();
     Attribute { ints, r#type: AttributeType::Ints.into(), ..named(name) }
 }
 
-/// A setting that is a text.
+/// An attribute with a string.
 #[must_use]
 pub fn text_attribute(name: &str, value: &str) -> Attribute {
     let s = Some(Bytes::copy_from_slice(value.as_bytes()));

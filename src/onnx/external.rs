@@ -1,8 +1,8 @@
-//! Constants that lie in files beside the model, as `torch.onnx.export` and `onnx.save` write them.
+//! Constants in files next to the model, as `torch.onnx.export` and `onnx.save` write them.
 //!
-//! ONNX calls it external data: a tensor has a location (a file beside the model), an offset and a
-//! length in the place of its elements. Here the elements are put into the model, on the level of the
-//! wire format as in `graft.rs`.
+//! ONNX calls this external data: a tensor has a location (a file next to the model), an offset and a length
+//! instead of its elements. This module inserts the elements into the model, on the level of the wire format
+//! as in `graft.rs`.
 
 use bytes::Bytes;
 use prost::Message;
@@ -15,27 +15,27 @@ const TENSOR_RAW_DATA: u64 = 9;
 const TENSOR_EXTERNAL_DATA: u64 = 13;
 const TENSOR_DATA_LOCATION: u64 = 14;
 
-/// Protobuf messages are at most 2 GiB long.
+/// Maximum size of a protobuf message: 2 GiB.
 const LARGEST: usize = i32::MAX as usize;
 
-/// Elements that cannot be read from beside a model.
+/// The external data of a model cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ExternalError<E: std::error::Error> {
-    /// The model is not one.
+    /// The file is not an ONNX model.
     #[error(transparent)]
     NotOnnx(#[from] NotOnnx),
-    /// A file that is not there, or must not be read.
+    /// A data file does not exist, or must not be read.
     #[error(transparent)]
     File(E),
-    /// A tensor does not say where it is.
+    /// The location of a tensor is missing or invalid.
     #[error("the tensor {tensor} does not say in which file and where it is: {why}")]
     Entry {
         /// Its name.
         tensor: String,
-        /// What is wrong.
+        /// The cause.
         why: String,
     },
-    /// The file is too short, so it is another one or was cut off.
+    /// The data file is too short: it is truncated or belongs to another model.
     #[error(
         "{location} has {found} bytes, the tensor {tensor} needs those from {offset} to {end}: it is cut \
          off, or of another model"
@@ -45,14 +45,14 @@ pub enum ExternalError<E: std::error::Error> {
         location: String,
         /// The tensor.
         tensor: String,
-        /// Where the tensor begins.
+        /// Offset of the tensor's first byte.
         offset: usize,
-        /// Where it ends.
+        /// Offset after the tensor's last byte.
         end: usize,
-        /// How long the file is.
+        /// Size of the file.
         found: usize,
     },
-    /// Together they are more than a message can be.
+    /// Model and weights exceed the maximum size of a message.
     #[error(
         "model and weights have more than 2 GiB together, which ONNX files with one part cannot have"
     )]
@@ -60,19 +60,19 @@ pub enum ExternalError<E: std::error::Error> {
 }
 
 impl Model {
-    /// Whether constants of it lie in other files.
+    /// Whether the model has constants in other files.
     #[must_use]
     pub fn has_external_data(&self) -> bool {
         self.graph().initializer.iter().any(|tensor| tensor.data_location == 1)
     }
 }
 
-/// The model in `bytes` with all constants inside. `read` is asked once for each file, by the location
-/// that the model has for it.
+/// The model in `bytes` with all constants inserted. `read` is called once for each file, with its location
+/// in the model.
 ///
 /// # Errors
 ///
-/// [`ExternalError`], with the errors of `read` in it.
+/// [`ExternalError`], which contains the errors of `read`.
 pub fn with_data_inside<E: std::error::Error>(
     bytes: &Bytes,
     mut read: impl FnMut(&str) -> Result<Bytes, E>,
@@ -104,7 +104,7 @@ pub fn with_data_inside<E: std::error::Error>(
     if model.len() > LARGEST { Err(ExternalError::TooLarge) } else { Ok(model) }
 }
 
-/// The tensor with its elements, if they are elsewhere.
+/// The tensor with its elements, if they are in another file.
 fn inside<E: std::error::Error>(
     tensor: &[u8],
     files: &mut Vec<(String, Bytes)>,
@@ -146,15 +146,15 @@ fn inside<E: std::error::Error>(
     Ok(Some(whole))
 }
 
-/// How many bytes a tensor has in its file.
+/// The length of a tensor's data in its file.
 enum Length {
     Bytes(usize),
-    /// All to the end; the length may be left out.
+    /// Up to the end of the file; the length may be omitted.
     Rest,
     Wrong,
 }
 
-/// Where the elements of a tensor are.
+/// The location of a tensor's elements.
 struct TensorLocation {
     tensor: String,
     is_elsewhere: bool,
@@ -188,7 +188,7 @@ impl TensorLocation {
                         "length" => {
                             place.length = value.parse().map_or(Length::Wrong, Length::Bytes);
                         }
-                        _ => {} // a checksum, say
+                        _ => {} // such as a checksum
                     }
                 }
                 _ => {}

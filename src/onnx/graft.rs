@@ -1,8 +1,8 @@
-//! Puts nodes around the graph of any ONNX model and leaves the rest of it as it is, byte by byte.
+//! Adds nodes around the graph of any ONNX model; all other bytes stay the same.
 //!
-//! The messages in `proto.rs` have only the fields that resnetd writes, so a foreign model must not
-//! be written from them. Here it is taken apart into the fields of its wire format instead
-//! (protobuf encoding, "Message structure"), and only the lists that change are touched.
+//! The messages in `proto.rs` have only the fields that resnetd writes, so writing a foreign model with them
+//! would lose its other fields. This module splits the file into fields of the wire format instead (protobuf
+//! encoding, "Message structure"), and changes only the affected lists.
 
 use bytes::Bytes;
 use prost::Message;
@@ -10,12 +10,12 @@ use prost::Message;
 use super::NotOnnx;
 use super::proto::{Node, StringStringEntry, Tensor, ValueInfo};
 
-/// What is put around a graph.
+/// Changes to a graph.
 #[derive(Debug, Default)]
 pub struct Graft {
-    /// Nodes before all others.
+    /// Nodes to insert before all others.
     pub before: Vec<Node>,
-    /// Nodes after all others.
+    /// Nodes to append after all others.
     pub after: Vec<Node>,
     /// Constants of these nodes.
     pub constants: Vec<Tensor>,
@@ -23,15 +23,15 @@ pub struct Graft {
     pub input: Vec<ValueInfo>,
     /// The new outputs.
     pub output: Vec<ValueInfo>,
-    /// Values of the old graph that get another name, from and to. Subgraphs are not looked into.
+    /// Values of the old graph to rename, as pairs of old and new name. Subgraphs are not changed.
     pub renamed: Vec<(String, String)>,
-    /// Values that are no longer made: the nodes that make them, and constants of these names.
+    /// Values to remove: the nodes that compute them, and constants of these names.
     pub dropped: Vec<String>,
-    /// Added to what the file says about itself.
+    /// Metadata to add.
     pub metadata: Vec<(String, String)>,
 }
 
-// Numbers of fields in onnx.proto.
+// Field numbers of onnx.proto.
 pub(super) const MODEL_GRAPH: u64 = 7;
 const MODEL_METADATA: u64 = 14;
 const GRAPH_NODE: u64 = 1;
@@ -45,11 +45,11 @@ pub(super) const TENSOR_NAME: u64 = 8;
 const VALUE_NAME: u64 = 1;
 
 impl Graft {
-    /// The model in `bytes` with this around its graph.
+    /// Applies the changes to the model in `bytes`.
     ///
     /// # Errors
     ///
-    /// [`NotOnnx`] where the bytes are no message.
+    /// [`NotOnnx`] if the bytes are not a protobuf message.
     pub fn onto(&self, bytes: &Bytes) -> Result<Vec<u8>, NotOnnx> {
         let mut model = Vec::with_capacity(bytes.len() + 4096);
         for field in fields(bytes) {
@@ -94,7 +94,7 @@ impl Graft {
         Ok(graph)
     }
 
-    /// Whether a field of the graph is left out.
+    /// Whether a field of the graph is removed.
     fn drops(&self, field: &Field<'_>) -> Result<bool, NotOnnx> {
         let name = match field.number {
             GRAPH_INPUT | GRAPH_OUTPUT => return Ok(true),
@@ -115,7 +115,8 @@ impl Graft {
         Ok(false)
     }
 
-    /// The message `old`, whose fields of the numbers `names` are names of values.
+    /// Renames values in the message `old`; `names` are the numbers of the fields that contain names of
+    /// values.
     fn with_new_names(&self, old: &[u8], names: &[u64]) -> Result<Vec<u8>, NotOnnx> {
         let mut message = Vec::with_capacity(old.len() + 32);
         for field in fields(old) {
@@ -135,9 +136,9 @@ impl Graft {
 /// One field of a message.
 pub(super) struct Field<'a> {
     pub(super) number: u64,
-    /// With its key.
+    /// The field with its key.
     pub(super) whole: &'a [u8],
-    /// The bytes of a field that is bytes, text or a message; else empty.
+    /// The content of a field of bytes, text or a message; otherwise empty.
     pub(super) body: &'a [u8],
 }
 
@@ -189,7 +190,7 @@ fn put_all<M: Message>(to: &mut Vec<u8>, number: u64, messages: &[M]) {
     }
 }
 
-/// Appends a field that is bytes, text or a message.
+/// Appends a field of bytes, text or a message.
 pub(super) fn put(to: &mut Vec<u8>, number: u64, body: &[u8]) {
     put_varint(to, number << 3 | 2);
     put_varint(to, body.len() as u64);

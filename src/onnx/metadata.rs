@@ -1,4 +1,4 @@
-//! What a model file says about itself: keys and values, `metadata_props`.
+//! The metadata of a model file, `metadata_props`: keys and values.
 
 use super::Model;
 use super::proto::StringStringEntry;
@@ -16,7 +16,7 @@ impl Model {
         self.proto.metadata_props.iter().map(|entry| (entry.key.as_str(), entry.value.as_str()))
     }
 
-    /// Sets the value of a key; a key is there once.
+    /// Sets the value of a key, and replaces an existing value.
     pub fn set_metadata(&mut self, key: &str, value: &str) {
         let entries = &mut self.proto.metadata_props;
         if let Some(entry) = entries.iter_mut().find(|entry| entry.key == key) {

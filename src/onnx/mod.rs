@@ -22,39 +22,39 @@ pub struct Model {
     proto: proto::Model,
 }
 
-/// Why bytes are not an ONNX model.
+/// The bytes are not an ONNX model.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotOnnx {
-    /// They are not protobuf, another message, or cut short.
+    /// They are not protobuf, or another message, or truncated.
     #[error("not an ONNX model: {source}")]
     Protobuf {
-        /// What is wrong with them.
+        /// The cause.
         #[from]
         source: prost::DecodeError,
     },
-    /// They are no message, or a part of one.
+    /// They are not a complete message.
     #[error("not an ONNX model: a field is cut short")]
     Cut,
-    /// They are a message without a single node, as an empty file is.
+    /// They are a message without nodes, such as an empty file.
     #[error("not an ONNX model: it has no nodes")]
     NoNodes,
 }
 
 impl Model {
-    /// The file's bytes.
+    /// The model as the bytes of a file.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         self.proto.encode_to_vec()
     }
 
-    /// Reads a file's bytes. Weights are not copied if `bytes` are [`bytes::Bytes`].
+    /// Reads the bytes of a file. Weights are not copied if `bytes` is [`bytes::Bytes`].
     ///
-    /// Fields that we never write are skipped, so a model of someone else's can be looked at, but
-    /// should not be written again.
+    /// Fields that resnetd does not write are skipped. A foreign model can be inspected this way, but writing
+    /// it again would lose these fields.
     ///
     /// # Errors
     ///
-    /// [`NotOnnx`], if this is something else, or the half of a file.
+    /// [`NotOnnx`] if the bytes are something else, or truncated.
     pub fn from_bytes(bytes: impl Buf) -> Result<Self, NotOnnx> {
         let proto = proto::Model::decode(bytes)?;
         if proto.graph.node.is_empty() {
@@ -63,17 +63,17 @@ impl Model {
         Ok(Self { proto })
     }
 
-    /// The names of what goes in.
+    /// The names of the inputs.
     pub fn inputs(&self) -> impl Iterator<Item = &str> {
         self.proto.graph.input.iter().map(|value| value.name.as_str())
     }
 
-    /// The names of what comes out.
+    /// The names of the outputs.
     pub fn outputs(&self) -> impl Iterator<Item = &str> {
         self.proto.graph.output.iter().map(|value| value.name.as_str())
     }
 
-    /// How many images it takes at a time, where its first input has a fixed number.
+    /// The batch size, if the first input has a fixed one.
     #[must_use]
     pub fn fixed_batch(&self) -> Option<usize> {
         let tensor = self.proto.graph.input.first()?.r#type.as_ref()?.tensor_type.as_ref()?;
@@ -89,7 +89,7 @@ impl Model {
         self.proto.ir_version
     }
 
-    /// The version of ONNX's own operators; 0 where the file does not say it.
+    /// The version of ONNX's own operators; 0 if the file does not specify it.
     #[must_use]
     pub fn opset(&self) -> i64 {
         let own = |domain: &str| domain.is_empty() || domain == "ai.onnx";
@@ -97,13 +97,13 @@ impl Model {
         imported.find(|set| own(&set.domain)).map_or(0, |set| set.version)
     }
 
-    /// The computation: nodes in an order in which they can run, and constants.
+    /// The graph: nodes in topological order, and constants.
     #[must_use]
     pub fn graph(&self) -> &proto::Graph {
         &self.proto.graph
     }
 
-    /// The same model, which also answers the values called `names`, all float32.
+    /// The same model with the values called `names`, all float32, as additional outputs.
     #[must_use]
     pub fn with_outputs<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
         let outputs = &mut self.proto.graph.output;
@@ -115,7 +115,7 @@ impl Model {
         self
     }
 
-    /// The node that makes the value `name`.
+    /// The node that computes the value `name`.
     #[must_use]
     pub fn maker_of(&self, name: &str) -> Option<&proto::Node> {
         self.proto.graph.node.iter().find(|node| node.output.iter().any(|output| output == name))
@@ -129,16 +129,17 @@ impl Model {
         self.proto.graph.initializer.iter().filter(stored)
     }
 
-    /// The same model with only the named outputs, and without what only the others needed.
+    /// The same model with only the named outputs, and without nodes and constants that these do not need.
     ///
-    /// A session that is asked for classes then does nothing else.
+    /// A session that only classifies then computes nothing else.
     #[must_use]
     pub fn keep_outputs(mut self, names: &[&str]) -> Self {
         let graph = &mut self.proto.graph;
         graph.output.retain(|output| names.contains(&output.name.as_str()));
 
         let mut wanted: HashSet<String> = graph.output.iter().map(|o| o.name.clone()).collect();
-        // Nodes stand in order of execution, so a reader is always seen before what it reads.
+        // Nodes are in order of execution, so in reverse order a node comes before the nodes whose outputs it
+        // reads.
         let mut kept: Vec<proto::Node> = Vec::with_capacity(graph.node.len());
         for node in graph.node.drain(..).rev() {
             if node.output.iter().any(|output| wanted.contains(output)) {

@@ -1,6 +1,6 @@
-//! The messages of onnx.proto that we write, with its field numbers (onnx 1.16, Apache-2.0).
+//! The messages of onnx.proto that resnetd writes, with their field numbers (onnx 1.16, Apache-2.0).
 //!
-//! Only the fields we use are here; protobuf skips the others when reading. Names are those of
+//! They have only the fields that are used; other fields are skipped when reading. Names are those of
 //! onnx.proto without the suffix `Proto`.
 
 use bytes::Bytes;
@@ -11,16 +11,16 @@ pub struct Model {
     /// Version of the format.
     #[prost(int64, tag = "1")]
     pub ir_version: i64,
-    /// Who wrote it.
+    /// The program that wrote the file.
     #[prost(string, tag = "2")]
     pub producer_name: String,
-    /// Version of who wrote it.
+    /// The version of that program.
     #[prost(string, tag = "3")]
     pub producer_version: String,
-    /// What it is, for a reader.
+    /// A description.
     #[prost(string, tag = "6")]
     pub doc_string: String,
-    /// The computation.
+    /// The graph.
     #[prost(message, required, tag = "7")]
     pub graph: Graph,
     /// Versions of the operators.
@@ -53,10 +53,10 @@ pub struct StringStringEntry {
     pub value: String,
 }
 
-/// `GraphProto`: nodes in an order in which they can run.
+/// `GraphProto`, with its nodes in topological order.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Graph {
-    /// The operations.
+    /// The nodes.
     #[prost(message, repeated, tag = "1")]
     pub node: Vec<Node>,
     /// Name of the graph.
@@ -65,50 +65,50 @@ pub struct Graph {
     /// The constants.
     #[prost(message, repeated, tag = "5")]
     pub initializer: Vec<Tensor>,
-    /// What goes in.
+    /// The inputs.
     #[prost(message, repeated, tag = "11")]
     pub input: Vec<ValueInfo>,
-    /// What comes out.
+    /// The outputs.
     #[prost(message, repeated, tag = "12")]
     pub output: Vec<ValueInfo>,
 }
 
-/// `NodeProto`: one operation.
+/// `NodeProto`: one node.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Node {
-    /// Names of the values it reads.
+    /// Names of its inputs.
     #[prost(string, repeated, tag = "1")]
     pub input: Vec<String>,
-    /// Names of the values it makes.
+    /// Names of its outputs.
     #[prost(string, repeated, tag = "2")]
     pub output: Vec<String>,
-    /// Name for a reader.
+    /// Name of the node.
     #[prost(string, tag = "3")]
     pub name: String,
-    /// Which operator.
+    /// Name of the operator.
     #[prost(string, tag = "4")]
     pub op_type: String,
-    /// Its settings.
+    /// Its attributes.
     #[prost(message, repeated, tag = "5")]
     pub attribute: Vec<Attribute>,
 }
 
-/// `AttributeProto`: one setting of a node. `type` says which of the other fields holds it.
+/// `AttributeProto`: an attribute of a node. `type` says which of the other fields holds the value.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Attribute {
-    /// Name of the setting.
+    /// Name of the attribute.
     #[prost(string, tag = "1")]
     pub name: String,
-    /// One integer. Optional, so that a zero is written too.
+    /// An integer. Optional, so that 0 is written too.
     #[prost(int64, optional, tag = "3")]
     pub i: Option<i64>,
-    /// A text. Optional, as the integer.
+    /// A string. Optional, so that an empty one is written too.
     #[prost(bytes = "bytes", optional, tag = "4")]
     pub s: Option<Bytes>,
     /// Several integers.
     #[prost(int64, repeated, packed = "false", tag = "8")]
     pub ints: Vec<i64>,
-    /// Which field holds the value.
+    /// The field that holds the value.
     #[prost(enumeration = "AttributeType", tag = "20")]
     pub r#type: i32,
 }
@@ -117,7 +117,7 @@ pub struct Attribute {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, prost::Enumeration)]
 #[repr(i32)]
 pub enum AttributeType {
-    /// Not said.
+    /// Not specified.
     Undefined = 0,
     /// In `i`.
     Int = 2,
@@ -142,7 +142,7 @@ pub struct Tensor {
     /// Its elements, row-major, little-endian.
     #[prost(bytes = "bytes", tag = "9")]
     pub raw_data: Bytes,
-    /// Where its elements are: 0 for here, 1 for another file.
+    /// Location of its elements: 0 for this message, 1 for another file.
     #[prost(int32, tag = "14")]
     pub data_location: i32,
 }
@@ -151,7 +151,7 @@ pub struct Tensor {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, prost::Enumeration)]
 #[repr(i32)]
 pub enum DataType {
-    /// Not said.
+    /// Not specified.
     Undefined = 0,
     /// float32.
     Float = 1,
@@ -178,12 +178,12 @@ pub struct ValueInfo {
     /// Its type.
     #[prost(message, optional, tag = "2")]
     pub r#type: Option<Type>,
-    /// What it means, for a reader.
+    /// A description.
     #[prost(string, tag = "3")]
     pub doc_string: String,
 }
 
-/// `TypeProto`: here always a tensor.
+/// `TypeProto`; only tensors are supported.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Type {
     /// Elements and shape.
@@ -210,10 +210,10 @@ pub struct TensorShape {
     pub dim: Vec<Dimension>,
 }
 
-/// `TensorShapeProto.Dimension`: a size, or the name of one that is known only when running.
+/// `TensorShapeProto.Dimension`: a size, or the name of a variable size.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Dimension {
-    /// Which of the two.
+    /// The size or the name.
     #[prost(oneof = "DimensionValue", tags = "1, 2")]
     pub value: Option<DimensionValue>,
 }

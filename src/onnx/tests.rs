@@ -4,7 +4,7 @@ use prost::Message;
 use super::builder::{GraphBuilder, int_attribute, ints_attribute};
 use super::{Element, Model, NotOnnx};
 
-/// Two nodes, one constant, an integer setting that is zero.
+/// Two nodes, one constant, and an integer attribute that is 0.
 fn two_nodes() -> Model {
     let mut graph = GraphBuilder::new("two");
     let x = graph.input("x", Element::Uint8, &[1, 2, 2], "in");
@@ -16,7 +16,7 @@ fn two_nodes() -> Model {
     graph.finish("a doc", &[("key".to_owned(), "value".to_owned())])
 }
 
-/// A chain with two ends: `x → a → b`, both given out, and a constant that only `b` reads.
+/// A chain `x → a → b` with the outputs `a` and `b`, and a constant that only `b` reads.
 fn two_ends() -> Model {
     let mut graph = GraphBuilder::new("ends");
     let x = graph.input("x", Element::Float, &[1], "");
@@ -28,7 +28,7 @@ fn two_ends() -> Model {
     graph.finish("", &[])
 }
 
-/// The bytes are those of the onnx package 1.23: `helper.make_graph(…).SerializeToString()`.
+/// The expected bytes were written by the onnx package 1.23: `helper.make_graph(…).SerializeToString()`.
 #[test]
 fn a_graph_has_the_bytes_that_the_onnx_package_writes() {
     let expected = b"\
@@ -66,7 +66,7 @@ fn other_bytes_are_not_a_model() {
 }
 
 #[test]
-fn a_metadata_key_is_there_once() {
+fn setting_a_metadata_key_replaces_its_value() {
     let mut model = two_nodes();
     model.set_metadata("key", "new");
     model.set_metadata("other", "ü");
@@ -76,7 +76,7 @@ fn a_metadata_key_is_there_once() {
 }
 
 #[test]
-fn only_what_leads_to_a_kept_output_stays() {
+fn nodes_that_no_kept_output_needs_are_removed() {
     let model = two_ends();
     assert_eq!(model.outputs().collect::<Vec<_>>(), ["a", "b"]);
     let all = model.clone().keep_outputs(&["b", "a"]);

@@ -6,7 +6,7 @@ use prometheus::Histogram;
 
 use super::ImageFacts;
 use super::decode::{self, DecodeError, Image, Watch};
-use super::preprocess::{Pixels, Scratch};
+use super::preprocess::Pixels;
 use super::queue::{ImageTimings, Permit, PrepareError, Upload};
 use crate::model::Preprocess;
 use crate::telemetry::ModelMetrics;
@@ -32,32 +32,19 @@ pub fn prepare(
     budget: Budget<'_>,
     metrics: &ModelMetrics,
 ) -> Result<(Pixels, ImageTimings), PrepareError> {
-    let make = |decoded: &Image| preprocess.apply(decoded);
-    let (pixels, facts) = prepare_with(upload, make, budget, metrics)?;
+    let (pixels, facts) = prepare_with(upload, |image| preprocess.apply(image), budget, metrics)?;
     budget.permit.grow(pixels.as_bytes().len() as u64)?;
     Ok((pixels, facts))
 }
 
-/// The same, into the existing memory `input`: nothing remains charged.
+/// Decodes `upload` and preprocesses the image with `apply`. Nothing remains charged.
 ///
 /// # Errors
 ///
 /// [`PrepareError`], with nothing held.
-pub fn prepare_into(
-    input: &mut [u8],
+pub(super) fn prepare_with<T>(
     upload: &Upload,
-    (preprocess, scratch): (&Preprocess, &mut Scratch),
-    budget: Budget<'_>,
-    metrics: &ModelMetrics,
-) -> Result<ImageTimings, PrepareError> {
-    let make = |decoded: &Image| preprocess.apply_into(decoded, scratch, input);
-    prepare_with(upload, make, budget, metrics).map(|((), facts)| facts)
-}
-
-/// Decodes `upload`, and has `make` do the rest; then nothing is charged any more.
-fn prepare_with<T>(
-    upload: &Upload,
-    make: impl FnOnce(&Image) -> T,
+    apply: impl FnOnce(&Image) -> T,
     Budget { permit, watch }: Budget<'_>,
     metrics: &ModelMetrics,
 ) -> Result<(T, ImageTimings), PrepareError> {
@@ -68,7 +55,7 @@ fn prepare_with<T>(
         count_panic(error, metrics);
         permit.shrink_to(0);
     })?;
-    let (input, spent) = timed(&metrics.preprocess_seconds, || make(&decoded));
+    let (input, spent) = timed(&metrics.preprocess_seconds, || apply(&decoded));
     let [height, width] = decoded.full_size();
     let image = ImageFacts { width, height, format: header.format };
     drop(decoded);

@@ -7,16 +7,16 @@ use super::queue::Scores;
 use super::temperature;
 use crate::model::Task;
 
-/// How many classes are answered where nobody says.
+/// The default number of classes in an answer.
 pub const TOP_K: usize = 5;
 
-/// How many classes are answered where nobody says: [`TOP_K`], and of a network with several labels
-/// all that reach a threshold, where there is one.
+/// The default number of classes in an answer: [`TOP_K`], or all that reach the threshold for a
+/// multi-label network with a threshold.
 #[must_use]
-pub fn usual_top_k(task: Task, has_threshold: bool) -> usize {
-    match task {
-        Task::MultiLabel if has_threshold => usize::MAX,
-        Task::SingleLabel | Task::MultiLabel => TOP_K,
+pub fn usual_top_k(task: Task, threshold: Option<f32>) -> usize {
+    match (task, threshold) {
+        (Task::MultiLabel, Some(_)) => usize::MAX,
+        (Task::SingleLabel | Task::MultiLabel, _) => TOP_K,
     }
 }
 
@@ -69,7 +69,8 @@ pub enum Function {
 #[must_use]
 pub fn scored(
     scores: &Scores,
-    (labels, task): (&[String], Task),
+    labels: &[String],
+    task: Task,
     k: usize,
     function: Option<Function>,
 ) -> Vec<Prediction> {
@@ -169,7 +170,7 @@ mod tests {
     fn a_function_that_is_named_is_applied_whatever_the_task() {
         let labels: Vec<String> = ["a", "b"].map(String::from).to_vec();
         let scores = Scores { logits: vec![0.0, 1.0], probabilities: vec![0.5, 0.731_058_6] };
-        let best = |function| scored(&scores, (&labels, Task::MultiLabel), 1, function)[0].clone();
+        let best = |function| scored(&scores, &labels, Task::MultiLabel, 1, function)[0].clone();
         let close = |function, expected: f32| {
             let Prediction { index, probability, .. } = best(function);
             assert!(
@@ -182,7 +183,7 @@ mod tests {
         close(Some(Function::Softmax), 0.731_058_6); // of 0 and 1: the same
         close(Some(Function::None), 1.0);
         let worst =
-            |function| scored(&scores, (&labels, Task::MultiLabel), 2, function)[1].probability;
+            |function| scored(&scores, &labels, Task::MultiLabel, 2, function)[1].probability;
         assert!((worst(Some(Function::Softmax)) - 0.268_941_4).abs() < 1e-6);
         assert!((worst(None) - 0.5).abs() < 1e-6);
     }

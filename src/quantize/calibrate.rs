@@ -6,16 +6,16 @@ use super::histogram::{Histogram, Method};
 use super::qdq::{Ranges, targets};
 use super::range::Range;
 use crate::onnx::Model;
-use crate::pipeline::run::{Batch, Library, Probe, SessionPlan, StartError};
+use crate::pipeline::run::{Batch, ProbeRuntime, StartError};
 
-/// Runs the float32 `model` on every batch and chooses the ranges that [`super::quantize`] asks for;
-/// `ran` is told after each run, of which there are two per batch, or one for [`Method::MinMax`].
+/// Runs the float32 `model` on every batch and chooses the ranges that [`super::quantize`] needs. Calls `ran`
+/// after each run: two runs per batch, or one with [`Method::MinMax`].
 ///
 /// # Errors
 ///
 /// [`StartError`].
 pub fn calibrate(
-    (library, plan): (&Library, SessionPlan),
+    runtime: ProbeRuntime<'_>,
     model: &Model,
     batches: &[Batch],
     method: Method,
@@ -24,7 +24,7 @@ pub fn calibrate(
     let targets = targets(model);
     let probed = model.clone().with_outputs(targets.iter().map(String::as_str));
     let probed = probed.keep_outputs(&targets.iter().map(String::as_str).collect::<Vec<_>>());
-    let mut probe = Probe::open(library, &probed.to_bytes(), plan)?;
+    let mut probe = runtime.open(&probed.to_bytes())?;
 
     let mut ranges = Ranges::new();
     for batch in batches {
@@ -39,7 +39,8 @@ pub fn calibrate(
     if method == Method::MinMax {
         return Ok(ranges);
     }
-    // The bins need the ends, so everything is run once more rather than kept.
+    // The bins need the ends of the ranges, so all batches are run a second time; storing the activations
+    // would need too much memory.
     let mut histograms: BTreeMap<_, _> =
         ranges.into_iter().map(|(name, range)| (name, Histogram::new(range))).collect();
     for batch in batches {

@@ -5,24 +5,24 @@ use std::str::FromStr;
 
 use super::range::Range;
 
-/// Bins over the range that was seen.
+/// Number of bins over the observed range.
 const BINS: usize = 2048;
-/// Steps of a uint8.
+/// Number of values of a uint8.
 const STEPS: usize = 256;
 
-/// How a range is chosen from what was seen.
+/// How a range is chosen from the observed elements.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Method {
-    /// All of it.
+    /// All elements.
     MinMax,
-    /// All but this share of the elements, 0 to 1, half of it at each end.
+    /// All except this share of the elements, 0 to 1, half of it at each end.
     Percentile(f64),
-    /// The part whose 256 steps have the distribution that is most like the real one: the least
-    /// Kullback-Leibler divergence (Migacz 2017, "8-bit inference with `TensorRT`").
+    /// The range with the smallest Kullback-Leibler divergence between the elements and their quantized
+    /// values (Migacz 2017, "8-bit inference with `TensorRT`").
     Entropy,
 }
 
-/// A word that names no method.
+/// The name of an unknown method.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a method; use min-max, percentile (99.99), percentile:P or entropy")]
 pub struct BadMethod(String);
@@ -57,7 +57,7 @@ impl fmt::Display for Method {
     }
 }
 
-/// Counts of elements in equal bins over a range.
+/// A histogram of elements with bins of equal width.
 #[derive(Debug, Clone)]
 pub struct Histogram {
     range: Range,
@@ -65,7 +65,7 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    /// Empty, over the range of everything that will come.
+    /// An empty histogram over `range`, which must contain all elements.
     #[must_use]
     pub fn new(range: Range) -> Self {
         Self { range, counts: vec![0; BINS] }
@@ -99,7 +99,7 @@ impl Histogram {
         }
     }
 
-    /// Without the share `outside` at each end.
+    /// The range without the share `outside` of the elements at each end.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -130,10 +130,10 @@ impl Histogram {
         self.range.low() + share * (self.range.high() - self.range.low())
     }
 
-    /// Both ends are drawn in by the same factor, so that a one-sided range stays one-sided.
+    /// Both ends are scaled by the same factor, so that a one-sided range stays one-sided.
     ///
-    /// Zeros are left out: they are exact in every range, and after a rectifier so many that nothing
-    /// else would count.
+    /// Zeros are ignored: they are exact in every range, and after a ReLU they would dominate the
+    /// distribution.
     fn entropy(&self) -> Range {
         let mut counts = self.counts.clone();
         counts[self.zero_bin().min(BINS - 1)] = 0;
@@ -152,7 +152,7 @@ impl Histogram {
         best.map_or(self.range, |(_, first, last)| Range::new(self.edge(first), self.edge(last)))
     }
 
-    /// The bin that 0 is in.
+    /// The bin that contains 0.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -164,8 +164,8 @@ impl Histogram {
         if width > 0.0 { (-self.range.low() / width * BINS as f32) as usize } else { 0 }
     }
 
-    /// How far the bins from `first` to `last` in 256 steps are from the elements, which the ends
-    /// take in if they lie outside: Σ p · ln(p / q).
+    /// The Kullback-Leibler divergence Σ p · ln(p / q) if the bins from `first` to `last` are quantized to
+    /// 256 steps and elements outside are clipped.
     #[expect(clippy::cast_precision_loss, reason = "counts of elements are far below 2^53")]
     fn divergence(&self, first: usize, last: usize) -> f64 {
         let inside = &self.counts[first..last];
@@ -175,7 +175,7 @@ impl Histogram {
         p[0] += self.counts[..first].iter().sum::<u64>() as f64;
         p[len - 1] += self.counts[last..].iter().sum::<u64>() as f64;
 
-        // A step stands for all of its bins that have elements, alike.
+        // The elements of a step are distributed evenly over its bins that are not empty.
         let within: u64 = inside.iter().sum();
         let mut divergence = 0.0;
         for step in 0..STEPS {
@@ -184,7 +184,7 @@ impl Histogram {
             let filled = inside[bins.clone()].iter().filter(|&&count| count > 0).count();
             for bin in bins.filter(|&bin| p[bin] > 0.0) {
                 let share = p[bin] / total as f64;
-                // What was clipped into an empty bin has no step of its own: as rare as can be.
+                // Elements that were clipped into an empty bin get the smallest probability.
                 let stands = if inside[bin] > 0 { sum as f64 / filled as f64 } else { 0.5 };
                 divergence += share * (share / (stands / within.max(1) as f64)).ln();
             }
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn min_max_keeps_what_is_far_out_and_the_others_do_not() {
+    fn only_min_max_keeps_outliers() {
         let histogram = one_far_out();
         assert!((histogram.range(Method::MinMax).high() - 50.0).abs() < 1e-3);
         assert!(histogram.range(Method::Percentile(1e-4)).high() < 1.1);
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_without_outliers_stays_nearly_whole() {
+    fn a_range_without_outliers_is_hardly_reduced() {
         let values: Vec<f32> = (-1000_i16..=3000).map(|i| f32::from(i) / 1000.0).collect();
         for method in [Method::MinMax, Method::Percentile(1e-4), Method::Entropy] {
             let range = histogram(&values).range(method);
@@ -231,21 +231,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_never_negative_has_no_steps_below_zero() {
+    fn the_range_of_values_that_are_never_negative_begins_at_zero() {
         for method in [Method::MinMax, Method::Percentile(1e-3), Method::Entropy] {
             assert_eq!(one_far_out().range(method).steps().zero_point, 0, "{method}");
         }
     }
 
     #[test]
-    fn nothing_but_zeros_has_an_empty_range() {
+    fn the_range_of_zeros_is_empty() {
         for method in [Method::MinMax, Method::Percentile(1e-3), Method::Entropy] {
             assert_eq!(histogram(&[0.0; 9]).range(method), Range::new(0.0, 0.0), "{method}");
         }
     }
 
     #[test]
-    fn a_method_reads_back_as_it_prints() {
+    fn printed_methods_can_be_parsed() {
         for word in ["min-max", "percentile:99.99", "percentile:99.5", "entropy"] {
             assert_eq!(word.parse::<Method>().unwrap().to_string(), word);
         }

@@ -1,17 +1,17 @@
 //! Static int8 quantization of the graphs that resnetd builds.
 //!
 //! ```text
-//! model ─► targets ─► calibrate on pictures ─► ranges ─► quantize ─► model with int8 arithmetic
+//! model ─► targets ─► calibrate on images ─► ranges ─► quantize ─► model with int8 arithmetic
 //! ```
 //!
-//! Activations are uint8 with one scale per value, weights int8 with one per output channel: the
-//! pair that CPUs multiply fastest (Jacob et al. 2018, arXiv:1712.05877, on the arithmetic).
+//! Activations are uint8 with one scale per value, weights are int8 with one scale per output channel: CPUs
+//! multiply this combination fastest (Jacob et al. 2018, arXiv:1712.05877, describe the arithmetic).
 
 mod range; // a range and its steps
 mod histogram; // chooses ranges from histograms
 mod calibrate; // observes activations on images
-mod pixels; // rewrites its input
-mod qdq; // rewrites the graph
+mod pixels; // rewrites the graph's input
+mod qdq; // rewrites the rest of the graph
 mod report; // the noise of each layer
 #[cfg(test)]
 mod tests;

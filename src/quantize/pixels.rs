@@ -1,7 +1,7 @@
-//! From pixels to the network's input in uint8.
+//! Converts pixels to the network's input in uint8.
 //!
-//! ONNX Runtime gives int8 convolutions their input channel by channel for each pixel (NHWC), and takes three
-//! values at a time from a mean of three: that would cost as much as a stage of a small network.
+//! ONNX Runtime runs int8 convolutions in the layout NHWC. Subtracting a mean of three channels would then
+//! process three values at a time, which costs as much as a stage of a small network.
 
 use crate::graph::emit::NORMALIZED;
 use crate::onnx::GraphBuilder;
@@ -10,10 +10,10 @@ use crate::onnx::proto::{DataType, DimensionValue, Graph};
 
 use super::range::Steps;
 
-/// The nodes before [`NORMALIZED`], which are made anew.
+/// Nodes before [`NORMALIZED`], which are replaced.
 const BEFORE: [&str; 3] = ["pixels.planes", "pixels.float", "pixels.centred"];
 
-/// How pixels become the network's input: `(pixel − mean) / std` for each of R, G and B, in levels of 255.
+/// The normalisation `(pixel − mean) / std` of R, G and B, for pixels from 0 to 255.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Pixels {
     mean: Vec<f32>,
@@ -23,7 +23,7 @@ pub(super) struct Pixels {
 }
 
 impl Pixels {
-    /// Those of a graph that begins as ours do.
+    /// The normalisation of a graph that resnetd built; `None` for other graphs.
     pub(super) fn of(graph: &Graph) -> Option<Self> {
         let has = |name: &str| graph.node.iter().any(|node| node.output[0] == name);
         let constant = |name: &str| {
@@ -40,12 +40,13 @@ impl Pixels {
         is_ours.then_some(Self { mean, std, height: size(1)?, width: size(2)? })
     }
 
-    /// Whether the value `name` is made here or not at all.
+    /// Whether this module replaces or removes the value `name`.
     pub(super) fn makes(name: &str) -> bool {
         BEFORE.contains(&name) || name == NORMALIZED
     }
 
-    /// What pixels are in steps as they are, where every channel has the same mean, a whole level.
+    /// Scale and zero point with which raw pixels are the quantized input, if all channels have the same mean
+    /// and it is an integer.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 255")]
     pub(super) fn own_steps(&self) -> Option<Steps> {
         let (mean, std) = (self.mean[0], self.std[0]);
@@ -56,12 +57,12 @@ impl Pixels {
         (is_same && is_level).then_some(Steps { scale: 1.0 / std, zero_point: level as u8 })
     }
 
-    /// Pixels as they are, as `[N, 3, H, W]`.
+    /// Adds nodes for raw pixels as `[N, 3, H, W]`.
     pub(super) fn planes(graph: &mut GraphBuilder, name: &str, pixels: &str) -> String {
         graph.node("Transpose", name, &[pixels], [ints_attribute("perm", &[0, 3, 1, 2])])
     }
 
-    /// Pixels as float32 rows `[N, H, W · 3]`, normalised.
+    /// Adds nodes for normalised pixels as float32 rows `[N, H, W · 3]`.
     pub(super) fn normalized_rows(&self, graph: &mut GraphBuilder, pixels: &str) -> String {
         let row = self.width * 3;
         let rows = graph.reshape("pixels.rows", pixels, &[self.height, row]);
@@ -75,7 +76,7 @@ impl Pixels {
         graph.node("Div", "pixels.rows.normalized", &[&x, &std], [])
     }
 
-    /// Rows as `[N, 3, H, W]`.
+    /// Adds nodes that convert rows to `[N, 3, H, W]`.
     pub(super) fn planes_of_rows(
         &self,
         graph: &mut GraphBuilder,
@@ -88,5 +89,5 @@ impl Pixels {
     }
 }
 
-/// How far a mean or deviation may be from a level: the rounding of float32.
+/// Tolerance for rounding in float32.
 const TOLERANCE: f32 = 1e-4;

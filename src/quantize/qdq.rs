@@ -1,9 +1,9 @@
 //! Rewrites a float32 graph to int8 arithmetic, in ONNX's QDQ form.
 //!
-//! Between `QuantizeLinear` and `DequantizeLinear` a value is uint8, with one scale; weights are int8
-//! with a scale for each output channel; biases are int32. ONNX Runtime makes one integer operation
-//! of each operator that stands between the two. Values stay uint8 from the first convolution to the
-//! classifier, whose scores are float32 again.
+//! Between `QuantizeLinear` and `DequantizeLinear` a value is uint8, with one scale; weights are int8 with a
+//! scale for each output channel; biases are int32. ONNX Runtime fuses each operator between the two into one
+//! integer operation. Values stay uint8 from the first convolution to the classifier, whose scores are
+//! float32 again.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -14,17 +14,17 @@ use crate::onnx::builder::int_attribute;
 use crate::onnx::proto::{DataType, Node, Tensor};
 use crate::onnx::{GraphBuilder, Model};
 
-/// The range of each value that gets steps of its own, by its name.
+/// The ranges of the quantized values, by name.
 pub type Ranges = BTreeMap<String, Range>;
 
-/// The graph of `model`, one of ours in float32, with int8 arithmetic. Of values that are not in
-/// `ranges` nothing is known: they get the range from 0 to 0.
+/// Converts the float32 graph of `model`, which resnetd built, to int8 arithmetic. Values that are not in
+/// `ranges` get the range from 0 to 0.
 #[must_use]
 pub fn quantize(model: &Model, ranges: &Ranges) -> Model {
     rewrite(model, ranges).0
 }
 
-/// The names of the values whose ranges [`quantize`] asks for.
+/// The names of the values whose ranges [`quantize`] needs.
 #[must_use]
 pub fn targets(model: &Model) -> Vec<String> {
     rewrite(model, &Ranges::new()).1
@@ -57,14 +57,14 @@ fn rewrite(model: &Model, ranges: &Ranges) -> (Model, Vec<String>) {
 struct Quantized {
     /// Its name.
     tensor: String,
-    /// The float32 value that it was made from.
+    /// The float32 value that it was quantized from.
     from: String,
-    /// Where its scale and zero point are.
+    /// The names of its scale and zero point.
     constants: [String; 2],
     steps: Steps,
 }
 
-/// The graph while it is rewritten.
+/// The graph under construction.
 struct Rewriter<'a> {
     constants: HashMap<&'a str, &'a Tensor>,
     makers: HashMap<&'a str, &'a Node>,
@@ -72,7 +72,7 @@ struct Rewriter<'a> {
     ranges: &'a Ranges,
     pixels: Option<Pixels>,
     built: GraphBuilder,
-    /// Values that are uint8 in the new graph; all others are float32 under their old names.
+    /// Values that are uint8 in the new graph. All others are float32 and keep their names.
     quantized: HashMap<String, Quantized>,
     asked: Vec<String>,
     uses: usize,
@@ -89,7 +89,7 @@ impl<'a> Rewriter<'a> {
         }
         match node.op_type.as_str() {
             "Conv" => match self.only_reader(output) {
-                // Only the classifier's map of one pixel is flattened after a convolution.
+                // Only the output of the classifier is flattened after a convolution.
                 Some(reader) if reader.op_type == "Flatten" => {
                     self.classifier(node, &reader.output[0]);
                 }
@@ -104,11 +104,11 @@ impl<'a> Rewriter<'a> {
                 let between_0_and_1 = Range::new(0.0, 1.0);
                 self.stepped(node, inputs, output, between_0_and_1);
             }
-            // They move elements and make none, so that they work on uint8 as it is.
+            // These operators only move elements, so they work on uint8 unchanged.
             "MaxPool" | "Flatten" if self.quantized.contains_key(&node.input[0]) => {
                 self.moved(node, output);
             }
-            // Part of what is before them: what a clip lets through is within its calibrated range.
+            // Fused into the previous operator, whose calibrated range is within the bounds of the clip.
             "Relu" | "Clip" if self.quantized.contains_key(output) => {}
             "Flatten" if self.is_classifier(&node.input[0]) => {}
             _ => {
@@ -142,7 +142,7 @@ impl<'a> Rewriter<'a> {
         self.quantized.insert(NORMALIZED.to_owned(), quantized);
     }
 
-    /// A convolution with int8 weights; a rectifier after it is part of it.
+    /// Adds a convolution with int8 weights. A ReLU after it is fused.
     fn convolution(&mut self, node: &Node) {
         let (x, weight) = (&node.input[0], &node.input[1]);
         let bias = node.input.get(2);
@@ -153,10 +153,9 @@ impl<'a> Rewriter<'a> {
         self.requantized(node, [x, format!("{weight}.float")].into_iter().chain(bias).collect());
     }
 
-    /// The last linear layer: a product of integers whose sums become float32.
+    /// Adds the last linear layer: an integer matrix product, converted to float32.
     ///
-    /// Sums of integers are exact in every order, so that an image has the same scores alone and in
-    /// a batch, which a float32 product would not promise.
+    /// Integer sums do not depend on the order, so an image has the same scores alone and in a batch.
     fn classifier(&mut self, node: &Node, flat: &str) {
         let [x, weight, bias] = [0, 1, 2].map(|input| &node.input[input]);
         let x = self.as_uint8(x);
@@ -170,8 +169,8 @@ impl<'a> Rewriter<'a> {
         self.built.node("Gemm", flat, &[&x, &format!("{weight}.float"), &bias], transposed);
     }
 
-    /// Weights as int8 `{name}.float`, dequantized, with a scale for each output channel; returns
-    /// the scales of the sums that come out for an input of `steps`.
+    /// Adds int8 weights with a scale for each output channel, dequantized as `{name}.float`. Returns the
+    /// scales of the sums for an input of `steps`.
     fn weights(&mut self, name: &str, bias: Option<&String>, steps: Steps) -> Vec<f32> {
         let tensor = self.constants[name];
         let values: Vec<f32> = tensor.floats().collect();
@@ -202,7 +201,7 @@ impl<'a> Rewriter<'a> {
         scales.iter().map(|scale| scale * steps.scale).collect()
     }
 
-    /// Whether these are the classifier's weights, which become a matrix.
+    /// Whether these are the weights of the classifier, which are reshaped to a matrix.
     fn matrix(&self, weight: &str) -> bool {
         self.readers[weight].iter().any(|reader| self.is_classifier(&reader.output[0]))
     }
@@ -212,7 +211,7 @@ impl<'a> Rewriter<'a> {
             && self.only_reader(value).is_some_and(|reader| reader.op_type == "Flatten")
     }
 
-    /// A bias as int32 in steps of `scales`; returns its dequantized name.
+    /// Adds a bias as int32 with `scales`; returns the name of the dequantized value.
     fn bias(&mut self, name: &str, scales: &[f32]) -> String {
         let values: Vec<f32> = self.constants[name].floats().collect();
         let bytes: Vec<u8> = values
@@ -228,8 +227,8 @@ impl<'a> Rewriter<'a> {
         built.node("DequantizeLinear", &float, &[&ints, &scale], [int_attribute("axis", 0)])
     }
 
-    /// Keeps an operator between the two conversions; a rectifier that alone reads it is part of
-    /// the second, whose steps begin at 0.
+    /// Keeps an operator between the two conversions. If its only consumer is a ReLU, that is fused into the
+    /// second conversion, whose range then begins at 0.
     fn requantized(&mut self, node: &Node, inputs: Vec<String>) {
         let output = &node.output[0];
         match self.only_reader(output) {
@@ -244,7 +243,7 @@ impl<'a> Rewriter<'a> {
         }
     }
 
-    /// Keeps an operator and calls what it gives, as uint8 over `range`, `value`.
+    /// Keeps an operator, and quantizes its output over `range` as `value`.
     fn stepped(&mut self, node: &Node, inputs: Vec<String>, value: &str, range: Range) {
         let float = format!("{}.float", node.output[0]);
         let node = Node { name: float.clone(), output: vec![float.clone()], ..node.clone() };
@@ -252,7 +251,7 @@ impl<'a> Rewriter<'a> {
         self.quantize(value, &float, range);
     }
 
-    /// An operator on uint8 that keeps scale and zero point.
+    /// Keeps an operator that works on uint8 and does not change scale and zero point.
     fn moved(&mut self, node: &Node, output: &str) {
         let x = self.quantized[&node.input[0]].clone();
         let tensor = format!("{output}.uint8");
@@ -261,7 +260,7 @@ impl<'a> Rewriter<'a> {
         self.quantized.insert(output.to_owned(), Quantized { tensor, ..x });
     }
 
-    /// What a graph's output is called keeps its name, as float32.
+    /// Adds the graph's output `name`, as float32.
     fn answer(&mut self, name: &str) {
         if let Some(value) = self.quantized.get(name).filter(|value| value.from != name) {
             let [scale, zero] = &value.constants;
@@ -277,13 +276,13 @@ impl<'a> Rewriter<'a> {
         }
     }
 
-    /// A value on its way through uint8, as float32.
+    /// A value as float32 after quantization.
     fn dequantized(&mut self, name: &str) -> String {
         let value = self.as_uint8(name);
         self.dequantize(&value)
     }
 
-    /// A value as uint8, which it may become here.
+    /// A value as uint8; quantizes it if necessary.
     fn as_uint8(&mut self, name: &str) -> Quantized {
         if !self.quantized.contains_key(name) {
             let range = self.range(name);
@@ -318,7 +317,7 @@ impl<'a> Rewriter<'a> {
         self.ranges.get(value).copied().unwrap_or(Range::new(0.0, 0.0))
     }
 
-    /// The node that reads a value, if it is one.
+    /// The only node that reads a value, if there is exactly one.
     fn only_reader(&self, value: &str) -> Option<&'a Node> {
         match self.readers.get(value)?.as_slice() {
             [reader] => Some(reader),
@@ -351,8 +350,8 @@ fn readers(nodes: &[Node]) -> HashMap<&str, Vec<&Node>> {
     readers
 }
 
-/// The scale of one output channel's weights: its largest is 127 steps, and its bias fits int32 in
-/// steps of the sums.
+/// The scale of the weights of one output channel. The largest weight becomes 127, and the bias must fit
+/// int32 with the scale of the sums.
 fn weight_scale(weights: &[f32], bias: f32, input_scale: f32) -> f32 {
     let largest = weights.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
     let for_bias = bias.abs() / 2.0_f32.powi(30) / input_scale;

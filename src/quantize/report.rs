@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use super::qdq::{Ranges, quantize, targets};
 use crate::onnx::Model;
-use crate::pipeline::run::{Batch, Library, Probe, SessionPlan, StartError};
+use crate::pipeline::run::{Batch, ProbeRuntime, StartError};
 
-/// One value of the network, before and after.
+/// The quantization noise of one value.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LayerError {
     /// Its name in the graph.
@@ -17,16 +17,17 @@ pub struct LayerError {
     pub sqnr: f64,
 }
 
-/// Compares all values that become uint8, and the logits, of a float32 network and of the same with
-/// int8 arithmetic over `ranges`, on the same pictures, first to last. The errors of earlier layers
-/// are in the later ones, as when they serve.
+/// Compares all values that become uint8, and the logits, of a float32 network and of the same with int8
+/// arithmetic over `ranges`, on the same images, in order of execution. The noise of a layer includes that of
+/// earlier layers.
 ///
 /// # Errors
 ///
 /// [`StartError`].
 pub fn compare(
-    (library, plan): (&Library, SessionPlan),
-    (float, ranges): (&Model, &Ranges),
+    runtime: ProbeRuntime<'_>,
+    float: &Model,
+    ranges: &Ranges,
     batches: &[Batch],
 ) -> Result<Vec<LayerError>, StartError> {
     let mut names = targets(float);
@@ -36,7 +37,7 @@ pub fn compare(
     let quantized = quantize(&float, ranges);
     let mut probes = Vec::new();
     for model in [&float, &quantized] {
-        probes.push(Probe::open(library, &model.to_bytes(), plan)?);
+        probes.push(runtime.open(&model.to_bytes())?);
     }
     let mut sums: HashMap<String, (f64, f64)> = HashMap::new();
     for batch in batches {
@@ -54,7 +55,7 @@ pub fn compare(
     }
     let decibels = |(signal, noise): (f64, f64)| 10.0 * (signal / noise).log10();
     let layers = names.into_iter().map(|name| (name, sums[name]));
-    // What stays float32 is the same in both.
+    // Values that stay float32 are equal in both.
     let changed = layers.filter(|(_, (_, noise))| *noise > 0.0);
     Ok(changed
         .map(|(name, sums)| LayerError { value: name.to_owned(), sqnr: decibels(sums) })

@@ -3,7 +3,7 @@ use crate::graph::{Classes, EmitPlan, Network, Normalize, arch, emit};
 use crate::onnx::Model;
 use crate::weights::Weights;
 
-/// The network with every element of every tensor one.
+/// The network with all elements of all tensors 1.
 fn model(name: &str) -> Model {
     let row = arch::find(name).unwrap();
     let network = Network::expand(row, row.classes);
@@ -38,9 +38,9 @@ fn every_value_between_two_operators_is_quantized_once() {
     assert_eq!((count(&model, "Conv"), count(&model, "Gemm")), (21, 1));
 }
 
-/// `ONNX Runtime` fuses an operator with conversions that nobody else reads.
+/// `ONNX Runtime` fuses an operator only with conversions that have no other consumer.
 #[test]
-fn every_dequantized_value_has_one_reader_or_is_an_answer() {
+fn every_dequantized_value_has_one_consumer_or_is_an_output() {
     for name in ["resnet20", "resnet18d", "seresnet18", "vgg11_bn"] {
         let model = quantized(name);
         let outputs: Vec<_> = model.outputs().map(str::to_owned).collect();
@@ -54,7 +54,7 @@ fn every_dequantized_value_has_one_reader_or_is_an_answer() {
 }
 
 #[test]
-fn inputs_outputs_and_metadata_stay_what_they_were() {
+fn inputs_outputs_and_metadata_are_unchanged() {
     let (float, int8) = (model("resnet20"), quantized("resnet20"));
     assert!(float.inputs().eq(int8.inputs()));
     assert!(float.outputs().eq(int8.outputs()));
@@ -62,16 +62,16 @@ fn inputs_outputs_and_metadata_stay_what_they_were() {
 }
 
 #[test]
-fn an_output_that_is_not_wanted_costs_nothing() {
+fn nodes_for_an_unused_output_are_removed() {
     let model = quantized("resnet20").keep_outputs(&["logits"]);
     let names = ["embedding", "feature_map", "probabilities"];
     let nodes = &model.graph().node;
     assert!(nodes.iter().all(|node| !names.contains(&node.output[0].as_str())));
 }
 
-/// EfficientNet-Lite's `(pixel − 127) / 128` is what uint8 with a zero point stands for.
+/// EfficientNet-Lite's normalisation `(pixel − 127) / 128` equals uint8 with a zero point of 127.
 #[test]
-fn pixels_with_a_mean_of_a_whole_level_are_the_input_as_they_are() {
+fn raw_pixels_are_the_quantized_input_if_the_mean_is_an_integer() {
     let with_mean = |mean| {
         let network = Network::expand(arch::find("resnet20").unwrap(), 10);
         let specs = network.tensors();

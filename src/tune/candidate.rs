@@ -1,24 +1,24 @@
-//! What could be fastest.
+//! The settings to measure.
 
 use serde::Serialize;
 
 use crate::model::Precision;
 
-/// One way to use the machine.
+/// One combination of settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Candidate {
-    /// In which arithmetic.
+    /// The precision.
     pub precision: Precision,
-    /// Sessions that run side by side.
+    /// Number of concurrent sessions.
     pub sessions: usize,
-    /// Threads inside each.
+    /// Number of threads of each session.
     pub threads: usize,
-    /// The most images in one run.
+    /// Maximum batch size.
     pub max_batch: usize,
 }
 
 impl Candidate {
-    /// Whether the sessions of both are the same, so that only the batches differ.
+    /// Whether both candidates use the same sessions and differ in the batch size only.
     #[must_use]
     pub fn has_sessions_of(&self, other: &Self) -> bool {
         (self.precision, self.sessions, self.threads)
@@ -26,13 +26,13 @@ impl Candidate {
     }
 }
 
-/// Batches that are tried: alone, the default, and one that fills wide kernels.
+/// Batch sizes to try: one, the default, and one for which kernels are most efficient.
 const BATCHES: [usize; 3] = [1, 4, 16];
 
-/// The candidates for a machine with `cores`; those with the same sessions lie side by side.
+/// The candidates for a machine with this many cores. Those with the same sessions are adjacent.
 ///
-/// Threads and sessions share out the cores evenly, in every way that is possible; one more takes a
-/// session more than there are cores, which hides the time that a core waits for memory.
+/// Sessions and threads divide the cores evenly, in all possible ways. One more candidate has one session
+/// more than cores, which hides the time that a core waits for memory.
 #[must_use]
 pub fn candidates(cores: usize, precisions: &[Precision]) -> Vec<Candidate> {
     let even = (1..=cores).filter(|sessions| cores.is_multiple_of(*sessions));
@@ -49,7 +49,7 @@ pub fn candidates(cores: usize, precisions: &[Precision]) -> Vec<Candidate> {
     found
 }
 
-/// The candidates for a GPU, which one or two sessions keep busy, and which wants large batches.
+/// The candidates for a GPU: one or two sessions and large batches.
 #[must_use]
 pub fn candidates_on_gpu(precisions: &[Precision]) -> Vec<Candidate> {
     let mut found = Vec::new();
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_even_share_of_the_cores_is_tried_and_one_session_more() {
+    fn all_even_divisions_of_the_cores_and_one_additional_session_are_candidates() {
         let found = candidates(4, &[Precision::Fp32]);
         let mut arrangements: Vec<_> =
             found.iter().map(|found| (found.sessions, found.threads)).collect();

@@ -1,7 +1,7 @@
-//! Which sessions, threads and batches serve a model fastest on this machine: measured, not guessed.
+//! Measures which sessions, threads and batches serve a model fastest on this machine.
 //!
-//! [`candidates`] are what could be fastest; [`Race`] measures them in turns, so that a machine that
-//! drifts slows them all, and drops those that cannot win any more; [`trial`] is one measurement.
+//! [`candidates`] lists the settings to measure. [`Race`] measures them in turns, so that a machine whose
+//! speed drifts affects all of them, and drops candidates that are too slow. [`trial`] is one measurement.
 
 mod candidate; // settings to measure
 mod race; // rounds of measurements, with fewer candidates each

@@ -1,5 +1,5 @@
-//! Images a second by candidate as an SVG: a bar for the median, a line from the lowest to the
-//! highest round.
+//! Images per second by candidate as an SVG: a bar for the median, and a line from the lowest to the highest
+//! round.
 
 use std::fmt::Write;
 
@@ -14,7 +14,7 @@ const STYLE: &str = "text{font:12px sans-serif;fill:#333}.bar{fill:#06c}.gone{fi
     line{stroke:#c40;stroke-width:2}.page{fill:#fff}@media(prefers-color-scheme:dark){\
     text{fill:#ddd}.bar{fill:#48f}.gone{fill:#456}.page{fill:#181818}}";
 
-/// The standings of `race`, the best on top, with `title` above.
+/// A plot of the standings of `race`, best first, with `title` above.
 #[must_use]
 pub fn svg(race: &Race, title: &str) -> String {
     let ranking: Vec<_> =
@@ -23,7 +23,7 @@ pub fn svg(race: &Race, title: &str) -> String {
     let x = |rate: f64| LEFT + (RIGHT - LEFT) * rate / highest;
     #[expect(clippy::cast_precision_loss, reason = "a few dozen rows")]
     let height = TOP + ROW * ranking.len() as f64 + 20.0;
-    let mut picture = format!(
+    let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\">\n\
          <title>{0}</title>\n<style>{STYLE}</style>\n\
          <rect class=\"page\" width=\"{WIDTH}\" height=\"{height}\"/>\n<text x=\"16\" y=\"24\">{0}</text>\n",
@@ -37,7 +37,7 @@ pub fn svg(race: &Race, title: &str) -> String {
         let (end, text) = (x(median) - LEFT, y + 14.0);
         let middle = y + ROW / 2.0 - 2.0;
         let _ = writeln!(
-            picture,
+            svg,
             "<text x=\"16\" y=\"{text:.1}\">{}, {} × {} threads, batches to {}</text>\
              <rect class=\"{class}\" x=\"{LEFT}\" y=\"{y:.1}\" width=\"{end:.1}\" height=\"{:.1}\"/>\
              <line x1=\"{:.1}\" y1=\"{middle:.1}\" x2=\"{:.1}\" y2=\"{middle:.1}\"/>\
@@ -53,6 +53,6 @@ pub fn svg(race: &Race, title: &str) -> String {
         );
         y += ROW;
     }
-    picture.push_str("</svg>\n");
-    picture
+    svg.push_str("</svg>\n");
+    svg
 }

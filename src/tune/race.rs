@@ -1,4 +1,4 @@
-//! Candidates take turns; those that cannot win any more are dropped.
+//! Measures candidates in turns, and drops those that are too slow.
 
 use std::time::Duration;
 
@@ -6,40 +6,40 @@ use serde::Serialize;
 
 use super::{Candidate, Trial};
 
-/// What is wanted of the machine.
+/// What to optimise.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Goal {
-    /// The most images a second.
+    /// The highest throughput.
     Throughput,
-    /// The most images a second of which 99 of 100 are answered within this time.
+    /// The highest throughput at which the 99th percentile of latency stays below this.
     Latency(Duration),
 }
 
-/// All candidates and what is known of them.
+/// All candidates with their measurements.
 #[derive(Debug, Clone)]
 pub struct Race {
     goal: Goal,
     standings: Vec<Standing>,
 }
 
-/// One candidate's measurements.
+/// The measurements of one candidate.
 #[derive(Debug, Clone, Serialize)]
 pub struct Standing {
-    /// Which.
+    /// The candidate.
     pub candidate: Candidate,
-    /// One a round.
+    /// One measurement per round.
     pub trials: Vec<Trial>,
     /// Whether it is still measured.
     pub running: bool,
 }
 
-/// A candidate that reaches less than this share of the best one's median is dropped. Rounds of one
-/// candidate differ by up to a tenth on a machine that others use too.
+/// Candidates are dropped if they reach less than this share of the best median. On a shared machine, rounds
+/// of one candidate differ by up to a tenth.
 const STAYS: f64 = 0.88;
 
 impl Standing {
-    /// Images a second: the median over the rounds, with the lowest and the highest.
+    /// Images per second: median, minimum and maximum of the rounds.
     #[must_use]
     pub fn rates(&self) -> [f64; 3] {
         let mut rates: Vec<f64> = self.trials.iter().map(|trial| trial.images_per_second).collect();
@@ -50,7 +50,7 @@ impl Standing {
         }
     }
 
-    /// The slowest of 99 in 100 answers, in the median of the rounds.
+    /// The 99th percentile of latency in milliseconds, median of the rounds.
     #[must_use]
     pub fn p99_ms(&self) -> f64 {
         let mut p99: Vec<f64> = self.trials.iter().map(|trial| trial.p99_ms).collect();
@@ -60,27 +60,27 @@ impl Standing {
 }
 
 impl Race {
-    /// Nothing is known yet.
+    /// A race without measurements.
     #[must_use]
     pub fn new(goal: Goal, candidates: Vec<Candidate>) -> Self {
         let standing = |candidate| Standing { candidate, trials: Vec::new(), running: true };
         Self { goal, standings: candidates.into_iter().map(standing).collect() }
     }
 
-    /// What is wanted.
+    /// What to optimise.
     #[must_use]
     pub fn goal(&self) -> Goal {
         self.goal
     }
 
-    /// Those that are still measured, in the order of their turns.
+    /// The candidates that are still measured, in order.
     #[must_use]
     pub fn running(&self) -> Vec<Candidate> {
         let running = self.standings.iter().filter(|standing| standing.running);
         running.map(|standing| standing.candidate).collect()
     }
 
-    /// Notes a measurement of `candidate`.
+    /// Adds a measurement of `candidate`.
     pub fn note(&mut self, candidate: Candidate, trial: Trial) {
         for standing in &mut self.standings {
             if standing.candidate == candidate {
@@ -89,8 +89,8 @@ impl Race {
         }
     }
 
-    /// Drops those that are too far behind the best.
-    pub fn drop_the_hopeless(&mut self) {
+    /// Drops candidates that are too far behind the best.
+    pub fn drop_losers(&mut self) {
         let Some(best) = self.best().map(|best| best.rates()[0]) else { return };
         for standing in &mut self.standings {
             standing.running &= standing.rates()[0] >= STAYS * best;
@@ -101,13 +101,13 @@ impl Race {
     #[must_use]
     pub fn ranking(&self) -> Vec<&Standing> {
         let mut ranking: Vec<_> = self.standings.iter().collect();
-        // A candidate that was dropped early has fewer rounds: those that stayed go before it.
+        // Candidates that were dropped early have fewer rounds, and come after the others.
         ranking
             .sort_by(|a, b| b.running.cmp(&a.running).then(b.rates()[0].total_cmp(&a.rates()[0])));
         ranking
     }
 
-    /// The best of those that were measured and met the goal at all.
+    /// The best candidate that reached the goal.
     #[must_use]
     pub fn best(&self) -> Option<&Standing> {
         self.standings
@@ -116,8 +116,8 @@ impl Race {
             .max_by(|a, b| a.rates()[0].total_cmp(&b.rates()[0]))
     }
 
-    /// What should be served: the best, or `usual` where the best is not better than it by more than
-    /// the rounds of either differ among themselves.
+    /// The candidate to serve: the best one, or `usual` if the difference is within the variation of the
+    /// rounds.
     #[must_use]
     pub fn verdict(&self, usual: Candidate) -> Option<(&Standing, Certainty)> {
         let best = self.best()?;
@@ -133,15 +133,15 @@ impl Race {
     }
 }
 
-/// How sure the choice is.
+/// The certainty of the choice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Certainty {
     /// The default is the fastest.
     Usual,
-    /// Another one was faster in the median, not in every round: the default stays.
+    /// Another one has a faster median, but is not faster in every round: the default is kept.
     WithinNoise,
-    /// Slower in none of its rounds than the default in the best of its own.
+    /// In all rounds faster than the default in its best round.
     Better,
 }
 
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_stays_unless_another_is_faster_in_every_round() {
+    fn the_default_is_kept_unless_another_is_faster_in_every_round() {
         let verdict = |rates: &[(usize, &[f64])]| {
             let race = race(rates);
             let (standing, verdict) = race.verdict(candidate(4)).unwrap();
@@ -182,9 +182,9 @@ mod tests {
     }
 
     #[test]
-    fn those_far_behind_are_dropped_and_rank_last() {
+    fn slow_candidates_are_dropped_and_rank_last() {
         let mut race = race(&[(1, &[50.0]), (4, &[100.0]), (16, &[95.0])]);
-        race.drop_the_hopeless();
+        race.drop_losers();
         assert_eq!(race.running(), [candidate(4), candidate(16)]);
         race.note(candidate(4), Trial { images_per_second: 20.0, p99_ms: 1.0, clients: 8 });
         let order: Vec<_> =

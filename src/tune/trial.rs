@@ -1,4 +1,4 @@
-//! One pipeline under load: as a server uses it, without HTTP.
+//! Measures a pipeline under load, without HTTP.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -10,26 +10,26 @@ use super::Goal;
 use crate::pipeline::queue::{Deadline, RequestContext};
 use crate::pipeline::{ClassifyError, Pipeline};
 
-/// What one measurement found.
+/// The result of one measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Trial {
-    /// Images answered a second; 0 where not even one client was answered in time.
+    /// Images per second; 0 if not even one client was answered in time.
     pub images_per_second: f64,
-    /// 99 of 100 were answered within this time, in milliseconds.
+    /// The 99th percentile of latency, in milliseconds.
     pub p99_ms: f64,
-    /// How many callers there were, each of whom waits for its answer.
+    /// Number of concurrent clients, each of which waits for its answer.
     pub clients: usize,
 }
 
-/// Nobody waits so long; it ends a run that is stuck.
+/// Time limit of a request, which ends a run that is stuck.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// Measures `pipeline` for `duration`: with callers enough to keep it busy, or with as many as it
-/// answers in time.
+/// Measures `pipeline` for `duration`, with enough clients to keep it busy, or with as many as it answers in
+/// time.
 ///
 /// # Errors
 ///
-/// What went wrong with a photo.
+/// If a photo cannot be classified.
 pub async fn trial(
     pipeline: &Pipeline,
     photos: &[Bytes],
@@ -59,8 +59,9 @@ pub async fn trial(
     }
 }
 
-/// Callers who ask again as soon as they are answered, for `duration` or, where the network is slow,
-/// until everybody was answered twice. The first answers, to those who all came at once, do not count.
+/// Runs clients that send again as soon as they are answered, for `duration` or until each was answered
+/// twice, whichever is longer. The first answer of each client does not count, because all clients start at
+/// the same time.
 async fn with_clients(
     pipeline: &Pipeline,
     photos: &[Bytes],
@@ -85,7 +86,7 @@ async fn with_clients(
     Ok(found(answers.into_iter().flatten().collect(), clients))
 }
 
-/// One answer: how long it took, and when it was there.
+/// An answer: its latency, and its time.
 struct TimedAnswer {
     latency: Duration,
     at: Duration,

@@ -1,34 +1,34 @@
-//! Wanted tensors against found ones: everything that is wrong, at once.
+//! Compares the tensors of a file with those that a network needs, and lists all differences.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use super::{DataType, Tensor, TensorSpec, Weights, WeightsError};
 
-/// Weights that have exactly the tensors that were asked for: shapes fit, every element is finite.
+/// Weights with exactly the required tensors, of the right shapes and with finite elements.
 #[derive(Debug, Clone)]
 pub struct CheckedWeights {
     tensors: BTreeMap<String, Tensor>,
 }
 
-/// One thing that is wrong with a tensor.
+/// A problem with one tensor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Finding {
-    /// The network needs it, the weights do not have it.
+    /// The network needs it, but the weights do not contain it.
     Missing {
         /// Its name.
         name: String,
         /// The shape it should have.
         expected: Vec<usize>,
     },
-    /// The weights have it, the network has no place for it.
+    /// The weights contain it, but the network does not need it.
     Unexpected {
         /// Its name.
         name: String,
         /// The shape it has.
         found: Vec<usize>,
     },
-    /// It has another shape than the network needs.
+    /// Its shape differs from the one that the network needs.
     Misshapen {
         /// Its name.
         name: String,
@@ -41,21 +41,21 @@ pub enum Finding {
     NotFloat {
         /// Its name.
         name: String,
-        /// What its elements are.
+        /// The type of its elements.
         found: DataType,
     },
     /// Some of its elements are infinite or not a number.
     NonFinite {
         /// Its name.
         name: String,
-        /// How many.
+        /// Their number.
         count: usize,
     },
-    /// It is a variance and has elements below zero.
+    /// It is a variance and has negative elements.
     NegativeVariance {
         /// Its name.
         name: String,
-        /// How many.
+        /// Their number.
         count: usize,
     },
 }
@@ -63,8 +63,7 @@ pub enum Finding {
 impl Weights {
     /// Checks that these are exactly the tensors of `specs`.
     ///
-    /// `*.num_batches_tracked`, which training frameworks store and inference does not need, may be
-    /// present.
+    /// `*.num_batches_tracked`, which training frameworks store and inference does not need, is allowed.
     ///
     /// # Errors
     ///
@@ -101,11 +100,11 @@ impl Weights {
 }
 
 impl CheckedWeights {
-    /// The same weights with a row of zeros added to the tensor `name`, at its end.
+    /// Appends a row of zeros to the tensor `name`.
     ///
     /// # Panics
     ///
-    /// If the tensor is not among those that were asked for.
+    /// If the tensor was not among the required ones.
     #[must_use]
     pub fn with_zero_row(mut self, name: &str) -> Self {
         let mut values = self.values(name);
@@ -121,7 +120,7 @@ impl CheckedWeights {
     ///
     /// # Panics
     ///
-    /// If the tensor is not among those that were asked for.
+    /// If the tensor was not among the required ones.
     #[must_use]
     pub fn values(&self, name: &str) -> Vec<f32> {
         let tensor = self.tensors.get(name).expect("the tensor is among those asked for");
@@ -129,7 +128,7 @@ impl CheckedWeights {
     }
 }
 
-/// What is wrong with a tensor that is there.
+/// The problem of an existing tensor, if it has one.
 fn misfit(spec: &TensorSpec, tensor: &Tensor) -> Option<Finding> {
     let name = spec.name.clone();
     if tensor.shape() != spec.shape {

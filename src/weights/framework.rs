@@ -1,16 +1,16 @@
-//! The frameworks whose weights are read, where their arithmetic differs.
+//! Frameworks that weights were trained in, where their arithmetic differs.
 
-/// A training framework, where its arithmetic is not the others'.
+/// A training framework.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framework {
-    /// Convolutions have half the kernel of zeros on each side; the epsilon of a batch norm is 1e-5.
+    /// Convolutions have a padding of half the kernel; the epsilon of batch norms is 1e-5.
     PyTorch,
-    /// A convolution with stride has the padding `SAME`; the epsilon of a batch norm is 1e-3.
+    /// Convolutions with a stride have the padding `SAME`; the epsilon of batch norms is 1e-3.
     TensorFlow,
 }
 
 impl Framework {
-    /// What a batch norm adds to a variance before it takes the root.
+    /// The epsilon of batch norms, which is added to the variance.
     #[must_use]
     pub const fn epsilon(self) -> f64 {
         match self {

@@ -1,10 +1,10 @@
-//! The classifier of a network: where training scripts put it becomes `fc`, `classifier.6` of a VGG, or
-//! `classifier.1` of a net of inverted residual blocks.
+//! Renames the classifier of a network to `fc`, to `classifier.6` for a VGG, or to `classifier.1` for a
+//! network of inverted residual blocks.
 
 use super::tensor::Tensors;
 use super::{DataType, Tensor, inverted};
 
-/// First parts of the names that classifiers have.
+/// First parts of the names of classifiers.
 const HEADS: [&str; 10] = [
     "fc",
     "classifier",
@@ -18,15 +18,15 @@ const HEADS: [&str; 10] = [
     "logits",
 ];
 
-/// Whether the first part of a name is a classifier's.
+/// Whether `first` is the first part of a classifier's name.
 pub(super) fn is_head(first: &str) -> bool {
     HEADS.contains(&first)
 }
 
-/// The same tensors with the classifier under torchvision's name, as a linear layer with a bias.
+/// Gives the classifier torchvision's name, as a linear layer with a bias.
 ///
-/// A classifier in a `Sequential` (`fc.1`), or under another name (`linear`, `head.fc`), is still one
-/// linear layer. One without a bias gets zeros. Several linear layers stay what they are.
+/// The classifier may be in a `Sequential` (`fc.1`) or have another name (`linear`, `head.fc`). If it has no
+/// bias, a bias of zeros is added. Several linear layers are not renamed.
 pub(super) fn as_torchvisions(mut tensors: Tensors, notes: &mut Vec<String>) -> Tensors {
     flatten_kernels(&mut tensors);
     let torchvisions: &[&str] = if inverted::is_torchvisions(&tensors) {
@@ -51,7 +51,7 @@ pub(super) fn as_torchvisions(mut tensors: Tensors, notes: &mut Vec<String>) -> 
     tensors
 }
 
-/// A classifier that is a 1×1 convolution is a linear layer.
+/// Converts a classifier that is a 1×1 convolution to a linear layer.
 fn flatten_kernels(tensors: &mut Tensors) {
     for (name, tensor) in tensors {
         let first = name.split('.').next().unwrap_or_default();
@@ -63,8 +63,8 @@ fn flatten_kernels(tensors: &mut Tensors) {
     }
 }
 
-/// The name of the only linear layer that can be `torchvisions`: of all where that is `fc`, of those
-/// below it else.
+/// The name of the only linear layer that can be the classifier: among all tensors if torchvision's name is
+/// `fc`, otherwise among those below it.
 fn the_linear(tensors: &Tensors, torchvisions: &str) -> Option<String> {
     let mut layers = tensors.iter().filter_map(|(name, tensor)| {
         let layer = name.strip_suffix(".weight")?;

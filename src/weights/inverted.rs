@@ -1,26 +1,26 @@
-//! Names of nets of inverted residual blocks: timm's and those of EfficientNet-PyTorch become the names
-//! of torchvision's `mobilenet_v2`, which numbers all blocks and the parts of each.
+//! Renames tensors of networks of inverted residual blocks from timm and EfficientNet-PyTorch to the names of
+//! torchvision's `mobilenet_v2`, which numbers all blocks and the parts of each.
 
 use std::collections::BTreeMap;
 
 use super::tensor::Tensors;
 
-/// What the three libraries call the first convolution.
+/// Names of the first convolution in the three libraries.
 const TORCHVISION_STEM: &str = "features.0.0.weight";
 const TIMM_STEM: &str = "conv_stem.weight";
 const PORT_STEM: &str = "_conv_stem.weight";
 
-/// Whether these are the names of EfficientNet-PyTorch, whose weights come from TensorFlow.
+/// Whether these are names of EfficientNet-PyTorch, whose weights were trained in TensorFlow.
 pub(super) fn is_port(tensors: &Tensors) -> bool {
     tensors.contains_key(PORT_STEM)
 }
 
-/// Whether these are torchvision's names of such a net, as they may have become here.
+/// Whether these are torchvision's names of such a network, possibly after renaming.
 pub(super) fn is_torchvisions(tensors: &Tensors) -> bool {
     tensors.contains_key(TORCHVISION_STEM)
 }
 
-/// The same tensors under torchvision's names; those of other nets as they are.
+/// Renames the tensors to torchvision's names. Tensors of other networks are unchanged.
 pub(super) fn as_torchvisions(tensors: Tensors) -> Tensors {
     let library = if is_port(&tensors) {
         Library::Port
@@ -41,7 +41,8 @@ enum Library {
     Port,
 }
 
-/// The parts of a block in order, without and with a widening convolution; norms follow convolutions.
+/// The parts of a block in order, without and with a convolution that expands the channels; norms follow
+/// convolutions.
 type Parts = [&'static str; 6];
 const TIMM_FIRST: Parts = ["conv_dw", "bn1", "conv_pw", "bn2", "", ""];
 const TIMM_OTHERS: Parts = ["conv_pw", "bn1", "conv_dw", "bn2", "conv_pwl", "bn3"];
@@ -49,10 +50,10 @@ const PORT_FIRST: Parts = ["_depthwise_conv", "_bn1", "_project_conv", "_bn2", "
 const PORT_OTHERS: Parts =
     ["_expand_conv", "_bn0", "_depthwise_conv", "_bn1", "_project_conv", "_bn2"];
 
-/// The blocks of a net in order, and whether each widens its input.
+/// The blocks of a network in order, and whether each expands its input.
 struct Blocks {
     library: Library,
-    /// By stage and position in it; a port has one stage.
+    /// By stage and position in the stage; a port has one stage.
     widens: BTreeMap<[usize; 2], bool>,
 }
 
@@ -80,7 +81,7 @@ impl Blocks {
         };
         let (part, tensor) = part.split_once('.')?;
         let position = parts.iter().position(|known| *known == part)?;
-        // Convolution, norm and rectifier are one part each, but for the last two, which stand alone.
+        // Convolution, norm and activation form one part, except for the last two, which are separate.
         let last = if self.widens[&block] { 4 } else { 2 };
         let place = match position {
             position if position < last => format!("{}.{}", position / 2, position % 2),
@@ -127,7 +128,7 @@ mod tests {
     use super::*;
     use crate::weights::{DataType, Tensor};
 
-    /// What two blocks of a net, the second of which widens its input, are called.
+    /// The new names of tensors of a network with two blocks, the second of which expands its input.
     fn renamed(names: &[&str]) -> Vec<String> {
         let scalar =
             Tensor { data_type: DataType::F32, shape: Vec::new(), bytes: Vec::new().into() };
@@ -155,7 +156,7 @@ mod tests {
     ];
 
     #[test]
-    fn timms_names_become_torchvisions() {
+    fn names_of_timm_are_renamed() {
         let timm = [
             "classifier.1.weight",
             "conv_stem.weight",
@@ -176,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_efficientnet_pytorch_become_torchvisions() {
+    fn names_of_efficientnet_pytorch_are_renamed() {
         let port = [
             "_fc.weight",
             "_conv_stem.weight",
@@ -197,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn other_nets_keep_their_names() {
+    fn names_of_other_networks_are_unchanged() {
         let resnet = ["bn1.bias", "conv1.weight", "layer1.0.conv1.weight"];
         assert_eq!(renamed(&resnet), resnet);
     }

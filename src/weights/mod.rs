@@ -5,7 +5,7 @@ mod pytorch; // state dicts, parsed without running their pickle
 mod shards; // several files with an index
 mod framework; // PyTorch or TensorFlow
 mod names; // renames tensors to torchvision's names
-mod inverted; // renames those of inverted residual networks
+mod inverted; // renames tensors of inverted residual networks
 mod head; // finds the classifier
 mod other; // describes files without weights
 mod tensor; // one tensor, as float32
@@ -23,7 +23,7 @@ pub use framework::Framework;
 pub use other::OtherFile;
 pub use tensor::{DataType, Tensor};
 
-/// A tensor that is wanted.
+/// A tensor that a network needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TensorSpec {
     /// Its name, as in torchvision's state dicts.
@@ -32,13 +32,13 @@ pub struct TensorSpec {
     pub shape: Vec<usize>,
 }
 
-/// Tensors by name, as a file has them; nothing is known yet about what they fit.
+/// The tensors of a file by name. They are not checked against a network yet.
 #[derive(Debug, Clone)]
 pub struct Weights {
     tensors: BTreeMap<String, Tensor>,
-    /// What was renamed or left out when the file was read, in words.
+    /// Messages about tensors that were renamed or ignored.
     notes: Vec<String>,
-    /// Where they were trained, as far as their names tell.
+    /// The training framework, as far as the names show it.
     framework: Framework,
 }
 
@@ -48,49 +48,49 @@ pub enum WeightsError {
     /// The file could not be read.
     #[error("cannot read {}: {source}", path.display())]
     Read {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: std::io::Error,
     },
-    /// A file that holds no weights, or not in a form that is read.
+    /// The file contains no weights, or is of a format that is not supported.
     #[error("{} is {kind}", path.display())]
     Other {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// What it is, and what helps.
+        /// The file's actual format.
         kind: OtherFile,
     },
-    /// A part of a safetensors file.
+    /// A truncated safetensors file.
     #[error(
         "{} is truncated: it has {found} bytes, its header says {whole}\nhint: download or copy it again",
         path.display()
     )]
     CutOff {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Bytes that are there.
+        /// Size of the file, in bytes.
         found: usize,
-        /// Bytes that the whole file has.
+        /// Size of the complete file, in bytes.
         whole: usize,
     },
-    /// The bytes are not a safetensors file, or not all of one.
+    /// The bytes are not a valid safetensors file.
     #[error("not a safetensors file: {source}")]
     Format {
-        /// What is wrong with them.
+        /// The cause.
         source: ::safetensors::SafeTensorError,
     },
-    /// Neither safetensors nor anything that `torch.save` writes, or not all of it.
+    /// Neither a safetensors file nor a valid file of `torch.save`.
     #[error(
         "{} is neither a safetensors file nor a state dict of PyTorch: {source}", path.display()
     )]
     Pytorch {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The cause.
         source: pytorch_reader::PytorchError,
     },
-    /// A pickle with more in it than tensors and plain values.
+    /// A pickle with objects other than tensors and plain values.
     #[error(
         "{} contains objects that could only be restored by running its pickle ({}), which resnetd does not do\n\
          hint: save the weights alone, with torch.save(model.state_dict(), path)",
@@ -102,31 +102,31 @@ pub enum WeightsError {
         /// Their types, by name.
         objects: Vec<String>,
     },
-    /// The index of weights in several files is wrong.
+    /// The index of a model with several weight files is invalid.
     #[error("{} does not describe its files: {why}", path.display())]
     Index {
-        /// Which index.
+        /// The index.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The cause.
         why: String,
     },
-    /// The tensors are not the ones the network needs.
+    /// The tensors differ from those that the network needs.
     #[error("the weights do not fit the network:\n{}", check::lines(findings))]
     Misfit {
-        /// Everything that is wrong: first what is missing, then what is there, by name.
+        /// All differences: missing tensors first, then the others, by name.
         findings: Vec<Finding>,
     },
 }
 
 impl Weights {
     /// Reads a safetensors file, a state dict of PyTorch, or all files of an index
-    /// (`model.safetensors.index.json`). Which one a file is, its content says.
+    /// (`model.safetensors.index.json`). The format is detected from the content.
     ///
-    /// Names may be torchvision's, timm's, or those of Hugging Face transformers.
+    /// The names may be those of torchvision, timm or Hugging Face transformers.
     ///
     /// # Errors
     ///
-    /// Every [`WeightsError`] but [`WeightsError::Misfit`].
+    /// Any [`WeightsError`] except [`WeightsError::Misfit`].
     pub fn open(path: &Path) -> Result<Self, WeightsError> {
         let is_index = path.extension().is_some_and(|extension| extension == "json");
         let (tensors, notes) = if is_index { shards::open(path)? } else { open_file(path)? };
@@ -134,7 +134,7 @@ impl Weights {
         Ok(Self { notes: [notes, named.notes].concat(), ..named })
     }
 
-    /// Reads a safetensors file's bytes, which are kept and not copied.
+    /// Reads the bytes of a safetensors file, without copying them.
     ///
     /// # Errors
     ///
@@ -145,7 +145,7 @@ impl Weights {
         Ok(Self::named(tensors))
     }
 
-    /// Weights made in the program: name, shape and row-major elements.
+    /// Weights from names, shapes and row-major elements.
     ///
     /// # Panics
     ///
@@ -163,7 +163,7 @@ impl Weights {
         Self { tensors, notes, framework }
     }
 
-    /// Tensors of these names and shapes without elements, for tests that look at no more.
+    /// Tensors without elements, for tests of names and shapes.
     #[cfg(test)]
     pub(crate) fn hollow(specs: &[TensorSpec]) -> Self {
         let hollow = |spec: &TensorSpec| Tensor {
@@ -175,14 +175,13 @@ impl Weights {
         Self { tensors, notes: Vec::new(), framework: Framework::PyTorch }
     }
 
-    /// What was renamed or left out when the file was read, a sentence each.
+    /// Messages about tensors that were renamed or ignored, one sentence each.
     #[must_use]
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
 
-    /// Where they were trained, as far as their names tell: in [`Framework::PyTorch`] unless the names
-    /// are those of a port from TensorFlow.
+    /// The training framework: [`Framework::PyTorch`], unless the names are those of a port from TensorFlow.
     #[must_use]
     pub fn framework(&self) -> Framework {
         self.framework
@@ -194,7 +193,7 @@ impl Weights {
     }
 }
 
-/// The tensors of one file, and words about what was chosen and left out.
+/// The tensors of one file, and messages about ignored parts.
 fn open_file(path: &Path) -> Result<(BTreeMap<String, Tensor>, Vec<String>), WeightsError> {
     let failed = |source| WeightsError::Read { path: path.to_owned(), source };
     if let Some(kind) = other::kind_of(path).map_err(failed)? {

@@ -1,14 +1,14 @@
-//! Names of other libraries and of training scripts become torchvision's. timm's are torchvision's
-//! already, but for what its ResNet v2 has.
+//! Renames tensors of other libraries and of training scripts to torchvision's names. timm uses torchvision's
+//! names, except in ResNet v2.
 
 use std::collections::BTreeMap;
 
 use super::tensor::Tensors;
 use super::{Framework, head, inverted};
 
-/// Every residual network of Hugging Face transformers has names that begin so.
+/// The prefix of some tensors of every residual network of Hugging Face transformers.
 const TRANSFORMERS: &str = "resnet.embedder.";
-/// What training scripts keep a network in that has its classifier outside of it.
+/// Attributes in which training scripts keep a network without its classifier.
 const BACKBONES: [&str; 12] = [
     "model",
     "module",
@@ -23,27 +23,27 @@ const BACKBONES: [&str; 12] = [
     "base",
     "timm_model",
 ];
-/// What they keep averaged weights in, beside the weights.
+/// Attributes in which they keep averaged weights.
 const AVERAGES: [&str; 6] =
     ["ema", "ema_model", "model_ema", "ema_net", "swa_model", "averaged_model"];
-/// What they keep beside a network: losses and metrics.
+/// Attributes that do not belong to the network: losses and metrics.
 const EXTRAS: [&str; 6] = ["criterion", "loss", "loss_fn", "loss_fct", "metrics", "metric"];
-/// What profilers and averaging count: `thop`, and `torch.optim.swa_utils`.
+/// Counters of `thop` (a profiler) and `torch.optim.swa_utils`.
 const COUNTERS: [&str; 3] = ["total_ops", "total_params", "n_averaged"];
-/// The least tensors that a network's own part has.
+/// Minimum number of tensors of a network without its classifier.
 const LEAST: usize = 8;
 
 /// Tensors under torchvision's names.
 pub(super) struct RenamedTensors {
     pub(super) tensors: Tensors,
-    /// What was changed, one sentence each.
+    /// Messages about the changes, one sentence each.
     pub(super) notes: Vec<String>,
-    /// The framework of training, as far as the names show it.
+    /// The training framework, as far as the names show it.
     pub(super) framework: Framework,
 }
 
-/// The same tensors under torchvision's names, what has no such name under its own. The library is
-/// detected from the names.
+/// Renames the tensors to torchvision's names; others keep their names. The library is detected from the
+/// names.
 pub(super) fn as_torchvisions(tensors: Tensors) -> RenamedTensors {
     let mut notes = Vec::new();
     let mut tensors = without_extras(tensors, &mut notes);
@@ -70,7 +70,7 @@ pub(super) fn as_torchvisions(tensors: Tensors) -> RenamedTensors {
     RenamedTensors { tensors, notes, framework }
 }
 
-/// The tensors of the network alone.
+/// Removes tensors that do not belong to the network.
 fn without_extras(mut tensors: Tensors, notes: &mut Vec<String>) -> Tensors {
     let first = |name: &str| name.split('.').next().unwrap_or_default().to_owned();
     tensors
@@ -86,7 +86,7 @@ fn without_extras(mut tensors: Tensors, notes: &mut Vec<String>) -> Tensors {
     tensors
 }
 
-/// What is before every name, or before every name but the classifier's, with its dot.
+/// The common prefix of all names, or of all except the classifier's, with its dot.
 fn prefix(tensors: &Tensors) -> Option<String> {
     if tensors.keys().any(|name| name.starts_with(TRANSFORMERS)) {
         return None;
@@ -131,7 +131,7 @@ fn from_transformers(name: &str) -> Option<String> {
     Some(format!("{layer}.{tensor}"))
 }
 
-/// They count from 0, torchvision from 1.
+/// transformers counts from 0, torchvision from 1.
 fn next(index: &str) -> Option<u32> {
     index.parse::<u32>().ok()?.checked_add(1)
 }

@@ -1,44 +1,43 @@
-//! Files that people take for weights and that hold none, or not in a form that is read: what they are,
-//! and the command that helps.
+//! Recognises files without weights and files of unsupported formats, and says what to do instead.
 
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
-/// What a file is that holds no weights to be read.
+/// The type of a file that cannot be used as weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OtherFile {
-    /// Nothing.
+    /// An empty file.
     Empty,
     /// A Git LFS pointer instead of the file.
     GitLfsPointer,
     /// An HTML page instead of the file.
     Html,
-    /// HDF5, as Keras writes `.h5`.
+    /// HDF5, the format of Keras' `.h5` files.
     Hdf5,
-    /// Keras' archive.
+    /// A `.keras` archive.
     Keras,
-    /// What `torch.jit.save` writes.
+    /// A TorchScript archive of `torch.jit.save`.
     TorchScript,
-    /// What `torch.export.save` writes.
+    /// An archive of `torch.export.save`.
     ExportedProgram,
-    /// Arrays of numpy.
+    /// NumPy arrays.
     Numpy,
-    /// TensorFlow Lite's format.
+    /// A TensorFlow Lite model.
     TfLite,
-    /// The start of a zip archive, as `torch.save` writes it.
+    /// A truncated zip archive of `torch.save`.
     HalfZip,
 }
 
-/// How much of a file's end is looked at: the list of an archive's files is there.
+/// Bytes read from the end of a file, where a zip archive has the list of its files.
 const END: u64 = 256 << 10;
 
-/// What the file at `path` is, if it is one of these.
+/// The type of the file at `path`, if it is one of these.
 ///
 /// # Errors
 ///
-/// Those of reading it.
+/// If the file cannot be read.
 pub(super) fn kind_of(path: &Path) -> io::Result<Option<OtherFile>> {
     let mut file = File::open(path)?;
     let mut start = Vec::with_capacity(512);
@@ -65,7 +64,7 @@ pub(super) fn kind_of(path: &Path) -> io::Result<Option<OtherFile>> {
     })
 }
 
-/// The same of a zip archive, by the names of its files.
+/// The type of a zip archive, from the names of its files.
 fn kind_of_zip(file: &mut File) -> io::Result<Option<OtherFile>> {
     let length = file.seek(SeekFrom::End(0))?;
     file.seek(SeekFrom::Start(length.saturating_sub(END)))?;

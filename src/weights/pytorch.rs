@@ -1,4 +1,4 @@
-//! State dicts as `torch.save` writes them. A pickle is a program; this one is read and never run.
+//! State dicts of `torch.save`. A pickle is a program; it is parsed here, but never run.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -8,8 +8,8 @@ use pytorch_reader::{DType, PickleValue, PytorchError, PytorchReader};
 use super::tensor::Tensors;
 use super::{DataType, Tensor, WeightsError};
 
-/// Under which key training scripts keep the weights in a checkpoint; the first that is there.
-/// Averaged weights come last, because using them should be an explicit choice.
+/// Keys of the weights in checkpoints of training scripts; the first one that exists is used. Averaged
+/// weights come last, because using them should be an explicit choice.
 const KEYS: [&str; 16] = [
     "state_dict",
     "model_state_dict",
@@ -29,7 +29,7 @@ const KEYS: [&str; 16] = [
     "ema_model",
 ];
 
-/// Modules and classes of objects that hold settings and counts, which are left out. Nothing of them is run.
+/// Modules and classes of objects with settings and counters, which are ignored. Their code is never run.
 const BOOKKEEPING: [&str; 22] = [
     "argparse.",
     "types.SimpleNamespace",
@@ -55,11 +55,11 @@ const BOOKKEEPING: [&str; 22] = [
     "__main__.",
 ];
 
-/// The tensors of a `.pth`, `.pt` or `.bin` file: a state dict, or a checkpoint that holds one. With
-/// them come words about what was chosen and left out.
+/// The tensors of a `.pth`, `.pt` or `.bin` file: a state dict, or a checkpoint that holds one. Also returns
+/// messages about chosen and ignored parts.
 ///
-/// Everything else in the file may be plain values (numbers, texts, lists, dictionaries) and objects
-/// that hold such. Any other object makes the file refused.
+/// Other contents of the file may be plain values (numbers, strings, lists, dictionaries) and the objects
+/// above. A file with any other object is rejected.
 pub(super) fn open(path: &Path) -> Result<(Tensors, Vec<String>), WeightsError> {
     let failed = |source: PytorchError| WeightsError::Pytorch { path: path.to_owned(), source };
     let root = PytorchReader::read_pickle_data(path, None).map_err(failed)?;
@@ -106,10 +106,10 @@ fn collect_objects(value: &PickleValue, objects: &mut Vec<String>) {
     }
 }
 
-/// What the reader calls a tensor.
+/// The name of a tensor's type in the parsed pickle.
 const TENSOR: &str = "torch.Tensor";
 
-/// The key of the weights, where the file is a checkpoint; the others are named in `notes`.
+/// The key of the weights if the file is a checkpoint; ignored keys are added to `notes`.
 fn chosen<'a>(root: &'a PickleValue, path: &Path, notes: &mut Vec<String>) -> Option<&'a str> {
     let PickleValue::Dict(entries) = root else { return None };
     let key = |wanted: &&str| entries.get_key_value(*wanted);
@@ -126,7 +126,7 @@ fn chosen<'a>(root: &'a PickleValue, path: &Path, notes: &mut Vec<String>) -> Op
     Some(key)
 }
 
-/// Whether a value is a dictionary with tensors in it, or with one that has.
+/// Whether a value is a dictionary that contains tensors, or another such dictionary.
 fn holds_tensors(value: &PickleValue) -> bool {
     let is_tensor =
         |value: &PickleValue| matches!(value, PickleValue::Unsupported(name) if name == TENSOR);

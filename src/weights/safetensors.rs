@@ -11,14 +11,15 @@ use serde::Deserialize;
 
 use super::Tensor;
 
-/// Whether a file begins as safetensors do: eight bytes of length, then an object of JSON.
+/// Whether a file begins like a safetensors file: a length of eight bytes, then a JSON object.
 pub(super) fn is_one(path: &Path) -> io::Result<bool> {
     let mut start = Vec::with_capacity(9);
     File::open(path)?.take(9).read_to_end(&mut start)?;
     Ok(start.last() == Some(&b'{') && start.len() == 9)
 }
 
-/// How many bytes the file has, by the header that begins `bytes`; `None` where that cannot be read.
+/// The size of the complete file according to the header at the start of `bytes`; `None` if the header cannot
+/// be read.
 pub(super) fn length(bytes: &[u8]) -> Option<usize> {
     let header = usize::try_from(u64::from_le_bytes(*bytes.first_chunk()?)).ok()?;
     let Some(header) = bytes.get(8..header.checked_add(8)?) else {
@@ -29,10 +30,10 @@ pub(super) fn length(bytes: &[u8]) -> Option<usize> {
     end.checked_add(8 + header.len())
 }
 
-/// The longest header that the format allows.
+/// Maximum length of a header in this format.
 const LARGEST_HEADER: usize = 100_000_000;
 
-/// What a header says of a tensor; the entry of the metadata has none of it.
+/// A tensor's entry in the header. The metadata's entry has none of these fields.
 #[derive(Deserialize)]
 struct Entry {
     data_offsets: Option<[usize; 2]>,

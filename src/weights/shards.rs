@@ -1,4 +1,4 @@
-//! Weights in several files, with an index that says which tensor is where.
+//! Weights in several files, with an index of the tensors.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path};
@@ -13,7 +13,7 @@ struct Index {
     weight_map: BTreeMap<String, String>,
 }
 
-/// The tensors of all files that the index at `path` names; they lie beside it.
+/// The tensors of all files that the index at `path` lists, which are in the same folder.
 pub(super) fn open(path: &Path) -> Result<(BTreeMap<String, Tensor>, Vec<String>), WeightsError> {
     let wrong = |why: String| WeightsError::Index { path: path.to_owned(), why };
     let text = std::fs::read(path)
@@ -23,7 +23,7 @@ pub(super) fn open(path: &Path) -> Result<(BTreeMap<String, Tensor>, Vec<String>
 
     let (mut tensors, mut notes) = (BTreeMap::new(), Vec::new());
     for file in weight_map.values().collect::<BTreeSet<_>>() {
-        // An index is untrusted: it must not make the server read other files of this machine.
+        // The index is untrusted: it must not make the server read files outside of its folder.
         if !matches!(Path::new(file).components().collect::<Vec<_>>()[..], [Component::Normal(_)]) {
             return Err(wrong(format!("{file:?} is not the name of a file beside it")));
         }

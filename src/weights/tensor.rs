@@ -1,4 +1,4 @@
-//! One tensor: its bytes as the file has them, read as float32.
+//! A tensor of a file, which can be read as float32.
 
 use std::collections::BTreeMap;
 

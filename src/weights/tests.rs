@@ -18,7 +18,7 @@ fn weights(tensors: &[(&str, &[usize], &[f32])]) -> Weights {
     Weights::from_tensors(tensors.iter().map(owned))
 }
 
-/// A safetensors file of one tensor `[2]` called `w`.
+/// A safetensors file with one tensor `[2]` called `w`.
 fn file(data_type: DataType, bytes: &[u8]) -> Vec<u8> {
     let view = TensorView::new(data_type, vec![2], bytes).unwrap();
     ::safetensors::serialize([("w", view)], None).unwrap()
@@ -41,7 +41,7 @@ fn every_float_type_is_read() {
 }
 
 #[test]
-fn everything_that_is_wrong_is_listed_at_once() {
+fn all_differences_are_listed() {
     let found = weights(&[
         ("bn1.running_var", &[2], &[-1.0, 0.0]),
         ("conv1.weight", &[1, 2], &[0.0, 0.0]),
@@ -66,7 +66,7 @@ fn everything_that_is_wrong_is_listed_at_once() {
 }
 
 #[test]
-fn a_wanted_tensor_of_whole_numbers_is_refused() {
+fn a_required_tensor_of_integers_is_rejected() {
     let weights = Weights::from_bytes(file(DataType::U8, &[1, 2])).unwrap();
     let error = weights.check(&[spec("w", &[2])]).unwrap_err();
     let WeightsError::Misfit { findings } = error else { panic!("{error}") };
@@ -83,13 +83,13 @@ fn an_element_too_large_for_float32_is_not_finite() {
 }
 
 #[test]
-fn the_counter_of_training_batches_is_passed_over() {
+fn the_counter_of_training_batches_is_ignored() {
     let found = weights(&[("bn1.num_batches_tracked", &[], &[7.0]), ("w", &[1], &[1.0])]);
     assert!(found.check(&[spec("w", &[1])]).is_ok());
 }
 
 #[test]
-fn half_a_file_is_not_a_file() {
+fn a_truncated_file_is_rejected() {
     let whole = file(DataType::F32, &[0; 8]);
     for end in [0, 7, whole.len() / 2, whole.len() - 1] {
         let error = Weights::from_bytes(whole[..end].to_vec()).unwrap_err();
@@ -98,7 +98,7 @@ fn half_a_file_is_not_a_file() {
 }
 
 #[test]
-fn a_file_that_is_not_there_is_named() {
+fn the_error_names_a_missing_file() {
     let error = Weights::open(Path::new("nowhere.safetensors")).unwrap_err();
     assert!(error.to_string().starts_with("cannot read nowhere.safetensors: "), "{error}");
 }
@@ -118,7 +118,7 @@ fn transformers_resnet50(prefix: &str) -> Vec<(String, Vec<usize>, Vec<f32>)> {
 }
 
 #[test]
-fn names_of_transformers_and_of_wrapped_models_are_understood() {
+fn names_of_transformers_and_of_wrapped_models_are_renamed() {
     let wanted = Network::expand(arch::find("resnet50").unwrap(), 1000).tensors();
     for prefix in ["", "module."] {
         let tensors = transformers_resnet50(prefix);
@@ -169,7 +169,7 @@ fn state_dict(name: &str) -> Result<Weights, WeightsError> {
 
 /// Files that `tests/data/make_state_dicts.py` wrote.
 #[test]
-fn state_dicts_of_pytorch_are_read_in_every_shape_they_come_in() {
+fn state_dicts_and_checkpoints_of_pytorch_are_read() {
     let names = [
         "zip.pth",
         "legacy.pth",
@@ -187,7 +187,7 @@ fn state_dicts_of_pytorch_are_read_in_every_shape_they_come_in() {
 }
 
 #[test]
-fn a_pickle_with_code_in_it_is_refused_and_not_run() {
+fn a_pickle_with_code_is_rejected_and_not_run() {
     let error = state_dict("code.pth").unwrap_err().to_string();
     assert!(error.contains("(posix.system)"), "{error}");
     assert!(error.contains("torch.save(model.state_dict(), path)"), "{error}");
@@ -195,7 +195,7 @@ fn a_pickle_with_code_in_it_is_refused_and_not_run() {
 }
 
 #[test]
-fn the_log_lists_what_was_used_of_a_checkpoint() {
+fn the_log_says_which_part_of_a_checkpoint_is_used() {
     let notes = |name: &str| state_dict(name).unwrap().notes().join("\n");
     assert_eq!(notes("zip.pth"), "");
     assert_eq!(
@@ -210,7 +210,7 @@ fn the_log_lists_what_was_used_of_a_checkpoint() {
     assert!(averaged.contains("[\"state_dict_ema\"], \"weights.pth\")"), "{averaged}");
 }
 
-/// Weights of the network `name` under names that `rename` makes, checked against it.
+/// Checks weights of the network `name`, renamed by `rename`, against the network.
 fn renamed(name: &str, rename: impl Fn(&str) -> String) -> Result<Weights, WeightsError> {
     let specs = Network::expand(arch::find(name).unwrap(), 7).tensors();
     let ones = specs.iter().map(|spec| {
@@ -223,7 +223,7 @@ fn renamed(name: &str, rename: impl Fn(&str) -> String) -> Result<Weights, Weigh
 }
 
 #[test]
-fn prefixes_that_trainers_put_before_names_are_left_out() {
+fn prefixes_of_training_scripts_are_removed() {
     for prefix in
         ["model.", "_orig_mod.", "module.", "net.", "timm_model.", "model.backbone.module.", "x."]
     {
@@ -231,7 +231,7 @@ fn prefixes_that_trainers_put_before_names_are_left_out() {
         assert_eq!(weights.notes().len(), prefix.matches('.').count(), "{prefix}");
         renamed("vgg11_bn", |name| format!("{prefix}{name}")).unwrap();
     }
-    // The classifier beside the rest.
+    // The classifier is outside of the backbone.
     let beside = |name: &str| match name.strip_prefix("fc.") {
         Some(part) => format!("head.fc.{part}"),
         None => format!("backbone.{name}"),
@@ -242,7 +242,7 @@ fn prefixes_that_trainers_put_before_names_are_left_out() {
 }
 
 #[test]
-fn classifiers_are_found_wherever_trainers_put_them() {
+fn classifiers_are_found_under_the_names_of_training_scripts() {
     for head in ["fc.1", "fc.0", "head.fc", "classifier", "classifier.1", "linear", "last_linear"] {
         renamed("resnet20-b", |name| name.replace("fc.", &format!("{head}."))).unwrap();
     }
@@ -254,7 +254,7 @@ fn classifiers_are_found_wherever_trainers_put_them() {
 }
 
 #[test]
-fn a_classifier_without_a_bias_has_zeros() {
+fn a_classifier_without_a_bias_gets_zeros() {
     let specs = Network::expand(arch::find("resnet20-b").unwrap(), 7).tensors();
     let ones = specs.iter().filter(|spec| spec.name != "fc.bias").map(|spec| {
         (spec.name.clone(), spec.shape.clone(), vec![1.0; spec.shape.iter().product()])
@@ -265,7 +265,7 @@ fn a_classifier_without_a_bias_has_zeros() {
 }
 
 #[test]
-fn files_that_are_no_weights_are_named_with_what_helps() {
+fn the_error_for_a_file_without_weights_names_its_type_and_the_remedy() {
     let folder = tempfile::tempdir().unwrap();
     let whole = std::fs::read("tests/data/state_dicts/zip.pth").unwrap();
     let zip_of = |name: &str| [b"PK\x03\x04", name.as_bytes(), b"PK\x05\x06"].concat();
@@ -291,7 +291,7 @@ fn files_that_are_no_weights_are_named_with_what_helps() {
 }
 
 #[test]
-fn a_file_of_neither_kind_is_refused_with_both_names() {
+fn the_error_for_an_unknown_file_names_both_formats() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("weights.bin");
     put(&path, b"hello, world");

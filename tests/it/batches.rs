@@ -109,7 +109,8 @@ fn a_session_with_bound_memory_answers_the_same_bits_and_mixes_nothing_up() {
     let model = default_model();
     let shape = InputShape::of(&model.card.preprocess);
     let mut plain = session(&model.onnx, 1);
-    let mut bound = [false, true].map(|graphs| session(&model.onnx, 1).bound(graphs).unwrap());
+    let mut bound = [Session::bound, Session::bound_for_graphs]
+        .map(|bound| bound(session(&model.onnx, 1)).unwrap());
     let images = images(shape, 8);
     // Sizes come back, with other images in the memory that was used before.
     for group in [&images[..3], &images[3..4], &images[4..7], &images[..3], &images[7..8]] {

@@ -9,7 +9,7 @@ use resnetd::model::{DEFAULT, EMBEDDED, Model, Precision, PrecisionChoice};
 use resnetd::pipeline::Output as Value;
 use resnetd::pipeline::decode::{self, Limits};
 use resnetd::pipeline::preprocess::Pixels;
-use resnetd::pipeline::run::{Batch, InputShape, Session, SessionPlan};
+use resnetd::pipeline::run::{Batch, InputShape, ProbeRuntime, Session, SessionPlan};
 use resnetd::quantize::{Method, calibrate, compare};
 use serde_json::Value as Json;
 
@@ -79,9 +79,9 @@ fn int8_networks_answer_nearly_as_float32_ones_do() {
         let model = seeded::model(name, 10, [64, 64]);
         let graph = model.graph();
         let batches = [noise(&model, 4)];
-        let on = (library(), ON_CPU);
-        let ranges = calibrate(on, &graph, &batches, Method::MinMax, &|| ()).unwrap();
-        let layers = compare(on, (&graph, &ranges), &batches).unwrap();
+        let runtime = ProbeRuntime { library: library(), plan: ON_CPU };
+        let ranges = calibrate(runtime, &graph, &batches, Method::MinMax, &|| ()).unwrap();
+        let layers = compare(runtime, &graph, &ranges, &batches).unwrap();
         let logits = layers.last().unwrap();
         assert_eq!(logits.value, "logits");
         for layer in &layers {

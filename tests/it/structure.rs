@@ -1,4 +1,4 @@
-//! Which module uses which, and what types are called, read from the parsed sources.
+//! Which module uses which, what types are called, and what functions take, read from the parsed sources.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,12 +10,21 @@ use syn::{Attribute, Item, UseTree};
 /// A module's path below the crate, such as `["pipeline", "queue", "job"]`.
 type ModulePath = Vec<String>;
 
-/// A source file: the modules and items it uses, and the types it declares. Tests are left out.
+/// A source file: the modules and items it uses, and what it declares. Tests are left out.
 #[derive(Default)]
 struct Source {
     is_folder: bool,
     uses: Vec<ModulePath>,
+    uses_anyhow: bool,
     types: Vec<String>,
+    functions: Vec<Function>,
+}
+
+/// A function or method, except methods of an `impl Trait for`, whose parameters the trait decides.
+struct Function {
+    name: String,
+    takes_tuple: bool,
+    takes_bool: bool,
 }
 
 #[test]
@@ -90,6 +99,58 @@ fn a_name_means_one_type() {
     assert!(repeated.is_empty(), "{}", repeated.join("\n"));
 }
 
+#[test]
+fn no_function_takes_a_tuple_or_a_bool() {
+    /// Start and end of a span, and the key of a map.
+    const EXEMPT: [&str; 2] = ["http/trace", "registry/control"];
+    let mut checked = 0;
+    let mut found = Vec::new();
+    for (path, source) in sources() {
+        let file = path.join("/");
+        if EXEMPT.contains(&file.as_str()) {
+            continue;
+        }
+        for Function { name, takes_tuple, takes_bool } in source.functions {
+            checked += 1;
+            if takes_tuple {
+                found.push(format!("{file}: {name} takes a tuple; give the group a name"));
+            }
+            if takes_bool {
+                found.push(format!("{file}: {name} takes a bool; use an enum or two functions"));
+            }
+        }
+    }
+    assert!(checked > 1000, "functions are found: {checked}");
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn only_commands_use_anyhow() {
+    let (commands, library): (Vec<_>, Vec<_>) = sources()
+        .into_iter()
+        .filter(|(_, source)| source.uses_anyhow)
+        .map(|(path, _)| path.join("/"))
+        .partition(|file| file.starts_with("cli"));
+    assert!(!commands.is_empty(), "uses are found");
+    assert!(library.is_empty(), "{library:?} use anyhow; use an error type");
+}
+
+/// Whether the parameter is a tuple of two or more, or a reference to one.
+fn is_tuple(parameter: &syn::PatType) -> bool {
+    matches!(behind_references(&parameter.ty), syn::Type::Tuple(tuple) if tuple.elems.len() > 1)
+}
+
+fn is_bool(parameter: &syn::PatType) -> bool {
+    matches!(behind_references(&parameter.ty), syn::Type::Path(path) if path.path.is_ident("bool"))
+}
+
+fn behind_references(mut of: &syn::Type) -> &syn::Type {
+    while let syn::Type::Reference(reference) = of {
+        of = &reference.elem;
+    }
+    of
+}
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
@@ -151,6 +212,7 @@ impl Reader {
         let mut base = match path.first().map(String::as_str) {
             Some("crate") => Vec::new(),
             Some("self" | "super") => self.module.clone(),
+            Some("anyhow") => return self.source.uses_anyhow = true,
             _ => return,
         };
         while let Some((first, rest)) = path.split_first() {
@@ -165,6 +227,20 @@ impl Reader {
         if !base.is_empty() {
             self.source.uses.push(base);
         }
+    }
+
+    fn add_function(&mut self, signature: &syn::Signature) {
+        let parameters = || {
+            signature.inputs.iter().filter_map(|parameter| match parameter {
+                syn::FnArg::Typed(parameter) => Some(parameter),
+                syn::FnArg::Receiver(_) => None,
+            })
+        };
+        self.source.functions.push(Function {
+            name: signature.ident.to_string(),
+            takes_tuple: parameters().any(is_tuple),
+            takes_bool: parameters().any(is_bool),
+        });
     }
 
     fn add_tree(&mut self, before: &[String], tree: &UseTree) {
@@ -197,14 +273,25 @@ impl<'ast> Visit<'ast> for Reader {
 
     fn visit_item_fn(&mut self, item: &'ast syn::ItemFn) {
         if !is_for_tests(&item.attrs) {
+            self.add_function(&item.sig);
             visit::visit_item_fn(self, item);
         }
     }
 
     fn visit_item_impl(&mut self, item: &'ast syn::ItemImpl) {
         if !is_for_tests(&item.attrs) {
+            for item in item.items.iter().filter(|_| item.trait_.is_none()) {
+                if let syn::ImplItem::Fn(method) = item {
+                    self.add_function(&method.sig);
+                }
+            }
             visit::visit_item_impl(self, item);
         }
+    }
+
+    fn visit_trait_item_fn(&mut self, method: &'ast syn::TraitItemFn) {
+        self.add_function(&method.sig);
+        visit::visit_trait_item_fn(self, method);
     }
 
     fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {

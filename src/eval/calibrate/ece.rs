@@ -1,6 +1,6 @@
 //! Expected calibration error.
 
-/// Bins of equal width.
+/// Number of bins.
 const BINS: usize = 15;
 
 #[derive(Clone, Copy, Default)]
@@ -10,11 +10,12 @@ struct Bin {
     confidence: f64,
 }
 
-/// The expected calibration error: the mean, over images, of how far the accuracy of an image's bin is
-/// from the mean confidence in it. 0 to 1.
+/// The expected calibration error, 0 to 1: the mean, over images, of the difference between accuracy and mean
+/// confidence of the image's bin.
 ///
-/// Confidence is the largest probability; 15 bins of equal width, each with its upper end (Guo et al.
-/// 2017, section 2, equation 3). `images` have their probabilities, f32 `[classes]`, and their class.
+/// Confidence is the largest probability. There are 15 bins of equal width, which include their upper end
+/// (Guo et al. 2017, section 2, equation 3). `images` are probabilities, f32 `[classes]`, with the true
+/// class.
 #[must_use]
 pub fn ece(images: &[(Vec<f32>, usize)]) -> f64 {
     let mut bins = [Bin::default(); BINS];
@@ -29,7 +30,7 @@ pub fn ece(images: &[(Vec<f32>, usize)]) -> f64 {
     gaps / bins.iter().map(|bin| bin.images).sum::<f64>().max(1.0)
 }
 
-/// The most probable class, of equal ones the first, and its probability.
+/// The most probable class (the first one of equal ones) and its probability.
 fn best(probabilities: &[f32]) -> (usize, f64) {
     let ranked = probabilities.iter().enumerate().rev();
     let best = ranked.max_by(|(_, a), (_, b)| a.total_cmp(b));
@@ -52,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_error_is_that_of_a_sum_by_hand() {
+    fn the_error_equals_a_sum_computed_by_hand() {
         // Bin of 0.75: two images, one right: |1 - 1.5|. Bin of 0.9: one, right: |1 - 0.9|.
         let images = [(vec![0.75, 0.25], 0), (vec![0.75, 0.25], 1), (vec![0.1, 0.9], 1)];
         assert!((ece(&images) - (0.5 + 0.1) / 3.0).abs() < 1e-7);
@@ -62,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bin_has_its_upper_end() {
+    fn a_bin_includes_its_upper_end() {
         for (confidence, bin) in [(0.0, 0), (1.0 / 15.0, 0), (0.067, 1), (0.2, 2), (1.0, 14)] {
             assert_eq!(bin_of(confidence), bin, "{confidence}");
         }

@@ -15,35 +15,35 @@ pub use thresholds::{COVERAGES, thresholds};
 use crate::model::Promise;
 use crate::pipeline::temperature::probabilities;
 
-/// The fewest images that say anything, in each part.
+/// Minimum number of images in each part.
 const FEWEST: usize = 10;
 
-/// One image's logits, f32 `[classes]`, and its class.
+/// The logits and the true class of an image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Labelled {
-    /// What the network says.
+    /// The logits, f32 `[classes]`.
     pub logits: Vec<f32>,
-    /// What is true.
+    /// The true class.
     pub truth: usize,
 }
 
-/// What an image is used for.
+/// The part of the data that an image belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Split {
-    /// The temperature is fitted on it: about a quarter of the images.
+    /// For fitting the temperature: about a quarter of the images.
     Temperature,
-    /// Thresholds are taken from it: another quarter, so that nothing before them has seen it.
+    /// For the thresholds: another quarter, which the temperature was not fitted on.
     Thresholds,
-    /// Everything is measured on it: the other half.
+    /// The test set, for measurements: the other half.
     Measured,
 }
 
 impl Split {
-    /// By the first byte of the SHA-256 of the image's bytes: odd is measured, and of the rest those
-    /// that 4 divides are for the temperature.
+    /// Determined by the first byte of the SHA-256 of the image's bytes. Odd: test set; divisible by 4:
+    /// temperature; others: thresholds.
     ///
-    /// So an image has its part whatever it is called and wherever it stands, and copies of an image
-    /// are together.
+    /// So the part does not depend on an image's name or position, and copies of an image are in the same
+    /// part.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         match Sha256::digest(bytes)[0] % 4 {
@@ -62,36 +62,36 @@ pub struct Evidence {
     measured: Vec<Labelled>,
 }
 
-/// What was fitted, and what it is worth.
+/// A fitted calibration, and its measurements.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Fitted {
-    /// What the logits are divided by.
+    /// The temperature, by which logits are divided.
     pub temperature: f64,
-    /// How many images were used for what.
+    /// Number of images in each part.
     pub parts: Parts,
     /// Expected calibration error without and with the temperature, 0 to 1.
     pub ece: [f64; 2],
     /// Mean negative log-likelihood without and with it, in nats.
     pub nll: [f64; 2],
-    /// The sets that can be promised.
+    /// The prediction sets for which there are enough images.
     pub sets: Vec<Promise>,
 }
 
-/// How many images are in each part.
+/// Number of images in each part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Parts {
-    /// For the temperature.
+    /// For fitting the temperature.
     pub temperature: usize,
     /// For the thresholds of sets.
     pub thresholds: usize,
-    /// To measure both with.
+    /// The test set.
     pub measured: usize,
 }
 
-/// Images that nothing can be fitted on.
+/// A calibration cannot be fitted.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum CannotFit {
-    /// Not enough of them.
+    /// Too few images.
     #[error(
         "too few images: {} are for the temperature, {} for the thresholds and {} for the measurement; \
          at least {FEWEST} of each are needed, and 1,000 are recommended",
@@ -100,13 +100,13 @@ pub enum CannotFit {
         .0.measured
     )]
     TooFew(Parts),
-    /// No temperature is the best.
+    /// There is no best temperature.
     #[error(transparent)]
     Temperature(#[from] NoTemperature),
 }
 
 impl Evidence {
-    /// One image more.
+    /// Adds an image to a part.
     pub fn add(&mut self, part: Split, image: Labelled) {
         match part {
             Split::Temperature => self.temperature.push(image),
@@ -115,11 +115,11 @@ impl Evidence {
         }
     }
 
-    /// Fits the temperature on one part, takes thresholds from the next, measures on the last.
+    /// Fits the temperature on one part, computes thresholds from the second, and measures on the third.
     ///
     /// # Errors
     ///
-    /// [`CannotFit`] where there are too few images, or none of them tells a temperature.
+    /// [`CannotFit`] if there are too few images, or no best temperature.
     pub fn fit(&self) -> Result<Fitted, CannotFit> {
         let parts = Parts {
             temperature: self.temperature.len(),

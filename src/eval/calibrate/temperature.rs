@@ -2,22 +2,22 @@
 
 use super::Labelled;
 
-/// What a temperature may be. Beyond, the labels or the data are not what they are taken for.
+/// Valid temperatures. Others mean that labels or data are wrong.
 const RANGE: [f64; 2] = [0.02, 50.0];
 
-/// Each step halves what is left: more digits than are kept.
+/// Steps of the bisection: more digits than are needed.
 const STEPS: usize = 50;
 
-/// Images that no temperature in reach is the best for.
+/// No valid temperature is the best one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoTemperature {
-    /// The surer the better.
+    /// The likelihood increases down to the lowest temperature.
     #[error(
         "the best temperature is below {}: the network is right on all images that the temperature is \
          fitted on; use more or harder images", RANGE[0]
     )]
     NeverWrong,
-    /// The less sure the better.
+    /// The likelihood increases up to the highest temperature.
     #[error(
         "the best temperature is above {}: the network's scores are unrelated to the labels; check that \
          the labels are in the order of its outputs", RANGE[1]
@@ -25,15 +25,15 @@ pub enum NoTemperature {
     NothingKnown,
 }
 
-/// The temperature with the least negative log-likelihood, to four decimals.
+/// The temperature with the smallest negative log-likelihood, to four decimals.
 ///
-/// Over `1 / temperature` the likelihood's logarithm is concave (Guo et al. 2017, section 4.2, is a
-/// linear model with one weight), so its slope has one zero, and halving an interval finds it whatever
-/// the logits are. In f64.
+/// The log-likelihood is concave in `1 / temperature` (the method of Guo et al. 2017, section 4.2, is a
+/// linear model with one weight). So its slope has one zero, which bisection finds for any logits. Computed
+/// in f64.
 ///
 /// # Errors
 ///
-/// [`NoTemperature`] where the slope has no zero between 0.02 and 50.
+/// [`NoTemperature`] if the slope has no zero between 0.02 and 50.
 pub fn temperature(images: &[Labelled]) -> Result<f64, NoTemperature> {
     let [coldest, hottest] = RANGE.map(f64::ln);
     if slope(images, coldest.exp()) <= 0.0 {
@@ -65,8 +65,8 @@ pub fn nll(images: &[Labelled], temperature: f64) -> f64 {
     })
 }
 
-/// How the negative log-likelihood rises with `1 / temperature`: the logit that is expected, less the
-/// true class's. It falls as the temperature rises.
+/// The derivative of the negative log-likelihood with respect to `1 / temperature`: the expected logit minus
+/// the logit of the true class. It decreases when the temperature increases.
 fn slope(images: &[Labelled], temperature: f64) -> f64 {
     mean(images, |Labelled { logits, truth }| {
         let largest = largest(logits);

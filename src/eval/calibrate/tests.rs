@@ -1,7 +1,7 @@
 use super::*;
 
-/// Images whose classes are drawn by the softmax of logits, which are then told `too_sure` times as
-/// large: the temperature that mends them is known.
+/// Images whose classes are drawn from the softmax of logits, which are then multiplied by `too_sure`. So the
+/// right temperature is `too_sure`.
 fn drawn(count: usize, too_sure: f32, random: &mut fastrand::Rng) -> Vec<Labelled> {
     const CLASSES: usize = 10;
     let normal =
@@ -47,7 +47,7 @@ fn a_known_temperature_is_found_and_lowers_the_calibration_error() {
 }
 
 #[test]
-fn no_temperature_near_the_one_that_is_found_is_likelier() {
+fn temperatures_near_the_fitted_one_have_a_lower_likelihood() {
     let images = drawn(2_000, 1.7, &mut fastrand::Rng::with_seed(2));
     let found = temperature(&images).unwrap();
     for other in [0.9, 0.99, 1.01, 1.1] {
@@ -60,15 +60,15 @@ fn images_without_a_best_temperature_are_an_error() {
     let image = |truth| Labelled { logits: vec![5.0, 0.0, -5.0], truth };
     assert_eq!(temperature(&vec![image(0); 20]), Err(NoTemperature::NeverWrong));
     assert_eq!(temperature(&vec![image(2); 20]), Err(NoTemperature::NothingKnown));
-    // Of three alike that are right one in three times, only an endless temperature is true.
+    // Three equal images of which one is right need an infinite temperature.
     let guesses: Vec<_> = (0..30).map(|number| image(number % 3)).collect();
     assert_eq!(temperature(&guesses), Err(NoTemperature::NothingKnown));
     let few = evidence(drawn(38, 1.0, &mut fastrand::Rng::with_seed(3))).fit();
     assert_eq!(few, Err(CannotFit::TooFew(Parts { temperature: 10, thresholds: 9, measured: 19 })));
 }
 
-/// Over many samples the mean of what new images find is no less than what was promised, and no more
-/// than the rounding up of a rank adds, `1 / (n + 1)` (Angelopoulos and Bates 2021, theorem 1).
+/// Over many samples, the mean coverage on new images is at least the requested coverage, and at most
+/// `1 / (n + 1)` more, from rounding up the rank (Angelopoulos and Bates 2021, theorem 1).
 #[test]
 fn coverage_holds_on_new_images_within_the_bound_for_a_finite_sample() {
     const SAMPLES: u32 = 400;
@@ -77,7 +77,8 @@ fn coverage_holds_on_new_images_within_the_bound_for_a_finite_sample() {
         let images = drawn(count, 1.6, random);
         images.iter().map(|image| (probabilities(&image.logits, 1.3), image.truth)).collect()
     };
-    // Sets of LAC itself: the best class that `pipeline::sets` adds can only add to what is found.
+    // Sets of the LAC method; `pipeline::sets` also adds the best class, which can only increase the
+    // coverage.
     let new = scored(4_000, &mut random);
     let mut sums = [0.0; COVERAGES.len()];
     let mut promised = 0;
@@ -92,7 +93,7 @@ fn coverage_holds_on_new_images_within_the_bound_for_a_finite_sample() {
     assert_eq!(promised, COVERAGES.len() - 3, "59 of 60 is less than 0.985");
     for (coverage, sum) in COVERAGES.iter().zip(sums).take(promised) {
         let found = sum / f64::from(SAMPLES);
-        // The new images are a sample too, and so are the samples: four standard errors of both.
+        // Four standard errors, of the new images and of the samples.
         let error = 4.0 * (coverage * (1.0 - coverage) * (1.0 / 4_000.0 + 1.0 / 24_000.0)).sqrt();
         assert!(found > coverage - error, "{coverage}: {found}");
         assert!(found < coverage + 1.0 / 60.0 + error, "{coverage}: {found}");
@@ -100,7 +101,7 @@ fn coverage_holds_on_new_images_within_the_bound_for_a_finite_sample() {
 }
 
 #[test]
-fn larger_promises_are_larger_sets_that_hold_more() {
+fn a_higher_coverage_gives_larger_sets() {
     let fitted = evidence(drawn(8_000, 2.0, &mut fastrand::Rng::with_seed(5))).fit().unwrap();
     assert_eq!(fitted.sets.len(), COVERAGES.len());
     assert!(fitted.sets.is_sorted_by(|a, b| {

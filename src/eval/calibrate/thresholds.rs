@@ -2,19 +2,19 @@
 
 use crate::model::Promise;
 
-/// The coverages that a card has, those that the images allow.
+/// The coverages of a card, as far as the number of images permits.
 pub const COVERAGES: [f64; 20] = [
     0.50, 0.55, 0.60, 0.65, 0.70, 0.75, 0.80, 0.85, 0.90, 0.91, 0.92, 0.93, 0.94, 0.95, 0.96, 0.97,
     0.98, 0.985, 0.99, 0.995,
 ];
 
-/// For each of [`COVERAGES`] what a class's probability must reach to be in the set.
+/// The thresholds for [`COVERAGES`]: a class is in the set if its probability reaches the threshold.
 ///
-/// An image's score is the probability of its true class. For a new image from where these came from,
-/// its score is as likely to have any place among theirs, so it is no less than the `k`-th largest
-/// with a probability of `k / (n + 1)`; `k` is `⌈(n + 1) · coverage⌉` (Sadinle, Lei and Wasserman
-/// 2019; the count as in Angelopoulos and Bates 2021, "A Gentle Introduction to Conformal
-/// Prediction", section 1). A coverage that would take more than all `n` images is left out.
+/// An image's score is the probability of its true class. The rank of a new image of the same distribution
+/// among these `n` scores is uniformly distributed. So its score is at least the `k`-th largest with a
+/// probability of `k / (n + 1)`, for `k = ⌈(n + 1) · coverage⌉` (Sadinle, Lei and Wasserman 2019; the count
+/// as in Angelopoulos and Bates 2021, "A Gentle Introduction to Conformal Prediction", section 1). Coverages
+/// for which `k` exceeds `n` are omitted.
 #[must_use]
 pub fn thresholds(images: &[(Vec<f32>, usize)]) -> Vec<(f64, f32)> {
     let mut scores: Vec<f32> =
@@ -35,11 +35,11 @@ pub fn thresholds(images: &[(Vec<f32>, usize)]) -> Vec<(f64, f32)> {
 )]
 fn rank(coverage: f64, images: usize) -> usize {
     let exact = (images + 1) as f64 * coverage;
-    // 0.55 is a little more than 0.55 in f64; such a hair must not cost a whole rank.
+    // 0.55 as f64 is slightly larger than 0.55; this error must not increase the rank.
     ((exact - 1e-9).ceil() as usize).max(1)
 }
 
-/// What the promise is worth on `images`: sets as `pipeline::sets` makes them.
+/// Measures the prediction sets, as `pipeline::sets` computes them, on `images`.
 #[must_use]
 pub(super) fn measure(coverage: f64, threshold: f32, images: &[(Vec<f32>, usize)]) -> Promise {
     let (mut held, mut classes) = (0, 0);
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rank_has_the_correction_for_a_finite_sample() {
+    fn the_rank_includes_the_correction_for_a_finite_sample() {
         for (coverage, images, expected) in
             [(0.9, 9, 9), (0.9, 10, 10), (0.9, 99, 90), (0.55, 99, 55), (0.995, 199, 199)]
         {
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn coverages_that_so_few_images_cannot_promise_are_left_out() {
+    fn coverages_that_need_more_images_are_omitted() {
         let images: Vec<_> = (1_u8..=19).map(|p| (vec![f32::from(p) / 20.0], 0)).collect();
         let found = thresholds(&images);
         assert_eq!(found.last(), Some(&(0.95, 0.05)));

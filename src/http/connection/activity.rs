@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::http::body::Companion;
 
-/// A connection's requests.
+/// The requests of a connection.
 #[derive(Debug, Default)]
 pub(super) struct Activity {
     /// Whether it is HTTP/2.

@@ -29,7 +29,7 @@ pub(super) fn replacement(head: &[u8]) -> Option<Vec<u8>> {
     Some(document(&problem))
 }
 
-/// An answer of HTTP/1.1 that is the last on its connection.
+/// An HTTP/1.1 response after which the connection is closed.
 pub(in super::super) fn document(problem: &Problem) -> Vec<u8> {
     let status: StatusCode = problem.status();
     let body = serde_json::to_string(problem).unwrap_or_default();

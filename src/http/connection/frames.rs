@@ -7,9 +7,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::fields::Block;
-use super::reader::{CONTINUATION, DATA, END_STREAM, Frame, HEADERS, Parsed, RST_STREAM, Reader};
+use super::reader::{
+    BlockPart, CONTINUATION, DATA, END_STREAM, Frame, HEADERS, Parsed, RST_STREAM, Reader,
+};
 
-/// What a client of HTTP/2 sends first.
+/// Length of the connection preface, which an HTTP/2 client sends first.
 const PREFACE: usize = 24;
 
 const INITIAL_WINDOW_SIZE: u16 = 4;
@@ -20,8 +22,8 @@ const USUAL_WINDOW: i64 = 65_535;
 const MAX_CONTROL: u32 = 1000;
 const PERIOD: Duration = Duration::from_secs(10);
 
-/// The most fields of one header block; above it the connection is closed before they are decoded. Requests
-/// with more than 100 fields are answered 431.
+/// Maximum number of fields of a header block. Above it, the connection is closed before they are decoded.
+/// Requests with more than 100 fields are answered 431.
 const MAX_FIELDS: usize = 256;
 
 /// Bytes that an open request holds in addition to its headers: its task, and a response too small to be charged.
@@ -32,7 +34,8 @@ const REQUEST: usize = 16 << 10;
 const EACH_BYTE: usize = 2;
 const EACH_FIELD: usize = 128;
 
-/// GOAWAY, `ENHANCE_YOUR_CALM`, no stream handled: a client sends its requests again elsewhere.
+/// GOAWAY with `ENHANCE_YOUR_CALM` and the last stream 0, so that clients send their requests again
+/// elsewhere.
 pub(super) const CALM: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 11];
 
 /// Both directions of a connection.
@@ -55,7 +58,7 @@ pub(super) struct Frames {
     since: Instant,
 }
 
-/// A stream that is not over.
+/// An open stream.
 #[derive(Debug, Default)]
 struct Stream {
     window: i64,
@@ -81,7 +84,7 @@ impl Frames {
         }
     }
 
-    /// Notes what the client has sent.
+    /// Processes bytes from the client.
     pub(super) fn received(&mut self, mut bytes: &[u8]) {
         while let Some(seen) = self.from_client.next(&mut bytes) {
             match seen {
@@ -100,17 +103,17 @@ impl Frames {
                         stream.window += i64::from(more);
                     }
                 }
-                Parsed::Block(bytes, frame, ends) => self.received_block(bytes, &frame, ends),
+                Parsed::Block(part) => self.received_block(part),
             }
         }
     }
 
     /// Processes a part of a header block. A stream opens when its headers are complete.
-    fn received_block(&mut self, bytes: &[u8], frame: &Frame, ends: bool) {
+    fn received_block(&mut self, BlockPart { bytes, frame, is_last }: BlockPart<'_>) {
         let block = self.block.get_or_insert_default();
         block.add(bytes);
         self.most_fields = self.most_fields.max(block.fields());
-        if !ends {
+        if !is_last {
             return;
         }
         let held = held_by(block);
@@ -152,7 +155,7 @@ impl Frames {
         }
     }
 
-    /// Notes what was sent to the client; true where an answer went on.
+    /// Processes bytes to the client. Returns whether they contain a part of a response.
     pub(super) fn sent(&mut self, mut bytes: &[u8]) -> bool {
         let mut went_on = false;
         while let Some(seen) = self.to_client.next(&mut bytes) {
@@ -184,7 +187,7 @@ impl Frames {
         }
     }
 
-    /// Streams that are not over.
+    /// Number of open streams.
     pub(super) fn open(&self) -> usize {
         self.streams.len()
     }
@@ -199,19 +202,19 @@ impl Frames {
         self.most_fields > MAX_FIELDS
     }
 
-    /// Whether an answer waits for the client to take more.
+    /// Whether a response is blocked by the client's flow-control windows.
     pub(super) fn blocked(&self) -> bool {
         self.streams
             .values()
             .any(|stream| stream.answered && (stream.window <= 0 || self.window <= 0))
     }
 
-    /// Whether the client sends nothing but control frames.
+    /// Whether the client floods the connection with control frames.
     pub(super) fn flooded(&self) -> bool {
         self.control > MAX_CONTROL
     }
 
-    /// Whether a frame of ours can be sent now: none is half sent.
+    /// Whether the server is between two frames, so that another frame can be inserted.
     pub(super) fn between_frames(&self) -> bool {
         self.to_client.is_between()
     }
@@ -235,7 +238,7 @@ mod tests {
         frame
     }
 
-    /// A connection whose client has asked once, with an initial window of `window`.
+    /// A connection with one request and an initial window of `window`.
     fn asked(window: u32) -> Frames {
         let mut sent = vec![b'P'; PREFACE];
         let setting = [&[0, 4][..], &window.to_be_bytes()].concat();
@@ -249,7 +252,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_that_does_not_fit_the_clients_window_is_blocked_until_it_grows() {
+    async fn a_response_larger_than_the_clients_window_is_blocked_until_it_grows() {
         let mut frames = asked(5);
         assert_eq!((frames.open(), frames.blocked()), (1, false));
         assert!(frames.sent(&frame(HEADERS, 4, 1, b"answer")));
@@ -263,7 +266,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn control_frames_alone_are_a_flood_and_among_requests_they_are_not() {
+    async fn control_frames_are_a_flood_only_without_requests() {
         let ping = frame(6, 0, 0, b"12345678");
         let mut frames = asked(100);
         for _ in 0..3 * MAX_CONTROL {
@@ -313,7 +316,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn half_a_frame_is_noticed() {
+    async fn a_partly_sent_frame_is_detected() {
         let mut frames = asked(100);
         let whole = frame(DATA, 0, 1, b"12345");
         for split in 1..whole.len() {

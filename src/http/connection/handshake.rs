@@ -13,11 +13,11 @@ use crate::http::origin::Peer;
 use crate::http::problem::Problem;
 use crate::http::tls;
 
-/// A handshake takes two round trips; this is enough for the slowest networks.
+/// Time limit of a handshake: two round trips, also over slow networks.
 const LONGEST: Duration = Duration::from_secs(10);
 
 /// The transport of a new connection, after the handshake if there is TLS. `None` if it failed, took too
-/// long, or another connection has taken the place.
+/// long, or another connection has taken the slot.
 pub(super) async fn transport(
     stream: TcpStream,
     peer: Peer,
@@ -30,7 +30,7 @@ pub(super) async fn transport(
     let opened = tokio::select! {
         opened = tokio::time::timeout(limit, open(stream, tls)) => opened,
         () = place.dismissed.notified() => return None,
-        // A client without a request is not waited for.
+        // Shutdown does not wait for clients without a request.
         _ = stop.changed() => return None,
     };
     let why = match opened {
@@ -54,9 +54,9 @@ async fn open(stream: TcpStream, tls: &Tls) -> Result<Socket, String> {
     opened.map(Socket::secured).map_err(|error| tls::why_failed(&error))
 }
 
-/// Tells a client that speaks HTTP without TLS so; returns the reason.
+/// Answers a client that sends HTTP without TLS; returns the reason for the log.
 async fn refuse_plain(mut stream: TcpStream) -> String {
-    // What is unread when a connection is closed would reset it.
+    // Closing a connection with unread bytes would reset it.
     let _ = stream.read(&mut [0; 4096]).await;
     let _ = stream.try_write(&document(&Problem::tls_required()));
     close_gently(Socket::Plain(stream)).await;

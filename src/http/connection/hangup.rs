@@ -1,8 +1,8 @@
 //! Detects whether a client that has closed its sending side is still connected.
 //!
-//! A client that has closed its sending side and waits for the response cannot be distinguished
-//! from one that is gone, until something is sent: a waiting client ignores an interim response,
-//! and for one that is gone the system answers with a reset.
+//! A client that has closed its sending side may still wait for the response, or may be gone. The difference
+//! shows only when something is sent: a waiting client ignores an interim response, but if the client is
+//! gone, its system answers with a reset.
 
 use std::io;
 use std::pin::Pin;
@@ -14,27 +14,28 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::socket::Socket;
 
-/// Most answers are there by then.
+/// Delay of the interim response; most responses are sent earlier.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// How often is looked for the reset.
+/// Interval of checks for a reset.
 const PERIOD: Duration = Duration::from_millis(50);
 
-/// Every client of HTTP/1.1 skips it.
+/// The interim response, which all HTTP/1.1 clients ignore.
 const INTERIM: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// What is known of a client that is being answered.
+/// The state of a client that waits for its response.
 #[derive(Debug, Default)]
 pub(super) enum Hangup {
     /// Its sending side is open.
     #[default]
     Open,
-    /// It is closed; then the interim answer is sent, from the byte of it that comes next.
+    /// Its sending side is closed. The interim response is sent after the delay; the number is how many of
+    /// its bytes were sent.
     Closed(Pin<Box<Sleep>>, usize),
 }
 
 impl Hangup {
-    /// Looks at the client's end of `stream`, and wakes the task when it is time to look again.
+    /// Checks whether the client of `stream` is still connected, and wakes the task for the next check.
     pub(super) fn poll(
         &mut self,
         stream: &mut Socket,
@@ -65,7 +66,8 @@ impl Hangup {
         Ok(())
     }
 
-    /// The same for a client of HTTP/1.0, which knows no interim answers: closed means gone.
+    /// The same for an HTTP/1.0 client, which does not support interim responses: if its sending side is
+    /// closed, it counts as gone.
     pub(super) fn poll_old(stream: &mut Socket, context: &mut Context<'_>) -> io::Result<()> {
         if stream.is_closed(context)? {
             return Err(io::ErrorKind::ConnectionAborted.into());
@@ -73,7 +75,7 @@ impl Hangup {
         Ok(())
     }
 
-    /// Sends the rest of an interim answer that has begun: before that, nothing else can be sent.
+    /// Sends the rest of a partly sent interim response, before anything else.
     pub(super) fn poll_finish(
         &mut self,
         stream: &mut Socket,

@@ -42,41 +42,43 @@ pub(super) use socket::Socket;
 use wire::Wire;
 pub(super) use wire::close_gently;
 
-/// The largest header block that is taken, in bytes, whatever the version of HTTP.
+/// Maximum size of a header block in bytes, for all versions of HTTP.
 pub(super) const MAX_HEADERS: usize = 32 << 10;
 
-/// The most headers of a request; hyper has the same limit for HTTP/1.1.
+/// Maximum number of headers of a request; hyper has the same limit for HTTP/1.1.
 pub(super) const MAX_FIELDS: usize = 100;
 
-/// HTTP/2 counts 32 bytes more for each field; what it lets through is measured again as HTTP/1.1 does.
+/// The limit for HTTP/2, which counts 32 additional bytes per field. The size without these is checked later,
+/// as in HTTP/1.1.
 const MAX_HEADER_LIST: u32 = 40 << 10;
 
-/// Requests that one HTTP/2 connection may have open.
+/// Maximum number of open requests of an HTTP/2 connection.
 const MAX_STREAMS: u32 = 64;
 
-/// Bytes of uploads that one HTTP/2 stream, and one connection, may send ahead of what is read.
+/// Flow-control windows of an HTTP/2 stream and of a connection, in bytes.
 const STREAM_WINDOW: u32 = 256 << 10;
 const CONNECTION_WINDOW: u32 = 512 << 10;
 
-/// Bytes of an answer that are handed to one HTTP/2 stream ahead of what its client takes.
+/// Bytes of a response that are buffered for an HTTP/2 stream.
 const SEND_BUFFER: usize = 64 << 10;
 
-/// Streams that a client has reset and that are not seen yet.
+/// Maximum number of streams that a client has reset and that are not accepted yet.
 const MAX_RESETS: usize = 32;
 
 /// During shutdown, a connection without open requests is closed after this time.
 const LAST_FRAMES: Duration = Duration::from_secs(1);
 
-/// How long a connection may take.
+/// Time limits of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConnectionTimes {
     /// For a request's headers, and between requests.
     pub header: Duration,
-    /// Without taking anything of an answer.
+    /// While the client does not read its response.
     pub write: Duration,
 }
 
-/// Dismissed connections that are shut down gracefully at a time; further ones are closed immediately.
+/// Maximum number of dismissed connections that are shut down gracefully at a time; further ones are closed
+/// immediately.
 const GRACES: usize = 64;
 
 /// State shared by all connections.
@@ -88,7 +90,7 @@ pub(super) struct Common {
     tls: Option<Tls>,
 }
 
-/// What handshakes need.
+/// Certificates and metrics of TLS handshakes.
 #[derive(Debug, Clone)]
 struct Tls {
     certificates: Arc<Certificates>,
@@ -110,15 +112,23 @@ impl Common {
     }
 }
 
-/// Serves `stream` in a task of its own. `place` and `stop` are dropped when it ends.
+/// An accepted connection.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    pub(super) stream: TcpStream,
+    pub(super) peer: Peer,
+    /// Its slot in the roster, released when it is dropped.
+    pub(super) place: ConnectionSlot,
+}
+
+/// Serves a connection in a task of its own. The connection and `stop` are dropped when it ends.
 pub(super) fn serve(
-    stream: TcpStream,
+    Accepted { stream, peer, place }: Accepted,
     routes: &Router,
-    peer: Peer,
     common: &Common,
-    (mut stop, place): (watch::Receiver<()>, ConnectionSlot),
+    mut stop: watch::Receiver<()>,
 ) {
-    // Answers are small and whole: waiting for more to send only delays them.
+    // Responses are small and sent at once, so waiting for more data only delays them.
     let _ = stream.set_nodelay(true);
     let (routes, common) = (TowerToHyperService::new(routes.clone()), common.clone());
     tokio::spawn(async move {
@@ -155,7 +165,8 @@ fn builder(times: ConnectionTimes) -> auto::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .header_read_timeout(times.header)
         .max_buf_size(MAX_HEADERS)
-        // A client may close its sending side behind its upload; `hangup` looks whether it is there.
+        // A client may close its sending side after its upload; `hangup` checks whether it is still
+        // connected.
         .half_close(true);
     http.http2()
         .timer(TokioTimer::new())
@@ -174,8 +185,8 @@ type Ended = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
 type Connection<S> = auto::Connection<'static, TokioIo<Wire>, S, TokioExecutor>;
 
-/// The connection to its end. hyper ends idle ones of HTTP/1.1 itself, once it knows the protocol: silence
-/// before that, and idle connections of HTTP/2, are ended here.
+/// Runs the connection to its end. hyper closes idle HTTP/1.1 connections itself, once the protocol is known.
+/// This function closes connections that are silent before that, and idle HTTP/2 connections.
 async fn until_end<S>(
     mut connection: Pin<&mut Connection<S>>,
     limit: Duration,

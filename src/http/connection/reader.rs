@@ -1,4 +1,4 @@
-//! One direction of an HTTP/2 connection, read frame by frame. RFC 9113, section 4.1.
+//! Parses the frames of one direction of an HTTP/2 connection. RFC 9113, section 4.1.
 
 pub(super) const DATA: u8 = 0;
 pub(super) const HEADERS: u8 = 1;
@@ -29,8 +29,16 @@ pub(super) enum Parsed<'a> {
     Setting(u16, u32),
     /// The stream and increment of a `WINDOW_UPDATE`.
     Window(u32, u32),
-    /// A part of the header block in a HEADERS or CONTINUATION frame, and whether the block ends here.
-    Block(&'a [u8], Frame, bool),
+    Block(BlockPart<'a>),
+}
+
+/// A part of the header block in a HEADERS or CONTINUATION frame.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BlockPart<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) frame: Frame,
+    /// Whether the header block ends with this part.
+    pub(super) is_last: bool,
 }
 
 /// The element that comes next.
@@ -94,8 +102,8 @@ impl Reader {
                         self.skip = padding;
                         self.inside = Inside::Nothing;
                     }
-                    let ends = left == 0 && frame.flags & END_HEADERS != 0;
-                    return Some(Parsed::Block(block, frame, ends));
+                    let is_last = left == 0 && frame.flags & END_HEADERS != 0;
+                    return Some(Parsed::Block(BlockPart { bytes: block, frame, is_last }));
                 }
             };
             let taken = (wanted - self.filled).min(bytes.len());

@@ -1,4 +1,4 @@
-//! All open connections, and the choice of the one that is closed for a new one.
+//! All open connections. Selects the one to close for a new one.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,13 +26,13 @@ struct Member {
     dismissed: Arc<Notify>,
 }
 
-/// A connection's place, freed on drop.
+/// A connection's slot, released on drop.
 #[derive(Debug)]
 pub(in super::super) struct ConnectionSlot {
     roster: Roster,
     number: u64,
     pub(super) activity: Arc<Activity>,
-    /// Notified when another connection takes the place.
+    /// Notified when another connection takes the slot.
     pub(super) dismissed: Arc<Notify>,
 }
 
@@ -42,8 +42,8 @@ impl Roster {
         Self { most, state: Arc::default() }
     }
 
-    /// A place for a new connection. If all are taken, the connection that has been without a request for
-    /// longest is dismissed; `None` if every connection has a request.
+    /// A slot for a new connection. If none is free, the connection that has been idle longest is dismissed;
+    /// `None` if every connection has an open request.
     pub(in super::super) fn enter(&self) -> Option<ConnectionSlot> {
         let mut state = self.lock();
         if state.members.len() >= self.most {

@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-/// The most bytes that TLS holds for a client that does not read.
+/// Maximum number of bytes that TLS buffers for a client that does not read.
 const UNSENT: usize = 16 << 10;
 
 /// The transport of a connection.
@@ -24,7 +24,7 @@ pub(in super::super) enum Socket {
 #[derive(Debug)]
 pub(in super::super) struct Secured {
     stream: TlsStream<Counted>,
-    /// A byte that was read to see whether the client has closed its sending side.
+    /// A byte that was read to check whether the client has closed its sending side.
     ahead: Option<u8>,
 }
 
@@ -42,7 +42,8 @@ impl Socket {
         }
     }
 
-    /// Bytes that the system has taken from TLS so far, whose writes can succeed before that; 0 without TLS.
+    /// Number of bytes that the system has accepted from TLS so far. Writes to TLS can succeed before that. 0
+    /// without TLS.
     pub(super) fn taken(&self) -> u64 {
         match self {
             Self::Plain(_) => 0,
@@ -50,12 +51,12 @@ impl Socket {
         }
     }
 
-    /// The error that the system has noticed on the connection, if any.
+    /// The pending error of the connection, if any.
     pub(super) fn take_error(&self) -> io::Result<Option<io::Error>> {
         self.tcp().take_error()
     }
 
-    /// Writes `bytes` if that is possible without waiting.
+    /// Writes `bytes` as far as possible without waiting.
     pub(super) fn try_write(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Self::Plain(stream) => stream.try_write(bytes).map(drop),
@@ -73,8 +74,8 @@ impl Socket {
         }
     }
 
-    /// Whether the client has closed its sending side, and everything before is read. Wakes the task when
-    /// something arrives.
+    /// Whether the client has closed its sending side and all its bytes are read. Wakes the task when more
+    /// bytes arrive.
     pub(super) fn is_closed(&mut self, context: &mut Context<'_>) -> io::Result<bool> {
         let mut byte = [0];
         let mut buffer = ReadBuf::new(&mut byte);
@@ -85,7 +86,7 @@ impl Socket {
                     Poll::Pending => false,
                 });
             }
-            // TLS has no way to peek.
+            // TLS has no peek.
             Self::Tls(secured) if secured.ahead.is_some() => return Ok(false),
             Self::Tls(secured) => secured.read(context, &mut buffer),
         };
@@ -102,8 +103,8 @@ impl Socket {
 }
 
 impl Secured {
-    /// Reads from the connection. Many clients close it without TLS's own end, which HTTP does not need: its
-    /// messages have lengths.
+    /// Reads from the connection. Many clients close it without `close_notify`, which HTTP does not need
+    /// because its messages have lengths.
     fn read(
         &mut self,
         context: &mut Context<'_>,
@@ -182,7 +183,7 @@ impl AsyncWrite for Socket {
     }
 }
 
-/// A TCP connection below TLS, which counts what the system takes.
+/// A TCP connection below TLS that counts the bytes that the system accepts.
 #[derive(Debug)]
 pub(in super::super) struct Counted {
     stream: TcpStream,

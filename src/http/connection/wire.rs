@@ -19,25 +19,25 @@ use super::hangup::Hangup;
 use super::pool::{Pool, PoolShare};
 use super::socket::Socket;
 
-/// What a client of HTTP/2 begins with, and no request of HTTP/1.1 does.
+/// The first bytes of HTTP/2, with which no HTTP/1.1 request begins.
 const PRI: &[u8; 4] = b"PRI ";
 
-/// A client that is answered before it has sent everything is read from for so long, lest the system resets
-/// the connection before it has read its answer.
+/// If a client is answered before it has sent all its data, the server reads for this time. Otherwise the
+/// system would reset the connection before the client has read the response.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// At most so many bytes are read meanwhile.
+/// Maximum number of bytes that are read in this time.
 const LINGER_BYTES: u64 = 1 << 20;
 
 /// A socket that hyper reads and writes.
 #[derive(Debug)]
 pub(super) struct Wire {
-    /// There until the end.
+    /// Present until the connection is closed.
     stream: Option<Socket>,
     patience: Duration,
-    /// Runs while the client takes nothing.
+    /// A timer that runs while the client does not read.
     stalled: Option<Pin<Box<Sleep>>>,
-    /// What the system had taken when that began, over TLS.
+    /// With TLS, the number of bytes that the system had accepted when the timer was started.
     taken: u64,
     protocol: Protocol,
     activity: Arc<Activity>,
@@ -45,18 +45,18 @@ pub(super) struct Wire {
     part: PoolShare,
     /// The document sent instead of hyper's answer, and how much of it has been sent.
     early: Option<(Vec<u8>, usize)>,
-    /// Whether the client is to be read from at the end.
+    /// Whether to read from the client before the connection is closed.
     linger: bool,
 }
 
-/// What is known of the protocol.
+/// The protocol, as far as it is known.
 #[derive(Debug)]
 enum Protocol {
-    /// The first bytes, fewer than are needed.
+    /// The first bytes, which are too few to detect the protocol.
     Unknown(Vec<u8>),
-    /// HTTP/1.1, or nothing that is known.
+    /// HTTP/1.1, or an unknown protocol.
     Http1 {
-        /// Whether something was sent since the last bytes came.
+        /// Whether anything was sent since the last bytes were received.
         answering: bool,
         hangup: Hangup,
     },
@@ -87,7 +87,7 @@ impl Wire {
         Pin::new(self.stream.as_mut().expect("taken only when the connection is dropped"))
     }
 
-    /// Notes what the client has sent.
+    /// Processes bytes from the client.
     fn received(&mut self, bytes: &[u8]) -> io::Result<()> {
         match &mut self.protocol {
             Protocol::Unknown(first) => {
@@ -135,7 +135,7 @@ impl Wire {
         io::Error::other(wrong)
     }
 
-    /// Notes what was sent.
+    /// Processes bytes to the client.
     fn sent(&mut self, slices: &[IoSlice<'_>], written: usize) {
         match &mut self.protocol {
             Protocol::Unknown(_) => self.stalled = None,
@@ -152,7 +152,7 @@ impl Wire {
                 }
                 self.activity.set_streams(frames.open());
                 self.part.hold(frames.held());
-                // Answers to pings go on while every window is closed.
+                // Answers to PING frames are sent even while all windows are closed.
                 if went_on || !frames.blocked() {
                     self.stalled = None;
                 }
@@ -160,7 +160,7 @@ impl Wire {
         }
     }
 
-    /// An error once an HTTP/2 client has left its windows closed for too long.
+    /// Returns an error if an HTTP/2 client has left its windows closed for too long.
     fn check_windows(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         match &self.protocol {
             Protocol::Http2(frames) if frames.blocked() => self.wait_for_client(context),
@@ -168,7 +168,7 @@ impl Wire {
         }
     }
 
-    /// An error once the client has taken nothing for too long.
+    /// Returns an error if the client has not read for too long.
     fn wait_for_client(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         let taken = self.stream().taken();
         if taken != mem::replace(&mut self.taken, taken) {
@@ -211,7 +211,7 @@ impl Wire {
         Poll::Ready(Ok(replaced))
     }
 
-    /// Sends the rest of an interim answer that has begun.
+    /// Sends the rest of a partly sent interim response.
     fn poll_interim(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match (&mut self.protocol, &mut self.stream) {
             (Protocol::Http1 { hangup, .. }, Some(stream)) => hangup.poll_finish(stream, context),
@@ -300,7 +300,7 @@ impl AsyncWrite for Wire {
         }
         match self.stream().poll_flush(context) {
             Poll::Ready(flushed) => Poll::Ready(flushed),
-            // TLS still has something that the client does not take.
+            // TLS still buffers bytes that the client does not read.
             Poll::Pending => {
                 self.wait_for_client(context)?;
                 Poll::Pending
@@ -325,7 +325,7 @@ impl Drop for Wire {
     }
 }
 
-/// Closes a connection whose client may be sending still, so that it sees what was sent to it.
+/// Closes a connection whose client may still be sending, without a reset that would discard the response.
 pub(in super::super) async fn close_gently(mut stream: Socket) {
     if stream.shutdown().await.is_ok() {
         let mut rest = stream.take(LINGER_BYTES);

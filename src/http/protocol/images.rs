@@ -145,8 +145,7 @@ async fn one(
     let (top_k, function) = (parameters.top_k(), parameters.function());
     let classification = app.model.pipeline.classify(bytes, top_k, context).await?;
     let card = app.model.pipeline.card();
-    let of = (&*card.labels, card.task);
-    let classes = topk::scored(&classification.scores, of, top_k, function);
+    let classes = topk::scored(&classification.scores, &card.labels, card.task, top_k, function);
     Ok((classes.into_iter().map(Scored::from).collect(), classification.timings))
 }
 

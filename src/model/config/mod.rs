@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::foreign::DescribedCard;
 use super::{ModelCard, ModelError, Precision, Task, foreign, labels};
 use crate::graph::{Architecture, Inferred, infer};
 use crate::model::Preprocess;
@@ -82,14 +83,13 @@ fn task(config: &Value) -> Result<Task, Refusal> {
     }
 }
 
-/// The card of a folder with a `config.json` and a graph that is not ours, called `name`; and whether the
-/// config says what its task is.
+/// The card of a folder with a `config.json` and a graph that is not ours, called `name`.
 ///
 /// # Errors
 ///
 /// [`ModelError::Config`] where a file is missing that says labels or preprocessing, or asks for what cannot
 /// be done exactly.
-pub(super) fn card_of_graph(folder: &Path, name: &str) -> Result<(ModelCard, bool), ModelError> {
+pub(super) fn card_of_graph(folder: &Path, name: &str) -> Result<DescribedCard, ModelError> {
     let path = folder.join("config.json");
     let config: Value = read(&path)?;
     let refused = |why| ConfigJsonError { path: path.clone(), why };
@@ -109,7 +109,8 @@ pub(super) fn card_of_graph(folder: &Path, name: &str) -> Result<(ModelCard, boo
     })?;
     let task = task(&config).map_err(refused)?;
     let card = ModelCard { task, ..bare(name, foreign::ARCHITECTURE, preprocess, labels) };
-    Ok((card, !config["problem_type"].is_null()))
+    let names_task = !config["problem_type"].is_null();
+    Ok(DescribedCard { card, task: names_task.then_some(task) })
 }
 
 /// A card for weights that come alone: the architecture's usual preprocessing and class names.

@@ -67,9 +67,15 @@ impl fmt::Display for DeclaredScores {
     }
 }
 
+/// A card with the hints of its table `[onnx]`.
+pub(super) struct ForeignCard {
+    pub(super) card: ModelCard,
+    pub(super) hints: Hints,
+}
+
 /// Reads such a card. A name or architecture need not be there; mean and standard deviation are of
 /// pixels times `scale`, and none means that the network takes those as they are.
-pub(super) fn read(name: &str, text: &str) -> Result<(ModelCard, Hints), CardError> {
+pub(super) fn read(name: &str, text: &str) -> Result<ForeignCard, CardError> {
     let mut table: Table = toml::from_str(text)?;
     let mut hints: Hints = match table.remove("onnx") {
         Some(hints) => hints.try_into()?,
@@ -98,7 +104,7 @@ pub(super) fn read(name: &str, text: &str) -> Result<(ModelCard, Hints), CardErr
     if card.architecture != ARCHITECTURE {
         return Err(CardError::NotForeign(card.architecture));
     }
-    Ok((card.checked()?, hints))
+    Ok(ForeignCard { card: card.checked()?, hints })
 }
 
 /// Multiplies the numbers of a list; anything else stays, for the card's reader to refuse.

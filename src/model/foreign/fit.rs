@@ -23,6 +23,8 @@ pub(super) struct Fit {
     /// Name of its scores.
     pub(super) output: String,
     pub(super) scores: Taken,
+    /// Number of scores for each image.
+    pub(super) classes: usize,
     pub(super) task: Task,
 }
 
@@ -110,6 +112,7 @@ pub(super) fn fit(graph: &onnx::Model, card: &ModelCard, hints: &Hints) -> Resul
         batch,
         output: output.name.clone(),
         scores,
+        classes,
         task,
     })
 }

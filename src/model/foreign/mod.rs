@@ -16,13 +16,20 @@ use bytes::Bytes;
 use super::{Model, ModelCard, ModelError, Task};
 use crate::onnx;
 
-use card::Hints;
+use card::{ForeignCard, Hints};
 pub use fit::Unfit;
 pub use values::Contradiction;
 use values::{ScoresVerdict, Taken};
 
 /// What a card of such a model has for an architecture.
 pub const ARCHITECTURE: &str = "onnx";
+
+/// A card made of other libraries' files.
+pub(super) struct DescribedCard {
+    pub(super) card: ModelCard,
+    /// The task, if the files name one.
+    pub(super) task: Option<Task>,
+}
 
 /// The model in `bytes`, which is `graph`, with the card in `text`.
 ///
@@ -42,8 +49,7 @@ pub(super) fn adopt(
     wrapped(path, bytes, graph, described)
 }
 
-/// The model in `bytes`, which is `graph`, with a card made of other libraries' files; and whether they say
-/// its task.
+/// The model in `bytes`, which is `graph`, with a card made of other libraries' files.
 ///
 /// # Errors
 ///
@@ -52,31 +58,31 @@ pub(super) fn adopt_described(
     path: &Path,
     bytes: &Bytes,
     graph: &onnx::Model,
-    (card, says_task): (ModelCard, bool),
+    described: DescribedCard,
 ) -> Result<Model, ModelError> {
-    let task = says_task.then_some(card.task);
+    let DescribedCard { card, task } = described;
     let hints = Hints { task, normalized: true, ..Hints::default() };
-    wrapped(path, bytes, graph, (card, hints))
+    wrapped(path, bytes, graph, ForeignCard { card, hints })
 }
 
 fn wrapped(
     path: &Path,
     bytes: &Bytes,
     graph: &onnx::Model,
-    (card, hints): (ModelCard, Hints),
+    ForeignCard { card, hints }: ForeignCard,
 ) -> Result<Model, ModelError> {
     let unfit = |source| ModelError::Unfit { path: path.to_owned(), source };
     let fit = fit::fit(graph, &card, &hints).map_err(unfit)?;
-    let classes = card.labels.len();
     let card = ModelCard { task: fit.task, ..card }
         .checked()
         .map_err(|source| ModelError::Card { of: path.display().to_string(), source })?;
-    let card = match (fit.task, classes) {
+    let card = match (fit.task, fit.classes) {
         (Task::SingleLabel, 1) => card.with_absence(),
         _ => card,
     };
-    let onnx = wrap::wrap(bytes, &fit, (&card, classes), &hints).map_err(|error| {
-        ModelError::NotOnnx { path: path.to_owned(), reason: error.to_string() }
+    let onnx = wrap::wrap(bytes, &fit, &card, &hints).map_err(|error| ModelError::NotOnnx {
+        path: path.to_owned(),
+        reason: error.to_string(),
     })?;
     Ok(Model { card: card.into(), onnx: onnx.into() })
 }

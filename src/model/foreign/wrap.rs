@@ -17,15 +17,15 @@ const OURS: [&str; 5] = ["pixels", "logits", "probabilities", "embedding", "feat
 /// A probability of nothing becomes this, so that it has a logarithm: the least normal float32.
 const LEAST: f32 = f32::MIN_POSITIVE;
 
-/// `bytes`, whose graph gives `classes` scores, with our inputs and outputs, and the card inside.
+/// The graph in `bytes` with our inputs and outputs, and the card in its metadata.
 pub(super) fn wrap(
     bytes: &Bytes,
     fit: &Fit,
-    (card, classes): (&ModelCard, usize),
+    card: &ModelCard,
     hints: &Hints,
 ) -> Result<Vec<u8>, NotOnnx> {
     let mut before = before(fit, &card.preprocess, hints);
-    let mut after = after(fit, card.task, classes);
+    let mut after = after(fit, card.task);
     if let Some(images) = fit.batch {
         before.fix_batch(images);
         after.fix_batch(images);
@@ -85,12 +85,12 @@ fn normalize(graph: &mut GraphBuilder, pixels: &str, preprocess: &Preprocess) ->
     graph.node("Mul", "resnetd.normalized", &[&centred, &scale], [])
 }
 
-fn after(fit: &Fit, task: Task, classes: usize) -> GraphBuilder {
+fn after(fit: &Fit, task: Task) -> GraphBuilder {
     let mut graph = GraphBuilder::new("after");
     let to = int_attribute("to", DataType::Float as usize);
     let scores = graph.node("Cast", "resnetd.scores", &[&theirs(&fit.output)], [to]);
     graph.node("Flatten", ROWS, &[&scores], [int_attribute("axis", 1)]);
-    ends(&mut graph, fit.scores.scores, task, classes);
+    ends(&mut graph, fit.scores.scores, task, fit.classes);
     graph
 }
 

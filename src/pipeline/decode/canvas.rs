@@ -1,13 +1,13 @@
-//! The RGB pixels of a picture while it is decoded, row by row.
+//! The RGB pixels of an image while it is decoded row by row.
 
 use image::RgbImage;
 
 use super::{DecodeError, Format, Watch};
 
-/// How many pixels are made between two questions to the watch: a few milliseconds' work.
+/// Pixels between two checks of the watch: a few milliseconds of work.
 const PIXELS_BETWEEN_CHECKS: usize = 1 << 18;
 
-/// A white picture whose rows are written one after the other. It asks its watch as it is filled.
+/// A white image whose rows are written one after the other. It checks its watch meanwhile.
 pub(super) struct Canvas<'a> {
     pixels: Vec<u8>,
     width: usize,
@@ -16,38 +16,38 @@ pub(super) struct Canvas<'a> {
 }
 
 impl<'a> Canvas<'a> {
-    /// `[width, height]` in pixels, none of them 0.
+    /// A canvas of `[width, height]` pixels, which must not be 0.
     pub(super) fn new([width, height]: [u32; 2], watch: Watch<'a>) -> Self {
         let (width, height) = (width as usize, height as usize);
         Self { pixels: vec![255; width * height * 3], width, watch, since_check: 0 }
     }
 
-    /// The row at `y`, three bytes for each pixel; `None` below the picture.
+    /// The row at `y`, with three bytes per pixel; `None` below the image.
     ///
     /// # Errors
     ///
-    /// [`DecodeError::Stopped`], now and then.
+    /// [`DecodeError::Stopped`] if the watch says so.
     pub(super) fn row(&mut self, y: usize) -> Result<Option<&mut [u8]>, DecodeError> {
         self.worked(self.width)?;
         let length = self.width * 3;
         Ok(y.checked_mul(length).and_then(|at| self.pixels.get_mut(at..at + length)))
     }
 
-    /// What it asks.
+    /// The watch.
     pub(super) fn watch(&self) -> Watch<'a> {
         self.watch
     }
 
-    /// All pixels, for a decoder that writes to other places than rows, and the length of a row.
+    /// All pixels and the length of a row, for a decoder that does not write row by row.
     pub(super) fn all(&mut self) -> (&mut [u8], usize) {
         (&mut self.pixels, self.width * 3)
     }
 
-    /// Counts work that writes no row.
+    /// Counts work other than writing rows.
     ///
     /// # Errors
     ///
-    /// [`DecodeError::Stopped`], now and then.
+    /// [`DecodeError::Stopped`] if the watch says so.
     pub(super) fn worked(&mut self, pixels: usize) -> Result<(), DecodeError> {
         self.since_check += pixels;
         if self.since_check < PIXELS_BETWEEN_CHECKS {
@@ -57,8 +57,8 @@ impl<'a> Canvas<'a> {
         self.watch.check()
     }
 
-    /// The finished picture of `format`.
-    pub(super) fn into_picture(self, format: Format) -> Result<RgbImage, DecodeError> {
+    /// The finished image; `format` is for errors.
+    pub(super) fn into_image(self, format: Format) -> Result<RgbImage, DecodeError> {
         let lines = self.pixels.len() / (self.width * 3);
         let sides = (u32::try_from(self.width), u32::try_from(lines));
         let (Ok(width), Ok(height)) = sides else {

@@ -1,10 +1,11 @@
-//! Whether a file is all there, from its own structure: some decoders fill what is missing with grey.
+//! Checks whether a file is complete, from its structure, because some decoders fill missing parts with grey.
 
 use super::{Format, png, webp};
 
-/// Whether the file ends before its format says that it is complete.
+/// Whether the file is truncated according to its format.
 ///
-/// GIF, BMP and TIFF are told by their decoders, which do not go on without the pixels; a JPEG's outline tells it.
+/// For GIF, BMP and TIFF the decoders detect this, because they fail without the pixels. For JPEG the outline
+/// does.
 pub(super) fn is_cut_off(bytes: &[u8], format: Format) -> bool {
     match format {
         Format::Png => !png::has_an_end(bytes),

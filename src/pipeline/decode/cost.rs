@@ -1,12 +1,12 @@
-//! How long a decode takes, predicted from the header.
+//! Predicts the decode time from the header.
 
 use std::time::Duration;
 
 use super::{Format, Header, limits};
 
 impl Header {
-    /// How long decoding takes on one core of the machine on which the rates below were measured: an
-    /// estimate, right within a factor of about two.
+    /// The predicted decode time on one core of the machine on which the rates below were measured, within a
+    /// factor of about two.
     #[must_use]
     pub fn decode_time(&self) -> Duration {
         let size = [self.width, self.height];

@@ -1,4 +1,4 @@
-//! What can be wrong with an upload.
+//! Errors of uploads.
 
 use std::error::Error;
 use std::io;
@@ -7,22 +7,22 @@ use super::format::SERVED;
 use super::watch::StoppedRead;
 use super::{Format, Formats, Stop};
 
-/// An upload that is no image, or none that is served.
+/// The upload is not an image, or an image that is not supported.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum DecodeError {
-    /// No image format at all.
+    /// Not an image.
     #[error("the upload is not an image but {seen}; send the bytes of a picture ({SERVED})")]
     NotAnImage {
-        /// What it looks like.
+        /// What it seems to be.
         seen: String,
     },
-    /// An image format that is known and not served.
+    /// A known image format that is not supported.
     #[error("the upload is {format}, which is not supported; convert it to {SERVED}")]
     Unsupported {
-        /// Which, with its article.
+        /// The format, with its article.
         format: &'static str,
     },
-    /// A format that can be decoded, and that this server does not accept.
+    /// A format that can be decoded, but that this server does not accept.
     #[error(
         "the upload is {format}, which this server does not accept; convert it to one of {enabled}"
     )]
@@ -32,7 +32,7 @@ pub enum DecodeError {
         /// The accepted formats.
         enabled: Formats,
     },
-    /// The file ends too early.
+    /// The file is truncated.
     #[error("the {format} image is cut off; send all of it")]
     Truncated {
         /// Its format.
@@ -43,39 +43,39 @@ pub enum DecodeError {
     Corrupt {
         /// Its format.
         format: Format,
-        /// The decoder's word.
+        /// The error of the decoder.
         cause: String,
     },
-    /// Nobody waits for it any more.
+    /// The result is not needed any more.
     #[error("the decode was stopped: {stop:?}")]
     Stopped {
         /// Why.
         stop: Stop,
     },
-    /// More pixels than may be decoded.
+    /// The image has too many pixels.
     #[error(
         "the image has {pixels} pixels, more than {limit}; send a smaller one or raise --max-pixels"
     )]
     TooManyPixels {
-        /// What its header announces.
+        /// The number of pixels that the header announces.
         pixels: u64,
-        /// What is allowed.
+        /// The limit.
         limit: u64,
     },
-    /// More bytes than may be sent.
+    /// The upload has too many bytes.
     #[error(
         "the upload has {bytes} bytes, more than {limit}; send a smaller one or raise --max-bytes"
     )]
     TooManyBytes {
-        /// What was sent.
+        /// The number of bytes of the upload.
         bytes: usize,
-        /// What is allowed.
+        /// The limit.
         limit: usize,
     },
 }
 
 impl DecodeError {
-    /// Whether the decoder panicked, which is a fault of the decoder and not only of the file.
+    /// Whether the decoder panicked, which is a bug of the decoder.
     #[must_use]
     pub fn is_panic(&self) -> bool {
         matches!(self, Self::Corrupt { cause, .. } if cause == super::PANICKED)
@@ -85,13 +85,13 @@ impl DecodeError {
         Self::Corrupt { format, cause: cause.into() }
     }
 
-    /// Whether `error` is what a watched reader says once its decode should stop.
+    /// The reason in `error`, if it is the error of a watched reader whose decode should stop.
     pub(super) fn stop_in(error: &(dyn Error + 'static)) -> Option<Stop> {
         cause_of(error).map(|&StoppedRead(stop)| stop)
     }
 }
 
-/// The first error of type `T` among `error` and its causes, also inside of I/O errors.
+/// The first error of type `T` among `error` and its causes, also inside I/O errors.
 fn cause_of<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
     std::iter::successors(Some(error), |&error| {
         let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);

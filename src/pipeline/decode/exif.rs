@@ -1,12 +1,13 @@
-//! How a picture must be turned to be upright: EXIF's tag 274, or the same number in XMP.
+//! The orientation of an image: tag 274 of EXIF, or the same number in XMP.
 
 use image::metadata::Orientation;
 use memchr::memmem;
 
-/// Of an EXIF block (a small TIFF file), with or without the prefix `Exif\0\0` that some programs write.
+/// The orientation in an EXIF block (a small TIFF file), with or without the prefix `Exif\0\0` that some
+/// programs write.
 ///
-/// Only the first directory is read, once. The number may be a BYTE, SHORT or LONG; as in Pillow a list of more
-/// than one is none. `None` where the block is damaged or does not say.
+/// Only the first directory is read, once. The number may be a BYTE, SHORT or LONG; as in Pillow, a list of
+/// several numbers is ignored. `None` if the block is damaged or has no orientation.
 pub(super) fn orientation(block: &[u8]) -> Option<Orientation> {
     let block = block.strip_prefix(b"Exif\0\0").unwrap_or(block);
     let little_endian = match block.first_chunk()? {
@@ -36,7 +37,7 @@ pub(super) fn orientation(block: &[u8]) -> Option<Orientation> {
     Orientation::from_exif(u8::try_from(value).ok()?)
 }
 
-/// Of an XMP packet, as Pillow finds it: the first digit behind `tiff:Orientation="` or
+/// The orientation in an XMP packet, found as in Pillow: the first digit after `tiff:Orientation="` or
 /// `tiff:Orientation>`.
 pub(super) fn orientation_in_xmp(packet: &[u8]) -> Option<Orientation> {
     memmem::find_iter(packet, b"tiff:Orientation").find_map(|at| {
@@ -54,7 +55,7 @@ const ORIENTATION: u16 = 274;
 mod tests {
     use super::*;
 
-    /// A directory of one entry; `kind` and `count` as TIFF 6.0 writes them, and four bytes of value.
+    /// A directory of one entry: `kind` and `count` as in TIFF 6.0, and four bytes of value.
     fn block(kind: u8, count: u8, value: [u8; 4]) -> Vec<u8> {
         let header = b"MM\0\x2A\0\0\0\x08\0\x01";
         [&header[..], &[1, 18, 0, kind, 0, 0, 0, count], &value, &[0; 4]].concat()

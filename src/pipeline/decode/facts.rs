@@ -1,30 +1,30 @@
-//! How a picture lies in its file, for people who look for what went wrong.
+//! How an image is stored in its file, for debugging.
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{DecodeError, Header, announced, guarded, orientation};
 
-/// A picture before it is made upright and RGB.
+/// An image as it is stored, before it is converted to upright RGB.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Stored {
     /// Columns.
     pub width: u32,
     /// Rows.
     pub height: u32,
-    /// EXIF's number, 1 to 8: how it must be turned to be upright; 1 is not at all.
+    /// The orientation as in EXIF, 1 to 8; 1 is upright.
     #[schema(minimum = 1, maximum = 8)]
     pub orientation: u8,
-    /// Channels and bits, such as `rgb8`, `la16` or `cmyk8`; a palette's colours are told, not that
-    /// there is one.
+    /// Channels and bits, such as `rgb8`, `la16` or `cmyk8`; for an image with a palette, those of the
+    /// palette's colours.
     pub color: String,
 }
 
-/// Reads it from the file that `header` is of. No pixels are decoded.
+/// Reads it from the file with this `header`, without decoding pixels.
 ///
 /// # Errors
 ///
-/// [`DecodeError`], as [`decode`](super::decode).
+/// [`DecodeError`], like [`decode`](super::decode).
 pub fn stored(bytes: &[u8], header: &Header) -> Result<Stored, DecodeError> {
     let &Header { format, width, height, .. } = header;
     guarded(format, || {

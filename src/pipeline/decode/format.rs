@@ -1,4 +1,4 @@
-//! Which format an upload has, by its content. What the client calls it is not asked.
+//! Detects the format of an upload from its content. The content type and the file name are ignored.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::{DecodeError, bmp};
 
-/// A format that is served.
+/// A supported format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
 #[schema(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "their names say it")]
@@ -20,15 +20,15 @@ pub enum Format {
     Tiff,
 }
 
-/// The formats that are served, for messages.
+/// The supported formats, for messages.
 pub(super) const SERVED: &str = "JPEG, PNG, WebP, GIF, BMP or TIFF";
 
 impl Format {
-    /// Every format.
+    /// All formats.
     pub const ALL: [Self; 6] =
         [Self::Jpeg, Self::Png, Self::WebP, Self::Gif, Self::Bmp, Self::Tiff];
 
-    /// A file of this format that its decoder knows and does not decode.
+    /// A description of rare files of this format that are not supported.
     pub(super) fn of_a_rare_kind(self) -> &'static str {
         match self {
             Self::Jpeg => "a JPEG of a rare kind",
@@ -60,7 +60,7 @@ impl Serialize for Format {
     }
 }
 
-/// Tells the format from the first bytes.
+/// Detects the format from the first bytes.
 pub(super) fn sniff(bytes: &[u8]) -> Result<Format, DecodeError> {
     match bytes {
         [0xFF, 0xD8, 0xFF, ..] => Ok(Format::Jpeg),
@@ -73,7 +73,7 @@ pub(super) fn sniff(bytes: &[u8]) -> Result<Format, DecodeError> {
     }
 }
 
-/// What else it may be: an image of another format, or what people send by mistake.
+/// The error for other content: an image of another format, or something that is often sent by mistake.
 fn unserved(bytes: &[u8]) -> DecodeError {
     if let Some(format) = other_image(bytes) {
         return DecodeError::Unsupported { format };
@@ -102,10 +102,10 @@ fn unserved(bytes: &[u8]) -> DecodeError {
     DecodeError::NotAnImage { seen }
 }
 
-/// How JPEG, PNG, WebP and GIF begin in base64.
+/// The first characters of JPEG, PNG, WebP and GIF in base64.
 const BASE64_OF_AN_IMAGE: [&str; 4] = ["/9j/", "iVBORw0KGgo", "UklGR", "R0lGOD"];
 
-/// The first bytes, at most `length` of them, where they are text; the last letter may be cut.
+/// The first bytes, at most `length`, if they are text; the last character may be incomplete.
 fn first_text(bytes: &[u8], length: usize) -> &str {
     let first = &bytes[..bytes.len().min(length)];
     match std::str::from_utf8(first) {

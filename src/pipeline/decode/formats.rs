@@ -1,4 +1,4 @@
-//! The formats that uploads may have: a subset of those that can be decoded.
+//! The accepted formats: a subset of the supported ones.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use super::{DecodeError, Format};
 pub struct Formats(u8);
 
 impl Formats {
-    /// Every format.
+    /// All formats.
     pub const ALL: Self = Self(u8::MAX);
 
     /// These formats; all of them if there are none.
@@ -27,7 +27,7 @@ impl Formats {
         self.0 & bit(format) != 0
     }
 
-    /// Nothing, or the error for an image of another format.
+    /// Returns an error if `format` is not accepted.
     pub(super) fn check(self, format: Format) -> Result<(), DecodeError> {
         if self.contain(format) {
             Ok(())

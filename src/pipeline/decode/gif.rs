@@ -1,4 +1,4 @@
-//! GIF (`GIF89a` specification): the first frame, which is all that is decoded.
+//! GIF (`GIF89a` specification). Only the first frame is decoded.
 
 use image::RgbImage;
 use weezl::{BitOrder, LzwStatus};
@@ -9,34 +9,42 @@ use super::{DecodeError, Format, Watch};
 
 const FORMAT: Format = Format::Gif;
 
-/// What stands before the first frame's pixels.
+/// The blocks before the first frame's pixels.
 struct GifFrame<'a> {
-    /// Columns and rows of the whole picture, which the frame may enlarge.
+    /// Columns and rows of the whole image; increased if the frame exceeds it.
     canvas: [u32; 2],
     /// Column and row of the frame in it.
     place: [usize; 2],
     /// Columns and rows of the frame.
     size: [usize; 2],
-    interlaced: bool,
-    /// Three bytes for each colour; without one a number is a level of grey.
+    row_order: RowOrder,
+    /// Three bytes per colour. Without a palette, an index is a level of grey.
     palette: Option<&'a [u8]>,
-    /// The number that means no colour.
+    /// The index that means transparent.
     transparent: Option<u8>,
-    /// Bits of the shortest code, less one.
+    /// Bits of the shortest code, minus one.
     code_bits: u8,
-    /// The sub-blocks with the codes, and what follows them.
+    /// The sub-blocks with the codes, and the rest of the file.
     data: &'a [u8],
 }
 
-/// What the blocks before the first frame's pixels say.
+/// The order in which the rows of a frame are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum RowOrder {
+    Sequential,
+    /// Every eighth row, then the rows in between in three more passes.
+    Interlaced,
+}
+
+/// The properties of the image, from the blocks before the first frame's pixels.
 ///
 /// # Errors
 ///
-/// [`DecodeError`] where they are damaged or there is no frame.
+/// [`DecodeError`] if they are damaged or there is no frame.
 pub(super) fn announced(bytes: &[u8]) -> Result<Announced, DecodeError> {
     let frame = GifFrame::first(bytes)?;
     let color = if frame.transparent.is_some() { "rgba8" } else { "rgb8" };
-    // A row of numbers, and the table of LZW codes.
+    // A row of palette indices, and the table of LZW codes.
     let overhead = u64::from(frame.canvas[0]) + TABLES;
     Ok(Announced {
         size: frame.canvas,
@@ -47,12 +55,12 @@ pub(super) fn announced(bytes: &[u8]) -> Result<Announced, DecodeError> {
     })
 }
 
-/// Decodes the first frame into its canvas. As in Pillow the canvas has the transparent colour, or
-/// else the palette's first.
+/// Decodes the first frame into its canvas. As in Pillow, the rest of the canvas has the transparent colour,
+/// or otherwise the palette's first colour.
 ///
 /// # Errors
 ///
-/// [`DecodeError`] where pixels are missing, and once `watch` stops it.
+/// [`DecodeError`] if pixels are missing, or `watch` stops it.
 pub(super) fn decode(bytes: &[u8], watch: Watch<'_>) -> Result<RgbImage, DecodeError> {
     let frame = GifFrame::first(bytes)?;
     let colors = frame.colors();
@@ -69,13 +77,13 @@ pub(super) fn decode(bytes: &[u8], watch: Watch<'_>) -> Result<RgbImage, DecodeE
     let [width, height] = frame.size;
     let mut numbers = Numbers::new(&frame)?;
     let mut row = vec![0; width];
-    for y in Lines::new(height, frame.interlaced) {
+    for y in Lines::new(height, frame.row_order) {
         numbers.fill(&mut row)?;
         let Some(to) = canvas.row(frame.place[1] + y)? else { continue };
         let to = to.chunks_exact_mut(3).skip(frame.place[0]);
         to.zip(&row).for_each(|(to, &number)| to.copy_from_slice(&colors[usize::from(number)]));
     }
-    canvas.into_picture(FORMAT)
+    canvas.into_image(FORMAT)
 }
 
 impl<'a> GifFrame<'a> {
@@ -83,7 +91,7 @@ impl<'a> GifFrame<'a> {
         Self::find(bytes).ok_or(DecodeError::Truncated { format: FORMAT })?
     }
 
-    /// `None` where the file ends before the first frame's pixels.
+    /// `None` if the file ends before the first frame's pixels.
     fn find(bytes: &'a [u8]) -> Option<Result<Self, DecodeError>> {
         let number =
             |at: usize| Some(u32::from(u16::from_le_bytes(*bytes.get(at..)?.first_chunk()?)));
@@ -107,7 +115,10 @@ impl<'a> GifFrame<'a> {
         }
         let [left, top, width, height] =
             [number(at + 1)?, number(at + 3)?, number(at + 5)?, number(at + 7)?];
-        let interlaced = bytes.get(at + 9)? & 0x40 != 0;
+        let row_order = match bytes.get(at + 9)? & 0x40 {
+            0 => RowOrder::Sequential,
+            _ => RowOrder::Interlaced,
+        };
         let (local, data) = color_table(bytes, at + 9, at + 10)?;
         if width == 0 || height == 0 {
             return Some(Err(DecodeError::corrupt(FORMAT, "its first frame has no pixels")));
@@ -116,7 +127,7 @@ impl<'a> GifFrame<'a> {
             canvas: [screen[0].max(left + width), screen[1].max(top + height)],
             place: [left, top].map(|side| side as usize),
             size: [width, height].map(|side| side as usize),
-            interlaced,
+            row_order,
             palette: local.or(global),
             transparent,
             code_bits: *bytes.get(data)?,
@@ -124,7 +135,7 @@ impl<'a> GifFrame<'a> {
         }))
     }
 
-    /// The colour of every number: black beyond the palette, white where it is transparent.
+    /// The colours of all indices: black beyond the palette, white for transparent.
     fn colors(&self) -> [[u8; 3]; 256] {
         let mut colors = [[0; 3]; 256];
         match self.palette {
@@ -142,7 +153,7 @@ impl<'a> GifFrame<'a> {
     }
 }
 
-/// The table of colours that the flags at `flags` announce for `at`, and the place behind it.
+/// The colour table at `at`, if the flags at `flags` announce one, and the offset after it.
 fn color_table(bytes: &[u8], flags: usize, at: usize) -> Option<(Option<&[u8]>, usize)> {
     let flags = bytes.get(flags)?;
     if flags & 0x80 == 0 {
@@ -152,7 +163,7 @@ fn color_table(bytes: &[u8], flags: usize, at: usize) -> Option<(Option<&[u8]>, 
     Some((Some(bytes.get(at..end)?), end))
 }
 
-/// Sub-blocks begin with their length; one of length 0 ends them.
+/// The offset after the sub-blocks at `at`. Each begins with its length; one of length 0 is the last.
 fn after_sub_blocks(bytes: &[u8], mut at: usize) -> Option<usize> {
     loop {
         let length = usize::from(*bytes.get(at)?);
@@ -163,10 +174,10 @@ fn after_sub_blocks(bytes: &[u8], mut at: usize) -> Option<usize> {
     }
 }
 
-/// The numbers of the colours, out of sub-blocks of LZW codes.
+/// Decodes palette indices from sub-blocks of LZW codes.
 struct Numbers<'a> {
     lzw: weezl::decode::Decoder,
-    /// What is left of the current sub-block.
+    /// The rest of the current sub-block.
     block: &'a [u8],
     rest: &'a [u8],
 }
@@ -180,12 +191,12 @@ impl<'a> Numbers<'a> {
         Ok(Self { lzw, block: &[], rest: frame.data })
     }
 
-    /// The next numbers, as many as `row` takes.
+    /// Fills `row` with the next indices.
     fn fill(&mut self, row: &mut [u8]) -> Result<(), DecodeError> {
         let mut filled = 0;
         while filled < row.len() {
             if self.block.is_empty() && !self.next_block() {
-                // Nothing more comes in; what is in the decoder may still be enough.
+                // There is no more input, but the decoder may still have output.
                 let result = self.lzw.decode_bytes(&[], &mut row[filled..]);
                 filled += result.consumed_out;
                 if result.consumed_out == 0 {
@@ -212,7 +223,7 @@ impl<'a> Numbers<'a> {
         Ok(())
     }
 
-    /// Whether there is another sub-block with codes.
+    /// Goes to the next sub-block; returns whether there is one.
     fn next_block(&mut self) -> bool {
         let Some((&length, rest)) = self.rest.split_first() else { return false };
         let length = usize::from(length).min(rest.len());
@@ -224,19 +235,22 @@ impl<'a> Numbers<'a> {
     }
 }
 
-/// The places of a frame's rows, in the order in which they are stored.
+/// The row numbers of a frame, in the order in which they are stored.
 struct Lines {
     next: usize,
     height: usize,
-    /// Where an interlaced frame goes on: first row and distance of the passes to come.
+    /// The remaining passes of an interlaced frame: first row and distance.
     passes: &'static [(usize, usize)],
     step: usize,
 }
 
 impl Lines {
-    fn new(height: usize, interlaced: bool) -> Self {
+    fn new(height: usize, order: RowOrder) -> Self {
         const PASSES: [(usize, usize); 3] = [(4, 8), (2, 4), (1, 2)];
-        let (passes, step): (&[_], usize) = if interlaced { (&PASSES, 8) } else { (&[], 1) };
+        let (passes, step): (&[_], usize) = match order {
+            RowOrder::Sequential => (&[], 1),
+            RowOrder::Interlaced => (&PASSES, 8),
+        };
         Self { next: 0, height, passes, step }
     }
 }
@@ -257,13 +271,13 @@ impl Iterator for Lines {
 
 #[cfg(test)]
 mod tests {
-    use super::Lines;
+    use super::{Lines, RowOrder};
 
     #[test]
-    fn interlaced_rows_come_in_four_passes() {
-        let order = |height, interlaced| Lines::new(height, interlaced).collect::<Vec<_>>();
-        assert_eq!(order(3, false), [0, 1, 2]);
-        assert_eq!(order(10, true), [0, 8, 4, 2, 6, 1, 3, 5, 7, 9]);
-        assert_eq!(order(1, true), [0]);
+    fn interlaced_rows_are_stored_in_four_passes() {
+        let rows = |height, order| Lines::new(height, order).collect::<Vec<_>>();
+        assert_eq!(rows(3, RowOrder::Sequential), [0, 1, 2]);
+        assert_eq!(rows(10, RowOrder::Interlaced), [0, 8, 4, 2, 6, 1, 3, 5, 7, 9]);
+        assert_eq!(rows(1, RowOrder::Interlaced), [0]);
     }
 }

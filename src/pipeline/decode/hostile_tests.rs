@@ -1,4 +1,4 @@
-//! Files made to cost more than they say, and files that are rare but right.
+//! Malicious files, and rare but valid files.
 
 use std::io::Cursor;
 
@@ -19,12 +19,12 @@ fn unsupported(answer: Result<Image, DecodeError>) -> &'static str {
     }
 }
 
-/// Where `what` begins, which must be there.
+/// The offset of `what`, which must be present.
 fn place(bytes: &[u8], what: &[u8]) -> usize {
     bytes.windows(what.len()).position(|window| window == what).unwrap()
 }
 
-/// A PNG chunk; the checksum is left out where nobody looks at it.
+/// A PNG chunk; the checksum is omitted if it is not checked.
 fn chunk(kind: [u8; 4], body: &[u8]) -> Vec<u8> {
     [&u32::try_from(body.len()).unwrap().to_be_bytes(), &kind[..], body, &[0; 4]].concat()
 }
@@ -32,7 +32,7 @@ fn chunk(kind: [u8; 4], body: &[u8]) -> Vec<u8> {
 #[test]
 fn a_png_decoder_sees_no_profile_no_text_and_no_later_frames() {
     let whole = data("pictures/palette-transparent.png");
-    // Behind the signature (8) and the header's chunk (25).
+    // After the signature (8) and the header's chunk (25).
     let (start, rest) = whole.split_at(33);
     let described = [
         start,
@@ -48,7 +48,7 @@ fn a_png_decoder_sees_no_profile_no_text_and_no_later_frames() {
 }
 
 #[test]
-fn a_webp_frame_larger_than_its_canvas_is_refused_before_it_has_memory() {
+fn a_webp_frame_larger_than_its_canvas_is_rejected_before_memory_is_allocated() {
     for (name, signature) in [("lossy.webp", &b"\x9D\x01\x2A"[..]), ("alpha.webp", b"\x9D\x01\x2A")]
     {
         let mut lying = data(&format!("pictures/{name}"));
@@ -61,7 +61,7 @@ fn a_webp_frame_larger_than_its_canvas_is_refused_before_it_has_memory() {
 }
 
 #[test]
-fn webp_metadata_longer_than_the_file_is_refused_before_it_has_memory() {
+fn webp_metadata_longer_than_the_file_is_rejected_before_memory_is_allocated() {
     let mut lying = data("pictures/orientation-6.webp");
     let length = place(&lying, b"EXIF") + 4;
     lying[length..length + 4].copy_from_slice(&[0xF0, 0xFF, 0xFF, 0xFF]);
@@ -69,7 +69,7 @@ fn webp_metadata_longer_than_the_file_is_refused_before_it_has_memory() {
 }
 
 #[test]
-fn a_tiff_tag_of_more_numbers_than_the_file_holds_is_refused_from_the_header() {
+fn a_tiff_tag_longer_than_the_file_is_rejected_from_the_header() {
     for (name, entry) in
         [("raw.tif", &[0x11, 0x01, 0x04, 0x00][..]), ("big.tif", &[0x11, 0x01, 0x04, 0x00])]
     {
@@ -81,7 +81,7 @@ fn a_tiff_tag_of_more_numbers_than_the_file_holds_is_refused_from_the_header() {
 }
 
 #[test]
-fn a_picture_longer_than_any_jpeg_is_not_served() {
+fn an_image_longer_than_any_jpeg_is_rejected() {
     let mut long = data("pictures/rgb.png");
     long[16..24].copy_from_slice(&[0, 1, 0, 0, 0, 0, 0, 1]);
     let checksum = crc32(&long[12..29]);
@@ -89,7 +89,7 @@ fn a_picture_longer_than_any_jpeg_is_not_served() {
     assert_eq!(unsupported(decoded(&long)), "an image longer than 65,535 pixels");
 }
 
-/// Of a PNG chunk, bit by bit (PNG specification, annex D).
+/// The checksum of a PNG chunk, computed bit by bit (PNG specification, annex D).
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(u32::MAX, |crc, byte| {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
@@ -99,7 +99,7 @@ fn crc32(bytes: &[u8]) -> u32 {
 }
 
 #[test]
-fn a_jpeg_of_12_bits_or_without_loss_is_named() {
+fn the_error_names_12_bit_and_lossless_jpegs() {
     let baseline = data("pictures/baseline.jpg");
     let frame = place(&baseline, &[0xFF, 0xC0]);
     let patched = |offset: usize, value: u8| {
@@ -112,13 +112,13 @@ fn a_jpeg_of_12_bits_or_without_loss_is_named() {
 }
 
 #[test]
-fn an_orientation_behind_the_pixels_of_a_png_counts() {
+fn an_orientation_after_the_pixels_of_a_png_is_used() {
     let image = decoded(&data("pictures/orientation-after.png")).unwrap();
     assert_eq!((image.width(), image.height()), (60, 90));
 }
 
 #[test]
-fn what_decoding_may_hold_counts_the_pixels_and_the_upload() {
+fn the_memory_of_decoding_includes_the_pixels_and_the_upload() {
     let bytes = data("pictures/baseline.jpg");
     let header = inspect(&bytes, &Limits::default()).unwrap();
     // 225×150 in blocks of 16×16.
@@ -128,7 +128,7 @@ fn what_decoding_may_hold_counts_the_pixels_and_the_upload() {
 }
 
 #[test]
-fn damaged_pictures_of_every_kind_are_answered_and_cost_no_more_than_they_say() {
+fn damaged_images_of_every_format_cause_no_panic_and_stay_within_the_announced_memory() {
     let limits = Limits { max_pixels: 1_000_000, ..Limits::default() };
     let folder = format!("{}/tests/data/pictures", env!("CARGO_MANIFEST_DIR"));
     let mut random = 0x9E37_79B9_7F4A_7C15_u64;
@@ -142,7 +142,7 @@ fn damaged_pictures_of_every_kind_are_answered_and_cost_no_more_than_they_say() 
         let whole = std::fs::read(entry.unwrap().path()).unwrap();
         for _ in 0..30 {
             let mut bytes = whole.clone();
-            // Headers are short and matter most: half of the damage is there.
+            // Headers are short but important: half of the damage is there.
             let reach = if next() % 2 == 0 { bytes.len() } else { bytes.len().min(200) };
             let at = next() % reach;
             match next() % 4 {
@@ -165,7 +165,7 @@ fn damaged_pictures_of_every_kind_are_answered_and_cost_no_more_than_they_say() 
     }
 }
 
-/// A RIFF chunk, filled up to an even length.
+/// A RIFF chunk, padded to an even length.
 fn riff(kind: [u8; 4], body: &[u8]) -> Vec<u8> {
     let length = u32::try_from(body.len()).unwrap().to_le_bytes();
     let fill: &[u8] = if body.len().is_multiple_of(2) { &[] } else { &[0] };
@@ -173,8 +173,8 @@ fn riff(kind: [u8; 4], body: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_webp_of_frames_inside_frames_is_refused_however_deep() {
-    // Of one pixel: a place and a size of zeros (each less one), a duration, no flags.
+fn a_webp_of_nested_frames_is_rejected_at_any_depth() {
+    // A frame of one pixel: position and size of zeros (sizes minus one), a duration, no flags.
     let frame = [0; 16];
     let depth = 20_000;
     let innermost = riff(*b"VP8L", &[0x2F, 0, 0, 0, 0, 0, 0, 0]);
@@ -192,7 +192,7 @@ fn a_webp_of_frames_inside_frames_is_refused_however_deep() {
     corrupt_cause(decoded(&file));
 }
 
-/// Writes numbers as VP8L reads them, the lowest bit first, and prefix codes the highest first.
+/// Writes numbers as in VP8L, lowest bit first; prefix codes highest bit first.
 #[derive(Default)]
 struct Vp8l {
     bytes: Vec<u8>,
@@ -210,14 +210,14 @@ impl Vp8l {
         }
     }
 
-    /// A code of one symbol, which takes no bits in the data.
+    /// A prefix code with one symbol, which takes no bits in the data.
     fn only(&mut self, symbol: u32) {
         self.number(0b101, 3);
         self.number(symbol, 8);
     }
 }
 
-/// A WebP of 16×16 pixels whose first block says that it uses the last of `groups` groups of codes.
+/// A WebP of 16×16 pixels whose first block uses the last of `groups` groups of codes.
 fn webp_of_groups(groups: u32) -> Vec<u8> {
     let mut stream = Vp8l::default();
     stream.number(0x2F, 8);
@@ -240,7 +240,7 @@ fn webp_of_groups(groups: u32) -> Vec<u8> {
 }
 
 #[test]
-fn a_webp_of_more_groups_of_codes_than_any_encoder_writes_is_refused_before_they_have_memory() {
+fn a_webp_with_too_many_groups_of_codes_is_rejected_before_memory_is_allocated() {
     let few = webp_of_groups(200);
     let header = inspect(&few, &Limits::default()).unwrap();
     assert!(header.decoded_bytes() > 200 * 11_000, "tables are charged");
@@ -249,7 +249,7 @@ fn a_webp_of_more_groups_of_codes_than_any_encoder_writes_is_refused_before_they
     assert_eq!(many, "a WebP with more than 4,096 groups of prefix codes");
 }
 
-/// A TIFF of `[width, height]` pixels in grey, in strips of one row, each of which is the same bytes.
+/// A greyscale TIFF of `[width, height]` pixels, in strips of one row that share the same bytes.
 fn tiff_of_equal_strips([width, height]: [u32; 2], coding: u32, strip: &[u8]) -> Vec<u8> {
     let mut file = b"II\x2A\0\0\0\0\0".to_vec();
     file.extend_from_slice(strip);
@@ -282,19 +282,19 @@ fn tiff_of_equal_strips([width, height]: [u32; 2], coding: u32, strip: &[u8]) ->
 }
 
 #[test]
-fn a_jpeg_inside_a_tiff_is_as_large_as_its_strip_or_is_not_decoded() {
+fn a_jpeg_inside_a_tiff_must_be_as_large_as_its_strip() {
     let photo = data("pictures/gray.jpg");
     let cause = corrupt_cause(decoded(&tiff_of_equal_strips([16, 4], 7, &photo)));
     assert_eq!(cause, "a JPEG inside is not as large as its strip or tile");
 }
 
 #[test]
-fn strips_that_share_their_bytes_are_refused_from_the_header() {
+fn strips_that_share_their_bytes_are_rejected_from_the_header() {
     let cause = corrupt_cause(decoded(&tiff_of_equal_strips([64, 400], 1, &[7; 4096])));
     assert_eq!(cause, "its pieces overlap");
 }
 
-/// Pictures of 4 megapixels and one colour, in as few bytes as their formats take.
+/// Images of 4 megapixels and one colour, in as few bytes as possible.
 fn large_and_cheap() -> Vec<(&'static str, Vec<u8>)> {
     let side = 2048_u32;
     let grey = image::GrayImage::new(side, side);
@@ -318,7 +318,7 @@ fn large_and_cheap() -> Vec<(&'static str, Vec<u8>)> {
     webp.number(side - 1, 14);
     webp.number(0, 4);
     webp.number(0, 3);
-    // Two levels of green, so that every pixel takes a bit.
+    // Two levels of green, so that each pixel takes one bit.
     webp.number(0b0011, 3);
     webp.number(0, 1);
     webp.number(1, 8);
@@ -329,7 +329,7 @@ fn large_and_cheap() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 #[test]
-fn decoders_ask_again_and_again_whether_they_are_still_wanted_and_stop_when_they_are_not() {
+fn decoders_check_regularly_whether_to_stop() {
     for (name, bytes) in large_and_cheap() {
         let header =
             inspect(&bytes, &Limits::default()).unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -344,7 +344,7 @@ fn decoders_ask_again_and_again_whether_they_are_still_wanted_and_stop_when_they
         };
         let whole = until(u32::MAX).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(whole, 2048 * 2048 * 3, "{name}");
-        // Once for every 2^18 pixels, of which there are sixteen times as many.
+        // Once for every 2^18 pixels; the image has 16 times as many.
         let questions = asked.get();
         assert!(questions >= 8, "{name} asks {questions} times");
         for last in 1..=8 {
@@ -356,7 +356,7 @@ fn decoders_ask_again_and_again_whether_they_are_still_wanted_and_stop_when_they
 }
 
 #[test]
-fn what_decoding_to_rgb_holds_is_little_more_than_the_pixels_and_their_copy() {
+fn the_memory_of_decoding_to_rgb_is_little_more_than_the_pixels_and_their_copy() {
     for (name, bytes) in large_and_cheap() {
         let header = inspect(&bytes, &Limits::default()).unwrap();
         let pixels = 2048 * 2048;
@@ -367,7 +367,7 @@ fn what_decoding_to_rgb_holds_is_little_more_than_the_pixels_and_their_copy() {
 }
 
 #[test]
-fn a_decode_that_cannot_be_stopped_is_not_started_if_it_does_not_fit_the_deadline() {
+fn a_decode_that_cannot_be_stopped_is_not_started_if_it_would_miss_the_deadline() {
     let mut grey = Vec::new();
     image::codecs::jpeg::JpegEncoder::new(&mut grey)
         .encode_image(&image::GrayImage::new(2048, 2048))

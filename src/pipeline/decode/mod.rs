@@ -38,27 +38,27 @@ pub use limits::Limits;
 pub use reduction::Reduction;
 pub use watch::{Stop, Watch};
 
-/// What the header announces.
+/// The content of a file's header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
-    /// The format that the content shows.
+    /// The format, detected from the content.
     pub format: Format,
     /// Columns as stored, before orientation.
     pub width: u32,
     /// Rows as stored, before orientation.
     pub height: u32,
     per_pixel: u8,
-    /// Held beside the pixels, in bytes.
+    /// Memory of decoding in addition to the pixels, in bytes.
     overhead: u64,
     passes: u32,
-    /// What is known of a JPEG.
+    /// The outline of a JPEG.
     jpeg: Option<jpeg::Outline>,
     reduction: Reduction,
 }
 
 impl Header {
-    /// The same picture, to be decoded at a part of its size: at `most`, or at nothing less than all
-    /// where its coding does not allow that.
+    /// Requests decoding at reduced size: at most reduced by `most`, and at full size if the coding does not
+    /// allow a reduction.
     #[must_use]
     pub fn reduced(self, most: Reduction) -> Self {
         let largest_scaled_size = self.jpeg.and_then(|jpeg| jpeg.largest_scaled_size);
@@ -67,19 +67,20 @@ impl Header {
         Self { reduction: if allowed { most } else { Reduction::None }, ..self }
     }
 
-    /// At which part of its size the picture will be decoded.
+    /// The scale at which the image will be decoded.
     #[must_use]
     pub fn reduction(&self) -> Reduction {
         self.reduction
     }
 
-    /// How often the decoder goes over all pixels: the scans of a JPEG, the passes of an interlaced PNG.
+    /// Number of passes of the decoder over all pixels: the scans of a JPEG, or the passes of an interlaced
+    /// PNG.
     #[must_use]
     pub fn scans(&self) -> u32 {
         self.passes
     }
 
-    /// The most that decoding will hold at once beside the upload, in bytes.
+    /// Maximum memory of decoding in addition to the upload, in bytes.
     #[must_use]
     pub fn decoded_bytes(&self) -> u64 {
         let size = [self.width, self.height].map(|side| self.reduction.side(side));
@@ -95,21 +96,21 @@ impl Header {
     }
 }
 
-/// An upright RGB image, uint8 `[height, width, 3]`, at least 1×1. Only [`decode`] makes one.
+/// An upright RGB image, uint8 `[height, width, 3]`, at least 1×1. Only [`decode`] creates it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Image {
     pixels: RgbImage,
     full: FullSize,
 }
 
-/// The picture that an image shows, before it was reduced.
+/// The full-size image of a reduced one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct FullSize {
     /// Height and width, upright.
     size: [u32; 2],
     reduction: Reduction,
-    /// What the first row and the first column show that is not of the picture, in its pixels: a
-    /// reduced picture is filled up at the right and at the bottom, and may be turned then.
+    /// Padding before the first row and the first column, in pixels of the full-size image. A reduced image
+    /// has padding on the right and at the bottom, which the orientation can move.
     before: [u32; 2],
 }
 
@@ -132,14 +133,14 @@ impl Image {
         self.pixels.height()
     }
 
-    /// Height and width of the picture, of which this may be a reduced image.
+    /// Height and width of the full-size image, from which this one may be reduced.
     #[must_use]
     pub fn full_size(&self) -> [u32; 2] {
         self.full.size
     }
 
-    /// Where the rows and columns of the picture are in this image: `[first, length]` in pixels of
-    /// the picture become the same in pixels of the image.
+    /// Converts `[first, length]` of rows and of columns from pixels of the full-size image to pixels of this
+    /// image.
     #[must_use]
     pub fn place(&self, rows: [f64; 2], columns: [f64; 2]) -> [[f64; 2]; 2] {
         let divisor = f64::from(self.full.reduction.divisor());
@@ -156,18 +157,18 @@ impl Image {
         self.pixels.as_raw()
     }
 
-    /// All pixels, to be changed: no image any more.
+    /// The pixels as a buffer that can be changed.
     #[must_use]
     pub fn into_rgb(self) -> Vec<u8> {
         self.pixels.into_raw()
     }
 }
 
-/// Tells the format from the content and reads the header, in microseconds for most formats.
+/// Detects the format from the content and reads the header, in microseconds for most formats.
 ///
 /// # Errors
 ///
-/// [`DecodeError`] where it is no image that is served, or one over a limit.
+/// [`DecodeError`] if it is not a supported image, or exceeds a limit.
 pub fn inspect(bytes: &[u8], limits: &Limits) -> Result<Header, DecodeError> {
     if bytes.len() > limits.max_bytes {
         return Err(DecodeError::TooManyBytes { bytes: bytes.len(), limit: limits.max_bytes });
@@ -186,7 +187,7 @@ pub fn inspect(bytes: &[u8], limits: &Limits) -> Result<Header, DecodeError> {
     })
 }
 
-/// What the file's header says.
+/// The content of the file's header.
 fn announced(
     bytes: &[u8],
     format: Format,
@@ -216,28 +217,28 @@ fn announced(
     }
 }
 
-/// A header that cannot be read may not be all there.
+/// The error for a header that cannot be read, which may be truncated.
 fn why_unreadable(bytes: &[u8], format: Format, error: DecodeError) -> DecodeError {
     if complete::is_cut_off(bytes, format) { DecodeError::Truncated { format } } else { error }
 }
 
-/// Decodes what `header` announced: the first frame, upright, transparency over white.
+/// Decodes the image of `header`: the first frame, upright, composited over white.
 ///
 /// # Errors
 ///
-/// [`DecodeError::Truncated`] where the file ends too early (half a picture is never answered), and
-/// [`DecodeError::Corrupt`] where it is damaged inside; [`DecodeError::Stopped`] once `watch` says so.
+/// [`DecodeError::Truncated`] if the file is truncated (incomplete images are never decoded),
+/// [`DecodeError::Corrupt`] if it is damaged, and [`DecodeError::Stopped`] if `watch` stops it.
 pub fn decode(bytes: &[u8], header: &Header, watch: Watch<'_>) -> Result<Image, DecodeError> {
     let format = header.format;
     if complete::is_cut_off(bytes, format) {
         return Err(DecodeError::Truncated { format });
     }
     guarded(format, || {
-        let picture = whole(bytes, header, watch)?;
-        // Turning a large image takes as long as decoding some formats, and so does preprocessing it.
+        let decoded = whole(bytes, header, watch)?;
+        // Rotating a large image takes as long as decoding some formats, and so does preprocessing it.
         watch.check()?;
         let orientation = orientation(bytes, header);
-        let mut upright = DynamicImage::ImageRgb8(picture);
+        let mut upright = DynamicImage::ImageRgb8(decoded);
         if orientation != Orientation::NoTransforms {
             upright.apply_orientation(orientation);
             watch.check()?;
@@ -246,7 +247,7 @@ pub fn decode(bytes: &[u8], header: &Header, watch: Watch<'_>) -> Result<Image, 
     })
 }
 
-/// Decodes all pixels, not upright yet.
+/// Decodes all pixels, without applying the orientation.
 fn whole(bytes: &[u8], header: &Header, watch: Watch<'_>) -> Result<RgbImage, DecodeError> {
     let size = [header.width, header.height];
     match header.format {
@@ -262,7 +263,7 @@ fn whole(bytes: &[u8], header: &Header, watch: Watch<'_>) -> Result<RgbImage, De
     }
 }
 
-/// How the picture must be turned. A damaged EXIF block spoils the orientation, not the picture.
+/// The orientation of the image. A damaged EXIF block is ignored.
 fn orientation(bytes: &[u8], header: &Header) -> Orientation {
     match header.format {
         Format::Png => png::orientation(bytes),
@@ -284,7 +285,7 @@ impl FullSize {
         let &Header { width, height, reduction, .. } = header;
         let filled = |side: u32| reduction.side(side) * reduction.divisor() - side;
         let (bottom, right) = (filled(height), filled(width));
-        // Where a turn brings the bottom or the right of the file to the top or to the left.
+        // Whether the orientation moves the bottom or the right side to the top or the left.
         let before = match orientation {
             NoTransforms | Rotate90FlipH => [0, 0],
             FlipHorizontal => [0, right],
@@ -300,7 +301,7 @@ impl FullSize {
     }
 }
 
-/// Decoders meet hostile bytes: one that panics has met a corrupt image, no more.
+/// Runs a decoder. A panic counts as a corrupt image, because uploads may be malicious.
 fn guarded<T>(
     format: Format,
     work: impl FnOnce() -> Result<T, DecodeError>,
@@ -309,7 +310,7 @@ fn guarded<T>(
         .unwrap_or_else(|_| Err(DecodeError::corrupt(format, PANICKED)))
 }
 
-/// The cause of a [`DecodeError::Corrupt`] whose decoder panicked.
+/// The cause in [`DecodeError::Corrupt`] if the decoder panicked.
 const PANICKED: &str = "its decoder failed";
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! PNG: the chunks of a file (PNG specification, section 5), those that the picture needs, and its pixels.
+//! PNG: selects the chunks that are needed (PNG specification, section 5), and decodes the pixels.
 
 use std::io::{self, Cursor};
 
@@ -10,11 +10,11 @@ use super::announced::{Announced, RGB_AND_COPY, TABLES};
 use super::canvas::Canvas;
 use super::{DecodeError, Format, Watch, exif, rgb};
 
-/// What the chunks before the pixels say.
+/// The properties of the image, from the chunks before the pixels.
 ///
 /// # Errors
 ///
-/// [`DecodeError`] where they are damaged, or of Apple's own kind.
+/// [`DecodeError`] if they are damaged, or in Apple's own variant of the format.
 pub(super) fn announced(bytes: &[u8]) -> Result<Announced, DecodeError> {
     if Chunks::new(bytes).next().is_some_and(|chunk| &chunk.kind == b"CgBI") {
         return Err(DecodeError::Unsupported { format: "a CgBI PNG, Apple's own variant" });
@@ -25,7 +25,7 @@ pub(super) fn announced(bytes: &[u8]) -> Result<Announced, DecodeError> {
     let reader = decoder.read_info().map_err(why)?;
     let (info, (color, depth)) = (reader.info(), reader.output_color_type());
     let size = [info.width, info.height];
-    // A few rows before and after their filters; and the file without what is not needed.
+    // A few rows before and after filtering, and the file without unneeded chunks.
     let row = u64::from(info.width) * 8;
     let overhead = 4 * row + bytes.len() as u64 + 2 * TABLES;
     let passes = if info.interlaced { 2 } else { 1 };
@@ -57,7 +57,7 @@ pub(super) fn announced(bytes: &[u8]) -> Result<Announced, DecodeError> {
 ///
 /// # Errors
 ///
-/// [`DecodeError`] where it is damaged, and once `watch` stops it.
+/// [`DecodeError`] if it is damaged, or `watch` stops it.
 pub(super) fn decode(
     bytes: &[u8],
     size: [u32; 2],
@@ -88,10 +88,10 @@ pub(super) fn decode(
             }
         }
     }
-    canvas.into_picture(Format::Png)
+    canvas.into_image(Format::Png)
 }
 
-/// The decoder's error in our words.
+/// Converts the decoder's error.
 fn why(error: DecodingError) -> DecodeError {
     let format = Format::Png;
     match error {
@@ -111,15 +111,15 @@ fn why(error: DecodingError) -> DecodeError {
     }
 }
 
-/// Whether the IEND chunk is there.
+/// Whether there is an IEND chunk.
 pub(super) fn has_an_end(bytes: &[u8]) -> bool {
     Chunks::new(bytes).any(|chunk| &chunk.kind == b"IEND")
 }
 
-/// The file without what only describes the picture: text, colour profile, later frames.
+/// The file without chunks that do not affect the pixels: text, colour profile, later frames.
 ///
-/// A compressed profile of a megabyte unpacks to a gigabyte, and the decoder unpacks it with the
-/// header; here it never sees one.
+/// A compressed profile of one megabyte can expand to a gigabyte, and the decoder would decompress it
+/// together with the header.
 pub(super) fn essential(bytes: &[u8]) -> Vec<u8> {
     let mut kept = Vec::with_capacity(bytes.len());
     kept.extend_from_slice(&bytes[..SIGNATURE]);
@@ -127,17 +127,17 @@ pub(super) fn essential(bytes: &[u8]) -> Vec<u8> {
     for chunk in chunks.by_ref().filter(Chunk::is_needed) {
         kept.extend_from_slice(chunk.whole);
     }
-    // What is no whole chunk is for the decoder to judge.
+    // An incomplete chunk is left to the decoder.
     kept.extend_from_slice(chunks.rest);
     kept
 }
 
-/// The file up to where its pixels begin, without what only describes the picture.
+/// The file up to its pixels, without chunks that do not affect them.
 pub(super) fn header(bytes: &[u8]) -> Vec<u8> {
     let mut kept = bytes[..SIGNATURE].to_vec();
     let mut chunks = Chunks::new(bytes);
     for chunk in chunks.by_ref().filter(Chunk::is_needed) {
-        // The decoder stops at the first pixels' chunk: its length and kind are enough.
+        // The decoder stops at the first chunk of pixels: its length and type are enough.
         if &chunk.kind == b"IDAT" {
             kept.extend_from_slice(&chunk.whole[..LENGTH_AND_KIND]);
             return kept;
@@ -148,7 +148,7 @@ pub(super) fn header(bytes: &[u8]) -> Vec<u8> {
     kept
 }
 
-/// As its EXIF chunk says, which may stand before the pixels or after them; or else its XMP packet.
+/// The orientation in its EXIF chunk, which may be before or after the pixels; otherwise in its XMP packet.
 pub(super) fn orientation(bytes: &[u8]) -> Orientation {
     Chunks::new(bytes)
         .find(|chunk| &chunk.kind == b"eXIf")
@@ -161,7 +161,7 @@ pub(super) fn orientation(bytes: &[u8]) -> Orientation {
         .unwrap_or(Orientation::NoTransforms)
 }
 
-/// The keyword of the text chunk that is an XMP packet, and that the text is not compressed.
+/// The keyword of a text chunk with an XMP packet, and the flag for uncompressed text.
 const XMP: &[u8] = b"XML:com.adobe.xmp\0\0";
 
 /// Bytes before the first chunk.
@@ -181,13 +181,13 @@ impl<'a> Chunk<'a> {
         &self.whole[LENGTH_AND_KIND..self.whole.len() - CHECKSUM]
     }
 
-    /// Critical chunks have a capital first letter; of the others only transparency is drawn.
+    /// Critical chunks have a capital first letter. Of the others, only transparency affects the pixels.
     fn is_needed(&self) -> bool {
         self.kind[0].is_ascii_uppercase() || &self.kind == b"tRNS"
     }
 }
 
-/// Walks chunk by chunk to the first that is not whole.
+/// Iterates over chunks up to the first incomplete one.
 struct Chunks<'a> {
     rest: &'a [u8],
 }

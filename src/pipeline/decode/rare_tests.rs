@@ -1,4 +1,4 @@
-//! Kinds of files that are rare and right, each made here, with the pixels that it must have.
+//! Rare but valid kinds of files, generated here, with the expected pixels.
 
 use super::tests::{data, decoded};
 use super::*;
@@ -19,7 +19,7 @@ fn unsupported(bytes: &[u8]) -> &'static str {
     }
 }
 
-/// A little-endian TIFF of one page: `tags` as number and values, and pieces of data.
+/// A little-endian TIFF of one page: `tags` as numbers and values, and strips or tiles of data.
 fn tiff_of(tags: &[(u16, &[u32])], pieces: &[&[u8]]) -> Vec<u8> {
     let mut file = b"II\x2A\0\0\0\0\0".to_vec();
     let mut offsets = Vec::new();
@@ -53,7 +53,7 @@ fn tiff_of(tags: &[(u16, &[u32])], pieces: &[&[u8]]) -> Vec<u8> {
     file
 }
 
-/// One strip of `size` pixels, `bits` a channel, coded as `coding` and coloured as `colors` say.
+/// Tags of one strip of `size` pixels with `bits` per channel, and these numbers for compression and colours.
 fn strip(size: [u32; 2], bits: u32, [coding, colors, channels]: [u32; 3], data: &[u8]) -> Vec<u8> {
     strip_with(size, bits, [coding, colors, channels], &[], data)
 }
@@ -80,7 +80,7 @@ fn strip_with(
 }
 
 #[test]
-fn a_tiff_of_few_bits_is_spread_to_all_levels_and_white_may_be_zero() {
+fn a_tiff_of_few_bits_is_scaled_to_all_levels_and_white_may_be_zero() {
     assert_eq!(pixels(&strip([4, 1], 1, [1, 1, 1], &[0b1010_0000])), greys(&[255, 0, 255, 0]));
     assert_eq!(pixels(&strip([4, 1], 1, [1, 0, 1], &[0b1010_0000])), greys(&[0, 255, 0, 255]));
     assert_eq!(pixels(&strip([4, 1], 2, [1, 1, 1], &[0b0001_1011])), greys(&[0, 85, 170, 255]));
@@ -101,7 +101,7 @@ fn a_tiff_with_a_palette_has_its_colours() {
 }
 
 #[test]
-fn the_opacity_of_a_tiff_may_have_been_multiplied_into_its_colours() {
+fn the_alpha_of_a_tiff_may_be_premultiplied() {
     let stored = [128, 0, 0, 128, 0, 0, 0, 0];
     let over_white =
         |kind: u32| pixels(&strip_with([2, 1], 8, [1, 2, 4], &[(338, &[kind])], &stored));
@@ -116,7 +116,7 @@ fn the_opacity_of_a_tiff_may_have_been_multiplied_into_its_colours() {
 }
 
 #[test]
-fn a_tiff_may_store_each_channel_apart_in_strips_and_in_tiles() {
+fn a_tiff_may_be_planar_in_strips_and_in_tiles() {
     let tags: [(u16, &[u32]); 7] = [
         (256, &[2]),
         (257, &[2]),
@@ -129,7 +129,7 @@ fn a_tiff_may_store_each_channel_apart_in_strips_and_in_tiles() {
     let strips: [&[u8]; 6] = [&[1, 2], &[3, 4], &[11, 12], &[13, 14], &[21, 22], &[23, 24]];
     let expected = [[1, 11, 21], [2, 12, 22], [3, 13, 23], [4, 14, 24]];
     assert_eq!(pixels(&tiff_of(&tags, &strips)), expected);
-    // 16 bits in tiles of 16×16, of which most is outside of the picture.
+    // 16 bits in tiles of 16×16, most of which are outside of the image.
     let tile = |first: u8| {
         let mut tile = vec![0; 16 * 16 * 2];
         for (index, at) in [0, 1, 16, 17].into_iter().enumerate() {
@@ -151,7 +151,7 @@ fn a_tiff_may_store_each_channel_apart_in_strips_and_in_tiles() {
 }
 
 #[test]
-fn differences_of_channels_are_added_up() {
+fn the_horizontal_predictor_is_undone() {
     let lzw = |bytes: &[u8]| {
         weezl::encode::Encoder::with_tiff_size_switch(weezl::BitOrder::Msb, 8)
             .encode(bytes)
@@ -164,15 +164,16 @@ fn differences_of_channels_are_added_up() {
 }
 
 #[test]
-fn faxes_of_both_groups_and_both_orders_of_bits_are_read() {
+fn faxes_of_both_groups_and_both_bit_orders_are_decoded() {
     // Eight pixels: three white, two black, three white, in T.4's runs: 1000 11 1000.
     let row = greys(&[255, 255, 255, 0, 0, 255, 255, 255]);
     let runs = [0b1000_1110, 0b0000_0000];
     assert_eq!(pixels(&strip([8, 1], 1, [2, 0, 1], &runs)), row);
-    // With a code for the end of a row before each of two rows: 000000000001.
+    // With an end-of-line code before each of two rows: 000000000001.
     let group3 = [0x00, 0x18, 0xE0, 0x00, 0x63, 0x80];
     assert_eq!(pixels(&strip([8, 2], 1, [3, 0, 1], &group3)), [&row[..], &row].concat());
-    // Told from the row above: horizontal 001, then white 3 and black 2; then three times as above (1).
+    // Coded relative to the row above: horizontal 001, then white 3 and black 2; then three times vertical 0
+    // (1).
     let group4 = [0b0011_0001, 0b1111_1000, 0b0000_0000, 0b1000_0000, 0b0000_1000];
     assert_eq!(pixels(&strip([8, 2], 1, [4, 0, 1], &group4)), [&row[..], &row].concat());
     let reversed: Vec<u8> = group4.iter().map(|byte| byte.reverse_bits()).collect();
@@ -186,7 +187,7 @@ fn faxes_of_both_groups_and_both_orders_of_bits_are_read() {
 }
 
 #[test]
-fn a_tiff_that_is_not_served_is_named_and_not_called_damaged() {
+fn the_error_names_unsupported_kinds_of_tiff() {
     let small = |bits, coding, colors, channels| {
         unsupported(&strip([1, 1], bits, [coding, colors, channels], &[0; 64]))
     };
@@ -199,7 +200,7 @@ fn a_tiff_that_is_not_served_is_named_and_not_called_damaged() {
 }
 
 #[test]
-fn a_jpeg_inside_a_tiff_is_the_picture_or_its_opposite_and_a_progressive_one_is_named() {
+fn a_jpeg_inside_a_tiff_may_be_inverted_and_must_not_be_progressive() {
     let jpeg = data("pictures/gray.jpg");
     let expected = pixels(&jpeg);
     assert_eq!(pixels(&strip([225, 150], 8, [7, 1, 1], &jpeg)), expected);
@@ -214,7 +215,7 @@ fn a_jpeg_inside_a_tiff_is_the_picture_or_its_opposite_and_a_progressive_one_is_
 /// A bitmap: its header with length, size and bits, then the rest of the header and what follows.
 fn bitmap(header: &[u8], palette: &[u8], rows: &[u8]) -> Vec<u8> {
     let pixels = u32::try_from(14 + header.len() + palette.len()).unwrap();
-    // The reserved bytes are those of a cursor: a place.
+    // The reserved bytes contain the hot spot of a cursor.
     let start = [&b"BM\0\0\0\0\x05\0\x07\0"[..], &pixels.to_le_bytes()].concat();
     [&start[..], header, palette, rows].concat()
 }
@@ -234,7 +235,7 @@ fn info([width, height]: [i32; 2], planes: u16, bits: u16, compression: u32) -> 
 const RED_AND_BLUE: [u8; 8] = [0, 0, 255, 0, 255, 0, 0, 0];
 
 #[test]
-fn bitmaps_of_os2_and_with_wrong_places_planes_and_offsets_are_read() {
+fn bitmaps_of_os2_and_with_wrong_reserved_bytes_planes_and_offsets_are_decoded() {
     let expected = [[255, 0, 0], [0, 0, 255]];
     let old = [12, 0, 0, 0, 2, 0, 1, 0, 1, 0, 1, 0];
     let file = bitmap(&old, &[0, 0, 255, 255, 0, 0], &[0b0100_0000, 0, 0, 0]);
@@ -253,10 +254,10 @@ fn bitmaps_of_os2_and_with_wrong_places_planes_and_offsets_are_read() {
 }
 
 #[test]
-fn bitmaps_have_the_channels_of_their_masks() {
+fn the_channels_of_a_bitmap_are_defined_by_its_masks() {
     let masks =
         |masks: [u32; 3]| masks.iter().flat_map(|mask| mask.to_le_bytes()).collect::<Vec<_>>();
-    // Five bits each; the highest bit is opacity for some programs, and for no browser.
+    // Five bits each. Some programs treat the highest bit as alpha, but no browser does.
     let file =
         bitmap(&info([2, 1], 1, 16, 3), &masks([0x7C00, 0x03E0, 0x001F]), &[0xFF, 0x7F, 0, 0x7C]);
     assert_eq!(pixels(&file), [[255, 255, 255], [255, 0, 0]]);
@@ -266,7 +267,7 @@ fn bitmaps_have_the_channels_of_their_masks() {
 }
 
 #[test]
-fn runs_of_a_bitmap_may_skip_and_may_come_from_the_top() {
+fn runs_of_a_bitmap_may_jump_and_may_be_top_down() {
     // Two pixels of colour 0, a jump of one right and one down, one of colour 1, and the end.
     let runs = [2, 0, 0, 2, 0, 1, 1, 1, 0, 1];
     let white = [255; 3];
@@ -280,7 +281,7 @@ fn runs_of_a_bitmap_may_skip_and_may_come_from_the_top() {
     assert!(matches!(text, DecodeError::NotAnImage { .. }), "{text}");
 }
 
-/// A GIF of a canvas, a global palette of two colours and one frame of one colour's number.
+/// A GIF with a canvas, a global palette of two colours and a frame of one palette index.
 fn gif_of(canvas: [u8; 2], palette: &[u8], frame: [u8; 4], transparent: Option<u8>) -> Vec<u8> {
     let flags = if palette.is_empty() { 0 } else { 0x80 };
     let mut file = b"GIF89a".to_vec();
@@ -313,7 +314,7 @@ fn a_gifs_frame_may_be_smaller_or_larger_than_its_canvas() {
 }
 
 #[test]
-fn an_exif_block_with_a_prefix_and_an_xmp_packet_turn_a_webp_and_a_png() {
+fn an_exif_block_with_a_prefix_and_an_xmp_packet_orient_a_webp_and_a_png() {
     let riff = |kind: &[u8], body: &[u8]| {
         let fill: &[u8] = if body.len().is_multiple_of(2) { &[] } else { &[0] };
         [kind, &u32::try_from(body.len()).unwrap().to_le_bytes(), body, fill].concat()
@@ -342,7 +343,7 @@ fn an_exif_block_with_a_prefix_and_an_xmp_packet_turn_a_webp_and_a_png() {
 }
 
 #[test]
-fn a_png_of_apples_own_kind_is_named_and_wrong_sums_of_descriptions_do_not_matter() {
+fn the_error_names_apples_png_and_wrong_checksums_of_metadata_are_ignored() {
     let plain = data("pictures/rgb.png");
     let apple = [
         &plain[..8],

@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer};
 
-/// How much smaller than it is a picture is decoded, on both sides.
+/// The scale of decoding, for both sides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "their names say it")]
 pub enum Reduction {
@@ -13,10 +13,10 @@ pub enum Reduction {
 }
 
 impl Reduction {
-    /// All that make a picture smaller, the gentlest first.
+    /// All reductions, weakest first.
     pub const SMALLER: [Self; 3] = [Self::Half, Self::Quarter, Self::Eighth];
 
-    /// How many pixels of the full picture a pixel is wide and high.
+    /// The width and height of a pixel, in pixels of the full-size image.
     #[must_use]
     pub fn divisor(self) -> u32 {
         match self {
@@ -27,7 +27,7 @@ impl Reduction {
         }
     }
 
-    /// A side of the picture in whole pixels: the last one may be of less than `divisor`.
+    /// A side of the reduced image, rounded up to whole pixels.
     #[must_use]
     pub fn side(self, full: u32) -> u32 {
         full.div_ceil(self.divisor())

@@ -1,6 +1,6 @@
-//! Converts pixels of any kind to RGB with 8 bits, composited over white.
+//! Converts pixels to RGB with 8 bits, composited over white.
 
-/// A row of pixels of `channels` bytes each: grey, grey and alpha, RGB, or RGBA.
+/// Converts a row of pixels of `channels` bytes each: grey, grey and alpha, RGB, or RGBA.
 pub(super) fn from_row(row: &[u8], channels: usize, rgb: &mut [u8]) {
     let pixels = rgb.chunks_exact_mut(3);
     match channels {
@@ -24,7 +24,7 @@ pub(super) fn blend(color: u8, alpha: u8) -> u8 {
     u8::try_from((color * alpha + 255 * (255 - alpha) + 127) / 255).unwrap_or(u8::MAX)
 }
 
-/// The same where `color` was multiplied with `alpha` when it was stored.
+/// The same for premultiplied alpha.
 pub(super) fn blend_associated(color: u8, alpha: u8) -> u8 {
     color.saturating_add(255 - alpha)
 }
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn opaque_is_kept_transparent_is_white_and_half_is_between() {
+    fn colours_are_composited_over_white() {
         assert_eq!(
             [blend(10, 255), blend(10, 0), blend(0, 128), blend(255, 77)],
             [10, 255, 127, 255]
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_of_every_number_of_channels_become_rgb() {
+    fn rows_with_any_number_of_channels_are_converted() {
         let mut rgb = [0; 6];
         from_row(&[1, 2], 1, &mut rgb);
         assert_eq!(rgb, [1, 1, 1, 2, 2, 2]);

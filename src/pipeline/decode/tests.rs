@@ -1,4 +1,4 @@
-//! Pictures of every format, against what Pillow makes of them, and what is no picture.
+//! Compares images of every format with Pillow, and checks the errors for other content.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ fn is_truncated(answer: &Result<Image, DecodeError>) -> bool {
     matches!(answer, Err(DecodeError::Truncated { .. }))
 }
 
-/// Mean absolute difference of two equally long rows of bytes.
+/// Mean absolute difference of two byte slices of the same length.
 #[expect(clippy::cast_precision_loss, reason = "both are far below 2^53")]
 fn difference(ours: &[u8], theirs: &[u8]) -> f64 {
     assert_eq!(ours.len(), theirs.len());
@@ -28,7 +28,7 @@ fn difference(ours: &[u8], theirs: &[u8]) -> f64 {
 }
 
 #[test]
-fn every_format_and_kind_of_pixel_is_within_a_level_of_pillow() {
+fn all_formats_and_pixel_types_are_within_a_level_of_pillow() {
     let preprocess = Preprocess { input: [64, 64], ..Preprocess::usual([224, 224]) };
     let folder = format!("{}/tests/data/pictures", env!("CARGO_MANIFEST_DIR"));
     let mut compared = 0;
@@ -45,7 +45,7 @@ fn every_format_and_kind_of_pixel_is_within_a_level_of_pillow() {
 }
 
 #[test]
-fn what_is_cut_off_is_never_answered() {
+fn truncated_files_are_rejected() {
     let folder = format!("{}/tests/data/pictures", env!("CARGO_MANIFEST_DIR"));
     for entry in std::fs::read_dir(folder).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
@@ -53,7 +53,7 @@ fn what_is_cut_off_is_never_answered() {
         for percent in [25, 50, 75, 95] {
             let cut = &whole[..whole.len() * percent / 100];
             let answer = decoded(cut);
-            // The second frame is not used, and takes no more than half of the file.
+            // The second frame is not used, and is at most half of the file.
             let whole_enough = name == "animated.gif" && percent >= 50;
             let good = if whole_enough { answer.is_ok() } else { is_truncated(&answer) };
             assert!(good, "{name} cut at {percent} %: {answer:?}");
@@ -62,12 +62,12 @@ fn what_is_cut_off_is_never_answered() {
 }
 
 #[test]
-fn a_thumbnails_end_is_not_the_pictures_end_and_garbage_behind_the_end_is_ignored() {
+fn an_end_marker_in_a_thumbnail_and_bytes_after_the_end_are_ignored() {
     let photo = data("cat.jpg");
     let mut with_garbage = photo.clone();
     with_garbage.extend_from_slice(b"trailing \xFF\xFF\x00 garbage");
     decoded(&with_garbage).unwrap();
-    // An application segment that holds an end marker, as a thumbnail would.
+    // An application segment that contains an end marker, like a thumbnail.
     let segment = [0xFF, 0xEA, 0x00, 0x04, 0xFF, 0xD9];
     let with_thumbnail = [&photo[..2], &segment, &photo[2..]].concat();
     decoded(&with_thumbnail).unwrap();
@@ -76,7 +76,7 @@ fn a_thumbnails_end_is_not_the_pictures_end_and_garbage_behind_the_end_is_ignore
 }
 
 #[test]
-fn a_bomb_is_refused_from_its_header() {
+fn a_decompression_bomb_is_rejected_from_its_header() {
     let bomb = data("bomb-50k.png");
     let started = Instant::now();
     let refused = inspect(&bomb, &Limits::default()).unwrap_err();
@@ -84,12 +84,12 @@ fn a_bomb_is_refused_from_its_header() {
         matches!(refused, DecodeError::TooManyPixels { pixels: 2_500_000_000, .. }),
         "{refused}"
     );
-    // Decoding it would take minutes and gigabytes; a second is generous for reading its header.
+    // Decoding it would take minutes and gigabytes; reading its header takes far less than a second.
     assert!(started.elapsed() < Duration::from_secs(1));
 }
 
 #[test]
-fn a_header_that_lies_about_the_size_is_an_error_and_costs_no_memory() {
+fn a_header_with_a_wrong_size_is_an_error_and_takes_no_memory() {
     for name in ["rgb.png", "rgb.bmp", "still.gif", "lossy.webp", "raw.tif", "baseline.jpg"] {
         let whole = data(&format!("pictures/{name}"));
         for place in 0..whole.len().min(120) {
@@ -105,7 +105,7 @@ fn a_header_that_lies_about_the_size_is_an_error_and_costs_no_memory() {
 }
 
 #[test]
-fn what_is_no_picture_is_named() {
+fn the_error_names_content_that_is_not_an_image() {
     for (bytes, seen) in [
         (&b""[..], "an empty body"),
         (b"<!DOCTYPE html>", "an HTML page"),
@@ -113,7 +113,7 @@ fn what_is_no_picture_is_named() {
         (b"data:image/png;base64,iVBOR", "a data: URL"),
         (b"https://example.com/cat.jpg", "a URL"),
         (b"hello", "text"),
-        // The 64th byte is inside a letter.
+        // The 64th byte is inside a character.
         ("é".repeat(40).as_bytes(), "text"),
         (b" /9j/4AAQSkZJRgABAQ", "base64 text; decode it first"),
         (&[0, 1, 2, 3, 4], "unknown bytes (00 01 02 03 …)"),
@@ -139,9 +139,9 @@ fn what_is_no_picture_is_named() {
     }
 }
 
-/// Turning a large image takes as long as decoding some formats.
+/// Rotating a large image takes as long as decoding some formats.
 #[test]
-fn the_watch_is_asked_before_and_after_an_image_is_turned() {
+fn the_watch_is_checked_before_and_after_an_image_is_rotated() {
     for ending in ["jpg", "png", "tif", "webp"] {
         let bytes = data(&format!("pictures/orientation-6.{ending}"));
         let header = inspect(&bytes, &Limits::default()).unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::DecodeError;
 
-/// Why a decode was stopped before its end.
+/// The reason why a decode was stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
     /// The request's deadline has passed, or will pass before the decode is finished.
@@ -14,8 +14,8 @@ pub enum Stop {
     Abandoned,
 }
 
-/// Asks whether a decode should stop. Decoders call [`Watch::check`] at least every few milliseconds:
-/// after some rows, a strip, a scan; and [`Watch::check_time`] before work that cannot be stopped.
+/// Determines whether a decode should stop. Decoders call [`Watch::check`] at least every few milliseconds
+/// (after some rows, a strip or a scan), and [`Watch::check_time`] before work that cannot be stopped.
 #[derive(Clone, Copy)]
 pub struct Watch<'a> {
     ask: &'a dyn Fn(Duration) -> Option<Stop>,
@@ -65,12 +65,12 @@ impl<'a> Watch<'a> {
     }
 }
 
-/// The reader's error when a decode is stopped; it is found again among the causes of a decoder's error.
+/// The error of a reader whose decode is stopped, which is found among the causes of the decoder's error.
 #[derive(Debug, thiserror::Error)]
 #[error("the decode was stopped")]
 pub(super) struct StoppedRead(pub(super) Stop);
 
-/// A reader that asks its [`Watch`] now and then.
+/// A reader that checks its [`Watch`] regularly.
 #[derive(Debug)]
 pub(super) struct WatchedReader<'a, R> {
     reader: R,
@@ -78,7 +78,7 @@ pub(super) struct WatchedReader<'a, R> {
     reads: u32,
 }
 
-/// Decoders read single bytes, and asking for the time is not free.
+/// Reads between two checks: decoders read single bytes, and reading the clock takes time.
 const READS_BETWEEN_CHECKS: u32 = 64;
 
 impl<R> WatchedReader<'_, R> {

@@ -58,7 +58,7 @@ impl Pipeline {
         let JobAnswer { scores, extra, .. } = answered;
         let features = extra.as_ref().ok_or(NotOffered::NoFeatureMap)?;
         let map = |class: usize| {
-            ClassMap::new(head, features, scores, (class, &self.card.labels[class]))
+            ClassMap::new(head, features, scores, class, &self.card.labels[class])
                 .ok_or(NotOffered::OtherHead)
         };
         let strong = map(scores.best_of(&[]))?.strongest();

@@ -50,8 +50,13 @@ pub struct ClassMap {
 
 impl ClassMap {
     /// The map of `class`, which `label` names, from a feature map `[channels, height, width]`.
-    fn new(head: &Head, features: &Extra, scores: &Scores, class: (usize, &str)) -> Option<Self> {
-        let (class, label) = class;
+    fn new(
+        head: &Head,
+        features: &Extra,
+        scores: &Scores,
+        class: usize,
+        label: &str,
+    ) -> Option<Self> {
         let &[channels, height, width] = &features.shape[..] else { return None };
         let weight = head.weight(class);
         if weight.len() != channels {

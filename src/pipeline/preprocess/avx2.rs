@@ -1,7 +1,7 @@
-//! Both passes of a resize with AVX2, to the same bit as on any processor.
+//! Both passes of a resize with AVX2. The result is bit-identical to that of the portable code.
 //!
-//! AVX2 multiplies numbers of 16 bits faster than those of 32, so each weight is in two parts ([`Pair`]). The
-//! sums of levels times each part are exact, and are put together at the end.
+//! AVX2 multiplies 16-bit integers faster than 32-bit ones, so each weight is split into two parts
+//! ([`Pair`]). The sums for each part are exact, and are combined at the end.
 
 use std::arch::x86_64::{
     __m256i, _mm256_add_epi32, _mm256_extract_epi64, _mm256_madd_epi16, _mm256_packs_epi32,
@@ -12,11 +12,11 @@ use std::arch::x86_64::{
 
 use super::coefficients::{Coefficients, HALF, PRECISION, Pair, ROWS, SPLIT, STRIP, Taps};
 
-/// Bytes of four pixels; as many as [`LOADED`] are read for them.
+/// Bytes of four pixels, for which [`LOADED`] bytes are read.
 const BLOCK: usize = 12;
 const LOADED: usize = 16;
 
-/// Sums of eight products, of the upper and the lower parts of weights.
+/// Eight sums of products, for the upper and the lower parts of weights.
 #[derive(Clone, Copy)]
 struct Sums {
     high: __m256i,
@@ -36,7 +36,7 @@ impl Sums {
         self.low = _mm256_add_epi32(self.low, _mm256_madd_epi16(levels, weights.low));
     }
 
-    /// The levels, which may be beyond black and white.
+    /// The levels, before they are clamped to 0 and 255.
     #[target_feature(enable = "avx2")]
     fn levels(self) -> __m256i {
         let sum = _mm256_add_epi32(_mm256_slli_epi32::<SPLIT>(self.high), self.low);
@@ -44,7 +44,7 @@ impl Sums {
     }
 }
 
-/// The weights in every place.
+/// The weights, repeated in every lane.
 struct Weights {
     high: __m256i,
     low: __m256i,
@@ -64,7 +64,7 @@ fn of_two(below: &[u8], above: &[u8]) -> __m256i {
     _mm256_set_epi64x(half(&above[8..]), half(above), half(&below[8..]), half(below))
 }
 
-/// As `convolve::shorten_anywhere`; of each source are 16 bytes more there than its pixels have.
+/// Like `convolve::shorten_anywhere`. Each source must have 16 bytes after its pixels.
 #[target_feature(enable = "avx2")]
 pub(super) fn shorten(
     sources: &[&[u8]; ROWS],
@@ -72,7 +72,7 @@ pub(super) fn shorten(
     to: &mut [u8],
     stride: usize,
 ) {
-    // Of four pixels the first two, and the last two: each colour's levels side by side, as 16 bits.
+    // The first two and the last two of four pixels, with the levels of each channel adjacent, as 16 bits.
     #[rustfmt::skip]
     let first = _mm256_setr_epi8(
         0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1,
@@ -87,7 +87,7 @@ pub(super) fn shorten(
     let (to_1, rest) = rest.split_at_mut(stride);
     let (to_2, rest) = rest.split_at_mut(stride);
     let to_3 = &mut rest[..stride];
-    // All of one length, so that it is compared once.
+    // Slices of equal length, so that bounds are checked once.
     let [of_0, of_1, of_2, of_3] = sources;
     let length = of_0.len();
     let (of_1, of_2, of_3) = (&of_1[..length], &of_2[..length], &of_3[..length]);
@@ -97,7 +97,7 @@ pub(super) fn shorten(
         for [left, right] in across.taps(x).pairs.as_chunks::<2>().0 {
             let range = at..at + LOADED;
             if range.end > length {
-                break; // never: so many bytes are there
+                break; // never: the source has enough bytes
             }
             let (left, right) = (Weights::of(*left), Weights::of(*right));
             let bytes = of_two(&of_0[range.clone()], &of_1[range.clone()]);
@@ -114,7 +114,7 @@ pub(super) fn shorten(
         let odd = _mm256_extract_epi64::<2>(levels).to_le_bytes();
         let range = x * 3..x * 3 + 4;
         if range.end > stride {
-            break; // never: there is a byte behind the last pixel
+            break; // never: there is a byte after the last pixel
         }
         to_0[range.clone()].copy_from_slice(&even[..4]);
         to_1[range.clone()].copy_from_slice(&odd[..4]);
@@ -123,7 +123,7 @@ pub(super) fn shorten(
     }
 }
 
-/// As `convolve::merge_anywhere`.
+/// Like `convolve::merge_anywhere`.
 #[target_feature(enable = "avx2")]
 pub(super) fn merge(rows: &[u8], stride: usize, taps: Taps<'_>, to: &mut [u8]) {
     let zero = _mm256_setzero_si256();
@@ -134,7 +134,7 @@ pub(super) fn merge(rows: &[u8], stride: usize, taps: Taps<'_>, to: &mut [u8]) {
             let weights = Weights::of(*pair);
             let (above, below) = two.split_at(stride);
             let above = of_one(&above[strip * STRIP..][..STRIP]);
-            // The last row has none below it, if there is an odd number.
+            // With an odd number of rows, the last one has no partner.
             let below = match below.get(strip * STRIP..(strip + 1) * STRIP) {
                 Some(below) => of_one(below),
                 None => zero,

@@ -1,36 +1,36 @@
-//! How much each pixel of a line counts for each pixel of the resized line, as Pillow computes it
+//! The weights of a row's or column's pixels for each pixel of the resized one, as Pillow computes them
 //! (`Resample.c`): in f64, then rounded to 22 bits.
 
 use super::Interpolation;
 
-/// Bits behind the point of a weight: what 32 bits leave beside 8 bits of a level and 2 of overshoot.
+/// Fractional bits of a weight: of 32 bits, 8 are for a level and 2 for overshoot.
 pub(super) const PRECISION: i32 = 32 - 8 - 2;
 
-/// Levels are rounded to the nearest.
+/// Added before the shift, so that levels are rounded to the nearest.
 pub(super) const HALF: i32 = 1 << (PRECISION - 1);
 
 /// Rows that are resized at a time.
 pub(super) const ROWS: usize = 4;
 
-/// Bytes of a row that are summed at a time: they stay in registers.
+/// Bytes of a row that are summed at a time, in registers.
 pub(super) const STRIP: usize = 32;
 
-/// A line's way to its new length. Only some of the new pixels are wanted.
+/// How a row or column is resized. Only a part of the new pixels is computed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Axis {
-    /// Pixels that there are.
+    /// Number of source pixels.
     pub(super) length: usize,
-    /// The part of them, begin and end, that becomes `resized` pixels.
+    /// The part of them, from start to end, that is resized to `resized` pixels.
     pub(super) span: [f64; 2],
-    /// Pixels of the whole new line.
+    /// Number of pixels of the whole resized row or column.
     pub(super) resized: u64,
-    /// The first of the new pixels that is wanted.
+    /// The first of the resized pixels to compute.
     pub(super) first: u64,
-    /// How many are wanted.
+    /// Number of pixels to compute.
     pub(super) wanted: usize,
 }
 
-/// Which pixels make a new one: its taps are those from `first` on.
+/// The source pixels of a resized pixel: its taps begin at `first`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Window {
     pub(super) first: usize,
@@ -51,20 +51,20 @@ pub(super) const SPLIT: i32 = PRECISION / 2;
 /// The weights of one window.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Taps<'a> {
-    /// An even number of pairs. Behind the window's own taps the weights are 0.
+    /// An even number of pairs. Weights after the window's own taps are 0.
     pub(super) pairs: &'a [Pair],
-    /// Pixels of the window.
+    /// Number of pixels of the window.
     pub(super) count: usize,
 }
 
-/// Of every new pixel that is wanted.
+/// The weights of all pixels to compute.
 #[derive(Debug, Default)]
 pub(super) struct Coefficients {
     pub(super) windows: Vec<Window>,
-    /// Of each new pixel as many as `stride`.
+    /// `stride` pairs for each resized pixel.
     pairs: Vec<Pair>,
     stride: usize,
-    /// Of one pixel, before they are rounded.
+    /// The weights of one pixel before rounding.
     exact: Vec<f64>,
 }
 
@@ -83,33 +83,33 @@ impl Pair {
 }
 
 impl Taps<'_> {
-    /// One weight for each pixel of the window.
+    /// The weights of the pixels of the window.
     pub(super) fn weights(&self) -> impl Iterator<Item = i32> {
         self.pairs.iter().flat_map(|pair| pair.weights()).take(self.count)
     }
 }
 
 impl Coefficients {
-    /// The weights of the window at `place`: of four taps at a time, as many as there are.
+    /// The weights of the window at `place`, in groups of four taps.
     pub(super) fn taps(&self, place: usize) -> Taps<'_> {
         let count = self.windows[place].count;
         let pairs = &self.pairs[place * self.stride..][..count.div_ceil(4) * 2];
         Taps { pairs, count }
     }
 
-    /// The pixels of the line that are needed: the first, and the one behind the last.
+    /// The source pixels that are needed: the first one, and the one after the last.
     pub(super) fn needed(&self) -> [usize; 2] {
         let first = self.windows.iter().map(|window| window.first).min().unwrap_or(0);
         let end = self.windows.iter().map(|window| window.first + window.count).max().unwrap_or(0);
         [first, end]
     }
 
-    /// Computes them for `axis`; the memory of the last ones is used again.
+    /// Computes the weights for `axis`, and reuses the memory of the previous ones.
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "sides of pictures are far below 2^53, and casts to whole numbers are C's"
+        reason = "sides of images are far below 2^53, and casts to whole numbers are C's"
     )]
     pub(super) fn compute(&mut self, axis: &Axis, filter: Interpolation) {
         let [start, end] = axis.span;
@@ -144,15 +144,15 @@ impl Coefficients {
     }
 }
 
-/// How much of the pixel at `x` is of the picture: all of it, but for one at the end of a picture that was
-/// decoded at a part of its size. The rest of that one is what the encoder filled its last blocks with,
-/// so that it is left out where it has more of that.
+/// The share of the pixel at `x` that belongs to the image. It is 1 except for the last pixel of an image
+/// that was decoded at reduced size, which may include padding of the encoder's last block. That pixel is
+/// ignored if more than half of it is padding.
 fn inside(x: f64, [start, end]: [f64; 2]) -> f64 {
     let share = (x + 1.0).min(end) - x.max(start);
     if share < 0.5 { 0.0 } else { share.min(1.0) }
 }
 
-/// How far a filter reaches, in pixels of the smaller of both pictures.
+/// The radius of a filter, in pixels of the smaller of both images.
 fn support(filter: Interpolation) -> f64 {
     match filter {
         Interpolation::Nearest => 0.5,
@@ -194,22 +194,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn weights_are_what_their_parts_make() {
+    fn the_parts_of_a_weight_add_up_to_it() {
         for weights in [[0, 1], [-1, 1 << PRECISION], [-600_000, 5_000_000], [2047, -2048]] {
             assert_eq!(Pair::new(weights).weights(), weights);
         }
     }
 
-    /// The last of the pixels that there are is 1/4, 1/2 or 3/4 of the picture's.
+    /// 1/4, 1/2 or 3/4 of the last pixel belong to the image.
     #[test]
-    fn a_pixel_that_is_partly_beyond_the_picture_counts_for_its_part() {
+    fn a_pixel_with_padding_is_weighted_by_its_share_of_the_image() {
         for (end, expected) in [(7.25, 0.0), (7.5, 0.5), (7.75, 0.75), (8.0, 1.0)] {
             let axis = Axis { length: 8, span: [0.0, end], resized: 1, first: 0, wanted: 1 };
             let mut coefficients = Coefficients::default();
             coefficients.compute(&axis, Interpolation::Bilinear);
             let weights: Vec<f64> = coefficients.taps(0).weights().map(f64::from).collect();
             assert_eq!(weights.len(), 8);
-            // Both ends of the window are as far from its middle, but for what is beyond the picture.
+            // The window is symmetric, except for the part outside of the image.
             let reach = end / 2.0;
             let whole = |x: f64| 1.0 - (x + 0.5 - reach).abs() / end;
             let found = weights[7] / weights[0] * whole(0.0) / whole(7.0);

@@ -1,19 +1,19 @@
-//! Resizing as Pillow does it, to the bit: mostly along the rows first, then along the columns, with levels
-//! rounded to 8 bits between. Only what is wanted is computed.
+//! Resizing with the same result as Pillow, bit for bit: usually along the rows first, then along the
+//! columns, with levels rounded to 8 bits in between. Only the required pixels are computed.
 
 use super::Interpolation;
 #[cfg(target_arch = "x86_64")]
 use super::avx2;
 use super::coefficients::{Axis, Coefficients, HALF, PRECISION, ROWS, STRIP, Taps};
 
-/// Tables and lines that one image leaves to the next.
+/// Tables and rows that are reused for the next image.
 #[derive(Debug, Default)]
 pub(super) struct Convolution {
     across: Coefficients,
     down: Coefficients,
-    /// Rows between the two passes, each at a multiple of [`STRIP`].
+    /// Rows between the two passes, each of which begins at a multiple of [`STRIP`].
     between: Vec<u8>,
-    /// Copies of a few rows that need more bytes behind them.
+    /// Copies of rows that need more bytes after them.
     copied: Vec<u8>,
     passes: Passes,
 }
@@ -26,17 +26,17 @@ struct Passes {
 }
 
 impl Default for Passes {
-    /// The fastest that this processor has.
+    /// The fastest code for this processor.
     fn default() -> Self {
         Self { shorten, merge }
     }
 }
 
-/// Bytes behind a row that may be read, whatever they are.
+/// Bytes after a row that may be read; their values do not matter.
 const SPARE: usize = 16;
 
 impl Convolution {
-    /// Resizes `rgb`, of which `rows` and `columns` say what is wanted, into `to`.
+    /// Resizes `rgb` into `to`, according to `rows` and `columns`.
     pub(super) fn resize(
         &mut self,
         rgb: &[u8],
@@ -59,7 +59,7 @@ impl Convolution {
         let stride = stride_of(width);
         self.between.resize((end - first).next_multiple_of(ROWS) * stride, 0);
 
-        // Behind the last rows there are fewer bytes than may be read.
+        // Too few bytes follow the last rows.
         let tail = (rgb.len() / line).saturating_sub(SPARE.div_ceil(line));
         self.copied.clear();
         self.copied.extend_from_slice(&rgb[tail * line..]);
@@ -69,7 +69,7 @@ impl Convolution {
             None => &rgb[y * line..][..line + SPARE],
         };
         for (group, between) in self.between.chunks_exact_mut(ROWS * stride).enumerate() {
-            // A group that is not full takes the last row several times.
+            // An incomplete group repeats the last row.
             let row_of = |more: usize| row((first + group * ROWS + more).min(end - 1));
             (self.passes.shorten)(&std::array::from_fn(row_of), &self.across, between, stride);
         }
@@ -109,22 +109,22 @@ impl Convolution {
     }
 }
 
-/// Whether Pillow resizes along the columns first: from version 13.0 on where the height shrinks by more than
-/// twice as many pixels as the width (`ImagingResampleInner`). Earlier versions never do.
+/// Whether Pillow resizes along the columns first. Since version 13.0 it does if the height shrinks by more
+/// than twice as many pixels as the width (`ImagingResampleInner`); earlier versions never do.
 fn is_down_first(rows: &Axis, columns: &Axis) -> bool {
     let shrinks_by = |axis: &Axis| i128::from(axis.length as u64) - i128::from(axis.resized);
     let [by_rows, by_columns] = [rows, columns].map(shrinks_by);
     by_rows > 0 && by_rows > 2 * by_columns
 }
 
-/// From one row of `bytes` to the next: strips of them, and at least a byte more, so that four bytes of the
-/// last pixel can be written.
+/// The distance between rows of `bytes`: a multiple of the strip, and at least one byte more, so that four
+/// bytes can be written for the last pixel.
 fn stride_of(bytes: usize) -> usize {
     (bytes + 1).next_multiple_of(STRIP)
 }
 
-/// Makes rows narrower or wider. Behind the pixels of each source are [`SPARE`] bytes more, and behind those
-/// of each row of `to`, which are `stride` bytes apart, at least one.
+/// Resizes rows horizontally. Each source must have [`SPARE`] bytes after its pixels. The rows of `to` are
+/// `stride` bytes apart and need at least one byte after their pixels.
 #[cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "the processor is asked first"))]
 fn shorten(sources: &[&[u8]; ROWS], across: &Coefficients, to: &mut [u8], stride: usize) {
     #[cfg(target_arch = "x86_64")]
@@ -135,7 +135,7 @@ fn shorten(sources: &[&[u8]; ROWS], across: &Coefficients, to: &mut [u8], stride
     shorten_anywhere(sources, across, to, stride);
 }
 
-/// The same on any processor.
+/// The same for any processor.
 fn shorten_anywhere(sources: &[&[u8]; ROWS], across: &Coefficients, to: &mut [u8], stride: usize) {
     for (x, window) in across.windows.iter().enumerate() {
         let mut sums = [[HALF; 4]; ROWS];
@@ -157,7 +157,7 @@ fn shorten_anywhere(sources: &[&[u8]; ROWS], across: &Coefficients, to: &mut [u8
     }
 }
 
-/// Makes one row of those from the start of `rows` on, each `stride` bytes.
+/// Computes one row from those at the start of `rows`, which are `stride` bytes apart.
 #[cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "the processor is asked first"))]
 fn merge(rows: &[u8], stride: usize, taps: Taps<'_>, to: &mut [u8]) {
     #[cfg(target_arch = "x86_64")]
@@ -168,7 +168,7 @@ fn merge(rows: &[u8], stride: usize, taps: Taps<'_>, to: &mut [u8]) {
     merge_anywhere(rows, stride, taps, to);
 }
 
-/// The same on any processor.
+/// The same for any processor.
 fn merge_anywhere(rows: &[u8], stride: usize, taps: Taps<'_>, to: &mut [u8]) {
     for (strip, to) in to.chunks_mut(STRIP).enumerate() {
         let mut sums = [HALF; STRIP];
@@ -182,7 +182,7 @@ fn merge_anywhere(rows: &[u8], stride: usize, taps: Taps<'_>, to: &mut [u8]) {
     }
 }
 
-/// A sum of weighted levels, cut at black and white.
+/// A sum of weighted levels, rounded and clamped to 0 and 255.
 #[expect(clippy::cast_sign_loss, reason = "0 to 255")]
 fn level(sum: i32) -> u8 {
     (sum >> PRECISION).clamp(0, 255) as u8
@@ -194,7 +194,7 @@ mod tests {
 
     use super::*;
 
-    /// Some of the new pixels of a line of random length.
+    /// A part of the resized pixels, for a random length.
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
@@ -213,7 +213,7 @@ mod tests {
         )
     }
 
-    /// Pixels by a formula, and what Pillow 13.0 makes of them: `Image.resize`, bilinear.
+    /// Pixels computed by a formula, and the result of Pillow 13.0: `Image.resize`, bilinear.
     #[test]
     fn tall_images_are_resized_along_the_columns_first() {
         const SIDES: [usize; 2] = [40, 5];
@@ -238,9 +238,9 @@ mod tests {
     }
 
     proptest! {
-        /// The processor's own code and the plain one give the same bytes, for any size.
+        /// AVX2 code and portable code give the same bytes, for any size.
         #[test]
-        fn fast_code_gives_the_plain_codes_result(
+        fn fast_code_and_portable_code_give_the_same_result(
             rows in axis(),
             columns in axis(),
             filter in prop_oneof![
@@ -253,7 +253,7 @@ mod tests {
             let mut state = seed;
             let rgb: Vec<u8> = std::iter::repeat_with(|| {
                 state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                // Mostly black and white, so that sums go beyond both.
+                // Mostly black and white, so that sums exceed the range.
                 match state >> 60 {
                     0..6 => 0,
                     6..12 => 255,

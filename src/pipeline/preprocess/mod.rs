@@ -1,14 +1,14 @@
 //! Preprocessing: resizes an image and crops its centre to the network's input.
 //!
-//! Both as torchvision's `Resize` and `CenterCrop` do it on Pillow images, because that is how most
-//! networks were trained. Scale, mean and standard deviation are inside the network's graph.
+//! Both have the results of torchvision's `Resize` and `CenterCrop` for Pillow images, with which most
+//! networks were trained. Scale, mean and standard deviation are part of the network's graph.
 
 mod plan; // crop and size
 mod reduce; // the scale for decoding
 mod coefficients; // filter weights
 mod convolve; // resizes rows, then columns
 #[cfg(target_arch = "x86_64")]
-mod avx2; // the same with AVX2
+mod avx2; // resizing with AVX2
 mod nearest; // nearest neighbour
 
 use bytes::Bytes;
@@ -19,11 +19,11 @@ pub use plan::Crop;
 pub use reduce::JpegScaling;
 
 impl Preprocess {
-    /// Resizes and crops. Any image will do: a smaller one is enlarged.
+    /// Resizes and crops an image of any size; smaller ones are enlarged.
     ///
-    /// Of an image that was decoded at a part of its size, the crop is the one of the full picture.
+    /// If the image was decoded at reduced size, the crop is that of the full-size image.
     ///
-    /// Only the cropped part is computed, so a picture of extreme proportions costs no more.
+    /// Only the cropped part is computed, so images with an extreme aspect ratio do not take longer.
     ///
     /// # Panics
     ///
@@ -35,11 +35,12 @@ impl Preprocess {
         Pixels { rgb: rgb.into() }
     }
 
-    /// The same into `input`, uint8 `[height, width, 3]`; `scratch` keeps what the next image can use.
+    /// The same into `input`, uint8 `[height, width, 3]`. `scratch` keeps memory and tables for the next
+    /// image.
     ///
     /// # Panics
     ///
-    /// Where `input` is of another size than the network's input.
+    /// If `input` does not have the size of the network's input.
     pub fn apply_into(&self, image: &Image, scratch: &mut Scratch, input: &mut [u8]) {
         assert_eq!(input.len(), self.input_bytes(), "bytes of the network's input");
         if image.full_size() == self.input && self.crop_ratio >= 1.0 {
@@ -52,13 +53,13 @@ impl Preprocess {
         scratch.convolution.resize(image.rgb(), axes, self.interpolation, input);
     }
 
-    /// Bytes of the network's input.
+    /// Size of the network's input, in bytes.
     fn input_bytes(&self) -> usize {
         self.input.iter().map(|&side| side as usize).product::<usize>() * 3
     }
 }
 
-/// Memory and tables that one image leaves to the next.
+/// Memory and tables that are reused for the next image.
 #[derive(Debug, Default)]
 pub struct Scratch {
     convolution: convolve::Convolution,
@@ -71,8 +72,8 @@ pub struct Pixels {
 }
 
 impl Pixels {
-    /// Pixels that are already of the network's size, `[height, width]`, without a copy; `None` if
-    /// `rgb` has another length.
+    /// Pixels that already have the network's size, `[height, width]`, without a copy; `None` if `rgb` has
+    /// another length.
     #[must_use]
     pub fn from_raw([height, width]: [u32; 2], rgb: impl Into<Bytes>) -> Option<Self> {
         let rgb = rgb.into();

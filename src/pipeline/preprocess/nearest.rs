@@ -1,8 +1,8 @@
-//! Resizing by taking single pixels, as Pillow does it (`Geometry.c`, `ImagingScaleAffine`).
+//! Nearest-neighbour resizing, with the same result as Pillow (`Geometry.c`, `ImagingScaleAffine`).
 
 use super::coefficients::Axis;
 
-/// Takes the pixels of `rgb` that `rows` and `columns` want into `to`.
+/// Resizes `rgb` into `to`, according to `rows` and `columns`.
 pub(super) fn resize(rgb: &[u8], [rows, columns]: [Axis; 2], to: &mut [u8]) {
     let line = columns.length * 3;
     for (y, to) in places(rows).zip(to.chunks_exact_mut(columns.wanted * 3)) {
@@ -13,12 +13,12 @@ pub(super) fn resize(rgb: &[u8], [rows, columns]: [Axis; 2], to: &mut [u8]) {
     }
 }
 
-/// By new pixel: which one it is. Steps are added up, as Pillow adds them.
+/// The source index of each resized pixel. Steps are added up, as in Pillow.
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "sides of pictures are far below 2^53"
+    reason = "sides of images are far below 2^53"
 )]
 fn places(axis: Axis) -> impl Iterator<Item = usize> {
     let [start, end] = axis.span;

@@ -1,4 +1,4 @@
-//! The part of an image that becomes the input.
+//! The part of an image that the network gets.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -7,7 +7,7 @@ use super::coefficients::Axis;
 use super::{Preprocess, Resize};
 use crate::pipeline::decode::Image;
 
-/// A box in the image's own pixels, fractions included.
+/// A box in the image's pixels, with fractions.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
 pub struct Crop {
     /// Pixels left of it.
@@ -21,10 +21,10 @@ pub struct Crop {
 }
 
 impl Preprocess {
-    /// The box of an image of `[height, width]` that resizing and cropping would leave.
+    /// The box of an image of `[height, width]` that remains after resizing and cropping.
     ///
-    /// torchvision resizes to whole pixels first and crops whole pixels then; the box is that crop,
-    /// carried back to the image.
+    /// torchvision resizes to whole pixels, then crops whole pixels. The box is that crop, in coordinates of
+    /// the original image.
     #[must_use]
     pub fn crop(&self, [height, width]: [u32; 2]) -> Crop {
         let [resized_height, resized_width] = self.resized([height, width]);
@@ -34,8 +34,7 @@ impl Preprocess {
         Crop { left, top, width: crop_width, height: crop_height }
     }
 
-    /// How the rows and the columns of an image become the network's: those of the whole picture are
-    /// resized, and the centre of them is wanted.
+    /// How rows and columns of an image are resized: the whole image is resized, and its centre is computed.
     pub(super) fn axes(&self, image: &Image) -> [Axis; 2] {
         let full = image.full_size();
         let places = image.place([0.0, full[0].into()], [0.0, full[1].into()]);
@@ -53,7 +52,7 @@ impl Preprocess {
         [rows, columns]
     }
 
-    /// The size, in whole pixels, to which torchvision would resize before it crops.
+    /// The size, in whole pixels, to which torchvision resizes before it crops.
     pub(super) fn resized(&self, [height, width]: [u32; 2]) -> [u64; 2] {
         #[expect(
             clippy::cast_possible_truncation,
@@ -65,7 +64,7 @@ impl Preprocess {
             Resize::Exact => target,
             Resize::ShorterSide => {
                 let (height, width) = (u64::from(height), u64::from(width));
-                // For an input that is not square, the side that would be too short decides.
+                // If the input is not square, the image must be large enough on both sides.
                 if width * target[0] <= height * target[1] {
                     [(target[1] * height / width).max(target[0]), target[1]]
                 } else {
@@ -76,7 +75,7 @@ impl Preprocess {
     }
 }
 
-/// Where the centre `kept` of `resized` pixels begins in an image of `size`, and how long it is.
+/// Start and length of the central `kept` of `resized` pixels, in pixels of an image of `size`.
 #[expect(clippy::cast_precision_loss, reason = "sizes of images are far below 2^53")]
 fn span(size: u32, resized: u64, kept: u32) -> (f64, f64) {
     let scale = f64::from(size) / resized as f64;
@@ -85,8 +84,8 @@ fn span(size: u32, resized: u64, kept: u32) -> (f64, f64) {
     ((first * scale).min(f64::from(size) - length), length)
 }
 
-/// How many of `resized` pixels come before the centre `kept`: Python's `round()` of half of the rest, which
-/// brings halves to the even neighbour.
+/// Number of `resized` pixels before the central `kept`: half of the difference, rounded like Python's
+/// `round()` (half to even).
 fn spare_before(resized: u64, kept: u32) -> u64 {
     let spare = resized.saturating_sub(u64::from(kept));
     spare / 2 + u64::from(spare % 4 == 3)

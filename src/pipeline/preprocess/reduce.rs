@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::{Interpolation, Preprocess};
 use crate::pipeline::decode::{Header, Reduction};
 
-/// Whether a JPEG that is much larger than the network's input is decoded at a part of its size.
+/// Whether a JPEG that is much larger than the network's input is decoded at reduced size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum JpegScaling {
@@ -18,7 +18,7 @@ pub enum JpegScaling {
 }
 
 impl JpegScaling {
-    /// The header of a picture that will be used for `preprocess` and nothing else.
+    /// Sets the scale of an image that is decoded for `preprocess` only.
     #[must_use]
     pub fn plan(self, header: Header, preprocess: &Preprocess) -> Header {
         match self {
@@ -28,18 +28,19 @@ impl JpegScaling {
     }
 }
 
-/// How many times larger than needed a reduced picture still is. At 1 the two filters that reduce it
-/// would be seen in each other, and the difference from Pillow is several times as large.
+/// Minimum size of a reduced image, relative to the size needed. With 1, the two filters would interfere, and
+/// the difference from Pillow would be several times as large.
 const SPARE: u64 = 2;
 
 impl Preprocess {
-    /// The strongest reduction of a picture of `[height, width]`, upright or not, that is not seen.
+    /// The strongest reduction of an image of `[height, width]`, upright or not, that is not visible in the
+    /// result.
     fn reduction(&self, [height, width]: [u32; 2]) -> Reduction {
-        // A single pixel shall be the picture's own, not a mean.
+        // Nearest neighbour must select pixels of the original image, not means.
         if self.interpolation == Interpolation::Nearest {
             return Reduction::None;
         }
-        // How it must be turned is not known yet.
+        // The orientation is not known yet.
         let fits = |reduction: Reduction| {
             [[height, width], [width, height]].into_iter().all(|size| {
                 let divisor = u64::from(reduction.divisor());

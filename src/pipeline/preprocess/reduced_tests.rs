@@ -1,4 +1,4 @@
-//! JPEGs decoded at a part of their size, against Pillow and against our own full size.
+//! Compares JPEGs decoded at reduced size with Pillow and with decoding at full size.
 
 use std::io::Cursor;
 
@@ -13,7 +13,7 @@ fn data(name: &str) -> Vec<u8> {
     std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The network's input of `side`, and at which part of the size the picture was decoded for it.
+/// The network's input of `side`, and the scale at which the image was decoded.
 fn seen(bytes: &[u8], side: u32, scaling: JpegScaling) -> Result<(Pixels, Reduction), DecodeError> {
     let preprocess = Preprocess { input: [side, side], ..Preprocess::usual([224, 224]) };
     let header = scaling.plan(decode::inspect(bytes, &Limits::default())?, &preprocess);
@@ -36,7 +36,7 @@ fn difference(ours: &[u8], theirs: &[u8]) -> f64 {
     sum as f64 / ours.len() as f64
 }
 
-/// The file with an EXIF segment that says how it must be turned.
+/// The file with an EXIF segment with this orientation.
 fn turned(jpeg: &[u8], orientation: u8) -> Vec<u8> {
     let exif = [
         &b"\xFF\xE1\x00\x22Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0"[..],
@@ -47,14 +47,14 @@ fn turned(jpeg: &[u8], orientation: u8) -> Vec<u8> {
 }
 
 #[test]
-fn a_half_a_quarter_and_an_eighth_are_within_a_level_of_pillow_in_every_sampling() {
+fn reduced_images_are_within_a_level_of_pillow_with_all_samplings() {
     for name in ["444", "422", "420", "440", "411", "gray", "restart"] {
         let jpeg = data(&format!("large/{name}.jpg"));
         for (side, expected) in
             [(80, Reduction::Half), (40, Reduction::Quarter), (20, Reduction::Eighth)]
         {
             let (ours, reduction) = seen(&jpeg, side, JpegScaling::On).unwrap();
-            // A quarter of the colours' columns would have to become a half of the picture's.
+            // The chroma columns would have to be reduced to a quarter, but the image to a half.
             let full = name == "411" && expected == Reduction::Half;
             assert_eq!(reduction, if full { Reduction::None } else { expected }, "{name}");
             let reference = data(&format!("large/{name}-{side}.png"));
@@ -67,7 +67,7 @@ fn a_half_a_quarter_and_an_eighth_are_within_a_level_of_pillow_in_every_sampling
 }
 
 #[test]
-fn a_photo_is_turned_upright_whatever_part_of_its_size_is_decoded() {
+fn a_photo_is_upright_at_every_scale() {
     for name in ["420", "422"] {
         let jpeg = data(&format!("large/{name}.jpg"));
         for orientation in 1..=8 {
@@ -81,18 +81,18 @@ fn a_photo_is_turned_upright_whatever_part_of_its_size_is_decoded() {
     }
 }
 
-/// A JPEG of a white square on black, gray.
+/// A greyscale JPEG of a white square on black.
 fn square(width: u32, height: u32, [left, top, side]: [u32; 3]) -> Vec<u8> {
     let is_in = |at: u32, first: u32| (first..first + side).contains(&at);
-    let picture = GrayImage::from_fn(width, height, |x, y| {
+    let image = GrayImage::from_fn(width, height, |x, y| {
         Luma([if is_in(x, left) && is_in(y, top) { 255 } else { 0 }])
     });
     let mut jpeg = Cursor::new(Vec::new());
-    picture.write_with_encoder(JpegEncoder::new_with_quality(&mut jpeg, 95)).unwrap();
+    image.write_with_encoder(JpegEncoder::new_with_quality(&mut jpeg, 95)).unwrap();
     jpeg.into_inner()
 }
 
-/// The middle of what is bright, in the input's pixels from the left and from the top.
+/// The centroid of bright pixels, in the input's pixels from the left and the top.
 #[expect(clippy::cast_precision_loss, reason = "small numbers")]
 fn middle(pixels: &Pixels, side: usize) -> [f64; 2] {
     let (mut sum, mut x, mut y) = (0.0, 0.0, 0.0);
@@ -106,8 +106,8 @@ fn middle(pixels: &Pixels, side: usize) -> [f64; 2] {
 }
 
 #[test]
-fn a_square_stays_where_it_is_at_every_size_and_in_every_orientation() {
-    // All remainders of a division by 8 in one side or the other.
+fn a_square_has_the_same_position_at_every_scale_and_orientation() {
+    // All remainders of a division of a side by 8.
     for extra in 0..8 {
         let jpeg = square(601 + extra, 408 - extra, [250, 170, 50]);
         for orientation in 1..=8 {
@@ -117,7 +117,7 @@ fn a_square_stays_where_it_is_at_every_size_and_in_every_orientation() {
                 let [reduced, full] = [reduced, full].map(|pixels| middle(&pixels, side as usize));
                 for (reduced, full) in reduced.iter().zip(full) {
                     let off = (reduced - full).abs();
-                    // Half a pixel is what is promised; a forgotten remainder is more than this.
+                    // The tolerance is half a pixel; ignoring a remainder gives a larger error.
                     assert!(off < 0.02, "+{extra}, {orientation}, {side}: {reduced} is not {full}");
                 }
             }
@@ -126,7 +126,7 @@ fn a_square_stays_where_it_is_at_every_size_and_in_every_orientation() {
 }
 
 #[test]
-fn what_is_not_baseline_or_not_large_or_must_be_exact_is_decoded_whole() {
+fn images_are_decoded_at_full_size_unless_they_are_large_baseline_jpegs() {
     let reduction = |name: &str, preprocess: &Preprocess| {
         let header = decode::inspect(&data(name), &Limits::default()).unwrap();
         JpegScaling::On.plan(header, preprocess).reduction()
@@ -168,7 +168,7 @@ fn a_scaled_image_reports_its_full_size_and_counts_its_scaled_size() {
 }
 
 #[test]
-fn half_a_scan_is_never_answered() {
+fn a_truncated_scan_is_rejected() {
     for name in ["420", "gray", "restart", "411"] {
         let whole = data(&format!("large/{name}.jpg"));
         for percent in [30, 50, 75, 95, 99] {
@@ -185,7 +185,7 @@ fn half_a_scan_is_never_answered() {
 }
 
 #[test]
-fn damaged_scans_and_headers_are_answered_without_a_panic() {
+fn damaged_scans_and_headers_do_not_cause_a_panic() {
     let mut random = 0x9E37_79B9_7F4A_7C15_u64;
     let mut next = || {
         random ^= random << 13;

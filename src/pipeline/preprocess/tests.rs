@@ -1,4 +1,4 @@
-//! Resizing and cropping, against Pillow's answers.
+//! Compares resizing and cropping with Pillow.
 
 use super::*;
 use crate::pipeline::decode::{self, Limits};
@@ -15,8 +15,8 @@ fn image(name: &str) -> Image {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a few thousand bytes")]
-fn assert_close(preprocess: &Preprocess, picture: &str, reference: &str) {
-    let ours = preprocess.apply(&image(picture));
+fn assert_close(preprocess: &Preprocess, file: &str, reference: &str) {
+    let ours = preprocess.apply(&image(file));
     let reference = image(&format!("references/{reference}.png"));
     assert_eq!([reference.height(), reference.width()], preprocess.input);
     let differences: Vec<u8> =
@@ -39,7 +39,7 @@ fn every_filter_is_within_a_level_of_pillow() {
 }
 
 #[test]
-fn imagenets_crop_and_an_exact_resize_are_within_a_level_of_pillow() {
+fn a_crop_and_an_exact_resize_are_within_a_level_of_pillow() {
     assert_close(&Preprocess::usual([224, 224]), "cat.jpg", "cat-224");
     let exact = Preprocess {
         input: [48, 80],
@@ -52,14 +52,14 @@ fn imagenets_crop_and_an_exact_resize_are_within_a_level_of_pillow() {
 }
 
 #[test]
-fn a_picture_of_the_right_size_is_left_as_it_is() {
-    let picture = image("cifar10-cat.png");
-    assert_eq!(Preprocess::usual([32, 32]).apply(&picture).as_bytes(), picture.rgb());
+fn an_image_of_the_right_size_is_unchanged() {
+    let cat = image("cifar10-cat.png");
+    assert_eq!(Preprocess::usual([32, 32]).apply(&cat).as_bytes(), cat.rgb());
 }
 
 #[test]
 fn the_crop_is_that_of_torchvision() {
-    // (height, width) of the picture, then left, top, width and height of the box.
+    // (height, width) of the image, then left, top, width and height of the box.
     for (size, expected) in [
         ([256, 256], [16.0, 16.0, 224.0, 224.0]),
         ([512, 1024], [288.0, 32.0, 448.0, 448.0]),

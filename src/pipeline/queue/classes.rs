@@ -3,7 +3,7 @@
 //! While images of both classes wait, one of [`TURNS`] turns is of the class `batch`. So batch images are slow,
 //! and never starve. Within a class, the order is that of [`FairOrder`].
 
-use super::fair::{self, FairOrder};
+use super::fair::{self, FairOrder, OpenLanes};
 use super::{Job, Lane, Priority};
 
 /// Of so many turns one is of the class `batch`, while both wait.
@@ -45,9 +45,9 @@ impl PriorityQueues {
     }
 
     /// Where the next job comes from, of the lanes that may be taken from.
-    pub(super) fn next(&self, slow_allowed: bool) -> Option<NextJob> {
+    pub(super) fn next(&self, open: OpenLanes) -> Option<NextJob> {
         let of = |priority| {
-            let lane = self.of(priority).next_lane(slow_allowed)?;
+            let lane = self.of(priority).next_lane(open)?;
             Some(NextJob { priority, lane })
         };
         let (interactive, batch) = (of(Priority::Interactive), of(Priority::Batch));

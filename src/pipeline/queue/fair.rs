@@ -58,6 +58,14 @@ pub(super) struct FairOrder {
 /// With this many clients, those that no longer matter are removed.
 const REMEMBERED_CLIENTS: usize = 1024;
 
+/// The lanes that a worker may take jobs from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OpenLanes {
+    Both,
+    /// Enough workers decode slow images already.
+    Quick,
+}
+
 impl FairOrder {
     /// Adds `job` behind its client's others.
     pub(super) fn add(&mut self, job: Job) -> Tag {
@@ -84,10 +92,13 @@ impl FairOrder {
         Some(job)
     }
 
-    /// The lane whose first job comes next, of those that may be taken from.
-    pub(super) fn next_lane(&self, slow_allowed: bool) -> Option<Lane> {
+    /// The lane whose first job comes next, of those that are `open`.
+    pub(super) fn next_lane(&self, open: OpenLanes) -> Option<Lane> {
         let quick = self.quick.keys().next();
-        let slow = self.slow.keys().next().filter(|_| slow_allowed);
+        let slow = match open {
+            OpenLanes::Both => self.slow.keys().next(),
+            OpenLanes::Quick => None,
+        };
         match (quick, slow) {
             (Some(quick), Some(slow)) if slow < quick => Some(Lane::Slow),
             (Some(_), _) => Some(Lane::Quick),

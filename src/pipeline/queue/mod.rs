@@ -24,6 +24,7 @@ pub use admission::{Admission, Permit};
 use classes::{NextJob, PriorityQueues, Tag};
 pub use context::{ClientKey, ClientKeys, Origin, RequestContext};
 pub use estimate::{Lane, QueueLoad, Rates, ServiceTimeEstimate, Stages};
+use fair::OpenLanes;
 pub use job::{Caller, Deadline, Extra, Input, Job, JobAnswer, JobError, Scores, Ticket};
 pub use memory::{Memory, Reservation};
 pub use priority::{BadPriority, Priority};
@@ -119,7 +120,9 @@ impl Queue {
         let mut state = self.shared.lock();
         state.idle_workers += 1;
         loop {
-            let next = state.jobs.next(state.slow_running < self.shared.slow_limit);
+            let may_be_slow = state.slow_running < self.shared.slow_limit;
+            let open = if may_be_slow { OpenLanes::Both } else { OpenLanes::Quick };
+            let next = state.jobs.next(open);
             if let Some((next, first)) = next.and_then(|next| Some((next, state.jobs.first(next)?)))
             {
                 let missing = plan.max_batch.saturating_sub(state.jobs.count(next));

@@ -11,11 +11,11 @@ use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, Memory
 use ort::session::{IoBinding, NoSelectedOutputs, RunOptions, Session};
 use ort::value::Tensor;
 
-use super::InputShape;
 use super::batch::INPUT;
 use super::batch_sizing::RunInput;
 use super::error::{RunError, said};
 use super::outputs::Outputs;
+use super::{InputShape, SessionPlan};
 use crate::device::Device;
 use crate::pipeline::Output;
 
@@ -24,29 +24,34 @@ const GRAPH: &str = "gpu_graph_id";
 /// A run that is not captured.
 pub(super) const NO_GRAPH: (&str, &str) = (GRAPH, "-1");
 
-/// One [`BoundBuffers`] for each number of images, made when first used and kept.
+/// One [`BoundBuffers`] for each number of images, allocated on first use and kept.
 pub(super) struct Bound {
-    host: Allocator,
-    /// Where the session shall see nothing else.
-    device: Option<Allocator>,
-    /// What is fetched, and its shape for one image.
+    allocators: Allocators,
+    /// The outputs to fetch, and their shapes for one image.
     outputs: Vec<(Output, Vec<usize>)>,
-    places: BTreeMap<usize, BoundBuffers>,
+    buffers: BTreeMap<usize, BoundBuffers>,
+}
+
+/// Allocators of the memory that is bound.
+struct Allocators {
+    /// Memory that the CPU reads and writes, and a GPU can copy from and to.
+    host: Allocator,
+    /// Memory on the device, with CUDA graphs.
+    device: Option<Allocator>,
 }
 
 impl Bound {
-    /// For a session on `device` that fetches `wanted`; with `graphs`, as CUDA graphs need it.
+    /// For a session of `plan` that fetches `wanted`.
     pub(super) fn new(
         loaded: &Session,
-        device: Device,
+        plan: SessionPlan,
         wanted: &[Output],
-        graphs: bool,
     ) -> Result<Self, ort::Error> {
         let memory = |kind, number, place| {
             let memory = MemoryInfo::new(kind, number, AllocatorType::Device, place)?;
             Allocator::new(loaded, memory)
         };
-        let (near, far, number) = match device {
+        let (near, far, number) = match plan.device {
             Device::Cpu => (AllocationDevice::CPU, AllocationDevice::CPU, 0),
             Device::Cuda(number) => {
                 (AllocationDevice::CUDA_PINNED, AllocationDevice::CUDA, number.into())
@@ -58,8 +63,9 @@ impl Bound {
             .iter()
             .map(|&output| Ok((output, shape(loaded, output)?)))
             .collect::<Result<_, ort::Error>>()?;
-        let device = graphs.then(on_device).transpose()?;
-        Ok(Self { host, device, outputs, places: BTreeMap::new() })
+        let device = plan.cuda_graphs.then(on_device).transpose()?;
+        let allocators = Allocators { host, device };
+        Ok(Self { allocators, outputs, buffers: BTreeMap::new() })
     }
 
     /// Runs `part`, images of `shape`.
@@ -70,19 +76,16 @@ impl Bound {
         shape: InputShape,
     ) -> Result<Outputs, RunError> {
         let failed = |error: ort::Error| RunError::Runtime(said(&error));
-        let Self { host, device, outputs, places } = self;
-        let place = match places.entry(part.slots) {
-            Entry::Occupied(made) => made.into_mut(),
+        let Self { allocators, outputs, buffers } = self;
+        let buffers = match buffers.entry(part.slots) {
+            Entry::Occupied(allocated) => allocated.into_mut(),
             Entry::Vacant(free) => {
-                let size = (part.slots, shape);
-                free.insert(
-                    BoundBuffers::new(loaded, (host, device.as_ref()), outputs, size)
-                        .map_err(failed)?,
-                )
+                let allocated = BoundBuffers::new(loaded, allocators, outputs, part.slots, shape);
+                free.insert(allocated.map_err(failed)?)
             }
         };
-        place.run(loaded, &part.bytes).map_err(failed)?;
-        place.outputs(part.slots)
+        buffers.run(loaded, &part.bytes).map_err(failed)?;
+        buffers.outputs(part.slots)
     }
 }
 
@@ -109,12 +112,14 @@ struct Bindings {
 impl BoundBuffers {
     fn new(
         loaded: &Session,
-        (host, device): (&Allocator, Option<&Allocator>),
+        Allocators { host, device }: &Allocators,
         outputs: &[(Output, Vec<usize>)],
-        (slots, InputShape { height, width }): (usize, InputShape),
+        slots: usize,
+        InputShape { height, width }: InputShape,
     ) -> Result<Self, ort::Error> {
         let shape = [slots, height, width, 3];
         let input = Tensor::<u8>::new(host, shape)?;
+        let device = device.as_ref();
         let input_on_device = device.map(|memory| Tensor::<u8>::new(memory, shape)).transpose()?;
         let mut binding = loaded.create_binding()?;
         if let Some(input) = &input_on_device {

@@ -37,15 +37,16 @@ impl Health {
         failing.then_some("the last batches failed")
     }
 
-    pub(super) fn note_batch(&self, succeeded: bool) {
+    pub(super) fn batch_succeeded(&self) {
         let mut state = self.lock();
-        if succeeded {
-            state.failures_in_a_row = 0;
-            state.last_failure = None;
-        } else {
-            state.failures_in_a_row = state.failures_in_a_row.saturating_add(1);
-            state.last_failure = Some(Instant::now());
-        }
+        state.failures_in_a_row = 0;
+        state.last_failure = None;
+    }
+
+    pub(super) fn batch_failed(&self) {
+        let mut state = self.lock();
+        state.failures_in_a_row = state.failures_in_a_row.saturating_add(1);
+        state.last_failure = Some(Instant::now());
     }
 
     /// The number of stuck workers that are not replaced yet.

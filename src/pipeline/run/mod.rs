@@ -26,7 +26,7 @@ pub use health::Health;
 pub use library::{Library, LibraryError};
 pub use outputs::Outputs;
 pub use pace::Pace;
-pub use probe::Probe;
+pub use probe::{Probe, ProbeRuntime};
 pub use session::{Session, SessionError, SessionPlan};
 pub use sessions::{SessionsPlan, StartError, WarmSessions, check_device, open_sessions};
 pub use trim::{bound_heap, resident, trim_heap};

@@ -19,19 +19,30 @@ impl std::fmt::Debug for Probe {
     }
 }
 
-impl Probe {
+/// ONNX Runtime, with the settings of the sessions that it opens for probes.
+#[derive(Debug, Clone, Copy)]
+pub struct ProbeRuntime<'a> {
+    /// The loaded library.
+    pub library: &'a Library,
+    /// Device and threads.
+    pub plan: SessionPlan,
+}
+
+impl ProbeRuntime<'_> {
     /// Loads ONNX `bytes`.
     ///
     /// # Errors
     ///
     /// [`SessionError`] if the device is not available or the model does not load.
-    pub fn open(library: &Library, bytes: &[u8], plan: SessionPlan) -> Result<Self, SessionError> {
-        let loaded = builder(library, plan)?
+    pub fn open(self, bytes: &[u8]) -> Result<Probe, SessionError> {
+        let loaded = builder(self.library, self.plan)?
             .commit_from_memory(bytes)
             .map_err(|error| SessionError::Model { reason: said(&error) })?;
-        Ok(Self { loaded })
+        Ok(Probe { loaded })
     }
+}
 
+impl Probe {
     /// Runs uint8 `[N, H, W, 3]`, and shows `seen` every output's name and its float32 elements.
     ///
     /// # Errors

@@ -64,7 +64,7 @@ pub struct Session {
     loaded: OrtSession,
     wanted: Vec<Output>,
     options: RunOptions<HasSelectedOutputs>,
-    graphs: bool,
+    plan: SessionPlan,
     slots: BatchSizing,
     /// Where a run reads and writes, where that pays.
     bound: Option<Bound>,
@@ -97,10 +97,10 @@ impl Session {
             Device::Cpu => SessionError::Model { reason: said(&error) },
             device @ Device::Cuda(_) => SessionError::Device { device, reason: said(&error) },
         })?;
-        let options = fetching(wanted, plan.cuda_graphs)
-            .map_err(|error| SessionError::Model { reason: said(&error) })?;
+        let options =
+            fetching(wanted, plan).map_err(|error| SessionError::Model { reason: said(&error) })?;
         let slots = BatchSizing::of(plan.device, fixed_batch(&loaded));
-        let bind = || Bound::new(&loaded, plan.device, wanted, plan.cuda_graphs);
+        let bind = || Bound::new(&loaded, plan, wanted);
         let bound = match plan.device {
             Device::Cpu => None,
             device @ Device::Cuda(_) if plan.cuda_graphs => Some(bind().map_err(|error| {
@@ -116,18 +116,29 @@ impl Session {
                 })
                 .ok(),
         };
-        let (wanted, graphs) = (wanted.to_vec(), plan.cuda_graphs);
-        Ok(Self { loaded, wanted, options, graphs, slots, bound })
+        Ok(Self { loaded, wanted: wanted.to_vec(), options, plan, slots, bound })
     }
 
-    /// The same session on the CPU, which runs from bound memory as every session on a GPU does; with
-    /// `graphs`, as one that uses CUDA graphs. On a CPU that is one copy more than is needed, or two.
+    /// The same session on the CPU, with bound memory as on a GPU. On a CPU this adds a copy.
     ///
     /// # Errors
     ///
-    /// [`SessionError::Model`] where there is no such memory.
-    pub fn bound(self, graphs: bool) -> Result<Self, SessionError> {
-        let bound = Bound::new(&self.loaded, Device::Cpu, &self.wanted, graphs)
+    /// [`SessionError::Model`] if the memory cannot be allocated.
+    pub fn bound(self) -> Result<Self, SessionError> {
+        self.bound_as(SessionPlan { cuda_graphs: false, ..SessionPlan::on_cpu(1) })
+    }
+
+    /// Like [`Session::bound`], with memory as for CUDA graphs. On a CPU this adds two copies.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Model`] if the memory cannot be allocated.
+    pub fn bound_for_graphs(self) -> Result<Self, SessionError> {
+        self.bound_as(SessionPlan { cuda_graphs: true, ..SessionPlan::on_cpu(1) })
+    }
+
+    fn bound_as(self, plan: SessionPlan) -> Result<Self, SessionError> {
+        let bound = Bound::new(&self.loaded, plan, &self.wanted)
             .map_err(|error| SessionError::Model { reason: said(&error) })?;
         Ok(Self { bound: Some(bound), ..self })
     }
@@ -181,7 +192,7 @@ impl Session {
         let fetched: Vec<Output> = self.wanted.iter().chain(extras).copied().collect();
         let with_extras = match extras {
             [] => None,
-            [_, ..] => Some(fetching(&fetched, self.graphs).map_err(failed)?),
+            [_, ..] => Some(fetching(&fetched, self.plan).map_err(failed)?),
         };
         let options = with_extras.as_ref().unwrap_or(&self.options);
         let shape = [part.slots, height, width, 3];
@@ -212,13 +223,13 @@ fn fixed_batch(loaded: &OrtSession) -> Option<usize> {
 /// Options of a run that fetches `outputs` and no others, from wherever its input lies.
 fn fetching(
     outputs: &[Output],
-    graphs: bool,
+    plan: SessionPlan,
 ) -> Result<RunOptions<HasSelectedOutputs>, ort::Error> {
     let selector = outputs
         .iter()
         .fold(OutputSelector::no_default(), |selector, output| selector.with(output.name()));
     let mut options = RunOptions::new()?.with_outputs(selector);
-    if graphs {
+    if plan.cuda_graphs {
         options.set(NO_GRAPH.0, NO_GRAPH.1)?;
     }
     Ok(options)

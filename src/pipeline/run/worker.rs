@@ -9,8 +9,8 @@ use super::pulse::{Fate, Pulse};
 use super::{Batch, CoreShare, Health, InputShape, Outputs, RunError};
 use crate::model::Preprocess;
 use crate::pipeline::Output;
-use crate::pipeline::decode::Watch;
-use crate::pipeline::prepare::{Budget, prepare_into};
+use crate::pipeline::decode::{Image, Watch};
+use crate::pipeline::prepare::{Budget, prepare_with};
 use crate::pipeline::preprocess::Scratch;
 use crate::pipeline::queue::ImageTimings;
 use crate::pipeline::queue::{
@@ -138,11 +138,14 @@ impl Worker {
                 Ok(None)
             }
             Input::Upload(upload) => caught(|| {
-                let how = (&*preprocess, scratch);
                 let rates = estimate.rates();
                 let stop = |announced| caller.stop(rates.decoding(announced));
                 let budget = Budget { permit: caller.permit(), watch: Watch::new(&stop) };
-                let facts = batch.fill(|slot| prepare_into(slot, &upload, how, budget, metrics))?;
+                let facts = batch.fill(|slot| {
+                    let apply = |image: &Image| preprocess.apply_into(image, scratch, slot);
+                    let ((), facts) = prepare_with(&upload, apply, budget, metrics)?;
+                    Ok::<_, JobError>(facts)
+                })?;
                 Ok(Some(facts))
             }),
         }
@@ -156,12 +159,15 @@ impl Worker {
 
         let Worker { plan, batch: ran, .. } = self;
         let batch_size = ran.len();
-        plan.health.note_batch(outcome.is_ok());
         plan.metrics.batch_size.observe(f64::from(u32::try_from(batch_size).unwrap_or(u32::MAX)));
         plan.metrics.inference_seconds.observe(inference.as_secs_f64());
         match &outcome {
-            Ok(_) => plan.estimate.ran(batch_size, inference + resizing(&slots)),
+            Ok(_) => {
+                plan.health.batch_succeeded();
+                plan.estimate.ran(batch_size, inference + resizing(&slots));
+            }
             Err(error) => {
+                plan.health.batch_failed();
                 plan.metrics.failed_batches.inc();
                 let request_ids = ids(&slots);
                 tracing::error!(batch.size = batch_size, request.ids = request_ids, %error, "batch failed");

@@ -8,11 +8,11 @@
 use crate::http::problem::Problem;
 use crate::model::Preprocess;
 
-/// How far from a whole pixel a value may be: hundreds of times the error of normalising in
-/// float32, and little enough that a picture that was resized in floats is noticed.
+/// Maximum distance of a value from an integer pixel. It is hundreds of times the rounding error of
+/// normalisation in float32, but small enough to detect images that were resized in floating point.
 const TOLERANCE: f64 = 0.02;
 
-/// Where the channels of a value stand.
+/// The axis order of a tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ChannelOrder {
     /// `[N, 3, height, width]`.
@@ -21,8 +21,7 @@ pub(super) enum ChannelOrder {
     ChannelsLast,
 }
 
-/// The pixels, uint8 `[N, height, width, 3]`, of `raw`, float32 of whole images in `layout`,
-/// little-endian.
+/// Converts `raw`, little-endian float32 in `layout`, to pixels, uint8 `[N, height, width, 3]`.
 pub(super) fn pixels(
     raw: &[u8],
     layout: ChannelOrder,
@@ -71,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_pixel_survives_normalising_in_float32_in_both_layouts() {
+    fn all_pixels_are_restored_from_float32_in_both_layouts() {
         for input in [[32, 32], [224, 224]] {
             let preprocess = Preprocess::usual(input);
             let area = (input[0] * input[1]) as usize;
@@ -93,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_pixel_is_not_rounded() {
+    fn values_that_are_not_pixels_are_rejected() {
         let preprocess = Preprocess::usual([224, 224]);
         for value in [f32::NAN, f32::INFINITY, 0.0, 1.0, 128.0, -3.0] {
             let raw = value.to_le_bytes();

@@ -1,4 +1,4 @@
-//! Tensors become images.
+//! Converts tensors to images.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::http::holding::holding;
 use crate::http::problem::Problem;
 use crate::pipeline::InferInput;
 
-/// The images of a request, which come in one tensor.
+/// The images of a request, which must be in one tensor.
 pub(super) fn of(app: &App, mut tensors: Vec<Tensor>) -> Result<Vec<InferInput>, Problem> {
     let one_of = || InputName::ALL.map(InputName::name).join(", ");
     let tensor = match (tensors.pop(), tensors.pop()) {
@@ -71,7 +71,7 @@ fn normalised(app: &App, tensor: Tensor) -> Result<Vec<InferInput>, Problem> {
 }
 
 fn files(tensor: Tensor) -> Result<Vec<InferInput>, Problem> {
-    // A list of one-element rows is what servers with a batch dimension of their own are sent.
+    // Clients of servers with a separate batch dimension send `[N, 1]`.
     let images = images(&tensor, &[&[], &[1]])?.0;
     let files = match tensor.data {
         TensorData::Elements(files) => files,
@@ -88,7 +88,7 @@ fn files(tensor: Tensor) -> Result<Vec<InferInput>, Problem> {
     Ok(files.into_iter().map(InferInput::Upload).collect())
 }
 
-/// How many images a tensor has, and which of `dims` each of them is of.
+/// The number of images of a tensor, and which of `dims` is their shape.
 fn images(tensor: &Tensor, dims: &[&[i64]]) -> Result<(usize, usize), Problem> {
     let found = tensor.shape.split_first().and_then(|(images, rest)| {
         let which = dims.iter().position(|dims| *dims == rest)?;
@@ -117,7 +117,7 @@ fn images(tensor: &Tensor, dims: &[&[i64]]) -> Result<(usize, usize), Problem> {
     }
 }
 
-/// The data of `images` images of `each` bytes.
+/// The data of `images` images with `each` bytes each.
 fn whole(tensor: Tensor, images: usize, each: i64) -> Result<Bytes, Problem> {
     let expected = usize::try_from(each).unwrap_or(usize::MAX).saturating_mul(images);
     let found = match tensor.data {

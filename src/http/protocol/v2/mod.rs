@@ -1,7 +1,7 @@
-//! The Open Inference Protocol, version 2, as KServe's and Triton's clients speak it.
+//! The Open Inference Protocol, version 2, for clients of KServe and Triton.
 //!
-//! REST and gRPC are two ways to write the same: each reads a request into `request::Asked`, and
-//! writes what `run` answers. What is right or wrong with a request is decided once, in between.
+//! REST and gRPC are two ways to write the same: each reads a request into `request::Asked`, and writes what
+//! `run` answers. Requests are validated once, in between.
 
 mod signature; // the model and its tensors
 mod parameters; // the known parameters
@@ -45,7 +45,7 @@ pub(super) fn routes(server: &Arc<Server>) -> Router<Arc<Server>> {
     rest::routes().merge(grpc::routes(server, Address::Public))
 }
 
-/// The same on the admin address, where gRPC has the calls that load and unload models.
+/// The routes of the admin address, where gRPC also has the calls that load and unload models.
 pub(in crate::http) fn admin_routes(server: &Arc<Server>) -> Router<Arc<Server>> {
     rest::routes().merge(grpc::routes(server, Address::Admin))
 }

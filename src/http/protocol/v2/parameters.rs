@@ -1,5 +1,5 @@
-//! The named values of a request, an input or an output that mean something here. Others are passed
-//! over, as the protocol has it.
+//! The supported parameters of a request, an input or an output. Others are ignored, as the protocol
+//! requires.
 
 use std::time::Duration;
 
@@ -8,20 +8,20 @@ use serde::de::IgnoredAny;
 
 use crate::http::problem::Problem;
 
-/// Those that are known, wherever they may stand.
+/// The supported parameters of all objects.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub(super) struct Parameters {
-    /// Of a request: its time limit in microseconds; 0 is none of its own.
+    /// Of a request: its time limit in microseconds; 0 for the server's limit.
     pub(super) timeout: Option<u64>,
-    /// Of an output: answer so many classes instead of scores.
+    /// Of an output: number of classes to return instead of scores.
     pub(super) classification: Option<u64>,
-    /// Of an input: its bytes behind the JSON.
+    /// Of an input: number of its bytes after the JSON.
     pub(super) binary_data_size: Option<usize>,
-    /// Of an output: whether it is answered behind the JSON.
+    /// Of an output: whether it is sent after the JSON.
     pub(super) binary_data: Option<bool>,
-    /// Of a request: the same for outputs that do not say it.
+    /// Of a request: the default of `binary_data` for its outputs.
     pub(super) binary_data_output: Option<bool>,
-    /// Of an input or output: that its data are in memory which both sides can reach.
+    /// Of an input or output: that its data are in shared memory.
     pub(super) shared_memory_region: Option<IgnoredAny>,
 }
 
@@ -31,7 +31,7 @@ impl Parameters {
         self.timeout.filter(|micros| *micros > 0).map(Duration::from_micros)
     }
 
-    /// That `what` does not lie in shared memory.
+    /// Rejects data in shared memory; `what` is the input or output.
     pub(super) fn refuse_shared_memory(&self, what: &str) -> Result<(), Problem> {
         match self.shared_memory_region {
             None => Ok(()),

@@ -11,29 +11,29 @@ use crate::http::App;
 use crate::http::problem::{Problem, excerpt};
 use crate::pipeline::InferInput;
 
-/// The longest id of a request, in characters.
+/// Maximum length of a request's id, in characters.
 const LONGEST_ID: usize = 200;
 
-/// A request as it was written, in either encoding.
+/// A request before validation, from either encoding.
 #[derive(Debug)]
 pub(super) struct UncheckedRequest {
-    /// Given back with the answer.
+    /// Repeated in the answer.
     pub(super) id: Option<String>,
     pub(super) inputs: Vec<Tensor>,
-    /// Empty for the usual ones.
+    /// Empty for the default outputs.
     pub(super) outputs: Vec<(String, Parameters)>,
     pub(super) time_limit: Option<Duration>,
 }
 
 impl UncheckedRequest {
-    /// Bytes that [`InferRequest::read`] converts one by one; the others it only slices.
+    /// Number of bytes that [`InferRequest::read`] converts one by one; others are only sliced.
     pub(super) fn bytes_to_convert(&self) -> usize {
         let floats = self.inputs.iter().filter(|tensor| tensor.datatype == Datatype::Fp32);
         floats.map(|tensor| tensor.data.len()).sum()
     }
 }
 
-/// A request that can be run.
+/// A validated request.
 #[derive(Debug)]
 pub(super) struct InferRequest {
     pub(super) id: Option<String>,
@@ -42,24 +42,24 @@ pub(super) struct InferRequest {
     pub(super) time_limit: Option<Duration>,
 }
 
-/// One output, and the form that it is wanted in.
+/// A requested output and its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct RequestedOutput {
     pub(super) output: OutputName,
     pub(super) form: OutputContent,
 }
 
-/// What is answered of an output.
+/// The content of an output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum OutputContent {
-    /// All of it, FP32.
+    /// All values, FP32.
     Values,
-    /// So many of the best classes, BYTES.
+    /// This many of the best classes, BYTES.
     Classes(usize),
 }
 
 impl InferRequest {
-    /// Checks everything; the data are looked at, so this is work for a thread that may take long.
+    /// Validates the request. This reads all data, so it must not run on a thread that serves connections.
     pub(super) fn read(app: &App, asked: UncheckedRequest) -> Result<Self, Problem> {
         let UncheckedRequest { id, inputs, outputs, time_limit } = asked;
         let outputs = wanted(app, &outputs)?;
@@ -68,7 +68,8 @@ impl InferRequest {
     }
 }
 
-/// A tensor's name, cut where it is longer than any that is known: it is only compared and repeated.
+/// A tensor's name, shortened if it is longer than all known names: it is only compared, and repeated in
+/// errors.
 pub(super) fn known_name(name: String) -> String {
     match excerpt(&name) {
         Cow::Borrowed(_) => name,
@@ -76,7 +77,7 @@ pub(super) fn known_name(name: String) -> String {
     }
 }
 
-/// A request's id, which is answered as it came and therefore has to be short.
+/// Checks the length of a request's id, which is repeated in the answer.
 pub(super) fn checked_id(id: Option<String>) -> Result<Option<String>, Problem> {
     match id {
         Some(id) if id.chars().nth(LONGEST_ID).is_some() => {

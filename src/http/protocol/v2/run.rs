@@ -1,4 +1,4 @@
-//! The images of a request through the pipeline, and their scores as tensors.
+//! Classifies the images of a request, and returns their scores as tensors.
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
@@ -11,12 +11,12 @@ use crate::http::problem::Problem;
 use crate::pipeline::queue::RequestContext;
 use crate::pipeline::{InferOutputs, Inferred, Timings};
 
-/// What is answered.
+/// The answer to an inference request.
 #[derive(Debug)]
 pub(super) struct InferAnswer {
-    /// As the request has it.
+    /// The id of the request.
     pub(super) id: Option<String>,
-    /// In the order in which they were asked for.
+    /// In the order of the request.
     pub(super) outputs: Vec<OutputTensor>,
     /// One for each image.
     pub(super) timings: Vec<Timings>,
@@ -47,7 +47,7 @@ impl Values {
         }
     }
 
-    /// As the binary extension has them.
+    /// Encodes the elements as in the binary extension.
     pub(super) fn to_raw(&self) -> Vec<u8> {
         match self {
             Self::Floats(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
@@ -64,10 +64,10 @@ impl Values {
     }
 }
 
-/// Runs every image as an entry of its own in the queue; as many at once as can be of use.
+/// Runs each image as a separate job in the queue; only as many at once as the workers can use.
 ///
-/// A tensor has no place for a problem: the first one is the whole answer, and what is still
-/// queued is taken out.
+/// A tensor cannot contain a problem. So the first problem is the whole answer, and queued images are removed
+/// from the queue.
 pub(super) async fn run(
     app: &App,
     infer: InferRequest,

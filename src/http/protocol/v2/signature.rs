@@ -1,4 +1,4 @@
-//! The tensors that a model takes and those that it answers.
+//! The input and output tensors of a model.
 
 use super::tensor::Datatype;
 use crate::http::health;
@@ -7,28 +7,28 @@ use crate::http::{App, Server};
 
 /// The server's name.
 pub(super) const SERVER: &str = "resnetd";
-/// What a graph for ONNX Runtime is called.
+/// The name of the platform for ONNX Runtime.
 pub(super) const PLATFORM: &str = "onnx_onnxv1";
-/// The parts of the protocol beyond its core that are served whole.
+/// The extensions of the protocol that are completely supported.
 pub(super) const EXTENSIONS: [&str; 4] =
     ["binary_tensor_data", "classification", "model_configuration", "statistics"];
-/// The names under which images are taken.
+/// The names of the inputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum InputName {
-    /// Ready pixels.
+    /// Preprocessed pixels.
     Pixels,
     /// Normalised floats.
     Floats,
-    /// Files.
+    /// Image files.
     Image,
 }
 
-/// The names under which scores are answered.
+/// The names of the outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum OutputName {
     /// After the softmax, or the sigmoid in a multi-label network.
     Probabilities,
-    /// Before it.
+    /// Before the softmax or sigmoid.
     Logits,
     /// The pooled features.
     Embedding,
@@ -37,7 +37,7 @@ pub(super) enum OutputName {
 /// The order of the axes of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TensorFormat {
-    /// None that is worth a name.
+    /// No axes of an image, as for image files and outputs.
     None,
     /// Rows, columns, channels.
     Nhwc,
@@ -45,18 +45,18 @@ pub(super) enum TensorFormat {
     Nchw,
 }
 
-/// A tensor as the metadata describe it.
+/// The metadata of a tensor.
 #[derive(Debug, Clone)]
 pub(super) struct TensorMetadata {
     pub(super) name: &'static str,
     pub(super) datatype: Datatype,
-    /// Of one image; -1 where that is not known.
+    /// The shape of one image; -1 for unknown sizes.
     pub(super) dims: Vec<i64>,
     pub(super) format: TensorFormat,
 }
 
 impl TensorMetadata {
-    /// With the number of images, which is free.
+    /// The shape with the number of images, which is variable.
     pub(super) fn shape(&self) -> Vec<i64> {
         std::iter::once(-1).chain(self.dims.iter().copied()).collect()
     }
@@ -95,7 +95,7 @@ impl InputName {
 impl OutputName {
     const ALL: [Self; 3] = [Self::Probabilities, Self::Logits, Self::Embedding];
 
-    /// Those that this model gives.
+    /// The outputs of this model.
     pub(super) fn given(app: &App) -> impl Iterator<Item = Self> {
         let embedding = app.model.pipeline.gives_embedding();
         Self::ALL.into_iter().filter(move |output| *output != Self::Embedding || embedding)
@@ -124,12 +124,12 @@ impl OutputName {
     }
 }
 
-/// That the server is ready.
+/// Checks that the server is ready.
 pub(super) fn server_ready(server: &Server) -> Result<(), Problem> {
     health::why_not(server).map_or(Ok(()), |why| Err(Problem::not_ready(&why)))
 }
 
-/// That the model of a request is ready.
+/// Checks that the model of a request is ready.
 pub(super) fn ready(app: &App) -> Result<(), Problem> {
     health::why_not_ready(app).map_or(Ok(()), |why| Err(Problem::not_ready(&why)))
 }

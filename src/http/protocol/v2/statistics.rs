@@ -1,4 +1,4 @@
-//! What a model has done since it was loaded, however it was asked, from the metrics.
+//! Statistics of a model since it was loaded, for requests in all protocols, from the metrics.
 
 use std::time::Duration;
 
@@ -7,26 +7,26 @@ use prometheus::Histogram;
 use crate::telemetry::ModelMetrics;
 use crate::telemetry::Reason;
 
-/// Counts and durations that mean here what they mean elsewhere.
+/// Counts and durations with the same meaning as in Triton.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Statistics {
     /// Images that were answered.
     pub(super) images: u64,
     /// Batches that were run.
     pub(super) runs: u64,
-    /// Images that were answered, and the time of all their steps.
+    /// Answered images, and the time of all their steps.
     pub(super) success: Span,
-    /// Images that were turned away.
+    /// Rejected images.
     pub(super) fail: Span,
-    /// Images that waited for a worker.
+    /// Waiting for a worker, by image.
     pub(super) queue: Span,
-    /// Images that were decoded and preprocessed.
+    /// Decoding and preprocessing, by image.
     pub(super) compute_input: Span,
-    /// Batches: a run is of several images.
+    /// Inference, by batch.
     pub(super) compute_infer: Span,
 }
 
-/// How often, and how long in all.
+/// A count and a total duration.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Span {
     pub(super) count: u64,
@@ -54,7 +54,7 @@ impl Statistics {
     }
 }
 
-/// All that `histograms` have seen.
+/// The sums of `histograms`.
 fn span(histograms: &[&Histogram]) -> Span {
     let count = histograms.iter().map(|histogram| histogram.get_sample_count()).sum();
     let seconds: f64 = histograms.iter().map(|histogram| histogram.get_sample_sum()).sum();

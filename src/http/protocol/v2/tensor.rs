@@ -1,21 +1,21 @@
-//! What a client sends as one input: a name, a datatype, a shape and data.
+//! An input of a request: name, datatype, shape and data.
 
 use bytes::{Buf, Bytes};
 
 use crate::http::problem::Problem;
 use crate::http::upload::MAX_IMAGES;
 
-/// The most images in one request.
+/// Maximum number of images in one request.
 pub(super) const MAX_BATCH: usize = MAX_IMAGES;
 
-/// The datatypes that are taken and answered; the protocol has more.
+/// The supported datatypes; the protocol has more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Datatype {
-    /// A byte.
+    /// One byte.
     Uint8,
     /// Four bytes, little-endian.
     Fp32,
-    /// Bytes of any number.
+    /// Byte strings of any length.
     Bytes,
 }
 
@@ -31,9 +31,9 @@ pub(super) struct Tensor {
 /// The elements of a tensor, in row-major order.
 #[derive(Debug, Clone)]
 pub(super) enum TensorData {
-    /// As the binary extension has them: little-endian, BYTES each with its length before it.
+    /// In the format of the binary extension: little-endian, and BYTES elements preceded by their lengths.
     Raw(Bytes),
-    /// BYTES, already apart.
+    /// BYTES, split into elements.
     Elements(Vec<Bytes>),
 }
 
@@ -56,7 +56,7 @@ impl Datatype {
         }
     }
 
-    /// The datatype that a client calls `name`, of its input `input`.
+    /// Parses the datatype `name` of the input `input`.
     pub(super) fn read(name: &str, input: &str) -> Result<Self, Problem> {
         [Self::Uint8, Self::Fp32, Self::Bytes]
             .into_iter()
@@ -69,7 +69,7 @@ impl Datatype {
     }
 }
 
-/// Splits BYTES in their binary form: before each element its length, four bytes, little-endian.
+/// Splits binary BYTES, in which each element is preceded by its length (four bytes, little-endian).
 pub(super) fn elements(mut raw: Bytes, input: &str) -> Result<Vec<Bytes>, Problem> {
     let mut elements = Vec::new();
     while raw.has_remaining() {

@@ -1,36 +1,36 @@
-//! The headers of a bitmap, of every size that there has been since 1988.
+//! The headers of bitmaps, in all versions since 1988.
 
 use super::super::DecodeError;
 use super::FORMAT;
 
-/// How the pixels lie in the file.
+/// The header's content, and the location of the pixels.
 pub(super) struct BmpHeader<'a> {
     /// Columns and rows.
     pub(super) size: [u32; 2],
-    /// Whether the first row stored is the top one.
+    /// Whether the first stored row is the top one.
     pub(super) top_down: bool,
-    /// Of a pixel: 1, 2, 4, 8, 16, 24 or 32.
+    /// Bits per pixel: 1, 2, 4, 8, 16, 24 or 32.
     pub(super) bits: u8,
     pub(super) coding: BmpCoding,
-    /// Colours as blue, green, red, and mostly a byte of nothing.
+    /// Colours as blue, green, red, and usually an unused byte.
     pub(super) palette: &'a [u8],
     /// Bytes of a colour in the palette.
     pub(super) entry_bytes: usize,
-    /// Where the first row is.
+    /// Offset of the first row.
     pub(super) pixels: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BmpCoding {
-    /// Numbers of colours in the palette.
+    /// Indices of colours in the palette.
     Numbers,
-    /// The same in runs.
+    /// Indices in runs (RLE).
     Runs,
-    /// Levels of red, green and blue, and sometimes of opacity.
+    /// Levels of red, green and blue, and possibly alpha.
     Masks { colors: [Mask; 3], alpha: Option<Mask> },
 }
 
-/// The bits of a pixel that are one channel.
+/// The bits of a pixel that belong to a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Mask(u32);
 
@@ -47,14 +47,14 @@ impl Mask {
     }
 }
 
-/// Bytes before the header that tells the size.
+/// Size of the file header, which precedes the bitmap's header.
 const FILE_HEADER: usize = 14;
 
-/// Lengths of that header: OS/2 1, Windows 3, its extensions by Adobe, OS/2 2 (short and long),
+/// Lengths of the bitmap's header: OS/2 1, Windows 3, its extensions by Adobe, OS/2 2 (short and long),
 /// Windows 4 and 5.
 const LENGTHS: [u32; 8] = [12, 16, 40, 52, 56, 64, 108, 124];
 
-/// Whether it begins as a bitmap does: text may begin with "BM" too.
+/// Whether the bytes begin like a bitmap. "BM" alone is not enough, because text may begin with it.
 pub(in super::super) fn is_bitmap(bytes: &[u8]) -> bool {
     bytes.starts_with(b"BM")
         && number(bytes, FILE_HEADER, 4).is_some_and(|length| LENGTHS.contains(&length))
@@ -67,12 +67,12 @@ fn number(bytes: &[u8], at: usize, length: usize) -> Option<u32> {
 }
 
 impl<'a> BmpHeader<'a> {
-    /// Reads it; what it says may still be too much.
+    /// Reads the header. Limits are not checked yet.
     pub(super) fn read(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         Self::parse(bytes).ok_or(DecodeError::Truncated { format: FORMAT })?
     }
 
-    /// `None` where the file ends before its header does.
+    /// `None` if the file ends within its header.
     fn parse(bytes: &'a [u8]) -> Option<Result<Self, DecodeError>> {
         let length = number(bytes, FILE_HEADER, 4)?;
         let is_old = length == 12;
@@ -87,7 +87,7 @@ impl<'a> BmpHeader<'a> {
         let compression = if is_short { 0 } else { number(bytes, 30, 4)? };
         let announced_colors = if is_short { 0 } else { number(bytes, 46, 4)? };
         let end = FILE_HEADER + length as usize;
-        // Masks belong to the header, or stand behind a short one.
+        // Masks are part of the header, or follow a short one.
         let masks_behind = if length == 40 { mask_bytes(compression) } else { 0 };
         let coding = match coding(bytes, length, compression, bits)? {
             Ok(coding) => coding,
@@ -102,7 +102,7 @@ impl<'a> BmpHeader<'a> {
         let palette_at = end + masks_behind;
         let announced = number(bytes, 10, 4)? as usize;
         let palette_end = palette_at.saturating_add(colors.min(most) * entry_bytes);
-        // An offset inside the header is wrong, one inside the palette shortens it.
+        // An offset inside the header is invalid; one inside the palette shortens the palette.
         let pixels = if announced < palette_at || announced >= bytes.len() {
             palette_end
         } else {
@@ -113,7 +113,7 @@ impl<'a> BmpHeader<'a> {
     }
 }
 
-/// How many bytes of masks stand behind a header of Windows 3.
+/// Bytes of masks after a header of Windows 3.
 fn mask_bytes(compression: u32) -> usize {
     match compression {
         3 => 12,
@@ -122,7 +122,7 @@ fn mask_bytes(compression: u32) -> usize {
     }
 }
 
-/// How the pixels are coded; `None` where the masks are cut off.
+/// The coding of the pixels; `None` if the masks are truncated.
 fn coding(
     bytes: &[u8],
     length: u32,
@@ -147,7 +147,7 @@ fn coding(
             let has_alpha = bits == 32 && (length >= 56 || compression == 6);
             let alpha = if has_alpha { mask(3)? } else { 0 };
             match [mask(0)?, mask(1)?, mask(2)?] {
-                // As Pillow does where a file announces masks and has none.
+                // As in Pillow, if a file announces masks but has none.
                 [0, 0, 0] if bits == 32 => masks(0xFF_0000, 0xFF00, 0xFF, 0xFF00_0000),
                 [0, 0, 0] => Some(Err(DecodeError::corrupt(FORMAT, "its channels have no bits"))),
                 [red, green, blue] => masks(red, green, blue, alpha),

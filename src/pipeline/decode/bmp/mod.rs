@@ -1,6 +1,6 @@
-//! BMP: Windows' and OS/2's bitmaps, as Pillow reads them.
+//! BMP: bitmaps of Windows and OS/2, with the same results as Pillow.
 
-mod header; // a file's header → how its rows are stored
+mod header; // headers
 mod runs; // RLE4 and RLE8
 
 use image::RgbImage;
@@ -10,21 +10,22 @@ use super::canvas::Canvas;
 use super::{DecodeError, Format, Watch, rgb};
 pub(super) use header::is_bitmap;
 use header::{BmpCoding, BmpHeader, Mask};
+use runs::{RunCoding, Runs};
 
 const FORMAT: Format = Format::Bmp;
 
-/// What the header says.
+/// The header's content.
 ///
 /// # Errors
 ///
-/// [`DecodeError`] where it is damaged, or of a kind that is not served.
+/// [`DecodeError`] if it is damaged, or of an unsupported kind.
 pub(super) fn announced(bytes: &[u8]) -> Result<Announced, DecodeError> {
     let header = BmpHeader::read(bytes)?;
     let color = match header.coding {
         BmpCoding::Masks { alpha: Some(_), .. } => "rgba8",
         BmpCoding::Numbers | BmpCoding::Runs | BmpCoding::Masks { .. } => "rgb8",
     };
-    // A row of numbers.
+    // A row of palette indices.
     let overhead = u64::from(header.size[0]) + TABLES;
     Ok(Announced {
         size: header.size,
@@ -35,11 +36,11 @@ pub(super) fn announced(bytes: &[u8]) -> Result<Announced, DecodeError> {
     })
 }
 
-/// Decodes it row by row.
+/// Decodes a bitmap row by row.
 ///
 /// # Errors
 ///
-/// [`DecodeError::Truncated`] where rows are missing, and [`DecodeError::Stopped`] by `watch`.
+/// [`DecodeError::Truncated`] if rows are missing, and [`DecodeError::Stopped`] by `watch`.
 pub(super) fn decode(bytes: &[u8], watch: Watch<'_>) -> Result<RgbImage, DecodeError> {
     let header = BmpHeader::read(bytes)?;
     let data = bytes.get(header.pixels..).unwrap_or_default();
@@ -48,32 +49,33 @@ pub(super) fn decode(bytes: &[u8], watch: Watch<'_>) -> Result<RgbImage, DecodeE
     let place = |line: usize| if header.top_down { line } else { height - 1 - line };
     if header.coding == BmpCoding::Runs {
         let colors = colors(header.palette, header.entry_bytes);
-        let mut runs = runs::Runs::new(data, header.size, header.bits == 4);
+        let coding = if header.bits == 4 { RunCoding::Rle4 } else { RunCoding::Rle8 };
+        let mut runs = Runs::new(data, header.size, coding);
         for line in 0..height {
             let numbers = runs.next_row()?;
             let Some(to) = canvas.row(place(line))? else { continue };
             for (to, number) in to.chunks_exact_mut(3).zip(numbers) {
-                // What no run covers stays white, as it is transparent in browsers.
+                // Pixels that no run covers stay white, because they are transparent in browsers.
                 if let Some(number) = number {
                     to.copy_from_slice(&colors[usize::from(*number)]);
                 }
             }
         }
-        return canvas.into_picture(FORMAT);
+        return canvas.into_image(FORMAT);
     }
     let stride = (header.size[0] as usize * usize::from(header.bits)).div_ceil(32) * 4;
     let row_bytes = (header.size[0] as usize * usize::from(header.bits)).div_ceil(8);
     let colors = colors(header.palette, header.entry_bytes);
     for line in 0..height {
         let start = line * stride;
-        // The last row may come without its padding.
+        // The last row may have no padding.
         let row =
             data.get(start..start + row_bytes).ok_or(DecodeError::Truncated { format: FORMAT })?;
         if let Some(to) = canvas.row(place(line))? {
             fill(to, row, &header, &colors);
         }
     }
-    canvas.into_picture(FORMAT)
+    canvas.into_image(FORMAT)
 }
 
 fn fill(to: &mut [u8], row: &[u8], header: &BmpHeader<'_>, colors: &[[u8; 3]; 256]) {
@@ -102,7 +104,7 @@ fn fill(to: &mut [u8], row: &[u8], header: &BmpHeader<'_>, colors: &[[u8; 3]; 25
     }
 }
 
-/// The colours of all numbers; black beyond the palette.
+/// The colours of all indices; black beyond the palette.
 fn colors(palette: &[u8], entry_bytes: usize) -> [[u8; 3]; 256] {
     let mut colors = [[0; 3]; 256];
     for (color, entry) in colors.iter_mut().zip(palette.chunks_exact(entry_bytes)) {

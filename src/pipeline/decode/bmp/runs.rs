@@ -1,39 +1,48 @@
-//! Run lengths of 4 and 8 bits: numbers of colours, row by row.
+//! RLE4 and RLE8: decodes palette indices row by row.
 
 use super::super::DecodeError;
 use super::FORMAT;
 
-/// The rows of a bitmap in runs, the first one stored first.
+/// The rows of a run-length encoded bitmap, in the order of the file.
 pub(super) struct Runs<'a> {
     data: &'a [u8],
     at: usize,
     row: Vec<Option<u8>>,
     x: usize,
-    /// Rows without a run that a jump has left, before the current one goes on.
+    /// Rows that a jump has skipped, before the current one continues.
     skipped: usize,
-    /// Where the next row begins, after a jump.
+    /// Column at which the next row begins, after a jump.
     column: usize,
-    four_bits: bool,
+    coding: RunCoding,
     ended: bool,
 }
 
-/// What a row ends with.
+/// The run-length encoding of a bitmap with 4 or 8 bits per pixel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RunCoding {
+    /// Each byte holds the colours of two pixels.
+    Rle4,
+    /// Each byte holds the colour of one pixel.
+    Rle8,
+}
+
+/// The result of a step.
 enum Step {
     Within,
     RowEnds,
 }
 
 impl<'a> Runs<'a> {
-    pub(super) fn new(data: &'a [u8], size: [u32; 2], four_bits: bool) -> Self {
+    pub(super) fn new(data: &'a [u8], size: [u32; 2], coding: RunCoding) -> Self {
         let row = vec![None; size[0] as usize];
-        Self { data, at: 0, row, x: 0, skipped: 0, column: 0, four_bits, ended: false }
+        Self { data, at: 0, row, x: 0, skipped: 0, column: 0, coding, ended: false }
     }
 
-    /// The next row; `None` stands for what no run covers.
+    /// The next row; pixels that no run covers are `None`.
     ///
     /// # Errors
     ///
-    /// [`DecodeError::Truncated`] where the file ends inside of a row.
+    /// [`DecodeError::Truncated`] if the file ends within a row.
     pub(super) fn next_row(&mut self) -> Result<&[Option<u8>], DecodeError> {
         self.row.fill(None);
         if self.skipped > 0 {
@@ -49,7 +58,7 @@ impl<'a> Runs<'a> {
         Ok(&self.row)
     }
 
-    /// One run, or one of the codes that begin with 0; `None` at the end of the file.
+    /// Decodes a run, or a code that begins with 0; `None` at the end of the file.
     fn step(&mut self) -> Option<Step> {
         let &[first, second] = self.data.get(self.at..)?.first_chunk()?;
         self.at += 2;
@@ -68,29 +77,33 @@ impl<'a> Runs<'a> {
             }
             (0, count) => {
                 let count = usize::from(count);
-                let length = if self.four_bits { count.div_ceil(2) } else { count };
+                let length = match self.coding {
+                    RunCoding::Rle4 => count.div_ceil(2),
+                    RunCoding::Rle8 => count,
+                };
                 let numbers = self.data.get(self.at..self.at + length)?;
-                // Each begins at an even place.
+                // Each begins at an even offset.
                 self.at += length.next_multiple_of(2);
                 for index in 0..count {
-                    let number = if self.four_bits {
-                        half(numbers[index / 2], index)
-                    } else {
-                        numbers[index]
-                    };
-                    self.put(number);
+                    self.put(match self.coding {
+                        RunCoding::Rle4 => half(numbers[index / 2], index),
+                        RunCoding::Rle8 => numbers[index],
+                    });
                 }
             }
             (count, number) => {
                 for index in 0..usize::from(count) {
-                    self.put(if self.four_bits { half(number, index) } else { number });
+                    self.put(match self.coding {
+                        RunCoding::Rle4 => half(number, index),
+                        RunCoding::Rle8 => number,
+                    });
                 }
             }
         }
         Some(Step::Within)
     }
 
-    /// What goes beyond the row is dropped.
+    /// Sets the next pixel; pixels beyond the row are ignored.
     fn put(&mut self, number: u8) {
         if let Some(pixel) = self.row.get_mut(self.x) {
             *pixel = Some(number);
@@ -99,7 +112,7 @@ impl<'a> Runs<'a> {
     }
 }
 
-/// The half of `byte` that the pixel at `index` has: the high one first.
+/// The half of `byte` for the pixel at `index`; the high half comes first.
 fn half(byte: u8, index: usize) -> u8 {
     if index.is_multiple_of(2) { byte >> 4 } else { byte & 0x0F }
 }
@@ -108,8 +121,8 @@ fn half(byte: u8, index: usize) -> u8 {
 mod tests {
     use super::*;
 
-    fn rows(data: &[u8], size: [u32; 2], four_bits: bool) -> Vec<Vec<Option<u8>>> {
-        let mut runs = Runs::new(data, size, four_bits);
+    fn rows(data: &[u8], size: [u32; 2], coding: RunCoding) -> Vec<Vec<Option<u8>>> {
+        let mut runs = Runs::new(data, size, coding);
         (0..size[1]).map(|_| runs.next_row().unwrap().to_vec()).collect()
     }
 
@@ -123,13 +136,13 @@ mod tests {
             vec![None, Some(9), None],
             vec![None; 3],
         ];
-        assert_eq!(rows(&data, [3, 5], false), expected);
-        assert_eq!(rows(&[3, 0x12, 0, 1], [3, 1], true), [[Some(1), Some(2), Some(1)]]);
+        assert_eq!(rows(&data, [3, 5], RunCoding::Rle8), expected);
+        assert_eq!(rows(&[3, 0x12, 0, 1], [3, 1], RunCoding::Rle4), [[Some(1), Some(2), Some(1)]]);
     }
 
     #[test]
-    fn a_file_that_ends_inside_a_row_is_cut_off() {
-        let mut runs = Runs::new(&[2, 7], [3, 1], false);
+    fn a_file_that_ends_inside_a_row_is_truncated() {
+        let mut runs = Runs::new(&[2, 7], [3, 1], RunCoding::Rle8);
         assert!(matches!(runs.next_row(), Err(DecodeError::Truncated { .. })));
     }
 }

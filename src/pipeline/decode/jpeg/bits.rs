@@ -1,17 +1,17 @@
-//! A scan's data, bit by bit: stuffed zeros are taken out, and a marker ends it.
+//! Reads bits from the data of a scan. Stuffed zeros are removed, and a marker ends the data.
 
 use super::super::DecodeError;
 use super::damaged;
 
-/// The data of a scan, from which bits are taken.
+/// A reader of bits from the data of a scan.
 #[derive(Debug)]
 pub(super) struct Bits<'a> {
     data: &'a [u8],
     at: usize,
-    /// The next bits, from the highest down. Below the `held` ones may be more, which are the file's too.
+    /// The next bits, highest first. The lower bits after the `held` ones may also be valid bits of the file.
     buffer: u64,
     held: u32,
-    /// How many of the `held` bits are not in the file: zeros behind its end.
+    /// How many of the `held` bits are zeros after the end of the file.
     missing: u32,
 }
 
@@ -20,7 +20,7 @@ impl<'a> Bits<'a> {
         Self { data, at: 0, buffer: 0, held: 0, missing: 0 }
     }
 
-    /// The next bits, of which at least [`Bits::ENOUGH`] are good.
+    /// The next bits, of which at least [`Bits::ENOUGH`] are valid.
     #[inline]
     pub(super) fn peek(&mut self) -> u64 {
         if self.held < Self::ENOUGH {
@@ -29,10 +29,10 @@ impl<'a> Bits<'a> {
         self.buffer
     }
 
-    /// A symbol of 16 bits and a value of 15.
+    /// Bits of the longest symbol (16) and the longest value (15).
     const ENOUGH: u32 = 31;
 
-    /// Goes on by `count` of the bits that were seen, at most [`Bits::ENOUGH`].
+    /// Skips `count` bits, at most [`Bits::ENOUGH`].
     #[inline]
     pub(super) fn skip(&mut self, count: u32) {
         self.buffer <<= count;
@@ -53,7 +53,7 @@ impl<'a> Bits<'a> {
         }
     }
 
-    /// Byte by byte, where there may be a marker or the end.
+    /// Refills byte by byte, near a marker or the end.
     #[cold]
     fn refill_slowly(&mut self) {
         while self.held <= 56 {
@@ -78,7 +78,7 @@ impl<'a> Bits<'a> {
 
     /// # Errors
     ///
-    /// Where bits were taken that the file does not have.
+    /// If bits after the end of the file were read.
     #[inline]
     pub(super) fn check(&self) -> Result<(), DecodeError> {
         if self.held < self.missing {
@@ -87,11 +87,11 @@ impl<'a> Bits<'a> {
         Ok(())
     }
 
-    /// Goes to the data behind the restart marker of this `number`, 0 to 7.
+    /// Goes to the data after the restart marker of this `number`, 0 to 7.
     ///
     /// # Errors
     ///
-    /// Where another marker comes first, or none.
+    /// If there is another marker, or none.
     pub(super) fn restart(&mut self, number: u8) -> Result<(), DecodeError> {
         let rest = self.data.get(self.at..).unwrap_or_default();
         let marker =
@@ -106,7 +106,7 @@ impl<'a> Bits<'a> {
     }
 }
 
-/// Whether one of the eight bytes is FF: a marker, or a data byte with a zero stuffed behind it.
+/// Whether one of the eight bytes is FF: a marker, or a data byte followed by a stuffed zero.
 #[inline]
 fn has_a_byte_of_ones(word: u64) -> bool {
     let zero_where_ones = !word;
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn bits_come_in_order_over_stuffed_zeros_and_whatever_the_step() {
+    fn bits_are_read_in_order_over_stuffed_zeros_and_with_any_step() {
         let bytes: Vec<u8> =
             (0..200_u32).map(|i| if i % 9 == 0 { 0xFF } else { (i * 37) as u8 }).collect();
         let stuffed: Vec<u8> = bytes
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn bits_behind_the_end_are_noticed_and_only_the_right_marker_starts_again() {
+    fn reading_past_the_end_is_detected_and_only_the_right_marker_restarts() {
         let mut bits = Bits::new(&[0xAB, 0xFF, 0xD3, 0xCD, 0xFF, 0xD9]);
         assert_eq!(take(&mut bits, 8), 0xAB);
         bits.check().unwrap();

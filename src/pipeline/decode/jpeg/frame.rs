@@ -1,39 +1,39 @@
-//! What a JPEG says before the data of its first scan: size, sampling, tables.
+//! The headers and tables of a JPEG before the data of its first scan.
 
 use std::rc::Rc;
 
 use super::huffman::{Class, Huffman};
 use super::segments::{START_OF_SCAN, Segment, Segments};
 
-/// A baseline picture of one scan.
+/// A baseline JPEG with one scan.
 #[derive(Debug)]
 pub(super) struct Frame<'a> {
     /// Height and width in pixels.
     pub(super) size: [usize; 2],
-    /// One for grey, three for luma and two of colour.
+    /// One for greyscale; three for luma and two chroma components.
     pub(super) components: Vec<Component>,
-    /// Units between restart markers; 0 where there are none.
+    /// MCUs between restart markers; 0 if there are none.
     pub(super) restart_interval: usize,
-    /// The scan's data, and what comes behind it.
+    /// The data of the scan, and the rest of the file.
     pub(super) data: &'a [u8],
 }
 
-/// One of a picture's colours.
+/// A component of an image.
 #[derive(Debug)]
 pub(super) struct Component {
-    /// Blocks in a unit, down and across.
+    /// Blocks in an MCU, vertically and horizontally.
     pub(super) blocks: [usize; 2],
-    /// What its coefficients are multiples of, in zigzag order.
+    /// The quantization table, in zigzag order.
     pub(super) quantization: [u16; 64],
-    /// Of each block's first coefficient.
+    /// The Huffman table of DC coefficients.
     pub(super) dc: Rc<Huffman>,
-    /// Of the others.
+    /// The Huffman table of AC coefficients.
     pub(super) ac: Rc<Huffman>,
 }
 
 impl<'a> Frame<'a> {
-    /// `None` for every other kind of JPEG, however right it may be: those of several scans, of CMYK
-    /// or RGB, with tables missing.
+    /// `None` for all other kinds of JPEG, even valid ones: with several scans, with CMYK or RGB, or with
+    /// missing tables.
     pub(super) fn read(bytes: &'a [u8]) -> Option<Self> {
         let (mut tables, mut start) = (Tables::default(), None);
         for segment in Segments::new(bytes) {
@@ -49,7 +49,7 @@ impl<'a> Frame<'a> {
                     let data = bytes.get(segment.end..)?;
                     return Self::of(start?, &tables, &segment, data);
                 }
-                // Extended sequential differs only in what these checks leave out.
+                // Extended sequential JPEGs that pass these checks do not differ from baseline ones.
                 0xC0 | 0xC1 if start.is_none() => start = Some(segment.body),
                 _ if segment.is_frame() => return None,
                 _ => {}
@@ -65,7 +65,7 @@ impl<'a> Frame<'a> {
         let (&[in_scan, ref rest @ ..], true) = (scan.body, height > 0 && width > 0) else {
             return None;
         };
-        // All in one scan, all frequencies, all bits.
+        // All components in one scan, with all frequencies and all bits.
         if in_scan != count || rest.get(2 * usize::from(count)..)? != [0, 63, 0] {
             return None;
         }
@@ -77,7 +77,7 @@ impl<'a> Frame<'a> {
                 let blocks = [sampling & 15, sampling >> 4].map(usize::from);
                 let usual = id == same_id && blocks.iter().all(|side| (1..=4).contains(side));
                 usual.then_some(Component {
-                    // A scan of one colour knows no units of several blocks.
+                    // In a scan of one component, an MCU has one block.
                     blocks: if count == 1 { [1, 1] } else { blocks },
                     quantization: (*tables.quantization.get(usize::from(quantization))?)?,
                     dc: tables.dc.get(usize::from(huffman >> 4))?.clone()?,
@@ -86,7 +86,7 @@ impl<'a> Frame<'a> {
             })
             .collect::<Option<_>>()?;
         let ids: Vec<u8> = kinds.iter().map(|kind| kind[0]).collect();
-        // What is RGB says so, by Adobe's marker or by its names.
+        // RGB is marked by Adobe's marker, or by the names of the components.
         (ids != *b"RGB").then_some(Self {
             size: [height, width],
             components,
@@ -96,7 +96,7 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// What was defined so far.
+/// The tables that were defined so far.
 #[derive(Debug, Default)]
 struct Tables {
     quantization: [Option<[u16; 64]>; 4],
@@ -137,7 +137,7 @@ impl Tables {
         Some(())
     }
 
-    /// Goes on only where Adobe's marker does not say RGB, or is another's.
+    /// `None` if Adobe's marker says RGB.
     #[expect(clippy::unused_self, reason = "it is asked like the others")]
     fn add_adobe(&self, body: &[u8]) -> Option<()> {
         let other = !body.starts_with(b"Adobe");

@@ -1,35 +1,35 @@
-//! A frame header: size, colours, coding.
+//! The frame header: size, components, coding.
 
 use super::super::DecodeError;
 use super::damaged;
 use super::segments::Segment;
 
-/// How a frame's coefficients are stored.
+/// The coding of a frame's coefficients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum JpegCoding {
-    /// Huffman codes, a block after the other.
+    /// Huffman codes, block by block.
     Sequential,
-    /// Huffman codes, scan after scan.
+    /// Huffman codes, in several scans.
     Progressive,
-    /// Arithmetic codes, a block after the other.
+    /// Arithmetic codes, block by block.
     Arithmetic,
 }
 
-/// What a frame header says.
+/// The content of a frame header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FrameHeader {
     /// Columns and rows.
     pub(super) size: [u32; 2],
     pub(super) coding: JpegCoding,
-    /// Colours: 1, 3 or 4.
+    /// Number of components: 1, 3 or 4.
     pub(super) count: u8,
     ids: [u8; 4],
-    /// By colour: blocks in a unit, down and across.
+    /// For each component, blocks in an MCU, vertically and horizontally.
     sampling: [[u8; 2]; 4],
 }
 
 impl FrameHeader {
-    /// Reads the header of a kind that is served.
+    /// Reads the header; unsupported kinds are errors.
     pub(super) fn read(segment: &Segment) -> Result<Self, DecodeError> {
         let &[precision, h1, h0, w1, w0, count, ref kinds @ ..] = segment.body else {
             return Err(damaged("its frame header is short"));
@@ -61,18 +61,18 @@ impl FrameHeader {
         Ok(Self { size, coding, count, ids, sampling })
     }
 
-    /// The names of its colours.
+    /// The ids of its components.
     pub(super) fn ids(&self) -> &[u8] {
         &self.ids[..usize::from(self.count)]
     }
 
-    /// By colour: blocks in a unit, down and across.
+    /// For each component, blocks in an MCU, vertically and horizontally.
     pub(super) fn sampling(&self) -> &[[u8; 2]] {
         &self.sampling[..usize::from(self.count)]
     }
 
-    /// Whether its first and its last colour have all pixels, as every CMYK and YCCK file has them: the decoder
-    /// takes four colours to be stored so.
+    /// Whether the first and the last component are not subsampled, as in all CMYK and YCCK files. The
+    /// decoder assumes this for four components.
     pub(super) fn has_whole_ends(&self) -> bool {
         let sampling = self.sampling();
         let most = |way: usize| sampling.iter().map(|blocks| blocks[way]).max().unwrap_or(1);
@@ -80,13 +80,13 @@ impl FrameHeader {
         sampling.first() == Some(&whole) && sampling.last() == Some(&whole)
     }
 
-    /// Whether no colour has more pixels than the first: the decoder refuses the others.
+    /// Whether no component has more samples than the first one; the decoder rejects other files.
     pub(super) fn has_luma_in_full(&self) -> bool {
         let [luma, colour @ ..] = self.sampling() else { return true };
         colour.iter().all(|blocks| blocks[0] <= luma[0] && blocks[1] <= luma[1])
     }
 
-    /// The most that decoding the whole picture holds at once, without the upload and tables.
+    /// Maximum memory of decoding at full size, without the upload and tables.
     pub(super) fn working_bytes(&self) -> u64 {
         let most = [0, 1].map(|way| {
             self.sampling().iter().map(|blocks| u64::from(blocks[way])).max().unwrap_or(1)
@@ -102,23 +102,23 @@ impl FrameHeader {
         let count = u64::from(self.count);
         let coefficients = match self.coding {
             JpegCoding::Sequential => 0,
-            // 2 bytes each, and one for each block of 64.
+            // 2 bytes for each coefficient, and one for each block of 64.
             JpegCoding::Progressive | JpegCoding::Arithmetic => 2 * planes + planes.div_ceil(64),
         };
-        // Then colours at the picture's full size, where they are not, and the pixels.
+        // Then the upsampled components, and the pixels.
         let painting = if count == 1 { area } else { area * (2 + count) };
         let converting = area * (count + 3);
         (planes + coefficients.max(painting)).max(converting)
     }
 }
 
-/// What is served of a frame's kinds; the others by name.
+/// The coding of a supported kind of frame; the error names unsupported ones.
 fn coding(marker: u8, precision: u8) -> Result<JpegCoding, &'static str> {
     match (marker, precision) {
         (0xC0 | 0xC1, 8) => Ok(JpegCoding::Sequential),
         (0xC2, 8) => Ok(JpegCoding::Progressive),
         (0xC9, 8) => Ok(JpegCoding::Arithmetic),
-        // No program writes it, and the decoder fails on some.
+        // No program writes this kind, and the decoder fails on some files.
         (0xCA, _) => Err("a progressive JPEG with arithmetic coding"),
         (0xC3 | 0xCB, _) => Err("a lossless JPEG"),
         (0xC0..=0xC2 | 0xC9, _) => Err("a JPEG with more than 8 bits a colour"),

@@ -1,49 +1,50 @@
-//! Huffman codes (ITU-T T.81, annexes C and F): from the next bits to what they mean.
+//! Decodes Huffman codes (ITU-T T.81, annexes C and F).
 
-/// Which of a block's coefficients a table is for.
+/// The coefficients of a block that a table is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
-    /// The first: a symbol is the size of its value.
+    /// The first coefficient: a symbol is the size of its value.
     Dc,
-    /// The others: a symbol is a run of zeros, and the size of the value behind it.
+    /// The other coefficients: a symbol is a run of zeros, and the size of the value after it.
     Ac,
 }
 
-/// A code and what it means.
+/// A decoded code.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Symbol {
-    /// Bits of the code; 0 where there is none.
+    /// Bits of the code; 0 if the bits are not a code.
     pub(super) code: u8,
-    /// Bits of the value behind it, 0 to 15.
+    /// Bits of the value after the code, 0 to 15.
     pub(super) size: u8,
     /// Bits of both.
     pub(super) both: u8,
-    /// How many coefficients on the value is, in zigzag order; [`END_OF_BLOCK`] where the rest are 0.
+    /// The number of coefficients to advance in zigzag order to the value; [`END_OF_BLOCK`] if all others
+    /// are 0.
     pub(super) advance: u8,
 }
 
-/// More than a block has, and with the most that can come before it, less than 256.
+/// More than the coefficients of a block. Added to the largest possible position, it is less than 256.
 pub(super) const END_OF_BLOCK: u8 = 128;
 
-/// Longer codes are rare: they are searched by length.
+/// Bits of codes in the lookup table; longer codes are rare and are searched by length.
 const LOOKUP_BITS: usize = 10;
 
-/// A table of codes.
+/// A Huffman table.
 #[derive(Debug)]
 pub(super) struct Huffman {
-    /// By the next bits.
+    /// Symbols by the next bits.
     lookup: Box<[Symbol; 1 << LOOKUP_BITS]>,
-    /// In the order of their codes.
+    /// Symbols in the order of their codes.
     symbols: Vec<Symbol>,
-    /// By length: the first 16 bits that are not of this or a shorter code.
+    /// By length: the first 16 bits beyond codes of this length and shorter ones.
     ends: [u32; 17],
-    /// By length: what makes a code the place of its symbol.
+    /// By length: the offset from a code to the index of its symbol.
     places: [i32; 17],
 }
 
 impl Huffman {
-    /// `counts` of codes by length from 1, and their symbols in order. `None` where there cannot be
-    /// such a table.
+    /// A table from the `counts` of codes for each length from 1 on, and their symbols in order. `None` if
+    /// the table is invalid.
     pub(super) fn new(class: Class, counts: &[u8; 16], symbols: &[u8]) -> Option<Self> {
         let mut table = Self {
             lookup: Box::new([Symbol::default(); 1 << LOOKUP_BITS]),
@@ -75,7 +76,7 @@ impl Huffman {
         Some(table)
     }
 
-    /// What the next bits, from the highest down, mean; a code of 0 bits where they are no code.
+    /// Decodes the next bits, highest first. The symbol has a code of 0 bits if they are not a code.
     #[inline]
     pub(super) fn read(&self, bits: u64) -> Symbol {
         let found = self.lookup[(bits >> (64 - LOOKUP_BITS)) as usize];
@@ -93,7 +94,7 @@ impl Huffman {
     }
 }
 
-/// What a table's byte means behind a code of `code` bits.
+/// The symbol for a byte of a table, whose code has `code` bits.
 fn meaning(class: Class, code: u8, symbol: u8) -> Option<Symbol> {
     let (run, size) = (symbol >> 4, symbol & 15);
     let advance = match (class, run, size) {
@@ -106,12 +107,12 @@ fn meaning(class: Class, code: u8, symbol: u8) -> Option<Symbol> {
     Some(Symbol { code, size, both: code + size, advance })
 }
 
-/// The value of `size` bits at the top of `bits` (table F.1: the lower half of a size is negative).
+/// The value of `size` bits at the top of `bits` (table F.1: the lower half of the values is negative).
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "at most 15 bits are left")]
 pub(super) fn value(bits: u64, size: u8) -> i32 {
     let raw = ((bits >> 1) >> (63 - size)) as i32;
-    // All ones where the first bit is 0.
+    // All ones if the first bit is 0.
     let negative = ((bits >> 63) as i32) - 1;
     raw + (negative & (1 - (1 << size)))
 }
@@ -121,8 +122,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_of_every_length_are_found_and_others_are_not() {
-        // One code of each length: 0, 10, 110, ..., fifteen ones and a 0. Sixteen ones are no code.
+    fn codes_of_every_length_are_decoded_and_others_are_rejected() {
+        // One code of each length: 0, 10, 110, ..., fifteen ones and a 0. Sixteen ones are not a code.
         let symbols: Vec<u8> = (1..=16).collect();
         let table = Huffman::new(Class::Ac, &[1; 16], &symbols).unwrap();
         for length in 1..=16_u8 {
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn tables_that_cannot_be_are_refused() {
+    fn invalid_tables_are_rejected() {
         let counts = |length: usize, count| {
             let mut counts = [0; 16];
             counts[length - 1] = count;
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_those_of_the_standards_table() {
+    fn values_equal_those_of_the_standard() {
         let first = |bits: u64, size: u8| value(bits << (64 - size), size);
         assert_eq!(value(u64::MAX, 0), 0);
         assert_eq!([first(0, 1), first(1, 1)], [-1, 1]);

@@ -1,21 +1,21 @@
 //! The inverse DCT of a block of 8×8 frequencies, at full or reduced size.
 //!
-//! The `n` lowest frequencies of a side, seen at `n` places, are what is left of eight pixels when
-//! they are filtered and reduced to `n` (as in libjpeg's scaled decoding).
+//! Evaluating the `n` lowest frequencies of a side at `n` positions equals filtering eight pixels and
+//! reducing them to `n` (as in libjpeg's scaled decoding).
 
-/// A block's coefficients, by frequency across and then down, times [`weight`]. What is behind
-/// the 64 is never read: who writes may put there what is not wanted.
+/// A block's coefficients times [`weight`], by horizontal and then vertical frequency. The entries after the
+/// first 64 are never read; coefficients that are not needed can be written there.
 pub(super) type Coefficients = [f32; 128];
 
-/// Writes a block's pixels to the start of `to`, whose lines are `stride` long.
+/// Writes a block's pixels to the start of `to`, whose rows are `stride` long.
 pub(super) type Inverse = fn(&Coefficients, to: &mut [u8], stride: usize);
 
-/// What a coefficient of a frequency is worth in each direction: 1/√8 for the first, 1/2 for others.
+/// The normalisation of a frequency in each direction: 1/√8 for the first, 1/2 for others.
 pub(super) fn weight(frequency: usize) -> f32 {
     if frequency == 0 { 0.5 * std::f32::consts::FRAC_1_SQRT_2 } else { 0.5 }
 }
 
-/// For `[down, across]` pixels: 1, 2, 4 or 8 each.
+/// The transform to a block of `[height, width]` pixels: 1, 2, 4 or 8 each.
 pub(super) fn inverse(pixels: [usize; 2]) -> Option<Inverse> {
     Some(match pixels {
         [1, 1] => inverse_to::<1, 1>,
@@ -38,7 +38,7 @@ pub(super) fn inverse(pixels: [usize; 2]) -> Option<Inverse> {
     })
 }
 
-/// A level of 0 is grey.
+/// Converts a value to a level; 0 is mid-grey.
 #[inline]
 #[expect(
     clippy::cast_possible_truncation,
@@ -72,12 +72,12 @@ fn inverse_to<const DOWN: usize, const ACROSS: usize>(
     }
 }
 
-/// From `N` frequencies to `N` places, side by side for `LANES` lines.
+/// Transforms `N` frequencies to `N` positions, for `LANES` rows at a time.
 #[inline]
 fn along<const N: usize, const LANES: usize>(frequencies: [[f32; LANES]; N]) -> [[f32; LANES]; N] {
     let cosines = const { cosines::<N>() };
     let mut places = [[0.0; LANES]; N];
-    // Even frequencies are alike on both sides of the middle, odd ones opposite.
+    // Even frequencies are symmetric around the middle, odd ones antisymmetric.
     for near in 0..N.div_ceil(2) {
         let (mut even, mut odd) = ([0.0; LANES], [0.0; LANES]);
         for (frequency, levels) in frequencies.iter().enumerate() {
@@ -94,7 +94,7 @@ fn along<const N: usize, const LANES: usize>(frequencies: [[f32; LANES]; N]) -> 
     places
 }
 
-/// By place and frequency: cos((2·place + 1)·frequency·π / 2N).
+/// By position and frequency: cos((2·position + 1)·frequency·π / 2N).
 const fn cosines<const N: usize>() -> [[f32; N]; N] {
     let mut table = [[0.0; N]; N];
     let mut place = 0;
@@ -137,7 +137,7 @@ mod tests {
 
     use super::*;
 
-    /// ITU-T T.81, A.3.3, with `of` places instead of eight.
+    /// ITU-T T.81, A.3.3, with `of` positions instead of eight.
     fn by_definition(block: &[[f64; 8]; 8], of: [usize; 2], at: [usize; 2]) -> f64 {
         let side = |frequency: usize, place: usize, of: usize| {
             let first = if frequency == 0 { 0.5_f64.sqrt() } else { 1.0 };
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn every_size_is_the_standards_transform_of_its_lowest_frequencies() {
+    fn every_size_equals_the_standards_transform_of_the_lowest_frequencies() {
         let mut block = [[0.0; 8]; 8];
         let mut coefficients = [0.0; 128];
         for across in 0..8 {
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn levels_outside_are_cut_and_what_is_no_number_is_black() {
+    fn levels_are_clamped_and_nan_is_black() {
         assert_eq!(
             [-1e30, -128.0, 0.0, 127.4, 1e30, f32::NAN].map(pixel),
             [0, 0, 128, 255, 255, 0]

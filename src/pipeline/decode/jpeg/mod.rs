@@ -1,15 +1,15 @@
 //! JPEG (ITU-T T.81): inspection without decoding, and decoding.
 //!
-//! A camera's photo has fifty times the pixels that a network takes. What reduces it is the inverse
-//! DCT: of each block of 8×8 it makes 4×4, 2×2 or 1×1 pixels, from the lowest frequencies alone. `reduced`
-//! does that for the usual files, in half the time of a whole decoder; libjpeg-turbo-rs decodes everything
-//! else, and everything at its full size.
+//! A camera's photo has fifty times as many pixels as a network's input. The inverse DCT can compute 4×4, 2×2
+//! or 1×1 pixels of each 8×8 block, from the lowest frequencies only. `reduced` does that for common files,
+//! in half the time of the general decoder. libjpeg-turbo-rs decodes all other files, and all files at full
+//! size.
 
-mod segments; // a file, segment by segment
-mod frame_header; // size, colours, coding
+mod segments; // the segments of a file
+mod frame_header; // size, components, coding
 mod progression; // whether a progressive file is complete
 mod outline; // inspection without decoding
-mod bits; // a scan's data, bit by bit
+mod bits; // the bits of a scan
 mod huffman; // bits → symbols
 mod frame; // headers and tables → what decoding a scan needs
 mod idct; // inverse DCT at full or reduced size
@@ -21,11 +21,11 @@ use image::RgbImage;
 use super::{DecodeError, Format, Reduction, Watch};
 pub(super) use outline::Outline;
 
-/// Decodes at the size of `reduction`. Not turned upright.
+/// Decodes at the size of `reduction`, without applying the orientation.
 ///
 /// # Errors
 ///
-/// [`DecodeError`] where the data is not what it should be, or ends early, and once `watch` says stop.
+/// [`DecodeError`] if the data is damaged or truncated, or `watch` stops it.
 pub(super) fn decode(
     bytes: &[u8],
     outline: &Outline,
@@ -36,7 +36,8 @@ pub(super) fn decode(
         Reduction::None => whole::decode(bytes, outline, reduction, watch),
         Reduction::Half | Reduction::Quarter | Reduction::Eighth => {
             match reduced::decode(bytes, reduction, watch) {
-                // What is unexpected may be right: the other decoder has the last word, at the same size.
+                // Data that this decoder does not expect may be valid: the other decoder decides, at the same
+                // size.
                 Err(DecodeError::Corrupt { .. }) => whole::decode(bytes, outline, reduction, watch),
                 answer => answer,
             }

@@ -13,45 +13,46 @@ use super::segments::{
 };
 use super::{damaged, reduced};
 
-/// What decoding needs to know before it begins.
+/// Facts that are needed before decoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) struct Outline {
     pub(super) frame: FrameHeader,
-    /// How many scans there are.
+    /// Number of scans.
     pub(in super::super) scans: u32,
-    /// How it must be turned to be upright.
+    /// The orientation.
     pub(in super::super) orientation: Orientation,
-    /// The gentlest of the reductions that its coding allows.
+    /// The largest reduced size that its coding allows.
     pub(in super::super) largest_scaled_size: Option<Reduction>,
     /// Bytes from the start to the last marker, without metadata segments.
     data_bytes: u64,
-    /// Whether its first scan has all its colours.
+    /// Whether the first scan contains all components.
     is_interleaved: bool,
 }
 
-/// More than any encoder writes: a progressive file has 10 by default, and 18 where it is CMYK.
+/// Maximum number of scans, more than any encoder writes: a progressive file has 10 by default, and 18 for
+/// CMYK.
 const MAX_SCANS: u32 = 64;
 
-/// A scan costs time for every pixel: 50 megapixels may have 20 scans, as many as any encoder writes.
+/// Maximum of pixels times scans, because each scan takes time for every pixel. 50 megapixels may have 20
+/// scans, as many as any encoder writes.
 const MAX_SCANNED_PIXELS: u64 = 1_000_000_000;
 
-/// Tables before one scan: eight of 273 bytes for codes and four of 129 for coefficients are the most
-/// that can be used.
+/// Maximum size of tables before a scan. At most eight of 273 bytes for codes and four of 129 for
+/// coefficients can be used.
 const MAX_TABLE_BYTES: usize = 16 << 10;
 
-/// What the decoder keeps of a scan: its tables.
+/// Size of the tables that the decoder keeps for each scan.
 const BYTES_PER_SCAN: u64 = 44 << 10;
 
-/// Tenths of nanoseconds per pixel for each scan after the first. Even an empty scan takes most of that.
+/// Tenths of nanoseconds per pixel for each scan after the first. Even an empty scan takes most of this time.
 const EACH_SCAN: u64 = 5;
 
 impl Outline {
-    /// Reads it from the file.
+    /// Reads the outline of a file.
     ///
     /// # Errors
     ///
-    /// [`DecodeError`] where the file is over a limit, of a kind that is not served, or has not all that a
-    /// picture needs.
+    /// [`DecodeError`] if the file exceeds a limit, is of an unsupported kind, or is incomplete.
     pub(in super::super) fn read(bytes: &[u8], limits: &Limits) -> Result<Self, DecodeError> {
         let mut found = Walked::default();
         let mut walk = Segments::new(bytes);
@@ -103,33 +104,33 @@ impl Outline {
         self.frame.size
     }
 
-    /// How many colours a pixel is stored with: 1, 3, or 4 for CMYK.
+    /// Number of components: 1, 3, or 4 for CMYK.
     pub(in super::super) fn components(&self) -> u8 {
         self.frame.count
     }
 
-    /// The most that decoding the whole picture holds beside the upload and its copies, in bytes.
+    /// Maximum memory of decoding at full size in addition to the upload and its copies, in bytes.
     pub(in super::super) fn working_bytes(&self) -> u64 {
         self.frame.working_bytes() + u64::from(self.scans - 1) * BYTES_PER_SCAN
     }
 
-    /// Whether its pixels come in the order of its bytes.
+    /// Whether pixels are decoded in the order of the file's bytes.
     pub(super) fn is_a_stream(&self) -> bool {
         self.is_interleaved && self.frame.coding == JpegCoding::Sequential && self.frame.count > 1
     }
 }
 
-/// What the walk has found so far.
+/// The facts that were found so far.
 #[derive(Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one thing that was seen, or not")]
 struct Walked {
     frame: Option<FrameHeader>,
     scans: u32,
-    /// By colour: whether a scan has it.
+    /// By component: whether a scan contains it.
     scanned: [bool; 4],
     first_scan_has_all: bool,
     first_scan_is_baseline: bool,
-    /// Whether a scan has some of the colours, and more than one.
+    /// Whether a scan contains several, but not all components.
     has_a_scan_of_some: bool,
     progression: Progression,
     orientation: Option<Orientation>,
@@ -152,7 +153,7 @@ impl Walked {
             START_OF_IMAGE => return Err(damaged("it begins a second time")),
             END_OF_IMAGE => self.ended = true,
             START_OF_SCAN => self.add_scan(segment.body)?,
-            // The decoder takes a wrong length for a right one, and what comes behind for a segment.
+            // The decoder does not check this length, and would parse the bytes after it as a segment.
             RESTART_INTERVAL if segment.body.len() != 2 => {
                 return Err(damaged("its restart interval has a wrong length"));
             }
@@ -169,7 +170,7 @@ impl Walked {
             0xEE if self.scans == 0 && segment.body.starts_with(b"Adobe") => {
                 self.adobe = segment.body.get(11).copied().or(self.adobe);
             }
-            // Pillow and browsers look at the first.
+            // Pillow and browsers use the first one.
             EXIF if !self.has_exif => {
                 if let Some(tiff) = segment.body.strip_prefix(b"Exif\0\0") {
                     self.has_exif = true;
@@ -214,7 +215,7 @@ impl Walked {
         Ok(())
     }
 
-    /// Whether all is there that a picture needs.
+    /// Checks whether the file is complete.
     fn check(&self, frame: &FrameHeader) -> Result<(), DecodeError> {
         if !self.ended {
             return Err(DecodeError::Truncated { format: Format::Jpeg });
@@ -248,7 +249,7 @@ impl Walked {
         Ok(())
     }
 
-    /// Whether our own decoder of reduced pictures knows its kind.
+    /// Whether `reduced` can decode this kind of file.
     fn is_reducible(&self, frame: &FrameHeader) -> bool {
         frame.coding == JpegCoding::Sequential
             && self.scans == 1
@@ -257,7 +258,8 @@ impl Walked {
             && (frame.count == 1 || frame.count == 3 && self.is_luma_and_colour(frame))
     }
 
-    /// As libjpeg tells it (jdapimin.c, `default_decompress_parms`).
+    /// Whether the components are luma and chroma, as libjpeg determines it (jdapimin.c,
+    /// `default_decompress_parms`).
     fn is_luma_and_colour(&self, frame: &FrameHeader) -> bool {
         match self.adobe {
             _ if self.saw_jfif => true,

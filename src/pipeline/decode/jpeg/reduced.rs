@@ -1,7 +1,7 @@
 //! Decodes a baseline scan at 1/2, 1/4 or 1/8 of its size.
 //!
-//! Colour that is stored at half the size of luma comes out at the same size, because its blocks make
-//! twice as many pixels: nothing is interpolated.
+//! Chroma that is stored at half the size of luma is decoded to the same size, with twice as many pixels per
+//! block, so nothing is interpolated.
 
 use image::RgbImage;
 
@@ -16,7 +16,7 @@ use super::idct::{self, Coefficients, Inverse};
 /// The largest scaled size at which all components have the same size; smaller ones are possible
 /// too.
 pub(super) fn largest_scaled_size(frame: &FrameHeader) -> Option<Reduction> {
-    // A scan of one colour knows no units of several blocks.
+    // In a scan of one component, an MCU has one block.
     let sampling = if frame.count == 1 { &[[1, 1]] } else { frame.sampling() };
     let blocks: Vec<_> = sampling.iter().map(|blocks| blocks.map(usize::from)).collect();
     let fits = |reduction: &Reduction| {
@@ -27,7 +27,8 @@ pub(super) fn largest_scaled_size(frame: &FrameHeader) -> Option<Reduction> {
     Reduction::SMALLER.into_iter().find(fits)
 }
 
-/// Height and width in pixels of a block of a colour that has `own` blocks in a unit, among colours of `all`.
+/// Height and width, in pixels, of a block of a component with `own` blocks in an MCU; `all` are those of all
+/// components.
 fn pixels(own: [usize; 2], all: &[[usize; 2]], reduction: Reduction) -> Option<[usize; 2]> {
     let side = 8 / reduction.divisor() as usize;
     let [down, across] = [0, 1].map(|way| {
@@ -37,13 +38,14 @@ fn pixels(own: [usize; 2], all: &[[usize; 2]], reduction: Reduction) -> Option<[
     Some([down?, across?])
 }
 
-/// Decodes at the size of `reduction`, which [`largest_scaled_size`] allows. Not turned upright.
+/// Decodes at the size of `reduction`, which [`largest_scaled_size`] allows, without applying the
+/// orientation.
 ///
 /// Holds 6 bytes for each pixel, and less than 128 KiB.
 ///
 /// # Errors
 ///
-/// [`DecodeError::Corrupt`] where the data is not what this decoder expects, or ends early;
+/// [`DecodeError::Corrupt`] if the data is not what this decoder expects, or truncated;
 /// [`DecodeError::Stopped`].
 pub(super) fn decode(
     bytes: &[u8],
@@ -64,34 +66,34 @@ pub(super) fn decode(
     Ok(RgbImage::from_raw(side(width), side(height), rgb).expect("three bytes for each pixel"))
 }
 
-/// How a picture's units become pixels.
+/// The layout of MCUs and pixels.
 #[derive(Debug)]
 struct Plan {
-    /// Height and width of the reduced picture.
+    /// Height and width of the reduced image.
     size: [usize; 2],
-    /// Units in a line of units.
+    /// Number of MCUs in a row of MCUs.
     units: usize,
-    /// Height and width of the pixels of a line of units.
+    /// Height and width of a row of MCUs, in pixels.
     band: [usize; 2],
     scaled: Vec<Scaled>,
 }
 
-/// How a component's blocks become pixels.
+/// How the blocks of a component are decoded.
 #[derive(Debug)]
 struct Scaled {
-    /// Height and width of a block's pixels.
+    /// Height and width of a block, in pixels.
     pixels: [usize; 2],
     inverse: Inverse,
-    /// By zigzag order: what to multiply with.
+    /// Factor of each coefficient, in zigzag order.
     factors: [f32; 64],
-    /// By zigzag order: where it goes.
+    /// Position of each coefficient, in zigzag order.
     places: [u8; 64],
-    /// The last in zigzag order that is wanted.
+    /// Index of the last coefficient that is needed, in zigzag order.
     last: usize,
 }
 
 impl Plan {
-    /// `None` where the components cannot all come out at one size.
+    /// `None` if the components cannot be decoded to the same size.
     fn new(frame: &Frame, reduction: Reduction) -> Option<Self> {
         let divisor = reduction.divisor() as usize;
         let side = 8 / divisor;
@@ -130,17 +132,17 @@ impl Scaled {
     }
 }
 
-/// A scan on its way from bits to pixels.
+/// The state of decoding a scan.
 struct Scan<'a> {
     frame: &'a Frame<'a>,
     plan: &'a Plan,
     bits: Bits<'a>,
-    /// By component: the last block's first coefficient.
+    /// By component: the DC coefficient of the last block.
     last: Vec<i32>,
-    /// By component: the pixels of a line of units.
+    /// By component: the pixels of a row of MCUs.
     bands: Vec<Vec<u8>>,
     coefficients: Coefficients,
-    /// Units since the start.
+    /// Number of decoded MCUs.
     done: usize,
 }
 
@@ -157,7 +159,7 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Decodes a line of units.
+    /// Decodes a row of MCUs.
     fn band(&mut self) -> Result<(), DecodeError> {
         for unit in 0..self.plan.units {
             let interval = self.frame.restart_interval;
@@ -175,7 +177,7 @@ impl<'a> Scan<'a> {
         Ok(())
     }
 
-    /// Decodes the blocks that a component has in a unit.
+    /// Decodes the blocks of a component in an MCU.
     fn unit(&mut self, unit: usize, component: usize) -> Result<(), DecodeError> {
         let Scaled { pixels, inverse, .. } = &self.plan.scaled[component];
         let [down, across] = self.frame.components[component].blocks;
@@ -232,7 +234,7 @@ impl<'a> Scan<'a> {
                 return Err(damaged("its data has a code that its tables have not"));
             }
         }
-        // What is left is too fine to be seen at this size.
+        // The remaining coefficients are not needed at this size.
         while k < 63 {
             let symbol = ac.read(bits.peek());
             bits.skip(symbol.both.into());
@@ -244,7 +246,7 @@ impl<'a> Scan<'a> {
         content.checked(k)
     }
 
-    /// Makes the band's pixels RGB and writes those of a picture of `width`, line after line.
+    /// Converts the band to RGB, and writes it as rows of an image of `width`.
     fn paint(&self, rows: &mut [u8], width: usize) {
         let lines = |component: usize| self.bands[component].chunks_exact(self.plan.band[1]);
         let rows = rows.chunks_exact_mut(width * 3).map(|row| row.as_chunks_mut::<3>().0);
@@ -264,17 +266,17 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// What a block shows.
+/// The content of a block.
 #[derive(Debug, Clone, Copy)]
 enum Content {
-    /// One colour.
+    /// Only the DC coefficient is not 0.
     Flat,
-    /// More than one.
+    /// Other coefficients are not 0.
     Varied,
 }
 
 impl Content {
-    /// A block ends with its last coefficient or with the sign for its end.
+    /// Checks that a block ends with its last coefficient or with the end-of-block code.
     #[inline]
     fn checked(self, k: usize) -> Result<Self, DecodeError> {
         if k == 63 || k >= usize::from(END_OF_BLOCK) {
@@ -294,7 +296,7 @@ fn rgb(luma: u8, blue: u8, red: u8) -> [u8; 3] {
     levels.map(|level| u8::try_from((level >> 16).clamp(0, 255)).unwrap_or(u8::MAX))
 }
 
-/// Places in a block, `8 · down + across`, in the order in which they are stored (T.81, figure 5).
+/// Positions in a block, `8 · row + column`, in the order in which they are stored (T.81, figure 5).
 #[rustfmt::skip]
 const ZIGZAG: [u8; 64] = [
      0,  1,  8, 16,  9,  2,  3, 10,

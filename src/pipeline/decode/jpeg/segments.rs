@@ -1,5 +1,5 @@
-//! A file, segment by segment (ITU-T T.81, annex B), as libjpeg walks it: bytes between segments that are
-//! no marker are skipped.
+//! Iterates over the segments of a file (ITU-T T.81, annex B). As in libjpeg, bytes between segments that are
+//! not a marker are skipped.
 
 pub(super) const HUFFMAN_TABLES: u8 = 0xC4;
 pub(super) const QUANTIZATION_TABLES: u8 = 0xDB;
@@ -9,25 +9,25 @@ pub(super) const END_OF_IMAGE: u8 = 0xD9;
 pub(super) const START_OF_SCAN: u8 = 0xDA;
 pub(super) const EXIF: u8 = 0xE1;
 
-/// A marker and what follows it, without its length.
+/// A marker with its content, without the length.
 pub(super) struct Segment<'a> {
     pub(super) marker: u8,
     pub(super) body: &'a [u8],
-    /// Where the segment before it ends, or that segment's scan.
+    /// The end of the previous segment, or of its scan.
     pub(super) previous_end: usize,
-    /// Where its marker begins in the file.
+    /// Offset of its marker in the file.
     pub(super) start: usize,
-    /// Where it ends in the file.
+    /// Offset of its end in the file.
     pub(super) end: usize,
 }
 
 impl Segment<'_> {
-    /// Whether it announces size and coding: C4, C8 and CC mean other things.
+    /// Whether it is a frame header. (C4, C8 and CC are other segments.)
     pub(super) fn is_frame(&self) -> bool {
         matches!(self.marker, 0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF)
     }
 
-    /// Whether its last table ends where it ends.
+    /// Whether its last table is complete.
     pub(super) fn has_whole_tables(&self) -> bool {
         let is_quantization = self.marker == QUANTIZATION_TABLES;
         let mut body = self.body;
@@ -49,19 +49,20 @@ impl Segment<'_> {
         true
     }
 
-    /// Whether pixels do not depend on it: application segments, except the two that tell the colours, and comments.
+    /// Whether it does not affect pixels: application segments, except the two that define the colours, and
+    /// comments.
     pub(super) fn is_metadata(&self) -> bool {
         matches!(self.marker, 0xE1..=0xED | 0xEF | 0xFE)
     }
 }
 
-/// Walks segment by segment, over the data of scans, to the end-of-image marker.
+/// Iterates over segments up to the end-of-image marker, and skips the data of scans.
 pub(super) struct Segments<'a> {
     bytes: &'a [u8],
     at: usize,
-    /// Whether a scan's data comes next. Who looks for its start need not walk over it.
+    /// Whether a scan's data comes next. It is skipped only when the next segment is requested.
     before_scan: bool,
-    /// Whether the restart markers of every scan so far were counted in order.
+    /// Whether the restart markers of all scans so far were in order.
     restarts_in_order: bool,
 }
 
@@ -70,12 +71,12 @@ impl<'a> Segments<'a> {
         Self { bytes, at: 2, before_scan: false, restarts_in_order: true }
     }
 
-    /// Whether the restart markers of the scans walked over came in order, from 0 to 7 and again.
+    /// Whether the restart markers of the skipped scans were in order, from 0 to 7 in a cycle.
     pub(super) fn restarts_in_order(&self) -> bool {
         self.restarts_in_order
     }
 
-    /// Goes to the next marker that is no restart marker; its code is behind it.
+    /// Goes to the next marker that is not a restart marker, and returns its code.
     fn next_marker(&mut self) -> Option<u8> {
         loop {
             let rest = self.bytes.get(self.at..)?;
@@ -115,9 +116,9 @@ impl<'a> Iterator for Segments<'a> {
     }
 }
 
-/// A scan's data, as far as its markers tell.
+/// The data of a scan, up to the next marker.
 struct ScanData {
-    /// Bytes before the next marker that is not part of it.
+    /// Number of bytes before the next marker that is not part of it.
     length: usize,
     restarts_in_order: bool,
 }

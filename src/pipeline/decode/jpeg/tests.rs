@@ -1,4 +1,4 @@
-//! One rule for damage, at every size; and files that are rare but right.
+//! Damage is treated equally at every size; rare but valid files.
 
 use libjpeg_turbo_rs::{Encoder, PixelFormat, Subsampling, compress, compress_arithmetic};
 
@@ -6,7 +6,7 @@ use super::super::{DecodeError, Header, Image, Limits, Reduction, Watch, decode,
 
 const SIDES: [usize; 2] = [160, 120];
 
-/// A picture with something everywhere.
+/// An image with details everywhere.
 fn rgb() -> Vec<u8> {
     let [width, height] = SIDES;
     let mut random = 0x9E37_79B9_7F4A_7C15_u64;
@@ -42,7 +42,7 @@ fn decoded(bytes: &[u8], part: Reduction) -> Result<(Image, Header), DecodeError
     Ok((decode(bytes, &header, Watch::never())?, header))
 }
 
-/// Whether it is answered, which must not depend on the size.
+/// Whether it is decoded, which must not depend on the size.
 fn is_answered(bytes: &[u8], what: &str) -> bool {
     let [whole, quarter] =
         [Reduction::None, Reduction::Quarter].map(|part| decoded(bytes, part).is_ok());
@@ -51,7 +51,7 @@ fn is_answered(bytes: &[u8], what: &str) -> bool {
 }
 
 #[test]
-fn half_a_picture_is_refused_at_every_size_and_wherever_it_ends() {
+fn a_truncated_image_is_rejected_at_every_size() {
     for (name, whole) in
         [("baseline", baseline()), ("progressive", progressive()), ("restarting", restarting())]
     {
@@ -66,7 +66,7 @@ fn half_a_picture_is_refused_at_every_size_and_wherever_it_ends() {
 }
 
 #[test]
-fn damage_inside_is_answered_alike_at_every_size() {
+fn damage_is_treated_equally_at_every_size() {
     for (name, whole) in
         [("baseline", baseline()), ("progressive", progressive()), ("restarting", restarting())]
     {
@@ -76,7 +76,7 @@ fn damage_inside_is_answered_alike_at_every_size() {
             let what = |damage: &str| format!("{name}, {damage} at {percent} %");
             is_answered(&with(&[0xFF, 0xFF]), &what("FF FF"));
             is_answered(&with(&[0; 64]), &what("zeros"));
-            // A scan that has said how its last blocks end does not need the rest of its data.
+            // A scan whose last blocks are complete does not need the rest of its data.
             for marker in [[0xFF, 0xC4], [0xFF, 0xD3]] {
                 let answered = is_answered(&with(&marker), &what("a marker"));
                 assert!(!answered || name == "progressive", "{}", what("a marker"));
@@ -91,7 +91,7 @@ fn damage_inside_is_answered_alike_at_every_size() {
     }
 }
 
-/// Found by fuzzing: the decoder of whole pictures read a length after the marker FF 01, which has none.
+/// Found by fuzzing: the general decoder read a length after the marker FF 01, which has none.
 #[test]
 fn bytes_between_segments_are_skipped_at_every_size() {
     for (name, whole) in
@@ -105,7 +105,7 @@ fn bytes_between_segments_are_skipped_at_every_size() {
         for (at, _) in segments {
             for junk in [&b"\xFF\x01gOOO"[..], b"junk", b"\xFF\xFF\xFF"] {
                 let with = [&whole[..at], junk, &whole[at..]].concat();
-                // Data of a scan comes before some of these markers: letters are codes there.
+                // Some of these markers follow the data of a scan, where letters are codes.
                 if is_answered(&with, name) {
                     let same = decoded(&with, Reduction::None).unwrap().0;
                     assert!(same.rgb() == pixels.rgb(), "{name}, {junk:?} at {at}");
@@ -118,10 +118,10 @@ fn bytes_between_segments_are_skipped_at_every_size() {
     }
 }
 
-/// Found by fuzzing: the decoder of whole pictures took the rest of a long restart interval for segments. libjpeg
-/// refuses such lengths as well (`JERR_BAD_LENGTH`).
+/// Found by fuzzing: the general decoder parsed the rest of a long restart interval as segments. libjpeg also
+/// rejects such lengths (`JERR_BAD_LENGTH`).
 #[test]
-fn segments_of_a_wrong_length_are_refused_at_every_size() {
+fn segments_of_a_wrong_length_are_rejected_at_every_size() {
     let whole = restarting();
     for marker in [0xC0, 0xC4, 0xDA, 0xDB, 0xDD] {
         let start = whole.windows(2).position(|pair| pair == [0xFF, marker]).unwrap();
@@ -138,7 +138,7 @@ fn segments_of_a_wrong_length_are_refused_at_every_size() {
 }
 
 #[test]
-fn arithmetic_codes_say_the_same_as_huffmans() {
+fn arithmetic_and_huffman_codes_give_the_same_pixels() {
     let [width, height] = SIDES;
     let (format, sampling) = (PixelFormat::Rgb, Subsampling::S420);
     let arithmetic = compress_arithmetic(&rgb(), width, height, format, 80, sampling).unwrap();
@@ -154,7 +154,7 @@ fn arithmetic_codes_say_the_same_as_huffmans() {
 }
 
 #[test]
-fn adobes_unknown_transform_is_ycc_at_every_size() {
+fn an_unknown_transform_of_adobe_is_ycc_at_every_size() {
     let whole = baseline();
     let adobe = b"\xFF\xEE\0\x0EAdobe\0\x64\0\0\0\0\x03";
     let marked = [&whole[..2], adobe, &whole[2..]].concat();
@@ -167,7 +167,7 @@ fn adobes_unknown_transform_is_ycc_at_every_size() {
 }
 
 #[test]
-fn more_scans_than_any_encoder_writes_are_refused_from_the_header() {
+fn too_many_scans_are_rejected_from_the_header() {
     let whole = progressive();
     let header = inspect(&whole, &Limits::default()).unwrap();
     assert_eq!(header.scans(), 10);
@@ -180,7 +180,7 @@ fn more_scans_than_any_encoder_writes_are_refused_from_the_header() {
 
 /// Found by fuzzing: the decoder panicked on it.
 #[test]
-fn four_colours_whose_third_has_most_pixels_are_refused_by_name() {
+fn four_components_of_which_the_third_is_largest_are_rejected_with_a_reason() {
     let frame = b"\xFF\xC0\0\x14\x08\0\x08\0\x08\x04\x01\x11\0\x02\x11\0\x03\x22\0\x04\x11\0";
     let scan = b"\xFF\xDA\0\x0E\x04\x01\0\x02\0\x03\0\x04\0\0\x3F\0\0";
     let file = [b"\xFF\xD8", &frame[..], scan, b"\xFF\xD9"].concat();
@@ -188,9 +188,9 @@ fn four_colours_whose_third_has_most_pixels_are_refused_by_name() {
     assert!(matches!(refused, Err(DecodeError::Unsupported { .. })), "{refused:?}");
 }
 
-/// Found by fuzzing: answered at reduced size only. Pillow reads such files, but no program writes them.
+/// Found by fuzzing: decoded at reduced size only. Pillow reads such files, but no program writes them.
 #[test]
-fn colours_with_more_pixels_than_luma_are_refused_by_name() {
+fn chroma_with_more_samples_than_luma_is_rejected_with_a_reason() {
     let mut file = baseline();
     let frame = file.windows(2).position(|pair| pair == [0xFF, 0xC0]).unwrap();
     let sampling = |place: usize| frame + 11 + 3 * place;
@@ -217,13 +217,13 @@ fn predicted_time_grows_with_the_bytes_and_most_with_arithmetic_coding() {
     assert_eq!(time(&larger), time(&whole));
 }
 
-/// Nearly any bytes are arithmetic code, so damage in it shows as other pixels: Pillow 13.0's.
+/// Almost any bytes are valid arithmetic code, so damage changes pixels. Pillow 13.0 decoded the expected ones.
 #[test]
-fn bytes_that_are_no_arithmetic_code_are_decoded_as_pillow_decodes_them() {
+fn damaged_arithmetic_code_is_decoded_as_in_pillow() {
     let path = format!("{}/tests/data/cat.jpg", env!("CARGO_MANIFEST_DIR"));
     let mut jpeg = std::fs::read(path).unwrap();
     let frame = jpeg.windows(2).position(|marker| marker == [0xFF, 0xC0]).unwrap();
-    jpeg[frame + 1] = 0xC9; // the same Huffman codes, said to be arithmetic
+    jpeg[frame + 1] = 0xC9; // the same Huffman codes, declared as arithmetic ones
     let (image, _) = decoded(&jpeg, Reduction::None).unwrap();
     let pixel = |x: usize| {
         let place = (150 * image.width() as usize + x) * 3;

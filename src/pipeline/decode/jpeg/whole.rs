@@ -1,8 +1,8 @@
-//! Decoding by libjpeg-turbo-rs, which gives the pixels that libjpeg-turbo gives, to the bit.
+//! Decodes with libjpeg-turbo-rs, whose pixels are bit-identical to those of libjpeg-turbo.
 //!
-//! It is strict: what ends early or holds a code that no table has is an error. It has no way to be stopped
-//! but its reader, so large files of one scan are read through one. The others are not started if
-//! their predicted time is longer than the time left.
+//! It is strict: truncated data and invalid codes are errors. It can be stopped only through its reader, so
+//! large files with one scan are read through one. Others are not started if their predicted time exceeds the
+//! time left.
 
 use image::RgbImage;
 use libjpeg_turbo_rs::{
@@ -16,15 +16,15 @@ use super::outline::Outline;
 use super::segments::Segments;
 use super::{damaged, segments};
 
-/// From this many pixels on, decoding takes long enough to be stopped on the way.
+/// From this number of pixels on, decoding takes so long that it must be possible to stop it.
 const LARGE: u64 = 2_000_000;
 
-/// Decodes a file at the size of `reduction`. Not turned upright.
+/// Decodes a file at the size of `reduction`, without applying the orientation.
 ///
 /// # Errors
 ///
-/// [`DecodeError::Corrupt`] where the data is not what it should be, or ends early;
-/// [`DecodeError::Unsupported`] where it is of a rare kind; [`DecodeError::Stopped`].
+/// [`DecodeError::Corrupt`] if the data is damaged or truncated; [`DecodeError::Unsupported`] if it is of an
+/// unsupported kind; [`DecodeError::Stopped`].
 pub(super) fn decode(
     bytes: &[u8],
     outline: &Outline,
@@ -78,14 +78,14 @@ fn at_once(
         4 => PixelFormat::Cmyk,
         _ => PixelFormat::Rgb,
     });
-    // As libjpeg does where a progressive file does not have all of its coefficients.
+    // As in libjpeg, if a progressive file does not contain all coefficients.
     decoder.set_block_smoothing(true);
     decoder.set_scale(ScalingFactor::try_new(1, reduction.divisor()).map_err(failed)?);
     decoder.decode_image().map_err(failed)
 }
 
-/// The file without what pixels do not depend on, of which the decoder would keep copies: metadata, and bytes
-/// between segments. (The decoder refuses some of those bytes, such as the marker FF 01.)
+/// The file without metadata and bytes between segments, which do not affect pixels, but which the decoder
+/// would copy. (It also rejects some of these bytes, such as the marker FF 01.)
 fn without_metadata(bytes: &[u8]) -> Vec<u8> {
     let mut lean = Vec::with_capacity(bytes.len());
     let mut copied = 0;
@@ -124,9 +124,9 @@ fn failed(error: JpegError) -> DecodeError {
     }
 }
 
-/// As Pillow converts what it takes for Adobe's CMYK, which is stored inverted.
+/// Converts Adobe's CMYK, which is stored inverted, as Pillow does.
 fn rgb_of_cmyk([cyan, magenta, yellow, black]: [u8; 4]) -> [u8; 3] {
-    // What is stored is how much light is left.
+    // The stored values are inverted ink.
     let black = u32::from(black);
     [cyan, magenta, yellow].map(|left| {
         let product = u32::from(255 - left) * black + 128;

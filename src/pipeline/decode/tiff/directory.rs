@@ -1,19 +1,19 @@
-//! The first directory of tags (TIFF 6.0, section 2; also with the 64-bit offsets of `BigTIFF`). The directories
-//! behind it, and those inside tags, are not looked at.
+//! The first directory of tags (TIFF 6.0, section 2; also with the 64-bit offsets of `BigTIFF`). Later
+//! directories, and those inside tags, are ignored.
 
-/// The most numbers that are read of one tag. Offsets and lengths of pieces are the longest lists: 8192
-/// pieces of 50 megapixels are 78×78.
+/// Maximum number of values of a tag. Offsets and lengths of strips and tiles are the longest lists: with 50
+/// megapixels, 8192 tiles are 78×78.
 pub(super) const MOST_NUMBERS: u64 = 1 << 17;
 
-/// The most tags that are looked at: TIFF itself defines about a hundred.
+/// Maximum number of tags; TIFF itself defines about a hundred.
 const MOST_ENTRIES: usize = 4096;
 
-/// How numbers are written in this file, and where the tags are.
+/// The byte order of a file, and the location of its tags.
 pub(super) struct Directory<'a> {
     bytes: &'a [u8],
     pub(super) little_endian: bool,
     big: bool,
-    /// Where the first entry is.
+    /// Offset of the first entry.
     start: usize,
     entries: usize,
 }
@@ -21,16 +21,16 @@ pub(super) struct Directory<'a> {
 /// Why a tag's numbers cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BadTag {
-    /// They would be behind the file's end.
+    /// They are beyond the end of the file.
     Cut,
-    /// There are more than any picture needs.
+    /// There are more than any image needs.
     TooMany,
-    /// They are no whole numbers.
+    /// They are not integers.
     WrongKind,
 }
 
 impl<'a> Directory<'a> {
-    /// `None` where the file ends before its first tag.
+    /// `None` if the file ends before its first tag.
     pub(super) fn first(bytes: &'a [u8]) -> Option<Self> {
         let mut directory = Self {
             bytes,
@@ -48,7 +48,7 @@ impl<'a> Directory<'a> {
         Some(directory)
     }
 
-    /// The numbers of a tag; `None` where the tag is not there.
+    /// The numbers of a tag; `None` if there is no such tag.
     pub(super) fn numbers(&self, tag: u64) -> Result<Option<Vec<u64>>, BadTag> {
         let Some(at) = self.entry(tag) else { return Ok(None) };
         let (values, size, count) = self.values(at)?;
@@ -61,7 +61,7 @@ impl<'a> Directory<'a> {
             .map(Some)
     }
 
-    /// The bytes of a tag; `None` where the tag is not there.
+    /// The bytes of a tag; `None` if there is no such tag.
     pub(super) fn bytes(&self, tag: u64) -> Result<Option<&'a [u8]>, BadTag> {
         let Some(at) = self.entry(tag) else { return Ok(None) };
         let (values, size, count) = self.values(at)?;
@@ -69,7 +69,7 @@ impl<'a> Directory<'a> {
         self.bytes.get(values..values.saturating_add(length)).ok_or(BadTag::Cut).map(Some)
     }
 
-    /// The place of a tag's entry.
+    /// The offset of a tag's entry.
     fn entry(&self, tag: u64) -> Option<usize> {
         let length = if self.big { 20 } else { 12 };
         (0..self.entries)
@@ -77,7 +77,7 @@ impl<'a> Directory<'a> {
             .find(|&at| self.number(at, 2) == Some(tag))
     }
 
-    /// Where an entry's numbers are, how many bytes each has, and how many there are.
+    /// Offset, size and count of an entry's numbers.
     fn values(&self, at: usize) -> Result<(usize, usize, u64), BadTag> {
         let (count_length, place_length) = if self.big { (8, 8) } else { (4, 4) };
         let kind = self.number(at + 2, 2).ok_or(BadTag::Cut)?;

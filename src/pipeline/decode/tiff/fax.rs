@@ -1,4 +1,4 @@
-//! CCITT T.4 and T.6: rows of black and white, as runs or as differences from the row above.
+//! CCITT T.4 and T.6: black and white rows, coded as runs or as differences from the row above.
 
 use std::borrow::Cow;
 
@@ -7,14 +7,14 @@ use ::fax::{BitReader, Bits};
 
 use super::super::DecodeError;
 use super::FORMAT;
-use super::layout::Fax;
+use super::layout::{Fax, Group3Rows};
 
-/// The rows of a piece.
+/// The rows of a strip or tile.
 pub(super) struct Rows<'a> {
     kind: Fax,
     bits: Reader<'a>,
     width: u32,
-    /// Where the colour changes in the row above, white first.
+    /// The columns at which the colour changes in the row above, which begins with white.
     above: Vec<u32>,
     ended: bool,
 }
@@ -24,7 +24,7 @@ impl<'a> Rows<'a> {
         Self { kind, bits: Reader { data, at: 0 }, width, above: Vec::new(), ended: false }
     }
 
-    /// The next row, a bit for each pixel: 1 is black. After an end-of-block code rows are white.
+    /// Decodes the next row, with one bit per pixel: 1 is black. After an end-of-block code, rows are white.
     pub(super) fn next(&mut self, row: &mut [u8]) -> Result<(), DecodeError> {
         row.fill(0);
         if self.ended {
@@ -45,7 +45,7 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    /// Where the colour changes in the next row; none where the data has ended as it should.
+    /// The columns at which the colour changes in the next row; empty after the end-of-block code.
     fn changes(&mut self) -> Option<Vec<u32>> {
         match self.kind {
             Fax::Runs => {
@@ -54,13 +54,13 @@ impl<'a> Rows<'a> {
                 Some(changes)
             }
             Fax::Group4 => self.differences(),
-            Fax::Group3 { two_dimensional } => {
-                let ends = self.skip_ends(two_dimensional)?;
+            Fax::Group3(rows) => {
+                let ends = self.skip_ends(rows)?;
                 if ends >= 2 {
                     self.ended = true;
                     return Some(Vec::new());
                 }
-                if two_dimensional && ends == 1 && self.bits.bit()? == 0 {
+                if rows == Group3Rows::Tagged && ends == 1 && self.bits.bit()? == 0 {
                     return self.differences();
                 }
                 self.runs()
@@ -68,8 +68,8 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// Codes for the end of a row, with the zeros that fill up before them. Two and more end the page.
-    fn skip_ends(&mut self, tagged: bool) -> Option<u32> {
+    /// Skips end-of-line codes and the zeros before them; returns their number. Two or more end the page.
+    fn skip_ends(&mut self, rows: Group3Rows) -> Option<u32> {
         let mut ends = 0;
         while self.bits.peek(11) == Some(0) {
             while self.bits.peek(1)? == 0 {
@@ -77,42 +77,44 @@ impl<'a> Rows<'a> {
             }
             self.bits.consume(1).ok()?;
             ends += 1;
-            // A row's kind stands behind each; the caller reads the last.
-            if tagged && self.bits.peek(12) == Some(0b1000_0000_0000) {
+            // A tag bit follows each code; the caller reads the last one.
+            let is_tagged = rows == Group3Rows::Tagged;
+            if is_tagged && self.bits.peek(12) == Some(0b1000_0000_0000) {
                 self.bits.consume(1).ok()?;
             }
         }
         Some(ends)
     }
 
-    /// A row in runs, white first.
+    /// Decodes a row of runs, which begins with white.
     fn runs(&mut self) -> Option<Vec<u32>> {
         let mut changes = Vec::new();
-        let (mut at, mut is_black) = (0, false);
+        let (mut at, mut color) = (0, FaxColor::White);
         while at < self.width {
-            at += self.run(is_black)?;
+            at += self.run(color)?;
             if at > self.width {
                 return None;
             }
             changes.push(at);
-            is_black = !is_black;
+            color = color.other();
         }
         Some(changes)
     }
 
-    /// A row as differences from the one above.
+    /// Decodes a row of differences from the one above.
     fn differences(&mut self) -> Option<Vec<u32>> {
         let mut changes: Vec<u32> = Vec::new();
-        let (mut at, mut is_black) = (0, false);
+        let (mut at, mut color) = (0, FaxColor::White);
         let mut from = 0;
         while at < self.width {
-            // The first change above to the other colour, right of here.
+            // Find the first change to the other colour in the row above, to the right of the current column.
             let start = changes.is_empty() && at == 0;
             while from > 0 && self.above.get(from - 1).is_some_and(|&change| change > at) {
                 from -= 1;
             }
             while self.above.get(from).is_some_and(|&change| {
-                (change <= at && !(start && change == 0 && at == 0)) || (from % 2 == 1) != is_black
+                (change <= at && !(start && change == 0 && at == 0))
+                    || (from % 2 == 1) != (color == FaxColor::Black)
             }) {
                 from += 1;
             }
@@ -126,11 +128,11 @@ impl<'a> Rows<'a> {
                     }
                     changes.push(to);
                     at = to;
-                    is_black = !is_black;
+                    color = color.other();
                 }
                 Mode::Horizontal => {
-                    for color in [is_black, !is_black] {
-                        at = (at + self.run(color)?).min(self.width);
+                    for run in [color, color.other()] {
+                        at = (at + self.run(run)?).min(self.width);
                         changes.push(at);
                     }
                 }
@@ -144,14 +146,13 @@ impl<'a> Rows<'a> {
         Some(changes)
     }
 
-    /// A run of one colour: codes for multiples of 64, and one for the rest.
-    fn run(&mut self, is_black: bool) -> Option<u32> {
+    /// Decodes the length of a run: codes for multiples of 64, and one for the rest.
+    fn run(&mut self, color: FaxColor) -> Option<u32> {
         let mut length: u32 = 0;
         loop {
-            let part = if is_black {
-                black::decode(&mut self.bits)
-            } else {
-                white::decode(&mut self.bits)
+            let part = match color {
+                FaxColor::White => white::decode(&mut self.bits),
+                FaxColor::Black => black::decode(&mut self.bits),
             };
             let part = u32::from(part?);
             length += part;
@@ -165,10 +166,26 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// Bits from the highest; zeros follow the data, but cannot be consumed.
+/// The colour of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FaxColor {
+    White,
+    Black,
+}
+
+impl FaxColor {
+    fn other(self) -> Self {
+        match self {
+            Self::White => Self::Black,
+            Self::Black => Self::White,
+        }
+    }
+}
+
+/// Reads bits, highest first. Zeros follow the data, but cannot be consumed.
 struct Reader<'a> {
     data: Cow<'a, [u8]>,
-    /// In bits.
+    /// Position in bits.
     at: usize,
 }
 

@@ -1,4 +1,4 @@
-//! Strips and tiles that are JPEGs (TIFF Technical Note 2), with the tables that they share.
+//! Strips and tiles that are JPEGs with shared tables (TIFF Technical Note 2).
 
 use super::super::canvas::Canvas;
 use super::super::jpeg::{self, Outline};
@@ -6,17 +6,17 @@ use super::super::{DecodeError, Limits, Reduction};
 use super::layout::{Colors, Layout};
 use super::{FORMAT, PieceArea};
 
-/// How many pixels' time it takes to set up a decoder.
+/// The time for setting up a decoder, expressed in pixels.
 pub(super) const PIXELS_FOR_TABLES: u64 = 4096;
 
 /// The second byte of the marker that ends a JPEG.
 const END: u8 = 0xD9;
 
-/// Decodes the piece at `index` to its place.
+/// Decodes the strip or tile at `index` to its place.
 ///
 /// # Errors
 ///
-/// [`DecodeError`] where it is damaged, not as large as its place, or of a kind that no TIFF needs.
+/// [`DecodeError`] if it is damaged, not as large as its place, or of an unsupported kind.
 pub(super) fn decode_piece(
     layout: &Layout<'_>,
     index: usize,
@@ -25,9 +25,9 @@ pub(super) fn decode_piece(
 ) -> Result<(), DecodeError> {
     let file = whole_file(layout.pieces[index], layout);
     let outline = checked(&file, layout, place)?;
-    let picture = jpeg::decode(&file, &outline, Reduction::None, canvas.watch()).map_err(inside)?;
-    let stride = picture.width() as usize * 3;
-    for (y, from) in picture.as_raw().chunks_exact(stride).take(place.rows).enumerate() {
+    let decoded = jpeg::decode(&file, &outline, Reduction::None, canvas.watch()).map_err(inside)?;
+    let stride = decoded.width() as usize * 3;
+    for (y, from) in decoded.as_raw().chunks_exact(stride).take(place.rows).enumerate() {
         if let Some(to) = canvas.row(place.top + y)? {
             let to = &mut to[place.left * 3..][..place.columns * 3];
             to.copy_from_slice(&from[..place.columns * 3]);
@@ -41,9 +41,9 @@ pub(super) fn decode_piece(
     Ok(())
 }
 
-/// Whether the JPEG is what its place says: as large, with its channels, and of few scans.
+/// Checks that the JPEG has the size and the channels of its place, and few scans.
 fn checked(file: &[u8], layout: &Layout<'_>, place: &PieceArea) -> Result<Outline, DecodeError> {
-    // Nothing larger than the piece is even looked at.
+    // Larger JPEGs are rejected from their headers.
     let [columns, rows] = layout.piece;
     let limits = Limits { max_pixels: u64::from(columns) * u64::from(rows), ..Limits::default() };
     let outline = Outline::read(file, &limits).map_err(inside)?;
@@ -52,7 +52,7 @@ fn checked(file: &[u8], layout: &Layout<'_>, place: &PieceArea) -> Result<Outlin
         return Err(damaged("a JPEG inside is not as large as its strip or tile"));
     }
     if usize::from(outline.components()) != layout.channels {
-        return Err(damaged("a JPEG inside has other channels than the picture"));
+        return Err(damaged("a JPEG inside has other channels than the image"));
     }
     if outline.scans > u32::from(outline.components()) {
         return Err(DecodeError::Unsupported { format: "a TIFF with a progressive JPEG inside" });
@@ -63,7 +63,7 @@ fn checked(file: &[u8], layout: &Layout<'_>, place: &PieceArea) -> Result<Outlin
     Ok(outline)
 }
 
-/// What is wrong with the JPEG is wrong with the TIFF.
+/// Converts an error of the JPEG to one of the TIFF.
 fn inside(error: DecodeError) -> DecodeError {
     match error {
         DecodeError::TooManyPixels { .. } => {
@@ -87,8 +87,8 @@ fn damaged(cause: &str) -> DecodeError {
     DecodeError::corrupt(FORMAT, cause)
 }
 
-/// The shared tables and the piece as one file, in which an Adobe marker says what the channels are: the
-/// piece itself does not, and decoders would guess.
+/// Combines the shared tables and the strip or tile to one file. An Adobe marker defines the channels,
+/// because decoders would otherwise guess them.
 fn whole_file(piece: &[u8], layout: &Layout<'_>) -> Vec<u8> {
     const START: [u8; 2] = [0xFF, 0xD8];
     let transform = u8::from(layout.colors == Colors::YCbCr);

@@ -1,44 +1,45 @@
-//! How a picture's pixels lie in its file, and which kinds are served.
+//! The layout of an image's pixels in its file, and checks for unsupported kinds.
 
 use super::super::DecodeError;
 use super::super::limits::padded_pixels;
 use super::FORMAT;
 use super::directory::{BadTag, Directory, MOST_NUMBERS};
 
-/// The first picture of a file. Every piece of it is in the file, and is not larger than the picture needs.
+/// The first image of a file. All its strips or tiles are inside the file, and not larger than the image
+/// needs.
 #[expect(clippy::struct_excessive_bools, reason = "tags that are yes or no")]
 pub(super) struct Layout<'a> {
     /// Columns and rows.
     pub(super) size: [u32; 2],
-    /// Of a channel: 1, 2, 4, 8, 12 or 16.
+    /// Bits per channel: 1, 2, 4, 8, 12 or 16.
     pub(super) bits: u8,
-    /// Channels of a pixel, also those that are not shown.
+    /// Number of channels, including ignored ones.
     pub(super) channels: usize,
     pub(super) colors: Colors,
     pub(super) alpha: Alpha,
     pub(super) coding: TiffCompression,
-    /// Whether the lowest bit of a byte is the first.
+    /// Whether the lowest bit of a byte comes first.
     pub(super) lowest_bit_first: bool,
-    /// Whether a channel is the difference from the pixel before.
+    /// Whether channels are differences from the previous pixel.
     pub(super) differences: bool,
     pub(super) little_endian: bool,
-    /// Whether each channel has pieces of its own.
+    /// Whether each channel has separate strips or tiles.
     pub(super) planar: bool,
-    /// Columns and rows of a piece, a strip or a tile.
+    /// Columns and rows of a piece (a strip or tile).
     pub(super) piece: [u32; 2],
     /// The pieces, row by row, and plane by plane.
     pub(super) pieces: Vec<&'a [u8]>,
-    /// The tables that all pieces in JPEG share.
+    /// The tables that all JPEGs share.
     pub(super) jpeg_tables: &'a [u8],
 }
 
-/// What the channels mean.
+/// The meaning of the channels.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Colors {
     WhiteIsZero,
     BlackIsZero,
     Rgb,
-    /// Red, green and blue of each number.
+    /// Red, green and blue of each palette index.
     Palette(Vec<[u8; 3]>),
     Cmyk,
     /// Only inside JPEG.
@@ -46,7 +47,7 @@ pub(super) enum Colors {
 }
 
 impl Colors {
-    /// How many channels a colour has.
+    /// Number of channels of a colour.
     pub(super) fn channels(&self) -> usize {
         match self {
             Self::WhiteIsZero | Self::BlackIsZero | Self::Palette(_) => 1,
@@ -56,12 +57,12 @@ impl Colors {
     }
 }
 
-/// What the first channel behind the colour is.
+/// The meaning of the first channel after the colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Alpha {
-    /// Nothing, or nothing that is shown.
+    /// There is none, or it is ignored.
     None,
-    /// The colours were multiplied with it.
+    /// Premultiplied alpha.
     Associated,
     Unassociated,
 }
@@ -76,24 +77,34 @@ pub(super) enum TiffCompression {
     Fax(Fax),
 }
 
-/// CCITT's codes for faxes.
+/// CCITT fax codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fax {
     /// Runs; each row begins at a byte.
     Runs,
-    /// T.4; whether rows can be told from the row above.
-    Group3 { two_dimensional: bool },
+    /// T.4.
+    Group3(Group3Rows),
     /// T.6.
     Group4,
 }
 
-/// More channels than that are no picture for people.
+/// The coding of rows in T.4.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Group3Rows {
+    /// One-dimensional: all rows are runs.
+    Runs,
+    /// Two-dimensional: a tag bit after each end-of-line code says whether the next row is runs, or
+    /// differences from the row above.
+    Tagged,
+}
+
+/// Maximum number of channels.
 const MOST_CHANNELS: u64 = 16;
 
 impl<'a> Layout<'a> {
     /// # Errors
     ///
-    /// [`DecodeError`] where a tag is wrong, the file is cut off, or the picture of a kind that is not served.
+    /// [`DecodeError`] if a tag is invalid, the file is truncated, or the image is of an unsupported kind.
     pub(super) fn read(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         let directory = Directory::first(bytes).ok_or(DecodeError::Truncated { format: FORMAT })?;
         let tags = Tags { directory: &directory };
@@ -122,7 +133,7 @@ impl<'a> Layout<'a> {
                     return Err(unserved("a TIFF with differences of channels that are not bytes"));
                 }
             },
-            // libtiff, too, looks at it only with these codings.
+            // libtiff, too, uses it only with these codings.
             _ if matches!(coding, TiffCompression::Lzw | TiffCompression::Deflate) => {
                 return Err(unserved("a TIFF with a predictor of floating point numbers"));
             }
@@ -145,18 +156,18 @@ impl<'a> Layout<'a> {
         })
     }
 
-    /// How many pieces lie beside each other.
+    /// Number of pieces in a row of pieces.
     pub(super) fn across(&self) -> usize {
         self.size[0].div_ceil(self.piece[0]) as usize
     }
 
-    /// How many pieces one plane has.
+    /// Number of pieces of a plane.
     pub(super) fn in_a_plane(&self) -> usize {
         self.across() * self.size[1].div_ceil(self.piece[1]) as usize
     }
 }
 
-/// The tags with the values that they have where they are missing.
+/// The tags, with defaults for missing ones.
 struct Tags<'d, 'a> {
     directory: &'d Directory<'a>,
 }
@@ -170,7 +181,7 @@ impl Tags<'_, '_> {
         Ok(self.list(tag)?.and_then(|list| list.first().copied()).unwrap_or(default))
     }
 
-    /// A side of the picture, which must be there.
+    /// A side of the image, which is required.
     fn side(&self, tag: u64) -> Result<u32, DecodeError> {
         match u32::try_from(self.number(tag, 0)?) {
             Ok(side) if side > 0 => Ok(side),
@@ -183,7 +194,10 @@ fn coding(tags: &Tags<'_, '_>) -> Result<TiffCompression, DecodeError> {
     Ok(match tags.number(259, 1)? {
         1 => TiffCompression::Raw,
         2 => TiffCompression::Fax(Fax::Runs),
-        3 => TiffCompression::Fax(Fax::Group3 { two_dimensional: tags.number(292, 0)? & 1 == 1 }),
+        3 => TiffCompression::Fax(Fax::Group3(match tags.number(292, 0)? & 1 {
+            0 => Group3Rows::Runs,
+            _ => Group3Rows::Tagged,
+        })),
         4 => TiffCompression::Fax(Fax::Group4),
         5 => TiffCompression::Lzw,
         6 => return Err(unserved("a TIFF with JPEG of the old kind (compression 6)")),
@@ -208,7 +222,7 @@ fn bits(tags: &Tags<'_, '_>, coding: TiffCompression) -> Result<u8, DecodeError>
     if tags.number(339, 1)? == 3 {
         return Err(unserved("a TIFF of floating point pixels"));
     }
-    // Negative numbers of 8 bits are shown as if they had no sign, as Pillow does.
+    // Signed 8-bit numbers are read as unsigned ones, as in Pillow.
     if tags.number(339, 1)? == 2 && bits != 8 {
         return Err(unserved("a TIFF of signed pixels"));
     }
@@ -242,7 +256,7 @@ fn colors(tags: &Tags<'_, '_>, coding: TiffCompression, bits: u8) -> Result<Colo
         2 => Colors::Rgb,
         3 if bits <= 8 => Colors::Palette(palette(tags, bits)?),
         3 => return Err(unserved("a TIFF with a palette of more than 256 colours")),
-        4 => return Err(unserved("a TIFF that is a mask for another picture")),
+        4 => return Err(unserved("a TIFF that is a mask for another image")),
         5 if coding == TiffCompression::Jpeg => return Err(unserved("a TIFF with JPEG in CMYK")),
         5 if tags.number(332, 1)? == 1 => Colors::Cmyk,
         5 => return Err(unserved("a TIFF with inks other than CMYK")),
@@ -258,7 +272,7 @@ fn colors(tags: &Tags<'_, '_>, coding: TiffCompression, bits: u8) -> Result<Colo
     Ok(colors)
 }
 
-/// All reds, all greens, all blues, of 16 bits each. Some writers fill only the lower 8 bits.
+/// The palette: all reds, all greens and all blues, of 16 bits each. Some writers use only the lower 8 bits.
 fn palette(tags: &Tags<'_, '_>, bits: u8) -> Result<Vec<[u8; 3]>, DecodeError> {
     let list = tags.list(320)?.ok_or_else(|| damaged("it has no palette"))?;
     let colors = 1_usize << bits;
@@ -276,7 +290,7 @@ fn alpha(tags: &Tags<'_, '_>, colors: &Colors, channels: usize) -> Result<Alpha,
     Ok(match tags.list(338)?.and_then(|list| list.first().copied()) {
         Some(1) => Alpha::Associated,
         Some(2) => Alpha::Unassociated,
-        // Writers that say nothing mean opacity, as Pillow takes it.
+        // An unspecified channel is treated as alpha, as in Pillow.
         None if *colors == Colors::Rgb && channels == 4 => Alpha::Unassociated,
         Some(_) | None => Alpha::None,
     })
@@ -299,9 +313,9 @@ fn pieces<'a>(
     let counts = [0, 1].map(|side| u64::from(size[side].div_ceil(piece[side])));
     let whole = counts.map(u64::from);
     let pixels = [0, 1].map(|side| whole[side] * u64::from(piece[side]));
-    // Tiles reach beyond the picture, but not far; strips do not at all.
+    // Tiles may extend slightly beyond the image; strips may not.
     if tiled && pixels[0].saturating_mul(pixels[1]) > 4 * padded_pixels(size) + (1 << 22) {
-        return Err(damaged("its tiles are far larger than the picture"));
+        return Err(damaged("its tiles are far larger than the image"));
     }
     let needed = counts[0].saturating_mul(counts[1]).saturating_mul(planes as u64);
     if needed > MOST_NUMBERS {
@@ -325,7 +339,7 @@ fn pieces<'a>(
         &rest[..length.min(rest.len())]
     };
     let pieces: Vec<&[u8]> = (0..needed).map(piece_at).collect();
-    // Blank pieces are sometimes stored once, but a file that shares all of them is no file of pixels.
+    // Blank pieces are sometimes stored once, but a file in which all pieces share their bytes is rejected.
     let total: usize = pieces.iter().map(|piece| piece.len()).sum();
     if total > MOST_SHARED * bytes.len() {
         return Err(damaged("its pieces overlap"));
@@ -333,7 +347,7 @@ fn pieces<'a>(
     Ok((piece, pieces))
 }
 
-/// How often the bytes of a file may be used by its pieces, on average.
+/// Maximum number of times that the bytes of a file may be used by pieces, on average.
 const MOST_SHARED: usize = 8;
 
 fn why(problem: BadTag) -> DecodeError {

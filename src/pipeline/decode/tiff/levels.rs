@@ -1,12 +1,12 @@
-//! Bytes of a row become levels of 8 bits, one for each channel, and these RGB over white.
+//! Converts the bytes of a row to 8-bit levels for each channel, and these to RGB over white.
 
 use super::super::rgb::{blend, blend_associated, from_cmyk};
 use super::layout::{Alpha, Colors, Layout};
 
-/// How levels are read and what they mean.
+/// Encoding and meaning of the levels.
 pub(super) struct Levels<'a> {
     layout: &'a Layout<'a>,
-    /// Whether they are numbers of a palette, which are not spread to 8 bits.
+    /// Whether they are palette indices, which are not scaled to 8 bits.
     are_numbers: bool,
 }
 
@@ -15,7 +15,7 @@ impl<'a> Levels<'a> {
         Self { layout, are_numbers: matches!(layout.colors, Colors::Palette(_)) }
     }
 
-    /// `count` channels out of `bytes`. Of more than 8 bits the highest 8 are kept.
+    /// Reads `count` channels from `bytes`. Of more than 8 bits, the highest 8 are kept.
     pub(super) fn of_bytes<'t>(
         &self,
         bytes: &[u8],
@@ -44,7 +44,7 @@ impl<'a> Levels<'a> {
         }
     }
 
-    /// As many pixels as `rgb` takes.
+    /// Converts as many pixels as `rgb` takes.
     pub(super) fn to_rgb(&self, row: &[u8], rgb: &mut [u8]) {
         let channels = self.layout.channels;
         let pixels = rgb.chunks_exact_mut(3).zip(row.chunks_exact(channels));
@@ -78,7 +78,7 @@ impl<'a> Levels<'a> {
     }
 }
 
-/// Undoes the differences from the pixel before (TIFF 6.0, section 14).
+/// Undoes the horizontal predictor (TIFF 6.0, section 14).
 pub(super) fn add_up(bytes: &mut [u8], layout: &Layout<'_>, channels: usize) {
     if layout.bits == 8 {
         for at in channels..bytes.len() {

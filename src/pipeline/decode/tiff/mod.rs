@@ -1,14 +1,15 @@
 //! TIFF: the first page, strip by strip or tile by tile.
 //!
-//! Tags are read and pixels made here; crates undo the compressions. Every piece is uncompressed by rows, as
-//! far as the picture needs it, and a JPEG inside is decoded only if it is exactly as large as its piece.
+//! This module reads tags and converts pixels; crates decompress the data. Each strip or tile is decompressed
+//! row by row, as far as the image needs it. A JPEG inside is decoded only if it is exactly as large as its
+//! strip or tile.
 
 mod directory; // tags
-mod layout; // tags → how the pixels lie
-mod fax; // CCITT's compressions
-mod rows; // a piece's bytes, row by row
-mod levels; // bytes → colours
-mod jpeg; // a piece that is a JPEG
+mod layout; // tags → layout of the pixels
+mod fax; // CCITT compression
+mod rows; // decompresses a strip or tile row by row
+mod levels; // bytes → RGB
+mod jpeg; // strips and tiles that are JPEGs
 
 use image::RgbImage;
 use image::metadata::Orientation;
@@ -23,11 +24,11 @@ use rows::Rows;
 
 const FORMAT: Format = Format::Tiff;
 
-/// What the first directory says.
+/// The properties of the image, from the first directory.
 ///
 /// # Errors
 ///
-/// [`DecodeError`] where it is damaged, or the picture of a kind that is not served.
+/// [`DecodeError`] if it is damaged, or the image is of an unsupported kind.
 pub(super) fn announced(bytes: &[u8]) -> Result<Announced, DecodeError> {
     let layout = Layout::read(bytes)?;
     let bits = if layout.bits <= 8 { 8 } else { 16 };
@@ -51,7 +52,7 @@ pub(super) fn announced(bytes: &[u8]) -> Result<Announced, DecodeError> {
     let lists = layout.pieces.len() as u64 * 48;
     let overhead = bytes.len() as u64 + planes * TABLES + row + lists;
     let (per_pixel, passes) = if layout.coding == TiffCompression::Jpeg {
-        // A strip may be the whole picture, as RGB and as its decoder's coefficients.
+        // A strip may be the whole image, as RGB and as its decoder's coefficients.
         let pixels = u64::from(layout.size[0]) * u64::from(layout.size[1]);
         let tables = layout.pieces.len() as u64 * jpeg::PIXELS_FOR_TABLES / pixels.max(1);
         (RGB_AND_COPY + 8, 2 + u32::try_from(tables).unwrap_or(u32::MAX - 2))
@@ -65,7 +66,7 @@ pub(super) fn announced(bytes: &[u8]) -> Result<Announced, DecodeError> {
 ///
 /// # Errors
 ///
-/// [`DecodeError`] where it is damaged or cut off, and once `watch` stops it.
+/// [`DecodeError`] if it is damaged or truncated, or `watch` stops it.
 pub(super) fn decode(bytes: &[u8], watch: Watch<'_>) -> Result<RgbImage, DecodeError> {
     let layout = Layout::read(bytes)?;
     let mut canvas = Canvas::new(layout.size, watch);
@@ -76,13 +77,13 @@ pub(super) fn decode(bytes: &[u8], watch: Watch<'_>) -> Result<RgbImage, DecodeE
         if layout.coding == TiffCompression::Jpeg {
             jpeg::decode_piece(&layout, index, &place, &mut canvas)?;
         } else {
-            decode_piece(&layout, index, &place, (&levels, &mut canvas))?;
+            decode_piece(&layout, index, &place, &levels, &mut canvas)?;
         }
     }
-    canvas.into_picture(FORMAT)
+    canvas.into_image(FORMAT)
 }
 
-/// What of the picture a piece shows.
+/// The area of the image that a strip or tile covers.
 struct PieceArea {
     left: usize,
     top: usize,
@@ -99,12 +100,13 @@ impl PieceArea {
     }
 }
 
-/// One strip or tile: all planes at once, row by row.
+/// Decodes one strip or tile: all planes at once, row by row.
 fn decode_piece(
     layout: &Layout<'_>,
     index: usize,
     place: &PieceArea,
-    (levels, canvas): (&Levels<'_>, &mut Canvas<'_>),
+    levels: &Levels<'_>,
+    canvas: &mut Canvas<'_>,
 ) -> Result<(), DecodeError> {
     let in_a_row = layout.piece[0] as usize;
     let (planes, channels) =
@@ -127,13 +129,13 @@ fn decode_piece(
             let to = &mut to[place.left * 3..][..place.columns * 3];
             levels.to_rgb(&row, to);
         }
-        // A tile is wider than what it shows of the picture, and has more channels.
+        // A tile may be wider than its area of the image, and may have more channels.
         canvas.worked(in_a_row * layout.channels / 3)?;
     }
     Ok(())
 }
 
-/// As tag 274 says, or else the XMP packet.
+/// The orientation in tag 274, or otherwise in the XMP packet.
 pub(super) fn orientation(bytes: &[u8]) -> Orientation {
     let Some(directory) = Directory::first(bytes) else { return Orientation::NoTransforms };
     let found = match directory.numbers(274).ok().flatten().as_deref() {

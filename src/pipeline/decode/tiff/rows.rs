@@ -1,4 +1,4 @@
-//! The bytes of a strip or a tile, uncompressed row by row: never more than the picture takes.
+//! Decompresses a strip or tile row by row, and never more than the image needs.
 
 use std::borrow::Cow;
 use std::io::Read;
@@ -11,7 +11,7 @@ use super::FORMAT;
 use super::fax;
 use super::layout::{Layout, TiffCompression};
 
-/// A piece being uncompressed.
+/// A strip or tile that is being decompressed.
 pub(super) enum Rows<'a> {
     Raw(&'a [u8]),
     PackBits(PackBits<'a>),
@@ -21,17 +21,17 @@ pub(super) enum Rows<'a> {
     Reversed(Reversed),
 }
 
-/// Bytes that may have been copied to reverse their bits.
+/// Compressed bytes, which were copied if their bits had to be reversed.
 pub(super) type Bytes<'a> = std::io::Cursor<Cow<'a, [u8]>>;
 
-/// Uncompressed bytes with the lowest bit first, or their owner.
+/// Decompressed bytes, whose bits are reversed if the lowest comes first.
 pub(super) struct Reversed {
     data: Vec<u8>,
     at: usize,
 }
 
 impl<'a> Rows<'a> {
-    /// Of a piece of `layout` in any coding but JPEG.
+    /// A reader for a strip or tile of `layout` with any compression except JPEG.
     pub(super) fn new(layout: &Layout<'_>, data: &'a [u8]) -> Result<Self, DecodeError> {
         let bits: Cow<'a, [u8]> = if layout.lowest_bit_first {
             data.iter().map(|byte| byte.reverse_bits()).collect::<Vec<_>>().into()
@@ -39,7 +39,7 @@ impl<'a> Rows<'a> {
             data.into()
         };
         Ok(match layout.coding {
-            // Whole bytes have no order of bits.
+            // The bit order does not matter for whole bytes.
             TiffCompression::Raw if layout.lowest_bit_first && layout.bits < 8 => {
                 Self::Reversed(Reversed { data: bits.into_owned(), at: 0 })
             }
@@ -68,7 +68,7 @@ impl<'a> Rows<'a> {
         })
     }
 
-    /// The next bytes, as many as `row` takes.
+    /// Fills `row` with the next bytes.
     pub(super) fn next(&mut self, row: &mut [u8]) -> Result<(), DecodeError> {
         let cut = DecodeError::Truncated { format: FORMAT };
         match self {
@@ -118,7 +118,7 @@ pub(super) struct PackBits<'a> {
     run: Run,
 }
 
-/// What is left of a run: a row may end inside of it.
+/// The rest of a run, because a row may end within it.
 enum Run {
     None,
     Literal(usize),
@@ -126,7 +126,7 @@ enum Run {
 }
 
 impl PackBits<'_> {
-    /// `None` where the data ends too early.
+    /// `None` if the data is truncated.
     fn fill(&mut self, row: &mut [u8]) -> Option<()> {
         let mut filled = 0;
         while filled < row.len() {

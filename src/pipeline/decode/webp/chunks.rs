@@ -1,44 +1,44 @@
-//! The chunks of a file (WebP container specification), and the picture that they hold.
+//! The chunks of a file (WebP container specification), and the image that they contain.
 
 use super::super::DecodeError;
 use super::FORMAT;
 
-/// The file as long as its RIFF header says; `None` where it is shorter.
+/// The file, with the length in its RIFF header; `None` if it is shorter.
 pub(in super::super) fn whole(bytes: &[u8]) -> Option<&[u8]> {
     let length = u32::from_le_bytes(*bytes.get(4..)?.first_chunk()?);
     bytes.get(..(length as usize).saturating_add(8))
 }
 
-/// The first picture of a file.
+/// The first image of a file.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Picture<'a> {
+pub(super) struct WebpFrame<'a> {
     /// Columns and rows of the canvas.
     pub(super) canvas: [u32; 2],
-    /// Column and row of the picture on it.
+    /// Column and row of the image on the canvas.
     pub(super) place: [u32; 2],
-    /// Columns and rows of the picture.
+    /// Columns and rows of the image.
     pub(super) size: [u32; 2],
     pub(super) coding: WebpCoding<'a>,
 }
 
-/// How its pixels are coded.
+/// The coding of its pixels.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum WebpCoding<'a> {
-    /// VP8, and opacity beside it.
+    /// VP8, with a separate alpha channel.
     Lossy { vp8: &'a [u8], alpha: Option<&'a [u8]> },
     /// VP8L.
     Lossless { vp8l: &'a [u8] },
 }
 
-impl<'a> Picture<'a> {
-    /// Of a still picture, or of an animation's first frame.
+impl<'a> WebpFrame<'a> {
+    /// The image of a still file, or the first frame of an animation.
     ///
     /// # Errors
     ///
-    /// [`DecodeError::Corrupt`] where a chunk is cut, there is no picture, or it does not fit its canvas.
+    /// [`DecodeError::Corrupt`] if a chunk is truncated, there is no image, or it does not fit its canvas.
     pub(super) fn first(file: &'a [u8]) -> Result<Self, DecodeError> {
         let chunks = file.get(12..).unwrap_or_default();
-        // The chunks behind the picture count too: a file that is cut is no file.
+        // Chunks after the image are checked too, so that truncated files are rejected.
         if Chunks(chunks).any(|chunk| chunk.body.is_none()) {
             return Err(damaged("a part announces more than there is"));
         }
@@ -55,7 +55,7 @@ impl<'a> Picture<'a> {
                 }
                 b"VP8 " | b"VP8L" => {
                     let (size, coding) = WebpCoding::of(*kind, body, alpha)?;
-                    // libwebp, too, wants them to be equal.
+                    // libwebp, too, requires them to be equal.
                     if canvas.is_some_and(|canvas| canvas != size) {
                         return Err(damaged("a part announces more than there is"));
                     }
@@ -64,16 +64,17 @@ impl<'a> Picture<'a> {
                 _ => {}
             }
         }
-        Err(damaged("it has no picture"))
+        Err(damaged("it has no image"))
     }
 
-    /// RFC 9649, section 2.7.1.1: a place in steps of two pixels, a size, and 4 bytes about time.
+    /// RFC 9649, section 2.7.1.1: a position in steps of two pixels, a size, and 4 bytes of duration and
+    /// flags.
     fn of_frame(body: &'a [u8], canvas: [u32; 2]) -> Result<Self, DecodeError> {
         let short = || damaged("its first frame has no size");
         let place = two_numbers(body, 0).ok_or_else(short)?.map(|steps| steps * 2);
         let announced = two_sides(body, 6).ok_or_else(short)?;
         let mut alpha = None;
-        // What is no chunk of a picture is skipped: so is a frame inside the frame.
+        // Other chunks are skipped, including nested frames.
         for Chunk { kind, body } in Chunks(body.get(16..).unwrap_or_default()) {
             let body = body.ok_or_else(|| damaged("a part announces more than there is"))?;
             match kind {
@@ -89,7 +90,7 @@ impl<'a> Picture<'a> {
                 _ => {}
             }
         }
-        Err(damaged("its first frame has no picture"))
+        Err(damaged("its first frame has no image"))
     }
 
     /// Whether any pixel may be transparent.
@@ -100,7 +101,7 @@ impl<'a> Picture<'a> {
         }
     }
 
-    /// A file of this picture alone, and where its VP8 or VP8L data begins in it.
+    /// A file with only this image, and the offset of its VP8 or VP8L data.
     pub(super) fn file(&self) -> (Vec<u8>, usize) {
         let mut file = b"RIFF\0\0\0\0WEBP".to_vec();
         let data = match self.coding {
@@ -108,7 +109,7 @@ impl<'a> Picture<'a> {
                 if let Some(alpha) = alpha {
                     let sides = self.size.map(|side| (side - 1).to_le_bytes());
                     let sides = sides.iter().flat_map(|side| &side[..3]).copied();
-                    // The flag of opacity, and nothing else.
+                    // Only the flag for alpha.
                     let body: Vec<u8> = [0x10, 0, 0, 0].into_iter().chain(sides).collect();
                     append(&mut file, *b"VP8X", &body);
                     append(&mut file, *b"ALPH", alpha);
@@ -129,7 +130,7 @@ impl<'a> WebpCoding<'a> {
         body: &'a [u8],
         alpha: Option<&'a [u8]>,
     ) -> Result<([u32; 2], Self), DecodeError> {
-        let no_size = || damaged("its picture has no size");
+        let no_size = || damaged("its image has no size");
         if &kind == b"VP8L" {
             Ok((lossless_size(body).ok_or_else(no_size)?, Self::Lossless { vp8l: body }))
         } else {
@@ -138,7 +139,7 @@ impl<'a> WebpCoding<'a> {
     }
 }
 
-/// The first chunk of `kind` in `file`, whole.
+/// The first chunk of `kind` in `file`, if it is complete.
 pub(super) fn find(file: &[u8], kind: [u8; 4]) -> Option<&[u8]> {
     Chunks(file.get(12..)?).find(|chunk| *chunk.kind == kind)?.body
 }
@@ -147,7 +148,7 @@ fn damaged(cause: &str) -> DecodeError {
     DecodeError::corrupt(FORMAT, cause)
 }
 
-/// Appends a chunk, and tells where its body begins.
+/// Appends a chunk, and returns the offset of its body.
 fn append(file: &mut Vec<u8>, kind: [u8; 4], body: &[u8]) -> usize {
     file.extend_from_slice(&kind);
     file.extend_from_slice(&u32::try_from(body.len()).unwrap_or(u32::MAX).to_le_bytes());
@@ -167,7 +168,7 @@ fn lossy_size(body: &[u8]) -> Option<[u32; 2]> {
     Some([[a, b], [c, d]].map(|side| u32::from(u16::from_le_bytes(side) & 0x3FFF)))
 }
 
-/// RFC 9649, section 3.4: a signature, then two sizes of 14 bits, less one.
+/// RFC 9649, section 3.4: a signature, then two sizes of 14 bits, minus one.
 fn lossless_size(body: &[u8]) -> Option<[u32; 2]> {
     let &[0x2F, a, b, c, d] = body.first_chunk()? else {
         return None;
@@ -176,7 +177,7 @@ fn lossless_size(body: &[u8]) -> Option<[u32; 2]> {
     Some([bits, bits >> 14].map(|side| (side & 0x3FFF) + 1))
 }
 
-/// Two sizes of 24 bits, less one.
+/// Two sizes of 24 bits, minus one.
 fn two_sides(body: &[u8], at: usize) -> Option<[u32; 2]> {
     two_numbers(body, at).map(|sides| sides.map(|side| side + 1))
 }
@@ -188,11 +189,11 @@ fn two_numbers(body: &[u8], at: usize) -> Option<[u32; 2]> {
 
 struct Chunk<'a> {
     kind: &'a [u8; 4],
-    /// `None` where it is cut.
+    /// `None` if it is truncated.
     body: Option<&'a [u8]>,
 }
 
-/// Walks chunk by chunk; each begins at an even place.
+/// Iterates over chunks; each begins at an even offset.
 struct Chunks<'a>(&'a [u8]);
 
 impl<'a> Iterator for Chunks<'a> {

@@ -1,4 +1,4 @@
-//! libwebp's incremental decoder: it takes a file in pieces, so that a decode can be stopped between them.
+//! libwebp's incremental decoder. It gets the file in parts, so that decoding can be stopped between them.
 
 use std::ptr::NonNull;
 
@@ -9,13 +9,13 @@ use libwebp_sys::{
 use super::super::{DecodeError, Watch};
 use super::FORMAT;
 
-/// Pixels of a picture that a piece of its file has on average.
+/// Average number of pixels in a part of the file.
 const PIXELS_A_PIECE: usize = 1 << 18;
 
-/// A file of one picture, and what it becomes.
+/// A file with one image, and the output format.
 pub(super) struct Work<'a> {
     pub(super) file: &'a [u8],
-    /// How much of the file there has to be before the first pixel: it is given at once.
+    /// Bytes before the first pixel, which are passed at once.
     pub(super) head: usize,
     /// Columns and rows.
     pub(super) size: [u32; 2],
@@ -23,11 +23,11 @@ pub(super) struct Work<'a> {
     pub(super) channels: usize,
 }
 
-/// Decodes the picture to rows of pixels without padding.
+/// Decodes the image to rows of pixels without padding.
 ///
 /// # Errors
 ///
-/// [`DecodeError`] where it is damaged, and once `watch` stops it.
+/// [`DecodeError`] if it is damaged, or `watch` stops it.
 pub(super) fn decode(work: &Work<'_>, watch: Watch<'_>) -> Result<Vec<u8>, DecodeError> {
     let &Work { file, head, size: [width, height], channels } = work;
     let pixels = width as usize * height as usize;
@@ -58,7 +58,7 @@ pub(super) fn decode(work: &Work<'_>, watch: Watch<'_>) -> Result<Vec<u8>, Decod
     }
 }
 
-/// libwebp's decoder and the pixels that it writes to.
+/// libwebp's decoder, and the buffer that it writes to.
 struct Decoder {
     decoder: NonNull<WebPIDecoder>,
     pixels: Vec<u8>,
@@ -70,17 +70,17 @@ impl Decoder {
         let mode = if channels == 4 { WEBP_CSP_MODE::MODE_RGBA } else { WEBP_CSP_MODE::MODE_RGB };
         let failed = || DecodeError::corrupt(FORMAT, "there is no memory to decode it");
         let stride = i32::try_from(width * channels).map_err(|_| failed())?;
-        // SAFETY: the buffer is as long as is said, is neither moved nor freed before the decoder (a
-        // `Vec` that is moved leaves its bytes where they are), and nobody else looks into it.
+        // SAFETY: the buffer has the given length, is neither moved nor freed before the decoder (moving a
+        // `Vec` does not move its bytes), and is not accessed elsewhere.
         let decoder = unsafe { WebPINewRGB(mode, pixels.as_mut_ptr(), pixels.len(), stride) };
         Ok(Self { decoder: NonNull::new(decoder).ok_or_else(failed)?, pixels })
     }
 
-    /// Goes on with a file of which `data` is the part that may be read: longer at each call.
+    /// Continues with the file up to the end of `data`, which is longer at each call.
     #[expect(unsafe_code, reason = "libwebp is a C library")]
     fn decode_up_to(&mut self, data: &[u8]) -> VP8StatusCode {
-        // SAFETY: the decoder lives; it reads `data` during the call and remembers only where its
-        // place in it is, from the start of what the next call gives.
+        // SAFETY: the decoder is alive; it reads `data` only during the call, and keeps only its offset for
+        // the next call.
         unsafe { WebPIUpdate(self.decoder.as_ptr(), data.as_ptr(), data.len()) }
     }
 
@@ -92,7 +92,7 @@ impl Decoder {
 impl Drop for Decoder {
     #[expect(unsafe_code, reason = "libwebp is a C library")]
     fn drop(&mut self) {
-        // SAFETY: it is deleted once, and does not touch the pixels any more.
+        // SAFETY: it is deleted once, and does not access the pixels afterwards.
         unsafe { WebPIDelete(self.decoder.as_ptr()) };
     }
 }

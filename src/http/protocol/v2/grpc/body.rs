@@ -1,4 +1,4 @@
-//! Limits for a message while it arrives: memory, time and size.
+//! Limits for a message while it is received: memory, time and size.
 
 use std::sync::Arc;
 
@@ -16,11 +16,11 @@ use crate::http::problem::Problem;
 use crate::http::upload_rate::paced;
 use crate::http::{Server, upload};
 
-/// More than the frame around a message takes.
+/// Upper bound for the size of the frame around a message.
 const FRAMES: usize = 1024;
 
-/// Charges the body as uploads are, ends it after the body timeout, and says in our words where it
-/// was too large.
+/// Charges the body like an upload, ends it after the body timeout, and answers with a problem if it is too
+/// large.
 pub(super) async fn guard(
     State(server): State<Arc<Server>>,
     request: Request,
@@ -36,10 +36,10 @@ pub(super) async fn guard(
         let metrics = Arc::clone(&server.metrics);
         let rejected_for = move |reason| metrics.rejected(reason);
         let most = limit.saturating_add(FRAMES);
-        let charged = upload::charged(paced(&server, body), (most, &held), rejected_for);
+        let charged = upload::charged(paced(&server, body), most, &held, rejected_for);
         in_time(&server, charged)
     });
-    // The message shares the body's memory, which is charged until the answer is there.
+    // The message shares the body's memory, which is charged until the response is ready.
     let response = next.run(request).await;
     drop(held);
     let too_large =
@@ -50,7 +50,7 @@ pub(super) async fn guard(
     response
 }
 
-/// The body until the body timeout. Its errors are statuses, which tonic passes on.
+/// The body, which ends at the body timeout. Its errors are statuses, which tonic returns to the client.
 fn in_time(server: &Server, body: Body) -> Body {
     let patience = server.timeouts.body;
     let limit = server.max_bytes;

@@ -10,7 +10,7 @@ use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use super::{count, status};
 use crate::http::problem::Problem;
 
-/// Protobuf, as prost reads and writes it.
+/// A codec for protobuf messages of prost.
 #[derive(Debug)]
 pub(super) struct Counted<Out, In>(PhantomData<(Out, In)>);
 
@@ -59,7 +59,7 @@ impl<T: Message + Default> Decoder for OneWay<T> {
     fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<T>, Status> {
         let bytes = from.copy_to_bytes(from.remaining());
         count::check(&bytes).map_err(status::of)?;
-        // Bytes in the message are parts of these, not copies.
+        // `bytes` fields of the message are slices of this buffer, not copies.
         T::decode(bytes).map(Some).map_err(|error| {
             status::of(Problem::bad_request(format!("the message cannot be read: {error}")))
         })

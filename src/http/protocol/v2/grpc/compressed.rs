@@ -1,5 +1,5 @@
-//! Compressed messages: decompressed here, where memory is counted and threads that serve connections are
-//! not blocked, and not by tonic.
+//! Decompresses messages. tonic would neither count the memory nor move the work away from the threads that
+//! serve connections.
 
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ pub(super) async fn inflated(
     }
 }
 
-/// The compression, if it is one that is supported; tonic answers for others.
+/// The compression, if it is supported; tonic rejects others.
 fn named(headers: &HeaderMap) -> Option<Encoding> {
     match headers.get(ENCODING)?.as_bytes() {
         b"gzip" => Some(Encoding::Gzip),

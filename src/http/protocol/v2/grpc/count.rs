@@ -1,7 +1,7 @@
 //! Counts the parts of a message before it is parsed.
 //!
-//! An empty input takes two bytes on the wire and hundreds in memory, an empty element of BYTES
-//! thirty-two: without a limit a small message could take gigabytes.
+//! An empty input takes two bytes on the wire and hundreds in memory, and an empty BYTES element takes 32 in
+//! memory. Without a limit, a small message could take gigabytes.
 
 use bytes::Buf;
 use prost::DecodeError;
@@ -9,14 +9,15 @@ use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_f
 
 use crate::http::problem::Problem;
 
-/// More than inputs, outputs, parameters and elements of the largest request, which has 256 images.
+/// Maximum number of parts: more than inputs, outputs, parameters and elements of the largest request, which
+/// has 256 images.
 const MOST: usize = 1024;
 
-/// The fields of a `ModelInferRequest` whose messages have lists in them, by their depth: its inputs
-/// and outputs, and the contents of an input.
+/// Depth and number of the fields whose messages contain lists: inputs and outputs of a `ModelInferRequest`,
+/// and the contents of an input.
 const DESCENDED: [(usize, u32); 3] = [(0, 5), (0, 6), (1, 5)];
 
-/// That `message` has no more parts than are of use. What cannot be read is left to the reader.
+/// Checks that `message` does not have too many parts. Invalid messages are left to the parser.
 pub(super) fn check(message: &[u8]) -> Result<(), Problem> {
     let mut parts = 0;
     let _ = count(message, 0, &mut parts);
@@ -29,7 +30,7 @@ pub(super) fn check(message: &[u8]) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Adds to `parts` what is in `message`; stops early where there are too many.
+/// Adds the number of parts of `message` to `parts`; stops early if there are too many.
 fn count(mut message: &[u8], depth: usize, parts: &mut usize) -> Result<(), DecodeError> {
     while message.has_remaining() && *parts <= MOST {
         let (tag, wire_type) = decode_key(&mut message)?;
@@ -70,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_request_passes_and_lists_of_nothing_do_not() {
+    fn the_largest_request_is_accepted_and_lists_of_empty_elements_are_rejected() {
         for (message, passes) in [
             (with(vec![input(256)], 0), true),
             (with(vec![input(0)], 1), true),

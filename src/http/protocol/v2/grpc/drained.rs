@@ -1,4 +1,4 @@
-//! Streams that a client may leave open for ever do not hold the server's end.
+//! Ends streams at shutdown that a client could leave open forever.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use tonic::Code;
 
 use crate::http::Server;
 
-/// Ends an answer once the server drains, with the status that sends clients elsewhere.
+/// Ends a response when the server drains, with the status `UNAVAILABLE`.
 pub(super) async fn ends(
     State(server): State<Arc<Server>>,
     request: Request,

@@ -1,4 +1,4 @@
-//! `grpc.health.v1.Health`: asked when it is called, so it is never out of date.
+//! `grpc.health.v1.Health`. The status is determined for each call, so it is always current.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::http::problem::{Kind, Problem};
 use crate::http::protocol::v2::signature;
 use crate::http::{Phase, Server};
 
-/// How often a watcher's status is looked at.
+/// Interval at which the status is checked for `Watch`.
 const PERIOD: Duration = Duration::from_secs(1);
 
 /// The service.
@@ -34,7 +34,7 @@ impl Health {
         Self { server }
     }
 
-    /// That `service` is the server, which has no name, or its inference service.
+    /// Checks that `service` is empty, which means the server, or the inference service.
     fn check_name(service: &str) -> Result<(), Status> {
         let name = <GrpcInferenceServiceServer<Inference> as NamedService>::NAME;
         if service.is_empty() || service == name {
@@ -60,7 +60,7 @@ impl health_server::Health for Health {
         Ok(Response::new(now(&self.server)))
     }
 
-    /// Every change, and the end of the server as the last: a watcher does not keep it from ending.
+    /// Sends every change of the status. Ends when the server shuts down, so that watchers do not delay it.
     async fn watch(
         &self,
         request: Request<HealthCheckRequest>,

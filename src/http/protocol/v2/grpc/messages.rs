@@ -1,4 +1,4 @@
-//! The messages and the service, as `build.rs` makes them from `inference.proto`.
+//! The messages and the service, which `build.rs` generates from `inference.proto`.
 #![allow(
     missing_docs,
     missing_debug_implementations,

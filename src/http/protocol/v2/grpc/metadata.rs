@@ -1,4 +1,4 @@
-//! What there is, as messages.
+//! Metadata of server and models as messages.
 
 use super::messages::model_config::SchedulingChoice;
 use super::messages::model_input::Format as WireFormat;
@@ -47,7 +47,7 @@ pub(super) fn model(app: &App) -> ModelMetadataResponse {
     }
 }
 
-/// As much of Triton's model configuration as is true of this server.
+/// Triton's model configuration, as far as it applies to this server.
 pub(super) fn config(app: &App) -> ModelConfig {
     let input = |input: InputName| {
         let described = input.describe(app);

@@ -1,4 +1,4 @@
-//! The protocol over gRPC, on the same port as everything else.
+//! The protocol over gRPC, on the same port as HTTP.
 
 mod messages; // generated from inference.proto
 mod service; // GRPCInferenceService
@@ -6,12 +6,12 @@ mod read; // a message → a request
 mod write; // an answer → a message
 mod metadata; // server and model metadata
 mod parameters; // named values
-mod body; // memory, time and size of what is read
-mod compressed; // messages that are compressed
+mod body; // limits for memory, time and size of a message
+mod compressed; // decompresses messages
 mod codec; // bytes → messages
 mod count; // counts the parts of a message before it is parsed
 mod drained; // ends open streams at shutdown
-mod status; // problems as gRPC's codes
+mod status; // problems → gRPC statuses
 mod health; // grpc.health.v1
 
 use std::sync::Arc;
@@ -31,7 +31,7 @@ use crate::http::Server;
 use crate::http::problem::Problem;
 use messages::grpc_inference_service_server::GrpcInferenceServiceServer;
 
-/// The methods that have a metric label of their own; others share one.
+/// Methods with a metric label of their own; others share one.
 const METHODS: [&str; 11] = [
     "ServerLive",
     "ServerReady",
@@ -46,7 +46,7 @@ const METHODS: [&str; 11] = [
     "RepositoryModelUnload",
 ];
 
-/// Every service.
+/// The routes of all services.
 pub(super) fn routes(server: &Arc<Server>, address: Address) -> Router<Arc<Server>> {
     let inference =
         GrpcInferenceServiceServer::new(service::Inference::new(Arc::clone(server), address))
@@ -77,12 +77,12 @@ pub(super) fn is_call(headers: &HeaderMap) -> bool {
     kind.is_some_and(|kind| kind.starts_with(b"application/grpc"))
 }
 
-/// The answer to a gRPC request that no service has seen.
+/// The response to a gRPC request that was rejected before it reached a service.
 pub(super) fn refusal(problem: Problem) -> Response {
     status::refusal(problem)
 }
 
-/// The routes of a service, some of its methods with one of their own.
+/// The routes of a service: one for each of `methods`, and one for the others.
 fn of_service<S>(service: S, methods: &[&str]) -> Router<Arc<Server>>
 where
     S: tower::Service<axum::http::Request<Body>, Error = std::convert::Infallible>

@@ -9,7 +9,8 @@ use super::messages::infer_parameter::ParameterChoice;
 use crate::http::problem::Problem;
 use crate::http::protocol::v2::parameters::Parameters;
 
-/// Those of `written` that are known. Where data are is no question here: they are always raw.
+/// Reads the known parameters of `written`. Parameters for binary data are ignored, because data in gRPC are
+/// always binary.
 pub(super) fn read(written: &HashMap<String, InferParameter>) -> Result<Parameters, Problem> {
     Ok(Parameters {
         timeout: whole(written, "timeout")?,

@@ -1,4 +1,4 @@
-//! A message becomes a request.
+//! Reads a request from a message.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -95,7 +95,7 @@ fn tensor(app: &App, input: InferInputTensor, raw: Option<Bytes>) -> Result<Tens
     Ok(Tensor { name, datatype, shape, data })
 }
 
-/// The elements of `contents`, as raw ones and charged as such.
+/// The elements of `contents` in the raw format, with their memory charged.
 fn typed(
     app: &App,
     contents: InferTensorContents,
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_timeout_is_digits_and_a_unit() {
+    fn a_timeout_consists_of_digits_and_a_unit() {
         for (text, expected) in [
             ("1S", Some(Duration::from_secs(1))),
             ("250m", Some(Duration::from_millis(250))),

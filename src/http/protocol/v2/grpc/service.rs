@@ -40,7 +40,8 @@ impl Inference {
     async fn app(
         &self,
         extensions: &Extensions,
-        (model, version): (&str, &str),
+        model: &str,
+        version: &str,
     ) -> Result<App, Problem> {
         let name = Some(model).filter(|name| !name.is_empty());
         let version = Some(version).filter(|version| !version.is_empty()).map(Version::new);
@@ -55,7 +56,7 @@ impl Inference {
         answering.with(&self.server, wanted).await
     }
 
-    /// Refuses to change models for requests to the public address.
+    /// Rejects changes of models for requests to the public address.
     fn check_admin(&self, parameters: &[&String]) -> Result<(), Status> {
         if self.address == Address::Public {
             let detail =
@@ -78,9 +79,9 @@ impl Inference {
         let arrived = Deadline::after(limit);
         let origin = origin::of(request.extensions());
         let (_, extensions, message) = request.into_parts();
-        let app = self.app(&extensions, (&message.model_name, &message.model_version)).await?;
+        let app = self.app(&extensions, &message.model_name, &message.model_version).await?;
         let form = write::TensorEncoding::of(&message);
-        // Millions of floats are not converted on a thread that serves connections.
+        // Converting millions of floats takes too long for a thread that serves connections.
         let (reading, checking) = (app.clone(), app.clone());
         let bytes = read::bytes_to_convert(&message);
         let read = move || read::request(&reading, message);
@@ -120,7 +121,7 @@ impl GrpcInferenceService for Inference {
         request: Request<ModelReadyRequest>,
     ) -> Result<Response<ModelReadyResponse>, Status> {
         let (_, extensions, ModelReadyRequest { name, version }) = request.into_parts();
-        let ready = match self.app(&extensions, (&name, &version)).await {
+        let ready = match self.app(&extensions, &name, &version).await {
             Ok(app) => signature::ready(&app).is_ok(),
             Err(problem) if problem.kind() == Kind::NotReady => false,
             Err(problem) => return Err(status::of(problem)),
@@ -140,7 +141,7 @@ impl GrpcInferenceService for Inference {
         request: Request<ModelMetadataRequest>,
     ) -> Result<Response<ModelMetadataResponse>, Status> {
         let (_, extensions, ModelMetadataRequest { name, version }) = request.into_parts();
-        let app = self.app(&extensions, (&name, &version)).await.map_err(status::of)?;
+        let app = self.app(&extensions, &name, &version).await.map_err(status::of)?;
         Ok(Response::new(metadata::model(&app)))
     }
 
@@ -156,7 +157,7 @@ impl GrpcInferenceService for Inference {
         request: Request<ModelConfigRequest>,
     ) -> Result<Response<ModelConfigResponse>, Status> {
         let (_, extensions, ModelConfigRequest { name, version }) = request.into_parts();
-        let app = self.app(&extensions, (&name, &version)).await.map_err(status::of)?;
+        let app = self.app(&extensions, &name, &version).await.map_err(status::of)?;
         Ok(Response::new(ModelConfigResponse { config: Some(metadata::config(&app)) }))
     }
 
@@ -168,7 +169,7 @@ impl GrpcInferenceService for Inference {
         let models = if name.is_empty() {
             self.server.registry.serving()
         } else {
-            vec![self.app(&extensions, (&name, &version)).await.map_err(status::of)?.model]
+            vec![self.app(&extensions, &name, &version).await.map_err(status::of)?.model]
         };
         Ok(Response::new(metadata::statistics(models.iter().map(|model| &**model))))
     }

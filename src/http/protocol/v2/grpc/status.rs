@@ -1,4 +1,4 @@
-//! Problems as gRPC's statuses: the one map from kinds to codes.
+//! Converts problems to gRPC statuses. The only mapping from kinds to codes.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::http::problem::{Kind, Problem};
 
-/// Where the reasons are from: the domain of an `ErrorInfo`.
+/// The domain of an `ErrorInfo`.
 const DOMAIN: &str = "resnetd";
-/// How long to wait before a retry, for clients that retry by themselves.
+/// The header with the delay before a retry, for clients with automatic retries.
 const PUSHBACK: &str = "grpc-retry-pushback-ms";
 
-/// The status of `problem`, with its reason as `ErrorInfo` and, where it helps to come back, when
-/// as `RetryInfo`.
+/// The status of `problem`, with its reason as `ErrorInfo` and the delay before a retry, if there is one, as
+/// `RetryInfo`.
 #[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` is given")]
 pub(super) fn of(problem: Problem) -> Status {
     let (_, reason, _) = problem.kind().row();
@@ -55,26 +55,25 @@ fn code(kind: Kind) -> Code {
     }
 }
 
-/// The answer for a request that no service has seen.
+/// The response to a request that was rejected before it reached a service.
 pub(super) fn refusal(problem: Problem) -> Response {
     let mut response = of(problem.clone()).into_http();
     mark(problem, &mut response);
     response
 }
 
-/// Adds the facts of `problem` for the log line. When to come back is among the status's own details.
+/// Adds the facts of `problem` for the log line. The delay before a retry is in the status's details.
 fn mark(problem: Problem, response: &mut Response) {
     problem.mark(response);
     response.headers_mut().remove(axum::http::header::RETRY_AFTER);
 }
 
-/// Leaves on every answer that is a problem what the log line and the metrics need: for HTTP each of
-/// them is a 200.
+/// Marks every response that is a problem for the log line and the metrics, because its HTTP status is 200.
 pub(super) async fn tell(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let Some(status) = response.extensions().get::<Status>() else { return response };
     let Some(problem) = problem(status) else { return response };
-    // tonic's own messages may repeat any length of the request; the problem's are limited.
+    // tonic's own messages may repeat parts of the request of any length; those of problems are limited.
     if problem.detail() != status.message() {
         response = Status::new(status.code(), problem.detail()).into_http();
     }
@@ -82,7 +81,7 @@ pub(super) async fn tell(request: Request, next: Next) -> Response {
     response
 }
 
-/// The problem that `status` is of. Those that tonic makes itself have no reason of ours.
+/// The problem that corresponds to `status`. Statuses of tonic itself have no reason.
 fn problem(status: &Status) -> Option<Problem> {
     let ours = status.get_details_error_info().and_then(|info| Kind::named(&info.reason));
     let unknown = status.code() == Code::Unimplemented;

@@ -1,21 +1,21 @@
-//! An answer becomes a message.
+//! Writes an answer as a message.
 
 use super::messages::model_infer_response::InferOutputTensor;
 use super::messages::{InferTensorContents, ModelInferRequest, ModelInferResponse};
 use crate::http::protocol::v2::run::{InferAnswer, OutputTensor, Values};
 use crate::registry::Served;
 
-/// How tensors are written.
+/// The encoding of tensors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TensorEncoding {
     /// `raw_output_contents`.
     Raw,
-    /// `contents` of each.
+    /// `contents` of each output.
     Typed,
 }
 
 impl TensorEncoding {
-    /// In the same form as the request: clients that send `contents` get `contents`.
+    /// The encoding of the request: clients that send `contents` get `contents`.
     pub(super) fn of(message: &ModelInferRequest) -> Self {
         let typed = message.inputs.iter().any(|input| input.contents.is_some());
         if typed { Self::Typed } else { Self::Raw }

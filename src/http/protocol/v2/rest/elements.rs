@@ -1,4 +1,5 @@
-//! A JSON array becomes the elements of a tensor: nested as the shape or flat, in row-major order.
+//! Reads the elements of a tensor from a JSON array, which is nested like the shape or flat, in row-major
+//! order.
 
 use std::fmt;
 
@@ -24,10 +25,10 @@ pub(super) fn read(json: &str, datatype: Datatype, input: &str) -> Result<Tensor
     })
 }
 
-/// The most bytes that the elements in `json` can take.
+/// Upper bound for the size of the elements in `json`, in bytes.
 pub(super) fn most_bytes(json: &str, datatype: Datatype) -> usize {
     match datatype {
-        // A number is a digit and a comma, at least.
+        // A number takes at least a digit and a comma.
         Datatype::Uint8 => json.len() / 2,
         Datatype::Fp32 => json.len() / 2 * size_of::<f32>(),
         Datatype::Bytes => json.len(),
@@ -40,7 +41,7 @@ struct ParsedElements {
     elements: Vec<Bytes>,
 }
 
-/// Reads one value, which may be a list, into what was found.
+/// Reads a value, which may be a list, and appends its elements.
 struct Elements<'a> {
     found: &'a mut ParsedElements,
     datatype: Datatype,

@@ -1,12 +1,12 @@
-//! JSON lists that are short: in memory a list is larger than its text, so without a limit a small
-//! request could take much.
+//! JSON lists of limited length. A list takes more memory than its text, so without a limit a small request
+//! could take much memory.
 
 use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 
-/// More than any request has inputs, outputs or dimensions.
+/// Maximum length of a list: more than any request has inputs, outputs or dimensions.
 const MOST: usize = 16;
 
 /// Reads a list of at most 16 elements; `null` is an empty one.
@@ -23,7 +23,7 @@ where
             write!(words, "a list of at most {MOST} elements")
         }
 
-        /// As if it were not there: clients write what they do not set as `null`.
+        /// `null` is like a missing list: some clients write unset fields as `null`.
         fn visit_unit<E: Error>(self) -> Result<Vec<T>, E> {
             Ok(Vec::new())
         }

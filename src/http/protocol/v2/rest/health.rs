@@ -1,4 +1,4 @@
-//! Whether the server lives, and whether it and its model are ready.
+//! Liveness of the server, and readiness of server and models.
 
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ pub(in super::super) async fn ready(
     State(server): State<Arc<Server>>,
 ) -> Result<Json<Value>, Problem> {
     signature::server_ready(&server)?;
-    // `live` too: the protocol's text and its clients do not agree on the member.
+    // `live` too: the protocol's text and its clients use different names for the field.
     Ok(Json(json!({ "live": true, "ready": true })))
 }
 

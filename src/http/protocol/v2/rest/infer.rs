@@ -1,4 +1,4 @@
-//! `POST …/infer`: images in, their scores out.
+//! `POST …/infer`: computes the scores of images.
 
 use axum::extract::Request;
 use axum::response::Response;
@@ -31,7 +31,7 @@ pub(in super::super) async fn infer(app: App, request: Request) -> Result<Respon
     let json = read::json(request.headers())?;
     let body = upload::read_whole(&app, request).await?;
     let arrived = Deadline::after(limit);
-    // A body may be millions of numbers in text, too slow for a thread that serves connections.
+    // Parsing millions of numbers takes too long for a thread that serves connections.
     let (reading, checking) = (app.clone(), app.clone());
     let json_bytes = json.bytes(body.len());
     let read = move || read::request(&reading, body, json);

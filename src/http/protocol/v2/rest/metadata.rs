@@ -1,4 +1,4 @@
-//! What there is, in the protocol's words and in those of Triton's extensions.
+//! Metadata of server and models, in the formats of the protocol and of Triton's extensions.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The protocol over REST: JSON, and tensors in binary behind it.
+//! The protocol over REST: JSON, followed by binary tensors.
 
 mod health; // live, ready
 mod metadata; // server and model metadata

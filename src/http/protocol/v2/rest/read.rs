@@ -1,4 +1,4 @@
-//! A body becomes a request: JSON, and behind it the tensors that are in binary.
+//! Reads a request from a body: JSON, followed by binary tensors.
 
 use std::sync::Arc;
 
@@ -20,14 +20,14 @@ use crate::http::protocol::v2::signature::InputName;
 use crate::http::protocol::v2::tensor::{Datatype, Tensor, TensorData};
 use crate::pipeline::queue::Reservation;
 
-/// Which part of a body is JSON.
+/// The part of a body that is JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Json {
-    /// All of it: there are no binary tensors.
+    /// The whole body: there are no binary tensors.
     All,
-    /// So many bytes at its beginning.
+    /// This many bytes at the beginning.
     First(usize),
-    /// None of it: the body is the data of one input.
+    /// Nothing: the body is the data of one input.
     None,
 }
 
@@ -69,7 +69,7 @@ struct Requested {
     parameters: Option<Parameters>,
 }
 
-/// The part that the headers name.
+/// The part of the body that is JSON, according to the headers.
 pub(super) fn json(headers: &HeaderMap) -> Result<Json, Problem> {
     let Some(value) = headers.get(HEADER_LENGTH) else { return Ok(Json::All) };
     match value.to_str().ok().and_then(|text| text.trim().parse().ok()) {
@@ -82,7 +82,7 @@ pub(super) fn json(headers: &HeaderMap) -> Result<Json, Problem> {
     }
 }
 
-/// The request in `body`, and where each of its outputs is answered.
+/// The request in `body`, and the placement of its outputs.
 pub(super) fn request(
     app: &App,
     body: Bytes,
@@ -103,10 +103,10 @@ pub(super) fn request(
         serde_json::from_slice(without_mark(&text))
             .map_err(|error| Problem::bad_request(format!("the JSON cannot be read: {error}")))?;
     let id = request::checked_id(id)?;
-    let alone = inputs.len() == 1;
+    let unclaimed = UnclaimedBytes::of(&inputs, json);
     let inputs = inputs
         .into_iter()
-        .map(|written| tensor(app, written, &mut binary, Rest::of(alone, json)))
+        .map(|written| tensor(app, written, &mut binary, unclaimed))
         .collect::<Result<_, _>>()?;
     if binary.has_remaining() {
         return Err(Problem::invalid_parameter(format!(
@@ -128,22 +128,25 @@ pub(super) fn request(
     Ok((UncheckedRequest { id, inputs, outputs, time_limit: parameters.time_limit() }, forms))
 }
 
-/// Whose the bytes are that no input claims.
+/// The meaning of bytes after the JSON that no `binary_data_size` covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Rest {
-    /// The only input's.
-    Its,
-    /// Nobody's.
-    Nobodys,
+enum UnclaimedBytes {
+    /// The data of the only input.
+    InputData,
+    /// An error.
+    Error,
 }
 
-impl Rest {
-    fn of(alone: bool, json: Json) -> Self {
-        if alone && matches!(json, Json::First(_)) { Self::Its } else { Self::Nobodys }
+impl UnclaimedBytes {
+    fn of(inputs: &[JsonInput<'_>], json: Json) -> Self {
+        match json {
+            Json::First(_) if inputs.len() == 1 => Self::InputData,
+            Json::First(_) | Json::All | Json::None => Self::Error,
+        }
     }
 }
 
-/// A body that is a file and nothing else.
+/// The request for a body that is an image file.
 fn one_file(body: Bytes) -> UncheckedRequest {
     let tensor = Tensor {
         name: InputName::Image.name().to_owned(),
@@ -154,12 +157,12 @@ fn one_file(body: Bytes) -> UncheckedRequest {
     UncheckedRequest { id: None, inputs: vec![tensor], outputs: Vec::new(), time_limit: None }
 }
 
-/// One input; what is its own of the `binary` data is taken from their beginning.
+/// Reads an input. Its binary data are removed from the beginning of `binary`.
 fn tensor(
     app: &App,
     written: JsonInput<'_>,
     binary: &mut Bytes,
-    rest: Rest,
+    unclaimed: UnclaimedBytes,
 ) -> Result<Tensor, Problem> {
     let JsonInput { name, shape, datatype, parameters, data } = written;
     let name = request::known_name(name);
@@ -180,7 +183,9 @@ fn tensor(
                 binary.len()
             )));
         }
-        (None, None) if rest == Rest::Its => TensorData::Raw(std::mem::take(binary)),
+        (None, None) if unclaimed == UnclaimedBytes::InputData => {
+            TensorData::Raw(std::mem::take(binary))
+        }
         (None, None) => {
             let detail = format!("{what} has no data; send data, or binary_data_size and bytes");
             return Err(Problem::invalid_parameter(detail));
@@ -193,7 +198,7 @@ fn tensor(
     Ok(Tensor { name, datatype, shape, data })
 }
 
-/// The same data, charged to `held` as long as they live.
+/// Charges the data to `held` until they are dropped.
 fn hold(data: TensorData, held: &Arc<Reservation>) -> TensorData {
     match data {
         TensorData::Raw(raw) => {

@@ -1,4 +1,4 @@
-//! An answer becomes a body: JSON, and behind it the tensors that are wanted in binary.
+//! Writes an answer as a body: JSON, followed by binary tensors.
 
 use std::borrow::Cow;
 
@@ -14,19 +14,19 @@ use crate::http::answers;
 use crate::http::protocol::v2::run::{InferAnswer, OutputTensor, Values};
 use crate::registry::Served;
 
-/// How many bytes of the body are JSON.
+/// The header with the number of bytes of the JSON.
 pub(super) const HEADER_LENGTH: &str = "inference-header-content-length";
 
-/// Where an output is answered.
+/// The placement of an output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Placed {
     /// In the JSON.
     Inside,
-    /// Behind it, in binary.
+    /// After the JSON, in binary.
     Behind,
 }
 
-/// Where each output is answered.
+/// The placement of each output.
 #[derive(Debug)]
 pub(super) struct Forms {
     usual: Placed,
@@ -34,7 +34,7 @@ pub(super) struct Forms {
 }
 
 impl Forms {
-    /// Where a request wants its outputs, and where those that do not say it.
+    /// The placement of each output: its own in `binary`, or the default `all_binary` of the request.
     pub(super) fn new(all_binary: Option<bool>, binary: Vec<Option<bool>>) -> Self {
         let place = |binary| if binary { Placed::Behind } else { Placed::Inside };
         let usual = place(all_binary.unwrap_or(false));
@@ -42,7 +42,7 @@ impl Forms {
         Self { usual, of_outputs }
     }
 
-    /// The same for all.
+    /// The same placement for all outputs.
     pub(super) fn of_all(usual: Placed) -> Self {
         Self { usual, of_outputs: Vec::new() }
     }
@@ -52,7 +52,7 @@ impl Forms {
     }
 }
 
-/// What JSON answers.
+/// The JSON of an answer.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct InferDocument<'a> {
     model_name: &'a str,
@@ -68,7 +68,7 @@ struct JsonOutput<'a> {
     name: &'static str,
     #[schema(example = "FP32")]
     datatype: &'static str,
-    /// Images, and values of each.
+    /// Number of images, and of values for each.
     shape: [usize; 2],
     #[serde(flatten)]
     data: JsonData<'a>,
@@ -108,7 +108,7 @@ impl ToSchema for JsonData<'_> {
     }
 }
 
-/// The answer of `model`, each output where `forms` wants it.
+/// The answer of `model`, with its outputs placed according to `forms`.
 pub(super) fn response(model: &Served, answer: &InferAnswer, forms: &Forms) -> Response {
     let mut binary = Vec::new();
     let outputs: Vec<_> = answer

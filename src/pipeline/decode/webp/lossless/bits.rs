@@ -1,10 +1,10 @@
-//! A stream's bits, the lowest of a byte first, and its prefix codes.
+//! Reads bits of a stream, lowest first, and prefix codes.
 
 use super::BadStream;
 
 pub(super) struct Bits<'a> {
     bytes: &'a [u8],
-    /// In bits.
+    /// Position in bits.
     at: usize,
 }
 
@@ -13,7 +13,7 @@ impl<'a> Bits<'a> {
         Self { bytes, at: 0 }
     }
 
-    /// A number of `count` bits, at most 24.
+    /// Reads a number of `count` bits, at most 24.
     pub(super) fn take(&mut self, count: u32) -> Result<u32, BadStream> {
         let first = self.at / 8;
         let mut window = [0; 4];
@@ -28,7 +28,7 @@ impl<'a> Bits<'a> {
         Ok(u32::from_le_bytes(window) >> inside & ((1 << count) - 1))
     }
 
-    /// How many bytes were begun.
+    /// Number of bytes that were read, including a partly read one.
     pub(super) fn bytes_read(&self) -> usize {
         self.at.div_ceil(8)
     }
@@ -37,9 +37,9 @@ impl<'a> Bits<'a> {
 /// The longest code word, in bits.
 const LONGEST: usize = 15;
 
-/// A canonical prefix code: how many words there are of each length, and their symbols in order.
+/// A canonical prefix code: the number of words of each length, and their symbols in order.
 pub(super) struct Code {
-    /// At index 0: nothing.
+    /// Number of words by length; index 0 is unused.
     words: [u16; LONGEST + 1],
     symbols: Vec<u16>,
 }
@@ -63,7 +63,7 @@ impl Code {
         Self::of(&lengths)
     }
 
-    /// The lengths are in a prefix code themselves.
+    /// Reads the lengths, which are prefix-coded themselves.
     fn read_lengths(bits: &mut Bits<'_>, lengths: &mut [u8]) -> Result<(), BadStream> {
         const ORDER: [usize; 19] =
             [17, 18, 0, 1, 2, 3, 4, 5, 16, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
@@ -100,7 +100,7 @@ impl Code {
         Ok(())
     }
 
-    /// The canonical code of such lengths; one without a word of one bit for its only symbol is complete.
+    /// The canonical code with these lengths. A code with only one symbol is valid.
     fn of(lengths: &[u8]) -> Result<Self, BadStream> {
         let mut words = [0_u16; LONGEST + 1];
         for &length in lengths {
@@ -125,7 +125,7 @@ impl Code {
         }
     }
 
-    /// The next symbol; the only one of a code takes no bits.
+    /// The next symbol. If a code has only one, it takes no bits.
     pub(super) fn next(&self, bits: &mut Bits<'_>) -> Result<u16, BadStream> {
         if let &[only] = &self.symbols[..] {
             return Ok(only);

@@ -1,29 +1,29 @@
-//! An image inside a stream: one number for each block of the picture.
+//! An image inside a stream, with one number for each block of the main image.
 
 use super::bits::{Bits, Code};
 use super::{BadStream, Head};
 
-/// One whose codes are read, and whose pixels come next.
+/// An inner image after its codes were read; its pixels come next.
 pub(super) struct Inner<'h, 'a> {
     pub(super) head: &'h mut Head<'a>,
     pub(super) size: [u32; 2],
-    /// How many bits number a cached colour.
+    /// Number of bits of an index of the colour cache.
     pub(super) cache: u32,
     pub(super) codes: [Code; 5],
 }
 
-/// What a symbol of the first code begins.
+/// The meaning of a symbol of the first code.
 enum Symbol {
     /// A pixel.
     Literal(u32),
-    /// As many pixels as `length`, from `distance` pixels before.
+    /// A copy of `length` pixels from `distance` pixels before.
     Copy { length: usize, distance: u32 },
-    /// A colour by its number.
+    /// A colour of the cache, by its index.
     Cached(usize),
 }
 
 impl Inner<'_, '_> {
-    /// Skips it, because its pixels are not needed.
+    /// Skips the image, because its pixels are not needed.
     pub(super) fn read(mut self) -> Result<(), BadStream> {
         let mut left = self.pixels();
         while left > 0 {
@@ -36,7 +36,7 @@ impl Inner<'_, '_> {
         Ok(())
     }
 
-    /// The highest number of a group, which red and green write.
+    /// The highest index of a group, which is in the red and green channels.
     pub(super) fn most_group(mut self) -> Result<usize, BadStream> {
         let total = self.pixels();
         let mut pixels: Vec<u32> = Vec::new();
@@ -90,7 +90,7 @@ impl Inner<'_, '_> {
         }
     }
 
-    /// Small distances are places near the pixel, in rows and columns.
+    /// Decodes a distance; small codes are positions near the pixel, in rows and columns.
     fn distance(&self, code: u32) -> usize {
         let Some(&near) = NEAR.get(code as usize - 1) else {
             return code as usize - NEAR.len();
@@ -101,7 +101,7 @@ impl Inner<'_, '_> {
     }
 }
 
-/// RFC 9649, section 5.2.2: a length or a distance, of which `prefix` tells how many bits follow.
+/// RFC 9649, section 5.2.2: a length or a distance; `prefix` determines how many bits follow.
 fn number(bits: &mut Bits<'_>, prefix: u32) -> Result<u32, BadStream> {
     if prefix < 4 {
         return Ok(prefix + 1);
@@ -110,7 +110,7 @@ fn number(bits: &mut Bits<'_>, prefix: u32) -> Result<u32, BadStream> {
     Ok(((2 + (prefix & 1)) << extra) + bits.take(extra)? + 1)
 }
 
-/// RFC 9649, section 5.2.2: rows above in the high half; in the low one, 8 less the columns to the left.
+/// RFC 9649, section 5.2.2: rows above in the high half; 8 minus the columns to the left in the low half.
 const NEAR: [u8; 120] = [
     0x18, 0x07, 0x17, 0x19, 0x28, 0x06, 0x27, 0x29, 0x16, 0x1a, 0x26, 0x2a, 0x38, 0x05, 0x37, 0x39,
     0x15, 0x1b, 0x36, 0x3a, 0x25, 0x2b, 0x48, 0x04, 0x47, 0x49, 0x14, 0x1c, 0x35, 0x3b, 0x46, 0x4a,

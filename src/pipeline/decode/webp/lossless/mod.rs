@@ -1,8 +1,8 @@
-//! VP8L (RFC 9649, section 3): how many prefix codes a stream has, read before libwebp makes tables for them.
+//! VP8L (RFC 9649, section 3): counts the prefix codes of a stream before libwebp builds tables for them.
 //!
-//! A picture has groups of five prefix codes, and an image of its own that says which block uses which
-//! group. 65,536 groups take a third of a gigabyte in libwebp and 160 KB in the file. Everything before
-//! the pixels is read here: transforms, that image, and the codes' lengths. No table is made.
+//! An image has groups of five prefix codes, and an inner image with the group of each block. 65,536 groups
+//! take a third of a gigabyte in libwebp, but only 160 KB in the file. This module reads everything before
+//! the pixels (transforms, the inner image, and the lengths of the codes) without building tables.
 
 mod bits; // bits, prefix codes
 mod image; // images inside the stream
@@ -12,21 +12,21 @@ use super::FORMAT;
 use bits::{Bits, Code};
 use image::Inner;
 
-/// The most groups that are decoded. libwebp's encoder makes at most 2,600.
+/// Maximum number of groups. libwebp's encoder writes at most 2,600.
 const MOST_GROUPS: usize = 4096;
 
-/// What libwebp holds for a group: five tables, the longest with a cache of 2,048 colours.
+/// Memory of libwebp for a group: five tables, the largest with a cache of 2,048 colours.
 const GROUP_BYTES: u64 = 21 << 10;
 
-/// Symbols that are read for an estimate: less than two milliseconds' work.
+/// Maximum number of symbols that are read for an estimate: less than two milliseconds of work.
 const ESTIMATE_SYMBOLS: usize = 1 << 16;
 
-/// What libwebp's tables will take at most, in bytes, for the stream of a picture or of its opacity.
+/// Maximum size of libwebp's tables, in bytes, for the stream of an image or of its alpha channel.
 pub(super) fn most_tables(stream: &[u8], size: [u32; 2]) -> u64 {
-    let stream = if is_picture(stream) { stream.get(5..) } else { alpha_stream(stream) };
+    let stream = if is_image(stream) { stream.get(5..) } else { alpha_stream(stream) };
     let Some(stream) = stream else { return 0 };
     let mut head = Head::new(stream, Watch::never(), ESTIMATE_SYMBOLS);
-    // A stream that is damaged is not decoded; one that takes long to read may have them all.
+    // A damaged stream is not decoded; one that takes too long to read may have the maximum.
     let groups = match head.read(size) {
         Ok(groups) => groups,
         Err(BadStream::TooLong) => MOST_GROUPS,
@@ -35,11 +35,11 @@ pub(super) fn most_tables(stream: &[u8], size: [u32; 2]) -> u64 {
     groups as u64 * GROUP_BYTES
 }
 
-/// Whether a picture's stream may be decoded, and at which byte of it the pixels begin.
+/// Checks whether the stream of an image may be decoded; returns the offset of its pixels.
 ///
 /// # Errors
 ///
-/// [`DecodeError`] where it is damaged or has too many codes, and once `watch` stops it.
+/// [`DecodeError`] if it is damaged or has too many codes, or `watch` stops it.
 pub(super) fn check(stream: &[u8], size: [u32; 2], watch: Watch<'_>) -> Result<usize, DecodeError> {
     let stream = stream.get(5..).ok_or(DecodeError::Truncated { format: FORMAT })?;
     let mut head = Head::new(stream, watch, usize::MAX);
@@ -47,11 +47,11 @@ pub(super) fn check(stream: &[u8], size: [u32; 2], watch: Watch<'_>) -> Result<u
     Ok(head.bits.bytes_read() + 5)
 }
 
-/// The same for the opacity beside a lossy picture.
+/// The same for the alpha channel of a lossy image.
 ///
 /// # Errors
 ///
-/// As [`check`].
+/// Like [`check`].
 pub(super) fn check_alpha(
     chunk: &[u8],
     size: [u32; 2],
@@ -62,26 +62,27 @@ pub(super) fn check_alpha(
     Ok(())
 }
 
-/// What the `ALPH` chunk has in VP8L's coding, if it has.
+/// The VP8L stream of an `ALPH` chunk, if it uses that coding.
 fn alpha_stream(chunk: &[u8]) -> Option<&[u8]> {
     let (&flags, stream) = chunk.split_first()?;
     (flags & 0x03 == 1).then_some(stream)
 }
 
-/// A picture's stream begins with a signature, which is no chunk of opacity's first byte.
-fn is_picture(stream: &[u8]) -> bool {
+/// Whether the stream is that of an image: it begins with a signature, which cannot be the first byte of an
+/// alpha chunk.
+fn is_image(stream: &[u8]) -> bool {
     stream.first() == Some(&0x2F)
 }
 
-/// Why a stream is not decoded.
+/// A stream cannot be decoded.
 #[derive(Debug)]
 enum BadStream {
     Damaged,
     /// It ends before its pixels.
     Cut,
-    /// It has more groups of codes than are decoded.
+    /// It has too many groups of codes.
     TooMany,
-    /// Reading it takes more symbols than were allowed.
+    /// Reading it takes too many symbols.
     TooLong,
     Stopped(DecodeError),
 }
@@ -99,7 +100,7 @@ impl BadStream {
     }
 }
 
-/// What stands before a stream's pixels, being read.
+/// A reader for the part of a stream before its pixels.
 struct Head<'a> {
     bits: Bits<'a>,
     watch: Watch<'a>,
@@ -111,7 +112,7 @@ impl<'a> Head<'a> {
         Self { bits: Bits::new(stream), watch, symbols_left: symbols }
     }
 
-    /// Reads all of it, and counts the groups.
+    /// Reads this part, and counts the groups.
     fn read(&mut self, [mut width, height]: [u32; 2]) -> Result<usize, BadStream> {
         let mut seen = [false; 4];
         while self.bits.take(1)? == 1 {
@@ -120,14 +121,14 @@ impl<'a> Head<'a> {
                 return Err(BadStream::Damaged);
             }
             match kind {
-                // The predictors and the changes of colours, for each block.
+                // Predictor or colour transform: an inner image with one entry per block.
                 0 | 1 => {
                     let block = self.bits.take(3)? + 2;
                     self.inner([blocks(width, block), blocks(height, block)])?.read()?;
                 }
-                // Green subtracted: nothing to read.
+                // Subtract-green transform: no data.
                 2 => {}
-                // A palette; several small numbers share a pixel.
+                // A palette; several small indices share a pixel.
                 _ => {
                     let colors = self.bits.take(8)? + 1;
                     self.inner([colors, 1])?.read()?;
@@ -157,14 +158,14 @@ impl<'a> Head<'a> {
         Ok(groups)
     }
 
-    /// An image inside the stream, whose codes come next.
+    /// Reads the codes of an inner image.
     fn inner(&mut self, size: [u32; 2]) -> Result<Inner<'_, 'a>, BadStream> {
         let cache = self.cache_bits()?;
         let codes = self.codes(cache)?;
         Ok(Inner { head: self, size, cache, codes })
     }
 
-    /// How many bits number the colours of a cache; 0 where there is none.
+    /// Number of bits of an index of the colour cache; 0 if there is none.
     fn cache_bits(&mut self) -> Result<u32, BadStream> {
         if self.bits.take(1)? == 0 {
             return Ok(0);
@@ -173,7 +174,7 @@ impl<'a> Head<'a> {
         if (1..=11).contains(&bits) { Ok(bits) } else { Err(BadStream::Damaged) }
     }
 
-    /// Five codes: green, lengths and cache; red; blue; opacity; distances.
+    /// Reads five codes: for green, lengths and the cache; red; blue; alpha; distances.
     fn codes(&mut self, cache: u32) -> Result<[Code; 5], BadStream> {
         let [green, rest @ ..] = alphabets(cache);
         let mut code = |symbols| Code::read(&mut self.bits, symbols);
@@ -186,7 +187,7 @@ impl<'a> Head<'a> {
         self.codes(cache).map(drop)
     }
 
-    /// Counts the symbols, and asks the watch now and then.
+    /// Counts symbols, and checks the watch regularly.
     fn worked(&mut self, symbols: usize) -> Result<(), BadStream> {
         self.symbols_left = self.symbols_left.checked_sub(symbols).ok_or(BadStream::TooLong)?;
         if self.symbols_left.is_multiple_of(1 << 16) {
@@ -196,13 +197,13 @@ impl<'a> Head<'a> {
     }
 }
 
-/// How many symbols each of five codes has.
+/// Number of symbols of each of the five codes.
 fn alphabets(cache: u32) -> [usize; 5] {
     let cached = if cache == 0 { 0 } else { 1 << cache };
     [256 + 24 + cached, 256, 256, 256, 40]
 }
 
-/// How many blocks of `2^bits` pixels a side has.
+/// Number of blocks of `2^bits` pixels on a side.
 fn blocks(side: u32, bits: u32) -> u32 {
     side.div_ceil(1 << bits)
 }
