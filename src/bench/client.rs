@@ -40,6 +40,9 @@ pub enum TargetError {
         /// Why it cannot be parsed, if it cannot.
         source: Option<InvalidUri>,
     },
+    /// The API key cannot be sent.
+    #[error("the API key has characters that no key has; check that it was copied completely")]
+    BadKey,
     /// No server accepts connections.
     #[error("cannot connect to {address}; is the server running?")]
     Connect {
@@ -76,12 +79,10 @@ impl Target {
     ///
     /// # Errors
     ///
-    /// If the key has characters that a header cannot have.
-    pub fn with_key(mut self, key: &str) -> Result<Self> {
+    /// [`TargetError::BadKey`] if the key has characters that a header cannot have.
+    pub fn with_key(mut self, key: &str) -> Result<Self, TargetError> {
         let value = HeaderValue::try_from(format!("Bearer {key}"));
-        let mut value = value.context(
-            "the API key has characters that no key has; check that it was copied completely",
-        )?;
+        let mut value = value.map_err(|_| TargetError::BadKey)?;
         value.set_sensitive(true);
         self.authorization = Some(value);
         Ok(self)

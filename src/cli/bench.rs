@@ -127,7 +127,7 @@ impl BenchArgs {
     fn target(&self, url: &str, photos: Vec<Bytes>) -> Result<Target> {
         let target = Target::new(url, photos)?;
         match &self.api_key {
-            Some(key) => target.with_key(key),
+            Some(key) => Ok(target.with_key(key)?),
             None => Ok(target),
         }
     }
