@@ -38,7 +38,7 @@ bench: library ## compare the server with the machine's limit, and time each sta
 bench-overload: ## overload each model at four times its saturation rate; about ten minutes
 bench-start: ## time until ready and memory of each model
 bench-variants: ## compare other allocators, settings and quotas with the defaults; about fifteen minutes
-bench-models: ## measure several models in one server: shared cores, reloads, a fallback; three minutes
+bench-models: ## measure several models in one server: shared cores, reloads, a fallback; six minutes
 bench-tracing: ## measure the cost of traces: off, 10 % sampled, all sampled; six minutes
 bench-overload bench-start bench-variants bench-models bench-tracing: bench-%: library
 	cargo build --release --locked

@@ -108,15 +108,15 @@ def reloads(args: argparse.Namespace, folder: Path, forms: dict, count: int = 20
         before = load(args, house, "model", CLIENTS, 20)
         reload(1)
         first = at_rest()
-        during, seconds = together(lambda: load(args, house, "model", CLIENTS, 4 * count), reload_often)
+        during, seconds = together(lambda: load(args, house, "model", CLIENTS, 8 * count), reload_often)
         last = at_rest()
     ratio = during["latency_ms"]["p99"] / before["latency_ms"]["p99"]
     print(f"\n{count} reloads of resnet18 fp32 beside {CLIENTS} clients, {max(seconds):.1f} s at most and"
-          f" {sum(seconds):.0f} s in sum of {4 * count} s: {during['requests']} requests;"
+          f" {sum(seconds):.0f} s in sum of {8 * count} s: {during['requests']} requests;"
           f" p99 {before['latency_ms']['p99']:.0f} ms before, {during['latency_ms']['p99']:.0f} ms during;"
           f" resident {first:.0f} MiB after the first and {last:.0f} MiB after the last, at rest", flush=True)
     limit("p99 during reloads, against before", ratio, at_most=2)
-    limit("seconds of reloads, of those under load", sum(seconds) / (4 * count), at_most=1)
+    limit("seconds of reloads, of those under load", sum(seconds) / (8 * count), at_most=1)
     limit("resident memory after the last reload, against the first", last / first, at_most=1.05)
 
 
