@@ -38,8 +38,11 @@ impl Loader {
         let ModelSpec { args, concurrency, .. } = spec;
         self.check_place(&args.model)?;
         let share = self.cores.share(concurrency.threads, spec.weight);
-        let is_awaited = spec.load == LoadWhen::OnDemand;
-        let pace = if share.is_alone() { Pace::Alone } else { Pace::of(&share, is_awaited) };
+        let pace = match spec.load {
+            _ if share.is_alone() => Pace::Alone,
+            LoadWhen::OnDemand => Pace::InTurns(&share),
+            LoadWhen::Now | LoadWhen::Explicit => Pace::Background(&share),
+        };
         // Loading mostly uses one core, so another computes the digests meanwhile.
         let (loaded, digests) = load_with(&self.library, args, *concurrency, pace, Model::digests)?;
         check_digest(spec, &digests)?;

@@ -172,7 +172,7 @@ impl Drop for Gone<'_> {
         let status = ProblemFacts::client_gone();
         self.facts.count(self.server, status, elapsed);
         self.facts.end_trace(status, None, &[]);
-        let (status, level) = (status.as_u16(), LogLevel::AnsweredRequest);
+        let (status, level) = (status.as_u16(), LogLevel::Answered);
         LogFields::new(self.facts, status, elapsed)
             .write(level, "client disconnected before its answer");
     }
@@ -201,7 +201,7 @@ pub(super) fn answered(
     facts.end_trace(status, client, spent.unwrap_or_default());
     let choice = facts.answering.choice();
     if let Some(choice) = &choice
-        && let Some(outcome) = outcome(status, spent.is_some())
+        && let Some(outcome) = outcome(status, spent)
     {
         server.registry.answered(choice, outcome);
     }
@@ -220,17 +220,17 @@ pub(super) fn answered(
             entry.write(LogLevel::Quiet, "rejected");
         }
         StatusCode::INTERNAL_SERVER_ERROR => entry.write(LogLevel::Failed, "failed"),
-        _ => entry.write(LogLevel::AnsweredRequest, "answered"),
+        _ => entry.write(LogLevel::Answered, "answered"),
     }
 }
 
 /// What an answer says of its model: nothing, if no image was classified because of its client or of overload.
-fn outcome(status: StatusCode, classified: bool) -> Option<RequestOutcome> {
+fn outcome(status: StatusCode, classified: Option<&[Timings]>) -> Option<RequestOutcome> {
     let is_failure = status.is_server_error() && status != StatusCode::SERVICE_UNAVAILABLE;
-    match (is_failure, classified) {
-        (true, _) => Some(RequestOutcome::Failed),
-        (false, true) => Some(RequestOutcome::Answered),
-        (false, false) => None,
+    match classified {
+        _ if is_failure => Some(RequestOutcome::Failed),
+        Some(_) => Some(RequestOutcome::Answered),
+        None => None,
     }
 }
 
@@ -240,7 +240,7 @@ enum LogLevel {
     /// At DEBUG.
     Quiet,
     /// At INFO.
-    AnsweredRequest,
+    Answered,
     /// At ERROR, with the cause.
     Failed,
 }
@@ -300,7 +300,7 @@ impl<'a> LogFields<'a> {
     fn write(self, line: LogLevel, message: &str) {
         match line {
             LogLevel::Quiet => event!(DEBUG, self, message),
-            LogLevel::AnsweredRequest => event!(INFO, self, message),
+            LogLevel::Answered => event!(INFO, self, message),
             LogLevel::Failed => event!(ERROR, self, message),
         }
     }

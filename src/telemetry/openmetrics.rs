@@ -54,13 +54,13 @@ fn write_family(
     for metric in family.get_metric() {
         match kind {
             MetricType::COUNTER => {
-                sample(to, (name, "_total"), metric, metric.get_counter().get_value())?;
+                sample(to, &format!("{name}_total"), metric, metric.get_counter().get_value())?;
             }
             MetricType::HISTOGRAM => {
                 write_buckets(to, name, metric, |bucket| exemplar(metric, bucket))?;
             }
             MetricType::GAUGE | MetricType::SUMMARY | MetricType::UNTYPED => {
-                sample(to, (name, ""), metric, metric.get_gauge().get_value())?;
+                sample(to, name, metric, metric.get_gauge().get_value())?;
             }
         }
     }
@@ -91,14 +91,9 @@ fn write_buckets(
     writeln!(to, "{name}_sum{labels} {}", histogram.get_sample_sum())
 }
 
-fn sample(
-    to: &mut String,
-    (name, suffix): (&str, &str),
-    metric: &Metric,
-    value: f64,
-) -> fmt::Result {
+fn sample(to: &mut String, name: &str, metric: &Metric, value: f64) -> fmt::Result {
     let labels = Labels { pairs: metric.get_label(), bound: None };
-    writeln!(to, "{name}{suffix}{labels} {value}")
+    writeln!(to, "{name}{labels} {value}")
 }
 
 /// Labels in braces, with `le` for a bucket; nothing if there are none.

@@ -17,14 +17,6 @@ pub enum Pace<'a> {
     Background(&'a CoreShare),
 }
 
-impl<'a> Pace<'a> {
-    /// The pace of a model with this access to the cores, for which a request waits or not.
-    #[must_use]
-    pub fn of(share: &'a CoreShare, is_awaited: bool) -> Self {
-        if is_awaited { Self::InTurns(share) } else { Self::Background(share) }
-    }
-}
-
 impl Pace<'_> {
     /// Runs one batch of the new model when the cores have a turn for it.
     pub fn run<T>(self, batch: impl FnOnce() -> T) -> T {
