@@ -4,6 +4,7 @@
 //! is off, and nothing in the pipeline where it is on.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -88,13 +89,13 @@ impl Trace {
         let now = self.began.elapsed();
         let EndedRequest { name, attributes, is_error, upload, images } = ended;
         if let Some(upload) = upload {
-            self.traces.send(self.child("upload", (Duration::ZERO, upload.min(now))));
+            self.traces.send(self.child("upload", Duration::ZERO..upload.min(now)));
         }
         for timings in images {
             self.image(timings, now);
         }
         let status = if is_error { Status::error("") } else { Status::Unset };
-        let own = self.span(name.into(), (Duration::ZERO, now), attributes);
+        let own = self.span(name.into(), Duration::ZERO..now, attributes);
         self.traces.send(SpanData {
             span_context: self.context.clone(),
             parent_span_id: self.parent.span_id(),
@@ -120,7 +121,7 @@ impl Trace {
         };
         for (name, took) in stages.into_iter().rev().filter(|(_, took)| !took.is_zero()) {
             let start = end.saturating_sub(took);
-            let mut child = self.child(name, (start, end));
+            let mut child = self.child(name, start..end);
             if name == "inference" {
                 child.attributes.push(spans::images_attribute(batch_size));
                 child.links.links.extend(batch.map(link));
@@ -129,12 +130,12 @@ impl Trace {
             end = start;
         }
         if !decode_wait.is_zero() {
-            let times = (end.saturating_sub(decode_wait), end);
+            let times = end.saturating_sub(decode_wait)..end;
             self.traces.send(self.child("decode-wait", times));
         }
     }
 
-    fn child(&self, name: &'static str, times: (Duration, Duration)) -> SpanData {
+    fn child(&self, name: &'static str, times: Range<Duration>) -> SpanData {
         let context = SpanContext::new(
             self.context.trace_id(),
             self.traces.span_id(),
@@ -145,17 +146,17 @@ impl Trace {
         SpanData { span_context: context, ..self.span(name.into(), times, Vec::new()) }
     }
 
-    /// A span within the request's.
+    /// A span within the request's, with its times since the request's beginning.
     fn span(
         &self,
         name: Cow<'static, str>,
-        (start, end): (Duration, Duration),
+        times: Range<Duration>,
         attributes: Vec<KeyValue>,
     ) -> SpanData {
         SpanData {
             parent_span_id: self.context.span_id(),
             attributes,
-            ..self.traces.span(name, self.began_at + start, self.began_at + end)
+            ..self.traces.span(name, self.began_at + times.start, self.began_at + times.end)
         }
     }
 }

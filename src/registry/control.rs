@@ -3,6 +3,7 @@
 //! A new version is opened, verified and warmed up before it is installed; requests that have the old one
 //! finish on it. If that fails, the old one goes on serving. Changes are made one after the other.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,8 +26,34 @@ pub struct Control {
     demands: Arc<tokio::sync::Mutex<()>>,
 }
 
-/// The sources that were seen last, by the name and version in [`Source`].
-type Known = BTreeMap<(String, Version), Seen>;
+/// The name and version in a [`Source`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct SourceKey {
+    name: String,
+    version: Version,
+}
+
+/// By name, then by version.
+impl Ord for SourceKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.name.cmp(&other.name).then_with(|| self.version.cmp(&other.version))
+    }
+}
+
+impl PartialOrd for SourceKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl SourceKey {
+    fn of(source: &Source) -> Self {
+        Self { name: source.name.clone(), version: source.version.clone() }
+    }
+}
+
+/// The sources that were seen last.
+type Known = BTreeMap<SourceKey, Seen>;
 
 /// A source, and the name in the registry.
 struct Seen {
@@ -80,11 +107,11 @@ impl Control {
 
     /// Installs a model that was opened from `source` already.
     pub fn adopt(&self, source: Source, served: Served) {
-        let seen = Seen { name: served.name().to_owned(), source: source.clone() };
+        let (key, name) = (SourceKey::of(&source), served.name().to_owned());
         if source.policy != Policy::default() {
             self.registry.set_policy(served.name(), source.policy.clone());
         }
-        self.lock().insert((source.name, source.version), seen);
+        self.lock().insert(key, Seen { source, name });
         self.metrics.model_load(served.name(), LoadResult::Loaded);
         let _ = self.registry.install(served);
     }
@@ -116,7 +143,7 @@ impl Control {
                 LoadWhen::Explicit if !is_loaded => self.registry.list_unloaded(&source, EXPLICIT),
                 LoadWhen::Now | LoadWhen::OnDemand | LoadWhen::Explicit if changed => {
                     if self.replace(&mut known, &key).is_ok() && is_new {
-                        self.registry.unpin(&key.0);
+                        self.registry.unpin(&key.name);
                     }
                 }
                 LoadWhen::Now | LoadWhen::OnDemand | LoadWhen::Explicit => {}
@@ -185,7 +212,7 @@ impl Control {
     fn drop_added(&self, name: &str) {
         let removed = self.lock_added().remove(name);
         if let Some(source) = removed {
-            self.lock().remove(&(source.name, source.version.clone()));
+            self.lock().remove(&SourceKey::of(&source));
             retire(self.registry.remove(name, &source.version));
         }
     }
@@ -255,11 +282,11 @@ impl Control {
         self.registry.find(Some(name), version)
     }
 
-    fn wanted(&self) -> Result<BTreeMap<(String, Version), Source>, ControlError> {
+    fn wanted(&self) -> Result<BTreeMap<SourceKey, Source>, ControlError> {
         let listed = (self.origins.listed)().map_err(ControlError::Sources)?;
         let added = self.lock_added().clone();
-        let key = |source: &Source| (source.name.clone(), source.version.clone());
-        Ok(added.into_values().chain(listed).map(|source| (key(&source), source)).collect())
+        let sources = added.into_values().chain(listed);
+        Ok(sources.map(|source| (SourceKey::of(&source), source)).collect())
     }
 
     fn unknown(&self, name: &str) -> ControlError {
@@ -275,9 +302,9 @@ impl Control {
     }
 
     /// Opens the source at `key`, and lets it answer from now on.
-    fn replace(&self, known: &mut Known, key: &(String, Version)) -> Result<(), ControlError> {
+    fn replace(&self, known: &mut Known, key: &SourceKey) -> Result<(), ControlError> {
         let Some(Seen { source, name }) = known.get_mut(key) else {
-            return Err(self.unknown(&key.0));
+            return Err(self.unknown(&key.name));
         };
         let version = &source.version;
         self.registry.loading(name, version);

@@ -97,7 +97,9 @@ impl Serialize for BytesFirst<'_> {
                 serializer.collect_map(ordered.map(|(name, value)| (name, BytesFirst(value))))
             }
             Value::Array(values) => serializer.collect_seq(values.iter().map(BytesFirst)),
-            other => other.serialize(serializer),
+            leaf @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => {
+                leaf.serialize(serializer)
+            }
         }
     }
 }
