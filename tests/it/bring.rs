@@ -515,8 +515,8 @@ fn what_does_not_fit_is_refused_with_the_reason() {
     let (graph, card) = (folder.path().join("means.onnx"), folder.path().join("means.toml"));
     let text = fs::read_to_string(&card).unwrap();
     for (from, to, expected) in [
-        ("[8, 8]", "[9, 8]", "it takes pictures of [8, 8] pixels, preprocess.input of the card is"),
-        (", \"blue\"", "", "has 3 scores for each picture, the card has 2 labels"),
+        ("[8, 8]", "[9, 8]", "it takes images of [8, 8] pixels, preprocess.input of the card is"),
+        (", \"blue\"", "", "has 3 scores for each image, the card has 2 labels"),
         (
             "labels",
             "architecture = \"resnet18\"\nlabels",

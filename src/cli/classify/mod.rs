@@ -96,7 +96,7 @@ pub(super) fn run(args: &ClassifyArgs) -> Result<()> {
         overlays: Overlays::into(args.explain.clone())?,
         layout,
         sink,
-        bar: output::progress(paths.len(), "pictures"),
+        bar: output::progress(paths.len(), "images"),
         failed: 0,
     };
     let outcome = local::runtime()?.block_on(async {

@@ -50,7 +50,7 @@ fn yes() -> bool {
 /// The same as a value of ours.
 pub(super) fn preprocess(config: &PreprocessorConfig) -> Result<Preprocess, Refusal> {
     if !config.do_resize {
-        return Err("do_resize is false; pictures of any size must be resized".to_owned());
+        return Err("do_resize is false; images of any size must be resized".to_owned());
     }
     let factor = config.rescale_factor.unwrap_or(1.0 / 255.0);
     if !config.do_rescale || (factor * 255.0 - 1.0).abs() > 1e-6 {

@@ -80,7 +80,7 @@ fn is_usual(key: &str, value: &Value) -> bool {
 fn preprocess(cfg: &Pretrained) -> Result<Preprocess, Refusal> {
     let [channels, height, width] = cfg.input_size;
     if channels != 3 {
-        return Err(format!("input_size has {channels} channels; pictures have 3"));
+        return Err(format!("input_size has {channels} channels; images have 3"));
     }
     let resize = match cfg.crop_mode.as_deref() {
         None | Some("center") => Resize::ShorterSide,

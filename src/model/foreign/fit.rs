@@ -32,7 +32,7 @@ pub(super) struct Fit {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[expect(missing_docs, reason = "their messages say it")]
 pub enum Unfit {
-    #[error("it has {} inputs ({}); it must have one, the pictures", .0.len(), .0.join(", "))]
+    #[error("it has {} inputs ({}); it must have one, the images", .0.len(), .0.join(", "))]
     Inputs(Vec<String>),
     #[error(
         "its input {input} has the shape {shape}; it must be [N, 3, H, W] or [N, H, W, 3] \
@@ -41,7 +41,7 @@ pub enum Unfit {
     InputShape { input: String, shape: String },
     #[error("its input {input} has elements of {found}; they must be float, float16 or uint8")]
     InputType { input: String, found: String },
-    #[error("it takes pictures of {found} pixels, preprocess.input of the card is {card}")]
+    #[error("it takes images of {found} pixels, preprocess.input of the card is {card}")]
     InputSize { found: String, card: String },
     #[error(
         "it takes pixels as they are, as uint8: leave preprocess.mean, preprocess.std and \
@@ -75,7 +75,7 @@ pub enum Unfit {
     #[error("its output {output} has the shape {shape}; it must be [N, classes]")]
     OutputShape { output: String, shape: String },
     #[error(
-        "its output {output} has {scores} scores for each picture, the card has {labels} labels{}",
+        "its output {output} has {scores} scores for each image, the card has {labels} labels{}",
         if *scores == 1 { "; the one score is of one label, the card names that alone" } else { "" }
     )]
     Labels { output: String, scores: usize, labels: usize },

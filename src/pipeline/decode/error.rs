@@ -11,7 +11,7 @@ use super::{Format, Formats, Stop};
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum DecodeError {
     /// Not an image.
-    #[error("the upload is not an image but {seen}; send the bytes of a picture ({SERVED})")]
+    #[error("the upload is not an image but {seen}; send the bytes of an image ({SERVED})")]
     NotAnImage {
         /// What it seems to be.
         seen: String,
