@@ -11,12 +11,13 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::change::changed;
 use super::problem::Problem;
 use super::protocol::{sagemaker, v2};
 use super::{
     App, Server, answers, health, layers, metrics, models, not_this_method, nothing_here, query,
 };
-use crate::registry::{Control, ControlError, Verdict};
+use crate::registry::Verdict;
 
 /// The routes.
 pub fn router(server: &Arc<Server>) -> Router {
@@ -99,18 +100,6 @@ fn check_parameters(body: &[u8]) -> Result<(), Problem> {
             "the parameter {name:?} is not supported; change the files or the configuration of the model"
         ))),
     }
-}
-
-/// Makes a change of the models, off the async threads. It is made to the end even if the client leaves.
-pub(super) async fn changed(
-    server: &Server,
-    change: impl FnOnce(&Control) -> Result<(), ControlError> + Send + 'static,
-) -> Result<(), Problem> {
-    let Some(control) = server.control.clone() else {
-        return Err(Problem::invalid_parameter("the models of this server cannot be changed"));
-    };
-    let made = tokio::task::spawn_blocking(move || change(&control)).await;
-    made.map_err(|_| Problem::internal())?.map_err(Problem::from)
 }
 
 /// SageMaker's request to load a model.

@@ -1,6 +1,7 @@
 //! The HTTP server. Independent of tensors.
 
 mod admin; // routes that change the models
+mod change; // one change of the models at a time
 mod app; // the state of the server and of a request
 mod accept; // content negotiation
 mod access; // API keys, and limits for each client
@@ -40,6 +41,7 @@ mod shared; // state of the handlers, except the pipeline
 mod tls; // certificates
 mod trace; // the spans of a request
 mod unsent; // memory of unsent responses
+mod vertex_routes; // paths that Vertex AI sets
 mod upload; // request bodies with images
 
 use std::sync::Arc;
@@ -63,9 +65,9 @@ pub use health::{Phase, Readiness};
 pub use hosts::{AllowedHosts, BadHost};
 pub use listener::{Drain, ListenPlan, Listener};
 pub use page::Page;
-pub use protocol::{BadRoute, VertexRoutes};
 pub use shared::Shared;
 pub use tls::{BadTls, Certificates, TlsPlan};
+pub use vertex_routes::{BadRoute, VertexRoutes};
 
 use problem::Problem;
 

@@ -77,6 +77,24 @@ fn no_file_uses_itself_through_others() {
 }
 
 #[test]
+fn no_two_modules_of_a_folder_use_each_other() {
+    let mut arrows: BTreeSet<(ModulePath, String, String)> = BTreeSet::new();
+    for (path, source) in sources() {
+        for used in &source.uses {
+            let shared = path.iter().zip(used).take_while(|(own, other)| own == other).count();
+            if let (Some(from), Some(to)) = (path.get(shared), used.get(shared)) {
+                arrows.insert((path[..shared].to_vec(), from.clone(), to.clone()));
+            }
+        }
+    }
+    assert!(arrows.len() > 300, "uses are found: {}", arrows.len());
+    for (folder, from, to) in &arrows {
+        let back = (folder.clone(), to.clone(), from.clone());
+        assert!(!arrows.contains(&back), "{}: {from} and {to} use each other", folder.join("/"));
+    }
+}
+
+#[test]
 fn a_name_means_one_type() {
     /// A name may have two meanings if each is the field's word where it stands, such as a tensor of a
     /// file and one of a request.

@@ -21,8 +21,6 @@ mod vertex; // routes set by Vertex AI
 pub(super) mod v2; // the Open Inference Protocol, as KServe and Triton serve it
 pub(super) mod kserve_v1; // /v1/models/{model}:predict
 
-pub use vertex::{BadRoute, VertexRoutes};
-
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -67,5 +65,5 @@ pub(super) fn routes(server: &Arc<Server>) -> OpenApiRouter<Arc<Server>> {
         .route("/predictions/{*model}", post(torchserve::predict).put(torchserve::predict))
         .route("/invocations", post(sagemaker::invoke))
         .merge(v2::routes(server).into())
-        .merge(server.vertex.routes())
+        .merge(vertex::routes(&server.vertex))
 }

@@ -17,10 +17,11 @@ use super::messages::{
 use super::{metadata, read, status, write};
 use crate::http::answers::Spent;
 use crate::http::app::Answering;
+use crate::http::change::changed;
 use crate::http::problem::{Kind, Problem};
 use crate::http::protocol::v2::request::InferRequest;
 use crate::http::protocol::v2::{Address, run, signature};
-use crate::http::{App, Server, admin, origin};
+use crate::http::{App, Server, origin};
 use crate::pipeline::queue::{Deadline, RequestContext};
 use crate::registry::{Control, Fallback, Version, Wanted};
 
@@ -188,7 +189,7 @@ impl GrpcInferenceService for Inference {
         let RepositoryModelLoadRequest { model_name, parameters, .. } = request.into_inner();
         self.check_admin(&parameters.keys().collect::<Vec<_>>())?;
         let load = move |control: &Control| control.load(&model_name);
-        admin::changed(&self.server, load).await.map_err(status::of)?;
+        changed(&self.server, load).await.map_err(status::of)?;
         Ok(Response::new(RepositoryModelLoadResponse {}))
     }
 
@@ -199,7 +200,7 @@ impl GrpcInferenceService for Inference {
         let RepositoryModelUnloadRequest { model_name, parameters, .. } = request.into_inner();
         self.check_admin(&parameters.keys().collect::<Vec<_>>())?;
         let unload = move |control: &Control| control.unload(&model_name);
-        admin::changed(&self.server, unload).await.map_err(status::of)?;
+        changed(&self.server, unload).await.map_err(status::of)?;
         Ok(Response::new(RepositoryModelUnloadResponse {}))
     }
 }

@@ -1,0 +1,17 @@
+//! Changes of the models by a request.
+
+use super::Server;
+use super::problem::Problem;
+use crate::registry::{Control, ControlError};
+
+/// Makes a change of the models, off the async threads. It is made to the end even if the client leaves.
+pub(super) async fn changed(
+    server: &Server,
+    change: impl FnOnce(&Control) -> Result<(), ControlError> + Send + 'static,
+) -> Result<(), Problem> {
+    let Some(control) = server.control.clone() else {
+        return Err(Problem::invalid_parameter("the models of this server cannot be changed"));
+    };
+    let made = tokio::task::spawn_blocking(move || change(&control)).await;
+    made.map_err(|_| Problem::internal())?.map_err(Problem::from)
+}
