@@ -17,7 +17,7 @@ use super::protocol::{sagemaker, v2};
 use super::{
     App, Server, answers, health, layers, metrics, models, not_this_method, nothing_here, query,
 };
-use crate::registry::Verdict;
+use crate::registry::{Control, Verdict};
 
 /// The routes.
 pub fn router(server: &Arc<Server>) -> Router {
