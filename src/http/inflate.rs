@@ -10,11 +10,8 @@ use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use zstd::stream::read::Decoder as ZstdDecoder;
 
 use super::holding::holding;
-use super::problem::Problem;
+use super::problem::{ACCEPTED_ENCODINGS, Problem};
 use crate::pipeline::queue::Reservation;
-
-/// The value of `Accept-Encoding` in the error for an unsupported encoding.
-pub(super) const ACCEPTED: &str = "gzip, deflate, zstd, br";
 
 /// The number of bytes decompressed between two charges.
 const PIECE: usize = 64 << 10;
@@ -51,7 +48,7 @@ pub(super) fn named(headers: &HeaderMap) -> Result<Option<Encoding>, Problem> {
             return Ok(None);
         }
         return Err(Problem::unsupported_encoding(format!(
-            "the body is compressed more than once; send it as it is, or once with {ACCEPTED}"
+            "the body is compressed more than once; send it as it is, or once with {ACCEPTED_ENCODINGS}"
         )));
     };
     let text = value.to_str().unwrap_or_default().trim().to_ascii_lowercase();
@@ -62,7 +59,7 @@ pub(super) fn named(headers: &HeaderMap) -> Result<Option<Encoding>, Problem> {
         "zstd" => Ok(Some(Encoding::Zstd)),
         "br" => Ok(Some(Encoding::Brotli)),
         _ => Err(Problem::unsupported_encoding(format!(
-            "Content-Encoding is {value:?}; send the body as it is, or with {ACCEPTED}"
+            "Content-Encoding is {value:?}; send the body as it is, or with {ACCEPTED_ENCODINGS}"
         ))),
     }
 }

@@ -16,6 +16,9 @@ use utoipa::{PartialSchema, ToSchema};
 pub use excerpt::excerpt;
 pub use kind::Kind;
 
+/// The value of `Accept-Encoding` in the error for an unsupported encoding.
+pub(super) const ACCEPTED_ENCODINGS: &str = "gzip, deflate, zstd, br";
+
 /// An error answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -118,7 +121,7 @@ impl Problem {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         if self.kind == Kind::UnsupportedEncoding {
-            let accepted = HeaderValue::from_static(super::inflate::ACCEPTED);
+            let accepted = HeaderValue::from_static(ACCEPTED_ENCODINGS);
             response.headers_mut().insert(header::ACCEPT_ENCODING, accepted);
         }
         if self.kind == Kind::Unauthenticated {
