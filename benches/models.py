@@ -127,7 +127,8 @@ def fallback(args: argparse.Namespace, folder: Path, forms: dict) -> None:
         config = folder / "resnetd.toml"
         config.write_text(
             f'[[model]]\nname = "large"\nsource = "{forms["resnet50 fp32"][1]}"\ndefault = true\n{policy}'
-            f'[[model]]\nname = "small"\nsource = "{forms["resnet18 int8"][1]}"\n'
+            # Each second that it gets answers six times as many requests.
+            f'[[model]]\nname = "small"\nsource = "{forms["resnet18 int8"][1]}"\nweight = 4\n'
         )
         with server(args.resnetd, ["--config", config], "--request-timeout", "2s") as house:
             if not policy:

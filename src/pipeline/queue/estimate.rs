@@ -211,6 +211,18 @@ impl Rates {
         seconds((decode + run) * self.contention)
     }
 
+    /// Images that one worker runs in `time`, without decoding; at least one, and one if nothing was measured lately.
+    #[must_use]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a quotient of times, at most that of minutes and nanoseconds"
+    )]
+    pub fn images_within(&self, time: Duration) -> usize {
+        let images = time.as_secs_f64() / self.run;
+        if images.is_finite() { (images as usize).max(1) } else { 1 }
+    }
+
     /// The lane of an image: slow ones take much longer to decode than any image takes to run.
     #[must_use]
     pub fn lane(&self, decode: Duration) -> Lane {
@@ -275,6 +287,18 @@ mod tests {
     fn close(found: Duration, expected_ms: f64) {
         let found = found.as_secs_f64() * 1e3;
         assert!((found / expected_ms - 1.0).abs() < 0.05, "{found} is not about {expected_ms}");
+    }
+
+    #[test]
+    fn a_turn_has_at_least_one_image_and_as_many_as_run_in_it() {
+        let estimate = ServiceTimeEstimate::new(Stages::Shared { workers: 2 });
+        let images = || estimate.rates().images_within(Duration::from_millis(30));
+        assert_eq!(images(), 1, "nothing was measured");
+        estimate.ran(4, Duration::from_millis(48));
+        assert_eq!(images(), 2, "one image takes 12 ms");
+        let slow = ServiceTimeEstimate::new(Stages::Shared { workers: 2 });
+        slow.ran(1, Duration::from_millis(200));
+        assert_eq!(slow.rates().images_within(Duration::from_millis(30)), 1);
     }
 
     #[test]

@@ -19,6 +19,10 @@ use crate::pipeline::queue::{
 };
 use crate::telemetry::{ModelMetrics, spans};
 
+/// How long a batch may run while other models wait for the core. Batches of one image would cost up to a fifth more
+/// time for each image of a fast network (`benches/models.py`).
+const LONGEST_TURN: Duration = Duration::from_millis(30);
+
 /// What runs a batch: a [`Session`](super::Session) in service, anything else in a test.
 pub type Engine = Box<dyn FnMut(&Batch) -> Result<Outputs, RunError> + Send>;
 
@@ -81,11 +85,17 @@ impl Worker {
         }
     }
 
-    /// Where several models use the cores, a batch has one image: it cannot be interrupted, and the
-    /// other models wait for its end.
+    /// While several models use the cores, a batch has only as many images as run in [`LONGEST_TURN`]: it cannot be
+    /// interrupted, and the other models wait for its end.
     fn batch_plan(&self) -> BatchPlan {
-        let contended = self.plan.cores.as_ref().is_some_and(|cores| cores.is_contended());
-        if contended { BatchPlan { max_batch: 1, ..self.plan.batch } } else { self.plan.batch }
+        let WorkerPlan { cores, batch, estimate, .. } = &self.plan;
+        let contended = cores.as_ref().is_some_and(|cores| cores.is_contended());
+        let images = estimate.rates().images_within(LONGEST_TURN);
+        if contended {
+            BatchPlan { max_batch: images.min(batch.max_batch), ..*batch }
+        } else {
+            *batch
+        }
     }
 
     /// Answers the late, drops the abandoned and keeps the rest.
