@@ -54,9 +54,10 @@ impl Loader {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         if Path::new(source).exists() {
             places.insert(source.to_owned());
+            return Ok(());
         }
         ensure!(
-            Path::new(source).exists() || !places.contains(source),
+            !places.contains(source),
             "{source} is gone; it was there when the model was loaded before"
         );
         Ok(())

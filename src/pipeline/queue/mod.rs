@@ -10,7 +10,7 @@ mod memory; // bytes in flight of the process
 mod rejected;
 mod context;
 mod estimate; // service times
-mod classes; // interactive before batch
+mod priority_queues; // interactive before batch
 mod fair; // fair queueing
 mod priority;
 mod upload; // an upload in the queue
@@ -21,13 +21,13 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 pub use admission::{Admission, Permit};
-use classes::{NextJob, PriorityQueues, Tag};
 pub use context::{ClientKey, ClientKeys, Origin, RequestContext};
 pub use estimate::{Lane, QueueLoad, Rates, ServiceTimeEstimate, Stages};
 use fair::OpenLanes;
 pub use job::{Caller, Deadline, Extra, Input, Job, JobAnswer, JobError, Scores, Ticket};
 pub use memory::{Memory, Reservation};
 pub use priority::{BadPriority, Priority};
+use priority_queues::{NextJob, PriorityQueues, Tag};
 pub use rejected::Rejected;
 pub use upload::{ImageTimings, PrepareError, Upload};
 

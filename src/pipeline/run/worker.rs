@@ -19,8 +19,8 @@ use crate::pipeline::queue::{
 };
 use crate::telemetry::{ModelMetrics, spans};
 
-/// How long a batch may run while other models wait for the core. Batches of one image would cost up to a fifth more
-/// time for each image of a fast network (`benches/models.py`).
+/// How long a batch may run while other models wait for the core. With batches of one image, two models together
+/// reach a tenth less (`make bench-models`).
 const LONGEST_TURN: Duration = Duration::from_millis(30);
 
 /// What runs a batch: a [`Session`](super::Session) in service, anything else in a test.
@@ -89,13 +89,11 @@ impl Worker {
     /// interrupted, and the other models wait for its end.
     fn batch_plan(&self) -> BatchPlan {
         let WorkerPlan { cores, batch, estimate, .. } = &self.plan;
-        let contended = cores.as_ref().is_some_and(|cores| cores.is_contended());
-        let images = estimate.rates().images_within(LONGEST_TURN);
-        if contended {
-            BatchPlan { max_batch: images.min(batch.max_batch), ..*batch }
-        } else {
-            *batch
+        if !cores.as_ref().is_some_and(|cores| cores.is_contended()) {
+            return *batch;
         }
+        let images = estimate.rates().images_within(LONGEST_TURN);
+        BatchPlan { max_batch: images.min(batch.max_batch), ..*batch }
     }
 
     /// Answers the late, drops the abandoned and keeps the rest.
