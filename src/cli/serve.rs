@@ -50,6 +50,11 @@ async fn serve(args: &ServeArgs, config: Config, dropped: DroppedLines) -> Resul
         listening = listening.over_tls(Arc::clone(certificates), Arc::clone(&server.metrics));
         tokio::spawn(Arc::clone(certificates).keep_current());
     }
+    // Who waits for the ready line may use both addresses.
+    if let Some((admin, address)) = admin {
+        serve_admin(&server, config.drain, admin)
+            .with_context(|| taken(address, "--admin-listen"))?;
+    }
     announce::ready(&server, &url(&config, address));
     tokio::spawn(trim_when_idle(Arc::clone(&server.memory)));
     if args.models.model_control == ModelControl::Poll {
@@ -57,10 +62,6 @@ async fn serve(args: &ServeArgs, config: Config, dropped: DroppedLines) -> Resul
     }
     let access = Arc::clone(&server.access);
     tokio::spawn(async move { access.keep_current().await });
-    if let Some((admin, address)) = admin {
-        serve_admin(&server, config.drain, admin)
-            .with_context(|| taken(address, "--admin-listen"))?;
-    }
 
     let readiness = Arc::clone(&server.readiness);
     let control = server.control.clone();
