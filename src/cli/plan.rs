@@ -40,6 +40,10 @@ pub(super) struct PlanArgs {
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     service_time: Option<Duration>,
 
+    /// The fewest replicas to plan with, such as those that run now
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    min_replicas: u32,
+
     /// Print one JSON object instead of a table
     #[arg(long)]
     json: bool,
@@ -67,7 +71,7 @@ struct PredictedLatency {
 
 pub(super) fn run(args: &PlanArgs) -> Result<()> {
     let (demand, replica) = (args.demand()?, args.replica()?);
-    let (count, queue) = replicas::needed(replica, demand).with_context(|| {
+    let (enough, _) = replicas::needed(replica, demand).with_context(|| {
         let service = replica.service * 1e3;
         format!(
             "no number of replicas meets {:?}: one image takes {service:.1} ms in a session; allow more time, or use a \
@@ -75,21 +79,32 @@ pub(super) fn run(args: &PlanArgs) -> Result<()> {
             args.latency
         )
     })?;
-    let next = ReplicaQueue::of(replica, demand.load / f64::from(count + 1))
-        .context("more replicas are busier, which cannot be")?;
-    let predicted = [(count, queue), (count + 1, next)].map(|(replicas, queue)| PredictedLatency {
-        replicas,
-        utilization: queue.utilization(),
-        mean_ms: queue.mean() * 1e3,
-        p50_ms: queue.quantile(0.5) * 1e3,
-        target_ms: queue.quantile(demand.share) * 1e3,
-    });
+    let count = enough.max(args.min_replicas);
+    let predicted = [
+        PredictedLatency::with(count, replica, demand)?,
+        PredictedLatency::with(count + 1, replica, demand)?,
+    ];
     let report = PlanReport { replicas: count, demand, replica, predicted };
     if args.json {
         return output::json(&report);
     }
     show(&report, args.percentile);
     Ok(())
+}
+
+impl PredictedLatency {
+    /// With `replicas`, which are enough for the demand.
+    fn with(replicas: u32, replica: Replica, demand: Demand) -> Result<Self> {
+        let queue = ReplicaQueue::of(replica, demand.load / f64::from(replicas))
+            .context("more replicas are busier, which cannot be")?;
+        Ok(Self {
+            replicas,
+            utilization: queue.utilization(),
+            mean_ms: queue.mean() * 1e3,
+            p50_ms: queue.quantile(0.5) * 1e3,
+            target_ms: queue.quantile(demand.share) * 1e3,
+        })
+    }
 }
 
 impl PlanArgs {

@@ -17,7 +17,7 @@ use super::protocol::{sagemaker, v2};
 use super::{
     App, Server, answers, health, layers, metrics, models, not_this_method, nothing_here, query,
 };
-use crate::registry::{Control, Verdict};
+use crate::registry::{Control, Verdict, WeightLimit};
 
 /// The routes.
 pub fn router(server: &Arc<Server>) -> Router {
@@ -123,10 +123,18 @@ async fn sagemaker_load(
     let (name, is_known) = (model_name.clone(), server.registry.knows(&model_name));
     let load = move |control: &Control| match url.filter(|_| !is_known) {
         Some(path) => control.add(&name, &path),
-        None => control.load(&name),
+        None => control.load(&name).map(|()| WeightLimit::Met),
     };
-    changed(&server, load).await?;
-    Ok(Json(of_sagemaker(&model_name)).into_response())
+    // At 507 SageMaker unloads other models, and tries again.
+    Ok(match changed(&server, load).await? {
+        WeightLimit::Met => Json(of_sagemaker(&model_name)).into_response(),
+        WeightLimit::Exceeded { bytes, limit } => {
+            answers::insufficient_storage(json!({ "message": format!(
+                "with {model_name:?} the weights of all models are {bytes} bytes, more than --model-memory-limit ({limit}); \
+                 unload another model first"
+            )}))
+        }
+    })
 }
 
 async fn sagemaker_list(State(server): State<Arc<Server>>) -> Json<Value> {

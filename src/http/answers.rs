@@ -180,6 +180,11 @@ pub(super) fn conflict(said: serde_json::Value) -> Response {
     (StatusCode::CONFLICT, Json(said)).into_response()
 }
 
+/// There is no memory for what was to be loaded (507).
+pub(super) fn insufficient_storage(said: serde_json::Value) -> Response {
+    (StatusCode::INSUFFICIENT_STORAGE, Json(said)).into_response()
+}
+
 /// How long the request may take: the server's limit, or the client's if that is shorter.
 pub(super) fn time_limit(headers: &HeaderMap, longest: Duration) -> Result<Duration, Problem> {
     let Some(value) = headers.get(TIMEOUT_HEADER) else { return Ok(longest) };

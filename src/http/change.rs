@@ -5,10 +5,10 @@ use super::problem::Problem;
 use crate::registry::{Control, ControlError};
 
 /// Makes a change of the models, off the async threads. It is made to the end even if the client leaves.
-pub(super) async fn changed(
+pub(super) async fn changed<T: Send + 'static>(
     server: &Server,
-    change: impl FnOnce(&Control) -> Result<(), ControlError> + Send + 'static,
-) -> Result<(), Problem> {
+    change: impl FnOnce(&Control) -> Result<T, ControlError> + Send + 'static,
+) -> Result<T, Problem> {
     let Some(control) = server.control.clone() else {
         return Err(Problem::invalid_parameter("the models of this server cannot be changed"));
     };

@@ -91,6 +91,20 @@ pub enum ControlError {
     Sources(String),
 }
 
+/// Whether the weights of all loaded models are within the limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WeightLimit {
+    /// They are, or there is no limit.
+    Met,
+    /// They would be `bytes`, and `limit` is allowed.
+    Exceeded {
+        /// Bytes of all weights.
+        bytes: u64,
+        /// `--model-memory-limit`.
+        limit: u64,
+    },
+}
+
 impl Control {
     /// Control of the models of `registry`, which should be those of `origins`, with at most `memory_limit` bytes
     /// of weights in on-demand models. Counts loads in `metrics`.
@@ -192,20 +206,29 @@ impl Control {
         loaded.into_iter().collect()
     }
 
-    /// Loads the model at `path` as the model `name`, which stays until it is unloaded. Blocks until that is done.
+    /// Loads the model at `path` as the model `name`, which stays until it is unloaded. It is not kept if the limit
+    /// is exceeded even without the on-demand models. Blocks until that is done.
     ///
     /// # Errors
     ///
     /// [`ControlError`].
-    pub fn add(&self, name: &str, path: &str) -> Result<(), ControlError> {
+    pub fn add(&self, name: &str, path: &str) -> Result<WeightLimit, ControlError> {
         let failed = |reason| ControlError::Failed { name: name.to_owned(), reason };
         let source = (self.origins.at)(name, path).map_err(failed)?;
         self.lock_added().insert(name.to_owned(), source);
-        let loaded = self.load(name);
-        if loaded.is_err() {
+        let loaded = self.load(name).map(|()| self.weight_limit());
+        if loaded != Ok(WeightLimit::Met) {
             self.drop_added(name);
         }
         loaded
+    }
+
+    fn weight_limit(&self) -> WeightLimit {
+        let bytes = self.registry.serving().iter().map(|model| model.weight_bytes).sum();
+        match self.memory_limit {
+            Some(limit) if bytes > limit => WeightLimit::Exceeded { bytes, limit },
+            Some(_) | None => WeightLimit::Met,
+        }
     }
 
     /// Forgets a model that was added.

@@ -19,7 +19,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::pipeline::Observer;
 
-pub use control::{Control, ControlError};
+pub use control::{Control, ControlError, WeightLimit};
 pub use description::{Description, Versions};
 pub use entry::{Entry, State};
 pub use policy::{

@@ -51,6 +51,12 @@ fn plan_predicts_how_many_replicas_a_load_needs() {
     assert!((predicted["target_ms"].as_f64().unwrap() - 74.9).abs() < 0.1, "{predicted}");
     let by_time: Value = serde_json::from_str(&said(&plan(["--service-time", "20ms"]))).unwrap();
     assert_eq!(by_time, by_throughput);
+    let running = [&demand[..], &["--throughput", "100", "--min-replicas", "8"]].concat();
+    let running: Value = serde_json::from_str(&said(&resnetd(&running))).unwrap();
+    assert_eq!(
+        (&running["replicas"], &running["predicted"][1]["replicas"]),
+        (&8.into(), &9.into())
+    );
     let too_slow = complained(&plan(["--service-time", "200ms"]));
     assert!(too_slow.contains("one image takes 200.0 ms in a session"), "{too_slow}");
 }

@@ -37,6 +37,7 @@ mod cli_classify; // resnetd classify
 mod cli_describe; // resnetd describe, completions and man
 mod traces; // spans
 mod load_reports;
+mod fuzz_server; // the server of the fuzz targets
 mod metrics; // docs/metrics.md
 mod configuration; // docs/configuration.md
 mod bench; // resnetd bench

@@ -254,6 +254,37 @@ async fn sagemaker_adds_models_by_their_path() {
 }
 
 #[tokio::test]
+async fn sagemaker_is_told_to_unload_a_model_where_the_memory_limit_is_reached() {
+    let (dir, admin) = (tempfile::tempdir().unwrap(), free_address());
+    for name in ["first", "second"] {
+        export(LARGE, &dir.path().join(name));
+    }
+    let size = fs::metadata(dir.path().join("first/model.onnx")).unwrap().len();
+    let limit = (size * 3).to_string();
+    let options = ["--model", SMALL, "--precision", "fp32", "--model-memory-limit", &limit];
+    let _server = Process::start(&[&options[..], &["--admin-listen", &admin]].concat());
+    let admin = |path: &str| format!("http://{admin}{path}");
+    let load = async |name: &str| {
+        let path = dir.path().join(name);
+        let body = json!({ "model_name": name, "url": path.to_str().unwrap() }).to_string();
+        let request = Client::new().post(admin("/models")).body(body);
+        Answer::of(request.header("content-type", "application/json").send().await.unwrap()).await
+    };
+    assert_eq!(load("first").await.status, 200);
+    assert_eq!(load("second").await.status, 200);
+    let third = dir.path().join("third");
+    fs::create_dir(&third).unwrap();
+    fs::copy(dir.path().join("first/model.onnx"), third.join("model.onnx")).unwrap();
+    let refused = load("third").await;
+    assert_eq!(refused.status, 507, "{refused:?}");
+    assert!(refused.text.contains("--model-memory-limit"), "{refused:?}");
+    assert_eq!(get(&admin("/models/third")).await.status, 404, "it is not kept");
+    let unloaded = Client::new().delete(admin("/models/first")).send().await.unwrap();
+    assert_eq!(unloaded.status(), 200);
+    assert_eq!(load("third").await.status, 200);
+}
+
+#[tokio::test]
 async fn models_are_loaded_on_demand_and_the_one_unused_longest_leaves() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("resnetd.toml");

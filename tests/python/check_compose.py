@@ -1,7 +1,8 @@
-"""Failures of replicas behind the load balancer of deploy/compose.yaml, under load: check_compose.py --compose COMMAND [STEP ...].
+"""Failures of replicas behind the load balancer of deploy/compose.yaml, under load, and the latencies that `resnetd plan`
+predicts for it: check_compose.py --compose COMMAND --resnetd PROGRAM [STEP ...].
 
 The services are running already (scripts/compose-check starts them). Each step prints how many requests were sent and
-how many failed, and fails if more did than the documentation says.
+how many failed, and fails if more did than the documentation says. Latencies are printed, and not checked.
 """
 
 import argparse
@@ -34,6 +35,7 @@ STEADY = 5  # seconds of load before and after an event
 # Seconds until HAProxy takes out a replica that does not answer: two checks, each a second after the last one and with a
 # time limit of one second, and a second of margin for a busy machine.
 NOTICED = 5
+SHARES = 0.3, 0.5, 0.7  # of the throughput of all replicas, at which predictions are compared with measurements
 HANGS = 15 + 1  # seconds until HAProxy gives up on a request to a replica that does not answer: `timeout server`
 
 
@@ -85,7 +87,8 @@ class Load:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--compose", required=True)
-    steps = {"rolling-update": rolling_update, "kill": killed, "pause": paused, "cut": cut_off, "disk": full_disk}
+    parser.add_argument("--resnetd", required=True)
+    steps = {"plan": lambda checks, compose: planned(checks, compose, arguments.resnetd), "rolling-update": rolling_update, "kill": killed, "pause": paused, "cut": cut_off, "disk": full_disk}
     parser.add_argument("steps", nargs="*", choices=[*steps, []], help="default: all")
     arguments = parser.parse_args()
     compose = shlex.split(arguments.compose)
@@ -98,6 +101,31 @@ def main() -> None:
             step(checks, compose)
     checks.equal(query("count(up{job='resnetd'} == 1)"), 3, "Prometheus scrapes all replicas again")
     checks.done()
+
+
+def planned(checks: Checks, compose: list[str], resnetd: str) -> None:
+    """Predicts latencies from the throughput of one replica, and measures them at the load balancer."""
+    addresses = inspect(container(compose, "resnetd-1"), "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}").split()
+    replica = f"http://{addresses[0]}:8080"
+    sessions = json.load(urllib.request.urlopen(f"{replica}/v1/model", timeout=5))["sessions"]
+    throughput = bench(checks, resnetd, replica, "--concurrency", 2 * sessions)["requests_per_second"]
+    print(f"\none replica: {throughput:.0f} images/s with {sessions} sessions")
+    print("| images/s | utilisation | mean, predicted | measured | p50 | measured | p99 | measured |\n|---|---|---|---|---|---|---|---|")
+    for share in SHARES:
+        rate = round(share * throughput * len(REPLICAS), 1)
+        plan = ["--load", rate, "--latency", "1h", "--sessions", sessions, "--throughput", throughput, "--min-replicas", len(REPLICAS)]
+        predicted = json.loads(run(resnetd, "plan", "--json", *map(str, plan)))["predicted"][0]
+        measured = bench(checks, resnetd, f"http://127.0.0.1:{PORT}", "--rate", rate)["latency_ms"]
+        pairs = [(predicted["mean_ms"], measured["mean"]), (predicted["p50_ms"], measured["p50"]), (predicted["target_ms"], measured["p99"])]
+        cells = " | ".join(f"{ours:.1f} ms | {theirs:.1f} ms" for ours, theirs in pairs)
+        print(f"| {rate} | {predicted['utilization']:.0%} | {cells} |")
+
+
+def bench(checks: Checks, resnetd: str, url: str, *load: object) -> dict:
+    options = ["bench", url, "--json", "--data", DATA / "cat.jpg", "--duration", "20s", "--warm-up", "3s", *load]
+    report = json.loads(run(resnetd, *map(str, options)))
+    checks.equal(report["errors"], {}, f"no request fails: {' '.join(map(str, load))}")
+    return report
 
 
 def rolling_update(checks: Checks, compose: list[str]) -> None:

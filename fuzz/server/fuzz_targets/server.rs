@@ -15,8 +15,8 @@ use resnetd::pipeline::decode::Limits;
 use resnetd::pipeline::explain::Capabilities;
 use resnetd::pipeline::preprocess::JpegScaling;
 use resnetd::pipeline::queue::{BatchPlan, Memory};
-use resnetd::pipeline::run::{Batch, Engine, Output, Outputs, RunError};
-use resnetd::pipeline::{Decoding, Pipeline, PipelinePlan, Resources};
+use resnetd::pipeline::run::{Batch, Engine, Outputs, RunError};
+use resnetd::pipeline::{Decoding, Output, Pipeline, PipelinePlan, Resources};
 use resnetd::registry::{Description, LastUse, LoadWhen, Registry, Served, Version, Versions};
 use resnetd::telemetry::Metrics;
 use resnetd::telemetry::logs::DroppedLines;
@@ -83,7 +83,7 @@ fn server(metrics: Arc<Metrics>) -> Arc<http::Server> {
         jpeg_scaling: JpegScaling::On,
         queue_capacity: 512,
         batch: BatchPlan { max_batch: 4, max_wait: Duration::ZERO, backlog: 1 },
-        decoding: Decoding::ByWorkers,
+        decoding: Decoding::Inline,
         stuck_after: Duration::from_secs(60),
     };
     let (card, golden_photos) = Description::of(&model);
@@ -121,7 +121,7 @@ fn server(metrics: Arc<Metrics>) -> Arc<http::Server> {
         used: LastUse::default(),
     };
     Arc::new(http::Server {
-        registry: Arc::new(Registry::of_one(served)),
+        registry: Registry::of_one(served),
         control: None,
         memory,
         metrics,
