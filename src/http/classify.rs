@@ -95,7 +95,8 @@ pub(super) async fn classify(
 /// What a request asks for.
 #[derive(Debug)]
 pub(super) struct ClassifyRequest {
-    query: Query,
+    /// The classes to map; `None` without `explain`, empty for the most probable class.
+    explain: Option<Vec<usize>>,
     postprocess: PostprocessOptions,
     form: AnswerFormat,
 }
@@ -106,11 +107,11 @@ impl ClassifyRequest {
         pairs: &[(String, String)],
         headers: &HeaderMap,
     ) -> Result<Self, Problem> {
-        let query =
+        let Query { explain, selection } =
             Query::read(pairs, app.model.pipeline.classes(), app.model.pipeline.card().task)?;
-        let postprocess = postprocess::read(pairs, &app.model.pipeline)?;
-        let form = AnswerFormat::of(&query, headers)?;
-        Ok(Self { query, postprocess, form })
+        let postprocess = postprocess::read(pairs, &app.model.pipeline, selection)?;
+        let form = AnswerFormat::of(explain.as_deref(), headers)?;
+        Ok(Self { explain, postprocess, form })
     }
 }
 
@@ -137,7 +138,7 @@ pub(super) async fn respond(
             ));
         }
     };
-    if asked.query.explain.is_some() {
+    if asked.explain.is_some() {
         accept::vary(&mut response);
     }
     Ok(response)
@@ -167,8 +168,8 @@ enum AnswerFormat {
 }
 
 impl AnswerFormat {
-    fn of(query: &Query, headers: &HeaderMap) -> Result<Self, Problem> {
-        let Some(classes) = &query.explain else { return Ok(Self::Json) };
+    fn of(explain: Option<&[usize]>, headers: &HeaderMap) -> Result<Self, Problem> {
+        let Some(classes) = explain else { return Ok(Self::Json) };
         if accept::best(headers, &["application/json", "image/png"]) == "application/json" {
             Ok(Self::Json)
         } else if classes.len() > 1 {
@@ -185,29 +186,23 @@ impl AnswerFormat {
 async fn answer(
     app: &App,
     bytes: Bytes,
-    ClassifyRequest { query, postprocess, .. }: &ClassifyRequest,
+    ClassifyRequest { explain, postprocess, .. }: &ClassifyRequest,
     context: &RequestContext,
 ) -> Result<(Classified, Timings), ClassifyError> {
-    let (classification, explanation) = match &query.explain {
-        None => (app.model.pipeline.classify(bytes, query.top_k, context).await?, None),
+    let pipeline = &app.model.pipeline;
+    let (classification, explanation) = match explain.as_deref() {
+        None => (pipeline.classify(bytes, context).await?, None),
         Some(classes) => {
-            let among = query.narrow.as_ref().map_or(&[][..], |narrow| &narrow.among);
-            let maps = match &classes[..] {
-                [] => Maps::BestOf(among),
+            let maps = match classes {
+                [] => Maps::BestOf(postprocess.selection.among()),
                 classes => Maps::These(classes),
             };
-            let explained = app.model.pipeline.explain(bytes, query.top_k, maps, context).await?;
+            let explained = pipeline.explain(bytes, maps, context).await?;
             (explained.classification, Some(explained.explanation))
         }
     };
-    let classification = match &query.narrow {
-        None => classification,
-        Some(narrow) => {
-            classification.narrowed(&app.model.pipeline.card().labels, query.top_k, narrow)
-        }
-    };
-    let (classification, told) = app.model.pipeline.postprocess(postprocess, classification);
-    let Classification { predictions, image, timings, .. } = classification;
+    let (predictions, told) = pipeline.postprocess(postprocess, &classification);
+    let Classification { image, timings, .. } = classification;
     Ok((Classified { predictions, image, explanation, told }, timings))
 }
 

@@ -3,18 +3,20 @@
 use super::problem::Problem;
 use super::query::once;
 use crate::pipeline::Pipeline;
-use crate::pipeline::postprocess::PostprocessOptions;
+use crate::pipeline::postprocess::{PostprocessOptions, Selection};
 use crate::pipeline::sets::Cover;
 
 /// The default of `share`.
 const HALF: f64 = 0.5;
 
-/// Reads `pairs`, and checks that the model supports them.
+/// Reads `pairs`, and checks that the model supports them: `otherwise` without a prediction set.
 pub(super) fn read(
     pairs: &[(String, String)],
     pipeline: &Pipeline,
+    otherwise: Selection,
 ) -> Result<PostprocessOptions, Problem> {
-    Ok(PostprocessOptions { cover: cover(pairs, pipeline)?, share: share(pairs, pipeline)? })
+    let selection = cover(pairs, pipeline)?.map_or(otherwise, Selection::Set);
+    Ok(PostprocessOptions { selection, share: share(pairs, pipeline)? })
 }
 
 fn cover(pairs: &[(String, String)], pipeline: &Pipeline) -> Result<Option<Cover>, Problem> {

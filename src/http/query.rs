@@ -5,6 +5,7 @@ use axum::extract::rejection::QueryRejection;
 use super::problem::Problem;
 use crate::model::Task;
 use crate::pipeline::classes::ClassIndex;
+use crate::pipeline::postprocess::Selection;
 use crate::pipeline::topk::{self, Narrow};
 
 /// Maximum number of maps in one answer.
@@ -23,11 +24,10 @@ pub(super) const NAMES: &[&str] =
 /// The parameters of `POST /classify`.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Query {
-    pub(super) top_k: usize,
     /// The classes to map; `None` without `explain`, empty for the most probable class.
     pub(super) explain: Option<Vec<usize>>,
-    /// The classes to which the answer is restricted.
-    pub(super) narrow: Option<Narrow>,
+    /// The classes to answer, without a prediction set.
+    pub(super) selection: Selection,
 }
 
 /// A query as pairs, because a name may be repeated; or axum's error.
@@ -50,9 +50,15 @@ impl Query {
         known(pairs, NAMES)?;
         let top_k = top_k(pairs)?;
         let explain = explain(pairs, classes)?;
-        let narrow = narrow(pairs, classes)?;
-        let usual = topk::usual_top_k(task, threshold(pairs)?);
-        Ok(Self { top_k: top_k.unwrap_or(usual), explain, narrow })
+        let among = among(pairs, classes)?;
+        let threshold = threshold(pairs)?;
+        let top_k = top_k.unwrap_or(topk::usual_top_k(task, threshold));
+        let selection = if among.is_empty() && threshold.is_none() {
+            Selection::Top(top_k)
+        } else {
+            Selection::Narrowed(Narrow { among, threshold: threshold.unwrap_or(0.0), top_k })
+        };
+        Ok(Self { explain, selection })
     }
 }
 
@@ -114,7 +120,8 @@ fn explain(pairs: &[(String, String)], index: &ClassIndex) -> Result<Option<Vec<
     }
 }
 
-fn narrow(pairs: &[(String, String)], index: &ClassIndex) -> Result<Option<Narrow>, Problem> {
+/// The classes to which the answer is restricted, each once, in ascending order.
+fn among(pairs: &[(String, String)], index: &ClassIndex) -> Result<Vec<usize>, Problem> {
     let mut among: Vec<usize> = Vec::new();
     // Commas are inside labels, too, so this counts at least as many as there are.
     let listed: usize = pairs
@@ -142,11 +149,7 @@ fn narrow(pairs: &[(String, String)], index: &ClassIndex) -> Result<Option<Narro
     }
     among.sort_unstable();
     among.dedup();
-    let threshold = threshold(pairs)?;
-    if among.is_empty() && threshold.is_none() {
-        return Ok(None);
-    }
-    Ok(Some(Narrow { among, threshold: threshold.unwrap_or(0.0) }))
+    Ok(among)
 }
 
 fn threshold(pairs: &[(String, String)]) -> Result<Option<f32>, Problem> {
