@@ -57,7 +57,7 @@ impl ImageRequest {
         let limit = answers::time_limit(request.headers(), app.server.timeouts.request)?;
         let called = Called::by(request.headers());
         let origin = origin::of(request.extensions());
-        let (upload, fields) = upload::read(app, request, parameters::NAMES).await?;
+        let (upload, fields) = upload::read(app, request, query::names::<Parameters>()).await?;
         if !fields.is_empty() {
             pairs.extend(fields);
             parameters = Parameters::of(&pairs)?;
