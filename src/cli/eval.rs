@@ -11,6 +11,7 @@ use super::calibrate::{self, CalibrateArgs};
 use super::local::{self, MeasureArgs};
 use super::output;
 use crate::eval::{Dataset, Report};
+use crate::pipeline::topk;
 use crate::telemetry::logs::{self, LogFormat};
 
 #[derive(Debug, Args)]
@@ -52,16 +53,14 @@ pub(super) fn run(args: &EvalArgs) -> Result<()> {
     local::runtime()?.block_on(local::classify_labelled(
         &pipeline,
         dataset,
-        5,
         |truth, answer| {
-            let predictions = match &answer {
-                Ok(classification) => &*classification.predictions,
+            let answers = match &answer {
+                Ok(classification) => topk::best(&classification.scores.probabilities, 5),
                 Err(error) => {
                     bar.suspend(|| tracing::warn!(%error, "an image could not be classified"));
-                    &[]
+                    Vec::new()
                 }
             };
-            let answers: Vec<usize> = predictions.iter().map(|class| class.index).collect();
             report.add(truth, &answers);
             bar.inc(1);
         },

@@ -20,6 +20,7 @@ use crate::onnx;
 use crate::pipeline::decode;
 use crate::pipeline::preprocess::Pixels;
 use crate::pipeline::run::{Batch, InputShape, Library, ProbeRuntime, SessionPlan};
+use crate::pipeline::topk;
 use crate::quantize::{self, LayerError, Method, Ranges};
 use crate::telemetry::logs::{self, LogFormat};
 
@@ -231,9 +232,10 @@ fn answers_of(
     local::runtime()?.block_on(local::classify_labelled(
         &pipeline,
         dataset,
-        1,
         |truth, answer| {
-            let best = answer.ok().and_then(|answer| Some(answer.predictions.first()?.index));
+            let best = answer.ok().and_then(|answer| {
+                topk::best(&answer.scores.probabilities, 1).first().copied()
+            });
             answers.push((truth, best));
             bar.inc(1);
         },

@@ -392,7 +392,7 @@ fn weights_of_one_class_have_the_sigmoid_of_its_logit() {
     let model = open(folder.path());
     assert_eq!(model.card.labels, ["class 0", "not class 0"]);
     let graph = model.graph();
-    let classifier = graph.graph().initializer.iter().find(|it| it.name == "fc.weight").unwrap();
+    let classifier = graph.graph().initializer.iter().find(|it| it.name() == "fc.weight").unwrap();
     assert_eq!(classifier.dims[0], 2);
     assert!(classifier.floats().skip(64).all(|weight| weight == 0.0));
 }

@@ -44,7 +44,7 @@ impl SharedModel {
             .map_err(|error| failed(error.to_string()))?;
         let weights = model
             .float_weights()
-            .map(|constant| Ok((constant.name.clone(), Arc::new(value(constant)?))))
+            .map(|constant| Ok((constant.name().to_owned(), Arc::new(value(constant)?))))
             .collect::<Result<_, _>>()
             .map_err(|error: ort::Error| failed(said(&error)))?;
         Ok(Self { optimized, weights })
@@ -102,7 +102,7 @@ const LINE: usize = 64;
 
 /// A float32 constant. ONNX Runtime borrows only what is not its own, so the memory is ours; it begins at
 /// a line, as ONNX Runtime's does, where an allocation of ours alone would begin somewhere in one.
-fn value(constant: &onnx::proto::Tensor) -> Result<DynValue, ort::Error> {
+fn value(constant: &onnx::proto::TensorProto) -> Result<DynValue, ort::Error> {
     let shape: Vec<usize> =
         constant.dims.iter().map(|&side| side.try_into().unwrap_or(0)).collect();
     let count: usize = shape.iter().product();
