@@ -13,6 +13,8 @@ const IR_VERSION: i64 = 10;
 /// Version of the operators. It contains all that are used here, and the reference evaluator of onnx supports
 /// it.
 const OPSET: i64 = 17;
+/// The version that adds `Gelu`, for graphs with it.
+const OPSET_OF_GELU: i64 = 20;
 
 /// A graph under construction. Values are identified by name.
 #[derive(Debug, Default)]
@@ -156,6 +158,8 @@ impl GraphBuilder {
     /// The finished model.
     #[must_use]
     pub fn finish(self, doc: &str, metadata: &[(String, String)]) -> Model {
+        let has_gelu = self.graph.node.iter().any(|node| node.op_type == "Gelu");
+        let version = if has_gelu { OPSET_OF_GELU } else { OPSET };
         let mut model = Model {
             proto: super::proto::Model {
                 ir_version: IR_VERSION,
@@ -163,7 +167,7 @@ impl GraphBuilder {
                 producer_version: env!("CARGO_PKG_VERSION").to_owned(),
                 doc_string: doc.to_owned(),
                 graph: self.graph,
-                opset_import: vec![OperatorSetId { domain: String::new(), version: OPSET }],
+                opset_import: vec![OperatorSetId { domain: String::new(), version }],
                 metadata_props: Vec::new(),
             },
         };
