@@ -13,10 +13,11 @@
 //! Sandler et al. 2018 (arXiv:1801.04381), EfficientNet-Lite from Tan and Le 2019 (arXiv:1905.11946).
 
 use super::choices::{
-    Architecture, Attention, Block, Family, Groups, Inverted, Norm, Normalization, Residual,
-    Sampling, Shortcut, Stem, Stride,
+    Activation, Architecture, Attention, Block, Family, FirstStage, Groups, Inverted, Norm,
+    Normalization, Residual, Sampling, Shortcut, Stem, Stride,
 };
 use crate::weights::Framework;
+use Activation::{Gelu, Silu};
 use Block::{Basic, Bottleneck};
 use Framework::{PyTorch, TensorFlow};
 use Sampling::{Averaged, Blurred};
@@ -169,6 +170,36 @@ pub const ARCHITECTURES: &[Architecture] = &[
     lite("tf_efficientnet_lite4", TensorFlow, 380, [24, 32, 56, 112, 160, 272, 448], &[1, 4, 4, 6, 6, 8, 1]), // 13.0 M  4.0 G
 ];
 
+/// Rows of Hugging Face transformers' options: for each network one for `hidden_act` `gelu` and `silu`, one for
+/// `downsample_in_first_stage`, whose last feature map has a stride of 64 pixels instead of 32, and both.
+macro_rules! variants {
+    ($($name:literal, $block:expr, $blocks:expr;)+) => {
+        &[$(
+            activated(Gelu, imagenet(concat!($name, "-gelu"), $block, $blocks)),
+            activated(Silu, imagenet(concat!($name, "-silu"), $block, $blocks)),
+            halved(imagenet(concat!($name, "-stride64"), $block, $blocks)),
+            halved(activated(Gelu, imagenet(concat!($name, "-stride64-gelu"), $block, $blocks))),
+            halved(activated(Silu, imagenet(concat!($name, "-stride64-silu"), $block, $blocks))),
+        )+]
+    };
+}
+
+/// Variants of networks of [`ARCHITECTURES`]. They are so rare that nothing but their name or a `config.json`
+/// selects them: without one, the same tensors are taken for those of the usual network.
+#[rustfmt::skip] // columns stay columns
+pub const VARIANTS: &[Architecture] = variants! {
+    "resnet18",     Basic,              &[2, 2,  2, 2];
+    "resnet34",     Basic,              &[3, 4,  6, 3];
+    "resnet26",     Bottleneck(On3x3),  &[2, 2,  2, 2];
+    "resnet50",     Bottleneck(On3x3),  &[3, 4,  6, 3];
+    "resnet101",    Bottleneck(On3x3),  &[3, 4, 23, 3];
+    "resnet152",    Bottleneck(On3x3),  &[3, 8, 36, 3];
+    "resnet200",    Bottleneck(On3x3),  &[3, 24, 36, 3];
+    "resnet50-v1",  Bottleneck(On1x1),  &[3, 4,  6, 3];
+    "resnet101-v1", Bottleneck(On1x1),  &[3, 4, 23, 3];
+    "resnet152-v1", Bottleneck(On1x1),  &[3, 8, 36, 3];
+};
+
 /// Other names of rows: those of timm, and of a package with trained weights.
 const ALIASES: [(&str, &str); 6] = [
     ("mobilenetv2_100", "mobilenet_v2"),
@@ -187,24 +218,26 @@ const ALIASES: [(&str, &str); 6] = [
 pub fn find(name: &str) -> Result<&'static Architecture, UnknownArchitecture> {
     let alias = ALIASES.iter().find(|(alias, _)| *alias == name);
     let row_name = alias.map_or(name, |(_, row)| row);
-    ARCHITECTURES
-        .iter()
+    all()
         .find(|row| row.name == row_name)
         .ok_or_else(|| UnknownArchitecture { name: name.to_owned() })
 }
 
 /// No row has this name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown architecture {name:?}; known architectures: {}", names().join(", "))]
+#[error(
+    "unknown architecture {name:?}; known architectures: {}; resnetd describe also lists their variants, such \
+     as resnet50-gelu",
+    ARCHITECTURES.iter().map(|row| row.name).collect::<Vec<_>>().join(", ")
+)]
 pub struct UnknownArchitecture {
     /// The requested name.
     pub name: String,
 }
 
-/// The names of all rows, in the order of the table.
-#[must_use]
-pub fn names() -> Vec<&'static str> {
-    ARCHITECTURES.iter().map(|row| row.name).collect()
+/// All rows: those of [`ARCHITECTURES`], then [`VARIANTS`].
+pub fn all() -> impl Iterator<Item = &'static Architecture> {
+    ARCHITECTURES.iter().chain(VARIANTS)
 }
 
 const fn imagenet(name: &'static str, block: Block, blocks: &'static [usize]) -> Architecture {
@@ -216,6 +249,8 @@ const fn imagenet(name: &'static str, block: Block, blocks: &'static [usize]) ->
         attention: Attention::None,
         sampling: Sampling::Strided,
         normalization: Normalization::Batch,
+        activation: Activation::Relu,
+        first_stage: FirstStage::Kept,
     });
     Architecture { name, family, blocks, width: 64, input: [224, 224], classes: 1000 }
 }
@@ -229,6 +264,8 @@ const fn cifar(name: &'static str, blocks: &'static [usize]) -> Architecture {
         attention: Attention::None,
         sampling: Sampling::Strided,
         normalization: Normalization::Batch,
+        activation: Activation::Relu,
+        first_stage: FirstStage::Kept,
     });
     Architecture { name, family, blocks, width: 16, input: [32, 32], classes: 10 }
 }
@@ -323,6 +360,15 @@ const fn group_normed(row: Architecture) -> Architecture {
 
 const fn preactivated(row: Architecture) -> Architecture {
     changed(row, Residual { normalization: Normalization::PreActivation, ..choices(row) })
+}
+
+const fn activated(activation: Activation, row: Architecture) -> Architecture {
+    changed(row, Residual { activation, ..choices(row) })
+}
+
+/// The same with a first stage that halves height and width.
+const fn halved(row: Architecture) -> Architecture {
+    changed(row, Residual { first_stage: FirstStage::Halved, ..choices(row) })
 }
 
 /// `count` groups of `width` channels in the first stage's 3×3 convolutions.

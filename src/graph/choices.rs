@@ -66,6 +66,47 @@ pub struct Residual {
     pub sampling: Sampling,
     /// The kind and place of the norms.
     pub normalization: Normalization,
+    /// The function after the stem's convolutions and after each block's sum. Within a block it is ReLU, as in
+    /// Hugging Face transformers.
+    pub activation: Activation,
+    /// Whether the first stage halves height and width, too.
+    pub first_stage: FirstStage,
+}
+
+/// A function of each element, after a norm or a sum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    /// `max(x, 0)`.
+    Relu,
+    /// `min(max(x, 0), 6)`.
+    Relu6,
+    /// `x · Φ(x)`, where Φ is the distribution function of the standard normal distribution (Hendrycks and
+    /// Gimpel 2016, arXiv:1606.08415), computed with the error function, not with its approximation by `tanh`.
+    Gelu,
+    /// `x / (1 + exp(−x))`, also called swish (same paper).
+    Silu,
+}
+
+impl Activation {
+    /// Its usual name, in lower case.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Relu => "relu",
+            Self::Relu6 => "relu6",
+            Self::Gelu => "gelu",
+            Self::Silu => "silu",
+        }
+    }
+}
+
+/// The size of the first stage's output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FirstStage {
+    /// That of the stem's output (Table 1).
+    Kept,
+    /// Half of it, as in each later stage: `downsample_in_first_stage` of Hugging Face transformers.
+    Halved,
 }
 
 /// How a block's 3×3 convolution with stride 2 halves height and width, and the stem's max pool.

@@ -108,8 +108,7 @@ impl Layer {
             | LayerKind::BatchNorm { .. }
             | LayerKind::GroupNorm { .. }
             | LayerKind::AcrossChannels { .. }
-            | LayerKind::Relu
-            | LayerKind::Relu6
+            | LayerKind::Activation(_)
             | LayerKind::Sigmoid
             | LayerKind::Add
             | LayerKind::Scale => [channels, height, width],
@@ -128,8 +127,7 @@ impl Layer {
             LayerKind::AcrossChannels { kernel } => kernel,
             LayerKind::Linear { from, window, to } => (from * window * window + 1) * to,
             LayerKind::Pixels
-            | LayerKind::Relu
-            | LayerKind::Relu6
+            | LayerKind::Activation(_)
             | LayerKind::Sigmoid
             | LayerKind::MaxPool { .. }
             | LayerKind::HalvingPool
@@ -153,8 +151,7 @@ impl Layer {
             | LayerKind::BatchNorm { .. }
             | LayerKind::GroupNorm { .. }
             | LayerKind::AcrossChannels { .. }
-            | LayerKind::Relu
-            | LayerKind::Relu6
+            | LayerKind::Activation(_)
             | LayerKind::Sigmoid
             | LayerKind::MaxPool { .. }
             | LayerKind::HalvingPool
@@ -183,8 +180,7 @@ impl Layer {
                 format!("{0}×{0} convolution{groups}{stride}", to.kernel)
             }
             LayerKind::BatchNorm { .. } => "batch norm".to_owned(),
-            LayerKind::Relu => "relu".to_owned(),
-            LayerKind::Relu6 => "relu6".to_owned(),
+            LayerKind::Activation(activation) => activation.name().to_owned(),
             LayerKind::Sigmoid => "sigmoid".to_owned(),
             LayerKind::GroupNorm { .. } => "group norm, 32 groups".to_owned(),
             LayerKind::AcrossChannels { kernel } => {

@@ -7,7 +7,7 @@ use super::block::Convolution;
 use super::fold::{BatchNorm, fold};
 use super::layer::{Layer, LayerKind, kernel_shape};
 use super::network::Network;
-use super::nodes::{across_channels, blur, means, padded_window, relu6, window};
+use super::nodes::{across_channels, activation, blur, means, padded_window, window};
 use crate::onnx::builder::{int_attribute, ints_attribute};
 use crate::onnx::proto::tensor_proto::DataType;
 use crate::onnx::{Element, GraphBuilder, Model};
@@ -130,8 +130,9 @@ impl Emitter<'_> {
                 let [_, height, width] = self.sizes[layer.inputs[0]];
                 self.group_norm(name, inputs[0], [channels, height, width])
             }
-            LayerKind::Relu => self.graph.node("Relu", name, inputs, []),
-            LayerKind::Relu6 => relu6(&mut self.graph, name, inputs[0]),
+            LayerKind::Activation(function) => {
+                activation(&mut self.graph, name, inputs[0], function)
+            }
             LayerKind::Sigmoid => self.graph.node("Sigmoid", name, inputs, []),
             LayerKind::AcrossChannels { kernel } => {
                 let weight = self.weights.values(&format!("{name}.weight"));
@@ -174,8 +175,7 @@ impl Emitter<'_> {
             | LayerKind::BatchNorm { .. }
             | LayerKind::GroupNorm { .. }
             | LayerKind::AcrossChannels { .. }
-            | LayerKind::Relu
-            | LayerKind::Relu6
+            | LayerKind::Activation(_)
             | LayerKind::Sigmoid
             | LayerKind::ZeroPad { .. }
             | LayerKind::Add

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::arch::{self, ARCHITECTURES};
-use super::choices::{Architecture, Block, Family, Sampling, Stem, Stride};
+use super::arch::{self, VARIANTS};
+use super::choices::{Activation, Architecture, Block, Family, FirstStage, Sampling, Stem, Stride};
 use super::family;
 use super::network::Network;
 use crate::weights::{Finding, Framework, Weights, WeightsError};
@@ -71,7 +71,7 @@ pub struct Guess {
 ///
 /// Strides and pools have no tensors, so several rows may fit. Then a name that begins with the name of one
 /// of the rows decides (`resnet50-0676ba61.pth`, `resnetblur50-84f4748f.pth`). Otherwise the most common one
-/// is taken: torchvision's network, with max pooling and without blur.
+/// is taken: torchvision's network, with max pooling and without blur. [`VARIANTS`] are not listed as others.
 ///
 /// # Errors
 ///
@@ -79,9 +79,9 @@ pub struct Guess {
 /// have the same tensors; neither is more common, so only the name can decide.
 pub fn infer(weights: &Weights, name: &str) -> Result<Guess, NotInferred> {
     let fitting = fitting(weights);
-    let names = || fitting.iter().map(|inferred| inferred.architecture.name);
     let others = |taken: &Inferred| -> Vec<_> {
-        names().filter(|other| *other != taken.architecture.name).collect()
+        let is_other = |it: &&Inferred| it != &taken && !VARIANTS.contains(it.architecture);
+        fitting.iter().filter(is_other).map(|inferred| inferred.architecture.name).collect()
     };
     if fitting.is_empty() {
         return Err(closest(weights));
@@ -94,7 +94,9 @@ pub fn infer(weights: &Weights, name: &str) -> Result<Guess, NotInferred> {
     let usual: Vec<_> = fitting.iter().filter(is_usual).collect();
     match usual[..] {
         [one] => Ok(Guess { inferred: *one, others: others(one) }),
-        _ => Err(NotInferred::Ambiguous(names().collect())),
+        _ => Err(NotInferred::Ambiguous(
+            fitting.iter().map(|inferred| inferred.architecture.name).collect(),
+        )),
     }
 }
 
@@ -115,6 +117,9 @@ fn is_usual(row: &Architecture, framework: Framework) -> bool {
             choices.sampling == Sampling::Strided
                 && choices.block != Block::Bottleneck(Stride::On1x1)
                 && choices.stem != Stem::Conv3x3MaxPool
+                && choices.activation == Activation::Relu
+                // Of basic blocks, one that halves has a projection, and so tensors of its own.
+                && (choices.first_stage == FirstStage::Kept || choices.block == Block::Basic)
         }
         Family::Vgg(_) => true,
         Family::Inverted(choices) => choices.framework == framework,
@@ -145,7 +150,7 @@ pub fn classes(architecture: &Architecture, weights: &Weights) -> Option<usize> 
 }
 
 fn candidates(weights: &Weights) -> impl Iterator<Item = Inferred> {
-    ARCHITECTURES.iter().map(|architecture| {
+    arch::all().map(|architecture| {
         let classes = classes(architecture, weights).unwrap_or(architecture.classes);
         Inferred { architecture, classes }
     })

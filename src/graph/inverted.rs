@@ -6,7 +6,7 @@
 //! those of torchvision's `mobilenet_v2`.
 
 use super::block::Convolution;
-use super::choices::{Architecture, Inverted};
+use super::choices::{Activation, Architecture, Inverted};
 use super::layer::{LayerKind, Stage};
 use super::walk::{LayerOutput, Walk};
 use crate::weights::Framework;
@@ -83,7 +83,7 @@ fn conv_norm_relu6(
     let [conv, norm, relu] = [0, 1, 2].map(|part| format!("{name}.{part}"));
     let x = walk.conv(&conv, x, to.padded_as_in(framework));
     let x = walk.norm_of(&norm, x, framework);
-    walk.same(&relu, LayerKind::Relu6, x)
+    walk.same(&relu, LayerKind::Activation(Activation::Relu6), x)
 }
 
 #[cfg(test)]

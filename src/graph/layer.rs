@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::block::Convolution;
+use super::choices::Activation;
 use crate::weights::{Framework, TensorSpec};
 
 /// One layer: its name, its operation and its inputs.
@@ -42,10 +43,8 @@ pub enum LayerKind {
         /// Number of channels.
         channels: usize,
     },
-    /// `max(x, 0)`.
-    Relu,
-    /// `min(max(x, 0), 6)`.
-    Relu6,
+    /// A function of each element.
+    Activation(Activation),
     /// `1 / (1 + exp(−x))`.
     Sigmoid,
     /// Maximum, padded with `(kernel − 1) / 2` on each side.
@@ -143,8 +142,7 @@ impl Layer {
                 vec![tensor("weight", &[to, from * window * window]), tensor("bias", &[to])]
             }
             LayerKind::Pixels
-            | LayerKind::Relu
-            | LayerKind::Relu6
+            | LayerKind::Activation(_)
             | LayerKind::Sigmoid
             | LayerKind::MaxPool { .. }
             | LayerKind::HalvingPool

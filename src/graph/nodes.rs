@@ -1,5 +1,6 @@
 //! Groups of ONNX nodes that layers consist of.
 
+use super::choices::Activation;
 use crate::onnx::GraphBuilder;
 use crate::onnx::builder::{int_attribute, ints_attribute, text_attribute};
 use crate::onnx::proto::AttributeProto;
@@ -51,11 +52,27 @@ pub(super) fn means(from: usize, to: usize) -> Vec<Vec<f32>> {
     (0..to).map(row).collect()
 }
 
-/// `min(max(x, 0), 6)`.
-pub(super) fn relu6(graph: &mut GraphBuilder, name: &str, input: &str) -> String {
-    let least = graph.constant(&format!("{name}.min"), &[], &[0.0]);
-    let most = graph.constant(&format!("{name}.max"), &[], &[6.0]);
-    graph.node("Clip", name, &[input, &least, &most], [])
+/// A function of each element.
+pub(super) fn activation(
+    graph: &mut GraphBuilder,
+    name: &str,
+    input: &str,
+    function: Activation,
+) -> String {
+    match function {
+        Activation::Relu => graph.node("Relu", name, &[input], []),
+        Activation::Relu6 => {
+            let least = graph.constant(&format!("{name}.min"), &[], &[0.0]);
+            let most = graph.constant(&format!("{name}.max"), &[], &[6.0]);
+            graph.node("Clip", name, &[input, &least, &most], [])
+        }
+        // By default it is computed with the error function.
+        Activation::Gelu => graph.node("Gelu", name, &[input], []),
+        Activation::Silu => {
+            let factor = graph.node("Sigmoid", &format!("{name}.factor"), &[input], []);
+            graph.node("Mul", name, &[input, &factor], [])
+        }
+    }
 }
 
 /// Attributes of convolutions and pools: kernel, stride, and the same zero padding on each side.

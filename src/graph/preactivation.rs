@@ -3,7 +3,7 @@
 //! timm.
 
 use super::block::{Convolution, branch};
-use super::choices::{Architecture, Residual};
+use super::choices::{Activation, Architecture, Residual};
 use super::layer::{LayerKind, Stage};
 use super::walk::{LayerOutput, Walk};
 
@@ -54,5 +54,5 @@ fn block(walk: &mut Walk, name: &str, x: LayerOutput, branch: &[Convolution]) ->
 
 fn norm_relu(walk: &mut Walk, name: &str, x: LayerOutput) -> LayerOutput {
     let x = walk.norm(name, x);
-    walk.same(&format!("{name}.relu"), LayerKind::Relu, x)
+    walk.same(&format!("{name}.relu"), LayerKind::Activation(Activation::Relu), x)
 }

@@ -1,7 +1,10 @@
 //! Residual and plain networks: a stem, stages of blocks, global average pooling and a linear layer.
 
 use super::block::{Convolution, branch};
-use super::choices::{Architecture, Attention, Normalization, Residual, Sampling, Shortcut, Stem};
+use super::choices::{
+    Activation, Architecture, Attention, FirstStage, Normalization, Residual, Sampling, Shortcut,
+    Stem,
+};
 use super::layer::{LayerKind, Stage};
 use super::preactivation;
 use super::walk::{LayerOutput, Walk};
@@ -21,8 +24,8 @@ pub(super) fn expand(
     for (stage, &blocks) in row.blocks.iter().enumerate() {
         walk.stage = Stage::Blocks(stage);
         for index in 0..blocks {
-            // The first stage keeps the size of the stem's output; each later stage halves it once.
-            let stride = if stage > 0 && index == 0 { 2 } else { 1 };
+            let is_halved = stage > 0 || choices.first_stage == FirstStage::Halved;
+            let stride = if is_halved && index == 0 { 2 } else { 1 };
             let branch = branch(choices, row.width, stage, stride);
             x = block(walk, &format!("layer{}.{index}", stage + 1), x, &branch, choices);
         }
@@ -37,7 +40,7 @@ fn stem(walk: &mut Walk, pixels: LayerOutput, width: usize, choices: &Residual) 
     for (conv, norm, to) in stem_convolutions(width, choices.stem) {
         x = walk.conv(conv, x, to);
         x = normalize(walk, norm, x, choices.normalization);
-        x = walk.same(&format!("{norm}.relu"), LayerKind::Relu, x);
+        x = activate(walk, norm, x, choices.activation);
     }
     match choices.stem {
         Stem::Conv7x7MaxPool | Stem::Deep3x3MaxPool(_) | Stem::Conv3x3MaxPool => {
@@ -79,7 +82,7 @@ fn stem_convolutions(width: usize, stem: Stem) -> Vec<(&'static str, &'static st
 }
 
 /// `relu(branch(x) + shortcut(x))`: He et al. 2015, equations 1 and 2. Without a shortcut,
-/// `relu(branch(x))`.
+/// `relu(branch(x))`. The row may name another function than the last ReLU.
 fn block(
     walk: &mut Walk,
     name: &str,
@@ -95,7 +98,8 @@ fn block(
         y = walk.conv(&conv, y, to);
         y = normalize(walk, &norm, y, choices.normalization);
         if index < branch.len() {
-            y = walk.same(&format!("{name}.relu{index}"), LayerKind::Relu, y);
+            let relu = LayerKind::Activation(Activation::Relu);
+            y = walk.same(&format!("{name}.relu{index}"), relu, y);
         }
         if sampled {
             let pool = match choices.sampling {
@@ -116,7 +120,7 @@ fn block(
     if let Some(x) = shortcut(walk, name, x, to, choices) {
         y = walk.push(&format!("{name}.add"), LayerKind::Add, &[y, x], y.channels);
     }
-    walk.same(&format!("{name}.relu"), LayerKind::Relu, y)
+    activate(walk, name, y, choices.activation)
 }
 
 /// Hu et al. 2018, Figure 3, with timm's names and minimum width of 8.
@@ -125,7 +129,8 @@ fn squeeze_excitation(walk: &mut Walk, name: &str, x: LayerOutput, times: usize)
     let conv1x1 = |channels| Convolution::new(1, channels).biased();
     let pooled = walk.same(&named("pool"), LayerKind::AveragePool { size: 1 }, x);
     let squeezed = walk.conv(&named("fc1"), pooled, conv1x1((x.channels / times).max(8)));
-    let squeezed = walk.same(&named("act"), LayerKind::Relu, squeezed);
+    let relu = LayerKind::Activation(Activation::Relu);
+    let squeezed = walk.same(&named("act"), relu, squeezed);
     let excited = walk.conv(&named("fc2"), squeezed, conv1x1(x.channels));
     let factors = walk.same(&named("gate"), LayerKind::Sigmoid, excited);
     walk.push(&named("scale"), LayerKind::Scale, &[x, factors], x.channels)
@@ -176,6 +181,11 @@ fn shortcut(
             walk.push(&format!("{name}.shortcut"), kind, &[x], to.channels)
         }
     })
+}
+
+/// The function after a part of the network called `name`.
+fn activate(walk: &mut Walk, name: &str, x: LayerOutput, function: Activation) -> LayerOutput {
+    walk.same(&format!("{name}.{}", function.name()), LayerKind::Activation(function), x)
 }
 
 /// The norm after a convolution.

@@ -1,7 +1,7 @@
-use super::arch::{self, ARCHITECTURES};
-use super::choices::{Architecture, Family};
+use super::arch::{self, ARCHITECTURES, VARIANTS};
+use super::choices::{Activation, Architecture, Family};
 use super::infer::{Guess, infer};
-use super::layer::{LayerKind, Stage};
+use super::layer::{Layer, LayerKind, Stage};
 use super::{Classes, Description, EmitPlan, Network, Normalize, NotInferred, emit};
 use crate::onnx::Model;
 use crate::weights::{TensorSpec, Weights};
@@ -60,6 +60,45 @@ fn imagenet_networks_have_as_many_parameters_as_torchvision_documents() {
     ] {
         assert_eq!(description(name).parameters, parameters, "{name}");
     }
+}
+
+/// The activation after the stem and after each block; and the size of the last map for images of 224×224.
+/// Where a block of two 3×3 convolutions halves the size, it has a projection: 64 · 64 weights and a norm.
+#[test]
+fn variants_differ_from_their_network_as_their_names_say() {
+    for row in VARIANTS {
+        let (name, activation) = match row.name.rsplit_once('-') {
+            Some((name, "gelu")) => (name, Activation::Gelu),
+            Some((name, "silu")) => (name, Activation::Silu),
+            _ => (row.name, Activation::Relu),
+        };
+        let (base, is_halved) = match name.strip_suffix("-stride64") {
+            Some(base) => (base, true),
+            None => (name, false),
+        };
+        let (base, found) = (network(base), network(row.name));
+        assert_eq!(base.architecture.blocks, row.blocks, "{}", row.name);
+        let count = |network: &Network, activation| {
+            let is_it = |layer: &&Layer| layer.kind == LayerKind::Activation(activation);
+            network.layers.iter().filter(is_it).count()
+        };
+        if activation != Activation::Relu {
+            assert_eq!(count(&found, activation), 1 + row.blocks.iter().sum::<usize>());
+        }
+        let [base, found] = [base, found].map(|network| network.describe([224, 224]));
+        let is_basic = ["resnet18", "resnet34"].contains(&&row.name[..8]);
+        let projection = if is_halved && is_basic { 64 * 64 + 2 * 64 } else { 0 };
+        assert_eq!(found.parameters, base.parameters + projection, "{}", row.name);
+        let last = found.stages[4].output;
+        assert_eq!(last[1..], if is_halved { [4, 4] } else { [7, 7] }, "{}", row.name);
+    }
+}
+
+#[test]
+fn only_a_graph_with_gelu_has_the_newer_operators() {
+    assert_eq!(model("resnet18").opset(), 17);
+    assert_eq!(model("resnet18-gelu").opset(), 20);
+    assert_eq!(model("resnet18-silu").opset(), 17);
 }
 
 /// He et al. 2015, Table 6, rounded as there.
@@ -231,8 +270,7 @@ fn the_depth_of_a_network_matches_its_name() {
             | LayerKind::BatchNorm { .. }
             | LayerKind::GroupNorm { .. }
             | LayerKind::AcrossChannels { .. }
-            | LayerKind::Relu
-            | LayerKind::Relu6
+            | LayerKind::Activation(_)
             | LayerKind::Sigmoid
             | LayerKind::MaxPool { .. }
             | LayerKind::HalvingPool
@@ -391,6 +429,8 @@ fn the_file_name_decides_among_networks_with_the_same_tensors() {
     let others = "resnet50-v1 resnetaa50 resnetblur50".to_owned();
     assert_eq!(found("resnet50", "resnet500"), ("resnet50", others));
     assert_eq!(found("resnet18", "best"), ("resnet18", "resnetblur18".to_owned()));
+    assert_eq!(found("resnet18", "resnet18-gelu_best"), ("resnet18-gelu", String::new()));
+    assert_eq!(found("resnet18-stride64", "best"), ("resnet18-stride64", String::new()));
     assert_eq!(found("resnet20", "plain20_best"), ("plain20", String::new()));
     assert_eq!(found("vgg16", "model"), ("vgg16", String::new()));
 }

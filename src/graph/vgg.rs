@@ -1,7 +1,7 @@
 //! VGG: stages of 3×3 convolutions, then three linear layers. Simonyan and Zisserman 2014, Table 1.
 
 use super::block::Convolution;
-use super::choices::{Architecture, Norm};
+use super::choices::{Activation, Architecture, Norm};
 use super::layer::{LayerKind, Stage};
 use super::walk::{LayerOutput, Walk};
 
@@ -30,15 +30,15 @@ pub(super) fn expand(
             if norm == Norm::Batch {
                 x = walk.norm(&next(), x);
             }
-            x = walk.same(&next(), LayerKind::Relu, x);
+            x = walk.same(&next(), LayerKind::Activation(Activation::Relu), x);
         }
         x = walk.same(&next(), LayerKind::MaxPool { kernel: 2, stride: 2 }, x);
     }
     walk.stage = Stage::Head;
     x = walk.same("avgpool", LayerKind::AveragePool { size: MAP }, x);
     x = walk.linear("classifier.0", x, MAP, HIDDEN);
-    x = walk.same("classifier.1", LayerKind::Relu, x);
+    x = walk.same("classifier.1", LayerKind::Activation(Activation::Relu), x);
     x = walk.linear("classifier.3", x, 1, HIDDEN); // 2 and 5 are dropout, in training only
-    x = walk.same("classifier.4", LayerKind::Relu, x);
+    x = walk.same("classifier.4", LayerKind::Activation(Activation::Relu), x);
     walk.linear("classifier.6", x, 1, classes);
 }

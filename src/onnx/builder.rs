@@ -16,6 +16,8 @@ const IR_VERSION: i64 = 10;
 /// Version of the operators. It contains all that are used here, and the reference evaluator of onnx supports
 /// it.
 const OPSET: i64 = 17;
+/// The version that adds `Gelu`, for graphs with it.
+const OPSET_OF_GELU: i64 = 20;
 
 /// A graph under construction. Values are identified by name.
 #[derive(Debug, Default)]
@@ -161,7 +163,9 @@ impl GraphBuilder {
     /// The finished model.
     #[must_use]
     pub fn finish(self, doc: &str, metadata: &[(String, String)]) -> Model {
-        let opset = OperatorSetIdProto { version: Some(OPSET), domain: None };
+        let has_gelu = self.graph.node.iter().any(|node| node.op_type() == "Gelu");
+        let version = if has_gelu { OPSET_OF_GELU } else { OPSET };
+        let opset = OperatorSetIdProto { version: Some(version), domain: None };
         let mut model = Model {
             proto: ModelProto {
                 ir_version: Some(IR_VERSION),

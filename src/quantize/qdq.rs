@@ -96,7 +96,7 @@ impl<'a> Rewriter<'a> {
                 }
                 _ => self.convolution(node),
             },
-            "Add" | "Mul" | "AveragePool" | "GlobalAveragePool" => {
+            "Add" | "Mul" | "Gelu" | "AveragePool" | "GlobalAveragePool" => {
                 let inputs = node.input.iter().map(|input| self.dequantized(input)).collect();
                 self.requantized(node, inputs);
             }

@@ -41,7 +41,9 @@ fn every_value_between_two_operators_is_quantized_once() {
 /// `ONNX Runtime` fuses an operator only with conversions that have no other consumer.
 #[test]
 fn every_dequantized_value_has_one_consumer_or_is_an_output() {
-    for name in ["resnet20", "resnet18d", "seresnet18", "vgg11_bn"] {
+    for name in
+        ["resnet20", "resnet18d", "seresnet18", "vgg11_bn", "resnet18-gelu", "resnet18-silu"]
+    {
         let model = quantized(name);
         let outputs: Vec<_> = model.outputs().map(str::to_owned).collect();
         for node in model.graph().node.iter().filter(|node| node.op_type() == "DequantizeLinear") {

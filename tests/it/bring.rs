@@ -38,6 +38,19 @@ fn put_weights(folder: &Path, specs: impl Iterator<Item = (String, Vec<usize>)>)
     put(&folder.join("model.safetensors"), safetensors::serialize(views, None).unwrap());
 }
 
+/// The tensors of a network of transformers, from a list of names and shapes, with this many classes.
+fn put_transformers(folder: &Path, names: &str, classes: usize) {
+    let specs = names.lines().map(|line| {
+        let (name, shape) = line.split_once(' ').unwrap();
+        let mut shape: Vec<_> = shape.split('x').map(|size| size.parse().unwrap()).collect();
+        if name.starts_with("classifier.") {
+            shape[0] = classes;
+        }
+        (name.to_owned(), shape)
+    });
+    put_weights(folder, specs);
+}
+
 fn put_seeded(folder: &Path, architecture: &str, classes: usize) {
     let specs = Network::expand(arch::find(architecture).unwrap(), classes).tensors();
     put_weights(folder, specs.into_iter().map(|spec| (spec.name, spec.shape)));
@@ -60,13 +73,7 @@ fn a_folder_of_transformers_answers_as_transformers_does() {
     ] {
         let folder = tempfile::tempdir().unwrap();
         let names = include_str!("../golden/transformers-resnet50.txt");
-        put_weights(
-            folder.path(),
-            names.lines().map(|line| {
-                let (name, shape) = line.split_once(' ').unwrap();
-                (name.to_owned(), shape.split('x').map(|size| size.parse().unwrap()).collect())
-            }),
-        );
+        put_transformers(folder.path(), names, 1000);
         let parsed: serde_json::Value = serde_json::from_str(golden).unwrap();
         put(&folder.path().join("config.json"), parsed["config"].to_string());
         let preprocessor = json!({
@@ -96,6 +103,50 @@ fn a_folder_of_transformers_answers_as_transformers_does() {
         put(&folder.path().join("config.json"), config.to_string());
         let error = refused(folder.path(), None);
         assert!(error.contains("problem_type is \"regression\"; it must be"), "{error}");
+    }
+}
+
+#[test]
+fn networks_with_other_options_of_transformers_answer_as_transformers_does() {
+    let resnet50 = include_str!("../golden/transformers-resnet50.txt");
+    let resnet18 = include_str!("../golden/transformers-resnet18-stride64.txt");
+    for (golden, architecture, names) in [
+        (include_str!("../golden/transformers-resnet50-gelu.json"), "resnet50-gelu", resnet50),
+        (
+            include_str!("../golden/transformers-resnet50-stride64.json"),
+            "resnet50-stride64",
+            resnet50,
+        ),
+        (
+            include_str!("../golden/transformers-resnet50-v1-stride64-silu.json"),
+            "resnet50-v1-stride64-silu",
+            resnet50,
+        ),
+        (
+            include_str!("../golden/transformers-resnet18-stride64-gelu.json"),
+            "resnet18-stride64-gelu",
+            resnet18,
+        ),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        put_transformers(folder.path(), names, 10);
+        let parsed: serde_json::Value = serde_json::from_str(golden).unwrap();
+        put(&folder.path().join("config.json"), parsed["config"].to_string());
+        let preprocessor = json!({
+            "image_processor_type": "ViTImageProcessor", "size": {"height": 64, "width": 64},
+            "image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225],
+        });
+        put(&folder.path().join("preprocessor_config.json"), preprocessor.to_string());
+
+        let model = open(folder.path());
+        assert_eq!(model.card.architecture, architecture);
+        assert_golden(&model, &serde_json::from_str::<Golden>(golden).unwrap(), architecture);
+
+        let mut config = parsed["config"].clone();
+        config["hidden_act"] = json!("gelu_new");
+        put(&folder.path().join("config.json"), config.to_string());
+        let error = refused(folder.path(), None);
+        assert!(error.contains("hidden_act is \"gelu_new\"; it must be"), "{error}");
     }
 }
 

@@ -42,7 +42,15 @@ fn difference(ours: &[f32], theirs: &[f32]) -> f32 {
 
 #[test]
 fn float16_networks_answer_within_a_hundredth_of_float32() {
-    let architectures = ["resnet18", "resnet50", "seresnet18", "resnet20", "resnext50_32x4d"];
+    let architectures = [
+        "resnet18",
+        "resnet50",
+        "seresnet18",
+        "resnet20",
+        "resnext50_32x4d",
+        "resnet18-gelu",
+        "resnet18-stride64-silu",
+    ];
     let mut models: Vec<Model> =
         architectures.iter().map(|name| seeded::model(name, 10, [64, 64])).collect();
     models.push(Model::open("cifar10-resnet20", None).unwrap());
@@ -72,10 +80,19 @@ fn weights_that_float16_cannot_hold_are_refused_by_name() {
 }
 
 /// Every kind of layer in int8: blocks with and without shortcuts, pooled shortcuts, groups, squeeze
-/// and excitation, the pool and the three linear layers of VGG.
+/// and excitation, the pool and the three linear layers of VGG, other functions than ReLU.
 #[test]
 fn int8_networks_answer_nearly_as_float32_ones_do() {
-    for name in ["resnet20", "plain18", "resnet18d", "resnext50_32x4d", "seresnet18", "vgg11_bn"] {
+    for name in [
+        "resnet20",
+        "plain18",
+        "resnet18d",
+        "resnext50_32x4d",
+        "seresnet18",
+        "vgg11_bn",
+        "resnet18-gelu",
+        "resnet18-stride64-silu",
+    ] {
         let model = seeded::model(name, 10, [64, 64]);
         let graph = model.graph();
         let batches = [noise(&model, 4)];

@@ -50,7 +50,7 @@ pub(super) fn run(args: &DescribeArgs) -> Result<()> {
 fn list() {
     let mut table =
         output::table(&["architecture", "input", "classes", "parameters", "multiply-adds"]);
-    for row in arch::ARCHITECTURES {
+    for row in arch::all() {
         let Description { parameters, multiply_adds, .. } =
             Network::expand(row, row.classes).describe(row.input);
         let [height, width] = row.input;

@@ -6,7 +6,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{ConfiguredModel, Refusal};
-use crate::graph::choices::{Architecture, Block, Family, Sampling, Shortcut, Stride};
+use crate::graph::choices::{
+    Activation, Architecture, Block, Family, FirstStage, Sampling, Shortcut, Stride,
+};
 use crate::graph::infer;
 use crate::model::Preprocess;
 use crate::weights::Weights;
@@ -43,15 +45,9 @@ pub(super) fn describe(
             config.model_type
         ));
     }
-    if config.downsample_in_first_stage {
-        return Err("downsample_in_first_stage is true; no architecture has that".to_owned());
-    }
-    if config.hidden_act != "relu" {
-        return Err(format!("hidden_act is {:?}; it must be relu", config.hidden_act));
-    }
-    let stride = if config.downsample_in_bottleneck { Stride::On1x1 } else { Stride::On3x3 };
+    let options = NetworkOptions::of(&config)?;
     let fitting = infer::fitting(weights);
-    let found = fitting.iter().find(|inferred| is_meant(inferred.architecture, stride));
+    let found = fitting.iter().find(|inferred| options.are_those_of(inferred.architecture));
     let Some(architecture) = found.map(|inferred| inferred.architecture) else {
         // The weights' own differences say more than the config could.
         return Err(match infer::infer(weights, "") {
@@ -67,15 +63,42 @@ pub(super) fn describe(
     Ok(ConfiguredModel { architecture, labels, preprocess, license: String::new() })
 }
 
-/// Whether transformers' ResNet is this row: option B, and a bottleneck's stride where it has it.
-fn is_meant(row: &Architecture, stride: Stride) -> bool {
-    match row.family {
-        Family::Residual(choices) => {
-            choices.shortcut == Shortcut::Projection
-                && choices.sampling == Sampling::Strided
-                && (choices.block == Block::Basic || choices.block == Block::Bottleneck(stride))
+/// The choices of a row that a config makes.
+struct NetworkOptions {
+    stride: Stride,
+    activation: Activation,
+    first_stage: FirstStage,
+}
+
+impl NetworkOptions {
+    fn of(config: &TransformersConfig) -> Result<Self, Refusal> {
+        let activation = match config.hidden_act.as_str() {
+            "relu" => Activation::Relu,
+            "gelu" | "gelu_python" => Activation::Gelu,
+            "silu" | "swish" => Activation::Silu,
+            other => {
+                return Err(format!("hidden_act is {other:?}; it must be relu, gelu or silu"));
+            }
+        };
+        let stride = if config.downsample_in_bottleneck { Stride::On1x1 } else { Stride::On3x3 };
+        let first_stage =
+            if config.downsample_in_first_stage { FirstStage::Halved } else { FirstStage::Kept };
+        Ok(Self { stride, activation, first_stage })
+    }
+
+    /// Whether transformers' ResNet with these options is this row.
+    fn are_those_of(&self, row: &Architecture) -> bool {
+        match row.family {
+            Family::Residual(choices) => {
+                choices.shortcut == Shortcut::Projection
+                    && choices.sampling == Sampling::Strided
+                    && (choices.block == Block::Basic
+                        || choices.block == Block::Bottleneck(self.stride))
+                    && choices.activation == self.activation
+                    && choices.first_stage == self.first_stage
+            }
+            Family::Vgg(_) | Family::Inverted(_) => false,
         }
-        Family::Vgg(_) | Family::Inverted(_) => false,
     }
 }
 
