@@ -6,11 +6,11 @@ use std::path::PathBuf;
 
 #[expect(clippy::disallowed_methods, reason = "cargo runs it again after half a file")]
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut onnx = compiler("proto", "onnx.proto")?;
+    let onnx = compiler("proto", "onnx.proto")?;
     let without_service = tonic_prost_build::configure();
     without_service.bytes(".").compile_fds(onnx.file_descriptor_set())?;
 
-    let mut inference = compiler("src/http/protocol/v2/grpc", "inference.proto")?;
+    let inference = compiler("src/http/protocol/v2/grpc", "inference.proto")?;
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("inference.bin"), inference.encode_file_descriptor_set())?;
     tonic_prost_build::configure()

@@ -50,21 +50,17 @@ pub(super) fn run(args: &EvalArgs) -> Result<()> {
     let bar = output::progress(dataset.len(), "images");
     let mut report = Report::new(labels.len());
     let started = Instant::now();
-    local::runtime()?.block_on(local::classify_labelled(
-        &pipeline,
-        dataset,
-        |truth, answer| {
-            let answers = match &answer {
-                Ok(classification) => topk::best(&classification.scores.probabilities, 5),
-                Err(error) => {
-                    bar.suspend(|| tracing::warn!(%error, "an image could not be classified"));
-                    Vec::new()
-                }
-            };
-            report.add(truth, &answers);
-            bar.inc(1);
-        },
-    ))?;
+    local::runtime()?.block_on(local::classify_labelled(&pipeline, dataset, |truth, answer| {
+        let answers = match &answer {
+            Ok(classification) => topk::best(&classification.scores.probabilities, 5),
+            Err(error) => {
+                bar.suspend(|| tracing::warn!(%error, "an image could not be classified"));
+                Vec::new()
+            }
+        };
+        report.add(truth, &answers);
+        bar.inc(1);
+    }))?;
     bar.finish_and_clear();
     #[expect(clippy::cast_precision_loss, reason = "counts of images are far below 2^53")]
     let images_per_second = report.images as f64 / started.elapsed().as_secs_f64();

@@ -7,7 +7,7 @@ use half::f16;
 use super::emit::NORMALIZED;
 use crate::onnx::builder::int_attribute;
 use crate::onnx::proto::tensor_proto::DataType;
-use crate::onnx::proto::{AttributeProto, NodeProto, TensorProto};
+use crate::onnx::proto::{AttributeProto, NodeProto, TensorProto, ValueInfoProto};
 use crate::onnx::{GraphBuilder, Model};
 
 /// Weights that are too large for float16.
@@ -27,7 +27,7 @@ pub struct TooLarge {
 /// [`TooLarge`] if a weight would become infinite.
 pub fn to_half(model: &Model) -> Result<Model, TooLarge> {
     let graph = model.graph();
-    let outputs: HashSet<&str> = graph.output.iter().map(|output| output.name()).collect();
+    let outputs: HashSet<&str> = graph.output.iter().map(ValueInfoProto::name).collect();
     let constants: HashMap<&str, &TensorProto> =
         graph.initializer.iter().map(|tensor| (tensor.name(), tensor)).collect();
 
@@ -49,8 +49,7 @@ pub fn to_half(model: &Model) -> Result<Model, TooLarge> {
         } else {
             let inputs = node.input.iter().map(|name| half_name(name, &halves)).collect();
             let half = format!("{output}.half");
-            let node =
-                NodeProto { name: Some(half.clone()), output: vec![half], ..node.clone() };
+            let node = NodeProto { name: Some(half.clone()), output: vec![half], ..node.clone() };
             built.keep_node(&node, inputs);
             halves.insert(output);
             if outputs.contains(output) {

@@ -81,7 +81,11 @@ pub(super) fn window(kernel: usize, stride: usize, padding: usize) -> [Attribute
 }
 
 /// The same with separate paddings above, on the left, below and on the right.
-pub(super) fn padded_window(kernel: usize, stride: usize, padding: [usize; 4]) -> [AttributeProto; 3] {
+pub(super) fn padded_window(
+    kernel: usize,
+    stride: usize,
+    padding: [usize; 4],
+) -> [AttributeProto; 3] {
     [
         ints_attribute("kernel_shape", &[kernel; 2]),
         ints_attribute("strides", &[stride; 2]),

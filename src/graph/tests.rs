@@ -346,7 +346,7 @@ fn shortcut_options_differ_in_their_projections() {
 #[test]
 fn grouped_convolutions_read_only_their_group() {
     let tensors = network("resnext50_32x4d").tensors();
-    let tensor = tensors.iter().find(|tensor| tensor.name() == "layer1.0.conv2.weight").unwrap();
+    let tensor = tensors.iter().find(|tensor| tensor.name == "layer1.0.conv2.weight").unwrap();
     assert_eq!(tensor.shape, [128, 4, 3, 3]);
 }
 

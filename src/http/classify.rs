@@ -90,7 +90,8 @@ impl ClassifyRequest {
         pairs: &[(String, String)],
         headers: &HeaderMap,
     ) -> Result<Self, Problem> {
-        let (parameters, pipeline) = (query::read::<ClassifyParameters>(pairs)?, &app.model.pipeline);
+        let (parameters, pipeline) =
+            (query::read::<ClassifyParameters>(pairs)?, &app.model.pipeline);
         let explain = parameters.maps(pipeline.classes())?;
         let postprocess = parameters.postprocess(pipeline)?;
         let form = AnswerFormat::of(explain.as_deref(), headers)?;

@@ -49,7 +49,7 @@ pub(super) struct ClassifyParameters {
     #[param(max_items = 32)]
     class: Vec<String>,
 
-    /// Answer a conformal prediction set with this coverage: the smallest set of classes that contains the true class for this share of images. Excludes top_k, labels and threshold; the model's card must have a calibration
+    /// Answer a conformal prediction set with this coverage: the smallest set of classes that contains the true class for this share of images. Excludes `top_k`, `labels` and `threshold`; the model's card must have a calibration
     #[param(minimum = 0, maximum = 1)]
     #[serde(deserialize_with = "share")]
     coverage: Option<f64>,

@@ -131,7 +131,10 @@ impl<'de> MapAccess<'de> for ParameterMap<'de> {
         Ok(None)
     }
 
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, QueryError> {
+    fn next_value_seed<V: DeserializeSeed<'de>>(
+        &mut self,
+        seed: V,
+    ) -> Result<V::Value, QueryError> {
         let name = self.name;
         let sent = self.pairs.iter().filter(|(sent, _)| sent == name);
         let values: Vec<Value<'_>> = sent.map(|(_, typed)| Value(typed)).collect();

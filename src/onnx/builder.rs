@@ -238,7 +238,7 @@ fn tensor(name: &str, element: DataType, shape: Option<TensorShapeProto>) -> Val
 }
 
 /// An optional field, which is left out if it is empty.
-fn text(text: &str) -> Option<String> {
+pub(super) fn text(text: &str) -> Option<String> {
     Some(text.to_owned()).filter(|text| !text.is_empty())
 }
 

@@ -72,14 +72,14 @@ impl Model {
         let mut inserted = 0;
         for tensor in self.graph_mut().initializer.iter_mut().filter(|tensor| is_external(tensor)) {
             let place = TensorLocation::of::<E>(tensor)?;
-            let file = if let Some((_, bytes)) = files.iter().find(|(name, _)| *name == place.location)
-            {
-                bytes.clone()
-            } else {
-                let bytes = read(&place.location).map_err(ExternalError::File)?;
-                files.push((place.location.clone(), bytes.clone()));
-                bytes
-            };
+            let file =
+                if let Some((_, bytes)) = files.iter().find(|(name, _)| *name == place.location) {
+                    bytes.clone()
+                } else {
+                    let bytes = read(&place.location).map_err(ExternalError::File)?;
+                    files.push((place.location.clone(), bytes.clone()));
+                    bytes
+                };
             let elements = place.elements::<E>(tensor, &file)?;
             inserted += elements.len();
             if inserted > LARGEST {

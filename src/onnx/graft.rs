@@ -50,7 +50,8 @@ impl Graft {
     }
 
     fn rename(&self, graph: &mut GraphProto) {
-        let values = graph.node.iter_mut().flat_map(|node| node.input.iter_mut().chain(&mut node.output));
+        let values =
+            graph.node.iter_mut().flat_map(|node| node.input.iter_mut().chain(&mut node.output));
         let constants = graph.initializer.iter_mut().filter_map(|tensor| tensor.name.as_mut());
         let described = graph.value_info.iter_mut().filter_map(|value| value.name.as_mut());
         for name in values.chain(constants).chain(described) {

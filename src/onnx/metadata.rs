@@ -1,7 +1,7 @@
 //! The metadata of a model file, `metadata_props`: keys and values.
 
-use super::Model;
 use super::proto::StringStringEntryProto;
+use super::{Model, builder};
 
 impl Model {
     /// The value of a key.
@@ -18,12 +18,11 @@ impl Model {
 
     /// Sets the value of a key, and replaces an existing value.
     pub fn set_metadata(&mut self, key: &str, value: &str) {
-        let entries = &mut self.proto.metadata_props;
+        let (entries, value) = (&mut self.proto.metadata_props, builder::text(value));
         if let Some(entry) = entries.iter_mut().find(|entry| entry.key() == key) {
-            entry.value = Some(value.to_owned());
+            entry.value = value;
         } else {
-            let (key, value) = (Some(key.to_owned()), Some(value.to_owned()));
-            entries.push(StringStringEntryProto { key, value });
+            entries.push(StringStringEntryProto { key: Some(key.to_owned()), value });
         }
     }
 }

@@ -99,11 +99,13 @@ impl Model {
 
     /// The graph: nodes in topological order, and constants.
     #[must_use]
+    #[expect(clippy::missing_panics_doc, reason = "no model is made without a graph")]
     pub fn graph(&self) -> &proto::GraphProto {
         self.proto.graph.as_ref().expect("a model has a graph")
     }
 
     /// The graph, to be changed.
+    #[expect(clippy::missing_panics_doc, reason = "no model is made without a graph")]
     pub fn graph_mut(&mut self) -> &mut proto::GraphProto {
         self.proto.graph.as_mut().expect("a model has a graph")
     }

@@ -2,6 +2,7 @@ use bytes::Bytes;
 use prost::Message;
 
 use super::builder::{GraphBuilder, int_attribute, ints_attribute};
+use super::proto::{NodeProto, TensorProto};
 use super::{Element, Model, NotOnnx};
 
 /// Two nodes, one constant, and an integer attribute that is 0.
@@ -64,7 +65,7 @@ fn inserted_weights_share_the_memory_of_their_file() {
     let read = |_: &str| Ok::<_, std::convert::Infallible>(weights.clone());
     let model = Model::from_bytes(&file[..]).unwrap().with_data_inside(read).unwrap();
     assert!(!model.has_external_data());
-    let mut sizes = model.float_weights().map(|tensor| tensor.raw_data());
+    let mut sizes = model.float_weights().map(TensorProto::raw_data);
     assert!(sizes.any(|data| weights.as_ptr_range().contains(&data.as_ptr())));
 }
 
@@ -104,7 +105,7 @@ fn nodes_that_no_kept_output_needs_are_removed() {
     let first = model.keep_outputs(&["a"]);
     assert_eq!(first.outputs().collect::<Vec<_>>(), ["a"]);
     assert_eq!(first.inputs().collect::<Vec<_>>(), ["x"]);
-    let nodes: Vec<_> = first.graph().node.iter().map(|node| node.name()).collect();
+    let nodes: Vec<_> = first.graph().node.iter().map(NodeProto::name).collect();
     assert_eq!(nodes, ["first"]);
     assert_eq!(first.graph().initializer, []);
 }

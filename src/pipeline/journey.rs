@@ -11,9 +11,7 @@ use super::decoders::{Abandoned, Prepared};
 use super::prepare::{self};
 use super::queue::Upload;
 use super::queue::{Deadline, Input, Job, JobAnswer, Permit, RequestContext, Scores};
-use super::{
-    Classification, ClassifyError, Decoding, ImageFacts, Pipeline, Timings, temperature,
-};
+use super::{Classification, ClassifyError, Decoding, ImageFacts, Pipeline, Timings, temperature};
 
 /// The network's scores of one image.
 pub(super) struct ScoredImage {

@@ -110,8 +110,8 @@ impl Classification {
         let probabilities = &self.scores.probabilities;
         let reach = |threshold| probabilities.iter().filter(|&&found| found >= threshold).count();
         let is_guess = reach(LIKELY) == 0;
-        let set_of_several = Cover::new(card, SURE, None)
-            .is_ok_and(|cover| reach(cover.promise.threshold) > 1);
+        let set_of_several =
+            Cover::new(card, SURE, None).is_ok_and(|cover| reach(cover.promise.threshold) > 1);
         is_guess || set_of_several
     }
 

@@ -247,7 +247,8 @@ impl<'a> Rewriter<'a> {
     /// Keeps an operator, and quantizes its output over `range` as `value`.
     fn stepped(&mut self, node: &NodeProto, inputs: Vec<String>, value: &str, range: Range) {
         let float = format!("{}.float", node.output[0]);
-        let node = NodeProto { name: Some(float.clone()), output: vec![float.clone()], ..node.clone() };
+        let node =
+            NodeProto { name: Some(float.clone()), output: vec![float.clone()], ..node.clone() };
         self.built.keep_node(&node, inputs);
         self.quantize(value, &float, range);
     }
@@ -256,7 +257,8 @@ impl<'a> Rewriter<'a> {
     fn moved(&mut self, node: &NodeProto, output: &str) {
         let x = self.quantized[&node.input[0]].clone();
         let tensor = format!("{output}.uint8");
-        let node = NodeProto { name: Some(tensor.clone()), output: vec![tensor.clone()], ..node.clone() };
+        let node =
+            NodeProto { name: Some(tensor.clone()), output: vec![tensor.clone()], ..node.clone() };
         self.built.keep_node(&node, vec![x.tensor.clone()]);
         self.quantized.insert(output.to_owned(), Quantized { tensor, ..x });
     }

@@ -12,7 +12,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
-use super::parameters::{self, Parameters, Scored};
+use super::parameters::{Parameters, Scored};
 use crate::http::json::Text;
 use crate::http::problem::Problem;
 use crate::http::remote::{self, Called};

@@ -47,7 +47,8 @@ pub(in crate::http) async fn invoke(
     let (called, headers) = (Called::by(request.headers()), request.headers().clone());
     let limit = answers::time_limit(&headers, app.server.timeouts.request)?;
     let origin = origin::of(request.extensions());
-    let (upload, fields) = upload::read(&app, request, query::names::<ClassifyParameters>()).await?;
+    let (upload, fields) =
+        upload::read(&app, request, query::names::<ClassifyParameters>()).await?;
     pairs.extend(fields);
     let context = RequestContext { origin, deadline: Deadline::after(limit) };
     if let Upload::One(body) = &upload

@@ -140,7 +140,8 @@ fn task_of(taken: Taken, hints: &Hints, classes: usize) -> Result<Task, Unfit> {
 /// The one input that is not a constant with a default, as old files list them.
 fn the_input(graph: &onnx::Model) -> Result<&ValueInfoProto, Unfit> {
     let constants = &graph.graph().initializer;
-    let is_constant = |input: &&ValueInfoProto| constants.iter().any(|it| it.name() == input.name());
+    let is_constant =
+        |input: &&ValueInfoProto| constants.iter().any(|it| it.name() == input.name());
     let inputs: Vec<_> = graph.graph().input.iter().filter(|input| !is_constant(input)).collect();
     match inputs[..] {
         [input] => Ok(input),

@@ -35,11 +35,7 @@ pub(super) struct DescribedCard {
 ///
 /// [`ModelError::Card`] where the card cannot be used, [`ModelError::Unfit`] where graph and card do
 /// not go together or the graph is none of a classifier of pictures.
-pub(super) fn adopt(
-    path: &Path,
-    graph: onnx::Model,
-    text: &str,
-) -> Result<Model, ModelError> {
+pub(super) fn adopt(path: &Path, graph: onnx::Model, text: &str) -> Result<Model, ModelError> {
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     let described = card::read(&name, text)
         .map_err(|source| ModelError::Card { of: name.to_string(), source })?;

@@ -16,12 +16,7 @@ const OURS: [&str; 5] = ["pixels", "logits", "probabilities", "embedding", "feat
 const LEAST: f32 = f32::MIN_POSITIVE;
 
 /// `graph` with our inputs and outputs, and the card in its metadata.
-pub(super) fn wrap(
-    graph: onnx::Model,
-    fit: &Fit,
-    card: &ModelCard,
-    hints: &Hints,
-) -> onnx::Model {
+pub(super) fn wrap(graph: onnx::Model, fit: &Fit, card: &ModelCard, hints: &Hints) -> onnx::Model {
     let mut before = before(fit, &card.preprocess, hints);
     let mut after = after(fit, card.task);
     if let Some(images) = fit.batch {
@@ -179,11 +174,7 @@ fn ends_of_one(graph: &mut GraphBuilder, scores: DeclaredScores, classes: usize)
 }
 
 /// `graph`, which is wrapped already, with its scores taken for something else.
-pub(super) fn taken_for(
-    graph: onnx::Model,
-    taken: Taken,
-    card: &ModelCard,
-) -> onnx::Model {
+pub(super) fn taken_for(graph: onnx::Model, taken: Taken, card: &ModelCard) -> onnx::Model {
     let mut after = GraphBuilder::new("after");
     ends(&mut after, taken.scores, card.task, card.labels.len());
     if let Some(images) = graph.fixed_batch() {
