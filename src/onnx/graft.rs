@@ -34,7 +34,7 @@ pub struct Graft {
 // Field numbers of onnx.proto.
 pub(super) const MODEL_GRAPH: u64 = 7;
 const MODEL_METADATA: u64 = 14;
-const GRAPH_NODE: u64 = 1;
+pub(super) const GRAPH_NODE: u64 = 1;
 pub(super) const GRAPH_INITIALIZER: u64 = 5;
 const GRAPH_INPUT: u64 = 11;
 const GRAPH_OUTPUT: u64 = 12;

@@ -4,6 +4,7 @@ pub mod proto; // the messages of onnx.proto
 pub mod builder; // a graph, node by node
 pub mod metadata; // the metadata of a file
 mod graft; // adds nodes around a foreign model
+mod operators; // replaces the operators of nodes
 pub mod external; // constants in external files
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ use prost::Message;
 
 pub use builder::{Element, GraphBuilder};
 pub use graft::Graft;
+pub use operators::{OperatorName, Replaced, replace_operators};
 
 /// An ONNX model.
 #[derive(Debug, Clone, PartialEq)]

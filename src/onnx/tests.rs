@@ -2,7 +2,8 @@ use bytes::Bytes;
 use prost::Message;
 
 use super::builder::{GraphBuilder, int_attribute, ints_attribute};
-use super::{Element, Model, NotOnnx};
+use super::proto::OperatorSetId;
+use super::{Element, Model, NotOnnx, OperatorName, replace_operators};
 
 /// Two nodes, one constant, and an integer attribute that is 0.
 fn two_nodes() -> Model {
@@ -88,4 +89,23 @@ fn nodes_that_no_kept_output_needs_are_removed() {
     let nodes: Vec<_> = first.proto.graph.node.iter().map(|node| node.name.as_str()).collect();
     assert_eq!(nodes, ["first"]);
     assert_eq!(first.proto.graph.initializer, []);
+}
+
+#[test]
+fn an_operator_is_replaced_and_all_else_stays() {
+    let model = two_nodes();
+    let conv = OperatorName { domain: "", name: "Conv" };
+    let own = OperatorName { domain: "own", name: "FastConv" };
+    let bytes = model.to_bytes();
+    let replaced = replace_operators(&bytes, conv, own, |node| node.name == "conv").unwrap();
+    assert_eq!(replaced.nodes, 1);
+    let mut expected = model.proto;
+    "FastConv".clone_into(&mut expected.graph.node[0].op_type);
+    expected.opset_import.push(OperatorSetId { domain: "own".to_owned(), version: 1 });
+    assert_eq!(Model::from_bytes(replaced.bytes).unwrap().proto, expected);
+
+    let nodes = |from, is_meant| replace_operators(&bytes, from, own, |_| is_meant).unwrap().nodes;
+    assert_eq!(nodes(conv, true), 1);
+    assert_eq!(nodes(conv, false), 0);
+    assert_eq!(nodes(OperatorName { domain: "com.microsoft", ..conv }, true), 0);
 }
