@@ -2,8 +2,8 @@ use bytes::Bytes;
 use prost::Message;
 
 use super::builder::{GraphBuilder, int_attribute, ints_attribute};
-use super::proto::{NodeProto, TensorProto};
-use super::{Element, Model, NotOnnx};
+use super::proto::{NodeProto, OperatorSetIdProto, TensorProto};
+use super::{Element, Model, NotOnnx, OperatorName};
 
 /// Two nodes, one constant, and an integer attribute that is 0.
 fn two_nodes() -> Model {
@@ -108,4 +108,26 @@ fn nodes_that_no_kept_output_needs_are_removed() {
     let nodes: Vec<_> = first.graph().node.iter().map(NodeProto::name).collect();
     assert_eq!(nodes, ["first"]);
     assert_eq!(first.graph().initializer, []);
+}
+
+#[test]
+fn an_operator_is_replaced_and_all_else_stays() {
+    let model = two_nodes();
+    let conv = OperatorName { domain: "", name: "Conv" };
+    let own = OperatorName { domain: "own", name: "FastConv" };
+    let replaced = model.replace_operators(conv, own, |node| node.name() == "conv").unwrap();
+    assert_eq!(replaced.nodes, 1);
+    let mut expected = model.clone();
+    let node = &mut expected.graph_mut().node[0];
+    (node.domain, node.op_type) = (Some("own".to_owned()), Some("FastConv".to_owned()));
+    let set = OperatorSetIdProto { domain: Some("own".to_owned()), version: Some(1) };
+    expected.proto.opset_import.push(set);
+    assert_eq!(Model::from_bytes(replaced.bytes).unwrap(), expected);
+
+    let nodes = |from, is_meant| {
+        model.replace_operators(from, own, |_| is_meant).map(|replaced| replaced.nodes)
+    };
+    assert_eq!(nodes(conv, true), Some(1));
+    assert_eq!(nodes(conv, false), None);
+    assert_eq!(nodes(OperatorName { domain: "com.microsoft", ..conv }, true), None);
 }
