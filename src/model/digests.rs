@@ -9,23 +9,23 @@ use super::Model;
 /// Digests of what is served.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Digests {
-    /// Of the ONNX bytes that run: for a file of `resnetd export` what `sha256sum` prints.
+    /// Of the ONNX bytes that run; equal to `sha256sum` of a file of `resnetd export`.
     pub graph: String,
     /// Of the graph's constants: name, shape, type and elements of each, in order.
     pub weights: String,
-    /// Of the card, as the entries of the graph's metadata that it makes.
+    /// Of the card, as entries of the graph's metadata.
     pub card: String,
 }
 
 impl Model {
-    /// Its digests.
+    /// Computes the model's digests.
     #[must_use]
     pub fn digests(&self) -> Digests {
         let model = self.graph();
         let mut weights = Sha256::new();
         for tensor in &model.graph().initializer {
             weights.update(&tensor.name);
-            weights.update([0]); // so that no name can run into a shape
+            weights.update([0]); // separates the name from the shape
             weights.update(tensor.data_type.to_le_bytes());
             weights.update((tensor.dims.len() as u64).to_le_bytes());
             for size in &tensor.dims {
@@ -47,7 +47,7 @@ impl Model {
         }
     }
 
-    /// [`Digests::graph`] alone.
+    /// Only [`Digests::graph`].
     #[must_use]
     pub fn graph_digest(&self) -> String {
         hex(&Sha256::digest(&self.onnx))
