@@ -1,36 +1,36 @@
-//! glibc's heap: limits how much freed memory it keeps, and returns it to the system.
+//! Configures glibc's heap: limits freed memory that it keeps, and returns memory to the system.
 
-/// Fixes the sizes from which glibc maps an allocation by itself and from which it returns freed memory.
+/// Fixes glibc's thresholds for `mmap` and for returning freed memory.
 ///
-/// glibc raises both as large allocations are freed, up to 32 and 64 MiB, so that a server that has once
-/// decoded large pictures keeps hundreds of MiB of holes. With fixed sizes a decoded picture of over a
-/// megabyte is returned as soon as it is freed. Does nothing where the allocator is not glibc's.
+/// By default glibc raises them to 32 and 64 MiB when large allocations are freed, so that a server that has
+/// decoded large images keeps hundreds of MiB of unused memory. With fixed thresholds the memory of a decoded
+/// image of more than 1 MiB is returned as soon as it is freed. Does nothing with other allocators.
 pub fn bound_heap() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
-        const MAPPED_FROM: libc::c_int = 1 << 20;
-        const KEPT_AT_THE_TOP: libc::c_int = 4 << 20;
+        const MMAP_THRESHOLD: libc::c_int = 1 << 20;
+        const TRIM_THRESHOLD: libc::c_int = 4 << 20;
         #[expect(unsafe_code, reason = "the allocator has no other way to be configured")]
         // SAFETY: mallopt only sets parameters of the allocator, and may be called at any time.
         unsafe {
-            libc::mallopt(libc::M_MMAP_THRESHOLD, MAPPED_FROM);
-            libc::mallopt(libc::M_TRIM_THRESHOLD, KEPT_AT_THE_TOP);
+            libc::mallopt(libc::M_MMAP_THRESHOLD, MMAP_THRESHOLD);
+            libc::mallopt(libc::M_TRIM_THRESHOLD, TRIM_THRESHOLD);
         }
     }
 }
 
-/// Returns freed memory to the system, which the allocator would keep: after a large model is loaded, tens
-/// of MiB. Takes about as long as a system call; does nothing where the allocator is not glibc's.
+/// Returns freed memory to the system: tens of MiB after a large model was loaded. Takes about as long as a
+/// system call; does nothing with other allocators.
 pub fn trim_heap() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    #[expect(unsafe_code, reason = "the allocator has no other way to be asked")]
+    #[expect(unsafe_code, reason = "the allocator has no other interface for this")]
     // SAFETY: glibc documents it as safe in threads; it touches nothing that is in use.
     unsafe {
         libc::malloc_trim(0);
     }
 }
 
-/// This process's resident memory in bytes; `None` where the system has no `/proc`.
+/// This process's resident memory in bytes; `None` on systems without `/proc`.
 #[must_use]
 pub fn resident() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
