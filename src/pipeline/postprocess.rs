@@ -1,4 +1,4 @@
-//! Additions to an answer's classes: prediction sets and roll-ups.
+//! Prediction sets and roll-ups, which are added to an answer on request.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -12,7 +12,7 @@ use super::{Classification, Pipeline};
 pub struct PostprocessOptions {
     /// A prediction set instead of the top classes.
     pub cover: Option<Cover>,
-    /// The share of a roll-up, if one is requested; then the model has a taxonomy.
+    /// Minimum probability of the roll-up's classes, if one is requested; requires a taxonomy.
     pub share: Option<f64>,
 }
 
@@ -23,7 +23,7 @@ pub struct Postprocessed {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub coverage: Option<Coverage>,
-    /// Whether the set has more classes than `max_set`; missing without `max_set`.
+    /// Whether the set has more than `max_set` classes; `None` without `max_set`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub abstained: Option<bool>,
@@ -34,8 +34,8 @@ pub struct Postprocessed {
 }
 
 impl Pipeline {
-    /// The additions for `classification`, whose predictions are replaced by the prediction set if
-    /// one is requested.
+    /// Computes the additions for `classification`. If a prediction set is requested, it replaces the
+    /// predictions.
     #[must_use]
     pub fn postprocess(
         &self,
