@@ -6,8 +6,8 @@ use crate::pipeline::Pipeline;
 use crate::pipeline::postprocess::PostprocessOptions;
 use crate::pipeline::sets::Cover;
 
-/// The default of `share`.
-const HALF: f64 = 0.5;
+/// Default of `share`.
+const DEFAULT_SHARE: f64 = 0.5;
 
 /// Reads `pairs`, and checks that the model supports them.
 pub(super) fn read(
@@ -69,7 +69,7 @@ fn share(pairs: &[(String, String)], pipeline: &Pipeline) -> Result<Option<f64>,
         ));
     }
     pipeline.taxonomy()?;
-    let share = share.unwrap_or(HALF);
+    let share = share.unwrap_or(DEFAULT_SHARE);
     if share > 0.0 {
         Ok(Some(share))
     } else {
@@ -77,7 +77,7 @@ fn share(pairs: &[(String, String)], pipeline: &Pipeline) -> Result<Option<f64>,
     }
 }
 
-/// A share, from 0 to 1.
+/// Reads a number from 0 to 1.
 fn number(pairs: &[(String, String)], name: &str) -> Result<Option<f64>, Problem> {
     let Some(typed) = once(pairs, name)? else { return Ok(None) };
     match typed.parse() {
