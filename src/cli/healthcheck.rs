@@ -1,4 +1,4 @@
-//! `resnetd healthcheck`: checks a running server, for images without curl.
+//! `resnetd healthcheck`: checks a running server, for container images without curl.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -41,7 +41,7 @@ pub(super) struct HealthcheckArgs {
 pub(super) fn run(args: &HealthcheckArgs) -> Result<()> {
     let address = reachable(args.listen);
     let scheme = if args.tls_cert.is_some() { "https" } else { "http" };
-    let answer = ask(address, args)
+    let answer = request(address, args)
         .with_context(|| format!("no answer from {scheme}://{address}/readyz"))?;
     let status = answer.lines().next().unwrap_or_default();
     if status.split_whitespace().nth(1) != Some("200") {
@@ -52,7 +52,7 @@ pub(super) fn run(args: &HealthcheckArgs) -> Result<()> {
     Ok(())
 }
 
-/// Replaces an unspecified address, which not every system can connect to.
+/// Replaces an unspecified address, to which some systems cannot connect.
 fn reachable(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         address.set_ip(match address {
@@ -63,8 +63,8 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-/// Sends one request. With HTTP/1.0, the end of the connection is the end of the answer.
-fn ask(address: SocketAddr, args: &HealthcheckArgs) -> Result<String> {
+/// Sends a request. With HTTP/1.0, the response ends with the connection.
+fn request(address: SocketAddr, args: &HealthcheckArgs) -> Result<String> {
     let timeout = Some(args.timeout);
     let stream = TcpStream::connect_timeout(&address, args.timeout)?;
     stream.set_read_timeout(timeout)?;
@@ -81,7 +81,7 @@ fn exchange(mut stream: impl Read + Write, address: SocketAddr) -> Result<String
     stream.write_all(format!("GET /readyz HTTP/1.0\r\nHost: {address}\r\n\r\n").as_bytes())?;
     let mut answer = Vec::new();
     match stream.read_to_end(&mut answer) {
-        // The end of the connection without TLS's own.
+        // The connection was closed without TLS's close_notify.
         Err(error) if error.kind() == ErrorKind::UnexpectedEof && !answer.is_empty() => {}
         read => drop(read?),
     }
