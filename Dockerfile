@@ -1,15 +1,15 @@
 ARG RUST_IMAGE=rust:1.95.0-slim-bookworm
 ARG DEBIAN_IMAGE=debian:bookworm-slim
 ARG CUDA_IMAGE=nvidia/cuda:13.0.2-cudnn-runtime-ubuntu24.04
-# cifar10-resnet56 is embedded; imagenet is fetched and put into the image.
+# cifar10-resnet56 is embedded in the program; imagenet is downloaded and added to the image.
 ARG MODEL=cifar10-resnet56
 
-# The dependencies alone, so that a change in src/ does not build them again.
+# Only the dependencies, so that a change in src/ does not rebuild them.
 FROM ${RUST_IMAGE} AS deps
 WORKDIR /resnetd
 COPY Cargo.toml Cargo.lock ./
-# The empty package must be cleaned away at the end: cargo compares times, and the real sources
-# copied later can be older than its build.
+# The empty package must be cleaned at the end: cargo compares times, and the real sources copied
+# later may be older than this build.
 RUN mkdir src benches \
     && echo 'fn main() {}' > src/main.rs \
     && echo 'fn main() {}' > build.rs \
@@ -38,7 +38,7 @@ RUN /fetch-onnxruntime --dir /opt/resnetd/lib
 FROM fetch AS onnxruntime-cuda
 RUN /fetch-onnxruntime --gpu --dir /opt/resnetd/lib
 
-# The folder of models that are not embedded: empty, or with the starter model.
+# Folder for models that are not embedded: empty, or with the starter model.
 FROM fetch AS model
 ARG MODEL
 COPY scripts/fetch-imagenet /build/scripts/
@@ -56,7 +56,7 @@ COPY scripts/sbom /build/scripts/
 RUN mkdir -p /opt/resnetd && /build/scripts/sbom /opt/resnetd/sbom.json
 
 # Both base images have libc and libstdc++, which is all that resnetd needs.
-# Libraries before the program: they change less often.
+# Libraries are copied before the program, because they change less often.
 # ONNX Runtime can send telemetry while it is loaded; only this environment variable prevents that.
 FROM ${CUDA_IMAGE} AS cuda
 COPY --from=onnxruntime-cuda /opt/resnetd/lib /opt/resnetd/lib

@@ -5,7 +5,7 @@ SHELL := bash
 
 built := $(or $(CARGO_TARGET_DIR),target)
 DEVICE ?= cpu
-# Another model than the embedded one: a name, a path, or an id of the hub; imagenet is fetched.
+# Model to use instead of the embedded one: a name, a path, or an id of the hub; imagenet is downloaded first.
 MODEL ?=
 SIZE ?= 500x375
 

@@ -30,14 +30,14 @@ def make(resnetd: str, folder: Path, architecture: str) -> dict[str, list[str]]:
 
 
 def starter(resnetd: str) -> dict[str, list[str]]:
-    """Options for the float32 and the int8 form of the starter model, which is fetched where it is not here."""
+    """Options for the float32 and the int8 form of the starter model, which is installed if necessary."""
     subprocess.run([ROOT / "scripts/fetch-imagenet", "--resnetd", resnetd], check=True, stdout=subprocess.DEVNULL)
     model = ["--model", str(ROOT / ".models/imagenet"), "--precision"]
     return {f"starter {precision}": [*model, precision] for precision in ("fp32", "int8")}
 
 
 def chosen(models: dict, only: list[str] | None) -> dict:
-    """Those named in `only`, or all."""
+    """The ones named in `only`, or all."""
     for name in only or []:
         if name not in models:
             raise SystemExit(f"unknown model {name}; known models: {', '.join(models)}")

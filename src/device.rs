@@ -3,25 +3,25 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// What was asked for.
+/// The requested device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeviceChoice {
     /// The first CUDA device if it runs the model, otherwise the CPU.
     Auto,
-    /// This device or an error; never another one.
+    /// This device, or an error.
     Only(Device),
 }
 
-/// A device that a session can run on.
+/// A device on which sessions run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Device {
     /// ONNX Runtime's CPU execution provider.
     Cpu,
-    /// Its CUDA execution provider on the device of this number.
+    /// ONNX Runtime's CUDA execution provider on the device with this number.
     Cuda(u16),
 }
 
-/// A word that names no device.
+/// Text that is not a device.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a device; use auto, cpu, cuda or cuda:N")]
 pub struct BadDevice(String);

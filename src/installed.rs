@@ -1,11 +1,11 @@
-//! Where files lie that come with the program and are not in it.
+//! Locates files that are installed with the program.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
 
-/// Folders in which such files may be, the first that counts first: `installed`, each relative to the
-/// folder of the executable (as installed, and in the container), then `in_checkout` in every folder
-/// above the executable and above the working directory.
+/// Folders in which such files may be, in order of precedence: each of `installed`, relative to the
+/// executable's folder (for installations and containers), then `in_checkout` in each parent folder
+/// of the executable and of the working directory.
 pub(crate) fn folders(installed: &[&str], in_checkout: &str) -> Vec<PathBuf> {
     let executable = std::env::current_exe().and_then(|path| path.canonicalize()).ok();
     let beside = executable.as_deref().and_then(|path| path.parent());

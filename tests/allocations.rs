@@ -1,5 +1,5 @@
-//! What the inference side allocates once it is warm: nothing of an image's size.
-#![expect(unsafe_code, reason = "an allocator that counts is an allocator")]
+//! Checks that a warm worker allocates nothing of an image's size.
+#![expect(unsafe_code, reason = "the test needs a counting allocator")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -12,12 +12,12 @@ use resnetd::pipeline::preprocess::Scratch;
 use resnetd::pipeline::run::{Batch, InputShape, Library, Session, SessionPlan};
 
 thread_local! {
-    static SEEN: Cell<Seen> = const { Cell::new(Seen { blocks: 0, bytes: 0, largest: 0 }) };
+    static ALLOCATIONS: Cell<Allocations> = const { Cell::new(Allocations { blocks: 0, bytes: 0, largest: 0 }) };
 }
 
-/// What one thread has allocated.
+/// Allocations of one thread.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Seen {
+struct Allocations {
     blocks: usize,
     bytes: usize,
     largest: usize,
@@ -31,9 +31,13 @@ static COUNTING: Counting = Counting;
 // SAFETY: the system's allocator does the work.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let Seen { blocks, bytes, largest } = SEEN.get();
+        let Allocations { blocks, bytes, largest } = ALLOCATIONS.get();
         let size = layout.size();
-        SEEN.set(Seen { blocks: blocks + 1, bytes: bytes + size, largest: largest.max(size) });
+        ALLOCATIONS.set(Allocations {
+            blocks: blocks + 1,
+            bytes: bytes + size,
+            largest: largest.max(size),
+        });
         // SAFETY: as the caller promises.
         unsafe { System.alloc(layout) }
     }
@@ -44,15 +48,15 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// What `work` allocates on this thread.
-fn allocated(work: impl FnOnce()) -> Seen {
-    SEEN.set(Seen { blocks: 0, bytes: 0, largest: 0 });
+/// The allocations of `work` on this thread.
+fn allocated(work: impl FnOnce()) -> Allocations {
+    ALLOCATIONS.set(Allocations { blocks: 0, bytes: 0, largest: 0 });
     work();
-    SEEN.get()
+    ALLOCATIONS.get()
 }
 
 #[test]
-fn a_warm_worker_allocates_scores_and_small_change() {
+fn a_warm_worker_allocates_only_scores_and_small_buffers() {
     let photo = std::fs::read("tests/data/cat.jpg").unwrap();
     let limits = Limits { max_bytes: 1 << 20, max_pixels: 1 << 20, ..Limits::default() };
     let image =

@@ -1,4 +1,4 @@
-"""The model card that resnetd reads beside the weights."""
+"""The model card that resnetd reads next to the weights."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +33,7 @@ command = "{0.command}"
 
 @dataclass
 class Figure:
-    """A measured number: what, on what, and by which command."""
+    """A measured value with its metric, dataset and command."""
 
     metric: str
     value: float

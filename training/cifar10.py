@@ -1,4 +1,4 @@
-"""CIFAR-10 from its parquet files, held in memory as uint8 and augmented a batch at a time."""
+"""CIFAR-10 from parquet files, kept in memory as uint8 and augmented batch by batch."""
 
 import io
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ def load(path: Path) -> tuple[Tensor, Tensor, str]:
 
 
 def normalise(pixels: Tensor) -> Tensor:
-    """Turns uint8 [N, 3, H, W] into the network's input, f32 of the same shape."""
+    """Converts uint8 [N, 3, H, W] to the network's input, f32 of the same shape."""
     mean = torch.tensor(MEAN).view(3, 1, 1)
     std = torch.tensor(STD).view(3, 1, 1)
     x = (pixels.float() / 255 - mean) / std
@@ -41,7 +41,7 @@ def normalise(pixels: Tensor) -> Tensor:
 
 
 def pad(pixels: Tensor) -> Tensor:
-    """Adds a border of the mean colour, which is zero once normalised."""
+    """Adds a border of the mean colour, which is zero after normalisation."""
     n, _, height, width = pixels.shape
     colour = torch.tensor(MEAN).mul(255).round().to(torch.uint8).view(1, 3, 1, 1)
     padded = colour.repeat(n, 1, height + 2 * PAD, width + 2 * PAD)
@@ -52,10 +52,10 @@ def pad(pixels: Tensor) -> Tensor:
 def augmented_batches(
     padded: Tensor, labels: Tensor, size: int, cutout: int, rng: torch.Generator
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """One epoch in random order, each image cropped at random and flipped half of the time.
+    """One epoch in random order; each image is cropped randomly, and flipped with probability 0.5.
 
-    `padded` is what `pad` returns. The last, smaller batch is left out. A square of `cutout` pixels,
-    centred anywhere in the picture, takes the mean colour (DeVries and Taylor 2017).
+    `padded` is what `pad` returns. The last, smaller batch is omitted. A square of `cutout` pixels,
+    centred anywhere in the image, is set to the mean colour (DeVries and Taylor 2017).
     """
     windows = padded.unfold(2, 32, 1).unfold(3, 32, 1)  # a view: [N, 3, top, left, 32, 32]
     order = torch.randperm(len(labels), generator=rng)
@@ -72,7 +72,7 @@ def augmented_batches(
 
 
 def outside_of_squares(count: int, side: int, rng: torch.Generator) -> Tensor:
-    """f32 [count, 1, 32, 32]: 0 in a square of each picture, at its border in a part of one."""
+    """Masks, f32 [count, 1, 32, 32]: 0 in a square of each image, which may extend beyond its border."""
     places = torch.arange(32)
     centre = torch.randint(32, (2, count, 1), generator=rng)
     inside = (places - centre + side // 2 >= 0) & (places - centre + side // 2 < side)
@@ -82,12 +82,12 @@ def outside_of_squares(count: int, side: int, rng: torch.Generator) -> Tensor:
 
 @torch.inference_mode()
 def logits(model: torch.nn.Module, pixels: Tensor, size: int = 500) -> Tensor:
-    """f32 [N, classes] in evaluation mode."""
+    """The logits in evaluation mode, f32 [N, classes]."""
     model.eval()
     return torch.cat([model(normalise(part)) for part in pixels.split(size)])
 
 
 def accuracy(scores: Tensor, labels: Tensor, k: int = 1) -> float:
-    """The share of images whose label is among the k highest scores."""
+    """Top-k accuracy: the fraction of images whose label is among the k highest scores."""
     best = scores.topk(k, dim=1).indices
     return (best == labels[:, None]).any(dim=1).double().mean().item()

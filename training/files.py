@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Atomic writing of files."""
 
 import os
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yields a path beside `path` to write to, and renames it to `path` if the block succeeds."""
+    """Yields the path of a temporary file in the same folder, and renames it to `path` if the block succeeds."""
     unfinished = path.with_name(path.name + ".tmp")
     yield unfinished
     os.replace(unfinished, path)

@@ -1,10 +1,10 @@
-"""Puts golden photos into a model's card: pictures with the logits that PyTorch gives them.
+"""Adds golden photos to a model's card: images with the logits that PyTorch computes for them.
 
     python training/golden.py --model models/cifar10-resnet20 tests/data/cifar10-*.png
 
-resnetd runs them at every load, and does not become ready where its logits are others. The pictures
-must be PNG, which every decoder reads alike, and of the network's own size, so that they say nothing
-of resizing. The network is that of `resnet.py`, in float64. Golden photos that the card has are
+resnetd runs them at every load, and does not become ready if its logits differ. The images must be
+PNG, which all decoders decode identically, and have the network's input size, so that resizing has no
+influence. The network is that of `resnet.py`, in float64. Existing golden photos of the card are
 replaced.
 """
 
@@ -27,7 +27,7 @@ HEADER = "\n[[golden]]"
 def logits(model: ResNet, card: dict, photo: Path) -> list[float]:
     image = Image.open(photo).convert("RGB")
     if [image.height, image.width] != card["preprocess"]["input"]:
-        raise SystemExit(f"{photo} is not of the network's size, {card['preprocess']['input']}")
+        raise SystemExit(f"{photo} has {image.height}x{image.width} pixels; it must have {card['preprocess']['input']}")
     pixels = torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1).double() / 255
     mean, std = (
         torch.tensor(card["preprocess"][key], dtype=torch.float64).view(3, 1, 1)
@@ -38,7 +38,7 @@ def logits(model: ResNet, card: dict, photo: Path) -> list[float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", type=Path, required=True, help="folder with card and weights")
+    parser.add_argument("--model", type=Path, required=True, help="folder with card.toml and the weights")
     parser.add_argument("photos", type=Path, nargs="+", help="PNG files")
     arguments = parser.parse_args()
 

@@ -1,13 +1,13 @@
-"""Writes models/imagenet-1k/classes.tsv: ImageNet-1k's classes, and what WordNet says they are.
+"""Writes models/imagenet-1k/classes.tsv: ImageNet-1k's classes and their hypernyms in WordNet.
 
     python -m pip install timm==1.0.31
     python training/imagenet_classes.py --wordnet /usr/share/wordnet/data.noun
 
-`data.noun` is WordNet 3.0's; Debian has it in the package wordnet-base. Which synsets are the
-classes is taken from timm, in the order of the networks' outputs.
+`data.noun` is from WordNet 3.0; Debian's package wordnet-base has it. The synsets of the classes, in
+the order of the networks' outputs, are from timm.
 
 A line is `id<TAB>name<TAB>ids of its hypernyms, separated by commas`. The first 1,000 lines are
-the classes in order; the others are everything that one of them is.
+the classes in order; the others are all their hypernyms.
 """
 
 import argparse
@@ -20,7 +20,7 @@ OUTPUT = Path(__file__).parent.parent / "models/imagenet-1k/classes.tsv"
 
 
 def read_nouns(path):
-    """The synsets of a WordNet data file by id: first name and hypernyms (wndb(5WN))."""
+    """Parses the synsets of a WordNet data file: first name and hypernyms by id (wndb(5WN))."""
     nouns = {}
     for line in path.read_text().splitlines():
         if line.startswith(" "):
@@ -38,7 +38,7 @@ def read_nouns(path):
 
 
 def names_of(ids, nouns):
-    """Each class's first name; where two share one, what it is stands in brackets behind."""
+    """Each class's first name; if it is not unique, followed by the first hypernym in brackets."""
     shared = Counter(nouns[id][0] for id in ids)
     for id in ids:
         name, hypernyms = nouns[id]
@@ -46,7 +46,7 @@ def names_of(ids, nouns):
 
 
 def ancestors(ids, nouns):
-    """Everything above `ids`, nearest first."""
+    """All hypernyms of `ids`, direct ones first."""
     found, frontier = dict.fromkeys(ids), list(ids)
     while frontier:
         above = [up for id in frontier for up in nouns[id][1] if up not in found]

@@ -1,4 +1,4 @@
-"""Writes photos with the logits of the library that a network is from, for `resnetd verify`.
+"""Writes photos with the logits of the framework that trained a network, for `resnetd verify`.
 
     python training/reference.py --torchvision resnet50 --output golden.npz photos/*.jpg
     python training/reference.py --torchvision resnet50:IMAGENET1K_V1 --weights mine.safetensors ...
@@ -6,11 +6,10 @@
     python training/reference.py --transformers microsoft/resnet-50 ...
     python training/reference.py --own models/cifar10-resnet56 ...
 
-Each photo goes through the library's own preprocessing, so that resnetd's is compared too. The file
-holds `photo_0`, `photo_1`, ... (uint8, the image files' bytes) and `logits` (float32, [photos,
-classes]). Besides `requirements.txt` only the library in question is needed, and a network where it
-has to fetch weights; `--weights` (safetensors) takes the place of the library's for torchvision and
-timm, and `--classes` says how many classes they have.
+Each photo is preprocessed by the library, so that resnetd's preprocessing is compared too. The file
+has `photo_0`, `photo_1`, ... (uint8, the image files' bytes) and `logits` (float32, [photos,
+classes]). Requires `requirements.txt` and the library, which may download its weights. For torchvision and timm,
+`--weights` (safetensors) replaces the library's weights, and `--classes` sets their number of classes.
 """
 
 import argparse
@@ -61,7 +60,7 @@ def of_transformers(name: str, _weights: Path | None, _classes: int | None) -> S
 
 
 def of_own(folder: str, _weights: Path | None, _classes: int | None) -> Scorer:
-    """A network of this repository, by `resnet.py` and its card, resized by Pillow through torchvision."""
+    """A network of this repository, built by `resnet.py` from its card; torchvision resizes with Pillow."""
     import tomllib
 
     from resnet import ResNet
@@ -70,7 +69,7 @@ def of_own(folder: str, _weights: Path | None, _classes: int | None) -> Scorer:
     card = tomllib.loads((Path(folder) / "card.toml").read_text())
     steps = card["preprocess"]
     if (steps["resize"], steps["crop_ratio"], steps["interpolation"]) != ("shorter-side", 1.0, "bilinear"):
-        raise SystemExit(f"{folder}: only bilinear preprocessing of the whole shorter side is built here")
+        raise SystemExit(f"{folder}: preprocess must have resize shorter-side, crop_ratio 1.0 and interpolation bilinear")
     transform = v2.Compose([
         v2.Resize(steps["input"][0]),
         v2.CenterCrop(steps["input"]),
@@ -93,7 +92,7 @@ LIBRARIES = {
 
 
 def upright(photo: Path) -> Image.Image:
-    """As resnetd takes it. The loaders of training libraries mostly leave the EXIF orientation out."""
+    """Decodes a photo with its EXIF orientation applied, as in resnetd. Most training libraries ignore it."""
     return ImageOps.exif_transpose(Image.open(photo)).convert("RGB")
 
 
@@ -102,9 +101,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     library = parser.add_mutually_exclusive_group(required=True)
     for name in LIBRARIES:
-        library.add_argument(f"--{name}", metavar="MODEL", help=f"the network's name, or its folder with --own")
-    parser.add_argument("--weights", type=Path, help="safetensors in the place of the library's")
-    parser.add_argument("--classes", type=int, help="how many classes those weights have")
+        library.add_argument(f"--{name}", metavar="MODEL", help="folder of the model" if name == "own" else f"name of the network in {name}")
+    parser.add_argument("--weights", type=Path, help="safetensors file that replaces the library's weights")
+    parser.add_argument("--classes", type=int, help="number of classes of these weights")
     parser.add_argument("--output", type=Path, default=Path("golden.npz"))
     parser.add_argument("photos", type=Path, nargs="+")
     arguments = parser.parse_args()

@@ -1,6 +1,6 @@
-"""The CIFAR nets of He et al. 2015, section 4.2 (https://arxiv.org/abs/1512.03385).
+"""The CIFAR networks of He et al. 2015, section 4.2 (https://arxiv.org/abs/1512.03385).
 
-The residual nets, and the plain nets that they are compared with: the same layers, no shortcuts.
+The residual networks, and the plain networks with the same layers but without shortcuts.
 """
 
 import torch
@@ -19,7 +19,7 @@ def conv3x3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
 
 
 def shortcut(x: Tensor, outputs: int, stride: int) -> Tensor:
-    """Option A: no parameters. Subsamples, and pads channels with zeros half before, half after."""
+    """Option A, without parameters: subsamples, and pads half of the new channels before and half after."""
     before = (outputs - x.shape[1]) // 2
     after = outputs - x.shape[1] - before
     return F.pad(x[:, :, ::stride, ::stride], (0, 0, 0, 0, before, after))
@@ -28,7 +28,7 @@ def shortcut(x: Tensor, outputs: int, stride: int) -> Tensor:
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions: f32 [N, inputs, H, W] to [N, outputs, H / s, W / s].
 
-    A residual block adds its input to what they give; a plain one does not.
+    A residual block adds its input to their output; a plain block does not.
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int, residual: bool):
@@ -51,9 +51,9 @@ class BasicBlock(nn.Module):
 
 
 class ResNet(nn.Module):
-    """Normalised images f32 [N, 3, 32, 32] to logits f32 [N, classes].
+    """Computes logits f32 [N, classes] from normalised images f32 [N, 3, 32, 32].
 
-    Parameters carry the names of torchvision's ResNet: conv1, bn1, layer1.0.conv1, ..., fc.
+    Parameters have the names of torchvision's ResNet: conv1, bn1, layer1.0.conv1, ..., fc.
     """
 
     def __init__(self, architecture: str, classes: int = 10):
@@ -72,7 +72,7 @@ class ResNet(nn.Module):
         nn.init.zeros_(self.fc.bias)
 
     def embed(self, x: Tensor) -> Tensor:
-        """The features the classifier sees: f32 [N, 64]."""
+        """The classifier's input: f32 [N, 64]."""
         x = F.relu(self.bn1(self.conv1(x)))
         x = self.layer3(self.layer2(self.layer1(x)))
         return x.mean(dim=(2, 3))
@@ -82,14 +82,14 @@ class ResNet(nn.Module):
 
 
 def stage(inputs: int, outputs: int, blocks: int, stride: int, residual: bool) -> nn.Sequential:
-    """The first block may halve the size and widen; the others keep the shape."""
+    """A stage. The first block may halve the size and increase the width; the others keep the shape."""
     first = BasicBlock(inputs, outputs, stride, residual)
     rest = [BasicBlock(outputs, outputs, 1, residual) for _ in range(blocks - 1)]
     return nn.Sequential(first, *rest)
 
 
 def tensors(model: nn.Module) -> dict[str, Tensor]:
-    """What a weights file holds: f32, torchvision's names, without the batch counters."""
+    """The tensors of a weights file: f32 with torchvision's names, without `num_batches_tracked`."""
     state = model.state_dict()
     return {
         name: value.detach().to(torch.float32).contiguous()

@@ -1,9 +1,9 @@
 """Trains a CIFAR-10 ResNet as in He et al. 2015, section 4.2, and writes its model folder.
 
-The test images are opened once, after the last epoch, to measure what the card states. Choose
-options with `--holdout`, which keeps some training images aside and never opens the test images.
+The test images are read only once, after the last epoch, to measure the accuracy in the card. To choose
+options, use `--holdout`, which validates on some of the training images and never reads the test images.
 
-Under torchrun, each process takes its share of every batch; batch norm sees only that share.
+Under torchrun, each process computes its part of every batch; batch norm uses the statistics of that part.
 """
 
 import argparse
@@ -50,39 +50,39 @@ def main() -> None:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder of {train,test}.parquet")
-    parser.add_argument("--out", type=Path, required=True, help="folder to write to")
+    parser.add_argument("--data", type=Path, required=True, help="folder with train.parquet and test.parquet")
+    parser.add_argument("--out", type=Path, required=True, help="output folder")
     parser.add_argument("--arch", choices=ARCHITECTURES, default="resnet20")
     parser.add_argument("--epochs", type=int, default=164)
     parser.add_argument("--schedule", choices=SCHEDULES, default="step")
-    parser.add_argument("--warm-up", type=float, default=0, help="epochs of rising learning rate")
-    parser.add_argument("--lr", type=float, default=0.1, help="the highest learning rate")
+    parser.add_argument("--warm-up", type=float, default=0, help="epochs of linear learning rate warm-up")
+    parser.add_argument("--lr", type=float, default=0.1, help="maximum learning rate")
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--weight-decay", type=float, default=1e-4)
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--cutout", type=int, default=0, help="side of a square greyed out, pixels")
-    parser.add_argument("--start-from", type=Path, help="weights of another run, to go on from")
-    parser.add_argument("--holdout", type=int, default=0, help="training images kept aside")
+    parser.add_argument("--cutout", type=int, default=0, help="side of the cutout square in pixels; 0 for none")
+    parser.add_argument("--start-from", type=Path, help="initial weights, a safetensors file")
+    parser.add_argument("--holdout", type=int, default=0, help="number of training images to hold out for validation")
     return parser.parse_args()
 
 
 def step(progress: float) -> float:
-    """A tenth after half, a hundredth after three quarters, as 32k and 48k of 64k in the paper."""
+    """Step schedule: a tenth after half, a hundredth after three quarters (32k and 48k of 64k in the paper)."""
     return 1.0 if progress < 0.5 else 0.1 if progress < 0.75 else 0.01
 
 
 def cosine(progress: float) -> float:
-    """Down to zero along half a wave."""
+    """Cosine schedule, to zero."""
     return 0.5 + 0.5 * math.cos(math.pi * progress)
 
 
-# Each maps progress after the warm-up, in 0..1, to a factor of the highest learning rate.
+# Each maps the progress after the warm-up, 0 to 1, to a factor of the maximum learning rate.
 SCHEDULES = {"step": step, "cosine": cosine}
 
 
 def learning_rate(args: argparse.Namespace, epoch: float) -> float:
-    """Up in a straight line from a twentieth during the warm-up, then as the schedule says."""
+    """Linear warm-up from a twentieth of the maximum, then the schedule."""
     if epoch < args.warm_up:
         return args.lr * (0.05 + 0.95 * epoch / args.warm_up)
     progress = (epoch - args.warm_up) / (args.epochs - args.warm_up)
@@ -90,19 +90,19 @@ def learning_rate(args: argparse.Namespace, epoch: float) -> float:
 
 
 def train(args: argparse.Namespace, pixels: Tensor, labels: Tensor) -> nn.Module:
-    """Trains from the last checkpoint, or from the beginning."""
+    """Trains the model, starting at the last checkpoint if there is one."""
     torch.manual_seed(args.seed)
     model = ResNet(args.arch, len(cifar10.LABELS)).to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(
         model.parameters(), args.lr, momentum=0.9, weight_decay=args.weight_decay, fused=True
     )
     if args.start_from:
-        model.load_state_dict(load_file(args.start_from), strict=False)  # torch counts batches
+        model.load_state_dict(load_file(args.start_from), strict=False)  # the file has no num_batches_tracked
     run = Run(args, model, optimizer)
     run.resume()
     padded = cifar10.pad(pixels)
     while run.epoch < args.epochs:
-        # All chance of an epoch follows from its number, so a resumed run is the same run.
+        # The random state depends only on seed and epoch, so a resumed run has the same result.
         rng = torch.Generator().manual_seed(args.seed * 100_003 + run.epoch)
         batches = cifar10.augmented_batches(padded, labels, args.batch, args.cutout, rng)
         run.train_epoch(batches, len(labels))
@@ -112,7 +112,7 @@ def train(args: argparse.Namespace, pixels: Tensor, labels: Tensor) -> nn.Module
 
 
 class Run:
-    """A training run at the border between two epochs."""
+    """The state of a training run between two epochs."""
 
     def __init__(self, args: argparse.Namespace, model: nn.Module, optimizer: torch.optim.SGD):
         self.args, self.model, self.optimizer = args, model, optimizer
@@ -122,15 +122,15 @@ class Run:
 
     @property
     def epoch(self) -> int:
-        """How many epochs are done."""
+        """Number of completed epochs."""
         return len(self.history)
 
     def train_epoch(self, batches: Iterable[tuple[Tensor, Tensor]], images: int) -> None:
-        """Takes one step per batch and notes the mean loss and error."""
+        """Trains for one epoch, and records the mean loss and error."""
         started = time.monotonic()
         self.model.train()
         steps = images // self.args.batch
-        totals = torch.zeros(2)  # the loss and the wrong answers, summed over this process's images
+        totals = torch.zeros(2)  # sums of loss and wrong answers of this process's images
         for i, (x, y) in enumerate(batches):
             x, y = x[RANK::WORLD_SIZE], y[RANK::WORLD_SIZE]
             self.set_learning_rate(learning_rate(self.args, self.epoch + i / steps))
@@ -160,7 +160,7 @@ class Run:
             group["lr"] = value
 
     def save(self) -> None:
-        """Writes the log and a checkpoint, each whole or not at all."""
+        """Writes the log and a checkpoint atomically."""
         with replacing(self.args.out / "log.csv") as path, path.open("w", newline="") as file:
             writer = csv.DictWriter(file, fieldnames=self.history[0])
             writer.writeheader()
@@ -204,7 +204,7 @@ def write_model(args: argparse.Namespace, model: nn.Module) -> None:
 
 
 def command(args: argparse.Namespace) -> str:
-    """The command line as another person would type it: with every option, without our paths."""
+    """The command line that reproduces the run: with all options, and placeholders for paths."""
     program = ["torchrun", f"--nproc-per-node={WORLD_SIZE}"] if WORLD_SIZE > 1 else ["python"]
     words = [*program, "training/train.py", "--data", "path/to/cifar10", "--out", "path/to/output"]
     for name, value in vars(args).items():

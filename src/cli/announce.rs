@@ -1,4 +1,4 @@
-//! Reports that the server is ready, in the log and on standard output.
+//! Announces that the server is ready, in the log and on standard output.
 
 use std::fmt::Write;
 use std::io::{self, IsTerminal};
@@ -10,9 +10,9 @@ use super::output;
 use crate::http::Server;
 use crate::registry::{Description, Served};
 
-/// Reports every model that serves.
+/// Announces every model that serves.
 ///
-/// A terminal gets a banner; anything else one line of JSON, so that standard output is JSON only.
+/// A terminal gets a banner, other outputs one line of JSON.
 pub(super) fn ready(server: &Server, url: &str) {
     let serving = server.registry.serving();
     for served in &serving {
@@ -28,7 +28,7 @@ pub(super) fn ready(server: &Server, url: &str) {
         let models: Vec<_> = serving.iter().map(model).collect();
         json!({ "ready": true, "url": url, "models": models }).to_string()
     };
-    // On a thread of its own, because nobody may be reading standard output.
+    // On a separate thread, because standard output may not be read.
     std::thread::spawn(move || output::line(words));
 }
 

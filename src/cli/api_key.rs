@@ -1,4 +1,4 @@
-//! `resnetd api-key`: makes an API key.
+//! `resnetd api-key`: generates an API key.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -33,7 +33,7 @@ pub(super) fn run(args: &ApiKeyArgs) -> Result<()> {
     Ok(())
 }
 
-/// Appends a line in one write, so that a server that reads meanwhile sees all of it or nothing.
+/// Appends the line in a single write, so that a server that reads the file never sees a part of it.
 fn append(path: &Path, line: &str) -> std::io::Result<()> {
     let old = std::fs::read(path).unwrap_or_default();
     let separator = if old.is_empty() || old.ends_with(b"\n") { "" } else { "\n" };

@@ -17,7 +17,7 @@ use crate::telemetry::logs::{self, LogFormat};
 
 #[derive(Debug, Args)]
 pub(super) struct BenchArgs {
-    #[expect(clippy::doc_markdown, reason = "help text is shown as it is written")]
+    #[expect(clippy::doc_markdown, reason = "help text is not Markdown")]
     /// URL of the server, such as http://127.0.0.1:8080
     #[arg(required_unless_present = "in_process", conflicts_with = "in_process")]
     url: Option<String>,
@@ -84,7 +84,7 @@ pub(super) fn run(args: &BenchArgs) -> Result<()> {
     logs::start("warn", LogFormat::Text)?;
     ensure!(!args.duration.is_zero(), "--duration is 0; there would be nothing to measure");
     ensure!(args.concurrency > 0, "--concurrency is 0; at least one client must send");
-    let photos = files::pictures(&args.data)?
+    let photos = files::images(&args.data)?
         .iter()
         .map(|path| {
             let bytes =
@@ -117,7 +117,7 @@ pub(super) fn run(args: &BenchArgs) -> Result<()> {
     let kinds: Vec<&str> = errors.keys().map(String::as_str).collect();
     ensure!(
         errors.values().sum::<u64>() < *requests,
-        "none of {requests} requests was answered with classes: {}",
+        "no request of {requests} was answered with classes: {}",
         kinds.join(", ")
     );
     Ok(())

@@ -53,16 +53,16 @@ struct CalibrateReport<'a> {
 
 pub(super) fn run(args: &CalibrateArgs, data: &Path, common: &MeasureArgs) -> Result<()> {
     let file = args.write_card.as_deref().map(CardFile::open).transpose()?;
-    // The fit starts from what the network says, not from what an earlier fit made of it.
+    // The fit uses the uncalibrated logits.
     let model = ModelArgs { calibrated: Calibrated::Off, ..common.model.clone() };
     let pipeline = local::start(&model, &common.limits)?;
     let card = pipeline.card();
     local::single_label(card, "calibration")?;
     if let Some(file) = &file {
         let existing = if args.replace { Existing::Replace } else { Existing::Keep };
-        file.check(card, existing)?; // before anything is measured for nothing
+        file.check(card, existing)?; // before measuring
     }
-    let (report, evidence) = local::runtime()?.block_on(see(&pipeline, data))?;
+    let (report, evidence) = local::runtime()?.block_on(classify_dataset(&pipeline, data))?;
     let fitted = evidence.fit()?;
     if let Some(file) = file {
         let dataset = args.dataset.clone().unwrap_or_else(|| name_of(data));
@@ -87,12 +87,12 @@ pub(super) fn run(args: &CalibrateArgs, data: &Path, common: &MeasureArgs) -> Re
     Ok(())
 }
 
-/// Classifies every image, and puts its logits where its bytes say.
-async fn see(pipeline: &Pipeline, data: &Path) -> Result<(Report, Evidence)> {
+/// Classifies every image, and assigns its logits to a part of the data according to the hash of its bytes.
+async fn classify_dataset(pipeline: &Pipeline, data: &Path) -> Result<(Report, Evidence)> {
     let labels = &pipeline.card().labels;
     let dataset = Dataset::open(data, labels)?;
     let bar = output::progress(dataset.len(), "images");
-    // An example that cannot be read goes through as an empty upload, and ends the stream below.
+    // An example that cannot be read is sent as an empty upload; its error ends the loop below.
     let uploads = dataset.examples(labels)?.map(|example| match example {
         Ok(example) => (Ok((example.truth, Split::of(&example.bytes))), example.bytes),
         Err(error) => (Err(error), Bytes::new()),
@@ -134,7 +134,7 @@ fn calibration(fitted: &Fitted, dataset: String, command: String) -> Calibration
     }
 }
 
-/// The command for people who read the card elsewhere: names of files, without this machine's folders.
+/// The command for readers of the card: file names without this machine's folders.
 fn command(model: &str, card: &ModelCard, data: &Path) -> String {
     let path = Path::new(model);
     let model = if path.exists() { name_of(path) } else { model.to_owned() };
@@ -142,7 +142,7 @@ fn command(model: &str, card: &ModelCard, data: &Path) -> String {
     format!("resnetd eval --calibrate --precision {precision} --model {model} --data {data}")
 }
 
-/// The last part of a path, also of one such as `.`.
+/// The last component of a path, also of a path such as `.`.
 fn name_of(path: &Path) -> String {
     let full = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     full.file_name().unwrap_or_default().to_string_lossy().into_owned()

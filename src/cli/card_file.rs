@@ -10,21 +10,21 @@ use super::files;
 use crate::model::{Calibration, Model, ModelCard, Precision, Promise, foreign};
 use crate::onnx;
 
-/// A card that was read and can be written.
+/// The file of a card, parsed for editing.
 pub(super) struct CardFile {
     path: PathBuf,
     form: CardFormat,
 }
 
 enum CardFormat {
-    /// The TOML beside weights or a graph, with its comments and its order.
+    /// TOML next to weights or a graph; comments and order are preserved.
     Toml(Box<DocumentMut>),
-    /// A graph of ours with the card inside.
+    /// A graph of resnetd with an embedded card.
     Onnx(Box<(ModelCard, onnx::Model)>),
 }
 
 impl CardFile {
-    /// Reads it.
+    /// Reads the file.
     pub(super) fn open(path: &Path) -> Result<Self> {
         let cannot_read = || format!("cannot read the card {}", path.display());
         let bytes = fs::read(path).with_context(cannot_read)?;
@@ -51,17 +51,17 @@ impl CardFile {
         Ok(Self { path: path.to_owned(), form })
     }
 
-    /// Whether it is the card of the model with this `card`, and has room for a calibration: has none
-    /// for that precision, or one that may be replaced.
+    /// Checks that it is the card of the model with this `card`, and that a calibration for the precision may
+    /// be added or replaced.
     pub(super) fn check(&self, card: &ModelCard, existing: Existing) -> Result<()> {
         let path = self.path.display();
         let precision = card.precision;
-        let (name, taken) = match &self.form {
+        let (name, is_calibrated) = match &self.form {
             CardFormat::Toml(document) => {
                 let name = document.get("name").and_then(Item::as_str);
                 let calibration = document.get("calibration");
-                let taken = calibration.and_then(|all| all.get(precision.to_string()));
-                (name, taken.is_some())
+                let is_calibrated = calibration.and_then(|all| all.get(precision.to_string()));
+                (name, is_calibrated.is_some())
             }
             CardFormat::Onnx(inside) => {
                 let card = &inside.0;
@@ -75,7 +75,7 @@ impl CardFile {
                 card.name
             );
         }
-        if taken && existing == Existing::Keep {
+        if is_calibrated && existing == Existing::Keep {
             bail!(
                 "{path} already has a calibration for {precision}\n\
              hint: --replace replaces it"
@@ -84,18 +84,18 @@ impl CardFile {
         Ok(())
     }
 
-    /// Puts `calibration` in and writes the file, whole or not at all.
+    /// Inserts `calibration` and writes the file atomically.
     pub(super) fn write(self, precision: Precision, calibration: &Calibration) -> Result<()> {
         let bytes = match self.form {
             CardFormat::Toml(mut document) => {
                 put(&mut document, precision, calibration)?;
                 let text = document.to_string();
-                // A card that cannot be read back would take the model out of service.
+                // Read the card back before writing, because an invalid one would make the model unusable.
                 let again: toml::Table = toml::from_str(&text)?;
                 let again = again["calibration"][&precision.to_string()].clone();
                 ensure!(
                     again.try_into::<Calibration>()? == *calibration,
-                    "the card was not written"
+                    "the card was not written: the calibration cannot be read back unchanged"
                 );
                 text.into_bytes()
             }
@@ -109,7 +109,7 @@ impl CardFile {
     }
 }
 
-/// What happens to a calibration that is there already.
+/// What to do with an existing calibration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Existing {
     Keep,
@@ -142,7 +142,7 @@ fn put(document: &mut DocumentMut, precision: Precision, calibration: &Calibrati
     sets.set_trailing_comma(true);
     table["sets"] = value(sets);
     match all.get_mut(&precision.to_string()).and_then(Item::as_table_mut) {
-        // In its old place, and with what stands above it.
+        // Keep its position and the comments above it.
         Some(there) => {
             let decor = there.decor().clone();
             table.set_position(there.position());
@@ -159,7 +159,7 @@ fn put(document: &mut DocumentMut, precision: Precision, calibration: &Calibrati
 fn row(promise: &Promise) -> Result<Value> {
     let mut row = InlineTable::new();
     row.insert("coverage", promise.coverage.into());
-    // As many digits as an f32 has.
+    // With the digits of the f32.
     row.insert("threshold", promise.threshold.to_string().parse::<f64>()?.into());
     row.insert("found", promise.found.into());
     row.insert("mean_size", promise.mean_size.into());

@@ -1,5 +1,5 @@
-//! `serve --config FILE`: the file's values become the defaults of the options of the same names,
-//! so that environment variables and the command line take precedence.
+//! `serve --config FILE`: the file's values become the defaults of the options of the same names, so that
+//! environment variables and the command line take precedence.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -13,14 +13,14 @@ use crate::config::ModelTable;
 
 const SUBCOMMAND: &str = "serve";
 const OPTION: &str = "config";
-/// The option that `serve` takes several times, and the name of its tables in the file.
+/// The option that may be repeated for `serve`, and the name of its tables in the file.
 const MODEL: &str = "model";
 
-/// Reads the command line, and the file that it names.
+/// Parses the command line, and the file of `--config`.
 ///
 /// # Errors
 ///
-/// What is wrong with either, or the text of `--help`, for [`clap::Error::exit`].
+/// An invalid command line or file, or the text of `--help`; for [`clap::Error::exit`].
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Cli, Error> {
     let words: Vec<OsString> = words.into_iter().collect();
     let several = |option: clap::Arg| option.action(clap::ArgAction::Append);
@@ -56,16 +56,16 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Cli, Error> {
 ///
 /// # Errors
 ///
-/// What is wrong with the file.
+/// A message if the file is invalid.
 pub(super) fn tables(path: &Path) -> Result<Vec<ModelTable>, String> {
-    let told = |why: String| format!("{}: {why}", path.display());
-    let text = std::fs::read_to_string(path).map_err(|error| told(error.to_string()))?;
+    let invalid = |why: String| format!("{}: {why}", path.display());
+    let text = std::fs::read_to_string(path).map_err(|error| invalid(error.to_string()))?;
     let mut table: toml::Table =
-        text.parse().map_err(|error: toml::de::Error| told(error.message().to_owned()))?;
-    take_tables(&mut table).map_err(told)
+        text.parse().map_err(|error: toml::de::Error| invalid(error.message().to_owned()))?;
+    take_tables(&mut table).map_err(invalid)
 }
 
-/// Takes `[[model]]` out of `table`; `model = "…"` stays, as the option of this name.
+/// Removes `[[model]]` tables from `table`; `model = "…"` remains, as an option.
 fn take_tables(table: &mut toml::Table) -> Result<Vec<ModelTable>, String> {
     if !table.get(MODEL).is_some_and(toml::Value::is_array) {
         return Ok(Vec::new());
@@ -81,7 +81,7 @@ fn take_tables(table: &mut toml::Table) -> Result<Vec<ModelTable>, String> {
         .collect()
 }
 
-/// The path given with `--config`, before anything else is checked.
+/// The path of `--config`, before other options are validated.
 fn named(command: &Command, words: &[OsString]) -> Option<PathBuf> {
     let matches = command.clone().ignore_errors(true).try_get_matches_from(words).ok()?;
     let (name, serve) = matches.subcommand()?;
@@ -92,7 +92,7 @@ fn wrong(command: &mut Command, path: &Path, why: &str) -> Error {
     command.error(ErrorKind::InvalidValue, format!("--config {}: {why}", path.display()))
 }
 
-/// `command`, with `value` as the default of the option `name`.
+/// Sets `value` as the default of the option `name`.
 fn with_default(command: Command, name: &str, value: &toml::Value) -> Result<Command, String> {
     let word = match value {
         toml::Value::String(text) => text.clone(),

@@ -82,7 +82,7 @@ fn show(model: &str, report: &Report, images_per_second: f64, labels: &[String])
         report.top1() * 100.0,
         report.top5() * 100.0,
     ));
-    // A confusion matrix of a thousand classes is unreadable as a table; --json has it.
+    // A larger confusion matrix is unreadable as a table; --json has it.
     if labels.len() <= 20 {
         let header: Vec<&str> =
             ["truth \\ answer"].into_iter().chain(labels.iter().map(String::as_str)).collect();

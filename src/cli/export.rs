@@ -53,7 +53,7 @@ pub(super) fn run(args: &ExportArgs) -> Result<()> {
     let model = Model::open_as(model, args.arch.as_deref(), args.precision, Device::Cpu)?.model;
     let model = match &args.labels {
         Some(path) => Model::of(labels::replaced(&model.card, path)?, model.graph()),
-        None => carrying(model),
+        None => with_calibration(model),
     };
     files::write_atomically(&args.output, &model.onnx)?;
     let (card, bytes) = (&model.card, bytesize::ByteSize(model.onnx.len() as u64));
@@ -67,8 +67,8 @@ pub(super) fn run(args: &ExportArgs) -> Result<()> {
     Ok(())
 }
 
-/// The model with its calibration in the file: an int8 form has it in the card next to the weights.
-fn carrying(model: Model) -> Model {
+/// Stores the calibration in the file: that of an int8 model is in the card next to the weights.
+fn with_calibration(model: Model) -> Model {
     if model.card.precision == Precision::Int8 && !model.card.calibration.is_empty() {
         Model::of(model.card.as_ref().clone(), model.graph())
     } else {

@@ -1,4 +1,4 @@
-//! Downloads a model of the hub, if `--model` names one.
+//! Downloads the model of `--model` if it is on the hub.
 
 use std::path::{Path, PathBuf};
 
@@ -9,9 +9,9 @@ use crate::config::HubArgs;
 use crate::hub::{Event, HubId};
 use crate::model::{is_embedded, starter};
 
-/// What to open for the model `name`: an embedded name or a path as it is, the folder of the starter
-/// model, and for an id of the hub the folder that it was fetched to. What is here under that name comes
-/// first.
+/// The path or name to open for `--model name`: an embedded model or a path is returned unchanged, for the
+/// starter model its folder, and for an id of the hub the folder of its download. Local files take
+/// precedence.
 pub(super) fn model(name: &str, args: &HubArgs) -> Result<String> {
     if name == starter::NAME && !Path::new(name).exists() {
         return starter_model(args);
@@ -25,20 +25,18 @@ pub(super) fn model(name: &str, args: &HubArgs) -> Result<String> {
     })
 }
 
-/// The starter model as it was fetched, or a network like it from the hub.
+/// The installed starter model, or else a similar network from the hub.
 fn starter_model(args: &HubArgs) -> Result<String> {
     if let Some(folder) = starter::folder() {
         return as_text(folder);
     }
     let (name, on_the_hub) = (starter::NAME, starter::ON_THE_HUB);
-    tracing::info!(
-        "the starter model {name} was not fetched yet: taking {on_the_hub} from the hub"
-    );
+    tracing::info!("the starter model {name} is not installed: using {on_the_hub} from the hub");
     let id = HubId::parse(on_the_hub).context("the starter model's id")?;
     from_hub(&id, args).with_context(|| {
         format!(
-            "the starter model {name} is not on this machine, and the hub does not give {on_the_hub}\n\
-             hint: scripts/fetch-imagenet in the repository fetches it, and so does make run MODEL={name}"
+            "the starter model {name} is not installed, and {on_the_hub} could not be fetched from the hub\n\
+             hint: scripts/fetch-imagenet in the repository installs it, and so does make run MODEL={name}"
         )
     })
 }
@@ -61,13 +59,13 @@ fn as_text(folder: PathBuf) -> Result<String> {
     folder.into_os_string().into_string().map_err(is_not_text)
 }
 
-/// Whether a name ends as files of models do, and as no repository of the hub does.
+/// Whether a name has the extension of a model file, which no repository on the hub has.
 pub(super) fn is_file_name(name: &str) -> bool {
     let ending = Path::new(name).extension().and_then(|ending| ending.to_str()).unwrap_or_default();
     ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known))
 }
 
-/// Endings of files that people take for models.
+/// Extensions of files that might be given as models.
 const ENDINGS: [&str; 19] = [
     "onnx",
     "safetensors",
@@ -90,7 +88,7 @@ const ENDINGS: [&str; 19] = [
     "zip",
 ];
 
-/// A bar on a terminal, which hides itself elsewhere; a line in the log for what takes long.
+/// Shows a progress bar on a terminal, and logs the start of a download.
 fn show(bar: &ProgressBar, id: &HubId, event: Event) {
     match event {
         Event::Started { file, bytes, have } => {
@@ -111,7 +109,7 @@ fn show(bar: &ProgressBar, id: &HubId, event: Event) {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn a_name_with_a_files_ending_is_no_model_of_the_hub() {
+    fn a_name_with_a_file_extension_is_not_a_model_on_the_hub() {
         for name in ["weights/resnet50.pth", "models/best.onnx", "a/b.Safetensors", "run/last.ckpt"]
         {
             assert!(super::is_file_name(name), "{name}");

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
-/// Endings of pictures. They choose files inside a folder; a file named by hand is always taken,
-/// and its format is detected from its content.
-const ENDINGS: &[&str] = &["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"];
+/// Extensions of images. They select files in a folder; a file that is named explicitly is always
+/// used, and its format is detected from its content.
+const EXTENSIONS: &[&str] = &["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"];
 
-/// The files named, and the pictures in the folders named, each folder sorted.
-pub(super) fn pictures(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+/// The given files, and the images in the given folders, each sorted.
+pub(super) fn images(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for path in paths {
         if path.is_dir() {
@@ -21,7 +21,7 @@ pub(super) fn pictures(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
                 found.len() > before,
                 "no images in {} (looked for {})",
                 path.display(),
-                ENDINGS.join(", ")
+                EXTENSIONS.join(", ")
             );
         } else {
             found.push(path.clone());
@@ -40,20 +40,20 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
         let path = entry.path();
         if entry.file_type().with_context(cannot_list)?.is_dir() {
             walk(&path, found)?;
-        } else if is_picture(&path) {
+        } else if is_image(&path) {
             found.push(path);
         }
     }
     Ok(())
 }
 
-fn is_picture(path: &Path) -> bool {
+fn is_image(path: &Path) -> bool {
     path.extension()
         .and_then(|ending| ending.to_str())
-        .is_some_and(|ending| ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known)))
+        .is_some_and(|ending| EXTENSIONS.iter().any(|known| ending.eq_ignore_ascii_case(known)))
 }
 
-/// Writes a file whole or not at all: to a neighbour first, then renamed.
+/// Writes a file atomically: to a temporary file in the same folder, which is then renamed.
 pub(super) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -69,13 +69,13 @@ pub(super) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Temporary files are private by default; what a user asked for is readable as usual.
+/// Temporary files are private by default; output files have the usual permissions.
 #[cfg(unix)]
 fn readable<'a, 'p, 's>(
     builder: &'a mut tempfile::Builder<'p, 's>,
 ) -> &'a mut tempfile::Builder<'p, 's> {
     use std::os::unix::fs::PermissionsExt;
-    builder.permissions(fs::Permissions::from_mode(0o666)) // less the umask
+    builder.permissions(fs::Permissions::from_mode(0o666)) // minus the umask
 }
 
 #[cfg(not(unix))]

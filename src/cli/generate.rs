@@ -1,4 +1,4 @@
-//! `resnetd completions` and `resnetd man`: files for shells and for man, from the options that clap knows.
+//! `resnetd completions` and `resnetd man`: shell completions and man pages, generated from the options.
 
 use std::fs;
 use std::path::PathBuf;
@@ -28,7 +28,7 @@ pub(super) struct ManArgs {
     output: Option<PathBuf>,
 }
 
-/// Prints the completions of a shell.
+/// Prints the completions for a shell.
 pub(super) fn completions(args: &CompletionsArgs) -> Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "resnetd", &mut script);
@@ -43,7 +43,7 @@ pub(super) fn man(args: &ManArgs) -> Result<()> {
         fs::create_dir_all(folder).with_context(cannot_write)?;
         return clap_mangen::generate_to(program, folder).with_context(cannot_write);
     }
-    program.build(); // which gives the commands their full names, such as resnetd-serve
+    program.build(); // sets the full names of commands, such as resnetd-serve
     let described = match &args.command {
         None => &program,
         Some(name) => program.find_subcommand(name).ok_or_else(|| unknown(name, &program))?,

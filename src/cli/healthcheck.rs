@@ -1,4 +1,4 @@
-//! `resnetd healthcheck`: checks a running server, for images without curl.
+//! `resnetd healthcheck`: checks a running server, for container images without curl.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -49,7 +49,7 @@ pub(super) fn run(args: &HealthcheckArgs) -> Result<()> {
     Ok(())
 }
 
-/// Replaces an unspecified address, which not every system can connect to.
+/// Replaces an unspecified address, to which some systems cannot connect.
 fn reachable(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         address.set_ip(match address {

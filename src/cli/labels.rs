@@ -1,4 +1,4 @@
-//! Class names from a file, for weights that have none.
+//! Class names from a file, for weights without names.
 
 use std::fs;
 use std::path::Path;
@@ -7,9 +7,9 @@ use anyhow::{Context, Result, bail};
 
 use crate::model::ModelCard;
 
-/// `card` with the class names of the file at `path`, one a line.
+/// `card` with the class names in the file at `path`, one per line.
 ///
-/// One line is enough for a network of one class, whose absence is the second one.
+/// For a network of one class a single line suffices; the second class is its absence.
 pub(super) fn replaced(card: &ModelCard, path: &Path) -> Result<ModelCard> {
     let text =
         fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;

@@ -1,4 +1,4 @@
-//! Loads the model of the options into warmed-up sessions.
+//! Loads the model of the options and warms up its sessions.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -19,29 +19,29 @@ use crate::pipeline::run::{
     WarmSessions, check_device, open_sessions,
 };
 
-/// What a pipeline is started from.
+/// A loaded model, from which a pipeline is started.
 pub(super) struct Loaded {
     pub(super) model: Model,
-    /// Why the model has the precision that it has.
+    /// Why this precision was chosen.
     pub(super) why: &'static str,
-    /// Why it runs on the device that it runs on.
+    /// Why this device was chosen.
     pub(super) device_why: &'static str,
     pub(super) library: Library,
     pub(super) warm: WarmSessions,
 }
 
-/// Opens the model and the library that `args` name, and warms up the sessions.
+/// Loads the library and opens the model of `args`, and warms up the sessions.
 ///
-/// With [`DeviceChoice::Auto`], the CPU is used if no CUDA device is available or the model does not
-/// run on it; a machine with an NVIDIA GPU gets a warning. A named device that is not available is
-/// an error.
+/// With [`DeviceChoice::Auto`], the CPU is used if no CUDA device is available or the model does not run on
+/// it, with a warning if the machine has an NVIDIA GPU. If a requested device is not available, that is an
+/// error.
 pub(super) fn load(args: &ModelArgs, concurrency: Concurrency) -> Result<Loaded> {
     let library = Library::load(args.onnxruntime.as_deref())?;
     load_with(&library, args, concurrency, Pace::Alone, |_| ()).map(|(loaded, ())| loaded)
 }
 
-/// The same with a library that is loaded already, at this pace, and what `meanwhile` makes of the model, on a
-/// thread beside the one that loads it.
+/// The same with a loaded library and at this pace. Also calls `meanwhile` with the model, on a thread in
+/// parallel to loading, and returns its result.
 pub(super) fn load_with<T: Send>(
     library: &Library,
     args: &ModelArgs,
@@ -50,7 +50,7 @@ pub(super) fn load_with<T: Send>(
     meanwhile: impl Fn(&Model) -> T + Sync,
 ) -> Result<(Loaded, T)> {
     if let DeviceChoice::Only(device) = args.device {
-        check_device(library, device)?; // before a large model is fetched for nothing
+        check_device(library, device)?; // before a large model is downloaded
     }
     let model = fetch::model(&args.model, &args.hub)?;
     let on = |device| {
@@ -71,7 +71,7 @@ pub(super) fn load_with<T: Send>(
         })
     };
     let ((Chosen { model, why }, made, warm), device_why) = match args.device {
-        DeviceChoice::Only(device) => (on(device)?, "as asked"),
+        DeviceChoice::Only(device) => (on(device)?, "as requested"),
         DeviceChoice::Auto => match on(Device::Cuda(0)) {
             Ok(loaded) => (loaded, "the first CUDA device"),
             Err(error) => (on(Device::Cpu)?, without_cuda(&error)),
@@ -80,7 +80,7 @@ pub(super) fn load_with<T: Send>(
     Ok((Loaded { model, why, device_why, library: library.clone(), warm }, made))
 }
 
-/// Why the CPU is used instead of a CUDA device; logged as a warning where there is an NVIDIA GPU.
+/// Why the CPU is used instead of a CUDA device; also logged as a warning if there is an NVIDIA GPU.
 fn without_cuda(error: &anyhow::Error) -> &'static str {
     if !Path::new("/proc/driver/nvidia/version").exists() {
         return "this machine has no NVIDIA driver";
@@ -91,34 +91,33 @@ fn without_cuda(error: &anyhow::Error) -> &'static str {
     "the NVIDIA GPU cannot be used"
 }
 
-/// The model as it runs on `device`.
+/// Opens the model for `device`, and applies the options.
 fn choose(device: Device, args: &ModelArgs, model: &str, library: &Library) -> Result<Chosen> {
-    check_device(library, device)?; // before a large model is read for nothing
+    check_device(library, device)?; // before a large model is read
     let mut chosen = Model::open_as(model, args.arch.as_deref(), args.precision, device)?;
     if let (Device::Cpu, Precision::Int8, Some(why)) =
         (device, chosen.model.card.precision, int8::why_not())
     {
         tracing::warn!("{why}; resnetd tune measures which precision is faster on this machine");
     }
-    heed(&mut chosen.model, args.calibrated);
+    apply_calibration_option(&mut chosen.model, args.calibrated);
     if let Some(path) = &args.labels {
         chosen.model.card = labels::replaced(&chosen.model.card, path)?.into();
     }
     Ok(chosen)
 }
 
-/// Removes the calibrations from the model if they are not to be applied.
-fn heed(model: &mut Model, calibrated: Calibrated) {
+/// Removes the model's calibrations if they are disabled.
+fn apply_calibration_option(model: &mut Model, calibrated: Calibrated) {
     if calibrated == Calibrated::Off {
         let calibration = BTreeMap::new();
         model.card = ModelCard { calibration, ..model.card.as_ref().clone() }.into();
     }
 }
 
-/// Warm sessions of a model, which give the card's golden photos their scores.
+/// Opens and warms up the sessions of a model, and checks the golden photos.
 ///
-/// With them comes the model that they run, where its scores had to be taken for something else than
-/// the graph of `model` says.
+/// Also returns the corrected model, if the kind of a foreign graph's scores was detected from their values.
 pub(super) fn warm(
     model: &Model,
     device: Device,
@@ -134,12 +133,12 @@ fn warm_sessions(
     library: &Library,
     pace: Pace<'_>,
 ) -> Result<(WarmSessions, Option<Model>)> {
-    // Runs on a GPU do not use the cores.
+    // Runs on a GPU do not use the CPU's cores.
     let pace = if plan.device == Device::Cpu { pace } else { Pace::Alone };
     let mut warm = open_sessions(library, &model.onnx, plan, pace)
-        .map_err(|error| told_versions(error, model, library))?;
+        .map_err(|error| with_versions(error, model, library))?;
     let mut corrected = None;
-    // The sessions are of one graph: what one of them computes, all do.
+    // All sessions run the same graph, so checking one suffices.
     if let Some(engine) = warm.engines.first_mut() {
         corrected = check_scores(model, |batch| pace.run(|| engine(batch)), plan.input)?;
     }
@@ -163,7 +162,7 @@ fn sessions_plan(model: &Model, device: Device, concurrency: Concurrency) -> Ses
     }
 }
 
-/// One more warm engine of the model that `args` name.
+/// Opens and warms up one more engine for the model of `args`.
 pub(super) fn one_engine(
     args: &ModelArgs,
     concurrency: Concurrency,
@@ -177,20 +176,20 @@ pub(super) fn one_engine(
     warm.engines.pop().ok_or_else(|| anyhow!("no session was opened"))
 }
 
-/// `error`, with the versions of a model that is newer than ONNX Runtime, and what to do.
-fn told_versions(error: StartError, model: &Model, library: &Library) -> anyhow::Error {
+/// Adds the versions and a remedy to `error` if the model is newer than ONNX Runtime.
+fn with_versions(error: StartError, model: &Model, library: &Library) -> anyhow::Error {
     let reason = error.to_string();
     let is_newer = ["IR version", "opset"].iter().any(|word| reason.contains(word));
     if !is_newer || model.card.architecture != foreign::ARCHITECTURE {
         return error.into();
     }
-    // Its own words come after a line of its source and the signature of a function.
-    let reason = reason.rsplit_once(") ").map_or(reason.as_str(), |(_, words)| words);
+    // The message follows a source line and a function signature.
+    let reason = reason.rsplit_once(") ").map_or(reason.as_str(), |(_, message)| message);
     let graph = model.graph();
     anyhow!(
-        "{} has IR version {} and opset {} of ONNX, which ONNX Runtime {} does not read: {reason}\n\
+        "{} has IR version {} and opset {} of ONNX, which ONNX Runtime {} does not support: {reason}\n\
          hint: export it again with an older opset, in Python: torch.onnx.export(model, images, \"model.onnx\", \
-         opset_version=18); or name a newer ONNX Runtime with --onnxruntime",
+         opset_version=18); or pass the path of a newer ONNX Runtime with --onnxruntime",
         model.card.name,
         graph.ir_version(),
         graph.opset(),
@@ -198,9 +197,8 @@ fn told_versions(error: StartError, model: &Model, library: &Library) -> anyhow:
     )
 }
 
-/// Whether a graph that is not ours gives a score for each label, and whether the scores are what the
-/// card or the graph says they are; ours are built so. The model with its scores taken for what they are,
-/// where nothing says so.
+/// Checks that a foreign graph has a score for each label and that the scores match their kind; resnetd's own
+/// graphs always do. Returns the corrected model if the kind was detected from the values.
 fn check_scores(
     model: &Model,
     mut run: impl FnMut(&Batch) -> Result<Outputs, RunError>,
@@ -214,12 +212,15 @@ fn check_scores(
     let rows = |output| outputs.iter().map(|found| found.row(output, 0)).collect::<Vec<_>>();
     let (logits, probabilities) = (rows(Output::Logits), rows(Output::Probabilities));
     let (found, labels) = (logits[0].len(), labels.len());
-    ensure!(found == labels, "the graph has {found} scores, but the card has {labels} labels");
-    foreign::judge(model, &logits, &probabilities)
+    ensure!(
+        found == labels,
+        "the graph has {found} scores, but the card has {labels} labels; they must match"
+    );
+    foreign::verify_scores(model, &logits, &probabilities)
         .with_context(|| format!("{name} cannot be served"))
 }
 
-/// Different images, each a batch: black, white, grey and noise.
+/// Test images, each as a batch: black, white, grey and noise.
 fn test_images(input: InputShape) -> impl Iterator<Item = Batch> {
     let noise = |index: usize| index.wrapping_mul(0x9E37_79B9).to_le_bytes()[2];
     let images: [fn(usize) -> u8; 4] = [|_| 0, |_| 255, |_| 128, noise];

@@ -1,4 +1,4 @@
-//! Loads models for the server: from the options of a model to a pipeline that answers.
+//! Loads models for the server: from a model's options to its running pipeline.
 
 use std::collections::BTreeSet;
 use std::collections::hash_map::DefaultHasher;
@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Result, ensure};
 
+use super::error_chain;
 use super::load::{self, Loaded, load_with};
-use super::told;
 use crate::config::{Concurrency, Config, ModelArgs, ModelSpec};
 use crate::device::Device;
 use crate::model::{Digests, Model, ModelCard, is_embedded};
@@ -20,7 +20,7 @@ use crate::pipeline::{Decoding, Pipeline, Resources};
 use crate::registry::{Description, LastUse, LoadWhen, Open, Policy, Served, Source, Versions};
 use crate::telemetry::{Metrics, ModelInfo};
 
-/// Loads models that share a process.
+/// Loads the models of a process.
 #[derive(Debug)]
 pub(super) struct Loader {
     pub(super) library: Library,
@@ -28,42 +28,42 @@ pub(super) struct Loader {
     pub(super) cores: Arc<Cores>,
     pub(super) memory: Arc<Memory>,
     pub(super) metrics: Arc<Metrics>,
-    /// Sources that were files or folders when they were loaded.
-    pub(super) places: Mutex<BTreeSet<String>>,
+    /// Sources that existed as files or folders when they were loaded.
+    pub(super) known_paths: Mutex<BTreeSet<String>>,
 }
 
 impl Loader {
-    /// Opens the model of `spec`, warms its sessions up, checks its golden photos and starts its workers.
+    /// Opens the model of `spec`, warms up its sessions, checks its golden photos and starts its workers.
     pub(super) fn load(&self, spec: &ModelSpec) -> Result<Served> {
         let ModelSpec { args, concurrency, .. } = spec;
-        self.check_place(&args.model)?;
+        self.check_path(&args.model)?;
         let share = self.cores.share(concurrency.threads, spec.weight);
         let pace = match spec.load {
             _ if share.is_alone() => Pace::Alone,
             LoadWhen::OnDemand => Pace::InTurns(&share),
             LoadWhen::Now | LoadWhen::Explicit => Pace::Background(&share),
         };
-        // Loading mostly uses one core, so another computes the digests meanwhile.
+        // Loading mostly uses one core, so the digests are computed in parallel.
         let (loaded, digests) = load_with(&self.library, args, *concurrency, pace, Model::digests)?;
         check_digest(spec, &digests)?;
         self.start(spec, loaded, digests, share)
     }
 
-    /// A path that was there once is not looked for on the hub when it is gone.
-    fn check_place(&self, source: &str) -> Result<()> {
-        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Rejects a path that existed before but does not exist now, instead of looking for it on the hub.
+    fn check_path(&self, source: &str) -> Result<()> {
+        let mut known_paths = self.known_paths.lock().unwrap_or_else(PoisonError::into_inner);
         if Path::new(source).exists() {
-            places.insert(source.to_owned());
+            known_paths.insert(source.to_owned());
             return Ok(());
         }
         ensure!(
-            !places.contains(source),
-            "{source} is gone; it was there when the model was loaded before"
+            !known_paths.contains(source),
+            "{source} does not exist any more, so the model cannot be loaded again; restore it"
         );
         Ok(())
     }
 
-    /// Starts the workers of a model that is ready.
+    /// Starts the workers of a loaded model.
     fn start(
         &self,
         spec: &ModelSpec,
@@ -122,33 +122,33 @@ impl Loader {
     }
 }
 
-/// Compares the digest of the graph with the one in the configuration.
+/// Compares the graph's digest with that in the configuration.
 fn check_digest(spec: &ModelSpec, digests: &Digests) -> Result<()> {
     let (Some(expected), found) = (&spec.digest, &digests.graph) else { return Ok(()) };
     ensure!(
         found.eq_ignore_ascii_case(expected),
-        "the graph has the digest {found}, but the configuration says {expected}\n\
-         hint: if the new model is right, write its digest into the configuration file"
+        "the graph has the digest {found}, but the configuration has {expected}\n\
+         hint: if the new model is correct, write its digest into the configuration file"
     );
     Ok(())
 }
 
-/// The source of `spec`, which changes with its settings and with `fingerprint`, that of its files.
+/// The source of `spec`. Its fingerprint combines the settings with `fingerprint`, that of the files.
 pub(super) fn source(loader: &Arc<Loader>, spec: ModelSpec, fingerprint: u64) -> Source {
     let mut hasher = DefaultHasher::new();
     let policy = spec.policy.clone();
-    // A changed policy does not load the model again.
+    // A changed policy does not require reloading.
     let spec = ModelSpec { policy: Policy::default(), ..spec };
     (fingerprint, format!("{spec:?}")).hash(&mut hasher);
     let name = spec.name.clone().unwrap_or_else(|| spec.args.model.clone());
     let (version, load) = (spec.version.clone(), spec.load);
     let loader = Arc::clone(loader);
-    let open: Open = Arc::new(move || loader.load(&spec).map_err(|error| told(&error)));
+    let open: Open = Arc::new(move || loader.load(&spec).map_err(|error| error_chain(&error)));
     Source { name, version, fingerprint: hasher.finish(), load, policy, open }
 }
 
-/// Loads the model again when a stuck worker has to be replaced. That is rare, and a second copy
-/// would need its memory all the time.
+/// Loads the model again when a stuck worker is replaced. That is rare, and a spare copy would occupy memory
+/// all the time.
 fn spare(
     args: ModelArgs,
     concurrency: Concurrency,

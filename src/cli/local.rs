@@ -1,4 +1,4 @@
-//! The server's pipeline without a server, for commands that read files.
+//! The server's pipeline for commands that read files.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::pipeline::queue::{Deadline, RequestContext};
 use crate::pipeline::run::{Library, Pace, WarmSessions};
 use crate::pipeline::{Classification, ClassifyError, Pipeline, PipelinePlan, Resources};
 
-/// The time limit of commands that read files: practically none.
+/// Time limit of such commands: practically none.
 const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Options of every command that measures a model.
@@ -33,11 +33,11 @@ pub(super) struct MeasureArgs {
     pub(super) limits: LimitArgs,
 }
 
-/// Refuses `what` for networks of which several classes can be right.
+/// Rejects `what` for multi-label networks.
 pub(super) fn single_label(card: &ModelCard, what: &str) -> Result<()> {
     ensure!(
         card.task == Task::SingleLabel,
-        "{what} does not apply to {}: several of its classes can be right for one image",
+        "{what} does not apply to {}, which is a multi-label network",
         card.name
     );
     Ok(())
@@ -49,7 +49,7 @@ pub(super) fn start(args: &ModelArgs, limits: &LimitArgs) -> Result<Pipeline> {
     pipeline(model, warm, args, limits)
 }
 
-/// The same, and the digest of the model's graph.
+/// The same; also returns the digest of the model's graph.
 pub(super) fn start_with_digest(
     args: &ModelArgs,
     limits: &LimitArgs,
@@ -60,7 +60,7 @@ pub(super) fn start_with_digest(
     Ok((pipeline(model, warm, args, limits)?, digest))
 }
 
-/// A pipeline without limits for images and bytes in flight.
+/// Starts a pipeline without limits for images and bytes in flight.
 pub(super) fn pipeline(
     model: Model,
     warm: WarmSessions,
@@ -81,7 +81,7 @@ pub(super) fn pipeline(
     Ok(pipeline.with_capabilities(capabilities))
 }
 
-/// Classifies `uploads` in order, as many at once as keeps the machine busy.
+/// Classifies `uploads` in order, with as many in flight as keep the machine busy.
 pub(super) fn classify_all<'a, T: 'a>(
     pipeline: &'a Pipeline,
     uploads: impl Iterator<Item = (T, Bytes)> + 'a,
@@ -97,7 +97,7 @@ pub(super) async fn classify_labelled(
     dataset: Dataset,
     mut each: impl FnMut(usize, Result<Classification, ClassifyError>),
 ) -> Result<(), DatasetError> {
-    // An example that cannot be read is sent as an empty upload; its error ends the stream below.
+    // An example that cannot be read is sent as an empty upload; its error ends the loop below.
     let uploads = dataset.examples(&pipeline.card().labels)?.map(|example| match example {
         Ok(Example { bytes, truth }) => (Ok(truth), bytes),
         Err(error) => (Err(error), Bytes::new()),
@@ -110,12 +110,12 @@ pub(super) async fn classify_labelled(
     Ok(())
 }
 
-/// The context of a command that reads files: its time limit never matters.
+/// The context of commands that read files, with practically no time limit.
 pub(super) fn context() -> RequestContext {
     RequestContext::local(Deadline::after(PATIENCE))
 }
 
-/// The async side of a command that reads files.
+/// The async runtime of commands that read files.
 pub(super) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()
 }

@@ -1,10 +1,10 @@
-//! The commands, one file each.
+//! The commands, one file per command.
 
-mod announce; // serve: the ready message
+mod announce; // announces that serve is ready
 mod api_key;
 mod bench;
 mod calibrate; // eval --calibrate
-mod card_file; // reading and writing a model card
+mod card_file; // edits a model card
 mod classify;
 mod config_file; // serve --config
 mod describe;
@@ -13,14 +13,14 @@ mod export;
 mod files;
 mod generate; // completions and man pages
 mod healthcheck;
-mod fetch; // downloading a model from the hub
+mod fetch; // downloads a model from the hub
 mod labels; // class names from a file
 mod load;
-mod loader; // loading models for the server
+mod loader; // loads models for the server
 mod local;
-mod models; // serve: the models
+mod models; // the models of serve
 mod output;
-mod plan; // how many replicas
+mod plan; // predicts the number of replicas
 mod quantize;
 mod serve;
 mod tune;
@@ -66,7 +66,7 @@ enum Command {
     Tune(Box<tune::TuneArgs>),
     /// Compare a model's logits with those of the framework that trained it
     Verify(Box<verify::VerifyArgs>),
-    /// Make an API key for `serve --api-keys`
+    /// Generate an API key for `serve --api-keys`
     ApiKey(api_key::ApiKeyArgs),
     /// Check whether a running server is ready; for container health checks
     Healthcheck(healthcheck::HealthcheckArgs),
@@ -76,11 +76,11 @@ enum Command {
     Man(generate::ManArgs),
 }
 
-/// Runs the command that was typed.
+/// Runs a command.
 ///
 /// # Errors
 ///
-/// Any error of the command, with a message for the user.
+/// The command's error, with a message for the user.
 pub fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Serve(args) => serve::run(&args),
@@ -100,12 +100,12 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
     }
 }
 
-/// An error and its causes, each once: many an error's own words have its cause in them.
+/// An error and its causes, without repetition: some errors include their causes in their own message.
 #[must_use]
-pub fn told(error: &anyhow::Error) -> String {
-    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told {
-        _ if told.is_empty() => cause,
-        _ if told.contains(&cause) => told,
-        _ => format!("{told}: {cause}"),
+pub fn error_chain(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |message, cause| match message {
+        _ if message.is_empty() => cause,
+        _ if message.contains(&cause) => message,
+        _ => format!("{message}: {cause}"),
     })
 }

@@ -1,5 +1,4 @@
-//! The models of `resnetd serve`: those of the options and the configuration file are opened at the
-//! start; those of the repository are found in it, at the start and later.
+//! The models of `resnetd serve`, from options, configuration file and repository.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -13,10 +12,10 @@ use crate::config::{ModelControl, ModelSpec, ServeArgs};
 use crate::registry::repository::{Settled, fingerprint, scan};
 use crate::registry::{Control, LoadWhen, ModelSources, Registry, Source, Version};
 
-/// Loads the models that are loaded at the start, and returns the control of all.
+/// Loads the models that are needed at the start, and returns the control of all models.
 ///
-/// A model of `--model` or `[[model]]` that cannot be loaded ends the start. One of the repository is
-/// reported and left out, unless it is the default model.
+/// If a model of `--model` or `[[model]]` cannot be loaded, the server does not start. One of the repository
+/// is skipped with an error in the log, unless it is the default model.
 pub(super) fn load(
     args: &ServeArgs,
     loader: &Arc<Loader>,
@@ -59,7 +58,7 @@ pub(super) fn load(
     Ok(control)
 }
 
-/// The models of the options, the configuration file and the repository, and those that are added.
+/// Lists and creates the sources of all models.
 fn origins(args: &ServeArgs, loader: &Arc<Loader>) -> ModelSources {
     let listed = {
         let (args, loader) = (args.clone(), Arc::clone(loader));
@@ -76,7 +75,7 @@ fn origins(args: &ServeArgs, loader: &Arc<Loader>) -> ModelSources {
     ModelSources { listed, at }
 }
 
-/// Sets the default model: the named one, or the only one.
+/// Sets the default model: `named`, or the only model.
 fn set_default(registry: &Registry, named: Option<String>) -> Result<()> {
     let mut all = registry.names();
     if let Some(name) = named.as_ref().filter(|name| !all.contains(name)) {
@@ -88,7 +87,7 @@ fn set_default(registry: &Registry, named: Option<String>) -> Result<()> {
     Ok(())
 }
 
-/// The models that there should be now.
+/// The current sources.
 fn sources(
     args: &ServeArgs,
     loader: &Arc<Loader>,
@@ -110,7 +109,7 @@ fn sources(
     Ok(all)
 }
 
-/// The fingerprint of a model's files; 0 for one that is embedded or of the hub.
+/// The fingerprint of a model's files; 0 for an embedded model or one on the hub.
 fn files_of(spec: &ModelSpec) -> u64 {
     fingerprint(Path::new(&spec.args.model)).unwrap_or(0)
 }
@@ -125,7 +124,7 @@ fn in_repository(
     let found = scan(folder, models.repository_versions)
         .map_err(|error| format!("--model-repository {}: {error}", folder.display()))?;
     let found = match models.model_control {
-        ModelControl::Poll => settled.lock().unwrap_or_else(PoisonError::into_inner).look(found),
+        ModelControl::Poll => settled.lock().unwrap_or_else(PoisonError::into_inner).update(found),
         ModelControl::None | ModelControl::Explicit => found,
     };
     let mut all = Vec::new();

@@ -1,4 +1,4 @@
-//! Output of commands: results to standard output, progress to standard error.
+//! Output of commands: results on standard output, progress on standard error.
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
@@ -9,13 +9,13 @@ use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-/// Prints a line. Nobody may be reading any more (`| head`, a closed pipe): a server serves on.
+/// Prints a line. Errors are ignored, because the reader may have closed the pipe (`| head`).
 pub(super) fn line(text: impl Display) {
     let _ = writeln!(io::stdout().lock(), "{text}");
 }
 
-/// Prints a line to standard error, whose reader may be gone too.
-pub(super) fn complain(text: impl Display) {
+/// Prints a line on standard error, ignoring errors.
+pub(super) fn error_line(text: impl Display) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
@@ -26,7 +26,7 @@ pub(super) fn json(value: &impl Serialize) -> Result<()> {
     bytes(&text)
 }
 
-/// Prints `text` as it is. A reader that is gone is no error, as for [`line`].
+/// Prints `text` unchanged. A closed pipe is not an error, as for [`line`].
 pub(super) fn bytes(text: &[u8]) -> Result<()> {
     match io::stdout().lock().write_all(text) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
@@ -34,7 +34,7 @@ pub(super) fn bytes(text: &[u8]) -> Result<()> {
     }
 }
 
-/// A table without frames, as wide as the terminal.
+/// A table without borders, at most as wide as the terminal.
 pub(super) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table
@@ -49,7 +49,7 @@ pub(super) fn show(table: &Table) {
     line(table.trim_fmt());
 }
 
-/// A bar on standard error where that is a terminal and there is much to do.
+/// A progress bar on standard error, if that is a terminal and `total` is not small.
 pub(super) fn progress(total: usize, what: &str) -> ProgressBar {
     if total < 16 || !io::stderr().is_terminal() {
         return ProgressBar::hidden();

@@ -19,7 +19,7 @@ pub(super) struct PlanArgs {
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     latency: Duration,
 
-    /// The share of requests that must not exceed it, in percent
+    /// Percentage of requests that must not exceed it
     #[arg(long, default_value_t = 99.0, value_name = "PERCENT")]
     percentile: f64,
 
@@ -54,18 +54,18 @@ struct PlanReport {
     replicas: u32,
     demand: Demand,
     replica: Replica,
-    /// With as many replicas as needed, and one more, of which one may be missing.
+    /// With the required number of replicas, and with one more, so that one may fail.
     predicted: [PredictedLatency; 2],
 }
 
-/// What is predicted for a number of replicas.
+/// The prediction for a number of replicas.
 #[derive(Debug, Serialize)]
 struct PredictedLatency {
     replicas: u32,
     utilization: f64,
     mean_ms: f64,
     p50_ms: f64,
-    /// Of the share that is required.
+    /// Latency at the required percentile.
     target_ms: f64,
 }
 
@@ -113,7 +113,7 @@ impl PlanArgs {
         ensure!(load.is_finite() && load > 0.0, "--load is {load}; it must be more than 0");
         ensure!(
             (1.0..100.0).contains(&percentile),
-            "--percentile is {percentile}; it is a number from 1 to below 100"
+            "--percentile is {percentile}; it must be at least 1 and less than 100"
         );
         Ok(Demand { load, latency: self.latency.as_secs_f64(), share: percentile / 100.0 })
     }

@@ -24,8 +24,8 @@ use crate::pipeline::topk;
 use crate::quantize::{self, LayerError, Method, Ranges};
 use crate::telemetry::logs::{self, LogFormat};
 
-/// Images in one run while the ranges are measured: every layer's activations are kept in memory.
-const AT_ONCE: usize = 4;
+/// Images per run when ranges are measured, limited because the activations of all layers are kept in memory.
+const BATCH_SIZE: usize = 4;
 
 #[derive(Debug, Args)]
 pub(super) struct QuantizeArgs {
@@ -46,7 +46,7 @@ pub(super) struct QuantizeArgs {
     #[arg(long, value_name = "FOLDER|PARQUET")]
     data: Option<PathBuf>,
 
-    /// Output file; `resnetd serve` finds it if it is called model-int8.onnx and lies in the
+    /// Output file; `resnetd serve` finds it if it is named model-int8.onnx and in the
     /// model's folder
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
@@ -97,8 +97,8 @@ pub(super) fn run(args: &QuantizeArgs) -> Result<()> {
     let layers = quantize::compare(runtime, &graph, &ranges, &batches)?;
     let card = ModelCard {
         precision: Precision::Int8,
-        figures: Vec::new(),          // they were measured in float32
-        calibration: BTreeMap::new(), // and an earlier int8 form's are not this one's
+        figures: Vec::new(),          // measured in float32
+        calibration: BTreeMap::new(), // belongs to another int8 form
         ..float.card.as_ref().clone()
     };
     let int8 = Model::of(card, quantize::quantize(&graph, &ranges));
@@ -126,7 +126,7 @@ pub(super) fn run(args: &QuantizeArgs) -> Result<()> {
     Ok(())
 }
 
-/// The model whose card says how accurate it is.
+/// Adds the measured accuracy to the model's card.
 fn with_figure(int8: &Model, Accuracy { counts, after, .. }: &Accuracy) -> Model {
     let figure = Figure {
         metric: "top-1".to_owned(),
@@ -138,7 +138,7 @@ fn with_figure(int8: &Model, Accuracy { counts, after, .. }: &Accuracy) -> Model
     Model::of(card, int8.graph())
 }
 
-/// The pictures that set the ranges, as the network takes them.
+/// The calibration images as batches of the network's input.
 fn calibration(args: &QuantizeArgs, model: &Model) -> Result<Vec<Batch>> {
     let uploads = sample(&args.calibration, args.images as usize, &model.card.labels)?;
     let shape = InputShape::of(&model.card.preprocess);
@@ -146,10 +146,10 @@ fn calibration(args: &QuantizeArgs, model: &Model) -> Result<Vec<Batch>> {
     let mut batches: Vec<Batch> = Vec::new();
     for (name, bytes) in uploads {
         let pixels = pixels(&bytes, &args.common, model).with_context(|| name)?;
-        if batches.last().is_none_or(|batch| batch.len() == AT_ONCE) {
-            batches.push(Batch::with_capacity(shape, AT_ONCE));
+        if batches.last().is_none_or(|batch| batch.len() == BATCH_SIZE) {
+            batches.push(Batch::with_capacity(shape, BATCH_SIZE));
         }
-        batches.last_mut().expect("one was just put there").push(&pixels);
+        batches.last_mut().expect("a batch was just added").push(&pixels);
         bar.inc(1);
     }
     bar.finish_and_clear();
@@ -164,7 +164,7 @@ fn pixels(bytes: &Bytes, args: &MeasureArgs, model: &Model) -> Result<Pixels> {
     Ok(preprocess.apply(&decode::decode(bytes, &header, decode::Watch::never())?))
 }
 
-/// At most `wanted` pictures with their names, evenly spread.
+/// At most `wanted` images with their names, evenly spaced.
 fn sample(path: &Path, wanted: usize, labels: &[String]) -> Result<Vec<(String, Bytes)>> {
     if path.is_file() {
         let dataset = Dataset::open(path, labels)?;
@@ -174,7 +174,7 @@ fn sample(path: &Path, wanted: usize, labels: &[String]) -> Result<Vec<(String, 
             examples.map(|(row, example)| Ok((format!("row {}", row * step), example?.bytes)));
         return named.collect();
     }
-    let paths = files::pictures(&[path.to_owned()])?;
+    let paths = files::images(&[path.to_owned()])?;
     let step = paths.len().div_ceil(wanted).max(1);
     let read = paths.iter().step_by(step).map(|path| {
         let name = path.display().to_string();
@@ -197,7 +197,7 @@ fn calibrate(
     Ok(ranges)
 }
 
-/// Both models on labelled pictures, through the pipeline that serves.
+/// Measures both models on labelled images, with the server's pipeline.
 fn accuracy(
     args: &QuantizeArgs,
     library: &Library,
@@ -216,7 +216,7 @@ fn accuracy(
     Ok(Accuracy { counts, before, after, difference: counts.difference() })
 }
 
-/// The truth of each picture and the model's answer.
+/// The true class of each image, and the model's answer.
 fn answers_of(
     args: &QuantizeArgs,
     library: &Library,

@@ -35,17 +35,17 @@ pub(super) fn run(args: &ServeArgs) -> Result<()> {
 }
 
 async fn serve(args: &ServeArgs, config: Config, dropped: DroppedLines) -> Result<()> {
-    // Bind the ports before loading models, so that a port in use is reported at once.
+    // Ports are bound before models are loaded, so that a port in use is reported at once.
     let (listener, address) = bind(config.listen, config.connections, "--listen")?;
     let admin = config.admin_listen.map(|admin| bind(admin, config.connections, "--admin-listen"));
     let admin = admin.transpose()?;
-    // From here on signals shut the server down, also while models load.
-    let mut wish = WishToStop::new()?;
+    // From here on, signals shut the server down, even while models load.
+    let mut signal_to_stop = ShutdownSignal::new()?;
     let server = tokio::select! {
         server = start(args, &config, dropped) => server?,
-        () = wish.heard(None) => return Ok(()),
+        () = signal_to_stop.received(None) => return Ok(()),
     };
-    let mut listening = listener.listen().with_context(|| taken(address, "--listen"))?;
+    let mut listening = listener.listen().with_context(|| cannot_listen(address, "--listen"))?;
     if let Some(certificates) = &config.tls {
         listening = listening.over_tls(Arc::clone(certificates), Arc::clone(&server.metrics));
         tokio::spawn(Arc::clone(certificates).keep_current());
@@ -53,7 +53,7 @@ async fn serve(args: &ServeArgs, config: Config, dropped: DroppedLines) -> Resul
     // Who waits for the ready line may use both addresses.
     if let Some((admin, address)) = admin {
         serve_admin(&server, config.drain, admin)
-            .with_context(|| taken(address, "--admin-listen"))?;
+            .with_context(|| cannot_listen(address, "--admin-listen"))?;
     }
     announce::ready(&server, &url(&config, address));
     tokio::spawn(trim_when_idle(Arc::clone(&server.memory)));
@@ -66,13 +66,13 @@ async fn serve(args: &ServeArgs, config: Config, dropped: DroppedLines) -> Resul
     let readiness = Arc::clone(&server.readiness);
     let control = server.control.clone();
     let stop = async move {
-        wish.heard(control.as_ref()).await;
+        signal_to_stop.received(control.as_ref()).await;
         readiness.drain();
         tracing::info!(
             "shutting down: draining requests in flight (a second signal exits immediately)"
         );
         tokio::spawn(async move {
-            wish.heard(None).await;
+            signal_to_stop.received(None).await;
             tracing::warn!("second signal: exiting immediately");
             std::process::exit(1);
         });
@@ -80,7 +80,7 @@ async fn serve(args: &ServeArgs, config: Config, dropped: DroppedLines) -> Resul
     let routes = http::router(Arc::clone(&server));
     let abort = || server.registry.serving().iter().for_each(|model| model.pipeline.abort());
     let answered = listening.serve(routes, stop, config.drain, abort).await;
-    // All requests are answered, so the workers are idle.
+    // All requests were answered, so the workers are idle.
     for model in server.registry.serving() {
         model.pipeline.finish(LAST_RUN).await;
     }
@@ -105,23 +105,23 @@ fn serve_admin(server: &Arc<Server>, drain: Drain, admin: Listener) -> io::Resul
     Ok(())
 }
 
-/// The server's URL, for people and programs.
+/// The server's URL.
 fn url(config: &Config, address: SocketAddr) -> String {
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     format!("{scheme}://{address}")
 }
 
 fn bind(address: SocketAddr, plan: ListenPlan, option: &str) -> Result<(Listener, SocketAddr)> {
-    let listener = Listener::bind(address, plan).with_context(|| taken(address, option))?;
+    let listener = Listener::bind(address, plan).with_context(|| cannot_listen(address, option))?;
     let address = listener.address()?;
     Ok((listener, address))
 }
 
-fn taken(address: SocketAddr, option: &str) -> String {
-    format!("cannot listen on {address}; choose another with {option}")
+fn cannot_listen(address: SocketAddr, option: &str) -> String {
+    format!("cannot listen on {address}; choose another address with {option}")
 }
 
-/// Looks for changes in the model repository; never ends.
+/// Polls the model repository for changes; never ends.
 async fn poll(server: Arc<Server>, every: Duration) {
     let Some(control) = &server.control else { return };
     loop {
@@ -130,25 +130,25 @@ async fn poll(server: Arc<Server>, every: Duration) {
     }
 }
 
-/// Loads, replaces and unloads what has changed.
+/// Loads new, reloads changed and unloads removed models.
 async fn refresh(control: &Arc<Control>) {
     let control = Arc::clone(control);
     let refreshed = tokio::task::spawn_blocking(move || control.refresh()).await;
     match refreshed {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::error!(%error, "the models stay as they are"),
+        Ok(Err(error)) => tracing::error!(%error, "the models were not refreshed"),
         Err(error) => tracing::error!(%error, "refreshing the models failed"),
     }
 }
 
-/// SIGTERM, or SIGINT from a keyboard. At SIGHUP the configuration file and the model repository are read again.
-struct WishToStop {
+/// SIGTERM and SIGINT stop the server; SIGHUP reads the configuration file and the model repository again.
+struct ShutdownSignal {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
 }
 
-impl WishToStop {
+impl ShutdownSignal {
     fn new() -> std::io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
@@ -157,8 +157,8 @@ impl WishToStop {
         })
     }
 
-    /// Waits for the next signal that stops the server.
-    async fn heard(&mut self, control: Option<&Arc<Control>>) {
+    /// Waits for a signal that stops the server.
+    async fn received(&mut self, control: Option<&Arc<Control>>) {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return,
@@ -178,7 +178,7 @@ fn refresh_at_hangup(control: Option<&Arc<Control>>) {
     }
 }
 
-/// Loads the models and starts their workers, off the async threads.
+/// Loads the models and starts their workers, on a blocking thread.
 async fn start(args: &ServeArgs, config: &Config, dropped: DroppedLines) -> Result<Arc<Server>> {
     let (args, config) = (args.clone(), config.clone());
     let traces = config.traces.as_ref().map(Traces::start).transpose()?.map(Arc::new);
@@ -190,7 +190,7 @@ async fn start(args: &ServeArgs, config: &Config, dropped: DroppedLines) -> Resu
             cores: Cores::new(cores()),
             memory: Arc::clone(&memory),
             metrics: Arc::clone(&metrics),
-            places: Mutex::default(),
+            known_paths: Mutex::default(),
             config: config.clone(),
         });
         let registry = Arc::new(Registry::default());

@@ -59,7 +59,7 @@ struct TuneReport<'a> {
     cores: usize,
     goal: Goal,
     photos: usize,
-    /// Whole rounds.
+    /// Number of completed rounds.
     rounds: usize,
     interrupted: bool,
     verdict: Option<Certainty>,
@@ -127,17 +127,17 @@ fn photos(paths: &[PathBuf]) -> Result<Vec<Bytes>> {
             .map(Bytes::from)
             .with_context(|| format!("cannot read {}", path.display()))
     };
-    files::pictures(paths)?.iter().map(read).collect()
+    files::images(paths)?.iter().map(read).collect()
 }
 
-/// Everything that is measured with.
+/// The measured models, and what is needed to run them.
 struct Bench<'a> {
     args: &'a TuneArgs,
     library: Library,
     device: Device,
-    /// The model in each precision that is tried.
+    /// The model in each precision that is measured.
     models: Vec<Model>,
-    /// What would be served without tuning.
+    /// The settings without tuning.
     usual: Candidate,
 }
 
@@ -161,7 +161,7 @@ impl<'a> Bench<'a> {
                 Precision::Int8 | Precision::Fp16 => Precision::Fp32,
             };
             let (name, arch) = (&model_args.model, model_args.arch.as_deref());
-            // A model that does not come in that precision is measured as it comes.
+            // If the model is not available in the other precision, only this one is measured.
             if let Ok(chosen) = Model::open_as(name, arch, PrecisionChoice::Only(other), device) {
                 models.push(chosen.model);
             }
@@ -185,15 +185,15 @@ impl<'a> Bench<'a> {
         found
     }
 
-    /// Measures all candidates of `race` in turns, until the time is up or the command is
-    /// interrupted. Returns the number of complete rounds, and whether it was interrupted.
+    /// Measures all candidates of `race` in turns until the time is up or the command is interrupted. Returns
+    /// the number of completed rounds, and whether it was interrupted.
     async fn rounds(&self, race: &mut Race, photos: &[Bytes]) -> Result<(usize, bool)> {
         let started = Instant::now();
         let first = race.running().len();
         let bar = output::progress(first * ROUNDS, "trials");
         for round in 0..ROUNDS {
             let running = race.running();
-            // A round that cannot be finished is not begun.
+            // A round that would exceed the budget is not started.
             let spent = started.elapsed();
             if round > 0
                 && spent + spent / u32::try_from(round).unwrap_or(1) * 3 / 4 > self.args.budget
@@ -218,8 +218,8 @@ impl<'a> Bench<'a> {
         Ok((ROUNDS, false))
     }
 
-    /// Warm sessions for the candidates of `group`, which differ in their batches only.
-    fn engines(&self, group: &[Candidate]) -> Result<Vec<Lent>> {
+    /// Warm sessions for the candidates of `group`, which differ only in their batches.
+    fn engines(&self, group: &[Candidate]) -> Result<Vec<SharedEngine>> {
         let largest = group.iter().map(|candidate| candidate.max_batch).max().unwrap_or(1);
         let candidate = Candidate { max_batch: largest, ..group[0] };
         let concurrency = self.options(candidate).concurrency(cores())?;
@@ -230,12 +230,12 @@ impl<'a> Bench<'a> {
     async fn trial(
         &self,
         candidate: Candidate,
-        engines: &[Lent],
+        engines: &[SharedEngine],
         goal: Goal,
         photos: &[Bytes],
     ) -> Result<tune::Trial> {
         let warm = WarmSessions {
-            engines: engines.iter().map(lent).collect(),
+            engines: engines.iter().map(borrow).collect(),
             device: self.device,
             load: Duration::ZERO,
             warm_up: Duration::ZERO,
@@ -243,7 +243,7 @@ impl<'a> Bench<'a> {
         let (model, limits) = (self.model(candidate).clone(), &self.args.common.limits);
         let pipeline = local::pipeline(model, warm, &self.options(candidate), limits)?;
         let count = u32::try_from(self.candidates().len() * ROUNDS).unwrap_or(u32::MAX);
-        // Half of the time is for loading, for slow networks, and for rounds to be compared.
+        // Half of the time is for loading, slow networks, and comparing several rounds.
         let duration = (self.args.budget / count / 2).max(Duration::from_millis(200));
         let trial = tune::trial(&pipeline, photos, goal, duration).await?;
         pipeline.finish(Duration::from_secs(60)).await;
@@ -266,10 +266,10 @@ impl<'a> Bench<'a> {
     }
 }
 
-/// An engine that outlives the pipeline it works for.
-type Lent = Arc<Mutex<Engine>>;
+/// An engine that is shared by the pipelines of several trials.
+type SharedEngine = Arc<Mutex<Engine>>;
 
-fn lent(engine: &Lent) -> Engine {
+fn borrow(engine: &SharedEngine) -> Engine {
     let engine = Arc::clone(engine);
     Box::new(move |batch| (engine.lock().unwrap_or_else(PoisonError::into_inner))(batch))
 }
@@ -335,7 +335,7 @@ fn config(
     }
     let Candidate { precision, sessions, threads, max_batch } = standing.candidate;
     let [median, low, high] = standing.rates();
-    // A path is good from everywhere; a name stays one.
+    // An absolute path works from every folder; a name is unchanged.
     let path = Path::new(&args.model)
         .canonicalize()
         .ok()

@@ -1,4 +1,4 @@
-//! `resnetd verify`: checks that a model gives the logits of the framework that trained it.
+//! `resnetd verify`: compares a model's logits with those of the framework that trained it.
 
 use std::path::PathBuf;
 
@@ -37,14 +37,14 @@ struct VerifyReport {
     photos: Vec<Compared>,
 }
 
-/// One photo: where its logits differ most.
+/// The largest difference of one photo's logits.
 #[derive(Debug, Serialize)]
 struct Compared {
     photo: String,
     label: String,
     expected: f32,
     found: f32,
-    /// As a share of the largest logit.
+    /// Relative to the largest logit.
     difference: f32,
     same_best_class: bool,
 }
@@ -72,14 +72,14 @@ pub(super) fn run(args: &VerifyArgs) -> Result<()> {
     Ok(())
 }
 
-/// A photo through the whole pipeline, from bytes to logits.
+/// Computes a photo's logits with the server's pipeline and compares them.
 async fn compare(pipeline: &Pipeline, reference: Reference) -> Result<Compared> {
     let Reference { name, photo, logits } = reference;
     let answer = pipeline.classify(photo, &local::context()).await?;
     let found = answer.scores.logits;
     ensure!(
         found.len() == logits.len(),
-        "the model has {} classes, the reference {}",
+        "the model has {} classes, but the reference has {}; they must match",
         found.len(),
         logits.len()
     );

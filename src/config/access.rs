@@ -1,4 +1,4 @@
-//! Options for API keys and for limits of each client.
+//! Options for API keys and limits of clients.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,12 +10,12 @@ use crate::http::{
     AccessPlan, AllowedOrigin, ForwardedHeader, KeyRing, OpenMetrics, Proxies, Rate,
 };
 
-/// Who may send requests, and how many.
+/// API keys and limits of clients.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Clients")]
 pub struct AccessArgs {
-    /// File with the API keys that are accepted, one line NAME:SHA256 each; `resnetd api-key NAME` makes
-    /// one. Requests then need a key; health probes and the web page's files do not. The file is read again
+    /// File with the accepted API keys, one line NAME:SHA256 each; `resnetd api-key NAME` generates one.
+    /// Requests then need a key; health probes and the web page's files do not. The file is read again
     /// when it changes. See docs/security.md
     #[arg(long, env = "RESNETD_API_KEYS", value_name = "FILE")]
     pub api_keys: Option<PathBuf>,
@@ -42,11 +42,7 @@ pub struct AccessArgs {
 
     /// Origins whose web pages may use the server from a browser (CORS), such as
     /// https://photos.example.org; * for every origin [default: none]
-    #[expect(
-        clippy::doc_markdown,
-        rustdoc::bare_urls,
-        reason = "help text is shown as it is written"
-    )]
+    #[expect(clippy::doc_markdown, rustdoc::bare_urls, reason = "help text is not Markdown")]
     #[arg(
         long = "cors-allow-origin",
         env = "RESNETD_CORS_ALLOW_ORIGIN",
@@ -78,7 +74,7 @@ pub struct AccessArgs {
 }
 
 impl AccessArgs {
-    /// The plan, with the keys read. `health` is an additional path of health probes.
+    /// The configuration, with the keys read from the file. `health` is an additional path of health probes.
     pub(super) fn resolve(&self, health: Option<&str>, wrong: &mut Vec<String>) -> AccessPlan {
         let open = |path: &PathBuf| {
             KeyRing::open(path).map_err(|error| wrong.push(error.to_string())).ok().map(Arc::new)

@@ -1,4 +1,4 @@
-//! Checks of the options of `serve`, each with what would be right.
+//! Checks of the options of `serve`. Messages have the valid values.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use bytesize::ByteSize;
 use super::{ModelControl, ModelsArgs, ServeArgs};
 use crate::pipeline::decode::Limits;
 
-/// The upper bound of every time limit.
+/// Upper bound of all time limits.
 const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Adds what is wrong with single options to `wrong`.
+/// Adds a message for each invalid option to `wrong`.
 pub(super) fn check(args: &ServeArgs, limits: Limits, wrong: &mut Vec<String>) {
     check_times(args, wrong);
     check_models(&args.models, wrong);
@@ -18,12 +18,12 @@ pub(super) fn check(args: &ServeArgs, limits: Limits, wrong: &mut Vec<String>) {
     check_memory(args, limits, wrong);
 }
 
-/// Checks that a batch and the largest upload fit.
+/// Checks that the limits allow a full batch and the largest upload.
 fn check_memory(args: &ServeArgs, limits: Limits, wrong: &mut Vec<String>) {
     let capacity = args.queue_capacity;
     if let Some(max_batch) = args.model.max_batch.filter(|&most| capacity < most) {
         wrong.push(format!(
-            "--queue-capacity {capacity} is less than --max-batch {max_batch}; a batch could never be full"
+            "--queue-capacity {capacity} is less than --max-batch {max_batch}; raise it, so that a batch can be full"
         ));
     }
     if args.memory_limit.as_u64() < limits.largest_cost() {
@@ -36,7 +36,7 @@ fn check_memory(args: &ServeArgs, limits: Limits, wrong: &mut Vec<String>) {
     }
 }
 
-/// Checks the options for several models.
+/// Checks the options about several models.
 fn check_models(args: &ModelsArgs, wrong: &mut Vec<String>) {
     let ModelsArgs { model_repository, repository_versions, model_control, .. } = args;
     if *repository_versions == 0 {
@@ -45,7 +45,7 @@ fn check_models(args: &ModelsArgs, wrong: &mut Vec<String>) {
     if *model_control != ModelControl::Poll || model_repository.is_some() {
         return;
     }
-    wrong.push("--model-control poll needs --model-repository, the folder to look at".to_owned());
+    wrong.push("--model-control poll needs --model-repository, the folder to poll".to_owned());
 }
 
 /// Checks that at least one image and one connection are allowed.
@@ -81,7 +81,7 @@ fn check_times(args: &ServeArgs, wrong: &mut Vec<String>) {
     }
     if args.max_wait >= args.request_timeout {
         wrong.push(
-            "--max-wait is not less than --request-timeout; batches would form too late".to_owned(),
+            "--max-wait is not less than --request-timeout; reduce it, so that batches are run in time".to_owned(),
         );
     }
 }

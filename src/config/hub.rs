@@ -7,8 +7,7 @@ use clap::builder::BoolishValueParser;
 
 use crate::hub::Hub;
 
-/// Where models are downloaded from and cached. The environment variables are those of
-/// `huggingface_hub`.
+/// Address and cache of the Hugging Face hub. The environment variables are those of `huggingface_hub`.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Hugging Face hub")]
 pub struct HubArgs {
@@ -23,7 +22,7 @@ pub struct HubArgs {
     )]
     pub hub_endpoint: String,
 
-    #[expect(clippy::doc_markdown, reason = "help text is shown as it is written")]
+    #[expect(clippy::doc_markdown, reason = "help text is not Markdown")]
     /// Access token for private and gated models [default: the content of HF_HOME/token]
     #[arg(
         hide_short_help = true,
@@ -34,7 +33,7 @@ pub struct HubArgs {
     )]
     pub hub_token: Option<String>,
 
-    #[expect(clippy::doc_markdown, reason = "help text is shown as it is written")]
+    #[expect(clippy::doc_markdown, reason = "help text is not Markdown")]
     /// Folder in which downloaded models are cached [default: HF_HOME/hub]
     #[arg(hide_short_help = true, long, env = "HF_HUB_CACHE", value_name = "FOLDER")]
     pub hub_cache: Option<PathBuf>,

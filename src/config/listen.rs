@@ -5,11 +5,11 @@ use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
 const HINT: &str = "use ADDRESS:PORT, NAME:PORT, :PORT for all IPv4 addresses of this machine, or PORT for 127.0.0.1; \
     such as 127.0.0.1:8080";
 
-/// The address that `typed` is or names. Of a name's addresses the first IPv4 address is taken, if it has one.
+/// Parses an address, or resolves a name and uses its first IPv4 address, or its first address.
 ///
 /// # Errors
 ///
-/// A message for the user if it is no address, or its name has none.
+/// A message for the user if `typed` is not an address, or the name has none.
 pub fn listen_address(typed: &str) -> Result<SocketAddr, String> {
     if let Ok(port) = typed.parse::<u16>() {
         return Ok((Ipv4Addr::LOCALHOST, port).into());
@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_an_error_that_says_what_is_accepted() {
+    fn anything_else_is_an_error_that_lists_the_accepted_forms() {
         for typed in ["", "localhost", "127.0.0.1", "127.0.0.1:http", "8080:", "99999", ":99999"] {
             let error = listen_address(typed).unwrap_err();
             assert!(error.contains("use ADDRESS:PORT"), "{typed}: {error}");

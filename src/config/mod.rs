@@ -1,7 +1,7 @@
-//! Command-line options, and the validated configuration made from them.
+//! Command-line options, and the validated configuration.
 
-mod access; // API keys and limits of each client
-mod checks; // checks of single options
+mod access; // API keys and limits of clients
+mod checks; // checks of options
 mod hub; // the Hugging Face hub
 mod listen; // the address of --listen
 mod model; // a model, its device and its sessions
@@ -190,7 +190,7 @@ pub struct ServeArgs {
     )]
     pub log_format: LogFormat,
 
-    // The groups come last: options below one would be listed under its heading.
+    // The groups are last, because options after a group would be listed under its heading.
     #[command(flatten)]
     #[expect(
         missing_docs,
@@ -205,7 +205,7 @@ pub struct ServeArgs {
     )]
     pub models: ModelsArgs,
 
-    /// All values of `--model`, in their order.
+    /// All values of `--model`, in order.
     #[arg(skip)]
     pub named_models: Vec<String>,
 
@@ -256,12 +256,12 @@ pub struct ServeArgs {
     pub vertex: VertexArgs,
 }
 
-/// Invalid or conflicting options; all of them are listed.
+/// All invalid or conflicting options.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .0.join("\n"))]
 pub struct ConfigError(Vec<String>);
 
-/// A server's validated configuration; only the device is still undecided.
+/// A server's validated configuration, except for the device.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Address to bind.
@@ -274,46 +274,46 @@ pub struct Config {
     pub limits: Limits,
     /// Whether large JPEGs are decoded at reduced size.
     pub jpeg_scaling: JpegScaling,
-    /// The most images of one model in flight.
+    /// Maximum number of images of one model in flight.
     pub queue_capacity: usize,
-    /// The most bytes of uploads and decoded images in flight, of all models.
+    /// Maximum memory of uploads and decoded images in flight, in bytes, for all models.
     pub memory_limit: u64,
-    /// How long the first image of a batch waits for others.
+    /// Maximum time that the first image of a batch waits for others.
     pub max_wait: Duration,
-    /// A worker that spends longer than this in one batch is replaced.
+    /// A worker that is busy with one batch for longer is replaced.
     pub stuck_after: Duration,
     /// Time limits for requests.
     pub timeouts: Timeouts,
     /// Limits for connections.
     pub connections: ListenPlan,
-    /// Host names that requests may use.
+    /// Allowed host names.
     pub hosts: AllowedHosts,
-    /// Times for shutting down.
+    /// Time limits of the shutdown.
     pub drain: Drain,
     /// Whether the web page is served.
     pub page: Page,
-    /// Which images may be fetched by URL; `None` if URLs are disabled.
+    /// Hosts from which images are fetched by URL; `None` if URLs are disabled.
     pub urls: Option<(Policy, FetchPlan)>,
     /// Additional routes for Vertex AI.
     pub vertex: VertexRoutes,
-    /// Who may send requests, and how many.
+    /// API keys and limits of clients.
     pub access: AccessPlan,
-    /// The certificates of TLS; `None` without TLS.
+    /// The TLS certificates; `None` without TLS.
     pub tls: Option<Arc<Certificates>>,
-    /// Where spans are sent; `None` if requests are not traced.
+    /// The collector of spans; `None` if requests are not traced.
     pub traces: Option<TracePlan>,
 }
 
-/// The number of cores this process may use, given its CPU affinity and container limits.
+/// Number of cores that this process may use, considering CPU affinity and container limits.
 #[must_use]
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// The format that `text` names.
+/// Parses the name of a format.
 fn format(text: &str) -> Result<Format, String> {
     let found = Format::ALL.into_iter().find(|format| format.to_string() == text);
-    found.ok_or_else(|| format!("there is no format {text:?}; the formats are {}", Formats::ALL))
+    found.ok_or_else(|| format!("{text:?} is not a supported format; use some of {}", Formats::ALL))
 }
 
 impl LimitArgs {
@@ -326,11 +326,11 @@ impl LimitArgs {
 }
 
 impl Config {
-    /// Checks everything and resolves every default for a machine with `cores`.
+    /// Validates all options, and resolves the defaults for a machine with `cores`.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`], which lists every invalid option and its valid values.
+    /// [`ConfigError`] with all invalid options and their valid values.
     pub fn resolve(args: &ServeArgs, cores: usize) -> Result<Self, ConfigError> {
         let mut wrong = Vec::new();
         if let Err(ConfigError(more)) = args.model.concurrency(cores) {
@@ -383,7 +383,7 @@ impl Config {
         })
     }
 
-    /// The pipeline's configuration for a model that runs on `device`.
+    /// The configuration of a pipeline for a model on `device`.
     #[must_use]
     pub fn pipeline(&self, concurrency: Concurrency, device: Device) -> PipelinePlan {
         let Self { limits, jpeg_scaling, queue_capacity, max_wait, stuck_after, .. } = *self;

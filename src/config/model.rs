@@ -1,4 +1,4 @@
-//! Options for the model, its device, and its use of the machine.
+//! Options for the model, its device and its use of cores.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -106,7 +106,7 @@ pub struct ModelArgs {
 
     /// Path of ONNX Runtime's shared library, or of its folder [default: ORT_DYLIB_PATH, then the
     /// executable's folder, .onnxruntime, and the system's library path]
-    #[expect(clippy::doc_markdown, reason = "help text is shown as it is written")]
+    #[expect(clippy::doc_markdown, reason = "help text is not Markdown")]
     #[arg(hide_short_help = true, long, env = "RESNETD_ONNXRUNTIME", value_name = "PATH")]
     pub onnxruntime: Option<PathBuf>,
 
@@ -137,11 +137,11 @@ pub enum CudaGraphs {
 }
 
 impl ModelArgs {
-    /// Sessions and threads for a machine with `cores`.
+    /// Sessions and threads for a machine with `cores` cores.
     ///
-    /// The device is chosen later, so there are values for both. On a CPU, one single-threaded
-    /// session per core that also decodes its images is fastest for most networks. One session
-    /// keeps a GPU busy, and it must not wait for a decoder.
+    /// The device is chosen later, so there are values for both kinds. On a CPU, one single-threaded session
+    /// per core, which also decodes its images, is fastest for most networks. A GPU is kept busy by one
+    /// session, which must not wait for decoding.
     ///
     /// # Errors
     ///
@@ -187,7 +187,7 @@ impl ModelArgs {
     }
 }
 
-/// The number of sessions and their size, for each kind of device.
+/// Numbers of sessions and threads, for each kind of device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Concurrency {
     on_cpu: DeviceDefaults,
@@ -201,9 +201,9 @@ pub struct Concurrency {
 /// The values for one kind of device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct DeviceDefaults {
-    /// Sessions that run side by side.
+    /// Number of sessions that run in parallel.
     sessions: usize,
-    /// The most images in one run.
+    /// Maximum batch size.
     max_batch: usize,
     /// Which threads decode.
     decoding: Decoding,
@@ -217,30 +217,29 @@ impl Concurrency {
         }
     }
 
-    /// Which threads decode when the model runs on `device`.
+    /// Which threads decode for a model on `device`.
     #[must_use]
     pub fn decoding(&self, device: Device) -> Decoding {
         self.on(device).decoding
     }
 
-    /// Sessions that run side by side on `device`.
+    /// Number of sessions that run in parallel on `device`.
     #[must_use]
     pub fn sessions(&self, device: Device) -> usize {
         self.on(device).sessions
     }
 
-    /// The most images in one run on `device`.
+    /// Maximum batch size on `device`.
     #[must_use]
     pub fn max_batch(&self, device: Device) -> usize {
         self.on(device).max_batch
     }
 
-    /// How batches form on `device`.
+    /// How batches are formed on `device`.
     ///
-    /// A GPU runs a batch in little more time than one image, so a batch takes all queued images
-    /// there, and also wherever `max_wait` is set. A CPU core needs nearly as long for each image
-    /// of a batch as for a single image, so batches form there only while two images are queued for
-    /// each session.
+    /// A GPU runs a batch in little more time than one image, so a batch has all queued images there; the
+    /// same applies if `max_wait` is set. A CPU core takes nearly as long for each image of a batch as for a
+    /// single one, so batches are formed only while two images are queued for each session.
     #[must_use]
     pub fn batch(&self, device: Device, max_wait: Duration) -> BatchPlan {
         let DeviceDefaults { sessions, max_batch, .. } = self.on(device);

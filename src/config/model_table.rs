@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::models::{A_NAME, is_name};
+use super::models::{NAME_RULE, is_name};
 use super::{ConfigError, ModelArgs, ModelSpec};
 use crate::registry::{AutoPromotion, Canary, LoadWhen, Policy, ShadowPlan, Version, WhenBusy};
 
@@ -15,7 +15,7 @@ use crate::registry::{AutoPromotion, Canary, LoadWhen, Policy, ShadowPlan, Versi
 pub struct ModelTable {
     /// The name in requests; by default that of the model's card.
     pub name: Option<String>,
-    /// As `--model`.
+    /// The same as `--model`.
     pub source: String,
     version: Option<String>,
     arch: Option<String>,
@@ -31,7 +31,7 @@ pub struct ModelTable {
     #[serde(default)]
     required: bool,
     #[serde(default)]
-    load: LoadWord,
+    load: LoadSetting,
     digest: Option<String>,
     canary: Option<CanaryTable>,
     when_busy: Option<OtherModel>,
@@ -55,7 +55,7 @@ struct AutoTable {
     max_error_increase: Option<f64>,
 }
 
-/// How much higher the error rate of a canary may be, unless it is given.
+/// Default of `max-error-increase`.
 const MAX_ERROR_INCREASE: f64 = 0.01;
 
 impl CanaryTable {
@@ -87,7 +87,7 @@ fn from_0_to_1(name: &str, value: f64) -> Result<f64, String> {
     }
 }
 
-/// Another model by its name, or with settings: `{ model = "small", after = "300ms" }`.
+/// The name of another model, or a table with settings: `{ model = "small", after = "300ms" }`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
 enum OtherModel {
@@ -99,13 +99,13 @@ enum OtherModel {
 #[serde(deny_unknown_fields)]
 struct OtherTable {
     model: String,
-    /// Of `when-busy`.
+    /// For `when-busy`.
     after: Option<String>,
-    /// Of `shadow`.
+    /// For `shadow`.
     share: Option<f64>,
 }
 
-/// The predicted wait at which `when-busy` begins, unless it is given.
+/// Default of `after` in `when-busy`: the predicted wait from which the other model answers.
 const BUSY_AFTER: Duration = Duration::from_millis(250);
 
 impl OtherModel {
@@ -118,12 +118,12 @@ impl OtherModel {
 }
 
 impl ModelTable {
-    /// The model of this table, with the options of `base` where the table does not set them.
+    /// The model of this table; options that it does not set are those of `base`.
     pub(super) fn spec(&self, base: &ModelArgs) -> Result<ModelSpec, ConfigError> {
         let Self { source, .. } = self;
         let wrong = |why: String| ConfigError(vec![format!("the [[model]] {source:?}: {why}")]);
         if let Some(name) = self.name.as_deref().filter(|name| !is_name(name)) {
-            return Err(wrong(format!("name is {name:?}; {A_NAME}")));
+            return Err(wrong(format!("name is {name:?}; {NAME_RULE}")));
         }
         let mut args = ModelArgs { model: source.clone(), ..base.clone() };
         args.arch = self.arch.clone().or(args.arch);
@@ -143,9 +143,9 @@ impl ModelTable {
         }
         let version = self.version.as_deref().map_or_else(Version::only, Version::new);
         let load = match self.load {
-            LoadWord::Start => LoadWhen::Now,
-            LoadWord::OnDemand => LoadWhen::OnDemand,
-            LoadWord::Explicit => LoadWhen::Explicit,
+            LoadSetting::Start => LoadWhen::Now,
+            LoadSetting::OnDemand => LoadWhen::OnDemand,
+            LoadSetting::Explicit => LoadWhen::Explicit,
         };
         let spec = ModelSpec::of(self.name.clone(), version, args)
             .map_err(|ConfigError(why)| wrong(why.join(", ")))?;
@@ -172,7 +172,7 @@ impl ModelTable {
             self.when_busy.clone().map(OtherModel::into_table)
         {
             if share.is_some() {
-                return Err("when-busy has no share; it takes model and after".to_owned());
+                return Err("when-busy has no share; use model and after".to_owned());
             }
             let after = after.as_deref().map_or(Ok(BUSY_AFTER), humantime::parse_duration);
             let after = after.map_err(|error| format!("after of when-busy: {error}"))?;
@@ -182,7 +182,7 @@ impl ModelTable {
             self.shadow.clone().map(OtherModel::into_table)
         {
             if after.is_some() {
-                return Err("shadow has no after; it takes model and share".to_owned());
+                return Err("shadow has no after; use model and share".to_owned());
             }
             let share = from_0_to_1("share", of.unwrap_or(1.0))?;
             policy.shadow = Some(ShadowPlan { model, version: None, share });
@@ -193,14 +193,14 @@ impl ModelTable {
 
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum LoadWord {
+enum LoadSetting {
     #[default]
     Start,
     OnDemand,
     Explicit,
 }
 
-/// SHA-256 in hexadecimal digits.
+/// Whether `text` is a SHA-256 digest in hexadecimal digits.
 fn is_digest(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }

@@ -1,5 +1,5 @@
-//! The models of a server: those of `--model`, of `[[model]]` tables in the configuration file, and of
-//! a model repository.
+//! The models of a server, from `--model`, `[[model]]` tables in the configuration file, and a model
+//! repository.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use super::{Concurrency, ConfigError, ModelArgs, ModelTable, ServeArgs, cores};
 use crate::registry::{LoadWhen, Policy, Version};
 
-/// Options for several models.
+/// Options about several models.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Several models")]
 pub struct ModelsArgs {
@@ -71,16 +71,17 @@ pub enum ModelControl {
     None,
     /// Also when the repository changes.
     Poll,
-    /// When the admin address is asked to.
+    /// On request over the admin address.
     Explicit,
 }
 
 impl ServeArgs {
-    /// The models of `--model` and of the tables. The embedded model, if there are neither and no repository.
+    /// The models of `--model` and of the tables. The embedded model, if there are neither and there is no
+    /// repository.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`], which lists everything that is wrong.
+    /// [`ConfigError`] with all invalid settings.
     pub fn specs(&self) -> Result<Vec<ModelSpec>, ConfigError> {
         let embedded = [self.model.model.clone()];
         let is_empty = self.named_models.is_empty()
@@ -91,16 +92,16 @@ impl ServeArgs {
     }
 }
 
-/// One model to serve.
+/// A model to serve.
 #[derive(Debug, Clone)]
 pub struct ModelSpec {
     /// The name in requests; `None` for that of the model's card.
     pub name: Option<String>,
     /// Its version.
     pub version: Version,
-    /// What to open, and how.
+    /// The model's options.
     pub args: ModelArgs,
-    /// Sessions, threads, batch.
+    /// Sessions, threads and batch sizes.
     pub concurrency: Concurrency,
     /// Its share of the cores, relative to other models.
     pub weight: f64,
@@ -108,16 +109,16 @@ pub struct ModelSpec {
     pub load: LoadWhen,
     /// The digest that its graph must have.
     pub digest: Option<String>,
-    /// How requests for its name are handed out.
+    /// The distribution of requests for its name.
     pub policy: Policy,
-    /// Whether it answers requests that name no model.
+    /// Whether it is the default model, which answers requests without a model name.
     pub is_default: bool,
-    /// Whether the server is ready only while it is.
+    /// Whether the server is ready only if it is.
     pub is_required: bool,
 }
 
 impl ModelSpec {
-    /// What `--model` names: `SOURCE` or `NAME=SOURCE`.
+    /// The model of an option `--model`: `SOURCE` or `NAME=SOURCE`.
     fn of_option(typed: &str, base: &ModelArgs) -> Result<Self, ConfigError> {
         let (name, source) = match typed.split_once('=') {
             Some((name, source)) if is_name(name) => (Some(name.to_owned()), source),
@@ -161,11 +162,11 @@ impl ModelSpec {
         })
     }
 
-    /// The models of the options and the tables; the embedded model if there is none and no repository.
+    /// The models of the options and the tables.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`], which lists everything that is wrong.
+    /// [`ConfigError`] with all invalid settings.
     pub fn all(
         options: &[String],
         tables: &[ModelTable],
@@ -188,22 +189,19 @@ impl ModelSpec {
     }
 }
 
-/// Comparisons that would compare their own comparison.
+/// Rejects shadows that have a shadow, because those would compare images of a comparison.
 fn shadows_of_shadows(specs: &[ModelSpec]) -> Option<String> {
     let shadow = |spec: &ModelSpec| spec.policy.shadow.as_ref().map(|plan| plan.model.clone());
     let compared: Vec<_> = specs.iter().filter_map(shadow).collect();
     let name = |spec: &ModelSpec| spec.name.clone().unwrap_or_else(|| spec.args.model.clone());
     let both =
         specs.iter().find(|spec| shadow(spec).is_some() && compared.contains(&name(spec)))?;
-    Some(format!(
-        "the model {:?} is a shadow and has a shadow; it can be only one of both",
-        name(both)
-    ))
+    Some(format!("the model {:?} is a shadow and has a shadow; remove one of the two", name(both)))
 }
 
-pub(super) const A_NAME: &str = "a name has letters, digits, '.', '_' and '-'";
+pub(super) const NAME_RULE: &str = "use letters, digits, '.', '_' and '-'";
 
-/// Whether requests can name a model so.
+/// Whether `name` is a valid name of a model in requests.
 pub(super) fn is_name(name: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     !name.is_empty() && !name.starts_with('.') && name.bytes().all(allowed)

@@ -41,7 +41,7 @@ pub struct UrlArgs {
     pub url_timeout: Duration,
 }
 
-/// Settings that Vertex AI gives a container in these environment variables.
+/// Settings that Vertex AI passes to a container in these environment variables.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Vertex AI")]
 pub struct VertexArgs {
@@ -59,7 +59,7 @@ pub struct VertexArgs {
 }
 
 impl UrlArgs {
-    /// What may be fetched, at most `at_once` images at a time; `None` if URLs are disabled.
+    /// The policy for images by URL, with at most `at_once` concurrent fetches; `None` if URLs are disabled.
     pub(super) fn resolve(
         &self,
         at_once: usize,
@@ -95,7 +95,7 @@ impl VertexArgs {
         })
     }
 
-    /// `listen`, with the port of Vertex AI if there is one.
+    /// `listen` with the port of Vertex AI, if it is set.
     pub(super) fn listen(&self, listen: SocketAddr) -> SocketAddr {
         SocketAddr::new(listen.ip(), self.vertex_port.unwrap_or(listen.port()))
     }

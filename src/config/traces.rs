@@ -1,4 +1,4 @@
-//! Options for traces, with the environment variables of OpenTelemetry.
+//! Options for traces, with OpenTelemetry's environment variables.
 
 use std::time::Duration;
 
@@ -46,8 +46,8 @@ pub struct TraceArgs {
     )]
     pub otel_service_name: String,
 
-    /// Share of requests that are traced, from 0 to 1; a request with a trace of its own is traced if its
-    /// traceparent says so
+    /// Share of requests that are traced, from 0 to 1; a request with a traceparent is traced if its
+    /// sampled flag is set
     #[arg(
         long,
         hide_short_help = true,
@@ -59,7 +59,7 @@ pub struct TraceArgs {
 }
 
 impl TraceArgs {
-    /// Where spans are sent; `None` if requests are not traced.
+    /// The collector of spans; `None` if requests are not traced.
     pub(super) fn resolve(&self, wrong: &mut Vec<String>) -> Option<TracePlan> {
         let endpoint = self.otlp_endpoint.as_ref().filter(|endpoint| !endpoint.is_empty())?;
         if url::Url::parse(endpoint).is_err() {
@@ -68,7 +68,7 @@ impl TraceArgs {
             ));
         }
         if !(0.0..=1.0).contains(&self.otlp_sample) {
-            wrong.push(format!("--otlp-sample {} is not between 0 and 1", self.otlp_sample));
+            wrong.push(format!("--otlp-sample is {}; it must be from 0 to 1", self.otlp_sample));
         }
         Some(TracePlan {
             endpoint: endpoint.clone(),

@@ -167,7 +167,7 @@ impl Layer {
 
     fn in_words(&self) -> String {
         match self.kind {
-            LayerKind::Pixels => "picture".to_owned(),
+            LayerKind::Pixels => "image".to_owned(),
             LayerKind::Convolution { to, .. } => {
                 let groups = match to.groups {
                     1 => String::new(),

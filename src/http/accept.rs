@@ -3,8 +3,8 @@
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 
-/// The one of `offers` that `Accept` prefers, the first of equal ones. Also the first without the
-/// header, or if it accepts none of them, because an answer in another format is better than none.
+/// The preferred one of `offers` according to `Accept`, the first of equal ones. Without the header, or if it
+/// accepts none of them, the first, because an answer in another format is better than none.
 pub(super) fn best(headers: &HeaderMap, offers: &[&'static str]) -> &'static str {
     let accepted: Vec<(&str, f32)> = headers
         .get_all(header::ACCEPT)
@@ -23,12 +23,12 @@ pub(super) fn best(headers: &HeaderMap, offers: &[&'static str]) -> &'static str
     best.0
 }
 
-/// Tells caches that the answer depends on `Accept`.
+/// Indicates to caches that the answer depends on `Accept`.
 pub(super) fn vary(response: &mut Response) {
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
 }
 
-/// `text/html;level=1;q=0.5` as `("text/html", 0.5)`.
+/// Parses `text/html;level=1;q=0.5` to `("text/html", 0.5)`.
 fn range(typed: &str) -> (&str, f32) {
     let mut parts = typed.split(';').map(str::trim);
     let range = parts.next().unwrap_or_default();
@@ -36,7 +36,7 @@ fn range(typed: &str) -> (&str, f32) {
     (range, quality.unwrap_or(1.0))
 }
 
-/// The quality of the most specific range that `offer` is in; 0 where it is in none.
+/// Quality of the most specific range that contains `offer`; 0 if no range does.
 fn quality(offer: &str, accepted: &[(&str, f32)]) -> f32 {
     let whole_type = offer.split_once('/').map_or(offer, |(main, _)| main);
     let matches = |range: &str| match range.strip_suffix("/*") {
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_liked_form_is_answered_and_else_the_first() {
+    fn the_preferred_format_is_chosen_or_else_the_first() {
         const OFFERS: &[&str] = &["application/json", "image/png"];
         for (accept, expected) in [
             ("", "application/json"),

@@ -1,5 +1,5 @@
-//! The routes of `--admin-listen`, which change the models: Triton's repository routes and SageMaker's
-//! contract for several models. Probes, metrics and lists of the models are there, too.
+//! The routes of `--admin-listen`, which change models: Triton's repository API and SageMaker's multi-model
+//! API. Probes, metrics and the list of models are also available.
 
 use std::sync::Arc;
 
@@ -11,11 +11,12 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::change::changed;
+use super::change::apply_change;
 use super::problem::Problem;
 use super::protocol::{sagemaker, v2};
 use super::{
-    App, Server, answers, health, layers, metrics, models, not_this_method, nothing_here, query,
+    App, Server, answer_method_not_allowed, answer_not_found, answers, health, layers, metrics,
+    models, query,
 };
 use crate::registry::{Control, Verdict, WeightLimit};
 
@@ -35,19 +36,19 @@ pub fn router(server: &Arc<Server>) -> Router {
         .route("/models/{model}", get(sagemaker_show).delete(sagemaker_unload))
         .route("/models/{model}/invoke", post(sagemaker_invoke))
         .merge(v2::admin_routes(server))
-        .fallback(nothing_here)
-        .method_not_allowed_fallback(not_this_method);
+        .fallback(answer_not_found)
+        .method_not_allowed_fallback(answer_method_not_allowed);
     layers::around(routes, server).with_state(Arc::clone(server))
 }
 
-/// Loads a model, or loads it again: `POST /v2/repository/models/{model}/load`.
+/// Loads or reloads a model: `POST /v2/repository/models/{model}/load`.
 async fn load(
     State(server): State<Arc<Server>>,
     Path(model): Path<String>,
     body: Bytes,
 ) -> Result<Json<Value>, Problem> {
     check_parameters(&body)?;
-    changed(&server, move |control| control.load(&model)).await?;
+    apply_change(&server, move |control| control.load(&model)).await?;
     Ok(Json(json!({})))
 }
 
@@ -58,11 +59,11 @@ async fn unload(
     body: Bytes,
 ) -> Result<Json<Value>, Problem> {
     check_parameters(&body)?;
-    changed(&server, move |control| control.unload(&model)).await?;
+    apply_change(&server, move |control| control.unload(&model)).await?;
     Ok(Json(json!({})))
 }
 
-/// Lets the canary answer every request: `POST /v1/models/{model}/canary/promote`.
+/// Promotes the canary: `POST /v1/models/{model}/canary/promote`.
 async fn promote(
     State(server): State<Arc<Server>>,
     Path(model): Path<String>,
@@ -70,7 +71,7 @@ async fn promote(
     end_canary(&server, &model, Verdict::Promote)
 }
 
-/// Lets the other version answer every request: `POST /v1/models/{model}/canary/rollback`.
+/// Rolls the canary back: `POST /v1/models/{model}/canary/rollback`.
 async fn roll_back(
     State(server): State<Arc<Server>>,
     Path(model): Path<String>,
@@ -83,18 +84,18 @@ fn end_canary(server: &Server, model: &str, verdict: Verdict) -> Result<Json<Val
     Ok(Json(json!({ "model": model, "version": version.as_str() })))
 }
 
-/// Triton's optional body of both.
+/// Triton's optional body of both requests.
 #[derive(Debug, Default, Deserialize)]
 struct RepositoryRequest {
     #[serde(default)]
     parameters: Map<String, Value>,
 }
 
-/// Refuses parameters that would change what is loaded: the files and the configuration say that.
+/// Rejects parameters that would change what is loaded, which files and configuration determine.
 fn check_parameters(body: &[u8]) -> Result<(), Problem> {
-    let wish: RepositoryRequest =
+    let request: RepositoryRequest =
         if body.is_empty() { RepositoryRequest::default() } else { super::json::read(body)? };
-    match wish.parameters.keys().find(|name| *name != "unload_dependents") {
+    match request.parameters.keys().find(|name| *name != "unload_dependents") {
         None => Ok(()),
         Some(name) => Err(Problem::invalid_parameter(format!(
             "the parameter {name:?} is not supported; change the files or the configuration of the model"
@@ -104,21 +105,21 @@ fn check_parameters(body: &[u8]) -> Result<(), Problem> {
 
 /// SageMaker's request to load a model.
 #[derive(Debug, Deserialize)]
-struct ToLoad {
+struct SageMakerLoad {
     model_name: String,
-    /// The path of its folder or file, for a model that is in neither the configuration nor the repository.
+    /// Path of the folder or file, for a model that is neither configured nor in the repository.
     #[serde(default)]
     url: Option<String>,
 }
 
 async fn sagemaker_load(
     State(server): State<Arc<Server>>,
-    Json(ToLoad { model_name, url }): Json<ToLoad>,
+    Json(SageMakerLoad { model_name, url }): Json<SageMakerLoad>,
 ) -> Result<Response, Problem> {
-    // SageMaker expects 409 for a model that is loaded already.
+    // SageMaker expects 409 for a model that is already loaded.
     if server.registry.find(Some(&model_name), None).is_ok() {
-        let said = json!({ "message": format!("the model {model_name:?} is loaded already") });
-        return Ok(answers::conflict(said));
+        let body = json!({ "message": format!("the model {model_name:?} is already loaded") });
+        return Ok(answers::conflict(body));
     }
     let (name, is_known) = (model_name.clone(), server.registry.knows(&model_name));
     let load = move |control: &Control| match url.filter(|_| !is_known) {
@@ -126,7 +127,7 @@ async fn sagemaker_load(
         None => control.load(&name).map(|()| WeightLimit::Met),
     };
     // At 507 SageMaker unloads other models, and tries again.
-    Ok(match changed(&server, load).await? {
+    Ok(match apply_change(&server, load).await? {
         WeightLimit::Met => Json(of_sagemaker(&model_name)).into_response(),
         WeightLimit::Exceeded { bytes, limit } => {
             answers::insufficient_storage(json!({ "message": format!(
@@ -153,7 +154,7 @@ async fn sagemaker_unload(
     State(server): State<Arc<Server>>,
     Path(model): Path<String>,
 ) -> Result<Json<Value>, Problem> {
-    changed(&server, move |control| control.unload(&model)).await?;
+    apply_change(&server, move |control| control.unload(&model)).await?;
     Ok(Json(json!({})))
 }
 

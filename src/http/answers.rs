@@ -1,4 +1,4 @@
-//! Combines the results of a request's images to one answer.
+//! Combines the results of a request's images into one response.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,10 +17,10 @@ use super::upload::FormFile;
 use crate::pipeline::queue::RequestContext;
 use crate::pipeline::{ClassifyError, Timings};
 
-/// The client's time limit in milliseconds; it can only shorten the server's.
+/// Time limit of the client in milliseconds; it can only shorten the server's.
 const TIMEOUT_HEADER: &str = "x-request-timeout-ms";
 
-/// The times of a request's images; an extension of the response, for the log line.
+/// Times of the request's images; an extension of the response, for the log line.
 #[derive(Debug, Clone)]
 pub(super) struct Spent(pub(super) Arc<[Timings]>);
 
@@ -37,7 +37,7 @@ pub(super) enum Answer<'a, T> {
 pub(super) struct Single<'a, T> {
     /// The model's name.
     model: &'a str,
-    /// The model that was asked for, if another one answered because that one is overloaded.
+    /// The requested model, if another one answered because of overload.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     instead_of: Option<&'a str>,
@@ -50,7 +50,7 @@ pub(super) struct Single<'a, T> {
 pub(super) struct Several<'a, T> {
     /// The model's name.
     model: &'a str,
-    /// The model that was asked for, if another one answered because that one is overloaded.
+    /// The requested model, if another one answered because of overload.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     instead_of: Option<&'a str>,
@@ -58,7 +58,7 @@ pub(super) struct Several<'a, T> {
     results: Vec<InPlace<T>>,
 }
 
-/// The result of one file of several.
+/// The result for one file of several.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
 enum InPlace<T> {
@@ -98,8 +98,8 @@ pub(super) fn one<T: Serialize>(app: &App, image: T, timings: Timings) -> Respon
     with_timing(body.into_response(), &[timings])
 }
 
-/// The result of `each` for every part, in order. The number of concurrent parts is limited, so
-/// that one request does not fill the queue.
+/// Applies `each` to every file, and returns the results in order. The number of files in flight is limited,
+/// so that one request does not fill the queue.
 pub(super) async fn of_each<T, F>(
     app: &App,
     parts: Vec<FormFile>,
@@ -119,7 +119,7 @@ where
         .await
 }
 
-/// The answer for a form: a bad image is answered in its place.
+/// Answers a form. A file that fails has a problem in its place.
 pub(super) async fn several<T: Serialize, F>(
     app: &App,
     parts: Vec<FormFile>,
@@ -148,23 +148,23 @@ where
             }
         })
         .collect();
-    let gravest = gravest(&results).cloned();
-    let status = gravest.as_ref().map_or(StatusCode::OK, Problem::status);
+    let most_severe = most_severe(&results).cloned();
+    let status = most_severe.as_ref().map_or(StatusCode::OK, Problem::status);
     let body = Json(Answer::Several(Several {
         model: app.model.name(),
         instead_of: app.instead_of.as_deref(),
         results,
     }));
     let mut response = (status, body).into_response();
-    if let Some(problem) = gravest {
+    if let Some(problem) = most_severe {
         problem.mark(&mut response);
     }
     with_timing(response, &timings)
 }
 
-/// If every image failed, the problem whose status the whole answer gets, so that load balancers
+/// If all files failed, the problem whose status is that of the whole response, so that load balancers
 /// recognise an overloaded server.
-fn gravest<T>(results: &[InPlace<T>]) -> Option<&Problem> {
+fn most_severe<T>(results: &[InPlace<T>]) -> Option<&Problem> {
     let problems: Option<Vec<_>> = results
         .iter()
         .map(|result| match result {
@@ -175,9 +175,9 @@ fn gravest<T>(results: &[InPlace<T>]) -> Option<&Problem> {
     problems?.into_iter().max_by_key(|problem| problem.status())
 }
 
-/// What was asked for is done already (409).
-pub(super) fn conflict(said: serde_json::Value) -> Response {
-    (StatusCode::CONFLICT, Json(said)).into_response()
+/// The requested state already exists (409).
+pub(super) fn conflict(body: serde_json::Value) -> Response {
+    (StatusCode::CONFLICT, Json(body)).into_response()
 }
 
 /// There is no memory for what was to be loaded (507).

@@ -1,4 +1,4 @@
-//! The state of the server, and of one request: the model that its path names.
+//! The state of the server, and of a request with its model.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -19,12 +19,12 @@ use crate::pipeline::queue::Memory;
 use crate::registry::{Choice, Control, Fallback, NoModel, Registry, Served, Version, Wanted};
 use crate::telemetry::{Metrics, Traces};
 
-/// What all models and requests share.
+/// State that all requests share.
 #[derive(Debug)]
 pub struct Server {
     /// The models.
     pub registry: Arc<Registry>,
-    /// Changes the models; `None` if they never change.
+    /// Changes the models; `None` if they cannot change.
     pub control: Option<Arc<Control>>,
     /// Memory for uploads, decoded images and unsent responses.
     pub memory: Arc<Memory>,
@@ -34,7 +34,7 @@ pub struct Server {
     pub readiness: Arc<Readiness>,
     /// Permits for parsing, and the state of the log.
     pub shared: Arc<Shared>,
-    /// How long a request may take.
+    /// Time limits of requests.
     pub timeouts: Timeouts,
     /// Whether the web page is served.
     pub page: Page,
@@ -42,31 +42,31 @@ pub struct Server {
     pub urls: Option<Arc<Fetcher>>,
     /// Routes for Vertex AI.
     pub vertex: VertexRoutes,
-    /// The hosts that requests may name.
+    /// The allowed hosts.
     pub hosts: AllowedHosts,
-    /// Who may send requests, and how many.
+    /// API keys and limits of clients.
     pub access: Arc<Access>,
-    /// Sends the spans of requests, if they are traced.
+    /// Sends spans, if requests are traced.
     pub traces: Option<Arc<Traces>>,
-    /// The largest upload, in bytes.
+    /// Maximum size of an upload, in bytes.
     pub max_bytes: usize,
 }
 
-/// One request: the server, and the model that answers it.
+/// A request: the server, and the model that answers.
 ///
-/// As an argument of a handler, it is the model that the path names: `{model}`, `{model}/{name}` for a
-/// name with a slash, and `{version}`. A path without a model is of the default model.
+/// As an argument of a handler, it looks up the model in the path: `{model}`, `{model}/{name}` for a name
+/// with a slash, and `{version}`. Without a model in the path, it is the default model.
 #[derive(Debug, Clone)]
 pub struct App {
-    /// What all requests share.
+    /// The state that all requests share.
     pub server: Arc<Server>,
     /// The model.
     pub model: Arc<Served>,
-    /// The model that was asked for, if another one answers because that one is overloaded.
+    /// The requested model, if another one answers because of overload.
     pub instead_of: Option<Arc<str>>,
 }
 
-/// A request's extension that learns which model answered it, for the response's headers and the log.
+/// An extension of the request that records which model answers, for the response's headers and the log.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Answering(Arc<Mutex<Option<Choice>>>);
 
@@ -75,8 +75,8 @@ impl Answering {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Looks the model up, for this request. A model that is loaded on demand is loaded, within the time limit
-    /// of requests.
+    /// Looks up the model of this request. An on-demand model is loaded first, within the time limit of
+    /// requests.
     pub(super) async fn with(
         &self,
         server: &Arc<Server>,
@@ -124,7 +124,7 @@ impl FromRequestParts<Arc<Server>> for App {
     }
 }
 
-/// Takes `fallback=off` out of the query, whose other parameters are read by the handler.
+/// Removes `fallback` from the query; the handler reads the other parameters.
 fn take_fallback(parts: &mut Parts) -> Result<Fallback, Problem> {
     let query = parts.uri.query().unwrap_or_default();
     let is_ours = |pair: &&str| pair.split('=').next() == Some("fallback");
@@ -134,7 +134,7 @@ fn take_fallback(parts: &mut Parts) -> Result<Fallback, Problem> {
         "fallback=on" => Fallback::Allowed,
         other => {
             return Err(Problem::invalid_parameter(format!(
-                "{other:?} is not fallback=on or fallback=off"
+                "{other:?} is invalid; use fallback=on or fallback=off"
             )));
         }
     };
@@ -150,7 +150,7 @@ fn take_fallback(parts: &mut Parts) -> Result<Fallback, Problem> {
     Ok(fallback)
 }
 
-/// The model and the version that a path names.
+/// The model and the version in a path.
 #[derive(Debug, Default)]
 struct ModelPath {
     name: Option<String>,
@@ -164,7 +164,7 @@ impl ModelPath {
         };
         let mut named = Self::default();
         for (parameter, value) in &parameters {
-            // KServe v1 and TensorFlow Serving write `{model}:predict`.
+            // KServe v1 and TensorFlow Serving use `{model}:predict`.
             let value = value.strip_suffix(":predict").unwrap_or(value);
             match parameter {
                 "model" => named.name = Some(value.to_owned()),
@@ -176,7 +176,7 @@ impl ModelPath {
         Ok(named.split(&server.registry))
     }
 
-    /// The name `pets/2` is of version 2 of the model `pets`, unless a model has that name.
+    /// Splits a name such as `pets/2` into model and version, unless a model has that name.
     fn split(self, registry: &Registry) -> Self {
         let Self { name: Some(name), version: None } = &self else { return self };
         if registry.knows(name) {

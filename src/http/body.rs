@@ -9,7 +9,7 @@ use hyper::body::{Frame, SizeHint};
 
 /// A value attached to a body and dropped with it.
 pub(super) trait Companion: Send + Unpin + 'static {
-    /// Called for each piece of the body; returns the piece to pass on.
+    /// Called with each chunk of the body; returns the chunk to pass on.
     fn piece(&mut self, piece: Bytes) -> Bytes {
         piece
     }

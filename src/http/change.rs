@@ -1,11 +1,11 @@
-//! Changes of the models by a request.
+//! Applies changes of the models that a request makes.
 
 use super::Server;
 use super::problem::Problem;
 use crate::registry::{Control, ControlError};
 
 /// Makes a change of the models, off the async threads. It is made to the end even if the client leaves.
-pub(super) async fn changed<T: Send + 'static>(
+pub(super) async fn apply_change<T: Send + 'static>(
     server: &Server,
     change: impl FnOnce(&Control) -> Result<T, ControlError> + Send + 'static,
 ) -> Result<T, Problem> {

@@ -1,5 +1,4 @@
-//! Checks of every request before its route: the host is allowed, and the headers are not too
-//! large.
+//! Checks every request before routing: the host must be allowed, and the headers must not be too large.
 
 use std::sync::Arc;
 
@@ -13,10 +12,10 @@ use super::connection::{MAX_FIELDS, MAX_HEADERS};
 use super::problem::Problem;
 use super::protocol;
 
-/// Headers of at least this size count under `--memory-limit` while their request is open.
+/// Size of headers from which they count under `--memory-limit` while their request is open.
 const CHARGED: usize = 4096;
 
-/// Passes on requests that pass the checks.
+/// Passes valid requests on.
 pub(super) async fn admit(
     State(server): State<Arc<Server>>,
     request: Request,
@@ -41,20 +40,20 @@ fn check(server: &Server, request: &Request, size: usize) -> Result<(), Problem>
     }
     let named = request.headers().get_all(header::HOST).iter().count();
     if request.version() == Version::HTTP_11 && named != 1 {
-        let detail = format!("the request has {named} Host headers; HTTP/1.1 takes exactly one");
+        let detail = format!("the request has {named} Host headers; HTTP/1.1 requires exactly one");
         return Err(Problem::bad_request(detail));
     }
     if server.hosts.is_any() {
         return Ok(());
     }
-    // A request without a host (HTTP/1.0) does not come from a browser.
+    // A request without a host (HTTP/1.0) is not from a browser.
     match authority(request) {
         Some(host) if !server.hosts.allow(&host) => Err(Problem::host_not_allowed(&host)),
         Some(_) | None => Ok(()),
     }
 }
 
-/// The host of the request; the request line takes precedence over the header.
+/// Host of the request; the request line takes precedence over the header.
 fn authority(request: &Request) -> Option<String> {
     let line = request.uri().authority().map(ToString::to_string);
     line.or_else(|| {
@@ -63,7 +62,7 @@ fn authority(request: &Request) -> Option<String> {
     })
 }
 
-/// The bytes of the request's line and headers, as HTTP/1.1 writes them.
+/// Size of the request line and headers in HTTP/1.1, in bytes.
 fn size(request: &Request) -> usize {
     let line = request.uri().path_and_query().map_or(1, |path| path.as_str().len());
     line + request.method().as_str().len() + fields(request.headers())

@@ -1,4 +1,4 @@
-//! Cross-origin resource sharing: which web pages' scripts may use the server from a browser.
+//! Cross-origin resource sharing: allows web pages of other origins to use the server from a browser.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -7,11 +7,11 @@ use axum::http::{HeaderName, HeaderValue, Method, header};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use url::{Origin, Url};
 
-/// How long a browser may remember that a request is allowed.
+/// How long browsers may cache the permission.
 const MAX_AGE: Duration = Duration::from_secs(3600);
 
-/// The headers that scripts may send, besides those that browsers allow anyway.
-const SENT: [HeaderName; 9] = [
+/// Request headers that scripts may set, in addition to those that browsers always allow.
+const REQUEST_HEADERS: [HeaderName; 9] = [
     header::ACCEPT,
     header::AUTHORIZATION,
     header::CONTENT_ENCODING,
@@ -23,8 +23,8 @@ const SENT: [HeaderName; 9] = [
     HeaderName::from_static("traceparent"),
 ];
 
-/// The headers of answers that scripts may read.
-const READ: [HeaderName; 6] = [
+/// Response headers that scripts may read.
+const RESPONSE_HEADERS: [HeaderName; 6] = [
     header::RETRY_AFTER,
     header::WWW_AUTHENTICATE,
     header::ACCEPT_ENCODING,
@@ -33,11 +33,11 @@ const READ: [HeaderName; 6] = [
     HeaderName::from_static("x-request-id"),
 ];
 
-/// An origin whose scripts are allowed, or `*` for every origin.
+/// An allowed origin, or `*` for every origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AllowedOrigin(HeaderValue);
 
-/// A text that is not an origin.
+/// Text that is not an origin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("it is not an origin; use one such as https://photos.example.org, without a path, or *")]
 pub struct BadOrigin;
@@ -62,7 +62,7 @@ impl FromStr for AllowedOrigin {
     }
 }
 
-/// The layer that allows `origins`; `None` if there are none.
+/// The layer that allows `origins`; `None` without any.
 pub(super) fn layer(origins: &[AllowedOrigin]) -> Option<CorsLayer> {
     if origins.is_empty() {
         return None;
@@ -76,8 +76,8 @@ pub(super) fn layer(origins: &[AllowedOrigin]) -> Option<CorsLayer> {
     let layer = CorsLayer::new()
         .allow_origin(origins)
         .allow_methods([Method::GET, Method::POST, Method::PUT])
-        .allow_headers(SENT)
-        .expose_headers(READ)
+        .allow_headers(REQUEST_HEADERS)
+        .expose_headers(RESPONSE_HEADERS)
         .max_age(MAX_AGE);
     Some(layer)
 }
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn origins_are_read_as_browsers_send_them() {
+    fn origins_are_normalized_to_the_form_that_browsers_send() {
         let read = |text: &str| text.parse::<AllowedOrigin>().map(|AllowedOrigin(value)| value);
         assert_eq!(read("https://Photos.example.org:443/").unwrap(), "https://photos.example.org");
         assert_eq!(read("http://localhost:3000").unwrap(), "http://localhost:3000");

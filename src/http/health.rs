@@ -14,7 +14,7 @@ use super::problem::Problem;
 use super::{App, Server};
 use crate::registry::Served;
 
-/// Where in its life the server is.
+/// Phase of the server's life cycle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// Serving requests.
@@ -23,39 +23,39 @@ pub enum Phase {
     Draining,
 }
 
-/// The phase, shared.
+/// The server's phase, shared by all requests.
 #[derive(Debug, Default)]
 pub struct Readiness {
     draining: watch::Sender<bool>,
 }
 
 impl Readiness {
-    /// Where in its life the server is.
+    /// The current phase.
     #[must_use]
     pub fn phase(&self) -> Phase {
         if *self.draining.borrow() { Phase::Draining } else { Phase::Serving }
     }
 
-    /// From now on the server drains.
+    /// Starts draining.
     pub fn drain(&self) {
         self.draining.send_replace(true);
     }
 
     /// Waits until the server drains.
     pub async fn drained(&self) {
-        // The sender lives as long as this does, so there is no other end to wait for.
+        // The sender is owned by `self`, so waiting cannot fail.
         let _ = self.draining.subscribe().wait_for(|draining| *draining).await;
     }
 }
 
-/// What `/livez` answers.
+/// The answer of `/livez`.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Live {
-    /// Always true: a process that is not alive does not answer.
+    /// Always true.
     live: bool,
 }
 
-/// What `/readyz` answers.
+/// The answer of `/readyz`.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Ready {
     /// Always true; a server that is not ready answers a problem document.
@@ -66,7 +66,7 @@ pub(super) struct Ready {
 
 /// Liveness probe
 ///
-/// Does not use the model, so a busy server is alive.
+/// Does not use the model, so that a busy server is alive.
 #[utoipa::path(
     get,
     path = "/livez",
@@ -93,7 +93,7 @@ pub(super) async fn readyz(State(server): State<Arc<Server>>) -> Response {
     }
 }
 
-/// What `/ping` answers.
+/// The answer of `/ping`.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Healthy {
     /// Always `Healthy`; a server that is not ready answers a problem document.
@@ -122,7 +122,7 @@ fn device(server: &Server) -> String {
     default.map_or_else(|_| String::new(), |model| model.description.device.clone())
 }
 
-/// Why the server is not ready, if it is not: it is ready when its required models are.
+/// Why the server is not ready; `None` if it is. It is ready when its required models are.
 pub(super) fn why_not(server: &Server) -> Option<String> {
     if server.readiness.phase() == Phase::Draining {
         return Some("the server is shutting down".to_owned());
@@ -133,7 +133,7 @@ pub(super) fn why_not(server: &Server) -> Option<String> {
     })
 }
 
-/// Why the model of a request is not ready, if it is not.
+/// Why the model of a request is not ready; `None` if it is.
 pub(super) fn why_not_ready(app: &App) -> Option<String> {
     match app.server.readiness.phase() {
         Phase::Draining => why_not(&app.server),

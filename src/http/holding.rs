@@ -1,4 +1,4 @@
-//! Bytes that count under the memory limit until they are dropped.
+//! Bytes with an attached reservation of memory.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::pipeline::queue::Reservation;
 
-/// `bytes` that count under the memory limit until they are dropped.
+/// Attaches a reservation to `bytes`, which is released when they are dropped.
 pub(super) fn holding(bytes: Bytes, held: &Arc<Reservation>) -> Bytes {
     struct Holding {
         bytes: Bytes,

@@ -1,11 +1,11 @@
-//! Allowed hosts. With DNS rebinding, a web page can make its visitors' browsers send requests to a
-//! server on their own machine; such a request has the attacker's name in `Host`.
+//! Allowed hosts, against DNS rebinding: a web page can make its visitors' browsers send requests to a server
+//! on their own machine, but with the attacker's name in `Host`.
 
 use std::net::IpAddr;
 
 use axum::http::uri::Authority;
 
-/// The hosts that requests may name.
+/// The hosts for which requests are accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AllowedHosts {
     /// In lower case; `None` for any host.
@@ -13,12 +13,12 @@ pub struct AllowedHosts {
     addresses: Addresses,
 }
 
-/// IP addresses instead of names.
+/// Which IP addresses are accepted instead of names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Addresses {
     /// Loopback addresses only.
     Loopback,
-    /// All: health checks of clusters use addresses, and DNS rebinding needs a name.
+    /// All, because health checks of clusters use addresses, and DNS rebinding requires a name.
     Any,
 }
 
@@ -30,17 +30,17 @@ enum Addresses {
 pub struct BadHost(String);
 
 impl AllowedHosts {
-    /// Any host.
+    /// Accepts all hosts.
     #[must_use]
     pub fn any() -> Self {
         Self { names: None, addresses: Addresses::Any }
     }
 
-    /// The hosts that `typed` names, for a server that listens on `address`.
+    /// Accepts the hosts in `typed`, for a server that listens on `address`.
     ///
     /// # Errors
     ///
-    /// [`BadHost`] for the first that is not a host's name.
+    /// [`BadHost`] for the first value that is not a host name or address.
     pub fn new(typed: &[String], address: IpAddr) -> Result<Self, BadHost> {
         if typed.is_empty() && !address.is_loopback() {
             return Ok(Self::any());
@@ -54,7 +54,7 @@ impl AllowedHosts {
         Ok(Self { names: Some(names), addresses })
     }
 
-    /// Whether every host is allowed.
+    /// Whether all hosts are allowed.
     pub(super) fn is_any(&self) -> bool {
         self.names.is_none()
     }
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn on_a_loopback_address_only_names_of_this_machine_are_answered() {
+    fn on_a_loopback_address_only_local_names_are_allowed() {
         let hosts = AllowedHosts::new(&[], "127.0.0.1".parse().unwrap()).unwrap();
         for allowed in
             ["localhost", "LOCALHOST:80", "localhost.", "127.0.0.1:8080", "127.8.8.8", "[::1]:1"]
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn named_hosts_are_answered_too_and_elsewhere_every_host() {
+    fn configured_hosts_are_allowed_and_on_other_addresses_all_hosts() {
         let named = ["Photos.Example.org".to_owned()];
         let hosts = AllowedHosts::new(&named, "127.0.0.1".parse().unwrap()).unwrap();
         assert!(hosts.allow("photos.example.org:443") && !hosts.allow("example.org"));

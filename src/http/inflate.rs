@@ -1,4 +1,4 @@
-//! Compressed uploads: decompressed up to the upload limit, with the memory counted as it grows.
+//! Decompresses uploads up to the upload limit, reserving memory as they grow.
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use super::holding::holding;
 use super::problem::{ACCEPTED_ENCODINGS, Problem};
 use crate::pipeline::queue::Reservation;
 
-/// The number of bytes decompressed between two charges.
+/// Number of bytes that are decompressed between two reservations.
 const PIECE: usize = 64 << 10;
 
-/// How a body is compressed.
+/// Compression of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Encoding {
     Gzip,
@@ -25,22 +25,22 @@ pub(super) enum Encoding {
     Brotli,
 }
 
-/// The largest window of zstd, as a power of two: RFC 9659 limits it to 8 MiB for HTTP.
+/// Maximum window of zstd, as a power of two: RFC 9659 limits it to 8 MiB for HTTP.
 const ZSTD_WINDOW: u32 = 23;
 
 impl Encoding {
-    /// An upper bound of the memory that decompression takes, besides the two bodies: the window, and tables.
+    /// Upper bound of the memory for decompression besides the two bodies: window and tables.
     pub(super) fn working_memory(self) -> usize {
         match self {
             Self::Gzip | Self::Deflate => 64 << 10,
             Self::Zstd => 9 << 20,
-            // The format's window has at most 16 MiB.
+            // The format limits the window to 16 MiB.
             Self::Brotli => 18 << 20,
         }
     }
 }
 
-/// The compression that `headers` name, if any.
+/// The compression in `headers`, if any.
 pub(super) fn named(headers: &HeaderMap) -> Result<Option<Encoding>, Problem> {
     let mut values = headers.get_all(header::CONTENT_ENCODING).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
@@ -48,7 +48,7 @@ pub(super) fn named(headers: &HeaderMap) -> Result<Option<Encoding>, Problem> {
             return Ok(None);
         }
         return Err(Problem::unsupported_encoding(format!(
-            "the body is compressed more than once; send it as it is, or once with {ACCEPTED_ENCODINGS}"
+            "the body is compressed more than once; send it uncompressed, or compressed once with {ACCEPTED_ENCODINGS}"
         )));
     };
     let text = value.to_str().unwrap_or_default().trim().to_ascii_lowercase();
@@ -59,12 +59,12 @@ pub(super) fn named(headers: &HeaderMap) -> Result<Option<Encoding>, Problem> {
         "zstd" => Ok(Some(Encoding::Zstd)),
         "br" => Ok(Some(Encoding::Brotli)),
         _ => Err(Problem::unsupported_encoding(format!(
-            "Content-Encoding is {value:?}; send the body as it is, or with {ACCEPTED_ENCODINGS}"
+            "Content-Encoding is {value:?}; send the body uncompressed, or with {ACCEPTED_ENCODINGS}"
         ))),
     }
 }
 
-/// The body inside `compressed`, at most `limit` bytes, charged to `held`.
+/// Decompresses `compressed` to at most `limit` bytes, charged to `held`.
 pub(super) fn inflate(
     compressed: &[u8],
     encoding: Encoding,
@@ -73,7 +73,7 @@ pub(super) fn inflate(
 ) -> Result<Bytes, Problem> {
     let inflated = match encoding {
         Encoding::Gzip => read(MultiGzDecoder::new(compressed), limit, held),
-        // RFC 9110 means zlib's format by it, and some clients send the bare one.
+        // RFC 9110 defines it as zlib's format, but some clients send raw deflate.
         Encoding::Deflate if is_zlib(compressed) => read(ZlibDecoder::new(compressed), limit, held),
         Encoding::Deflate => read(DeflateDecoder::new(compressed), limit, held),
         Encoding::Zstd => zstd_decoder(compressed)
@@ -92,11 +92,11 @@ fn zstd_decoder(compressed: &[u8]) -> io::Result<ZstdDecoder<'static, &[u8]>> {
 
 fn unreadable(error: &io::Error) -> Problem {
     Problem::bad_request(format!(
-        "the body is not what Content-Encoding says: {error}; send it as it is"
+        "the body is not compressed as Content-Encoding declares: {error}; send it uncompressed, or correct the header"
     ))
 }
 
-/// RFC 1950, section 2.2: the method is 8, and the two bytes are a multiple of 31.
+/// RFC 1950, section 2.2: the method is 8, and the first two bytes are a multiple of 31.
 fn is_zlib(compressed: &[u8]) -> bool {
     matches!(compressed, [first, second, ..]
         if first & 15 == 8 && u16::from_be_bytes([*first, *second]) % 31 == 0)

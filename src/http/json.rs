@@ -1,4 +1,4 @@
-//! JSON bodies, parsed in place, without using more memory than the body.
+//! JSON bodies, parsed without copying, so that they use no more memory than the body.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,17 +10,17 @@ use serde_json::error::Category;
 use super::problem::Problem;
 use super::upload::MAX_IMAGES;
 
-/// Whether a body is a JSON object. No image format begins like one.
+/// Whether a body is a JSON object. No image format begins with `{`.
 pub(super) fn is_object(body: &[u8]) -> bool {
     without_mark(body).trim_ascii_start().first() == Some(&b'{')
 }
 
-/// A body without the byte order mark that some programs write before text.
+/// Removes the byte order mark that some programs write before text.
 pub(super) fn without_mark(body: &[u8]) -> &[u8] {
     body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
 }
 
-/// Reads a body. This may take long, so it is work for [`Shared::parse`](super::Shared).
+/// Parses a body. This may take long, so call it in [`Shared::parse`](super::Shared).
 pub(super) fn read<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, Problem> {
     serde_json::from_slice(without_mark(body)).map_err(|error| match error.classify() {
         Category::Data => {
@@ -32,7 +32,7 @@ pub(super) fn read<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, Probl
     })
 }
 
-/// Text that stays where it lies, if it has no escapes.
+/// Text that borrows from the body if it has no escapes.
 #[derive(Debug)]
 pub(super) struct Text<'de>(pub(super) Cow<'de, str>);
 
@@ -55,28 +55,28 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     }
 }
 
-/// The same limit as for forms. Longer lists are rejected before they are in memory.
+/// A list with the same limit as a form. Longer lists are rejected before they are in memory.
 #[derive(Debug)]
-pub(super) struct Few<T>(pub(super) Vec<T>);
+pub(super) struct ImageList<T>(pub(super) Vec<T>);
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Few<T> {
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for ImageList<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct FewVisitor<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for FewVisitor<T> {
-            type Value = Few<T>;
+        struct ImageListVisitor<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for ImageListVisitor<T> {
+            type Value = ImageList<T>;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a list of images")
             }
             fn visit_seq<A: SeqAccess<'de>>(self, sequence: A) -> Result<Self::Value, A::Error> {
-                few(sequence).map(Few)
+                image_list(sequence).map(ImageList)
             }
         }
-        deserializer.deserialize_seq(FewVisitor(PhantomData))
+        deserializer.deserialize_seq(ImageListVisitor(PhantomData))
     }
 }
 
-/// Everything in `sequence`, which has one element at least and as many as a form at most.
-pub(super) fn few<'de, T, A>(mut sequence: A) -> Result<Vec<T>, A::Error>
+/// Reads a list of 1 to [`MAX_IMAGES`] elements.
+pub(super) fn image_list<'de, T, A>(mut sequence: A) -> Result<Vec<T>, A::Error>
 where
     T: Deserialize<'de>,
     A: SeqAccess<'de>,

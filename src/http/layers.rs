@@ -21,24 +21,24 @@ use crate::pipeline::queue::Origin;
 use crate::registry::Choice;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// The model that answered.
+/// Name of the model that answered.
 const MODEL_NAME: HeaderName = HeaderName::from_static("x-model-name");
 const MODEL_VERSION: HeaderName = HeaderName::from_static("x-model-version");
 /// The digest of its graph, as in `/v1/model`.
 const MODEL_DIGEST: HeaderName = HeaderName::from_static("x-model-digest");
-/// The model that was asked for, if another one answered because that one is overloaded.
+/// The requested model, if another one answered because of overload.
 const FALLBACK_FOR: HeaderName = HeaderName::from_static("x-model-fallback-for");
 /// The trace of the request (W3C Trace Context, level 2).
 const TRACE_RESPONSE: HeaderName = HeaderName::from_static("traceresponse");
 
-/// Every layer, outermost last.
+/// Adds all layers to `routes`; later ones are outside of earlier ones.
 pub(super) fn around(routes: Router<Arc<Server>>, server: &Arc<Server>) -> Router<Arc<Server>> {
     let routes = routes
-        // The upload has its own limit, which answers in our words.
+        // `upload` has its own limit, with its own error.
         .layer(DefaultBodyLimit::disable())
         .layer(middleware::from_fn_with_state(Arc::clone(&server.access), access::check))
         .layer(middleware::from_fn_with_state(Arc::clone(server), checks::admit));
-    // Outside the checks: a browser asks without a key whether it may send one.
+    // Outside the checks, because browsers send preflight requests without a key.
     let routes = match cors::layer(server.access.origins()) {
         Some(layer) => routes.layer(layer),
         None => routes,
@@ -48,14 +48,14 @@ pub(super) fn around(routes: Router<Arc<Server>>, server: &Arc<Server>) -> Route
         .layer(middleware::from_fn_with_state(Arc::clone(server), observe))
 }
 
-/// Answers with the request's id, and logs and counts the answer.
+/// Adds the request's id and the model to the response, and logs and counts it.
 async fn observe(State(server): State<Arc<Server>>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let id: Arc<str> = request_id(request.headers()).into();
     let client = origin::client(request.extensions());
     let answering = Answering::default();
     request.extensions_mut().insert(answering.clone());
-    let load_format = ReportFormat::asked(request.headers());
+    let load_format = ReportFormat::requested(request.headers());
     let facts = RequestFacts::of(&request, &server, Arc::clone(&id));
     let span = facts.trace().and_then(Trace::request_span);
     request.extensions_mut().insert(Origin { request_id: id, client, span, ..Origin::local() });
@@ -83,7 +83,7 @@ async fn observe(State(server): State<Arc<Server>>, mut request: Request, next: 
         headers.insert(TRACE_RESPONSE, value);
     }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    // HTTP/2 has no such header: there a connection is ended with GOAWAY.
+    // HTTP/2 has no such header; its connections are closed with GOAWAY.
     if server.readiness.phase() == Phase::Draining && facts.version() < Version::HTTP_2 {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
@@ -107,18 +107,18 @@ fn name_model(headers: &mut HeaderMap, Choice { model, instead_of, .. }: &Choice
     }
 }
 
-/// A handler that panics answers 500; the connection and the server live on.
+/// Converts a panic of a handler to a 500; the connection and the server continue.
 async fn answer(next: Next, request: Request) -> Response {
     let answering = std::panic::AssertUnwindSafe(next.run(request)).catch_unwind();
     answering.await.unwrap_or_else(|panic| {
-        let words = panic.downcast_ref::<&str>().map(|words| (*words).to_owned());
-        let words = words.or_else(|| panic.downcast_ref::<String>().cloned());
-        let cause = words.unwrap_or_else(|| "a panic without words".to_owned());
+        let message = panic.downcast_ref::<&str>().map(|message| (*message).to_owned());
+        let message = message.or_else(|| panic.downcast_ref::<String>().cloned());
+        let cause = message.unwrap_or_else(|| "a panic without a message".to_owned());
         Problem::internal().because(cause).into_response()
     })
 }
 
-/// The client's request id if it is valid (1 to 128 visible ASCII characters), else a new one.
+/// The client's request id if it is valid (1 to 128 visible ASCII characters), otherwise a new one.
 fn request_id(headers: &HeaderMap) -> String {
     headers
         .get(&REQUEST_ID)

@@ -11,14 +11,14 @@ use tokio::time::timeout;
 
 use super::body::{Companion, accompanied};
 
-/// A client that sends nothing for this long is waiting for the response, or is gone.
+/// A client that sends nothing for this long waits for the response, or is gone.
 const SILENCE: Duration = Duration::from_secs(1);
 
-/// The limit for clients that keep sending.
+/// Time limit for clients that continue to send.
 const MOST: Duration = Duration::from_secs(10);
 
-/// The request, with a body whose rest is read and discarded if the handler does not read it. Over
-/// HTTP/2 an answer ends only its stream, which the protocol signals to the client.
+/// Reads and discards the rest of the body that the handler does not read. Not needed with HTTP/2, where an
+/// early answer ends only its stream.
 pub(super) fn lingering(request: Request) -> Request {
     if request.version() >= Version::HTTP_2 || request.body().is_end_stream() {
         return request;
@@ -33,7 +33,7 @@ impl Companion for Lingering {
         if rest.is_end_stream() {
             return;
         }
-        // Without a runtime there is no connection either.
+        // Without a runtime, the connection is closed anyway.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(timeout(MOST, async move {
                 while let Ok(Some(Ok(_))) = timeout(SILENCE, rest.frame()).await {}

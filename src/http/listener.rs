@@ -1,6 +1,7 @@
 //! The accept loop: a header timeout, HTTP/1.1 and h2c on one port, and graceful shutdown.
 //!
-//! `axum::serve` installs no timer, so hyper's header timeout would be inert; hence this loop.
+//! This loop is needed because `axum::serve` installs no timer, which leaves hyper's header timeout without
+//! effect.
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,23 +22,23 @@ use super::tls::Certificates;
 use crate::pipeline::queue::ClientKeys;
 use crate::telemetry::Metrics;
 
-/// Times of the shutdown.
+/// Time limits of the shutdown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Drain {
-    /// Keep accepting for this long, so that load balancers notice that readiness is off, and
-    /// clients with persistent connections get `Connection: close`.
+    /// Time during which connections are still accepted, so that load balancers notice that the server is not
+    /// ready, and clients with persistent connections get `Connection: close`.
     pub delay: Duration,
-    /// Then wait this long for requests in flight.
+    /// Time to wait for requests in flight after that.
     pub timeout: Duration,
 }
 
 /// The backlog of the listening socket; Linux allows 4,096 by default.
 const BACKLOG: u32 = 1024;
 
-/// Callers whose requests were dropped are answered within this time.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// Time to answer the callers of dropped requests.
+const ABORT_GRACE: Duration = Duration::from_secs(1);
 
-/// The maximum number of 503 answers that are being sent to connections above the limit.
+/// Maximum number of 503 answers in progress on connections above the limit.
 const REFUSALS: usize = 64;
 
 /// Limits for connections.
@@ -49,7 +50,7 @@ pub struct ListenPlan {
     pub max_connections: usize,
 }
 
-/// A port that is bound but not listening yet: connections are refused immediately.
+/// A bound port that is not listening yet; connections to it are refused immediately.
 #[derive(Debug)]
 pub struct Listener {
     socket: TcpSocket,
@@ -57,15 +58,14 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Binds `address`; port 0 takes a free one.
+    /// Binds `address`; port 0 selects a free one.
     ///
     /// # Errors
     ///
-    /// If the address is in use or not an address of this machine.
+    /// If the address is in use, or is not one of this machine.
     pub fn bind(address: SocketAddr, plan: ListenPlan) -> io::Result<Self> {
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        // Otherwise the connections of a server that has just exited would block the port for a
-        // minute.
+        // Without it, connections of a server that has just exited would block the port for a minute.
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
         Ok(Self { socket, plan })
@@ -80,11 +80,11 @@ impl Listener {
         self.socket.local_addr()
     }
 
-    /// Starts to listen.
+    /// Starts listening.
     ///
     /// # Errors
     ///
-    /// If another program listens on this port meanwhile.
+    /// If another program has started to listen on this port.
     pub fn listen(self) -> io::Result<Server> {
         let Self { socket, plan } = self;
         let socket = socket.listen(BACKLOG)?;
@@ -100,7 +100,7 @@ impl Listener {
     }
 }
 
-/// A port that listens.
+/// A listening port.
 #[derive(Debug)]
 pub struct Server {
     socket: TcpListener,
@@ -113,14 +113,14 @@ pub struct Server {
 }
 
 impl Server {
-    /// The same server, over TLS.
+    /// Enables TLS.
     #[must_use]
     pub fn over_tls(self, certificates: Arc<Certificates>, metrics: Arc<Metrics>) -> Self {
         Self { common: self.common.with_tls(certificates, metrics), ..self }
     }
 
-    /// Serves `routes` until `stop` is done, then drains; `give_up` ends what is still open after
-    /// the drain timeout. True where every request was answered in time.
+    /// Serves `routes` until `stop` completes, then drains. After the drain timeout, `give_up` ends the
+    /// remaining requests. Returns true if all requests were answered in time.
     pub async fn serve(
         self,
         routes: Router,
@@ -139,7 +139,7 @@ impl Server {
                     Ok((stream, address)) => {
                         self.serve_connection(stream, address, &routes, &connections);
                     }
-                    Err(error) => rest(&error).await,
+                    Err(error) => backoff_after_accept_error(&error).await,
                 }
             }
         };
@@ -159,11 +159,11 @@ impl Server {
             return true;
         }
         give_up();
-        let _ = tokio::time::timeout(LAST_WORDS, ended).await;
+        let _ = tokio::time::timeout(ABORT_GRACE, ended).await;
         false
     }
 
-    /// One line a second for all connections that were refused in it.
+    /// Logs one line per second with the number of rejected connections.
     async fn report_refused(&self) {
         loop {
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -175,7 +175,7 @@ impl Server {
         }
     }
 
-    /// Serves a connection if there is a place for it in the roster, and otherwise answers 503.
+    /// Serves a connection if the roster has a place for it, otherwise answers 503.
     fn serve_connection(
         &self,
         stream: TcpStream,
@@ -193,26 +193,26 @@ impl Server {
         }
     }
 
-    /// Answers 503 without reading a request, for a limited number of connections at a time.
+    /// Answers 503 without reading a request, on a limited number of connections at a time.
     fn refuse(&self, stream: TcpStream) {
         self.refused.fetch_add(1, Ordering::Relaxed);
         if self.common.has_tls() {
-            // An answer would need a handshake.
+            // An answer would require a handshake.
             return;
         }
         let Ok(permit) = Arc::clone(&self.refusals).try_acquire_owned() else { return };
         tokio::spawn(async move {
             let _permit = permit;
-            // A new connection's buffer has room for it.
+            // The answer fits the buffer of a new connection.
             let _ = stream.try_write(&connection::document(&Problem::too_many_connections()));
             connection::close_gently(Socket::Plain(stream)).await;
         });
     }
 }
 
-/// A disconnected peer is not an error of the server; a shortage of resources (such as file
-/// descriptors) needs a pause.
-async fn rest(error: &io::Error) {
+/// Waits after an accept error: not for disconnected peers, but if resources such as file descriptors are
+/// exhausted.
+async fn backoff_after_accept_error(error: &io::Error) {
     let peer_gone = matches!(
         error.kind(),
         io::ErrorKind::ConnectionAborted

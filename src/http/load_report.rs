@@ -1,5 +1,5 @@
-//! Load reports for load balancers, in the format of ORCA (Open Request Cost Aggregation): with the answer to
-//! a request that asks for one by the header `endpoint-load-metrics-format`.
+//! Load reports for load balancers in the ORCA format (Open Request Cost Aggregation), added to the response
+//! if the request has the header `endpoint-load-metrics-format`.
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
@@ -13,13 +13,13 @@ use serde::Serialize;
 use super::{Server, protocol};
 use crate::registry::Served;
 
-/// The header by which a request asks for a report, and its format.
-const ASKED: &str = "endpoint-load-metrics-format";
+/// The request header with the requested format.
+const REQUEST_HEADER: &str = "endpoint-load-metrics-format";
 const REPORT: HeaderName = HeaderName::from_static("endpoint-load-metrics");
-/// The name of gRPC's own load balancers, for protobuf.
+/// The header for protobuf, used by gRPC's load balancers.
 const REPORT_BIN: HeaderName = HeaderName::from_static("endpoint-load-metrics-bin");
 
-/// How a report is written.
+/// Format of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ReportFormat {
     /// `TEXT name=value,…`
@@ -31,17 +31,17 @@ pub(super) enum ReportFormat {
 }
 
 impl ReportFormat {
-    /// The one that a request asks for. An unknown one is ignored: the answer is for the client, and the
-    /// header is from its load balancer.
-    pub(super) fn asked(headers: &HeaderMap) -> Option<Self> {
-        let asked = headers.get(ASKED)?.to_str().ok()?.trim();
+    /// The requested format. Unknown ones are ignored, because the header is from a load balancer, and the
+    /// answer is for its client.
+    pub(super) fn requested(headers: &HeaderMap) -> Option<Self> {
+        let asked = headers.get(REQUEST_HEADER)?.to_str().ok()?.trim();
         let formats = [("text", Self::Text), ("json", Self::Json), ("bin", Self::Bin)];
         let found = formats.iter().find(|(name, _)| asked.eq_ignore_ascii_case(name));
         found.map(|(_, format)| *format)
     }
 }
 
-/// `xds.data.orca.v3.OrcaLoadReport`, of which resnetd sets these fields.
+/// The fields of `xds.data.orca.v3.OrcaLoadReport` that resnetd sets.
 #[derive(Clone, PartialEq, Serialize, prost::Message)]
 pub(super) struct LoadReport {
     #[prost(double, tag = "2")]
@@ -55,7 +55,7 @@ pub(super) struct LoadReport {
 }
 
 impl LoadReport {
-    /// The load of `model` and of the server now.
+    /// The current load of `model` and of the server.
     #[expect(clippy::cast_precision_loss, reason = "bytes and counts are far below 2^53")]
     pub(super) fn of(server: &Server, model: &Served) -> Self {
         let (metrics, pipeline) = (&server.metrics, &model.pipeline);
@@ -98,7 +98,7 @@ impl LoadReport {
     }
 }
 
-/// The same response with `report`: over gRPC in the trailers, otherwise in a header.
+/// Adds `report` to the response: in the trailers over gRPC, otherwise in a header.
 pub(super) fn attached(
     mut response: Response,
     report: &LoadReport,
@@ -106,7 +106,7 @@ pub(super) fn attached(
 ) -> Response {
     let Some((name, value)) = report.header(format) else { return response };
     let headers = response.headers_mut();
-    // An error over gRPC has no other headers than its trailers.
+    // A gRPC error consists of trailers only, which are sent as headers.
     if !protocol::is_grpc(headers) || headers.contains_key("grpc-status") {
         headers.insert(name, value);
         return response;
@@ -122,7 +122,7 @@ pub(super) fn attached(
     })
 }
 
-/// To a ten-thousandth, so that reports are short.
+/// Rounded to four decimals, so that reports are short.
 fn rounded(value: f64) -> f64 {
     (value * 1e4).round() / 1e4
 }
@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_report_has_the_three_forms_of_orca() {
+    fn a_report_has_the_three_formats_of_orca() {
         let report = LoadReport {
             mem_utilization: 0.25,
             rps_fractional: 12.5,
@@ -159,15 +159,15 @@ mod tests {
     }
 
     #[test]
-    fn only_known_formats_are_asked_for() {
+    fn unknown_formats_are_ignored() {
         let asked = |value: &'static str| {
             let mut headers = HeaderMap::new();
-            headers.insert(ASKED, HeaderValue::from_static(value));
-            ReportFormat::asked(&headers)
+            headers.insert(REQUEST_HEADER, HeaderValue::from_static(value));
+            ReportFormat::requested(&headers)
         };
         assert_eq!(asked("TEXT"), Some(ReportFormat::Text));
         assert_eq!(asked("json"), Some(ReportFormat::Json));
         assert_eq!(asked("xml"), None);
-        assert_eq!(ReportFormat::asked(&HeaderMap::new()), None);
+        assert_eq!(ReportFormat::requested(&HeaderMap::new()), None);
     }
 }

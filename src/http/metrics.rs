@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use super::{Server, accept, health};
 use crate::telemetry::openmetrics;
 
-/// The media types that are offered, the default first.
+/// The supported media types, the default first.
 const OFFERS: &[&str] = &["text/plain", "application/openmetrics-text"];
 
 /// Metrics for Prometheus
@@ -21,12 +21,12 @@ const OFFERS: &[&str] = &["text/plain", "application/openmetrics-text"];
     path = "/metrics",
     tag = "operation",
     operation_id = "metrics",
-    responses((status = 200, description = "Every metric", content(
+    responses((status = 200, description = "All metrics", content(
         (String = "text/plain", example = "resnetd_images_total{model=\"cifar10-resnet56\",version=\"1\"} 1"),
         (String = "application/openmetrics-text", example = "# EOF")))),
 )]
 pub(super) async fn show(State(server): State<Arc<Server>>, headers: HeaderMap) -> Response {
-    // Both depend on time, not on an event, so they are updated at each scrape.
+    // These depend on time, so they are updated at each scrape.
     for model in server.registry.serving() {
         let wait = model.pipeline.predicted_wait().as_secs_f64();
         model.pipeline.metrics().predicted_wait_seconds.set(wait);

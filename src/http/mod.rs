@@ -1,7 +1,7 @@
-//! The HTTP server. Independent of tensors.
+//! The HTTP server. Does not use tensors.
 
 mod admin; // routes that change the models
-mod change; // one change of the models at a time
+mod change; // applies a change of the models
 mod app; // the state of the server and of a request
 mod accept; // content negotiation
 mod access; // API keys, and limits for each client
@@ -11,20 +11,20 @@ mod checks; // checks of every request
 mod classify; // POST /classify
 mod classify_parameters; // its parameters
 mod connection; // connections and their limits
-mod cors; // requests of other origins' web pages
+mod cors; // requests of web pages of other origins
 mod embed; // POST /embed
 mod health; // /livez, /readyz, /ping
 mod hosts; // allowed hosts
-mod holding; // bytes that count under the memory limit
+mod holding; // bytes with a reservation of memory
 mod inflate; // compressed uploads
-mod json; // bodies of JSON
+mod json; // JSON bodies
 mod layers; // request id, log line, metrics, panics
 mod linger; // discards the rest of an upload after an early answer
 mod load_report; // ORCA, for load balancers
 mod listener; // the accept loop and shutdown
 mod metrics; // GET /metrics
 mod models; // GET /v1/models and routes with a model in the path
-mod origin; // who sent a request
+mod origin; // the sender of a request
 mod upload_rate; // the minimum upload rate
 mod openapi; // GET /openapi.json
 mod preprocess; // POST /preprocess
@@ -35,13 +35,13 @@ mod purpose; // what a request is for
 mod query; // reads parameters
 mod record; // the log line and metrics of a request
 mod refusals; // one log line per second for rejections
-mod reload; // notices changed files
+mod reload; // reloads changed files
 mod remote; // bodies with a URL
-mod shared; // state of the handlers, except the pipeline
+mod shared; // state that all requests share
 mod tls; // certificates
 mod trace; // the spans of a request
-mod unsent; // memory of unsent responses
-mod vertex_routes; // paths that Vertex AI sets
+mod unsent; // counts unsent responses under the memory limit
+mod vertex_routes; // paths set by Vertex AI
 mod upload; // request bodies with images
 
 use std::sync::Arc;
@@ -74,16 +74,15 @@ use problem::Problem;
 /// Time limits of requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// From the upload's last byte to the answer; a request's header may shorten it.
+    /// From the last byte of the upload to the answer; a request header may shorten it.
     pub request: Duration,
-    /// From the headers to the upload's last byte.
+    /// From the headers to the last byte of the upload.
     pub body: Duration,
-    /// Minimum upload rate in bytes per second; 0 for no minimum.
+    /// Minimum upload rate in bytes per second; 0 disables it.
     pub min_upload_rate: u64,
 }
 
-/// All routes. Path and method are in a handler's `utoipa::path`, with the rest of its description
-/// in `/openapi.json`, so every route is documented.
+/// All routes. A handler's `utoipa::path` has its path and method, so every route is in `/openapi.json`.
 pub fn router(server: Arc<Server>) -> Router {
     let (routes, document) = OpenApiRouter::with_openapi(openapi::outline())
         .routes(routes!(classify::classify))
@@ -101,16 +100,16 @@ pub fn router(server: Arc<Server>) -> Router {
         .split_for_parts();
     let routes = routes
         .layer(Extension(openapi::Document::of(document, &server.access)))
-        .fallback(nothing_here)
-        .method_not_allowed_fallback(not_this_method);
+        .fallback(answer_not_found)
+        .method_not_allowed_fallback(answer_method_not_allowed);
     layers::around(routes, &server).with_state(server)
 }
 
-/// Answers 404, also for paths that support another method.
-async fn nothing_here(OriginalUri(uri): OriginalUri) -> Problem {
+/// Answers 404, also for paths that support other methods.
+async fn answer_not_found(OriginalUri(uri): OriginalUri) -> Problem {
     Problem::not_found(uri.path())
 }
 
-async fn not_this_method(method: Method, request: Request) -> Problem {
+async fn answer_method_not_allowed(method: Method, request: Request) -> Problem {
     Problem::method_not_allowed(method.as_str(), request.uri().path())
 }

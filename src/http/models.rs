@@ -18,14 +18,14 @@ use crate::registry::{CanaryReport, Description, ShadowReport, State as ModelSta
 /// The models of the server.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Models {
-    /// Their names, as in KServe's protocol of version 1.
+    /// Names of the models, as in KServe's v1 protocol.
     #[serde(rename = "models")]
     names: Vec<String>,
-    /// The model that answers requests that name none.
+    /// The default model, which answers requests without a model name.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     default: Option<String>,
-    /// Every version of every model.
+    /// All versions of all models.
     versions: Vec<ModelVersion>,
 }
 
@@ -34,7 +34,7 @@ pub(super) struct Models {
 struct ModelVersion {
     /// The model's name.
     name: String,
-    /// The version: 1, if the model has only one.
+    /// The version; 1 if the model has only one.
     version: String,
     #[serde(flatten)]
     state: ModelState,
@@ -57,12 +57,12 @@ pub(super) struct ReadyModel {
     canary: Option<CanaryReport>,
     /// Always true; a model that is not ready answers a problem document.
     ready: bool,
-    /// The same for TensorFlow Serving's clients.
+    /// Status for TensorFlow Serving's clients.
     #[serde(rename = "model_version_status")]
     statuses: Vec<TensorFlowStatus>,
 }
 
-/// The state of a version, as TensorFlow Serving writes it.
+/// State of a version in TensorFlow Serving's format.
 #[derive(Debug, Serialize, ToSchema)]
 struct TensorFlowStatus {
     version: String,
@@ -79,7 +79,7 @@ struct TensorFlowError {
     error_message: &'static str,
 }
 
-/// The routes with a model in the path. A model's name may have a slash, as those of the hub have.
+/// The routes with a model in the path. A model's name may contain a slash, as on the hub.
 pub(super) fn routes() -> OpenApiRouter<Arc<Server>> {
     let routes = OpenApiRouter::with_openapi(<ModelPaths as utoipa::OpenApi>::openapi());
     ["/v1/models/{model}", "/v1/models/{model}/{name}"].into_iter().fold(routes, |routes, model| {
@@ -103,7 +103,7 @@ fn of_model(routes: OpenApiRouter<Arc<Server>>, prefix: &str) -> OpenApiRouter<A
 
 /// List the models
 ///
-/// Every version of every model, with its state and digest.
+/// All versions of all models, with state and digest.
 #[utoipa::path(
     get,
     path = "/v1/models",
@@ -141,8 +141,8 @@ pub(super) async fn show_default(app: App) -> Json<Description> {
 
 /// Describe a model
 ///
-/// As `/v1/model`, with the members that clients of KServe's protocol of version 1 and of TensorFlow Serving read.
-/// A model that is not ready answers 503.
+/// Like `/v1/model`, with additional members for clients of KServe's v1 protocol and of TensorFlow Serving. A
+/// model that is not ready answers 503.
 #[utoipa::path(
     get,
     path = "/v1/models/{model}",
@@ -168,15 +168,15 @@ async fn show(app: App) -> Result<Json<ReadyModel>, Problem> {
 
 /// Compare a model with its shadow
 ///
-/// What was found on live images since the comparison started: agreement, shift of the probability and speed, with
-/// confidence intervals of 95 %.
+/// Results on live images since the comparison started: agreement, shift of the probability and speed, with
+/// 95 % confidence intervals.
 #[utoipa::path(
     get,
     path = "/v1/models/{model}/shadow",
     tag = "model",
     operation_id = "shadow",
     params(NamedModel),
-    responses((status = 200, description = "The comparison up to now", body = ShadowReport), NotFound),
+    responses((status = 200, description = "The results so far", body = ShadowReport), NotFound),
 )]
 async fn show_shadow(app: App) -> Result<Json<ShadowReport>, Problem> {
     let shadow = app.server.registry.shadow(app.model.name());

@@ -1,5 +1,4 @@
-//! The origin of a request: set by the listener and the outermost layer, and passed on with its
-//! images.
+//! The origin of a request, set by the listener and the outermost layer.
 
 use std::net::IpAddr;
 
@@ -7,16 +6,16 @@ use axum::http::Extensions;
 
 use crate::pipeline::queue::{ClientKey, Origin};
 
-/// The other end of a connection.
+/// The peer of a connection.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Peer {
     pub(super) address: IpAddr,
-    /// Of this connection.
+    /// Key of this connection.
     pub(super) key: ClientKey,
 }
 
-/// The client of a request, until a layer knows better; without the listener, as in tests, all requests
-/// have the same client.
+/// The client of a request before access control identifies it. Without the listener, as in tests, all
+/// requests have the same client.
 pub(super) fn client(extensions: &Extensions) -> ClientKey {
     match (extensions.get::<Origin>(), extensions.get::<Peer>()) {
         (Some(origin), _) => origin.client,
@@ -25,7 +24,7 @@ pub(super) fn client(extensions: &Extensions) -> ClientKey {
     }
 }
 
-/// The request's origin, as [`layers`](super::layers) has put it there.
+/// The request's origin, set by [`layers`](super::layers).
 pub(super) fn of(extensions: &Extensions) -> Origin {
     extensions.get::<Origin>().cloned().unwrap_or_else(Origin::local)
 }

@@ -15,8 +15,8 @@ use crate::pipeline::PreprocessSteps;
 
 /// Preprocess an image
 ///
-/// The network's input, decoded, rotated to upright, resized and cropped, as a PNG. With `Accept:
-/// application/json`, and always for several files, the preprocessing steps as JSON.
+/// The network's input (decoded, upright, resized and cropped) as a PNG. With `Accept: application/json`, and
+/// always for several files, the preprocessing steps as JSON.
 #[utoipa::path(
     post,
     path = "/preprocess",

@@ -1,18 +1,18 @@
-//! What a request is for, by its path: probes and pages are treated differently from the API.
+//! The purpose of a request, from its path: probes and pages are treated differently from the API.
 
 use axum::extract::Request;
 use axum::http::Method;
 
-/// What a request is for.
+/// The purpose of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
     /// A health probe.
     Probe,
     /// A scrape of `/metrics`.
     Scrape,
-    /// A web page or one of its files, which contain nothing about the model or its clients.
+    /// A web page or one of its files, which contain no data about models or clients.
     Page,
-    /// Everything else, paths without a route included.
+    /// All other requests, including paths without a route.
     Api,
 }
 
@@ -26,13 +26,13 @@ const PROBES: [&str; 10] = [
     "/inference.GRPCInferenceService/ServerLive", "/inference.GRPCInferenceService/ServerReady",
 ];
 
-/// The paths of web pages, and of the document that `/docs` shows.
+/// The paths of web pages, and of the document that `/docs` uses.
 const PAGES: [&str; 3] = ["/", "/docs", "/openapi.json"];
 /// The folders of their files.
 const FOLDERS: [&str; 2] = ["/page/", "/docs/"];
 
 impl Purpose {
-    /// The purpose of `request`. `health` is one more path of health probes.
+    /// The purpose of `request`. `health` is an additional path of health probes.
     pub(super) fn of(request: &Request, health: Option<&str>) -> Self {
         let path = request.uri().path();
         let reads = matches!(*request.method(), Method::GET | Method::HEAD);

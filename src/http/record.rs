@@ -1,4 +1,4 @@
-//! The log line and the metrics of each request.
+//! Writes the log line and the metrics of each request.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -29,14 +29,14 @@ pub(super) struct RequestFacts {
     id: Arc<str>,
     method: String,
     path: String,
-    /// The route's pattern: a bounded set of metric labels, whatever paths clients try.
+    /// The route's pattern, so that the number of metric labels is bounded for any paths.
     route: String,
     version: Version,
     purpose: Purpose,
     address: Option<IpAddr>,
-    /// Bytes of the body that have arrived.
+    /// Bytes of the body that were received.
     received: Arc<AtomicU64>,
-    /// Microseconds from the headers to the last of them, if the request is traced.
+    /// Microseconds from the headers to the last of these bytes, if the request is traced.
     arrived: Arc<AtomicU64>,
     trace: Option<Trace>,
     /// The model that answers.
@@ -72,7 +72,7 @@ impl RequestFacts {
         self.version
     }
 
-    /// The request, whose body is counted as it arrives.
+    /// Counts the bytes of the request's body as they arrive.
     pub(super) fn counting(&self, request: Request) -> Request {
         if request.body().is_end_stream() {
             return request;
@@ -112,8 +112,8 @@ impl RequestFacts {
         });
     }
 
-    /// Counts the answer. Only requests to the API have a latency: probes and files are answered in
-    /// microseconds, and would make every percentile look better.
+    /// Counts the answer. Latency is recorded only for API requests: probes and files are answered in
+    /// microseconds, and would distort the percentiles.
     fn count(&self, server: &Server, status: StatusCode, elapsed: Duration) {
         let Self { method, route, .. } = self;
         let latency = (self.purpose == Purpose::Api).then_some(elapsed);
@@ -126,7 +126,7 @@ impl RequestFacts {
     }
 }
 
-/// Counts what arrives, and notes when, if the request is traced.
+/// Counts received bytes, and records when they arrived if the request is traced.
 struct Received {
     bytes: Arc<AtomicU64>,
     arrived: Option<(Instant, Arc<AtomicU64>)>,
@@ -143,7 +143,7 @@ impl Companion for Received {
     }
 }
 
-/// Records a client that disconnects before its answer, in which case the request's future is dropped.
+/// Records a client that disconnects before the answer: then the request's future is dropped.
 pub(super) struct Gone<'a> {
     server: &'a Server,
     facts: &'a RequestFacts,
@@ -178,9 +178,9 @@ impl Drop for Gone<'_> {
     }
 }
 
-/// The problem's status if there is one, because every gRPC response is a 200.
+/// The problem's status if there is one, because gRPC responses always have status 200.
 fn status_of(response: &Response) -> StatusCode {
-    response.extensions().get::<ProblemFacts>().map_or(response.status(), |told| told.status)
+    response.extensions().get::<ProblemFacts>().map_or(response.status(), |problem| problem.status)
 }
 
 /// Counts and logs an answer.
@@ -196,7 +196,7 @@ pub(super) fn answered(
     if let Some(client) = client {
         server.metrics.request_of(client, status.as_u16());
     }
-    let told = response.extensions().get::<ProblemFacts>();
+    let problem = response.extensions().get::<ProblemFacts>();
     let spent = response.extensions().get::<Spent>().map(|Spent(timings)| &**timings);
     facts.end_trace(status, client, spent.unwrap_or_default());
     let choice = facts.answering.choice();
@@ -208,15 +208,15 @@ pub(super) fn answered(
     let entry = LogFields {
         client,
         model: choice.as_ref().map(|choice| choice.model.name()),
-        told,
+        problem,
         spent: spent.unwrap_or_default(),
         ..LogFields::new(facts, status.as_u16(), elapsed)
     };
     match status {
         StatusCode::OK if facts.purpose != Purpose::Api => entry.write(LogLevel::Quiet, "answered"),
-        // Logged as a count per second and reason.
+        // Also logged as a count per second and reason.
         StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
-            server.shared.refusals.count(told.map_or("none", |told| told.reason));
+            server.shared.refusals.count(problem.map_or("none", |problem| problem.reason));
             entry.write(LogLevel::Quiet, "rejected");
         }
         StatusCode::INTERNAL_SERVER_ERROR => entry.write(LogLevel::Failed, "failed"),
@@ -224,7 +224,7 @@ pub(super) fn answered(
     }
 }
 
-/// What an answer says of its model: nothing, if no image was classified because of its client or of overload.
+/// The outcome for a canary's trial; `None` if no image was classified due to a client error or overload.
 fn outcome(status: StatusCode, classified: Option<&[Timings]>) -> Option<RequestOutcome> {
     let is_failure = status.is_server_error() && status != StatusCode::SERVICE_UNAVAILABLE;
     match classified {
@@ -234,7 +234,7 @@ fn outcome(status: StatusCode, classified: Option<&[Timings]>) -> Option<Request
     }
 }
 
-/// How a line is written. A mistake of a client is no warning: nobody who runs the server can mend it.
+/// Level of the log line. A client error is not a warning, because the operator cannot correct it.
 #[derive(Clone, Copy)]
 enum LogLevel {
     /// At DEBUG.
@@ -245,21 +245,21 @@ enum LogLevel {
     Failed,
 }
 
-/// The fields of a line.
+/// The fields of the log line.
 struct LogFields<'a> {
     facts: &'a RequestFacts,
     status: u16,
     elapsed: Duration,
     client: Option<&'a str>,
     model: Option<&'a str>,
-    told: Option<&'a ProblemFacts>,
+    problem: Option<&'a ProblemFacts>,
     spent: &'a [Timings],
 }
 
-/// An event with the fields of an [`LogFields`]; `tracing` needs the level and the names at compile time.
+/// Writes an event with the fields of [`LogFields`]; `tracing` requires level and names at compile time.
 macro_rules! event {
     ($level:ident, $entry:ident, $message:ident) => {{
-        let LogFields { facts, status, client, model, told, .. } = $entry;
+        let LogFields { facts, status, client, model, problem, .. } = $entry;
         let sum = |stage: fn(&Timings) -> Duration| {
             let total = $entry.spent.iter().map(stage).sum::<Duration>();
             (!$entry.spent.is_empty()).then(|| millis(total))
@@ -284,9 +284,9 @@ macro_rules! event {
             preprocess_ms = sum(|timings| timings.preprocess),
             queue_ms = sum(|timings| timings.queue),
             inference_ms = sum(|timings| timings.inference),
-            reason = told.map(|told| told.reason),
-            detail = told.map(|told| told.detail.as_str()),
-            cause = told.and_then(|told| told.cause.as_deref()),
+            reason = problem.map(|problem| problem.reason),
+            detail = problem.map(|problem| problem.detail.as_str()),
+            cause = problem.and_then(|problem| problem.cause.as_deref()),
             "{}", $message
         );
     }};
@@ -294,7 +294,7 @@ macro_rules! event {
 
 impl<'a> LogFields<'a> {
     fn new(facts: &'a RequestFacts, status: u16, elapsed: Duration) -> Self {
-        Self { facts, status, elapsed, client: None, model: None, told: None, spent: &[] }
+        Self { facts, status, elapsed, client: None, model: None, problem: None, spent: &[] }
     }
 
     fn write(self, line: LogLevel, message: &str) {

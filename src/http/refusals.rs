@@ -1,5 +1,5 @@
-//! Logs rejections: under overload there are thousands a second, so there is one line per second
-//! and reason, with their number.
+//! Logs rejections: there may be thousands per second under overload, so one line per second and reason has
+//! their number.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::problem::Kind;
 
-/// The interval of the lines.
+/// Interval of the lines.
 const PERIOD: Duration = Duration::from_secs(1);
 
 /// Rejections since the last line.
@@ -34,7 +34,7 @@ impl Refusals {
     fn report(&self) {
         let counts = mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         for (reason, count) in counts {
-            // A client above its own limit does not concern the server.
+            // A client above its own limit is not a warning for the operator.
             if Kind::named(reason).is_some_and(Kind::is_of_client) {
                 tracing::info!(reason, count, "requests rejected in the last second");
             } else {

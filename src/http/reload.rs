@@ -1,7 +1,7 @@
-//! Notices that files have changed, so that they are read again without a restart.
+//! Detects changed files and reloads them without a restart.
 //!
-//! The files are looked at once a second. This also works on network file systems, and where a file is
-//! replaced through a symbolic link, as in a mounted Kubernetes secret.
+//! The files are checked once a second. This also works on network file systems, and for files that are
+//! replaced through a symbolic link, such as mounted Kubernetes secrets.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -9,32 +9,32 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// The interval of the looks.
+/// Interval of the checks.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// Files, and how they were when they were last read.
+/// Files, and their state when they were last read.
 #[derive(Debug)]
 pub(super) struct WatchedFiles {
     paths: Vec<PathBuf>,
-    seen: Mutex<Vec<Option<Stamp>>>,
+    last: Mutex<Vec<Option<Stamp>>>,
 }
 
-/// Differs for different contents, in practice: device, inode, length, and time of change in nanoseconds.
+/// Practically unique for each content: device, inode, length, and modification time in nanoseconds.
 type Stamp = (u64, u64, u64, i64);
 
 impl WatchedFiles {
-    /// Files that are about to be read for the first time.
+    /// The current state of files that will be read now.
     pub(super) fn new(paths: Vec<PathBuf>) -> Self {
-        let seen = Mutex::new(paths.iter().map(stamp).collect());
-        Self { paths, seen }
+        let last = Mutex::new(paths.iter().map(stamp).collect());
+        Self { paths, last }
     }
 
     /// Whether a file has changed since the last call.
     fn changed(&self) -> bool {
         let now: Vec<_> = self.paths.iter().map(stamp).collect();
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let changed = *seen != now;
-        *seen = now;
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = *last != now;
+        *last = now;
         changed
     }
 }
@@ -45,26 +45,26 @@ fn stamp(path: &PathBuf) -> Option<Stamp> {
     Some((of.dev(), of.ino(), of.len(), nanoseconds))
 }
 
-/// A value that was read from files.
+/// A value read from files.
 pub(super) trait Reload: Send + Sync + 'static {
     /// Its files.
     fn files(&self) -> &WatchedFiles;
 
-    /// Reads them again and replaces the value, or keeps it if they are invalid. Logs which of the two.
+    /// Reads the files and replaces the value, or keeps it if they are invalid. Logs the result.
     fn reload(&self);
 }
 
-/// Reloads `value` whenever its files change, for ever.
+/// Reloads `value` whenever its files change; never ends.
 pub(super) async fn keep_current(value: Arc<impl Reload>) {
     loop {
         tokio::time::sleep(PERIOD).await;
         let value = Arc::clone(&value);
-        let look = move || {
+        let check = move || {
             if value.files().changed() {
                 value.reload();
             }
         };
-        // Files may be on a slow disk. A panic in it is logged, and the next look comes all the same.
-        let _ = tokio::task::spawn_blocking(look).await;
+        // Files may be on a slow disk. A panic is logged, and does not prevent the next check.
+        let _ = tokio::task::spawn_blocking(check).await;
     }
 }

@@ -1,4 +1,4 @@
-//! Images that are named by URL, with the memory, the size and the time of uploads.
+//! Images by URL, with the same limits for memory, size and time as uploads.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,10 +18,10 @@ use super::upload::{self, Fields, Upload};
 use crate::fetch::{FetchError, Fetcher, Remote};
 use crate::pipeline::queue::{Deadline, RequestContext};
 
-/// The longest URL that is followed, in bytes.
+/// Maximum length of a URL, in bytes.
 pub(super) const LONGEST_URL: usize = 8192;
 
-/// A body that names an image.
+/// A body with the URL of an image.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct UrlBody<'a> {
@@ -29,34 +29,33 @@ struct UrlBody<'a> {
     url: Text<'a>,
 }
 
-/// What the client calls its content.
+/// The type of the body, according to `Content-Type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Called {
-    /// JSON, which may name an image.
+pub(super) enum DeclaredType {
+    /// JSON, which may contain a URL.
     Json,
-    /// Anything else, which is ignored.
+    /// Another type, which is ignored.
     Other,
 }
 
-impl Called {
-    pub(super) fn by(headers: &HeaderMap) -> Self {
-        if upload::is_called(headers, "application/json") { Self::Json } else { Self::Other }
+impl DeclaredType {
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        if upload::has_content_type(headers, "application/json") { Self::Json } else { Self::Other }
     }
 
-    /// Checks that URLs in the body may be followed. A web page can send `application/json` to
-    /// another origin only with that origin's permission, so pages cannot make their visitors'
-    /// servers fetch.
-    pub(super) fn may_name_urls(self) -> Result<(), Problem> {
+    /// Checks that URLs in the body are allowed. A web page can send `application/json` to another origin
+    /// only with that origin's permission, so pages cannot make their visitors' servers fetch URLs.
+    pub(super) fn check_urls_allowed(self) -> Result<(), Problem> {
         match self {
             Self::Json => Ok(()),
             Self::Other => Err(Problem::invalid_parameter(
-                "a URL is only followed in a body whose Content-Type is application/json",
+                "a URL is only accepted in a body with Content-Type application/json",
             )),
         }
     }
 }
 
-/// A request's images, and the parameters that came with them.
+/// A request's images and form fields.
 #[derive(Debug)]
 pub(super) struct Arrived {
     pub(super) upload: Upload,
@@ -64,18 +63,18 @@ pub(super) struct Arrived {
     pub(super) context: RequestContext,
 }
 
-/// Reads a request's images, which must be fetched and answered within `limit` of their arrival.
+/// Reads a request's images. URLs must be fetched and the request answered within `limit` after that.
 pub(super) async fn read(
     app: &App,
     request: Request,
     limit: Duration,
     parameters: &[&str],
 ) -> Result<Arrived, Problem> {
-    let called = Called::by(request.headers());
+    let declared = DeclaredType::of(request.headers());
     let origin = origin::of(request.extensions());
     let (upload, fields) = upload::read(app, request, parameters).await?;
     let deadline = Deadline::after(limit);
-    let upload = follow(app, upload, called, deadline).await?;
+    let upload = follow(app, upload, declared, deadline).await?;
     Ok(Arrived { upload, fields, context: RequestContext { origin, deadline } })
 }
 
@@ -83,11 +82,11 @@ pub(super) async fn read(
 pub(super) async fn follow(
     app: &App,
     upload: Upload,
-    called: Called,
+    declared: DeclaredType,
     deadline: Deadline,
 ) -> Result<Upload, Problem> {
     match upload {
-        Upload::One(body) if called == Called::Json && json::is_object(&body) => {
+        Upload::One(body) if declared == DeclaredType::Json && json::is_object(&body) => {
             let url = app.server.shared.parse(body.len(), move || named(&body)).await?;
             Ok(Upload::One(image(app, &url, deadline).await?))
         }
@@ -95,18 +94,18 @@ pub(super) async fn follow(
     }
 }
 
-/// The URL that is all of a body of JSON.
+/// The URL in a JSON body.
 fn named(body: &[u8]) -> Result<String, Problem> {
     let UrlBody { url: Text(url) } = json::read(body)?;
     if url.len() > LONGEST_URL {
         return Err(Problem::invalid_parameter(format!(
-            "the URL has more than {LONGEST_URL} bytes; name a shorter one, or send the image's bytes"
+            "the URL has more than {LONGEST_URL} bytes; use a shorter one, or send the image's bytes"
         )));
     }
     Ok(url.into_owned())
 }
 
-/// The bytes at `url`.
+/// Fetches the image at `url`.
 pub(super) async fn image(app: &App, url: &str, deadline: Deadline) -> Result<Bytes, Problem> {
     let Some(fetcher) = &app.server.urls else { return Err(FetchError::Off.into()) };
     let limit = fetcher.timeout().min(deadline.left(Instant::now()));

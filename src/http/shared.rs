@@ -1,4 +1,4 @@
-//! What all requests share, made once when the server starts.
+//! State that all requests share, created when the server starts.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use super::refusals::Refusals;
 use crate::telemetry::DecayingRate;
 use crate::telemetry::logs::DroppedLines;
 
-/// Parsing fewer bytes than this is faster than waking another thread.
-const AT_ONCE: usize = 16 << 10;
+/// Below this number of bytes, parsing is faster than switching to another thread.
+const INLINE_LIMIT: usize = 16 << 10;
 
-/// The permits for long work, and the state of the log.
+/// Permits for long-running work, and the state of the log.
 #[derive(Debug)]
 pub struct Shared {
     /// Rejections that are not logged yet.
@@ -25,7 +25,7 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// `parsers` bodies of JSON or base64 are read at the same time.
+    /// State with `parsers` permits for parsing JSON or base64.
     #[must_use]
     pub fn new(parsers: usize, dropped_lines: DroppedLines) -> Self {
         Self {
@@ -36,20 +36,20 @@ impl Shared {
         }
     }
 
-    /// Runs `work` on `bytes` of input: if they are many, on a blocking thread, with a permit. So
-    /// parsing uses at most as many cores as there are permits, and async threads only briefly.
+    /// Runs `work` on `bytes` of input: with many bytes, on a blocking thread with a permit. So parsing uses
+    /// at most as many cores as there are permits, and does not block async threads.
     pub(super) async fn parse<T: Send + 'static>(
         &self,
         bytes: usize,
         work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
-        if bytes <= AT_ONCE {
+        if bytes <= INLINE_LIMIT {
             return work();
         }
         let permit = Arc::clone(&self.parsers).acquire_owned().await;
         let permit = permit.map_err(|_| Problem::internal())?;
         let parsing = tokio::task::spawn_blocking(move || {
-            // Held by the thread: a client that leaves does not let another parser start beside this one.
+            // Held by the thread, so that a client that disconnects does not release it early.
             let _permit = permit;
             work()
         });

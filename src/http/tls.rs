@@ -1,4 +1,4 @@
-//! TLS: the certificate in use, read again when its files change.
+//! TLS certificates, reloaded when their files change.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,17 +12,17 @@ use rustls::{RootCertStore, ServerConfig};
 
 use super::reload::{self, Reload, WatchedFiles};
 
-/// The application protocols, the preferred one first.
+/// The application protocols in order of preference.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
-/// The files of TLS, in PEM.
+/// The PEM files for TLS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsPlan {
     /// The server's certificate, followed by the intermediate ones.
     pub cert: PathBuf,
     /// Its private key.
     pub key: PathBuf,
-    /// Certificates of the authorities that sign clients' certificates, if clients need one.
+    /// Certificates of the authorities for client certificates, if these are required.
     pub client_ca: Option<PathBuf>,
 }
 
@@ -32,42 +32,42 @@ pub enum BadTls {
     /// A file cannot be read, or is not PEM.
     #[error("{option} {}: {source}", path.display())]
     File {
-        /// The option that names it.
+        /// The option with the path.
         option: &'static str,
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The parser's error.
         source: pem::Error,
     },
-    /// A file has no certificate.
+    /// A file contains no certificate.
     #[error("{option} {}: it has no certificate; it must be in PEM format", path.display())]
     Empty {
-        /// The option that names it.
+        /// The option with the path.
         option: &'static str,
         /// The file.
         path: PathBuf,
     },
-    /// The key and the certificate do not belong together, or are not supported.
+    /// Key and certificate do not match, or are not supported.
     #[error("--tls-cert {} and --tls-key {}: {source}", cert.display(), key.display())]
     Pair {
         /// The certificate's file.
         cert: PathBuf,
         /// The key's file.
         key: PathBuf,
-        /// What is wrong with them.
+        /// The error of the TLS library.
         source: rustls::Error,
     },
-    /// The authorities for clients cannot be used.
+    /// The authorities for client certificates cannot be used.
     #[error("--tls-client-ca {}: {source}", path.display())]
     Authorities {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The error of the TLS library.
         source: VerifierBuilderError,
     },
 }
 
-/// The certificate in use, as last read without an error.
+/// The last valid version of the certificate.
 #[derive(Debug)]
 pub struct Certificates {
     plan: TlsPlan,
@@ -80,7 +80,7 @@ impl Certificates {
     ///
     /// # Errors
     ///
-    /// [`BadTls`] if a file is missing or invalid, or the key is not the certificate's.
+    /// [`BadTls`] if a file is missing or invalid, or the key does not match the certificate.
     pub fn open(plan: TlsPlan) -> Result<Self, BadTls> {
         let paths = [&plan.cert, &plan.key].into_iter().chain(&plan.client_ca);
         let files = WatchedFiles::new(paths.cloned().collect());
@@ -93,7 +93,7 @@ impl Certificates {
         Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Reads the files again whenever they change, for ever.
+    /// Reloads the files whenever they change; never ends.
     pub async fn keep_current(self: Arc<Self>) {
         reload::keep_current(self).await;
     }
@@ -112,7 +112,7 @@ impl Reload for Certificates {
                 tracing::info!(%path, "TLS certificate reloaded");
             }
             Err(error) => {
-                tracing::error!(%error, "TLS certificate not reloaded; the previous one stays in use");
+                tracing::error!(%error, "TLS certificate not reloaded; the previous one remains in use");
             }
         }
     }
@@ -157,7 +157,7 @@ fn certificates(option: &'static str, path: &Path) -> Result<Vec<CertificateDer<
     Ok(all)
 }
 
-/// Why a handshake failed, in the words of the client's or the server's TLS library.
+/// Why a handshake failed: the error of the TLS library, or the alert of the client.
 pub(super) fn why_failed(error: &io::Error) -> String {
     error.get_ref().map_or_else(|| error.to_string(), ToString::to_string)
 }

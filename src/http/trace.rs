@@ -1,7 +1,8 @@
-//! The spans of a request: one for the request, below the client's if it has one, and one for each stage.
+//! The spans of a request: one for the request, as a child of the client's span if there is one, and one for
+//! each stage.
 //!
-//! They are made after the answer, from times that are measured anyway. So tracing costs nothing where it
-//! is off, and nothing in the pipeline where it is on.
+//! They are created after the answer, from times that are measured anyway. So tracing adds no work to the
+//! pipeline, and none at all when it is disabled.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -32,21 +33,21 @@ pub(super) struct Trace {
     began_at: SystemTime,
 }
 
-/// A request that has ended.
+/// A request that was answered.
 pub(super) struct EndedRequest<'a> {
     pub(super) name: String,
     pub(super) attributes: Vec<KeyValue>,
     pub(super) is_error: bool,
-    /// When the body was complete, from the beginning; `None` without a body.
+    /// Time from the beginning until the body was complete; `None` without a body.
     pub(super) upload: Option<Duration>,
     pub(super) images: &'a [Timings],
 }
 
 impl Trace {
-    /// A span below that of `traceparent` in `headers`, or the first one of a new trace.
+    /// A child of the span in `traceparent`, or the root of a new trace.
     pub(super) fn begin(traces: &Arc<Traces>, headers: &HeaderMap) -> Self {
         let extractor = HeaderExtractor(headers);
-        // Not the current context of this thread, which is none of this request.
+        // A new context, because this thread's current one is unrelated to the request.
         let context =
             TraceContextPropagator::new().extract_with_context(&Context::new(), &extractor);
         let parent = context.span().span_context().clone();
@@ -69,7 +70,7 @@ impl Trace {
         self.context.is_sampled().then(|| self.id())
     }
 
-    /// The request's span, for the spans of batches with its images, if the trace is recorded.
+    /// The request's span, to which spans of batches are linked; `None` if the trace is not recorded.
     pub(super) fn request_span(&self) -> Option<Arc<RequestSpan>> {
         let (traces, context) = (Arc::clone(&self.traces), self.context.clone());
         self.context.is_sampled().then(|| Arc::new(RequestSpan { traces, context }))
@@ -106,15 +107,15 @@ impl Trace {
         });
     }
 
-    /// The stages of an image, in the order in which they ran. The pipeline measures how long each took and
-    /// when the last one ended, so a pause between two stages appears before the first one.
+    /// Sends the spans of an image's stages in their order. The pipeline measures the duration of each stage
+    /// and the end of the last one, so a pause between stages appears before the first one.
     fn image(&self, timings: &Timings, now: Duration) {
         let Timings { decode_wait, decode, preprocess, queue, inference, .. } = *timings;
         let Timings { batch_size, batch, ended, .. } = *timings;
         let mut end = ended.map_or(now, |ended| ended.saturating_duration_since(self.began));
         let before = [("decode", decode), ("preprocess", preprocess)];
         let stages = if decode_wait.is_zero() {
-            // A worker decodes what it takes from the queue.
+            // Workers decode after queueing.
             [("queue", queue), before[0], before[1], ("inference", inference)]
         } else {
             [before[0], before[1], ("queue", queue), ("inference", inference)]
@@ -146,7 +147,7 @@ impl Trace {
         SpanData { span_context: context, ..self.span(name.into(), times, Vec::new()) }
     }
 
-    /// A span within the request's, with its times since the request's beginning.
+    /// A child span, with times relative to the beginning of the request.
     fn span(
         &self,
         name: Cow<'static, str>,

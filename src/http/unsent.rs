@@ -1,4 +1,4 @@
-//! Answers that wait to be sent count against the memory limit: a client that does not read holds them.
+//! Counts unsent responses under the memory limit, because a client that does not read keeps them in memory.
 
 use std::sync::Arc;
 
@@ -9,16 +9,15 @@ use super::body::{Companion, accompanied};
 use super::holding::holding;
 use crate::pipeline::queue::Memory;
 
-/// Smaller responses are bounded by the number of connections, and over HTTP/2 by the memory limit for
-/// open requests.
+/// Smaller responses are limited by the number of connections, and over HTTP/2 by the memory limit for open
+/// requests.
 const CHARGED_FROM: usize = 8 << 10;
 
-/// An extension of responses whose bytes are shared by all responses of their kind: an unsent one holds no memory of
-/// its own, and is not charged.
+/// An extension of responses whose bytes are shared, so that an unsent one uses no memory of its own.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct OneCopy;
 
-/// The same response, whose large pieces count under the memory limit until they are written.
+/// Counts large pieces of the response under the memory limit until they are sent.
 pub(super) fn charged(memory: &Arc<Memory>, response: Response) -> Response {
     let small = response.body().size_hint().upper().is_some_and(|most| most < CHARGED_FROM as u64);
     if small || response.extensions().get::<OneCopy>().is_some() {

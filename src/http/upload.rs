@@ -1,4 +1,4 @@
-//! A request's body becomes its images: raw bytes, or the parts of a form.
+//! Reads the images in a request's body: raw bytes, or the files of a form.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -22,39 +22,39 @@ use crate::telemetry::Reason;
 /// The images of one request.
 #[derive(Debug)]
 pub(super) enum Upload {
-    /// The body, or the only part of a form.
+    /// The body, or the only file of a form.
     One(Bytes),
-    /// The parts of a form, in order.
+    /// The files of a form, in order.
     Several(Vec<FormFile>),
 }
 
 /// One file of a form.
 #[derive(Debug)]
 pub(super) struct FormFile {
-    /// The file's name, as the client gave it.
+    /// The file's name from the client.
     pub(super) name: Option<String>,
     pub(super) bytes: Bytes,
 }
 
-/// Maximum number of images in one request. A result can be larger than its part of the form, so a
-/// small request could otherwise cause a very large response.
+/// Maximum number of images in one request. A result can be larger than its file in the form, so a small
+/// request could otherwise cause a very large response.
 pub(super) const MAX_IMAGES: usize = 256;
 
-/// The text fields of a form, by their names.
+/// The text fields of a form: names and values.
 pub(super) type Fields = Vec<(String, String)>;
 
-/// The most text fields of a form, and the most bytes in one.
+/// Maximum number of text fields in a form, and of bytes in one.
 const MAX_FIELDS: usize = 64;
 const MAX_FIELD: usize = 32 << 10;
 
 /// Reads the whole body, at most `--max-bytes` of it, within the body timeout.
 ///
-/// Its memory is reserved as it arrives and released when the last user of the bytes drops them. It
-/// is rejected before the first byte if its announced length does not fit, or the queue is full.
+/// Its memory is reserved as it arrives, and released when the last reference to the bytes is dropped. It is
+/// rejected before the first byte if its announced length exceeds a limit, or if the queue is full.
 ///
 /// The content type is ignored, except for a form, whose boundary is in the header.
 ///
-/// Text fields of a form whose name is in `parameters` are returned with the images.
+/// Text fields of a form are returned with the images; their names must be in `parameters`.
 pub(super) async fn read(
     app: &App,
     request: Request,
@@ -89,7 +89,7 @@ pub(super) async fn read_whole(app: &App, request: Request) -> Result<Bytes, Pro
     in_time(app, reading).await
 }
 
-/// The request with a body that is not compressed.
+/// Decompresses the body of a request.
 async fn inflated(
     app: &App,
     mut request: Request,
@@ -113,7 +113,7 @@ async fn inflated(
     Ok(Request::from_parts(parts, Body::from(whole)))
 }
 
-/// The complete body, or the problem.
+/// The complete body.
 async fn raw(request: Request, limit: usize) -> Result<Bytes, Problem> {
     let announced = content_length(request.headers()).unwrap_or(0);
     read_raw(request.into_body(), announced).await.map_err(|error| unread(&error, limit))
@@ -124,7 +124,7 @@ fn unread(error: &axum::Error, limit: usize) -> Problem {
         .unwrap_or_else(|| Problem::bad_request(format!("the body cannot be read: {error}")))
 }
 
-/// The request with a body that is charged as it arrives, and what is charged.
+/// Reserves memory for the body as it arrives; returns the request and the reservation.
 fn charge(app: &App, request: Request) -> Result<(Request, Arc<Reservation>), Problem> {
     let limit = app.model.pipeline.plan().limits.max_bytes;
     let announced = content_length(request.headers());
@@ -149,7 +149,7 @@ async fn in_time<T>(
         .unwrap_or_else(|_| Err(Problem::body_timeout(app.server.timeouts.body)))
 }
 
-/// The body, at most `limit` bytes of it, each charged to `held` before it is handed on.
+/// Limits the body to `limit` bytes, and charges each chunk to `held` before it is passed on.
 pub(super) fn charged(
     body: Body,
     limit: usize,
@@ -165,14 +165,14 @@ pub(super) fn charged(
     Body::from_stream(chunks)
 }
 
-/// Counts rejections with the request's model.
+/// Counts rejections in the metrics of the request's model.
 pub(super) fn counting(app: &App) -> impl Fn(Reason) + Send + 'static {
     let metrics = Arc::clone(app.model.pipeline.metrics());
     move |reason| metrics.rejected(reason)
 }
 
-/// What `make` makes of an upload, at most `most` bytes, charged before they are there.
-pub(super) fn charging<E>(
+/// Reserves `most` bytes for the result of `make`, before it is computed.
+pub(super) fn reserve_for<E>(
     app: &App,
     most: usize,
     make: impl FnOnce() -> Result<Vec<u8>, E>,
@@ -181,12 +181,12 @@ pub(super) fn charging<E>(
     Ok(make().map(|bytes| holding(bytes.into(), &held)))
 }
 
-/// The largest buffer allocated for an announced length before data arrives.
-const AT_FIRST: usize = 1 << 20;
+/// Maximum buffer that is allocated for an announced length before data arrives.
+const MAX_INITIAL_CAPACITY: usize = 1 << 20;
 
-/// Copies each frame into one buffer: a body sent byte by byte would cost far more as a list.
+/// Copies all frames into one buffer, because a list would use far more memory for a body sent byte by byte.
 pub(super) async fn read_raw(mut body: Body, announced: usize) -> Result<Bytes, axum::Error> {
-    let mut whole = BytesMut::with_capacity(announced.min(AT_FIRST));
+    let mut whole = BytesMut::with_capacity(announced.min(MAX_INITIAL_CAPACITY));
     while let Some(frame) = body.frame().await {
         whole.extend_from_slice(frame?.data_ref().map_or(&[], |data| data));
     }
@@ -201,7 +201,7 @@ async fn read_form(
 ) -> Result<(Vec<FormFile>, Fields), Problem> {
     let limit = app.model.pipeline.plan().limits.max_bytes;
     let unreadable =
-        |words: String| Problem::invalid_parameter(format!("the form cannot be read: {words}"));
+        |reason: String| Problem::invalid_parameter(format!("the form cannot be read: {reason}"));
     let mut form = Multipart::from_request(request, app)
         .await
         .map_err(|error| unreadable(error.body_text()))?;
@@ -232,7 +232,7 @@ async fn read_form(
     }
 }
 
-/// Adds a text field to `fields`, where it is one of `parameters`.
+/// Adds a text field to `fields`; its name must be in `parameters`.
 fn field(
     fields: &mut Fields,
     name: String,
@@ -268,7 +268,7 @@ async fn next_part(
         (None, Some(name)) if typed && bytes.len() <= MAX_FIELD => {
             match String::from_utf8(bytes.to_vec()) {
                 Ok(text) => Piece::Text(name, text),
-                // Bytes that are not text are a file, even without a filename.
+                // Bytes that are not UTF-8 are a file, even without a filename.
                 Err(_) => Piece::File(FormFile { name: file, bytes }),
             }
         }
@@ -293,7 +293,7 @@ pub(super) enum ReadStopped {
     TooSlow(TooSlow),
 }
 
-/// The server's own reason for ending a body, from the chain of causes of its error.
+/// The server's reason for ending the body, from the error's chain of causes.
 pub(super) fn why_ended(error: &(dyn Error + 'static)) -> Option<ReadStopped> {
     std::iter::successors(Some(error), |&error| error.source()).find_map(|cause| {
         if cause.is::<LengthLimitError>() {
@@ -320,14 +320,14 @@ fn content_length(headers: &HeaderMap) -> Option<usize> {
 
 /// Whether the body is a form. Without a boundary it is read as raw bytes.
 pub(super) fn is_form(headers: &HeaderMap) -> bool {
-    is_called(headers, "multipart/form-data")
+    has_content_type(headers, "multipart/form-data")
         && headers.get(header::CONTENT_TYPE).is_some_and(|value| {
             memchr::memmem::find(&value.as_bytes().to_ascii_lowercase(), b"boundary=").is_some()
         })
 }
 
 /// Whether the content type is `kind`, with or without parameters.
-pub(super) fn is_called(headers: &HeaderMap, kind: &str) -> bool {
+pub(super) fn has_content_type(headers: &HeaderMap, kind: &str) -> bool {
     headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())

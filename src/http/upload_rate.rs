@@ -1,5 +1,4 @@
-//! The minimum upload rate, as in Apache's `mod_reqtimeout`, so that slow clients do not hold
-//! memory.
+//! The minimum upload rate, as in Apache's `mod_reqtimeout`, so that slow clients do not occupy memory.
 
 use std::time::Duration;
 
@@ -9,30 +8,30 @@ use tokio::time::{Instant, timeout_at};
 
 use super::Server;
 
-/// The length of a period.
+/// Length of a period.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// The number of consecutive slow periods allowed.
+/// Number of consecutive slow periods after which the upload ends.
 const PATIENCE: u32 = 5;
 
 /// The upload was too slow.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
-#[error("less than {rate} bytes a second came")]
+#[error("the upload was slower than {rate} bytes per second")]
 pub(super) struct TooSlow {
-    /// Bytes per second.
+    /// Minimum rate in bytes per second.
     pub(super) rate: u64,
 }
 
 struct UploadRate {
     until: Instant,
-    /// In this period.
+    /// Received in this period.
     bytes: u64,
-    /// Periods in a row.
+    /// Number of consecutive slow periods.
     slow: u32,
 }
 
-/// The body, or an error once it is slower than `--min-upload-rate` for five seconds. While more
-/// than half of `--memory-limit` is in use, one second without data is enough.
+/// Ends the body with an error if it is slower than `--min-upload-rate` for five seconds. While more than
+/// half of `--memory-limit` is in use, one second without data suffices.
 pub(super) fn paced(server: &Server, body: Body) -> Body {
     let rate = server.timeouts.min_upload_rate;
     if rate == 0 {
@@ -44,7 +43,7 @@ pub(super) fn paced(server: &Server, body: Body) -> Body {
         let metrics = std::sync::Arc::clone(&metrics);
         async move {
             let (mut chunks, pace) = state?;
-            // Do not count the time before the server starts to read.
+            // The time before the server starts to read is not counted.
             let mut pace = pace.unwrap_or_else(|| UploadRate {
                 until: Instant::now() + PERIOD,
                 bytes: 0,

@@ -1,4 +1,4 @@
-//! The additional routes of Vertex AI, which tells the server their paths.
+//! Additional routes with paths set by Vertex AI.
 
 /// The paths to which Vertex AI sends requests, in addition to the server's own.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -7,48 +7,48 @@ pub struct VertexRoutes {
     pub(super) health: Option<String>,
 }
 
-/// A path at which nothing can be put.
+/// A path that cannot be used for a route.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadRoute {
-    /// Not the path of a URL.
+    /// Not a valid path.
     #[error(
         "{option} is {typed:?}; it takes a path such as /predict, of visible ASCII without {{ }} * ? \
          # and %, whose parts do not begin with a colon"
     )]
     NotAPath {
-        /// Which option.
+        /// The option.
         option: &'static str,
-        /// What was typed.
+        /// The value of the option.
         typed: String,
     },
-    /// A path that answers something else.
-    #[error("{option} is {typed}, where resnetd answers something else; choose another path")]
-    Taken {
-        /// Which option.
+    /// The path of another route.
+    #[error("{option} is {typed}, which is the path of another route; choose another path")]
+    Reserved {
+        /// The option.
         option: &'static str,
-        /// What was typed.
+        /// The value of the option.
         typed: String,
     },
 }
 
-/// Paths that answer as Vertex AI expects anyway.
-const PREDICTS: &[&str] = &["/invocations"];
-const TELLS_HEALTH: &[&str] = &["/ping", "/health", "/livez", "/readyz"];
-/// And those that have another use.
+/// Paths that already answer as Vertex AI expects.
+const PREDICT_PATHS: &[&str] = &["/invocations"];
+const HEALTH_PATHS: &[&str] = &["/ping", "/health", "/livez", "/readyz"];
+/// Paths of other routes.
 #[rustfmt::skip] // in rows
-const TAKEN: &[&str] = &[
+const RESERVED_PATHS: &[&str] = &[
     "/", "/classify", "/embed", "/preprocess", "/metrics", "/v1/model", "/v1/models",
     "/docs", "/openapi.json", "/v2",
 ];
-/// And those under which everything has.
-const FOLDERS: &[&str] = &["/page/", "/docs/", "/v2/"];
+/// Folders of other routes.
+const RESERVED_FOLDERS: &[&str] = &["/page/", "/docs/", "/v2/"];
 
 impl VertexRoutes {
-    /// With these paths, where there are any.
+    /// Validates the given paths.
     ///
     /// # Errors
     ///
-    /// Every [`BadRoute`] among them.
+    /// All invalid paths.
     pub fn new(predict: Option<&str>, health: Option<&str>) -> Result<Self, Vec<BadRoute>> {
         let mut wrong = Vec::new();
         let mut checked = |option, typed: Option<&str>, same: &[&str], other: &[&str]| match typed {
@@ -60,17 +60,17 @@ impl VertexRoutes {
             }
             Some(typed)
                 if other.contains(&typed)
-                    || TAKEN.contains(&typed)
-                    || FOLDERS.iter().any(|folder| typed.starts_with(folder)) =>
+                    || RESERVED_PATHS.contains(&typed)
+                    || RESERVED_FOLDERS.iter().any(|folder| typed.starts_with(folder)) =>
             {
-                wrong.push(BadRoute::Taken { option, typed: typed.to_owned() });
+                wrong.push(BadRoute::Reserved { option, typed: typed.to_owned() });
                 None
             }
             Some(typed) => Some(typed.to_owned()),
         };
         let routes = Self {
-            predict: checked("--vertex-predict-route", predict, PREDICTS, TELLS_HEALTH),
-            health: checked("--vertex-health-route", health, TELLS_HEALTH, PREDICTS),
+            predict: checked("--vertex-predict-route", predict, PREDICT_PATHS, HEALTH_PATHS),
+            health: checked("--vertex-health-route", health, HEALTH_PATHS, PREDICT_PATHS),
         };
         if wrong.is_empty() { Ok(routes) } else { Err(wrong) }
     }
@@ -86,6 +86,6 @@ fn is_path(typed: &str) -> bool {
     typed.len() > 1
         && typed.starts_with('/')
         && typed.bytes().all(|byte| byte.is_ascii_graphic() && !b"{}*?#%\\".contains(&byte))
-        // axum takes those for the parameters that it had earlier.
+        // axum rejects such paths, which were parameters in earlier versions.
         && !typed.contains("/:")
 }

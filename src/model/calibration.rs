@@ -1,68 +1,67 @@
-//! How far a model's scores can be trusted: what makes them probabilities, and which sets of
-//! classes hold the truth how often.
+//! Calibration of a model's scores: the temperature, and thresholds for conformal prediction sets.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// What was fitted on labelled images in one precision; `resnetd eval --calibrate` makes it and
-/// `docs/calibration.md` says how.
+/// Values fitted on labelled images for one precision. `resnetd eval --calibrate` writes it;
+/// `docs/calibration.md` describes the method.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Calibration {
-    /// What the logits are divided by before the softmax. Above 1 the network was too sure.
+    /// The logits are divided by this before the softmax. Above 1 if the network is overconfident.
     pub temperature: f64,
-    /// On which data.
+    /// Data set of the images.
     pub dataset: String,
-    /// Images that the temperature was fitted on.
+    /// Number of images used to fit the temperature.
     pub temperature_images: usize,
-    /// Images that the thresholds were taken from; the temperature has not seen them.
+    /// Number of images used to compute the thresholds, disjoint from those of the temperature.
     pub threshold_images: usize,
-    /// Images that nothing was fitted on; every figure here was measured on them.
+    /// Number of test images: none of them was used for fitting, and all figures here were measured on them.
     pub measured_images: usize,
-    /// Expected calibration error with the temperature 1, 0 to 1.
+    /// Expected calibration error with temperature 1, from 0 to 1.
     pub ece_before: f64,
-    /// And with this temperature.
+    /// Expected calibration error with this temperature.
     pub ece_after: f64,
-    /// The command that makes it again.
+    /// The command that reproduces the calibration.
     pub command: String,
-    /// The sets that can be promised, by rising coverage.
+    /// The available prediction sets, by increasing coverage.
     pub sets: Vec<Promise>,
 }
 
-/// A share of images whose true class is in the set of all classes at least so probable.
+/// A coverage and its threshold: the prediction set has all classes with probability ≥ threshold.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Promise {
-    /// The share that is promised, 0 to 1.
+    /// The nominal coverage, 0 to 1: how often the set contains the true class.
     pub coverage: f64,
-    /// What a class's probability must reach to be in the set.
+    /// The minimum probability of a class in the set.
     pub threshold: f32,
-    /// The share that was found on images that nothing was fitted on.
+    /// The coverage measured on the test images.
     pub found: f64,
-    /// How many classes the sets had there on average.
+    /// Mean number of classes in the sets of the test images.
     pub mean_size: f64,
 }
 
-/// A calibration that cannot be used, and why.
+/// An invalid calibration.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum BadCalibration {
-    /// A temperature that nothing can be divided by.
+    /// The temperature is not a positive number.
     #[error("temperature is {0}; it must be a positive number")]
     Temperature(f64),
-    /// Numbers that no fit gives.
+    /// Coverages or thresholds that are out of range or out of order.
     #[error(
-        "sets must have rising coverage between 0 and 1 and thresholds from 0 to 1 that do not rise; \
-         number {0} has not"
+        "entry {0} of sets is invalid; coverage must be between 0 and 1 and increase from entry to entry, \
+         threshold must be from 0 to 1 and must not increase"
     )]
     Sets(usize),
 }
 
 impl Calibration {
-    /// Whether it can be used.
+    /// Validates the values.
     ///
     /// # Errors
     ///
-    /// [`BadCalibration`], the first that is found.
+    /// [`BadCalibration`] for the first invalid value.
     pub fn check(&self) -> Result<(), BadCalibration> {
         if !(self.temperature.is_finite() && self.temperature > 0.0) {
             return Err(BadCalibration::Temperature(self.temperature));
@@ -78,15 +77,14 @@ impl Calibration {
         Ok(())
     }
 
-    /// The least that can be promised and is at least `coverage`; `None` outside of
-    /// [`Calibration::range`].
+    /// The entry with the smallest coverage ≥ `coverage`; `None` outside of [`Calibration::range`].
     #[must_use]
     pub fn promise(&self, coverage: f64) -> Option<&Promise> {
         let (low, _) = self.range()?;
         self.sets.iter().find(|promise| promise.coverage >= coverage && coverage >= low)
     }
 
-    /// The smallest and the largest coverage that can be promised.
+    /// The smallest and the largest available coverage.
     #[must_use]
     pub fn range(&self) -> Option<(f64, f64)> {
         Some((self.sets.first()?.coverage, self.sets.last()?.coverage))
@@ -97,7 +95,7 @@ impl Calibration {
 mod tests {
     use super::*;
 
-    fn with(temperature: f64, sets: &[(f64, f32)]) -> Calibration {
+    fn calibration_with(temperature: f64, sets: &[(f64, f32)]) -> Calibration {
         let promise = |&(coverage, threshold): &(f64, f32)| Promise {
             coverage,
             threshold,
@@ -118,8 +116,8 @@ mod tests {
     }
 
     #[test]
-    fn between_two_coverages_the_larger_is_promised_and_outside_none() {
-        let calibration = with(1.5, &[(0.5, 0.9), (0.9, 0.3), (0.95, 0.1)]);
+    fn the_next_larger_coverage_is_chosen_and_none_outside_the_range() {
+        let calibration = calibration_with(1.5, &[(0.5, 0.9), (0.9, 0.3), (0.95, 0.1)]);
         calibration.check().unwrap();
         for (asked, promised) in [
             (0.5, Some(0.5)),
@@ -134,13 +132,13 @@ mod tests {
             let found = calibration.promise(asked).map(|promise| promise.coverage);
             assert_eq!(found, promised, "{asked}");
         }
-        assert_eq!(with(1.5, &[]).promise(0.9), None);
+        assert_eq!(calibration_with(1.5, &[]).promise(0.9), None);
     }
 
     #[test]
-    fn numbers_that_no_fit_gives_are_refused() {
+    fn invalid_temperatures_and_sets_are_errors() {
         for temperature in [0.0, -1.0, f64::NAN, f64::INFINITY] {
-            let wrong = with(temperature, &[]).check().unwrap_err();
+            let wrong = calibration_with(temperature, &[]).check().unwrap_err();
             assert!(matches!(wrong, BadCalibration::Temperature(_)), "{temperature}");
         }
         for (sets, wrong) in [
@@ -150,7 +148,11 @@ mod tests {
             (&[(0.9, f32::NAN)], 1),
             (&[(0.9, -0.1)], 1),
         ] {
-            assert_eq!(with(1.0, sets).check(), Err(BadCalibration::Sets(wrong)), "{sets:?}");
+            assert_eq!(
+                calibration_with(1.0, sets).check(),
+                Err(BadCalibration::Sets(wrong)),
+                "{sets:?}"
+            );
         }
     }
 }

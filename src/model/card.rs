@@ -1,4 +1,4 @@
-//! A model's card: what it is, what it answers, and how pictures must be prepared for it.
+//! The model card: identity, labels, preprocessing and calibration of a model.
 
 use std::collections::BTreeMap;
 
@@ -8,42 +8,43 @@ use utoipa::ToSchema;
 use super::{BadCalibration, Calibration, Golden, Precision, Task, imagenet, labels};
 use crate::model::{Preprocess, PreprocessError};
 
-/// Everything about a model that is not its weights. Travels as `card.toml` beside the weights and
-/// as metadata inside an ONNX file.
+/// Everything about a model except its weights. Stored as `card.toml` next to the weights, and as metadata in
+/// an ONNX file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ModelCard {
-    /// What the model is called, such as `cifar10-resnet20`.
+    /// The model's name, such as `cifar10-resnet20`.
     pub name: String,
-    /// The row of the table it is built from, such as `resnet20`.
+    /// The row of the architecture table, such as `resnet20`.
     pub architecture: String,
-    /// One sentence for people.
+    /// One sentence that describes the model.
     #[serde(default)]
     pub description: String,
     /// The licence of the weights.
     #[serde(default)]
     pub license: String,
-    /// The arithmetic of the graph; weights in a folder are always `fp32`.
+    /// Arithmetic of the graph; weights in a folder are always `fp32`.
     #[serde(default)]
     pub precision: Precision,
-    /// Whether one class is right or several can be.
+    /// Single-label or multi-label.
     #[serde(default)]
     pub task: Task,
-    /// The classes' names, in the order of the network's output; `"imagenet-1k"` for its names.
+    /// Class names, in the order of the network's output; `"imagenet-1k"` stands for those of ImageNet-1k.
     #[serde(deserialize_with = "labels::read")]
     pub labels: Vec<String>,
-    /// The classes' `WordNet` ids, in the same order, or none. ImageNet-1k's are known by its names.
+    /// The classes' `WordNet` ids, in the same order, or none. Filled in if the labels are those of
+    /// ImageNet-1k.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub wordnet_ids: Vec<String>,
-    /// How a picture becomes the network's input.
+    /// How an image becomes the network's input.
     pub preprocess: Preprocess,
-    /// What was measured.
+    /// Measured figures, such as accuracy.
     #[serde(default)]
     pub figures: Vec<Figure>,
-    /// How far its scores can be trusted, for each precision in which that was measured.
+    /// Calibration for each precision for which it was measured.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub calibration: BTreeMap<Precision, Calibration>,
-    /// Photos whose scores are known; they are run at every load.
+    /// Images with known logits; they are checked at every load.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(ignore)] // never answered
     pub golden: Vec<Golden>,
@@ -53,26 +54,26 @@ pub struct ModelCard {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Figure {
-    /// What was measured, such as `top-1`.
+    /// Name of the metric, such as `top-1`.
     pub metric: String,
-    /// The figure.
+    /// The measured value.
     pub value: f64,
-    /// On which data.
+    /// The data set.
     pub dataset: String,
-    /// The command that measures it again.
+    /// The command that reproduces the measurement.
     pub command: String,
 }
 
-/// A card that cannot be used, and why.
+/// An invalid card.
 #[derive(Debug, thiserror::Error)]
 pub enum CardError {
-    /// Not the TOML that a card is.
+    /// Not TOML, or not a card's fields.
     #[error("{0}")]
     Toml(#[from] toml::de::Error),
-    /// Fields that every card has, and that are not there.
+    /// Required fields are missing.
     #[error("it has no {}; docs/models.md shows a card with all required fields", .0.join(", "))]
     Missing(Vec<String>),
-    /// The ONNX metadata lack a field or hold a wrong one.
+    /// A field in the ONNX metadata is missing or invalid.
     #[error(
         "the ONNX metadata contain no valid card: {0}; models written by resnetd export have one"
     )]
@@ -80,59 +81,59 @@ pub enum CardError {
     /// No labels.
     #[error("labels is empty; list every class")]
     NoLabels,
-    /// A factor that is none.
+    /// `onnx.scale` is not a positive number.
     #[error("onnx.scale is {0}; it must be a positive number, such as 0.00392157 for 1/255")]
     Scale(f64),
-    /// A card of weights beside a graph.
+    /// The card of an ONNX graph names an architecture.
     #[error("architecture is {0:?}; remove it from the card of an .onnx file")]
     NotForeign(String),
-    /// Ids for some of the labels.
+    /// The number of ids differs from the number of labels.
     #[error(
         "wordnet_ids has {ids} entries for {classes} labels; it must have one for each, or none"
     )]
     WordnetIds {
-        /// How many ids there are.
+        /// Number of ids.
         ids: usize,
-        /// How many labels.
+        /// Number of labels.
         classes: usize,
     },
-    /// A golden photo that cannot be compared.
+    /// A golden image that cannot be decoded, or has the wrong number of logits.
     #[error(
-        "golden photo {number} is not base64, or has not one logit for each of the {classes} labels"
+        "golden photo {number} must be base64 and have one logit for each of the {classes} labels"
     )]
     Golden {
-        /// Which one, from 1.
+        /// Its number, from 1.
         number: usize,
-        /// How many labels there are.
+        /// Number of labels.
         classes: usize,
     },
-    /// A calibration that is none.
+    /// An invalid calibration.
     #[error("calibration.{precision}: {source}")]
     Calibration {
-        /// For which precision.
+        /// Precision of the calibration.
         precision: Precision,
-        /// What is wrong with it.
+        /// The invalid value.
         source: BadCalibration,
     },
-    /// A calibration of a network that it does not apply to.
+    /// A multi-label network with a calibration.
     #[error(
-        "task is \"multi-label\" and calibration.{0} is there; a temperature and prediction sets are for \
-         networks of which one class is right, so leave the calibration out"
+        "task is \"multi-label\", but the card has calibration.{0}; temperature and prediction sets are for \
+         single-label networks, so remove the calibration"
     )]
     CalibratedMultiLabel(Precision),
-    /// Preprocessing that cannot be done.
+    /// Invalid preprocessing.
     #[error(transparent)]
     Preprocess(#[from] PreprocessError),
 }
 
-/// The metadata keys start with this, so that other tools' entries stay apart.
+/// Prefix of the metadata keys, to distinguish them from other tools' entries.
 const PREFIX: &str = "resnetd.";
 
-/// Whether `table`, a card, has every field that all cards have, and `more`.
+/// Checks that `table` has the fields that every card has, and those in `more`.
 ///
 /// # Errors
 ///
-/// [`CardError::Missing`] with all that it has not.
+/// [`CardError::Missing`] with all missing fields.
 pub(super) fn complete(table: &toml::Table, more: &[&str]) -> Result<(), CardError> {
     let preprocess = table.get("preprocess").and_then(toml::Value::as_table);
     let own = more.iter().chain(&["labels"]).filter(|field| !table.contains_key(**field));
@@ -152,28 +153,28 @@ impl ModelCard {
     ///
     /// # Errors
     ///
-    /// [`CardError`] with the place in the file.
+    /// [`CardError`] with the position in the file.
     pub fn from_toml(text: &str) -> Result<Self, CardError> {
         let table: toml::Table = toml::from_str(text)?;
         complete(&table, &["name", "architecture"])?;
         toml::from_str::<Self>(text)?.checked()
     }
 
-    /// The card as ONNX metadata: one entry per field, text as it is and the rest as JSON.
+    /// The card as ONNX metadata: one entry per field; text unchanged, other values as JSON.
     ///
     /// # Panics
     ///
-    /// Never: a card is an object of plain fields.
+    /// Never: every field of a card can be serialised.
     #[must_use]
     pub fn to_metadata(&self) -> Vec<(String, String)> {
         let serde_json::Value::Object(fields) =
-            serde_json::to_value(self).expect("a card has no field that JSON cannot hold")
+            serde_json::to_value(self).expect("every field of a card can be serialised")
         else {
             unreachable!("a struct serialises to an object")
         };
         fields
             .into_iter()
-            // Left out where it says nothing, so that earlier versions can read the file.
+            // The default is omitted, so that earlier versions can read the file.
             .filter(|(field, _)| field != "task" || self.task != Task::default())
             .map(|(field, value)| {
                 let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -182,23 +183,23 @@ impl ModelCard {
             .collect()
     }
 
-    /// The calibration for the precision that it has.
+    /// The calibration for the card's own precision.
     #[must_use]
     pub fn calibration_in_use(&self) -> Option<&Calibration> {
         self.calibration.get(&self.precision)
     }
 
-    /// Whether ONNX metadata hold a card.
+    /// Whether the ONNX metadata contain a card.
     #[must_use]
     pub fn is_in<'a>(entries: impl IntoIterator<Item = (&'a str, &'a str)>) -> bool {
         entries.into_iter().any(|(key, _)| key.starts_with(PREFIX))
     }
 
-    /// Reads the card back from ONNX metadata; entries of other tools are passed over.
+    /// Reads the card from ONNX metadata; entries of other tools are ignored.
     ///
     /// # Errors
     ///
-    /// [`CardError`], naming the field that is missing or wrong.
+    /// [`CardError`] with the missing or invalid field.
     pub fn from_metadata<'a>(
         entries: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<Self, CardError> {
@@ -218,7 +219,7 @@ impl ModelCard {
         serde_json::from_value::<Self>(fields.into()).map_err(CardError::Metadata)?.checked()
     }
 
-    /// The card of a network with one class: a second one, that the image is not of the class.
+    /// Adds to the card of a network with one class a second class, which means "not the first one".
     #[must_use]
     pub(super) fn with_absence(mut self) -> Self {
         let absence = self.labels.first().map(|label| format!("not {label}"));
@@ -230,7 +231,7 @@ impl ModelCard {
         self
     }
 
-    /// The same card, if it can be used, with the ids of classes that are known by their names.
+    /// Validates the card, and fills in names and ids of ImageNet's classes if the labels identify them.
     pub(super) fn checked(mut self) -> Result<Self, CardError> {
         let classes = self.labels.len();
         if classes == 0 {
@@ -293,7 +294,7 @@ mod tests {
     "#;
 
     #[test]
-    fn a_card_survives_the_way_through_onnx_metadata() {
+    fn a_card_is_unchanged_after_a_round_trip_through_onnx_metadata() {
         let calibrated = CALIBRATED.replace("temperature = 0\n", "temperature = 1.25\n");
         let card = ModelCard::from_toml(&CARD.replace("[preprocess]", &calibrated)).unwrap();
         let [fp32, int8] = [Precision::Fp32, Precision::Int8]
@@ -316,7 +317,7 @@ mod tests {
             (("[preprocess]", CALIBRATED), "calibration.int8: temperature is 0; it must be"),
             (
                 ("[preprocess]", "golden = [{ photo = \"AAAA\", logits = [1.0] }]\n[preprocess]"),
-                "golden photo 1 is not base64, or has not one logit for each of the 3 labels",
+                "golden photo 1 must be base64 and have one logit for each of the 3 labels",
             ),
         ] {
             let text = CARD.replace(change.0, change.1);

@@ -1,4 +1,4 @@
-//! `SHA256SUMS` in a model's folder, as `sha256sum` writes it: the files must have these digests.
+//! `SHA256SUMS` in a model's folder, as `sha256sum` writes it; checks the digests of the listed files.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -16,8 +16,8 @@ const CHECKSUMS: &str = "SHA256SUMS";
 ///
 /// # Errors
 ///
-/// [`ModelError::Checksum`] for the first file that is missing or has another digest, or for a line that is not
-/// one of `sha256sum`.
+/// [`ModelError::Checksum`] for the first file that is missing or has another digest, or for a line that is
+/// not in `sha256sum`'s format.
 pub(super) fn check(folder: &Path) -> Result<(), ModelError> {
     let path = folder.join(CHECKSUMS);
     let failed = |reason: String| ModelError::Checksum { path: path.clone(), reason };
@@ -47,12 +47,12 @@ pub(super) fn check(folder: &Path) -> Result<(), ModelError> {
     Ok(())
 }
 
-/// Whether there is no such file, or no such folder.
+/// Whether the file or its folder does not exist.
 fn absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
-/// The digest and the name in a line; a `*` before the name is `sha256sum`'s mark of binary mode.
+/// The digest and the name in a line; `*` before the name is `sha256sum`'s marker for binary mode.
 fn parse(line: &str) -> Option<(&str, &str)> {
     let (digest, name) = line.split_once(' ')?;
     let name = name.strip_prefix([' ', '*'])?.trim_end();
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_sha256sum_does_not_write_is_an_error() {
+    fn a_line_in_another_format_is_an_error() {
         for line in ["abc  model.onnx", ABC] {
             assert!(checked(line).unwrap_err().contains("line 1"), "{line:?}");
         }

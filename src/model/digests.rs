@@ -9,16 +9,16 @@ use super::Model;
 /// Digests of what is served.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Digests {
-    /// Of the ONNX bytes that run: for a file of `resnetd export` what `sha256sum` prints.
+    /// Of the ONNX bytes that run; equal to `sha256sum` of a file of `resnetd export`.
     pub graph: String,
     /// Of the graph's constants: name, shape, type and elements of each, in order.
     pub weights: String,
-    /// Of the card, as the entries of the graph's metadata that it makes.
+    /// Of the card, as entries of the graph's metadata.
     pub card: String,
 }
 
 impl Model {
-    /// Its digests.
+    /// Computes the model's digests.
     #[must_use]
     pub fn digests(&self) -> Digests {
         let model = self.graph();
@@ -47,7 +47,7 @@ impl Model {
         }
     }
 
-    /// [`Digests::graph`] alone.
+    /// Only [`Digests::graph`].
     #[must_use]
     pub fn graph_digest(&self) -> String {
         hex(&Sha256::digest(&self.onnx))

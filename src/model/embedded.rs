@@ -1,22 +1,22 @@
-//! The models compiled into the binary.
+//! The models that are compiled into the binary.
 
-/// A model that needs no file.
+/// An embedded model.
 #[derive(Debug, Clone, Copy)]
 pub struct Embedded {
-    /// What `--model` calls it.
+    /// Its name for `--model`.
     pub name: &'static str,
     /// Its `card.toml`.
     pub card: &'static str,
     /// Its `model.safetensors`.
     pub weights: &'static [u8],
-    /// Its `model-int8.onnx`, if it is worth having.
+    /// Its `model-int8.onnx`, if it is accurate enough.
     pub int8: Option<&'static [u8]>,
 }
 
-/// The model that is served where none is named.
+/// The model that is served without `--model`.
 pub const DEFAULT: &str = "cifar10-resnet56";
 
-/// Whether `name` is an embedded model's.
+/// Whether an embedded model has this name.
 #[must_use]
 pub fn is_embedded(name: &str) -> bool {
     EMBEDDED.iter().any(|embedded| embedded.name == name)

@@ -1,4 +1,4 @@
-//! Files beside an ONNX model that hold its weights: which of them may be read.
+//! External weights of an ONNX model: decides which files may be read, and inserts them.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::ModelError;
 use crate::onnx;
 
-/// A location that a model names for its weights, and that is not read.
+/// A location of external weights that is rejected or cannot be read.
 #[derive(Debug, thiserror::Error)]
 enum BadLocation {
     #[error(
@@ -34,8 +34,9 @@ pub(super) fn with_weights(path: &Path, graph: onnx::Model) -> Result<onnx::Mode
 
 fn read(folder: &Path, location: &str) -> Result<Bytes, BadLocation> {
     let outside = || BadLocation::Outside { location: location.to_owned() };
-    let is_beside = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
-    if location.is_empty() || !Path::new(location).components().all(is_beside) {
+    let is_relative =
+        |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
+    if location.is_empty() || !Path::new(location).components().all(is_relative) {
         return Err(outside());
     }
     let path = folder.join(location);
@@ -47,7 +48,7 @@ fn read(folder: &Path, location: &str) -> Result<Bytes, BadLocation> {
             BadLocation::Unreadable { path, source }
         }
     };
-    // A link is followed before it is decided where it leads.
+    // Symbolic links are resolved before the check.
     let file = path.canonicalize().map_err(failed)?;
     if !allowed(folder).iter().any(|allowed| file.starts_with(allowed)) {
         return Err(outside());
@@ -55,12 +56,12 @@ fn read(folder: &Path, location: &str) -> Result<Bytes, BadLocation> {
     std::fs::read(&file).map(Bytes::from).map_err(failed)
 }
 
-/// Where files of a model in `folder` may be: in it, and for a snapshot of the hub's cache, whose files
-/// are links, in the folder that they lead to.
+/// Folders in which files of a model in `folder` may be: the folder itself, and for a snapshot in the hub's
+/// cache, whose files are links, the folder of their targets.
 fn allowed(folder: &Path) -> Vec<PathBuf> {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let Ok(folder) = folder.canonicalize() else { return Vec::new() };
-    // The graph may be in a folder of the snapshot.
+    // The graph may be in a subfolder of the snapshot.
     let snapshots = folder.ancestors().skip(1).take(2).find(|above| above.ends_with("snapshots"));
     let blobs = snapshots.and_then(Path::parent).map(|repository| repository.join("blobs"));
     std::iter::once(folder.clone()).chain(blobs).collect()

@@ -1,27 +1,27 @@
-//! ImageNet-1k's classes and what they are, by `WordNet` 3.0.
+//! ImageNet-1k's classes and their hypernyms, from `WordNet` 3.0.
 
-/// The name that a card may have instead of its labels.
+/// Name that a card may have instead of the labels.
 pub const NAME: &str = "imagenet-1k";
 
-/// How many classes there are.
+/// Number of classes.
 pub const CLASSES: usize = 1000;
 
-/// A line for each class in the order of the networks' outputs, then for what the classes are.
+/// One line for each class in the order of the networks' outputs, followed by their hypernyms.
 const TABLE: &str = include_str!("../../models/imagenet-1k/classes.tsv");
 
-/// A synset: a class, or what classes are.
+/// A synset: a class or a hypernym of classes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Synset {
     /// Its id, such as `n02123045`.
     pub id: &'static str,
-    /// Its name, such as `tabby`. No two classes share one.
+    /// Its name, such as `tabby`. Class names are unique.
     pub name: &'static str,
     /// The ids of its hypernyms, separated by commas.
     pub hypernyms: &'static str,
 }
 
 impl Synset {
-    /// The ids of what it is, one by one.
+    /// The ids of its hypernyms.
     pub fn above(&self) -> impl Iterator<Item = &'static str> + use<> {
         self.hypernyms.split(',').filter(|id| !id.is_empty())
     }
@@ -57,10 +57,10 @@ pub fn ids() -> Vec<String> {
     classes().map(|class| class.id.to_owned()).collect()
 }
 
-/// Whether `labels` name these classes in this order, perhaps with synonyms behind a comma, as
-/// `tench, Tinca tinca`, or by their ids.
+/// Whether `labels` are these classes in this order: by name, with or without synonyms after a comma (`tench,
+/// Tinca tinca`), or by id.
 ///
-/// Lists that people have mended differ in a few words, so nine of ten names decide.
+/// Nine of ten names must match, because published lists contain corrections.
 #[must_use]
 pub fn are_named_by(labels: &[String]) -> bool {
     let same = |(class, label): &(Synset, &String)| {
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn classes_are_in_the_networks_order_and_everything_above_them_is_there() {
+    fn classes_are_in_the_order_of_the_networks_and_all_hypernyms_are_listed() {
         let class = |index: usize| classes().nth(index).unwrap();
         assert_eq!((class(0).id, class(0).name), ("n01440764", "tench"));
         assert_eq!((class(281).id, class(281).name), ("n02123045", "tabby"));
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn other_usual_names_of_the_classes_are_accepted() {
+    fn common_variants_of_the_class_names_are_accepted() {
         let mut labels: Vec<_> = labels().iter().map(|name| format!("{name}, synonym")).collect();
         assert!(are_named_by(&labels) && are_named_by(&ids()));
         labels.rotate_left(1);

@@ -1,13 +1,13 @@
-//! Whether this processor multiplies int8 exactly at full speed.
+//! Whether this processor has fast and exact int8 instructions.
 
-/// Why int8 is not taken here without being asked for; `None` where it is exact and fast.
+/// Why int8 is not the default on this processor; `None` if it is exact and fast.
 ///
-/// x86 without VNNI adds pairs of products of uint8 and int8 in 16 bits, which saturate (Intel's
-/// manual on `VPMADDUBSW`), so that strong activations are cut off. There sessions use unsigned weights,
-/// whose sums are exact and take more instructions. ARM's instructions do not saturate.
+/// x86 without VNNI adds pairs of uint8 × int8 products in 16 bits, which saturate (Intel's manual on
+/// `VPMADDUBSW`), so that strong activations are clipped. There sessions use unsigned weights, whose sums are
+/// exact but take more instructions. ARM's instructions do not saturate.
 #[must_use]
 pub fn why_not() -> Option<&'static str> {
-    (!is_exact()).then_some("this processor has no VNNI, without which exact int8 sums are slow")
+    (!is_exact()).then_some("this processor has no VNNI, and exact int8 sums are slow without it")
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -1,4 +1,4 @@
-//! Class names: a list, or the name of a well-known list.
+//! Class names: a list, or the name of a known list.
 
 use serde::{Deserialize, Deserializer, de};
 
@@ -17,7 +17,7 @@ pub(super) fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D:
         Labels::Names(names) => Ok(names),
         Labels::Known(name) if name == imagenet::NAME => Ok(imagenet::labels()),
         Labels::Known(name) => Err(de::Error::custom(format!(
-            "labels {name:?} are not known; there are \"{}\" and lists of names",
+            "labels {name:?} is not a known list; use \"{}\" or a list of names",
             imagenet::NAME
         ))),
     }

@@ -1,4 +1,4 @@
-//! A model as one thing: a card and a graph.
+//! A model: a card and a graph.
 
 mod card;
 mod calibration; // temperature and prediction sets
@@ -10,7 +10,7 @@ pub mod imagenet; // the classes of ImageNet-1k
 mod labels; // class names
 mod config; // config.json of timm and transformers
 pub mod foreign; // ONNX files of other programs
-pub mod int8; // whether this processor's int8 sums are exact
+pub mod int8; // whether int8 is fast and exact on this processor
 mod external_data; // weights in external files
 mod checksums; // SHA256SUMS in a folder
 mod content; // describes a folder without a model
@@ -46,23 +46,23 @@ use crate::weights::{CheckedWeights, Weights, WeightsError};
 /// A card and the ONNX bytes of the network it describes.
 #[derive(Debug, Clone)]
 pub struct Model {
-    /// What it is and how it is fed.
+    /// Labels, preprocessing and other properties.
     pub card: Arc<ModelCard>,
     /// A serialised ONNX `ModelProto`.
     pub onnx: Bytes,
 }
 
-/// Why a model cannot be opened, and what to do.
+/// Why a model cannot be opened. The message says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
-    /// Neither an embedded name nor a path.
+    /// Neither an embedded model nor a path.
     #[error(
         "there is no file, folder or embedded model {name:?} (embedded: {}); a model on the Hugging Face hub has \
          the form owner/name",
         embedded_names()
     )]
     Unknown {
-        /// What was asked for.
+        /// The name in `--model`.
         name: String,
     },
     /// A file cannot be read.
@@ -70,7 +70,7 @@ pub enum ModelError {
     Read {
         /// The file.
         path: PathBuf,
-        /// The system's word.
+        /// The system's error.
         source: std::io::Error,
     },
     /// A file that is not an ONNX model.
@@ -78,7 +78,7 @@ pub enum ModelError {
     NotOnnx {
         /// The file.
         path: PathBuf,
-        /// The reader's word.
+        /// The parser's error.
         reason: String,
     },
     /// An ONNX file of a version of the format that may have fields which resnetd does not know.
@@ -99,21 +99,21 @@ pub enum ModelError {
     ExternalData {
         /// The graph.
         path: PathBuf,
-        /// What is wrong with the other file, or with where it is.
+        /// What is wrong with the external file or its location.
         reason: String,
     },
-    /// A folder without a model in it.
+    /// A folder without a model.
     #[error(
         "{} contains no model; looked for model.safetensors, pytorch_model.bin, an index of one of \
-         them, and model.onnx{}", folder.display(), there.in_words(folder)
+         them, and model.onnx{}", folder.display(), content.describe(folder)
     )]
     NoWeights {
         /// The folder.
         folder: PathBuf,
-        /// What is there instead.
-        there: FolderContent,
+        /// What the folder contains.
+        content: FolderContent,
     },
-    /// Somebody else's graph, and nothing that says what it is.
+    /// A foreign graph without a card.
     #[error(
         "{} was not written by resnetd export and has no card {} with its labels and preprocessing; \
          docs/models.md shows such a card", path.display(), card.display()
@@ -121,15 +121,15 @@ pub enum ModelError {
     NoCard {
         /// The graph.
         path: PathBuf,
-        /// Where its card would be.
+        /// The path at which a card is expected.
         card: PathBuf,
     },
-    /// Somebody else's graph that is no classifier of pictures, or not the card's.
+    /// A foreign graph that is not an image classifier, or does not match its card.
     #[error("{} cannot be served: {source}", path.display())]
     Unfit {
         /// The graph.
         path: PathBuf,
-        /// Why not.
+        /// The mismatch.
         source: foreign::Unfit,
     },
     /// Files that differ from `SHA256SUMS`.
@@ -137,41 +137,41 @@ pub enum ModelError {
     Checksum {
         /// The file `SHA256SUMS`.
         path: PathBuf,
-        /// Which file differs, or what is wrong with the list.
+        /// Which file differs, or which line is invalid.
         reason: String,
     },
-    /// Another library's description of a model, which cannot be followed.
+    /// Another library's configuration with an unsupported setting.
     #[error(transparent)]
     Config(#[from] ConfigJsonError),
-    /// Weights that do not say what they are of.
+    /// Weights from which no architecture can be determined.
     #[error("{of}: {source}")]
     NotInferred {
-        /// Whose weights.
+        /// The model's name.
         of: String,
         /// Why not.
         source: NotInferred,
     },
-    /// A model that says it is another one.
+    /// The card's architecture is not that of `--arch`.
     #[error("{of} has the architecture {found}, not {wanted}; remove --arch")]
     OtherArchitecture {
         /// The model's name.
         of: String,
-        /// What its card says.
+        /// The card's architecture.
         found: String,
-        /// What was asked for.
+        /// The architecture in `--arch`.
         wanted: String,
     },
-    /// A graph that is not ours, so that nothing is known of its parts.
+    /// A foreign graph in a precision other than its own.
     #[error(
         "{name} was not built by resnetd, so it is served unchanged and cannot run as {wanted}"
     )]
     Foreign {
         /// The model's name.
         name: String,
-        /// What was asked for.
+        /// The requested precision.
         wanted: Precision,
     },
-    /// A model that there is in another precision only.
+    /// A model that is only available in another precision.
     #[error(
         "{name} is {found} and not available as {wanted}\n\
          hint: resnetd quantize creates a model's int8 form from its fp32 form"
@@ -179,12 +179,12 @@ pub enum ModelError {
     Precision {
         /// The model's name.
         name: String,
-        /// What it is.
+        /// The available precision.
         found: Precision,
-        /// What was asked for.
+        /// The requested precision.
         wanted: Precision,
     },
-    /// Weights that have no place in float16.
+    /// Weights that exceed the range of float16.
     #[error("{of} cannot run as fp16: {source}")]
     TooLarge {
         /// The model's name.
@@ -192,35 +192,35 @@ pub enum ModelError {
         /// Which weights.
         source: graph::half::TooLarge,
     },
-    /// A card that cannot be used.
+    /// An invalid card.
     #[error("the card of {of}: {source}")]
     Card {
-        /// Whose card.
+        /// The model's name.
         of: String,
         /// What is wrong with it.
         source: CardError,
     },
-    /// A card that names a network we do not build.
+    /// The card names an unknown architecture.
     #[error(transparent)]
     Architecture(#[from] UnknownArchitecture),
-    /// Pictures that are too small for the network.
+    /// The input size is too small for the network.
     #[error(
         "the card of {of}: preprocess.input is {}×{}, which is too small for {architecture}", input[0], input[1]
     )]
     TooSmall {
-        /// Whose card.
+        /// The model's name.
         of: String,
         /// Its architecture.
         architecture: String,
-        /// Height and width in pixels, as the card has them.
+        /// Height and width in pixels, from the card.
         input: [u32; 2],
     },
-    /// Weights that do not fit.
+    /// Weights that do not match the network.
     #[error("the weights of {of}: {source}")]
     Weights {
-        /// Whose weights.
+        /// The model's name.
         of: String,
-        /// Everything that is wrong with them.
+        /// All mismatches.
         source: WeightsError,
     },
 }
@@ -230,7 +230,7 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// [`ModelError`] where no such architecture exists or the weights do not fit.
+    /// [`ModelError`] if the architecture is unknown or the weights do not match it.
     pub fn build(card: ModelCard, weights: Weights) -> Result<Self, ModelError> {
         let of = card.name.clone();
         let card = card.checked().map_err(|source| ModelError::Card { of, source })?;
@@ -264,8 +264,8 @@ impl Model {
     }
 }
 
-/// Weights of one class with a second, whose score is always 0: the softmax of the two is the sigmoid of
-/// the one that was trained.
+/// Adds a second class with score 0 to the weights of a network with one class: the softmax of the two is the
+/// sigmoid of the trained one.
 fn with_absence(network: &Network, weights: CheckedWeights) -> CheckedWeights {
     let tensors = network.tensors();
     let classifier = tensors.iter().rev().take(2); // its weight and its bias

@@ -1,4 +1,4 @@
-//! A model by what a user types: an embedded name, a folder or a file.
+//! Opens a model given by name: an embedded model, a folder or a file.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::graph::{Guess, Inferred, arch, infer};
 use crate::onnx;
 use crate::weights::{Weights, WeightsError};
 
-/// The names that weights have in a folder, the best first.
+/// File names of weights in a folder, in order of preference.
 pub(crate) const WEIGHTS: [&str; 4] = [
     "model.safetensors",
     "model.safetensors.index.json",
@@ -20,10 +20,11 @@ pub(crate) const WEIGHTS: [&str; 4] = [
     "pytorch_model.bin.index.json",
 ];
 
-/// The name of the card in a folder.
+/// File name of the card in a folder.
 pub(crate) const CARD: &str = "card.toml";
 
-/// The names of a graph in a folder, the best first. Repositories for transformers.js have the second.
+/// File names of a graph in a folder, in order of preference. Repositories for transformers.js have the
+/// second.
 pub(crate) const GRAPHS: [&str; 2] = ["model.onnx", "onnx/model.onnx"];
 
 impl Model {
@@ -35,17 +36,17 @@ impl Model {
     /// - a file of weights, alone or with a card of the same name that ends in `.toml`;
     /// - an `.onnx` file, written by `resnetd export`, or with such a card.
     ///
-    /// `arch` says what weights were trained as, where they do not say it themselves.
+    /// `arch` is the architecture of the weights, needed if neither card nor tensors determine it.
     ///
     /// # Errors
     ///
-    /// [`ModelError`], which says what is missing or wrong and where.
+    /// [`ModelError`] with the missing or invalid file.
     pub fn open(name: &str, arch: Option<&str>) -> Result<Self, ModelError> {
         let path = Path::new(name);
         if let Some(embedded) = EMBEDDED.iter().find(|embedded| embedded.name == name) {
             let card = read_card(name, embedded.card)?;
             let weights = Weights::from_bytes(Bytes::from_static(embedded.weights));
-            agree(&card, arch)?;
+            check_arch(&card, arch)?;
             Self::build(card, weights_of(name, weights)?)
         } else if path.is_dir() {
             open_folder(path, arch)
@@ -61,7 +62,7 @@ impl Model {
         Self::from_graph(name, &read_onnx(Path::new(name), &bytes)?, bytes)
     }
 
-    /// The model of `bytes`, which are `graph` with our card inside.
+    /// The model of `bytes`, which are `graph` with a resnetd card inside.
     fn from_graph(name: &str, graph: &onnx::Model, bytes: Bytes) -> Result<Self, ModelError> {
         let card = ModelCard::from_metadata(graph.all_metadata())
             .map_err(|source| ModelError::Card { of: name.to_owned(), source })?;
@@ -77,7 +78,7 @@ fn open_folder(folder: &Path, arch: Option<&str>) -> Result<Model, ModelError> {
             Some(graph) => open_onnx(&folder.join(graph), &card, arch),
             None => Err(ModelError::NoWeights {
                 folder: folder.to_owned(),
-                there: FolderContent::of(folder),
+                content: FolderContent::of(folder),
             }),
         };
     };
@@ -88,10 +89,10 @@ fn open_folder(folder: &Path, arch: Option<&str>) -> Result<Model, ModelError> {
     let weights = weights_of(&of, Weights::open(&folder.join(file)))?;
     if folder.join("config.json").is_file() {
         let card = config::card(folder, &of, &weights)?;
-        agree(&card, arch)?;
+        check_arch(&card, arch)?;
         Model::build(card, weights)
     } else {
-        alone(&of, weights, arch)
+        open_without_card(&of, weights, arch)
     }
 }
 
@@ -104,12 +105,12 @@ fn open_file(path: &Path, arch: Option<&str>) -> Result<Model, ModelError> {
     if card.is_file() {
         return build_from(&of, path, &card, arch);
     }
-    alone(&of, weights_of(&of, Weights::open(path))?, arch)
+    open_without_card(&of, weights_of(&of, Weights::open(path))?, arch)
 }
 
-/// A graph with a card inside, or with one at `card`.
+/// Opens a graph with a card inside, or with one at `card`.
 fn open_onnx(path: &Path, card: &Path, arch: Option<&str>) -> Result<Model, ModelError> {
-    let bytes: Bytes = fs::read(path).map_err(reading(path))?.into();
+    let bytes: Bytes = fs::read(path).map_err(read_error(path))?.into();
     let mut graph = read_onnx(path, &bytes)?;
     let is_whole = !graph.has_external_data();
     if !is_whole {
@@ -120,7 +121,7 @@ fn open_onnx(path: &Path, card: &Path, arch: Option<&str>) -> Result<Model, Mode
         let bytes = if is_whole { bytes } else { graph.to_bytes().into() };
         Model::from_graph(&name, &graph, bytes)?
     } else if card.is_file() {
-        let text = fs::read_to_string(card).map_err(reading(card))?;
+        let text = fs::read_to_string(card).map_err(read_error(card))?;
         foreign::adopt(path, graph, &text)?
     } else if card.ends_with(CARD) && card.with_file_name("config.json").is_file() {
         let folder = card.parent().unwrap_or(Path::new(""));
@@ -129,25 +130,25 @@ fn open_onnx(path: &Path, card: &Path, arch: Option<&str>) -> Result<Model, Mode
     } else {
         return Err(ModelError::NoCard { path: path.to_owned(), card: card.to_owned() });
     };
-    agree(&model.card, arch)?;
+    check_arch(&model.card, arch)?;
     Ok(model)
 }
 
-/// Weights and the card that says what they are.
+/// Builds a model from weights and their card.
 fn build_from(
     of: &str,
     weights: &Path,
     card: &Path,
     arch: Option<&str>,
 ) -> Result<Model, ModelError> {
-    let text = fs::read_to_string(card).map_err(reading(card))?;
+    let text = fs::read_to_string(card).map_err(read_error(card))?;
     let card = read_card(of, &text)?;
-    agree(&card, arch)?;
+    check_arch(&card, arch)?;
     Model::build(card, weights_of(of, Weights::open(weights))?)
 }
 
-/// Weights without a word about them: their shapes say the architecture, unless `arch` does.
-fn alone(of: &str, weights: Weights, arch: Option<&str>) -> Result<Model, ModelError> {
+/// Opens weights without a card. The architecture is `arch`, or determined from the tensors.
+fn open_without_card(of: &str, weights: Weights, arch: Option<&str>) -> Result<Model, ModelError> {
     let inferred = if let Some(arch) = arch {
         let architecture = arch::find(arch)?;
         let classes = infer::classes(architecture, &weights).unwrap_or(architecture.classes);
@@ -155,26 +156,26 @@ fn alone(of: &str, weights: Weights, arch: Option<&str>) -> Result<Model, ModelE
     } else {
         let guess = infer::infer(&weights, of.rsplit('/').next().unwrap_or(of))
             .map_err(|source| ModelError::NotInferred { of: of.to_owned(), source })?;
-        assumed(of, &guess);
+        warn_if_ambiguous(of, &guess);
         guess.inferred
     };
-    Model::build(config::usual_card(of, inferred), weights)
+    Model::build(config::default_card(of, inferred), weights)
 }
 
-/// Warns if the weights fit other architectures as well.
-fn assumed(of: &str, Guess { inferred, others }: &Guess) {
+/// Warns if the weights match several architectures.
+fn warn_if_ambiguous(of: &str, Guess { inferred, others }: &Guess) {
     if !others.is_empty() {
         let taken = inferred.architecture.name;
         let others = others.join(", ");
         tracing::warn!(
-            "{of} is loaded as {taken}; {others} have the same tensors and compute something else: if it is one \
-             of them, set --arch"
+            "{of} is loaded as {taken}; {others} have the same tensors but compute something else: set --arch if it \
+             is one of them"
         );
     }
 }
 
 /// Checks that `--arch`, if given, is the card's architecture.
-fn agree(card: &ModelCard, arch: Option<&str>) -> Result<(), ModelError> {
+fn check_arch(card: &ModelCard, arch: Option<&str>) -> Result<(), ModelError> {
     match arch {
         Some(wanted) if wanted != card.architecture => Err(ModelError::OtherArchitecture {
             of: card.name.clone(),
@@ -185,7 +186,7 @@ fn agree(card: &ModelCard, arch: Option<&str>) -> Result<(), ModelError> {
     }
 }
 
-/// What a folder is called; a snapshot in the hub's cache is called as its repository.
+/// Name of a folder; for a snapshot in the hub's cache, the name of its repository.
 fn name_of(folder: &Path) -> String {
     let full = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
     let part = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -222,7 +223,7 @@ fn weights_of(of: &str, weights: Result<Weights, WeightsError>) -> Result<Weight
     Ok(weights)
 }
 
-pub(super) fn reading(path: &Path) -> impl FnOnce(std::io::Error) -> ModelError {
+pub(super) fn read_error(path: &Path) -> impl FnOnce(std::io::Error) -> ModelError {
     let path = PathBuf::from(path);
     |source| ModelError::Read { path, source }
 }

@@ -1,4 +1,4 @@
-//! In which arithmetic a model runs: what was asked for, what there is, what was taken and why.
+//! Chooses the precision of a model from the option, the model's files and the processor.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -9,54 +9,54 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::open::{read_card, reading};
+use super::open::{read_card, read_error};
 use super::{CARD, EMBEDDED, Model, ModelCard, ModelError, checksums, foreign, int8};
 use crate::device::Device;
 use crate::graph::half;
 use crate::onnx;
 
-/// The file beside a folder's weights that `resnetd quantize` writes.
+/// Name of the int8 graph next to a folder's weights, written by `resnetd quantize`.
 pub(crate) const INT8_FILE: &str = "model-int8.onnx";
 
-/// The arithmetic of a graph.
+/// Arithmetic of a graph.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
-    /// float32, as most networks are trained.
+    /// float32, as most networks are trained in.
     #[default]
     Fp32,
-    /// float16 between pixels and scores.
+    /// float16, except input and scores.
     Fp16,
     /// int8 weights and uint8 activations.
     Int8,
 }
 
-/// What was asked for.
+/// The option `--precision`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PrecisionChoice {
-    /// The fastest that the model's maker has provided for the device.
+    /// The fastest precision for the device that the model's files provide.
     Auto,
-    /// This one or an error.
+    /// This precision, or an error.
     Only(Precision),
 }
 
-/// A word that names no precision.
+/// Text that is not a precision.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a precision; use auto, fp32, int8 or fp16")]
 pub struct BadPrecision(String);
 
-/// A model in the precision that was taken.
+/// A model in the chosen precision.
 #[derive(Debug, Clone)]
 pub struct Chosen {
-    /// The model; its card says the precision.
+    /// The model; its card has the precision.
     pub model: Model,
-    /// Why this one, for people.
+    /// The reason for the choice, for log and API.
     pub why: &'static str,
 }
 
 impl Model {
-    /// Opens a model as [`Model::open`] does, in the precision that `choice` means on `device`. The files of a
-    /// folder with `SHA256SUMS` must have the digests that are listed there.
+    /// Opens a model as [`Model::open`] does, in the precision that `choice` selects for `device`. The files
+    /// of a folder with `SHA256SUMS` must have the digests that are listed there.
     ///
     /// # Errors
     ///
@@ -75,36 +75,42 @@ impl Model {
                     chosen(model, "the model's int8 form, the fastest on a CPU")
                 }
                 (Auto::NotInt8(why), Some(_)) => chosen(Self::open(name, arch)?, why),
-                (_, None) => chosen(Self::open(name, arch)?, "as the model comes"),
+                (_, None) => chosen(Self::open(name, arch)?, "the model's own precision"),
             },
             PrecisionChoice::Only(Precision::Int8) => match int8_form(name)? {
-                Some(model) => chosen(model, "as asked"),
-                None => chosen(only(name, Self::open(name, arch)?, Precision::Int8)?, "as asked"),
+                Some(model) => chosen(model, "as requested"),
+                None => chosen(
+                    require_precision(name, Self::open(name, arch)?, Precision::Int8)?,
+                    "as requested",
+                ),
             },
-            PrecisionChoice::Only(Precision::Fp32) => {
-                chosen(only(name, Self::open(name, arch)?, Precision::Fp32)?, "as asked")
-            }
+            PrecisionChoice::Only(Precision::Fp32) => chosen(
+                require_precision(name, Self::open(name, arch)?, Precision::Fp32)?,
+                "as requested",
+            ),
             PrecisionChoice::Only(Precision::Fp16) => {
                 let model = Self::open(name, arch)?;
                 let model = match model.card.precision {
                     Precision::Fp32 => model.to_half()?,
-                    Precision::Fp16 | Precision::Int8 => only(name, model, Precision::Fp16)?,
+                    Precision::Fp16 | Precision::Int8 => {
+                        require_precision(name, model, Precision::Fp16)?
+                    }
                 };
-                chosen(model, "as asked")
+                chosen(model, "as requested")
             }
         }
     }
 
-    /// The same model in float16.
+    /// Converts the model to float16.
     ///
     /// # Errors
     ///
-    /// [`ModelError::TooLarge`] where a weight has no place in float16, [`ModelError::Foreign`] where
-    /// the graph is not ours.
+    /// [`ModelError::TooLarge`] if a weight exceeds the range of float16, [`ModelError::Foreign`] for a
+    /// foreign graph.
     ///
     /// # Panics
     ///
-    /// Where the model was not read or built by this module.
+    /// If the model was not read or built by this module.
     pub fn to_half(&self) -> Result<Self, ModelError> {
         if self.card.architecture == foreign::ARCHITECTURE {
             let (name, wanted) = (self.card.name.clone(), Precision::Fp16);
@@ -113,7 +119,7 @@ impl Model {
         let graph = self.graph();
         let graph = half::to_half(&graph)
             .map_err(|source| ModelError::TooLarge { of: self.card.name.clone(), source })?;
-        // Every figure was measured in float32.
+        // The figures were measured in float32.
         let card = ModelCard {
             precision: Precision::Fp16,
             figures: Vec::new(),
@@ -122,25 +128,25 @@ impl Model {
         Ok(Self::of(card, graph))
     }
 
-    /// Its graph.
+    /// Parses the graph.
     ///
     /// # Panics
     ///
-    /// Where the bytes are not an ONNX model, which no model of this module has.
+    /// If the bytes are not an ONNX model, which this module prevents.
     #[must_use]
     pub fn graph(&self) -> onnx::Model {
         onnx::Model::from_bytes(self.onnx.clone()).expect("a model's bytes are ONNX")
     }
 
-    /// The same model with the calibrations of the card beside its weights, which are of every
-    /// precision; what the graph itself carries is kept where that card has none.
-    fn calibrated_by(self, beside: &ModelCard) -> Self {
+    /// Adds the calibrations of the card next to the weights, which has those of every precision. They take
+    /// precedence over those in the graph.
+    fn calibrated_by(self, card_of_weights: &ModelCard) -> Self {
         let mut card = self.card.as_ref().clone();
-        card.calibration.extend(beside.calibration.clone());
+        card.calibration.extend(card_of_weights.calibration.clone());
         Self { card: card.into(), onnx: self.onnx }
     }
 
-    /// A model of this graph, which carries the card.
+    /// Creates a model from a graph, and stores the card in its metadata.
     #[must_use]
     pub fn of(card: ModelCard, mut graph: onnx::Model) -> Self {
         for (key, value) in card.to_metadata() {
@@ -154,7 +160,7 @@ impl Model {
 #[derive(Debug, PartialEq, Eq)]
 enum Auto {
     Int8,
-    /// And why not.
+    /// With the reason.
     NotInt8(&'static str),
 }
 
@@ -162,11 +168,13 @@ fn auto(device: Device, inexact: Option<&'static str>) -> Auto {
     match (device, inexact) {
         (Device::Cpu, None) => Auto::Int8,
         (Device::Cpu, Some(why)) => Auto::NotInt8(why),
-        (Device::Cuda(_), _) => Auto::NotInt8("as the model comes; its int8 form is for CPUs"),
+        (Device::Cuda(_), _) => {
+            Auto::NotInt8("the model's own precision; its int8 form is for CPUs")
+        }
     }
 }
 
-/// The int8 form that comes with a model, if one does.
+/// The int8 form that the model's files provide, if any.
 fn int8_form(name: &str) -> Result<Option<Model>, ModelError> {
     let path = Path::new(name).join(INT8_FILE);
     if let Some(embedded) = EMBEDDED.iter().find(|embedded| embedded.name == name) {
@@ -174,20 +182,20 @@ fn int8_form(name: &str) -> Result<Option<Model>, ModelError> {
         let model = Model::from_onnx(name, Bytes::from_static(bytes))?;
         Ok(Some(model.calibrated_by(&read_card(name, embedded.card)?)))
     } else if path.is_file() {
-        let bytes = std::fs::read(&path).map_err(reading(&path))?;
+        let bytes = std::fs::read(&path).map_err(read_error(&path))?;
         let model = Model::from_onnx(&path.display().to_string(), bytes.into())?;
         let card = Path::new(name).join(CARD);
         if !card.is_file() {
             return Ok(Some(model));
         }
-        let text = std::fs::read_to_string(&card).map_err(reading(&card))?;
+        let text = std::fs::read_to_string(&card).map_err(read_error(&card))?;
         Ok(Some(model.calibrated_by(&read_card(name, &text)?)))
     } else {
         Ok(None)
     }
 }
 
-fn only(name: &str, model: Model, wanted: Precision) -> Result<Model, ModelError> {
+fn require_precision(name: &str, model: Model, wanted: Precision) -> Result<Model, ModelError> {
     let found = model.card.precision;
     if found == wanted {
         Ok(model)
@@ -196,7 +204,7 @@ fn only(name: &str, model: Model, wanted: Precision) -> Result<Model, ModelError
     }
 }
 
-/// In the order of their names here, so that what a card has for several is written in one order.
+/// The order of declaration, so that tables with several precisions are always written in the same order.
 impl Ord for Precision {
     fn cmp(&self, other: &Self) -> Ordering {
         (*self as u8).cmp(&(*other as u8))

@@ -1,42 +1,42 @@
-//! How an image becomes the network's input, as its card states it.
+//! Preprocessing: how an image becomes the network's input.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// How a picture becomes the network's input: a value from the model's card.
+/// How an image becomes the network's input, from the model's card.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Preprocess {
-    /// Height and width that the network takes.
+    /// Height and width of the network's input.
     pub input: [u32; 2],
-    /// How the picture meets that size.
+    /// How the image is resized to the input's size.
     pub resize: Resize,
-    /// The part of the resized picture that is kept, 0 to 1: the shorter side is resized to
-    /// `input / crop_ratio`, rounded down, and the centre is cropped.
-    #[serde(default = "everything")]
+    /// The fraction of the resized image that is kept, 0 to 1: the shorter side is resized to `input /
+    /// crop_ratio`, rounded down, and the centre is cropped.
+    #[serde(default = "default_crop_ratio")]
     pub crop_ratio: f64,
-    /// How pixels between pixels are made.
+    /// The resampling filter.
     pub interpolation: Interpolation,
-    /// Mean of the training pictures, RGB from 0 to 1.
+    /// Mean of the training images, RGB from 0 to 1.
     pub mean: [f32; 3],
-    /// Standard deviation of the training pictures, RGB from 0 to 1.
+    /// Standard deviation of the training images, RGB from 0 to 1.
     pub std: [f32; 3],
 }
 
-/// How a picture meets the input's size.
+/// How an image is resized to the input's size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Resize {
-    /// Keep its proportions: the shorter side fits, the longer one is cropped.
+    /// Keeps the aspect ratio: the shorter side fits, the longer one is cropped.
     ShorterSide,
-    /// Stretch it, so that nothing but the crop ratio is lost.
+    /// Ignores the aspect ratio; only the crop ratio removes parts of the image.
     Exact,
 }
 
-/// Pillow's filters of the same names, antialiased where a picture shrinks.
+/// Pillow's filters of the same names; they antialias when they reduce an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
-#[expect(missing_docs, reason = "their names say it")]
+#[expect(missing_docs, reason = "the names are self-explanatory")]
 pub enum Interpolation {
     Nearest,
     Bilinear,
@@ -44,34 +44,34 @@ pub enum Interpolation {
     Lanczos,
 }
 
-/// Preprocessing that cannot be done.
+/// Invalid preprocessing.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum PreprocessError {
-    /// A side of 0, or one that no network takes.
+    /// A side is 0 or too large.
     #[error("preprocess.input is {0:?}; height and width must be 1 to 4096")]
     Input([u32; 2]),
-    /// Not a part.
+    /// The crop ratio is out of range.
     #[error("preprocess.crop_ratio is {0}; it must be more than 0.1 and at most 1")]
     CropRatio(f64),
-    /// Not a scale.
+    /// Mean or standard deviation is out of range.
     #[error(
-        "preprocess.mean {mean:?} or std {std:?} is wrong; both are of values from 0 to 1, and std is positive"
+        "preprocess.mean {mean:?} or std {std:?} is out of range; values must be from 0 to 1, and std must be positive"
     )]
     Normalization {
-        /// As given.
+        /// From the card.
         mean: [f32; 3],
-        /// As given.
+        /// From the card.
         std: [f32; 3],
     },
 }
 
-fn everything() -> f64 {
+fn default_crop_ratio() -> f64 {
     1.0
 }
 
 impl Preprocess {
-    /// What most networks of this input size were trained with: CIFAR's statistics and the whole
-    /// picture for 32×32, ImageNet's statistics and a crop of 224 from 256 for anything larger.
+    /// The most common preprocessing for this input size: CIFAR's statistics and no crop for 32×32,
+    /// ImageNet's statistics and a crop of 224 from 256 for all others.
     #[must_use]
     pub fn usual(input: [u32; 2]) -> Self {
         let cifar = input == [32, 32];
@@ -85,11 +85,11 @@ impl Preprocess {
         }
     }
 
-    /// Whether it can be done.
+    /// Validates the fields.
     ///
     /// # Errors
     ///
-    /// [`PreprocessError`], which names the field and what would be right.
+    /// [`PreprocessError`] with the invalid field and its valid range.
     pub fn validate(&self) -> Result<(), PreprocessError> {
         if self.input.iter().any(|side| !(1..=4096).contains(side)) {
             return Err(PreprocessError::Input(self.input));

@@ -1,18 +1,18 @@
-//! Whether one class is right or several can be.
+//! Single-label or multi-label classification.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// What the scores of a network decide between.
+/// What the scores of a network mean.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Task {
-    /// One class is right: the probabilities are the softmax of the logits and sum to 1.
+    /// Exactly one class is correct: the probabilities are the softmax of the logits and sum to 1.
     #[default]
     SingleLabel,
-    /// Several classes can be right, or none: each probability is the sigmoid of its own logit.
+    /// Any number of classes can be correct: each probability is the sigmoid of its own logit.
     MultiLabel,
 }
 

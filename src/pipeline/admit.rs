@@ -1,4 +1,4 @@
-//! A pipeline's way to its [`Admission`](super::queue::Admission): images and uploads.
+//! Admission of images and uploads, with the rejections counted.
 
 use std::time::Duration;
 
@@ -6,20 +6,20 @@ use super::Pipeline;
 use super::queue::{Origin, Permit, Rejected, RequestContext, Reservation};
 
 impl Pipeline {
-    /// Reserves `bytes` for the upload of a new request, which is about to be read.
+    /// Reserves `bytes` for the upload of a new request, before it is read.
     ///
     /// # Errors
     ///
-    /// [`Rejected`] where they do not fit now, or where no image of this client could be admitted.
+    /// [`Rejected`] if the memory limit would be exceeded, or if no image of this client could be admitted.
     pub fn receive(&self, origin: &Origin, bytes: usize) -> Result<Reservation, Rejected> {
         self.counted(self.admission.receive(origin, bytes as u64))
     }
 
-    /// Reserves `bytes` for data that is about to be created or fetched.
+    /// Reserves `bytes` for data to be created or fetched.
     ///
     /// # Errors
     ///
-    /// [`Rejected::Memory`] where they do not fit now.
+    /// [`Rejected::Memory`] if the limit would be exceeded.
     pub fn reserve(&self, bytes: usize) -> Result<Reservation, Rejected> {
         self.counted(self.admission.reserve(bytes as u64))
     }

@@ -1,12 +1,12 @@
-//! An index of the model's labels, so that looking up a list of classes takes time proportional to
-//! its length.
+//! An index of the model's labels. With it, looking up a list of classes takes time proportional to the
+//! list's length.
 
 use std::collections::HashMap;
 
-/// How many labels an error names as examples.
+/// Number of labels that an error message has as examples.
 const EXAMPLES: usize = 10;
 
-/// Labels, exact and in lower case, to the first class of that name.
+/// Maps labels, exact and in lower case, to the first class of that name.
 #[derive(Debug)]
 pub struct ClassIndex {
     exact: HashMap<String, usize>,
@@ -32,13 +32,13 @@ impl ClassIndex {
         Self { exact, lower, count: labels.len(), examples }
     }
 
-    /// How many classes the model has.
+    /// Number of classes of the model.
     #[must_use]
     pub fn count(&self) -> usize {
         self.count
     }
 
-    /// The class given as `typed`: a label, or a label in different case, or an index, as `3` or
+    /// Finds a class by its label (case-insensitively if there is no exact match) or by its index, `3` or
     /// `#3`.
     #[must_use]
     pub fn find(&self, typed: &str) -> Option<usize> {
@@ -54,7 +54,7 @@ impl ClassIndex {
     #[must_use]
     pub fn no_such_class(&self, typed: &str) -> String {
         format!(
-            "{typed:?} is no class of this model; use a label ({}) or an index from 0 to {}",
+            "{typed:?} is not a class of this model; use a label ({}) or an index from 0 to {}",
             self.examples,
             self.count.saturating_sub(1)
         )

@@ -1,4 +1,4 @@
-//! What is asked of the pipeline, and what it answers.
+//! The answer for one image, and its errors.
 
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ pub struct Classification {
     pub scores: Scores,
     /// The temperature of the softmax, if the card has one.
     pub temperature: Option<f64>,
-    /// Whether one class is right or several can be.
+    /// Single-label or multi-label.
     pub task: Task,
 }
 
@@ -47,9 +47,9 @@ impl Classification {
 /// The uploaded image as it was decoded, upright.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ImageFacts {
-    /// Columns, after orientation.
+    /// Width in pixels, after orientation.
     pub width: u32,
-    /// Rows, after orientation.
+    /// Height in pixels, after orientation.
     pub height: u32,
     /// The format, detected from the content.
     pub format: Format,
@@ -68,23 +68,23 @@ impl ImageFacts {
 pub struct Timings {
     /// Waiting for a decoder.
     pub decode_wait: Duration,
-    /// Bytes to an upright image.
+    /// Decoding to an upright image.
     pub decode: Duration,
-    /// Image to the network's input.
+    /// Conversion to the network's input.
     pub preprocess: Duration,
     /// Waiting for a worker.
     pub queue: Duration,
-    /// The whole batch's run.
+    /// The run of the whole batch.
     pub inference: Duration,
-    /// Images in that run.
+    /// Number of images in the batch.
     pub batch_size: usize,
-    /// The span of that run, if it is traced.
+    /// The span of the batch, if it is traced.
     pub batch: Option<SpanIds>,
-    /// When its answer was there; `None` if no network was run.
+    /// When the scores were computed; `None` if no network was run.
     pub ended: Option<Instant>,
 }
 
-/// Everything that can go wrong with one image.
+/// Why an image was not classified.
 #[derive(Debug, thiserror::Error)]
 pub enum ClassifyError {
     /// The upload is not a supported image.
@@ -99,9 +99,9 @@ pub enum ClassifyError {
     /// The deadline has passed or cannot be met.
     #[error("the request's time limit of {limit:.0?} passed before the result was ready")]
     Deadline {
-        /// The time that was allowed.
+        /// The time limit.
         limit: Duration,
-        /// When to try again.
+        /// When to retry.
         retry_after: Duration,
     },
     /// Decoding or preprocessing failed with an internal error.
@@ -113,13 +113,13 @@ pub enum ClassifyError {
 }
 
 impl ClassifyError {
-    /// An answer that would come too late by now, where one asked for now takes `predicted`.
+    /// The error of a request that misses its deadline, given the time that is predicted for a new request.
     pub(super) fn late(deadline: Deadline, predicted: Duration) -> Self {
         let retry_after = predicted.saturating_sub(deadline.limit).max(Duration::from_secs(1));
         Self::Deadline { limit: deadline.limit, retry_after }
     }
 
-    /// The error of a job, with the deadline it ran under and the wait that is predicted now.
+    /// Converts the error of a job, given its deadline and the predicted wait.
     pub(super) fn from_job(error: JobError, deadline: Deadline, predicted: Duration) -> Self {
         match error {
             JobError::Late => Self::late(deadline, predicted),

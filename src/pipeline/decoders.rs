@@ -14,7 +14,7 @@ use super::queue::{ImageTimings, Upload};
 use crate::model::ModelCard;
 use crate::telemetry::ModelMetrics;
 
-/// Dedicated decoder threads, and what they need to know.
+/// Dedicated decoder threads.
 #[derive(Debug)]
 pub(super) struct Decoders {
     free: Arc<Semaphore>,
@@ -66,8 +66,8 @@ impl Decoders {
         let turn = Arc::clone(&self.free).acquire_owned().await;
         let decode_wait = arrived.elapsed();
         self.metrics.decode_wait_seconds.observe(decode_wait.as_secs_f64());
-        // The permit and the turn go with the work: a caller who leaves does not free memory that
-        // is still in use.
+        // The permit and the semaphore's permit are moved into the work, so that memory in use is not
+        // released when the caller disconnects.
         let caller = Arc::new(());
         let waiting = Arc::downgrade(&caller);
         let rates = self.estimate.rates();
@@ -88,15 +88,15 @@ impl Decoders {
     }
 }
 
-/// Counts an image whose client goes away before it is queued: then this is dropped with the rest
-/// of the journey. The queue counts those that leave it.
+/// Counts an image whose client disconnects before it is queued, because then this is dropped. The queue
+/// counts those that disconnect later.
 pub(super) struct Abandoned<'a> {
     pub(super) metrics: &'a ModelMetrics,
     pub(super) deadline: Deadline,
 }
 
 impl Abandoned<'_> {
-    pub(super) fn defuse(self) {
+    pub(super) fn disarm(self) {
         std::mem::forget(self);
     }
 }

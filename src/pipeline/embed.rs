@@ -27,18 +27,18 @@ pub enum Normalize {
 pub struct Embedding {
     /// f32 `[channels]`.
     pub values: Vec<f32>,
-    /// What was uploaded.
+    /// The uploaded image.
     pub image: ImageFacts,
-    /// Where the time went.
+    /// The time of each stage.
     pub timings: Timings,
 }
 
 impl Pipeline {
-    /// The mean of the last feature map of one picture.
+    /// Computes the pooled features of one image.
     ///
     /// # Errors
     ///
-    /// [`ClassifyError`]: as [`Pipeline::classify`], or that this model's graph does not give it.
+    /// [`ClassifyError`]: as [`Pipeline::classify`], or if this model's graph has no such output.
     pub async fn embed(
         &self,
         upload: Bytes,
@@ -58,7 +58,7 @@ impl Pipeline {
     }
 }
 
-/// In f64: squares of large features do not fit f32.
+/// Computed in f64, because squares of large features overflow f32.
 #[expect(clippy::cast_possible_truncation, reason = "at most 1")]
 fn to_unit_length(values: &mut [f32]) {
     let length = values.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();

@@ -1,58 +1,58 @@
-//! Checks the golden photos of a card, from bytes to logits, before the server is ready.
+//! Checks a card's golden images, from decoding to logits, before the server is ready.
 
 use super::Output;
 use super::decode::{self, DecodeError, Limits};
 use super::run::{Batch, InputShape, Outputs, RunError};
 use crate::model::{ModelCard, Precision};
 
-/// The model does not give the logits of its card's golden photos.
+/// The check of a golden image failed.
 #[derive(Debug, thiserror::Error)]
 pub enum GoldenError {
-    /// A golden photo cannot be decoded.
+    /// A golden image cannot be decoded.
     #[error("golden photo {number} of the card cannot be read: {source}")]
     Photo {
-        /// Which one, from 1.
+        /// Its number, from 1.
         number: usize,
-        /// What is wrong with it.
+        /// The decoder's error.
         source: DecodeError,
     },
-    /// It did not run.
-    #[error("golden photo {number} of the card does not run: {source}")]
+    /// The run failed.
+    #[error("running golden photo {number} of the card failed: {source}")]
     Run {
-        /// Which one, from 1.
+        /// Its number, from 1.
         number: usize,
-        /// What happened.
+        /// The error of the run.
         source: RunError,
     },
-    /// Other scores.
+    /// The logits differ.
     #[error(
-        "the model does not match its card: golden photo {number} has logit {found} for {label}, the \
-         card says {expected}; at most {tolerance} of the largest logit would be rounding\n\
+        "the model does not match its card: golden photo {number} has logit {found} for {label} instead of \
+         {expected}; rounding explains at most {tolerance} of the largest logit\n\
          hint: check that weights, labels, preprocessing and golden photos come from the same training run"
     )]
     Missed {
-        /// Which one, from 1.
+        /// Its number, from 1.
         number: usize,
-        /// The class that is furthest off.
+        /// The class with the largest difference.
         label: String,
-        /// Its logit.
+        /// Its computed logit.
         found: f32,
-        /// Its logit by the card.
+        /// Its logit in the card.
         expected: f32,
-        /// The share of the largest logit that the precision may cost.
+        /// The tolerance for this precision, relative to the largest logit.
         tolerance: f32,
     },
 }
 
-/// Has `run` classify the card's golden photos, and compares the logits.
+/// Runs the card's golden images with `run`, and compares the logits.
 ///
 /// # Errors
 ///
-/// [`GoldenError`] for the first photo whose logits differ.
+/// [`GoldenError`] for the first image whose logits differ.
 ///
 /// # Panics
 ///
-/// Never: a card's golden photos are base64, and have a logit for each label.
+/// Never: a valid card's golden images are base64 and have a logit for each label.
 pub fn check(
     card: &ModelCard,
     mut run: impl FnMut(&Batch) -> Result<Outputs, RunError>,
@@ -82,17 +82,16 @@ pub fn check(
     Ok(())
 }
 
-/// The class whose logit is furthest from where it should be.
+/// The class whose logit differs most.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Furthest {
     /// Its index.
     pub class: usize,
-    /// How far it is off, as a share of the largest logit that is expected; infinite where it is
-    /// not a number.
+    /// The difference, relative to the largest expected logit; infinite if it is not a number.
     pub difference: f32,
 }
 
-/// Where `found` is furthest from `expected`, both f32 `[classes]`.
+/// Finds the largest difference between `found` and `expected`, both f32 `[classes]`.
 #[must_use]
 pub fn furthest(found: &[f32], expected: &[f32]) -> Furthest {
     let largest = expected.iter().fold(f32::MIN_POSITIVE, |largest, x| largest.max(x.abs()));
@@ -105,7 +104,7 @@ pub fn furthest(found: &[f32], expected: &[f32]) -> Furthest {
     Furthest { class, difference }
 }
 
-/// How far arithmetic alone may move a logit, as a share of the largest.
+/// The difference that rounding can cause, relative to the largest logit.
 fn tolerance(precision: Precision) -> f32 {
     match precision {
         Precision::Fp32 => 1e-3,

@@ -6,15 +6,14 @@ use std::time::Duration;
 use super::queue::Memory;
 use super::run::{resident, trim_heap};
 
-/// How long nothing must be in flight.
+/// How long nothing must be in flight before the heap is trimmed.
 const IDLE: Duration = Duration::from_secs(2);
 
-/// Growth of resident memory, in bytes, after which the heap is trimmed even if no image was admitted: rejected
-/// requests and connections use memory, too.
+/// Growth of resident memory, in bytes, after which the heap is trimmed even if no image was admitted:
+/// rejected requests and connections use memory too.
 const GROWTH: u64 = 8 << 20;
 
-/// Returns freed memory to the system each time nothing is in flight any more, or after the process
-/// has grown; never ends.
+/// Returns freed memory to the system whenever the server becomes idle or the process has grown; never ends.
 pub async fn trim_when_idle(memory: Arc<Memory>) {
     let mut trimmed_at = memory.taken();
     let mut kept = resident();
@@ -26,7 +25,7 @@ pub async fn trim_when_idle(memory: Arc<Memory>) {
         let grown = kept.zip(resident()).is_some_and(|(kept, now)| now > kept + GROWTH);
         if idle && (after != trimmed_at || grown) {
             trimmed_at = after;
-            // It takes the locks of all the heap's arenas.
+            // Trimming locks all arenas of the heap.
             let _ = tokio::task::spawn_blocking(trim_heap).await;
             kept = resident();
         }

@@ -1,4 +1,4 @@
-//! All scores of one image, given as file or as preprocessed pixels.
+//! All scores of one image, which is a file or preprocessed pixels.
 
 use std::time::Duration;
 
@@ -16,38 +16,37 @@ use super::{ClassifyError, Pipeline, Timings};
 pub enum InferInput {
     /// A file, which is decoded and preprocessed.
     Upload(Bytes),
-    /// uint8 `[height, width, 3]`, RGB, of exactly the network's input size: nothing is decoded.
+    /// uint8 `[height, width, 3]`, RGB, with exactly the network's input size; not decoded.
     Pixels(Bytes),
 }
 
-/// Which outputs are returned.
+/// The outputs to return.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InferOutputs {
     /// Logits and probabilities.
     Scores,
-    /// Those, and the pooled features.
+    /// Logits, probabilities and the pooled features.
     ScoresAndEmbedding,
 }
 
 /// The network's outputs for one image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Inferred {
-    /// All of them.
+    /// Scores of all classes.
     pub scores: Scores,
     /// f32 `[channels]`, if it was requested.
     pub embedding: Option<Vec<f32>>,
-    /// Where the time went.
+    /// The time of each stage.
     pub timings: Timings,
 }
 
 impl Pipeline {
-    /// All scores of one image, with the same admission control, queue and batches as
+    /// Computes all scores of one image, with the same admission control, queue and batches as
     /// [`Pipeline::classify`].
     ///
     /// # Errors
     ///
-    /// [`ClassifyError`]: as [`Pipeline::classify`], or that this model's graph does not give what
-    /// is wanted.
+    /// [`ClassifyError`]: as [`Pipeline::classify`], or if this model's graph lacks a requested output.
     pub async fn infer(
         &self,
         source: InferInput,
@@ -84,8 +83,8 @@ impl Pipeline {
         self.capabilities.embedding().is_ok()
     }
 
-    /// Queues pixels as they are: they were counted under the memory limit with the request that has them,
-    /// and the worker copies them into its batch.
+    /// Queues pixels without copying them: their memory was already counted with the request, and the worker
+    /// copies them into its batch.
     async fn queue_pixels(
         &self,
         rgb: Bytes,
@@ -95,7 +94,9 @@ impl Pipeline {
         let permit = self.admit(context, Duration::ZERO)?;
         let found = rgb.len();
         let pixels = Pixels::from_raw(self.card.preprocess.input, rgb).ok_or_else(|| {
-            ClassifyError::Prepare(format!("{found} bytes are not the network's input"))
+            ClassifyError::Prepare(format!(
+                "the pixels have {found} bytes, which is not the size of the network's input"
+            ))
         })?;
         let answered = self.run(pixels.into(), Admitted { context, permit }, additional).await?;
         let timings = Timings::default().with_run(&answered);

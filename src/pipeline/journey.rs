@@ -1,4 +1,4 @@
-//! The journey of one image: header, admission, decoding, queue, batch, scores, classes.
+//! Processes one image: header, admission, decoding, queue, batch, scores, classes.
 
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
@@ -13,14 +13,14 @@ use super::queue::Upload;
 use super::queue::{Deadline, Input, Job, JobAnswer, Permit, RequestContext, Scores};
 use super::{Classification, ClassifyError, Decoding, ImageFacts, Pipeline, Timings, temperature};
 
-/// The network's scores of one image.
+/// The network's scores for one image.
 pub(super) struct ScoredImage {
     pub(super) answered: JobAnswer,
     pub(super) image: ImageFacts,
     pub(super) timings: Timings,
 }
 
-/// The right to queue one image, and the request that it belongs to.
+/// A permit to queue one image, with the context of its request.
 pub(super) struct Admitted<'a> {
     pub(super) context: &'a RequestContext,
     pub(super) permit: Permit,
@@ -43,7 +43,7 @@ impl Pipeline {
         Ok(self.classification(answered.scores, image, timings))
     }
 
-    /// From bytes to the network's scores, and an additional output if requested.
+    /// Decodes and runs an image; returns its scores, and an additional output if requested.
     pub(super) async fn score(
         &self,
         bytes: Bytes,
@@ -60,7 +60,7 @@ impl Pipeline {
             Decoding::Dedicated { .. } => {
                 let guard = Abandoned { metrics: &self.metrics, deadline: context.deadline };
                 let prepared = self.decoders.prepare(upload, context.deadline, permit).await;
-                guard.defuse();
+                guard.disarm();
                 let Prepared { pixels, facts, permit, decode_wait } = prepared?;
                 (Input::Pixels(pixels), permit, Some((facts, decode_wait)))
             }
@@ -72,14 +72,14 @@ impl Pipeline {
         let by_worker = answered.facts.map(|facts| (facts, Duration::ZERO));
         let Some((facts, decode_wait)) = prepared.or(by_worker) else {
             return Err(ClassifyError::Prepare(
-                "the worker did not say what it decoded".to_owned(),
+                "the worker returned no facts about the image".to_owned(),
             ));
         };
         let timings = Timings { decode_wait, ..facts.timings() };
         Ok(ScoredImage { image: facts.image, timings: timings.with_run(&answered), answered })
     }
 
-    /// Reads the header, and plans to decode no more than the network takes.
+    /// Reads the header, and selects the scale at which a JPEG is decoded.
     pub(super) fn inspect(&self, upload: &[u8]) -> Result<decode::Header, DecodeError> {
         let header = decode::inspect(upload, &self.plan.limits)
             .inspect_err(|error| prepare::count_panic(error, &self.metrics))?;
@@ -119,7 +119,7 @@ impl Pipeline {
         self.card.calibration_in_use().map(|calibration| calibration.temperature)
     }
 
-    /// Polls `work` until the deadline, and counts failures.
+    /// Polls `work` until the deadline, and counts rejections.
     pub(super) async fn until_deadline<T>(
         &self,
         deadline: Deadline,
@@ -136,7 +136,7 @@ impl Pipeline {
 }
 
 impl Timings {
-    /// With the times of the queue and of the run, which ended now.
+    /// Adds the times of the queue and of the run, which ended now.
     pub(super) fn with_run(self, answered: &JobAnswer) -> Self {
         Self {
             queue: answered.queued,

@@ -1,4 +1,4 @@
-//! Start and end of a pipeline and of its threads.
+//! Starts and stops a pipeline and its threads.
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
@@ -17,7 +17,7 @@ impl Pipeline {
     ///
     /// # Errors
     ///
-    /// Where the system gives no more threads.
+    /// If the system cannot create a thread.
     pub fn start(
         card: Arc<ModelCard>,
         plan: PipelinePlan,
@@ -28,7 +28,7 @@ impl Pipeline {
         let engines = engines.into();
         let sessions = engines.ready.len();
         let decoders = match plan.decoding {
-            // Dedicated decoders must leave cores to the workers.
+            // Dedicated decoders must leave cores for the workers.
             Decoding::Inline => (sessions / 2).max(1),
             Decoding::Dedicated { threads } => threads,
         };
@@ -52,7 +52,7 @@ impl Pipeline {
             health: Arc::clone(&health),
             metrics: Arc::clone(&metrics),
         };
-        // One running batch for each worker, and one more that is waiting.
+        // One running batch for each worker, and the batches that are waiting.
         let waiting = plan.batch.backlog.max(sessions);
         let batches = (sessions + waiting).saturating_mul(plan.batch.max_batch);
         let workers = Workers::start(&worker_plan, engines)?;
@@ -83,7 +83,7 @@ impl Pipeline {
         })
     }
 
-    /// The same pipeline, with the additional outputs that its engines support.
+    /// Adds the capabilities of the model.
     #[must_use]
     pub fn with_capabilities(mut self, capabilities: Capabilities) -> Self {
         self.capabilities = capabilities;
@@ -103,14 +103,14 @@ impl Pipeline {
         }
     }
 
-    /// Closes the queue, and hands out the workers, the first time.
+    /// Closes the queue. Returns the workers on the first call.
     fn close(&self) -> Option<Workers> {
         self.queue.close();
         self.workers.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Closes the queue, runs the queued images, and waits for the workers, at most `patience`;
-    /// then drops the rest. True if nothing had to be dropped.
+    /// Closes the queue, runs the queued images, and waits for the workers for at most `patience`; then drops
+    /// the rest. Returns true if nothing was dropped.
     pub async fn finish(&self, patience: Duration) -> bool {
         let Some(workers) = self.close() else { return true };
         let joined = tokio::task::spawn_blocking(move || workers.join());
@@ -122,7 +122,7 @@ impl Pipeline {
     }
 }
 
-/// The workers run what is queued, and end.
+/// Workers run the queued images, and end.
 impl Drop for Pipeline {
     fn drop(&mut self) {
         self.queue.close();

@@ -4,29 +4,29 @@
 
 pub mod decode; // bytes → upright RGB image
 pub mod preprocess; // image → exactly the network's input
-pub mod prepare; // both, with their times
+pub mod prepare; // both, with timings
 pub mod queue; // admission control and fair queueing
 pub mod run; // batches through ONNX Runtime
 pub mod golden; // checks a card's golden photos at start
 pub mod topk; // scores → predictions
 pub mod temperature; // temperature scaling
-pub mod classes; // classes by name
+pub mod classes; // looks up classes by name
 pub mod sets; // conformal prediction sets
 pub mod rollup; // probabilities of wider classes
-pub mod postprocess; // prediction sets and roll-ups of an answer
+pub mod postprocess; // adds prediction sets and roll-ups to an answer
 pub mod idle; // returns freed memory when idle
 pub mod explain; // class activation maps
 
-mod journey; // one image through all of them
+mod journey; // the steps for one image
 mod lifecycle; // start and end
 mod classification; // the answer for one image
-mod admit; // admission control of images, uploads and responses
+mod admit; // admission of images and uploads
 mod decoders; // dedicated decoder threads
 mod embed; // bytes → embedding
 mod infer; // bytes or preprocessed pixels → all scores
 mod preview; // bytes → the network's input
 mod png; // PNG encoding
-mod plan; // what a pipeline is made from
+mod plan; // configuration and resources of a pipeline
 mod output; // the outputs of a graph
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -48,7 +48,7 @@ use queue::{Admission, Queue};
 use rollup::{NoTaxonomy, Taxonomy};
 use run::{Health, Workers};
 
-/// One model, ready to classify; the threads behind it end with [`Pipeline::finish`].
+/// One model, ready to classify. [`Pipeline::finish`] ends its threads.
 #[derive(Debug)]
 pub struct Pipeline {
     card: Arc<ModelCard>,
@@ -58,7 +58,7 @@ pub struct Pipeline {
     plan: PipelinePlan,
     admission: Arc<Admission>,
     decoders: Decoders,
-    /// How many images of one caller can be of use at the same time.
+    /// Number of images that one caller should have in flight.
     at_once: usize,
     queue: Queue,
     health: Arc<Health>,
@@ -74,7 +74,7 @@ impl Pipeline {
         &self.card
     }
 
-    /// What the model supports beside classes.
+    /// What the model supports besides classification.
     #[must_use]
     pub fn capabilities(&self) -> &Capabilities {
         &self.capabilities
@@ -86,27 +86,27 @@ impl Pipeline {
         &self.classes
     }
 
-    /// The wider classes of the model's classes.
+    /// The model's wider classes.
     ///
     /// # Errors
     ///
-    /// [`NoTaxonomy`]: why the model has none.
+    /// [`NoTaxonomy`] if the model has none, with the reason.
     pub fn taxonomy(&self) -> Result<&Taxonomy, NoTaxonomy> {
         self.taxonomy.as_ref().map_err(Clone::clone)
     }
 
-    /// What the model has done.
+    /// The model's metrics.
     #[must_use]
     pub fn metrics(&self) -> &Arc<ModelMetrics> {
         &self.metrics
     }
 
-    /// Sets who learns of classified images.
+    /// Sets the observer that is notified of classified images.
     pub fn observe(&self, observer: Option<Arc<dyn Observer>>) {
         *self.observer.write().unwrap_or_else(PoisonError::into_inner) = observer;
     }
 
-    /// Images decoding, queued or running now.
+    /// Number of images that are decoded, queued or run.
     #[must_use]
     pub fn images_in_flight(&self) -> usize {
         self.admission.images()
@@ -125,19 +125,19 @@ impl Pipeline {
         &self.plan
     }
 
-    /// How long a request arriving now would wait for its answer.
+    /// The predicted time until a request that arrives now is answered.
     #[must_use]
     pub fn predicted_wait(&self) -> Duration {
         self.admission.predicted_wait()
     }
 
-    /// The share of the workers' time in which they were busy, over the last seconds; 0 to about 1.
+    /// Fraction of the workers' time in which they were busy, over the last seconds; 0 to about 1.
     #[must_use]
     pub fn utilization(&self) -> f64 {
         self.admission.utilization()
     }
 
-    /// Why the pipeline is not ready, if it is not: failed batches or a stuck worker.
+    /// Why the pipeline is not ready: failed batches or a stuck worker. `None` if it is ready.
     #[must_use]
     pub fn why_not_ready(&self) -> Option<&'static str> {
         self.health.why_not()

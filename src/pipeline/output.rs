@@ -1,15 +1,15 @@
 //! The outputs of a graph.
 
-/// The outputs that graphs have; those of others' networks lack the last two.
+/// The outputs of a graph; foreign graphs lack the last two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Output {
     /// f32 `[N, classes]`, before the softmax.
     Logits,
-    /// f32 `[N, classes]`, after it.
+    /// f32 `[N, classes]`, after the softmax.
     Probabilities,
     /// f32 `[N, channels]`, the pooled features.
     Embedding,
-    /// f32 `[N, channels, height, width]`, what the last block answers.
+    /// f32 `[N, channels, height, width]`, the output of the last block.
     FeatureMap,
 }
 

@@ -1,4 +1,4 @@
-//! What a pipeline is made from: its configuration, and what it uses of the process.
+//! Configuration of a pipeline, and the resources that it shares with others.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,41 +18,41 @@ pub struct PipelinePlan {
     pub limits: Limits,
     /// Whether large JPEGs are decoded at reduced size.
     pub jpeg_scaling: JpegScaling,
-    /// The most images in flight: decoding, queued or running.
+    /// Maximum number of images in flight: decoded, queued or run.
     pub queue_capacity: usize,
-    /// How batches form.
+    /// How batches are formed.
     pub batch: BatchPlan,
-    /// Who decodes.
+    /// Which threads decode.
     pub decoding: Decoding,
-    /// A worker that spends longer than this in one batch counts as stuck, and is replaced.
+    /// A worker that spends longer than this on one batch is considered stuck, and is replaced.
     pub stuck_after: Duration,
 }
 
 /// Which threads decode and preprocess.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decoding {
-    /// The worker that runs the image, without a switch of threads.
+    /// The worker that runs the image, without a thread switch.
     Inline,
-    /// Threads of their own, so that a GPU does not wait for decoding.
+    /// Dedicated threads, so that a GPU does not wait for decoding.
     Dedicated {
-        /// How many, at least one.
+        /// Number of threads, at least one.
         threads: usize,
     },
 }
 
-/// What a pipeline uses of the process.
+/// Resources of the process that pipelines share.
 #[derive(Debug)]
 pub struct Resources {
     /// Memory for uploads and decoded images.
     pub memory: Arc<Memory>,
     /// Access to the cores; `None` for a model on a GPU.
     pub cores: Option<CoreShare>,
-    /// Counts the model's work.
+    /// Metrics of the model.
     pub metrics: Arc<ModelMetrics>,
 }
 
 impl Resources {
-    /// All memory and all cores, and metrics that are not exported: for commands and tests.
+    /// Unlimited memory, all cores, and metrics that are not exported: for commands and tests.
     #[must_use]
     pub fn unlimited() -> Self {
         let memory = Memory::new(u64::MAX, Arc::default());
@@ -60,8 +60,8 @@ impl Resources {
     }
 }
 
-/// Learns of every image that was classified.
+/// Is notified of every classified image.
 pub trait Observer: std::fmt::Debug + Send + Sync {
-    /// The image in `bytes` got `scores`, in a run of `inference`. Must not block.
+    /// Called when the image in `bytes` has `scores`; its run took `inference`. Must not block.
     fn answered(&self, bytes: &Bytes, scores: &Scores, inference: Duration);
 }

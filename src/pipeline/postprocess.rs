@@ -46,7 +46,7 @@ pub struct Postprocessed {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub coverage: Option<Coverage>,
-    /// Whether the set has more classes than `max_set`; missing without `max_set`.
+    /// Whether the set has more than `max_set` classes; `None` without `max_set`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub abstained: Option<bool>,

@@ -11,12 +11,12 @@ use super::queue::{ImageTimings, Permit, PrepareError, Upload};
 use crate::model::Preprocess;
 use crate::telemetry::ModelMetrics;
 
-/// The memory and the time that preparing an image may use.
+/// Memory and time limits for preparing an image.
 #[derive(Debug, Clone, Copy)]
 pub struct Budget<'a> {
-    /// Its memory is charged here.
+    /// The image's memory is charged to this permit.
     pub permit: &'a Permit,
-    /// Cancels it when its result is not needed any more.
+    /// Cancels the work when its result is not needed.
     pub watch: Watch<'a>,
 }
 
@@ -25,7 +25,7 @@ pub struct Budget<'a> {
 ///
 /// # Errors
 ///
-/// [`PrepareError`], with nothing held.
+/// [`PrepareError`]; nothing remains charged.
 pub fn prepare(
     upload: &Upload,
     preprocess: &Preprocess,
@@ -41,7 +41,7 @@ pub fn prepare(
 ///
 /// # Errors
 ///
-/// [`PrepareError`], with nothing held.
+/// [`PrepareError`]; nothing remains charged.
 pub(super) fn prepare_with<T>(
     upload: &Upload,
     apply: impl FnOnce(&Image) -> T,
@@ -63,14 +63,14 @@ pub(super) fn prepare_with<T>(
     Ok((input, ImageTimings { image, decode, preprocess: spent }))
 }
 
-/// Counts an image that could not be decoded, where that is the decoder's fault.
+/// Counts an image on which the decoder panicked.
 pub(super) fn count_panic(error: &DecodeError, metrics: &ModelMetrics) {
     if error.is_panic() {
         metrics.decoder_panics.inc();
     }
 }
 
-/// Runs `work` and notes how long it took.
+/// Runs `work` and records its time.
 fn timed<T>(histogram: &Histogram, work: impl FnOnce() -> T) -> (T, Duration) {
     let started = Instant::now();
     let done = work();

@@ -1,4 +1,4 @@
-//! The network's input for an image, and the preprocessing steps.
+//! Returns the network's input for an image, with the preprocessing steps.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -21,7 +21,7 @@ pub struct Preview {
     pub steps: PreprocessSteps,
     /// uint8 `[height, width, 3]`, RGB, as a PNG.
     pub png: Bytes,
-    /// Where the time went.
+    /// The time of each stage.
     pub timings: Timings,
 }
 
@@ -32,12 +32,12 @@ pub struct PreprocessSteps {
     pub image: ImageFacts,
     /// The image as stored in the file.
     pub stored: Stored,
-    /// The scale at which it was decoded; all other sizes here are those of the full image.
+    /// The scale at which the image was decoded; all other sizes here are those of the full image.
     #[schema(value_type = String, example = "1/4")]
     pub decoded_at: Reduction,
-    /// The part of the upright picture that is kept, in its pixels.
+    /// The part of the upright image that is kept, in its pixels.
     pub crop: Crop,
-    /// How the picture meets the input's size.
+    /// How the image is resized to the input's size.
     pub resize: Resize,
     /// The interpolation.
     pub interpolation: Interpolation,
@@ -48,7 +48,7 @@ pub struct PreprocessSteps {
 }
 
 impl Pipeline {
-    /// Decodes and preprocesses one image, and does not run the network.
+    /// Decodes and preprocesses one image, without running the network.
     ///
     /// # Errors
     ///

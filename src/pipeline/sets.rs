@@ -19,16 +19,16 @@ pub struct Cover {
 /// Facts about a prediction set.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Covered {
-    /// What is promised of it.
+    /// The coverage of the set.
     pub coverage: Coverage,
-    /// Whether it has more classes than the caller has use for; not there where none were named.
+    /// Whether it has more than `max_set` classes; `None` without `max_set`.
     pub abstained: Option<bool>,
 }
 
 /// The coverage of a prediction set.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
 pub struct Coverage {
-    /// What was asked for.
+    /// The requested coverage.
     pub asked: f64,
     /// The nominal coverage: the smallest one in the card that is at least the requested one.
     pub promised: f64,
@@ -39,41 +39,41 @@ pub struct Coverage {
 /// Why a coverage is not available.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum NoPromise {
-    /// Nothing was fitted.
+    /// The card has no calibration for the precision in use.
     #[error(
         "{model} has no calibration for {precision}, which prediction sets need; create one from labelled \
          images with resnetd eval --calibrate --data DATA --write-card CARD"
     )]
     Uncalibrated {
-        /// The model.
+        /// The model's name.
         model: String,
-        /// In which it runs.
+        /// The precision in use.
         precision: Precision,
     },
-    /// A set of classes of which one is the truth, of a network of which several can be.
+    /// The network is multi-label, and prediction sets are for single-label networks.
     #[error(
-        "coverage does not apply to {model}: several of its classes can be right for one image, and a \
-         prediction set holds the one that is; threshold=0.5 answers the classes that are at least so probable"
+        "coverage does not apply to {model}: prediction sets are for single-label models, and this one is \
+         multi-label; threshold=0.5 returns all classes with a probability of at least 0.5"
     )]
     MultiLabel {
-        /// The model.
+        /// The model's name.
         model: String,
     },
-    /// More or less than was fitted.
+    /// No fitted set has this coverage.
     #[error("coverage is {asked}; for this model it must be from {low} to {high}")]
     OutOfRange {
-        /// What was asked for.
+        /// The requested coverage.
         asked: f64,
-        /// The smallest that can be promised.
+        /// The smallest available coverage.
         low: f64,
-        /// The largest.
+        /// The largest available coverage.
         high: f64,
     },
 }
 
 impl Cover {
-    /// Prediction sets of `card`'s model with at least the coverage `asked`, from 0 to 1; the model
-    /// abstains from sets of more than `max_set` classes.
+    /// Prediction sets with a coverage of at least `asked`, 0 to 1, from the card's calibration. The model
+    /// abstains if a set has more than `max_set` classes.
     ///
     /// # Errors
     ///
@@ -94,14 +94,14 @@ impl Cover {
     }
 }
 
-/// A best class that is less probable is a guess.
+/// Below this probability, the best class is unsure.
 const LIKELY: f32 = 0.5;
-/// The coverage of the sets that tell a sure answer from an unsure one.
+/// Coverage of the prediction sets that decide whether an answer is unsure.
 const SURE: f64 = 0.95;
 
 impl Classification {
-    /// Whether the best class is less likely than not, or, where `card` has a calibration, one of several
-    /// classes that may be the truth.
+    /// Whether the best class has a probability below 0.5, or the card's prediction set has several
+    /// classes.
     #[must_use]
     pub fn is_unsure(&self, card: &ModelCard) -> bool {
         if card.task == Task::MultiLabel {
@@ -126,7 +126,7 @@ impl Classification {
     }
 }
 
-/// The classes that reach `threshold`, falling, and the best one whatever it reaches.
+/// The classes with a probability of at least `threshold`, in descending order, and always the best one.
 ///
 /// The rule of Sadinle, Lei and Wasserman 2019 ("Least Ambiguous Set-Valued Classifiers with
 /// Bounded Error Levels"), whose sets are the smallest on average. Theirs may be empty; an answer
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_set_falls_has_ties_whole_and_is_never_empty() {
+    fn a_set_is_in_descending_order_includes_ties_and_is_never_empty() {
         let labels: Vec<String> = ["a", "b", "c", "d"].map(String::from).to_vec();
         let indices = |threshold| -> Vec<usize> {
             let found = set(&[0.2, 0.4, 0.2, 0.2], &labels, threshold);

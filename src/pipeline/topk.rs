@@ -20,14 +20,14 @@ pub fn usual_top_k(task: Task, threshold: Option<f32>) -> usize {
     }
 }
 
-/// One class and how probable it is.
+/// A class and its probability.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Prediction {
-    /// The class's name on the model's card.
+    /// The class's name, from the model's card.
     pub label: String,
-    /// Its place in the network's output.
+    /// Index of the class in the network's output.
     pub index: usize,
-    /// 0 to 1; or what another [`Function`] makes of the class's logit.
+    /// 0 to 1; or the result of another [`Function`] of the class's logit.
     #[schema(minimum = 0, maximum = 1)]
     pub probability: f32,
 }
@@ -80,20 +80,20 @@ fn named(scores: Vec<ClassScore>, labels: &[String]) -> Vec<Prediction> {
     scores.into_iter().map(named).collect()
 }
 
-/// What is made of logits.
+/// The function that is applied to logits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Function {
-    /// Probabilities of classes of which one is right.
+    /// Softmax, for classes that exclude each other.
     Softmax,
-    /// Each class's own probability.
+    /// Sigmoid of each class.
     Sigmoid,
-    /// The logits themselves.
+    /// None: the logits.
     None,
 }
 
-/// As [`top_k`], of what `function` makes of the logits. Without one they are the probabilities that the
-/// network's `task` asks for.
+/// Like [`top_k`], for the values of `function`; without a function, for the probabilities of the network's
+/// `task`.
 #[must_use]
 pub fn scored(
     scores: &Scores,
@@ -110,7 +110,7 @@ pub fn scored(
             top_k(&temperature::probabilities(&scores.logits, 1.0), labels, k)
         }
         (Some(Function::None), _) => top_k(&scores.logits, labels, k),
-        // Made of the best logits, so that those which f32 cannot tell from 1 keep their order.
+        // Selected by logits, so that classes whose probability rounds to 1 keep their order.
         (Some(Function::Sigmoid), _) => {
             let sigmoid = |logit: f32| 1.0 / (1.0 + (-logit).exp());
             let best = top_k(&scores.logits, labels, k).into_iter();
@@ -120,22 +120,21 @@ pub fn scored(
     }
 }
 
-/// Which classes may be answered, and how probable one must be.
+/// Restricts the classes of an answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Narrow {
-    /// The candidates, the only classes there are; empty for all. Each is there once, in ascending order.
+    /// Candidate classes, in ascending order without duplicates; empty for all classes.
     pub among: Vec<usize>,
-    /// The probability that a class must have to be answered, among the candidates.
+    /// Minimum probability, computed among the candidates.
     pub threshold: f32,
     /// Maximum number of classes.
     pub top_k: usize,
 }
 
-/// As [`top_k`], of the classes that `narrow` leaves.
+/// Like [`top_k`], for the classes that `narrow` selects.
 ///
-/// `logits` f32 `[classes]`. Probabilities are those of a network that knows only the candidates:
-/// the softmax over their logits, which is theirs divided by their sum, also where that is too
-/// small for f32.
+/// `logits` is f32 `[classes]`. Probabilities are the softmax over the candidates' logits, which equals the
+/// candidates' probabilities divided by their sum, even if that sum is too small for f32.
 #[must_use]
 pub fn narrowed(logits: &[f32], labels: &[String], narrow: &Narrow) -> Vec<Prediction> {
     let all = || (0..logits.len()).collect();
@@ -151,10 +150,9 @@ pub fn narrowed(logits: &[f32], labels: &[String], narrow: &Narrow) -> Vec<Predi
     named(largest(scores, narrow.top_k), labels)
 }
 
-/// As [`narrowed`], of a network of which several classes can be right: candidates keep their own
-/// probabilities.
+/// Like [`narrowed`], for a multi-label network: candidates keep their own probabilities.
 ///
-/// `probabilities` f32 `[classes]`.
+/// `probabilities` is f32 `[classes]`.
 #[must_use]
 pub fn chosen(probabilities: &[f32], labels: &[String], narrow: &Narrow) -> Vec<Prediction> {
     let is_left = |found: &ClassScore| {
@@ -169,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn candidates_of_several_labels_keep_their_own_probabilities() {
+    fn candidates_of_a_multi_label_network_keep_their_own_probabilities() {
         let labels: Vec<String> = ["a", "b", "c", "d"].map(String::from).to_vec();
         let found = |among: &[usize], threshold, k| -> Vec<(usize, f32)> {
             let narrow = Narrow { among: among.to_vec(), threshold, top_k: k };
@@ -184,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_function_that_is_named_is_applied_whatever_the_task() {
+    fn a_requested_function_is_applied_for_any_task() {
         let labels: Vec<String> = ["a", "b"].map(String::from).to_vec();
         let scores = Scores { logits: vec![0.0, 1.0], probabilities: vec![0.5, 0.731_058_6] };
         let best = |function| scored(&scores, &labels, Task::MultiLabel, 1, function)[0].clone();
@@ -206,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn candidates_share_the_results_of_others_even_without_results() {
+    fn candidates_whose_probabilities_underflow_are_normalized_correctly() {
         let labels: Vec<String> = ["a", "b", "c", "d"].map(String::from).to_vec();
         let logits = [0.0, -500.0, 1.0, -500.0];
         let found = |among: &[usize], threshold| -> Vec<(usize, f32)> {
@@ -222,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn ties_go_to_the_lower_index_and_k_may_exceed_the_classes() {
+    fn ties_are_ordered_by_index_and_k_may_exceed_the_number_of_classes() {
         let labels: Vec<String> = ["a", "b", "c", "d"].map(String::from).to_vec();
         let indices = |scores: &[f32], k| -> Vec<usize> {
             top_k(scores, &labels, k).into_iter().map(|prediction| prediction.index).collect()

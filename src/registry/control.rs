@@ -1,7 +1,7 @@
 //! Loads, replaces and unloads models while the server runs.
 //!
-//! A new version is opened, verified and warmed up before it is installed; requests that have the old one
-//! finish on it. If that fails, the old one goes on serving. Changes are made one after the other.
+//! A new version is opened, verified and warmed up before it is installed; requests that already use the old
+//! version finish with it. If that fails, the old version continues to serve. Changes are made one at a time.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -17,16 +17,16 @@ use crate::telemetry::metrics::{LoadResult, UnloadReason};
 pub struct Control {
     registry: Arc<Registry>,
     origins: ModelSources,
-    /// Models that were added by a path.
+    /// Models that were added with a path.
     added: Mutex<BTreeMap<String, Source>>,
-    /// Held while models are changed.
-    known: Mutex<Known>,
+    /// The sources of the last refresh. Locked while models are changed.
+    known: Mutex<KnownSources>,
     memory_limit: Option<u64>,
     metrics: Arc<Metrics>,
     demands: Arc<tokio::sync::Mutex<()>>,
 }
 
-/// The name and version in a [`Source`].
+/// Name and version of a [`Source`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct SourceKey {
     name: String,
@@ -52,11 +52,11 @@ impl SourceKey {
     }
 }
 
-/// The sources that were seen last.
-type Known = BTreeMap<SourceKey, Seen>;
+/// The known sources.
+type KnownSources = BTreeMap<SourceKey, KnownSource>;
 
-/// A source, and the name in the registry.
-struct Seen {
+/// A source, and the model's name in the registry.
+struct KnownSource {
     source: Source,
     name: String,
 }
@@ -73,17 +73,17 @@ pub enum ControlError {
     /// No source has this name.
     #[error("there is no model {name:?}; the models are {models}")]
     Unknown {
-        /// The name that was asked for.
+        /// The requested name.
         name: String,
-        /// The names that there are.
+        /// The available names.
         models: String,
     },
-    /// It could not be loaded; the version that served before goes on.
+    /// It could not be loaded; the previous version continues to serve.
     #[error("the model {name:?} could not be loaded: {reason}")]
     Failed {
         /// The model's name.
         name: String,
-        /// Why.
+        /// The error.
         reason: String,
     },
     /// The configuration or the model repository cannot be read.
@@ -106,8 +106,8 @@ pub enum WeightLimit {
 }
 
 impl Control {
-    /// Control of the models of `registry`, which should be those of `origins`, with at most `memory_limit` bytes
-    /// of weights in on-demand models. Counts loads in `metrics`.
+    /// Control of the models of `registry`, which are listed by `origins`. On-demand models may use
+    /// `memory_limit` bytes of weights in total. Loads are counted in `metrics`.
     #[must_use]
     pub fn new(
         registry: Arc<Registry>,
@@ -119,39 +119,43 @@ impl Control {
         Self { registry, origins, added, known, memory_limit, metrics, demands }
     }
 
-    /// Installs a model that was opened from `source` already.
+    /// Installs a model that was already opened from `source`.
     pub fn adopt(&self, source: Source, served: Served) {
         let (key, name) = (SourceKey::of(&source), served.name().to_owned());
         if source.policy != Policy::default() {
             self.registry.set_policy(served.name(), source.policy.clone());
         }
-        self.lock().insert(key, Seen { source, name });
+        self.lock().insert(key, KnownSource { source, name });
         self.metrics.model_load(served.name(), LoadResult::Loaded);
         let _ = self.registry.install(served);
     }
 
-    /// Loads what is new or has changed, and unloads what is gone. Blocks until that is done.
+    /// Loads new and changed models, and unloads removed ones. Blocks until that is done.
     ///
     /// # Errors
     ///
-    /// [`ControlError::Sources`] if the models cannot be listed; then nothing changes. A model that cannot
-    /// be loaded is not an error here: the registry has its reason.
+    /// [`ControlError::Sources`] if the models cannot be listed; then nothing changes. A model that fails to
+    /// load is not an error here: the registry records the reason.
     pub fn refresh(&self) -> Result<(), ControlError> {
         let mut known = self.lock();
         let wanted = self.wanted()?;
         let gone: Vec<_> = known.keys().filter(|key| !wanted.contains_key(*key)).cloned().collect();
-        // New versions first: a model that is replaced by a higher version is never without one.
+        // New versions first, so that a model that is replaced by a higher version always has one that
+        // serves.
         for (key, source) in wanted {
             let before = known.get(&key);
-            let changed = before.is_none_or(|seen| seen.source.fingerprint != source.fingerprint);
-            let name = before.map_or_else(|| source.name.clone(), |seen| seen.name.clone());
-            let policy = before.map(|seen| seen.source.policy.clone()).unwrap_or_default();
+            let changed = before
+                .is_none_or(|known_source| known_source.source.fingerprint != source.fingerprint);
+            let name = before
+                .map_or_else(|| source.name.clone(), |known_source| known_source.name.clone());
+            let policy =
+                before.map(|known_source| known_source.source.policy.clone()).unwrap_or_default();
             if policy != source.policy {
                 self.registry.set_policy(&name, source.policy.clone());
             }
             let is_loaded = self.is_loaded(&name, &source.version);
             let is_new = before.is_none();
-            known.insert(key.clone(), Seen { source: source.clone(), name });
+            known.insert(key.clone(), KnownSource { source: source.clone(), name });
             match source.load {
                 LoadWhen::OnDemand if !is_loaded => self.registry.list_unloaded(&source, ON_DEMAND),
                 LoadWhen::Explicit if !is_loaded => self.registry.list_unloaded(&source, EXPLICIT),
@@ -164,11 +168,12 @@ impl Control {
             }
         }
         for key in gone {
-            let Some(Seen { source, name }) = known.remove(&key) else { continue };
-            let has_other = known.values().any(|seen| seen.name == name);
+            let Some(KnownSource { source, name }) = known.remove(&key) else { continue };
+            let has_other = known.values().any(|known_source| known_source.name == name);
             if has_other && !self.has_other_serving(&name, &source.version) {
-                // Its successor could not be loaded: keep answering, and look at it again later.
-                known.insert(key, Seen { source, name });
+                // The new version could not be loaded: continue to serve this one, and retry at the next
+                // refresh.
+                known.insert(key, KnownSource { source, name });
                 continue;
             }
             tracing::info!(model = name, version = %source.version, "unloading: it was removed");
@@ -181,27 +186,28 @@ impl Control {
         Ok(())
     }
 
-    /// Loads every version of the model `name`, again if it is loaded. Blocks until that is done.
+    /// Loads or reloads every version of the model `name`. Blocks until that is done.
     ///
     /// # Errors
     ///
-    /// [`ControlError`], also if one of its versions fails.
+    /// [`ControlError`] if any version fails.
     pub fn load(&self, name: &str) -> Result<(), ControlError> {
         let mut known = self.lock();
         let wanted = self.wanted()?;
         let mut keys = Vec::new();
         for (key, source) in wanted {
-            let served =
-                known.get(&key).map_or_else(|| source.name.clone(), |seen| seen.name.clone());
+            let served = known
+                .get(&key)
+                .map_or_else(|| source.name.clone(), |known_source| known_source.name.clone());
             if served == name {
-                known.insert(key.clone(), Seen { source, name: served });
+                known.insert(key.clone(), KnownSource { source, name: served });
                 keys.push(key);
             }
         }
         if keys.is_empty() {
             return Err(self.unknown(name));
         }
-        // Each is tried, also after one that fails.
+        // All versions are tried, even after a failure.
         let loaded: Vec<_> = keys.iter().map(|key| self.replace(&mut known, key)).collect();
         loaded.into_iter().collect()
     }
@@ -240,11 +246,11 @@ impl Control {
         }
     }
 
-    /// Unloads every version of the model `name`: from now on requests for it are answered 503.
+    /// Unloads every version of the model `name`; requests for it then get 503.
     ///
     /// # Errors
     ///
-    /// [`ControlError::Unknown`].
+    /// [`ControlError::Unknown`] if there is no such model.
     pub fn unload(&self, name: &str) -> Result<(), ControlError> {
         let known = self.lock();
         if !self.registry.knows(name) {
@@ -264,12 +270,12 @@ impl Control {
         Ok(())
     }
 
-    /// Loads the version that a request needs, if it is loaded on demand. It is loaded to the end even if the
-    /// request is gone.
+    /// Loads the version that a request needs, if it is an on-demand model. Loading continues even if the
+    /// client disconnects.
     ///
     /// # Errors
     ///
-    /// [`NoModel`] if it is not loaded afterwards.
+    /// [`NoModel`] if it could not be loaded.
     pub async fn demand(
         self: Arc<Self>,
         name: String,
@@ -278,7 +284,7 @@ impl Control {
         let turn = Arc::clone(&self.demands).lock_owned().await;
         let lost = NoModel::OnDemand { name: name.clone() };
         let load = move || {
-            let _turn = turn; // others wait for it without a thread each
+            let _turn = turn; // other requests wait for it asynchronously
             self.load_for_a_request(&name, version.as_ref())
         };
         tokio::task::spawn_blocking(load).await.unwrap_or(Err(lost))
@@ -294,7 +300,7 @@ impl Control {
         if let Ok(served) = self.registry.find(Some(name), version) {
             return Ok(served);
         }
-        let wanted = known.iter().rev().find(|(_, Seen { source, .. })| {
+        let wanted = known.iter().rev().find(|(_, KnownSource { source, .. })| {
             source.load == LoadWhen::OnDemand
                 && source.name == name
                 && version.is_none_or(|version| *version == source.version)
@@ -324,9 +330,9 @@ impl Control {
         self.registry.serving_versions(name).iter().any(|other| other != version)
     }
 
-    /// Opens the source at `key`, and lets it answer from now on.
-    fn replace(&self, known: &mut Known, key: &SourceKey) -> Result<(), ControlError> {
-        let Some(Seen { source, name }) = known.get_mut(key) else {
+    /// Opens the source at `key` and installs it.
+    fn replace(&self, known: &mut KnownSources, key: &SourceKey) -> Result<(), ControlError> {
+        let Some(KnownSource { source, name }) = known.get_mut(key) else {
             return Err(self.unknown(&key.name));
         };
         let version = &source.version;
@@ -348,19 +354,19 @@ impl Control {
             }
             Err(reason) => {
                 if self.is_loaded(name, version) {
-                    tracing::error!(model = *name, %version, reason, "cannot be loaded: the version that is loaded goes on serving");
+                    tracing::error!(model = *name, %version, reason, "cannot be loaded; the loaded version continues to serve");
                 } else {
                     tracing::error!(model = *name, %version, reason, "cannot be loaded");
                 }
                 self.metrics.model_load(name, LoadResult::Failed);
                 self.registry.failed(name, version, reason.clone());
-                // The next look tries again only if the files have changed.
+                // The next refresh retries only if the files have changed.
                 Err(ControlError::Failed { name: name.clone(), reason })
             }
         }
     }
 
-    /// Unloads on-demand models, the one unused longest first, until `new` fits under the limit.
+    /// Unloads on-demand models, the least recently used first, until `new` fits under the limit.
     fn make_room(&self, new: &Served) {
         let Some(limit) = self.memory_limit else { return };
         let mut loaded: Vec<_> = self.registry.serving();
@@ -386,8 +392,8 @@ impl Control {
         self.added.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A change that panicked left whole sources behind.
-    fn lock(&self) -> MutexGuard<'_, Known> {
+    /// A panic during a change leaves no source half changed, so a poisoned lock is ignored.
+    fn lock(&self) -> MutexGuard<'_, KnownSources> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

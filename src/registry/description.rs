@@ -1,4 +1,4 @@
-//! What clients are told of a model.
+//! The description of a model for clients.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -12,7 +12,7 @@ pub struct Description {
     /// The card: name, architecture, labels, preprocessing, figures; without its golden photos.
     #[serde(flatten)]
     pub card: ModelCard,
-    /// Whether it is one of the small models inside the program, which are for demonstration.
+    /// Whether it is one of the small embedded models, which are for demonstration.
     pub demonstration: bool,
     /// The number of golden photos that were checked when the model was loaded.
     pub golden_photos: usize,
@@ -39,12 +39,12 @@ pub struct Description {
 }
 
 impl Description {
-    /// The parts of a description that the model alone decides.
+    /// The card without golden photos and unused calibrations, and the number of golden photos.
     #[must_use]
     pub fn of(model: &Model) -> (ModelCard, usize) {
         let mut card = ModelCard { golden: Vec::new(), ..model.card.as_ref().clone() };
         let running = card.precision;
-        card.calibration.retain(|&precision, _| precision == running); // the others are of no effect
+        card.calibration.retain(|&precision, _| precision == running); // only the calibration of the precision in use
         (card, model.card.golden.len())
     }
 }
@@ -52,14 +52,14 @@ impl Description {
 /// Versions of resnetd and ONNX Runtime.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Versions {
-    /// This program.
+    /// Version of resnetd.
     pub resnetd: &'static str,
-    /// The library it loaded.
+    /// Version of the loaded ONNX Runtime.
     pub onnxruntime: String,
 }
 
 impl Versions {
-    /// This program with the library of version `onnxruntime`.
+    /// The versions of this program and of ONNX Runtime.
     #[must_use]
     pub fn with(onnxruntime: &str) -> Self {
         Self { resnetd: env!("CARGO_PKG_VERSION"), onnxruntime: onnxruntime.to_owned() }

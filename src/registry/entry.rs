@@ -14,9 +14,9 @@ use super::{LoadWhen, Served};
 pub struct Entry {
     serving: Option<Arc<Served>>,
     is_loading: bool,
-    /// Why the last load failed, or why it does not serve.
+    /// Why the last load failed, or why the version does not serve.
     reason: String,
-    /// Set if it is loaded by its first request.
+    /// Whether the first request loads it.
     is_on_demand: bool,
 }
 
@@ -34,7 +34,7 @@ pub enum State {
     Loading,
     /// It does not answer requests.
     Unavailable {
-        /// Why not.
+        /// The reason.
         reason: String,
     },
 }
@@ -59,7 +59,7 @@ impl PartialSchema for State {
 impl ToSchema for State {}
 
 impl State {
-    /// Triton's word for it.
+    /// Triton's name for the state.
     #[must_use]
     pub fn word(&self) -> &'static str {
         match self {
@@ -69,7 +69,7 @@ impl State {
         }
     }
 
-    /// The reason, or an empty text.
+    /// The reason, or an empty string.
     #[must_use]
     pub fn reason(&self) -> &str {
         match self {
@@ -98,7 +98,7 @@ impl Entry {
         }
     }
 
-    /// Whether it is not loaded, and a request would load it.
+    /// Whether it is not loaded and the next request would load it.
     #[must_use]
     pub fn waits_for_a_request(&self) -> bool {
         self.is_on_demand && self.serving.is_none()

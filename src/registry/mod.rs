@@ -1,18 +1,18 @@
-//! The models that the server serves: name → versions → [`Served`].
+//! The models of the server: name → versions → [`Served`].
 //!
-//! A request looks its model up once and keeps it until it is answered, so an answer is of one
-//! version, and a version that is replaced ends when its last request is answered.
+//! A request looks its model up once and keeps it until it is answered, so each answer comes from one
+//! version. A replaced version ends when its last request is answered.
 
 mod control; // loads, replaces and unloads versions
-mod description; // what GET /v1/models/{name} answers
+mod description; // the description of a model for clients
 mod entry; // the state of one version
-mod policy; // which version answers
+mod policy; // selects the version that answers
 pub mod repository; // folders with models
-mod retire; // the end of a version
+mod retire; // ends a replaced version
 mod source; // where models come from
-mod served; // one version that is ready
+mod served; // a loaded version
 mod shadow; // comparisons on live images
-mod trial; // when a canary is promoted or rolled back
+mod trial; // the trial of a canary
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -30,7 +30,7 @@ pub use shadow::{Disagreement, Shadow, ShadowReport};
 pub use source::{LoadWhen, ModelSources, Open, Source, SourceAt, Sources};
 pub use trial::{CanaryReport, CanaryTrial, RequestOutcome};
 
-/// Models by name, and which of them answers requests that name none.
+/// Models by name, and the default model.
 #[derive(Debug, Default)]
 pub struct Registry {
     models: RwLock<Models>,
@@ -39,7 +39,7 @@ pub struct Registry {
 #[derive(Debug, Default)]
 struct Models {
     default: Option<String>,
-    /// Models that must be ready for the server to be ready, besides the default one.
+    /// Models that, like the default model, must be ready for the server to be ready.
     required: BTreeSet<String>,
     policies: BTreeMap<String, Arc<Policy>>,
     shadows: BTreeMap<String, Arc<Shadow>>,
@@ -50,18 +50,18 @@ struct Models {
 /// Why no model can answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoModel {
-    /// The request names none, and the server has no default model.
+    /// The request names no model, and the server has no default model.
     #[error("the request names no model, and this server has no default model; name one of {} in the path, as in /v1/models/{{name}}/classify", listed(.served))]
     NoDefault {
-        /// The models that there are.
+        /// The available models.
         served: Vec<String>,
     },
-    /// There is none of this name.
+    /// There is no model of this name.
     #[error("there is no model {name:?}; this server serves {}", listed(.served))]
     Unknown {
         /// The name in the request.
         name: String,
-        /// The models that there are.
+        /// The available models.
         served: Vec<String>,
     },
     /// The model has no such version.
@@ -71,21 +71,21 @@ pub enum NoModel {
         name: String,
         /// The version in the request.
         version: String,
-        /// The versions that there are.
+        /// The available versions.
         versions: Vec<String>,
     },
-    /// It is loaded by the first request that needs it.
+    /// An on-demand model that is not loaded.
     #[error("the model {name:?} is not loaded")]
     OnDemand {
         /// The model's name.
         name: String,
     },
-    /// It is known, but does not serve now.
+    /// The model exists but is not ready.
     #[error("the model {name:?} is not ready: {reason}")]
     NotReady {
         /// The model's name.
         name: String,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
 }
@@ -111,12 +111,12 @@ pub struct Listed {
     pub version: Version,
     /// Its state.
     pub state: State,
-    /// It, if it serves.
+    /// The loaded version, if it serves.
     pub serving: Option<Arc<Served>>,
 }
 
 impl Registry {
-    /// A registry of one model, which is the default.
+    /// A registry with one model, which is the default.
     #[must_use]
     pub fn of_one(served: Served) -> Arc<Self> {
         let registry = Arc::new(Self::default());
@@ -125,8 +125,8 @@ impl Registry {
         registry
     }
 
-    /// The version that answers a request: of the model `name`, or else of the default model; this
-    /// `version`, or else the highest one that serves.
+    /// The version that answers a request: of the model `name` or the default model; the given `version`, or
+    /// the highest one that serves.
     ///
     /// # Errors
     ///
@@ -166,30 +166,30 @@ impl Registry {
         Err(NoModel::NotReady { name, reason: entry.state().reason().to_owned() })
     }
 
-    /// Whether there is a model `name`, ready or not.
+    /// Whether a model `name` exists, ready or not.
     #[must_use]
     pub fn knows(&self, name: &str) -> bool {
         self.read().by_name.contains_key(name)
     }
 
-    /// The name of the model that answers requests that name none.
+    /// The name of the default model.
     #[must_use]
     pub fn default_name(&self) -> Option<String> {
         self.read().default.clone()
     }
 
-    /// Sets the model that answers requests that name none.
+    /// Sets the default model, which answers requests without a model name.
     pub fn set_default(&self, name: Option<String>) {
         self.write().default = name;
     }
 
-    /// Sets the models that must be ready for the server to be ready, besides the default one.
+    /// Sets the models that, like the default model, must be ready for the server to be ready.
     pub fn set_required(&self, names: BTreeSet<String>) {
         self.write().required = names;
     }
 
-    /// The default model and those that are required, each with the version that answers or the
-    /// reason why none does. Models that their first request loads are left out, and canaries, which may fail.
+    /// The default model and the required ones, each with the version that answers or the reason why none
+    /// does. On-demand models and canaries are omitted, because they may be unavailable.
     #[must_use]
     pub fn required(&self) -> Vec<Result<Arc<Served>, NoModel>> {
         let models = self.read();
@@ -206,14 +206,13 @@ impl Registry {
         found.filter(|found| !matches!(found, Err(NoModel::OnDemand { .. }))).collect()
     }
 
-    /// How requests for the model `name` are handed out, if not to its highest version.
+    /// The policy of the model `name`, if it has one.
     #[must_use]
     pub fn policy(&self, name: &str) -> Option<Arc<Policy>> {
         self.read().policies.get(name).cloned()
     }
 
-    /// Sets how requests for the model `name` are handed out. Must be called in a tokio runtime if the
-    /// policy has a shadow.
+    /// Sets the policy of the model `name`. Must be called in a tokio runtime if the policy has a shadow.
     pub fn set_policy(self: &Arc<Self>, name: &str, policy: Policy) {
         let before = self.policy(name).unwrap_or_default();
         if before.shadow != policy.shadow {
@@ -242,14 +241,14 @@ impl Registry {
         self.write().trials.insert(name.to_owned(), trial);
     }
 
-    /// Has the comparisons of its model learn of the images that `served` answers.
+    /// Connects the observers of its model to `served`.
     fn observe(&self, served: &Served) {
         let shadow = self.shadow(served.name()).map(|shadow| shadow as Arc<dyn Observer>);
         let trial = self.trial(served.name()).and_then(|trial| trial.observer(&served.version));
-        served.pipeline.observe(shadow::all(shadow.into_iter().chain(trial).collect()));
+        served.pipeline.observe(shadow::combine(shadow.into_iter().chain(trial).collect()));
     }
 
-    /// The trial of the last canary of the model `name`, also if it has ended.
+    /// The trial of the latest canary of the model `name`, running or ended.
     #[must_use]
     pub fn trial(&self, name: &str) -> Option<Arc<CanaryTrial>> {
         self.read().trials.get(name).cloned()
@@ -282,14 +281,14 @@ impl Registry {
         self.read().names()
     }
 
-    /// The versions of the model `name`, ready or not, the highest last.
+    /// The versions of the model `name`, ready or not, in ascending order.
     #[must_use]
     pub fn versions(&self, name: &str) -> Vec<Version> {
         let models = self.read();
         models.by_name.get(name).into_iter().flat_map(BTreeMap::keys).cloned().collect()
     }
 
-    /// The versions of the model `name` that serve, the highest last.
+    /// The versions of the model `name` that serve, in ascending order.
     #[must_use]
     pub fn serving_versions(&self, name: &str) -> Vec<Version> {
         let models = self.read();
@@ -298,7 +297,7 @@ impl Registry {
         serving.map(|(version, _)| version.clone()).collect()
     }
 
-    /// Every version that serves.
+    /// All versions that serve.
     #[must_use]
     pub fn serving(&self) -> Vec<Arc<Served>> {
         self.list().into_iter().filter_map(|listed| listed.serving).collect()
@@ -309,22 +308,22 @@ impl Registry {
         self.update(&source.name, &source.version, |entry| entry.list(source.load, reason));
     }
 
-    /// Notes that a version is being loaded; one that serves goes on.
+    /// Records that a version is being loaded; a version that serves continues.
     pub fn loading(&self, name: &str, version: &Version) {
         self.update(name, version, Entry::load);
     }
 
-    /// Notes that a version could not be loaded; one that serves goes on.
+    /// Records that a version could not be loaded; a version that serves continues.
     pub fn failed(&self, name: &str, version: &Version, reason: String) {
         self.update(name, version, |entry| entry.fail(reason));
     }
 
-    /// From now on `served` answers for its name and version. Returns what it replaces.
+    /// Installs `served` under its name and version. Returns the version that it replaces.
     #[must_use]
     pub fn install(self: &Arc<Self>, served: Served) -> Option<Arc<Served>> {
         let served = Arc::new(served);
         let (name, version) = (served.name(), &served.version);
-        // What was counted was of other files.
+        // The counts of a running trial belong to the replaced files.
         if let Some(trial) = self.trial(name).filter(|trial| trial.is_running()) {
             self.start_trial(name, trial.canary());
         }
@@ -336,7 +335,7 @@ impl Registry {
         replaced
     }
 
-    /// Removes a version from service, but not from the list. Returns it if it served.
+    /// Stops serving a version, but keeps it in the list. Returns it if it served.
     #[must_use]
     pub fn unload(&self, name: &str, version: &Version, reason: &str) -> Option<Arc<Served>> {
         let mut removed = None;
@@ -362,7 +361,7 @@ impl Registry {
         change(versions.entry(version.clone()).or_default());
     }
 
-    /// Each update is one step, so a poisoned lock still guards a valid list.
+    /// Each update is complete before the lock is released, so the list is valid even if it is poisoned.
     fn read(&self) -> RwLockReadGuard<'_, Models> {
         self.models.read().unwrap_or_else(PoisonError::into_inner)
     }

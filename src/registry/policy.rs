@@ -1,5 +1,5 @@
-//! Which model answers a request that names no version: a share for a canary, and a cheaper model
-//! instead of one that is overloaded.
+//! Selects the model that answers a request without a version: a canary for a fraction of the requests, or a
+//! cheaper model during overload.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -10,51 +10,51 @@ use utoipa::ToSchema;
 
 use super::{CanaryTrial, NoModel, Registry, RequestOutcome, Served, Version};
 
-/// How requests for one model are handed out.
+/// How requests for a model are distributed.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Policy {
-    /// A new version that answers a share of the requests.
+    /// A new version that answers a fraction of the requests.
     pub canary: Option<Canary>,
-    /// The version that answers, instead of the highest one: the old one after a rollback.
+    /// The version that answers instead of the highest one, such as the old one after a rollback.
     pub pinned: Option<Version>,
-    /// The model that answers when this one is overloaded.
+    /// The model that answers during overload.
     pub when_busy: Option<WhenBusy>,
-    /// The model that runs on the same images, for comparison.
+    /// The model that classifies the same images for comparison.
     pub shadow: Option<ShadowPlan>,
 }
 
 /// A new version on trial.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Canary {
-    /// Which version.
+    /// The version on trial.
     pub version: Version,
-    /// The share of requests that it answers, from 0 to 1.
+    /// The fraction of requests that it answers, 0 to 1.
     pub share: f64,
-    /// When the trial ends without an operator.
+    /// Conditions under which the trial ends automatically.
     pub auto: Option<AutoPromotion>,
 }
 
-/// Conditions for the promotion of a canary. One that cannot be met any more rolls it back.
+/// Conditions for promoting a canary. It is rolled back as soon as one of them cannot be met.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
 pub struct AutoPromotion {
-    /// How many requests the canary must have answered, and how many images must have been compared if agreement
-    /// is a condition.
+    /// Number of requests that the canary must have answered, and of images that must have been compared if
+    /// agreement is a condition.
     pub requests: u64,
-    /// The least share of images for which the canary and the other version have the same most probable
+    /// The minimum fraction of images for which the canary and the other version have the same most probable
     /// class.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub min_agreement: Option<f64>,
-    /// How much higher the canary's share of internal errors may be than that of the other version.
+    /// The maximum difference between the canary's rate of internal errors and that of the other version.
     pub max_error_increase: f64,
 }
 
-/// A cheaper model for times of overload (brown-out).
+/// A cheaper model that answers during overload (brown-out).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WhenBusy {
     /// The model's name.
     pub model: String,
-    /// It answers when the predicted wait is longer than this.
+    /// It answers if the predicted wait is longer than this.
     pub after: Duration,
 }
 
@@ -63,30 +63,30 @@ pub struct WhenBusy {
 pub struct ShadowPlan {
     /// The other model's name.
     pub model: String,
-    /// Its version; `None` for its highest one.
+    /// Its version; `None` for the highest one.
     pub version: Option<Version>,
-    /// The share of answered images that it runs on, from 0 to 1.
+    /// The fraction of answered images that are compared, 0 to 1.
     pub share: f64,
 }
 
 /// Whether a cheaper model may answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fallback {
-    /// It may, if the policy of the model names one.
+    /// Yes, if the model's policy names one.
     Allowed,
-    /// The request must be answered by the model that it names.
+    /// No; the requested model must answer.
     Off,
 }
 
-/// What a request says that decides which model answers.
+/// The parts of a request that determine which model answers.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted<'a> {
     /// The model; `None` for the default one.
     pub name: Option<&'a str>,
-    /// The version; `None` for what the policy says.
+    /// The version; `None` for the one that the policy selects.
     pub version: Option<&'a Version>,
-    /// The request's id: the same id is always answered by the same version. `None` for what describes a model:
-    /// never a canary.
+    /// The request's id: the same id is always answered by the same version. `None` for requests that
+    /// describe a model, which never get the canary.
     pub request_id: Option<&'a str>,
     /// Whether a cheaper model may answer.
     pub fallback: Fallback,
@@ -95,16 +95,16 @@ pub struct Wanted<'a> {
 /// The model that answers.
 #[derive(Debug, Clone)]
 pub struct Choice {
-    /// It.
+    /// The model that answers.
     pub model: Arc<Served>,
-    /// The model that was asked for, if another one answers because that one is overloaded.
+    /// The name of the requested model, if another one answers because of overload.
     pub instead_of: Option<Arc<str>>,
     /// The trial that counts this request, if there is one.
     pub trial: Option<Arc<CanaryTrial>>,
 }
 
 impl Choice {
-    /// This model, as no policy decided.
+    /// This model, without a policy.
     #[must_use]
     pub fn of(model: Arc<Served>) -> Self {
         Self { model, instead_of: None, trial: None }
@@ -134,7 +134,7 @@ impl Registry {
             Some(_) | None => self.stable(&name, &policy),
         };
         let asked = match version {
-            // A version that is not there is answered by the highest one.
+            // If the version does not exist, the highest one answers.
             Some(version) => self.find(Some(&name), Some(&version)).or(found)?,
             None => found?,
         };
@@ -150,22 +150,22 @@ impl Registry {
         Ok(Choice { trial, ..Choice::of(asked) })
     }
 
-    /// Counts how a request was answered. If that decides the trial of a canary, the trial ends.
+    /// Counts the result of a request, and ends the trial of a canary if that decides it.
     pub fn answered(self: &Arc<Self>, choice: &Choice, outcome: RequestOutcome) {
         let Some(trial) = &choice.trial else { return };
         trial.count(&choice.model.version, outcome);
         let name = choice.model.name();
         let policy = self.policy(name).unwrap_or_default();
-        // Without another version there is nothing to go back to, so the trial goes on.
+        // Without another version a rollback is impossible, so the trial continues.
         if self.stable(name, &policy).is_none() {
             return;
         }
-        if let Some((verdict, reason)) = trial.judge() {
+        if let Some((verdict, reason)) = trial.verdict() {
             self.conclude(name, trial, verdict, &reason);
         }
     }
 
-    /// Ends the trial of a canary: from now on its version answers every request, or the other one does.
+    /// Ends the trial of a canary: its version or the other one answers all requests from now on.
     ///
     /// # Errors
     ///
@@ -182,7 +182,7 @@ impl Registry {
         self.conclude(name, &trial, verdict, &reason).ok_or_else(none)
     }
 
-    /// The version that answers after the trial; `None` if it has ended before.
+    /// Ends the trial and returns the version that answers from now on; `None` if it had already ended.
     fn conclude(
         self: &Arc<Self>,
         name: &str,
@@ -211,8 +211,8 @@ impl Registry {
         Some(answers)
     }
 
-    /// Lets the highest version of the model `name` answer again, unless a canary is on trial: a version that is
-    /// new answers, also if an older one was chosen at the end of a trial.
+    /// Lets the highest version of the model `name` answer again, unless a canary is on trial: a new version
+    /// takes precedence over the result of an earlier trial.
     pub(super) fn unpin(self: &Arc<Self>, name: &str) {
         let policy = self.policy(name).unwrap_or_default();
         if policy.pinned.is_some() && policy.canary.is_none() {
@@ -220,7 +220,8 @@ impl Registry {
         }
     }
 
-    /// The version that answers what the canary does not: the pinned one, or the highest other one.
+    /// The version that answers the requests that the canary does not: the pinned one, or the highest other
+    /// one.
     fn stable(&self, name: &str, policy: &Policy) -> Option<Version> {
         let highest = |canary: &Canary| {
             let serving = self.serving_versions(name).into_iter().rev();
@@ -230,16 +231,16 @@ impl Registry {
     }
 }
 
-/// How the trial of a canary ends.
+/// The result of a canary's trial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// It answers every request.
+    /// The canary answers all requests.
     Promote,
-    /// It answers none.
+    /// The canary answers no requests.
     RollBack,
 }
 
-/// A number from 0 to 1 for each id, evenly distributed.
+/// Maps each id to a number from 0 to 1, evenly distributed.
 fn place_of(request_id: &str) -> f64 {
     let mut hasher = DefaultHasher::new();
     request_id.hash(&mut hasher);
@@ -252,7 +253,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_are_distributed_evenly_and_stay_in_their_place() {
+    fn ids_are_distributed_evenly_and_deterministically() {
         let ids: Vec<_> = (0..10_000).map(|id| format!("request-{id}")).collect();
         let low = ids.iter().filter(|id| place_of(id) < 0.05).count();
         assert!((400..600).contains(&low), "{low}");

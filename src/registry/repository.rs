@@ -1,7 +1,8 @@
-//! A model repository: a folder with a folder for each model, as Triton and TensorFlow Serving have.
+//! A model repository: a folder with one subfolder per model, as in Triton and TensorFlow Serving.
 //!
-//! A model's folder holds the model itself, or numbered folders with its versions. Names that begin with
-//! a dot are skipped. Symbolic links are followed, so Kubernetes' atomic swap of a link is one change.
+//! A model's folder contains the model itself, or numbered folders with its versions. Names that begin with a
+//! dot are skipped. Symbolic links are followed, so that Kubernetes' atomic swap of a link is a single
+//! change.
 
 use std::collections::hash_map::DefaultHasher;
 use std::fs;
@@ -12,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use super::Version;
 
-/// The deepest folders whose files are part of a model.
+/// Maximum depth of folders whose files are part of a model.
 const DEPTH: usize = 4;
 
 /// A version of a model in the repository.
@@ -24,7 +25,7 @@ pub struct Found {
     pub version: Version,
     /// The folder with the model.
     pub folder: PathBuf,
-    /// Differs when a file has changed.
+    /// Hash that changes when a file changes.
     pub fingerprint: u64,
 }
 
@@ -32,7 +33,7 @@ pub struct Found {
 ///
 /// # Errors
 ///
-/// If `folder` cannot be read. A model that disappears meanwhile is left out.
+/// If `folder` cannot be read. A model that disappears during the scan is omitted.
 pub fn scan(folder: &Path, most: usize) -> io::Result<Vec<Found>> {
     let mut found = Vec::new();
     for (name, model) in folders(folder)? {
@@ -68,7 +69,7 @@ fn folders(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     Ok(folders)
 }
 
-/// A value that differs when the file at `path`, or a file in the folder there, has changed.
+/// A hash that changes when the file at `path`, or a file in the folder `path`, changes.
 ///
 /// # Errors
 ///
@@ -106,38 +107,38 @@ fn hash_file(about: &fs::Metadata, hasher: &mut DefaultHasher) {
     (about.len(), about.ino(), about.dev(), times).hash(hasher);
 }
 
-/// Versions whose files are still being written are left as they were: a change counts once two looks in
-/// a row agree.
+/// Ignores changes while files are still being written: a change is accepted when two consecutive scans
+/// agree.
 #[derive(Debug, Default)]
 pub struct Settled {
-    /// `None` before the first look.
-    seen: Option<Vec<Found>>,
-    settled: Vec<Found>,
+    /// `None` before the first scan.
+    last_scan: Option<Vec<Found>>,
+    accepted: Vec<Found>,
 }
 
 impl Settled {
-    /// What has settled, when `now` is found. The first look counts as settled.
-    pub fn look(&mut self, now: Vec<Found>) -> Vec<Found> {
+    /// The accepted versions, given the result `now` of a scan. The first scan is accepted at once.
+    pub fn update(&mut self, now: Vec<Found>) -> Vec<Found> {
         let mut settled = Vec::new();
         for found in &now {
             let same = |other: &&Found| other.name == found.name && other.version == found.version;
-            if self.seen.as_ref().is_none_or(|seen| seen.contains(found)) {
+            if self.last_scan.as_ref().is_none_or(|last_scan| last_scan.contains(found)) {
                 settled.push(found.clone());
-            } else if let Some(before) = self.settled.iter().find(same) {
+            } else if let Some(before) = self.accepted.iter().find(same) {
                 settled.push(before.clone());
             }
         }
-        // A version that a new one displaces stays until the new one has settled, also if its folder is gone: it
-        // is in memory.
-        for before in &self.settled {
+        // A version that a new one replaces is kept until the new one is accepted, even if its folder is
+        // gone: it is still loaded.
+        for before in &self.accepted {
             let name_is_unsettled = now.iter().any(|found| found.name == before.name)
                 && !settled.iter().any(|found| found.name == before.name);
             if name_is_unsettled {
                 settled.push(before.clone());
             }
         }
-        self.seen = Some(now);
-        self.settled.clone_from(&settled);
+        self.last_scan = Some(now);
+        self.accepted.clone_from(&settled);
         settled
     }
 }
@@ -192,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_that_is_being_written_stays_as_it_was() {
+    fn a_model_that_is_being_written_is_unchanged_until_it_is_complete() {
         let found = |version: &str, fingerprint| Found {
             name: "pets".to_owned(),
             version: Version::new(version),
@@ -200,20 +201,20 @@ mod tests {
             fingerprint,
         };
         let mut settled = Settled::default();
-        assert_eq!(settled.look(vec![found("1", 1)]), [found("1", 1)]);
-        assert_eq!(settled.look(vec![found("1", 2)]), [found("1", 1)], "half written");
-        assert_eq!(settled.look(vec![found("1", 3)]), [found("1", 1)], "still being written");
-        assert_eq!(settled.look(vec![found("1", 3)]), [found("1", 3)]);
-        assert_eq!(settled.look(vec![found("2", 4)]), [found("1", 3)], "a new version");
-        assert_eq!(settled.look(vec![found("2", 4)]), [found("2", 4)]);
-        assert_eq!(settled.look(vec![]), []);
+        assert_eq!(settled.update(vec![found("1", 1)]), [found("1", 1)]);
+        assert_eq!(settled.update(vec![found("1", 2)]), [found("1", 1)], "half written");
+        assert_eq!(settled.update(vec![found("1", 3)]), [found("1", 1)], "still being written");
+        assert_eq!(settled.update(vec![found("1", 3)]), [found("1", 3)]);
+        assert_eq!(settled.update(vec![found("2", 4)]), [found("1", 3)], "a new version");
+        assert_eq!(settled.update(vec![found("2", 4)]), [found("2", 4)]);
+        assert_eq!(settled.update(vec![]), []);
         assert_eq!(
-            settled.look(vec![found("5", 5)]),
+            settled.update(vec![found("5", 5)]),
             [],
-            "only at the start the first look counts"
+            "only the first scan is accepted at once"
         );
-        assert_eq!(settled.look(vec![found("5", 5)]), [found("5", 5)]);
-        assert_eq!(settled.look(vec![found("4", 6)]), [found("5", 5)], "the higher one is gone");
-        assert_eq!(settled.look(vec![found("4", 6)]), [found("4", 6)]);
+        assert_eq!(settled.update(vec![found("5", 5)]), [found("5", 5)]);
+        assert_eq!(settled.update(vec![found("4", 6)]), [found("5", 5)], "the higher one is gone");
+        assert_eq!(settled.update(vec![found("4", 6)]), [found("4", 6)]);
     }
 }

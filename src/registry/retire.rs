@@ -1,4 +1,4 @@
-//! The end of a version that was replaced or unloaded.
+//! Ends a version that was replaced or unloaded.
 
 use std::sync::Arc;
 use std::thread;
@@ -7,10 +7,10 @@ use std::time::Duration;
 use super::Served;
 use crate::pipeline::run::trim_heap;
 
-/// How often to look whether the last request is answered.
+/// Interval of checks whether the last request is answered.
 const PERIOD: Duration = Duration::from_millis(20);
 
-/// Lets requests that have `served` finish on it, then frees its memory. Does not block.
+/// Waits on another thread until no request uses `served`, then frees its memory.
 pub(super) fn retire(served: Option<Arc<Served>>) {
     let Some(served) = served else { return };
     let work = move || {
@@ -26,9 +26,9 @@ pub(super) fn retire(served: Option<Arc<Served>>) {
         served.pipeline.join();
         drop(served);
         trim_heap();
-        tracing::info!(model = name, %version, "the old version has ended, and its memory is free");
+        tracing::info!(model = name, %version, "the old version has ended and its memory was freed");
     };
     if let Err(error) = thread::Builder::new().name("retire".to_owned()).spawn(work) {
-        tracing::error!(%error, "cannot start a thread to end a model; it ends by itself");
+        tracing::error!(%error, "cannot start a thread to end a model; it ends with its last request");
     }
 }

@@ -8,20 +8,20 @@ use std::time::Instant;
 use super::{Description, LoadWhen};
 use crate::pipeline::Pipeline;
 
-/// One version of a model, its pipeline and its description.
+/// A loaded version of a model: its pipeline and its description.
 #[derive(Debug)]
 pub struct Served {
-    /// Which version.
+    /// The version.
     pub version: Version,
-    /// From bytes to classes.
+    /// The pipeline that classifies images.
     pub pipeline: Pipeline,
-    /// For clients.
+    /// The description for clients.
     pub description: Description,
     /// The size of its graph with weights, in bytes, for `--model-memory-limit`.
     pub weight_bytes: u64,
     /// When it is loaded.
     pub load: LoadWhen,
-    /// When it was used last.
+    /// Time of the last use.
     pub used: LastUse,
 }
 
@@ -33,13 +33,13 @@ pub struct LastUse {
 }
 
 impl LastUse {
-    /// The time of the last request, or of its load.
+    /// The time of the last request, or of loading.
     #[must_use]
     pub fn time(&self) -> Instant {
         self.since + std::time::Duration::from_millis(self.millis.load(Memory::Relaxed))
     }
 
-    /// A request uses it now.
+    /// Records a request.
     pub fn now(&self) {
         let millis = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.millis.store(millis, Memory::Relaxed);
@@ -66,7 +66,7 @@ impl Served {
     }
 }
 
-/// The version of a model: a number, as folders in a model repository are named, or another name.
+/// The version of a model: a number, like the folder names in a model repository, or another name.
 ///
 /// Numbers are ordered by value, and before all other names.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -79,14 +79,14 @@ impl Version {
         Self("1".to_owned())
     }
 
-    /// The version as it was written; `1.0`, as TorchServe writes it, is 1.
+    /// Parses a version; `1.0`, TorchServe's form, is 1.
     #[must_use]
     pub fn new(written: &str) -> Self {
         let whole = written.strip_suffix(".0").filter(|number| number.parse::<u64>().is_ok());
         Self(whole.unwrap_or(written).to_owned())
     }
 
-    /// As in paths and answers.
+    /// Its form in paths and answers.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

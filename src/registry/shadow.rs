@@ -1,5 +1,4 @@
-//! Compares a model with another one on live images, after they were answered and only while cores are
-//! idle: is the other one as good on these photos?
+//! Compares a model with another one on live images, after they were answered and only while cores are idle.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -14,11 +13,11 @@ use super::{Registry, Served, ShadowPlan, Version};
 use crate::pipeline::queue::{Deadline, RequestContext, Scores};
 use crate::pipeline::{Classification, Observer};
 
-/// How many images may wait for their comparison; further ones are skipped.
+/// Maximum number of images waiting for comparison; others are skipped.
 const WAITING: usize = 8;
-/// An image that takes longer in the other model is given up.
+/// Deadline for an image in the other model.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The most pairs of classes in a report.
+/// Maximum number of class pairs in a report.
 const PAIRS: usize = 20;
 
 /// A running comparison.
@@ -30,10 +29,10 @@ pub struct Shadow {
     share: f64,
     registry: Weak<Registry>,
     images: mpsc::Sender<AnsweredImage>,
-    found: Mutex<ShadowCounts>,
+    counts: Mutex<ShadowCounts>,
 }
 
-/// An image that was answered.
+/// An answered image, with its result.
 struct AnsweredImage {
     bytes: Bytes,
     class: usize,
@@ -43,7 +42,7 @@ struct AnsweredImage {
 
 #[derive(Debug, Default)]
 struct ShadowCounts {
-    seen: u64,
+    observed: u64,
     skipped: u64,
     compared: u64,
     failed: u64,
@@ -55,50 +54,48 @@ struct ShadowCounts {
     pairs: BTreeMap<(usize, usize), u64>,
 }
 
-/// What a comparison has found.
+/// The results of a comparison.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ShadowReport {
-    /// The model that answers.
+    /// The model that answers requests.
     pub model: String,
-    /// The model that it is compared with.
+    /// The model with which it is compared.
     pub shadow: String,
     /// Images that both models classified.
     pub compared: u64,
-    /// Images that were not compared, because no core was idle.
+    /// Images that were not compared because no core was idle.
     pub skipped: u64,
     /// Images that only the first model could classify.
     pub failed: u64,
-    /// The share of images for which both have the same most probable class.
+    /// Fraction of images for which both models have the same most probable class.
     pub agreement: f64,
     /// The 95 % confidence interval of the agreement (Wilson's score interval).
     pub agreement_interval: [f64; 2],
-    /// The mean of the difference of the probability of the first model's class: the shadow's minus
-    /// the model's.
+    /// Mean difference of the probability of the first model's class: the shadow's minus the model's.
     pub probability_shift: f64,
     /// The 95 % confidence interval of that mean (normal approximation).
     pub probability_shift_interval: [f64; 2],
-    /// Mean seconds of inference in the model.
+    /// Mean inference time of the model, in seconds.
     pub inference_seconds: f64,
-    /// Mean seconds of inference in the shadow.
+    /// Mean inference time of the shadow, in seconds.
     pub shadow_inference_seconds: f64,
     /// The most frequent disagreements.
     pub disagreements: Vec<Disagreement>,
 }
 
-/// A pair of classes that the models disagree about.
+/// A pair of classes on which the models disagree.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Disagreement {
     /// The model's class.
     pub model: String,
     /// The shadow's class.
     pub shadow: String,
-    /// Images.
+    /// Number of images.
     pub images: u64,
 }
 
 impl Shadow {
-    /// Starts the comparison of answered images with another model of `registry`. Must be called in a
-    /// tokio runtime.
+    /// Starts comparing answered images with another model of `registry`. Must be called in a tokio runtime.
     #[must_use]
     pub fn start(registry: &Arc<Registry>, plan: &ShadowPlan) -> Arc<Self> {
         let (images, mut waiting) = mpsc::channel(WAITING);
@@ -108,7 +105,7 @@ impl Shadow {
             share: plan.share,
             registry: Arc::downgrade(registry),
             images,
-            found: Mutex::default(),
+            counts: Mutex::default(),
         });
         let weak = Arc::downgrade(&shadow);
         tokio::spawn(async move {
@@ -131,24 +128,24 @@ impl Shadow {
         let AnsweredImage { bytes, class, probability, inference } = answered;
         match other.pipeline.classify(bytes, &context).await {
             Ok(Classification { scores, timings, .. }) if class < scores.probabilities.len() => {
-                let theirs = scores.best_of(&[]);
+                let other_class = scores.best_of(&[]);
                 let shift = f64::from(scores.probabilities[class]) - f64::from(probability);
-                let mut found = self.lock();
-                found.compared += 1;
-                found.agreed += u64::from(theirs == class);
-                found.shift += shift;
-                found.squared_shift += shift * shift;
-                found.own_time += inference;
-                found.other_time += timings.inference;
-                if theirs != class {
-                    *found.pairs.entry((class, theirs)).or_default() += 1;
+                let mut counts = self.lock();
+                counts.compared += 1;
+                counts.agreed += u64::from(other_class == class);
+                counts.shift += shift;
+                counts.squared_shift += shift * shift;
+                counts.own_time += inference;
+                counts.other_time += timings.inference;
+                if other_class != class {
+                    *counts.pairs.entry((class, other_class)).or_default() += 1;
                 }
             }
             Ok(_) | Err(_) => self.lock().failed += 1,
         }
     }
 
-    /// Whether a core has nothing to do.
+    /// Whether a core is idle.
     fn is_idle(&self) -> bool {
         let Some(registry) = self.registry.upgrade() else { return false };
         let images: usize =
@@ -158,22 +155,23 @@ impl Shadow {
 
     /// The number of compared images, and of those with the same most probable class.
     pub(super) fn agreed(&self) -> (u64, u64) {
-        let found = self.lock();
-        (found.compared, found.agreed)
+        let counts = self.lock();
+        (counts.compared, counts.agreed)
     }
 
-    /// What was found up to now, for the model that answers.
+    /// The results so far, for the model that answers.
     #[must_use]
     pub fn report(&self, of: &Served) -> ShadowReport {
-        let found = self.lock();
-        let (images, agreed) = (to_f64(found.compared), to_f64(found.agreed));
+        let counts = self.lock();
+        let (images, agreed) = (to_f64(counts.compared), to_f64(counts.agreed));
         let mean = |sum: f64| if images > 0.0 { sum / images } else { 0.0 };
-        let shift = mean(found.shift);
-        let variance = (mean(found.squared_shift) - shift * shift).max(0.0);
+        let shift = mean(counts.shift);
+        let variance = (mean(counts.squared_shift) - shift * shift).max(0.0);
         let half = if images > 0.0 { 1.96 * (variance / images).sqrt() } else { 0.0 };
         let label =
             |class: usize| of.pipeline.card().labels.get(class).cloned().unwrap_or_default();
-        let mut pairs: Vec<_> = found.pairs.iter().map(|(pair, images)| (*pair, *images)).collect();
+        let mut pairs: Vec<_> =
+            counts.pairs.iter().map(|(pair, images)| (*pair, *images)).collect();
         pairs.sort_by_key(|(_, images)| std::cmp::Reverse(*images));
         let disagreements = pairs.into_iter().take(PAIRS).map(|((own, other), images)| {
             Disagreement { model: label(own), shadow: label(other), images }
@@ -181,30 +179,31 @@ impl Shadow {
         ShadowReport {
             model: of.name().to_owned(),
             shadow: self.model.clone(),
-            compared: found.compared,
-            skipped: found.skipped,
-            failed: found.failed,
+            compared: counts.compared,
+            skipped: counts.skipped,
+            failed: counts.failed,
             agreement: mean(agreed),
-            agreement_interval: wilson(found.agreed, found.compared),
+            agreement_interval: wilson(counts.agreed, counts.compared),
             probability_shift: shift,
             probability_shift_interval: [shift - half, shift + half],
-            inference_seconds: mean(found.own_time.as_secs_f64()),
-            shadow_inference_seconds: mean(found.other_time.as_secs_f64()),
+            inference_seconds: mean(counts.own_time.as_secs_f64()),
+            shadow_inference_seconds: mean(counts.other_time.as_secs_f64()),
             disagreements: disagreements.collect(),
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, ShadowCounts> {
-        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Observer for Shadow {
     fn answered(&self, bytes: &Bytes, scores: &Scores, inference: Duration) {
-        let mut found = self.lock();
-        found.seen += 1;
-        // Evenly: the n-th image is taken when the share of n passes a whole number.
-        let (before, now) = (to_f64(found.seen - 1) * self.share, to_f64(found.seen) * self.share);
+        let mut counts = self.lock();
+        counts.observed += 1;
+        // Evenly distributed: an image is taken when `share` times the number of images passes an integer.
+        let (before, now) =
+            (to_f64(counts.observed - 1) * self.share, to_f64(counts.observed) * self.share);
         if now.floor() <= before.floor() {
             return;
         }
@@ -212,13 +211,13 @@ impl Observer for Shadow {
         let probability = scores.probabilities.get(class).copied().unwrap_or_default();
         let answered = AnsweredImage { bytes: bytes.clone(), class, probability, inference };
         if self.images.try_send(answered).is_err() {
-            found.skipped += 1;
+            counts.skipped += 1;
         }
     }
 }
 
-/// One observer for all of these.
-pub(super) fn all(mut observers: Vec<Arc<dyn Observer>>) -> Option<Arc<dyn Observer>> {
+/// Combines several observers into one.
+pub(super) fn combine(mut observers: Vec<Arc<dyn Observer>>) -> Option<Arc<dyn Observer>> {
     if observers.len() > 1 { Some(Arc::new(ObserverList(observers))) } else { observers.pop() }
 }
 
@@ -258,8 +257,8 @@ mod tests {
     use super::wilson;
 
     #[test]
-    fn the_interval_is_wilsons() {
-        // 45 of 50, as in published tables.
+    fn the_interval_is_wilsons_score_interval() {
+        // 45 of 50, from published tables.
         let [low, high] = wilson(45, 50);
         assert!((low - 0.7864).abs() < 5e-4 && (high - 0.9565).abs() < 5e-4, "{low} {high}");
         let [low, high] = wilson(0, 0);

@@ -1,4 +1,4 @@
-//! Where a server's models come from.
+//! Sources from which the server's models are opened.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,21 +8,21 @@ use super::{Policy, Served, Version};
 /// Opens a model; the error is a message for operators.
 pub type Open = Arc<dyn Fn() -> Result<Served, String> + Send + Sync>;
 
-/// Where a version of a model comes from.
+/// The source of one version of a model.
 #[derive(Clone)]
 pub struct Source {
-    /// The name that requests use. If the model's card decides it, the path or id of the model, until it is
+    /// The name in requests. If the model's card determines it, the path or id of the model until it is
     /// loaded.
     pub name: String,
     /// Its version.
     pub version: Version,
-    /// A value that differs when the files or settings of the model have changed.
+    /// A hash that changes when the model's files or settings change.
     pub fingerprint: u64,
     /// When it is loaded.
     pub load: LoadWhen,
-    /// How requests for its name are handed out; the default one says nothing of them.
+    /// The distribution of requests for its name; the default has no rules.
     pub policy: Policy,
-    /// Opens it, verifies it and warms it up.
+    /// Opens, verifies and warms up the model.
     pub open: Open,
 }
 
@@ -31,9 +31,9 @@ pub struct Source {
 pub enum LoadWhen {
     /// When the server starts, or when the model is added.
     Now,
-    /// When the first request names it; it may be unloaded when `--model-memory-limit` needs its memory.
+    /// When the first request needs it; it may be unloaded when `--model-memory-limit` is reached.
     OnDemand,
-    /// When it is asked for over the admin address.
+    /// When it is requested over the admin address.
     Explicit,
 }
 
@@ -44,17 +44,17 @@ impl fmt::Debug for Source {
     }
 }
 
-/// The models that there should be.
+/// Lists the configured models.
 pub type Sources = Box<dyn Fn() -> Result<Vec<Source>, String> + Send + Sync>;
 
-/// The source of a model by its name and the path of its file or folder.
+/// Creates the source of a model from its name and the path of its file or folder.
 pub type SourceAt = Box<dyn Fn(&str, &str) -> Result<Source, String> + Send + Sync>;
 
-/// Where a server's models come from.
+/// Lists and creates sources.
 pub struct ModelSources {
-    /// Lists them, as the configuration and the model repository are now.
+    /// Lists the current models of the configuration and the model repository.
     pub listed: Sources,
-    /// Opens one more, for SageMaker's requests.
+    /// Creates the source of an additional model, for SageMaker's API.
     pub at: SourceAt,
 }
 

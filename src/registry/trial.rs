@@ -1,4 +1,4 @@
-//! The trial of a canary: counts what it and the other version answer, and decides when it ends.
+//! The trial of a canary: counts the answers of both versions, and decides when it ends.
 
 use std::fmt::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,11 +9,11 @@ use utoipa::ToSchema;
 use super::{AutoPromotion, Canary, Shadow, Verdict, Version};
 use crate::pipeline::Observer;
 
-/// A canary and what is known of it.
+/// A canary and its counts.
 #[derive(Debug)]
 pub struct CanaryTrial {
     canary: Canary,
-    /// Compares the canary with the version that answers, if agreement is a condition.
+    /// Compares the canary with the other version, if agreement is a condition.
     comparison: Option<Arc<Shadow>>,
     state: Mutex<TrialCounts>,
 }
@@ -43,19 +43,19 @@ impl RequestCounts {
     }
 }
 
-/// How a trial ended.
+/// The end of a trial.
 #[derive(Debug, Clone)]
 struct TrialEnd {
     verdict: Verdict,
     reason: String,
 }
 
-/// How a request was answered.
+/// The result of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestOutcome {
-    /// With a result.
+    /// It was answered successfully.
     Answered,
-    /// With an internal error. Rejections and mistakes of clients say nothing of a model.
+    /// It was answered with an internal error. Rejections and client errors are not counted.
     Failed,
 }
 
@@ -64,39 +64,39 @@ pub enum RequestOutcome {
 pub struct CanaryReport {
     /// The version on trial.
     version: String,
-    /// The share of requests that it answers while the trial runs.
+    /// The fraction of requests that it answers during the trial.
     share: f64,
-    /// How far the trial is.
+    /// State of the trial.
     state: TrialState,
-    /// Why it ended.
+    /// Why the trial ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     reason: Option<String>,
-    /// Requests that the canary answered, and those of them that it answered with an internal error.
+    /// Requests answered by the canary, and those of them with an internal error.
     requests: u64,
     failed: u64,
-    /// The same of the other version.
+    /// The same for the other version.
     stable_requests: u64,
     stable_failed: u64,
-    /// Images of the other version that the canary classified, too, if agreement is a condition.
+    /// Images of the other version that the canary also classified, if agreement is a condition.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     compared: Option<u64>,
-    /// The share of these images for which both have the same most probable class, and its confidence
-    /// interval of 95 %.
+    /// Fraction of these images for which both versions have the same most probable class, and its 95 %
+    /// confidence interval.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     agreement: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     agreement_interval: Option<[f64; 2]>,
-    /// The conditions under which the trial ends without an operator.
+    /// The conditions under which the trial ends automatically.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     auto: Option<AutoPromotion>,
 }
 
-/// How far a trial is.
+/// State of a trial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 enum TrialState {
@@ -114,7 +114,7 @@ impl CanaryTrial {
         &self.canary
     }
 
-    /// Who compares the images that `version` answers with the canary, while the trial runs.
+    /// The observer for images answered by `version`, while the trial runs.
     pub(super) fn observer(&self, version: &Version) -> Option<Arc<dyn Observer>> {
         let compares = *version != self.canary.version && self.is_running();
         let comparison = self.comparison.clone().filter(|_| compares)?;
@@ -125,7 +125,7 @@ impl CanaryTrial {
         self.lock().end.is_none()
     }
 
-    /// Counts a request that `version` answered.
+    /// Counts a request that was answered by `version`.
     pub(super) fn count(&self, version: &Version, outcome: RequestOutcome) {
         let mut state = self.lock();
         if state.end.is_some() {
@@ -138,8 +138,8 @@ impl CanaryTrial {
         }
     }
 
-    /// What the conditions say, once they can say it, and why.
-    pub(super) fn judge(&self) -> Option<(Verdict, String)> {
+    /// Evaluates the conditions: the verdict and its reason, once it is certain.
+    pub(super) fn verdict(&self) -> Option<(Verdict, String)> {
         let auto = self.canary.auto?;
         let TrialCounts { canary, stable, .. } = *self.lock();
         let compared = auto.min_agreement.zip(self.comparison.as_ref());
@@ -162,7 +162,7 @@ impl CanaryTrial {
             .then(|| (Verdict::Promote, self.figures("the conditions are met")))
     }
 
-    /// Ends the trial. False if it has ended before.
+    /// Ends the trial. Returns false if it has already ended.
     pub(super) fn end(&self, verdict: Verdict, reason: &str) -> bool {
         let mut state = self.lock();
         let is_first = state.end.is_none();
@@ -170,7 +170,7 @@ impl CanaryTrial {
         is_first
     }
 
-    /// `because`, with the figures.
+    /// The text `because`, followed by the counts.
     pub(super) fn figures(&self, because: &str) -> String {
         let TrialCounts { canary, stable, .. } = *self.lock();
         let mut text = format!(
@@ -183,7 +183,7 @@ impl CanaryTrial {
         text
     }
 
-    /// For clients.
+    /// The report for clients.
     #[must_use]
     pub fn report(&self) -> CanaryReport {
         let state = self.lock();
@@ -211,19 +211,19 @@ impl CanaryTrial {
         }
     }
 
-    /// Each update is one step, so a poisoned lock still guards true counts.
+    /// Each update is complete before the lock is released, so the counts are valid even if it is poisoned.
     fn lock(&self) -> MutexGuard<'_, TrialCounts> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// `count` of `all`; 0 of none.
+/// `count` divided by `all`; 0 if `all` is 0.
 #[expect(clippy::cast_precision_loss, reason = "counts of requests are far below 2^53")]
 fn share(count: u64, all: u64) -> f64 {
     if all == 0 { 0.0 } else { count as f64 / all as f64 }
 }
 
-/// Whether `count` of `all` is a larger share than `limit`, which was rounded.
+/// Whether `count` divided by `all` exceeds `limit`, with a tolerance for rounding.
 fn over(count: u64, limit: f64, all: u64) -> bool {
     share(count, all) > limit + 1e-9
 }
@@ -246,24 +246,24 @@ mod tests {
     }
 
     fn verdict(trial: &CanaryTrial) -> Option<Verdict> {
-        trial.judge().map(|(verdict, _)| verdict)
+        trial.verdict().map(|(verdict, _)| verdict)
     }
 
     #[test]
-    fn a_canary_with_as_few_errors_is_promoted_after_its_requests() {
+    fn a_canary_without_more_errors_is_promoted_after_the_required_requests() {
         let trial = trial(0.01);
         count(&trial, "1", 1000, 20);
         count(&trial, "2", 99, 3);
         assert_eq!(verdict(&trial), None);
         count(&trial, "2", 1, 0);
-        let (verdict, reason) = trial.judge().unwrap();
+        let (verdict, reason) = trial.verdict().unwrap();
         assert_eq!(verdict, Verdict::Promote);
         let figures = "3 of 100 requests failed, and 20 of 1000 of the other version";
         assert!(reason.contains(figures), "{reason}");
     }
 
     #[test]
-    fn a_canary_that_exceeds_its_errors_is_rolled_back_at_once() {
+    fn a_canary_with_too_many_errors_is_rolled_back_at_once() {
         let trial = trial(0.01);
         count(&trial, "1", 1000, 20);
         count(&trial, "2", 3, 3);

@@ -1,6 +1,6 @@
-//! What an operator can do about each metric, for `docs/metrics.md`.
+//! Advice for operators about each metric, for `docs/metrics.md`.
 
-/// What a rising value means, and what to do then; by the metric's name without its prefix.
+/// What a rising value means and what to do, by the metric's name without its prefix.
 const ADVICE: &[(&str, &str)] = &[
     (
         "http_requests_total",
@@ -16,7 +16,7 @@ const ADVICE: &[(&str, &str)] = &[
     ),
     (
         "rejected_total",
-        "`queue-full`, `memory-limit`, `deadline`: add servers, or see docs/overload.md. `client-limit`: one client sends too much",
+        "`queue-full`, `memory-limit`, `deadline`: add servers, or see docs/overload.md. `client-limit`: one client exceeds its limit",
     ),
     (
         "http_requests_in_flight",
@@ -79,7 +79,7 @@ const ADVICE: &[(&str, &str)] = &[
     ("model_info", "Constant"),
     (
         "model_loads_total",
-        "`failed`: the new version does not serve, and the old one goes on; `/v1/models` and the log have the reason",
+        "`failed`: the new version could not be loaded and the old one continues to serve; `/v1/models` and the log have the reason",
     ),
     (
         "model_unloads_total",

@@ -1,6 +1,5 @@
-//! Writes log lines to standard error on a separate thread, so that logging never blocks. If the
-//! reader is too slow, lines are dropped and counted. (`tracing-appender` does the same, with nine
-//! more crates.)
+//! Writes log lines to standard error on a separate thread, so that logging never blocks. If they are read
+//! too slowly, lines are dropped and counted. (`tracing-appender` does the same, with nine more crates.)
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -14,29 +13,29 @@ use tracing_subscriber::fmt::MakeWriter;
 /// The maximum number of queued lines.
 const WAITING: usize = 4096;
 
-/// How long queued lines are written at the end of the process.
+/// How long to wait for queued lines at the end of the process.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// A message to the thread.
+/// A message to the writing thread.
 enum Message {
     Line(Vec<u8>),
     /// Acknowledged when all earlier lines are written.
     End(SyncSender<()>),
 }
 
-/// The number of lines dropped because the reader was too slow, until they are counted.
+/// Number of dropped lines that are not yet counted in the metrics.
 #[derive(Debug, Clone, Default)]
 pub struct DroppedLines(Arc<AtomicU64>);
 
 impl DroppedLines {
-    /// How many since the last call.
+    /// The number since the last call.
     #[must_use]
     pub fn take(&self) -> u64 {
         self.0.swap(0, Ordering::Relaxed)
     }
 }
 
-/// Sends lines to the thread.
+/// The sending side of the thread.
 #[derive(Debug, Clone)]
 pub(super) struct Lines {
     lines: SyncSender<Message>,
@@ -55,7 +54,7 @@ impl Lines {
         self.dropped.clone()
     }
 
-    /// Waits, for a bounded time, until the lines so far are written.
+    /// Waits, for a limited time, until the queued lines are written.
     pub(super) fn finish(&self) {
         let (done, ended) = sync_channel(1);
         let (tried, end) = channel();
@@ -86,7 +85,7 @@ impl<'a> MakeWriter<'a> for Lines {
     }
 }
 
-/// One line, sent when it is complete.
+/// A line, sent when it is dropped.
 #[derive(Debug)]
 pub(super) struct Line<'a> {
     to: &'a Lines,

@@ -1,4 +1,4 @@
-//! Makes metrics: name, type, labels and meaning in one line each.
+//! Creates and registers metrics.
 
 use std::cell::RefCell;
 
@@ -9,7 +9,7 @@ use prometheus::{
 
 use super::advice::advice;
 
-/// 0.1 ms to 60 s: from a tiny network's inference to a request that waited out its deadline.
+/// 0.1 ms to 60 s: from the inference of a tiny network to a request that waits until its deadline.
 pub(super) const SECONDS: &[f64] = &[
     0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
     5.0, 10.0, 30.0, 60.0,
@@ -27,11 +27,11 @@ pub struct MetricDescription {
     pub labels: Vec<String>,
     /// What it counts or measures.
     pub help: String,
-    /// What a rising value means, and what to do then.
+    /// What a rising value means and what to do.
     pub advice: Option<&'static str>,
 }
 
-/// Makes metrics and registers them in one step, all with the prefix `resnetd_`.
+/// Creates metrics with the prefix `resnetd_` and registers them.
 #[derive(Default)]
 pub(super) struct Declare {
     pub(super) registry: Registry,

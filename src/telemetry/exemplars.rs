@@ -1,4 +1,4 @@
-//! The last traced request of each bucket of a histogram.
+//! Exemplars: the last traced request of each bucket of a histogram.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,13 +7,13 @@ use prometheus::proto::LabelPair;
 
 use super::openmetrics::Exemplar;
 
-/// By the values of a series' labels, in the order of their names, and by bucket.
+/// Exemplars by label values (in the order of the label names) and bucket.
 type BySeries = HashMap<Vec<String>, Vec<Option<Exemplar>>>;
 
 /// The exemplars of one histogram.
 #[derive(Debug)]
 pub(super) struct Exemplars {
-    /// The upper bounds of its buckets, without the last one, which has none.
+    /// Upper bounds of the buckets, except the last one, which is unbounded.
     bounds: &'static [f64],
     series: Mutex<BySeries>,
 }
@@ -23,7 +23,7 @@ impl Exemplars {
         Self { bounds, series: Mutex::default() }
     }
 
-    /// Replaces the exemplar of the bucket of its value.
+    /// Replaces the exemplar of the bucket that contains its value.
     pub(super) fn set(&self, labels: &[&str], exemplar: Exemplar) {
         let bucket = self.bounds.partition_point(|bound| *bound < exemplar.value);
         let labels = labels.iter().map(|value| (*value).to_owned()).collect();

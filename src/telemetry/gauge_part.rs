@@ -1,11 +1,11 @@
-//! A gauge that several pipelines add to.
+//! A gauge with contributions of several pipelines.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use prometheus::IntGauge;
 
-/// One pipeline's part of a gauge whose value is the sum of all parts. While a version is replaced by one of
-/// the same number, two pipelines have the same series.
+/// One pipeline's contribution to a gauge, whose value is the sum of all contributions. While a version is
+/// reloaded, two pipelines have the same series.
 #[derive(Debug)]
 pub struct GaugePart {
     sum: IntGauge,
@@ -13,18 +13,18 @@ pub struct GaugePart {
 }
 
 impl GaugePart {
-    /// A part of `sum`, 0 until it is set.
+    /// A contribution to `sum`, initially 0.
     pub(super) fn of(sum: IntGauge) -> Self {
         Self { sum, own: AtomicI64::new(0) }
     }
 
-    /// Sets this part.
+    /// Sets this contribution.
     pub fn set(&self, value: i64) {
         let before = self.own.swap(value, Ordering::Relaxed);
         self.sum.add(value - before);
     }
 
-    /// The value of this part alone.
+    /// This contribution.
     #[must_use]
     pub fn get(&self) -> i64 {
         self.own.load(Ordering::Relaxed)

@@ -14,7 +14,7 @@ pub use super::background::DroppedLines;
 /// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
-    /// Text where standard error is a terminal, JSON elsewhere.
+    /// Text if standard error is a terminal, otherwise JSON.
     Auto,
     /// One line of text per event.
     Text,
@@ -22,7 +22,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// A log filter that `tracing` cannot read.
+/// An invalid log filter.
 #[derive(Debug, thiserror::Error)]
 #[error("--log {filter:?} is not a log filter ({source}); try info, debug or resnetd=debug,warn")]
 pub struct BadFilter {
@@ -48,7 +48,7 @@ pub struct Log {
 }
 
 impl Log {
-    /// The count of dropped lines.
+    /// The counter of dropped lines.
     #[must_use]
     pub fn dropped(&self) -> DroppedLines {
         self.lines.dropped()
@@ -61,18 +61,18 @@ impl Drop for Log {
     }
 }
 
-/// Writes every event that passes `filter` to standard error. Logging blocks while standard error
-/// is not read: this is for commands, which must not lose lines.
+/// Writes every event that passes `filter` to standard error. Blocks while standard error is not read: for
+/// commands, which must not lose lines.
 ///
 /// # Errors
 ///
-/// [`BadFilter`] where `filter` is not in the syntax of `tracing`'s `EnvFilter`.
+/// [`BadFilter`] if `filter` does not have the syntax of `tracing`'s `EnvFilter`.
 pub fn start(filter: &str, format: LogFormat) -> Result<(), BadFilter> {
     subscribe(filter, format, std::io::stderr)
 }
 
-/// Like [`start`], for a server: a thread writes the lines, lines that do not fit its queue are
-/// dropped and counted, and panics are logged.
+/// Like [`start`], for a server: lines are written by a separate thread, and dropped and counted if its queue
+/// is full; panics are logged.
 ///
 /// # Errors
 ///
@@ -108,8 +108,7 @@ where
     Ok(())
 }
 
-/// Logs a panic as an ordinary line; the standard library's message would block and has another
-/// format.
+/// Logs a panic as a log line. The standard library's hook would block, and uses another format.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let payload = panic.payload();
     let message = (payload.downcast_ref::<&str>().copied())

@@ -1,4 +1,4 @@
-//! Every metric, declared once with its type; a call site says what happened and spells no name.
+//! All metrics, declared once with their types, so that call sites do not spell metric names.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -14,7 +14,7 @@ use super::exemplars::Exemplars;
 use super::model_metrics::{ModelFamilies, ModelMetrics};
 use super::openmetrics::{self, Exemplar};
 
-/// The metrics of one server, in a registry of their own.
+/// The metrics of a server, in their own registry.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
@@ -26,28 +26,28 @@ pub struct Metrics {
     models: Arc<ModelFamilies>,
     model_loads: IntCounterVec,
     model_unloads: IntCounterVec,
-    /// HTTP requests being answered now.
+    /// HTTP requests that are being answered.
     pub requests_in_flight: IntGauge,
-    /// Bytes of uploads and pixels held now.
+    /// Reserved bytes of uploads and pixels.
     pub admitted_bytes: IntGauge,
     /// The limit of `admitted_bytes`.
     pub admission_limit_bytes: IntGauge,
-    /// Time to fetch one image from a URL, also if that fails.
+    /// Time to fetch one image from a URL, including failures.
     pub fetch_seconds: Histogram,
     /// TLS handshakes that failed.
     pub tls_handshake_failures: IntCounter,
-    /// Log lines that were dropped, because their reader was too slow.
+    /// Log lines that were dropped because standard error was read too slowly.
     pub dropped_log_lines: IntCounter,
-    /// 1 while the server is ready for traffic.
+    /// 1 while the server is ready, else 0.
     pub ready: IntGauge,
 }
 
-/// How an attempt to load a model ended; the label of `model_loads_total`.
+/// Result of an attempt to load a model; the label of `model_loads_total`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LoadResult {
-    /// It answers requests.
+    /// The model serves.
     Loaded,
-    /// It could not be opened, or failed a check; the version that served before goes on.
+    /// It could not be opened or failed a check; the previous version continues to serve.
     Failed,
 }
 
@@ -65,11 +65,11 @@ impl LoadResult {
 /// Why a model was unloaded; the label of `model_unloads_total`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UnloadReason {
-    /// Its files or its table in the configuration file are gone.
+    /// Its files or its table in the configuration file were removed.
     Removed,
     /// Requested over the admin address.
     Requested,
-    /// Another model needed its memory.
+    /// Its memory was needed for another model.
     MemoryLimit,
 }
 
@@ -86,9 +86,9 @@ impl UnloadReason {
 /// An answered request.
 #[derive(Debug, Clone, Copy)]
 pub struct AnsweredRequest<'a> {
-    /// Its method, as the client wrote it.
+    /// The request's method.
     pub method: &'a str,
-    /// The pattern of its route, never the path that the client wrote.
+    /// The pattern of its route, never the path of the request.
     pub route: &'a str,
     /// The status of its answer.
     pub status: u16,
@@ -96,18 +96,18 @@ pub struct AnsweredRequest<'a> {
     pub trace: Option<TraceId>,
 }
 
-/// The histogram that has exemplars.
+/// The histogram with exemplars.
 const REQUEST_SECONDS: &str = "resnetd_http_request_duration_seconds";
 
-/// The methods that are labels; all others are `other`.
+/// Methods that are used as labels; all others are counted as `other`.
 const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"];
 
 impl Metrics {
-    /// A fresh set, every value 0.
+    /// New metrics with the value 0.
     ///
     /// # Panics
     ///
-    /// Never: names and buckets are constants, and two metrics of one name would fail every test.
+    /// Never: names and buckets are constants, and a duplicate name would fail all tests.
     #[must_use]
     #[rustfmt::skip] // one metric a line
     pub fn new() -> Self {
@@ -138,7 +138,7 @@ impl Metrics {
         metrics
     }
 
-    /// Counts one answered request, and its latency if it has one.
+    /// Counts an answered request, and its latency if given.
     pub fn request(&self, answered: AnsweredRequest<'_>, latency: Option<Duration>) {
         let AnsweredRequest { method, route, status, trace } = answered;
         let method = METHODS.iter().find(|known| **known == method).map_or("other", |known| known);
@@ -161,24 +161,24 @@ impl Metrics {
         }
     }
 
-    /// Counts one answered request of the client `name`, whose API key it had.
+    /// Counts an answered request of the client `name`, identified by its API key.
     pub fn request_of(&self, name: &str, status: u16) {
         self.requests_of_clients.with_label_values(&[name, &status.to_string()]).inc();
     }
 
-    /// Every metric, in the order of their declaration.
+    /// All metrics, in the order of declaration.
     #[must_use]
     pub fn described(&self) -> &[MetricDescription] {
         &self.described
     }
 
-    /// The metrics of one version of a model.
+    /// The metrics of a version of a model.
     #[must_use]
     pub fn of_model(&self, name: &str, version: &str) -> Arc<ModelMetrics> {
         self.models.of_model(name, version)
     }
 
-    /// Counts one attempt to load the model `name`.
+    /// Counts an attempt to load the model `name`.
     pub fn model_load(&self, name: &str, result: LoadResult) {
         for result in LoadResult::ALL {
             let _ = self.model_loads.with_label_values(&[name, result.slug()]); // visible as 0
@@ -186,12 +186,12 @@ impl Metrics {
         self.model_loads.with_label_values(&[name, result.slug()]).inc();
     }
 
-    /// Counts one version of the model `name` that was unloaded.
+    /// Counts an unloaded version of the model `name`.
     pub fn model_unload(&self, name: &str, reason: UnloadReason) {
         self.model_unloads.with_label_values(&[name, reason.slug()]).inc();
     }
 
-    /// Counts one upload that was rejected before its model was known.
+    /// Counts an upload that was rejected before its model was looked up.
     pub fn rejected(&self, reason: Reason) {
         self.models.rejected_without_model(reason);
     }

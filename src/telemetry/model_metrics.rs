@@ -12,16 +12,16 @@ use super::Reason;
 use super::declare::{BATCH_SIZES, Declare, SECONDS};
 use super::gauge_part::GaugePart;
 
-/// The labels of every metric here.
+/// The labels of all metrics in this file.
 const LABELS: [&str; 2] = ["model", "version"];
-/// The classes of images, as labels.
+/// Values of the label for priority classes.
 const PRIORITIES: [&str; 2] = ["interactive", "batch"];
 
-/// What one pipeline counts. Pipelines of the same model and version count in the same series, which are
-/// no longer exported when the last of these pipelines is dropped.
+/// The metrics of a pipeline. Pipelines of the same model and version share series, whose export ends when
+/// the last of these pipelines is dropped.
 #[derive(Debug)]
 pub struct ModelMetrics {
-    /// Images classified.
+    /// Classified images.
     pub images: IntCounter,
     /// Images whose client disconnected before they were run.
     pub abandoned: IntCounter,
@@ -29,27 +29,27 @@ pub struct ModelMetrics {
     pub failed_batches: IntCounter,
     /// Images whose decoder panicked.
     pub decoder_panics: IntCounter,
-    /// Images whose scores were not finite.
+    /// Images with infinite or NaN scores.
     pub not_finite: IntCounter,
     /// Workers that are busy with one batch for longer than the limit.
     pub stuck_workers: GaugePart,
     /// Stuck workers that were replaced.
     pub worker_replacements: IntCounter,
-    /// Images waiting in the queue for a worker.
+    /// Images in the queue.
     pub queue_depth: GaugePart,
-    /// Images admitted and not yet answered: decoding, queued or running.
+    /// Admitted images that are not yet answered.
     pub images_in_flight: GaugePart,
-    /// How long a request arriving now would wait, in seconds; for autoscaling.
+    /// Predicted wait of a request that arrives now, in seconds; for autoscaling.
     pub predicted_wait_seconds: Gauge,
-    /// Time one upload waited for a decoder thread, if there are any (see `--decoders`).
+    /// Time that an upload waits for a decoder thread, with `--decoders`.
     pub decode_wait_seconds: Histogram,
-    /// Time to decode one upload, also if it is not an image.
+    /// Time to decode an upload, including failures.
     pub decode_seconds: Histogram,
-    /// Time to resize and crop one image.
+    /// Time to resize and crop an image.
     pub preprocess_seconds: Histogram,
-    /// Time one image waited in the queue, by its class.
+    /// Time that an image waits in the queue, by priority class.
     queue_wait_seconds: [Histogram; 2],
-    /// Time of one batch in ONNX Runtime.
+    /// Time of a batch in ONNX Runtime.
     pub inference_seconds: Histogram,
     /// Images per batch.
     pub batch_size: Histogram,
@@ -61,62 +61,62 @@ pub struct ModelMetrics {
     families: Arc<ModelFamilies>,
 }
 
-/// A model's name and its version.
+/// Name and version of a model.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct ModelVersion {
     name: String,
     version: String,
 }
 
-/// What runs a model, for the metric `resnetd_model_info`.
+/// Labels of the metric `resnetd_model_info`.
 #[derive(Debug, Clone, Copy)]
 pub struct ModelInfo<'a> {
-    /// The row of the table that it was built from.
+    /// Row of the architecture table.
     pub architecture: &'a str,
-    /// The device in use: `cpu` or `cuda:N`.
+    /// Device in use: `cpu` or `cuda:N`.
     pub device: &'a str,
-    /// The version of ONNX Runtime.
+    /// Version of ONNX Runtime.
     pub onnxruntime: &'a str,
 }
 
 impl ModelMetrics {
-    /// Metrics that nobody exports, for commands and tests.
+    /// Metrics that are not exported, for commands and tests.
     #[must_use]
     pub fn unexported() -> Arc<Self> {
         super::Metrics::new().of_model("none", "1")
     }
 
-    /// Counts one image that was rejected.
+    /// Counts a rejected image.
     pub fn rejected(&self, reason: Reason) {
         self.rejected_for(reason).inc();
     }
 
-    /// The number of images that were rejected for `reason`.
+    /// Number of images that were rejected for `reason`.
     #[must_use]
     pub fn rejected_count(&self, reason: Reason) -> u64 {
         self.rejected_for(reason).get()
     }
 
-    /// Times in the queue of images of the class with this word; of the first class if it is unknown.
+    /// Queue times of the priority class with this name; of `interactive` if the name is unknown.
     #[must_use]
     pub fn queue_wait(&self, priority: &str) -> &Histogram {
         let [interactive, batch] = &self.queue_wait_seconds;
         if priority == PRIORITIES[1] { batch } else { interactive }
     }
 
-    /// Times in the queue of both classes.
+    /// Queue times of both priority classes.
     #[must_use]
     pub fn queue_waits(&self) -> &[Histogram; 2] {
         &self.queue_wait_seconds
     }
 
-    /// Exports what runs the model.
+    /// Exports the labels of `resnetd_model_info`.
     pub fn runs_on(&self, info: ModelInfo<'_>) {
         let ModelInfo { architecture, device, onnxruntime } = info;
         let ModelVersion { name, version } = &self.model;
         let resnetd = env!("CARGO_PKG_VERSION");
         let labels = [name, version, architecture, device, onnxruntime, resnetd];
-        // What ran before may have had another architecture or device.
+        // Removes the old series, which may have another architecture or device.
         remove(&self.families.info, &self.model);
         self.families.info.with_label_values(&labels).set(1.0);
     }
@@ -133,7 +133,7 @@ impl Drop for ModelMetrics {
     }
 }
 
-/// The metrics of all models.
+/// The metric families of all models.
 #[derive(Debug)]
 pub(super) struct ModelFamilies {
     counters: Counters,
@@ -141,7 +141,7 @@ pub(super) struct ModelFamilies {
     histograms: Histograms,
     rejected: IntCounterVec,
     info: GaugeVec,
-    /// How many pipelines count in the series of each model.
+    /// Number of pipelines that use the series of each model.
     in_use: Mutex<HashMap<ModelVersion, usize>>,
 }
 
@@ -210,13 +210,13 @@ impl ModelFamilies {
         }
     }
 
-    /// The metrics of a pipeline of one version of a model.
+    /// The metrics of a pipeline, for one version of a model.
     pub(super) fn of_model(self: &Arc<Self>, name: &str, version: &str) -> Arc<ModelMetrics> {
         let model = ModelVersion { name: name.to_owned(), version: version.to_owned() };
         let mut in_use = self.lock();
         let metrics = Arc::new(self.make(model.clone()));
         for reason in Reason::ALL {
-            let _ = metrics.rejected_for(reason); // visible as 0 before it first happens
+            let _ = metrics.rejected_for(reason); // exported as 0 before the first rejection
         }
         *in_use.entry(model).or_default() += 1;
         metrics
@@ -255,7 +255,7 @@ impl ModelFamilies {
         }
     }
 
-    /// Ends the export of a model's metrics with the last pipeline that counts there.
+    /// Removes the series of a model when its last pipeline is dropped.
     fn forget(&self, model: &ModelVersion) {
         let mut in_use = self.lock();
         if let Some(pipelines) = in_use.get_mut(model) {
@@ -350,7 +350,7 @@ mod tests {
     use crate::telemetry::{Metrics, ModelInfo, Reason};
 
     #[test]
-    fn a_models_series_end_with_its_last_user() {
+    fn a_models_series_are_removed_with_its_last_pipeline() {
         let metrics = Metrics::new();
         let first = metrics.of_model("pets", "1");
         let again = metrics.of_model("pets", "1");
@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reload_of_the_same_version_does_not_mix_its_gauges_with_those_of_the_old_one() {
+    fn during_a_reload_gauges_are_the_sum_of_both_pipelines() {
         let metrics = Metrics::new();
         let exported = |name: &str| {
             let series = format!("resnetd_{name}{{model=\"pets\",version=\"1\"}} ");
@@ -382,20 +382,24 @@ mod tests {
         old.queue_depth.set(5);
         let new = metrics.of_model("pets", "1");
         new.queue_depth.set(2);
-        assert_eq!(exported("queue_depth").as_deref(), Some("7"), "the images of both wait");
+        assert_eq!(exported("queue_depth").as_deref(), Some("7"), "the queues of both are added");
         assert_eq!((old.queue_depth.get(), new.queue_depth.get()), (5, 2));
         old.queue_depth.set(0);
         assert_eq!(exported("queue_depth").as_deref(), Some("2"));
         old.images_in_flight.set(3);
         drop(old);
-        assert_eq!(exported("images_in_flight").as_deref(), Some("0"), "what it had left is gone");
+        assert_eq!(
+            exported("images_in_flight").as_deref(),
+            Some("0"),
+            "its contribution is removed"
+        );
         assert_eq!(exported("queue_depth").as_deref(), Some("2"));
         drop(new);
         assert_eq!(exported("queue_depth"), None);
     }
 
     #[test]
-    fn a_reload_on_another_device_leaves_one_series_of_what_runs_the_model() {
+    fn a_reload_on_another_device_leaves_one_model_info_series() {
         let metrics = Metrics::new();
         let kept = metrics.of_model("pets", "1");
         for device in ["cuda:0", "cpu"] {

@@ -1,4 +1,4 @@
-//! The OpenMetrics text format 1.0, which has exemplars; the prometheus crate writes only the older format.
+//! The OpenMetrics text format 1.0, which has exemplars; the prometheus crate supports only the older format.
 
 use std::fmt::{self, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -6,22 +6,22 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use opentelemetry::trace::TraceId;
 use prometheus::proto::{LabelPair, Metric, MetricFamily, MetricType};
 
-/// Its media type, with the version.
+/// Media type of the format, with the version.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// A traced request that was counted in a bucket.
+/// An exemplar: a traced request that was counted in a bucket.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Exemplar {
     /// Its trace.
     pub trace: TraceId,
-    /// The value that was observed.
+    /// The observed value.
     pub value: f64,
-    /// When.
+    /// Time of the observation.
     pub at: SystemTime,
 }
 
-/// Writes `families`. `exemplar` is asked for that of each bucket: by the name of the metric, its labels
-/// and the number of the bucket.
+/// Writes `families`. `exemplar` returns the exemplar of a bucket, given the metric's name, its labels and
+/// the bucket's index.
 pub fn encode(
     families: &[MetricFamily],
     exemplar: impl Fn(&str, &[LabelPair], usize) -> Option<Exemplar>,
@@ -42,7 +42,7 @@ fn write_family(
     exemplar: impl Fn(&Metric, usize) -> Option<Exemplar>,
 ) -> fmt::Result {
     let kind = family.get_field_type();
-    // Here a counter's name is that without the suffix of its samples.
+    // In OpenMetrics, a counter's name has no suffix; only its samples have one.
     let (name, word) = match kind {
         MetricType::COUNTER => (family.name().trim_end_matches("_total"), "counter"),
         MetricType::GAUGE => (family.name(), "gauge"),
@@ -96,7 +96,7 @@ fn sample(to: &mut String, name: &str, metric: &Metric, value: f64) -> fmt::Resu
     writeln!(to, "{name}{labels} {value}")
 }
 
-/// Labels in braces, with `le` for a bucket; nothing if there are none.
+/// Labels in braces, with `le` for a bucket; empty if there are none.
 struct Labels<'a> {
     pairs: &'a [LabelPair],
     bound: Option<f64>,
@@ -113,14 +113,14 @@ impl fmt::Display for Labels<'_> {
             None if separator == '{' => return Ok(()),
             None => {}
             Some(f64::INFINITY) => write!(f, "{separator}le=\"+Inf\"")?,
-            // With a point, also where it is a whole number.
+            // With a decimal point, even for integers.
             Some(bound) => write!(f, "{separator}le=\"{bound:?}\"")?,
         }
         f.write_char('}')
     }
 }
 
-/// Text without line breaks, quotes and backslashes of its own.
+/// Text with escaped line breaks, quotes and backslashes.
 struct Escaped<'a>(&'a str);
 
 impl fmt::Display for Escaped<'_> {
@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_is_written_as_the_specification_has_it() {
+    fn every_kind_is_written_as_specified() {
         let registry = Registry::new();
         let counter = IntCounter::new("a_total", "Counts \"a\"").unwrap();
         let gauge = IntGauge::new("b", "Goes\nup and down").unwrap();

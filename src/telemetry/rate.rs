@@ -1,9 +1,9 @@
-//! How much happens in a second, as an average that forgets.
+//! An exponentially weighted average rate.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The time in which the weight of what has happened falls to 1/e (37 %).
+/// Time in which the weight of past events decays to 1/e (37 %).
 const MEMORY: Duration = Duration::from_secs(10);
 
 /// An exponentially weighted rate.
@@ -32,14 +32,14 @@ impl Default for DecayingRate {
 }
 
 impl DecayingRate {
-    /// Adds what has happened now.
+    /// Adds `amount` at the current time.
     pub fn add(&self, amount: f64) {
         let mut at = self.lock();
         *at = at.later(Instant::now());
         at.per_second += amount / MEMORY.as_secs_f64();
     }
 
-    /// The rate now.
+    /// The current rate.
     #[must_use]
     pub fn per_second(&self) -> f64 {
         self.lock().later(Instant::now()).per_second
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_steady_rate_is_found_and_forgotten() {
+    fn a_steady_rate_is_reached_and_decays() {
         let start = Instant::now();
         let mut at = At { per_second: 0.0, moment: start };
         for tick in 1..=1000_u32 {
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_added_counts() {
+    fn an_added_amount_increases_the_rate() {
         let rate = DecayingRate::default();
         rate.add(5.0);
         assert!(rate.per_second() > 0.0 && rate.per_second() <= 0.5);

@@ -1,26 +1,26 @@
 //! Why an image was rejected.
 
-/// Why an image was turned away although nothing is wrong with it; the label of `rejected_total`.
+/// Why a valid image was rejected; the label of `rejected_total`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
-    /// The queue holds as many images as it may.
+    /// The maximum number of images is in flight.
     QueueFull,
-    /// The admission ceiling for memory is reached.
+    /// The memory limit would be exceeded.
     MemoryLimit,
-    /// The client has as many images in flight as it may have.
+    /// The client has its maximum number of images in flight.
     ClientLimit,
-    /// The deadline has passed, or could not be met any more.
+    /// The deadline has passed or cannot be met.
     Deadline,
     /// The server is shutting down.
     Draining,
 }
 
 impl Reason {
-    /// Every reason, so that each is visible as 0 before it first happens.
+    /// All reasons, so that each is exported as 0 before it first occurs.
     pub const ALL: [Self; 5] =
         [Self::QueueFull, Self::MemoryLimit, Self::ClientLimit, Self::Deadline, Self::Draining];
 
-    /// The word for this reason in metrics, log lines and problem documents.
+    /// Name of the reason in metrics, log lines and problem documents.
     #[must_use]
     pub fn slug(self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! Spans that do not belong to one request alone.
+//! Spans of batches.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -9,10 +9,10 @@ use opentelemetry_sdk::trace::SpanData;
 
 use super::Traces;
 
-/// The span of a request whose trace is recorded, for spans that link to it.
+/// The span of a recorded request, to which spans of batches are linked.
 #[derive(Debug, Clone)]
 pub struct RequestSpan {
-    /// Where spans are sent.
+    /// The sender of spans.
     pub traces: Arc<Traces>,
     /// The request's span.
     pub context: SpanContext,
@@ -21,15 +21,15 @@ pub struct RequestSpan {
 /// The ids of a span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SpanIds {
-    /// Of its trace.
+    /// Id of its trace.
     pub trace: TraceId,
-    /// Its own.
+    /// Id of the span.
     pub span: SpanId,
 }
 
-/// Sends the span of a batch of `images` that took `inference` and ends now, with a link to each of
-/// `requests`, and returns its ids. It is the only span of its trace, because no request is its parent. A batch of
-/// one image has none: the request's own span has its time.
+/// Sends the span of a batch of `images` that took `inference` and ends now, linked to each of `requests`,
+/// and returns its ids. It is the root of its own trace, because it has several requests. A batch of one
+/// image has no span: the request's span has its time.
 pub fn batch<'a>(
     requests: impl Iterator<Item = &'a RequestSpan>,
     images: usize,
@@ -59,7 +59,7 @@ pub fn batch<'a>(
     Some(ids)
 }
 
-/// The number of images in a batch.
+/// The batch size, as an attribute.
 #[must_use]
 pub fn images_attribute(images: usize) -> KeyValue {
     KeyValue::new("resnetd.batch_size", i64::try_from(images).unwrap_or(i64::MAX))

@@ -25,32 +25,32 @@ use opentelemetry_sdk::trace::{
 };
 use tokio::runtime::Handle;
 
-/// How spans are sent.
+/// Protocol of the collector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum OtlpProtocol {
-    /// gRPC; collectors listen on port 4317.
+    /// gRPC; the usual port is 4317.
     Grpc,
-    /// Protobuf over HTTP; collectors listen on port 4318.
+    /// Protobuf over HTTP; the usual port is 4318.
     #[value(name = "http/protobuf")]
     HttpProtobuf,
 }
 
-/// Where spans are sent, and how.
+/// The collector and the sampling of requests.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TracePlan {
     /// The collector's URL.
     pub endpoint: String,
-    /// How spans are sent to it.
+    /// The collector's protocol.
     pub protocol: OtlpProtocol,
-    /// How long sending a batch may take.
+    /// Time limit for sending a batch.
     pub timeout: Duration,
-    /// The name of this service in traces.
+    /// Name of this service in traces.
     pub service: String,
-    /// The share of requests that are traced, of those without a trace of their own.
+    /// Fraction of requests that are traced, among those without a trace context.
     pub sample: f64,
 }
 
-/// Why spans cannot be sent.
+/// The exporter could not be created.
 #[derive(Debug, thiserror::Error)]
 #[error("--otlp-endpoint {endpoint}: {source}")]
 pub struct NoTraces {
@@ -58,7 +58,7 @@ pub struct NoTraces {
     source: ExporterBuildError,
 }
 
-/// Sends spans in batches, on a thread of its own. If the collector is too slow, spans are dropped.
+/// Sends spans in batches, on a separate thread. If the collector is too slow, spans are dropped.
 pub struct Traces {
     processor: BatchSpanProcessor,
     ids: RandomIdGenerator,
@@ -73,7 +73,7 @@ impl fmt::Debug for Traces {
 }
 
 impl Traces {
-    /// Starts to send to the collector of `plan`; from a thread of a tokio runtime.
+    /// Starts sending to the collector of `plan`. Must be called in a tokio runtime.
     ///
     /// # Errors
     ///
@@ -96,7 +96,7 @@ impl Traces {
         let exporter =
             exporter.map_err(|source| NoTraces { endpoint: endpoint.clone(), source })?;
         let mut processor = BatchSpanProcessor::builder(exporter).build();
-        // Also has OTEL_RESOURCE_ATTRIBUTES.
+        // Includes OTEL_RESOURCE_ATTRIBUTES.
         processor
             .set_resource(&Resource::builder().with_service_name(plan.service.clone()).build());
         let scope =
@@ -109,8 +109,8 @@ impl Traces {
         })
     }
 
-    /// A new span below `parent`, or the first one of a new trace. The flag of `parent` says whether it is
-    /// recorded.
+    /// Creates the context of a child span of `parent`, or of the root of a new trace. The flags of `parent`
+    /// decide whether it is recorded.
     #[must_use]
     pub fn begin(&self, parent: &SpanContext) -> SpanContext {
         let span = self.ids.new_span_id();
@@ -123,7 +123,7 @@ impl Traces {
         SpanContext::new(self.ids.new_trace_id(), span, flags, false, TraceState::default())
     }
 
-    /// The recorded first span of a new trace.
+    /// The context of a recorded root span.
     pub(super) fn root(&self) -> SpanContext {
         let (trace, span) = (self.ids.new_trace_id(), self.ids.new_span_id());
         SpanContext::new(trace, span, TraceFlags::SAMPLED, false, TraceState::default())
@@ -149,18 +149,18 @@ impl Traces {
         }
     }
 
-    /// An id for a span whose context nobody else gets.
+    /// An id for a span that no other span refers to.
     #[must_use]
     pub fn span_id(&self) -> SpanId {
         self.ids.new_span_id()
     }
 
-    /// Queues a span that has ended.
+    /// Queues an ended span.
     pub fn send(&self, span: SpanData) {
         self.processor.on_end(span);
     }
 
-    /// Sends the queued spans, for at most five seconds; blocks.
+    /// Sends the queued spans, for at most five seconds. Blocks.
     pub fn finish(&self) {
         if let Err(error) = self.processor.shutdown() {
             tracing::warn!(%error, "the last spans were not sent");
@@ -168,14 +168,14 @@ impl Traces {
     }
 }
 
-/// The URL for traces below a collector's URL.
+/// The collector's URL for traces.
 fn with_path(endpoint: &str) -> String {
     const PATH: &str = "/v1/traces";
     let bare = endpoint.trim_end_matches('/');
     if bare.ends_with(PATH) { bare.to_owned() } else { format!("{bare}{PATH}") }
 }
 
-/// Sends requests on the runtime, because the thread of the batches has none.
+/// Sends requests on the runtime, because the batch thread has none.
 #[derive(Debug)]
 struct Sender {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
@@ -205,7 +205,7 @@ impl HttpClient for Sender {
             let body = body.collect().await?.to_bytes();
             Ok::<_, HttpError>(Response::from_parts(parts, body))
         };
-        // A timer, too, needs the runtime.
+        // The timer needs the runtime, too.
         self.runtime.spawn(async move { tokio::time::timeout(timeout, sending).await }).await??
     }
 }

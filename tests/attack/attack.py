@@ -1,4 +1,4 @@
-"""Runs the known attacks against a release server on this machine, and prints whether its guarantees held.
+"""Runs the known attacks against a release server on this machine, and prints whether its guarantees hold.
 
 One line an attack: peak and settled memory, the slowest /livez, what an honest client got. Ends with 1 where
 something did not hold. It takes about ten minutes.
@@ -24,9 +24,9 @@ from watched import CAT, MEMORY_LIMIT_MIB, Server, ask, beside, observe, server,
 
 SECONDS = 10.0
 V2 = "/v2/models/cifar10-resnet56/infer"
-# What is promised: docs/overload.md and SECURITY.md.
+# The guarantees in docs/overload.md and SECURITY.md.
 PEAK_OVER_LIMIT_MIB, SETTLED_OVER_IDLE_MIB, SETTLES_IN = 64, 32, 10.0
-# 100 ms is promised; the attackers share the two cores with the server and with the clock.
+# The guarantee is 100 ms; here the attackers share two cores with the server and the measurement.
 LIVEZ_SECONDS = 0.25
 
 
@@ -39,7 +39,7 @@ def in_threads(count: int, work: Callable[[int], None]) -> None:
 
 
 def repeated(port: int, clients: int, requests: list[tuple[str, bytes, dict]], seconds: float) -> None:
-    """So many clients that send `requests` again and again."""
+    """Clients that send `requests` repeatedly."""
     end = time.monotonic() + seconds
 
     def client(number: int) -> None:
@@ -54,7 +54,7 @@ def repeated(port: int, clients: int, requests: list[tuple[str, bytes, dict]], s
 
 
 def raw(port: int, clients: int, head: bytes, receive_buffer: int | None, seconds: float) -> None:
-    """So many connections that send `head`, and then neither send nor read."""
+    """Connections that send `head`, and then neither send nor read."""
     connections = []
     for _ in range(clients):
         connection = socket.socket()
@@ -65,7 +65,7 @@ def raw(port: int, clients: int, head: bytes, receive_buffer: int | None, second
             connection.connect(("127.0.0.1", port))
             connection.sendall(head)
         except OSError:
-            pass  # refused or closed: what a server should do
+            pass  # refused or closed, as expected
         connections.append(connection)
     time.sleep(seconds)
 
@@ -80,9 +80,9 @@ def post(path: str, body: bytes, announced: int | None = None, headers: str = ""
 class Attack:
     name: str
     work: Callable[[int, float], None]
-    """Told the port and how long."""
+    """Called with the port and the duration."""
     honest_share: float = 0
-    """Of an honest client's requests during the attack, how many are answered at least."""
+    """Minimum fraction of an honest client's requests that are answered during the attack."""
 
 
 def named_tensor() -> bytes:
@@ -90,7 +90,7 @@ def named_tensor() -> bytes:
 
 
 def attacks() -> list[Attack]:
-    """Those of the list, in its order."""
+    """The attacks in the list, in its order."""
     form_type = {"Content-Type": "multipart/form-data; boundary=X"}
     pixels = 9_900_000
     worst = [body for _, body in hostile.worst_pictures(pixels)]
@@ -135,7 +135,7 @@ def attacks() -> list[Attack]:
 
 
 def settle(target: Server) -> float:
-    """Resident memory once it has fallen far enough, or when its time is over."""
+    """Resident memory when it has decreased enough, or after the time limit."""
     end = time.monotonic() + SETTLES_IN
     while time.monotonic() < end and target.status("VmRSS") > target.idle_mib + SETTLED_OVER_IDLE_MIB:
         time.sleep(0.25)
@@ -184,7 +184,7 @@ def run(table: Table, resnetd: str, attack: Attack) -> None:
 
 
 def fair_share(table: Table, resnetd: str) -> None:
-    """What is left to one honest client beside 40 of the costliest pictures that fit the limits."""
+    """Throughput of one honest client next to 40 of the most expensive images within the limits."""
     with server(resnetd) as target:
         alone = throughput(target.port, 5)
         side = int(9_900_000**0.5)
@@ -199,7 +199,7 @@ def fair_share(table: Table, resnetd: str) -> None:
 
 
 def amplification(table: Table, resnetd: str) -> None:
-    """CPU time and memory of each worst picture by itself."""
+    """CPU time and memory of each of the most expensive images alone."""
     for name, body in hostile.worst_pictures(9_900_000):
         with server(resnetd) as target:
             target.forget_peak()
@@ -216,7 +216,7 @@ def amplification(table: Table, resnetd: str) -> None:
 
 
 def half_a_jpeg(table: Table, resnetd: str) -> None:
-    """Damage is refused whichever decoder would take the picture."""
+    """Damaged images are rejected by all decoders."""
     with server(resnetd) as target:
         small, large = hostile.jpeg(60, 40), hostile.jpeg(2000, 1500)
         answers = [ask(target.port, "POST", "/classify", cut[: len(cut) * 3 // 5] + b"\xff\xd9") for cut in (small, large)]
@@ -224,7 +224,7 @@ def half_a_jpeg(table: Table, resnetd: str) -> None:
 
 
 def stalled_log(table: Table, resnetd: str) -> None:
-    """Nobody reads what the server writes."""
+    """Clients that do not read the responses."""
     command = [resnetd, "serve", "--listen", "127.0.0.1:0", "--device", "cpu", "--log", "info", "--log-format", "json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         line = next(line for line in process.stdout if "http://" in line)

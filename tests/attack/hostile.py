@@ -45,7 +45,7 @@ def webp(width: int, height: int, colors: int = 256, **options: object) -> bytes
 
 
 def many_scans(width: int, height: int, scans: int) -> bytes:
-    """A progressive grey JPEG with so many scans of one band, each of them empty blocks."""
+    """A progressive grey JPEG with many scans of one band, all with empty blocks."""
     def segment(marker: int, body: bytes) -> bytes:
         return bytes([0xFF, marker]) + struct.pack(">H", len(body) + 2) + body
 
@@ -85,7 +85,7 @@ def nested_webp(depth: int) -> bytes:
 
 
 class Bits:
-    """Bits, the lowest first, as VP8L has them."""
+    """Bits, the lowest first, as in VP8L."""
 
     def __init__(self) -> None:
         self.out, self.value, self.count = bytearray(), 0, 0
@@ -157,7 +157,7 @@ def form(files: list[bytes]) -> bytes:
 
 
 def worst_pictures(pixels: int) -> Iterator[tuple[str, bytes]]:
-    """The most that a picture of at most a megabyte and about so many pixels can make a decoder do."""
+    """The most expensive images of at most a megabyte and about this number of pixels."""
     side = int(pixels**0.5) // 16 * 16
     yield "PNG, 1 bit", png(side, side)
     yield "PNG, 8 bits", png(side, side, 8)

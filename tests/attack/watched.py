@@ -25,7 +25,7 @@ class Server:
     idle_mib: float = 0
 
     def status(self, field_name: str) -> float:
-        """A figure of /proc/PID/status, in MiB; 0 where the process is gone."""
+        """A value of /proc/PID/status, in MiB; 0 if the process has ended."""
         try:
             text = Path(f"/proc/{self.process.pid}/status").read_text()
         except OSError:
@@ -64,7 +64,7 @@ def server(resnetd: str, *options: str) -> Iterator[Server]:
 
 
 def ask(port: int, method: str, path: str, body: bytes | None = None, headers: dict | None = None, timeout: float = 30) -> int | str:
-    """The status of one request over a connection of its own, or what went wrong."""
+    """The status of one request on a new connection, or the error."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     try:
         connection.request(method, path, body=body, headers=headers or {})
@@ -79,7 +79,7 @@ def ask(port: int, method: str, path: str, body: bytes | None = None, headers: d
 
 @dataclass
 class Seen:
-    """What an honest client saw."""
+    """The results of an honest client."""
 
     statuses: Counter = field(default_factory=Counter)
     livez_seconds: list[float] = field(default_factory=list)
@@ -91,7 +91,7 @@ class Seen:
 
 
 def observe(port: int, seconds: float, pause: float = 0.1) -> Seen:
-    """Asks /livez and /classify in turns."""
+    """Requests /livez and /classify alternately."""
     seen, end = Seen(), time.monotonic() + seconds
     while time.monotonic() < end:
         for method, path, body in (("GET", "/livez", None), ("POST", "/classify", CAT)):
@@ -108,7 +108,7 @@ def observe(port: int, seconds: float, pause: float = 0.1) -> Seen:
 
 
 def throughput(port: int, seconds: float) -> float:
-    """Photos a second of one honest client that keeps its connection."""
+    """Photos per second of one honest client with a persistent connection."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     answered, end = 0, time.monotonic() + seconds
     while time.monotonic() < end:
@@ -123,7 +123,7 @@ def throughput(port: int, seconds: float) -> float:
 
 
 def beside(attack: Callable, *arguments: object) -> multiprocessing.Process:
-    """An attack in processes of its own, so that it does not take the observer's interpreter."""
+    """An attack in separate processes, so that it does not slow down the measurement."""
     process = multiprocessing.Process(target=attack, args=arguments, daemon=True)
     process.start()
     return process

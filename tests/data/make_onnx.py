@@ -32,7 +32,7 @@ class Small(nn.Module):
 
 
 def without_traces(path):
-    """Takes the lines of source code out that the exporter writes beside each node."""
+    """Removes the source code lines that the exporter adds to each node."""
     model = onnx.load(path, load_external_data=False)
     for part in [*model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output]:
         del part.metadata_props[:]

@@ -1,4 +1,4 @@
-"""Makes the pictures of every format and Pillow's answer to each.
+"""Creates test images of every format, and Pillow's decoded pixels for each.
 
     pip install pillow==13.0.0 scikit-image==0.26.0 imagecodecs==2026.3.6
     python tests/data/make_pictures.py
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def make_pictures(photo: Image.Image) -> None:
-    """Every format and kind of pixel that is served."""
+    """All supported formats and kinds of pixels."""
     small = photo.resize((90, 60), Image.Resampling.LANCZOS)
     fading = photo.copy()
     ramp = np.tile(np.linspace(0, 255, photo.width).astype(np.uint8), (photo.height, 1))
@@ -92,7 +92,7 @@ def make_pictures(photo: Image.Image) -> None:
 
 
 def make_rare_pictures(small: Image.Image) -> None:
-    """What the formats allow and few programs write."""
+    """Valid but rare variants of the formats."""
     fading = small.copy()
     ramp = np.tile(np.linspace(0, 255, small.width).astype(np.uint8), (small.height, 1))
     fading.putalpha(Image.fromarray(ramp))
@@ -136,7 +136,7 @@ def make_rare_pictures(small: Image.Image) -> None:
 
 
 def make_large_jpegs(photo: Image.Image) -> None:
-    """Of odd sides; references for inputs that are made from 1/2, 1/4 and 1/8 of the picture."""
+    """Images with odd sides, and references for inputs that are decoded at 1/2, 1/4 and 1/8."""
     large = HERE / "large"
     large.mkdir(exist_ok=True)
     for sampling in ("444", "422", "420", "440", "411"):
@@ -161,7 +161,7 @@ def save(picture: Image.Image, name: str, **options: object) -> None:
 
 
 def reference(path: Path, filter: str, input: tuple[int, int], ratio: float | None) -> Image.Image:
-    """`input` is height and width; without a ratio the picture is stretched."""
+    """`input` is height and width; without a ratio the aspect ratio is ignored."""
     height, width = input
     picture = upright_rgb(path)
     if ratio is None:
@@ -178,7 +178,7 @@ def upright_rgb(path: Path) -> Image.Image:
     picture = ImageOps.exif_transpose(Image.open(path))
     if path.name == "rgb16.png":  # Pillow keeps the high byte
         return picture.convert("RGB")
-    if picture.mode.startswith("I;16"):  # and so do we here, where Pillow clips at 255
+    if picture.mode.startswith("I;16"):  # as for PNG here; Pillow clips at 255
         return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8)).convert("RGB")
     if "A" in picture.getbands() or "transparency" in picture.info:
         rgba = picture.convert("RGBA")
@@ -195,14 +195,14 @@ def png(
     width: int, height: int, depth: int, rows: bytes,
     color: int = 2, interlace: int = 0, after: bytes = b"",
 ) -> bytes:
-    """`color` 2 is RGB and 6 is RGBA; `after` is what stands behind the pixels."""
+    """`color` 2 is RGB and 6 is RGBA; `after` are the chunks after the pixels."""
     header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, interlace)
     body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows, 9)) + after + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + body
 
 
 def png16(pixels: np.ndarray) -> bytes:
-    """RGB or RGBA with 16 bits each, which Pillow reads and does not write."""
+    """RGB or RGBA with 16 bits per channel, which Pillow reads but does not write."""
     height, width, channels = pixels.shape
     rows = (pixels.astype(">u2") * 257).reshape(height, -1)
     color = 2 if channels == 3 else 6
@@ -210,7 +210,7 @@ def png16(pixels: np.ndarray) -> bytes:
 
 
 def bomb(side: int) -> bytes:
-    """A header that announces side x side pixels over a few rows of nothing."""
+    """A header that announces side x side pixels, followed by a few rows."""
     return png(side, side, 8, bytes(10_000))
 
 

@@ -1,4 +1,4 @@
-"""Writes small files of `torch.save` into tests/data/state_dicts.
+"""Writes small files with `torch.save` to tests/data/state_dicts.
 
     python tests/data/make_state_dicts.py
 

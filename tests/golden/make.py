@@ -31,7 +31,7 @@ from resnet import ResNet, shortcut  # noqa: E402
 
 @dataclass
 class Kind:
-    """What all networks for one dataset share."""
+    """Settings of all networks for one dataset."""
 
     classes: int
     input: tuple[int, int]
@@ -132,7 +132,7 @@ class PlainBlock(nn.Module):
 
 
 class ZeroPad(nn.Module):
-    """The option A of `training/resnet.py`, in the place of a projection."""
+    """The option A of `training/resnet.py`, instead of a projection."""
 
     def __init__(self, outputs: int, stride: int):
         super().__init__()
@@ -219,7 +219,7 @@ def write(architecture: str, kind: Kind, model: nn.Module) -> None:
 
 
 def seed(model: nn.Module) -> None:
-    """Fills every parameter and every running statistic by the name that our graph has for it."""
+    """Fills every parameter and running statistic, by its name in resnetd's graph."""
     inverted = inverted_names(model) if hasattr(model, "conv_stem") else {}
     for name, value in model.state_dict().items():
         if not name.endswith("num_batches_tracked"):
@@ -255,7 +255,7 @@ def network_input(kind: Kind) -> Tensor:
 
 
 def rounded(values: Tensor) -> list[list[float]]:
-    """Nine significant digits, which tell any two f32 apart."""
+    """Nine significant digits, which distinguish all f32 values."""
     return [[float(f"{value:.9g}") for value in row] for row in values.tolist()]
 
 

@@ -1,4 +1,4 @@
-//! API keys, and limits of each client.
+//! API keys, and limits of clients.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::engines::Gate;
-use crate::support::{Answer, Options, TestServer, complained, data, program, resnetd, until};
+use crate::support::{Answer, Options, TestServer, data, program, resnetd, stderr_of, until};
 
 /// A file of keys.
 struct KeyFile {
@@ -24,7 +24,7 @@ impl KeyFile {
         file
     }
 
-    /// Replaces the file in one step.
+    /// Replaces the file atomically.
     fn write(&self, text: &str) {
         let new = self.folder.path().join("new");
         crate::support::write(&new, text).unwrap();
@@ -46,7 +46,7 @@ fn serve(access: AccessPlan) -> TestServer {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bench_sends_the_key_that_it_is_given() {
+async fn bench_sends_its_api_key() {
     let key = NewKey::make("load-test").unwrap();
     let server = serve(KeyFile::with(&key.line).plan());
     let photo = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/cifar10-cat.png");
@@ -59,14 +59,14 @@ async fn bench_sends_the_key_that_it_is_given() {
         })
     };
     assert!(bench(&key.key).await.unwrap().status.success());
-    let refused = complained(&bench("another").await.unwrap());
+    let refused = stderr_of(&bench("another").await.unwrap());
     assert!(refused.contains("401 unauthenticated"), "{refused}");
-    let invalid = complained(&bench("a\nb").await.unwrap());
+    let invalid = stderr_of(&bench("a\nb").await.unwrap());
     assert!(invalid.contains("the API key has characters"), "{invalid}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_class_is_the_lower_one_of_the_header_and_the_key() {
+async fn the_priority_is_the_lower_one_of_the_header_and_the_key() {
     let (person, job) = (NewKey::make("person").unwrap(), NewKey::make("job").unwrap());
     let lines = format!("{}\n{} priority=batch\n", person.line, job.line);
     let server = serve(KeyFile::with(&lines).plan());
@@ -90,7 +90,7 @@ async fn the_class_is_the_lower_one_of_the_header_and_the_key() {
     }
     let wrong = classify(&person, Some("u=1")).await;
     assert_eq!((wrong.status, wrong.reason().as_str()), (422, "invalid-parameter"));
-    assert!(wrong.text.contains("it takes interactive or batch"), "{wrong:?}");
+    assert!(wrong.text.contains("use interactive or batch"), "{wrong:?}");
 }
 
 /// `GET /v1/model` with these headers.
@@ -102,7 +102,7 @@ async fn model(server: &TestServer, headers: &[(&'static str, &str)]) -> Answer 
     Answer::of(request.send().await.unwrap()).await
 }
 
-/// An answer of gRPC without a message: its status, and its text.
+/// The status and message of a gRPC call without a message.
 async fn call(server: &TestServer, method: &str, key: Option<&str>) -> (String, String) {
     let client = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
     let empty: &[u8] = &[0; 5];
@@ -152,7 +152,7 @@ async fn requests_need_a_key_but_probes_and_the_files_of_the_page_do_not() {
         200
     );
     assert_eq!(model(&server, &[("x-api-key", &theirs.key)]).await.status, 200);
-    // A proxy's own credentials are not the key.
+    // A proxy's credentials are not the API key.
     let basic = [("authorization", "Basic dTpw"), ("x-api-key", &*theirs.key)];
     assert_eq!(model(&server, &basic).await.status, 200);
     for wrong in
@@ -181,13 +181,13 @@ async fn grpc_calls_need_the_key_too_except_for_health() {
     assert_eq!(status, "16", "UNAUTHENTICATED: {message}");
     assert!(message.contains("API") && message.contains("key"), "{message}");
     assert_eq!(call(&server, metadata, Some("resnetd_0")).await.0, "16");
-    // A success has its status behind the message.
+    // With success, the status follows the message.
     assert_eq!(call(&server, metadata, Some(&key)).await.0, "");
     assert_eq!(call(&server, "/grpc.health.v1.Health/Check", None).await.0, "");
 }
 
 #[tokio::test]
-async fn the_file_is_read_again_and_a_broken_one_changes_nothing() {
+async fn the_file_is_reloaded_and_an_invalid_one_changes_nothing() {
     let (first, second) = (NewKey::make("first").unwrap(), NewKey::make("second").unwrap());
     let file = KeyFile::with(&first.line);
     let server = serve(file.plan());
@@ -198,7 +198,7 @@ async fn the_file_is_read_again_and_a_broken_one_changes_nothing() {
     assert_eq!(status(&first.key).await, 200);
     file.write("second:12");
     let path = file.path();
-    // A later file that is valid shows that the broken one has been looked at or passed over.
+    // The valid file that follows shows that the invalid one was checked or skipped.
     assert_eq!((status(&first.key).await, status(&second.key).await), (200, 200));
     fs::remove_file(&path).unwrap();
     assert_eq!(status(&second.key).await, 200);
@@ -216,7 +216,7 @@ async fn metrics_can_be_open() {
 }
 
 #[tokio::test]
-async fn the_document_tells_how_the_key_is_sent_if_one_is_needed() {
+async fn the_openapi_document_describes_the_key_if_one_is_needed() {
     let file = KeyFile::with(&NewKey::make("a").unwrap().line);
     let document = serve(file.plan()).get("/openapi.json").await.json();
     assert_eq!(document["components"]["securitySchemes"]["bearer"]["scheme"], "bearer");
@@ -225,7 +225,7 @@ async fn the_document_tells_how_the_key_is_sent_if_one_is_needed() {
 }
 
 #[tokio::test]
-async fn each_address_has_its_rate_and_probes_have_none() {
+async fn each_address_has_its_rate_limit_and_probes_have_none() {
     let rate = Some("2/h".parse().unwrap());
     let proxies = Proxies { networks: vec!["127.0.0.0/8".parse().unwrap()], ..Proxies::default() };
     let server = serve(AccessPlan { rate, proxies, ..AccessPlan::default() });
@@ -255,7 +255,7 @@ async fn each_address_has_its_rate_and_probes_have_none() {
 }
 
 #[tokio::test]
-async fn without_trusted_proxies_their_header_is_ignored() {
+async fn without_trusted_proxies_the_header_is_ignored() {
     let rate = Some("1/h".parse().unwrap());
     let server = serve(AccessPlan { rate, ..AccessPlan::default() });
     assert_eq!(model(&server, &[("x-forwarded-for", "192.0.2.1")]).await.status, 200);
@@ -263,7 +263,7 @@ async fn without_trusted_proxies_their_header_is_ignored() {
 }
 
 #[tokio::test]
-async fn a_key_can_have_its_own_rate() {
+async fn a_key_can_have_its_own_rate_limit() {
     let (slow, fast) = (NewKey::make("slow").unwrap(), NewKey::make("fast").unwrap());
     let file = KeyFile::with(&format!("{} rate=1/h\n{} rate=1000", slow.line, fast.line));
     let server = serve(AccessPlan { rate: Some("2/h".parse().unwrap()), ..file.plan() });
@@ -275,7 +275,7 @@ async fn a_key_can_have_its_own_rate() {
 }
 
 #[tokio::test]
-async fn a_client_has_so_many_images_in_flight_over_all_its_connections() {
+async fn the_limit_of_images_in_flight_applies_to_all_connections_of_a_client() {
     let gate = Gate::default();
     let key = NewKey::make("one").unwrap();
     let other = NewKey::make("other").unwrap();
@@ -284,13 +284,14 @@ async fn a_client_has_so_many_images_in_flight_over_all_its_connections() {
     let engines = Some(vec![gate.engine()]);
     let server = TestServer::with(Options { engines, access, ..Options::default() });
     let send = |key: &str| {
-        // A client of its own has a connection of its own.
+        // A new client uses a new connection.
         let request = reqwest::Client::new().post(server.at("/classify"));
         let request = request.header("x-api-key", key).body(data("cifar10-cat.png"));
         tokio::spawn(async move { Answer::of(request.send().await.unwrap()).await })
     };
     let first = [send(&key.key), send(&key.key)];
-    until("both are inside", || server.model.pipeline.metrics().images_in_flight.get() == 2).await;
+    until("both are in flight", || server.model.pipeline.metrics().images_in_flight.get() == 2)
+        .await;
     let refused = send(&key.key).await.unwrap();
     assert_eq!((refused.status, refused.reason()), (429, "client-limit".to_owned()));
     assert!(refused.headers.contains_key("retry-after"));
@@ -326,7 +327,7 @@ async fn a_form_with_more_images_than_the_limit_is_answered_completely() {
 }
 
 #[test]
-fn the_command_makes_a_key_and_a_server_without_valid_keys_does_not_start() {
+fn the_command_generates_a_key_and_a_server_without_valid_keys_does_not_start() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("keys");
     let text = |path: &Path| path.to_str().unwrap().to_owned();
@@ -368,7 +369,7 @@ async fn pages_of_allowed_origins_may_use_the_server_and_others_may_not() {
     assert!(allowed.header("access-control-allow-methods").contains("POST"));
     let refused = preflight("https://evil.example").await;
     assert!(!refused.headers.contains_key("access-control-allow-origin"), "{refused:?}");
-    // The problem is readable, too.
+    // Scripts can read the problem, too.
     let problem = model(&server, &[("origin", ours)]).await;
     assert_eq!((problem.status, problem.header("access-control-allow-origin")), (401, ours));
 
@@ -379,7 +380,7 @@ async fn pages_of_allowed_origins_may_use_the_server_and_others_may_not() {
 }
 
 #[tokio::test]
-async fn images_of_other_formats_are_refused_by_name() {
+async fn images_in_other_formats_are_rejected_with_the_format_name() {
     let mut options = Options::default();
     options.plan.limits.formats = Formats::of(&[Format::Png, Format::WebP]);
     let server = TestServer::with(options);
@@ -394,7 +395,7 @@ async fn images_of_other_formats_are_refused_by_name() {
 }
 
 #[tokio::test]
-async fn compressed_messages_of_grpc_are_read_under_the_limit() {
+async fn compressed_grpc_messages_are_read_up_to_the_limit() {
     let mut options = Options::default();
     options.plan.limits.max_bytes = 100_000;
     let server = TestServer::with(options);

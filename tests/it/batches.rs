@@ -1,4 +1,4 @@
-//! Scores do not depend on what else is in the batch, to the bit.
+//! The scores of an image are bit-identical in every batch.
 
 use resnetd::pipeline::Output;
 use resnetd::pipeline::preprocess::Pixels;
@@ -58,7 +58,7 @@ fn assert_same_bits(onnx: &[u8], shape: InputShape, threads: usize) {
 }
 
 #[test]
-fn the_default_model_answers_the_same_bits_alone_and_among_32() {
+fn the_default_model_has_bit_identical_scores_alone_and_in_a_batch_of_32() {
     let model = default_model();
     for threads in [1, 2] {
         assert_same_bits(&model.onnx, InputShape::of(&model.card.preprocess), threads);
@@ -66,14 +66,14 @@ fn the_default_model_answers_the_same_bits_alone_and_among_32() {
 }
 
 #[test]
-fn a_bottleneck_network_answers_the_same_bits_alone_and_among_32() {
-    // 64×64 keeps the test short; the kernels are those of any other size.
+fn a_bottleneck_network_has_bit_identical_scores_alone_and_in_a_batch_of_32() {
+    // 64×64 keeps the test short; the kernels are the same for all sizes.
     let model = seeded::model("resnet50", 1000, [64, 64]);
     assert_same_bits(&model.onnx, InputShape { height: 64, width: 64 }, 1);
 }
 
 #[test]
-fn sessions_that_share_their_weights_answer_the_same_bits_as_one_with_its_own() {
+fn sessions_with_shared_weights_have_bit_identical_scores() {
     let model = default_model();
     let shape = InputShape::of(&model.card.preprocess);
     let mut own = session(&model.onnx, 1);
@@ -105,14 +105,14 @@ fn unneeded_files_are_not_downloaded() {
 }
 
 #[test]
-fn a_session_with_bound_memory_answers_the_same_bits_and_mixes_nothing_up() {
+fn a_session_with_bound_memory_has_bit_identical_scores() {
     let model = default_model();
     let shape = InputShape::of(&model.card.preprocess);
     let mut plain = session(&model.onnx, 1);
     let mut bound = [Session::bound, Session::bound_for_graphs]
         .map(|bound| bound(session(&model.onnx, 1)).unwrap());
     let images = images(shape, 8);
-    // Sizes come back, with other images in the memory that was used before.
+    // Sizes are repeated with other images, in buffers that were used before.
     for group in [&images[..3], &images[3..4], &images[4..7], &images[..3], &images[7..8]] {
         let mut batch = Batch::with_capacity(shape, group.len());
         for image in group {

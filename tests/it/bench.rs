@@ -1,4 +1,4 @@
-//! `resnetd bench` against servers that behave and servers that do not.
+//! `resnetd bench` against correct and faulty servers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -34,7 +34,7 @@ async fn drive(url: &str, load: Load, window: Window) -> (Measured, Summary) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_request_that_a_server_answers_is_counted_once() {
+async fn every_answered_request_is_counted_once() {
     let server = TestServer::start();
     for load in [Load::Closed { concurrency: 4 }, Load::Open { rate: 50.0, seed: 1 }] {
         let before = server.model.pipeline.metrics().images.get();
@@ -71,8 +71,8 @@ async fn failures_are_counted_by_kind() {
     assert!(summary.goodput_per_second.abs() < f64::EPSILON);
 }
 
-/// A server that answers nobody for a while, then all. With a clock that sends, the requests that
-/// were due meanwhile have waited; with one client, a single one has.
+/// A server that stalls for a while, then answers all requests. In an open loop, all requests that were due
+/// during the stall have waited; in a closed loop with one client, only one has.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stall_is_not_hidden_from_the_open_loop() {
     for (load, many) in
@@ -90,7 +90,7 @@ async fn a_stall_is_not_hidden_from_the_open_loop() {
         let url = serve(Router::new().route("/classify", post(answer))).await;
         let window = Window { warm_up: Duration::ZERO, ..SHORT };
         let running = tokio::spawn(async move { drive(&url, load, window).await });
-        tokio::time::sleep(Duration::from_millis(300)).await; // the stall itself
+        tokio::time::sleep(Duration::from_millis(300)).await; // the stall
         opening.add_permits(1000);
         let (measured, summary) = running.await.unwrap();
         assert!(summary.latency_ms.max >= 100.0, "{summary:?}");
@@ -101,7 +101,7 @@ async fn a_stall_is_not_hidden_from_the_open_loop() {
 }
 
 #[test]
-fn what_was_due_in_the_warm_up_or_answered_too_late_is_no_goodput() {
+fn requests_of_the_warm_up_and_late_answers_are_not_goodput() {
     let window = Window {
         warm_up: Duration::from_secs(1),
         duration: Duration::from_secs(2),
@@ -120,7 +120,7 @@ fn what_was_due_in_the_warm_up_or_answered_too_late_is_no_goodput() {
     assert!((summary.latency_ms.p50 - 10.0).abs() < 0.02, "{summary:?}");
 }
 
-/// The command, as its user types it.
+/// Runs the command.
 #[test]
 fn the_limit_without_a_server_is_printed_as_json_and_plotted() {
     let folder = tempfile::tempdir().unwrap();
@@ -166,13 +166,13 @@ fn invalid_bench_options_are_errors() {
         ),
     ] {
         let output = resnetd(arguments);
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(!output.status.success() && said.contains(expected), "{said}");
+        let printed = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && printed.contains(expected), "{printed}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_is_not_there_or_only_fails_is_an_error() {
+async fn an_unreachable_or_failing_server_is_an_error() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let broken = || async { (StatusCode::BAD_GATEWAY, "a proxy's page") };
     let broken = serve(Router::new().route("/classify", post(broken))).await;
@@ -185,7 +185,7 @@ async fn a_server_that_is_not_there_or_only_fails_is_an_error() {
             resnetd(&[&["bench", &url, "--data", "tests/data/cat.jpg"], &short[..]].concat())
         });
         let output = output.await.unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(!output.status.success() && said.contains(&expected), "{said}");
+        let printed = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && printed.contains(&expected), "{printed}");
     }
 }

@@ -1,4 +1,4 @@
-//! Weights and graphs that others made: folders of their libraries, files of weights, ONNX.
+//! Weights and graphs of other programs: folders of their libraries, weight files, ONNX.
 
 use std::fs;
 use std::path::Path;
@@ -64,9 +64,9 @@ fn refused(path: &Path, arch: Option<&str>) -> String {
     Model::open(path.to_str().unwrap(), arch).unwrap_err().to_string()
 }
 
-/// Folders as `save_pretrained` of transformers writes them; the logits are its own.
+/// Folders as `save_pretrained` of transformers writes them, with logits computed by transformers.
 #[test]
-fn a_folder_of_transformers_answers_as_transformers_does() {
+fn a_folder_of_transformers_has_the_logits_of_transformers() {
     for (golden, architecture) in [
         (include_str!("../golden/transformers-resnet50.json"), "resnet50"),
         (include_str!("../golden/transformers-resnet50-v1.json"), "resnet50-v1"),
@@ -205,7 +205,7 @@ fn weights_without_card_are_detected_or_need_arch() {
     );
 }
 
-/// A card beside a file of weights has the file's name.
+/// A card next to a weights file has the same name.
 #[test]
 fn a_card_next_to_weights_sets_their_labels() {
     let folder = tempfile::tempdir().unwrap();
@@ -227,14 +227,14 @@ fn a_card_next_to_weights_sets_their_labels() {
     assert_eq!(model.card.labels, ["cat", "dog"]);
 }
 
-/// A network whose three scores are the means of its input's three channels, and so can be told in
-/// advance: somebody's graph, `size` pixels high and wide.
+/// A foreign graph whose three scores are the means of its input's channels, so that they can be predicted;
+/// its input is `size` pixels high and wide.
 struct Means {
     input: &'static str,
     element: Element,
     channels_last: bool,
     output: &'static str,
-    /// Nodes behind the means, each of one input.
+    /// Nodes after the means, each with one input.
     ends: &'static [&'static str],
     /// How many of the three means are scores.
     classes: usize,
@@ -290,8 +290,8 @@ impl Means {
         graph.finish("somebody's", &[]).to_bytes()
     }
 
-    /// The graph beside a card with these lines for preprocessing and hints.
-    fn beside(&self, preprocess: &str, hints: &str) -> TempDir {
+    /// The graph next to a card with these lines for preprocessing and hints.
+    fn with_card(&self, preprocess: &str, hints: &str) -> TempDir {
         let folder = tempfile::tempdir().unwrap();
         put(&folder.path().join("means.onnx"), self.onnx());
         let labels = ["red", "green", "blue"][..self.classes].to_vec();
@@ -303,12 +303,12 @@ impl Means {
         folder
     }
 
-    fn refusal(&self, preprocess: &str, hints: &str) -> String {
-        refused(&self.beside(preprocess, hints).path().join("means.onnx"), None)
+    fn rejection(&self, preprocess: &str, hints: &str) -> String {
+        refused(&self.with_card(preprocess, hints).path().join("means.onnx"), None)
     }
 }
 
-/// Scores of pictures of one colour each.
+/// Scores of images of one colour each.
 fn scores(model: &Model, output: Output, colours: &[[u8; 3]]) -> Vec<Vec<f32>> {
     let plan = SessionPlan::on_cpu(1);
     let mut session = Session::open(library(), &model.onnx, plan, &[output]).unwrap();
@@ -328,9 +328,9 @@ fn assert_close(found: &[f32], expected: [f32; 3]) {
     assert!(close && found.len() == 3, "{found:?} is not {expected:?}");
 }
 
-/// Pixels reach somebody's graph as its card says, whatever its layout, type and names.
+/// The input of a foreign graph is what its card describes, for all layouts, types and names.
 #[test]
-fn graphs_of_others_get_what_they_were_trained_on() {
+fn foreign_graphs_get_the_input_that_the_card_describes() {
     let normalized = "mean = [0.2, 0.4, 0.6]\nstd = [0.5, 0.25, 0.1]";
     let colour = [51, 102, 255]; // 0.2, 0.4 and 1.0
     let cases: [(Means, &str, &str, [f32; 3]); 8] = [
@@ -349,7 +349,7 @@ fn graphs_of_others_get_what_they_were_trained_on() {
         ),
     ];
     for (means, preprocess, hints, expected) in cases {
-        let folder = means.beside(preprocess, hints);
+        let folder = means.with_card(preprocess, hints);
         let model = open(&folder.path().join("means.onnx"));
         assert_close(&scores(&model, Output::Logits, &[colour])[0], expected);
     }
@@ -360,9 +360,9 @@ fn softmax(scores: [f32; 3]) -> [f32; 3] {
     powers.map(|power| power / powers.iter().sum::<f32>())
 }
 
-/// Exporters and converters put casts and changes of shape behind the softmax.
+/// Exporters and converters add casts and reshapes after the softmax.
 #[test]
-fn scores_that_are_probabilities_already_are_given_as_they_are() {
+fn scores_that_are_probabilities_are_unchanged() {
     for ends in [
         &["Softmax"][..],
         &["Softmax", "Identity"],
@@ -370,7 +370,7 @@ fn scores_that_are_probabilities_already_are_given_as_they_are() {
         &["Softmax", "Clip", "Flatten", "Identity"],
     ] {
         let means = Means { ends, output: "probabilities", ..Means::default() };
-        let folder = means.beside("", "");
+        let folder = means.with_card("", "");
         let model = open(&folder.path().join("means.onnx"));
         let expected = softmax([0.2, 0.4, 1.0]);
         let colour = &[[51, 102, 255]];
@@ -379,7 +379,7 @@ fn scores_that_are_probabilities_already_are_given_as_they_are() {
     }
 }
 
-/// Label and probability of each class of `tests/data/cat.jpg`, or what the command says against it.
+/// Label and probability of each class of `tests/data/cat.jpg`, or the command's error.
 fn classified(folder: &TempDir) -> Result<Vec<(String, f32)>, String> {
     let graph = folder.path().join("means.onnx");
     let arguments = ["classify", "--json", "--device", "cpu", "tests/data/cat.jpg", "--model"];
@@ -395,32 +395,32 @@ fn classified(folder: &TempDir) -> Result<Vec<(String, f32)>, String> {
     Ok(classes.collect())
 }
 
-/// No node of this graph says that its scores are probabilities; their values do.
+/// No node of this graph shows that its scores are probabilities; only their values do.
 #[test]
-fn scores_that_turn_out_to_be_probabilities_are_served_as_such() {
+fn probabilities_are_detected_from_the_values() {
     let hidden = Means { ends: &["Softmax", "Abs"], ..Means::default() };
-    let said = Means { ends: &["Softmax"], ..Means::default() };
-    assert_eq!(classified(&hidden.beside("", "")), classified(&said.beside("", "")));
-    let error = classified(&hidden.beside("", "scores = \"logits\"")).unwrap_err();
+    let explicit = Means { ends: &["Softmax"], ..Means::default() };
+    assert_eq!(classified(&hidden.with_card("", "")), classified(&explicit.with_card("", "")));
+    let error = classified(&hidden.with_card("", "scores = \"logits\"")).unwrap_err();
     assert!(error.contains("onnx.scores of the card is \"logits\", but the scores"), "{error}");
 }
 
 #[test]
 fn scores_that_contradict_the_card_are_rejected() {
     let means = Means::default();
-    let error = classified(&means.beside("", "")).unwrap_err();
+    let error = classified(&means.with_card("", "")).unwrap_err();
     assert!(error.contains("do not sum to 1, as after a sigmoid"), "{error}");
-    assert!(classified(&means.beside("", "scores = \"logits\"")).is_ok());
-    let error = classified(&means.beside("", "scores = \"probabilities\"")).unwrap_err();
-    assert!(error.contains("because onnx.scores of the card says so"), "{error}");
+    assert!(classified(&means.with_card("", "scores = \"logits\"")).is_ok());
+    let error = classified(&means.with_card("", "scores = \"probabilities\"")).unwrap_err();
+    assert!(error.contains("because onnx.scores of the card declares it"), "{error}");
 }
 
-/// A probability and its absence, of the one score of a network with one class.
+/// For a network with one class, the probability of the class and of its absence.
 #[test]
 fn a_network_of_one_class_answers_two_probabilities() {
     let one = |ends| Means { ends, classes: 1, ..Means::default() };
-    let logit = classified(&one(&[]).beside("", "scores = \"logits\"")).unwrap();
-    let sigmoid = classified(&one(&["Sigmoid"]).beside("", "")).unwrap();
+    let logit = classified(&one(&[]).with_card("", "scores = \"logits\"")).unwrap();
+    let sigmoid = classified(&one(&["Sigmoid"]).with_card("", "")).unwrap();
     assert_eq!(logit.len(), 2);
     for ((label, found), (expected_label, expected)) in logit.iter().zip(&sigmoid) {
         assert_eq!(label, expected_label);
@@ -429,13 +429,13 @@ fn a_network_of_one_class_answers_two_probabilities() {
     let [red, not_red] =
         ["red", "not red"].map(|label| sigmoid.iter().find(|(found, _)| found == label).unwrap().1);
     assert!(red > 0.5 && red < 0.74 && (red + not_red - 1.0).abs() < 1e-6, "{red} {not_red}");
-    let error = one(&["Softmax"]).refusal("", "");
+    let error = one(&["Softmax"]).rejection("", "");
     assert!(error.contains("the softmax of one class, which is always 1"), "{error}");
-    let error = classified(&one(&[]).beside("", "")).unwrap_err();
-    assert!(error.contains("the card does not say what it is"), "{error}");
+    let error = classified(&one(&[]).with_card("", "")).unwrap_err();
+    assert!(error.contains("the card does not declare its kind"), "{error}");
 }
 
-/// The same of weights: the classifier has one row.
+/// The same for weights whose classifier has one row.
 #[test]
 fn weights_of_one_class_have_the_sigmoid_of_its_logit() {
     let folder = tempfile::tempdir().unwrap();
@@ -452,7 +452,7 @@ fn exported(name: &str) -> Vec<u8> {
     fs::read(Path::new("tests/data/onnx").join(name)).unwrap()
 }
 
-/// A folder with what `tests/data/make_onnx.py` wrote, and a card.
+/// A folder with the files of `tests/data/make_onnx.py`, and a card.
 fn exported_folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     put(&folder.path().join("exported.onnx"), exported("exported.onnx"));
@@ -496,7 +496,7 @@ fn external_weights_are_read_only_from_the_graphs_folder() {
     std::os::unix::fs::symlink(&elsewhere, &data).unwrap();
     let error = refused(&graph, None);
     assert!(error.contains("outside the model's folder"), "{error}");
-    // Locations of the same length, so that no other byte of the file changes.
+    // The locations have the same length, so that the other bytes of the file do not change.
     for location in ["../xported.onnx.dat", "/xported.onnx.dataa"] {
         let location = &location[..18];
         let bytes = exported("exported.onnx");
@@ -507,7 +507,7 @@ fn external_weights_are_read_only_from_the_graphs_folder() {
     }
 }
 
-/// `bytes` with every `from` in it made `to`, which is as long.
+/// `bytes` with every `from` replaced by `to`, which has the same length.
 fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     let mut changed = bytes.to_vec();
     for place in 0..bytes.len().saturating_sub(from.len()) {
@@ -518,7 +518,7 @@ fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     changed
 }
 
-/// Snapshots of the hub's cache are links to the files.
+/// Files of a snapshot in the hub's cache are symbolic links.
 #[test]
 fn weights_in_a_second_file_are_found_in_the_hubs_cache() {
     let cache = tempfile::tempdir().unwrap();
@@ -536,8 +536,8 @@ fn weights_in_a_second_file_are_found_in_the_hubs_cache() {
 }
 
 #[test]
-fn graphs_of_one_batch_size_get_exactly_that_many() {
-    let folder = Means { batch: Some(4), ..Means::default() }.beside("", "");
+fn graphs_with_a_fixed_batch_size_run_exactly_that_many_images() {
+    let folder = Means { batch: Some(4), ..Means::default() }.with_card("", "");
     let model = open(&folder.path().join("means.onnx"));
     let colours: Vec<[u8; 3]> = (1..=9).map(|step| [step, 2 * step, 3 * step]).collect();
     for count in [1, 4, 5, 9] {
@@ -549,25 +549,29 @@ fn graphs_of_one_batch_size_get_exactly_that_many() {
 }
 
 #[test]
-fn what_does_not_fit_is_refused_with_the_reason() {
+fn mismatches_of_graph_and_card_are_errors_with_the_reason() {
     let means = Means::default();
     let uint8 = Means { element: Element::Uint8, ..Means::default() };
     for (refusal, expected) in [
-        (means.refusal("mean = [1, 2]", ""), "invalid length 2"),
-        (means.refusal("", "layout = \"nhwc\""), "its input input has the shape [?, 3, 8, 8]"),
-        (means.refusal("", "output = \"scores\""), "no output \"scores\""),
-        (means.refusal("", "colour = \"bgr\""), "unknown field `colour`"),
-        (means.refusal("", "scale = -1.0"), "onnx.scale is -1"),
-        (uint8.refusal("mean = [0.5, 0.5, 0.5]", ""), "takes pixels as they are"),
+        (means.rejection("mean = [1, 2]", ""), "invalid length 2"),
+        (means.rejection("", "layout = \"nhwc\""), "its input input has the shape [?, 3, 8, 8]"),
+        (means.rejection("", "output = \"scores\""), "no output \"scores\""),
+        (means.rejection("", "colour = \"bgr\""), "unknown field `colour`"),
+        (means.rejection("", "scale = -1.0"), "onnx.scale is -1"),
+        (uint8.rejection("mean = [0.5, 0.5, 0.5]", ""), "so it normalizes the pixels itself"),
     ] {
         assert!(refusal.contains(expected), "{refusal}");
     }
-    let folder = means.beside("", "");
+    let folder = means.with_card("", "");
     let (graph, card) = (folder.path().join("means.onnx"), folder.path().join("means.toml"));
     let text = fs::read_to_string(&card).unwrap();
     for (from, to, expected) in [
-        ("[8, 8]", "[9, 8]", "it takes images of [8, 8] pixels, preprocess.input of the card is"),
-        (", \"blue\"", "", "has 3 scores for each image, the card has 2 labels"),
+        (
+            "[8, 8]",
+            "[9, 8]",
+            "it takes images of [8, 8] pixels, but preprocess.input of the card is",
+        ),
+        (", \"blue\"", "", "has 3 scores for each image, but the card has 2 labels"),
         (
             "labels",
             "architecture = \"resnet18\"\nlabels",
@@ -586,7 +590,7 @@ fn what_does_not_fit_is_refused_with_the_reason() {
 /// Its fields may be unknown, and would be lost.
 #[test]
 fn a_file_of_a_newer_version_of_onnx_is_refused() {
-    let folder = Means::default().beside("", "");
+    let folder = Means::default().with_card("", "");
     let graph = folder.path().join("means.onnx");
     let mut bytes = fs::read(&graph).unwrap();
     assert_eq!(bytes[..2], [8, 10], "the first field is the IR version");
@@ -603,7 +607,7 @@ fn a_file_of_a_newer_version_of_onnx_is_refused() {
 /// A graph of somebody's is served, and what only ours can do is refused.
 #[test]
 fn commands_accept_foreign_graphs() {
-    let folder = Means::default().beside("", "scores = \"logits\"");
+    let folder = Means::default().with_card("", "scores = \"logits\"");
     let graph = folder.path().join("means.onnx");
     let graph = graph.to_str().unwrap();
     let run = |arguments: &[&str]| {
@@ -611,22 +615,22 @@ fn commands_accept_foreign_graphs() {
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         (output.status.success(), text(&output.stdout) + &text(&output.stderr))
     };
-    let (ok, said) = run(&["classify", "--json", "--device", "cpu", "tests/data/cat.jpg"]);
-    assert!(ok && said.contains("\"label\":\"red\""), "{said}");
+    let (ok, printed) = run(&["classify", "--json", "--device", "cpu", "tests/data/cat.jpg"]);
+    assert!(ok && printed.contains("\"label\":\"red\""), "{printed}");
     let out = folder.path().join("out.onnx");
     let out = out.to_str().unwrap();
-    let (ok, said) = run(&["quantize", "--calibration", "tests/data", "--output", out]);
-    assert!(!ok && said.contains("was not built by resnetd"), "{said}");
-    let (ok, said) = run(&["export", "--precision", "fp16", "--output", out]);
-    assert!(!ok && said.contains("cannot run as fp16"), "{said}");
-    let (ok, said) = run(&["export", "--output", out]);
-    assert!(ok, "{said}");
+    let (ok, printed) = run(&["quantize", "--calibration", "tests/data", "--output", out]);
+    assert!(!ok && printed.contains("was not built by resnetd"), "{printed}");
+    let (ok, printed) = run(&["export", "--precision", "fp16", "--output", out]);
+    assert!(!ok && printed.contains("cannot run as fp16"), "{printed}");
+    let (ok, printed) = run(&["export", "--output", out]);
+    assert!(ok, "{printed}");
     let exported = Model::open(out, None).unwrap();
     assert_close(&scores(&exported, Output::Logits, &[[51, 102, 255]])[0], [0.2, 0.4, 1.0]);
 }
 
-/// What `resnetd classify` says of a photo with this model and these options.
-fn said(model: &Path, options: &[&str]) -> String {
+/// The output of `resnetd classify` for a photo, with this model and these options.
+fn stdout_of(model: &Path, options: &[&str]) -> String {
     let arguments = ["classify", "--json", "--device", "cpu", "tests/data/cat.jpg", "--model"];
     let output = resnetd(&[&arguments[..], &[model.to_str().unwrap()], options].concat());
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
@@ -634,27 +638,30 @@ fn said(model: &Path, options: &[&str]) -> String {
 }
 
 #[test]
-fn a_path_with_nothing_there_is_not_looked_for_on_the_hub() {
+fn a_missing_path_is_not_looked_for_on_the_hub() {
     for name in ["weights/none.pth", "./none/model", "models/none.onnx"] {
-        let said = said(Path::new(name), &[]);
+        let printed = stdout_of(Path::new(name), &[]);
         assert!(
-            said.contains(&format!("there is no file, folder or embedded model {name:?}")),
-            "{said}"
+            printed.contains(&format!("there is no file, folder or embedded model {name:?}")),
+            "{printed}"
         );
     }
 }
 
 #[test]
-fn a_graph_newer_than_the_runtime_is_refused_with_both_versions() {
-    let folder = Means::default().beside("", "scores = \"logits\"");
+fn the_error_for_a_graph_that_is_newer_than_the_runtime_has_both_versions() {
+    let folder = Means::default().with_card("", "scores = \"logits\"");
     let graph = folder.path().join("means.onnx");
     let mut bytes = fs::read(&graph).unwrap();
     assert!(bytes.ends_with(&[0x10, 17]), "the last field is the version of the operators");
     *bytes.last_mut().unwrap() = 99;
     put(&graph, bytes);
-    let said = said(&graph, &[]);
-    assert!(said.contains("has IR version 10 and opset 99 of ONNX, which ONNX Runtime "), "{said}");
-    assert!(said.contains("opset_version="), "{said}");
+    let output = stdout_of(&graph, &[]);
+    assert!(
+        output.contains("has IR version 10 and opset 99 of ONNX, which ONNX Runtime "),
+        "{output}"
+    );
+    assert!(output.contains("opset_version="), "{output}");
 }
 
 #[test]
@@ -663,9 +670,9 @@ fn weights_get_their_labels_from_a_file() {
     put_seeded(folder.path(), "resnet20-b", 2);
     let labels = folder.path().join("labels.txt");
     put(&labels, "cat\ndog\n");
-    let found = said(folder.path(), &["--labels", labels.to_str().unwrap()]);
+    let found = stdout_of(folder.path(), &["--labels", labels.to_str().unwrap()]);
     assert!(found.contains("\"label\":\"cat\"") && found.contains("\"label\":\"dog\""), "{found}");
     put(&labels, "cat\n");
-    let found = said(folder.path(), &["--labels", labels.to_str().unwrap()]);
+    let found = stdout_of(folder.path(), &["--labels", labels.to_str().unwrap()]);
     assert!(found.contains("labels.txt has 1 lines"), "{found}");
 }

@@ -1,4 +1,4 @@
-//! Probabilities that mean what they say, sets that hold the truth, and how both are made.
+//! Temperature scaling and prediction sets, and the command that fits them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,7 +15,7 @@ use crate::support::{Answer, Options, TestServer, data, default_model, engines, 
 
 const SAMPLE: &str = "tests/data/cifar10-sample.parquet";
 
-/// A calibration as a card may have it.
+/// A valid calibration.
 fn calibration(temperature: f64) -> Calibration {
     let set = |coverage, threshold| Promise { coverage, threshold, found: 0.97, mean_size: 1.4 };
     Calibration {
@@ -31,7 +31,7 @@ fn calibration(temperature: f64) -> Calibration {
     }
 }
 
-/// The default model in float32 with this calibration, and no other.
+/// The default model in float32 with only this calibration.
 fn calibrated(calibration: Option<Calibration>) -> Model {
     let model = default_model();
     let calibration: BTreeMap<_, _> =
@@ -44,9 +44,9 @@ fn serve(calibration: Option<Calibration>) -> TestServer {
     TestServer::with(Options { model: calibrated(calibration), ..Options::default() })
 }
 
-/// A server whose network says these logits, with the temperature 1.
-fn saying(logits: [f32; 10]) -> TestServer {
-    let engines = Some(vec![engines::saying(logits.to_vec())]);
+/// A server whose network returns these logits, with temperature 1.
+fn constant_logits(logits: [f32; 10]) -> TestServer {
+    let engines = Some(vec![engines::constant_logits(logits.to_vec())]);
     let model = calibrated(Some(calibration(1.0)));
     TestServer::with(Options { model, engines, ..Options::default() })
 }
@@ -75,13 +75,13 @@ async fn a_temperature_lowers_confidence_and_keeps_order_and_logits() {
     assert_eq!(labels(&before), labels(&after));
     assert!(after[0].1 < before[0].1);
     assert!((after.iter().map(|(_, p)| p).sum::<f64>() - 1.0).abs() < 1e-5);
-    // p^(1/2), made to sum to one.
+    // p^(1/2), normalised.
     let sum: f64 = before.iter().map(|(_, p)| p.sqrt()).sum();
     for ((label, before), (_, after)) in before.iter().zip(&after) {
         assert!((before.sqrt() / sum - after).abs() < 1e-5, "{label}");
     }
 
-    // Candidates have the probabilities of the same temperature.
+    // Probabilities of candidates use the same temperature.
     let two = classes(&warm, "labels=dog,ship").await;
     let of = |label: &str| after.iter().find(|(known, _)| known == label).unwrap().1;
     assert!((two[0].1 - of("dog") / (of("dog") + of("ship"))).abs() < 1e-5, "{two:?}");
@@ -99,16 +99,16 @@ async fn a_temperature_lowers_confidence_and_keeps_order_and_logits() {
 }
 
 #[tokio::test]
-async fn without_a_calibration_the_probabilities_are_the_graphs_own_bits() {
+async fn without_a_calibration_the_probabilities_are_those_of_the_graph() {
     let logits = [0.3_f32, 2.7, -1.1, 0.0, 0.4, 2.6, -3.0, 1.0, 0.9, -0.2];
-    // Not a softmax at all: whatever the graph says is answered.
+    // Not a softmax, to check that the graph's output is returned unchanged.
     let odd: Vec<f32> = (1_u8..=10).map(|class| 1.0 / f32::from(class + 7)).collect();
-    let (row, said) = (logits.to_vec(), odd.clone());
+    let (row, probabilities) = (logits.to_vec(), odd.clone());
     let engine: resnetd::pipeline::run::Engine = Box::new(move |batch| {
         use resnetd::pipeline::Output;
         use resnetd::pipeline::run::Outputs;
         let of = |row: &[f32]| row.repeat(batch.len());
-        let scores = vec![(Output::Logits, of(&row)), (Output::Probabilities, of(&said))];
+        let scores = vec![(Output::Logits, of(&row)), (Output::Probabilities, of(&probabilities))];
         Ok(Outputs::new(batch.len(), scores))
     });
     let model = calibrated(None);
@@ -123,7 +123,7 @@ async fn without_a_calibration_the_probabilities_are_the_graphs_own_bits() {
 #[tokio::test]
 async fn a_prediction_set_covers_and_a_large_set_abstains() {
     // Probabilities of 0.47, 0.28, 0.17 and seven of about 0.01.
-    let server = saying([0.0, 4.0, 0.0, 3.5, 0.0, 0.0, 0.0, 3.0, 0.0, 0.0]);
+    let server = constant_logits([0.0, 4.0, 0.0, 3.5, 0.0, 0.0, 0.0, 3.0, 0.0, 0.0]);
     let ask = async |query: &str| -> Value {
         let answer = server.post(&format!("/classify?{query}"), data("cat.jpg")).await;
         assert_eq!(answer.status, 200, "{answer:?}");
@@ -139,7 +139,7 @@ async fn a_prediction_set_covers_and_a_large_set_abstains() {
 
     let between = ask("coverage=0.8&max_set=2").await;
     assert_eq!(labels(&between), ["automobile", "cat"]);
-    assert_eq!(between["coverage"]["promised"], 0.9, "the next that is no less");
+    assert_eq!(between["coverage"]["promised"], 0.9, "the next larger coverage");
     assert_eq!(between["abstained"], false);
     assert_eq!(ask("coverage=0.8&max_set=1").await["abstained"], true);
     assert_eq!(labels(&ask("coverage=0.5").await), ["automobile"], "never empty");
@@ -153,9 +153,9 @@ async fn a_prediction_set_covers_and_a_large_set_abstains() {
 }
 
 #[tokio::test]
-async fn a_promise_that_cannot_be_made_is_refused_with_what_can() {
+async fn an_unavailable_coverage_is_an_error_with_the_available_range() {
     let server = serve(Some(calibration(1.0)));
-    let mut said = Vec::new();
+    let mut answers = Vec::new();
     for query in [
         "coverage=0.99",
         "coverage=0.2",
@@ -168,16 +168,16 @@ async fn a_promise_that_cannot_be_made_is_refused_with_what_can() {
     ] {
         let answer = server.post(&format!("/classify?{query}"), data("cat.jpg")).await;
         assert_eq!((answer.status, &*answer.reason()), (422, "invalid-parameter"), "{query}");
-        said.push(format!("{query}\n    {}", answer.json()["detail"].as_str().unwrap()));
+        answers.push(format!("{query}\n    {}", answer.json()["detail"].as_str().unwrap()));
     }
     let server = serve(None);
     let answer = server.post("/classify?coverage=0.9", data("cat.jpg")).await;
     assert_eq!((answer.status, answer.reason()), (422, "not-offered".to_owned()));
-    said.push(format!("uncalibrated\n    {}", answer.json()["detail"].as_str().unwrap()));
-    insta::assert_snapshot!("coverage_wrong", said.join("\n"));
+    answers.push(format!("uncalibrated\n    {}", answer.json()["detail"].as_str().unwrap()));
+    insta::assert_snapshot!("coverage_wrong", answers.join("\n"));
 }
 
-/// A folder with an embedded model's weights and its card, without what was fitted.
+/// A folder with an embedded model's weights and its card, without the calibration.
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let from = Path::new("models/cifar10-resnet20");
@@ -192,18 +192,18 @@ fn put(path: &Path, text: &str) {
     std::io::Write::write_all(&mut fs::File::create(path).unwrap(), text.as_bytes()).unwrap();
 }
 
-fn said(output: &std::process::Output) -> String {
+fn stdout_of(output: &std::process::Output) -> String {
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-fn complained(output: &std::process::Output) -> String {
+fn stderr_of(output: &std::process::Output) -> String {
     assert!(!output.status.success(), "{output:?}");
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
 #[test]
-fn a_fit_is_put_into_the_card_and_the_rest_of_the_card_stays() {
+fn a_calibration_is_inserted_into_the_card_and_the_rest_is_unchanged() {
     let folder = folder();
     let (model, card) = (folder.path(), folder.path().join("card.toml"));
     let before = fs::read_to_string(&card).unwrap();
@@ -217,17 +217,17 @@ fn a_fit_is_put_into_the_card_and_the_rest_of_the_card_stays() {
         let common = ["classify", "--json", "--model", model, "tests/data/cat.jpg"];
         resnetd(&[&common, more].concat())
     };
-    assert!(complained(&classify(&["--coverage", "0.9"])).contains("eval --calibrate"));
-    // The digest is of the graph with its card, which changes.
+    assert!(stderr_of(&classify(&["--coverage", "0.9"])).contains("eval --calibrate"));
+    // The digest is that of the graph with its card, which changes.
     let predictions = |output: &std::process::Output| {
-        serde_json::from_str::<Value>(&said(output)).unwrap()["predictions"].clone()
+        serde_json::from_str::<Value>(&stdout_of(output)).unwrap()["predictions"].clone()
     };
     let plain = predictions(&classify(&[]));
 
-    let json = said(&eval(&["--json", "--write-card", file, "--dataset", "a sample"]));
+    let json = stdout_of(&eval(&["--json", "--write-card", file, "--dataset", "a sample"]));
     let fitted: Value = serde_json::from_str(&json).unwrap();
     let after = fs::read_to_string(&card).unwrap();
-    assert!(after.starts_with(before.trim_end()), "what was there is there");
+    assert!(after.starts_with(before.trim_end()), "the existing lines are unchanged");
     let written = ModelCard::from_toml(&after).unwrap();
     let calibration = &written.calibration[&Precision::Fp32];
     assert_eq!(fitted["temperature"], calibration.temperature);
@@ -243,19 +243,19 @@ fn a_fit_is_put_into_the_card_and_the_rest_of_the_card_stays() {
     let warm = predictions(&classify(&[]));
     assert_ne!(warm, plain);
     assert_eq!(predictions(&classify(&["--calibrated", "off"])), plain, "and back");
-    let set: Value = serde_json::from_str(&said(&classify(&["--coverage", "0.9"]))).unwrap();
+    let set: Value = serde_json::from_str(&stdout_of(&classify(&["--coverage", "0.9"]))).unwrap();
     assert_eq!(set["coverage"]["promised"], 0.9);
     assert_eq!(set["predictions"][0]["label"], "cat");
-    let words = complained(&classify(&["--coverage", "0.9", "--calibrated", "off"]));
+    let words = stderr_of(&classify(&["--coverage", "0.9", "--calibrated", "off"]));
     assert!(words.contains("no calibration for fp32"), "{words}");
-    assert!(complained(&classify(&["--coverage", "0.999"])).contains("from 0.5 to"));
-    assert!(complained(&classify(&["--coverage", "0.9", "-k", "3"])).contains("--top-k"));
+    assert!(stderr_of(&classify(&["--coverage", "0.999"])).contains("from 0.5 to"));
+    assert!(stderr_of(&classify(&["--coverage", "0.9", "-k", "3"])).contains("--top-k"));
 
-    let words = complained(&eval(&["--write-card", file]));
+    let words = stderr_of(&eval(&["--write-card", file]));
     assert!(words.contains("--replace"), "{words}");
     assert_eq!(fs::read_to_string(&card).unwrap(), after);
-    // The second fit does not stand on the first: the same numbers, another name.
-    said(&eval(&["--write-card", file, "--replace", "--dataset", "the sample again"]));
+    // The second fit does not use the first one: the numbers are the same, only the name differs.
+    stdout_of(&eval(&["--write-card", file, "--replace", "--dataset", "the sample again"]));
     let again = fs::read_to_string(&card).unwrap();
     assert_eq!(again, after.replace("a sample", "the sample again"));
 }
@@ -264,12 +264,12 @@ fn a_fit_is_put_into_the_card_and_the_rest_of_the_card_stays() {
 fn a_wrong_or_missing_card_is_rejected_before_measuring() {
     let eval = |card: &str| {
         let common = ["eval", "--calibrate", "--precision", "fp32", "--data", SAMPLE];
-        complained(&resnetd(&[&common[..], &["--write-card", card]].concat()))
+        stderr_of(&resnetd(&[&common[..], &["--write-card", card]].concat()))
     };
     let words = eval("models/cifar10-resnet20/card.toml");
     assert!(words.contains("the card of cifar10-resnet20, but the model is"), "{words}");
     assert!(eval("nowhere/card.toml").contains("cannot read the card nowhere/card.toml"));
-    let words = complained(&resnetd(&["eval", "--data", SAMPLE, "--write-card", "card.toml"]));
+    let words = stderr_of(&resnetd(&["eval", "--data", SAMPLE, "--write-card", "card.toml"]));
     assert!(words.contains("--calibrate"), "{words}");
 }
 
@@ -279,24 +279,24 @@ fn an_exported_graph_keeps_its_calibration_and_can_be_given_one() {
     let model = folder.path().to_str().unwrap();
     let file = folder.path().join("exported.onnx");
     let file = file.to_str().unwrap();
-    said(&resnetd(&["export", "--model", model, "-o", file]));
+    stdout_of(&resnetd(&["export", "--model", model, "-o", file]));
     let eval = ["eval", "--calibrate", "--model", file, "--data", SAMPLE, "--write-card", file];
-    said(&resnetd(&eval));
+    stdout_of(&resnetd(&eval));
     let classify = ["classify", "--coverage", "0.9", "tests/data/cat.jpg", "--model", file];
-    assert!(said(&resnetd(&classify)).contains("prediction set at 90 % coverage"));
-    assert!(complained(&resnetd(&eval)).contains("--replace"));
+    assert!(stdout_of(&resnetd(&classify)).contains("prediction set at 90 % coverage"));
+    assert!(stderr_of(&resnetd(&eval)).contains("--replace"));
 
-    // The int8 form's is on the card beside the weights, and goes along.
+    // The calibration of the int8 form is in the card next to the weights, and is exported too.
     let int8 = folder.path().join("int8.onnx");
     let int8 = int8.to_str().unwrap();
-    said(&resnetd(&["export", "--precision", "int8", "-o", int8]));
+    stdout_of(&resnetd(&["export", "--precision", "int8", "-o", int8]));
     let card = Model::open(int8, None).unwrap().card;
     assert_eq!(card.precision, Precision::Int8);
     assert!(card.calibration_in_use().is_some());
 }
 
 #[test]
-fn the_embedded_models_are_calibrated_in_what_runs_on_a_cpu_and_in_float32() {
+fn the_embedded_models_are_calibrated_in_int8_and_float32() {
     for embedded in EMBEDDED {
         let only = PrecisionChoice::Only(Precision::Fp32);
         for choice in [PrecisionChoice::Auto, only] {
@@ -306,7 +306,7 @@ fn the_embedded_models_are_calibrated_in_what_runs_on_a_cpu_and_in_float32() {
             assert!(found.ece_after < found.ece_before, "{}: {found:?}", card.name);
             assert_eq!(found.range(), Some((0.5, 0.995)), "{}", card.name);
             for set in &found.sets {
-                // Four standard errors of both parts: there are eighty such promises here.
+                // Four standard errors of both parts, because eighty coverages are checked.
                 let both = 1.0 / 5_000.0 + 1.0 / 2_500.0;
                 let error = 4.0 * (set.coverage * (1.0 - set.coverage) * both).sqrt();
                 assert!(set.found > set.coverage - error, "{}: {set:?}", card.name);

@@ -1,4 +1,4 @@
-//! Trials of new versions that end without an operator.
+//! Canary trials that end automatically.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use resnetd::pipeline::Resources;
 use resnetd::registry::{AutoPromotion, Canary, Policy, Version};
 use serde_json::Value;
 
-use crate::support::engines::{Gate, panicking_until, saying};
+use crate::support::engines::{Gate, constant_logits, panicking_until};
 use crate::support::process::Process;
 use crate::support::{
     Answer, Options, TestServer, answered_by, data, default_model, get, post, serving, write,
@@ -68,7 +68,7 @@ async fn a_canary_that_agrees_is_promoted() {
     let reason = report["reason"].as_str().unwrap();
     assert!(reason.contains("the conditions are met: 0 of 2"), "{reason}");
     assert_eq!(versions(&server.url).await, ["2"]);
-    // The file has not changed, so reading it again does not start the trial again.
+    // The file is unchanged, so reading it again does not restart the trial.
     server.signal("-HUP");
     assert_eq!(versions(&server.url).await, ["2"]);
 }
@@ -77,10 +77,10 @@ async fn a_canary_that_agrees_is_promoted() {
 async fn a_canary_that_disagrees_is_rolled_back() {
     let dir = tempfile::tempdir().unwrap();
     let server = with_canary(dir.path(), "requests = 20, min-agreement = 0.9");
-    // A cat for the larger model, and a dog for the smaller one.
+    // The larger model classifies it as a cat, the smaller one as a dog.
     let report = ended(&server.url, "cifar10-cat.png").await;
     assert_eq!(report["state"], "rolled-back", "{report}");
-    // Three of 20 are more than a tenth; comparisons may be ahead of the decision.
+    // Three of 20 are more than a tenth; more images may have been compared before the decision.
     assert!((3..20).contains(&report["compared"].as_u64().unwrap()), "{report}");
     assert_eq!(report["agreement"], 0.0, "{report}");
     assert!(report["reason"].as_str().unwrap().contains("too little agreement"), "{report}");
@@ -89,7 +89,7 @@ async fn a_canary_that_disagrees_is_rolled_back() {
 
 #[tokio::test]
 async fn a_canary_with_internal_errors_is_rolled_back() {
-    let says_cat = || saying(vec![0.0, 0.0, 0.0, 9.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
+    let says_cat = || constant_logits(vec![0.0, 0.0, 0.0, 9.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
     let options = Options { engines: Some(vec![says_cat()]), ..Options::default() };
     let plan = options.plan;
     let server = TestServer::with(options);
@@ -118,16 +118,12 @@ async fn a_canary_with_internal_errors_is_rolled_back() {
         assert_eq!(
             server.get("/readyz").await.status,
             200,
-            "the server does not depend on a canary"
+            "readiness does not depend on a canary"
         );
         if report["state"] != "running" || sent > 1000 {
             break report;
         }
-        assert_eq!(
-            server.classify(Vec::new()).await.status,
-            400,
-            "mistakes of clients do not count"
-        );
+        assert_eq!(server.classify(Vec::new()).await.status, 400, "client errors are not counted");
     };
     assert_eq!(report["state"], "rolled-back", "{report}");
     // Six of 50 are more than a tenth.
@@ -140,7 +136,7 @@ async fn a_canary_with_internal_errors_is_rolled_back() {
 }
 
 #[tokio::test]
-async fn wrong_conditions_are_reported() {
+async fn invalid_conditions_are_reported() {
     let dir = tempfile::tempdir().unwrap();
     for (auto, words) in [
         ("requests = 0", "requests is 0"),
@@ -151,7 +147,7 @@ async fn wrong_conditions_are_reported() {
         let canary = format!("canary = {{ version = \"2\", share = 0.5, auto = {{ {auto} }} }}");
         write(&file, format!("[[model]]\nsource = \"{SMALL}\"\n{canary}\n")).unwrap();
         let output = crate::support::resnetd(&["serve", "--config", file.to_str().unwrap()]);
-        let error = crate::support::complained(&output);
+        let error = crate::support::stderr_of(&output);
         assert!(error.contains(words), "{error}");
     }
 }

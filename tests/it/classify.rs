@@ -1,11 +1,11 @@
-//! What is answered for a good request.
+//! Answers to valid requests.
 
 use reqwest::multipart::{Form, Part};
 
 use crate::support::{Answer, TestServer, data};
 
 #[tokio::test]
-async fn a_photo_in_its_classes_out() {
+async fn a_photo_is_answered_with_its_classes() {
     let server = TestServer::start();
     let answer = server.classify(data("cat.jpg")).await;
     assert_eq!(answer.status, 200, "{answer:?}");
@@ -34,7 +34,7 @@ async fn top_k_is_bounded_by_the_number_of_classes() {
 }
 
 #[tokio::test]
-async fn what_the_client_calls_the_content_does_not_matter() {
+async fn the_content_type_is_ignored() {
     let server = TestServer::start();
     for content_type in ["image/png", "text/plain", "application/x-www-form-urlencoded", "nonsense"]
     {
@@ -64,7 +64,7 @@ async fn several_images_are_answered_in_order_with_a_bad_one_in_its_place() {
     let part = |bytes: Vec<u8>, name: &'static str| Part::bytes(bytes).file_name(name);
     let form = Form::new()
         .part("a", part(data("cat.jpg"), "cat.jpg"))
-        .part("b", part(b"not a picture".to_vec(), "notes.txt"))
+        .part("b", part(b"not an image".to_vec(), "notes.txt"))
         .part("c", part(data("cifar10-ship.png"), "ship.png"))
         .part("d", part(data("cifar10-airplane.png"), "plane.png"));
     let request = server.client.post(server.at("/classify?top_k=1")).multipart(form);
@@ -96,7 +96,7 @@ async fn the_answer_has_timings_and_the_request_id() {
         assert!(dur.unwrap().parse::<f64>().unwrap() > 0.0, "{timing}");
     }
     let own = server.classify(data("cat.jpg")).await;
-    assert_eq!(own.header("x-request-id").len(), 36, "a UUID where none was sent");
+    assert_eq!(own.header("x-request-id").len(), 36, "a UUID if none was sent");
 }
 
 #[tokio::test]
@@ -121,7 +121,7 @@ async fn two_hundred_clients_at_once_each_get_the_answer_to_their_own_image() {
         let (name, expected) = (names[client % names.len()], &alone[client % names.len()]);
         let server = &server;
         async move {
-            // A client of its own is a connection of its own.
+            // A new client uses a new connection.
             let request = reqwest::Client::new().post(server.at("/classify")).body(data(name));
             let answer = Answer::of(request.send().await.unwrap()).await;
             assert_eq!(&answer.json(), expected, "client {client} sent {name}");

@@ -1,10 +1,10 @@
-//! The commands, run as a user runs them.
+//! The commands, run as child processes.
 
 use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::support::{complained, resnetd, said};
+use crate::support::{resnetd, stderr_of, stdout_of};
 
 #[test]
 fn eval_measures_a_parquet_file_and_a_folder_alike() {
@@ -12,14 +12,15 @@ fn eval_measures_a_parquet_file_and_a_folder_alike() {
     let measure = |data: &str| -> Value {
         let output = resnetd(&["eval", "--json", "--precision", "fp32", "--data", data]);
         assert!(output.status.success(), "{output:?}");
-        serde_json::from_str(&said(&output)).unwrap()
+        serde_json::from_str(&stdout_of(&output)).unwrap()
     };
     let from_parquet = measure(parquet);
     let golden: Value =
         serde_json::from_str(include_str!("../golden/cifar10-resnet56.json")).unwrap();
     assert_eq!(from_parquet["images"], 100);
     assert_eq!(from_parquet["failed"], 0);
-    // The sample is JPEG, and decoders differ by a level here and there: one image may tip over.
+    // The sample is JPEG, and decoders differ by one level for some pixels, so one image may be classified
+    // differently.
     let correct = |measured: &Value| measured["correct"].as_i64().unwrap();
     assert!((correct(&from_parquet) - correct(&golden)).abs() <= 1, "{from_parquet}");
 
@@ -43,21 +44,23 @@ fn eval_measures_a_parquet_file_and_a_folder_alike() {
 fn plan_predicts_how_many_replicas_a_load_needs() {
     let demand = ["plan", "--json", "--load", "400", "--latency", "100ms", "--sessions", "2"];
     let plan = |measured: [&str; 2]| resnetd(&[&demand[..], &measured].concat());
-    let by_throughput: Value = serde_json::from_str(&said(&plan(["--throughput", "100"]))).unwrap();
-    // 400 images/s need the whole of four replicas. With five, the 99th percentile would be 121 ms.
+    let by_throughput: Value =
+        serde_json::from_str(&stdout_of(&plan(["--throughput", "100"]))).unwrap();
+    // 400 images/s use four replicas completely. With five, the 99th percentile would be 121 ms.
     assert_eq!(by_throughput["replicas"], 6, "{by_throughput}");
     let predicted = &by_throughput["predicted"][0];
     assert!((predicted["utilization"].as_f64().unwrap() - 2.0 / 3.0).abs() < 1e-9, "{predicted}");
     assert!((predicted["target_ms"].as_f64().unwrap() - 74.9).abs() < 0.1, "{predicted}");
-    let by_time: Value = serde_json::from_str(&said(&plan(["--service-time", "20ms"]))).unwrap();
+    let by_time: Value =
+        serde_json::from_str(&stdout_of(&plan(["--service-time", "20ms"]))).unwrap();
     assert_eq!(by_time, by_throughput);
     let running = [&demand[..], &["--throughput", "100", "--min-replicas", "8"]].concat();
-    let running: Value = serde_json::from_str(&said(&resnetd(&running))).unwrap();
+    let running: Value = serde_json::from_str(&stdout_of(&resnetd(&running))).unwrap();
     assert_eq!(
         (&running["replicas"], &running["predicted"][1]["replicas"]),
         (&8.into(), &9.into())
     );
-    let too_slow = complained(&plan(["--service-time", "200ms"]));
+    let too_slow = stderr_of(&plan(["--service-time", "200ms"]));
     assert!(too_slow.contains("one image takes 200.0 ms in a session"), "{too_slow}");
 }
 
@@ -69,7 +72,7 @@ fn an_exported_file_is_self_contained() {
     assert!(output.status.success(), "{output:?}");
     let classify = |model: &str| {
         let asked = ["--precision", "fp32", "--model", model];
-        said(&resnetd(&[&["classify", "--json", "tests/data/cat.jpg"], &asked[..]].concat()))
+        stdout_of(&resnetd(&[&["classify", "--json", "tests/data/cat.jpg"], &asked[..]].concat()))
     };
     assert_eq!(classify(onnx.to_str().unwrap()), classify("cifar10-resnet56"));
     let left: Vec<PathBuf> =
@@ -78,7 +81,7 @@ fn an_exported_file_is_self_contained() {
 }
 
 #[test]
-fn weights_that_do_not_fit_are_named_one_by_one() {
+fn all_mismatching_weights_are_listed() {
     let output = resnetd(&[
         "export",
         "--arch",
@@ -88,15 +91,15 @@ fn weights_that_do_not_fit_are_named_one_by_one() {
         "--weights",
         "models/cifar10-resnet20/model.safetensors",
     ]);
-    let words = complained(&output);
+    let words = stderr_of(&output);
     assert!(words.contains("layer1.3.conv1.weight"), "{words}");
     assert!(words.contains("[16, 16, 3, 3]"), "{words}");
     assert!(!PathBuf::from("never.onnx").exists());
 }
 
 #[test]
-fn options_that_cannot_hold_together_are_refused_all_at_once() {
-    let words = complained(&resnetd(&[
+fn all_invalid_options_are_listed() {
+    let words = stderr_of(&resnetd(&[
         "serve",
         "--listen",
         "127.0.0.1:0",
@@ -115,20 +118,20 @@ fn options_that_cannot_hold_together_are_refused_all_at_once() {
 #[test]
 fn an_unavailable_device_is_an_error_with_the_reason() {
     let output = resnetd(&["classify", "--device", "cuda:0", "tests/data/cat.jpg"]);
-    let words = complained(&output);
+    let words = stderr_of(&output);
     assert!(words.contains("cuda:0 is not available"), "{words}");
     assert!(words.contains("hint:"), "{words}");
-    let words = complained(&resnetd(&["classify", "--device", "gpu", "tests/data/cat.jpg"]));
+    let words = stderr_of(&resnetd(&["classify", "--device", "gpu", "tests/data/cat.jpg"]));
     assert!(words.contains("use auto, cpu, cuda or cuda:N"), "{words}");
 }
 
 #[test]
-fn a_library_that_is_not_there_is_one_clear_error() {
+fn a_missing_library_is_reported_with_a_hint() {
     let words =
-        complained(&resnetd(&["classify", "--onnxruntime", "/nowhere", "tests/data/cat.jpg"]));
+        stderr_of(&resnetd(&["classify", "--onnxruntime", "/nowhere", "tests/data/cat.jpg"]));
     assert!(words.contains("/nowhere") && words.contains("scripts/fetch-onnxruntime"), "{words}");
     let words =
-        complained(&resnetd(&["classify", "--onnxruntime", "Cargo.toml", "tests/data/cat.jpg"]));
+        stderr_of(&resnetd(&["classify", "--onnxruntime", "Cargo.toml", "tests/data/cat.jpg"]));
     assert!(words.contains("cannot be used") && words.contains("hint:"), "{words}");
 }
 
@@ -138,10 +141,10 @@ fn a_port_in_use_is_a_clear_error() {
     let address = taken.local_addr().unwrap().to_string();
     let port = address.rsplit(':').next().unwrap();
     for listen in [&address, port, &format!("localhost:{port}")] {
-        let words = complained(&resnetd(&["serve", "--listen", listen]));
+        let words = stderr_of(&resnetd(&["serve", "--listen", listen]));
         assert!(words.contains(&format!("cannot listen on {address}")), "{words}");
     }
-    let words = complained(&resnetd(&["serve", "--listen", "127.0.0.1"]));
+    let words = stderr_of(&resnetd(&["serve", "--listen", "127.0.0.1"]));
     assert!(words.contains("use ADDRESS:PORT, NAME:PORT, :PORT"), "{words}");
 }
 
@@ -152,6 +155,6 @@ fn the_help_texts() {
         ("help_serve", vec!["serve", "--help"]),
         ("help_serve_short", vec!["serve", "-h"]),
     ] {
-        insta::assert_snapshot!(name, said(&resnetd(&arguments)));
+        insta::assert_snapshot!(name, stdout_of(&resnetd(&arguments)));
     }
 }

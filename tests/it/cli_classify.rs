@@ -1,4 +1,4 @@
-//! `resnetd classify`, run as a user runs it.
+//! `resnetd classify`, run as a child process.
 
 use std::io::Write;
 use std::path::Path;
@@ -6,15 +6,15 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
-use crate::support::{complained, data, program, resnetd, said};
+use crate::support::{data, program, resnetd, stderr_of, stdout_of};
 
 #[test]
-fn classify_prints_a_line_of_json_for_each_picture() {
+fn classify_prints_a_line_of_json_for_each_image() {
     let files = ["tests/data/cat.jpg", "Cargo.toml", "tests/data/cifar10-ship.png"];
     let output = resnetd(&[&["classify", "--json", "-k", "2"], &files[..]].concat());
-    assert!(complained(&output).contains("1 of 3 images could not be classified"));
+    assert!(stderr_of(&output).contains("1 of 3 images could not be classified"));
     let lines: Vec<Value> =
-        said(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        stdout_of(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.iter().map(|line| line["file"].as_str().unwrap()).collect::<Vec<_>>(), files);
     assert_eq!(lines[0]["predictions"][0]["label"], "cat");
     assert_eq!(lines[0]["predictions"].as_array().unwrap().len(), 2);
@@ -26,9 +26,9 @@ fn classify_prints_a_line_of_json_for_each_picture() {
     }
 }
 
-/// The photo of a coffee is none of the ten classes, and the model sees that.
+/// The photo of a coffee belongs to none of the ten classes, and the answer is unsure.
 #[test]
-fn classify_says_so_where_it_is_not_sure() {
+fn classify_marks_unsure_answers() {
     let photos = ["tests/data/cat.jpg", "src/http/page/samples/coffee.jpg"];
     let output =
         resnetd(&[&["classify", "--format", "table", "--device", "cpu"], &photos[..]].concat());
@@ -47,14 +47,14 @@ fn classify_accepts_folders_and_reports_unreadable_files() {
     std::fs::copy("Cargo.toml", below.join("notes.txt")).unwrap();
     let output = resnetd(&["classify", "--format", "table", folder.path().to_str().unwrap()]);
     assert!(output.status.success(), "{output:?}");
-    assert!(said(&output).contains("cat.png (png 32×32)"), "{}", said(&output));
-    assert!(!said(&output).contains("notes.txt"));
+    assert!(stdout_of(&output).contains("cat.png (png 32×32)"), "{}", stdout_of(&output));
+    assert!(!stdout_of(&output).contains("notes.txt"));
     let output = resnetd(&["classify", "--json", "nowhere.jpg"]);
-    assert!(said(&output).contains("cannot be read"), "{output:?}");
+    assert!(stdout_of(&output).contains("cannot be read"), "{output:?}");
 }
 
 #[test]
-fn classify_explains_each_picture_in_a_file_of_its_own() {
+fn classify_writes_an_overlay_for_each_image() {
     let folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join("cifar10-ship.png");
     std::fs::copy("tests/data/cifar10-ship.png", &copy).unwrap();
@@ -69,9 +69,9 @@ fn classify_explains_each_picture_in_a_file_of_its_own() {
         copy.to_str().unwrap(),
         "Cargo.toml",
     ]);
-    assert!(complained(&output).contains("1 of 4 images"), "{output:?}");
+    assert!(stderr_of(&output).contains("1 of 4 images"), "{output:?}");
     let lines: Vec<Value> =
-        said(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        stdout_of(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     for (line, name, size) in [
         (0, "cat.cat.png", (451, 300)),
         (1, "cifar10-ship.ship.png", (32, 32)),
@@ -85,7 +85,7 @@ fn classify_explains_each_picture_in_a_file_of_its_own() {
 }
 
 #[test]
-fn an_image_may_come_from_standard_input() {
+fn an_image_can_be_read_from_standard_input() {
     let mut process = program(&["classify", "-", "-k", "1"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -93,8 +93,8 @@ fn an_image_may_come_from_standard_input() {
         .unwrap();
     process.stdin.take().unwrap().write_all(&data("cat.jpg")).unwrap();
     let output = process.wait_with_output().unwrap();
-    assert!(output.status.success() && said(&output).starts_with("-: cat 99."), "{output:?}");
-    let twice = complained(&resnetd(&["classify", "-", "-"]));
+    assert!(output.status.success() && stdout_of(&output).starts_with("-: cat 99."), "{output:?}");
+    let twice = stderr_of(&resnetd(&["classify", "-", "-"]));
     assert!(twice.contains("standard input has one image"), "{twice}");
 }
 
@@ -104,9 +104,9 @@ fn each_format_has_a_line_for_an_image_and_failures_go_to_standard_error() {
         let options = ["classify", "-k", "2", "--precision", "fp32", "--format", format];
         let files = ["tests/data/cat.jpg", "Cargo.toml", "tests/data/cifar10-ship.png"];
         let output = resnetd(&[&options[..], &files].concat());
-        let words = complained(&output);
+        let words = stderr_of(&output);
         assert!(words.contains("Cargo.toml: the upload is not an image"), "{words}");
-        said(&output).lines().map(str::to_owned).collect::<Vec<_>>()
+        stdout_of(&output).lines().map(str::to_owned).collect::<Vec<_>>()
     };
     let text = classify("text");
     assert_eq!(text.len(), 2, "{text:?}");
@@ -141,11 +141,11 @@ fn a_cell_with_a_comma_or_a_quote_is_quoted() {
         let text = std::fs::read_to_string(&results).unwrap();
         let line = text.lines().nth(1).unwrap();
         assert!(line.contains("a \"\"b\"\", c.png\",32,32,png,false,cat,"), "{line}");
-        assert_eq!(text.lines().count(), 2, "the second run has nothing to do: {text}");
+        assert_eq!(text.lines().count(), 2, "the second run adds nothing: {text}");
     }
 }
 
-/// The image files of a file of results.
+/// The image files listed in a file of results.
 fn files_in(results: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(results).unwrap();
     let name = |line: &str| match serde_json::from_str::<Value>(line) {
@@ -156,21 +156,21 @@ fn files_in(results: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_file_of_results_is_continued_with_the_images_that_it_lacks() {
+fn a_file_of_results_is_continued_with_the_missing_images() {
     let folder = tempfile::tempdir().unwrap();
     let (cat, ship) = ("tests/data/cat.jpg", "tests/data/cifar10-ship.png");
     for ending in ["csv", "tsv", "jsonl"] {
         let results = folder.path().join(format!("o.{ending}"));
         let path = results.to_str().unwrap();
         let output = resnetd(&["classify", "-o", path, cat, "Cargo.toml"]);
-        assert!(complained(&output).contains("1 of 2 images"), "{output:?}");
-        assert_eq!((said(&output).as_str(), files_in(&results)), ("", vec![cat.to_owned()]));
+        assert!(stderr_of(&output).contains("1 of 2 images"), "{output:?}");
+        assert_eq!((stdout_of(&output).as_str(), files_in(&results)), ("", vec![cat.to_owned()]));
 
         let half = std::fs::OpenOptions::new().append(true).open(&results);
         half.unwrap().write_all(b"{\"file\":\"tests/data/cifar10-sh").unwrap();
         let output = resnetd(&["classify", "-o", path, "--resume", cat, ship]);
         assert!(output.status.success(), "{output:?}");
-        assert_eq!(files_in(&results), [cat, ship], "half a line is gone");
+        assert_eq!(files_in(&results), [cat, ship], "the incomplete line was removed");
         let before = std::fs::read(&results).unwrap();
         assert!(resnetd(&["classify", "-o", path, "--resume", ship]).status.success());
         assert_eq!(std::fs::read(&results).unwrap(), before);
@@ -179,19 +179,19 @@ fn a_file_of_results_is_continued_with_the_images_that_it_lacks() {
         ("csv", &["-k", "2"][..], "use the same --format and --top-k"),
         ("jsonl", &["--model", "cifar10-resnet20"], "another model than cifar10-resnet20"),
         ("csv", &["--format", "text"], "use csv, tsv or jsonl"),
-        ("csv", &["--format", "jsonl"], "not a line of classify"),
+        ("csv", &["--format", "jsonl"], "not a line that resnetd classify writes"),
     ] {
         let results = folder.path().join(format!("o.{ending}"));
         let before = std::fs::read(&results).unwrap();
         let path = results.to_str().unwrap();
         let output = resnetd(&[&["classify", "-o", path, "--resume", ship], options].concat());
-        assert!(complained(&output).contains(expected), "{output:?}");
+        assert!(stderr_of(&output).contains(expected), "{output:?}");
         assert_eq!(std::fs::read(&results).unwrap(), before, "{options:?}");
     }
 }
 
 #[test]
-fn a_reader_that_stops_is_no_error() {
+fn a_closed_pipe_is_not_an_error() {
     for format in ["text", "table", "tsv", "jsonl"] {
         let images = ["tests/data/cat.jpg"; 200];
         let mut process = program(&[&["classify", "--format", format], &images[..]].concat())

@@ -1,33 +1,33 @@
-//! `resnetd describe`, `completions` and `man`: what the program says about models and about itself.
+//! `resnetd describe`, `completions` and `man`.
 
 use std::process::Output;
 
-use crate::support::{complained, resnetd};
+use crate::support::{resnetd, stderr_of};
 
-fn said(output: &Output) -> String {
+fn stdout_of(output: &Output) -> String {
     assert!(output.status.success(), "{output:?}");
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 #[test]
 fn describe_shows_the_published_figures() {
-    let output = said(&resnetd(&["describe", "resnet50"]));
+    let output = stdout_of(&resnetd(&["describe", "resnet50"]));
     assert!(output.contains("resnet50: 25,557,032 parameters"), "{output}");
     insta::assert_snapshot!(
         "describe_resnet18_stages",
-        said(&resnetd(&["describe", "resnet18", "--stages"]))
+        stdout_of(&resnetd(&["describe", "resnet18", "--stages"]))
     );
-    let list = said(&resnetd(&["describe"]));
+    let list = stdout_of(&resnetd(&["describe"]));
     assert!(list.contains("resnet1202"), "{list}");
-    let unknown = complained(&resnetd(&["describe", "resnet51"]));
+    let unknown = stderr_of(&resnetd(&["describe", "resnet51"]));
     assert!(unknown.contains("resnet50"), "{unknown}");
 }
 
 #[test]
-fn describe_shows_a_model_whatever_it_is_stored_as() {
+fn describe_shows_models_in_all_formats() {
     let folder = tempfile::tempdir().unwrap();
     let onnx = folder.path().join("exported.onnx");
-    said(&resnetd(&["export", "-o", onnx.to_str().unwrap()]));
+    stdout_of(&resnetd(&["export", "-o", onnx.to_str().unwrap()]));
     let weights = "models/cifar10-resnet56/model.safetensors";
     for model in [
         &["cifar10-resnet56"][..],
@@ -35,7 +35,7 @@ fn describe_shows_a_model_whatever_it_is_stored_as() {
         &[weights, "--arch", "resnet56"],
         &[onnx.to_str().unwrap()],
     ] {
-        let text = said(&resnetd(&[&["describe", "--stages"], model].concat()));
+        let text = stdout_of(&resnetd(&[&["describe", "--stages"], model].concat()));
         for expected in ["architecture resnet56", "input 32×32", "precision fp32", "digest "] {
             let squeezed = text.split_whitespace().collect::<Vec<_>>().join(" ");
             assert!(squeezed.contains(expected), "{model:?}: {expected}: {text}");
@@ -46,31 +46,31 @@ fn describe_shows_a_model_whatever_it_is_stored_as() {
 
 #[test]
 fn describe_counts_the_operators_of_graphs_that_are_not_in_the_table() {
-    let int8 = said(&resnetd(&["describe", "models/cifar10-resnet56/model-int8.onnx"]));
+    let int8 = stdout_of(&resnetd(&["describe", "models/cifar10-resnet56/model-int8.onnx"]));
     assert!(int8.contains("int8") && int8.contains("resnet56"), "{int8}");
-    let text = said(&resnetd(&["describe", "tests/data/onnx/exported.onnx"]));
+    let text = stdout_of(&resnetd(&["describe", "tests/data/onnx/exported.onnx"]));
     assert!(text.contains("an ONNX file without a card"), "{text}");
     assert!(text.contains("Conv") && text.contains("opset"), "{text}");
-    let words = complained(&resnetd(&["describe", "Cargo.toml"]));
+    let words = stderr_of(&resnetd(&["describe", "Cargo.toml"]));
     assert!(words.contains("Cargo"), "{words}");
-    let words = complained(&resnetd(&["describe", "nowhere.onnx"]));
+    let words = stderr_of(&resnetd(&["describe", "nowhere.onnx"]));
     assert!(words.contains("there is no file, folder or embedded model"), "{words}");
 }
 
 #[test]
 fn completions_and_man_pages_have_all_commands() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
-        let script = said(&resnetd(&["completions", shell]));
+        let script = stdout_of(&resnetd(&["completions", shell]));
         assert!(script.contains("healthcheck") && script.contains("queue-capacity"), "{shell}");
     }
-    let page = said(&resnetd(&["man"]));
+    let page = stdout_of(&resnetd(&["man"]));
     assert!(page.contains(".TH resnetd 1") && page.contains("healthcheck"), "{page}");
-    let serve = said(&resnetd(&["man", "serve"]));
+    let serve = stdout_of(&resnetd(&["man", "serve"]));
     assert!(serve.contains("queue\\-capacity"), "{serve}");
-    let words = complained(&resnetd(&["man", "nonsense"]));
+    let words = stderr_of(&resnetd(&["man", "nonsense"]));
     assert!(words.contains("the commands are serve, classify"), "{words}");
     let folder = tempfile::tempdir().unwrap();
     let pages = folder.path().join("man1");
-    said(&resnetd(&["man", "--output", pages.to_str().unwrap()]));
+    stdout_of(&resnetd(&["man", "--output", pages.to_str().unwrap()]));
     assert!(pages.join("resnetd.1").is_file() && pages.join("resnetd-serve.1").is_file());
 }

@@ -1,4 +1,4 @@
-//! What clients may do to a connection: send too much, too little or nothing, and leave their answers unread.
+//! Limits for single connections: clients that send too much, too little or nothing, or do not read.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::support::{Answer, Options, TestServer, data, until};
 const INFER: &str = "/v2/models/cifar10-resnet56/infer";
 
 #[tokio::test]
-async fn text_of_a_client_is_repeated_only_in_part() {
+async fn client_text_is_repeated_only_in_part() {
     let server = TestServer::start();
     let long = "\u{7f}".repeat(1_000_000);
     let name = |name: &str| json!({ "inputs": [{ "name": name, "datatype": "UINT8", "shape": [1], "data": [0] }] });
@@ -65,7 +65,7 @@ async fn a_request_id_is_echoed_completely_or_replaced() {
 }
 
 #[tokio::test]
-async fn a_list_of_more_classes_than_there_are_is_refused_at_once() {
+async fn a_list_with_more_labels_than_classes_is_rejected_at_once() {
     let server = TestServer::start();
     let list = format!("/classify?labels={}", vec!["0"; 10_000].join(","));
     let answer = server.post(&list, data("cifar10-cat.png")).await;
@@ -77,7 +77,7 @@ async fn a_list_of_more_classes_than_there_are_is_refused_at_once() {
 }
 
 #[tokio::test]
-async fn headers_have_one_limit_in_both_versions_and_a_document_where_it_is_reached() {
+async fn the_limit_for_headers_is_the_same_in_both_versions_and_answered_with_a_problem() {
     let server = TestServer::start();
     let http2 = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
     for client in [&server.client, &http2] {
@@ -93,7 +93,7 @@ async fn headers_have_one_limit_in_both_versions_and_a_document_where_it_is_reac
 }
 
 #[tokio::test]
-async fn what_is_not_http_is_answered_by_a_document() {
+async fn data_that_is_not_http_is_answered_with_a_problem() {
     let server = TestServer::start();
     for words in [
         &b"\x16\x03\x01\x02\x00\x01\xfc\x03\x03\r\n\r\n"[..],
@@ -121,7 +121,7 @@ async fn http_1_1_has_exactly_one_host() {
 }
 
 #[tokio::test]
-async fn a_server_for_this_machine_does_not_answer_for_other_names() {
+async fn a_server_on_a_loopback_address_rejects_other_host_names() {
     let named = ["photos.example".to_owned()];
     let hosts = AllowedHosts::new(&named, "127.0.0.1".parse().unwrap()).unwrap();
     let server = TestServer::with(Options { hosts, ..Options::default() });
@@ -135,7 +135,7 @@ async fn a_server_for_this_machine_does_not_answer_for_other_names() {
 }
 
 #[tokio::test]
-async fn an_upload_behind_which_the_client_closes_its_side_is_answered() {
+async fn an_upload_is_answered_if_the_client_half_closes_the_connection() {
     let gate = Gate::default();
     let server =
         TestServer::with(Options { engines: Some(vec![gate.engine()]), ..Options::default() });
@@ -146,14 +146,14 @@ async fn an_upload_behind_which_the_client_closes_its_side_is_answered() {
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.write_all(&image).await.unwrap();
     stream.shutdown().await.unwrap();
-    until("it is inside", || server.model.pipeline.metrics().images_in_flight.get() == 1).await;
+    until("it is in flight", || server.model.pipeline.metrics().images_in_flight.get() == 1).await;
     gate.open();
     let answer = String::from_utf8_lossy(&rest(&mut stream).await).into_owned();
     assert!(answer.contains("HTTP/1.1 200 OK"), "{answer}");
 }
 
 #[tokio::test]
-async fn a_client_that_is_gone_is_noticed_though_half_closed_ones_are_answered() {
+async fn a_disconnected_client_is_detected_although_half_closed_connections_are_answered() {
     let gate = Gate::default();
     let server =
         TestServer::with(Options { engines: Some(vec![gate.engine()]), ..Options::default() });
@@ -163,14 +163,15 @@ async fn a_client_that_is_gone_is_noticed_though_half_closed_ones_are_answered()
         format!("POST /classify HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", image.len());
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.write_all(&image).await.unwrap();
-    until("it is inside", || server.model.pipeline.metrics().images_in_flight.get() == 1).await;
+    until("it is in flight", || server.model.pipeline.metrics().images_in_flight.get() == 1).await;
     drop(stream);
-    until("its client is missed", || server.server.metrics.requests_in_flight.get() == 0).await;
+    until("the disconnect is detected", || server.server.metrics.requests_in_flight.get() == 0)
+        .await;
     gate.open();
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_read_its_answer_is_closed() {
+async fn the_connection_of_a_client_that_does_not_read_is_closed() {
     let mut options = Options::default();
     options.connections.times.write = Duration::from_millis(300);
     let server = TestServer::with(options);
@@ -178,10 +179,10 @@ async fn a_client_that_does_not_read_its_answer_is_closed() {
     socket.set_recv_buffer_size(4096).unwrap();
     let address = server.url.trim_start_matches("http://").parse().unwrap();
     let mut stream = socket.connect(address).await.unwrap();
-    // Answers that together are larger than what the system keeps for a reader.
+    // Responses that exceed the socket buffers.
     let request = b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n".repeat(500);
     let _ = stream.write_all(&request).await;
-    // The server's end is closed once what it wrote last could not be sent for 300 ms.
+    // The server closes the connection when it could not send anything for 300 ms.
     let closed = async {
         while stream.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n").await.is_ok() {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -191,7 +192,7 @@ async fn a_client_that_does_not_read_its_answer_is_closed() {
 }
 
 #[tokio::test]
-async fn an_http_2_client_that_closes_its_window_is_closed() {
+async fn the_connection_of_an_http_2_client_with_a_closed_window_is_closed() {
     let mut options = Options::default();
     options.connections.times.write = Duration::from_millis(300);
     let server = TestServer::with(options);
@@ -238,7 +239,7 @@ async fn an_idle_http_2_connection_ends_with_goaway() {
 }
 
 #[tokio::test]
-async fn an_upload_that_stops_is_given_up_and_its_memory_is_free() {
+async fn a_stalled_upload_is_ended_and_its_memory_released() {
     let mut options = Options::default();
     options.timeouts.min_upload_rate = 1024;
     options.plan.limits.max_bytes = 1 << 20;
@@ -248,11 +249,11 @@ async fn an_upload_that_stops_is_given_up_and_its_memory_is_free() {
     let head = b"POST /classify HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 900001\r\n\r\n";
     stream.write_all(head).await.unwrap();
     stream.write_all(&vec![0; 900_000]).await.unwrap();
-    until("it is held", || server.server.metrics.admitted_bytes.get() >= 900_000).await;
+    until("its memory is reserved", || server.server.metrics.admitted_bytes.get() >= 900_000).await;
     let answer = tokio::time::timeout(Duration::from_secs(60), rest(&mut stream)).await;
     let answer = String::from_utf8_lossy(&answer.expect("it is answered")).into_owned();
     assert!(
-        answer.starts_with("HTTP/1.1 408 ") && answer.contains("1024 bytes a second"),
+        answer.starts_with("HTTP/1.1 408 ") && answer.contains("1024 bytes per second"),
         "{answer}"
     );
     assert_eq!(server.server.metrics.admitted_bytes.get(), 0);
@@ -295,7 +296,7 @@ async fn a_form_without_a_boundary_is_read_as_raw_bytes() {
 }
 
 #[tokio::test]
-async fn compressed_uploads_are_inflated_under_the_limit() {
+async fn compressed_uploads_are_decompressed_up_to_the_limit() {
     let mut options = Options::default();
     options.plan.limits.max_bytes = 100_000;
     let server = TestServer::with(options);
@@ -329,7 +330,7 @@ async fn compressed_uploads_are_inflated_under_the_limit() {
     assert_eq!(server.server.metrics.admitted_bytes.get(), 0);
 }
 
-/// Brotli's form for bytes that are not compressed (RFC 7932, section 9.2), with a window of 64 KiB.
+/// An uncompressed Brotli metablock (RFC 7932, section 9.2), with a window of 64 KiB.
 fn brotli(bytes: &[u8]) -> Vec<u8> {
     let length = u32::try_from(bytes.len() - 1).unwrap();
     assert!(length < 1 << 16);
@@ -380,7 +381,7 @@ fn base64_of(bytes: &[u8]) -> String {
 async fn durations_are_labelled_by_status() {
     let server = TestServer::start();
     server.classify(data("cifar10-cat.png")).await;
-    server.classify("not a picture").await;
+    server.classify("not an image").await;
     let metrics = server.get("/metrics").await.text;
     for class in ["2xx", "4xx"] {
         let line = format!(

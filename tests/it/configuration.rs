@@ -1,5 +1,5 @@
-//! `docs/configuration.md` lists the options of `resnetd serve` as clap knows them.
-//! `UPDATE=1 cargo test --test it configuration` writes the file again.
+//! `docs/configuration.md` lists the options of `resnetd serve`. `UPDATE=1 cargo test --test it
+//! configuration` regenerates it.
 
 use std::fmt::Write;
 

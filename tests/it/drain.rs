@@ -1,4 +1,4 @@
-//! The end: readiness goes off, what is here is answered, the process exits with 0.
+//! Shutdown: the server becomes not ready, answers requests in flight, and exits with 0.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -26,7 +26,8 @@ async fn sigterm_under_load_loses_no_request_and_exits_with_0() {
                     let answer = Answer::of(sent.expect("no request is lost")).await;
                     assert_eq!(answer.status, 200, "{answer:?}");
                     answered.fetch_add(1, Ordering::Relaxed);
-                    // Told to go: a client or balancer that listens asks another server.
+                    // The response indicates that the connection will be closed, so that the client uses
+                    // another one.
                     if answer.headers.contains_key("connection") {
                         return;
                     }
@@ -43,7 +44,7 @@ async fn sigterm_under_load_loses_no_request_and_exits_with_0() {
 }
 
 #[tokio::test]
-async fn while_draining_readiness_is_off_and_what_is_queued_is_answered() {
+async fn while_draining_the_server_is_not_ready_and_answers_queued_requests() {
     let gate = Gate::default();
     let mut options = Options { engines: Some(vec![gate.engine()]), ..Options::default() };
     options.drain.delay = Duration::from_secs(3600); // the test ends it by dropping the runtime
@@ -51,13 +52,13 @@ async fn while_draining_readiness_is_off_and_what_is_queued_is_answered() {
     server.server.readiness.drain();
     let unready = server.get("/readyz").await;
     assert_eq!((unready.status, unready.reason()), (503, "not-ready".to_owned()));
-    assert_eq!(unready.header("connection"), "close", "clients are told to reconnect elsewhere");
+    assert_eq!(unready.header("connection"), "close", "clients must reconnect");
 
     let request = server.client.post(server.at("/classify")).body(data("cifar10-cat.png"));
     let queued = tokio::spawn(async move { request.send().await.unwrap().status() });
-    until("it is inside", || server.model.pipeline.metrics().images_in_flight.get() == 1).await;
+    until("it is in flight", || server.model.pipeline.metrics().images_in_flight.get() == 1).await;
     gate.open();
-    assert_eq!(queued.await.unwrap(), 200, "what still comes is served");
+    assert_eq!(queued.await.unwrap(), 200, "new requests are still served");
 }
 
 #[tokio::test]
@@ -72,7 +73,8 @@ async fn queued_images_are_answered_before_the_end() {
             tokio::spawn(async move { request.send().await.unwrap().status() })
         })
         .collect();
-    until("all are inside", || server.model.pipeline.metrics().images_in_flight.get() == 10).await;
+    until("all are in flight", || server.model.pipeline.metrics().images_in_flight.get() == 10)
+        .await;
     let (ended, ()) = tokio::join!(server.stop(), async { gate.open() });
     assert!(ended);
     for status in queued {
@@ -106,7 +108,7 @@ async fn queued_images_are_answered_after_the_drain_timeout() {
 }
 
 #[tokio::test]
-async fn who_connects_before_the_model_is_loaded_is_refused_not_kept_waiting() {
+async fn connections_are_refused_before_the_model_is_loaded() {
     let plan = Options::default().connections;
     let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), plan).unwrap();
     let address = listener.address().unwrap();
@@ -117,10 +119,10 @@ async fn who_connects_before_the_model_is_loaded_is_refused_not_kept_waiting() {
 }
 
 #[test]
-fn a_second_signal_quits_at_once() {
+fn a_second_signal_exits_at_once() {
     let mut server = Process::start(&["--drain-delay", "1h"]);
     server.signal("-TERM");
-    // The first signal must have been seen before the second counts as one.
+    // The first signal must be received before the second one is sent.
     while ready(&server.url) {
         std::thread::sleep(Duration::from_millis(5));
     }

@@ -1,4 +1,4 @@
-//! Where in the picture a class's score comes from.
+//! Class activation maps.
 
 use std::io::Cursor;
 use std::sync::Arc;
@@ -15,15 +15,15 @@ use serde_json::Value;
 
 use crate::support::{Answer, Options, TestServer, data, default_model, seeded, until};
 
-async fn explain(server: &TestServer, query: &str, picture: Vec<u8>) -> Value {
-    let answer = server.post(&format!("/classify?explain=cam{query}"), picture).await;
+async fn explain(server: &TestServer, query: &str, photo: Vec<u8>) -> Value {
+    let answer = server.post(&format!("/classify?explain=cam{query}"), photo).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     answer.json()
 }
 
-async fn overlay(server: &TestServer, query: &str, picture: Vec<u8>) -> (Answer, Vec<u8>) {
+async fn overlay(server: &TestServer, query: &str, photo: Vec<u8>) -> (Answer, Vec<u8>) {
     let request = server.client.post(server.at(&format!("/classify?explain=cam{query}")));
-    let response = request.header("accept", "image/png").body(picture).send().await.unwrap();
+    let response = request.header("accept", "image/png").body(photo).send().await.unwrap();
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let bytes = response.bytes().await.unwrap().to_vec();
     let text = String::from_utf8_lossy(&bytes).into_owned();
@@ -34,21 +34,21 @@ fn numbers(values: &Value) -> Vec<f64> {
     values.as_array().unwrap().iter().map(|value| value.as_f64().unwrap()).collect()
 }
 
-fn png(picture: &RgbImage) -> Vec<u8> {
+fn png(photo: &RgbImage) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
-    picture.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
+    photo.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
     bytes.into_inner()
 }
 
 /// A grey square of 64×64 with `object`, 32×32, in one of its quarters.
 fn pasted(object: &str, [column, row]: [i64; 2]) -> Vec<u8> {
-    let mut picture = RgbImage::from_pixel(64, 64, Rgb([128; 3]));
+    let mut photo = RgbImage::from_pixel(64, 64, Rgb([128; 3]));
     let object = image::load_from_memory(&data(object)).unwrap().into_rgb8();
-    imageops::replace(&mut picture, &object, column * 32, row * 32);
-    png(&picture)
+    imageops::replace(&mut photo, &object, column * 32, row * 32);
+    png(&photo)
 }
 
-/// How much of a map's positive values lies in each of four quarters, row after row.
+/// The share of a map's positive values in each of four quarters, row by row.
 fn quarters(map: &Value) -> [f64; 4] {
     let side = |name: &str| usize::try_from(map[name].as_u64().unwrap()).unwrap();
     let (height, width, values) = (side("height"), side("width"), numbers(&map["values"]));
@@ -62,12 +62,12 @@ fn quarters(map: &Value) -> [f64; 4] {
     sums.map(|sum| sum / total)
 }
 
-/// The mean of every class's map and its bias are its logit.
-async fn assert_exact(model: Model, picture: &str, tolerance: f64) {
+/// For every class, the mean of the map plus the bias is the logit.
+async fn assert_exact(model: Model, photo: &str, tolerance: f64) {
     let classes = model.card.labels.len();
     let server = TestServer::with(Options { model, ..Options::default() });
     let query: Vec<String> = (0..classes).map(|class| format!("&class={class}")).collect();
-    let body = explain(&server, &query.concat(), data(picture)).await;
+    let body = explain(&server, &query.concat(), data(photo)).await;
     let maps = body["explanation"]["maps"].as_array().unwrap();
     assert_eq!(maps.len(), classes);
     for (class, map) in maps.iter().enumerate() {
@@ -81,22 +81,22 @@ async fn assert_exact(model: Model, picture: &str, tolerance: f64) {
 }
 
 #[tokio::test]
-async fn the_mean_of_a_map_and_the_bias_are_the_logit() {
+async fn the_mean_of_a_map_plus_the_bias_is_the_logit() {
     assert_exact(default_model(), "cat.jpg", 1e-4).await;
     assert_exact(seeded::model("resnet50", 8, [96, 64]), "cat.jpg", 1e-4).await;
     assert_exact(seeded::model("resnet18", 8, [64, 64]), "cat.jpg", 1e-4).await;
 }
 
-/// In int8 the pooled features are rounded to one of 256 steps.
+/// In int8 the pooled features are rounded to one of 256 values.
 #[tokio::test]
-async fn in_int8_the_mean_of_a_map_and_the_bias_are_the_logit_but_for_the_pools_rounding() {
+async fn in_int8_the_mean_of_a_map_plus_the_bias_is_the_logit_except_for_rounding() {
     let choice = PrecisionChoice::Only(Precision::Int8);
     let model = Model::open_as("cifar10-resnet56", None, choice, Device::Cpu).unwrap().model;
     assert_exact(model, "cat.jpg", 0.05).await;
 }
 
 #[tokio::test]
-async fn an_object_lights_up_where_it_was_pasted() {
+async fn the_map_is_strongest_at_the_object() {
     let server = TestServer::start();
     for (object, label) in [("cifar10-cat.png", "cat"), ("cifar10-ship.png", "ship")] {
         for (quarter, place) in [[0, 0], [1, 0], [0, 1], [1, 1]].into_iter().enumerate() {
@@ -110,14 +110,14 @@ async fn an_object_lights_up_where_it_was_pasted() {
     }
 }
 
-/// A network that hands brightness through: each convolution copies its first channel, each block
-/// adds nothing, and class 1 counts the first channel twice.
+/// A network that computes brightness: each convolution copies its first channel, each block adds nothing,
+/// and class 1 has weight 2 for the first channel.
 fn brightness() -> Model {
     let mut card = default_model().card.as_ref().clone();
     card.labels = vec!["dark".to_owned(), "bright".to_owned()];
     card.preprocess.mean = [0.0; 3];
     card.preprocess.std = [1.0; 3];
-    card.golden.clear(); // they are another network's
+    card.golden.clear(); // they belong to another network
     let network = Network::expand(arch::find(&card.architecture).unwrap(), 2);
     let tensors = network.tensors().into_iter().map(|spec| {
         let mut values = vec![0.0; spec.shape.iter().product()];
@@ -125,7 +125,7 @@ fn brightness() -> Model {
             "conv1.weight" => values[4] = 1.0, // the centre of the first kernel
             "fc.weight" => values[64..].fill(2.0),
             "fc.bias" => values[1] = 0.5,
-            // f = (x − 0) · weight / √(variance + ε), so these hand x through.
+            // f = (x − 0) · weight / √(variance + ε), so these copy x.
             name if name.ends_with("running_var") => values.fill(1.0 - 1e-5),
             name if name.contains("bn") && name.ends_with("weight") => values.fill(1.0),
             _ => {}
@@ -136,13 +136,13 @@ fn brightness() -> Model {
 }
 
 #[tokio::test]
-async fn a_network_that_sees_brightness_maps_exactly_the_bright_pixels() {
+async fn a_network_that_computes_brightness_maps_exactly_the_bright_pixels() {
     let server = TestServer::with(Options { model: brightness(), ..Options::default() });
-    // The network's strides leave every fourth pixel of every fourth row.
-    let mut picture = RgbImage::new(32, 32);
-    picture.put_pixel(20, 8, Rgb([255; 3]));
-    picture.put_pixel(21, 9, Rgb([255; 3]));
-    let body = explain(&server, "&class=bright&class=dark", png(&picture)).await;
+    // Due to the network's strides, every fourth pixel of every fourth row remains.
+    let mut photo = RgbImage::new(32, 32);
+    photo.put_pixel(20, 8, Rgb([255; 3]));
+    photo.put_pixel(21, 9, Rgb([255; 3]));
+    let body = explain(&server, "&class=bright&class=dark", png(&photo)).await;
     let [bright, dark] = [0, 1].map(|map| &body["explanation"]["maps"][map]);
     let lit: Vec<(usize, f64)> =
         numbers(&bright["values"]).into_iter().enumerate().filter(|(_, v)| *v != 0.0).collect();
@@ -205,7 +205,7 @@ async fn each_image_of_a_form_has_its_own_maps() {
 }
 
 #[tokio::test]
-async fn an_overlay_has_the_photos_own_size_and_leaves_what_was_not_seen() {
+async fn an_overlay_has_the_image_size_and_is_unchanged_outside_the_crop() {
     let server = TestServer::start();
     let (answer, bytes) = overlay(&server, "", data("cat.jpg")).await;
     assert_eq!(answer.header("content-type"), "image/png");
@@ -225,13 +225,13 @@ async fn an_overlay_has_the_photos_own_size_and_leaves_what_was_not_seen() {
         assert!((0..75).chain(376..451).all(|column| !differs(column, row)), "row {row}");
     }
     let changed = (0..300).filter(|row| (75..376).any(|column| differs(column, *row))).count();
-    assert!(changed > 200, "{changed} rows are painted");
+    assert!(changed > 200, "{changed} rows are changed");
     let admitted = &server.server.metrics.admitted_bytes;
-    until("the picture's memory is given back", || admitted.get() == 0).await;
+    until("the image's memory is released", || admitted.get() == 0).await;
 }
 
 #[tokio::test]
-async fn an_overlay_of_a_turned_photo_is_upright() {
+async fn an_overlay_of_a_rotated_photo_is_upright() {
     let server = TestServer::start();
     let size = |bytes: &[u8]| image::load_from_memory(bytes).unwrap().into_rgb8().dimensions();
     let stored = data("pictures/orientation-6.jpg");
@@ -241,7 +241,7 @@ async fn an_overlay_of_a_turned_photo_is_upright() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_explained_is_a_problem() {
+async fn invalid_requests_for_maps_are_problems() {
     let server = TestServer::start();
     for (name, path) in [
         ("explain_unknown", "/classify?explain=lime"),
@@ -258,7 +258,7 @@ async fn what_cannot_be_explained_is_a_problem() {
 }
 
 #[tokio::test]
-async fn a_model_without_feature_map_offers_no_activation_maps() {
+async fn a_model_without_feature_map_has_no_activation_maps() {
     let whole = default_model();
     let cut = |names: &[&str]| {
         let graph = onnx::Model::from_bytes(whole.onnx.clone()).unwrap().keep_outputs(names);

@@ -1,4 +1,4 @@
-//! What can be asked beside and about the classes: embeddings, what the network saw, candidates.
+//! Embeddings, the network's input, candidates and thresholds.
 
 use base64::Engine;
 use reqwest::multipart::{Form, Part};
@@ -36,7 +36,7 @@ fn form(names: &[&'static str]) -> Form {
 }
 
 #[tokio::test]
-async fn an_embedding_is_the_graphs_own_in_every_form() {
+async fn an_embedding_is_that_of_the_graph_in_every_format() {
     let model = default_model();
     let plan = SessionPlan::on_cpu(1);
     let mut session = Session::open(library(), &model.onnx, plan, &[Output::Embedding]).unwrap();
@@ -87,7 +87,7 @@ async fn a_normalised_embedding_has_the_length_1_and_the_same_direction() {
 }
 
 #[tokio::test]
-async fn embeddings_of_a_form_are_in_order_and_a_matrix_is_whole_or_not_at_all() {
+async fn embeddings_of_a_form_are_in_order_and_a_matrix_is_complete_or_an_error() {
     let server = TestServer::start();
     let alone = server.post("/embed", data("cat.jpg")).await.json()["embedding"].clone();
     let send = |form: Form, accept: &'static str| {
@@ -109,7 +109,7 @@ async fn embeddings_of_a_form_are_in_order_and_a_matrix_is_whole_or_not_at_all()
 }
 
 #[tokio::test]
-async fn a_picture_of_what_the_network_saw_and_the_steps_to_it() {
+async fn preprocess_returns_the_networks_input_or_the_steps() {
     let server = TestServer::start();
     let (answer, png) = post(&server, "/preprocess", "*/*", data("cat.jpg")).await;
     assert_eq!(answer.header("content-type"), "image/png");
@@ -126,7 +126,7 @@ async fn a_picture_of_what_the_network_saw_and_the_steps_to_it() {
     let mut steps = answer.json();
     let sha256 = steps["sha256"].take();
     insta::assert_json_snapshot!("steps", steps);
-    // 300×451 pixels for 32×32: every fourth is enough.
+    // 300×451 pixels for an input of 32×32: every fourth pixel suffices.
     let mut options = Options::default();
     options.plan.jpeg_scaling = JpegScaling::Off;
     let exact = TestServer::with(options);
@@ -137,31 +137,35 @@ async fn a_picture_of_what_the_network_saw_and_the_steps_to_it() {
         let (model, _) = read(server.client.get(server.at("/v1/model"))).await;
         assert_eq!(model.json()["jpeg_scaling"], scaling);
     }
-    // The same picture, stored upright: the network sees the same but for what JPEG loses.
+    // The same image stored upright has the same input, except for JPEG loss.
     assert_eq!(sha256.as_str().unwrap().len(), 64);
     let (answer, _) = post(&server, "/preprocess", json, png).await;
     let again = answer.json();
     assert_eq!(again["image"]["width"], 32);
     let (first, _) = post(&server, "/preprocess", json, data("cat.jpg")).await;
-    assert_eq!(again["sha256"], first.json()["sha256"], "what was seen is seen as it is");
+    assert_eq!(
+        again["sha256"],
+        first.json()["sha256"],
+        "the network's input is unchanged by preprocessing"
+    );
     for (name, color) in [
         ("gray.jpg", "l8"),
         ("cmyk.jpg", "cmyk8"),
         ("rgba16.png", "rgba16"),
         ("alpha.webp", "rgba8"),
     ] {
-        let picture = data(&format!("pictures/{name}"));
-        let (answer, _) = post(&server, "/preprocess", json, picture).await;
+        let photo = data(&format!("pictures/{name}"));
+        let (answer, _) = post(&server, "/preprocess", json, photo).await;
         assert_eq!(answer.json()["stored"]["color"], color, "{name}");
     }
-    let (answer, _) = post(&server, "/preprocess", json, b"no picture".to_vec()).await;
+    let (answer, _) = post(&server, "/preprocess", json, b"not an image".to_vec()).await;
     assert_eq!((answer.status, answer.reason()), (400, "not-an-image".to_owned()));
     assert_eq!(server.model.pipeline.metrics().images_in_flight.get(), 0);
     assert_eq!(server.server.metrics.admitted_bytes.get(), 0);
 }
 
 #[tokio::test]
-async fn candidates_share_the_probability_and_a_threshold_drops_the_rest() {
+async fn probabilities_of_candidates_sum_to_1_and_a_threshold_removes_classes() {
     let server = TestServer::start();
     let found = async |query: &str| -> Vec<(String, f64)> {
         let answer = server.post(&format!("/classify?{query}"), data("cat.jpg")).await;
@@ -195,7 +199,7 @@ async fn candidates_share_the_probability_and_a_threshold_drops_the_rest() {
 #[tokio::test]
 async fn invalid_parameters_are_errors_with_the_valid_values() {
     let server = TestServer::start();
-    let mut said = Vec::new();
+    let mut answers = Vec::new();
     for path in [
         "/classify?labels=cat,zebra",
         "/classify?labels=",
@@ -208,9 +212,9 @@ async fn invalid_parameters_are_errors_with_the_valid_values() {
     ] {
         let answer = server.post(path, data("cifar10-cat.png")).await;
         assert_eq!((answer.status, &*answer.reason()), (422, "invalid-parameter"), "{path}");
-        said.push(format!("{path}\n    {}", answer.json()["detail"].as_str().unwrap()));
+        answers.push(format!("{path}\n    {}", answer.json()["detail"].as_str().unwrap()));
     }
-    insta::assert_snapshot!("wrong_parameters", said.join("\n"));
+    insta::assert_snapshot!("wrong_parameters", answers.join("\n"));
     let engines = Some(vec![crate::support::engines::Gate::default().engine()]);
     let server = TestServer::with(Options { engines, ..Options::default() });
     let answer = server.post("/embed", data("cat.jpg")).await;

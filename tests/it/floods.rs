@@ -1,4 +1,4 @@
-//! Many connections, many requests on one connection, and many headers in a request are limited, and other clients are
+//! Many connections, many requests on one connection, and many headers are limited, and other clients are
 //! still served.
 
 use std::time::Duration;
@@ -35,16 +35,16 @@ async fn more_than_100_headers_get_431_and_more_than_256_close_the_connection() 
             assert_eq!(answer.status, status, "{count}: {answer:?}");
         }
     }
-    // The first request adds a header to the connection's table; each byte of the second one repeats it.
+    // The first request adds a header to the connection's table; each byte of the second one refers to it.
     let first = [POST, b"\x40\x01x\0"].concat();
     let second = [POST, &[0xBE; 300]].concat();
     let mut stream = connect(&server).await;
     stream.write_all(PREFACE).await.unwrap();
     stream.write_all(&frame(HEADERS, END_HEADERS, 1, &first)).await.unwrap();
-    until("it is open", || server.server.metrics.requests_in_flight.get() == 1).await;
+    until("it is in flight", || server.server.metrics.requests_in_flight.get() == 1).await;
     stream.write_all(&frame(HEADERS, END_HEADERS, 3, &second)).await.unwrap();
     assert_eq!(goaway(&rest(&mut stream).await), CALM);
-    until("both are over", || server.server.metrics.requests_in_flight.get() == 0).await;
+    until("both have ended", || server.server.metrics.requests_in_flight.get() == 0).await;
 }
 
 #[tokio::test]
@@ -68,7 +68,7 @@ async fn open_http_2_requests_are_limited_over_all_connections() {
         let open = server.server.metrics.requests_in_flight.get();
         assert!(open <= 2048 + 2 * 40, "{open} are open");
     }
-    assert!((4..40).contains(&calmed), "{calmed} of 40 connections were ended");
+    assert!((4..40).contains(&calmed), "{calmed} of 40 connections were closed");
     let request = http2().post(server.at("/classify")).body(data("cifar10-cat.png"));
     assert_eq!(
         request.send().await.unwrap().status(),
@@ -78,17 +78,17 @@ async fn open_http_2_requests_are_limited_over_all_connections() {
 }
 
 #[tokio::test]
-async fn unread_openapi_documents_are_not_charged() {
+async fn unread_openapi_documents_do_not_count_under_the_memory_limit() {
     let server = TestServer::start();
     let mut stream = connect(&server).await;
-    // An initial window of 0; then GET of the document, in HPACK.
+    // An initial window of 0, then a GET of the document in HPACK.
     let settings = frame(4, 0, 0, b"\0\x04\0\0\0\0");
     let get = frame(HEADERS, END_HEADERS | 1, 1, b"\x82\x86\x04\x0d/openapi.json\x01\x01x");
     stream.write_all(&[&PREFACE[..24], &settings, &get].concat()).await.unwrap();
     let mut sent = Vec::new();
     let reading = stream.read_to_end(&mut sent);
     let _ = tokio::time::timeout(Duration::from_millis(500), reading).await;
-    assert!(frames(&sent).iter().any(|(kind, _)| *kind == HEADERS), "it is answered: {sent:?}");
+    assert!(frames(&sent).iter().any(|(kind, _)| *kind == HEADERS), "it was answered: {sent:?}");
     assert_eq!(server.server.metrics.admitted_bytes.get(), 0);
 }
 
@@ -112,7 +112,7 @@ fn of_two(gate: &Gate) -> TestServer {
 }
 
 #[tokio::test]
-async fn the_connection_that_is_idle_longest_is_closed_for_a_new_one() {
+async fn the_longest_idle_connection_is_closed_for_a_new_one() {
     let gate = Gate::default();
     let server = of_two(&gate);
     let image = data("cifar10-cat.png");
@@ -121,13 +121,13 @@ async fn the_connection_that_is_idle_longest_is_closed_for_a_new_one() {
     let mut busy = connect(&server).await;
     busy.write_all(head.as_bytes()).await.unwrap();
     busy.write_all(&image).await.unwrap();
-    until("it is inside", || server.model.pipeline.metrics().images_in_flight.get() == 1).await;
+    until("it is in flight", || server.model.pipeline.metrics().images_in_flight.get() == 1).await;
     // No bytes, partial headers, an answered request, and an HTTP/2 client without a request.
     for words in [&b""[..], b"GET /livez HTT", LIVEZ, PREFACE] {
         let mut idle = connect(&server).await;
         idle.write_all(words).await.unwrap();
         if words == LIVEZ {
-            assert_eq!(idle.read_u8().await.unwrap(), b'H', "it is served");
+            assert_eq!(idle.read_u8().await.unwrap(), b'H', "it was served");
         }
         let mut next = connect(&server).await;
         next.write_all(LIVEZ).await.unwrap();
@@ -153,8 +153,10 @@ async fn a_connection_above_the_limit_gets_a_503_if_every_connection_has_a_reque
         let mut stream = connect(&server).await;
         stream.write_all(head.as_bytes()).await.unwrap();
         stream.write_all(&image).await.unwrap();
-        until("it is inside", || server.model.pipeline.metrics().images_in_flight.get() == count)
-            .await;
+        until("it is in flight", || {
+            server.model.pipeline.metrics().images_in_flight.get() == count
+        })
+        .await;
         open.push(stream);
     }
     let refused = talk(&server, LIVEZ).await;

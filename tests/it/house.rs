@@ -1,9 +1,9 @@
-//! The invariants of ARCHITECTURE.md, checked on the text of the sources.
+//! Checks the invariants of ARCHITECTURE.md on the source text.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Every source file with its path below `src`, tests left out.
+/// All source files with their path below `src`, without tests.
 fn sources() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
@@ -28,7 +28,7 @@ fn sources() -> Vec<(String, String)> {
     files
 }
 
-/// No code line of a file below one of `places` (or of any but those, with `!`) holds one of `words`.
+/// Checks that no line of code in the selected files has one of `words`.
 fn assert_absent(words: &[&str], is_checked: impl Fn(&str) -> bool, why: &str) {
     let mut checked = 0;
     for (name, text) in sources().iter().filter(|(name, _)| is_checked(name)) {
@@ -45,7 +45,7 @@ fn assert_absent(words: &[&str], is_checked: impl Fn(&str) -> bool, why: &str) {
     assert!(checked > 0, "nothing was checked: {why}");
 }
 
-/// Whether `word` begins somewhere in `line`, and not inside another name (`ort::` in `report::`).
+/// Whether `word` occurs in `line`, but not as a part of another name (`ort::` in `report::`).
 fn has_word(line: &str, word: &str) -> bool {
     line.match_indices(word).any(|(place, _)| {
         !line[..place].ends_with(|before: char| before.is_alphanumeric() || before == '_')
@@ -108,13 +108,13 @@ fn the_registry_is_independent_of_requests_options_and_commands() {
     assert_absent(
         &["crate::registry"],
         |name| name.starts_with("pipeline/"),
-        "a pipeline does not know that there are others",
+        "a pipeline does not depend on other pipelines",
     );
 }
 
 #[test]
-fn a_request_finds_its_model_in_one_place_and_handlers_do_not_know_the_others() {
-    // The answers that list models, the scrape, and the device of the default model in `/readyz`.
+fn the_model_of_a_request_is_looked_up_in_one_place() {
+    // These list models: answers, the scrape, and the device of the default model in `/readyz`.
     const LISTS: [&str; 7] = [
         "http/models.rs",
         "http/admin.rs",
@@ -127,7 +127,7 @@ fn a_request_finds_its_model_in_one_place_and_handlers_do_not_know_the_others() 
     assert_absent(
         &["registry.list(", "registry.serving(", "registry.names(", "registry.find("],
         |name| name.starts_with("http/") && !LISTS.contains(&name),
-        "handlers do not know how many models there are",
+        "handlers do not depend on the number of models",
     );
     assert_absent(
         &["registry.choose("],
@@ -138,8 +138,8 @@ fn a_request_finds_its_model_in_one_place_and_handlers_do_not_know_the_others() 
 
 #[test]
 fn routes_are_added_with_their_documentation() {
-    // Files of a page are not part of the API; routes of protocols are described in
-    // `protocol/mod.rs`, those with a model in the path in `openapi/mod.rs`. The admin address has no document.
+    // Files of a page are not part of the API. Routes of protocols are described in `protocol/mod.rs`, those
+    // with a model in the path in `openapi/mod.rs`. The admin address has no document.
     let of_the_api = |name: &str| {
         name.starts_with("http/")
             && !name.starts_with("http/page/")
@@ -168,11 +168,7 @@ fn one_place_for_statuses_and_one_for_the_environment() {
     };
     assert_absent(&["StatusCode::"], elsewhere, "statuses are in http/problem/");
     let environment = |name: &str| name != "pipeline/run/library.rs";
-    assert_absent(
-        &["env::var"],
-        environment,
-        "clap reads the environment, and one other place does",
-    );
+    assert_absent(&["env::var"], environment, "only clap and one other place read the environment");
 }
 
 #[test]
@@ -191,7 +187,7 @@ fn only_commands_print_and_nothing_is_a_mutable_static() {
 }
 
 #[test]
-fn files_stay_short_enough_to_be_read() {
+fn files_have_at_most_400_lines() {
     for (name, text) in sources() {
         let lines = text.lines().count();
         assert!(lines <= 400, "src/{name} has {lines} lines; split it by subject");

@@ -1,4 +1,4 @@
-//! Models of the hub, from a server on this machine that speaks its protocol.
+//! Models of the hub, from a local server with the hub's protocol.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -24,26 +24,26 @@ const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 /// A hub with one repository, `lab/pets`.
 struct FakeHub {
     files: BTreeMap<&'static str, Bytes>,
-    /// What it does wrong or asks for.
-    manners: Manners,
-    /// Every request: method, path, range and token.
-    seen: Mutex<Vec<Seen>>,
-    /// Another server's address, for large files.
+    /// Faults and requirements.
+    faults: Faults,
+    /// All requests: method, path, range and token.
+    recorded: Mutex<Vec<RecordedRequest>>,
+    /// Address of another server, for large files.
     store: Option<String>,
 }
 
 #[derive(Default, Clone, Copy, PartialEq, Eq)]
-struct Manners {
-    /// Breaks off every answer of a large file after so many bytes.
+struct Faults {
+    /// Closes the connection of a large file after this number of bytes.
     breaks_off_after: Option<usize>,
-    /// Says another hash than the file's.
+    /// Announces a hash other than the file's.
     lies: bool,
-    /// Wants the token `secret`.
+    /// Requires the token `secret`.
     is_private: bool,
 }
 
 #[derive(Debug, Clone)]
-struct Seen {
+struct RecordedRequest {
     method: Method,
     path: String,
     range: Option<String>,
@@ -59,7 +59,7 @@ fn is_large(file: &str) -> bool {
 }
 
 impl FakeHub {
-    fn new(manners: Manners) -> Self {
+    fn new(faults: Faults) -> Self {
         let read = |file: &str| -> Bytes {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/cifar10-resnet20");
             fs::read(folder.join(file)).unwrap().into()
@@ -69,10 +69,10 @@ impl FakeHub {
             ("card.toml", read("card.toml")),
             ("model.safetensors", read("model.safetensors")),
         ]);
-        Self { files, manners, seen: Mutex::default(), store: None }
+        Self { files, faults, recorded: Mutex::default(), store: None }
     }
 
-    /// Serves it on a port of its own.
+    /// Starts it on a free port.
     async fn start(self) -> (String, Arc<Self>) {
         let hub = Arc::new(self);
         let app = Router::new()
@@ -89,20 +89,21 @@ impl FakeHub {
     fn note(&self, method: &Method, path: String, headers: &HeaderMap) -> Option<Response> {
         let text = |name| headers.get(name).map(|value| value.to_str().unwrap().to_owned());
         let token = text("authorization");
-        let refused = self.manners.is_private && token.as_deref() != Some("Bearer secret");
-        let seen = Seen { method: method.clone(), path, range: text("range"), token };
-        self.seen.lock().unwrap().push(seen);
+        let refused = self.faults.is_private && token.as_deref() != Some("Bearer secret");
+        let recorded =
+            RecordedRequest { method: method.clone(), path, range: text("range"), token };
+        self.recorded.lock().unwrap().push(recorded);
         let answer = (StatusCode::UNAUTHORIZED, [("x-error-message", "Invalid credentials")]);
         refused.then(|| answer.into_response())
     }
 
-    /// All requests so far, which are forgotten.
-    fn seen(&self) -> Vec<Seen> {
-        std::mem::take(&mut *self.seen.lock().unwrap())
+    /// Returns and forgets all requests so far.
+    fn recorded(&self) -> Vec<RecordedRequest> {
+        std::mem::take(&mut *self.recorded.lock().unwrap())
     }
 
     fn hash(&self, file: &str) -> String {
-        let bytes = if self.manners.lies { b"something else" } else { &self.files[file][..] };
+        let bytes = if self.faults.lies { b"something else" } else { &self.files[file][..] };
         if is_large(file) {
             hex(&Sha256::digest(bytes))
         } else {
@@ -111,7 +112,7 @@ impl FakeHub {
         }
     }
 
-    /// The bytes that a range asks for, cut as manners have it.
+    /// The bytes of the requested range, cut if that is a configured fault.
     fn body(&self, file: &str, headers: &HeaderMap) -> Response {
         let whole = &self.files[file];
         let range = headers.get("range").map(|value| value.to_str().unwrap());
@@ -121,13 +122,13 @@ impl FakeHub {
         let last = last.parse::<usize>().unwrap().min(whole.len() - 1);
         let part = whole.slice(first..=last);
         let header = [("content-range", format!("bytes {first}-{last}/{}", whole.len()))];
-        let cut = self.manners.breaks_off_after.filter(|&cut| is_large(file) && cut < part.len());
+        let cut = self.faults.breaks_off_after.filter(|&cut| is_large(file) && cut < part.len());
         match cut {
             None => (StatusCode::PARTIAL_CONTENT, header, part).into_response(),
             Some(cut) => {
                 let sent = async move { Ok(part.slice(..cut)) };
                 let broken = async {
-                    tokio::task::yield_now().await; // what was sent goes out first
+                    tokio::task::yield_now().await; // send what was written so far
                     Err(std::io::Error::other("cut"))
                 };
                 let body = Body::from_stream(stream::once(sent).chain(stream::once(broken)));
@@ -194,7 +195,7 @@ fn client(endpoint: &str, cache: &TempDir) -> Hub {
     Hub { endpoint, token: None, cache, offline: false }
 }
 
-/// Fetches as a command does: in a thread that may wait. Also: how often it was told to retry.
+/// Fetches a model on a blocking thread. Also returns the number of retries.
 async fn fetch(hub: &Hub, id: &str) -> (Result<PathBuf, HubError>, usize) {
     let (hub, id) = (hub.clone(), HubId::parse(id).unwrap());
     let work = tokio::task::spawn_blocking(move || {
@@ -209,33 +210,36 @@ async fn fetch(hub: &Hub, id: &str) -> (Result<PathBuf, HubError>, usize) {
 
 #[tokio::test]
 async fn a_model_is_fetched_once_and_then_used_without_the_network() {
-    let (address, server) = FakeHub::new(Manners::default()).start().await;
+    let (address, server) = FakeHub::new(Faults::default()).start().await;
     let cache = tempfile::tempdir().unwrap();
     let hub = client(&address, &cache);
     let folder = fetch(&hub, "lab/pets").await.0.unwrap();
     let model = Model::open(folder.to_str().unwrap(), None).unwrap();
     assert_eq!(model.onnx, Model::open("cifar10-resnet20", None).unwrap().onnx);
-    assert!(!server.seen().iter().any(|seen| seen.path == "README.md"), "only what is needed");
+    assert!(
+        !server.recorded().iter().any(|recorded| recorded.path == "README.md"),
+        "only what is needed"
+    );
 
-    // As huggingface_hub lays it out.
+    // In the layout of huggingface_hub.
     let repository = cache.path().join("models--lab--pets");
     assert_eq!(fs::read_to_string(repository.join("refs/main")).unwrap(), COMMIT);
     assert_eq!(folder, repository.join("snapshots").join(COMMIT));
     let link = fs::read_link(folder.join("model.safetensors")).unwrap();
     assert_eq!(link, Path::new("../../blobs").join(server.hash("model.safetensors")));
 
-    // Again: asked what `main` is, and for nothing more than what the files are.
+    // A second time, only the commit of `main` and the file list are requested.
     fetch(&hub, "lab/pets").await.0.unwrap();
-    let again = server.seen();
+    let again = server.recorded();
     assert_eq!(again[0].path, "list main");
-    assert!(again[1..].iter().all(|seen| seen.method == Method::HEAD), "{again:?}");
+    assert!(again[1..].iter().all(|recorded| recorded.method == Method::HEAD), "{again:?}");
 
-    // A commit never changes, so nobody is asked.
+    // A commit is immutable, so nothing is requested.
     fetch(&hub, &format!("lab/pets@{COMMIT}")).await.0.unwrap();
     fetch(&Hub { offline: true, ..hub.clone() }, "lab/pets").await.0.unwrap();
-    assert!(server.seen().is_empty());
+    assert!(server.recorded().is_empty());
 
-    // No network: what was fetched is used, and what was not is an error.
+    // Without network, cached models are used, and others are an error.
     let nowhere = client("http://127.0.0.1:9", &cache);
     assert_eq!(fetch(&nowhere, "lab/pets").await.0.unwrap(), folder);
     let error = fetch(&Hub { offline: true, ..hub }, "lab/dogs").await.0.unwrap_err().to_string();
@@ -254,10 +258,10 @@ async fn without_network_and_cache_the_error_lists_what_was_tried() {
 
 #[tokio::test]
 async fn an_interrupted_download_is_resumed() {
-    let manners = Manners { breaks_off_after: Some(400_000), ..Manners::default() };
-    let (address, server) = FakeHub::new(manners).start().await;
+    let faults = Faults { breaks_off_after: Some(400_000), ..Faults::default() };
+    let (address, server) = FakeHub::new(faults).start().await;
     let cache = tempfile::tempdir().unwrap();
-    // What an earlier run left.
+    // Left by an earlier run.
     let blobs = cache.path().join("models--lab--pets/blobs");
     fs::create_dir_all(&blobs).unwrap();
     let whole = server.files["model.safetensors"].clone();
@@ -269,35 +273,39 @@ async fn an_interrupted_download_is_resumed() {
     let folder = fetch(&client(&address, &cache), "lab/pets").await.0.unwrap();
     assert_eq!(fs::read(folder.join("model.safetensors")).unwrap(), whole);
     assert!(!incomplete.exists());
-    let requests = server.seen();
+    let requests = server.recorded();
     let starts: Vec<usize> = requests
         .iter()
-        .filter(|seen| seen.path == "store model.safetensors")
-        .map(|seen| seen.range.as_deref().unwrap()[6..].split('-').next().unwrap().parse().unwrap())
+        .filter(|recorded| recorded.path == "store model.safetensors")
+        .map(|recorded| {
+            recorded.range.as_deref().unwrap()[6..].split('-').next().unwrap().parse().unwrap()
+        })
         .collect();
     assert!(whole.len() > 900_000 && starts.len() == whole.len().div_ceil(400_000), "{starts:?}");
     assert_eq!(starts[0], 100_000);
-    assert!(starts.windows(2).all(|pair| pair[0] < pair[1]), "no byte comes twice: {starts:?}");
+    assert!(
+        starts.windows(2).all(|pair| pair[0] < pair[1]),
+        "no byte is downloaded twice: {starts:?}"
+    );
 }
 
 #[tokio::test]
 async fn a_file_with_a_wrong_hash_is_deleted() {
-    let (address, server) =
-        FakeHub::new(Manners { lies: true, ..Manners::default() }).start().await;
+    let (address, server) = FakeHub::new(Faults { lies: true, ..Faults::default() }).start().await;
     let cache = tempfile::tempdir().unwrap();
     let error = fetch(&client(&address, &cache), "lab/pets").await.0.unwrap_err();
-    let said = error.to_string();
-    let HubError::Damaged { file, expected, .. } = error else { panic!("{said}") };
+    let message = error.to_string();
+    let HubError::Damaged { file, expected, .. } = error else { panic!("{message}") };
     assert_eq!((file.as_str(), expected), ("card.toml", server.hash("card.toml")));
-    assert!(said.contains("its git hash is") && said.contains("deleted"), "{said}");
+    assert!(message.contains("its git hash is") && message.contains("deleted"), "{message}");
     let blobs = fs::read_dir(cache.path().join("models--lab--pets/blobs")).unwrap();
     assert_eq!(blobs.count(), 0);
 }
 
 #[tokio::test]
 async fn a_private_model_needs_a_token_that_only_the_hub_gets() {
-    let (store, elsewhere) = FakeHub::new(Manners::default()).start().await;
-    let mut private = FakeHub::new(Manners { is_private: true, ..Manners::default() });
+    let (store, elsewhere) = FakeHub::new(Faults::default()).start().await;
+    let mut private = FakeHub::new(Faults { is_private: true, ..Faults::default() });
     private.store = Some(store);
     let (address, server) = private.start().await;
     let cache = tempfile::tempdir().unwrap();
@@ -308,14 +316,17 @@ async fn a_private_model_needs_a_token_that_only_the_hub_gets() {
 
     let hub = Hub { token: Some("secret".to_owned()), ..hub };
     fetch(&hub, "lab/pets").await.0.unwrap();
-    assert!(server.seen().iter().any(|seen| seen.token.is_some()));
-    let stored = elsewhere.seen();
-    assert!(!stored.is_empty() && stored.iter().all(|seen| seen.token.is_none()), "{stored:?}");
+    assert!(server.recorded().iter().any(|recorded| recorded.token.is_some()));
+    let stored = elsewhere.recorded();
+    assert!(
+        !stored.is_empty() && stored.iter().all(|recorded| recorded.token.is_none()),
+        "{stored:?}"
+    );
 }
 
 #[tokio::test]
-async fn what_is_not_on_the_hub_is_named() {
-    let (address, _server) = FakeHub::new(Manners::default()).start().await;
+async fn a_missing_repository_is_named() {
+    let (address, _server) = FakeHub::new(Faults::default()).start().await;
     let cache = tempfile::tempdir().unwrap();
     let hub = client(&address, &cache);
     for id in ["lab/dogs", "lab/pets@v9"] {
@@ -328,11 +339,11 @@ async fn what_is_not_on_the_hub_is_named() {
     assert!(cache.path().join("models--lab--pets/refs/v1").is_file());
 }
 
-/// Repositories for transformers.js: a graph in `onnx/`, its weights beside it, and transformers' own files.
+/// Repositories for transformers.js have a graph in `onnx/` with its weights, and transformers' files.
 #[tokio::test]
 async fn a_graph_in_a_folder_comes_with_its_weights_and_is_described_by_the_config() {
     let data = |name: &str| fs::read(Path::new("tests/data/onnx").join(name)).unwrap();
-    let (from, to) = (b"exported.onnx.data", b"model.onnx_data-00"); // of one length
+    let (from, to) = (b"exported.onnx.data", b"model.onnx_data-00"); // of the same length
     let mut graph = data("exported.onnx");
     let places: Vec<usize> =
         (0..graph.len() - from.len()).filter(|&place| graph[place..].starts_with(from)).collect();
@@ -355,11 +366,14 @@ async fn a_graph_in_a_folder_comes_with_its_weights_and_is_described_by_the_conf
         ("onnx/model.onnx_data-00", Bytes::from(data("exported.onnx.data"))),
         ("onnx/model_fp16.onnx", Bytes::from_static(b"another")),
     ]);
-    let hub = FakeHub { files, ..FakeHub::new(Manners::default()) };
+    let hub = FakeHub { files, ..FakeHub::new(Faults::default()) };
     let (address, server) = hub.start().await;
     let cache = tempfile::tempdir().unwrap();
     let folder = fetch(&client(&address, &cache), "lab/pets").await.0.unwrap();
-    assert!(!server.seen().iter().any(|seen| seen.path.contains("fp16")), "only what is needed");
+    assert!(
+        !server.recorded().iter().any(|recorded| recorded.path.contains("fp16")),
+        "only what is needed"
+    );
     let model = Model::open(folder.to_str().unwrap(), None).unwrap();
     assert_eq!((&*model.card.name, &*model.card.architecture), ("lab/pets", "onnx"));
     assert_eq!(model.card.labels, ["a", "b", "c"]);
@@ -371,10 +385,10 @@ async fn a_graph_in_a_folder_comes_with_its_weights_and_is_described_by_the_conf
     assert!(error.contains("preprocessor_config.json"), "{error}");
 }
 
-/// The whole way, as a user goes it.
+/// Runs commands with ids of the hub.
 #[tokio::test]
 async fn commands_accept_hub_ids() {
-    let (address, _server) = FakeHub::new(Manners::default()).start().await;
+    let (address, _server) = FakeHub::new(Faults::default()).start().await;
     let cache = tempfile::tempdir().unwrap();
     let folder = cache.path().to_str().unwrap().to_owned();
     let work = tokio::task::spawn_blocking(move || {
@@ -393,6 +407,10 @@ async fn commands_accept_hub_ids() {
         ])
     });
     let output = work.await.unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(said.contains(r#""label":"cat""#), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    let message = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        message.contains(r#""label":"cat""#),
+        "{message}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }

@@ -7,7 +7,7 @@ use prost::Message;
 
 use crate::support::{Answer, TestServer, data};
 
-/// The fields of `xds.data.orca.v3.OrcaLoadReport` that are expected.
+/// The expected fields of `xds.data.orca.v3.OrcaLoadReport`.
 #[derive(Clone, PartialEq, Message)]
 struct OrcaLoadReport {
     #[prost(double, tag = "6")]
@@ -25,7 +25,7 @@ async fn classify(server: &TestServer, format: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn a_report_is_sent_to_those_who_ask_for_one() {
+async fn a_report_is_sent_if_it_is_requested() {
     let server = TestServer::start();
     let without = server.classify(data("cifar10-cat.png")).await;
     assert!(!without.headers.contains_key("endpoint-load-metrics"), "{without:?}");
@@ -62,7 +62,7 @@ async fn over_grpc_the_report_is_in_the_trailers() {
             request.body(empty).send().await.unwrap().into();
         let (head, body) = response.into_parts();
         let trailers = body.collect().await.unwrap().trailers().cloned().unwrap_or_default();
-        // A request without images is an error, which has no trailers but its headers.
+        // A request without images is an error, whose trailers are its headers.
         let place = if in_trailers { &trailers } else { &head.headers };
         let report = place.get("endpoint-load-metrics-bin").unwrap_or_else(|| {
             panic!("{method}: {:?} {trailers:?}", head.headers);

@@ -1,5 +1,5 @@
-//! Tests through the public interface: a real server on a free port, real images, real clients.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+//! Tests through the public interface: a server on a free port, real images and clients.
+#![expect(clippy::unwrap_used, reason = "a failed test panics")]
 
 mod support;
 
@@ -14,20 +14,20 @@ mod protocol_v2; // the Open Inference Protocol
 mod problems; // errors
 mod urls; // images by URL
 mod shapes; // protocols of other servers
-mod access; // API keys, and limits of each client
+mod access; // API keys, and limits of clients
 mod tls; // TLS
 mod overload; // admission control, deadlines, disconnected clients
 mod clients; // limits for connections
 mod floods; // many connections, requests and headers
 mod drain; // shutdown
-mod models; // several models in one server, changed without a stop
+mod models; // several models in one server, changed at run time
 mod reloads; // new versions that cannot be loaded
 mod canary; // trials of new versions
-mod registry; // any order of loads, unloads and requests
+mod registry; // random sequences of loads, unloads and requests
 mod operate; // health, metrics, model
-mod batches; // scores do not depend on the batch
+mod batches; // bit-identical scores in every batch
 mod bring; // models of other programs
-mod multilabel; // networks of which several classes can be right
+mod multilabel; // multi-label networks
 mod hub; // models of the Hugging Face hub
 mod starter; // the starter model of 1,000 classes
 mod parity; // the same logits as PyTorch
@@ -44,4 +44,4 @@ mod bench; // resnetd bench
 mod tune; // resnetd tune
 mod mutations; // a thousand damaged images
 mod house; // the invariants of ARCHITECTURE.md
-mod structure; // which module uses which, and names of types
+mod structure; // dependencies between modules, and names of types

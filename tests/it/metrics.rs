@@ -1,4 +1,4 @@
-//! `docs/metrics.md` lists every metric. `UPDATE=1 cargo test --test it metrics` writes the file again.
+//! `docs/metrics.md` lists all metrics. `UPDATE=1 cargo test --test it metrics` regenerates it.
 
 use std::fmt::Write;
 
@@ -9,7 +9,7 @@ const BEGIN: &str = "<!-- generated: UPDATE=1 cargo test --test it metrics -->\n
 const END: &str = "<!-- end of the generated part -->\n";
 
 #[test]
-fn the_page_lists_every_metric_with_what_to_do() {
+fn the_page_lists_every_metric_with_advice() {
     let mut table =
         "| metric | type | labels | meaning | when it rises |\n|---|---|---|---|---|\n".to_owned();
     for metric in Metrics::new().described() {

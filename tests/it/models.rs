@@ -1,4 +1,4 @@
-//! Several models in one server, and changes of them while it serves.
+//! Several models in one server, changed at run time.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -68,13 +68,13 @@ async fn each_protocol_reaches_each_model() {
     assert_eq!(index.as_array().unwrap().len(), 2);
     let statistics = get(&at("/v2/models/small/stats")).await.json();
     assert_eq!(statistics["model_stats"][0]["name"], "small");
-    // Changes are for the admin address.
+    // Changes are only possible on the admin address.
     let answer = post(&at("/v2/repository/models/small/unload"), Vec::new()).await;
     assert_eq!(answer.status, 404);
 }
 
 #[tokio::test]
-async fn two_models_of_one_name_are_refused_at_the_start() {
+async fn two_models_with_the_same_name_are_an_error_at_the_start() {
     let output = resnetd(&["serve", "--listen", "127.0.0.1:0", "--model", SMALL, "--model", SMALL]);
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success());
@@ -82,7 +82,7 @@ async fn two_models_of_one_name_are_refused_at_the_start() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_model_is_replaced_under_load_without_a_failed_or_mixed_answer() {
+async fn a_model_is_replaced_under_load_without_failed_or_mixed_answers() {
     let dir = tempfile::tempdir().unwrap();
     let (root, spare) = (dir.path().join("models"), dir.path().join("spare"));
     export(SMALL, &spare.join("small"));
@@ -131,13 +131,13 @@ async fn a_model_is_replaced_under_load_without_a_failed_or_mixed_answer() {
         seen.extend(client.await.unwrap());
     }
     assert!(count.load(Ordering::Relaxed) > 20);
-    // Each digest comes with one probability: no answer is of two models.
+    // Each digest has only one probability, so no answer mixes two models.
     assert_eq!(seen.len(), 2, "{seen:?}");
     assert_ne!(first, digest().await);
 }
 
 #[tokio::test]
-async fn a_broken_version_leaves_the_old_one_and_a_repaired_one_replaces_it() {
+async fn an_invalid_version_does_not_replace_the_old_one_and_a_repaired_one_does() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path();
     export(SMALL, &root.join("pets/1"));
@@ -159,16 +159,16 @@ async fn a_broken_version_leaves_the_old_one_and_a_repaired_one_replaces_it() {
         let versions = listed.as_array().unwrap();
         versions.iter().find(|version| version["version"] == "2").cloned().unwrap_or_default()
     };
-    eventually("the broken version is listed", async || state().await["reason"].is_string()).await;
+    eventually("the invalid version is listed", async || state().await["reason"].is_string()).await;
     assert_eq!(state().await["state"], "unavailable");
-    assert_eq!(version().await, "1", "the old version goes on");
+    assert_eq!(version().await, "1", "the old version continues to serve");
     assert_eq!(get(&at("/readyz")).await.status, 200);
 
     export(LARGE, &root.join("next"));
     fs::rename(root.join("next/model.onnx"), root.join("pets/2/model.onnx")).unwrap();
     fs::remove_dir(root.join("next")).unwrap();
     eventually("the repaired version answers", async || version().await == "2").await;
-    eventually("the old version is gone", async || {
+    eventually("the old version was removed", async || {
         let listed = get(&at("/v1/models")).await.json()["versions"].clone();
         listed.as_array().unwrap().len() == 1
     })
@@ -176,7 +176,7 @@ async fn a_broken_version_leaves_the_old_one_and_a_repaired_one_replaces_it() {
 
     fs::rename(root, root.with_extension("away")).unwrap();
     tokio::time::sleep(Duration::from_millis(500)).await;
-    assert_eq!(version().await, "2", "a repository that cannot be read changes nothing");
+    assert_eq!(version().await, "2", "an unreadable repository changes nothing");
     fs::rename(root.with_extension("away"), root).unwrap();
 }
 
@@ -210,7 +210,7 @@ async fn the_admin_address_loads_and_unloads() {
     let answer = post(&admin("/v2/repository/models/none/load"), Vec::new()).await;
     assert_eq!((answer.status, &*answer.reason()), (404, "not-found"), "{answer:?}");
 
-    // SageMaker's contract for several models.
+    // SageMaker's multi-model API.
     let load = Client::new().post(admin("/models")).header("content-type", "application/json");
     let body = json!({ "model_name": "pets", "url": "/opt/ml/models/pets" });
     assert_eq!(
@@ -223,7 +223,7 @@ async fn the_admin_address_loads_and_unloads() {
     assert_eq!(answer.json()["model"], "pets", "{answer:?}");
     assert_eq!(Client::new().delete(admin("/models/pets")).send().await.unwrap().status(), 200);
     assert_eq!(classify().await.status, 503);
-    // What changes the server is not on the public address.
+    // Routes for changes are not on the public address.
     for path in ["/v2/repository/models/pets/load", "/models/pets/invoke/x"] {
         assert_eq!(post(&public(path), Vec::new()).await.status, 404, "{path}");
     }
@@ -242,7 +242,11 @@ async fn sagemaker_adds_models_by_their_path() {
     };
     let missing = load(&dir.path().join("none")).await;
     assert!(missing.text.contains("cannot be read"), "{missing:?}");
-    assert_eq!(get(&admin("/models/f00d")).await.status, 404, "what failed is not listed");
+    assert_eq!(
+        get(&admin("/models/f00d")).await.status,
+        404,
+        "a model that failed to load is not listed"
+    );
     assert_eq!(load(&dir.path().join("model")).await.status, 200);
     assert_eq!(load(&dir.path().join("model")).await.status, 409);
     let answer = post(&admin("/models/f00d/invoke"), data("cifar10-cat.png")).await;
@@ -289,7 +293,7 @@ async fn models_are_loaded_on_demand_and_the_one_unused_longest_leaves() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("resnetd.toml");
     let table = |name: &str, source: &str| {
-        // The size of a model must not depend on whether this processor runs int8 well.
+        // fp32, because the size must not depend on the processor.
         format!(
             "[[model]]\nname = \"{name}\"\nsource = \"{source}\"\nload = \"on-demand\"\nprecision = \"fp32\"\n"
         )
@@ -311,11 +315,11 @@ async fn models_are_loaded_on_demand_and_the_one_unused_longest_leaves() {
         assert_eq!(loaded().await.join(" "), then);
     }
     let answer = get(&at("/v1/models/a")).await;
-    assert_eq!(answer.status, 200, "a request for its description loads it, too");
+    assert_eq!(answer.status, 200, "requesting its description also loads it");
 }
 
 #[tokio::test]
-async fn wrong_tables_are_all_reported() {
+async fn all_invalid_tables_are_reported() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("resnetd.toml");
     let wrong = "[[model]]\nsource = \"a\"\nload = \"on-demand\"\n\
@@ -324,7 +328,7 @@ async fn wrong_tables_are_all_reported() {
     write(&file, wrong).unwrap();
     let output = resnetd(&["serve", "--config", file.to_str().unwrap()]);
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
-    for expected in ["it needs a name", "gpu", "a name has letters"] {
+    for expected in ["it needs a name", "gpu", "use letters"] {
         assert!(words.contains(expected), "{expected}: {words}");
     }
     write(&file, "[[model]]\nsauce = \"a\"\n").unwrap();
@@ -344,7 +348,7 @@ fn with_policy(dir: &Path, lines: &str, arguments: &[&str]) -> Process {
 }
 
 #[tokio::test]
-async fn a_canary_answers_its_share_until_it_is_promoted() {
+async fn a_canary_answers_its_share_of_requests_until_it_is_promoted() {
     let dir = tempfile::tempdir().unwrap();
     let second = format!("[[model]]\nname = \"large\"\nversion = \"2\"\nsource = \"{SMALL}\"\n");
     let lines = format!("canary = {{ version = \"2\", share = 0.3 }}\n{second}");
@@ -362,7 +366,7 @@ async fn a_canary_answers_its_share_until_it_is_promoted() {
     }
     let canaries = versions.iter().filter(|version| *version == "2").count();
     assert!((10..50).contains(&canaries), "{canaries} of 100");
-    assert_eq!(version(7).await, versions[7], "an id stays with its version");
+    assert_eq!(version(7).await, versions[7], "an id always gets the same version");
     let promote = format!("http://{admin}/v1/models/large/canary/promote");
     assert_eq!(post(&promote, Vec::new()).await.json()["version"], "2");
     for id in 0..10 {
@@ -373,7 +377,7 @@ async fn a_canary_answers_its_share_until_it_is_promoted() {
 }
 
 #[tokio::test]
-async fn a_busy_model_is_answered_by_a_cheaper_one_unless_a_request_refuses_it() {
+async fn a_cheaper_model_answers_during_overload_unless_a_request_disables_the_fallback() {
     let dir = tempfile::tempdir().unwrap();
     let lines = "when-busy = { model = \"small\", after = \"1ms\" }";
     let server = with_policy(dir.path(), lines, &["--sessions", "1"]);
@@ -434,7 +438,7 @@ async fn a_shadow_is_compared_with_the_model_that_answers() {
 }
 
 #[tokio::test]
-async fn the_option_decides_the_default_model_before_the_file() {
+async fn the_option_for_the_default_model_overrides_the_file() {
     let dir = tempfile::tempdir().unwrap();
     let server = with_policy(dir.path(), "", &["--default-model", "small"]);
     assert_eq!(get(&format!("{}/v1/models", server.url)).await.json()["default"], "small");

@@ -1,4 +1,4 @@
-//! Networks of which several classes can be right for one image.
+//! Multi-label networks.
 
 use std::fs;
 use std::io::Write;
@@ -14,7 +14,7 @@ use crate::support::{Options, TestServer, resnetd};
 
 const SIDE: usize = 8;
 const LABELS: [&str; 3] = ["red", "green", "blue"];
-/// The logit of a colour is this many times its level, less [`SHIFT`].
+/// The logit of a colour is this factor times its level, minus [`SHIFT`].
 const FACTOR: f32 = 10.0;
 const SHIFT: f32 = 5.0;
 /// Red at 0.8, green at 0.6, blue at 0.2: logits 3, 1 and -3.
@@ -24,12 +24,12 @@ fn sigmoid(logit: f32) -> f32 {
     1.0 / (1.0 + (-logit).exp())
 }
 
-/// Probabilities that are right for [`COLOUR`], in descending order.
+/// The correct probabilities for [`COLOUR`], in descending order.
 fn expected() -> [(&'static str, f32); 3] {
     [("red", sigmoid(3.0)), ("green", sigmoid(1.0)), ("blue", sigmoid(-3.0))]
 }
 
-/// Somebody's graph that ends in these nodes, beside a card with these lines above its tables and below.
+/// A foreign graph that ends in these nodes, next to a card with these lines above and below its tables.
 fn folder(ends: &[&str], task: &str, hints: &str) -> TempDir {
     let mut graph = GraphBuilder::new("colours");
     let input = graph.input("input", Element::Float, &[3, SIDE, SIDE], "");
@@ -64,11 +64,11 @@ fn graph_in(folder: &TempDir) -> PathBuf {
     folder.path().join("colours.onnx")
 }
 
-fn picture() -> Vec<u8> {
+fn png() -> Vec<u8> {
     let side = u32::try_from(SIDE).unwrap();
-    let picture = image::RgbImage::from_pixel(side, side, image::Rgb(COLOUR));
+    let photo = image::RgbImage::from_pixel(side, side, image::Rgb(COLOUR));
     let mut png = std::io::Cursor::new(Vec::new());
-    picture.write_to(&mut png, image::ImageFormat::Png).unwrap();
+    photo.write_to(&mut png, image::ImageFormat::Png).unwrap();
     png.into_inner()
 }
 
@@ -95,7 +95,7 @@ fn assert_pairs(found: &[(String, f32)], expected: &[(&str, f32)]) {
 }
 
 #[tokio::test]
-async fn each_class_has_its_own_probability_whether_the_graph_ends_in_a_sigmoid_or_not() {
+async fn each_class_has_its_own_probability_with_and_without_a_sigmoid_in_the_graph() {
     for (ends, task) in [
         (&["Sigmoid"][..], ""),
         (&["Sigmoid", "Identity"], "task = \"multi-label\""),
@@ -103,7 +103,7 @@ async fn each_class_has_its_own_probability_whether_the_graph_ends_in_a_sigmoid_
     ] {
         let folder = folder(ends, task, "");
         let server = server(&folder);
-        let answer = server.classify(picture()).await;
+        let answer = server.classify(png()).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         assert_pairs(&pairs(&answer.json()["predictions"], "probability"), &expected());
         let model = server.get("/v1/model").await.json();
@@ -112,7 +112,7 @@ async fn each_class_has_its_own_probability_whether_the_graph_ends_in_a_sigmoid_
 }
 
 #[tokio::test]
-async fn a_threshold_answers_every_class_that_reaches_it_and_labels_keep_their_probabilities() {
+async fn a_threshold_selects_all_classes_that_reach_it_and_candidates_keep_their_probabilities() {
     let folder = folder(&["Sigmoid"], "", "");
     let server = server(&folder);
     let expected = expected();
@@ -124,34 +124,37 @@ async fn a_threshold_answers_every_class_that_reaches_it_and_labels_keep_their_p
         ("labels=blue,green", &expected[1..]),
         ("labels=blue,green&threshold=0.5", &expected[1..2]),
     ] {
-        let answer = server.post(&format!("/classify?{query}"), picture()).await;
+        let answer = server.post(&format!("/classify?{query}"), png()).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         assert_pairs(&pairs(&answer.json()["predictions"], "probability"), expected);
     }
 }
 
 #[tokio::test]
-async fn what_does_not_apply_says_so() {
+async fn parameters_that_do_not_apply_are_errors() {
     let folder = folder(&["Sigmoid"], "", "");
     let server = server(&folder);
     for (query, expected) in [
-        ("coverage=0.9", "coverage does not apply to colours: several of its classes can be right"),
-        ("rollup=wordnet", "rollup does not apply to colours: it sums the probabilities"),
+        (
+            "coverage=0.9",
+            "coverage does not apply to colours: prediction sets are for single-label models",
+        ),
+        ("rollup=wordnet", "rollup does not apply to colours: it sums probabilities"),
     ] {
-        let answer = server.post(&format!("/classify?{query}"), picture()).await;
+        let answer = server.post(&format!("/classify?{query}"), png()).await;
         assert_eq!((answer.status, answer.reason()), (422, "not-offered".to_owned()), "{answer:?}");
         let detail = answer.json()["detail"].as_str().unwrap().to_owned();
         assert!(detail.starts_with(expected), "{detail}");
     }
 }
 
-/// As the pipeline of transformers does with `problem_type` `multi_label_classification`.
+/// As in the pipeline of transformers with `problem_type` `multi_label_classification`.
 #[tokio::test]
-async fn protocols_answer_the_sigmoid_where_no_function_is_named() {
+async fn protocols_apply_the_sigmoid_by_default() {
     let folder = folder(&["Sigmoid"], "", "");
     let server = server(&folder);
     let scores = async |query: &str| {
-        let answer = server.post(&format!("/{query}"), picture()).await;
+        let answer = server.post(&format!("/{query}"), png()).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         pairs(&answer.json(), "score")
     };
@@ -179,7 +182,7 @@ async fn protocols_answer_the_sigmoid_where_no_function_is_named() {
     }
 }
 
-/// What a command says with this model, and whether it succeeded.
+/// Runs a command with this model; returns whether it succeeded, and its output.
 fn run(arguments: &[&str], folder: &TempDir) -> (bool, String) {
     let graph = graph_in(folder);
     let model = ["--model", graph.to_str().unwrap()];
@@ -189,16 +192,16 @@ fn run(arguments: &[&str], folder: &TempDir) -> (bool, String) {
 }
 
 #[test]
-fn the_card_the_graph_and_the_values_agree_or_the_model_is_refused() {
+fn contradictions_between_card_graph_and_values_are_errors() {
     let picture_folder = tempfile::tempdir().unwrap();
     let file = picture_folder.path().join("colour.png");
-    put(&file, picture());
+    put(&file, png());
     let classify = ["classify", "--json", "--device", "cpu", file.to_str().unwrap()];
     let multi = "task = \"multi-label\"";
-    // No node says that these are sigmoids, but the values do and the card.
-    let (ok, said) = run(&classify, &folder(&["Sigmoid", "Abs"], multi, ""));
-    assert!(ok, "{said}");
-    let answer: Value = serde_json::from_str(&said).unwrap();
+    // Only the values and the card show that these are sigmoids.
+    let (ok, printed) = run(&classify, &folder(&["Sigmoid", "Abs"], multi, ""));
+    assert!(ok, "{printed}");
+    let answer: Value = serde_json::from_str(&printed).unwrap();
     assert_pairs(&pairs(&answer["predictions"], "probability"), &expected());
 
     for (ends, task, hints, expected) in [
@@ -220,12 +223,12 @@ fn the_card_the_graph_and_the_values_agree_or_the_model_is_refused() {
             "",
             "the scores of each test image are not negative and sum to 1",
         ),
-        (&["Sigmoid", "Abs"], "", "", "set task = \"multi-label\" in the card if several classes"),
+        (&["Sigmoid", "Abs"], "", "", "set task = \"multi-label\" in the card if an image"),
         (
             &[],
             multi,
             "scores = \"sigmoid\"",
-            "the score is taken for a probability, because onnx.scores",
+            "the score should be a probability, because onnx.scores",
         ),
         (
             &[],
@@ -234,60 +237,61 @@ fn the_card_the_graph_and_the_values_agree_or_the_model_is_refused() {
             "unknown variant `many`, expected `single-label` or `multi-label`",
         ),
     ] {
-        let (ok, said) = run(&classify, &folder(ends, task, hints));
-        assert!(!ok && said.contains(expected), "{expected}: {said}");
+        let (ok, printed) = run(&classify, &folder(ends, task, hints));
+        assert!(!ok && printed.contains(expected), "{expected}: {printed}");
     }
 }
 
 #[test]
-fn commands_show_classes_above_a_threshold_and_refuse_accuracy() {
+fn commands_show_classes_above_a_threshold_and_reject_accuracy() {
     let model = folder(&["Sigmoid"], "", "");
-    let pictures = tempfile::tempdir().unwrap();
-    fs::create_dir(pictures.path().join("red")).unwrap();
-    let file = pictures.path().join("red/colour.png");
-    put(&file, picture());
-    let (pictures, file) = (pictures.path().to_str().unwrap(), file.to_str().unwrap());
+    let images = tempfile::tempdir().unwrap();
+    fs::create_dir(images.path().join("red")).unwrap();
+    let file = images.path().join("red/colour.png");
+    put(&file, png());
+    let (images, file) = (images.path().to_str().unwrap(), file.to_str().unwrap());
 
     let classify = ["classify", "--device", "cpu", file, "--threshold"];
-    let (ok, said) = run(&[&classify[..], &["0.5"]].concat(), &model);
-    assert!(ok && said.contains("95.26 %") && said.contains("73.11 %"), "{said}");
-    assert!(!said.contains("blue"), "{said}");
-    let (ok, said) = run(&[&classify[..], &["0.99"]].concat(), &model);
-    assert!(ok && said.contains("no class reaches the threshold"), "{said}");
-    let (ok, said) = run(&[&classify[..], &["2"]].concat(), &model);
-    assert!(!ok && said.contains("it takes a probability, from 0 to 1"), "{said}");
-    let (ok, said) = run(&["classify", "--device", "cpu", file, "--coverage", "0.9"], &model);
-    assert!(!ok && said.contains("coverage does not apply to colours"), "{said}");
+    let (ok, printed) = run(&[&classify[..], &["0.5"]].concat(), &model);
+    assert!(ok && printed.contains("95.26 %") && printed.contains("73.11 %"), "{printed}");
+    assert!(!printed.contains("blue"), "{printed}");
+    let (ok, printed) = run(&[&classify[..], &["0.99"]].concat(), &model);
+    assert!(ok && printed.contains("no class reaches the threshold"), "{printed}");
+    let (ok, printed) = run(&[&classify[..], &["2"]].concat(), &model);
+    assert!(!ok && printed.contains("it must be a probability from 0 to 1"), "{printed}");
+    let (ok, printed) = run(&["classify", "--device", "cpu", file, "--coverage", "0.9"], &model);
+    assert!(!ok && printed.contains("coverage does not apply to colours"), "{printed}");
 
     for command in [&["eval"][..], &["eval", "--calibrate"]] {
-        let (ok, said) = run(&[command, &["--device", "cpu", "--data", pictures]].concat(), &model);
+        let (ok, printed) =
+            run(&[command, &["--device", "cpu", "--data", images]].concat(), &model);
         assert!(
-            !ok && said.contains("does not apply to colours: several of its classes"),
-            "{said}"
+            !ok && printed.contains("does not apply to colours, which is a multi-label network"),
+            "{printed}"
         );
     }
 
-    // What is exported is what was served, card and all.
+    // The exported file has the served graph and card.
     let out = model.path().join("out.onnx");
-    let (ok, said) = run(&["export", "--output", out.to_str().unwrap()], &model);
-    assert!(ok, "{said}");
+    let (ok, printed) = run(&["export", "--output", out.to_str().unwrap()], &model);
+    assert!(ok, "{printed}");
     let exported = Model::open(out.to_str().unwrap(), None).unwrap();
     assert_eq!(exported.card.task, Task::MultiLabel);
 }
 
-/// A network of ours, from weights and a card.
+/// A network built from weights and a card.
 #[tokio::test]
 async fn weights_with_such_a_card_get_the_sigmoid_of_each_logit() {
     let single = crate::support::seeded::model("resnet20-b", 3, [32, 32]);
     let multi = crate::support::seeded::model_of("resnet20-b", 3, [32, 32], Task::MultiLabel);
-    let picture = crate::support::data("cat.jpg");
+    let photo = crate::support::data("cat.jpg");
     let mut logits = Vec::new();
     for (model, name) in [(single, "seeded-resnet20-b"), (multi, "seeded-resnet20-b")] {
         let server = TestServer::with(Options { model, ..Options::default() });
         let path = format!("/models/{name}?function_to_apply=none");
-        logits.push(pairs(&server.post(&path, picture.clone()).await.json(), "score"));
+        logits.push(pairs(&server.post(&path, photo.clone()).await.json(), "score"));
         if logits.len() == 2 {
-            let found = server.post("/classify", picture.clone()).await.json();
+            let found = server.post("/classify", photo.clone()).await.json();
             let found = pairs(&found["predictions"], "probability");
             let expected: Vec<_> =
                 logits[1].iter().map(|(label, logit)| (&**label, sigmoid(*logit))).collect();
@@ -298,7 +302,7 @@ async fn weights_with_such_a_card_get_the_sigmoid_of_each_logit() {
 }
 
 #[test]
-fn a_calibration_does_not_go_with_several_labels() {
+fn a_calibration_of_a_multi_label_network_is_an_error() {
     let card = "name = \"pets\"\narchitecture = \"resnet20\"\ntask = \"multi-label\"\nlabels = [\"cat\", \"dog\"]\n";
     let card = format!(
         "{card}[preprocess]\ninput = [32, 32]\nresize = \"exact\"\ninterpolation = \"bilinear\"\n\
@@ -311,5 +315,8 @@ fn a_calibration_does_not_go_with_several_labels() {
          command = \"resnetd eval --calibrate\"\nsets = []\n"
     );
     let error = resnetd::model::ModelCard::from_toml(&calibrated).unwrap_err().to_string();
-    assert!(error.contains("task is \"multi-label\" and calibration.fp32 is there"), "{error}");
+    assert!(
+        error.contains("task is \"multi-label\", but the card has calibration.fp32"),
+        "{error}"
+    );
 }

@@ -1,5 +1,4 @@
-//! The document at /openapi.json. `tests/python/check_api.py` compares real and generated answers
-//! with it.
+//! The document at /openapi.json. `tests/python/check_api.py` compares answers with it.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -28,13 +27,13 @@ fn operations(document: &Value) -> Vec<(String, String, Map<String, Value>)> {
     all.collect()
 }
 
-/// A path for the model that is served.
+/// A path with the served model's name.
 fn named(path: &str) -> String {
     path.replace("{model}", "cifar10-resnet56")
 }
 
 #[tokio::test]
-async fn what_is_documented_is_there() {
+async fn documented_routes_exist() {
     let server = TestServer::start();
     let document = document(&server).await;
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1."), "{}", document["openapi"]);
@@ -50,16 +49,16 @@ async fn what_is_documented_is_there() {
         // This server has no shadow.
         let is_absent = answer.status == 404 && path != "/v1/models/{model}/shadow";
         assert!(!is_absent && answer.status != 405, "{method} {path}: {answer:?}");
-        for said in ["summary", "operationId", "tags"] {
-            assert!(operation.get(said).is_some(), "{method} {path} has no {said}");
+        for member in ["summary", "operationId", "tags"] {
+            assert!(operation.get(member).is_some(), "{method} {path} has no {member}");
         }
     }
 }
 
-/// Sources are read, because a router does not tell its routes; `house.rs` sees to it that there is no
-/// other way to add one.
+/// Reads the sources, because a router cannot list its routes; `house.rs` checks that routes are added in no
+/// other way.
 #[tokio::test]
-async fn what_is_written_of_a_handler_is_in_the_document() {
+async fn every_documented_handler_is_in_the_document() {
     let mut folders = vec![PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src/http"))];
     let mut written = 0;
     while let Some(folder) = folders.pop() {
@@ -70,12 +69,12 @@ async fn what_is_written_of_a_handler_is_in_the_document() {
             } else if path.extension().is_some_and(|ending| ending == "rs") {
                 let text = String::from_utf8(std::fs::read(&path).unwrap()).unwrap();
                 written += text.matches("#[utoipa::path(").count();
-                written += text.matches("method(post, put)").count(); // said once of two
+                written += text.matches("method(post, put)").count(); // two methods of one handler
             }
         }
     }
     let server = TestServer::start();
-    // Three of them are described once more, with the model in the path.
+    // Three of them also exist with the model in the path.
     assert_eq!(operations(&document(&server).await).len(), written + 3);
 }
 
@@ -99,13 +98,13 @@ async fn every_kind_of_problem_is_documented_under_its_status() {
             }
         }
     }
-    // These two are answered where no operation is.
+    // These two are not answers of an operation.
     shown.extend(["not-found".to_owned(), "method-not-allowed".to_owned()]);
     assert_eq!(shown.iter().map(String::as_str).collect::<BTreeSet<_>>(), slugs);
 }
 
 #[tokio::test]
-async fn generators_of_clients_find_every_schema_and_the_body_of_bytes_first() {
+async fn client_generators_find_every_schema_and_the_raw_body_first() {
     let server = TestServer::start();
     let text = server.get("/openapi.json").await.text;
     assert!(text.contains(r#""content":{"application/octet-stream":"#));
@@ -134,7 +133,7 @@ async fn without_the_page_the_document_has_no_page_routes() {
     let document = document(&server).await;
     assert!(document["paths"].get("/classify").is_some());
     for path in ["/", "/docs"] {
-        // Programs post to the first of them.
+        // Programs use `POST /`.
         assert!(document["paths"][path].get("get").is_none(), "{path}");
         assert_eq!(server.get(path).await.status, 404, "{path}");
     }
@@ -142,7 +141,7 @@ async fn without_the_page_the_document_has_no_page_routes() {
 }
 
 #[tokio::test]
-async fn the_page_about_the_api_may_ask_only_this_server() {
+async fn the_api_documentation_may_only_connect_to_this_server() {
     let server = TestServer::start();
     let page = server.get("/docs").await;
     assert_eq!(page.header("content-type"), "text/html; charset=utf-8");

@@ -1,4 +1,4 @@
-//! What an operator sees: health, metrics, what is served.
+//! Health, metrics and descriptions of models.
 
 use std::collections::HashSet;
 use std::process::Command;
@@ -13,7 +13,7 @@ async fn every_answer_has_the_model_digest() {
     assert_eq!(digest.len(), 64);
     assert_ne!(model["digests"]["weights"], model["digests"]["card"]);
     assert_eq!(model["golden_photos"], 3);
-    assert!(model.get("golden").is_none(), "photos stay in the card");
+    assert!(model.get("golden").is_none(), "golden photos are not part of the answer");
     let answer = server.classify(data("cat.jpg")).await;
     assert_eq!(answer.header("x-model-digest"), digest);
 
@@ -35,7 +35,7 @@ async fn probes_answer_and_readiness_has_the_device() {
 }
 
 #[tokio::test]
-async fn the_model_describes_itself() {
+async fn the_model_is_described() {
     let server = TestServer::start();
     let model = server.get("/v1/model").await.json();
     assert_eq!(model["name"], "cifar10-resnet56");
@@ -50,7 +50,7 @@ async fn the_model_describes_itself() {
 async fn metrics_count_what_happened() {
     let server = TestServer::start();
     server.classify(data("cifar10-cat.png")).await;
-    server.classify("not a picture").await;
+    server.classify("not an image").await;
     server.get("/some/path/of/a/scanner").await;
     let answer = server.get("/metrics").await;
     assert_eq!(answer.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");

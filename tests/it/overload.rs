@@ -1,4 +1,4 @@
-//! Full, late and abandoned: always an answer, and always an honest one.
+//! Admission control, deadlines and disconnected clients.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use crate::support::engines::{Gate, panicking_until};
 use crate::support::{Answer, Options, TestServer, data, until};
 
-/// A server whose only worker waits at `gate`, and that lets four images in.
+/// A server whose only worker waits at `gate`, with a capacity of four images.
 fn gated(gate: &Gate) -> TestServer {
     let mut options = Options { engines: Some(vec![gate.engine()]), ..Options::default() };
     options.plan.queue_capacity = 4;
@@ -28,12 +28,14 @@ fn send(server: &TestServer) -> tokio::task::JoinHandle<Answer> {
 }
 
 #[tokio::test]
-async fn a_full_queue_answers_503_at_once_with_a_reason_and_a_time_to_return() {
+async fn a_full_queue_answers_503_at_once_with_a_reason_and_retry_after() {
     let gate = Gate::default();
     let server = gated(&gate);
     let inside: Vec<_> = (0..4).map(|_| send(&server)).collect();
-    until("four images are inside", || server.model.pipeline.metrics().images_in_flight.get() == 4)
-        .await;
+    until("four images are in flight", || {
+        server.model.pipeline.metrics().images_in_flight.get() == 4
+    })
+    .await;
 
     let refused = server.classify(data("cifar10-cat.png")).await;
     assert_eq!((refused.status, refused.reason()), (503, "queue-full".to_owned()));
@@ -44,7 +46,7 @@ async fn a_full_queue_answers_503_at_once_with_a_reason_and_a_time_to_return() {
     for answer in inside {
         assert_eq!(answer.await.unwrap().status, 200);
     }
-    assert_eq!(server.classify(data("cifar10-cat.png")).await.status, 200, "and it recovers");
+    assert_eq!(server.classify(data("cifar10-cat.png")).await.status, 200, "the server recovers");
 }
 
 #[tokio::test]
@@ -52,10 +54,12 @@ async fn a_full_queue_is_reported_before_the_upload() {
     let gate = Gate::default();
     let server = gated(&gate);
     let inside: Vec<_> = (0..4).map(|_| send(&server)).collect();
-    until("four images are inside", || server.model.pipeline.metrics().images_in_flight.get() == 4)
-        .await;
+    until("four images are in flight", || {
+        server.model.pipeline.metrics().images_in_flight.get() == 4
+    })
+    .await;
 
-    // A megabyte is announced, none of it is sent, and the answer is there.
+    // A megabyte is announced but not sent, and the answer arrives.
     let mut stream = TcpStream::connect(server.url.trim_start_matches("http://")).await.unwrap();
     let head = "POST /classify HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n";
     stream.write_all(head.as_bytes()).await.unwrap();
@@ -103,14 +107,14 @@ async fn a_deadline_that_passes_in_the_queue_is_a_503_and_the_image_is_not_run()
     let late = Answer::of(request.send().await.unwrap()).await;
     assert_eq!((late.status, late.reason()), (503, "deadline".to_owned()));
     assert_eq!(server.model.pipeline.metrics().rejected_count(Reason::Deadline), 1);
-    until("its place is free", || server.model.pipeline.metrics().images_in_flight.get() == 1)
+    until("its permit is released", || server.model.pipeline.metrics().images_in_flight.get() == 1)
         .await;
     gate.open();
     assert_eq!(first.await.unwrap().status, 200);
     assert_eq!(
         server.model.pipeline.metrics().batch_size.get_sample_count(),
         1,
-        "only the first was run"
+        "only the first image was run"
     );
 }
 
@@ -127,15 +131,15 @@ async fn a_disconnected_clients_image_leaves_the_queue() {
     let leaving = send(&server);
     until("the second is queued", || server.model.pipeline.metrics().queue_depth.get() == 1).await;
     leaving.abort();
-    until("it has left", || server.model.pipeline.metrics().queue_depth.get() == 0).await;
+    until("it was removed", || server.model.pipeline.metrics().queue_depth.get() == 0).await;
     until("it is counted", || server.model.pipeline.metrics().abandoned.get() == 1).await;
     gate.open();
     assert_eq!(first.await.unwrap().status, 200);
 }
 
 #[tokio::test]
-async fn memory_has_a_ceiling_that_counts_pixels_before_they_exist() {
-    // The upload fits, its pixels do not.
+async fn the_memory_limit_counts_pixels_before_decoding() {
+    // The upload fits, but its pixels do not.
     let mut options = Options { memory_limit: 400_000, ..Options::default() };
     options.plan.jpeg_scaling = JpegScaling::Off;
     let server = TestServer::with(options);
@@ -147,11 +151,11 @@ async fn memory_has_a_ceiling_that_counts_pixels_before_they_exist() {
         "nothing was decoded"
     );
     assert_eq!(server.classify(data("cifar10-cat.png")).await.status, 200);
-    assert_eq!(server.server.metrics.admitted_bytes.get(), 0, "all is given back");
+    assert_eq!(server.server.metrics.admitted_bytes.get(), 0, "all memory is released");
 }
 
 #[tokio::test]
-async fn uploads_hold_what_has_come_of_them_not_what_they_announce() {
+async fn uploads_reserve_received_bytes_not_announced_ones() {
     let options = Options { memory_limit: 400_000, ..Options::default() };
     let server = TestServer::with(options);
     let mut idle = Vec::new();
@@ -167,11 +171,11 @@ async fn uploads_hold_what_has_come_of_them_not_what_they_announce() {
         .await;
     assert_eq!(server.classify(data("cifar10-cat.png")).await.status, 200);
     drop(idle);
-    until("they are given back", || server.server.metrics.admitted_bytes.get() == 0).await;
+    until("they are released", || server.server.metrics.admitted_bytes.get() == 0).await;
 }
 
 #[tokio::test]
-async fn an_upload_that_outgrows_the_memory_on_its_way_is_a_503() {
+async fn an_upload_that_exceeds_the_memory_limit_while_it_is_received_is_a_503() {
     let options = Options { memory_limit: 10_000, ..Options::default() };
     let server = TestServer::with(options);
     let chunks = (0..20).map(|_| Ok::<_, std::io::Error>(vec![0_u8; 1000]));
@@ -179,11 +183,11 @@ async fn an_upload_that_outgrows_the_memory_on_its_way_is_a_503() {
     let refused = server.classify(unannounced).await;
     assert_eq!((refused.status, refused.reason()), (503, "memory-limit".to_owned()));
     assert_eq!(server.model.pipeline.metrics().rejected_count(Reason::MemoryLimit), 1);
-    until("all is given back", || server.server.metrics.admitted_bytes.get() == 0).await;
+    until("all memory is released", || server.server.metrics.admitted_bytes.get() == 0).await;
 }
 
 #[tokio::test]
-async fn photos_wait_for_a_decoder_without_holding_the_memory_of_their_pixels() {
+async fn photos_that_wait_for_a_decoder_do_not_reserve_memory_for_pixels() {
     let mut options = Options::default();
     options.plan.decoding = Decoding::Dedicated { threads: 1 };
     let cat = data("cat.jpg");
@@ -205,7 +209,7 @@ async fn a_damaged_image_fails_alone_with_and_without_decoder_threads() {
         options.plan.decoding = decoding;
         let server = TestServer::with(options);
         let cat = data("cat.jpg");
-        // Its segments are whole, so that the damage is found only while it is decoded.
+        // Its segments are complete, so that the damage is detected only during decoding.
         let half = [&cat[..cat.len() / 2], b"\xFF\xD9"].concat();
         let form = [&half, &cat, &half, &cat].into_iter().fold(Form::new(), |form, bytes| {
             form.part("image", Part::bytes(bytes.clone()).file_name("photo.jpg"))
@@ -222,20 +226,20 @@ async fn a_damaged_image_fails_alone_with_and_without_decoder_threads() {
         }
         assert_eq!(server.model.pipeline.metrics().failed_batches.get(), 0);
         assert_eq!(server.model.pipeline.metrics().decode_seconds.get_sample_count(), 4);
-        assert_eq!(server.server.metrics.admitted_bytes.get(), 0, "all is given back");
+        assert_eq!(server.server.metrics.admitted_bytes.get(), 0, "all memory is released");
     }
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_before_its_image_is_decoded_is_counted() {
+async fn a_client_that_disconnects_before_its_image_is_decoded_is_counted() {
     let mut options = Options::default();
-    options.plan.decoding = Decoding::Dedicated { threads: 0 }; // all busy, for ever
+    options.plan.decoding = Decoding::Dedicated { threads: 0 }; // never free
     let server = TestServer::with(options);
     let leaving = send(&server);
-    until("it is inside", || server.model.pipeline.metrics().images_in_flight.get() == 1).await;
+    until("it is in flight", || server.model.pipeline.metrics().images_in_flight.get() == 1).await;
     leaving.abort();
     until("it is counted", || server.model.pipeline.metrics().abandoned.get() == 1).await;
-    until("its place is free", || server.model.pipeline.metrics().images_in_flight.get() == 0)
+    until("its permit is released", || server.model.pipeline.metrics().images_in_flight.get() == 0)
         .await;
 }
 
@@ -244,8 +248,10 @@ async fn a_form_without_accepted_images_has_retry_after() {
     let gate = Gate::default();
     let server = gated(&gate);
     let inside: Vec<_> = (0..4).map(|_| send(&server)).collect();
-    until("four images are inside", || server.model.pipeline.metrics().images_in_flight.get() == 4)
-        .await;
+    until("four images are in flight", || {
+        server.model.pipeline.metrics().images_in_flight.get() == 4
+    })
+    .await;
     let form = ["a.png", "b.png"].into_iter().fold(Form::new(), |form, name| {
         form.part("image", Part::bytes(data("cifar10-cat.png")).file_name(name))
     });
@@ -260,7 +266,7 @@ async fn a_form_without_accepted_images_has_retry_after() {
 }
 
 #[tokio::test]
-async fn a_panicking_engine_is_a_500_and_turns_readiness_off() {
+async fn a_panicking_engine_is_a_500_and_makes_the_server_not_ready() {
     let mended = Gate::default();
     let engines = vec![panicking_until(&mended)];
     let server = TestServer::with(Options { engines: Some(engines), ..Options::default() });
@@ -272,12 +278,12 @@ async fn a_panicking_engine_is_a_500_and_turns_readiness_off() {
     assert_eq!((unready.status, unready.reason()), (503, "not-ready".to_owned()));
     assert_eq!(server.get("/livez").await.status, 200);
     mended.open();
-    assert_eq!(server.classify(data("cifar10-cat.png")).await.status, 200, "the worker lives on");
+    assert_eq!(server.classify(data("cifar10-cat.png")).await.status, 200, "the worker continues");
     assert_eq!(server.get("/readyz").await.status, 200);
 }
 
 #[tokio::test]
-async fn a_predicted_wait_is_shown_for_scalers() {
+async fn the_predicted_wait_is_exported() {
     let gate = Gate::default();
     let server = gated(&gate);
     gate.open();
@@ -285,7 +291,7 @@ async fn a_predicted_wait_is_shown_for_scalers() {
     let metrics = server.get("/metrics").await.text;
     let series = r#"resnetd_predicted_wait_seconds{model="cifar10-resnet56",version="1"} "#;
     let wait = metrics.lines().find_map(|line| line.strip_prefix(series));
-    assert_eq!(wait, Some("0"), "nobody is inside");
+    assert_eq!(wait, Some("0"), "nothing is in flight");
     tokio::time::timeout(Duration::from_secs(60), server.stop()).await.unwrap();
 }
 
@@ -294,8 +300,8 @@ async fn an_unread_response_counts_against_the_memory_limit() {
     let server = TestServer::start();
     let stream = TcpStream::connect(server.url.trim_start_matches("http://")).await.unwrap();
     let (unread, mut sent) = stream.into_split();
-    // The overlay of a photo is a PNG of the photo's size. The requests of a connection are answered one after
-    // the other, until the socket's buffers are full of answers.
+    // The overlay of a photo is a PNG of the photo's size. The requests of a connection are answered one
+    // after the other, until the socket buffers are full.
     let cat = data("cat.jpg");
     let head = format!(
         "POST /classify?explain=cam HTTP/1.1\r\nhost: localhost\r\naccept: image/png\r\n\
@@ -310,12 +316,12 @@ async fn an_unread_response_counts_against_the_memory_limit() {
         std::io::Result::Ok(sent)
     });
     let metrics = &server.server.metrics;
-    until("an answer that cannot be sent is charged", || {
+    until("an unsent response is counted", || {
         server.model.pipeline.metrics().images_in_flight.get() == 0
             && metrics.admitted_bytes.get() >= 100_000
     })
     .await;
     sending.abort();
     drop((sending.await, unread));
-    until("it is given back", || metrics.admitted_bytes.get() == 0).await;
+    until("it is released", || metrics.admitted_bytes.get() == 0).await;
 }

@@ -1,4 +1,4 @@
-//! The page at /, as far as it can be tested without a browser; `tests/python/check_page.py` uses one.
+//! The page at /, without a browser; `tests/python/check_page.py` uses one.
 
 use resnetd::http::Page;
 
@@ -12,7 +12,7 @@ async fn get(server: &TestServer, path: &str, accept: &str) -> Answer {
 const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
 
 #[tokio::test]
-async fn a_browser_gets_a_page_that_needs_nothing_from_elsewhere() {
+async fn a_browser_gets_a_page_that_loads_nothing_external() {
     let server = TestServer::start();
     let front = get(&server, "/", BROWSER).await;
     assert_eq!(front.status, 200);
@@ -41,7 +41,7 @@ async fn a_browser_gets_a_page_that_needs_nothing_from_elsewhere() {
 }
 
 #[tokio::test]
-async fn a_program_gets_a_hint() {
+async fn other_clients_get_a_text() {
     let server = TestServer::start();
     let answer = get(&server, "/", "*/*").await;
     assert_eq!(answer.header("content-type"), "text/plain; charset=utf-8");
@@ -50,7 +50,7 @@ async fn a_program_gets_a_hint() {
 }
 
 #[tokio::test]
-async fn without_a_page_there_is_nothing_at_its_paths() {
+async fn without_the_page_its_paths_are_404() {
     let server = TestServer::with(Options { page: Page::Off, ..Options::default() });
     for path in ["/", "/page/page.js"] {
         let answer = get(&server, path, BROWSER).await;

@@ -1,5 +1,5 @@
-//! The same logits as PyTorch, for seeded weights with batch norm statistics that are not trivial,
-//! and for the trained default model. The references and their scripts are in `tests/golden`.
+//! Logits compared with PyTorch's, for seeded weights with non-trivial batch norm statistics and for the
+//! trained default model. The references and their scripts are in `tests/golden`.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ fn assert_parity(architecture: &str, golden: &str) {
     assert_golden(&model, &golden, architecture);
 }
 
-/// Whether `model` answers noise as the framework did that made `golden`.
+/// Compares `model`'s logits for noise with the golden ones of the training framework.
 pub(crate) fn assert_golden(model: &Model, golden: &Golden, architecture: &str) {
     let plan = SessionPlan::on_cpu(2);
     let wanted = [Output::Logits, Output::Embedding];
@@ -73,7 +73,7 @@ fn resnet50_with_the_papers_stride_answers_as_pytorch_does() {
     assert_parity("resnet50-v1", include_str!("../golden/resnet50-v1.json"));
 }
 
-/// One test for each network: its name and its golden's.
+/// One test for each network: its name, and that of its golden file.
 macro_rules! parity {
     ($($test:ident: $name:literal),+ $(,)?) => {$(
         #[test]
@@ -135,7 +135,7 @@ struct Trained {
     logits: Vec<Vec<f64>>,
 }
 
-/// All logits of the default model for one upload, through the whole pipeline.
+/// All logits of the default model for an upload, through the whole pipeline.
 async fn trained_logits(server: &TestServer, upload: Bytes) -> Vec<f32> {
     let deadline = Deadline::after(Duration::from_secs(60));
     let context = RequestContext::local(deadline);
@@ -155,7 +155,7 @@ fn sample() -> Vec<(Example, Vec<f64>)> {
 }
 
 #[tokio::test]
-async fn the_trained_model_scores_pngs_as_pytorch_does_from_file_to_logits() {
+async fn the_trained_model_has_pytorchs_logits_for_png_files() {
     let server = TestServer::start();
     let sample = sample();
     for (class, name) in [(0, "airplane"), (3, "cat"), (8, "ship")] {
@@ -166,7 +166,7 @@ async fn the_trained_model_scores_pngs_as_pytorch_does_from_file_to_logits() {
 }
 
 #[tokio::test]
-async fn on_jpegs_the_trained_model_answers_as_pytorch_does_but_for_the_decoders_rounding() {
+async fn the_trained_model_has_pytorchs_logits_for_jpegs_except_for_decoder_rounding() {
     let server = TestServer::start();
     let (mut agree, mut differences) = (0, Vec::new());
     for (Example { bytes, .. }, theirs) in sample() {

@@ -1,4 +1,4 @@
-//! Networks in int8 and float16 against the same in float32.
+//! Networks in int8 and float16, compared with float32.
 
 use std::io::Write;
 use std::process::Output;
@@ -20,7 +20,7 @@ use crate::support::{library, resnetd, seeded};
 const SAMPLE: &str = "tests/data/cifar10-sample.parquet";
 const ON_CPU: SessionPlan = SessionPlan::on_cpu(2);
 
-/// The model's logits for noise, image after image.
+/// The model's logits for noise, image by image.
 fn logits(model: &Model, images: usize) -> Vec<f32> {
     let mut session = Session::open(library(), &model.onnx, ON_CPU, &[Value::Logits]).unwrap();
     session.run(&noise(model, images)).unwrap().rows(Value::Logits).concat()
@@ -66,7 +66,7 @@ fn float16_networks_answer_within_a_hundredth_of_float32() {
 }
 
 #[test]
-fn weights_that_float16_cannot_hold_are_refused_by_name() {
+fn weights_out_of_the_range_of_float16_are_named() {
     use resnetd::graph::{Network, arch};
     use resnetd::weights::Weights;
     let row = arch::find("plain20").unwrap();
@@ -142,14 +142,14 @@ fn kernels_for_int8_convolutions_do_not_change_a_bit_of_the_scores() {
 
 /// Integers add up the same in every order.
 #[test]
-fn an_int8_network_gives_an_image_the_same_bits_alone_and_in_a_batch() {
+fn an_int8_network_has_bit_identical_scores_alone_and_in_a_batch() {
     let choice = PrecisionChoice::Only(Precision::Int8);
     let model = Model::open_as("cifar10-resnet20", None, choice, Device::Cpu).unwrap().model;
     let together = logits(&model, 7);
     assert_eq!(together[..10], logits(&model, 1));
 }
 
-/// A hundred test images: the two forms may differ on images that are close calls.
+/// A hundred test images: the two precisions may differ where two classes have nearly the same score.
 #[test]
 fn the_int8_forms_of_the_embedded_models_agree_with_float32() {
     for embedded in EMBEDDED {
@@ -191,7 +191,7 @@ fn json(output: &Output) -> Json {
 }
 
 #[test]
-fn quantize_writes_a_model_that_is_served_in_int8_and_reports_what_it_costs() {
+fn quantize_writes_a_model_that_is_served_in_int8_and_reports_the_accuracy() {
     let folder = tempfile::tempdir().unwrap();
     let written = folder.path().join("model-int8.onnx");
     let written = written.to_str().unwrap();
@@ -210,12 +210,12 @@ fn quantize_writes_a_model_that_is_served_in_int8_and_reports_what_it_costs() {
     assert!(described["top1"].as_f64().unwrap() > 0.8, "{described}");
     let asked = ["--model", written, "--precision", "fp32"];
     let output = resnetd(&[&["classify", "tests/data/cat.jpg"], &asked[..]].concat());
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(complaint.contains("is int8 and not available as fp32"), "{complaint}");
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(message.contains("is int8 and not available as fp32"), "{message}");
 }
 
 #[test]
-fn calibration_pictures_that_cannot_be_read_are_named() {
+fn unreadable_calibration_images_are_named() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::copy("Cargo.toml", folder.path().join("broken.png")).unwrap();
     let written = folder.path().join("m.onnx");
@@ -227,7 +227,7 @@ fn calibration_pictures_that_cannot_be_read_are_named() {
     assert!(!written.exists());
 }
 
-/// The embedded card in a folder, changed.
+/// A folder with the embedded card after `change`.
 fn folder_with_card(change: impl Fn(&str) -> String) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("models/cifar10-resnet20");
@@ -254,14 +254,14 @@ fn a_model_that_fails_its_golden_photos_is_rejected() {
             assert!(card.contains(change));
             card.replace(change, with)
         }));
-        let complaint = String::from_utf8_lossy(&output.stderr);
+        let message = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success());
-        assert!(complaint.contains("the model does not match its card"), "{complaint}");
-        assert!(complaint.contains(photo), "{complaint}");
+        assert!(message.contains("the model does not match its card"), "{message}");
+        assert!(message.contains(photo), "{message}");
     }
 }
 
-/// An .npz with the golden photos of the embedded card, whose third has `ship` as the logit of ship.
+/// An .npz file with the golden photos of the embedded card, with `ship` as the ship logit of the third.
 fn reference(folder: &std::path::Path, ship: Option<f32>, with: &[&str]) -> String {
     let card = Model::open(DEFAULT, None).unwrap().card;
     let path = folder.join("golden.npz");
@@ -293,7 +293,7 @@ fn npy<T: npyz::AutoSerialize + Copy>(to: &mut impl Write, shape: &[u64], values
 }
 
 #[test]
-fn verify_passes_the_trainers_logits_and_no_others() {
+fn verify_accepts_the_framework_logits_and_rejects_others() {
     let folder = tempfile::tempdir().unwrap();
     let all = ["photo_0", "photo_1", "photo_2", "logits"];
     let verify = |reference: &str| {
@@ -309,12 +309,12 @@ fn verify_passes_the_trainers_logits_and_no_others() {
     let verdict: Json = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&verdict["pass"], &verdict["photos"][2]["label"]), (&false.into(), &"ship".into()));
 
-    for (with, complaint) in [
+    for (with, message) in [
         (&all[1..], "it has 2 photos and 3 rows of logits"),
         (&all[..3], "there is no array logits"),
     ] {
         let output = verify(&reference(folder.path(), None, with));
-        assert!(String::from_utf8_lossy(&output.stderr).contains(complaint), "{output:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains(message), "{output:?}");
     }
     let output = verify("Cargo.toml");
     assert!(String::from_utf8_lossy(&output.stderr).contains("Cargo.toml is not a reference"));

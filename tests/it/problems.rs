@@ -1,4 +1,4 @@
-//! What is answered for a bad request: what was wrong, and what would be right.
+//! Errors: what was wrong, and what would be right.
 
 use std::time::Duration;
 
@@ -60,7 +60,7 @@ async fn a_form_that_cannot_be_read_is_a_422() {
 }
 
 #[tokio::test]
-async fn a_form_of_more_files_than_are_answered_at_once_is_a_422() {
+async fn a_form_with_too_many_files_is_a_422() {
     let server = TestServer::start();
     let part = || Part::bytes(Vec::new()).file_name("empty");
     let form = (0..257).fold(Form::new(), |form, _| form.part("a", part()));
@@ -71,7 +71,7 @@ async fn a_form_of_more_files_than_are_answered_at_once_is_a_422() {
 }
 
 #[tokio::test]
-async fn a_form_whose_images_all_fail_has_the_status_of_the_gravest() {
+async fn a_form_whose_images_all_fail_has_the_highest_status() {
     let server = TestServer::start();
     let form = Form::new()
         .part("a", Part::bytes(b"x".to_vec()).file_name("a"))
@@ -88,7 +88,7 @@ async fn a_body_without_an_end_stops_at_the_limit() {
     let chunks =
         futures_util::stream::repeat_with(|| Ok::<_, std::io::Error>(vec![0xFF_u8; 10_000]));
     let body = reqwest::Body::wrap_stream(chunks);
-    // The server may answer and close while the client still writes.
+    // The server may answer and close the connection while the client still writes.
     match server.client.post(server.at("/classify")).body(body).send().await {
         Ok(response) => assert_eq!(response.status(), 413),
         Err(error) => assert!(error.is_request() || error.is_body(), "{error:?}"),
@@ -97,7 +97,7 @@ async fn a_body_without_an_end_stops_at_the_limit() {
 }
 
 #[tokio::test]
-async fn a_time_limit_that_is_no_number_is_a_422() {
+async fn an_invalid_time_limit_is_a_422() {
     let server = TestServer::start();
     for value in ["soon", "0", "-1", "1.5"] {
         let request = server
@@ -110,7 +110,7 @@ async fn a_time_limit_that_is_no_number_is_a_422() {
 }
 
 #[tokio::test]
-async fn a_stalled_upload_is_a_408_and_stalled_headers_are_hung_up_on() {
+async fn a_stalled_upload_is_a_408_and_stalled_headers_close_the_connection() {
     let mut options = Options::default();
     options.timeouts.body = Duration::from_millis(100);
     options.connections.times.header = Duration::from_millis(100);
@@ -139,11 +139,11 @@ async fn a_stalled_upload_is_a_408_and_stalled_headers_are_hung_up_on() {
 }
 
 #[tokio::test]
-async fn a_client_that_sends_all_before_it_reads_sees_why_it_is_refused() {
+async fn a_client_that_sends_everything_before_it_reads_gets_the_error() {
     let mut options = Options::default();
     options.plan.limits.max_bytes = 100_000;
     let server = TestServer::with(options);
-    // More than the buffers between the two hold.
+    // More than the socket buffers can hold.
     let upload = vec![0; 64 << 20];
     for path in ["/classify", "/nowhere", "/livez"] {
         let mut stream =
@@ -166,7 +166,7 @@ async fn a_client_that_sends_all_before_it_reads_sees_why_it_is_refused() {
 }
 
 #[tokio::test]
-async fn other_methods_name_the_right_one() {
+async fn other_methods_get_the_allowed_ones() {
     let server = TestServer::start();
     let request = server.client.request(Method::DELETE, server.at("/classify"));
     let answer = Answer::of(request.send().await.unwrap()).await;

@@ -1,5 +1,5 @@
-//! The Open Inference Protocol, version 2: what its clients do not send, and what they would not notice.
-//! The clients themselves are in `tests/python`.
+//! The Open Inference Protocol, version 2: requests that common clients do not send. `tests/python` has tests
+//! with the clients.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -16,7 +16,7 @@ const INFER: &str = "/v2/models/cifar10-resnet56/infer";
 /// Bytes of one image of 32×32 pixels.
 const IMAGE: usize = 32 * 32 * 3;
 
-/// What the default network is given of a picture.
+/// The input of the default network for an image.
 fn pixels(name: &str) -> Vec<u8> {
     let file = data(name);
     let header = decode::inspect(&file, &Limits::default()).unwrap();
@@ -24,7 +24,7 @@ fn pixels(name: &str) -> Vec<u8> {
     default_model().card.preprocess.apply(&image).as_bytes().to_vec()
 }
 
-/// As a client of a PyTorch model prepares them: `[3, 32, 32]`.
+/// Normalised as for a PyTorch model: `[3, 32, 32]`.
 fn normalised(pixels: &[u8]) -> Vec<f32> {
     let preprocess = &default_model().card.preprocess;
     let value = |channel: usize, place: usize| {
@@ -46,7 +46,7 @@ async fn infer(server: &TestServer, body: &Value) -> Answer {
     server.post(INFER, body.to_string()).await
 }
 
-/// JSON, and `binary` behind it.
+/// JSON followed by `binary`.
 fn with_binary(server: &TestServer, json: &Value, binary: &[u8]) -> RequestBuilder {
     let mut body = json.to_string().into_bytes();
     let length = body.len();
@@ -58,7 +58,7 @@ fn with_binary(server: &TestServer, json: &Value, binary: &[u8]) -> RequestBuild
         .body(body)
 }
 
-/// The JSON of an answer and what is behind it.
+/// The JSON of an answer, and the binary data after it.
 async fn split(request: RequestBuilder) -> (Value, Vec<u8>) {
     let response = request.send().await.unwrap();
     assert_eq!(response.status(), 200);
@@ -92,7 +92,7 @@ async fn classified(server: &TestServer, name: &str) -> Vec<f32> {
     probabilities
 }
 
-/// The same picture in `[3, 32, 32]` and in `[32, 32, 3]`.
+/// The same image as `[3, 32, 32]` and as `[32, 32, 3]`.
 fn both_layouts(pixels: &[u8]) -> [Vec<f32>; 2] {
     let first = normalised(pixels);
     let last = (0..IMAGE).map(|place| first[place % 3 * 1024 + place / 3]).collect();
@@ -100,7 +100,7 @@ fn both_layouts(pixels: &[u8]) -> [Vec<f32>; 2] {
 }
 
 #[tokio::test]
-async fn every_form_of_an_image_in_json_has_the_scores_of_classify_bit_for_bit() {
+async fn every_json_encoding_of_an_image_has_the_bit_identical_scores_of_classify() {
     let server = TestServer::start();
     let expected = classified(&server, "cifar10-cat.png").await;
     let pixels = pixels("cifar10-cat.png");
@@ -127,11 +127,11 @@ async fn every_form_of_an_image_in_json_has_the_scores_of_classify_bit_for_bit()
         assert_eq!(floats(&outputs[0]["data"]), expected);
         assert_eq!(outputs[1]["shape"], json!([1, 10]));
     }
-    assert_eq!(server.server.metrics.admitted_bytes.get(), 0, "all is given back");
+    assert_eq!(server.server.metrics.admitted_bytes.get(), 0, "all memory is released");
 }
 
 #[tokio::test]
-async fn and_so_has_every_form_in_binary() {
+async fn every_binary_encoding_of_an_image_has_the_bit_identical_scores_of_classify() {
     let server = TestServer::start();
     let expected = classified(&server, "cifar10-cat.png").await;
     let pixels = pixels("cifar10-cat.png");
@@ -157,11 +157,11 @@ async fn and_so_has_every_form_in_binary() {
     let (answer, binary) = split(raw.body(file)).await;
     assert_eq!(answer["outputs"][0]["name"], "probabilities");
     assert_eq!(from_bytes(&binary[..40]), expected);
-    assert_eq!(server.server.metrics.admitted_bytes.get(), 0, "all is given back");
+    assert_eq!(server.server.metrics.admitted_bytes.get(), 0, "all memory is released");
 }
 
 #[tokio::test]
-async fn several_images_are_answered_in_order_each_output_in_its_form() {
+async fn several_images_are_answered_in_order_in_the_requested_encodings() {
     let server = TestServer::start();
     let cat = classified(&server, "cifar10-cat.png").await;
     let ship = classified(&server, "cifar10-ship.png").await;
@@ -203,9 +203,9 @@ async fn several_images_are_answered_in_order_each_output_in_its_form() {
     assert_eq!(logits["parameters"]["binary_data_size"], texts.len());
 }
 
-#[rustfmt::skip] // one case a line
+#[rustfmt::skip] // one case per line
 #[tokio::test]
-async fn what_there_is_can_be_read() {
+async fn metadata_and_statistics_are_available() {
     let server = TestServer::start();
     assert_eq!(server.get("/v2/health/live").await.json(), json!({ "live": true }));
     assert_eq!(server.get("/v2/health/ready").await.json(), json!({ "live": true, "ready": true }));
@@ -225,7 +225,7 @@ async fn what_there_is_can_be_read() {
         let statistics = server.get(&path).await.json();
         let model = &statistics["model_stats"][0];
         assert_eq!((&model["name"], &model["inference_count"]), (&json!("cifar10-resnet56"), &json!(2)));
-        assert_eq!(model["inference_stats"]["compute_input"]["count"], 1, "pixels are not prepared");
+        assert_eq!(model["inference_stats"]["compute_input"]["count"], 1, "pixels are not preprocessed");
         assert!(model["inference_stats"]["compute_infer"]["ns"].as_u64().unwrap() > 0);
     }
     let index = server.post("/v2/repository/index", "").await.json();
@@ -233,7 +233,7 @@ async fn what_there_is_can_be_read() {
 }
 
 #[tokio::test]
-async fn another_model_or_version_is_a_404_that_names_ours() {
+async fn an_unknown_model_or_version_is_a_404_with_the_available_ones() {
     let server = TestServer::start();
     for path in [
         "/v2/models/resnet50",
@@ -263,7 +263,7 @@ async fn a_name_with_a_slash_is_found_escaped_and_as_it_is() {
     }
 }
 
-#[rustfmt::skip] // one case a line
+#[rustfmt::skip] // one case per line
 #[tokio::test]
 async fn an_invalid_request_gets_an_error_with_the_valid_values() {
     let server = TestServer::start();
@@ -305,11 +305,11 @@ async fn an_invalid_request_gets_an_error_with_the_valid_values() {
         let error = answer.json()["error"].as_str().unwrap().to_owned();
         assert!(error.contains(words), "{error:?} does not say {words:?}");
     }
-    assert_eq!(server.model.pipeline.metrics().batch_size.get_sample_count(), 0, "nothing was run");
-    assert_eq!(server.server.metrics.admitted_bytes.get(), 0, "all is given back");
+    assert_eq!(server.model.pipeline.metrics().batch_size.get_sample_count(), 0, "no batch was run");
+    assert_eq!(server.server.metrics.admitted_bytes.get(), 0, "all memory is released");
 }
 
-#[rustfmt::skip] // one case a line
+#[rustfmt::skip] // one case per line
 #[tokio::test]
 async fn binary_data_that_do_not_fit_their_json_are_distinct_errors() {
     let server = TestServer::start();
@@ -328,7 +328,7 @@ async fn binary_data_that_do_not_fit_their_json_are_distinct_errors() {
         (with_binary(&server, &files, &[0; 4 * 257]), "more than 256 images"),
         (server.client.post(server.at(INFER)).header("inference-header-content-length", "9").body("{}"), "is 9, and the body has 2 bytes"),
         (server.client.post(server.at(INFER)).header("inference-header-content-length", "x").body("{}"), "the number of bytes of JSON"),
-        (server.client.post(server.at(INFER)).header("content-encoding", "gzip").body("{}"), "not what Content-Encoding says"),
+        (server.client.post(server.at(INFER)).header("content-encoding", "gzip").body("{}"), "not compressed as Content-Encoding declares"),
         (server.client.post(server.at(INFER)).header("inference-header-content-length", "0").body("no image"), "not an image"),
     ] {
         let answer = Answer::of(request.send().await.unwrap()).await;
@@ -339,9 +339,9 @@ async fn binary_data_that_do_not_fit_their_json_are_distinct_errors() {
 }
 
 #[tokio::test]
-async fn one_bad_image_of_several_is_named_and_is_the_answer() {
+async fn the_error_for_several_images_names_the_invalid_one() {
     let server = TestServer::start();
-    let files = [data("cifar10-cat.png"), b"no picture".to_vec()];
+    let files = [data("cifar10-cat.png"), b"not an image".to_vec()];
     let encoded: Vec<_> = files.iter().map(|file| BASE64_STANDARD.encode(file)).collect();
     let request = json!({ "inputs": [input("image", "BYTES", &[2], encoded)] });
     let answer = infer(&server, &request).await;
@@ -350,7 +350,7 @@ async fn one_bad_image_of_several_is_named_and_is_the_answer() {
     assert!(error.starts_with("image 2 of 2: "), "{error}");
 }
 
-/// A server whose only worker waits at `gate`, and that lets two images in.
+/// A server whose only worker waits at `gate`, with a capacity of two images.
 fn gated(gate: &Gate) -> TestServer {
     let mut options = Options { engines: Some(vec![gate.engine()]), ..Options::default() };
     options.plan.queue_capacity = 2;
@@ -365,7 +365,7 @@ fn send(server: &TestServer) -> tokio::task::JoinHandle<Answer> {
 }
 
 #[tokio::test]
-async fn requests_wait_are_refused_and_leave_as_those_of_classify() {
+async fn requests_are_queued_rejected_and_abandoned_like_those_of_classify() {
     let gate = Gate::default();
     let server = gated(&gate);
     let first = send(&server);
@@ -390,17 +390,17 @@ async fn requests_wait_are_refused_and_leave_as_those_of_classify() {
     assert_eq!(status.code, "14", "{status:?}");
     assert!(status.pushback_ms.unwrap() >= 1000);
     assert_eq!(server.model.pipeline.metrics().rejected_count(Reason::QueueFull), 2);
-    // A probe is no image: a server with much to do is alive all the same.
+    // A probe does not need the queue: a busy server is alive.
     let live = grpc(&server, "/inference.GRPCInferenceService/ServerLive", framed(b"")).await;
     assert_eq!(live.body, framed(&[8, 1]), "{live:?}");
 
     leaving.abort();
-    until("it has left", || server.model.pipeline.metrics().queue_depth.get() == 0).await;
+    until("it was removed", || server.model.pipeline.metrics().queue_depth.get() == 0).await;
     gate.open();
     assert_eq!(first.await.unwrap().status, 200);
 }
 
-/// A message of the protocol, written by hand: what clients do not send can be sent.
+/// A field of a protobuf message, written by hand to create messages that clients do not send.
 fn field(number: u8, value: &[u8]) -> Vec<u8> {
     let mut field = vec![number << 3 | 2];
     prost::encoding::encode_varint(value.len() as u64, &mut field);
@@ -408,14 +408,14 @@ fn field(number: u8, value: &[u8]) -> Vec<u8> {
     field
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "a message is made of it and nothing else")]
+#[expect(clippy::needless_pass_by_value, reason = "callers pass temporary values")]
 fn message(raw: Vec<u8>) -> Vec<u8> {
     let shape = field(3, &[1, 32, 32, 3]);
     let input = [field(1, b"pixels"), field(2, b"UINT8"), shape].concat();
     [field(1, b"cifar10-resnet56"), field(5, &input), field(7, &raw)].concat()
 }
 
-/// How a call ended where it failed; the trailers of others are not seen here.
+/// The end of a failed call; trailers of successful calls are not read.
 #[derive(Debug)]
 struct Ended {
     code: String,
@@ -468,11 +468,11 @@ async fn grpc_answers_on_the_same_port() {
     assert_eq!(answer.code, "", "it ends with trailers");
     let expected = to_bytes(&classified(&server, "cifar10-cat.png").await);
     let found = answer.body.windows(40).any(|window| window == expected);
-    assert!(found, "the probabilities are in the answer, bit for bit");
-    assert_eq!(server.server.metrics.admitted_bytes.get(), 0, "all is given back");
+    assert!(found, "the answer has bit-identical probabilities");
+    assert_eq!(server.server.metrics.admitted_bytes.get(), 0, "all memory is released");
 }
 
-#[rustfmt::skip] // one case a line
+#[rustfmt::skip] // one case per line
 #[tokio::test]
 async fn invalid_messages_get_a_specific_error_and_little_memory() {
     let mut options = Options::default();
@@ -505,9 +505,9 @@ async fn invalid_messages_get_a_specific_error_and_little_memory() {
     assert_eq!(unknown.code, "12");
     let metrics = server.get("/metrics").await.text;
     let refused = "route=\"/inference.GRPCInferenceService/ModelInfer\",status=\"422\"";
-    assert!(metrics.contains(refused), "what failed is counted as such");
-    assert!(!metrics.contains("ModelTrain"), "no label is what a client typed");
-    assert_eq!(server.server.metrics.admitted_bytes.get(), 0, "all is given back");
+    assert!(metrics.contains(refused), "the failed call is counted with its status");
+    assert!(!metrics.contains("ModelTrain"), "labels do not contain client text");
+    assert_eq!(server.server.metrics.admitted_bytes.get(), 0, "all memory is released");
 }
 
 #[tokio::test]
@@ -520,7 +520,7 @@ async fn statuses_of_the_grpc_library_repeat_at_most_200_characters() {
 }
 
 #[tokio::test]
-async fn a_deadline_of_grpc_ends_the_wait() {
+async fn a_grpc_deadline_ends_the_wait() {
     let gate = Gate::default();
     let server = gated(&gate);
     let frame = framed(&message(pixels("cifar10-cat.png")));
@@ -542,6 +542,6 @@ async fn a_health_watch_reports_the_shutdown_and_does_not_delay_it() {
     assert_eq!(watching.chunk().await.unwrap().unwrap(), framed(&[8, 1]), "serving");
     let stopped = tokio::spawn(server.stop());
     assert_eq!(watching.chunk().await.unwrap().unwrap(), framed(&[8, 2]), "not serving");
-    assert_eq!(watching.chunk().await.unwrap(), None, "and then nothing more");
+    assert_eq!(watching.chunk().await.unwrap(), None, "and then the stream ends");
     assert!(stopped.await.unwrap());
 }

@@ -1,4 +1,4 @@
-//! Any order of loads, reloads, unloads and requests, with engines that say which model they are of.
+//! Random sequences of loads, reloads, unloads and requests, with engines whose scores identify their model.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,22 +18,22 @@ use resnetd::registry::{
 use resnetd::telemetry::Metrics;
 use tokio::task::JoinHandle;
 
-use crate::support::engines::saying;
+use crate::support::engines::constant_logits;
 use crate::support::{Options, data, description, until};
 
-/// What happens to the models of a server.
+/// An operation on the models of a server.
 #[derive(Debug, Clone, Copy)]
 enum Op {
-    /// New files for a version, which load or not.
+    /// Writes new files for a version, valid or invalid ones.
     Write(Id, Files),
-    /// The files of a version are removed.
+    /// Removes the files of a version.
     Remove(Id),
-    /// The server looks at the files again.
+    /// Refreshes the registry from the files.
     Refresh,
-    /// Triton's routes.
+    /// Calls Triton's repository API.
     Load(u8),
     Unload(u8),
-    /// A request for a model, of one version or of any.
+    /// Sends a request for a model, for one version or any.
     Request(u8, Option<u8>),
 }
 
@@ -59,20 +59,20 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// The files, by model and version: how often they were written, and whether they load.
+/// The files by model and version: how often they were written, and whether they are valid.
 type Folder = Arc<Mutex<BTreeMap<Id, (u16, Files)>>>;
 
-/// What the models are made of.
+/// The parts of a test server.
 #[derive(Clone)]
 struct Parts {
     metrics: Arc<Metrics>,
     memory: Arc<Memory>,
     cores: Arc<Cores>,
-    /// Engines that have not been dropped.
+    /// Number of engines that were not dropped.
     engines: Arc<AtomicUsize>,
 }
 
-struct House {
+struct TestRegistry {
     folder: Folder,
     registry: Arc<Registry>,
     control: Arc<Control>,
@@ -83,12 +83,12 @@ fn name(model: u8) -> String {
     format!("model-{model}")
 }
 
-/// What identifies the files of an answer: model, version, and how often they were written.
+/// Identifies the files of an answer: model, version, and how often they were written.
 fn mark((model, version): Id, written: u16) -> [f32; 3] {
     [f32::from(model), f32::from(version), f32::from(written)]
 }
 
-/// Counts itself while it exists.
+/// Counts its instances.
 struct Counted(Arc<AtomicUsize>);
 
 impl Counted {
@@ -105,14 +105,14 @@ impl Drop for Counted {
 }
 
 impl Parts {
-    /// An engine that takes a moment, so that changes happen while it runs.
+    /// An engine that takes a while, so that changes happen during runs.
     fn engine(&self, mark: [f32; 3]) -> Engine {
-        let mut says = saying([&mark[..], &[0.0; 7]].concat());
+        let mut engine = constant_logits([&mark[..], &[0.0; 7]].concat());
         let counted = Counted::new(&self.engines);
         Box::new(move |batch| {
             let _counted = &counted;
             std::thread::sleep(Duration::from_millis(2));
-            says(batch)
+            engine(batch)
         })
     }
 
@@ -140,7 +140,7 @@ impl Parts {
     }
 }
 
-impl House {
+impl TestRegistry {
     fn new() -> Self {
         let metrics = Arc::new(Metrics::new());
         let parts = Parts {
@@ -178,7 +178,10 @@ impl House {
         for (model, before) in (0..).zip(before) {
             let now = self.serving(model);
             let lost = !before.is_empty() && now.is_empty();
-            assert!(!lost || !self.has_files(model), "{before:?} of {model} served, and none does");
+            assert!(
+                !lost || !self.has_files(model),
+                "{before:?} of {model} were serving, and now none is"
+            );
         }
         let files = self.folder.lock().unwrap().clone();
         for listed in self.registry.list() {
@@ -186,14 +189,14 @@ impl House {
             let id = ids().find(|id| {
                 (name(id.0), id.1.to_string()) == (listed.name.clone(), listed.version.to_string())
             });
-            // A good file that was looked at is what serves.
+            // If the last refreshed files are valid, they serve.
             if let Some((written, Files::Good)) = id.and_then(|id| files.get(&id)) {
                 assert_eq!(served.digest(), format!("{:?}", mark(id.unwrap(), *written)));
             }
         }
     }
 
-    /// A request that is answered while further changes are made.
+    /// Starts a request that is answered while further changes are made.
     fn request(&self, model: u8, version: Option<u8>) -> Option<JoinHandle<()>> {
         let version = version.map(|version| Version::new(&version.to_string()));
         let name = name(model);
@@ -239,34 +242,34 @@ fn source(parts: &Parts, id: Id, (written, files): (u16, Files)) -> Source {
 }
 
 async fn play(ops: Vec<Op>) {
-    let house = House::new();
+    let test = TestRegistry::new();
     let mut requests = Vec::new();
     for (number, op) in (1..).zip(ops) {
         match op {
             Op::Write(id, files) => {
-                house.folder.lock().unwrap().insert(id, (number, files));
+                test.folder.lock().unwrap().insert(id, (number, files));
             }
             Op::Remove(id) => {
-                house.folder.lock().unwrap().remove(&id);
+                test.folder.lock().unwrap().remove(&id);
             }
-            Op::Refresh => tokio::task::block_in_place(|| house.refresh()),
-            // An unknown model or a broken version is an error, after which everything goes on.
+            Op::Refresh => tokio::task::block_in_place(|| test.refresh()),
+            // An unknown model or an invalid version is an error, and does not affect later operations.
             Op::Load(model) => {
-                let _ = tokio::task::block_in_place(|| house.control.load(&name(model)));
+                let _ = tokio::task::block_in_place(|| test.control.load(&name(model)));
             }
             Op::Unload(model) => {
-                if house.control.unload(&name(model)).is_ok() {
-                    assert!(house.serving(model).is_empty());
+                if test.control.unload(&name(model)).is_ok() {
+                    assert!(test.serving(model).is_empty());
                 }
             }
-            Op::Request(model, version) => requests.extend(house.request(model, version)),
+            Op::Request(model, version) => requests.extend(test.request(model, version)),
         }
     }
     for request in requests {
         request.await.unwrap();
     }
-    let served = house.registry.serving().len();
-    let engines = Arc::clone(&house.parts.engines);
+    let served = test.registry.serving().len();
+    let engines = Arc::clone(&test.parts.engines);
     until("every replaced model is dropped", || engines.load(Ordering::SeqCst) == served).await;
 }
 

@@ -1,4 +1,4 @@
-//! New versions that cannot be loaded: the old one goes on serving, and the reason can be seen.
+//! New versions that cannot be loaded: the old one continues to serve, and the reason is reported.
 
 use std::fs;
 use std::io::Write;
@@ -46,14 +46,14 @@ impl Polled {
         answered_by(&answer)[1].clone()
     }
 
-    /// A version in `/v1/models`.
+    /// The entry of a version in `/v1/models`.
     async fn listed(&self, version: &str) -> Value {
         let listed = self.get("/v1/models").await.json()["versions"].clone();
         let versions = listed.as_array().unwrap();
         versions.iter().find(|found| found["version"] == version).cloned().unwrap_or_default()
     }
 
-    /// Waits until the version has a reason why it is not loaded.
+    /// Waits until the version has a reason for not being loaded.
     async fn reason(&self, version: &str) -> String {
         eventually("the version is listed with a reason", async || {
             self.listed(version).await["reason"].is_string()
@@ -69,7 +69,7 @@ impl Polled {
         value.map_or(0, |value| value.parse().unwrap())
     }
 
-    /// Puts a folder with these files into the repository, in one step.
+    /// Adds a folder with these files to the repository, atomically.
     fn put(&self, version: &str, files: &[(&str, &[u8])]) {
         let next = self.pets.join(".next");
         fs::create_dir(&next).unwrap();
@@ -86,7 +86,7 @@ fn embedded(file: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_version_that_misses_a_golden_photo_does_not_serve() {
+async fn a_version_that_fails_a_golden_photo_does_not_serve() {
     let polled = Polled::start();
     assert_eq!([polled.loads("loaded").await, polled.loads("failed").await], [1, 0]);
     let card = String::from_utf8(embedded("card.toml")).unwrap();
@@ -107,7 +107,7 @@ async fn a_version_that_misses_a_golden_photo_does_not_serve() {
 }
 
 #[tokio::test]
-async fn a_version_with_another_digest_than_its_list_does_not_serve() {
+async fn a_version_with_a_wrong_digest_does_not_serve() {
     let polled = Polled::start();
     let (card, weights) = (embedded("card.toml"), embedded("model.safetensors"));
     // The digest of an empty file.
@@ -128,14 +128,14 @@ async fn a_version_with_another_digest_than_its_list_does_not_serve() {
     let sums = reason.split("has the digest ").nth(1).unwrap();
     let sums = format!("{}  model.safetensors\n", &sums[..64]);
     write(polled.pets.join("2/SHA256SUMS"), sums).unwrap();
-    eventually("the version with the right list answers", async || polled.version().await == "2")
+    eventually("the version with the correct list answers", async || polled.version().await == "2")
         .await;
 }
 
 #[tokio::test]
-async fn a_file_that_is_being_written_and_a_folder_that_vanishes_change_nothing() {
+async fn files_that_are_being_written_and_folders_that_disappear_change_nothing() {
     let polled = Polled::start();
-    // A file that grows at each poll.
+    // The file grows at each poll.
     let whole = {
         let dir = tempfile::tempdir().unwrap();
         export(SMALL, dir.path());
@@ -150,9 +150,9 @@ async fn a_file_that_is_being_written_and_a_folder_that_vanishes_change_nothing(
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     file.write_all(end).unwrap();
-    eventually("the whole file answers", async || polled.version().await == "2").await;
+    eventually("the complete file answers", async || polled.version().await == "2").await;
 
-    // Folders that come and go while they are looked at or opened.
+    // Folders appear and disappear while they are scanned or opened.
     for round in 0..20_u64 {
         export_by_copy(&whole, &polled.pets.join("3"));
         tokio::time::sleep(Duration::from_millis(20 * round)).await;
@@ -161,11 +161,10 @@ async fn a_file_that_is_being_written_and_a_folder_that_vanishes_change_nothing(
         let version = polled.version().await;
         assert!(["2", "3"].contains(&&*version), "{version}");
     }
-    eventually("the version that stayed answers again", async || polled.version().await == "2")
-        .await;
+    eventually("the remaining version answers again", async || polled.version().await == "2").await;
     fs::rename(&polled.pets, polled.pets.with_extension("away")).unwrap();
     let gone = async || polled.get("/readyz").await.status == 503;
-    eventually("a model whose folder is gone is unloaded", gone).await;
+    eventually("a model whose folder was removed is unloaded", gone).await;
     fs::rename(polled.pets.with_extension("away"), &polled.pets).unwrap();
     eventually("it is loaded again", async || polled.get("/readyz").await.status == 200).await;
 }
@@ -203,7 +202,7 @@ async fn the_configuration_pins_the_digest_of_a_model() {
     let listed = get(&at("/v1/models")).await.json()["versions"][0].clone();
     assert_eq!(listed["state"], "ready");
     let reason = listed["reason"].as_str().unwrap();
-    assert!(reason.contains(&digest) && reason.contains("the configuration says"), "{reason}");
+    assert!(reason.contains(&digest) && reason.contains("the configuration has"), "{reason}");
     assert_eq!(answered_by(&answer().await)[2], digest);
 
     table("digest = \"abc\"\n");
@@ -213,7 +212,7 @@ async fn the_configuration_pins_the_digest_of_a_model() {
 }
 
 #[tokio::test]
-async fn a_source_that_is_gone_is_not_looked_for_on_the_hub() {
+async fn a_removed_source_is_not_looked_for_on_the_hub() {
     let dir = tempfile::tempdir().unwrap();
     export(SMALL, &dir.path().join("models/pets"));
     write(
@@ -229,6 +228,9 @@ async fn a_source_that_is_gone_is_not_looked_for_on_the_hub() {
     eventually("the reason is listed", async || listed().await["reason"].is_string()).await;
     let listed = listed().await;
     assert_eq!(listed["state"], "ready");
-    assert!(listed["reason"].as_str().unwrap().contains("models/pets is gone"), "{listed}");
+    assert!(
+        listed["reason"].as_str().unwrap().contains("models/pets does not exist any more"),
+        "{listed}"
+    );
     assert_eq!(post(&at("/classify"), data("cifar10-cat.png")).await.status, 200);
 }

@@ -1,4 +1,4 @@
-//! What classes have in common, where they are ImageNet's.
+//! Roll-ups of ImageNet's classes.
 
 use resnetd::model::{Model, ModelCard, imagenet};
 use serde_json::Value;
@@ -24,9 +24,9 @@ fn model() -> Model {
     Model::of(ModelCard::from_toml(CARD).unwrap(), seeded.graph())
 }
 
-/// A server whose network says these logits of every photo.
-fn saying(logits: Vec<f32>) -> TestServer {
-    let engines = Some(vec![engines::saying(logits)]);
+/// A server whose network returns these logits for every image.
+fn constant_logits(logits: Vec<f32>) -> TestServer {
+    let engines = Some(vec![engines::constant_logits(logits)]);
     TestServer::with(Options { model: model(), engines, ..Options::default() })
 }
 
@@ -37,10 +37,10 @@ fn is(class: &str, wanted: &str) -> bool {
 }
 
 #[tokio::test]
-async fn breeds_that_share_the_probability_are_answered_as_a_dog() {
+async fn probability_spread_over_breeds_is_answered_as_a_dog() {
     let breed = |class: &String| is(class, "n02084071");
     let logits = imagenet::ids().iter().map(|id| if breed(id) { 6.0 } else { 0.0 }).collect();
-    let server = saying(logits);
+    let server = constant_logits(logits);
     let photo = data("cat.jpg");
     let body =
         server.post("/classify?rollup=wordnet&share=0.6&top_k=3", photo.clone()).await.json();
@@ -54,7 +54,10 @@ async fn breeds_that_share_the_probability_are_answered_as_a_dog() {
     assert_eq!(body["rollup"]["share"], 0.6);
     let half = server.post("/classify?rollup=wordnet", photo.clone()).await.json();
     assert_eq!(half["rollup"]["share"], 0.5);
-    assert_eq!(half["rollup"]["path"][0]["label"], "hunting dog", "63 of them are, more than half");
+    assert_eq!(
+        half["rollup"]["path"][0]["label"], "hunting dog",
+        "63 of the breeds are hunting dogs, more than half"
+    );
     let plain = server.classify(photo.clone()).await.json();
     assert!(plain.get("rollup").is_none(), "{plain}");
 
@@ -66,7 +69,7 @@ async fn breeds_that_share_the_probability_are_answered_as_a_dog() {
 }
 
 #[test]
-fn on_the_command_line_each_rung_is_the_sum_of_its_classes() {
+fn on_the_command_line_each_entry_is_the_sum_of_its_classes() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("photos.onnx");
     std::io::Write::write_all(&mut std::fs::File::create(&file).unwrap(), &model().onnx).unwrap();
@@ -98,7 +101,7 @@ fn on_the_command_line_each_rung_is_the_sum_of_its_classes() {
 }
 
 #[tokio::test]
-async fn roll_up_is_not_offered_for_other_classes_and_bad_values_are_errors() {
+async fn roll_up_is_an_error_for_other_classes_and_invalid_values() {
     let server = TestServer::start();
     let answer = server.post("/classify?rollup=wordnet", data("cat.jpg")).await;
     assert_eq!((answer.status, answer.reason()), (422, "not-offered".to_owned()));
@@ -107,8 +110,8 @@ async fn roll_up_is_not_offered_for_other_classes_and_bad_values_are_errors() {
     assert!(!output.status.success());
     assert!(String::from_utf8_lossy(&output.stderr).contains("imagenet-1k"), "{output:?}");
 
-    let server = saying(vec![0.0; imagenet::CLASSES]);
-    let mut said = Vec::new();
+    let server = constant_logits(vec![0.0; imagenet::CLASSES]);
+    let mut answers = Vec::new();
     for query in [
         "rollup=ontology",
         "share=0.5",
@@ -119,7 +122,7 @@ async fn roll_up_is_not_offered_for_other_classes_and_bad_values_are_errors() {
     ] {
         let answer = server.post(&format!("/classify?{query}"), data("cat.jpg")).await;
         assert_eq!((answer.status, &*answer.reason()), (422, "invalid-parameter"), "{query}");
-        said.push(format!("{query}\n    {}", answer.json()["detail"].as_str().unwrap()));
+        answers.push(format!("{query}\n    {}", answer.json()["detail"].as_str().unwrap()));
     }
-    insta::assert_snapshot!("rollup_wrong", said.join("\n"));
+    insta::assert_snapshot!("rollup_wrong", answers.join("\n"));
 }

@@ -1,5 +1,4 @@
-//! What clients of other servers send, and what they look for in the answer.
-//! `tests/python/check_shapes.py` asks with such a client.
+//! Requests and answers in the formats of other servers. `tests/python/check_shapes.py` uses their clients.
 
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
@@ -21,7 +20,7 @@ async fn post(server: &TestServer, path: &str, body: &Value) -> Answer {
     server.post(path, body.to_string()).await
 }
 
-/// What `/classify` answers, as label and score.
+/// The answer of `/classify`, as labels and scores.
 async fn scored(server: &TestServer, name: &str, top_k: usize) -> Value {
     let answer = server.post(&format!("/classify?top_k={top_k}"), data(name)).await.json();
     let pair = |class: &Value| json!({ "label": class["label"], "score": class["probability"] });
@@ -59,9 +58,9 @@ async fn hugging_face_bytes_and_json_are_answered_with_labels_and_scores() {
 }
 
 #[tokio::test]
-async fn other_functions_are_made_of_the_logits() {
+async fn other_functions_are_applied_to_the_logits() {
     let mut model = default_model();
-    // A calibrated softmax divides them first.
+    // A calibrated softmax divides the logits by the temperature.
     let mut card = model.card.as_ref().clone();
     card.calibration.clear();
     model.card = card.into();
@@ -85,7 +84,7 @@ async fn other_functions_are_made_of_the_logits() {
 }
 
 #[tokio::test]
-async fn base64_is_read_as_the_clouds_and_the_browsers_and_the_tools_write_it() {
+async fn all_common_variants_of_base64_are_accepted() {
     let server = TestServer::start();
     let expected = scored(&server, "cat.jpg", 5).await;
     let standard = base64("cat.jpg");
@@ -106,11 +105,11 @@ async fn base64_is_read_as_the_clouds_and_the_browsers_and_the_tools_write_it() 
 }
 
 #[tokio::test]
-async fn torchserve_answers_one_flat_object() {
+async fn torchserve_answers_one_object() {
     let server = TestServer::start();
     let own = server.classify(data("cat.jpg")).await.text;
     let flat: String = {
-        // The same digits in the same order.
+        // Compared as text, for the digits and the order.
         let value = |text: &str, name: &str| {
             let value = text.split_once(name).unwrap().1;
             value.split([',', '}']).next().unwrap().to_owned()
@@ -141,7 +140,7 @@ async fn torchserve_answers_one_flat_object() {
 }
 
 #[tokio::test]
-async fn instances_in_every_form_become_predictions_in_order() {
+async fn instances_in_every_format_are_answered_in_order() {
     let routes = VertexRoutes::new(Some("/v1/endpoints/7:predict"), Some("/healthy")).unwrap();
     let server = TestServer::with(Options { vertex: routes, ..Options::default() });
     let (cat, ship) = (base64("cat.jpg"), base64("cifar10-ship.png"));
@@ -170,7 +169,7 @@ async fn instances_in_every_form_become_predictions_in_order() {
 }
 
 #[tokio::test]
-async fn invocations_answer_in_the_shape_that_was_sent() {
+async fn invocations_answer_in_the_format_of_the_request() {
     let server = TestServer::start();
     let own = server.classify(data("cat.jpg")).await.json();
     assert_eq!(server.post("/invocations", data("cat.jpg")).await.json(), own);
@@ -187,7 +186,7 @@ async fn invocations_answer_in_the_shape_that_was_sent() {
 }
 
 #[tokio::test]
-async fn one_bad_image_of_several_is_the_answer_for_all() {
+async fn an_invalid_image_among_several_is_the_error_of_the_request() {
     let server = TestServer::start();
     let body = json!({ "instances": [
         base64("cat.jpg"), BASE64_STANDARD.encode("%PDF-1.7"), BASE64_STANDARD.encode("nothing")
@@ -201,11 +200,11 @@ async fn one_bad_image_of_several_is_the_answer_for_all() {
 }
 
 #[tokio::test]
-async fn bodies_that_do_not_fit_say_what_would() {
+async fn invalid_bodies_are_errors_with_the_valid_formats() {
     let server = TestServer::start();
     let many = json!({ "instances": vec!["AAAA"; 257] }).to_string();
     let numbers = json!({ "instances": [[[0, 0, 0], [1, 1, 1]]] }).to_string();
-    let mut said = Vec::new();
+    let mut answers = Vec::new();
     for (path, body) in [
         ("/", r#"{"image": "AAAA"}"#),
         ("/", r#"{"inputs": 7}"#),
@@ -243,13 +242,17 @@ async fn bodies_that_do_not_fit_say_what_would() {
         let problem = answer.json();
         assert_eq!(problem["status"], answer.status);
         let detail = problem["detail"].as_str().unwrap();
-        said.push(format!("{path} {body:.60}\n    {} {} {detail}", answer.status, answer.reason()));
+        answers.push(format!(
+            "{path} {body:.60}\n    {} {} {detail}",
+            answer.status,
+            answer.reason()
+        ));
     }
-    insta::assert_snapshot!("shapes_that_do_not_fit", said.join("\n"));
+    insta::assert_snapshot!("shapes_that_do_not_fit", answers.join("\n"));
 }
 
 #[tokio::test]
-async fn the_model_and_its_health_in_other_protocols() {
+async fn descriptions_and_health_in_other_protocols() {
     let server = TestServer::start();
     for path in ["/ping", "/health"] {
         assert_eq!(server.get(path).await.json(), json!({ "status": "Healthy" }));
@@ -276,14 +279,14 @@ async fn other_servers_routes_pass_the_same_admission_control() {
     let mut options = Options { engines: Some(vec![gate.engine()]), ..Options::default() };
     options.plan.queue_capacity = 4;
     let server = TestServer::with(options);
-    // Each over a connection of its own, so that none has more images than the next.
+    // Each on a new connection, so that all clients have the same number of images.
     let blocked: Vec<_> = (0..4)
         .map(|_| {
             let request = server.client.post(server.at("/")).body(data("cifar10-cat.png"));
             tokio::spawn(request.send())
         })
         .collect();
-    crate::support::until("four are inside", || {
+    crate::support::until("four are in flight", || {
         server.model.pipeline.metrics().images_in_flight.get() == 4
     })
     .await;
@@ -302,7 +305,7 @@ async fn other_servers_routes_pass_the_same_admission_control() {
 }
 
 #[test]
-fn paths_that_cannot_be_vertex_ais_are_refused_at_start() {
+fn invalid_paths_for_vertex_ai_are_errors_at_start() {
     for (option, typed, words) in [
         ("--vertex-predict-route", "predict", "it takes a path"),
         ("--vertex-predict-route", "/{name}", "it takes a path"),
@@ -310,18 +313,18 @@ fn paths_that_cannot_be_vertex_ais_are_refused_at_start() {
         ("--vertex-predict-route", "/a b", "it takes a path"),
         ("--vertex-health-route", "/*", "it takes a path"),
         ("--vertex-health-route", "", "it takes a path"),
-        ("--vertex-predict-route", "/classify", "resnetd answers something else"),
-        ("--vertex-predict-route", "/ping", "resnetd answers something else"),
-        ("--vertex-health-route", "/metrics", "resnetd answers something else"),
+        ("--vertex-predict-route", "/classify", "which is the path of another route"),
+        ("--vertex-predict-route", "/ping", "which is the path of another route"),
+        ("--vertex-health-route", "/metrics", "which is the path of another route"),
         ("--vertex-port", "http", "invalid value"),
     ] {
         let output = resnetd(&["serve", "--listen", "127.0.0.1:0", option, typed]);
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        assert!(!output.status.success() && complaint.contains(words), "{typed}: {complaint}");
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && message.contains(words), "{typed}: {message}");
     }
 }
 
-/// A path that two answer would be a panic at start.
+/// A path with two handlers would panic at start.
 #[tokio::test]
 async fn every_valid_path_is_accepted_for_vertex_ai() {
     for path in [
@@ -344,11 +347,11 @@ async fn every_valid_path_is_accepted_for_vertex_ai() {
     }
     for (predict, health) in [("/invocations", "/ping"), ("/invocations", "/health")] {
         let vertex = VertexRoutes::new(Some(predict), Some(health)).unwrap();
-        assert_eq!(vertex, VertexRoutes::default(), "they are there anyway");
+        assert_eq!(vertex, VertexRoutes::default(), "these paths already exist");
     }
 }
 
-/// Every path in the sources is one that Vertex AI's must not be.
+/// All paths in the sources must be rejected for Vertex AI.
 #[test]
 fn own_paths_are_reserved() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http");
@@ -361,7 +364,7 @@ fn own_paths_are_reserved() {
                 folders.push(file);
                 continue;
             }
-            // The admin address has routes of its own.
+            // The admin address has its own routes.
             if file.ends_with("http/admin.rs") {
                 continue;
             }

@@ -1,4 +1,4 @@
-//! The starter model, `--model imagenet`: where it is looked for.
+//! The starter model, `--model imagenet`: where it is searched.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use crate::support::library;
 
 const PHOTO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/cat.jpg");
 
-/// The program as if it were installed below `prefix`, where no checkout is.
+/// The program installed below `prefix`, outside of a repository.
 fn installed_below(prefix: &Path) -> PathBuf {
     let program = prefix.join("bin/resnetd");
     fs::create_dir_all(program.parent().unwrap()).unwrap();
@@ -22,7 +22,7 @@ fn installed_below(prefix: &Path) -> PathBuf {
     program
 }
 
-/// Classifies a photo with the starter model; `hub` is the only one that can be asked.
+/// Classifies a photo with the starter model; `hub` is the hub's URL.
 fn classify(prefix: &Path, hub: &str) -> Output {
     Command::new(installed_below(prefix))
         .args(["classify", "--model", starter::NAME, "--device", "cpu", "--json", PHOTO])
@@ -35,7 +35,7 @@ fn classify(prefix: &Path, hub: &str) -> Output {
 }
 
 #[test]
-fn the_model_that_was_fetched_is_used() {
+fn the_installed_model_is_used() {
     let prefix = TempDir::new().unwrap();
     let folder = prefix.path().join("models/imagenet");
     fs::create_dir_all(&folder).unwrap();
@@ -49,7 +49,7 @@ fn the_model_that_was_fetched_is_used() {
 }
 
 #[tokio::test]
-async fn without_it_the_hub_is_asked_and_the_error_says_how_to_fetch_it() {
+async fn without_it_the_hub_is_used_and_the_error_has_a_hint() {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let note = Arc::clone(&asked);
     let hub = Router::new().fallback(async move |uri: Uri| {
@@ -63,9 +63,9 @@ async fn without_it_the_hub_is_asked_and_the_error_says_how_to_fetch_it() {
     let prefix = TempDir::new().unwrap();
     let path = prefix.path().to_owned();
     let output = tokio::task::spawn_blocking(move || classify(&path, &address)).await.unwrap();
-    let complaint = String::from_utf8_lossy(&output.stderr);
+    let message = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success(), "{output:?}");
-    assert!(complaint.contains("make run MODEL=imagenet"), "{complaint}");
+    assert!(message.contains("make run MODEL=imagenet"), "{message}");
     let first = asked.lock().unwrap()[0].clone();
     assert_eq!(first, format!("/api/models/{}/revision/main", starter::ON_THE_HUB));
 }

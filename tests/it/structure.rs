@@ -1,4 +1,4 @@
-//! Which module uses which, what types are called, and what functions take, read from the parsed sources.
+//! Dependencies between modules, names of types, and parameters of functions, from the parsed sources.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,7 +10,7 @@ use syn::{Attribute, Item, UseTree};
 /// A module's path below the crate, such as `["pipeline", "queue", "job"]`.
 type ModulePath = Vec<String>;
 
-/// A source file: the modules and items it uses, and what it declares. Tests are left out.
+/// A source file: modules and items that it uses, and what it declares. Tests are omitted.
 #[derive(Default)]
 struct Source {
     is_folder: bool,
@@ -20,7 +20,7 @@ struct Source {
     functions: Vec<Function>,
 }
 
-/// A function or method, except methods of an `impl Trait for`, whose parameters the trait decides.
+/// A function or method, except methods of an `impl Trait for`, whose parameters the trait determines.
 struct Function {
     name: String,
     takes_tuple: bool,
@@ -49,7 +49,7 @@ fn modules_use_only_modules_that_are_declared_before_them() {
 }
 
 #[test]
-fn no_file_uses_itself_through_others() {
+fn no_file_uses_itself_indirectly() {
     let sources = sources();
     let files: BTreeMap<&ModulePath, BTreeSet<&ModulePath>> = sources
         .iter()
@@ -100,8 +100,8 @@ fn no_two_modules_of_a_folder_use_each_other() {
 
 #[test]
 fn a_name_means_one_type() {
-    /// A name may have two meanings if each is the field's word where it stands, such as a tensor of a
-    /// file and one of a request.
+    /// A name may have two meanings if each is the field's term in its module, such as a tensor of a file and
+    /// one of a request.
     const TWICE: usize = 2;
     let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (path, source) in sources() {
@@ -181,7 +181,7 @@ fn modules_in_order() -> Vec<String> {
         .collect()
 }
 
-/// Every source file by its module's path.
+/// All source files by module path.
 fn sources() -> BTreeMap<ModulePath, Source> {
     let mut sources = BTreeMap::new();
     let mut folders = vec![root()];
@@ -222,7 +222,7 @@ struct Reader {
 }
 
 impl Reader {
-    /// Adds `path`, as it is written in this file, if it is a path in this crate.
+    /// Adds `path`, as written in this file, if it is a path in this crate.
     fn add(&mut self, mut path: &[String]) {
         let mut base = match path.first().map(String::as_str) {
             Some("crate") => Vec::new(),

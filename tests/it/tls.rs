@@ -1,4 +1,4 @@
-//! TLS: HTTP/1.1, HTTP/2 and gRPC over it, client certificates, and certificates that are replaced.
+//! TLS: HTTP/1.1, HTTP/2 and gRPC, client certificates, and reloaded certificates.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -27,7 +27,7 @@ use tokio_rustls::TlsConnector;
 use crate::support::engines::Gate;
 use crate::support::{Options, TestServer, data, resnetd, until, wire};
 
-/// An authority, and the files of a server and of a client that it has signed.
+/// An authority, and the files of a server and a client signed by it.
 struct Pki {
     folder: TempDir,
     issuer: Issuer<'static, KeyPair>,
@@ -152,7 +152,7 @@ async fn http_1_and_http_2_are_served_over_tls() {
         let response = client.request(served.request("/classify", data("cat.jpg"))).await.unwrap();
         assert_eq!((response.status().as_u16(), response.version()), (200, version));
         assert!(text(response).await.contains(r#""label":"cat""#));
-        // A large response, over the same connection.
+        // A large response on the same connection.
         let response = served.get(&client, "/openapi.json").await.unwrap();
         assert!(text(response).await.len() > 50_000);
         let response = client.request(served.request("/classify", "text")).await.unwrap();
@@ -194,7 +194,7 @@ async fn grpc_is_served_over_tls() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_the_right_client_certificate_no_request_is_served() {
+async fn without_a_valid_client_certificate_no_request_is_served() {
     let pki = Pki::new();
     let plan = TlsPlan { client_ca: Some(pki.path("ca.pem")), ..pki.plan() };
     let served = pki.serve(plan, Options::default());
@@ -223,7 +223,7 @@ async fn without_the_right_client_certificate_no_request_is_served() {
 }
 
 #[tokio::test]
-async fn a_new_certificate_is_used_and_a_broken_one_is_not() {
+async fn a_new_certificate_is_used_and_an_invalid_one_is_not() {
     let pki = Pki::new();
     let served = pki.serve(pki.plan(), Options::default());
     let shown = async || {
@@ -244,7 +244,7 @@ async fn a_new_certificate_is_used_and_a_broken_one_is_not() {
 }
 
 #[tokio::test]
-async fn http_without_tls_is_told_so() {
+async fn http_without_tls_gets_an_error() {
     let pki = Pki::new();
     let served = pki.serve(pki.plan(), Options::default());
     let answer = served.server.get("/livez").await;
@@ -254,14 +254,14 @@ async fn http_without_tls_is_told_so() {
 }
 
 #[tokio::test]
-async fn a_handshake_that_does_not_go_on_is_ended_and_its_place_can_be_taken() {
+async fn a_stalled_handshake_is_ended_and_its_connection_can_be_reused() {
     let pki = Pki::new();
     let mut options = Options::default();
     options.connections.max_connections = 1;
     let served = pki.serve(pki.plan(), options);
     let mut silent = TcpStream::connect(served.address).await.unwrap();
     let client = served.client(Version::HTTP_11, None);
-    // It takes the only place, in whatever order the two are accepted.
+    // It occupies the only place, in whatever order the two are accepted.
     while served.get(&client, "/livez").await.is_err() {}
     assert_eq!(silent.read(&mut [0; 1]).await.unwrap_or(0), 0);
 
@@ -274,7 +274,7 @@ async fn a_handshake_that_does_not_go_on_is_ended_and_its_place_can_be_taken() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_is_noticed_over_tls() {
+async fn a_disconnected_client_is_detected_over_tls() {
     let pki = Pki::new();
     let gate = Gate::default();
     let options = Options { engines: Some(vec![gate.engine()]), ..Options::default() };
@@ -303,8 +303,8 @@ async fn a_client_that_leaves_is_noticed_over_tls() {
     until("another is queued", inside(2)).await;
     leaving.shutdown().await.unwrap();
     drop(leaving);
-    until("it is out of the queue", inside(1)).await;
-    // A request behind the first one is not lost by looking whether the client is there.
+    until("it is removed from the queue", inside(1)).await;
+    // A request that follows the first one is not lost by checking the connection.
     waiting
         .write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         .await
@@ -316,14 +316,14 @@ async fn a_client_that_leaves_is_noticed_over_tls() {
 }
 
 #[tokio::test]
-async fn a_client_that_reads_nothing_is_closed_over_tls() {
+async fn the_connection_of_a_client_that_does_not_read_is_closed_over_tls() {
     let pki = Pki::new();
     let mut options = Options::default();
     options.connections.times.write = Duration::from_millis(200);
     let served = pki.serve(pki.plan(), options);
     let mut stream = served.raw().await;
     let request = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n";
-    // More than all buffers hold; the server stops reading before, and then closes the connection.
+    // More than all buffers can hold; the server stops reading, and then closes the connection.
     let sending = async {
         while stream.write_all(&request.repeat(100)).await.is_ok() && stream.flush().await.is_ok() {
         }
@@ -349,7 +349,7 @@ async fn a_flood_of_control_frames_is_ended_over_tls() {
 }
 
 #[test]
-fn options_that_do_not_fit_are_named() {
+fn invalid_options_are_named() {
     let pki = Pki::new();
     let (cert, key, ca) = (pki.text("server.pem"), pki.text("server.key"), pki.text("ca.pem"));
     let client = pki.text("client.key");

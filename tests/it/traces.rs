@@ -1,4 +1,4 @@
-//! Spans, as a collector receives them.
+//! Spans as a collector receives them.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -22,7 +22,7 @@ use tower::util::ServiceExt;
 use crate::support::engines::Gate;
 use crate::support::{Answer, Options, TestServer, data, until};
 
-/// Spans that have been received.
+/// Received spans.
 #[derive(Debug, Clone, Default)]
 struct Collector {
     received: Arc<Mutex<Vec<ExportTraceServiceRequest>>>,
@@ -77,7 +77,7 @@ async fn traced(collector: &Collector, protocol: OtlpProtocol, sample: f64) -> T
     TestServer::with(Options { traces: Some(plan), ..Options::default() })
 }
 
-/// Sends what is queued, and stops the server.
+/// Sends queued spans, and stops the server.
 async fn finish(server: TestServer) {
     let traces = server.server.traces.clone().unwrap();
     assert!(server.stop().await);
@@ -93,7 +93,7 @@ async fn with_parent(server: &TestServer, parent: &str, body: Vec<u8>) -> Answer
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_request_is_a_span_of_its_clients_trace_with_a_child_for_each_stage() {
+async fn a_request_has_a_span_in_the_clients_trace_with_a_child_for_each_stage() {
     for protocol in [OtlpProtocol::HttpProtobuf, OtlpProtocol::Grpc] {
         let collector = Collector::default();
         let server = traced(&collector, protocol, 0.0).await;
@@ -129,7 +129,7 @@ async fn a_request_is_a_span_of_its_clients_trace_with_a_child_for_each_stage() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_trace_that_is_not_recorded_stays_so_and_an_invalid_parent_is_ignored() {
+async fn an_unsampled_trace_is_not_recorded_and_an_invalid_parent_is_ignored() {
     let collector = Collector::default();
     let server = traced(&collector, OtlpProtocol::HttpProtobuf, 1.0).await;
     let unsampled = format!("{}00", &PARENT[..PARENT.len() - 2]);
@@ -164,7 +164,7 @@ async fn a_batch_has_a_span_that_links_to_its_requests_and_they_to_it() {
     };
     let engines = Some(vec![gate.engine()]);
     let server = TestServer::with(Options { traces: Some(plan), engines, ..Options::default() });
-    // The first image is a batch of its own, and the others wait for it.
+    // The first image is a batch, for which the others wait.
     let pipeline = Arc::clone(&server.model);
     let photo = || server.classify(data("cifar10-cat.png"));
     let all = async {
@@ -172,7 +172,7 @@ async fn a_batch_has_a_span_that_links_to_its_requests_and_they_to_it() {
         gate.open();
     };
     let first = async {
-        until("the others come later", || pipeline.pipeline.images_in_flight() > 0).await;
+        until("the others are queued", || pipeline.pipeline.images_in_flight() > 0).await;
         tokio::join!(photo(), photo())
     };
     let (one, (two, three), ()) = tokio::join!(photo(), first, all);

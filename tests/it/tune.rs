@@ -1,4 +1,4 @@
-//! The fastest way to serve a model here, and the file that keeps it.
+//! `resnetd tune`, and the file that it writes.
 
 use std::fs;
 use std::path::Path;
@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use crate::support::resnetd;
 
-/// What `serve` says of options in a file, which are wrong so that it ends at once.
-#[expect(clippy::disallowed_methods, reason = "a file of a test, in a folder of its own")]
+/// The errors of `serve` for a file with invalid options, which end it at once.
+#[expect(clippy::disallowed_methods, reason = "a file in a temporary folder")]
 fn refused(file: &str, arguments: &[&str]) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("resnetd.toml");
@@ -48,13 +48,13 @@ fn tune_prints_its_results_and_writes_a_file_for_serve() {
     let chosen = &report["chosen"];
     assert_eq!(options["precision"].as_str(), chosen["precision"].as_str());
     assert_eq!(options["max-batch"].as_integer(), chosen["max_batch"].as_i64());
-    // It is taken as it is: only what is added here is complained of.
+    // The file is valid: only the added option is an error.
     let words = refused(&written, &["--request-timeout", "0s"]);
     assert!(words.contains("--request-timeout is 0"), "{words}");
 }
 
 #[test]
-fn a_time_that_no_candidate_keeps_is_an_error_and_no_file() {
+fn an_unreachable_latency_is_an_error_without_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("here.toml");
     let output = resnetd(&[
@@ -73,7 +73,7 @@ fn a_time_that_no_candidate_keeps_is_an_error_and_no_file() {
 }
 
 #[test]
-fn the_command_line_has_the_last_word_over_a_file() {
+fn the_command_line_overrides_the_file() {
     let both = refused("threads = 0\nsessions = 0\n", &[]);
     assert!(both.contains("--threads is 0") && both.contains("--sessions is 0"), "{both}");
     let one = refused("threads = 0\nsessions = 0\n", &["--threads", "1"]);
@@ -81,7 +81,7 @@ fn the_command_line_has_the_last_word_over_a_file() {
 }
 
 #[test]
-fn a_file_that_cannot_be_meant_is_refused_with_what_would_be_right() {
+fn an_invalid_file_is_an_error_with_the_valid_values() {
     for (file, expected) in [
         ("sesions = 2\n", "sesions is not an option of serve; the options are"),
         ("threads = [1]\n", "threads is [1]; it must be a string or a number"),

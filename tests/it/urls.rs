@@ -1,4 +1,4 @@
-//! Images that are named by URL: what is fetched, and above all what is not.
+//! Images by URL: which URLs are fetched, and which are not.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -20,20 +20,20 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{Answer, Options, TestServer, data, resnetd, until};
 
-/// A host of images, with all the faults that hosts have.
+/// A host of images, with various faults.
 struct Host {
     address: SocketAddr,
-    seen: Arc<Seen>,
+    state: Arc<HostState>,
 }
 
-/// What was asked of it.
+/// Requests to it.
 #[derive(Default)]
-struct Seen {
+struct HostState {
     requests: AtomicUsize,
     headers: Mutex<HeaderMap>,
-    /// Where `/to/{name}` redirects.
+    /// Target of the redirect of `/to/{name}`.
     redirects: Mutex<HashMap<&'static str, String>>,
-    /// Answers that stall, and those of them whose readers have gone.
+    /// Stalled responses, and those of them whose connection was closed.
     stalled: AtomicUsize,
     dropped: AtomicUsize,
 }
@@ -42,7 +42,7 @@ impl Host {
     async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let seen = Arc::new(Seen::default());
+        let state = Arc::new(HostState::default());
         let routes = Router::new()
             .route("/cat.jpg", get(async || data("cat.jpg")))
             .route("/chunked", get(async || chunked(stream_of(&data("cat.jpg")))))
@@ -55,10 +55,10 @@ impl Host {
             .route("/to/{name}", get(redirect))
             .route("/stalled", get(stalled))
             .fallback(async || StatusCode::NOT_FOUND)
-            .layer(axum::middleware::from_fn_with_state(Arc::clone(&seen), note))
-            .with_state(Arc::clone(&seen));
+            .layer(axum::middleware::from_fn_with_state(Arc::clone(&state), note))
+            .with_state(Arc::clone(&state));
         tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
-        Self { address, seen }
+        Self { address, state }
     }
 
     fn at(&self, path: &str) -> String {
@@ -66,21 +66,21 @@ impl Host {
     }
 
     fn requests(&self) -> usize {
-        self.seen.requests.load(Ordering::Relaxed)
+        self.state.requests.load(Ordering::Relaxed)
     }
 
     fn redirects(&self, name: &'static str, to: impl Into<String>) {
-        self.seen.redirects.lock().unwrap().insert(name, to.into());
+        self.state.redirects.lock().unwrap().insert(name, to.into());
     }
 }
 
 async fn note(
-    State(seen): State<Arc<Seen>>,
+    State(state): State<Arc<HostState>>,
     request: axum::extract::Request,
     next: axum::middleware::Next,
 ) -> Response {
-    seen.requests.fetch_add(1, Ordering::Relaxed);
-    *seen.headers.lock().unwrap() = request.headers().clone();
+    state.requests.fetch_add(1, Ordering::Relaxed);
+    *state.headers.lock().unwrap() = request.headers().clone();
     next.run(request).await
 }
 
@@ -98,21 +98,21 @@ async fn hops(Path(left): Path<usize>) -> Response {
     (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, to)]).into_response()
 }
 
-async fn redirect(State(seen): State<Arc<Seen>>, Path(name): Path<String>) -> Response {
-    let to = seen.redirects.lock().unwrap()[name.as_str()].clone();
+async fn redirect(State(state): State<Arc<HostState>>, Path(name): Path<String>) -> Response {
+    let to = state.redirects.lock().unwrap()[name.as_str()].clone();
     (StatusCode::FOUND, [(header::LOCATION, to)]).into_response()
 }
 
-/// The beginning of an image, and then nothing, until the reader goes.
-async fn stalled(State(seen): State<Arc<Seen>>) -> Response {
-    struct Gone(Arc<Seen>);
+/// The beginning of an image, and then nothing until the client closes the connection.
+async fn stalled(State(state): State<Arc<HostState>>) -> Response {
+    struct Gone(Arc<HostState>);
     impl Drop for Gone {
         fn drop(&mut self) {
             self.0.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
-    seen.stalled.fetch_add(1, Ordering::Relaxed);
-    let gone = Gone(seen);
+    state.stalled.fetch_add(1, Ordering::Relaxed);
+    let gone = Gone(state);
     let first = futures_util::stream::iter([data("cat.jpg")[..1000].to_vec()]);
     let never = futures_util::stream::once(async move {
         let _gone = gone;
@@ -147,7 +147,7 @@ fn policy(hosts: &[String], private: &[&str]) -> Policy {
     }
 }
 
-/// A server that may fetch from `host`, which is at an address that is not public.
+/// A server that may fetch from `host`, whose address is not public.
 fn server_for(host: &Host) -> TestServer {
     let hosts = [host.address.to_string(), format!("localhost:{}", host.address.port())];
     let mut options = Options {
@@ -178,7 +178,7 @@ async fn an_image_by_url_is_answered_like_its_bytes() {
     }
     let by_name = format!("http://LOCALHOST:{}/cat.jpg", host.address.port());
     assert_eq!(classify(&server, &by_name).await.json(), alone);
-    let headers = host.seen.headers.lock().unwrap().clone();
+    let headers = host.state.headers.lock().unwrap().clone();
     assert!(headers[header::USER_AGENT].to_str().unwrap().starts_with("resnetd/"));
     assert_eq!(headers[header::HOST], format!("localhost:{}", host.address.port()));
     assert!(!headers.contains_key(header::REFERER) && !headers.contains_key(header::COOKIE));
@@ -191,15 +191,15 @@ async fn an_image_by_url_is_answered_like_its_bytes() {
     assert_eq!(both["predictions"][0][0]["label"], "cat");
     let inputs = post(&server, "/", json!({ "inputs": host.at("/cat.jpg") })).await.json();
     assert_eq!(inputs, both["predictions"][0]);
-    until("memory is given back", || server.server.metrics.admitted_bytes.get() == 0).await;
+    until("memory is released", || server.server.metrics.admitted_bytes.get() == 0).await;
     assert!(server.get("/metrics").await.text.contains("resnetd_fetch_seconds_count 9"));
 }
 
 #[tokio::test]
-async fn no_url_is_fetched_unless_hosts_were_named() {
+async fn no_url_is_fetched_without_allowed_hosts() {
     let host = Host::start().await;
     let server = TestServer::start();
-    let mut said = Vec::new();
+    let mut answers = Vec::new();
     for (path, body) in [
         ("/classify", json!({ "url": host.at("/cat.jpg") })),
         ("/invocations", json!({ "url": host.at("/cat.jpg") })),
@@ -208,11 +208,11 @@ async fn no_url_is_fetched_unless_hosts_were_named() {
     ] {
         let answer = post(&server, path, body).await;
         assert_eq!((answer.status, &*answer.reason()), (403, "url-not-allowed"), "{path}");
-        said.push(answer.json()["detail"].as_str().unwrap().to_owned());
+        answers.push(answer.json()["detail"].as_str().unwrap().to_owned());
     }
-    said.dedup();
+    answers.dedup();
     assert_eq!(
-        said,
+        answers,
         [
             "fetching images by URL is disabled; send the image's bytes, or start the server with --allow-url-hosts"
         ]
@@ -230,11 +230,15 @@ async fn simple_cross_origin_requests_do_not_fetch() {
     let body = json!({ "inputs": host.at("/cat.jpg") }).to_string();
     let answer = server.post("/", body).await;
     assert_eq!((answer.status, &*answer.reason()), (422, "invalid-parameter"));
-    assert!(answer.text.contains("whose Content-Type is application/json"), "{answer:?}");
+    assert!(answer.text.contains("with Content-Type application/json"), "{answer:?}");
     assert_eq!(host.requests(), 0);
     let request = server.client.post(server.at("/classify"));
     let image = request.header("content-type", "application/json").body(data("cat.jpg"));
-    assert_eq!(image.send().await.unwrap().status(), 200, "an image by any name is an image");
+    assert_eq!(
+        image.send().await.unwrap().status(),
+        200,
+        "the content type of an image is ignored"
+    );
 }
 
 #[tokio::test]
@@ -242,7 +246,7 @@ async fn hosts_off_the_allow_list_are_blocked_in_every_spelling() {
     let host = Host::start().await;
     let server = server_for(&host);
     let port = host.address.port();
-    let mut said = Vec::new();
+    let mut answers = Vec::new();
     for url in [
         format!("http://example.org:{port}/cat.jpg"),
         format!("http://127.0.0.1:{port}@example.org/cat.jpg"),
@@ -261,16 +265,16 @@ async fn hosts_off_the_allow_list_are_blocked_in_every_spelling() {
         let answer = classify(&server, &url).await;
         assert_eq!((answer.status, &*answer.reason()), (403, "url-not-allowed"), "{url}");
         let detail = answer.json()["detail"].as_str().unwrap().to_owned();
-        said.push(format!("{url}\n    {detail}").replace(&format!(":{port}"), ":PORT"));
+        answers.push(format!("{url}\n    {detail}").replace(&format!(":{port}"), ":PORT"));
     }
     for url in ["", "cat.jpg", "http://", "http://[::1", "http://a b/", "http://127.0.0.1:99999/"] {
         let answer = classify(&server, url).await;
         assert_eq!((answer.status, &*answer.reason()), (422, "invalid-parameter"), "{url}");
-        said.push(format!("{url}\n    {}", answer.json()["detail"].as_str().unwrap()));
+        answers.push(format!("{url}\n    {}", answer.json()["detail"].as_str().unwrap()));
     }
-    insta::assert_snapshot!("not_allowed", said.join("\n"));
+    insta::assert_snapshot!("not_allowed", answers.join("\n"));
     assert_eq!(host.requests(), 0);
-    // Decimal, octal and hexadecimal spell the address that was named.
+    // Decimal, octal and hexadecimal forms of the allowed address.
     for same in ["2130706433", "0177.0.0.1", "0x7f.1"] {
         let answer = classify(&server, &format!("http://{same}:{port}/cat.jpg")).await;
         assert_eq!(answer.status, 200, "{same}: {answer:?}");
@@ -293,11 +297,11 @@ async fn an_allowed_host_with_a_private_address_is_blocked() {
 }
 
 #[tokio::test]
-async fn every_redirect_is_looked_at_again() {
+async fn every_redirect_is_checked() {
     let host = Host::start().await;
     let other = Host::start().await;
     let port = host.address.port();
-    // Another loopback address is named as a host, and not as a network.
+    // Another loopback address is allowed as a host, but not as a network.
     let hosts = [host.address.to_string(), format!("127.0.0.2:{port}")];
     let urls = Some((policy(&hosts, &["127.0.0.1/32"]), plan(Duration::from_secs(30))));
     let server = TestServer::with(Options { urls, ..Options::default() });
@@ -308,7 +312,7 @@ async fn every_redirect_is_looked_at_again() {
     host.redirects("secret", format!("http://user:word@{}/cat.jpg", host.address));
     host.redirects("missing", "/nothing?secret=1");
     host.redirects("nonsense", "http://[");
-    let mut said = Vec::new();
+    let mut answers = Vec::new();
     for (path, status) in [
         ("/to/private", 403),
         ("/to/metadata", 403),
@@ -324,10 +328,13 @@ async fn every_redirect_is_looked_at_again() {
         let answer = classify(&server, &host.at(path)).await;
         let expected = if status == 403 { "url-not-allowed" } else { "url-failed" };
         assert_eq!((answer.status, &*answer.reason()), (status, expected), "{path}: {answer:?}");
-        said.push(format!("{path}\n    {}", answer.json()["detail"].as_str().unwrap()));
+        answers.push(format!("{path}\n    {}", answer.json()["detail"].as_str().unwrap()));
     }
-    let said = said.join("\n").replace(&port.to_string(), "PORT");
-    insta::assert_snapshot!("redirects", said.replace(&other.address.port().to_string(), "OTHER"));
+    let answers = answers.join("\n").replace(&port.to_string(), "PORT");
+    insta::assert_snapshot!(
+        "redirects",
+        answers.replace(&other.address.port().to_string(), "OTHER")
+    );
     assert_eq!(other.requests(), 0);
     let before = host.requests();
     classify(&server, &host.at("/loop")).await;
@@ -364,11 +371,11 @@ async fn fetched_bytes_are_checked_like_uploads() {
     let answer = classify(&other, &format!("http://{cutting}/")).await;
     assert_eq!((answer.status, &*answer.reason()), (424, "url-failed"), "{answer:?}");
     assert!(answer.text.contains("was interrupted"), "{answer:?}");
-    until("memory is given back", || server.server.metrics.admitted_bytes.get() == 0).await;
+    until("memory is released", || server.server.metrics.admitted_bytes.get() == 0).await;
 }
 
 #[tokio::test]
-async fn https_is_not_believed_without_a_certificate() {
+async fn https_requires_a_valid_certificate() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let greeted = tokio::spawn(async move {
@@ -386,7 +393,7 @@ async fn https_is_not_believed_without_a_certificate() {
     assert_eq!(greeted.await.unwrap()[..2], [22, 3], "a TLS handshake");
 }
 
-/// The time limit that a `url-timeout` problem names.
+/// The time limit in a `url-timeout` problem.
 fn named_limit(problem: &str) -> Option<Duration> {
     let (_, rest) = problem.split_once("was not fetched within ")?;
     let (limit, _) = rest.split_once("ms;")?;
@@ -394,7 +401,7 @@ fn named_limit(problem: &str) -> Option<Duration> {
 }
 
 #[tokio::test]
-async fn a_slow_host_costs_its_time_and_nothing_else() {
+async fn a_slow_host_does_not_delay_other_requests() {
     let host = Host::start().await;
     let hosts = [host.address.to_string()];
     let start = |timeout, request| {
@@ -405,20 +412,22 @@ async fn a_slow_host_costs_its_time_and_nothing_else() {
     };
     let (short, long) = (Duration::from_millis(200), Duration::from_secs(60));
     for server in [start(short, long), start(long, short)] {
-        // Twice as many as are fetched at the same time: waiting for a turn is within the time.
+        // Twice the maximum number of concurrent fetches: waiting for a permit counts as time.
         let url = host.at("/stalled?secret=1");
         let slow = (0..8).map(|_| classify(&server, &url));
         for answer in futures_util::future::join_all(slow).await {
             assert_eq!((answer.status, &*answer.reason()), (424, "url-timeout"), "{answer:?}");
-            // What was left of the request's time, or --url-timeout: 200 ms or a little less.
+            // The request's remaining time, or --url-timeout: 200 ms or slightly less.
             assert!(named_limit(&answer.text).is_some_and(|limit| limit <= short), "{answer:?}");
             assert!(!answer.text.contains("secret"), "{answer:?}");
         }
-        until("memory is given back", || server.server.metrics.admitted_bytes.get() == 0).await;
+        until("memory is released", || server.server.metrics.admitted_bytes.get() == 0).await;
     }
     let count = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
-    until("the host is hung up on", || count(&host.seen.dropped) == count(&host.seen.stalled))
-        .await;
+    until("the connections to the host are closed", || {
+        count(&host.state.dropped) == count(&host.state.stalled)
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -434,12 +443,12 @@ async fn fetched_bytes_count_under_the_memory_limit() {
         assert_eq!((answer.status, &*answer.reason()), (503, "memory-limit"), "{path}");
         assert!(answer.headers.contains_key("retry-after"));
     }
-    until("memory is given back", || server.server.metrics.admitted_bytes.get() == 0).await;
+    until("memory is released", || server.server.metrics.admitted_bytes.get() == 0).await;
     assert!(server.get("/metrics").await.text.contains(r#"reason="memory-limit",version="1"} 2"#));
 }
 
 #[test]
-fn options_that_are_no_hosts_are_refused_at_start() {
+fn invalid_hosts_are_errors_at_start() {
     for (arguments, words) in [
         (&["--allow-url-hosts", "https://example.org/"][..], "it must be a host such as"),
         (&["--allow-url-hosts", "a.example,*"], "it must be a host such as"),
@@ -448,7 +457,7 @@ fn options_that_are_no_hosts_are_refused_at_start() {
         (&["--url-timeout", "0s"], "--url-timeout is 0"),
     ] {
         let output = resnetd(&[&["serve", "--listen", "127.0.0.1:0"], arguments].concat());
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        assert!(!output.status.success() && complaint.contains(words), "{complaint}");
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && message.contains(words), "{message}");
     }
 }

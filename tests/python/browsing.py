@@ -1,4 +1,4 @@
-"""Opens the page in a browser, and gives it photos."""
+"""Opens the page in a browser, and selects photos."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ PHONE = {"width": 390, "height": 844}
 
 @contextmanager
 def visit(browser: Browser, url: str, **options: object) -> Iterator[Page]:
-    """A fresh page, which must load nothing from other hosts and raise no errors."""
+    """A new page, which must not load anything from other hosts or raise errors."""
     context = browser.new_context(permissions=["camera", "clipboard-read", "clipboard-write"], **options)
     page = context.new_page()
     elsewhere, complaints = [], []
@@ -32,7 +32,7 @@ def visit(browser: Browser, url: str, **options: object) -> Iterator[Page]:
 
 
 def pick(page: Page, *files: Path | tuple[str, bytes]) -> None:
-    """Chooses files, each from a path or by its name and bytes."""
+    """Selects files, each given by a path or by name and bytes."""
     named = [(file.name, file.read_bytes()) if isinstance(file, Path) else file for file in files]
     payload = [{"name": n, "mimeType": "image/*", "buffer": content} for n, content in named]
     page.set_input_files("#files", payload)

@@ -53,7 +53,7 @@ def check_document(checks: Checks, url: str) -> None:
 
 
 def check_answers(checks: Checks, url: str) -> None:
-    """Answers of every form, good and bad, against the schema of their status."""
+    """Checks valid and invalid requests of every kind against the schema for their status."""
     schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
     files = lambda *contents: {"files": [(f"f{i}", (f"{i}.jpg", c)) for i, c in enumerate(contents)]}
     png, npy = {"headers": {"Accept": "image/png"}}, {"headers": {"Accept": "application/x-npy"}}
@@ -116,7 +116,7 @@ def infer(*files: bytes, **more: object) -> dict:
 
 
 def check_made_requests(checks: Checks, url: str) -> None:
-    """schemathesis.toml beside this file says which, and what is asked of the answers."""
+    """Generated requests; schemathesis.toml next to this file has the checks."""
     program = [Path(sys.executable).parent / "schemathesis", "--config-file", HERE / "schemathesis.toml"]
     hooks = {"SCHEMATHESIS_HOOKS": str(HERE / "schemathesis_hooks.py")}
     with tempfile.TemporaryDirectory() as folder:  # it leaves notes where it runs

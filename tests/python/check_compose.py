@@ -47,7 +47,7 @@ class Sent:
 
 
 class Load:
-    """Clients that send photos, one after another, until `stop`."""
+    """Clients that send photos one after another, until `stop`."""
 
     def __init__(self) -> None:
         photos = [(DATA / name).read_bytes() for name in ("cat.jpg", "cifar10-cat.png", "large/420.jpg")]
@@ -199,7 +199,7 @@ def outage(replica: str, begin: Callable[[], None], end: Callable[[], None]) -> 
 
 
 def full_disk(checks: Checks, compose: list[str]) -> None:
-    """The root is read-only, so /dev/shm is the only place that a replica can fill."""
+    """The root file system is read-only, so /dev/shm is the only one that a replica can fill."""
     load = Load()
     name = container(compose, "resnetd-1")
     root = subprocess.run(["docker", "exec", name, "touch", "/opt/resnetd/x", "/tmp/x"], check=False, capture_output=True)

@@ -88,7 +88,7 @@ def prometheus(program: str, target: str) -> Iterator[str]:
 
 
 def load(url: str, end: float) -> None:
-    """Photos, and now and then an upload that is no image, at about 20 requests a second."""
+    """Sends photos, and sometimes an upload that is not an image, at about 20 requests per second."""
     photo = (DATA / "cat.jpg").read_bytes()
     session = requests.Session()
     number = 0

@@ -88,7 +88,7 @@ def check_pod(checks: Checks, what: str, pod: dict, known: set[str]) -> None:
 
 
 def unrestricted(pod: dict) -> list[str]:
-    """What the restricted profile of the Pod Security Standards forbids, and a writable root."""
+    """Violations of the restricted profile of the Pod Security Standards, and writable root file systems."""
     found = [f"{name} is set" for name in ("hostNetwork", "hostPID", "hostIPC") if pod.get(name)]
     for volume in pod.get("volumes", []):
         found += [f"volume {volume['name']} is a {kind}" for kind in volume.keys() - {"name"} - VOLUMES]
@@ -137,7 +137,7 @@ def check_references(checks: Checks, what: str, documents: list[dict]) -> None:
 
 
 def check_same(checks: Checks, sets: dict[str, list[dict]]) -> None:
-    """The chart's defaults and the Kustomize base are the same but for labels."""
+    """The chart's defaults equal the Kustomize base, except for labels."""
     if "deploy/kubernetes/base" not in sets:
         return
     base, chart = (
@@ -178,7 +178,7 @@ def check_chart(checks: Checks) -> None:
 
 
 def environments(sets: dict[str, list[dict]]) -> dict[str, dict[str, str]]:
-    """The different options that the manifests set, without models and devices that are not here."""
+    """The distinct sets of options in the manifests, without models and devices that are not available here."""
     found = {}
     for what, documents in sets.items():
         for document in documents:
@@ -218,7 +218,7 @@ def check_server(
 
 
 def check_labels(checks: Checks) -> None:
-    """Both images have the labels of the OCI, and these are what Cargo.toml says."""
+    """Both images have the OCI labels, with the values in Cargo.toml."""
     package = tomllib.loads((manifests.ROOT / "Cargo.toml").read_text())["package"]
     dockerfile = (manifests.ROOT / "Dockerfile").read_text()
     labels = re.findall(r'org\.opencontainers\.image\.(\w+)="?([^"\n]+?)"?(?: \\)?$', dockerfile, re.MULTILINE)
@@ -244,7 +244,7 @@ def check_compose(checks: Checks, known: set[str]) -> None:
 
 
 def check_unit(checks: Checks, known: set[str]) -> None:
-    """systemd waits for the drain, and rates the sandbox; 0 is the best, 10 the worst."""
+    """systemd waits for the drain. `systemd-analyze` rates the sandbox: 0 is the best, 10 the worst."""
     unit = manifests.ROOT / "deploy/systemd/resnetd.service"
     settings = re.findall(r"^(\w+)=(.*)$", unit.read_text(), re.MULTILINE)
     environment = dict(

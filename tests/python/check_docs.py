@@ -52,7 +52,7 @@ class Block:
 
 @dataclass
 class Step:
-    """Something to run: a command of the shell, or a program in another language."""
+    """A shell command, or a program in another language."""
 
     line: int
     language: str
@@ -177,7 +177,7 @@ def steps_of(block: Block) -> Iterator[Step]:
 
 
 class Reader:
-    """Does what a reader of one page does, in a folder of its own."""
+    """Runs the commands of one page, in a temporary folder."""
 
     def __init__(self, resnetd: Path, folder: Path) -> None:
         self.folder, self.server = folder, None
@@ -201,7 +201,7 @@ class Reader:
             self.environment["RESNETD_ONNXRUNTIME"] = str(ROOT / ".onnxruntime/lib")
 
     def run(self, step: Step) -> str | None:
-        """What is wrong, if anything is."""
+        """The error, if there is one."""
         if re.match(r"resnetd serve\b(?!.* --help| .*&)", step.text):
             found = self.start(step.text)
             return None if found is None else different(step.output, found)
@@ -225,7 +225,7 @@ class Reader:
         return different(step.output, found)
 
     def start(self, command: str) -> str:
-        """Starts a server in the place of the last one, and waits until it is ready; what it printed."""
+        """Starts a server instead of the last one, waits until it is ready, and returns its output."""
         self.stop()
         # Only on a terminal does a server print the message that the pages show.
         terminal, end = pty.openpty()
@@ -254,7 +254,7 @@ class Reader:
 
 
 def lines_of(terminal: int) -> Iterator[str]:
-    """The lines that are written to a terminal, until nobody writes to it any more."""
+    """The lines written to a terminal, until it is closed."""
     rest = b""
     while True:
         try:
@@ -272,14 +272,14 @@ def free_port() -> int:
 
 
 def different(expected: str, found: str) -> str | None:
-    """How the output differs from what the page shows, if it does; a page that shows none fits any."""
+    """The difference between the output and that on the page; a page without output matches any."""
     if not expected.strip() or fits(TOKEN.findall(expected), TOKEN.findall(found)):
         return None
     return f"expected:\n{expected}\nfound:\n{found}"
 
 
 def fits(expected: list[str], found: list[str]) -> bool:
-    """Whether `found` is what is expected, in which `…` stands for any tokens."""
+    """Whether `found` matches the expected text, in which `…` stands for any tokens."""
     reached = {0}  # how many tokens of `found` can be matched by the expected ones so far
     for token in expected:
         if token == "…":

@@ -64,7 +64,7 @@ def check_openmetrics(checks: Checks, url: str, classic: list[Metric]) -> None:
 
 
 def check_lines(checks: Checks, text: str) -> None:
-    """What the parser forgives: a missing or repeated HELP or TYPE."""
+    """Errors that the parser accepts: a missing or repeated HELP or TYPE."""
     checks.that(text.endswith("\n"), "the last line is ended")
     for keyword in ("HELP", "TYPE"):
         named = re.findall(rf"^# {keyword} (\S+) \S", text, re.MULTILINE)
@@ -114,7 +114,7 @@ def check_names(checks: Checks, families: list[Metric]) -> None:
 
 
 def check_histograms(checks: Checks, histograms: list[Metric]) -> None:
-    """Buckets rise, end at infinity, and hold as many observations as the count says."""
+    """Buckets increase, end at infinity, and have `count` observations."""
     for histogram in histograms:
         buckets, counts = {}, {}
         for sample in histogram.samples:

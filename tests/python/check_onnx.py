@@ -67,7 +67,7 @@ def check_architecture(
 
 
 def check_default_model(checks: Checks, resnetd: Path, folder: Path) -> None:
-    """Exports the model that ships, and classifies pictures with it in both programs."""
+    """Exports the embedded model, and classifies images with it in both programs."""
     name = "cifar10-resnet56"
     golden = json.loads((TESTS / "golden" / f"{name}.json").read_text())
     model_path = folder / f"{name}.onnx"
@@ -112,7 +112,7 @@ def interface(architecture: str, size: list[int]) -> dict[str, tuple[str, list]]
 
 
 def check_file(checks: Checks, path: Path, expected: dict) -> onnx.ModelProto:
-    """Checks everything about a model that can be seen without running it."""
+    """Checks a model without running it."""
     name = path.stem
     model = onnx.load(path)
     try:
@@ -121,7 +121,7 @@ def check_file(checks: Checks, path: Path, expected: dict) -> onnx.ModelProto:
         fail(f"{name}: ONNX's checker refuses it: {error}")
     checks.that(True, f"{name}: ONNX's checker and strict shape inference accept it")
 
-    # What every ONNX Runtime since 1.18 reads.
+    # Supported by ONNX Runtime since 1.18.
     checks.that(model.ir_version <= 10, f"{name}: IR version {model.ir_version} is at most 10")
     opsets = [(opset.domain, opset.version) for opset in model.opset_import]
     checks.equal(opsets, [("", 17)], f"{name}: only ONNX's own operators, of opset 17")
@@ -170,7 +170,7 @@ def check_probabilities(checks: Checks, name: str, outputs: dict[str, np.ndarray
 
 
 def run(*command: object) -> str:
-    """What the command prints; its words and the end if it fails."""
+    """The output of the command; exits with its error if it fails."""
     words = [str(word) for word in command]
     result = subprocess.run(words, capture_output=True, text=True)
     if result.returncode != 0:

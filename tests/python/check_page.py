@@ -24,7 +24,7 @@ def main() -> None:
     arguments.shots.mkdir(parents=True, exist_ok=True)
     checks = Checks()
     with server(arguments.resnetd, "--max-bytes", "1MB") as url, sync_playwright() as playwright:
-        # Root has no sandbox in a container; the page is ours.
+        # Root cannot use the sandbox in a container; the page is trusted.
         flags = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
         browser = playwright.chromium.launch(executable_path=arguments.chromium, args=flags)
         for check in (
@@ -197,7 +197,7 @@ def check_keyboard(page: Page, checks: Checks, shots: Path) -> None:
 
 
 def check_looks(page: Page, checks: Checks, shots: Path) -> None:
-    """Light and dark, on a desk and in a hand, with a map and a problem; axe finds nothing."""
+    """Light and dark mode on desktop and mobile, with a map and a problem; axe reports no violations."""
     text = ("notes.txt", b"not a picture")
     for size_name, size in (("desk", {"width": 1280, "height": 900}), ("phone", PHONE)):
         page.set_viewport_size(size)
@@ -227,7 +227,7 @@ def check_live(page: Page, checks: Checks, shots: Path) -> None:
 
 
 def check_docs(page: Page, checks: Checks, shots: Path) -> None:
-    """Swagger UI under our policy: light and dark, and a request from it that is answered."""
+    """Swagger UI under the content security policy: light and dark mode, and a request that is answered."""
     page.get_by_role("link", name="API documentation").click()
     expect(page).to_have_url(re.compile("/docs$"))
     operation = page.locator("#operations-images-classify")

@@ -172,7 +172,7 @@ def check_sagemaker(checks: Checks, url: str) -> None:
 
 def check_instances(checks: Checks, url: str) -> None:
     expected = [classes(url, CAT, 3), classes(url, SHIP, 3)]
-    parameters = {"top_k": 3.0}  # as the client libraries' protobuf Struct has it
+    parameters = {"top_k": 3.0}  # as in the client libraries' protobuf Struct
     for path in (VERTEX["AIP_PREDICT_ROUTE"], "/invocations", f"/v1/models/{MODEL}:predict"):
         for what, instances in (
             ("b64", [{"b64": text(CAT)}, {"b64": text(SHIP)}]),

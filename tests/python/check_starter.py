@@ -1,4 +1,4 @@
-"""The starter model as scripts/fetch-imagenet makes it: check_starter.py --resnetd PATH --dir FOLDER."""
+"""Checks the starter model that scripts/fetch-imagenet installs: check_starter.py --resnetd PATH --dir FOLDER."""
 
 import argparse
 import json

@@ -274,7 +274,7 @@ def check_grpc_services(checks: Checks, address: str) -> None:
 
 
 def check_made_by_reflection(checks: Checks, channel: grpc.Channel) -> None:
-    """What grpcurl does: JSON becomes a request with no more than the server says of itself."""
+    """As grpcurl: converts JSON to a request with the server's reflection only."""
     pool = DescriptorPool(ProtoReflectionDescriptorDatabase(channel))
     asked, answered = (
         GetMessageClass(pool.FindMessageTypeByName(f"inference.ModelInfer{kind}"))

@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, help="height and width of the network's input")
     parser.add_argument("--ratio", type=float, default=1.0, help="the part of the resized picture that is kept")
     parser.add_argument("--filter", choices=FILTERS, default="bilinear")
-    parser.add_argument("--squash", action="store_true", help="stretch instead of keeping the proportions")
+    parser.add_argument("--squash", action="store_true", help="ignore the aspect ratio")
     parser.add_argument("--resnetd", type=Path, help="the program; without it the last build")
     wanted, options = parser.parse_known_args(sys.argv[2:])
     files = sorted(path for path in wanted.folder.rglob("*") if path.is_file())
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def write_model(folder: Path, repository: Path, wanted: argparse.Namespace) -> None:
-    """A network that takes pictures of any size, with the preprocessing that is wanted."""
+    """A network for images of any size, with the requested preprocessing."""
     weights = repository.resolve() / "models" / "cifar10-resnet20" / "model.safetensors"
     (folder / "model.safetensors").symlink_to(weights)
     (folder / "card.toml").write_text(

@@ -43,7 +43,7 @@ def classified(address: str) -> np.ndarray:
 
 
 def best(address: str) -> list[str]:
-    """What /classify calls each of them."""
+    """The label that /classify returns for each of them."""
     labels = get(address, "/v1/model")["labels"]
     return [labels[row.argmax()] for row in classified(address)]
 

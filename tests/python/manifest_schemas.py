@@ -31,7 +31,7 @@ class NotValid(Exception):
 
 
 def validate(document: dict) -> str:
-    """What it was compared with; raises `NotValid`."""
+    """Compares a manifest, and returns the name of the schema; raises `NotValid`."""
     group = document["apiVersion"].partition("/")[0]
     if group == "serving.kserve.io":
         check_openapi(KSERVE[document["kind"]], document, document["kind"])

@@ -1,4 +1,4 @@
-"""What the schema cannot express: bytes of real photos, and the classes of the model."""
+"""Values that the schema cannot express: bytes of real photos, and the classes of the model."""
 
 import base64
 import re
@@ -11,7 +11,7 @@ from schemathesis.core.parameters import ParameterLocation
 from schemathesis.openapi.checks import AllowHeaderMismatch
 
 PICTURES = Path(__file__).parent.parent / "data" / "pictures"
-# Small ones of several formats: whole requests are printed where something is wrong.
+# Small images of several formats, because failures print complete requests.
 PHOTOS = [
     (PICTURES / name).read_bytes()
     for name in ("one-pixel.png", "palette-2-bits.png", "gray-progressive.jpg", "bilevel.bmp")
@@ -28,8 +28,8 @@ schemathesis.openapi.format("binary", photos)
 
 @schemathesis.hook
 def map_case(context, case):
-    """Good requests name classes that there are, and every request allows time for an answer."""
-    # A time limit of a millisecond is kept too, by an answer that says so: the tests of overload ask that.
+    """Valid requests use existing classes, and all requests allow enough time for an answer."""
+    # Short time limits are covered by the tests of overload.
     if LIMIT.fullmatch(str((case.headers or {}).get("X-Request-Timeout-Ms"))):
         case.headers["X-Request-Timeout-Ms"] = "60000"
     if not case.meta.generation.mode.is_positive:
@@ -38,10 +38,10 @@ def map_case(context, case):
     for name in ("labels", "class"):
         if isinstance(query.get(name), list):
             query[name] = [LABELS[len(typed) % len(LABELS)] for typed in query[name]]
-    # Without maps there is no class to map.
+    # `class` requires `explain`.
     if "explain" not in query:
         query.pop("class", None)
-    # A set is promised by the card, for coverages that are on it, and stands in the place of what cuts it.
+    # Prediction sets require a coverage in the card, and exclude parameters that remove classes.
     if "coverage" in query:
         query["coverage"] = 0.9
         for name in ("top_k", "labels", "threshold"):
@@ -51,13 +51,13 @@ def map_case(context, case):
     # This model's classes are not ImageNet's.
     for name in ("rollup", "share"):
         query.pop(name, None)
-    # JSON has pictures as base64.
+    # Images in JSON are base64.
     if case.media_type == "application/json" and isinstance(case.body, dict):
         picture = base64.b64encode(PHOTOS[len(case.body) % len(PHOTOS)]).decode()
         if case.path.endswith("/infer"):
             case.body["inputs"] = [{"name": "image", "shape": [1], "datatype": "BYTES", "data": [picture]}]
             (case.body.get("parameters") or {}).pop("timeout", None)  # may be a microsecond
-            # An output is asked for once, and at most all of its classes.
+            # An output may be requested only once, with at most all of its classes.
             if case.body.get("outputs"):
                 case.body["outputs"] = [{"name": "logits", "parameters": {"classification": 2}}]
         elif "inputs" in case.body:
@@ -77,7 +77,7 @@ def map_case(context, case):
 
 @schemathesis.hook
 def filter_failure(context, failure, case, response):
-    """What is right here although a schema cannot say so.
+    """Exceptions that the schema cannot express.
 
     A part of a form is bytes whatever it was meant to be, so a form has no value of a wrong type: what is no
     picture is answered in its place, and the form with 200 where another part is one."""

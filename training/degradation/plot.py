@@ -16,7 +16,7 @@ from matplotlib import pyplot
 HERE = Path(__file__).parent
 MODELS = HERE.parents[1] / "models"
 
-# Test error in per cent: Table 6 for the residual nets; the plain nets' are read off Figure 6 by eye.
+# Test error in percent: from Table 6 for the residual networks; read from Figure 6 for the plain ones.
 RUNS = {
     "plain-20": (HERE / "plain20", "about 9.5", "tab:orange", "--"),
     "plain-56": (HERE / "plain56", "about 13", "tab:red", "--"),
@@ -26,13 +26,13 @@ RUNS = {
 
 
 def training_errors(folder: Path) -> list[float]:
-    """Per cent, epoch by epoch."""
+    """The error of each epoch in percent."""
     with (folder / "log.csv").open(newline="") as file:
         return [100 * float(row["error"]) for row in csv.DictReader(file)]
 
 
 def test_error(folder: Path) -> float:
-    """Per cent, of PyTorch's model after the last epoch."""
+    """The error of PyTorch's model after the last epoch in percent."""
     card = tomllib.loads((folder / "card.toml").read_text())
     [top1] = [
         figure["value"]

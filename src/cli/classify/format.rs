@@ -1,4 +1,4 @@
-//! The lines that `resnetd classify` writes, in each of its formats.
+//! The output formats of `resnetd classify`.
 
 use std::fmt::Write;
 use std::io::{self, IsTerminal};
@@ -13,7 +13,7 @@ use crate::pipeline::ImageFacts;
 use crate::pipeline::postprocess::Postprocessed;
 use crate::pipeline::topk::Prediction;
 
-/// How classified images are written.
+/// Output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum OutputFormat {
     /// One line per image, for people
@@ -28,7 +28,7 @@ pub(super) enum OutputFormat {
     Jsonl,
 }
 
-/// One image and what became of it.
+/// An image and its result.
 #[derive(Debug)]
 pub(super) struct Record {
     pub(super) file: String,
@@ -46,25 +46,25 @@ pub(super) enum FileOutcome {
         #[serde(skip_serializing_if = "Option::is_none")]
         explanation: Option<PathBuf>,
         #[serde(flatten)]
-        told: Postprocessed,
+        postprocessed: Postprocessed,
     },
     Failed {
         error: String,
     },
 }
 
-/// A format, and what is the same in all lines of a run.
+/// The format, and what is the same for all lines of a run.
 #[derive(Debug)]
 pub(super) struct OutputLayout {
     pub(super) format: OutputFormat,
-    /// The number of classes that have columns.
+    /// Number of classes that have columns.
     pub(super) classes: usize,
     pub(super) model: String,
     /// SHA-256 of the model's graph.
     pub(super) digest: String,
 }
 
-/// One image's line of JSON.
+/// One line of JSON, for one image.
 #[derive(Serialize)]
 struct JsonLine<'a> {
     file: &'a str,
@@ -75,7 +75,7 @@ struct JsonLine<'a> {
 }
 
 impl OutputLayout {
-    /// The first line of a file, if the format has one.
+    /// The header line, if the format has one.
     pub(super) fn header(&self) -> Option<String> {
         self.separator()?;
         let columns = ["file", "width", "height", "format", "unsure"].map(str::to_owned);
@@ -84,7 +84,7 @@ impl OutputLayout {
         Some(self.row(columns.into_iter().chain(classes)))
     }
 
-    /// The lines of `record`; empty for a failed image, except in JSON.
+    /// The lines for `record`. Failed images have a line only in JSON.
     pub(super) fn lines(&self, record: &Record) -> Result<String, serde_json::Error> {
         let Record { file, outcome } = record;
         Ok(match (self.format, outcome) {
@@ -101,7 +101,7 @@ impl OutputLayout {
         })
     }
 
-    /// `text` as the format writes it.
+    /// `text` in the encoding of the format.
     pub(super) fn cell(&self, text: &str) -> String {
         match self.format {
             OutputFormat::Csv => quoted(&plain(text)),
@@ -110,7 +110,7 @@ impl OutputLayout {
         }
     }
 
-    /// What is between two columns, if the format has columns.
+    /// The column separator, if the format has columns.
     pub(super) fn separator(&self) -> Option<&'static str> {
         match self.format {
             OutputFormat::Tsv => Some("\t"),
@@ -139,7 +139,7 @@ impl OutputLayout {
     }
 }
 
-/// A cell without characters that end a line or a column.
+/// Replaces control characters, such as the ends of lines and columns.
 fn plain(cell: &str) -> String {
     cell.replace(char::is_control, " ")
 }
@@ -155,7 +155,8 @@ fn quoted(cell: &str) -> String {
 
 /// `cat.jpg: cat 99.86 %, dog 0.07 %`.
 fn text(Record { file, outcome }: &Record) -> String {
-    let FileOutcome::Classified { predictions, unsure, explanation, told, .. } = outcome else {
+    let FileOutcome::Classified { predictions, unsure, explanation, postprocessed, .. } = outcome
+    else {
         return String::new();
     };
     let percent = |probability: f64| format!("{:.2} %", probability * 100.0);
@@ -169,8 +170,8 @@ fn text(Record { file, outcome }: &Record) -> String {
         [] => "no class reaches the threshold".to_owned(),
         classes => classes.join(", "),
     }];
-    parts.extend(postprocess::coverage(told));
-    let wider: Vec<String> = postprocess::wider(told)
+    parts.extend(postprocess::coverage(postprocessed));
+    let wider: Vec<String> = postprocess::wider(postprocessed)
         .map(|rung| format!("{} {}", rung.label, percent(rung.probability)))
         .collect();
     if !wider.is_empty() {
@@ -182,7 +183,9 @@ fn text(Record { file, outcome }: &Record) -> String {
 }
 
 fn table(Record { file, outcome }: &Record) -> String {
-    let FileOutcome::Classified { predictions, image, unsure, explanation, told } = outcome else {
+    let FileOutcome::Classified { predictions, image, unsure, explanation, postprocessed } =
+        outcome
+    else {
         return String::new();
     };
     let ImageFacts { width, height, format } = image;
@@ -197,19 +200,19 @@ fn table(Record { file, outcome }: &Record) -> String {
         table.add_row([percent, bar_of(*probability), label.clone()]);
     }
     lines.push(table.trim_fmt());
-    lines.extend(postprocess::coverage(told));
-    for rung in postprocess::wider(told) {
+    lines.extend(postprocess::coverage(postprocessed));
+    for rung in postprocess::wider(postprocessed) {
         let percent = rung.probability * 100.0;
         lines.push(format!("{percent:6.2} %  {} ({} classes)", rung.label, rung.classes));
     }
     lines.extend(explanation.as_ref().map(|path| format!("map: {}", path.display())));
     lines.into_iter().fold(String::new(), |mut all, line| {
-        let _ = writeln!(all, "{line}"); // a String accepts everything
+        let _ = writeln!(all, "{line}"); // writing to a String cannot fail
         all
     })
 }
 
-/// A bar of 0 to 20 characters, on a terminal only.
+/// A bar of 0 to 20 characters; empty if the output is not a terminal.
 fn bar_of(probability: f32) -> String {
     if !io::stdout().is_terminal() {
         return String::new();

@@ -41,7 +41,7 @@ pub(super) struct ClassifyArgs {
     #[arg(long, value_name = "P", value_parser = probability, conflicts_with_all = ["coverage", "explain"])]
     threshold: Option<f32>,
 
-    /// Output format [default: that of the ending of --output, otherwise text]
+    /// Output format [default: according to the extension of --output, otherwise text]
     #[arg(long, value_enum, value_name = "FORMAT")]
     format: Option<OutputFormat>,
 
@@ -53,7 +53,7 @@ pub(super) struct ClassifyArgs {
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
 
-    /// Continue the file of --output: skip the images that it has lines of
+    /// Continue the file of --output: skip the images for which it has lines
     #[arg(long, requires = "output", conflicts_with = "explain")]
     resume: bool,
 
@@ -72,13 +72,13 @@ pub(super) struct ClassifyArgs {
     limits: LimitArgs,
 }
 
-/// The path that stands for standard input.
+/// Stands for standard input among the paths.
 const STDIN: &str = "-";
 
 pub(super) fn run(args: &ClassifyArgs) -> Result<()> {
     logs::start("warn", LogFormat::Text)?;
     let format = args.chosen_format()?;
-    let mut paths = files::pictures(&args.paths)?;
+    let mut paths = files::images(&args.paths)?;
     let from_stdin = paths.iter().filter(|path| path.as_os_str() == STDIN).count();
     ensure!(from_stdin <= 1, "{STDIN} is named {from_stdin} times; standard input has one image");
     let (pipeline, digest) = local::start_with_digest(&args.model, &args.limits)?;
@@ -101,7 +101,7 @@ pub(super) fn run(args: &ClassifyArgs) -> Result<()> {
     };
     let outcome = local::runtime()?.block_on(async {
         let outcome = run.classify(&paths).await;
-        // Also after an error, because a process must not exit while its workers run.
+        // Also after an error, because the process must not exit while workers run.
         pipeline.finish(std::time::Duration::MAX).await;
         outcome
     });
@@ -113,7 +113,7 @@ pub(super) fn run(args: &ClassifyArgs) -> Result<()> {
 }
 
 impl ClassifyArgs {
-    /// The requested format, or that of the output's ending.
+    /// The requested format, or the one of the output's extension.
     fn chosen_format(&self) -> Result<OutputFormat> {
         let ending = self.output.as_ref().and_then(|path| path.extension()?.to_str());
         let format = self.format.unwrap_or(match ending {
@@ -162,13 +162,13 @@ impl ClassifyArgs {
             Some(path) => (Sink::File(LineFile::create(path)?), true),
         };
         if let Some(header) = layout.header().filter(|_| is_new) {
-            sink.write(&header)?; // if nobody reads, the first image's line finds that out
+            sink.write(&header)?; // if the reader has closed the pipe, the first image's line detects it
         }
         Ok(sink)
     }
 }
 
-/// A run, with what all of its images share.
+/// The state of a run.
 struct ClassifyRun<'a> {
     args: &'a ClassifyArgs,
     pipeline: &'a Pipeline,
@@ -184,7 +184,7 @@ impl ClassifyRun<'_> {
     /// Classifies all images, in order, and writes their lines.
     async fn classify(&mut self, paths: &[PathBuf]) -> Result<WriteOutcome> {
         let (args, pipeline) = (self.args, self.pipeline);
-        // A file that cannot be read is sent as an empty upload, and reported below.
+        // A file that cannot be read is sent as an empty upload; its error is reported below.
         let uploads = paths.iter().map(|path| match read(path, args) {
             Ok(bytes) => ((path, None), Bytes::from(bytes)),
             Err(error) => ((path, Some(error)), Bytes::new()),
@@ -202,8 +202,8 @@ impl ClassifyRun<'_> {
                 (None, Ok(answered)) => self.outcome(path, answered)?,
             };
             let file = path.to_string_lossy().into_owned();
-            if self.write(&Record { file, outcome })? == WriteOutcome::NobodyReads {
-                return Ok(WriteOutcome::NobodyReads);
+            if self.write(&Record { file, outcome })? == WriteOutcome::ReaderClosed {
+                return Ok(WriteOutcome::ReaderClosed);
             }
         }
         Ok(WriteOutcome::All)
@@ -212,20 +212,21 @@ impl ClassifyRun<'_> {
     fn outcome(&mut self, path: &Path, answered: ClassifiedImage) -> Result<FileOutcome> {
         let ClassifiedImage { classification, overlay } = answered;
         let unsure = classification.is_unsure(self.pipeline.card());
-        let (predictions, told) = self.pipeline.postprocess(&self.postprocess, &classification);
+        let (predictions, postprocessed) =
+            self.pipeline.postprocess(&self.postprocess, &classification);
         let image = classification.image;
         let write = |png: Bytes| self.overlays.write(path, &predictions[0].label, &png);
         let explanation = overlay.map(write).transpose()?;
-        Ok(FileOutcome::Classified { predictions, image, unsure, explanation, told })
+        Ok(FileOutcome::Classified { predictions, image, unsure, explanation, postprocessed })
     }
 
-    /// Writes the lines of an image; failures go to standard error too, and not into a file.
+    /// Writes the lines of an image. Failures are written to standard error, and not to a file.
     fn write(&mut self, record: &Record) -> Result<WriteOutcome> {
         let Self { layout, sink, bar, failed, .. } = self;
         let written = bar.suspend(|| {
             if let FileOutcome::Failed { error } = &record.outcome {
                 *failed += 1;
-                output::complain(format!("{}: {error}", record.file));
+                output::error_line(format!("{}: {error}", record.file));
                 if matches!(sink, Sink::File(_)) {
                     return Ok(WriteOutcome::All);
                 }
@@ -243,13 +244,13 @@ fn read(path: &Path, args: &ClassifyArgs) -> io::Result<Vec<u8>> {
         return fs::read(path);
     }
     let mut bytes = Vec::new();
-    // One byte more than is allowed is enough for the error.
+    // One byte more than the limit suffices for the error.
     let most = args.limits.max_bytes.as_u64().saturating_add(1);
     io::stdin().lock().take(most).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-/// The classes of an image, and with --explain the image with the map of the best class.
+/// The classes of an image, and with --explain the overlay of the best class's map.
 struct ClassifiedImage {
     classification: Classification,
     overlay: Option<Bytes>,
@@ -258,7 +259,7 @@ struct ClassifiedImage {
 fn probability(typed: &str) -> Result<f32, String> {
     match typed.parse() {
         Ok(probability) if (0.0..=1.0).contains(&probability) => Ok(probability),
-        _ => Err("it takes a probability, from 0 to 1".to_owned()),
+        _ => Err("it must be a probability from 0 to 1".to_owned()),
     }
 }
 

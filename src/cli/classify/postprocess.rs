@@ -36,7 +36,7 @@ enum RollUpBy {
 }
 
 impl PostprocessArgs {
-    /// Whether anything beside the classes is requested.
+    /// Whether any addition is requested.
     pub(super) fn is_any(&self) -> bool {
         self.coverage.is_some() || self.rollup.is_some()
     }
@@ -67,10 +67,10 @@ fn share(typed: &str) -> Result<f64, String> {
     }
 }
 
-/// The coverage of the prediction set, if one was requested, or that the network abstains.
-pub(super) fn coverage(told: &Postprocessed) -> Option<String> {
-    let percent = told.coverage?.promised * 100.0;
-    Some(match told.abstained {
+/// A line about the prediction set, if one was requested.
+pub(super) fn coverage(postprocessed: &Postprocessed) -> Option<String> {
+    let percent = postprocessed.coverage?.promised * 100.0;
+    Some(match postprocessed.abstained {
         Some(true) => {
             format!(
                 "abstained: the prediction set at {percent} % coverage has more classes than --max-set"
@@ -80,7 +80,7 @@ pub(super) fn coverage(told: &Postprocessed) -> Option<String> {
     })
 }
 
-/// The wider classes of the roll-up, if one was requested.
-pub(super) fn wider(told: &Postprocessed) -> impl Iterator<Item = &Rung> {
-    told.rollup.iter().flat_map(|rolled| &rolled.path)
+/// The entries of the roll-up, if one was requested.
+pub(super) fn wider(postprocessed: &Postprocessed) -> impl Iterator<Item = &Rung> {
+    postprocessed.rollup.iter().flat_map(|rolled| &rolled.path)
 }

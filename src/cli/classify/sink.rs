@@ -1,4 +1,4 @@
-//! Where `resnetd classify` writes: standard output, or a file that a later run continues.
+//! Destination of `resnetd classify`: standard output, or a file that a later run can continue.
 
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
@@ -11,32 +11,32 @@ use serde::de::IgnoredAny;
 
 use super::format::{OutputFormat, OutputLayout};
 
-/// Takes whole lines.
+/// Writes whole lines.
 #[derive(Debug)]
 pub(super) enum Sink {
     Stdout,
     File(LineFile),
 }
 
-/// A file to which only whole lines are added.
+/// A file with whole lines only.
 #[derive(Debug)]
 pub(super) struct LineFile {
     path: PathBuf,
     file: File,
-    /// The end of the last whole line.
+    /// Length of the file up to the last whole line.
     length: u64,
 }
 
-/// What happened to lines.
+/// The result of writing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum WriteOutcome {
     All,
-    /// The program that read standard output has closed it, as `head` does.
-    NobodyReads,
+    /// The reader of standard output has closed it, for example `head`.
+    ReaderClosed,
 }
 
 impl Sink {
-    /// Writes `lines`, which end with a line break. They are in the file once this returns.
+    /// Writes `lines`, which end with a line break; a file has them when this returns.
     pub(super) fn write(&mut self, lines: &str) -> Result<WriteOutcome> {
         match self {
             Self::Stdout => {
@@ -44,7 +44,7 @@ impl Sink {
                 match out.write_all(lines.as_bytes()).and_then(|()| out.flush()) {
                     Ok(()) => Ok(WriteOutcome::All),
                     Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                        Ok(WriteOutcome::NobodyReads)
+                        Ok(WriteOutcome::ReaderClosed)
                     }
                     Err(error) => Err(error).context("cannot write to standard output"),
                 }
@@ -55,17 +55,18 @@ impl Sink {
 }
 
 impl LineFile {
-    /// An empty file; what it had before is removed.
+    /// Creates or truncates the file.
     pub(super) fn create(path: &Path) -> Result<Self> {
         let file = File::create(path).with_context(cannot_write(path))?;
         Ok(Self { path: path.to_owned(), file, length: 0 })
     }
 
-    /// A file to continue, and the images that it has lines of. Half a line at its end is removed.
+    /// Opens a file to continue, and returns the images for which it has lines. An incomplete last line is
+    /// removed.
     pub(super) fn resume(path: &Path, layout: &OutputLayout) -> Result<(Self, HashSet<String>)> {
         let file = OpenOptions::new().read(true).append(true).create(true).open(path);
         let file = file.with_context(cannot_write(path))?;
-        let mut done = Done { layout, files: HashSet::new() };
+        let mut completed = CompletedImages { layout, files: HashSet::new() };
         let mut reader = BufReader::new(&file);
         let (mut length, mut line) = (0, Vec::new());
         for number in 1.. {
@@ -73,25 +74,25 @@ impl LineFile {
             let cannot_read = || format!("cannot read {}", path.display());
             let read = reader.read_until(b'\n', &mut line).with_context(cannot_read)?;
             let Some((b'\n', text)) = line.split_last() else { break };
-            done.add(number, &String::from_utf8_lossy(text)).with_context(|| {
+            completed.add(number, &String::from_utf8_lossy(text)).with_context(|| {
                 format!("{}, line {number}, cannot be continued", path.display())
             })?;
             length += read as u64;
         }
         file.set_len(length).with_context(cannot_write(path))?;
-        let files = done.files;
+        let files = completed.files;
         Ok((Self { path: path.to_owned(), file, length }, files))
     }
 
-    /// Whether there is no line yet.
+    /// Whether the file has no lines.
     pub(super) fn is_empty(&self) -> bool {
         self.length == 0
     }
 
-    /// Adds whole lines, all of them or none.
+    /// Adds whole lines: all of them, or none on an error.
     fn add(&mut self, lines: &str) -> Result<()> {
         if let Err(error) = self.file.write_all(lines.as_bytes()) {
-            let _ = self.file.set_len(self.length); // the first error is the one to report
+            let _ = self.file.set_len(self.length); // report only the first error
             return Err(error).with_context(cannot_write(&self.path));
         }
         self.length += lines.len() as u64;
@@ -103,27 +104,27 @@ fn cannot_write(path: &Path) -> impl Fn() -> String {
     move || format!("cannot write {}", path.display())
 }
 
-/// Images of an earlier run.
-struct Done<'a> {
+/// Images that an earlier run has completed.
+struct CompletedImages<'a> {
     layout: &'a OutputLayout,
-    /// As the format writes their names.
+    /// In the encoding of the format.
     files: HashSet<String>,
 }
 
-/// What a line of JSON has to say about an earlier run.
+/// The fields of a JSON line that matter for continuing.
 #[derive(Deserialize)]
-struct Earlier {
+struct EarlierLine {
     file: String,
     digest: Option<String>,
     error: Option<IgnoredAny>,
 }
 
-impl Done<'_> {
+impl CompletedImages<'_> {
     fn add(&mut self, number: usize, line: &str) -> Result<()> {
         let file = match self.layout.format {
             OutputFormat::Jsonl => {
-                let Earlier { file, digest, error } =
-                    serde_json::from_str(line).context("it is not a line of classify")?;
+                let EarlierLine { file, digest, error } = serde_json::from_str(line)
+                    .context("it is not a line that resnetd classify writes")?;
                 let OutputLayout { model, digest: ours, .. } = self.layout;
                 ensure!(
                     digest.as_ref().is_none_or(|digest| digest == ours),
@@ -131,7 +132,7 @@ impl Done<'_> {
                      --precision, or another --output"
                 );
                 if error.is_some() {
-                    return Ok(()); // classified again
+                    return Ok(()); // the image is classified again
                 }
                 file
             }
@@ -139,8 +140,8 @@ impl Done<'_> {
                 let header = self.layout.header().unwrap_or_default();
                 ensure!(
                     line == header.trim_end_matches('\n'),
-                    "its columns are {line}, and not {}; use the same --format and --top-k, or \
-                     another --output",
+                    "its columns are {line} instead of {}; use the same --format and --top-k, or \
+                    another --output",
                     header.trim_end()
                 );
                 return Ok(());
@@ -156,7 +157,7 @@ impl Done<'_> {
     }
 }
 
-/// The first cell of a line of CSV, with its quotes.
+/// The first cell of a CSV line, including its quotes.
 fn first_of_csv(line: &str) -> &str {
     let mut is_quoted = false;
     let end = line.find(|letter| {

@@ -105,7 +105,7 @@ fn cells(
     words.into_iter().chain([size]).chain(counts).collect()
 }
 
-/// 25557032 as 25,557,032.
+/// 25557032 becomes 25,557,032.
 fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let groups: Vec<&str> = digits

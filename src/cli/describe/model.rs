@@ -1,4 +1,4 @@
-//! What `resnetd describe` prints of a model: its card, and the layers or operators of its graph.
+//! `resnetd describe` for a model: prints its card, and the layers or operators of its graph.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,10 +14,10 @@ use crate::model::{
 use crate::model::{Preprocess, Resize};
 use crate::onnx::{self, proto};
 
-/// The number of labels that are listed.
+/// Maximum number of labels in the output.
 const SHOWN_LABELS: usize = 10;
 
-/// Whether `name` is that of a model, and not of an architecture.
+/// Whether `name` is a model rather than an architecture.
 pub(super) fn is_model(name: &str) -> bool {
     let is_known = is_embedded(name) || name == starter::NAME || Path::new(name).exists();
     is_known || name.contains('/') || fetch::is_file_name(name)
@@ -103,7 +103,7 @@ fn calibrated(precision: Precision, calibration: &Calibration) -> String {
     )
 }
 
-/// Prints the inputs, outputs, parameters and operators of a graph whose layers are not in the table of architectures.
+/// Prints inputs, outputs, parameters and operators of a graph that is not in the table of architectures.
 fn graph_of(model: &onnx::Model) {
     let proto::GraphProto { node, initializer, .. } = model.graph();
     let mut operators: BTreeMap<&str, usize> = BTreeMap::new();

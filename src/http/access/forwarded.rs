@@ -8,8 +8,8 @@ use ipnet::IpNet;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The header in which reverse proxies name the client. Only one is read: a proxy that sets one of them
-/// passes on what clients write in the other.
+/// The header in which reverse proxies name the client. Only one is read, because a proxy that sets one of
+/// them forwards the other one unchanged from clients.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum ForwardedHeader {
     /// `X-Forwarded-For`, which nearly all proxies set.
@@ -19,18 +19,18 @@ pub enum ForwardedHeader {
     Forwarded,
 }
 
-/// The reverse proxies whose header is believed.
+/// The trusted reverse proxies.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Proxies {
-    /// Their networks; none if the header is ignored.
+    /// Their networks; if empty, the header is ignored.
     pub networks: Vec<IpNet>,
-    /// Which header they set.
+    /// The header that they set.
     pub header: ForwardedHeader,
 }
 
 impl Proxies {
-    /// The client's address: that of the connection, or if this is a proxy's, the last address in the
-    /// header that is not a proxy's. (Clients can write earlier ones themselves.)
+    /// The client's address: that of the connection, or if it is a proxy's, the last address in the header
+    /// that is not a proxy's. (Earlier ones may be forged by clients.)
     pub(super) fn client(&self, connected: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = connected.to_canonical();
         if !self.trust(client) {
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn the_header_counts_only_behind_a_proxy_and_only_its_last_foreign_address() {
+    fn the_header_is_read_only_from_a_proxy_and_only_its_last_address_outside_the_proxies() {
         let proxies = proxies(ForwardedHeader::XForwardedFor);
         let of =
             |connected, values| client(&proxies, connected, &headers("x-forwarded-for", values));
@@ -107,7 +107,7 @@ mod tests {
         assert_eq!(
             of("10.0.0.1", &["1.2.3.4, unknown"]),
             "10.0.0.1",
-            "nothing behind it is believed"
+            "earlier addresses are ignored"
         );
         assert_eq!(of("10.0.0.1", &[]), "10.0.0.1");
         let none = Proxies::default();

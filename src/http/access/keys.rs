@@ -1,9 +1,8 @@
 //! API keys: the file that lists them, and the comparison with the key of a request.
 //!
-//! The file has a line `NAME:SHA256` for each key, with optional limits: `NAME:SHA256 rate=20/s images=8
-//! priority=batch`.
-//! It contains no key, only digests. A key has 256 random bits, so a digest needs neither salt nor a slow
-//! hash.
+//! The file has one line `NAME:SHA256` for each key, with optional limits: `NAME:SHA256 rate=20/s images=8
+//! priority=batch`. It contains digests instead of keys. A key has 256 random bits, so a digest needs neither
+//! salt nor a slow hash function.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -16,10 +15,10 @@ use subtle::ConstantTimeEq;
 use super::rate::{Rate, SharedRate};
 use crate::pipeline::queue::Priority;
 
-/// The first characters of every generated key, by which secret scanners recognise one.
+/// Prefix of every generated key, by which secret scanners recognise it.
 const PREFIX: &str = "resnetd_";
 
-/// The most characters of a client's name, which is in log lines and metric labels.
+/// Maximum length of a client's name, which is used in log lines and metric labels.
 const LONGEST_NAME: usize = 64;
 
 /// The keys of a file.
@@ -33,19 +32,19 @@ struct Key {
     client: Arc<KeyClient>,
 }
 
-/// A client that has one or several keys.
+/// A client with one or more keys.
 #[derive(Debug)]
 pub(super) struct KeyClient {
     pub(super) name: String,
-    /// Its own rate limit, in place of `--rate-limit`.
+    /// Overrides `--rate-limit`.
     pub(super) rate: Option<SharedRate>,
-    /// Its own limit for images in flight, in place of `--max-client-images`.
+    /// Overrides `--max-client-images`.
     pub(super) images: Option<usize>,
-    /// The highest class of its images.
+    /// The highest priority class of its images.
     pub(super) priority: Priority,
 }
 
-/// Invalid lines of a file; all of them are listed.
+/// All invalid lines of a file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .0.join("; "))]
 pub struct BadKeys(Vec<String>);
@@ -53,31 +52,31 @@ pub struct BadKeys(Vec<String>);
 /// A new key, and its line for the file.
 #[derive(Debug)]
 pub struct NewKey {
-    /// The key, which only its client should have.
+    /// The key, for the client only.
     pub key: String,
     /// The line for the file of `--api-keys`.
     pub line: String,
 }
 
-/// Why no key can be made.
+/// Why no key can be generated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoKey {
-    /// The name cannot be written in the file.
+    /// The name is not valid in the file.
     #[error(
         "{0:?} is not a client name; use 1 to 64 letters, digits, dots, hyphens and underscores"
     )]
     Name(String),
     /// The system's random number generator failed.
-    #[error("the system gives no random numbers")]
+    #[error("the system's random number generator failed")]
     Random,
 }
 
 impl NewKey {
-    /// A key of 256 random bits for the client `name`.
+    /// Generates a key of 256 random bits for the client `name`.
     ///
     /// # Errors
     ///
-    /// [`NoKey`] for an invalid name, or without random numbers.
+    /// [`NoKey`] for an invalid name, or if there are no random numbers.
     pub fn make(name: &str) -> Result<Self, NoKey> {
         if !is_name(name) {
             return Err(NoKey::Name(name.to_owned()));
@@ -106,7 +105,7 @@ fn is_name(name: &str) -> bool {
 }
 
 impl Keys {
-    /// Reads the text of a file. Empty lines and lines that begin with `#` are ignored.
+    /// Parses a file. Empty lines and lines that begin with `#` are ignored.
     pub(super) fn read(text: &str) -> Result<Self, BadKeys> {
         let (mut keys, mut wrong) = (Self::default(), Vec::new());
         let mut clients: HashMap<&str, (Settings, Arc<KeyClient>)> = HashMap::new();
@@ -131,9 +130,9 @@ impl Keys {
         clients: &mut HashMap<&'a str, (Settings, Arc<KeyClient>)>,
     ) -> Result<(), String> {
         let mut words = line.split_whitespace();
-        let (name, text) = (words.next())
-            .and_then(|word| word.split_once(':'))
-            .ok_or("a line is NAME:SHA256, as `resnetd api-key NAME` prints it")?;
+        let (name, text) = (words.next()).and_then(|word| word.split_once(':')).ok_or(
+            "it must have the form NAME:SHA256; `resnetd api-key NAME` prints such a line",
+        )?;
         if !is_name(name) {
             return Err(NoKey::Name(name.chars().take(LONGEST_NAME).collect()).to_string());
         }
@@ -160,8 +159,8 @@ impl Keys {
         self.0.len()
     }
 
-    /// The client that has this key. Every digest is compared completely, so that the time does not depend
-    /// on the key.
+    /// The client with this key. All digests are compared completely, so that the time does not depend on the
+    /// key.
     pub(super) fn client(&self, key: &[u8]) -> Option<Arc<KeyClient>> {
         let digest = digest(key);
         let mut found = None;
@@ -226,7 +225,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_new_key_is_recognised_by_its_line_and_no_other_key_is() {
+    fn a_generated_line_accepts_its_key_and_no_other() {
         let (first, second) = (NewKey::make("phone").unwrap(), NewKey::make("batch").unwrap());
         let text = format!("# ours\n\n{} rate=5/m images=2\r\n{}\n", first.line, second.line);
         let keys = Keys::read(&text).unwrap();
@@ -248,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn every_wrong_line_is_named() {
+    fn every_invalid_line_is_reported() {
         let NewKey { line, .. } = NewKey::make("a").unwrap();
         let (_, sum) = line.split_once(':').unwrap();
         let text = format!(
@@ -258,9 +257,9 @@ mod tests {
         );
         let wrong = Keys::read(&text).unwrap_err().to_string();
         for expected in [
-            "line 2: a line is NAME:SHA256",
+            "line 2: it must have the form NAME:SHA256",
             "line 3: the digest is not",
-            "line 4: a line is NAME:SHA256",
+            "line 4: it must have the form NAME:SHA256",
             "line 5: another line has the same key",
             "line 6: another line of a has other limits",
             "line 7: \"fast\" is neither",

@@ -1,7 +1,7 @@
-//! Who may send requests, and how many: API keys, rate limits and the identity of clients.
+//! Access control: API keys, rate limits and the identity of clients.
 //!
-//! A client is identified by its API key. Without keys it is an address if there are limits per client,
-//! otherwise a connection.
+//! A client is identified by its API key. Without keys it is identified by its address if there are limits
+//! per client, otherwise by its connection.
 
 mod forwarded; // addresses behind reverse proxies
 mod keys; // the file of API keys
@@ -32,57 +32,58 @@ use crate::pipeline::queue::{BadPriority, ClientKey, Origin, Priority};
 use keys::KeyClient;
 use rate::{RateOfEach, TooMany};
 
-/// The class of a request's images. (`Priority` of RFC 9218 is about responses, and browsers send it.)
+/// Header with the priority class of a request's images. (`Priority` of RFC 9218 is about responses, and
+/// browsers send it.)
 const PRIORITY: &str = "x-priority";
 
-/// Whether `/metrics` answers without a key.
+/// Whether `/metrics` is accessible without a key.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum OpenMetrics {
-    /// It answers everyone.
+    /// Accessible without a key.
     On,
-    /// It needs a key as every other route does.
+    /// Requires a key, like all other routes.
     #[default]
     Off,
 }
 
-/// The configuration of [`Access`]; the default restricts nothing.
+/// Configuration of [`Access`]; the default has no restrictions.
 #[derive(Debug, Clone, Default)]
 pub struct AccessPlan {
-    /// The keys, if requests need one.
+    /// The valid keys; `None` if no key is required.
     pub keys: Option<Arc<KeyRing>>,
-    /// Whether `/metrics` needs one.
+    /// Whether `/metrics` requires a key.
     pub open_metrics: OpenMetrics,
-    /// How many requests a client may send.
+    /// Rate limit per client.
     pub rate: Option<Rate>,
-    /// How many images a client may have in flight.
+    /// Maximum number of images in flight per client.
     pub max_client_images: Option<usize>,
-    /// The reverse proxies that name the client.
+    /// The trusted reverse proxies.
     pub proxies: Proxies,
-    /// The origins whose web pages may use the server.
+    /// Origins whose web pages may use the server.
     pub origins: Vec<AllowedOrigin>,
-    /// One more path of health probes, as for Vertex AI.
+    /// An additional path of health probes, for Vertex AI.
     pub health: Option<String>,
 }
 
-/// Decides which requests are served, and to which client they belong.
+/// Determines whether a request is allowed, and its client.
 #[derive(Debug)]
 pub struct Access {
     plan: AccessPlan,
     rates: Option<RateOfEach<Identity>>,
-    /// Makes clients' keys of identities, which clients cannot predict.
+    /// Hashes identities to client keys, which clients cannot predict.
     hasher: RandomState,
 }
 
-/// Who a client is, across connections.
+/// Identity of a client across connections.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Identity {
-    /// The name of its API key.
+    /// Name of its API key.
     Name(String),
-    /// Its address, or for IPv6 the first 64 bits, of which one subscriber has all that follow.
+    /// Its address; for IPv6 the first 64 bits, because a subscriber has all addresses with this prefix.
     Address(IpAddr),
 }
 
-/// The name of the client whose API key a request had; an extension of the response.
+/// Name of the client whose API key a request has; an extension of the response.
 #[derive(Debug, Clone)]
 pub(super) struct ClientName(Arc<KeyClient>);
 
@@ -93,14 +94,14 @@ impl ClientName {
 }
 
 impl Access {
-    /// As planned.
+    /// Access control with this configuration.
     #[must_use]
     pub fn new(plan: AccessPlan) -> Self {
         let rates = plan.rate.map(RateOfEach::new);
         Self { plan, rates, hasher: RandomState::new() }
     }
 
-    /// Reads the file of keys again whenever it changes, for ever.
+    /// Reloads the file of keys whenever it changes; never ends.
     pub async fn keep_current(&self) {
         match &self.plan.keys {
             Some(keys) => reload::keep_current(Arc::clone(keys)).await,
@@ -108,28 +109,28 @@ impl Access {
         }
     }
 
-    /// The origins whose web pages may use the server.
+    /// Origins whose web pages may use the server.
     pub(super) fn origins(&self) -> &[AllowedOrigin] {
         &self.plan.origins
     }
 
-    /// Whether requests need a key.
+    /// Whether requests require a key.
     pub(super) fn needs_key(&self) -> bool {
         self.plan.keys.is_some()
     }
 
-    /// What `request` is for.
+    /// The purpose of `request`.
     pub(super) fn purpose(&self, request: &Request) -> Purpose {
         Purpose::of(request, self.plan.health.as_deref())
     }
 
-    /// The address of the client that sent `request`.
+    /// The client address of `request`.
     pub(super) fn address(&self, request: &Request) -> Option<IpAddr> {
         let peer = request.extensions().get::<Peer>()?;
         Some(self.plan.proxies.client(peer.address, request.headers()))
     }
 
-    /// The client whose key `request` has, where it needs one.
+    /// The client whose key `request` has; `None` if no key is required.
     fn identify(&self, request: &Request) -> Result<Option<ClientName>, Problem> {
         match &self.plan.keys {
             Some(keys) if self.is_closed(self.purpose(request)) => {
@@ -139,7 +140,7 @@ impl Access {
         }
     }
 
-    /// Checks the rate, and notes the client, its limit and its class in the request's origin.
+    /// Checks the rate limit, and sets the client, its limit and its priority class in the request's origin.
     fn limit(&self, request: &mut Request, client: Option<&KeyClient>) -> Result<(), Problem> {
         if self.purpose(request) != Purpose::Api {
             return Ok(());
@@ -189,7 +190,7 @@ impl Access {
     }
 }
 
-/// The class that a request asks for.
+/// The requested priority class.
 fn requested_priority(headers: &HeaderMap) -> Result<Priority, Problem> {
     let Some(value) = headers.get(PRIORITY) else { return Ok(Priority::Interactive) };
     value.to_str().ok().and_then(|word| word.trim().parse().ok()).ok_or_else(|| {
@@ -209,7 +210,7 @@ impl Identity {
     }
 }
 
-/// Passes on requests that may be served, and attaches the client's name to the answer.
+/// Passes allowed requests on, and attaches the client's name to the response.
 pub(super) async fn check(
     State(access): State<Arc<Access>>,
     mut request: Request,

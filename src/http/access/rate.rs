@@ -1,4 +1,4 @@
-//! Rate limits: how many requests a client may send.
+//! Rate limits of clients.
 
 use std::fmt;
 use std::hash::Hash;
@@ -11,14 +11,14 @@ use governor::clock::{Clock, DefaultClock};
 use governor::state::keyed::HashMapStateStore;
 use governor::{DefaultDirectRateLimiter, NotUntil, Quota, RateLimiter};
 
-/// A number of requests in a time. As many may come at once; after that they are spread over the time (GCRA).
+/// A number of requests per time. They may arrive at once; further ones must be spread evenly (GCRA).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
     requests: NonZeroU32,
     per: Per,
 }
 
-/// The time in which the requests may come.
+/// Unit of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Per {
     Second,
@@ -26,9 +26,9 @@ enum Per {
     Hour,
 }
 
-/// A text that is not a rate.
+/// Text that is not a rate.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?}; a rate is a number of requests, such as 20 (in a second), 100/m or 1000/h")]
+#[error("{0:?}; use a number of requests, such as 20 (per second), 100/m or 1000/h")]
 pub struct BadRate(String);
 
 impl FromStr for Rate {
@@ -68,11 +68,11 @@ impl Rate {
     }
 }
 
-/// A request above the rate.
+/// A request that exceeds the rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TooMany {
     pub(super) rate: Rate,
-    /// When one more request is within the rate.
+    /// Time until the next request is allowed.
     pub(super) wait: Duration,
 }
 
@@ -94,16 +94,16 @@ impl SharedRate {
         Self { rate, limiter: RateLimiter::direct(rate.quota()) }
     }
 
-    /// Counts one request.
+    /// Counts a request.
     pub(super) fn check(&self) -> Result<(), TooMany> {
         self.limiter.check().map_err(|until| TooMany::of(self.rate, &until))
     }
 }
 
-/// Clients whose last requests are long ago are forgotten after this number of requests.
+/// Number of requests after which inactive clients are removed.
 const SWEEP: u32 = 4096;
 
-/// The same rate for each of many clients.
+/// The same rate limit for each of many clients.
 #[derive(Debug)]
 pub(super) struct RateOfEach<K: Hash + Eq + Clone> {
     rate: Rate,
@@ -116,7 +116,7 @@ impl<K: Hash + Eq + Clone> RateOfEach<K> {
         Self { rate, limiter: RateLimiter::hashmap(rate.quota()), checks: AtomicU32::new(0) }
     }
 
-    /// Counts one request of `client`.
+    /// Counts a request of `client`.
     pub(super) fn check(&self, client: &K) -> Result<(), TooMany> {
         if self.checks.fetch_add(1, Ordering::Relaxed).is_multiple_of(SWEEP) {
             self.limiter.retain_recent();

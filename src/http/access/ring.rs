@@ -1,4 +1,4 @@
-//! The keys in use: read from the file at start, and again whenever it changes.
+//! The valid keys, read from the file at start and whenever it changes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::http::reload::{Reload, WatchedFiles};
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
-/// The keys of a file, as last read without an error.
+/// The keys of the last valid version of the file.
 #[derive(Debug)]
 pub struct KeyRing {
     path: PathBuf,
@@ -28,7 +28,7 @@ pub enum NoKeys {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: std::io::Error,
     },
     /// Lines are invalid.
@@ -36,7 +36,7 @@ pub enum NoKeys {
     Invalid {
         /// The file.
         path: PathBuf,
-        /// Which lines, and why.
+        /// The invalid lines.
         source: BadKeys,
     },
 }
@@ -53,7 +53,7 @@ impl KeyRing {
         Ok(Self { path: path.to_owned(), files, keys })
     }
 
-    /// The client whose key `headers` have.
+    /// The client whose key is in `headers`.
     pub(super) fn client(&self, headers: &HeaderMap) -> Result<Arc<KeyClient>, Problem> {
         let key = named(headers).ok_or_else(Problem::no_api_key)?;
         let keys = Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner));

@@ -23,7 +23,7 @@ pub(super) use shapes::{ImageUrl, NamedModel, Picture, Pictures, Scheduling};
 const ABOUT: &str = "\
 Classifies images over HTTP.
 
-Errors are problem documents (RFC 9457) that say what was wrong and how to correct it. Status 503 always means \
+Errors are problem documents (RFC 9457) that describe what is wrong and how to correct it. Status 503 always means \
 that a retry may succeed, after the time in `Retry-After`. An unknown path answers `not-found`; a method that a \
 path does not support answers `method-not-allowed`, with `Allow`.";
 
@@ -40,7 +40,7 @@ const TAGS: &[(&str, &str)] = &[
     ("pages", "Web pages; `--page off` disables them"),
 ];
 
-/// The document without routes.
+/// The document before routes are added.
 pub(super) fn outline() -> OpenApi {
     let tags = TAGS
         .iter()
@@ -66,25 +66,26 @@ fn info() -> Info {
 pub(super) struct Document(Bytes);
 
 impl Document {
-    /// The document of all routes, with the headers that no handler sets, and the API key if one is needed.
+    /// Completes the document of all routes: adds headers that no handler declares, and the API key if one is
+    /// required.
     pub(super) fn of(routes: OpenApi, access: &Access) -> Self {
-        let mut document = serde_json::to_value(routes).expect("it has no maps with odd keys");
+        let mut document = serde_json::to_value(routes).expect("all its maps have string keys");
         add_named(&mut document);
         add_headers(&mut document);
         unnest(&mut document);
-        open_answers(&mut document);
-        tell_apart(&mut document);
+        allow_unknown_members(&mut document);
+        set_unique_operation_ids(&mut document);
         if access.needs_key() {
             add_key(&mut document);
         }
         let text =
-            serde_json::to_vec(&BytesFirst(&document)).expect("it has no maps with odd keys");
+            serde_json::to_vec(&BytesFirst(&document)).expect("all its maps have string keys");
         Self(Bytes::from(text))
     }
 }
 
-/// A part of the document, in which a body of bytes comes before the same route's other bodies: generated
-/// clients and the page at `/docs` offer the first one.
+/// A part of the document in which a body of raw bytes precedes the other bodies of a route, because
+/// generated clients and the page at `/docs` offer the first one.
 struct BytesFirst<'a>(&'a Value);
 
 impl Serialize for BytesFirst<'_> {
@@ -116,10 +117,10 @@ pub(super) async fn show(Extension(document): Extension<Document>) -> impl IntoR
     (Extension(OneCopy), [(header::CONTENT_TYPE, "application/json")], document.0)
 }
 
-/// The routes that also exist with a model in their path.
+/// Routes that also exist with a model in their path.
 const NAMED: [&str; 3] = ["/classify", "/embed", "/preprocess"];
 
-/// Describes those routes, which have the handlers of the default model's.
+/// Adds these routes, which have the same handlers as those of the default model.
 fn add_named(document: &mut Value) {
     const OF_MODEL: &str = "/v1/models/{model}";
     let show = document["paths"][OF_MODEL]["get"].clone();
@@ -138,8 +139,7 @@ fn add_named(document: &mut Value) {
     }
 }
 
-/// Describes the headers of `layers`, `problem` and `answers` once, and refers to them in the
-/// responses.
+/// Adds the headers that `layers`, `problem` and `answers` set, and refers to them in all responses.
 fn add_headers(document: &mut Value) {
     document["components"]["headers"] = json!({
         "X-Request-Id": {
@@ -194,7 +194,7 @@ fn add_headers(document: &mut Value) {
     }
 }
 
-/// Tells clients, and the page at `/docs`, how the key is sent.
+/// Describes how the key is sent, for clients and the page at `/docs`.
 fn add_key(document: &mut Value) {
     document["components"]["securitySchemes"] = json!({
         "bearer": { "type": "http", "scheme": "bearer", "description": "An API key" },
@@ -204,7 +204,7 @@ fn add_key(document: &mut Value) {
 }
 
 /// Gives the second method of a handler with two methods its own operation id.
-fn tell_apart(document: &mut Value) {
+fn set_unique_operation_ids(document: &mut Value) {
     let Some(paths) = document["paths"].as_object_mut() else { return };
     for put in paths.values_mut().filter_map(|path| path.get_mut("put")) {
         if let Some(name) = put["operationId"].as_str() {
@@ -213,8 +213,8 @@ fn tell_apart(document: &mut Value) {
     }
 }
 
-/// Writes an `allOf` inside an `allOf` in one. (They come from flattened types in flattened types; some generators of
-/// clients skip the inner one.)
+/// Merges an `allOf` inside an `allOf`. (They result from nested flattened types; some client generators
+/// ignore the inner one.)
 fn unnest(document: &mut Value) {
     let Some(schemas) = document["components"]["schemas"].as_object_mut() else { return };
     for parts in schemas.values_mut().filter_map(|schema| schema.get_mut("allOf")?.as_array_mut()) {
@@ -226,14 +226,15 @@ fn unnest(document: &mut Value) {
     }
 }
 
-/// Schemas of requests only, which reject unknown members.
-const ASKED: [&str; 5] = ["HuggingFaceBody", "InstancesBody", "B64", "Parameters", "ImageUrl"];
+/// Schemas of requests, which reject unknown members.
+const REQUEST_SCHEMAS: [&str; 5] =
+    ["HuggingFaceBody", "InstancesBody", "B64", "Parameters", "ImageUrl"];
 
-/// Allows unknown members in the schemas of answers, which may get more members. (A card that is
-/// read rejects them, but in an answer it is only a part.)
-fn open_answers(document: &mut Value) {
+/// Allows unknown members in answers, so that new members can be added. (A model card rejects them as input,
+/// but not as part of an answer.)
+fn allow_unknown_members(document: &mut Value) {
     let Some(schemas) = document["components"]["schemas"].as_object_mut() else { return };
-    let answers = schemas.iter_mut().filter(|(name, _)| !ASKED.contains(&name.as_str()));
+    let answers = schemas.iter_mut().filter(|(name, _)| !REQUEST_SCHEMAS.contains(&name.as_str()));
     for schema in answers.filter_map(|(_, schema)| schema.as_object_mut()) {
         if schema.get("additionalProperties") == Some(&Value::Bool(false)) {
             schema.remove("additionalProperties");

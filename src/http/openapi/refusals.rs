@@ -18,16 +18,16 @@ use crate::pipeline::decode::{DecodeError, Format};
 use crate::pipeline::explain::NotOffered;
 use crate::pipeline::queue::{JobError, Rejected};
 
-/// Problems of a route that takes images and runs the network.
+/// Problems of routes that accept images and run the network.
 pub(in super::super) enum NetworkRefusals {}
 
-/// Problems of a route that takes images and does not run the network.
+/// Problems of routes that accept images and do not run the network.
 pub(in super::super) enum UploadRefusals {}
 
-/// Problems of a route that runs the network and has a model in its path.
+/// Problems of routes that run the network and have a model in their path.
 pub(in super::super) enum NamedRefusals {}
 
-/// Problems of a route that has a model in its path and does not run the network.
+/// Problems of routes that have a model in their path and do not run the network.
 pub(in super::super) enum NotFound {}
 
 /// Problems of `/readyz`.
@@ -93,14 +93,14 @@ impl IntoResponses for NotReady {
     }
 }
 
-/// Whether a route accepts forms, which can have several problems.
+/// Whether a route accepts forms, for which there can be several problems.
 #[derive(Clone, Copy)]
 enum Forms {
     Allowed,
     None,
 }
 
-/// One response for each status of `kinds`.
+/// A response for each status of `kinds`.
 fn responses(kinds: &[Kind], forms: Forms) -> BTreeMap<String, RefOr<Response>> {
     let mut of_status: BTreeMap<u16, Vec<Kind>> = BTreeMap::new();
     for kind in kinds {
@@ -118,7 +118,7 @@ fn responses(kinds: &[Kind], forms: Forms) -> BTreeMap<String, RefOr<Response>> 
         let mut response = ResponseBuilder::new()
             .description(titles.join("; "))
             .content("application/problem+json", one.build());
-        if matches!(forms, Forms::Allowed) && kinds.iter().any(|kind| in_its_place(*kind)) {
+        if matches!(forms, Forms::Allowed) && kinds.iter().any(|kind| is_of_one_image(*kind)) {
             let all = ContentBuilder::new().schema(Some(Ref::from_schema_name(Failure::name())));
             response = response.content("application/json", all.build());
         }
@@ -128,7 +128,7 @@ fn responses(kinds: &[Kind], forms: Forms) -> BTreeMap<String, RefOr<Response>> 
 }
 
 /// Whether the problem can be that of one image, rather than of the whole request.
-fn in_its_place(kind: Kind) -> bool {
+fn is_of_one_image(kind: Kind) -> bool {
     !matches!(
         kind,
         Kind::BadRequest
@@ -150,12 +150,12 @@ fn in_its_place(kind: Kind) -> bool {
 pub(super) struct AllFailed {
     /// The model's name.
     model: String,
-    /// The problem of each file, in order. The status of the answer is the highest of theirs.
+    /// The problem of each file, in order. The status of the response is the highest of theirs.
     results: Vec<FileProblem>,
 }
 
-/// An error in JSON: the problems of all files of a form, or one problem. Generated clients read every error
-/// by one schema, whatever its content type, so that of `application/json` has both.
+/// An error in JSON: the problems of all files of a form, or one problem. Generated clients use one schema
+/// for all errors regardless of the content type, so the one for `application/json` includes both.
 pub(super) enum Failure {}
 
 impl PartialSchema for Failure {
@@ -198,7 +198,7 @@ fn example(kind: Kind) -> Problem {
         }
         Kind::UnsupportedFormat => decode(DecodeError::Unsupported { format: "an HEIC image" }),
         Kind::UnsupportedEncoding => Problem::unsupported_encoding(
-            "Content-Encoding is \"compress\"; send the body as it is, or with gzip, deflate, zstd, br",
+            "Content-Encoding is \"compress\"; send the body uncompressed, or with gzip, deflate, zstd, br",
         ),
         Kind::HostNotAllowed => Problem::host_not_allowed("images.example.org"),
         Kind::HeadersTooLarge => Problem::headers_too_large(),

@@ -1,4 +1,4 @@
-//! Schemas and parameters of several routes: types for `utoipa::path`, without values.
+//! Schemas and parameters that routes share: types for `utoipa::path`, without values.
 
 use serde_json::json;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
@@ -11,24 +11,24 @@ use crate::model::DEFAULT;
 /// The bytes of a file.
 pub(in super::super) enum Picture {}
 
-/// A form of files.
+/// A form with files.
 pub(in super::super) enum Pictures {}
 
-/// A body that names an image by its URL.
+/// A body with an image's URL.
 #[derive(ToSchema, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"url": "https://images.example.org/cat.jpg"}))]
-#[expect(dead_code, reason = "a body is read in place; this is only its schema")]
+#[expect(dead_code, reason = "only a schema; the body is parsed without copying")]
 pub(in super::super) struct ImageUrl {
-    /// The image's URL, which the server fetches if `--allow-url-hosts` allows its host.
+    /// The image's URL. The server fetches it if `--allow-url-hosts` allows its host.
     #[schema(format = "uri", max_length = 8192)]
     url: String,
 }
 
-/// The model in a path.
+/// The path parameter for the model.
 pub(in super::super) enum NamedModel {}
 
-/// The headers that shorten a request's deadline and set its class.
+/// The headers for deadline and priority.
 pub(in super::super) enum Scheduling {}
 
 fn file() -> ObjectBuilder {
@@ -46,7 +46,7 @@ impl ToSchema for Picture {}
 
 impl PartialSchema for Pictures {
     fn schema() -> RefOr<Schema> {
-        // Without a named property: some generators import the model of a form and do not write it.
+        // Without named properties, because some generators import the model of a form without creating it.
         ObjectBuilder::new()
             .additional_properties(Some(file()))
             .min_properties(Some(1))
@@ -64,7 +64,7 @@ impl IntoParams for NamedModel {
             .name("model")
             .parameter_in(ParameterIn::Path)
             .required(Required::True)
-            .description(Some("The model that is served"))
+            .description(Some("Name of the model"))
             .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
             .example(Some(json!(DEFAULT)));
         vec![model.build()]
@@ -89,8 +89,8 @@ impl IntoParams for Scheduling {
             .parameter_in(ParameterIn::Header)
             .required(Required::False)
             .description(Some(
-                "The class of the images: `interactive` (the default), or `batch` for images that are taken only while no \
-                 interactive ones wait, but for one turn of sixteen",
+                "Priority class of the images: `interactive` (the default), or `batch` for images that are run only while no \
+                 interactive ones wait, except for one turn of sixteen",
             ))
             .schema(Some(classes.enum_values(Some(["interactive", "batch"]))));
         vec![limit.build(), priority.build()]

@@ -1,4 +1,4 @@
-//! `GET /docs`: interactive API documentation. Swagger UI reads `/openapi.json`.
+//! `GET /docs`: interactive API documentation with Swagger UI, which reads `/openapi.json`.
 
 use std::io::{Cursor, Read};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use super::{SCRIPT, STYLE, guarded};
 use crate::http::Server;
 use crate::http::problem::Problem;
 
-/// Files of Swagger UI that the page takes: name in its package, path here, type.
+/// Files of Swagger UI: name in its package, path on this server, type.
 const FROM_SWAGGER_UI: &[(&str, &str, &str)] = &[
     ("/dist/swagger-ui.css", "/docs/swagger-ui.css", STYLE),
     ("/dist/swagger-ui-bundle.js", "/docs/swagger-ui-bundle.js", SCRIPT),
@@ -44,7 +44,7 @@ async fn docs() -> Response {
     guarded("text/html; charset=utf-8", include_str!("docs.html"))
 }
 
-/// Always compressed, because only browsers request these files and all of them accept gzip.
+/// Always compressed: only browsers request these files, and all of them accept gzip.
 fn from_swagger_ui(name: &str, kind: &'static str) -> Response {
     match gzipped(name) {
         Ok(file) => {
@@ -60,8 +60,8 @@ fn from_swagger_ui(name: &str, kind: &'static str) -> Response {
     }
 }
 
-/// The file whose path in the package ends so. Its bytes lie there as deflate left them, and get
-/// gzip's header and trailer (RFC 1952).
+/// The file whose path in the package ends with `name`. Its compressed bytes are copied, with the header and
+/// trailer of gzip (RFC 1952).
 fn gzipped(name: &str) -> ZipResult<Vec<u8>> {
     let mut archive = ZipArchive::new(Cursor::new(SWAGGER_UI_VENDORED))?;
     let index = (0..archive.len())
@@ -71,7 +71,7 @@ fn gzipped(name: &str) -> ZipResult<Vec<u8>> {
     let mut bytes = b"\x1f\x8b\x08\0\0\0\0\0\0\xff".to_vec();
     file.read_to_end(&mut bytes)?;
     bytes.extend(file.crc32().to_le_bytes());
-    // The length modulo 2³², as the format wants it.
+    // The length modulo 2³², as the format requires.
     bytes.extend(&file.size().to_le_bytes()[..4]);
     Ok(bytes)
 }

@@ -66,7 +66,7 @@ resnetd classifies images over HTTP
 In a browser, this address shows a page to try it out, and /docs the API documentation.
 ";
 
-/// The content security policy: only this server's files, and images that the page itself creates.
+/// The content security policy: only files of this server, and images that the page itself creates.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
     img-src 'self' blob: data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";
@@ -75,8 +75,8 @@ impl Page {
     /// The page's routes.
     pub(super) fn routes(self) -> OpenApiRouter<Arc<Server>> {
         match self {
-            // POST / exists for Hugging Face's client, so that GET needs its own 404.
-            Self::Off => OpenApiRouter::new().route("/", get(super::nothing_here)),
+            // `POST /` exists for Hugging Face's client, so `GET /` needs its own 404.
+            Self::Off => OpenApiRouter::new().route("/", get(super::answer_not_found)),
             Self::On => FILES
                 .iter()
                 .fold(OpenApiRouter::new(), |routes, (path, kind, bytes)| {
@@ -115,7 +115,7 @@ fn guarded(kind: &'static str, body: impl IntoResponse) -> Response {
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
         (HeaderName::from_static("permissions-policy"), "camera=(self)"),
-        // The next answer may come from another version of the program.
+        // The next response may be from another version of the program.
         (header::CACHE_CONTROL, "no-cache"),
     ];
     let headers = headers.map(|(name, value)| (name, HeaderValue::from_static(value)));

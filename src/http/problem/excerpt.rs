@@ -1,11 +1,11 @@
-//! Bounds how much client text is repeated in answers and log lines.
+//! Limits how much client text is repeated in answers and log lines.
 
 use std::borrow::Cow;
 
-/// The most characters of a client's text in one place of an answer or a log line.
+/// Maximum number of characters of a client's text in one place of an answer or a log line.
 pub(super) const LONGEST: usize = 200;
 
-/// The longest detail that is kept whole, once its quotations are short.
+/// Maximum length of a detail whose quotations were shortened.
 const LONGEST_DETAIL: usize = 1000;
 
 /// `text`, or its first 200 characters and an ellipsis.
@@ -17,8 +17,8 @@ pub fn excerpt(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// A problem's detail, in which every quotation (between `"` or backticks, as `{:?}` and serde write them)
-/// is an excerpt. What is too long even so keeps its beginning and its end.
+/// A problem's detail in which each quotation (between `"` or backticks, as `{:?}` and serde write them) is
+/// shortened. If that is not enough, the middle of the detail is omitted.
 pub(super) fn bounded(detail: String) -> String {
     if detail.len() <= LONGEST {
         return detail;
@@ -31,7 +31,7 @@ pub(super) fn bounded(detail: String) -> String {
     let (first, last) = (LONGEST * 3 / 5, LONGEST * 2 / 5);
     let beginning: String = detail.chars().take(first).collect();
     let end: String = detail.chars().skip(count - last).collect();
-    format!("{beginning} … ({} characters left out) … {end}", count - first - last)
+    format!("{beginning} … ({} characters omitted) … {end}", count - first - last)
 }
 
 fn short_quotations(detail: &str) -> String {
@@ -43,7 +43,7 @@ fn short_quotations(detail: &str) -> String {
         let end = closing(quoted, quote).unwrap_or(quoted.len());
         short.push_str(&excerpt(&quoted[..end]));
         rest = &quoted[end..];
-        // The closing quote, which does not open another quotation.
+        // Skip the closing quote, which does not start another quotation.
         if rest.starts_with(quote) {
             short.push(quote);
             rest = &rest[1..];
@@ -53,7 +53,7 @@ fn short_quotations(detail: &str) -> String {
     short
 }
 
-/// Where the quotation ends at whose beginning `text` is.
+/// The end of the quotation that starts at the beginning of `text`.
 fn closing(text: &str, quote: char) -> Option<usize> {
     let mut escaped = false;
     text.char_indices().find_map(|(place, c)| {
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_quotation_is_cut_and_the_rest_stays() {
+    fn a_long_quotation_is_shortened_and_the_rest_is_unchanged() {
         let long = "A".repeat(10_000);
         for detail in [
             format!("there is no input {long:?}; there are pixels, input, image"),
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn the_servers_own_text_is_not_cut() {
+    fn the_servers_own_text_is_not_shortened() {
         let ours = "as they are, ".repeat(50);
         assert_eq!(bounded(ours.clone()), ours);
         assert_eq!(excerpt("é".repeat(LONGEST).as_str()), "é".repeat(LONGEST));

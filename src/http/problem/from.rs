@@ -10,7 +10,7 @@ use crate::pipeline::sets::NoPromise;
 use crate::registry::{ControlError, NoModel};
 
 impl From<ClassifyError> for Problem {
-    /// Internal causes go to the log line of the request, not to the client.
+    /// Internal causes are written to the request's log line, not sent to the client.
     fn from(error: ClassifyError) -> Self {
         let detail = error.to_string();
         match error {
@@ -22,7 +22,7 @@ impl From<ClassifyError> for Problem {
             }
             ClassifyError::Prepare(_) => Self::internal().because(detail),
             ClassifyError::Run(_) => {
-                Self::new(Kind::InferenceFailed, "inference failed on this batch; try again")
+                Self::new(Kind::InferenceFailed, "inference failed on this batch; retry")
                     .because(detail)
             }
         }

@@ -8,7 +8,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 /// One kind of problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "`Kind::row` describes each")]
+#[expect(missing_docs, reason = "`Kind::row` has the title of each")]
 pub enum Kind {
     NotAnImage,
     TruncatedImage,
@@ -42,7 +42,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Every kind; `docs/errors.md` explains each.
+    /// All kinds; `docs/errors.md` describes them.
     pub const ALL: &[Self] = &[
         Self::NotAnImage,
         Self::TruncatedImage,
@@ -81,13 +81,13 @@ impl Kind {
         Self::ALL.iter().copied().find(|kind| kind.row().1 == reason)
     }
 
-    /// Whether only the client can do something about it.
+    /// Whether it is a client error.
     #[must_use]
     pub fn is_of_client(self) -> bool {
         self.row().0.is_client_error()
     }
 
-    /// Its HTTP status, its slug (for programs) and its title (for people).
+    /// The HTTP status, the slug (for programs) and the title (for people).
     #[must_use]
     #[rustfmt::skip] // columns stay columns
     pub fn row(self) -> (StatusCode, &'static str, &'static str) {

@@ -1,9 +1,9 @@
 //! RFC 9457 problem documents, and the only mapping from errors to HTTP statuses.
 
-mod excerpt; // bounds quoted client text
+mod excerpt; // limits quoted client text
 mod kind; // status, slug and title
 mod from; // the kind of each error
-pub(super) mod traced; // the trace's id
+pub(super) mod traced; // adds the trace's id
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ pub struct Problem {
     retry_after_seconds: Option<u64>,
     /// The cause, for the log only.
     cause: Option<String>,
-    /// The request's trace, if it is traced.
+    /// Id of the request's trace, if it is traced.
     trace_id: Option<String>,
 }
 
@@ -39,18 +39,18 @@ struct Document<'a> {
     name: String,
     /// Describes the kind, for people.
     title: &'static str,
-    /// The HTTP status; in a result list, the status this image would have had alone.
+    /// The HTTP status; in a list of results, the status for this image.
     status: u16,
     /// What was wrong with this request, and how to correct it.
     detail: &'a str,
-    /// Repeats `detail`, for clients of other servers.
+    /// Repeats `detail`, for clients written for other servers.
     error: &'a str,
     reason: Kind,
     /// Repeats the header `Retry-After`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     retry_after_seconds: Option<u64>,
-    /// The request's trace (W3C Trace Context), if the server traces requests.
+    /// Id of the request's trace (W3C Trace Context), if the server traces requests.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     trace_id: Option<&'a str>,
@@ -86,7 +86,7 @@ impl ToSchema for Problem {
 }
 
 impl Problem {
-    /// The only constructor: it bounds how much client text a detail repeats.
+    /// The only constructor, so that every detail is shortened.
     fn new(kind: Kind, detail: impl Into<String>) -> Self {
         Self {
             kind,
@@ -115,7 +115,7 @@ impl Problem {
         self.cause.as_deref()
     }
 
-    /// Adds the headers of the problem to `response`, and the facts for the log line.
+    /// Adds the problem's headers to `response`, and the facts for the log line.
     pub fn mark(self, response: &mut Response) {
         if let Some(seconds) = self.retry_after_seconds {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -147,7 +147,7 @@ impl Problem {
         self
     }
 
-    /// Which kind it is.
+    /// The kind of problem.
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.kind
@@ -159,19 +159,19 @@ impl Problem {
         &self.detail
     }
 
-    /// Seconds until a retry makes sense, if it does.
+    /// Seconds until a retry may succeed, if one may.
     #[must_use]
     pub fn retry_after_seconds(&self) -> Option<u64> {
         self.retry_after_seconds
     }
 
-    /// The status it is answered with.
+    /// The HTTP status of the answer.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.kind.row().0
     }
 
-    /// No route has this path.
+    /// The path has no route.
     #[must_use]
     pub fn not_found(path: &str) -> Self {
         let path = excerpt(path);
@@ -179,14 +179,15 @@ impl Problem {
         Self::new(Kind::NotFound, detail)
     }
 
-    /// The model is not compared with another one.
+    /// The model has no shadow.
     #[must_use]
     pub fn no_shadow(model: &str) -> Self {
-        let detail = format!("the model {model:?} has no shadow; name one in its [[model]] table");
+        let detail =
+            format!("the model {model:?} has no shadow; configure one in its [[model]] table");
         Self::new(Kind::NotFound, detail)
     }
 
-    /// The route does not take this method.
+    /// The route does not support this method.
     #[must_use]
     pub fn method_not_allowed(method: &str, path: &str) -> Self {
         let (method, path) = (excerpt(method), excerpt(path));
@@ -202,13 +203,13 @@ impl Problem {
         Self::new(Kind::BadRequest, detail)
     }
 
-    /// A parameter, header or form field is wrong.
+    /// A parameter, header or form field is invalid.
     #[must_use]
     pub fn invalid_parameter(detail: impl Into<String>) -> Self {
         Self::new(Kind::InvalidParameter, detail)
     }
 
-    /// The body did not come within `limit`.
+    /// The body was not complete within `limit`.
     #[must_use]
     pub fn body_timeout(limit: Duration) -> Self {
         let detail = format!("the upload was not complete within {limit:.0?}; send it faster");
@@ -224,7 +225,7 @@ impl Problem {
         Self::new(Kind::TooManyBytes, detail)
     }
 
-    /// Not ready for traffic, and why.
+    /// The server or model is not ready.
     #[must_use]
     pub fn not_ready(why: &str) -> Self {
         Self::new(Kind::NotReady, why).retry_after(Duration::from_secs(1))
@@ -242,11 +243,11 @@ impl Problem {
         Self::new(Kind::HeadersTooLarge, detail)
     }
 
-    /// The upload came at less than `rate` bytes a second.
+    /// The upload was slower than `rate` bytes per second.
     #[must_use]
     pub fn too_slow(rate: u64) -> Self {
         let detail = format!(
-            "the upload came at less than {rate} bytes a second, or stopped; send it faster"
+            "the upload was slower than {rate} bytes per second, or stopped; send it faster"
         );
         Self::new(Kind::BodyTimeout, detail)
     }
@@ -257,13 +258,13 @@ impl Problem {
         Self::new(Kind::UnsupportedEncoding, detail)
     }
 
-    /// The request is for another host.
+    /// The request is for a host that is not allowed.
     #[must_use]
     pub fn host_not_allowed(host: &str) -> Self {
         let host = excerpt(host);
         let detail = format!(
-            "this server does not answer for the host {host:?}; use localhost or its address, or start it \
-             with --allow-host and the host's name"
+            "the host {host:?} is not allowed; use localhost or the server's address, or start the server with \
+             --allow-host and this name"
         );
         Self::new(Kind::HostNotAllowed, detail)
     }
@@ -275,7 +276,7 @@ impl Problem {
         Self::new(Kind::Unauthenticated, detail)
     }
 
-    /// The request's API key is not one of the server's.
+    /// The request's API key is unknown.
     #[must_use]
     pub fn unknown_api_key() -> Self {
         let detail =
@@ -283,7 +284,7 @@ impl Problem {
         Self::new(Kind::Unauthenticated, detail)
     }
 
-    /// The client has sent more requests than `rate`; another one is allowed after `wait`.
+    /// The client has exceeded `rate`; the next request is allowed after `wait`.
     #[must_use]
     pub fn too_many_requests(rate: &str, wait: Duration) -> Self {
         let wait = wait.max(Duration::from_secs(1));
@@ -291,7 +292,7 @@ impl Problem {
         Self::new(Kind::TooManyRequests, detail).retry_after(wait)
     }
 
-    /// The client speaks HTTP without TLS to a server with TLS.
+    /// The client uses HTTP without TLS on a port with TLS.
     #[must_use]
     pub fn tls_required() -> Self {
         Self::bad_request("this port requires TLS; use https://")
@@ -304,16 +305,19 @@ impl Problem {
         Self::new(Kind::TooManyConnections, detail).retry_after(Duration::from_secs(1))
     }
 
-    /// A problem with a given detail.
+    /// A problem of the given kind and detail.
     #[must_use]
-    pub fn told(kind: Kind, detail: &str) -> Self {
+    pub fn with_detail(kind: Kind, detail: &str) -> Self {
         Self::new(kind, detail)
     }
 
     /// A handler panicked.
     #[must_use]
     pub fn internal() -> Self {
-        Self::new(Kind::Internal, "the server failed on this request; its log has the cause")
+        Self::new(
+            Kind::Internal,
+            "the server could not process this request; its log has the cause",
+        )
     }
 }
 
@@ -333,7 +337,7 @@ pub struct ProblemFacts {
 impl ProblemFacts {
     /// The status of a request whose client disconnected before its answer, as in nginx.
     pub(super) fn client_gone() -> StatusCode {
-        StatusCode::from_u16(499).expect("it is within the range of statuses")
+        StatusCode::from_u16(499).expect("499 is in the range of statuses")
     }
 }
 

@@ -1,4 +1,4 @@
-//! The trace's id in problem documents.
+//! Adds the trace's id to problem documents.
 
 use axum::Json;
 use axum::body::Body;
@@ -7,11 +7,11 @@ use opentelemetry::trace::TraceId;
 
 use super::Problem;
 
-/// The problem of which a response is the document; an extension of the response.
+/// The problem whose document is the response's body; an extension of the response.
 #[derive(Debug, Clone)]
 pub(super) struct AnsweredProblem(pub(super) Problem);
 
-/// The same response, with the trace's id in its document if it is one.
+/// Adds the trace's id if the response is a problem document.
 pub(in crate::http) fn with_trace(mut response: Response, trace: TraceId) -> Response {
     let Some(AnsweredProblem(mut problem)) = response.extensions_mut().remove() else {
         return response;

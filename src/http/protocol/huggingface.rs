@@ -7,14 +7,14 @@ use bytes::Bytes;
 use serde::de::{Error, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
-use super::images::{self, ImageRequest, Sent};
+use super::images::{self, ImageRequest, SentImage};
 use super::parameters::{Parameters, Scored, by_name};
-use crate::http::json::{self, Few, Text};
+use crate::http::json::{self, ImageList, Text};
 use crate::http::openapi::{
     NamedModel, NamedRefusals, NetworkRefusals, Picture, Pictures, Scheduling,
 };
 use crate::http::problem::Problem;
-use crate::http::remote::Called;
+use crate::http::remote::DeclaredType;
 use crate::http::upload::Upload;
 use crate::http::{App, answers, query};
 use utoipa::ToSchema;
@@ -26,12 +26,12 @@ struct HuggingFaceRequest<'a> {
     inputs: Inputs<'a>,
     #[serde(default, deserialize_with = "by_name")]
     parameters: Option<Parameters>,
-    /// Of caches and waiting, which there are none of here.
+    /// Options about caches and waiting, which do not apply here.
     #[serde(default, rename = "options")]
     _options: Option<IgnoredAny>,
 }
 
-/// The classes of one image, or of each of several.
+/// The classes of one image, or a list of them for several images.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 pub(super) enum HuggingFaceAnswer {
@@ -39,12 +39,12 @@ pub(super) enum HuggingFaceAnswer {
     Several(Vec<Vec<Scored>>),
 }
 
-/// What JSON says, for `/openapi.json`.
+/// The JSON body, for `/openapi.json`.
 #[derive(ToSchema, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "a body is read in place; this is only its schema")]
+#[expect(dead_code, reason = "only a schema; the body is parsed without copying")]
 pub(super) struct HuggingFaceBody {
-    /// The image's bytes as base64; a list of several; or a URL, where its host is allowed.
+    /// The image's bytes as base64, a list of several, or a URL with an allowed host.
     #[schema(
         content_encoding = "base64",
         min_length = 1,
@@ -52,7 +52,7 @@ pub(super) struct HuggingFaceBody {
     )]
     inputs: String,
     parameters: Option<Parameters>,
-    /// Read, and without effect.
+    /// Ignored.
     options: Option<serde_json::Value>,
 }
 
@@ -60,7 +60,7 @@ pub(super) struct HuggingFaceBody {
 #[derive(Debug)]
 enum Inputs<'a> {
     One(Text<'a>),
-    Several(Few<Text<'a>>),
+    Several(ImageList<Text<'a>>),
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Inputs<'a> {
@@ -78,19 +78,19 @@ impl<'de: 'a, 'a> Deserialize<'de> for Inputs<'a> {
                 Ok(Inputs::One(Text(text.to_owned().into())))
             }
             fn visit_seq<A: SeqAccess<'de>>(self, sequence: A) -> Result<Self::Value, A::Error> {
-                json::few(sequence).map(|texts| Inputs::Several(Few(texts)))
+                json::image_list(sequence).map(|texts| Inputs::Several(ImageList(texts)))
             }
         }
         deserializer.deserialize_any(InputsVisitor)
     }
 }
 
-/// How an answer is nested.
+/// The form of the answer.
 #[derive(Debug, Clone, Copy)]
 enum Nesting {
-    /// For one image its classes.
+    /// The classes of one image.
     One,
-    /// For several a list of them.
+    /// A list with the classes of each image.
     Several,
 }
 
@@ -133,28 +133,31 @@ pub(super) async fn classify_by_name(
 fn read(
     app: &App,
     body: &Bytes,
-    called: Called,
-) -> Result<(Vec<Sent>, Parameters, Nesting), Problem> {
-    let asked: HuggingFaceRequest<'_> = json::read(body)?;
-    let (texts, form) = match asked.inputs {
+    declared: DeclaredType,
+) -> Result<(Vec<SentImage>, Parameters, Nesting), Problem> {
+    let request: HuggingFaceRequest<'_> = json::read(body)?;
+    let (texts, form) = match request.inputs {
         Inputs::One(text) => (vec![text], Nesting::One),
-        Inputs::Several(Few(texts)) => (texts, Nesting::Several),
+        Inputs::Several(ImageList(texts)) => (texts, Nesting::Several),
     };
-    let images = images::of_json(app, body, called, texts)?;
-    Ok((images, asked.parameters.unwrap_or_default(), form))
+    let images = images::of_json(app, body, declared, texts)?;
+    Ok((images, request.parameters.unwrap_or_default(), form))
 }
 
-/// The answer for JSON with `inputs`, or for images as they are.
+/// Answers JSON with `inputs`, or images as raw bytes or a form.
 pub(super) async fn answer(app: &App, arrived: ImageRequest) -> Result<Response, Problem> {
-    let ImageRequest { upload, called, parameters, context } = arrived;
+    let ImageRequest { upload, declared, parameters, context } = arrived;
     let (images, parameters, form) = match upload {
         Upload::One(body) if json::is_object(&body) => {
             let reading = app.clone();
-            let (images, own, form) =
-                app.server.shared.parse(body.len(), move || read(&reading, &body, called)).await?;
+            let (images, own, form) = app
+                .server
+                .shared
+                .parse(body.len(), move || read(&reading, &body, declared))
+                .await?;
             (images, own.or(parameters), form)
         }
-        Upload::One(bytes) => (vec![Sent::Bytes(bytes)], parameters, Nesting::One),
+        Upload::One(bytes) => (vec![SentImage::Bytes(bytes)], parameters, Nesting::One),
         Upload::Several(parts) => (images::of_form(parts), parameters, Nesting::Several),
     };
     let (mut classes, timings) = images::classify(app, images, parameters, &context).await?;

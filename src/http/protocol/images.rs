@@ -1,6 +1,5 @@
-//! The common path of all protocols: a request's images are classified; the result is all
-//! classifications or the first problem, because these protocols cannot report an error for one
-//! image.
+//! The common path of all protocols: classifies a request's images, and returns all classifications or the
+//! first problem, because these protocols cannot report an error for a single image.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -15,35 +14,35 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use super::parameters::{Parameters, Scored};
 use crate::http::json::Text;
 use crate::http::problem::Problem;
-use crate::http::remote::{self, Called};
+use crate::http::remote::{self, DeclaredType};
 use crate::http::upload::{self, FormFile, Upload};
 use crate::http::{App, answers, origin, query};
 use crate::pipeline::Timings;
 use crate::pipeline::queue::{Deadline, RequestContext};
 use crate::pipeline::topk;
 
-/// A request whose body is here.
+/// A request whose body was read.
 #[derive(Debug)]
 pub(super) struct ImageRequest {
     pub(super) upload: Upload,
-    pub(super) called: Called,
-    /// Those of the query.
+    pub(super) declared: DeclaredType,
+    /// From the query.
     pub(super) parameters: Parameters,
     pub(super) context: RequestContext,
 }
 
-/// One image, as it was sent.
+/// One image of a request.
 #[derive(Debug)]
-pub(super) enum Sent {
+pub(super) enum SentImage {
     /// Its bytes.
     Bytes(Bytes),
-    /// Its bytes as base64.
+    /// The bytes as base64.
     Base64(Bytes),
-    /// Where it is.
+    /// A URL of the image.
     Url(String),
 }
 
-/// The classes of one image, falling.
+/// The classes of one image, in descending order.
 pub(super) type Classes = Vec<Scored>;
 
 impl ImageRequest {
@@ -55,7 +54,7 @@ impl ImageRequest {
         let mut pairs = query::pairs(typed)?;
         let mut parameters = Parameters::of(&pairs)?;
         let limit = answers::time_limit(request.headers(), app.server.timeouts.request)?;
-        let called = Called::by(request.headers());
+        let declared = DeclaredType::of(request.headers());
         let origin = origin::of(request.extensions());
         let (upload, fields) = upload::read(app, request, query::names::<Parameters>()).await?;
         if !fields.is_empty() {
@@ -63,18 +62,23 @@ impl ImageRequest {
             parameters = Parameters::of(&pairs)?;
         }
         let context = RequestContext { origin, deadline: Deadline::after(limit) };
-        Ok(Self { upload, called, parameters, context })
+        Ok(Self { upload, declared, parameters, context })
     }
 }
 
-impl Sent {
-    /// What `text`, somewhere in `body`, means.
-    fn by(app: &App, body: &Bytes, called: Called, text: Cow<'_, str>) -> Result<Self, Problem> {
+impl SentImage {
+    /// Interprets `text`, which is a part of `body`, as a URL or base64.
+    fn parse(
+        app: &App,
+        body: &Bytes,
+        declared: DeclaredType,
+        text: Cow<'_, str>,
+    ) -> Result<Self, Problem> {
         if text.chars().take(16).collect::<String>().contains("://") {
-            called.may_name_urls()?;
+            declared.check_urls_allowed()?;
             if text.len() > remote::LONGEST_URL {
                 return Err(Problem::invalid_parameter(format!(
-                    "a URL has more than {} bytes; name a shorter one, or send the image as base64",
+                    "a URL has more than {} bytes; use a shorter one, or send the image as base64",
                     remote::LONGEST_URL
                 )));
             }
@@ -83,7 +87,7 @@ impl Sent {
         Ok(Self::Base64(match text {
             Cow::Borrowed(text) => body.slice_ref(text.as_bytes()),
             Cow::Owned(text) => {
-                upload::charging(app, text.len(), || Ok::<_, Problem>(text.into_bytes()))??
+                upload::reserve_for(app, text.len(), || Ok::<_, Problem>(text.into_bytes()))??
             }
         }))
     }
@@ -101,25 +105,25 @@ impl Sent {
     }
 }
 
-/// The images of `texts`, each of them somewhere in `body`.
+/// The images in `texts`, which are parts of `body`.
 pub(super) fn of_json<'a>(
     app: &App,
     body: &Bytes,
-    called: Called,
+    declared: DeclaredType,
     texts: impl IntoIterator<Item = Text<'a>>,
-) -> Result<Vec<Sent>, Problem> {
-    texts.into_iter().map(|Text(text)| Sent::by(app, body, called, text)).collect()
+) -> Result<Vec<SentImage>, Problem> {
+    texts.into_iter().map(|Text(text)| SentImage::parse(app, body, declared, text)).collect()
 }
 
 /// The files of a form, in order.
-pub(super) fn of_form(parts: Vec<FormFile>) -> Vec<Sent> {
-    parts.into_iter().map(|part| Sent::Bytes(part.bytes)).collect()
+pub(super) fn of_form(parts: Vec<FormFile>) -> Vec<SentImage> {
+    parts.into_iter().map(|part| SentImage::Bytes(part.bytes)).collect()
 }
 
-/// Classifies `images`, as many at once as can be of use.
+/// Classifies `images`, with as many in flight as the model can use.
 pub(super) async fn classify(
     app: &App,
-    images: Vec<Sent>,
+    images: Vec<SentImage>,
     parameters: Parameters,
     context: &RequestContext,
 ) -> Result<(Vec<Classes>, Vec<Timings>), Problem> {
@@ -137,7 +141,7 @@ pub(super) async fn classify(
 
 async fn one(
     app: &App,
-    sent: Sent,
+    sent: SentImage,
     parameters: Parameters,
     context: &RequestContext,
 ) -> Result<(Classes, Timings), Problem> {
@@ -149,7 +153,7 @@ async fn one(
     Ok((classes.into_iter().map(Scored::from).collect(), classification.timings))
 }
 
-/// Base64 in either alphabet, padded or not, also as the `data:` URL of a browser.
+/// Decodes base64 in either alphabet, with or without padding, also in a browser's `data:` URL.
 fn decoded(app: &App, text: &[u8]) -> Result<Bytes, Problem> {
     let text = match text.strip_prefix(b"data:") {
         None => text,
@@ -158,7 +162,7 @@ fn decoded(app: &App, text: &[u8]) -> Result<Bytes, Problem> {
             comma.map_or(text, |comma| &url[comma + 1..])
         }
     };
-    // Tools such as base64(1) break lines.
+    // Some tools, such as base64(1), insert line breaks.
     let text: Cow<'_, [u8]> = if text.iter().any(u8::is_ascii_whitespace) {
         text.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect()
     } else {
@@ -169,9 +173,9 @@ fn decoded(app: &App, text: &[u8]) -> Result<Bytes, Problem> {
     let padding =
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     let engine = GeneralPurpose::new(alphabet, padding);
-    upload::charging(app, text.len(), || engine.decode(&text))?.map_err(|error| {
+    upload::reserve_for(app, text.len(), || engine.decode(&text))?.map_err(|error| {
         Problem::invalid_parameter(format!(
-            "an image in JSON is base64, or an http:// or https:// URL, and this is neither: {error}"
+            "an image in JSON must be base64 or an http:// or https:// URL; this is neither: {error}"
         ))
     })
 }

@@ -1,4 +1,4 @@
-//! Vertex AI and KServe: `{"instances": […], "parameters": {…}}` is answered by `{"predictions":
+//! Vertex AI and KServe: a request `{"instances": […], "parameters": {…}}` is answered with `{"predictions":
 //! […]}`.
 
 use std::fmt;
@@ -8,11 +8,11 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
-use super::images::{self, Classes, ImageRequest, Sent};
+use super::images::{self, Classes, ImageRequest, SentImage};
 use super::parameters::{Parameters, by_name};
-use crate::http::json::{self, Few, Text};
+use crate::http::json::{self, ImageList, Text};
 use crate::http::problem::Problem;
-use crate::http::remote::Called;
+use crate::http::remote::DeclaredType;
 use crate::http::upload::Upload;
 use crate::http::{App, answers};
 use utoipa::ToSchema;
@@ -21,24 +21,24 @@ use utoipa::ToSchema;
 #[serde(deny_unknown_fields)]
 struct InstancesRequest<'a> {
     #[serde(borrow)]
-    instances: Few<Instance<'a>>,
+    instances: ImageList<Instance<'a>>,
     #[serde(default, deserialize_with = "by_name")]
     parameters: Option<Parameters>,
-    /// TensorFlow Serving's choice among a model's functions, of which there is one here.
+    /// TensorFlow Serving's choice of a model's function; there is only one here.
     #[serde(default, rename = "signature_name")]
     _signature_name: Option<IgnoredAny>,
 }
 
-/// What JSON says, for `/openapi.json`.
+/// The JSON body, for `/openapi.json`.
 #[derive(ToSchema, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "a body is read in place; this is only its schema")]
+#[expect(dead_code, reason = "only a schema; the body is parsed without copying")]
 pub(super) struct InstancesBody {
     /// Images: base64, or objects with it in `b64`, `image_bytes`, `image` or `content`.
     #[schema(min_items = 1, max_items = 256)]
     instances: Vec<B64>,
     parameters: Option<Parameters>,
-    /// Read, and without effect.
+    /// Ignored.
     signature_name: Option<serde_json::Value>,
 }
 
@@ -67,7 +67,7 @@ pub(super) struct Predictions {
 #[derive(Debug)]
 struct Instance<'a>(Text<'a>);
 
-/// What an instance's text may be called.
+/// Member names of an instance's text.
 const NAMES: &[&str] = &["b64", "image_bytes", "image", "content", "url"];
 
 impl<'de: 'a, 'a> Deserialize<'de> for Instance<'a> {
@@ -93,7 +93,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Instance<'a> {
                             return Err(A::Error::unknown_field(name, NAMES));
                         }
                         _ if instance.is_some() => {
-                            return Err(A::Error::custom("an instance is one image, not two"));
+                            return Err(A::Error::custom(
+                                "an instance must have exactly one image",
+                            ));
                         }
                         _ => instance = Some(map.next_value::<Instance<'de>>()?),
                     }
@@ -105,24 +107,31 @@ impl<'de: 'a, 'a> Deserialize<'de> for Instance<'a> {
     }
 }
 
-fn read(app: &App, body: &Bytes, called: Called) -> Result<(Vec<Sent>, Parameters), Problem> {
-    let asked: InstancesRequest<'_> = json::read(body)?;
-    let texts = asked.instances.0.into_iter().map(|Instance(text)| text);
-    let images = images::of_json(app, body, called, texts)?;
-    Ok((images, asked.parameters.unwrap_or_default()))
+fn read(
+    app: &App,
+    body: &Bytes,
+    declared: DeclaredType,
+) -> Result<(Vec<SentImage>, Parameters), Problem> {
+    let request: InstancesRequest<'_> = json::read(body)?;
+    let texts = request.instances.0.into_iter().map(|Instance(text)| text);
+    let images = images::of_json(app, body, declared, texts)?;
+    Ok((images, request.parameters.unwrap_or_default()))
 }
 
-/// The answer for such a body, or for images as they are.
+/// Answers such a body, or images as raw bytes or a form.
 pub(super) async fn answer(app: &App, arrived: ImageRequest) -> Result<Response, Problem> {
-    let ImageRequest { upload, called, parameters, context } = arrived;
+    let ImageRequest { upload, declared, parameters, context } = arrived;
     let (images, parameters) = match upload {
         Upload::One(body) if json::is_object(&body) => {
             let reading = app.clone();
-            let (images, own) =
-                app.server.shared.parse(body.len(), move || read(&reading, &body, called)).await?;
+            let (images, own) = app
+                .server
+                .shared
+                .parse(body.len(), move || read(&reading, &body, declared))
+                .await?;
             (images, own.or(parameters))
         }
-        Upload::One(bytes) => (vec![Sent::Bytes(bytes)], parameters),
+        Upload::One(bytes) => (vec![SentImage::Bytes(bytes)], parameters),
         Upload::Several(parts) => (images::of_form(parts), parameters),
     };
     let (predictions, timings) = images::classify(app, images, parameters, &context).await?;

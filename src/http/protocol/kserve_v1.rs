@@ -1,4 +1,4 @@
-//! KServe's v1 protocol, which is TensorFlow Serving's: `POST /v1/models/{model}:predict`.
+//! KServe's v1 protocol, as in TensorFlow Serving: `POST /v1/models/{model}:predict`.
 
 use axum::extract::Request;
 use axum::response::Response;

@@ -1,15 +1,15 @@
-//! Protocols of other servers: one file for each, on top of a common path from request to
+//! Protocols of other servers: one file per protocol, on top of a common path from request to
 //! classifications. `docs/protocols.md` describes them.
 //!
 //! A protocol consists of
 //!
-//! 1. the JSON that it reads: a struct that borrows from the body, and the same for the API document;
-//! 2. a handler with its `utoipa::path`, whose argument `App` is the model of the path;
+//! 1. the JSON of requests: a struct that borrows from the body, and its schema for the API document;
+//! 2. a handler with its `utoipa::path`, whose argument `App` is the model in the path;
 //! 3. [`images::ImageRequest::of`], which reads any request under all limits, and [`images::classify`];
-//! 4. the JSON that it writes.
+//! 4. the JSON of answers.
 //!
-//! To add one, write its file, and add one line to [`ProtocolPaths`] and one to [`routes`]; to remove one,
-//! delete them. [`v2`] is larger, because it has tensors and two encodings.
+//! To add a protocol, write its file, and add a line to [`ProtocolPaths`] and one to [`routes`]. [`v2`] is
+//! larger, because it has tensors and two encodings.
 
 mod parameters; // top_k and function_to_apply
 mod images; // a request → images → classifications, or the first problem
@@ -18,7 +18,7 @@ mod huggingface; // POST /, /models/{model}
 mod torchserve; // /predictions/{model}, /ping
 pub(super) mod sagemaker; // /invocations
 mod vertex; // routes set by Vertex AI
-pub(super) mod v2; // the Open Inference Protocol, as KServe and Triton serve it
+pub(super) mod v2; // the Open Inference Protocol of KServe and Triton
 pub(super) mod kserve_v1; // /v1/models/{model}:predict
 
 use axum::http::HeaderMap;
@@ -32,8 +32,8 @@ use std::sync::Arc;
 use super::problem::Problem;
 use super::{Server, health};
 
-/// What is said of them. A model's name may have slashes, and the pattern of such a route is none that
-/// a document can have, so that they are named here once more.
+/// Documentation of the routes. A model's name may contain slashes, and OpenAPI cannot express the pattern of
+/// such a route, so these handlers are listed here again.
 #[derive(OpenApi)]
 #[openapi(paths(
     huggingface::classify,
@@ -45,19 +45,19 @@ use super::{Server, health};
 ))]
 struct ProtocolPaths;
 
-/// `problem` as the answer to a request with these headers, before it has reached a route.
+/// The answer with `problem` to a request with these headers, before it is routed.
 pub(super) fn refuse(problem: Problem, headers: &HeaderMap) -> Response {
     v2::refuse_call(&problem, headers).unwrap_or_else(|| problem.into_response())
 }
 
-/// Whether `headers` are those of gRPC.
+/// Whether `headers` are those of a gRPC request.
 pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
     v2::is_grpc(headers)
 }
 
-/// Their routes.
+/// The routes of all protocols.
 pub(super) fn routes(server: &Arc<Server>) -> OpenApiRouter<Arc<Server>> {
-    OpenApiRouter::with_openapi(ProtocolPaths::openapi().merge_from(v2::said()))
+    OpenApiRouter::with_openapi(ProtocolPaths::openapi().merge_from(v2::openapi()))
         .route("/", post(huggingface::classify))
         .route("/models/{*model}", post(huggingface::classify_by_name))
         .route("/health", get(health::ping))

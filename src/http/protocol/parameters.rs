@@ -1,4 +1,4 @@
-//! The parameters `top_k` and `function_to_apply`, in a query or in JSON.
+//! The parameters `top_k` and `function_to_apply`, from a query or JSON.
 
 use std::fmt;
 
@@ -15,11 +15,11 @@ use crate::pipeline::topk::{Function, Prediction, TOP_K};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Parameters {
-    /// How many classes.
+    /// Number of classes.
     #[serde(default, deserialize_with = "count")]
     #[schema(minimum = 1, maximum = 4_000_000_000_u32)]
     top_k: Option<usize>,
-    /// As what; without it as probabilities: the softmax, or the sigmoid in a multi-label network.
+    /// Function that is applied to logits; by default softmax, or sigmoid for a multi-label network.
     #[serde(default)]
     function_to_apply: Option<Function>,
 }
@@ -47,13 +47,13 @@ impl From<Prediction> for Scored {
 }
 
 impl Parameters {
-    /// Those of a query.
+    /// Parameters from a query.
     pub(super) fn of(pairs: &[(String, String)]) -> Result<Self, Problem> {
         let QueryParameters { top_k, function_to_apply } = query::read(pairs)?;
         Ok(Self { top_k, function_to_apply })
     }
 
-    /// These, and where they say nothing, those of `others`.
+    /// These parameters; missing ones are taken from `others`.
     pub(super) fn or(self, others: Self) -> Self {
         Self {
             top_k: self.top_k.or(others.top_k),
@@ -65,14 +65,13 @@ impl Parameters {
         self.top_k.unwrap_or(TOP_K)
     }
 
-    /// `None` for the one of the network's task.
+    /// `None` for the default of the network's task.
     pub(super) fn function(self) -> Option<Function> {
         self.function_to_apply
     }
 }
 
-/// A whole number, at least 1; also as `3.0`, for the clouds' libraries know no other numbers.
-/// Parameters by their names: serde would also take a list of them in their order.
+/// Reads parameters from an object. (serde would also accept a list of values in the order of the fields.)
 pub(super) fn by_name<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Parameters>, D::Error> {
@@ -89,7 +88,7 @@ pub(super) fn by_name<'de, D: Deserializer<'de>>(
             Ok(None)
         }
         fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-            // The first unknown name ends it, so that a long object is never held.
+            // Stops at the first unknown name, so that a large object is not stored.
             Parameters::deserialize(MapAccessDeserializer::new(map)).map(Some)
         }
     }
@@ -100,7 +99,7 @@ fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D:
     let Some(number) = Option::<serde_json::Number>::deserialize(deserializer)? else {
         return Ok(None);
     };
-    // No model has so many classes that this is not exact.
+    // Exact for every possible number of classes.
     let whole = number.as_f64().filter(|n| n.fract() == 0.0 && (1.0..=4e9).contains(n));
     #[expect(
         clippy::cast_possible_truncation,

@@ -1,4 +1,4 @@
-//! SageMaker: `POST /invocations`. The form of the answer depends on that of the request.
+//! SageMaker: `POST /invocations`. The format of the answer depends on that of the request.
 
 use axum::extract::Request;
 use axum::response::Response;
@@ -14,12 +14,12 @@ use crate::http::classify_parameters::ClassifyParameters;
 use crate::http::json;
 use crate::http::openapi::{NetworkRefusals, Picture, Pictures, Scheduling};
 use crate::http::problem::Problem;
-use crate::http::remote::{self, Called};
+use crate::http::remote::{self, DeclaredType};
 use crate::http::upload::{self, Upload};
 use crate::http::{App, answers, origin, query};
 use crate::pipeline::queue::{Deadline, RequestContext};
 
-/// Which of the shapes a JSON body has.
+/// Members that determine the format of a JSON body.
 #[derive(Debug, Deserialize)]
 struct Shape {
     #[serde(default)]
@@ -28,7 +28,7 @@ struct Shape {
     instances: Option<IgnoredAny>,
 }
 
-/// Classify images (SageMaker); the answer has the form of the request
+/// Classify images (SageMaker); the answer has the format of the request
 #[utoipa::path(
     post,
     path = "/invocations",
@@ -36,7 +36,7 @@ struct Shape {
     operation_id = "sagemaker",
     params(Scheduling),
     request_body(content((Picture = "application/octet-stream"), (Pictures = "multipart/form-data"), (InstancesBody = "application/json")), description = "The image's bytes, a form, or JSON with `inputs`, `instances` or `url`"),
-    responses((status = 200, description = "As from /classify, or in the form that belongs to the JSON of the request", body = serde_json::Value), NetworkRefusals),
+    responses((status = 200, description = "As for /classify, or in the format that corresponds to the request's JSON", body = serde_json::Value), NetworkRefusals),
 )]
 pub(in crate::http) async fn invoke(
     app: App,
@@ -44,7 +44,7 @@ pub(in crate::http) async fn invoke(
     request: Request,
 ) -> Result<Response, Problem> {
     let mut pairs = query::pairs(typed)?;
-    let (called, headers) = (Called::by(request.headers()), request.headers().clone());
+    let (declared, headers) = (DeclaredType::of(request.headers()), request.headers().clone());
     let limit = answers::time_limit(&headers, app.server.timeouts.request)?;
     let origin = origin::of(request.extensions());
     let (upload, fields) =
@@ -59,7 +59,7 @@ pub(in crate::http) async fn invoke(
             app.server.shared.parse(body.len(), move || json::read(&body)).await?;
         if inputs.is_some() || instances.is_some() {
             let parameters = Parameters::of(&pairs)?;
-            let arrived = ImageRequest { upload, called, parameters, context };
+            let arrived = ImageRequest { upload, declared, parameters, context };
             return match inputs {
                 Some(_) => huggingface::answer(&app, arrived).await,
                 None => instances::answer(&app, arrived).await,
@@ -67,6 +67,6 @@ pub(in crate::http) async fn invoke(
         }
     }
     let asked = ClassifyRequest::of(&app, &pairs, &headers)?;
-    let upload = remote::follow(&app, upload, called, context.deadline).await?;
+    let upload = remote::follow(&app, upload, declared, context.deadline).await?;
     classify::respond(&app, asked, upload, &context).await
 }

@@ -1,5 +1,4 @@
-//! TorchServe: `POST` or `PUT /predictions/{model}[/{version}]`, with the answer of its image
-//! classifier.
+//! TorchServe: `POST` or `PUT /predictions/{model}[/{version}]`, answered like TorchServe's image classifier.
 
 use std::collections::HashSet;
 
@@ -8,7 +7,7 @@ use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use super::images::{self, Classes, ImageRequest, Sent};
+use super::images::{self, Classes, ImageRequest, SentImage};
 use crate::http::openapi::{NamedModel, NamedRefusals, Picture, Pictures, Scheduling};
 use crate::http::problem::Problem;
 use crate::http::upload::Upload;
@@ -33,24 +32,24 @@ pub(super) async fn predict(
         ImageRequest::of(&app, typed, request).await?;
     let Upload::One(bytes) = upload else {
         return Err(Problem::invalid_parameter(
-            "this route takes one image; send several to /classify",
+            "this route accepts one image; send several to /classify",
         ));
     };
-    let images = vec![Sent::Bytes(bytes)];
+    let images = vec![SentImage::Bytes(bytes)];
     let (mut classes, timings) = images::classify(&app, images, parameters, &context).await?;
-    let flat = Flat(classes.pop().unwrap_or_default());
-    Ok(answers::with_timing(Json(flat).into_response(), &timings))
+    let scores = LabelScores(classes.pop().unwrap_or_default());
+    Ok(answers::with_timing(Json(scores).into_response(), &timings))
 }
 
-/// One object: probability by label, in descending order.
-struct Flat(Classes);
+/// An object with probability by label, in descending order.
+struct LabelScores(Classes);
 
-impl Serialize for Flat {
+impl Serialize for LabelScores {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut object = serializer.serialize_map(Some(self.0.len()))?;
         let mut known = HashSet::new();
         for (place, class) in self.0.iter().enumerate() {
-            // Two classes of one name would be one key: the second says that it is another.
+            // Two classes with the same name would have the same key, so the second gets a number.
             if known.insert(&class.label) {
                 object.serialize_entry(&class.label, &class.score)?;
             } else {

@@ -1,4 +1,4 @@
-//! Vertex AI: KServe's v1 bodies at paths that the platform chooses.
+//! Vertex AI: KServe's v1 bodies on paths that the platform sets.
 
 use std::sync::Arc;
 

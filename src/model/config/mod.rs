@@ -1,4 +1,4 @@
-//! What other libraries write beside their weights becomes a card.
+//! Creates a card from the configuration files of other libraries.
 
 mod preprocessor; // preprocessor_config.json of transformers
 mod timm; // config.json of timm
@@ -17,33 +17,33 @@ use crate::graph::{Architecture, Inferred, infer};
 use crate::model::Preprocess;
 use crate::weights::Weights;
 
-/// What a `config.json` says of a model.
+/// The model that a `config.json` describes.
 struct ConfiguredModel {
-    /// The row that it means.
+    /// Row of the architecture table.
     architecture: &'static Architecture,
     labels: Option<Vec<String>>,
     preprocess: Preprocess,
     license: String,
 }
 
-/// A `config.json` or `preprocessor_config.json` that cannot be followed.
+/// A `config.json` or `preprocessor_config.json` with an unsupported setting.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {why}", path.display())]
 pub struct ConfigJsonError {
     /// The file.
     pub path: PathBuf,
-    /// What is wrong, and what would be right.
+    /// The unsupported setting, and the supported ones.
     pub why: String,
 }
 
-/// A reason to refuse, before it is known in which file.
+/// Why a setting is rejected, without the name of the file.
 type Refusal = String;
 
-/// The card of a folder with a `config.json`, of a model called `name` with these weights.
+/// The card of a folder with a `config.json`, for a model with this name and these weights.
 ///
 /// # Errors
 ///
-/// [`ModelError::Config`] where a file asks for what is not there or cannot be done exactly.
+/// [`ModelError::Config`] for a missing file or an unsupported setting.
 pub(super) fn card(folder: &Path, name: &str, weights: &Weights) -> Result<ModelCard, ModelError> {
     let path = folder.join("config.json");
     let config: Value = read(&path)?;
@@ -69,26 +69,25 @@ pub(super) fn card(folder: &Path, name: &str, weights: &Weights) -> Result<Model
     Ok(ModelCard { license, task, ..bare(name, architecture.name, preprocess, labels) })
 }
 
-/// What transformers' `problem_type` says; configs mostly leave it out.
+/// The task that transformers' `problem_type` names; single-label if it is absent, as in most files.
 fn task(config: &Value) -> Result<Task, Refusal> {
-    let said = &config["problem_type"];
-    match said.as_str() {
+    let problem_type = &config["problem_type"];
+    match problem_type.as_str() {
         Some("single_label_classification") => Ok(Task::SingleLabel),
         Some("multi_label_classification") => Ok(Task::MultiLabel),
-        None if said.is_null() => Ok(Task::SingleLabel),
+        None if problem_type.is_null() => Ok(Task::SingleLabel),
         Some(_) | None => Err(format!(
-            "problem_type is {said}; it must be \"single_label_classification\" or \
+            "problem_type is {problem_type}; it must be \"single_label_classification\" or \
              \"multi_label_classification\""
         )),
     }
 }
 
-/// The card of a folder with a `config.json` and a graph that is not ours, called `name`.
+/// The card of a folder with a `config.json` and a foreign graph, for a model with this name.
 ///
 /// # Errors
 ///
-/// [`ModelError::Config`] where a file is missing that says labels or preprocessing, or asks for what cannot
-/// be done exactly.
+/// [`ModelError::Config`] if labels or preprocessing are missing, or for an unsupported setting.
 pub(super) fn card_of_graph(folder: &Path, name: &str) -> Result<DescribedCard, ModelError> {
     let path = folder.join("config.json");
     let config: Value = read(&path)?;
@@ -105,7 +104,7 @@ pub(super) fn card_of_graph(folder: &Path, name: &str) -> Result<DescribedCard, 
     };
     let (labels, preprocess) = described;
     let labels = labels.ok_or_else(|| {
-        refused("it has no id2label, which names the classes; write a card.toml".to_owned())
+        refused("it has no id2label with the class names; write a card.toml".to_owned())
     })?;
     let task = task(&config).map_err(refused)?;
     let card = ModelCard { task, ..bare(name, foreign::ARCHITECTURE, preprocess, labels) };
@@ -113,8 +112,8 @@ pub(super) fn card_of_graph(folder: &Path, name: &str) -> Result<DescribedCard, 
     Ok(DescribedCard { card, task: names_task.then_some(task) })
 }
 
-/// A card for weights that come alone: the architecture's usual preprocessing and class names.
-pub(super) fn usual_card(name: &str, inferred: Inferred) -> ModelCard {
+/// The card of weights without any description: default preprocessing and class names of the architecture.
+pub(super) fn default_card(name: &str, inferred: Inferred) -> ModelCard {
     let Inferred { architecture, classes } = inferred;
     bare(name, architecture.name, Preprocess::usual(architecture.input), labels::usual(classes))
 }

@@ -1,18 +1,18 @@
-//! `preprocessor_config.json`: what an image processor of transformers does to a picture.
+//! `preprocessor_config.json`: the preprocessing of an image processor of transformers.
 
 use serde::Deserialize;
 
 use super::Refusal;
 use crate::model::{Interpolation, Preprocess, Resize};
 
-/// The fields of the processors for classification; absent ones have the defaults of the library.
+/// The fields of image processors for classification, with the library's defaults.
 #[derive(Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "the file has them")]
 pub(super) struct PreprocessorConfig {
-    /// `ConvNextImageProcessor`, say; older files call it a feature extractor.
+    /// For example `ConvNextImageProcessor`; older files call it a feature extractor.
     #[serde(default, alias = "feature_extractor_type")]
     image_processor_type: String,
-    #[serde(default = "yes")]
+    #[serde(default = "default_true")]
     do_resize: bool,
     size: Size,
     #[serde(default)]
@@ -23,11 +23,11 @@ pub(super) struct PreprocessorConfig {
     crop_size: Option<Size>,
     #[serde(default)]
     resample: Option<u32>,
-    #[serde(default = "yes")]
+    #[serde(default = "default_true")]
     do_rescale: bool,
     #[serde(default)]
     rescale_factor: Option<f64>,
-    #[serde(default = "yes")]
+    #[serde(default = "default_true")]
     do_normalize: bool,
     #[serde(default)]
     image_mean: Option<[f32; 3]>,
@@ -43,18 +43,23 @@ enum Size {
     ShortestEdge { shortest_edge: u32 },
 }
 
-fn yes() -> bool {
+fn default_true() -> bool {
     true
 }
 
-/// The same as a value of ours.
+/// Converts the configuration to [`Preprocess`].
 pub(super) fn preprocess(config: &PreprocessorConfig) -> Result<Preprocess, Refusal> {
     if !config.do_resize {
-        return Err("do_resize is false; images of any size must be resized".to_owned());
+        return Err(
+            "do_resize is false; it must be true, because images can have any size".to_owned()
+        );
     }
     let factor = config.rescale_factor.unwrap_or(1.0 / 255.0);
-    if !config.do_rescale || (factor * 255.0 - 1.0).abs() > 1e-6 {
-        return Err("pixels must be rescaled by 1/255".to_owned());
+    let do_rescale = config.do_rescale;
+    if !do_rescale || (factor * 255.0 - 1.0).abs() > 1e-6 {
+        return Err(format!(
+            "do_rescale is {do_rescale} and rescale_factor is {factor}; pixels must be rescaled by 1/255"
+        ));
     }
     let is_convnext = config.image_processor_type.starts_with("ConvNext");
     let (input, resize, crop_ratio) =
@@ -64,7 +69,11 @@ pub(super) fn preprocess(config: &PreprocessorConfig) -> Result<Preprocess, Refu
         1 => Interpolation::Lanczos,
         2 => Interpolation::Bilinear,
         3 => Interpolation::Bicubic,
-        other => return Err(format!("resample {other} is none of Pillow's 0, 1, 2 and 3")),
+        other => {
+            return Err(format!(
+                "resample is {other}; it must be 0 (nearest), 1 (Lanczos), 2 (bilinear) or 3 (bicubic)"
+            ));
+        }
     };
     let (mean, std) = if config.do_normalize {
         let missing = |field| format!("do_normalize is true and {field} is missing");
@@ -80,8 +89,8 @@ pub(super) fn preprocess(config: &PreprocessorConfig) -> Result<Preprocess, Refu
 
 type Plan = ([u32; 2], Resize, f64);
 
-/// Below 384 pixels the shorter side is resized to `size / crop_pct` and the centre is cropped;
-/// from 384 on the whole picture is stretched.
+/// Below 384 pixels the shorter side is resized to `size / crop_pct` and the centre is cropped; from 384 on
+/// the whole image is resized without a crop, ignoring its aspect ratio.
 fn convnext(config: &PreprocessorConfig) -> Result<Plan, Refusal> {
     let (Size::Square(side) | Size::ShortestEdge { shortest_edge: side }) = config.size else {
         return Err("size must be a number or a shortest_edge".to_owned());
@@ -100,14 +109,14 @@ fn resize_and_crop(config: &PreprocessorConfig) -> Result<Plan, Refusal> {
             Ok((input, Resize::ShorterSide, ratio(input[0].min(input[1]), shortest_edge)))
         }
         (Size::ShortestEdge { .. }, None) => {
-            Err("size is a shortest_edge without a centre crop; networks here have one input size"
+            Err("size is a shortest_edge without a centre crop; set do_center_crop to true"
                 .to_owned())
         }
         (size, None) => Ok((sides(size)?, Resize::Exact, 1.0)),
         (size, Some(input)) => {
             let [height, width] = sides(size)?;
             if u64::from(height) * u64::from(input[1]) != u64::from(width) * u64::from(input[0]) {
-                return Err("size and crop_size have other proportions".to_owned());
+                return Err("size and crop_size must have the same aspect ratio".to_owned());
             }
             Ok((input, Resize::Exact, ratio(input[0], height)))
         }
@@ -122,7 +131,7 @@ fn sides(size: Size) -> Result<[u32; 2], Refusal> {
     }
 }
 
-/// The crop ratio for which `kept / ratio`, rounded down, is `resized`.
+/// The crop ratio for which `kept / ratio`, rounded down, equals `resized`.
 fn ratio(kept: u32, resized: u32) -> f64 {
     let ratio = f64::from(kept) / f64::from(resized);
     let back = (f64::from(kept) / ratio).floor();

@@ -36,7 +36,7 @@ fn timm_config() -> serde_json::Value {
 }
 
 #[test]
-fn timms_config_gives_network_preprocessing_and_licence() {
+fn a_config_of_timm_sets_architecture_preprocessing_and_licence() {
     let described = timm::describe(&timm_config()).unwrap();
     assert_eq!(described.architecture.name, "resnet50");
     assert_eq!(described.license, "apache-2.0");
@@ -53,14 +53,14 @@ fn timms_config_gives_network_preprocessing_and_licence() {
 }
 
 #[test]
-fn unsupported_settings_of_timms_config_are_errors() {
+fn unsupported_settings_of_a_timm_config_are_errors() {
     let cases: [(&str, serde_json::Value, &str); 6] = [
         ("/architecture", json!("convnext_base"), "unknown architecture \"convnext_base\""),
         ("/model_args", json!({"stem_width": 32}), "model_args.stem_width is 32"),
         ("/model_args/global_pool", json!("max"), "model_args.global_pool is \"max\""),
         ("/pretrained_cfg/input_size", json!([1, 28, 28]), "input_size has 1 channels"),
-        ("/pretrained_cfg/crop_mode", json!("border"), "crop_mode \"border\""),
-        ("/pretrained_cfg/interpolation", json!("random"), "interpolation \"random\""),
+        ("/pretrained_cfg/crop_mode", json!("border"), "crop_mode is \"border\""),
+        ("/pretrained_cfg/interpolation", json!("random"), "interpolation is \"random\""),
     ];
     for (place, value, expected) in cases {
         let mut config = timm_config();
@@ -94,7 +94,7 @@ fn image_processors_of_both_generations_are_read() {
 }
 
 #[test]
-fn a_shortest_edge_and_a_crop_give_exactly_that_edge() {
+fn the_crop_ratio_reproduces_the_shortest_edge_exactly() {
     for (edge, crop) in [(256, 224), (232, 224), (235, 224), (36, 32), (321, 299), (1000, 7)] {
         let processor = json!({
             "image_processor_type": "BitImageProcessor", "do_center_crop": true,
@@ -109,7 +109,7 @@ fn a_shortest_edge_and_a_crop_give_exactly_that_edge() {
 }
 
 #[test]
-fn what_an_image_processor_does_otherwise_is_refused() {
+fn unsupported_settings_of_an_image_processor_are_errors() {
     let processor = json!({
         "image_processor_type": "ViTImageProcessor", "size": {"height": 224, "width": 224},
         "image_mean": MEAN, "image_std": STD,
@@ -118,7 +118,7 @@ fn what_an_image_processor_does_otherwise_is_refused() {
     let cases = [
         ("do_resize", json!(false), "do_resize is false"),
         ("rescale_factor", json!(1.0), "rescaled by 1/255"),
-        ("resample", json!(5), "resample 5"),
+        ("resample", json!(5), "resample is 5"),
         ("image_mean", json!(null), "image_mean is missing"),
         ("size", json!({"shortest_edge": 224}), "shortest_edge without a centre crop"),
     ];

@@ -34,16 +34,16 @@ struct Pretrained {
     label_names: Option<Vec<String>>,
 }
 
-/// What timm's `create_model` and `create_transform` would make of a config.
+/// Converts a config as timm's `create_model` and `create_transform` would interpret it.
 pub(super) fn describe(config: &Value) -> Result<ConfiguredModel, Refusal> {
     let TimmConfig { architecture, model_args, label_names, pretrained_cfg: cfg } =
         TimmConfig::deserialize(config)
-            .map_err(|error| format!("neither timm's nor transformers' shape: {error}"))?;
+            .map_err(|error| format!("it has neither timm's nor transformers' format: {error}"))?;
     let architecture = arch::find(&architecture).map_err(|error| error.to_string())?;
     let model_args = model_args.unwrap_or_default();
-    if let Some((key, value)) = model_args.iter().find(|(key, value)| !is_usual(key, value)) {
+    if let Some((key, value)) = model_args.iter().find(|(key, value)| !is_default(key, value)) {
         return Err(format!(
-            "model_args.{key} is {value}, which makes another network of {}",
+            "model_args.{key} is {value}, which changes the network {}; only the default is supported",
             architecture.name
         ));
     }
@@ -52,8 +52,8 @@ pub(super) fn describe(config: &Value) -> Result<ConfiguredModel, Refusal> {
     Ok(ConfiguredModel { architecture, labels, preprocess: preprocess(&cfg)?, license })
 }
 
-/// Labels and preprocessing of a graph that timm describes, whichever network it is. Inside transformers'
-/// wrapper the labels are `id2label`.
+/// Labels and preprocessing of a graph that a timm config describes, for any network. Inside transformers'
+/// wrapper the labels are in `id2label`.
 pub(super) fn describe_graph(config: &Value) -> Result<(Option<Vec<String>>, Preprocess), Refusal> {
     let cfg = Pretrained::deserialize(&config["pretrained_cfg"])
         .map_err(|error| format!("pretrained_cfg: {error}"))?;
@@ -66,11 +66,10 @@ pub(super) fn describe_graph(config: &Value) -> Result<(Option<Vec<String>>, Pre
     Ok((labels, preprocess(&cfg)?))
 }
 
-/// Whether an argument of `create_model` leaves the network what its name says. timm writes the usual
-/// ones down too.
-fn is_usual(key: &str, value: &Value) -> bool {
+/// Whether an argument of `create_model` has its default value. timm writes some defaults to the file too.
+fn is_default(key: &str, value: &Value) -> bool {
     match key {
-        "num_classes" => true, // the weights say it
+        "num_classes" => true, // determined from the weights
         "in_chans" => *value == 3,
         "global_pool" => value == "avg",
         _ => value.is_null(),
@@ -80,12 +79,12 @@ fn is_usual(key: &str, value: &Value) -> bool {
 fn preprocess(cfg: &Pretrained) -> Result<Preprocess, Refusal> {
     let [channels, height, width] = cfg.input_size;
     if channels != 3 {
-        return Err(format!("input_size has {channels} channels; images have 3"));
+        return Err(format!("input_size has {channels} channels; it must have 3"));
     }
     let resize = match cfg.crop_mode.as_deref() {
         None | Some("center") => Resize::ShorterSide,
         Some("squash") => Resize::Exact,
-        Some(other) => return Err(format!("crop_mode {other:?} is none of center and squash")),
+        Some(other) => return Err(format!("crop_mode is {other:?}; it must be center or squash")),
     };
     let interpolation = match cfg.interpolation.as_deref() {
         None | Some("bilinear") => Interpolation::Bilinear,
@@ -94,7 +93,7 @@ fn preprocess(cfg: &Pretrained) -> Result<Preprocess, Refusal> {
         Some("lanczos") => Interpolation::Lanczos,
         Some(other) => {
             return Err(format!(
-                "interpolation {other:?} is none of nearest, bilinear, bicubic and lanczos"
+                "interpolation is {other:?}; it must be nearest, bilinear, bicubic or lanczos"
             ));
         }
     };

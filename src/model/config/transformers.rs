@@ -1,4 +1,4 @@
-//! `config.json` as Hugging Face transformers writes it for a ResNet: `ResNetConfig`.
+//! `config.json` of a ResNet in Hugging Face transformers: `ResNetConfig`.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::graph::infer;
 use crate::model::Preprocess;
 use crate::weights::Weights;
 
-/// What decides the network beyond its tensors. Absent fields have the library's defaults.
+/// The settings that tensors do not show. Absent fields have the library's defaults.
 #[derive(Deserialize)]
 struct TransformersConfig {
     model_type: String,
@@ -21,17 +21,17 @@ struct TransformersConfig {
     downsample_in_bottleneck: bool,
     #[serde(default)]
     downsample_in_first_stage: bool,
-    #[serde(default = "relu")]
+    #[serde(default = "default_activation")]
     hidden_act: String,
     #[serde(default)]
     id2label: BTreeMap<usize, String>,
 }
 
-fn relu() -> String {
+fn default_activation() -> String {
     "relu".to_owned()
 }
 
-/// The network that a config and the shapes of its weights mean.
+/// The network, determined from the config and the shapes of the weights.
 pub(super) fn describe(
     config: &Value,
     preprocess: Option<Preprocess>,
@@ -40,8 +40,8 @@ pub(super) fn describe(
     let config = TransformersConfig::deserialize(config).map_err(|error| error.to_string())?;
     if config.model_type != "resnet" {
         return Err(format!(
-            "model_type is {:?}; only resnet is built here, and any other network serves as a \
-             single .onnx file with a card beside it",
+            "model_type is {:?}; only resnet is supported as weights. Serve other networks as an .onnx file with \
+             a card next to it",
             config.model_type
         ));
     }
@@ -49,11 +49,11 @@ pub(super) fn describe(
     let fitting = infer::fitting(weights);
     let found = fitting.iter().find(|inferred| options.are_those_of(inferred.architecture));
     let Some(architecture) = found.map(|inferred| inferred.architecture) else {
-        // The weights' own differences say more than the config could.
+        // The reported differences of the weights are more useful than the config.
         return Err(match infer::infer(weights, "") {
             Err(error) => error.to_string(),
             Ok(guess) => format!(
-                "the weights are of {}, which is no network of transformers",
+                "the weights are those of {}, which is not a ResNet of transformers",
                 guess.inferred.architecture.name
             ),
         });
@@ -102,7 +102,7 @@ impl NetworkOptions {
     }
 }
 
-/// The names of the classes, where a config has them.
+/// The class names, if the config has them.
 pub(super) fn labels_of(config: &Value) -> Result<Option<Vec<String>>, Refusal> {
     let id2label = Option::<BTreeMap<usize, String>>::deserialize(&config["id2label"]);
     labels(id2label.map_err(|error| format!("id2label: {error}"))?.unwrap_or_default())
@@ -110,7 +110,7 @@ pub(super) fn labels_of(config: &Value) -> Result<Option<Vec<String>>, Refusal> 
 
 fn labels(id2label: BTreeMap<usize, String>) -> Result<Option<Vec<String>>, Refusal> {
     if !id2label.keys().copied().eq(0..id2label.len()) {
-        return Err("id2label does not count from 0 without gaps".to_owned());
+        return Err("the keys of id2label must be the numbers from 0 without gaps".to_owned());
     }
     let names: Vec<_> = id2label.into_values().collect();
     Ok((!names.is_empty()).then_some(names))

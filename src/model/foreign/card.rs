@@ -9,24 +9,24 @@ use super::ARCHITECTURE;
 use crate::model::card::complete;
 use crate::model::{CardError, ModelCard, Task};
 
-/// What a graph does not say itself. The table `[onnx]` of a card.
+/// Facts about a graph that the file itself does not contain. The table `[onnx]` of a card.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Hints {
-    /// The layout of the input; by default from the position of the 3 in its shape.
+    /// Layout of the input; by default determined by the position of the 3 in its shape.
     pub(super) layout: Option<AxisOrder>,
-    /// In which order the network takes the channels.
+    /// Order of the channels.
     pub(super) channels: Channels,
-    /// What pixels are multiplied by before the mean is subtracted, where it is not 1/255.
+    /// Pixels are multiplied by this before the mean is subtracted; `None` is 1/255.
     pub(super) scale: Option<f64>,
-    /// The kind of its scores; by default from the last nodes.
+    /// Kind of the scores; by default determined by the last nodes.
     pub(super) scores: Option<DeclaredScores>,
-    /// The output with the scores, where there are several.
+    /// Name of the output with the scores; required if there are several outputs.
     pub(super) output: Option<String>,
-    /// Whether one class is right or several can be, where the card says it.
+    /// The task, if the card has one.
     #[serde(skip)]
     pub(super) task: Option<Task>,
-    /// Whether the card says anything of scale, mean or standard deviation.
+    /// Whether the card has a scale, mean or standard deviation.
     #[serde(skip)]
     pub(super) normalized: bool,
 }
@@ -49,11 +49,11 @@ pub(super) enum Channels {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum DeclaredScores {
-    /// Before the softmax; before the sigmoid where there is one class.
+    /// Before the softmax; with one class, before the sigmoid.
     Logits,
     /// After the softmax.
     Probabilities,
-    /// After the sigmoid of each.
+    /// After a sigmoid for each class.
     Sigmoid,
 }
 
@@ -67,14 +67,14 @@ impl fmt::Display for DeclaredScores {
     }
 }
 
-/// A card with the hints of its table `[onnx]`.
+/// A card and the hints of its table `[onnx]`.
 pub(super) struct ForeignCard {
     pub(super) card: ModelCard,
     pub(super) hints: Hints,
 }
 
-/// Reads such a card. A name or architecture need not be there; mean and standard deviation are of
-/// pixels times `scale`, and none means that the network takes those as they are.
+/// Reads such a card. Name and architecture are optional. Mean and standard deviation apply to pixels times
+/// `scale`; without them the network takes those values unchanged.
 pub(super) fn read(name: &str, text: &str) -> Result<ForeignCard, CardError> {
     let mut table: Table = toml::from_str(text)?;
     let mut hints: Hints = match table.remove("onnx") {
@@ -94,20 +94,20 @@ pub(super) fn read(name: &str, text: &str) -> Result<ForeignCard, CardError> {
         for (field, nothing) in [("mean", 0.0), ("std", 1.0)] {
             let values = preprocess.entry(field).or_insert_with(|| vec![nothing; 3].into());
             if hints.scale.is_some() {
-                multiply(values, 1.0 / (255.0 * scale)); // a card's own are of pixels from 0 to 1
+                multiply(values, 1.0 / (255.0 * scale)); // [`Preprocess`] has them for pixels from 0 to 1
             }
         }
     }
-    let says_task = table.contains_key("task");
+    let has_task = table.contains_key("task");
     let card: ModelCard = Value::Table(table).try_into()?;
-    hints.task = says_task.then_some(card.task);
+    hints.task = has_task.then_some(card.task);
     if card.architecture != ARCHITECTURE {
         return Err(CardError::NotForeign(card.architecture));
     }
     Ok(ForeignCard { card: card.checked()?, hints })
 }
 
-/// Multiplies the numbers of a list; anything else stays, for the card's reader to refuse.
+/// Multiplies the numbers of a list. Other values are unchanged; the card's deserialiser rejects them.
 fn multiply(field: &mut Value, factor: f64) {
     let Value::Array(values) = field else { return };
     for value in values {

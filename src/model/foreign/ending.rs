@@ -3,8 +3,8 @@
 use super::card::DeclaredScores;
 use crate::onnx;
 
-/// Operators that change the shape or the type of scores, or round them, and nothing else.
-const PASSED: [&str; 12] = [
+/// Operators that only change shape or type of the scores, or round them.
+const TRANSPARENT: [&str; 12] = [
     "Identity",
     "Cast",
     "CastLike",
@@ -19,19 +19,19 @@ const PASSED: [&str; 12] = [
     "DequantizeLinear",
 ];
 
-/// More nodes than this do not follow a softmax; a damaged graph may have a cycle.
-const FOLLOWED: usize = 32;
+/// Maximum number of nodes after a softmax; a damaged graph may have a cycle.
+const MAX_NODES: usize = 32;
 
-/// What the value `output` of `graph` holds, by the node that computes it. Exporters put casts and
-/// changes of shape behind that node.
+/// The kind of scores in the value `output` of `graph`, from the node that computes it. Exporters may add
+/// casts and reshapes after that node.
 pub(super) fn scores_of(graph: &onnx::Model, output: &str) -> DeclaredScores {
     let mut value = output;
-    for _ in 0..FOLLOWED {
+    for _ in 0..MAX_NODES {
         let Some(node) = graph.maker_of(value) else { return DeclaredScores::Logits };
         match node.op_type() {
             "Softmax" => return DeclaredScores::Probabilities,
             "Sigmoid" | "HardSigmoid" => return DeclaredScores::Sigmoid,
-            passed if PASSED.contains(&passed) => match node.input.first() {
+            passed if TRANSPARENT.contains(&passed) => match node.input.first() {
                 Some(input) => value = input,
                 None => return DeclaredScores::Logits,
             },

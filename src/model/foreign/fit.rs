@@ -2,95 +2,97 @@
 
 use super::card::{AxisOrder, DeclaredScores, Hints};
 use super::ending::scores_of;
-use super::values::{By, Taken};
+use super::values::{KindSource, ScoreKind};
 use crate::model::{ModelCard, Task};
 use crate::onnx;
 use crate::onnx::proto::tensor_proto::DataType;
 use crate::onnx::proto::{ValueInfoProto, type_proto};
 
-/// Operators are the same for us from this version on.
+/// The oldest supported operator set; the operators used here did not change after it.
 const OLDEST_OPSET: i64 = 8;
 
-/// How a graph takes pictures and gives scores.
+/// Input and output of a graph.
 #[derive(Debug)]
 pub(super) struct Fit {
-    /// Name of its input.
+    /// Name of the input.
     pub(super) input: String,
-    /// Type of its input's elements: float32, float16 or uint8.
+    /// Type of the input's elements: float32, float16 or uint8.
     pub(super) element: DataType,
     pub(super) layout: AxisOrder,
-    /// How many pictures it takes, where it is one number.
+    /// The batch size, if it is fixed.
     pub(super) batch: Option<usize>,
-    /// Name of its scores.
+    /// Name of the output with the scores.
     pub(super) output: String,
-    pub(super) scores: Taken,
+    pub(super) scores: ScoreKind,
     /// Number of scores for each image.
     pub(super) classes: usize,
     pub(super) task: Task,
 }
 
-/// A graph that cannot be served, and why.
+/// A graph that cannot be served.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[expect(missing_docs, reason = "their messages say it")]
+#[expect(missing_docs, reason = "the messages describe them")]
 pub enum Unfit {
     #[error("it has {} inputs ({}); it must have one, the images", .0.len(), .0.join(", "))]
     Inputs(Vec<String>),
     #[error(
-        "its input {input} has the shape {shape}; it must be [N, 3, H, W] or [N, H, W, 3] \
-         (where no 3 tells which, the card's onnx.layout = \"nchw\" or \"nhwc\" does)"
+        "its input {input} has the shape {shape}; it must be [N, 3, H, W] or [N, H, W, 3] (if no dimension is 3, \
+         set onnx.layout in the card to \"nchw\" or \"nhwc\")"
     )]
     InputShape { input: String, shape: String },
     #[error("its input {input} has elements of {found}; they must be float, float16 or uint8")]
     InputType { input: String, found: String },
-    #[error("it takes images of {found} pixels, preprocess.input of the card is {card}")]
+    #[error(
+        "it takes images of {found} pixels, but preprocess.input of the card is {card}; they must be equal"
+    )]
     InputSize { found: String, card: String },
     #[error(
-        "it takes pixels as they are, as uint8: leave preprocess.mean, preprocess.std and \
-         onnx.scale out of the card"
+        "its input is uint8, so it normalizes the pixels itself; remove preprocess.mean, preprocess.std and \
+         onnx.scale from the card"
     )]
     NormalizedUint8,
     #[error(
-        "it has {} outputs ({}); say which has the scores, with onnx.output in the card",
+        "it has {} outputs ({}); set onnx.output in the card to the one with the scores",
         .0.len(), .0.join(", ")
     )]
     Outputs(Vec<String>),
     #[error("it has no output {wanted:?}, which onnx.output of the card names; it has {}", found.join(", "))]
     NoOutput { wanted: String, found: Vec<String> },
     #[error(
-        "task of the card is \"single-label\", but {} for each of {classes} classes, so that several can be \
-         right for one image; set task = \"multi-label\", or let the graph end before the sigmoid",
-        if *said { "onnx.scores is \"sigmoid\"" } else { "the graph ends in a sigmoid" }
+        "task of the card is \"single-label\", but {} for each of {classes} classes, which means several labels \
+         for an image; set task = \"multi-label\", or remove the sigmoid from the end of the graph",
+        if *by_card { "onnx.scores is \"sigmoid\"" } else { "the graph ends in a sigmoid" }
     )]
-    NotSingleLabel { said: bool, classes: usize },
+    NotSingleLabel { by_card: bool, classes: usize },
     #[error(
-        "task of the card is \"multi-label\", but {}, so that one class is right for each image; leave task \
-         out, or set onnx.scores in the card to \"logits\" or \"sigmoid\" if that is what the scores are",
-        if *said { "onnx.scores is \"probabilities\"" } else { "the graph ends in a softmax" }
+        "task of the card is \"multi-label\", but {}, which means one label for each image; remove task, or set \
+         onnx.scores in the card to \"logits\" or \"sigmoid\" if that is what the scores are",
+        if *by_card { "onnx.scores is \"probabilities\"" } else { "the graph ends in a softmax" }
     )]
-    NotMultiLabel { said: bool },
+    NotMultiLabel { by_card: bool },
     #[error(
-        "its one score is taken for the softmax of one class, which is always 1; let the graph end in a \
+        "its single score seems to be the softmax of one class, which is always 1; let the graph end in a \
          Sigmoid, or set onnx.scores in the card to \"sigmoid\" or \"logits\""
     )]
     OneProbability,
     #[error("its output {output} has the shape {shape}; it must be [N, classes]")]
     OutputShape { output: String, shape: String },
     #[error(
-        "its output {output} has {scores} scores for each image, the card has {labels} labels{}",
-        if *scores == 1 { "; the one score is of one label, the card names that alone" } else { "" }
+        "its output {output} has {scores} scores for each image, but the card has {labels} labels{}",
+        if *scores == 1 { "; for a single score, the card must have the label of its class only" } else { "" }
     )]
     Labels { output: String, scores: usize, labels: usize },
-    #[error("it uses ONNX's operators of version {0}; they must be of version 8 or newer")]
+    #[error("it uses operator set {0} of ONNX; it must be 8 or newer")]
     Opset(i64),
 }
 
-/// Holds `graph` against `card`.
+/// Checks that `graph` and `card` match.
 pub(super) fn fit(graph: &onnx::Model, card: &ModelCard, hints: &Hints) -> Result<Fit, Unfit> {
     let opset = graph.opset();
     if opset < OLDEST_OPSET {
         return Err(Unfit::Opset(opset));
     }
-    let input = the_input(graph)?;
+    let input = only_input(graph)?;
     let element = element_of(input, hints)?;
     let Shape { layout, batch, size } = shape_of(input, hints)?;
     let wanted = card.preprocess.input;
@@ -98,12 +100,12 @@ pub(super) fn fit(graph: &onnx::Model, card: &ModelCard, hints: &Hints) -> Resul
         let (found, card) = (shown(&size), format!("{wanted:?}"));
         return Err(Unfit::InputSize { found, card });
     }
-    let output = the_output(graph, hints)?;
+    let output = scores_output(graph, hints)?;
     let classes = card.labels.len();
     check_scores(output, classes)?;
     let scores = match hints.scores {
-        Some(scores) => Taken { scores, by: By::Card },
-        None => Taken { scores: scores_of(graph, output.name()), by: By::Graph },
+        Some(scores) => ScoreKind { scores, by: KindSource::Card },
+        None => ScoreKind { scores: scores_of(graph, output.name()), by: KindSource::Graph },
     };
     let task = task_of(scores, hints, classes)?;
     Ok(Fit {
@@ -118,16 +120,16 @@ pub(super) fn fit(graph: &onnx::Model, card: &ModelCard, hints: &Hints) -> Resul
     })
 }
 
-/// What the card says, or else what scores of this kind are for.
-fn task_of(taken: Taken, hints: &Hints, classes: usize) -> Result<Task, Unfit> {
-    let said = taken.by == By::Card;
-    match (taken.scores, hints.task) {
+/// The card's task, or the default for scores of this kind.
+fn task_of(kind: ScoreKind, hints: &Hints, classes: usize) -> Result<Task, Unfit> {
+    let by_card = kind.by == KindSource::Card;
+    match (kind.scores, hints.task) {
         (DeclaredScores::Probabilities, Some(Task::MultiLabel)) => {
-            Err(Unfit::NotMultiLabel { said })
+            Err(Unfit::NotMultiLabel { by_card })
         }
         (DeclaredScores::Probabilities, _) if classes == 1 => Err(Unfit::OneProbability),
         (DeclaredScores::Sigmoid, Some(Task::SingleLabel)) if classes > 1 => {
-            Err(Unfit::NotSingleLabel { said, classes })
+            Err(Unfit::NotSingleLabel { by_card, classes })
         }
         (DeclaredScores::Sigmoid, None) if classes > 1 => Ok(Task::MultiLabel),
         (
@@ -138,7 +140,7 @@ fn task_of(taken: Taken, hints: &Hints, classes: usize) -> Result<Task, Unfit> {
 }
 
 /// The one input that is not a constant with a default, as old files list them.
-fn the_input(graph: &onnx::Model) -> Result<&ValueInfoProto, Unfit> {
+fn only_input(graph: &onnx::Model) -> Result<&ValueInfoProto, Unfit> {
     let constants = &graph.graph().initializer;
     let is_constant =
         |input: &&ValueInfoProto| constants.iter().any(|it| it.name() == input.name());
@@ -190,9 +192,9 @@ fn shape_of(input: &ValueInfoProto, hints: &Hints) -> Result<Shape, Unfit> {
     let dims = dims(input).unwrap_or_default();
     let refused = || Unfit::InputShape { input: input.name().to_owned(), shape: shown(&dims) };
     let &[batch, second, third, fourth] = &dims[..] else { return Err(refused()) };
-    let told =
+    let detected =
         if second.is(3) { Some(AxisOrder::Nchw) } else { fourth.is(3).then_some(AxisOrder::Nhwc) };
-    let layout = hints.layout.or(told).ok_or_else(refused)?;
+    let layout = hints.layout.or(detected).ok_or_else(refused)?;
     let (channels, size) = match layout {
         AxisOrder::Nchw => (second, [third, fourth]),
         AxisOrder::Nhwc => (fourth, [second, third]),
@@ -207,7 +209,7 @@ fn shape_of(input: &ValueInfoProto, hints: &Hints) -> Result<Shape, Unfit> {
     Ok(Shape { layout, batch, size })
 }
 
-fn the_output<'a>(graph: &'a onnx::Model, hints: &Hints) -> Result<&'a ValueInfoProto, Unfit> {
+fn scores_output<'a>(graph: &'a onnx::Model, hints: &Hints) -> Result<&'a ValueInfoProto, Unfit> {
     let outputs = &graph.graph().output;
     let names = || outputs.iter().map(|output| output.name().to_owned()).collect();
     match (&hints.output, &outputs[..]) {

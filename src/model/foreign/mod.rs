@@ -1,11 +1,11 @@
 //! Classification networks that other programs exported as ONNX.
 //!
-//! Nodes before their graph take our pixels and make their input; nodes after it make our outputs
-//! of their scores. Nothing behind this module knows that the network is not ours.
+//! The graph is wrapped: nodes before it convert pixels to its input; nodes after it convert its scores to
+//! the outputs of all models. Other modules handle it like any model.
 
-mod card; // its card
-mod ending; // logits or probabilities, from its last nodes
-mod values; // checks that on the scores of test images
+mod card; // hints about the graph in its card
+mod ending; // detects logits or probabilities from the last nodes
+mod values; // checks the detected kind on scores of test images
 mod fit; // its input and output
 mod wrap; // adds nodes around it
 
@@ -17,12 +17,12 @@ use crate::onnx;
 use card::{ForeignCard, Hints};
 pub use fit::Unfit;
 pub use values::Contradiction;
-use values::{ScoresVerdict, Taken};
+use values::{ScoreKind, ScoresVerdict};
 
-/// What a card of such a model has for an architecture.
+/// `architecture` in the card of such a model.
 pub const ARCHITECTURE: &str = "onnx";
 
-/// A card made of other libraries' files.
+/// A card created from other libraries' files.
 pub(super) struct DescribedCard {
     pub(super) card: ModelCard,
     /// The task, if the files name one.
@@ -39,7 +39,7 @@ pub(super) fn adopt(path: &Path, graph: onnx::Model, text: &str) -> Result<Model
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     let described = card::read(&name, text)
         .map_err(|source| ModelError::Card { of: name.to_string(), source })?;
-    wrapped(path, graph, described)
+    wrap_model(path, graph, described)
 }
 
 /// The model of `graph` with a card made of other libraries' files.
@@ -54,10 +54,10 @@ pub(super) fn adopt_described(
 ) -> Result<Model, ModelError> {
     let DescribedCard { card, task } = described;
     let hints = Hints { task, normalized: true, ..Hints::default() };
-    wrapped(path, graph, ForeignCard { card, hints })
+    wrap_model(path, graph, ForeignCard { card, hints })
 }
 
-fn wrapped(
+fn wrap_model(
     path: &Path,
     graph: onnx::Model,
     ForeignCard { card, hints }: ForeignCard,
@@ -75,39 +75,39 @@ fn wrapped(
     Ok(Model { card: card.into(), onnx })
 }
 
-/// Compares the scores of `model`, which was adopted, with what they are taken for. `logits` and
-/// `probabilities` are the model's answers for several different images.
+/// Checks the assumed kind of the scores of a wrapped `model` against its outputs for several different
+/// images.
 ///
-/// The model with its scores taken for what they are, where nothing said so; `None` where they are what
-/// they are taken for.
+/// Returns the model with the detected kind if neither card nor graph determined it, or `None` if the assumed
+/// kind is correct.
 ///
 /// # Errors
 ///
-/// [`Contradiction`] where they are not, or where that cannot be known.
+/// [`Contradiction`] if the kind is wrong or ambiguous.
 ///
 /// # Panics
 ///
-/// Where `model` was not opened by this program.
-pub fn judge(
+/// If `model` was not opened by this program.
+pub fn verify_scores(
     model: &Model,
     logits: &[&[f32]],
     probabilities: &[&[f32]],
 ) -> Result<Option<Model>, Contradiction> {
     let graph = model.graph();
-    let taken = Taken::of(&graph);
-    let given = match taken.scores {
+    let kind = ScoreKind::of(&graph);
+    let given = match kind.scores {
         card::DeclaredScores::Logits => logits,
         card::DeclaredScores::Probabilities | card::DeclaredScores::Sigmoid => probabilities,
     };
-    // The second of the two that one class became is ours.
+    // A network with one class was given a second one, which is not checked.
     let is_one = graph.maker_of("resnetd.both").is_some();
     let rows: Vec<&[f32]> = given.iter().map(|row| if is_one { &row[..1] } else { *row }).collect();
-    match taken.judge(model.card.task, &rows)? {
-        ScoresVerdict::AsTaken => Ok(None),
-        ScoresVerdict::Really(scores) => {
-            tracing::info!("the values of the graph's scores say that they are {scores}");
-            let taken = Taken { scores, ..taken };
-            let onnx = wrap::taken_for(graph, taken, &model.card).to_bytes().into();
+    match kind.verify(model.card.task, &rows)? {
+        ScoresVerdict::AsAssumed => Ok(None),
+        ScoresVerdict::Detected(scores) => {
+            tracing::info!("detected from the values of the scores that they are {scores}");
+            let kind = ScoreKind { scores, ..kind };
+            let onnx = wrap::with_score_kind(graph, kind, &model.card).to_bytes().into();
             Ok(Some(Model { card: model.card.clone(), onnx }))
         }
     }

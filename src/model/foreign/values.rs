@@ -1,98 +1,98 @@
-//! Whether the scores that a graph computes are what its card, or its last node, says they are.
+//! Checks whether the values of a graph's scores match the kind that its card or its last node indicates.
 
 use super::card::DeclaredScores;
 use crate::model::Task;
 use crate::onnx;
 
-/// Key of the entry in a graph's metadata that says what its scores are taken for. It is no field of a
-/// card: files of `resnetd export` have it too.
+/// Metadata key for the kind of the scores. It is not a field of the card; files of `resnetd export` have it
+/// too.
 pub(super) const KEY: &str = "resnetd_scores";
 
-/// How far from 1 rows may sum where nothing says that they are probabilities.
-const FOUND_WITHIN: f32 = 0.01;
-/// And where the graph or the card says so; int8 graphs round each probability.
-const SAID_WITHIN: f32 = 0.1;
+/// How far the sum of a row may be from 1 to detect probabilities.
+const DETECTED_TOLERANCE: f32 = 0.01;
+/// The same if graph or card declares probabilities; int8 graphs round each of them.
+const DECLARED_TOLERANCE: f32 = 0.1;
 
-/// The kind of scores, and how it is known.
+/// The kind of scores, and where it is from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Taken {
+pub(super) struct ScoreKind {
     pub(super) scores: DeclaredScores,
-    pub(super) by: By,
+    pub(super) by: KindSource,
 }
 
-/// Who says what the scores of a graph are.
+/// Source of the kind of scores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum By {
+pub(super) enum KindSource {
     /// `onnx.scores` of the card.
     Card,
     /// The graph's last nodes.
     Graph,
 }
 
-/// Scores that are not what they are taken for.
+/// Scores that do not match their kind.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[expect(missing_docs, reason = "their messages say it")]
+#[expect(missing_docs, reason = "the messages describe them")]
 pub enum Contradiction {
     #[error(
         "onnx.scores of the card is \"logits\", but the scores of each test image are not negative and \
-         sum to 1, so they are probabilities; use scores = \"probabilities\", or leave it out"
+         sum to 1, so they are probabilities; set onnx.scores to \"probabilities\", or remove it"
     )]
     NotLogits,
     #[error(
-        "the scores are taken for probabilities, because {by}, but those of a test image lie between \
-         {low} and {high} and sum to {sum}; set onnx.scores in the card to what they are: \"logits\" or \
-         \"sigmoid\""
+        "the scores should be probabilities, because {by}, but those of a test image are between \
+         {low} and {high} and sum to {sum}; set onnx.scores in the card to \"logits\" or \"sigmoid\", whichever \
+         they are"
     )]
     NotProbabilities { by: &'static str, low: f32, high: f32, sum: f32 },
     #[error(
-        "the scores of all test images lie between 0 and 1 and do not sum to 1, as after a sigmoid, and the \
-         card does not say what they are; set task = \"multi-label\" in the card if several classes can be \
-         right for one image, or onnx.scores = \"logits\" if the softmax is still to be applied"
+        "the scores of all test images are between 0 and 1 and do not sum to 1, as after a sigmoid, and the \
+         card does not declare their kind; set task = \"multi-label\" in the card if an image can have several \
+         labels, or onnx.scores = \"logits\" if the graph ends before its softmax"
     )]
     Undecided,
     #[error(
         "task of the card is \"multi-label\", but the scores of each test image are not negative and sum to 1, \
-         so one class is right for each image; leave task out, or let the graph end before the softmax"
+         as after a softmax; remove task, or remove the softmax from the end of the graph"
     )]
     NotMultiLabel,
     #[error(
-        "the score of all test images lies between 0 and 1, and the card does not say what it is; set \
-         onnx.scores in the card: \"sigmoid\" for a probability, or \"logits\""
+        "the score of all test images is between 0 and 1, and the card does not declare its kind; set \
+         onnx.scores in the card to \"sigmoid\" if it is a probability, or else to \"logits\""
     )]
     UndecidedOne,
     #[error(
-        "the score is taken for a probability, because {by}, but for a test image it is {found}; set \
+        "the score should be a probability, because {by}, but for a test image it is {found}; set \
          onnx.scores in the card to \"logits\""
     )]
     NotSigmoid { by: &'static str, found: f32 },
 }
 
-/// What the scores turn out to be.
+/// Result of the check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ScoresVerdict {
-    /// What they are taken for.
-    AsTaken,
-    /// These, detected from the values alone.
-    Really(DeclaredScores),
+    /// The assumed kind is correct.
+    AsAssumed,
+    /// Another kind, detected from the values alone.
+    Detected(DeclaredScores),
 }
 
-impl Taken {
-    /// How the graph is told, for its metadata.
+impl ScoreKind {
+    /// The kind as an entry of the graph's metadata.
     pub(super) fn entry(self) -> (String, String) {
         let by = match self.by {
-            By::Card => " by card",
-            By::Graph => "",
+            KindSource::Card => " by card",
+            KindSource::Graph => "",
         };
         (KEY.to_owned(), format!("{}{by}", self.scores))
     }
 
-    /// What an adopted graph says; the last entry counts. Files of earlier versions have none.
+    /// Reads the last such entry of a wrapped graph. Files of earlier versions have none.
     pub(super) fn of(graph: &onnx::Model) -> Self {
         let entry = graph.all_metadata().filter(|(key, _)| *key == KEY).last();
         let text = entry.map_or("", |(_, text)| text);
         let (scores, by) = match text.strip_suffix(" by card") {
-            Some(scores) => (scores, By::Card),
-            None => (text, By::Graph),
+            Some(scores) => (scores, KindSource::Card),
+            None => (text, KindSource::Graph),
         };
         let is_softmax =
             || graph.maker_of("probabilities").is_some_and(|n| n.op_type() == "Softmax");
@@ -106,61 +106,75 @@ impl Taken {
         Self { scores, by }
     }
 
-    /// Compares with `rows`, the graph's own scores for several different images.
-    pub(super) fn judge(self, task: Task, rows: &[&[f32]]) -> Result<ScoresVerdict, Contradiction> {
+    /// Compares the kind with `rows`, the graph's own scores for several different images.
+    pub(super) fn verify(
+        self,
+        task: Task,
+        rows: &[&[f32]],
+    ) -> Result<ScoresVerdict, Contradiction> {
         let one = rows.iter().all(|row| row.len() == 1);
         match task {
-            // A graph with a sigmoid at its end has one, whatever its scores sum to.
+            // A graph that ends in a sigmoid is multi-label, whatever its scores sum to.
             Task::MultiLabel
                 if !one
-                    && all_sum_to_1(rows, FOUND_WITHIN)
-                    && (self.scores, self.by) != (DeclaredScores::Sigmoid, By::Graph) =>
+                    && all_sum_to_1(rows, DETECTED_TOLERANCE)
+                    && (self.scores, self.by) != (DeclaredScores::Sigmoid, KindSource::Graph) =>
             {
                 Err(Contradiction::NotMultiLabel)
             }
-            Task::MultiLabel if self.scores == DeclaredScores::Logits && self.by == By::Graph => {
+            Task::MultiLabel
+                if self.scores == DeclaredScores::Logits && self.by == KindSource::Graph =>
+            {
                 let unit = all_within_0_and_1(rows);
                 Ok(if unit {
-                    ScoresVerdict::Really(DeclaredScores::Sigmoid)
+                    ScoresVerdict::Detected(DeclaredScores::Sigmoid)
                 } else {
-                    ScoresVerdict::AsTaken
+                    ScoresVerdict::AsAssumed
                 })
             }
-            Task::SingleLabel | Task::MultiLabel => self.judge_single(rows),
+            Task::SingleLabel | Task::MultiLabel => self.verify_single_label(rows),
         }
     }
 
-    fn judge_single(self, rows: &[&[f32]]) -> Result<ScoresVerdict, Contradiction> {
+    fn verify_single_label(self, rows: &[&[f32]]) -> Result<ScoresVerdict, Contradiction> {
         let by = match self.by {
-            By::Card => "onnx.scores of the card says so",
-            By::Graph => "the graph ends in Softmax or Sigmoid",
+            KindSource::Card => "onnx.scores of the card declares it",
+            KindSource::Graph => "the graph ends in Softmax or Sigmoid",
         };
         let one = rows.iter().all(|row| row.len() == 1);
         let unit = all_within_0_and_1(rows);
         match (self.scores, self.by) {
-            (DeclaredScores::Logits, By::Card) if !one && all_sum_to_1(rows, FOUND_WITHIN) => {
+            (DeclaredScores::Logits, KindSource::Card)
+                if !one && all_sum_to_1(rows, DETECTED_TOLERANCE) =>
+            {
                 Err(Contradiction::NotLogits)
             }
-            (DeclaredScores::Logits, By::Graph) if one && unit => Err(Contradiction::UndecidedOne),
-            (DeclaredScores::Logits, By::Graph) if !one && all_sum_to_1(rows, FOUND_WITHIN) => {
-                Ok(ScoresVerdict::Really(DeclaredScores::Probabilities))
+            (DeclaredScores::Logits, KindSource::Graph) if one && unit => {
+                Err(Contradiction::UndecidedOne)
             }
-            (DeclaredScores::Logits, By::Graph) if unit => Err(Contradiction::Undecided),
-            (DeclaredScores::Logits, By::Card | By::Graph) => Ok(ScoresVerdict::AsTaken),
+            (DeclaredScores::Logits, KindSource::Graph)
+                if !one && all_sum_to_1(rows, DETECTED_TOLERANCE) =>
+            {
+                Ok(ScoresVerdict::Detected(DeclaredScores::Probabilities))
+            }
+            (DeclaredScores::Logits, KindSource::Graph) if unit => Err(Contradiction::Undecided),
+            (DeclaredScores::Logits, KindSource::Card | KindSource::Graph) => {
+                Ok(ScoresVerdict::AsAssumed)
+            }
             (DeclaredScores::Probabilities, _) => {
-                match rows.iter().find(|r| !sums_to_1(r, SAID_WITHIN)) {
+                match rows.iter().find(|r| !sums_to_1(r, DECLARED_TOLERANCE)) {
                     Some(row) => {
                         let (low, high, sum) = summary(row);
                         Err(Contradiction::NotProbabilities { by, low, high, sum })
                     }
-                    None => Ok(ScoresVerdict::AsTaken),
+                    None => Ok(ScoresVerdict::AsAssumed),
                 }
             }
             (DeclaredScores::Sigmoid, _) => {
                 let mut scores = rows.iter().copied().flatten();
                 match scores.find(|score| !(-1e-3..=1.001).contains(*score)) {
                     Some(&found) => Err(Contradiction::NotSigmoid { by, found }),
-                    None => Ok(ScoresVerdict::AsTaken),
+                    None => Ok(ScoresVerdict::AsAssumed),
                 }
             }
         }
@@ -180,7 +194,7 @@ fn sums_to_1(row: &[f32], within: f32) -> bool {
     low >= -1e-3 && (sum - 1.0).abs() <= within
 }
 
-/// The least, the largest and the sum.
+/// Minimum, maximum and sum.
 fn summary(row: &[f32]) -> (f32, f32, f32) {
     let low = row.iter().copied().fold(f32::INFINITY, f32::min);
     let high = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -191,59 +205,62 @@ fn summary(row: &[f32]) -> (f32, f32, f32) {
 mod tests {
     use super::*;
 
-    fn judged(
+    fn verified(
         scores: DeclaredScores,
-        by: By,
+        by: KindSource,
         rows: &[&[f32]],
     ) -> Result<ScoresVerdict, Contradiction> {
-        Taken { scores, by }.judge(Task::SingleLabel, rows)
+        ScoreKind { scores, by }.verify(Task::SingleLabel, rows)
     }
 
     #[test]
     fn scores_are_checked_on_test_images() {
-        use By::{Card, Graph};
         use DeclaredScores::{Logits, Probabilities, Sigmoid};
+        use KindSource::{Card, Graph};
         let logits: &[&[f32]] = &[&[2.0, -1.0, 0.5], &[0.1, 0.2, 0.3]];
         let probabilities: &[&[f32]] = &[&[0.7, 0.2, 0.1], &[0.0, 1.0, 0.0]];
         let unit: &[&[f32]] = &[&[0.7, 0.9, 0.1], &[0.0, 0.2, 0.0]];
         for by in [Card, Graph] {
-            assert_eq!(judged(Logits, by, logits), Ok(ScoresVerdict::AsTaken));
-            assert_eq!(judged(Probabilities, by, probabilities), Ok(ScoresVerdict::AsTaken));
-            let wrong = judged(Probabilities, by, logits).unwrap_err().to_string();
+            assert_eq!(verified(Logits, by, logits), Ok(ScoresVerdict::AsAssumed));
+            assert_eq!(verified(Probabilities, by, probabilities), Ok(ScoresVerdict::AsAssumed));
+            let wrong = verified(Probabilities, by, logits).unwrap_err().to_string();
             assert!(wrong.contains("between -1 and 2 and sum to 1.5"), "{wrong}");
-            assert!(judged(Probabilities, by, unit).is_err());
+            assert!(verified(Probabilities, by, unit).is_err());
         }
-        assert_eq!(judged(Logits, Graph, probabilities), Ok(ScoresVerdict::Really(Probabilities)));
-        assert_eq!(judged(Logits, Card, probabilities), Err(Contradiction::NotLogits));
-        assert_eq!(judged(Logits, Graph, unit), Err(Contradiction::Undecided));
-        assert_eq!(judged(Logits, Card, unit), Ok(ScoresVerdict::AsTaken));
+        assert_eq!(
+            verified(Logits, Graph, probabilities),
+            Ok(ScoresVerdict::Detected(Probabilities))
+        );
+        assert_eq!(verified(Logits, Card, probabilities), Err(Contradiction::NotLogits));
+        assert_eq!(verified(Logits, Graph, unit), Err(Contradiction::Undecided));
+        assert_eq!(verified(Logits, Card, unit), Ok(ScoresVerdict::AsAssumed));
 
         let [inside, outside]: [&[&[f32]]; 2] = [&[&[0.25], &[1.0]], &[&[0.25], &[-4.0]]];
-        assert_eq!(judged(Logits, Graph, outside), Ok(ScoresVerdict::AsTaken));
-        assert_eq!(judged(Logits, Graph, inside), Err(Contradiction::UndecidedOne));
-        assert_eq!(judged(Logits, Card, inside), Ok(ScoresVerdict::AsTaken));
-        assert_eq!(judged(Sigmoid, Graph, inside), Ok(ScoresVerdict::AsTaken));
-        let wrong = judged(Sigmoid, Card, outside).unwrap_err().to_string();
-        assert!(wrong.contains("because onnx.scores of the card says so"), "{wrong}");
+        assert_eq!(verified(Logits, Graph, outside), Ok(ScoresVerdict::AsAssumed));
+        assert_eq!(verified(Logits, Graph, inside), Err(Contradiction::UndecidedOne));
+        assert_eq!(verified(Logits, Card, inside), Ok(ScoresVerdict::AsAssumed));
+        assert_eq!(verified(Sigmoid, Graph, inside), Ok(ScoresVerdict::AsAssumed));
+        let wrong = verified(Sigmoid, Card, outside).unwrap_err().to_string();
+        assert!(wrong.contains("because onnx.scores of the card declares it"), "{wrong}");
     }
 
     #[test]
-    fn scores_of_several_labels_are_sigmoids_or_logits_and_never_sum_to_one() {
-        use By::{Card, Graph};
+    fn multi_label_scores_that_sum_to_1_are_an_error_unless_the_graph_ends_in_a_sigmoid() {
         use DeclaredScores::{Logits, Sigmoid};
-        let judged =
-            |scores, by, rows: &[&[f32]]| Taken { scores, by }.judge(Task::MultiLabel, rows);
+        use KindSource::{Card, Graph};
+        let verified =
+            |scores, by, rows: &[&[f32]]| ScoreKind { scores, by }.verify(Task::MultiLabel, rows);
         let logits: &[&[f32]] = &[&[2.0, -1.0], &[0.1, 0.2]];
         let sums_to_1: &[&[f32]] = &[&[0.7, 0.3], &[0.0, 1.0]];
         let unit: &[&[f32]] = &[&[0.7, 0.9], &[0.0, 0.2]];
-        assert_eq!(judged(Logits, Graph, logits), Ok(ScoresVerdict::AsTaken));
-        assert_eq!(judged(Logits, Graph, unit), Ok(ScoresVerdict::Really(Sigmoid)));
-        assert_eq!(judged(Logits, Card, unit), Ok(ScoresVerdict::AsTaken));
-        assert_eq!(judged(Sigmoid, Graph, unit), Ok(ScoresVerdict::AsTaken));
-        assert_eq!(judged(Sigmoid, Graph, sums_to_1), Ok(ScoresVerdict::AsTaken));
+        assert_eq!(verified(Logits, Graph, logits), Ok(ScoresVerdict::AsAssumed));
+        assert_eq!(verified(Logits, Graph, unit), Ok(ScoresVerdict::Detected(Sigmoid)));
+        assert_eq!(verified(Logits, Card, unit), Ok(ScoresVerdict::AsAssumed));
+        assert_eq!(verified(Sigmoid, Graph, unit), Ok(ScoresVerdict::AsAssumed));
+        assert_eq!(verified(Sigmoid, Graph, sums_to_1), Ok(ScoresVerdict::AsAssumed));
         for (scores, by) in [(Logits, Graph), (Logits, Card), (Sigmoid, Card)] {
-            assert_eq!(judged(scores, by, sums_to_1), Err(Contradiction::NotMultiLabel));
+            assert_eq!(verified(scores, by, sums_to_1), Err(Contradiction::NotMultiLabel));
         }
-        assert!(judged(Sigmoid, Graph, logits).is_err());
+        assert!(verified(Sigmoid, Graph, logits).is_err());
     }
 }

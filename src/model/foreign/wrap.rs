@@ -1,18 +1,18 @@
-//! The nodes around a foreign graph: uint8 `[N, H, W, 3]` to its input, and its output to logits
+//! Adds nodes around a foreign graph: from uint8 `[N, H, W, 3]` to its input, and from its output to logits
 //! and probabilities.
 
 use super::card::{AxisOrder, Channels, DeclaredScores, Hints};
 use super::fit::Fit;
-use super::values::Taken;
+use super::values::ScoreKind;
 use crate::model::Preprocess;
 use crate::model::{ModelCard, Task};
 use crate::onnx::builder::{int_attribute, ints_attribute};
 use crate::onnx::proto::tensor_proto::DataType;
 use crate::onnx::{self, Element, GraphBuilder};
 
-/// Names that the graph of every model has for what goes in and comes out.
-const OURS: [&str; 5] = ["pixels", "logits", "probabilities", "embedding", "feature_map"];
-/// A probability of nothing becomes this, so that it has a logarithm: the least normal float32.
+/// Names of inputs and outputs that every model's graph has.
+const OWN_NAMES: [&str; 5] = ["pixels", "logits", "probabilities", "embedding", "feature_map"];
+/// Probabilities of 0 are raised to this, the smallest normal float32, so that they have a logarithm.
 const LEAST: f32 = f32::MIN_POSITIVE;
 
 /// `graph` with our inputs and outputs, and the card in its metadata.
@@ -24,15 +24,15 @@ pub(super) fn wrap(graph: onnx::Model, fit: &Fit, card: &ModelCard, hints: &Hint
         after.fix_batch(images);
     }
     let mut graft = before.around(after);
-    graft.renamed = OURS.map(|name| (name.to_owned(), theirs(name))).to_vec();
+    graft.renamed = OWN_NAMES.map(|name| (name.to_owned(), foreign_name(name))).to_vec();
     graft.metadata = card.to_metadata();
     graft.metadata.push(fit.scores.entry());
     graft.onto(graph)
 }
 
-/// What a value of the graph is called inside: not as one of ours.
-fn theirs(name: &str) -> String {
-    if OURS.contains(&name) { format!("their.{name}") } else { name.to_owned() }
+/// Name of a value of the foreign graph; renamed if it collides with one of [`OWN_NAMES`].
+fn foreign_name(name: &str) -> String {
+    if OWN_NAMES.contains(&name) { format!("their.{name}") } else { name.to_owned() }
 }
 
 fn before(fit: &Fit, preprocess: &Preprocess, hints: &Hints) -> GraphBuilder {
@@ -53,7 +53,7 @@ fn before(fit: &Fit, preprocess: &Preprocess, hints: &Hints) -> GraphBuilder {
         let axis = int_attribute("axis", 3);
         value = graph.node("Gather", "resnetd.bgr", &[&value, &order], [axis]);
     }
-    let input = theirs(&fit.input);
+    let input = foreign_name(&fit.input);
     match fit.layout {
         AxisOrder::Nchw => {
             let order = ints_attribute("perm", &[0, 3, 1, 2]);
@@ -81,16 +81,16 @@ fn normalize(graph: &mut GraphBuilder, pixels: &str, preprocess: &Preprocess) ->
 fn after(fit: &Fit, task: Task) -> GraphBuilder {
     let mut graph = GraphBuilder::new("after");
     let to = int_attribute("to", DataType::Float as usize);
-    let scores = graph.node("Cast", "resnetd.scores", &[&theirs(&fit.output)], [to]);
+    let scores = graph.node("Cast", "resnetd.scores", &[&foreign_name(&fit.output)], [to]);
     graph.node("Flatten", ROWS, &[&scores], [int_attribute("axis", 1)]);
-    ends(&mut graph, fit.scores.scores, task, fit.classes);
+    add_outputs(&mut graph, fit.scores.scores, task, fit.classes);
     graph
 }
 
-/// The graph's own scores, float32 `[N, classes]`.
+/// Name of the graph's own scores, float32 `[N, classes]`.
 const ROWS: &str = "resnetd.rows";
-/// The values that [`ends`] makes.
-const ENDS: [&str; 12] = [
+/// Names of the values that [`add_outputs`] creates.
+const OUTPUT_VALUES: [&str; 12] = [
     "logits",
     "probabilities",
     "resnetd.least",
@@ -105,22 +105,22 @@ const ENDS: [&str; 12] = [
     "resnetd.log_rest",
 ];
 
-/// Logits and probabilities of [`ROWS`].
-fn ends(graph: &mut GraphBuilder, scores: DeclaredScores, task: Task, classes: usize) {
+/// Adds logits and probabilities, computed from [`ROWS`].
+fn add_outputs(graph: &mut GraphBuilder, scores: DeclaredScores, task: Task, classes: usize) {
     match task {
-        Task::SingleLabel => ends_of_one(graph, scores, classes),
-        Task::MultiLabel => ends_of_each(graph, scores, classes),
+        Task::SingleLabel => add_single_label_outputs(graph, scores, classes),
+        Task::MultiLabel => add_multi_label_outputs(graph, scores, classes),
     }
 }
 
-/// Where each class is right or not.
-fn ends_of_each(graph: &mut GraphBuilder, scores: DeclaredScores, classes: usize) {
+/// Outputs of a multi-label network.
+fn add_multi_label_outputs(graph: &mut GraphBuilder, scores: DeclaredScores, classes: usize) {
     match scores {
         DeclaredScores::Logits => {
             graph.node("Identity", "logits", &[ROWS], []);
             graph.node("Sigmoid", "probabilities", &[ROWS], []);
         }
-        // A softmax is refused before.
+        // Softmax outputs were rejected before.
         DeclaredScores::Sigmoid | DeclaredScores::Probabilities => {
             let [least, one] = [("resnetd.least", LEAST), ("resnetd.one", 1.0)]
                 .map(|(name, value)| graph.constant(name, &[], &[value]));
@@ -137,8 +137,8 @@ fn ends_of_each(graph: &mut GraphBuilder, scores: DeclaredScores, classes: usize
     graph.output("probabilities", "probabilities", &[classes], "the sigmoid of each");
 }
 
-/// Where one class is right. One class becomes two, the class and its absence.
-fn ends_of_one(graph: &mut GraphBuilder, scores: DeclaredScores, classes: usize) {
+/// Outputs of a single-label network. With one class, a second one is added, which means its absence.
+fn add_single_label_outputs(graph: &mut GraphBuilder, scores: DeclaredScores, classes: usize) {
     let axis = || int_attribute("axis", 1);
     let given = match (scores, classes) {
         (DeclaredScores::Logits, 1) => {
@@ -174,15 +174,19 @@ fn ends_of_one(graph: &mut GraphBuilder, scores: DeclaredScores, classes: usize)
 }
 
 /// `graph`, which is wrapped already, with its scores taken for something else.
-pub(super) fn taken_for(graph: onnx::Model, taken: Taken, card: &ModelCard) -> onnx::Model {
+pub(super) fn with_score_kind(
+    graph: onnx::Model,
+    kind: ScoreKind,
+    card: &ModelCard,
+) -> onnx::Model {
     let mut after = GraphBuilder::new("after");
-    ends(&mut after, taken.scores, card.task, card.labels.len());
+    add_outputs(&mut after, kind.scores, card.task, card.labels.len());
     if let Some(images) = graph.fixed_batch() {
         after.fix_batch(images);
     }
     let mut graft = GraphBuilder::new("before").around(after);
     graft.input.clone_from(&graph.graph().input);
-    graft.dropped = ENDS.map(str::to_owned).to_vec();
-    graft.metadata = vec![taken.entry()];
+    graft.dropped = OUTPUT_VALUES.map(str::to_owned).to_vec();
+    graft.metadata = vec![kind.entry()];
     graft.onto(graph)
 }

@@ -1,4 +1,4 @@
-//! From an image to its class activation maps and overlays.
+//! Computes class activation maps and overlays of an image.
 
 use bytes::Bytes;
 
@@ -11,27 +11,27 @@ use crate::pipeline::{Classification, ClassifyError, ImageFacts, Pipeline, decod
 /// One image's scores, and where they come from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Explained {
-    /// As without an explanation.
+    /// The same as without an explanation.
     pub classification: Classification,
     /// The maps.
     pub explanation: Explanation,
 }
 
-/// Which maps are made.
+/// The classes for which maps are computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Maps<'a> {
-    /// That of the most probable of these classes, or of all where there are none.
+    /// The most probable one of these classes, or of all classes if this is empty.
     BestOf(&'a [usize]),
-    /// These, at least one.
+    /// These classes, at least one.
     These(&'a [usize]),
 }
 
 impl Pipeline {
-    /// Classifies, and makes `maps`.
+    /// Classifies the image and computes `maps`.
     ///
     /// # Errors
     ///
-    /// [`ClassifyError`]: as [`Pipeline::classify`], or that this model has no exact maps.
+    /// [`ClassifyError`]: as [`Pipeline::classify`], or if this model supports no exact maps.
     pub async fn explain(
         &self,
         upload: Bytes,
@@ -69,25 +69,25 @@ impl Pipeline {
         Ok(Explanation { crop, strong, maps })
     }
 
-    /// The photo with the first of the explanation's maps over it, as a PNG of the photo's own size.
+    /// Draws the first of the explanation's maps over the image; a PNG of the image's own size.
     ///
-    /// The photo is decoded once more, under the same limits as the first time: that is cheaper
-    /// than to hold its pixels while it waits for the network.
+    /// The image is decoded a second time, under the same limits: that is cheaper than keeping its pixels in
+    /// memory while it waits for the network.
     ///
     /// # Errors
     ///
-    /// [`ClassifyError`]: no memory for it now, or no time.
+    /// [`ClassifyError`] if memory or time is insufficient.
     ///
     /// # Panics
     ///
-    /// Where the explanation has no map; [`Pipeline::explain`] makes at least one.
+    /// If the explanation has no map; [`Pipeline::explain`] computes at least one.
     pub async fn overlay(
         &self,
         upload: Bytes,
         explanation: Explanation,
         context: &RequestContext,
     ) -> Result<Bytes, ClassifyError> {
-        let painting = async {
+        let drawing = async {
             let header = decode::inspect(&upload, &self.plan.limits)?;
             let permit = self.admission.reserve(0)?;
             self.decoders
@@ -104,6 +104,6 @@ impl Pipeline {
                 })
                 .await
         };
-        self.until_deadline(context.deadline, painting).await
+        self.until_deadline(context.deadline, drawing).await
     }
 }

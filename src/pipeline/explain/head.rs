@@ -1,4 +1,4 @@
-//! The end of a graph, from the last feature map to the logits, as class activation maps need it.
+//! The last part of a graph, from the feature map to the logits, needed for class activation maps.
 
 use bytes::Bytes;
 
@@ -7,7 +7,7 @@ use crate::onnx::proto::NodeProto;
 use crate::onnx::proto::tensor_proto::DataType;
 use crate::pipeline::Output;
 
-/// A linear classifier over the mean of the last feature map.
+/// A linear classifier after global average pooling.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Head {
     /// f32 `[classes, channels]`.
@@ -16,29 +16,29 @@ pub struct Head {
     bias: Vec<f32>,
 }
 
-/// What a model cannot be asked for, and why.
+/// An output or explanation that a model does not support.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotOffered {
-    /// The graph does not give what a map is made of.
+    /// The graph has no output for the feature map.
     #[error(
         "this model's graph has no output feature_map, which class activation maps need; \
          models written by resnetd export have one"
     )]
     NoFeatureMap,
-    /// The graph ends in another way.
+    /// The graph ends in other layers.
     #[error(
         "this model does not end in global average pooling and one linear layer of float32 \
-         weights, so it has no exact class activation map; leave out explain=cam"
+         weights, so it has no exact class activation map; remove explain=cam"
     )]
     OtherHead,
-    /// The graph does not give its features.
+    /// The graph has no output for the features.
     #[error(
         "this model's graph has no output embedding; models written by resnetd export have one"
     )]
     NoEmbedding,
 }
 
-/// What a model can be asked for beside its classes.
+/// What a model supports besides classification.
 #[derive(Debug, Clone)]
 pub struct Capabilities {
     head: Result<Head, NotOffered>,
@@ -46,13 +46,13 @@ pub struct Capabilities {
 }
 
 impl Capabilities {
-    /// A model of nothing but classes.
+    /// A model that only classifies.
     #[must_use]
     pub fn nothing() -> Self {
         Self { head: Err(NotOffered::NoFeatureMap), embedding: Err(NotOffered::NoEmbedding) }
     }
 
-    /// What the ONNX model in `bytes`, of so many classes, offers.
+    /// The capabilities of the ONNX model in `bytes`, which has this number of classes.
     #[must_use]
     pub fn of(bytes: Bytes, classes: usize) -> Self {
         let Ok(model) = Model::from_bytes(bytes) else { return Self::nothing() };
@@ -68,16 +68,16 @@ impl Capabilities {
         Self { head, embedding }
     }
 
-    /// The head, for maps.
+    /// The head, needed for maps.
     ///
     /// # Errors
     ///
-    /// [`NotOffered`] where the graph has no feature map, or does something else with it.
+    /// [`NotOffered`] if the graph has no feature map, or processes it in another way.
     pub fn head(&self) -> Result<&Head, NotOffered> {
         self.head.as_ref().map_err(|why| *why)
     }
 
-    /// Whether the features are available.
+    /// Whether the output `embedding` is available.
     ///
     /// # Errors
     ///
@@ -88,8 +88,7 @@ impl Capabilities {
 }
 
 impl Head {
-    /// Walks from the logits up to the feature map; every step must be one of those that keep the
-    /// map exact.
+    /// Walks from the logits back to the feature map. Each step must be one for which the map is exact.
     fn find(model: &Model, classes: usize) -> Option<Self> {
         let flatten = maker(model, Output::Logits.name(), "Flatten")?;
         let linear = maker(model, flatten.input.first()?, "Conv")?;
@@ -104,8 +103,8 @@ impl Head {
         fits.then_some(Self { weight, bias })
     }
 
-    /// The same for the graph that `resnetd quantize` makes of it, where the pooled features and the
-    /// weights are integers: the map is exact but for the rounding of the pooled features.
+    /// The same for the graph that `resnetd quantize` creates, in which the pooled features and the weights
+    /// are integers: the map is exact except for the rounding of the pooled features.
     fn find_int8(model: &Model, classes: usize) -> Option<Self> {
         let linear = maker(model, Output::Logits.name(), "Gemm")?;
         let [rows, weight, bias] = &linear.input[..] else { return None };
@@ -121,14 +120,14 @@ impl Head {
         fits.then_some(Self { weight, bias })
     }
 
-    /// f32 `[channels]`, what each channel counts for `class`.
+    /// f32 `[channels]`, the weight of each channel for `class`.
     #[must_use]
     pub fn weight(&self, class: usize) -> &[f32] {
         let channels = self.weight.len() / self.bias.len();
         &self.weight[class * channels..][..channels]
     }
 
-    /// What `class` scores on a picture without features.
+    /// The score of `class` if all features are 0.
     #[must_use]
     pub fn bias(&self, class: usize) -> f32 {
         self.bias[class]
@@ -139,7 +138,7 @@ fn maker<'a>(model: &'a Model, value: &str, operator: &str) -> Option<&'a NodePr
     model.maker_of(value).filter(|node| node.op_type() == operator)
 }
 
-/// What the node of `operator` that makes `value` reads first.
+/// The first input of the node with this operator that computes `value`.
 fn input_of<'a>(model: &'a Model, value: &str, operator: &str) -> Option<&'a str> {
     maker(model, value, operator)?.input.first().map(String::as_str)
 }

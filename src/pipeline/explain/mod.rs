@@ -5,9 +5,9 @@
 //! map (Zhou et al. 2016, "Learning Deep Features for Discriminative Localization"), and the class's
 //! logit is exactly `mean(map) + bias`.
 
-mod head; // what a graph supports
-mod answer; // from an image to its maps and overlays
-mod paint; // draws a map over a photo
+mod head; // the linear classifier at the end of a graph
+mod answer; // computes maps and overlays
+mod paint; // draws a map over an image
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -18,38 +18,39 @@ pub use head::{Capabilities, Head, NotOffered};
 use super::preprocess::Crop;
 use super::queue::{Extra, Scores};
 
-/// Where the scores of one image's classes come from.
+/// Class activation maps of one image.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Explanation {
-    /// The part of the upright photo that the network saw, in the photo's pixels; a map covers it.
+    /// The part of the upright image that the network's input shows, in the image's pixels; a map covers it.
     pub crop: Crop,
-    /// The largest value of the most probable class's map, or 0: what a strong value is here.
+    /// The largest value in the most probable class's map, or 0 if that is negative: the reference for
+    /// colours.
     pub strong: f32,
-    /// One for each class asked for, in that order.
+    /// One for each requested class, in that order.
     pub maps: Vec<ClassMap>,
 }
 
-/// What each place adds to one class's score.
+/// The contribution of each location to one class's score.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct ClassMap {
-    /// The class's place in the network's output.
+    /// Index of the class in the network's output.
     pub class: usize,
-    /// Its name.
+    /// Name of the class.
     pub label: String,
-    /// Its score before the softmax: `mean(values) + bias`.
+    /// Score before the softmax: `mean(values) + bias`.
     pub logit: f32,
-    /// The part of it that no place adds.
+    /// The part of the score that does not depend on the image.
     pub bias: f32,
     /// Rows.
     pub height: usize,
     /// Columns.
     pub width: usize,
-    /// f32 `[height, width]`, row after row.
+    /// f32 `[height, width]`, row-major.
     pub values: Vec<f32>,
 }
 
 impl ClassMap {
-    /// The map of `class`, which `label` names, from a feature map `[channels, height, width]`.
+    /// Computes the map of `class`, named `label`, from a feature map `[channels, height, width]`.
     fn new(
         head: &Head,
         features: &Extra,
@@ -72,7 +73,7 @@ impl ClassMap {
         Some(Self { class, label, logit, bias: head.bias(class), height, width, values })
     }
 
-    /// Its largest value, or 0 where every place speaks against the class.
+    /// The largest value, or 0 if all values are negative.
     fn strongest(&self) -> f32 {
         self.values.iter().copied().fold(0.0, f32::max)
     }

@@ -1,21 +1,21 @@
-//! Draws a class activation map over its photo.
+//! Draws a class activation map over its image.
 
 use super::{ClassMap, Explanation};
 use crate::pipeline::preprocess::Crop;
 
-/// How much of the photo the strongest place hides.
+/// Opacity at the largest value.
 const OPACITY: f32 = 0.7;
 
-/// Colours from weak to strong, RGB: violet, red, orange, yellow. Their lightness rises, so that
-/// they can be told apart without seeing the hues.
+/// Colours from weak to strong, RGB: violet, red, orange, yellow. Lightness increases, so that they can be
+/// distinguished without colour vision.
 const COLOURS: [[f32; 3]; 4] =
     [[90.0, 20.0, 130.0], [200.0, 40.0, 80.0], [250.0, 140.0, 30.0], [255.0, 240.0, 130.0]];
 
-/// Paints `map` over the part of the photo that the network saw, and leaves the rest as it is.
+/// Draws `map` over the part of the image that the network's input shows; the rest is unchanged.
 ///
-/// `rgb` uint8 `[height, width, 3]`. Places that add nothing to the score, or take from it, stay
-/// clear. Colours are relative to the strongest place of this map or of the most probable class's,
-/// whichever is stronger, so that the map of an improbable class looks weak.
+/// `rgb` is uint8 `[height, width, 3]`. Locations whose contribution is zero or negative are not coloured.
+/// Colours are relative to the largest value in this map or in the most probable class's, whichever is
+/// larger, so that the map of an improbable class looks weak.
 pub(super) fn over(
     rgb: &mut [u8],
     [height, width]: [u32; 2],
@@ -48,22 +48,22 @@ pub(super) fn over(
     }
 }
 
-/// One pixel's place between two places of the map.
+/// Interpolation position of one pixel between two values of the map.
 struct Between {
     pixel: usize,
     first: usize,
     second: usize,
-    /// How far it is from the first to the second, 0 to 1.
+    /// Weight of the second value, 0 to 1.
     part: f32,
 }
 
-/// Every pixel of a side whose centre lies in the crop from `start`, `length` long, on which
-/// `places` values lie evenly.
+/// Interpolation positions of all pixels whose centre is in the crop, which starts at `start`, is `length`
+/// long and has `places` evenly spaced values.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     clippy::cast_precision_loss,
-    reason = "places are few and not negative, and a part is between 0 and 1"
+    reason = "positions are small and not negative, and a part is between 0 and 1"
 )]
 fn between(side: u32, start: f64, length: f64, places: usize) -> Vec<Between> {
     (0..side)
@@ -90,7 +90,7 @@ fn shades() -> Vec<(f32, [f32; 3])> {
         .collect()
 }
 
-/// Between two of the colours, which lie evenly from 0 to 1.
+/// Interpolates between two of the colours, which are evenly spaced from 0 to 1.
 fn colour(strength: f32) -> [f32; 3] {
     let [a, b, c, d] = COLOURS;
     let place = strength * 3.0;

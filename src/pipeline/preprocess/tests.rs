@@ -80,7 +80,7 @@ fn unsupported_preprocessing_is_an_error_with_the_valid_values() {
         (Preprocess { input: [0, 224], ..usual.clone() }, "must be 1 to 4096"),
         (Preprocess { crop_ratio: 0.0, ..usual.clone() }, "at most 1"),
         (Preprocess { crop_ratio: f64::NAN, ..usual.clone() }, "at most 1"),
-        (Preprocess { std: [0.2, 0.0, 0.2], ..usual.clone() }, "std is positive"),
+        (Preprocess { std: [0.2, 0.0, 0.2], ..usual.clone() }, "std must be positive"),
         (Preprocess { mean: [123.7, 116.3, 103.5], ..usual }, "from 0 to 1"),
     ] {
         let error = wrong.validate().unwrap_err().to_string();

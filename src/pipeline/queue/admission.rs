@@ -1,9 +1,10 @@
-//! Admission control of one model: counts images in flight, and rejects before work is done.
+//! Admission control of one model: counts images in flight, and rejects requests before work is done for
+//! them.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::held::{ClientLoad, Held, ImageLoad};
+use super::in_flight::{ClientLoad, ImageLoad, InFlight};
 use super::memory::{Memory, Reservation};
 use super::{
     ClientKey, Lane, Origin, Priority, QueueLoad, Rates, Rejected, RequestContext,
@@ -14,16 +15,16 @@ use crate::telemetry::ModelMetrics;
 /// Images in flight of one model, and their limit.
 #[derive(Debug)]
 pub struct Admission {
-    /// The most images that may be decoding, queued or running.
+    /// Maximum number of images that are decoded, queued or run.
     capacity: usize,
-    held: Mutex<Held>,
+    in_flight: Mutex<InFlight>,
     memory: Arc<Memory>,
     estimate: Arc<ServiceTimeEstimate>,
     metrics: Arc<ModelMetrics>,
 }
 
 impl Admission {
-    /// Nothing in flight yet, and at most `capacity` images at once.
+    /// Admission control with at most `capacity` images in flight.
     #[must_use]
     pub fn new(
         capacity: usize,
@@ -31,42 +32,44 @@ impl Admission {
         estimate: Arc<ServiceTimeEstimate>,
         metrics: Arc<ModelMetrics>,
     ) -> Arc<Self> {
-        Arc::new(Self { capacity, held: Mutex::default(), memory, estimate, metrics })
+        Arc::new(Self { capacity, in_flight: Mutex::default(), memory, estimate, metrics })
     }
 
-    /// Reserves `bytes` for the upload of a new request from `origin`, which is about to be read.
+    /// Reserves `bytes` for the upload of a new request from `origin`, before it is read.
     ///
     /// # Errors
     ///
-    /// [`Rejected`] where they do not fit now, or where no image of this client could be admitted: then
-    /// reading the upload would be work for nothing.
+    /// [`Rejected`] if the memory limit would be exceeded, or if no image of this client could be admitted,
+    /// so that reading the upload would be wasted.
     pub fn receive(&self, origin: &Origin, bytes: u64) -> Result<Reservation, Rejected> {
-        let held = self.lock();
-        if held.images >= self.capacity && !held.may_displace(origin.client, origin.priority) {
-            return Err(self.queue_full(&held));
+        let in_flight = self.lock();
+        if in_flight.images >= self.capacity
+            && !in_flight.may_displace(origin.client, origin.priority)
+        {
+            return Err(self.queue_full(&in_flight));
         }
-        drop(held);
+        drop(in_flight);
         self.reserve(bytes)
     }
 
-    /// Reserves `bytes` for what is about to be made or fetched.
+    /// Reserves `bytes` before they are used.
     ///
     /// # Errors
     ///
-    /// [`Rejected::Memory`] where they do not fit now.
+    /// [`Rejected::Memory`] if the limit would be exceeded.
     pub fn reserve(&self, bytes: u64) -> Result<Reservation, Rejected> {
         self.memory.reserve(bytes).map_err(|full| full.retry_after_at_least(self.retry_after()))
     }
 
-    /// Admits one image, which holds no bytes yet (see [`Permit::grow`]) and announces that decoding it
-    /// takes `decode`.
+    /// Admits one image, without memory (see [`Permit::grow`]); `decode` is the decode time predicted from
+    /// its header.
     ///
-    /// A prediction is a mean: about half of the images take longer, and one that is admitted and then
-    /// late has cost a run for nothing. So it has to fit with a quarter to spare.
+    /// The predicted time is a mean: about half of the images take longer, and running an image that misses
+    /// its deadline is wasted work. So a quarter of the prediction is added.
     ///
     /// # Errors
     ///
-    /// [`Rejected`] where the queue is full, or the answer might come after the deadline.
+    /// [`Rejected`] if the queue is full, or the answer would probably miss the deadline.
     pub fn enter(
         self: &Arc<Self>,
         context: &RequestContext,
@@ -77,8 +80,8 @@ impl Admission {
         let service_time = rates.time_for(QueueLoad::one(decode));
         let Origin { client, priority, .. } = context.origin;
         let share = ImageLoad { client, priority, lane, decode, service_time };
-        let mut held = self.lock();
-        let predicted = self.wait_of(&held, share, rates);
+        let mut in_flight = self.lock();
+        let predicted = self.wait_of(&in_flight, share, rates);
         let predicted = predicted + predicted / 4;
         let deadline = context.deadline;
         let left = deadline.left(Instant::now());
@@ -86,38 +89,38 @@ impl Admission {
             let retry_after = predicted.saturating_sub(deadline.limit);
             return Err(Rejected::TooLate { predicted, left, retry_after });
         }
-        let own = held.images_of(share.client);
+        let own = in_flight.images_of(share.client);
         if own >= context.origin.max_images {
             let retry_after = predicted;
             return Err(Rejected::ClientLimit { images: own, retry_after });
         }
-        if held.images >= self.capacity {
-            return Err(self.queue_full(&held));
+        if in_flight.images >= self.capacity {
+            return Err(self.queue_full(&in_flight));
         }
-        held.enter(share);
-        self.show(&held);
-        drop(held);
+        in_flight.enter(share);
+        self.update_metrics(&in_flight);
+        drop(in_flight);
         let reservation = self.memory.charge(0);
         Ok(Permit { admission: Arc::clone(self), share, reservation })
     }
 
-    /// How long one more image would take to be answered where the queue is fair: before it are its
-    /// client's other images, and of each other client no more than its own client has. All interactive images are
-    /// before a batch image, and no batch image is before an interactive one.
-    fn wait_of(&self, held: &Held, share: ImageLoad, rates: Rates) -> Duration {
+    /// Predicted time until one more image is answered, with fair queueing. Queued before it are its client's
+    /// other images, and of each other client at most as much work as its own client has. All interactive
+    /// images are queued before batch images.
+    fn wait_of(&self, in_flight: &InFlight, share: ImageLoad, rates: Rates) -> Duration {
         let stages = self.estimate.stages();
         let time = |load: ClientLoad| {
             let own = load.of(share.lane);
-            // A single worker takes both lanes in turns.
+            // A single worker serves both lanes alternately.
             if stages.workers() > 1 {
                 rates.time_for(own)
             } else {
                 rates.time_for(load.quick) + rates.time_for(load.slow)
             }
         };
-        let own = held.clients.get(&share.key()).copied().map_or(Duration::ZERO, time);
+        let own = in_flight.clients.get(&share.key()).copied().map_or(Duration::ZERO, time);
         let with_this = own + share.service_time;
-        let others = held.clients.iter().filter(|(key, _)| **key != share.key());
+        let others = in_flight.clients.iter().filter(|(key, _)| **key != share.key());
         let ahead: Duration = others
             .map(|((_, priority), load)| match (*priority, share.priority) {
                 (Priority::Interactive, Priority::Batch) => time(*load),
@@ -126,14 +129,14 @@ impl Admission {
             })
             .sum();
         let alone = rates.alone(share.decode);
-        (ahead + own).mul_f64(self.share_of_workers(held, share.lane)) + alone
+        (ahead + own).mul_f64(self.share_of_workers(in_flight, share.lane)) + alone
     }
 
-    /// How many times longer work takes because the other lane has workers of its own.
-    fn share_of_workers(&self, held: &Held, lane: Lane) -> f64 {
+    /// The factor by which work takes longer because the other lane occupies some of the workers.
+    fn share_of_workers(&self, in_flight: &InFlight, lane: Lane) -> f64 {
         let workers = self.estimate.stages().workers();
         let slow = slow_workers(workers);
-        let slow_in_flight = held.clients.values().any(|client| client.slow.images > 0);
+        let slow_in_flight = in_flight.clients.values().any(|client| client.slow.images > 0);
         match lane {
             Lane::Slow => f64::from(workers) / f64::from(slow),
             Lane::Quick if slow_in_flight && workers > slow => {
@@ -143,13 +146,13 @@ impl Admission {
         }
     }
 
-    /// How long all work in flight will take: the wait of an image behind all of it.
+    /// The predicted time for all work in flight, which a new image behind all of it would wait.
     #[must_use]
     pub fn predicted_wait(&self) -> Duration {
         self.estimate.rates().time_for(self.lock().load())
     }
 
-    /// The share of the workers' time in which they were busy, over the last seconds.
+    /// Fraction of the workers' time in which they were busy, over the last seconds.
     #[must_use]
     pub fn utilization(&self) -> f64 {
         self.estimate.utilization()
@@ -167,39 +170,39 @@ impl Admission {
         self.lock().images_of(client)
     }
 
-    /// When to try again: half of what is in flight will be gone in half the time.
+    /// When to retry: half of the predicted wait, after which about half of the images in flight are done.
     #[must_use]
     pub fn retry_after(&self) -> Duration {
         self.predicted_wait() / 2
     }
 
-    fn queue_full(&self, held: &Held) -> Rejected {
-        let retry_after = self.estimate.rates().time_for(held.load()) / 2;
-        Rejected::QueueFull { images: held.images, retry_after }
+    fn queue_full(&self, in_flight: &InFlight) -> Rejected {
+        let retry_after = self.estimate.rates().time_for(in_flight.load()) / 2;
+        Rejected::QueueFull { images: in_flight.images, retry_after }
     }
 
     fn leave(&self, share: ImageLoad) {
-        let mut held = self.lock();
-        held.leave(share);
-        self.show(&held);
+        let mut in_flight = self.lock();
+        in_flight.leave(share);
+        self.update_metrics(&in_flight);
     }
 
-    /// The counts are updated in one step each, so a poisoned lock still guards true ones.
-    fn lock(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Each update is complete before the lock is released, so the counts are valid even if it is poisoned.
+    fn lock(&self) -> MutexGuard<'_, InFlight> {
+        self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn show(&self, held: &Held) {
-        self.metrics.images_in_flight.set(i64::try_from(held.images).unwrap_or(i64::MAX));
+    fn update_metrics(&self, in_flight: &InFlight) {
+        self.metrics.images_in_flight.set(i64::try_from(in_flight.images).unwrap_or(i64::MAX));
     }
 }
 
-/// How many of `workers` may have an image of [`Lane::Slow`] at the same time, at least one.
+/// The maximum number of `workers` that may process images of [`Lane::Slow`] at the same time, at least one.
 pub(super) fn slow_workers(workers: u32) -> u32 {
     (workers / 2).max(1)
 }
 
-/// The right of one image to be in flight, and its memory; given back when dropped.
+/// Permission for one image to be in flight, with its memory; both are released when it is dropped.
 #[derive(Debug)]
 pub struct Permit {
     admission: Arc<Admission>,
@@ -208,22 +211,22 @@ pub struct Permit {
 }
 
 impl Permit {
-    /// What its image adds to its client's load.
+    /// The image's contribution to its client's load.
     pub(super) fn share(&self) -> ImageLoad {
         self.share
     }
 
-    /// Takes `bytes` more, before they are used.
+    /// Reserves `bytes` more, before they are used.
     ///
     /// # Errors
     ///
-    /// [`Rejected::Memory`] where they do not fit now; what is held stays held.
+    /// [`Rejected::Memory`] if the limit would be exceeded; the existing reservation is kept.
     pub fn grow(&self, bytes: u64) -> Result<(), Rejected> {
         let grown = self.reservation.grow(bytes);
         grown.map_err(|full| full.retry_after_at_least(self.admission.retry_after()))
     }
 
-    /// Gives back all bytes but `bytes`, once the larger buffers are gone.
+    /// Releases all but `bytes`, after larger buffers were freed.
     pub fn shrink_to(&self, bytes: u64) {
         self.reservation.shrink_to(bytes);
     }
@@ -261,7 +264,7 @@ mod tests {
     const QUICK: Duration = Duration::from_millis(1);
 
     #[test]
-    fn nothing_is_admitted_above_the_ceiling_and_everything_is_given_back() {
+    fn nothing_is_admitted_above_the_limits_and_everything_is_released() {
         let (admission, _) = admission(2, 100, 1);
         let soon = RequestContext::local(Deadline::after(Duration::from_secs(1)));
         let first = admission.enter(&soon, QUICK).unwrap();
@@ -279,13 +282,17 @@ mod tests {
         drop(admission.reserve(0).unwrap());
         assert_eq!((admission.images(), admission.memory.held()), (2, 100));
         let answer = admission.memory.charge(50);
-        assert_eq!(admission.memory.held(), 150, "what is there already is charged all the same");
+        assert_eq!(
+            admission.memory.held(),
+            150,
+            "memory that is already in use is counted beyond the limit"
+        );
         drop((first, body, second, answer));
         assert_eq!((admission.images(), admission.memory.held()), (0, 0));
     }
 
     #[test]
-    fn a_deadline_that_cannot_be_met_is_rejected_with_a_time_to_return() {
+    fn a_deadline_that_cannot_be_met_is_rejected_with_a_retry_time() {
         let (admission, estimate) = admission(100, 100, 1);
         estimate.ran(1, Duration::from_secs(2));
         let context = RequestContext::local(Deadline::after(Duration::from_secs(8)));
@@ -319,7 +326,7 @@ mod tests {
         assert!((60..100).contains(&flood.len()), "{} fit into its own deadline", flood.len());
         admission
             .enter(&of(modest, Duration::from_millis(500)), QUICK)
-            .expect("before it is one image of the other client, not all");
+            .expect("only one image of the other client is queued before it");
     }
 
     #[test]
@@ -336,15 +343,15 @@ mod tests {
             std::iter::from_fn(|| enter(Priority::Batch, 3000).ok()).take(1000).collect();
         assert!(batch.len() < 30, "{} batch images of 100 ms fit into 3 s", batch.len());
         let interactive: Vec<_> = (0..10)
-            .map(|_| enter(Priority::Interactive, 3000).expect("before all batch images"))
+            .map(|_| enter(Priority::Interactive, 3000).expect("queued before all batch images"))
             .collect();
         let rejected = enter(Priority::Batch, 1200).unwrap_err();
-        assert_eq!(rejected.reason(), Reason::Deadline, "the interactive ones are before it");
+        assert_eq!(rejected.reason(), Reason::Deadline, "interactive images are queued before it");
         drop((batch, interactive));
     }
 
     #[test]
-    fn slow_pictures_wait_for_each_other_and_not_the_quick_ones_for_them() {
+    fn slow_images_wait_for_each_other_and_quick_images_do_not_wait_for_them() {
         let (admission, estimate) = admission(1000, 100, 2);
         estimate.ran(1, Duration::from_millis(5));
         let keys = ClientKeys::starting_at(1);
@@ -355,6 +362,6 @@ mod tests {
         assert!((2..6).contains(&slow.len()), "{} of two seconds fit into ten", slow.len());
         admission
             .enter(&of(keys.assign(), Duration::from_millis(200)), QUICK)
-            .expect("a worker is left for quick pictures");
+            .expect("one worker is reserved for quick images");
     }
 }

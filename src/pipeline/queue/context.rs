@@ -1,4 +1,4 @@
-//! The context of every image of a request: its origin and its deadline.
+//! Context of a request's images: origin and deadline.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,24 +6,24 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::{Deadline, Priority};
 use crate::telemetry::spans::RequestSpan;
 
-/// Identifies a client for fair queueing: the images of one client wait behind each other, not in front
-/// of another client's. Over HTTP a client is an API key, an address or a connection.
+/// Identifies a client for fair queueing: an image waits behind the client's other images, and not behind all
+/// images of other clients. Over HTTP a client is an API key, an address or a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ClientKey(u64);
 
-/// Set in the keys of clients that have more than one connection.
+/// Set in the keys of clients that are not identified by one connection.
 const LASTING: u64 = 1 << 63;
 
 impl ClientKey {
-    /// The key of a client that is identified by more than its connection; `hash` is that of its identity.
-    /// It differs from every key that [`ClientKeys`] assigns.
+    /// The key of a client with a lasting identity, whose hash is `hash`. It differs from every key that
+    /// [`ClientKeys`] assigns.
     #[must_use]
     pub fn lasting(hash: u64) -> Self {
         Self(hash | LASTING)
     }
 }
 
-/// Hands out [`ClientKey`]s; each listener has one.
+/// Assigns [`ClientKey`]s; each listener has one.
 #[derive(Debug, Default)]
 pub struct ClientKeys {
     next: AtomicU64,
@@ -36,44 +36,44 @@ impl ClientKeys {
         Self { next: AtomicU64::new(first) }
     }
 
-    /// A key that no other client of this listener has.
+    /// Returns a key that no other client of this listener has.
     pub fn assign(&self) -> ClientKey {
         ClientKey(self.next.fetch_add(1, Ordering::Relaxed))
     }
 }
 
-/// Who sent a request.
+/// The sender of a request, and its limits.
 #[derive(Debug, Clone)]
 pub struct Origin {
     /// The request's id, as in `X-Request-Id` and in log lines.
     pub request_id: Arc<str>,
-    /// Whose turn its images take.
+    /// Its client, for fair queueing.
     pub client: ClientKey,
-    /// How many images this client may have in flight.
+    /// Maximum number of images of this client in flight.
     pub max_images: usize,
-    /// The class of its images.
+    /// Priority class of its images.
     pub priority: Priority,
     /// The request's span, if it is traced and recorded.
     pub span: Option<Arc<RequestSpan>>,
 }
 
-/// A request, as the pipeline knows it.
+/// The context of a request in the pipeline.
 #[derive(Debug, Clone)]
 pub struct RequestContext {
-    /// Who sent it.
+    /// The sender.
     pub origin: Origin,
-    /// When its answer is of no use any more.
+    /// Time after which the answer is useless.
     pub deadline: Deadline,
 }
 
 impl RequestContext {
-    /// How many images of this request may be in flight: `most`, if the client may have as many.
+    /// Maximum number of images of this request in flight: `most`, or the client's limit if that is less.
     #[must_use]
     pub fn at_once(&self, most: usize) -> usize {
         most.min(self.origin.max_images)
     }
 
-    /// A caller in this process, such as a command that reads files: the only client.
+    /// The context of a caller in this process, such as a command that reads files.
     #[must_use]
     pub fn local(deadline: Deadline) -> Self {
         Self { origin: Origin::local(), deadline }

@@ -1,29 +1,29 @@
-//! Estimates service times from measurements, for the predicted wait and `Retry-After`.
+//! Estimates service times from measurements, to predict waits and compute `Retry-After`.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::telemetry::DecayingRate;
 
-/// Who decodes, as far as capacity goes.
+/// Which threads decode and run images; determines the capacity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stages {
-    /// The workers decode what they run: one stage.
+    /// Workers decode the images that they run: one stage.
     Shared {
-        /// How many workers.
+        /// Number of workers.
         workers: u32,
     },
-    /// Decoders and workers are different threads: the slower stage limits throughput.
+    /// Decoders and workers are different threads; the slower stage limits the throughput.
     Pipelined {
-        /// How many decoders.
+        /// Number of decoders.
         decoders: u32,
-        /// How many workers.
+        /// Number of workers.
         workers: u32,
     },
 }
 
 impl Stages {
-    /// Threads that run batches.
+    /// Number of threads that run batches.
     #[must_use]
     pub fn workers(self) -> u32 {
         match self {
@@ -32,10 +32,10 @@ impl Stages {
     }
 }
 
-/// Images that wait or run: how many, and the decode time that their headers announce.
+/// Queued or running images: their number, and the decode times predicted from their headers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct QueueLoad {
-    /// Images.
+    /// Number of images.
     pub images: usize,
     /// The sum of [`Header::decode_time`](crate::pipeline::decode::Header::decode_time).
     pub decode: Duration,
@@ -54,23 +54,24 @@ impl QueueLoad {
         self.decode += other.decode;
     }
 
-    /// Takes `other` out, which was added before.
+    /// Subtracts `other`, which was added before.
     pub fn remove(&mut self, other: Self) {
         self.images = self.images.saturating_sub(other.images);
         self.decode = self.decode.saturating_sub(other.decode);
     }
 }
 
-/// Moving averages of what one image costs.
+/// Moving averages of the time that one image takes.
 ///
-/// Decoding is predicted from the header, and corrected by the ratio of measured to announced decode time.
-/// So one costly picture says nothing of the next one. Both averages lose half of their weight in a
-/// second without a sample: an estimate that was wrong heals by itself, even where it let nothing in.
+/// Decode times are predicted from headers, and corrected by the ratio of measured to predicted time. So an
+/// expensive image does not change the prediction for the next one. Both averages lose half of their weight
+/// in each second without a sample, so that a wrong estimate is corrected even if it led to all images being
+/// rejected.
 #[derive(Debug)]
 pub struct ServiceTimeEstimate {
     stages: Stages,
     averages: Mutex<Averages>,
-    /// Seconds for which workers were busy.
+    /// Seconds in which workers were busy.
     busy: DecayingRate,
 }
 
@@ -78,37 +79,37 @@ pub struct ServiceTimeEstimate {
 struct Averages {
     /// Resizing and running, seconds per image.
     run: Average,
-    /// Seconds measured per second announced, for decoding.
+    /// Measured seconds of decoding per predicted second.
     decode_ratio: Average,
-    /// Seconds from taking a batch to its end per second of work, where other models use the cores, too.
+    /// Seconds from taking a batch to its end per second of work; above 1 if other models use the cores too.
     contention: Average,
 }
 
-/// Announced decode times are of another machine; beyond this they are not corrected.
+/// Limits of the correction of predicted decode times, which were measured on another machine.
 const RATIOS: std::ops::RangeInclusive<f64> = 0.25..=8.0;
 
-/// A model that waits longer for the cores is not predicted to wait even longer.
+/// Limit of the contention that predictions assume.
 const MOST_CONTENTION: f64 = 100.0;
 
-/// Old samples lose half of their weight in this time, or in that of a few images where those take longer.
+/// Samples lose half of their weight in this time, or in that of a few images if those take longer.
 const HALF_LIFE: Duration = Duration::from_secs(1);
 
 impl ServiceTimeEstimate {
-    /// Nothing measured yet: a run costs nothing, and a decode what its header announces.
+    /// An estimate without samples: a run takes no time, and decoding the time predicted from the header.
     #[must_use]
     pub fn new(stages: Stages) -> Self {
         Self { stages, averages: Mutex::default(), busy: DecayingRate::default() }
     }
 
-    /// How the work is divided among threads.
+    /// How work is divided among threads.
     #[must_use]
     pub fn stages(&self) -> Stages {
         self.stages
     }
 
-    /// One image whose header announced `announced` was decoded in `measured`.
+    /// Adds a sample: an image with the predicted decode time `announced` was decoded in `measured`.
     pub fn decoded(&self, announced: Duration, measured: Duration) {
-        // Short decodes say more of the clock and the caches than of the machine.
+        // The time of short decodes depends mostly on clock resolution and caches.
         if announced >= Duration::from_micros(100) {
             let ratio = measured.as_secs_f64() / announced.as_secs_f64();
             let ratio = ratio.clamp(*RATIOS.start(), *RATIOS.end());
@@ -116,13 +117,13 @@ impl ServiceTimeEstimate {
         }
     }
 
-    /// `images` images were resized and run in `elapsed`, which is without their decoding.
+    /// Adds a sample: `images` images were resized and run in `elapsed`, without decoding.
     pub fn ran(&self, images: usize, elapsed: Duration) {
         let each = elapsed / u32::try_from(images).unwrap_or(u32::MAX).max(1);
         self.lock().run.add(each.as_secs_f64(), HALF_LIFE.max(each * 4));
     }
 
-    /// A batch waited for `waited` until other models gave it a core, and then took `busy`.
+    /// Adds a sample: a batch waited `waited` for a core used by other models, and then took `busy`.
     pub fn worked(&self, waited: Duration, busy: Duration) {
         self.busy.add(busy.as_secs_f64());
         if busy >= Duration::from_micros(100) {
@@ -131,18 +132,18 @@ impl ServiceTimeEstimate {
         }
     }
 
-    /// The share of the workers' time in which they were busy, over the last seconds.
+    /// Fraction of the workers' time in which they were busy, over the last seconds.
     #[must_use]
     pub fn utilization(&self) -> f64 {
         self.busy.per_second() / f64::from(self.stages.workers())
     }
 
-    /// The averages as they are now.
+    /// The current averages.
     #[must_use]
     pub fn rates(&self) -> Rates {
         let averages = self.lock();
         let now = Instant::now();
-        // A ratio fades to 1, not to 0.
+        // Without samples, a ratio decays to 1, not to 0.
         let faded = |(ratio, weight): (f64, f64)| ratio * weight + (1.0 - weight);
         Rates {
             stages: self.stages,
@@ -152,13 +153,13 @@ impl ServiceTimeEstimate {
         }
     }
 
-    /// Each update is one step, so a poisoned lock still guards true values.
+    /// Each update is complete before the lock is released, so the values are valid even if it is poisoned.
     fn lock(&self) -> MutexGuard<'_, Averages> {
         self.averages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What images cost, at one moment.
+/// Time that images take, at one moment.
 #[derive(Debug, Clone, Copy)]
 pub struct Rates {
     stages: Stages,
@@ -167,25 +168,25 @@ pub struct Rates {
     contention: f64,
 }
 
-/// Which workers may take an image.
+/// Which workers may process an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lane {
-    /// Any.
+    /// Any worker.
     Quick,
-    /// Only some at a time, because decoding it takes so long that others would wait for it.
+    /// Only some workers at a time, because others would have to wait for its long decode.
     Slow,
 }
 
-/// A shorter decode is never slow.
+/// Minimum decode time of slow images, in seconds.
 const SLOW: f64 = 0.1;
 
-/// Seconds as a duration; what is no time at all is none.
+/// Seconds as a duration; zero if negative or not a number.
 fn seconds(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or(Duration::ZERO)
 }
 
 impl Rates {
-    /// How long all threads together need for `load`.
+    /// Time that all threads together need for `load`.
     #[must_use]
     pub fn time_for(&self, load: QueueLoad) -> Duration {
         let (decode, run) = self.parts(load);
@@ -198,20 +199,20 @@ impl Rates {
         seconds(all_threads * self.contention)
     }
 
-    /// The decode time on this machine for the predicted time `predicted`.
+    /// The expected decode time on this machine for the predicted time.
     #[must_use]
     pub fn decoding(&self, predicted: Duration) -> Duration {
         predicted.mul_f64(self.decode_ratio)
     }
 
-    /// How long one image of this model takes where this model does nothing else.
+    /// Time that one image takes if the model processes no other images.
     #[must_use]
     pub fn alone(&self, decode: Duration) -> Duration {
         let (decode, run) = self.parts(QueueLoad::one(decode));
         seconds((decode + run) * self.contention)
     }
 
-    /// Images that one worker runs in `time`, without decoding; at least one, and one if nothing was measured lately.
+    /// Number of images that one worker runs in `time`, without decoding; 1 if there are no recent samples.
     #[must_use]
     #[expect(
         clippy::cast_possible_truncation,
@@ -223,7 +224,7 @@ impl Rates {
         if images.is_finite() { (images as usize).max(1) } else { 1 }
     }
 
-    /// The lane of an image: slow ones take much longer to decode than any image takes to run.
+    /// The lane of an image: slow images take much longer to decode than images take to run.
     #[must_use]
     pub fn lane(&self, decode: Duration) -> Lane {
         let (decode, run) = self.parts(QueueLoad::one(decode));
@@ -237,7 +238,7 @@ impl Rates {
     }
 }
 
-/// An exponential moving average that knows its age.
+/// An exponential moving average whose weight decays with time.
 #[derive(Debug, Default)]
 struct Average {
     sampled: Option<Sampled>,
@@ -250,7 +251,7 @@ struct Sampled {
     half_life: Duration,
 }
 
-/// The share of the average that one sample replaces.
+/// Weight of one sample.
 const SAMPLE: f64 = 1.0 / 8.0;
 
 impl Average {
@@ -258,7 +259,7 @@ impl Average {
         let now = Instant::now();
         let value = match self.at(now) {
             None => sample,
-            // An old average gives way to the sample as far as it has faded.
+            // The more weight the old average has lost, the more a sample counts.
             Some((old, weight)) => {
                 let kept = (1.0 - SAMPLE) * weight;
                 old * kept + sample * (1.0 - kept)
@@ -267,11 +268,11 @@ impl Average {
         self.sampled = Some(Sampled { value, at: now, half_life });
     }
 
-    /// The average, and how much of its weight is left, 0 to 1.
+    /// The average and its remaining weight, 0 to 1.
     fn at(&self, now: Instant) -> Option<(f64, f64)> {
         let Sampled { value, at, half_life } = self.sampled?;
         let half_lives = now.saturating_duration_since(at).as_secs_f64() / half_life.as_secs_f64();
-        // Full weight for one half-life: between two runs of a slow model nothing is forgotten.
+        // Full weight for one half-life, so that it does not decay between two runs of a slow model.
         Some((value, (-(half_lives - 1.0).max(0.0)).exp2()))
     }
 }
@@ -290,10 +291,10 @@ mod tests {
     }
 
     #[test]
-    fn a_turn_has_at_least_one_image_and_as_many_as_run_in_it() {
+    fn a_batch_has_as_many_images_as_run_in_the_time_and_at_least_one() {
         let estimate = ServiceTimeEstimate::new(Stages::Shared { workers: 2 });
         let images = || estimate.rates().images_within(Duration::from_millis(30));
-        assert_eq!(images(), 1, "nothing was measured");
+        assert_eq!(images(), 1, "there are no samples");
         estimate.ran(4, Duration::from_millis(48));
         assert_eq!(images(), 2, "one image takes 12 ms");
         let slow = ServiceTimeEstimate::new(Stages::Shared { workers: 2 });
@@ -329,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn an_estimate_that_was_wrong_fades_without_a_sample() {
+    fn a_wrong_estimate_decays_without_samples() {
         let mut average = Average::default();
         average.add(100.0, HALF_LIFE);
         let (_, weight) = average.at(Instant::now()).unwrap();
@@ -340,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_machine_is_learned_from_its_decodes() {
+    fn predictions_adapt_to_the_decode_times_of_a_slow_machine() {
         let estimate = shared(1);
         for _ in 0..50 {
             estimate.decoded(Duration::from_millis(10), Duration::from_millis(30));

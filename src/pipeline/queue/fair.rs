@@ -5,18 +5,18 @@
 //! first. Virtual time advances by the work that each client gets: by a job's service time, divided by the number of
 //! clients with queued jobs.
 //!
-//! So clients share the workers' time equally. A cheap job is taken before the costly jobs that other clients
-//! have queued, also if each of those belongs to a new client. (With the start as order, which is
-//! start-time fair queueing, all jobs of new clients start at the present time, which then stands still. A client whose
-//! last job ended later waits for all of them, and for those that come meanwhile.)
+//! So clients share the workers' time equally. A cheap job is taken before expensive jobs that other clients
+//! have queued, even if each of those belongs to a new client. (Start-time fair queueing orders by start
+//! instead. Then all jobs of new clients start at the current virtual time, which does not advance while they
+//! wait. A client whose last job ended later waits for all of them, and for new ones that arrive meanwhile.)
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use super::held::ImageLoad;
+use super::in_flight::ImageLoad;
 use super::{ClientKey, Job, Lane};
 
-/// A job's virtual end, and its number among all jobs: of equal ends the first to arrive comes first.
+/// A job's virtual end, and its number in order of arrival, which decides between equal ends.
 type QueuePosition = (Duration, u64);
 
 /// A queued job, and its virtual start.
@@ -30,15 +30,15 @@ struct Queued {
 #[derive(Debug, Clone, Copy, Default)]
 struct Chain {
     queued: usize,
-    /// The virtual end of the last one.
+    /// Virtual end of its last job.
     end: Duration,
 }
 
-/// Where a job stands.
+/// Position of a queued job.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tag {
     lane: Lane,
-    place: QueuePosition,
+    position: QueuePosition,
 }
 
 /// Queued jobs in the order in which they will be taken.
@@ -46,28 +46,28 @@ pub(super) struct Tag {
 pub(super) struct FairOrder {
     quick: BTreeMap<QueuePosition, Queued>,
     slow: BTreeMap<QueuePosition, Queued>,
-    /// Clients with queued jobs, and those whose last job's end is later than `now`.
+    /// Clients with queued jobs, and those whose last job ends later than `now`.
     chains: HashMap<ClientKey, Chain>,
     /// Clients with queued jobs.
     waiting_clients: u32,
-    /// The virtual time.
+    /// Current virtual time.
     now: Duration,
     next_number: u64,
 }
 
-/// With this many clients, those that no longer matter are removed.
+/// At this number of clients, those that no longer affect the order are removed.
 const REMEMBERED_CLIENTS: usize = 1024;
 
-/// The lanes that a worker may take jobs from.
+/// Lanes from which a worker may take jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum OpenLanes {
     Both,
-    /// Enough workers decode slow images already.
+    /// Slow images occupy the maximum number of workers.
     Quick,
 }
 
 impl FairOrder {
-    /// Adds `job` behind its client's others.
+    /// Adds `job` after its client's other jobs.
     pub(super) fn add(&mut self, job: Job) -> Tag {
         let ImageLoad { client, lane, service_time, .. } = job.caller().share();
         let now = self.now;
@@ -79,20 +79,20 @@ impl FairOrder {
         chain.end = start + service_time;
         chain.queued += 1;
         self.waiting_clients += u32::from(chain.queued == 1);
-        let place = (chain.end, self.next_number);
+        let position = (chain.end, self.next_number);
         self.next_number += 1;
-        self.lane(lane).insert(place, Queued { start, job });
-        Tag { lane, place }
+        self.lane(lane).insert(position, Queued { start, job });
+        Tag { lane, position }
     }
 
-    /// Takes a job out that is not wanted any more, if it is still queued.
+    /// Removes a job that is no longer needed, if it is still queued.
     pub(super) fn remove(&mut self, tag: Tag) -> Option<Job> {
-        let Queued { job, .. } = self.lane(tag.lane).remove(&tag.place)?;
-        self.leaves(&job);
+        let Queued { job, .. } = self.lane(tag.lane).remove(&tag.position)?;
+        self.count_removed(&job);
         Some(job)
     }
 
-    /// The lane whose first job comes next, of those that are `open`.
+    /// The lane of the next job, among the lanes that are `open`.
     pub(super) fn next_lane(&self, open: OpenLanes) -> Option<Lane> {
         let quick = self.quick.keys().next();
         let slow = match open {
@@ -116,22 +116,22 @@ impl FairOrder {
         jobs.values().next().map(|queued| &queued.job)
     }
 
-    /// The first `count` jobs of `lane`.
+    /// Removes and returns the first `count` jobs of `lane`.
     pub(super) fn take(&mut self, lane: Lane, count: usize) -> Vec<Job> {
         let mut taken = Vec::with_capacity(count);
         while taken.len() < count
             && let Some((_, Queued { start, job })) = self.lane(lane).pop_first()
         {
             let each = job.caller().share().service_time / self.waiting_clients.max(1);
-            // Some jobs may have been taken early, as workers that may not take slow jobs do.
+            // A job may have been taken early, by a worker that could not take slow jobs.
             self.now = (self.now + each).max(start);
-            self.leaves(&job);
+            self.count_removed(&job);
             taken.push(job);
         }
         taken
     }
 
-    /// Takes the last job of the client that has most queued, if those are more than `fewer`.
+    /// Removes the last job of the client with the most queued jobs, if those are more than `fewer`.
     pub(super) fn displace(&mut self, fewer: usize) -> Option<Job> {
         let most = self.chains.values().map(|chain| chain.queued).max()?;
         if most <= fewer {
@@ -142,18 +142,18 @@ impl FairOrder {
             self.chains.get(&client).is_some_and(|chain| chain.queued == most)
         };
         let last = |jobs: &BTreeMap<QueuePosition, Queued>| {
-            jobs.iter().rev().find(|(_, queued)| has_most(queued)).map(|(place, _)| *place)
+            jobs.iter().rev().find(|(_, queued)| has_most(queued)).map(|(position, _)| *position)
         };
         let (quick, slow) = (last(&self.quick), last(&self.slow));
         let tag = if quick > slow {
-            Tag { lane: Lane::Quick, place: quick? }
+            Tag { lane: Lane::Quick, position: quick? }
         } else {
-            Tag { lane: Lane::Slow, place: slow? }
+            Tag { lane: Lane::Slow, position: slow? }
         };
         self.remove(tag)
     }
 
-    /// Jobs of `lane`.
+    /// Number of queued jobs in `lane`.
     pub(super) fn count(&self, lane: Lane) -> usize {
         match lane {
             Lane::Quick => self.quick.len(),
@@ -161,13 +161,13 @@ impl FairOrder {
         }
     }
 
-    /// All jobs.
+    /// Number of queued jobs.
     pub(super) fn len(&self) -> usize {
         self.quick.len() + self.slow.len()
     }
 
-    /// Counts that a client has one job less in the queue.
-    fn leaves(&mut self, job: &Job) {
+    /// Decrements the number of queued jobs of the job's client.
+    fn count_removed(&mut self, job: &Job) {
         if let Some(chain) = self.chains.get_mut(&job.caller().share().client) {
             chain.queued -= 1;
             self.waiting_clients -= u32::from(chain.queued == 0);

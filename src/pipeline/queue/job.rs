@@ -1,4 +1,4 @@
-//! One image in the queue, with the channel for its answer.
+//! A job: one image in the queue, with the channel for its answer.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::held::ImageLoad;
+use super::in_flight::ImageLoad;
 use super::upload::{ImageTimings, PrepareError, Upload};
 use super::{Origin, Permit, Queue, RequestContext, Tag};
 use crate::pipeline::Output;
@@ -18,20 +18,20 @@ use crate::telemetry::spans::SpanIds;
 /// The deadline of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadline {
-    /// The moment it passes.
+    /// The moment at which it passes.
     pub at: Instant,
     /// The total time allowed, for messages.
     pub limit: Duration,
 }
 
 impl Deadline {
-    /// `limit` from now.
+    /// A deadline `limit` from now.
     #[must_use]
     pub fn after(limit: Duration) -> Self {
         Self { at: Instant::now() + limit, limit }
     }
 
-    /// The same deadline, or `limit` after the same start if that is sooner.
+    /// The same deadline, or `limit` after the same start if that is earlier.
     #[must_use]
     pub fn sooner(&self, limit: Duration) -> Self {
         match self.limit.checked_sub(limit) {
@@ -53,7 +53,7 @@ impl Deadline {
     }
 }
 
-/// What the network says of one image.
+/// The network's output for one image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scores {
     /// f32 `[classes]`, before the softmax.
@@ -63,7 +63,7 @@ pub struct Scores {
 }
 
 impl Scores {
-    /// The most probable of `classes`, or of all where that is empty; of equal ones the first.
+    /// The most probable of `classes`, or of all classes if that is empty; the first of equal ones.
     #[must_use]
     pub fn best_of(&self, classes: &[usize]) -> usize {
         let scores = self.logits.iter().enumerate().rev();
@@ -74,56 +74,56 @@ impl Scores {
     }
 }
 
-/// One image's values of an output that is not fetched for every image.
+/// One image's values of an additional output.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Extra {
-    /// Their shape.
+    /// Shape of the values.
     pub shape: Vec<usize>,
-    /// Row-major.
+    /// The values, row-major.
     pub values: Vec<f32>,
 }
 
-/// One image's scores and how they came about.
+/// The answer to a job: one image's scores and timings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JobAnswer {
-    /// What the network says.
+    /// The network's output.
     pub scores: Scores,
     /// The additional output, if the job requested one.
     pub extra: Option<Extra>,
-    /// What its worker learnt of the image, where it was queued as an upload.
+    /// Facts about the image, if the worker decoded it.
     pub facts: Option<ImageTimings>,
-    /// From queue to worker.
+    /// Time from queueing until a worker took the job.
     pub queued: Duration,
-    /// The run of its whole batch.
+    /// Time of the run of its batch.
     pub inference: Duration,
-    /// How many images shared that run.
+    /// Number of images in the batch.
     pub batch_size: usize,
     /// The span of the batch, if it is traced.
     pub batch: Option<SpanIds>,
 }
 
-/// Why a queued image got no scores.
+/// Why a job has no scores.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum JobError {
     /// Its upload could not be decoded or preprocessed.
     #[error(transparent)]
     Prepare(PrepareError),
-    /// ONNX Runtime refused or failed the batch.
+    /// ONNX Runtime could not run the batch.
     #[error("ONNX Runtime failed on the batch: {0}")]
     Runtime(String),
-    /// The run panicked; the worker lives on.
+    /// The run panicked; the worker continues.
     #[error("the run panicked: {0}")]
     Panicked(String),
-    /// The network answered with something that is not a score.
+    /// The network's output contains infinity or NaN.
     #[error("the network's scores are not finite")]
     NotFinite,
-    /// Its deadline passed in the queue or while it was decoded.
+    /// The deadline passed in the queue or during decoding.
     #[error("the deadline passed before the scores were computed")]
     Late,
     /// It was displaced from the queue by a client with fewer images.
     #[error("displaced from the queue")]
     Displaced {
-        /// When to try again.
+        /// When to retry.
         retry_after: Duration,
     },
     /// The job was dropped without an answer, because the server is shutting down.
@@ -143,7 +143,7 @@ impl From<PrepareError> for JobError {
     }
 }
 
-/// The way back. Only [`Queue::submit`] makes one.
+/// The channel for the answer; only [`Queue::submit`] creates one.
 #[derive(Debug)]
 pub struct Reply(pub(super) oneshot::Sender<Result<JobAnswer, JobError>>);
 
@@ -152,7 +152,7 @@ pub struct Reply(pub(super) oneshot::Sender<Result<JobAnswer, JobError>>);
 pub enum Input {
     /// An image that the worker decodes and preprocesses.
     Upload(Upload),
-    /// What the network takes.
+    /// Preprocessed pixels.
     Pixels(Pixels),
 }
 
@@ -176,7 +176,7 @@ pub struct Job {
 }
 
 impl Job {
-    /// A job that is queued now; `permit` is held until it is answered or dropped.
+    /// A job that is queued now. `permit` is held until the job is answered or dropped.
     #[must_use]
     pub fn new(
         input: impl Into<Input>,
@@ -191,20 +191,20 @@ impl Job {
         }
     }
 
-    /// The same job, with an additional output.
+    /// Requests an additional output.
     #[must_use]
     pub fn wanting(mut self, output: Option<Output>) -> Self {
         self.caller.wants = output;
         self
     }
 
-    /// Who asked.
+    /// The caller.
     #[must_use]
     pub fn caller(&self) -> &Caller {
         &self.caller
     }
 
-    /// The image and its caller.
+    /// Splits the job into the image and its caller.
     #[must_use]
     pub fn into_parts(self) -> (Input, Caller) {
         (self.input, self.caller)
@@ -229,30 +229,30 @@ impl Caller {
         self.wants
     }
 
-    /// What it adds to its client's load.
+    /// The contribution to its client's load.
     pub(super) fn share(&self) -> ImageLoad {
         self.permit.share()
     }
 
-    /// What its image was announced to take to decode.
+    /// The decode time predicted from the image's header.
     #[must_use]
     pub fn announced_decode(&self) -> Duration {
         self.share().decode
     }
 
-    /// What the image's memory is charged to.
+    /// The permit, to which the image's memory is charged.
     #[must_use]
     pub fn permit(&self) -> &Permit {
         &self.permit
     }
 
-    /// When the time runs out.
+    /// The request's deadline.
     #[must_use]
     pub fn deadline(&self) -> Deadline {
         self.context.deadline
     }
 
-    /// The reason to stop preparing its image before work that takes `ahead`, if there is one.
+    /// Whether to stop before work that takes `ahead`, and why.
     #[must_use]
     pub fn stop(&self, ahead: Duration) -> Option<Stop> {
         if self.is_abandoned() {
@@ -261,13 +261,13 @@ impl Caller {
         self.context.deadline.has_passed(Instant::now() + ahead).then_some(Stop::Late)
     }
 
-    /// Who sent its request.
+    /// The sender of the request.
     #[must_use]
     pub fn origin(&self) -> &Origin {
         &self.context.origin
     }
 
-    /// When the job joined the queue.
+    /// When the job was queued.
     #[must_use]
     pub fn queued_at(&self) -> Instant {
         self.queued_at
@@ -281,7 +281,7 @@ impl Caller {
 
     /// Sends the answer; if the caller is gone, it is dropped.
     pub fn answer(self, answer: Result<JobAnswer, JobError>) {
-        // First the place, then the answer: a caller who has it may count on the place being free.
+        // Release the permit before answering, so that a caller that has the answer can queue another image.
         drop(self.permit);
         let _ = self.reply.0.send(answer);
     }
@@ -321,7 +321,7 @@ impl Drop for Ticket {
         if self.arrived {
             return;
         }
-        // Close first, so that a worker that takes the job now sees that the caller is gone.
+        // Close the channel first, so that a worker that takes the job now sees that the caller is gone.
         self.answer.close();
         self.queue.forget(self.tag);
     }

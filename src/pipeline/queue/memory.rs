@@ -7,21 +7,21 @@ use std::time::Duration;
 use super::Rejected;
 use crate::telemetry::Metrics;
 
-/// Bytes in flight, and their limit.
+/// Reserved bytes, and their limit.
 #[derive(Debug)]
 pub struct Memory {
     limit: u64,
     held: AtomicU64,
-    /// How often memory was taken.
+    /// Number of reservations so far.
     taken: AtomicU64,
     metrics: Arc<Metrics>,
 }
 
-/// How long to wait for memory where nothing tells how long it will be in use.
+/// Retry time if it is unknown how long the memory will be in use.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 impl Memory {
-    /// `limit` bytes, all of them free.
+    /// A limit of `limit` bytes, none of them reserved.
     #[must_use]
     pub fn new(limit: u64, metrics: Arc<Metrics>) -> Arc<Self> {
         metrics.admission_limit_bytes.set(i64::try_from(limit).unwrap_or(i64::MAX));
@@ -32,28 +32,28 @@ impl Memory {
     ///
     /// # Errors
     ///
-    /// [`Rejected::Memory`] where they do not fit now.
+    /// [`Rejected::Memory`] if the limit would be exceeded.
     pub fn reserve(self: &Arc<Self>, bytes: u64) -> Result<Reservation, Rejected> {
         self.take(bytes)?;
         Ok(self.reservation(bytes))
     }
 
-    /// Counts `bytes` that are in use already, such as a response that waits to be sent. They may
-    /// exceed the limit: then nothing new is admitted until they are free.
+    /// Counts `bytes` that are already in use, such as a response to be sent. They may exceed the limit; then
+    /// nothing is admitted until memory is released.
     #[must_use]
     pub fn charge(self: &Arc<Self>, bytes: u64) -> Reservation {
         let before = self.held.fetch_add(bytes, Ordering::Relaxed);
-        self.show(before.saturating_add(bytes));
+        self.update_metrics(before.saturating_add(bytes));
         self.reservation(bytes)
     }
 
-    /// Bytes in flight now.
+    /// Reserved bytes.
     #[must_use]
     pub fn held(&self) -> u64 {
         self.held.load(Ordering::Relaxed)
     }
 
-    /// A count that grows whenever memory is taken.
+    /// Number of reservations so far, to detect activity.
     #[must_use]
     pub fn taken(&self) -> u64 {
         self.taken.load(Ordering::Relaxed)
@@ -68,10 +68,10 @@ impl Memory {
         match self.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits) {
             Ok(before) => {
                 self.taken.fetch_add(1, Ordering::Relaxed);
-                self.show(before + bytes);
+                self.update_metrics(before + bytes);
                 Ok(())
             }
-            // What is not taken is no more than what is held, even if that exceeds the limit.
+            // A reservation of zero bytes succeeds even if the limit is exceeded.
             Err(_) if bytes == 0 => Ok(()),
             Err(_) => {
                 Err(Rejected::Memory { wanted: bytes, limit: self.limit, retry_after: RETRY_AFTER })
@@ -81,15 +81,15 @@ impl Memory {
 
     fn give_back(&self, bytes: u64) {
         let before = self.held.fetch_sub(bytes, Ordering::Relaxed);
-        self.show(before.saturating_sub(bytes));
+        self.update_metrics(before.saturating_sub(bytes));
     }
 
-    fn show(&self, held: u64) {
+    fn update_metrics(&self, held: u64) {
         self.metrics.admitted_bytes.set(i64::try_from(held).unwrap_or(i64::MAX));
     }
 }
 
-/// Reserved memory, free again when this is dropped.
+/// Reserved memory, released when dropped.
 #[derive(Debug)]
 pub struct Reservation {
     memory: Arc<Memory>,
@@ -97,18 +97,18 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    /// Takes `bytes` more, before they are used.
+    /// Reserves `bytes` more, before they are used.
     ///
     /// # Errors
     ///
-    /// [`Rejected::Memory`] where they do not fit now; what is held stays held.
+    /// [`Rejected::Memory`] if the limit would be exceeded; the existing reservation is kept.
     pub fn grow(&self, bytes: u64) -> Result<(), Rejected> {
         self.memory.take(bytes)?;
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         Ok(())
     }
 
-    /// Gives back all bytes but `bytes`, once larger buffers are free.
+    /// Releases all but `bytes`, after larger buffers were freed.
     pub fn shrink_to(&self, bytes: u64) {
         let held = self.bytes.fetch_min(bytes, Ordering::Relaxed);
         self.memory.give_back(held.saturating_sub(bytes));

@@ -1,12 +1,12 @@
 //! The queue of images, ordered fairly by client, with deadlines.
 //!
-//! [`Admission`] counts images in flight and [`Memory`] their bytes, and both reject before work is done. [`Queue`]
-//! hands [`Job`]s to the workers, fairly by client. A [`Ticket`] is the caller's side of a job:
-//! dropping it takes the job out of the queue.
+//! [`Admission`] counts images in flight and [`Memory`] their bytes; both reject images before work is done
+//! for them. [`Queue`] distributes [`Job`]s to the workers. A [`Ticket`] is the caller's side of a job:
+//! dropping it removes the job from the queue.
 
 mod admission;
-mod held; // images in flight by client
-mod memory; // bytes in flight of the process
+mod in_flight; // images in flight by client
+mod memory; // reserved bytes of the process
 mod rejected;
 mod context;
 mod estimate; // service times
@@ -33,17 +33,17 @@ pub use upload::{ImageTimings, PrepareError, Upload};
 
 use crate::telemetry::ModelMetrics;
 
-/// How batches form.
+/// How batches are formed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchPlan {
     /// Maximum batch size, at least 1.
     pub max_batch: usize,
-    /// How long the first image may wait for others; zero for not at all.
+    /// How long the first image may wait for others; zero disables waiting.
     pub max_wait: Duration,
-    /// Queued images required per image of a batch, at least 1. With 1 a batch takes all it can.
-    /// With more, batches have one image until the backlog is so large that images must wait
-    /// anyway. This suits devices on which a batch takes about as long as its images one by one,
-    /// where the first image waits for the last.
+    /// Queued images required per image of a batch, at least 1. With 1 a batch takes all images that it can.
+    /// With more, batches have one image until the backlog is so large that images must wait anyway. This is
+    /// for devices on which a batch takes about as long as its images one by one, so that a batch only delays
+    /// its first images.
     pub backlog: usize,
 }
 
@@ -56,7 +56,7 @@ impl BatchPlan {
     }
 }
 
-/// Jobs between the async side and the worker threads; clones share the queue.
+/// The queue between async tasks and worker threads; clones share it.
 #[derive(Debug, Clone)]
 pub struct Queue {
     shared: Arc<Shared>,
@@ -65,7 +65,7 @@ pub struct Queue {
 #[derive(Debug)]
 struct Shared {
     state: Mutex<QueueState>,
-    /// How many batches of [`Lane::Slow`] may run at the same time.
+    /// Maximum number of batches of [`Lane::Slow`] that run at the same time.
     slow_limit: usize,
     metrics: Arc<ModelMetrics>,
 }
@@ -73,9 +73,9 @@ struct Shared {
 #[derive(Debug, Default)]
 struct QueueState {
     jobs: PriorityQueues,
-    /// Batches of [`Lane::Slow`] that run now.
+    /// Number of batches of [`Lane::Slow`] that run.
     slow_running: usize,
-    /// Workers that wait for a batch, asleep or not.
+    /// Workers without a batch, asleep or not.
     idle_workers: usize,
     /// Sleeping workers; the last one is woken first, because its core's cache is warm.
     asleep: Vec<Thread>,
@@ -83,7 +83,8 @@ struct QueueState {
 }
 
 impl Queue {
-    /// An empty, open queue for `workers` workers. Its bound is [`Admission`], which every job has passed.
+    /// An empty, open queue for `workers` workers. It is unbounded, because every job has passed
+    /// [`Admission`].
     #[must_use]
     pub fn new(workers: usize, metrics: Arc<ModelMetrics>) -> Self {
         let slow_limit = admission::slow_workers(u32::try_from(workers).unwrap_or(u32::MAX));
@@ -91,7 +92,7 @@ impl Queue {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Adds a job behind those of its client.
+    /// Adds a job after those of its client.
     ///
     /// # Errors
     ///
@@ -110,11 +111,10 @@ impl Queue {
         Ok(Ticket::new(self.clone(), tag, answer))
     }
 
-    /// The next batch, 1 to `max_batch` jobs in their fair order; blocks until there is one.
+    /// Waits for the next batch: 1 to `max_batch` jobs in fair order.
     ///
-    /// With other workers idle too, each takes its share, so that two queued images run side by
-    /// side rather than one after the other. A slow job is a batch of its own. `None` once the queue
-    /// is closed and empty.
+    /// If other workers are idle too, each takes its share, so that two queued images run in parallel. A slow
+    /// job is a batch of its own. Returns `None` when the queue is closed and empty.
     #[must_use]
     pub fn next_batch(&self, plan: BatchPlan) -> Option<Jobs> {
         let mut state = self.shared.lock();
@@ -133,7 +133,7 @@ impl Queue {
                 state = self.shared.sleep(state, Some(patience));
             } else if state.closed && state.jobs.len() == 0 {
                 state.idle_workers -= 1;
-                // Another one may have slept through the end, while all that was left was slow.
+                // Another worker may still sleep because only slow jobs were left.
                 state.wake_one();
                 return None;
             } else {
@@ -144,7 +144,7 @@ impl Queue {
 
     /// Takes this worker's share of the jobs at `next`.
     fn take(&self, mut state: MutexGuard<'_, QueueState>, next: NextJob, plan: BatchPlan) -> Jobs {
-        // A batch that was waited for is not shared.
+        // A batch that waited for more images is not shared among workers.
         let takers = if plan.max_wait.is_zero() { state.idle_workers } else { 1 };
         let (share, slow) = match next.lane {
             Lane::Quick => (plan.share(state.jobs.count(next), takers), None),
@@ -162,9 +162,9 @@ impl Queue {
         Jobs { jobs, slow }
     }
 
-    /// Displaces an image for one of the class `priority`, of a client that has `fewer` images in flight: drops the
-    /// last job of the client with the most queued jobs, which is answered. False if no client has more, unless
-    /// an interactive image displaces a batch image.
+    /// Displaces a queued image in favour of one with this `priority`, of a client with `fewer` images in
+    /// flight. Removes the last job of the client with the most queued jobs and answers it. Returns false if
+    /// no client has more jobs; an interactive image displaces any batch image.
     #[must_use]
     pub fn displace(&self, fewer: usize, priority: Priority, retry_after: Duration) -> bool {
         let mut state = self.shared.lock();
@@ -185,13 +185,13 @@ impl Queue {
         }
     }
 
-    /// Whether nothing more is let in.
+    /// Whether the queue is closed.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.shared.lock().closed
     }
 
-    /// Drops all queued jobs; their callers are answered that the server is draining.
+    /// Drops all queued jobs; their callers get the answer "cancelled".
     pub fn abort(&self) {
         self.close();
         let dropped = std::mem::take(&mut self.shared.lock().jobs);
@@ -199,13 +199,13 @@ impl Queue {
         drop(dropped);
     }
 
-    /// Jobs waiting for a worker.
+    /// Number of queued jobs.
     #[must_use]
     pub fn depth(&self) -> usize {
         self.shared.lock().jobs.len()
     }
 
-    /// Takes a job whose ticket is gone out of the queue, if no worker has it yet.
+    /// Removes a job whose ticket was dropped, unless a worker has taken it.
     fn forget(&self, tag: Tag) {
         let mut state = self.shared.lock();
         let removed = state.jobs.remove(tag);
@@ -220,13 +220,13 @@ impl Queue {
 /// A batch that a worker has taken.
 #[derive(Debug)]
 pub struct Jobs {
-    /// In their fair order, at least one.
+    /// In fair order, at least one.
     pub jobs: Vec<Job>,
-    /// Held until the batch is done, where it is slow.
+    /// For a slow batch, its permission, held until decoding is done.
     pub slow: Option<SlowTurn>,
 }
 
-/// A worker's right to have a slow job; given back when dropped.
+/// Permission for a worker to process a slow job; released when dropped.
 #[derive(Debug)]
 pub struct SlowTurn {
     queue: Queue,
@@ -249,7 +249,7 @@ impl QueueState {
 }
 
 impl Shared {
-    /// Lets `state` go until this thread is woken, for whatever reason, or has slept for `most`.
+    /// Releases the lock until this thread is woken, or `most` has passed.
     fn sleep(
         &self,
         mut state: MutexGuard<'_, QueueState>,
@@ -267,7 +267,7 @@ impl Shared {
         state
     }
 
-    /// A worker that panicked while holding the lock left whole jobs behind: the state is sound.
+    /// A panic does not leave the state inconsistent, so a poisoned lock is ignored.
     fn lock(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

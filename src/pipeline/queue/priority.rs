@@ -1,27 +1,27 @@
-//! The class of a request's images.
+//! The priority class of a request's images.
 
 use std::str::FromStr;
 
-/// Whether somebody waits for an image.
+/// Priority class: interactive or batch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Priority {
-    /// It is taken before all batch images, but for one turn of sixteen.
+    /// Taken before all batch images, except for one turn of sixteen.
     #[default]
     Interactive,
-    /// It may wait.
+    /// May wait.
     Batch,
 }
 
-/// The word is not a class.
+/// The value is not a priority class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("it takes interactive or batch")]
+#[error("use interactive or batch")]
 pub struct BadPriority;
 
 impl Priority {
-    /// Both.
+    /// Both classes.
     pub const ALL: [Self; 2] = [Self::Interactive, Self::Batch];
 
-    /// Its word in requests, files and metrics.
+    /// Its name in requests, files and metrics.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -30,7 +30,7 @@ impl Priority {
         }
     }
 
-    /// The lower one of both.
+    /// The lower of two classes.
     #[must_use]
     pub fn lower(self, other: Self) -> Self {
         if other == Self::Batch { other } else { self }

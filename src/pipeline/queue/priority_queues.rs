@@ -1,22 +1,22 @@
 //! Two classes of priority: interactive images are taken before batch images.
 //!
-//! While images of both classes wait, one of [`TURNS`] turns is of the class `batch`. So batch images are slow,
-//! and never starve. Within a class, the order is that of [`FairOrder`].
+//! While images of both classes wait, one of [`TURNS`] turns is for the class `batch`, so that batch images
+//! are not starved. Within a class, the order is that of [`FairOrder`].
 
 use super::fair::{self, FairOrder, OpenLanes};
 use super::{Job, Lane, Priority};
 
-/// Of so many turns one is of the class `batch`, while both wait.
+/// One of this number of turns is for the class `batch`, while both classes wait.
 const TURNS: u32 = 16;
 
-/// Where a job stands.
+/// Position of a queued job.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tag {
     priority: Priority,
-    place: fair::Tag,
+    tag: fair::Tag,
 }
 
-/// Where the next job comes from.
+/// Class and lane of the next job.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct NextJob {
     priority: Priority,
@@ -28,23 +28,23 @@ pub(super) struct NextJob {
 pub(super) struct PriorityQueues {
     interactive: FairOrder,
     batch: FairOrder,
-    /// Turns of interactive images for which batch images have waited, since the last of theirs.
+    /// Consecutive turns of interactive images while batch images were waiting.
     passed_over: u32,
 }
 
 impl PriorityQueues {
-    /// Adds `job` behind its client's others of its class.
+    /// Adds `job` after its client's other jobs of its class.
     pub(super) fn add(&mut self, job: Job) -> Tag {
         let priority = job.caller().origin().priority;
-        Tag { priority, place: self.of_mut(priority).add(job) }
+        Tag { priority, tag: self.of_mut(priority).add(job) }
     }
 
-    /// Takes a job out that is not wanted any more, if it is still queued.
-    pub(super) fn remove(&mut self, Tag { priority, place }: Tag) -> Option<Job> {
-        self.of_mut(priority).remove(place)
+    /// Removes a job that is no longer needed, if it is still queued.
+    pub(super) fn remove(&mut self, Tag { priority, tag }: Tag) -> Option<Job> {
+        self.of_mut(priority).remove(tag)
     }
 
-    /// Where the next job comes from, of the lanes that may be taken from.
+    /// Class and lane of the next job, among the lanes that are open.
     pub(super) fn next(&self, open: OpenLanes) -> Option<NextJob> {
         let of = |priority| {
             let lane = self.of(priority).next_lane(open)?;
@@ -54,12 +54,12 @@ impl PriorityQueues {
         if self.passed_over + 1 >= TURNS { batch.or(interactive) } else { interactive.or(batch) }
     }
 
-    /// The first job of `next`.
+    /// The first job at `next`.
     pub(super) fn first(&self, next: NextJob) -> Option<&Job> {
         self.of(next.priority).first(next.lane)
     }
 
-    /// The first `count` jobs of `next`, which is one turn.
+    /// Removes and returns the first `count` jobs at `next`; this counts as one turn.
     pub(super) fn take(&mut self, next: NextJob, count: usize) -> Vec<Job> {
         self.passed_over = match next.priority {
             Priority::Interactive if self.batch.len() > 0 => self.passed_over + 1,
@@ -68,8 +68,8 @@ impl PriorityQueues {
         self.of_mut(next.priority).take(next.lane, count)
     }
 
-    /// Takes the last job of the client that has most queued, for a job of the class `priority` of a client that
-    /// has `fewer`. An interactive job takes the place of any batch job first.
+    /// Removes the last job of the client with the most queued jobs, in favour of a job with this `priority`
+    /// of a client that has `fewer`. An interactive job displaces any batch job first.
     pub(super) fn displace(&mut self, fewer: usize, priority: Priority) -> Option<Job> {
         match priority {
             Priority::Interactive => {
@@ -79,12 +79,12 @@ impl PriorityQueues {
         }
     }
 
-    /// Jobs where `next` is from.
+    /// Number of queued jobs at `next`.
     pub(super) fn count(&self, next: NextJob) -> usize {
         self.of(next.priority).count(next.lane)
     }
 
-    /// All jobs.
+    /// Number of queued jobs.
     pub(super) fn len(&self) -> usize {
         self.interactive.len() + self.batch.len()
     }

@@ -4,60 +4,60 @@ use std::time::Duration;
 
 use crate::telemetry::Reason;
 
-/// An image or upload that is turned away although nothing is wrong with it. Come back later.
+/// A valid image or upload that is rejected for lack of capacity. The client may retry.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejected {
-    /// As many images are inside as may be.
+    /// The maximum number of images is in flight.
     #[error("the queue is full ({images} images are in flight); retry in {retry_after:.0?}")]
     QueueFull {
-        /// Images inside.
+        /// Images in flight.
         images: usize,
-        /// When to try again.
+        /// When to retry.
         retry_after: Duration,
     },
     /// It was displaced from the queue by a client with fewer images in flight.
     #[error(
-        "the queue is full, and this client has more images in it than others; \
+        "the queue is full, and this client has more queued images than others; \
          retry in {retry_after:.0?}"
     )]
     Displaced {
-        /// When to try again.
+        /// When to retry.
         retry_after: Duration,
     },
-    /// The bytes would not fit under the ceiling now.
+    /// The memory limit would be exceeded.
     #[error(
         "{wanted} more bytes would exceed the server's memory limit of {limit} bytes; \
          retry in {retry_after:.0?}"
     )]
     Memory {
-        /// Bytes asked for.
+        /// Requested bytes.
         wanted: u64,
-        /// The ceiling.
+        /// The memory limit.
         limit: u64,
-        /// When to try again.
+        /// When to retry.
         retry_after: Duration,
     },
-    /// The answer might come after the deadline.
+    /// The answer would probably miss the deadline.
     #[error(
         "the predicted time is {predicted:.0?}, but only {left:.0?} of the request's time limit are \
          left"
     )]
     TooLate {
-        /// How long the answer may take.
+        /// Predicted time until the answer.
         predicted: Duration,
-        /// How long the caller would still wait.
+        /// Time until the deadline.
         left: Duration,
-        /// When to try again.
+        /// When to retry.
         retry_after: Duration,
     },
-    /// This client has as many images in flight as it may have.
+    /// This client has its maximum number of images in flight.
     #[error(
         "this client has {images} images in flight, which is its limit; retry in {retry_after:.0?}"
     )]
     ClientLimit {
-        /// Images of this client.
+        /// Images of this client in flight.
         images: usize,
-        /// When to try again.
+        /// When to retry.
         retry_after: Duration,
     },
     /// The server is shutting down.
@@ -66,7 +66,7 @@ pub enum Rejected {
 }
 
 impl Rejected {
-    /// The word for metrics and clients.
+    /// The reason, for metrics and clients.
     #[must_use]
     pub fn reason(&self) -> Reason {
         match self {
@@ -78,7 +78,7 @@ impl Rejected {
         }
     }
 
-    /// The same; for memory that is in use at least until `wait` has passed, with that time to retry.
+    /// Raises the retry time of a memory rejection to at least `wait`.
     #[must_use]
     pub(super) fn retry_after_at_least(self, wait: Duration) -> Self {
         match self {
@@ -93,7 +93,7 @@ impl Rejected {
         }
     }
 
-    /// When to try again, never less than a second (the header's unit).
+    /// When to retry; at least one second, the unit of the header.
     #[must_use]
     pub fn retry_after(&self) -> Duration {
         match self {

@@ -1,4 +1,4 @@
-//! The queue with real workers and an engine that answers each image with its own number.
+//! Tests of the queue with real workers and an engine that returns each image's number as its score.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use super::held::ImageLoad;
+use super::in_flight::ImageLoad;
 use super::*;
 use crate::model::Preprocess;
 use crate::pipeline::Output;
@@ -15,15 +15,15 @@ use crate::pipeline::run::{
     Batch, Engine, Engines, Health, Outputs, RunError, SpareEngine, WorkerPlan, Workers,
 };
 
-/// A queue and what it needs, without a model.
-struct House {
+/// A queue with its dependencies, without a model.
+struct TestQueue {
     queue: Queue,
     admission: Arc<Admission>,
     estimate: Arc<ServiceTimeEstimate>,
     metrics: Arc<ModelMetrics>,
 }
 
-impl House {
+impl TestQueue {
     fn new() -> Self {
         let metrics = ModelMetrics::unexported();
         let estimate = Arc::new(ServiceTimeEstimate::new(Stages::Shared { workers: 1 }));
@@ -46,7 +46,7 @@ impl House {
         Workers::start(&plan, engines).unwrap()
     }
 
-    /// Queues the image whose only pixel spells `number`.
+    /// Queues the image whose only pixel encodes `number`.
     fn submit(&self, number: u16, deadline: Deadline) -> Ticket {
         let [high, low] = number.to_be_bytes();
         let pixels = Pixels::from_raw([1, 1], vec![high, low, 0]).unwrap();
@@ -64,7 +64,7 @@ fn numbers(batch: &Batch) -> Vec<u16> {
     batch.as_bytes().chunks(3).map(|pixel| u16::from_be_bytes([pixel[0], pixel[1]])).collect()
 }
 
-/// Answers each image with its own number.
+/// Returns each image's number as its score.
 #[expect(clippy::unnecessary_wraps, reason = "an engine may fail")]
 fn echo(batch: &Batch) -> Result<Outputs, RunError> {
     let scores: Vec<f32> = numbers(batch).into_iter().map(f32::from).collect();
@@ -76,7 +76,7 @@ fn wait<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
 }
 
-/// What becomes of a request.
+/// The fate of a request.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Fate {
     Waits,
@@ -88,7 +88,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_waiting_request_gets_its_own_answer_and_nothing_is_left_over(
+    fn every_waiting_request_gets_its_own_answer_and_all_permits_are_released(
         fates in prop::collection::vec(
             prop_oneof![4 => Just(Fate::Waits), 1 => Just(Fate::Leaves), 1 => Just(Fate::ComesLate)],
             1..200,
@@ -98,17 +98,17 @@ proptest! {
         max_wait_ms in 0..3_u64,
         backlog in 1..9_usize,
     ) {
-        let house = House::new();
+        let test = TestQueue::new();
         let plan = BatchPlan { max_batch, max_wait: Duration::from_millis(max_wait_ms), backlog };
         let engines = (0..workers).map(|_| Box::new(echo) as Engine).collect();
-        let workers = house.workers(plan, engines);
+        let workers = test.workers(plan, engines);
 
         let tickets: Vec<_> = (0..).zip(&fates).filter_map(|(number, &fate)| {
             let deadline = match fate {
                 Fate::ComesLate => Deadline { at: Instant::now(), limit: Duration::ZERO },
                 Fate::Waits | Fate::Leaves => Deadline::after(FOREVER),
             };
-            let ticket = house.submit(number, deadline);
+            let ticket = test.submit(number, deadline);
             (fate != Fate::Leaves).then_some((number, fate, ticket))
         }).collect();
         for (number, fate, ticket) in tickets {
@@ -121,18 +121,18 @@ proptest! {
                 (_, other) => prop_assert!(false, "request {} ({:?}): {:?}", number, fate, other),
             }
         }
-        house.queue.close();
+        test.queue.close();
         workers.join();
-        prop_assert_eq!(house.admission.images(), 0, "every permit is given back");
-        prop_assert_eq!(house.queue.depth(), 0);
+        prop_assert_eq!(test.admission.images(), 0, "every permit is released");
+        prop_assert_eq!(test.queue.depth(), 0);
     }
 
     #[test]
-    fn batches_leave_in_the_order_of_arrival(count in 1..100_u16, max_batch in 1..9_usize) {
-        let house = House::new();
+    fn batches_are_taken_in_the_order_of_arrival(count in 1..100_u16, max_batch in 1..9_usize) {
+        let test = TestQueue::new();
         let tickets: Vec<_> =
-            (0..count).map(|number| house.submit(number, Deadline::after(FOREVER))).collect();
-        house.queue.close();
+            (0..count).map(|number| test.submit(number, Deadline::after(FOREVER))).collect();
+        test.queue.close();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let engine: Engine = Box::new({
             let seen = Arc::clone(&seen);
@@ -141,22 +141,22 @@ proptest! {
                 echo(batch)
             }
         });
-        house.workers(BatchPlan { max_batch, ..AT_ONCE }, vec![engine]).join();
+        test.workers(BatchPlan { max_batch, ..AT_ONCE }, vec![engine]).join();
         prop_assert_eq!(&*seen.lock().unwrap(), &(0..count).collect::<Vec<_>>());
         drop(tickets);
     }
 }
 
 #[test]
-fn a_request_whose_client_left_is_never_run_and_is_counted() {
-    let house = House::new();
-    let tickets = (0..10).map(|number| house.submit(number, Deadline::after(FOREVER)));
+fn an_abandoned_request_is_counted_and_never_run() {
+    let test = TestQueue::new();
+    let tickets = (0..10).map(|number| test.submit(number, Deadline::after(FOREVER)));
     let (staying, leaving): (Vec<_>, Vec<_>) =
         tickets.enumerate().partition(|(number, _)| number % 2 == 0);
     drop(leaving);
-    assert_eq!(house.queue.depth(), 5, "it leaves the queue at once");
-    assert_eq!(house.admission.images(), 5, "and gives its place back");
-    house.queue.close();
+    assert_eq!(test.queue.depth(), 5, "it is removed from the queue immediately");
+    assert_eq!(test.admission.images(), 5, "and its permit is released");
+    test.queue.close();
     let seen = Arc::new(Mutex::new(HashSet::new()));
     let engine: Engine = Box::new({
         let seen = Arc::clone(&seen);
@@ -165,15 +165,15 @@ fn a_request_whose_client_left_is_never_run_and_is_counted() {
             echo(batch)
         }
     });
-    house.workers(AT_ONCE, vec![engine]).join();
+    test.workers(AT_ONCE, vec![engine]).join();
     assert_eq!(*seen.lock().unwrap(), HashSet::from([0, 2, 4, 6, 8]));
-    assert_eq!(house.metrics.abandoned.get(), 5);
+    assert_eq!(test.metrics.abandoned.get(), 5);
     drop(staying);
 }
 
 #[test]
-fn a_panic_and_a_failed_run_answer_their_own_batch_and_the_worker_lives_on() {
-    let house = House::new();
+fn a_panic_or_failed_run_answers_its_own_batch_and_the_worker_continues() {
+    let test = TestQueue::new();
     let one_by_one = BatchPlan { max_batch: 1, ..AT_ONCE };
     let engine: Engine = Box::new(|batch| match numbers(batch)[0] {
         1 => panic!("one"),
@@ -181,42 +181,42 @@ fn a_panic_and_a_failed_run_answer_their_own_batch_and_the_worker_lives_on() {
         3 => Ok(Outputs::new(1, vec![(Output::Logits, vec![f32::NAN])])),
         _ => echo(batch),
     });
-    let workers = house.workers(one_by_one, vec![engine]);
+    let workers = test.workers(one_by_one, vec![engine]);
     let answers: Vec<_> =
-        (0..5).map(|number| wait(house.submit(number, Deadline::after(FOREVER)))).collect();
+        (0..5).map(|number| wait(test.submit(number, Deadline::after(FOREVER)))).collect();
     assert!(answers[0].is_ok());
     assert!(matches!(&answers[1], Err(JobError::Panicked(words)) if words == "one"));
     assert!(matches!(&answers[2], Err(JobError::Runtime(words)) if words == "two"));
     assert!(matches!(&answers[3], Err(JobError::NotFinite)));
     assert!(answers[4].is_ok());
-    house.queue.close();
+    test.queue.close();
     workers.join();
-    assert_eq!(house.metrics.failed_batches.get(), 2);
-    assert_eq!(house.metrics.not_finite.get(), 1);
+    assert_eq!(test.metrics.failed_batches.get(), 2);
+    assert_eq!(test.metrics.not_finite.get(), 1);
 }
 
 #[test]
-fn with_a_max_wait_a_full_batch_leaves_before_the_time_is_over() {
-    let house = House::new();
+fn with_a_max_wait_a_full_batch_is_taken_before_the_time_is_over() {
+    let test = TestQueue::new();
     let patient = BatchPlan { max_batch: 2, max_wait: FOREVER, backlog: 1 };
-    let workers = house.workers(patient, vec![Box::new(echo)]);
-    let tickets = [1, 2].map(|number| house.submit(number, Deadline::after(FOREVER)));
+    let workers = test.workers(patient, vec![Box::new(echo)]);
+    let tickets = [1, 2].map(|number| test.submit(number, Deadline::after(FOREVER)));
     for ticket in tickets {
         assert_eq!(wait(ticket).unwrap().batch_size, 2);
     }
-    house.queue.close();
+    test.queue.close();
     workers.join();
 }
 
 #[test]
-fn with_a_backlog_batches_are_of_one_image_until_many_wait() {
+fn with_a_backlog_batches_have_one_image_until_many_wait() {
     let sizes = |waiting| {
-        let house = House::new();
+        let test = TestQueue::new();
         let tickets: Vec<_> =
-            (0..waiting).map(|number| house.submit(number, Deadline::after(FOREVER))).collect();
-        house.queue.close();
+            (0..waiting).map(|number| test.submit(number, Deadline::after(FOREVER))).collect();
+        test.queue.close();
         let plan = BatchPlan { backlog: 4, ..AT_ONCE };
-        let batches = std::iter::from_fn(|| house.queue.next_batch(plan));
+        let batches = std::iter::from_fn(|| test.queue.next_batch(plan));
         let sizes: Vec<_> = batches.map(|batch| batch.jobs.len()).collect();
         drop(tickets);
         sizes
@@ -228,33 +228,33 @@ fn with_a_backlog_batches_are_of_one_image_until_many_wait() {
 
 #[test]
 fn a_closed_queue_is_drained_and_accepts_no_jobs() {
-    let house = House::new();
-    let ticket = house.submit(7, Deadline::after(FOREVER));
-    house.queue.close();
+    let test = TestQueue::new();
+    let ticket = test.submit(7, Deadline::after(FOREVER));
+    test.queue.close();
     let context = RequestContext::local(Deadline::after(FOREVER));
-    let permit = house.admission.enter(&context, Duration::ZERO).unwrap();
+    let permit = test.admission.enter(&context, Duration::ZERO).unwrap();
     let pixels = Pixels::from_raw([1, 1], vec![0; 3]).unwrap();
-    let refused = house.queue.submit(|reply| Job::new(pixels, context, permit, reply));
+    let refused = test.queue.submit(|reply| Job::new(pixels, context, permit, reply));
     assert!(matches!(refused, Err(Rejected::Draining)));
-    let mut batch = house.queue.next_batch(AT_ONCE).unwrap();
-    assert!(house.queue.next_batch(AT_ONCE).is_none());
+    let mut batch = test.queue.next_batch(AT_ONCE).unwrap();
+    assert!(test.queue.next_batch(AT_ONCE).is_none());
     drop(batch.jobs.remove(0));
-    assert!(matches!(wait(ticket), Err(JobError::Cancelled)), "a dropped job is not forgotten");
+    assert!(matches!(wait(ticket), Err(JobError::Cancelled)), "a dropped job is answered");
 }
 
-/// The image whose only pixel spells `number`, of `client`, whose decoding is announced to take `decode`.
-fn submit_as(house: &House, client: ClientKey, number: u16, decode: Duration) -> Ticket {
+/// The image whose only pixel encodes `number`, from `client`, with predicted decode time `decode`.
+fn submit_as(test: &TestQueue, client: ClientKey, number: u16, decode: Duration) -> Ticket {
     let origin = Origin { client, ..Origin::local() };
     let context = RequestContext { origin, deadline: Deadline::after(FOREVER) };
     let [high, low] = number.to_be_bytes();
     let pixels = Pixels::from_raw([1, 1], vec![high, low, 0]).unwrap();
-    let permit = house.admission.enter(&context, decode).unwrap();
-    house.queue.submit(|reply| Job::new(pixels, context, permit, reply)).unwrap()
+    let permit = test.admission.enter(&context, decode).unwrap();
+    test.queue.submit(|reply| Job::new(pixels, context, permit, reply)).unwrap()
 }
 
-/// The order in which one worker runs what is queued.
-fn order(house: &House) -> Vec<u16> {
-    house.queue.close();
+/// The order in which one worker runs the queued images.
+fn order(test: &TestQueue) -> Vec<u16> {
+    test.queue.close();
     let seen = Arc::new(Mutex::new(Vec::new()));
     let engine: Engine = Box::new({
         let seen = Arc::clone(&seen);
@@ -263,34 +263,34 @@ fn order(house: &House) -> Vec<u16> {
             echo(batch)
         }
     });
-    house.workers(BatchPlan { max_batch: 1, ..AT_ONCE }, vec![engine]).join();
+    test.workers(BatchPlan { max_batch: 1, ..AT_ONCE }, vec![engine]).join();
     std::mem::take(&mut *seen.lock().unwrap())
 }
 
 const QUICK: Duration = Duration::from_millis(1);
 
 #[test]
-fn clients_are_served_in_turns_however_many_images_one_sends() {
-    let house = House::new();
+fn clients_alternate_regardless_of_how_many_images_one_sends() {
+    let test = TestQueue::new();
     let keys = ClientKeys::starting_at(1);
     let (many, one) = (keys.assign(), keys.assign());
-    let flood: Vec<_> = (0..100).map(|number| submit_as(&house, many, number, QUICK)).collect();
-    let single: Vec<_> = (500..503).map(|number| submit_as(&house, one, number, QUICK)).collect();
-    let order = order(&house);
+    let flood: Vec<_> = (0..100).map(|number| submit_as(&test, many, number, QUICK)).collect();
+    let single: Vec<_> = (500..503).map(|number| submit_as(&test, one, number, QUICK)).collect();
+    let order = order(&test);
     assert_eq!(order[..6], [0, 500, 1, 501, 2, 502]);
     assert_eq!(order.len(), 103);
     drop((flood, single));
 }
 
 #[test]
-fn a_client_of_costly_images_gets_the_same_time_and_so_fewer_turns() {
-    let house = House::new();
+fn a_client_with_costly_images_gets_the_same_time_and_so_fewer_turns() {
+    let test = TestQueue::new();
     let keys = ClientKeys::starting_at(1);
     let (costly, cheap) = (keys.assign(), keys.assign());
     let mut tickets: Vec<_> =
-        (0..4).map(|number| submit_as(&house, costly, number, 10 * QUICK)).collect();
-    tickets.extend((100..130).map(|number| submit_as(&house, cheap, number, QUICK)));
-    let order = order(&house);
+        (0..4).map(|number| submit_as(&test, costly, number, 10 * QUICK)).collect();
+    tickets.extend((100..130).map(|number| submit_as(&test, cheap, number, QUICK)));
+    let order = order(&test);
     let cheap_before =
         |costly| order.iter().take_while(|&&n| n != costly).filter(|&&n| n >= 100).count();
     assert!((9..=11).contains(&cheap_before(0)), "{order:?}");
@@ -298,23 +298,23 @@ fn a_client_of_costly_images_gets_the_same_time_and_so_fewer_turns() {
     drop(tickets);
 }
 
-/// What one client gets beside [`COSTLY_CLIENTS`] others, in shares of the time that are its own.
+/// One client's share of the workers' time beside [`COSTLY_CLIENTS`] others, relative to a fair share.
 ///
-/// The client always has `queued` images. Each of the others sends one costly image, and a new client takes its place.
-/// A second worker takes an image before the client reacts to an answer, so a client that sends one image at a time has
-/// none queued for half of the time.
-fn share_beside_new_clients(queued: usize, costs: &[Duration]) -> f64 {
-    let house = House::new();
+/// The client always has `queued` images. Each of the others sends one costly image, and is then replaced by
+/// a new client. A second worker takes an image before the client reacts to an answer, so a client that sends
+/// one image at a time has none queued for half of the time.
+fn share_next_to_new_clients(queued: usize, costs: &[Duration]) -> f64 {
+    let test = TestQueue::new();
     let keys = ClientKeys::starting_at(1);
     let stays = keys.assign();
     let mut costs = costs.iter().cycle();
-    let mut costly = || submit_as(&house, keys.assign(), 1, *costs.next().unwrap());
-    let cheap = || submit_as(&house, stays, 0, QUICK);
+    let mut costly = || submit_as(&test, keys.assign(), 1, *costs.next().unwrap());
+    let cheap = || submit_as(&test, stays, 0, QUICK);
     let mut tickets: Vec<_> = (0..COSTLY_CLIENTS).map(|_| costly()).collect();
     tickets.extend((0..queued).map(|_| cheap()));
     let (mut own, mut all, mut answered) = (Duration::ZERO, Duration::ZERO, 0);
     for _ in 0..4000 {
-        let batch = house.queue.next_batch(BatchPlan { max_batch: 1, ..AT_ONCE }).unwrap();
+        let batch = test.queue.next_batch(BatchPlan { max_batch: 1, ..AT_ONCE }).unwrap();
         let ImageLoad { client, service_time, .. } = batch.jobs[0].caller().share();
         all += service_time;
         tickets.extend((0..std::mem::take(&mut answered)).map(|_| cheap()));
@@ -331,45 +331,48 @@ fn share_beside_new_clients(queued: usize, costs: &[Duration]) -> f64 {
 const COSTLY_CLIENTS: u32 = 40;
 
 #[test]
-fn a_client_that_stays_gets_its_share_beside_new_clients_with_costly_images() {
+fn a_lasting_client_gets_its_share_next_to_new_clients_with_costly_images() {
     for costs in [&[40 * QUICK][..], &[20 * QUICK, 70 * QUICK, 45 * QUICK]] {
         for (queued, expected) in [(1, 0.4..0.8), (2, 0.8..1.2), (20, 0.8..1.2)] {
-            let share = share_beside_new_clients(queued, costs);
+            let share = share_next_to_new_clients(queued, costs);
             assert!(expected.contains(&share), "{queued} images, {costs:?}: {share}");
         }
     }
 }
 
 #[test]
-fn a_slow_image_leaves_a_worker_for_the_others() {
+fn a_slow_image_does_not_occupy_all_workers() {
     let metrics = ModelMetrics::unexported();
-    let house = House { queue: Queue::new(2, metrics), ..House::new() };
+    let test = TestQueue { queue: Queue::new(2, metrics), ..TestQueue::new() };
     let keys = ClientKeys::starting_at(1);
     let slow = Duration::from_secs(1);
     let tickets: Vec<_> =
-        (0..3).map(|number| submit_as(&house, keys.assign(), number, slow)).collect();
-    let first = house.queue.next_batch(AT_ONCE).unwrap();
+        (0..3).map(|number| submit_as(&test, keys.assign(), number, slow)).collect();
+    let first = test.queue.next_batch(AT_ONCE).unwrap();
     assert_eq!(first.jobs.len(), 1, "a slow image is a batch of its own");
-    let quick = submit_as(&house, keys.assign(), 7, QUICK);
-    let second = house.queue.next_batch(AT_ONCE).unwrap();
-    assert!(second.slow.is_none(), "the other worker gets the quick one, though it came last");
+    let quick = submit_as(&test, keys.assign(), 7, QUICK);
+    let second = test.queue.next_batch(AT_ONCE).unwrap();
+    assert!(
+        second.slow.is_none(),
+        "the other worker takes the quick one, although it arrived last"
+    );
     drop(first);
-    let third = house.queue.next_batch(AT_ONCE).unwrap();
+    let third = test.queue.next_batch(AT_ONCE).unwrap();
     assert!(third.slow.is_some(), "and then the next slow one may be taken");
     drop((tickets, quick));
 }
 
 #[test]
 fn a_client_without_images_displaces_one_with_many() {
-    let house = House::new();
+    let test = TestQueue::new();
     let keys = ClientKeys::starting_at(1);
     let (many, one) = (keys.assign(), keys.assign());
-    let flood: Vec<_> = (0..3).map(|number| submit_as(&house, many, number, QUICK)).collect();
-    let single = submit_as(&house, one, 500, QUICK);
-    assert!(house.queue.displace(0, Priority::Interactive, QUICK));
-    assert!(house.queue.displace(0, Priority::Interactive, QUICK));
-    assert!(!house.queue.displace(0, Priority::Interactive, QUICK), "now each has one");
-    assert_eq!(order(&house), [0, 500]);
+    let flood: Vec<_> = (0..3).map(|number| submit_as(&test, many, number, QUICK)).collect();
+    let single = submit_as(&test, one, 500, QUICK);
+    assert!(test.queue.displace(0, Priority::Interactive, QUICK));
+    assert!(test.queue.displace(0, Priority::Interactive, QUICK));
+    assert!(!test.queue.displace(0, Priority::Interactive, QUICK), "now each has one");
+    assert_eq!(order(&test), [0, 500]);
     let answers: Vec<_> = flood.into_iter().map(wait).collect();
     assert!(answers[0].is_ok());
     assert!(matches!(answers[1], Err(JobError::Displaced { .. })));
@@ -377,48 +380,48 @@ fn a_client_without_images_displaces_one_with_many() {
     assert!(wait(single).is_ok());
 }
 
-/// The image whose only pixel spells `number`, of the class `priority`.
-fn submit_in(house: &House, priority: Priority, number: u16) -> Ticket {
+/// The image whose only pixel encodes `number`, with this `priority`.
+fn submit_in(test: &TestQueue, priority: Priority, number: u16) -> Ticket {
     let origin = Origin { priority, ..Origin::local() };
     let context = RequestContext { origin, deadline: Deadline::after(FOREVER) };
     let [high, low] = number.to_be_bytes();
     let pixels = Pixels::from_raw([1, 1], vec![high, low, 0]).unwrap();
-    let permit = house.admission.enter(&context, QUICK).unwrap();
-    house.queue.submit(|reply| Job::new(pixels, context, permit, reply)).unwrap()
+    let permit = test.admission.enter(&context, QUICK).unwrap();
+    test.queue.submit(|reply| Job::new(pixels, context, permit, reply)).unwrap()
 }
 
 #[test]
-fn batch_images_wait_for_interactive_ones_but_for_one_turn_of_sixteen() {
-    let house = House::new();
-    let batch: Vec<_> = (0..10).map(|n| submit_in(&house, Priority::Batch, n)).collect();
+fn batch_images_wait_for_interactive_ones_except_for_one_turn_of_sixteen() {
+    let test = TestQueue::new();
+    let batch: Vec<_> = (0..10).map(|n| submit_in(&test, Priority::Batch, n)).collect();
     let interactive: Vec<_> =
-        (100..140).map(|n| submit_in(&house, Priority::Interactive, n)).collect();
-    let order = order(&house);
+        (100..140).map(|n| submit_in(&test, Priority::Interactive, n)).collect();
+    let order = order(&test);
     let places: Vec<_> = (0..order.len()).filter(|&place| order[place] < 100).collect();
     assert_eq!(places[..2], [15, 31], "{order:?}");
     assert_eq!(places[2..], [42, 43, 44, 45, 46, 47, 48, 49], "then only batch images are left");
     assert!(order.iter().filter(|&&n| n < 100).is_sorted(), "{order:?}");
     drop((batch, interactive));
-    let waits = |priority: Priority| house.metrics.queue_wait(priority.word()).get_sample_count();
+    let waits = |priority: Priority| test.metrics.queue_wait(priority.word()).get_sample_count();
     assert_eq!(Priority::ALL.map(waits), [40, 10]);
 }
 
 #[test]
 fn an_interactive_image_displaces_a_batch_image_and_no_batch_image_an_interactive_one() {
-    let house = House::new();
-    let batch = submit_in(&house, Priority::Batch, 1);
+    let test = TestQueue::new();
+    let batch = submit_in(&test, Priority::Batch, 1);
     let interactive: Vec<_> =
-        (100..104).map(|n| submit_in(&house, Priority::Interactive, n)).collect();
-    assert!(!house.queue.displace(0, Priority::Batch, QUICK), "there is one batch image only");
-    assert!(house.queue.displace(9, Priority::Interactive, QUICK));
+        (100..104).map(|n| submit_in(&test, Priority::Interactive, n)).collect();
+    assert!(!test.queue.displace(0, Priority::Batch, QUICK), "there is only one batch image");
+    assert!(test.queue.displace(9, Priority::Interactive, QUICK));
     assert!(matches!(wait(batch), Err(JobError::Displaced { .. })));
-    assert!(!house.queue.displace(9, Priority::Interactive, QUICK), "no client has more than 9");
+    assert!(!test.queue.displace(9, Priority::Interactive, QUICK), "no client has more than 9");
     drop(interactive);
 }
 
 #[test]
 fn a_stuck_worker_is_reported_and_replaced() {
-    let house = House::new();
+    let test = TestQueue::new();
     let stuck = Arc::new((Mutex::new(true), std::sync::Condvar::new()));
     let hanging: Engine = Box::new({
         let stuck = Arc::clone(&stuck);
@@ -432,14 +435,14 @@ fn a_stuck_worker_is_reported_and_replaced() {
     let opened = Mutex::new(opened);
     let health = Arc::new(Health::default());
     let plan = WorkerPlan {
-        queue: house.queue.clone(),
+        queue: test.queue.clone(),
         batch: BatchPlan { max_batch: 1, ..AT_ONCE },
         preprocess: Preprocess { input: [1, 1], ..Preprocess::usual([32, 32]) },
-        estimate: Arc::clone(&house.estimate),
+        estimate: Arc::clone(&test.estimate),
         stuck_after: Duration::from_millis(20),
         cores: None,
         health: Arc::clone(&health),
-        metrics: Arc::clone(&house.metrics),
+        metrics: Arc::clone(&test.metrics),
     };
     let spare: SpareEngine = Box::new(move || {
         opened.lock().unwrap().recv().map_err(|error| error.to_string())?;
@@ -447,8 +450,8 @@ fn a_stuck_worker_is_reported_and_replaced() {
     });
     let engines = Engines { ready: vec![hanging], spare: Some(spare) };
     let workers = Workers::start(&plan, engines).unwrap();
-    let first = house.submit(1, Deadline::after(FOREVER));
-    let second = house.submit(2, Deadline::after(FOREVER));
+    let first = test.submit(1, Deadline::after(FOREVER));
+    let second = test.submit(2, Deadline::after(FOREVER));
     while health.why_not().is_none() {
         std::thread::sleep(QUICK);
     }
@@ -457,10 +460,10 @@ fn a_stuck_worker_is_reported_and_replaced() {
     while health.why_not().is_some() {
         std::thread::sleep(QUICK);
     }
-    assert_eq!(house.metrics.worker_replacements.get(), 1);
+    assert_eq!(test.metrics.worker_replacements.get(), 1);
     *stuck.0.lock().unwrap() = false;
     stuck.1.notify_all();
     assert_eq!(wait(first).unwrap().scores.logits, [1.0], "its answer is not lost either");
-    house.queue.close();
+    test.queue.close();
     workers.join();
 }

@@ -1,4 +1,4 @@
-//! An upload in the queue, and what preparing it gives.
+//! An upload in the queue, and the result of preparing it.
 
 use std::time::Duration;
 
@@ -13,23 +13,23 @@ use crate::pipeline::{ImageFacts, Timings};
 pub struct Upload {
     /// The file.
     pub bytes: Bytes,
-    /// What its header announces.
+    /// Its parsed header.
     pub header: Header,
 }
 
-/// Facts about a prepared image.
+/// Facts about a prepared image, with timings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ImageTimings {
-    /// What was uploaded.
+    /// The uploaded image.
     pub image: ImageFacts,
-    /// Bytes to an upright image.
+    /// Time to decode it to an upright image.
     pub decode: Duration,
-    /// Image to the network's input.
+    /// Time to convert that to the network's input.
     pub preprocess: Duration,
 }
 
 impl ImageTimings {
-    /// As timings, in which the queue and the run are still to be told.
+    /// As timings, without those of the queue and the run.
     #[must_use]
     pub fn timings(&self) -> Timings {
         Timings { decode: self.decode, preprocess: self.preprocess, ..Timings::default() }
@@ -42,7 +42,7 @@ pub enum PrepareError {
     /// It is damaged.
     #[error(transparent)]
     Decode(#[from] DecodeError),
-    /// There is no memory for its pixels now.
+    /// The memory limit does not allow its pixels.
     #[error(transparent)]
     Rejected(#[from] Rejected),
 }

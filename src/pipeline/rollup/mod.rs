@@ -8,14 +8,14 @@ use utoipa::ToSchema;
 use super::Classification;
 use crate::model::{ModelCard, Task, imagenet};
 
-/// What the classes of a model are, by `WordNet`.
+/// `WordNet` hypernyms of a model's classes.
 #[derive(Debug, Clone)]
 pub struct Taxonomy {
-    /// What there is to be, the classes' own synsets too.
+    /// All synsets: those of the classes, and their hypernyms.
     nodes: Vec<Node>,
-    /// For each class its node and every one above it.
+    /// For each class, its node and all nodes above it.
     above: Vec<Vec<usize>>,
-    /// The nodes that nothing is above.
+    /// The nodes without hypernyms.
     roots: Vec<usize>,
 }
 
@@ -23,35 +23,35 @@ pub struct Taxonomy {
 struct Node {
     id: String,
     label: String,
-    /// The nodes right below it that have classes.
+    /// The nodes directly below it that have classes.
     children: Vec<usize>,
-    /// How many classes are it.
+    /// Number of classes below it, including itself.
     classes: usize,
 }
 
-/// What a picture shows, as far as it is sure.
+/// The narrowest synsets whose probability reaches a threshold.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct RollUp {
-    /// What each rung's probability reaches.
+    /// The minimum probability of each entry.
     pub share: f64,
-    /// From the most specific that reaches the share upwards; each has more classes than the last.
+    /// From the most specific synset that reaches `share` upwards; each has more classes than the one before.
     pub path: Vec<Rung>,
 }
 
-/// A class, or what classes are.
+/// One entry of a roll-up: a class or a hypernym of classes.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Rung {
-    /// Its name: a class's is that of the card.
+    /// Its name; for a class, that of the card.
     pub label: String,
     /// Its `WordNet` id, such as `n02084071`.
     pub wordnet_id: String,
-    /// The sum over its classes, 0 to 1.
+    /// Sum of its classes' probabilities, 0 to 1.
     pub probability: f64,
-    /// How many of the model's classes it has.
+    /// Number of the model's classes below it.
     pub classes: usize,
 }
 
-/// A model whose classes cannot be rolled up.
+/// Why a model's classes cannot be rolled up.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoTaxonomy {
     /// The model's classes have no known `WordNet` ids.
@@ -63,10 +63,10 @@ pub enum NoTaxonomy {
         /// The model.
         model: String,
     },
-    /// Several of its classes can be right, so that their probabilities have no sum.
+    /// The network is multi-label, so sums of probabilities have no meaning.
     #[error(
-        "rollup does not apply to {model}: it sums the probabilities of classes of which one is right, and \
-         several classes of this model can be right for one image; leave rollup out"
+        "rollup does not apply to {model}: it sums probabilities of classes that exclude each other, and this \
+         model is multi-label; remove rollup"
     )]
     MultiLabel {
         /// The model.
@@ -79,7 +79,7 @@ impl Taxonomy {
     ///
     /// # Errors
     ///
-    /// [`NoTaxonomy`] if several classes can be right for one image, or if their ids are unknown.
+    /// [`NoTaxonomy`] for a multi-label network, or if the ids are unknown.
     pub fn of_model(card: &ModelCard) -> Result<Self, NoTaxonomy> {
         let model = || card.name.clone();
         match card.task {
@@ -90,7 +90,7 @@ impl Taxonomy {
         }
     }
 
-    /// That of a card's classes; `None` where it lacks their ids or has others than ImageNet-1k's.
+    /// The taxonomy of a card's classes; `None` if it has no ids, or ids that are not in the table.
     #[must_use]
     pub fn of(card: &ModelCard) -> Option<Self> {
         if card.wordnet_ids.is_empty() {
@@ -99,12 +99,12 @@ impl Taxonomy {
         let synsets: HashMap<&str, imagenet::Synset> =
             imagenet::synsets().map(|synset| (synset.id, synset)).collect();
         let mut nodes: Vec<Node> = Vec::new();
-        let mut places: HashMap<&str, usize> = HashMap::new();
+        let mut indices: HashMap<&str, usize> = HashMap::new();
         let mut above = Vec::with_capacity(card.labels.len());
         for id in &card.wordnet_ids {
             let line = line(id, &synsets)?;
             let line = line.into_iter().map(|synset| {
-                *places.entry(synset.id).or_insert_with(|| {
+                *indices.entry(synset.id).or_insert_with(|| {
                     nodes.push(Node::new(&synset));
                     nodes.len() - 1
                 })
@@ -119,14 +119,15 @@ impl Taxonomy {
         for (class, label) in card.labels.iter().enumerate() {
             nodes[above[class][0]].label.clone_from(label);
         }
-        let roots = link(&mut nodes, &places, &synsets);
+        let roots = link(&mut nodes, &indices, &synsets);
         Some(Self { nodes, above, roots })
     }
 
-    /// The way down from the widest notion, always to the most probable, while `share` is reached.
+    /// Descends from the widest synset, always to the most probable child, while the probability is at least
+    /// `share`.
     ///
-    /// `probabilities` f32 `[classes]`. It ends where nothing right below reaches the share. A rung
-    /// with as many classes as the one below it has the same ones, says nothing new and is left out.
+    /// `probabilities` is f32 `[classes]`. Stops when no child reaches `share`. An entry with as many classes
+    /// as the one below it has the same classes, so it is omitted.
     #[must_use]
     pub fn roll_up(&self, probabilities: &[f32], share: f64) -> RollUp {
         let mut sums = vec![0.0; self.nodes.len()];
@@ -147,7 +148,7 @@ impl Taxonomy {
             path.push(Rung {
                 label: label.clone(),
                 wordnet_id: id.clone(),
-                probability: sums[node].min(1.0), // rounded, a thousand classes may exceed it
+                probability: sums[node].min(1.0), // due to rounding, the sum may exceed 1
                 classes: *classes,
             });
             below = children;
@@ -164,7 +165,7 @@ impl Node {
     }
 }
 
-/// A synset and every one above it, itself first and each once: some have several hypernyms.
+/// A synset followed by all its hypernyms, each once; some have several.
 fn line(id: &str, synsets: &HashMap<&str, imagenet::Synset>) -> Option<Vec<imagenet::Synset>> {
     let mut line = vec![*synsets.get(id)?];
     let mut seen = BTreeSet::from([id]);
@@ -180,10 +181,10 @@ fn line(id: &str, synsets: &HashMap<&str, imagenet::Synset>) -> Option<Vec<image
     Some(line)
 }
 
-/// Tells each node what is right below it; returns those that nothing is above.
+/// Sets the children of each node; returns the nodes without hypernyms.
 fn link(
     nodes: &mut [Node],
-    places: &HashMap<&str, usize>,
+    indices: &HashMap<&str, usize>,
     synsets: &HashMap<&str, imagenet::Synset>,
 ) -> Vec<usize> {
     let mut roots = Vec::new();
@@ -193,14 +194,14 @@ fn link(
             roots.push(node);
         }
         for above in synset.above() {
-            nodes[places[above]].children.push(node);
+            nodes[indices[above]].children.push(node);
         }
     }
     roots
 }
 
 impl Classification {
-    /// What its classes have in common.
+    /// Rolls up the probabilities of the answer.
     #[must_use]
     pub fn roll_up(&self, taxonomy: &Taxonomy, share: f64) -> RollUp {
         taxonomy.roll_up(&self.scores.probabilities, share)

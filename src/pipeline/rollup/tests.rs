@@ -1,6 +1,6 @@
 use super::*;
 
-/// The synset that every breed is below.
+/// The synset of all dog breeds.
 const DOG: &str = "n02084071";
 
 fn imagenet_card() -> ModelCard {
@@ -27,7 +27,7 @@ fn class(label: &str) -> usize {
     imagenet::labels().iter().position(|known| known == label).unwrap()
 }
 
-/// The classes below a synset, by a way of their own: hypernyms are followed up from each class.
+/// The classes below a synset, computed independently: follows hypernyms up from each class.
 fn below(wanted: &str) -> Vec<usize> {
     let hypernyms: HashMap<_, _> =
         imagenet::synsets().map(|synset| (synset.id, synset.hypernyms)).collect();
@@ -40,7 +40,7 @@ fn is(id: &str, wanted: &str, hypernyms: &HashMap<&str, &str>) -> bool {
     id == wanted || above.any(|above| is(above, wanted, hypernyms))
 }
 
-/// `share` of the probability evenly on `classes`, and the rest evenly on all others.
+/// Distributes `share` of the probability evenly over `classes`, and the rest evenly over all others.
 fn spread(classes: &[usize], share: f32) -> Vec<f32> {
     #[expect(clippy::cast_precision_loss, reason = "at most a thousand classes")]
     let even = |share: f32, count: usize| share / count as f32;
@@ -52,7 +52,7 @@ fn spread(classes: &[usize], share: f32) -> Vec<f32> {
 }
 
 #[test]
-fn a_hundred_and_eighteen_breeds_that_share_the_probability_are_a_dog() {
+fn probability_spread_over_118_breeds_sums_to_dog() {
     let breeds = below(DOG);
     assert_eq!(breeds.len(), 118);
     let rolled = taxonomy().roll_up(&spread(&breeds, 0.97), 0.6);
@@ -73,7 +73,7 @@ fn a_hundred_and_eighteen_breeds_that_share_the_probability_are_a_dog() {
 }
 
 #[test]
-fn a_certain_class_comes_first_and_a_higher_share_gives_wider_classes() {
+fn a_class_that_reaches_the_share_is_first_and_a_higher_share_gives_wider_classes() {
     let taxonomy = taxonomy();
     let tabby = class("tabby");
     let sure = taxonomy.roll_up(&spread(&[tabby], 0.9), 0.5);
@@ -91,11 +91,11 @@ fn a_certain_class_comes_first_and_a_higher_share_gives_wider_classes() {
 }
 
 #[test]
-fn every_rung_reaches_the_share_and_nothing_below_the_first_does() {
+fn every_entry_reaches_the_share_and_no_child_of_the_first_does() {
     let taxonomy = taxonomy();
     let mut random = fastrand::Rng::with_seed(7);
     for _ in 0..200 {
-        // A few large ones, as of a network that wavers between its favourites.
+        // A few large probabilities, as of a network that is unsure between some classes.
         let weights: Vec<f32> =
             (0..imagenet::CLASSES).map(|_| random.f32().powi(40) + 1e-6).collect();
         let sum: f32 = weights.iter().sum();
@@ -119,7 +119,7 @@ fn every_rung_reaches_the_share_and_nothing_below_the_first_does() {
 }
 
 #[test]
-fn a_class_keeps_the_cards_name_and_a_model_of_some_of_the_classes_has_a_roll_up_too() {
+fn classes_have_the_cards_names_and_a_subset_of_the_classes_can_be_rolled_up() {
     let some = [class("tabby"), class("Persian cat"), class("beagle")];
     let full = imagenet_card();
     let card = ModelCard {

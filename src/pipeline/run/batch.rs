@@ -1,4 +1,4 @@
-//! The input tensor of one run, filled slot by slot.
+//! The input tensor of a run, filled image by image.
 
 use std::convert::Infallible;
 
@@ -6,10 +6,10 @@ use crate::model::Preprocess;
 use crate::pipeline::Output;
 use crate::pipeline::preprocess::Pixels;
 
-/// The input's name in every graph.
+/// Name of the input in every graph.
 pub(super) const INPUT: &str = "pixels";
 
-/// Height and width of the images a network takes.
+/// Size of the network's input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InputShape {
     /// Rows.
@@ -19,7 +19,7 @@ pub struct InputShape {
 }
 
 impl InputShape {
-    /// The size that `preprocess` makes.
+    /// The output size of `preprocess`.
     #[must_use]
     pub fn of(preprocess: &Preprocess) -> Self {
         let [height, width] = preprocess.input.map(|side| side as usize);
@@ -33,35 +33,35 @@ impl InputShape {
     }
 }
 
-/// uint8 `[len, height, width, 3]`; the buffer is kept from run to run.
+/// uint8 `[len, height, width, 3]`; the buffer is reused for all runs.
 #[derive(Debug)]
 pub struct Batch {
     shape: InputShape,
-    /// All slots, those of earlier runs too.
+    /// Buffer of all slots, including those of earlier runs.
     pixels: Vec<u8>,
     images: usize,
     extras: Vec<Output>,
 }
 
 impl Batch {
-    /// An empty batch with room for `capacity` images.
+    /// An empty batch with memory for `capacity` images.
     #[must_use]
     pub fn with_capacity(shape: InputShape, capacity: usize) -> Self {
         Self { shape, pixels: vec![0; capacity * shape.bytes()], images: 0, extras: Vec::new() }
     }
 
-    /// `len` images of medium gray, for warm-up runs.
+    /// `len` medium grey images, for warm-up runs.
     #[must_use]
     pub fn grey(shape: InputShape, len: usize) -> Self {
         Self { shape, pixels: vec![128; len * shape.bytes()], images: len, extras: Vec::new() }
     }
 
-    /// Has `make` write one image into the next slot, uint8 `[height, width, 3]`, which holds whatever it
-    /// held before. Where it fails the slot stays free.
+    /// Calls `make` to write one image into the next slot, uint8 `[height, width, 3]`, which contains old
+    /// data. If `make` fails, the slot remains free.
     ///
     /// # Errors
     ///
-    /// Those of `make`.
+    /// The error of `make`.
     pub fn fill<T, E>(&mut self, make: impl FnOnce(&mut [u8]) -> Result<T, E>) -> Result<T, E> {
         let bytes = self.shape.bytes();
         let begin = self.images * bytes;
@@ -73,11 +73,11 @@ impl Batch {
         Ok(outcome)
     }
 
-    /// Puts one image into the next slot.
+    /// Copies one image into the next slot.
     ///
     /// # Panics
     ///
-    /// Where `pixels` are of another size: preprocessing makes exactly the network's input.
+    /// If `pixels` have another size; preprocessing always creates the input size.
     pub fn push(&mut self, pixels: &Pixels) {
         let Ok(()) = self.fill(|slot| {
             slot.copy_from_slice(pixels.as_bytes());
@@ -85,38 +85,38 @@ impl Batch {
         });
     }
 
-    /// Has the run fetch `output` too, for all of its images.
+    /// Requests `output` in addition, for all images of the batch.
     pub fn want(&mut self, output: Output) {
         if !self.extras.contains(&output) {
             self.extras.push(output);
         }
     }
 
-    /// Empties all slots, and wants nothing extra.
+    /// Removes all images and additional outputs.
     pub fn clear(&mut self) {
         self.images = 0;
         self.extras.clear();
     }
 
-    /// Images inside.
+    /// Number of images.
     #[must_use]
     pub fn len(&self) -> usize {
         self.images
     }
 
-    /// Whether no image is inside.
+    /// Whether there are no images.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.images == 0
     }
 
-    /// What its images want beside what every run fetches.
+    /// Additional outputs.
     #[must_use]
     pub fn extras(&self) -> &[Output] {
         &self.extras
     }
 
-    /// Of each image.
+    /// Size of each image.
     #[must_use]
     pub fn input(&self) -> InputShape {
         self.shape
@@ -128,7 +128,7 @@ impl Batch {
         [self.len(), self.shape.height, self.shape.width, 3]
     }
 
-    /// All slots' bytes, of the images that are inside.
+    /// The bytes of all images.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.pixels[..self.images * self.shape.bytes()]
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slot_that_was_not_filled_is_the_next_ones() {
+    fn a_slot_that_was_not_filled_is_used_for_the_next_image() {
         let mut batch = Batch::with_capacity(InputShape { height: 1, width: 1 }, 1);
         let mut fill = |value: u8, outcome: Result<(), ()>| {
             batch.fill(|slot| {

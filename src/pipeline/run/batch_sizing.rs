@@ -5,20 +5,19 @@ use std::borrow::Cow;
 use super::Batch;
 use crate::device::Device;
 
-/// The numbers of images that a session runs.
+/// The batch sizes that a session runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BatchSizing {
-    /// As many as there are.
+    /// Any size.
     Any,
-    /// The next power of two: a GPU looks for its kernels once per size, and that takes far longer
-    /// than the empty slots.
+    /// Powers of two: a GPU selects kernels once per size, which takes far longer than computing empty slots.
     PowersOfTwo,
-    /// The graph takes so many, and no others.
+    /// Only this size, the graph's fixed batch size.
     Fixed(usize),
 }
 
 impl BatchSizing {
-    /// Of a graph on `device`, which may take only `fixed` images.
+    /// The sizing for a graph with a fixed batch size or without one, on `device`.
     pub(super) fn of(device: Device, fixed: Option<usize>) -> Self {
         match (fixed, device) {
             (Some(slots), _) => Self::Fixed(slots),
@@ -27,7 +26,7 @@ impl BatchSizing {
         }
     }
 
-    /// Room for `images`, or for a part of them.
+    /// Number of slots for a run of up to `images` images.
     fn room(self, images: usize) -> usize {
         match self {
             Self::Any => images,
@@ -36,9 +35,9 @@ impl BatchSizing {
         }
     }
 
-    /// Batches that between them need every size that batches of up to `max_batch` images run in, the
-    /// largest first. Of [`BatchSizing::Any`] that is the largest alone: no size costs more the first time.
-    pub(super) fn to_warm(self, max_batch: usize) -> Vec<usize> {
+    /// Batches that run every size needed for up to `max_batch` images, the largest first. For
+    /// [`BatchSizing::Any`] that is the largest alone, because no size costs more the first time.
+    pub(super) fn warm_up_batches(self, max_batch: usize) -> Vec<usize> {
         match self {
             Self::Any | Self::Fixed(_) => vec![max_batch],
             Self::PowersOfTwo => {
@@ -70,9 +69,9 @@ impl BatchSizing {
 pub(super) struct RunInput<'a> {
     /// uint8 `[slots, height, width, 3]`.
     pub(super) bytes: Cow<'a, [u8]>,
-    /// Images that the run takes.
+    /// Images in the run, including padding.
     pub(super) slots: usize,
-    /// How many of them, from the first, are the batch's.
+    /// Images of the batch, which come first.
     pub(super) images: usize,
 }
 
@@ -95,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_runs_as_it_is_or_filled_up_or_in_parts() {
+    fn a_batch_runs_unchanged_padded_or_in_parts() {
         assert_eq!(runs(BatchSizing::Any, 3), [(3, 3)]);
         assert_eq!(runs(BatchSizing::PowersOfTwo, 3), [(4, 3)]);
         assert_eq!(runs(BatchSizing::PowersOfTwo, 4), [(4, 4)]);
@@ -104,9 +103,9 @@ mod tests {
     }
 
     #[test]
-    fn on_a_gpu_every_size_is_warm_before_anybody_waits_for_it() {
-        assert_eq!(BatchSizing::of(Device::Cuda(0), None).to_warm(6), [8, 4, 2, 1]);
-        assert_eq!(BatchSizing::of(Device::Cuda(0), Some(4)).to_warm(6), [6]);
-        assert_eq!(BatchSizing::of(Device::Cpu, None).to_warm(6), [6]);
+    fn on_a_gpu_all_sizes_are_warmed_up() {
+        assert_eq!(BatchSizing::of(Device::Cuda(0), None).warm_up_batches(6), [8, 4, 2, 1]);
+        assert_eq!(BatchSizing::of(Device::Cuda(0), Some(4)).warm_up_batches(6), [6]);
+        assert_eq!(BatchSizing::of(Device::Cpu, None).warm_up_batches(6), [6]);
     }
 }

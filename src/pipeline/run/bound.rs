@@ -1,8 +1,8 @@
 //! Input and output buffers for each batch size, in pinned memory that is bound to the session. A
 //! GPU copies pinned memory by DMA; from other memory its driver makes an additional copy.
 //!
-//! A CUDA graph reads and writes where it did when it was captured. So there the session sees only memory on
-//! the device, which stays where it is, and what comes and goes is copied by [`BoundBuffers::run`].
+//! A CUDA graph always uses the addresses with which it was captured. So with CUDA graphs the session is
+//! bound to device memory at fixed addresses, and [`BoundBuffers::run`] copies inputs and outputs.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -13,18 +13,18 @@ use ort::value::Tensor;
 
 use super::batch::INPUT;
 use super::batch_sizing::RunInput;
-use super::error::{RunError, said};
+use super::error::{RunError, ort_message};
 use super::outputs::Outputs;
 use super::{InputShape, SessionPlan};
 use crate::device::Device;
 use crate::pipeline::Output;
 
-/// The run option that names a CUDA graph: one for each number of images.
+/// The run option with the id of a CUDA graph: one graph for each batch size.
 const GRAPH: &str = "gpu_graph_id";
-/// A run that is not captured.
+/// Disables the CUDA graph for a run.
 pub(super) const NO_GRAPH: (&str, &str) = (GRAPH, "-1");
 
-/// One [`BoundBuffers`] for each number of images, allocated on first use and kept.
+/// One [`BoundBuffers`] for each batch size, allocated on first use and kept.
 pub(super) struct Bound {
     allocators: Allocators,
     /// The outputs to fetch, and their shapes for one image.
@@ -32,16 +32,16 @@ pub(super) struct Bound {
     buffers: BTreeMap<usize, BoundBuffers>,
 }
 
-/// Allocators of the memory that is bound.
+/// Allocators of bound memory.
 struct Allocators {
-    /// Memory that the CPU reads and writes, and a GPU can copy from and to.
+    /// Pinned host memory, which a GPU can access.
     host: Allocator,
-    /// Memory on the device, with CUDA graphs.
+    /// Device memory, with CUDA graphs.
     device: Option<Allocator>,
 }
 
 impl Bound {
-    /// For a session of `plan` that fetches `wanted`.
+    /// Buffers for a session of `plan` that fetches `wanted`.
     pub(super) fn new(
         loaded: &Session,
         plan: SessionPlan,
@@ -68,14 +68,14 @@ impl Bound {
         Ok(Self { allocators, outputs, buffers: BTreeMap::new() })
     }
 
-    /// Runs `part`, images of `shape`.
+    /// Runs `part`, whose images have the size `shape`.
     pub(super) fn run(
         &mut self,
         loaded: &mut Session,
         part: &RunInput<'_>,
         shape: InputShape,
     ) -> Result<Outputs, RunError> {
-        let failed = |error: ort::Error| RunError::Runtime(said(&error));
+        let failed = |error: ort::Error| RunError::Runtime(ort_message(&error));
         let Self { allocators, outputs, buffers } = self;
         let buffers = match buffers.entry(part.slots) {
             Entry::Occupied(allocated) => allocated.into_mut(),
@@ -89,23 +89,23 @@ impl Bound {
     }
 }
 
-/// The memory of runs of one number of images.
+/// Buffers for one batch size.
 struct BoundBuffers {
     binding: IoBinding,
-    /// Written here.
+    /// The host buffer, written before a run.
     input: Tensor<u8>,
-    /// The session's own, where it has one.
+    /// The device buffer, with CUDA graphs.
     input_on_device: Option<Tensor<u8>>,
     results: Vec<Bindings>,
     options: RunOptions<NoSelectedOutputs>,
 }
 
-/// One output.
+/// Buffers of one output.
 struct Bindings {
     output: Output,
-    /// Read here.
+    /// The host buffer, read after a run.
     values: Tensor<f32>,
-    /// The session's own, where it has one.
+    /// The device buffer, with CUDA graphs.
     on_device: Option<Tensor<f32>>,
 }
 
@@ -145,7 +145,7 @@ impl BoundBuffers {
         self.input.try_extract_tensor_mut::<u8>()?.1.copy_from_slice(pixels);
         match &mut self.input_on_device {
             Some(input) => self.input.copy_into(input)?,
-            // What is bound is copied to the device then and there.
+            // Binding copies it to the device immediately.
             None => self.binding.bind_input(INPUT, &self.input)?,
         }
         self.binding.synchronize_inputs()?;
@@ -159,24 +159,24 @@ impl BoundBuffers {
         Ok(())
     }
 
-    /// What the last run left, of `slots` images.
+    /// The outputs of the last run, with `slots` images.
     fn outputs(&self, slots: usize) -> Result<Outputs, RunError> {
         let fetch = |Bindings { output, values, .. }: &Bindings| {
             let tensor = values.try_extract_tensor::<f32>();
-            let (shape, values) = tensor.map_err(|error| RunError::Runtime(said(&error)))?;
+            let (shape, values) = tensor.map_err(|error| RunError::Runtime(ort_message(&error)))?;
             Outputs::fetch(slots, *output, shape, values)
         };
         Ok(Outputs::of(self.results.iter().map(fetch).collect::<Result<_, _>>()?))
     }
 }
 
-/// The shape of one image's values in `output`, where the graph says it.
+/// The shape of one image's values in `output`, if the graph declares it.
 fn shape(loaded: &Session, output: Output) -> Result<Vec<usize>, ort::Error> {
     let name = output.name();
-    let told = loaded.outputs().iter().find(|told| told.name() == name);
-    let shape = told.and_then(|told| told.dtype().tensor_shape()).and_then(|shape| {
+    let declared = loaded.outputs().iter().find(|value| value.name() == name);
+    let shape = declared.and_then(|value| value.dtype().tensor_shape()).and_then(|shape| {
         let sides = shape.iter().skip(1).map(|&side| usize::try_from(side).ok());
         sides.collect::<Option<Vec<_>>>()
     });
-    shape.ok_or_else(|| ort::Error::new(format!("the graph does not tell the shape of {name}")))
+    shape.ok_or_else(|| ort::Error::new(format!("the graph does not declare the shape of {name}")))
 }

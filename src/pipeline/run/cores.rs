@@ -1,21 +1,21 @@
-//! Shares the machine's cores among models: a batch on the CPU runs while its worker holds a turn.
+//! Shares the machine's cores among models: a batch on the CPU runs while its worker has a turn.
 //!
-//! There are as many turns as cores, whatever the number of models and their sessions, so batches of
-//! several models do not compete for a core. Each model has a virtual time, which advances by the time that its
-//! turns take, divided by its weight. If turns are scarce, the waiting model with the lowest
-//! virtual time gets the next one: models that are always busy share the cores by weight, and a model
-//! that is rarely used waits for no more than the batches that run.
+//! There are as many turns as cores, for all models and sessions together, so batches of several models do
+//! not compete for a core. Each model has a virtual time, which advances by the time that its turns take,
+//! divided by its weight. If turns are scarce, the waiting model with the lowest virtual time gets the next
+//! one: busy models share the cores by weight, and a rarely used model waits only for batches that are
+//! already running.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The turns of one process.
+/// The turns of a process.
 #[derive(Debug)]
 pub struct Cores {
     total: usize,
     state: Mutex<CoresState>,
-    /// Signalled when turns are free or the order of waiting models has changed.
+    /// Signalled when turns become free or the order of waiting models changes.
     changed: Condvar,
 }
 
@@ -23,7 +23,7 @@ pub struct Cores {
 struct CoresState {
     free: usize,
     models: HashMap<u64, Usage>,
-    /// The virtual time of the last turn that was taken: a model that was idle starts here.
+    /// Virtual time of the last turn; an idle model continues from here.
     now: Duration,
     next_id: u64,
 }
@@ -41,12 +41,12 @@ struct Usage {
 pub struct CoreShare {
     cores: Arc<Cores>,
     id: u64,
-    /// Turns of one batch: the threads of a session.
+    /// Turns that one batch needs: the threads of a session.
     turns: usize,
     weight: f64,
 }
 
-/// The right to run one batch, given back when dropped.
+/// Permission to run one batch, released when dropped.
 #[derive(Debug)]
 pub struct Turn<'a> {
     share: &'a CoreShare,
@@ -54,7 +54,7 @@ pub struct Turn<'a> {
 }
 
 impl Cores {
-    /// `turns` batches of one thread may run at the same time.
+    /// `turns` single-threaded batches may run at the same time.
     #[must_use]
     pub fn new(turns: usize) -> Arc<Self> {
         let total = turns.max(1);
@@ -63,8 +63,8 @@ impl Cores {
         Arc::new(Self { total, state: Mutex::new(state), changed: Condvar::new() })
     }
 
-    /// Access for a model with sessions of `threads` threads; a `weight` of 2 gives twice the
-    /// time of 1.
+    /// Access for a model whose sessions have `threads` threads; a weight of 2 gets twice the time of a
+    /// weight of 1.
     #[must_use]
     pub fn share(self: &Arc<Self>, threads: usize, weight: f64) -> CoreShare {
         let mut state = self.lock();
@@ -75,7 +75,7 @@ impl Cores {
         CoreShare { cores: Arc::clone(self), id, turns: threads.clamp(1, self.total), weight }
     }
 
-    /// Each update is one step, so a poisoned lock still guards true values.
+    /// Each update is complete before the lock is released, so the values are valid even if it is poisoned.
     fn lock(&self) -> MutexGuard<'_, CoresState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -115,7 +115,7 @@ impl CoreShare {
         self.cores.lock().models.len() == 1
     }
 
-    /// Whether other models run or wait now.
+    /// Whether other models run or wait.
     #[must_use]
     pub fn is_contended(&self) -> bool {
         let state = self.cores.lock();
@@ -185,7 +185,7 @@ mod tests {
         assert_eq!(most.load(Ordering::SeqCst), 2);
     }
 
-    /// The order in which models get their turns, when each turn of a model counts `spent`.
+    /// The order in which models get turns, if each turn of a model is counted as `spent`.
     fn order(cores: &Arc<Cores>, shares: &[(&CoreShare, Duration)], turns: usize) -> Vec<u64> {
         let mut state = cores.lock();
         for (share, _) in shares {
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn busy_models_share_the_time_by_weight_and_not_by_batches() {
+    fn busy_models_share_the_time_by_weight_not_by_number_of_batches() {
         let cores = Cores::new(1);
         let (slow, quick, heavy) = (cores.share(1, 1.0), cores.share(1, 1.0), cores.share(1, 2.0));
         let ms = Duration::from_millis;

@@ -1,8 +1,7 @@
-//! The worker threads, and a watchdog that replaces one that is stuck.
+//! The worker threads, and a watchdog that replaces stuck ones.
 //!
-//! A decode is stopped at its deadline and a batch takes about as long as the one before it. A
-//! worker that is busy for much longer than both hangs in a library: its thread cannot be stopped,
-//! but another one can continue its work.
+//! Decoding stops at the deadline, and a batch takes about as long as the one before it. A worker that is
+//! busy for much longer is stuck in a library. Its thread cannot be stopped, but another one can replace it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -12,10 +11,10 @@ use super::Engine;
 use super::pulse::Pulse;
 use super::worker::{Worker, WorkerPlan};
 
-/// Opens one more engine of the same model, or gives the reason why not.
+/// Opens another engine of the same model, or returns the reason why it cannot.
 pub type SpareEngine = Box<dyn Fn() -> Result<Engine, String> + Send + Sync>;
 
-/// What the workers run on.
+/// Engines of the workers.
 pub struct Engines {
     /// One for each worker.
     pub ready: Vec<Engine>,
@@ -43,11 +42,11 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// One thread for each engine, and a watchdog.
+    /// Starts one thread for each engine, and a watchdog.
     ///
     /// # Errors
     ///
-    /// Where the system gives no more threads.
+    /// If the system cannot create a thread.
     pub fn start(plan: &WorkerPlan, engines: impl Into<Engines>) -> std::io::Result<Self> {
         let Engines { ready, spare } = engines.into();
         let crew = Arc::new(Crew {
@@ -56,7 +55,7 @@ impl Workers {
             members: Mutex::default(),
         });
         for engine in ready {
-            crew.hire(engine)?;
+            crew.start_worker(engine)?;
         }
         let watched = Arc::clone(&crew);
         let watchdog =
@@ -64,12 +63,12 @@ impl Workers {
         Ok(Self { crew, watchdog })
     }
 
-    /// Waits until every worker has seen the end of the queue.
+    /// Waits until every worker has ended, after the queue was closed.
     pub fn join(self) {
         let members = std::mem::take(&mut *self.crew.lock());
         for Member { thread, .. } in members {
-            // A worker catches panics of its engine, so this does not fail; if it does, still wait
-            // for the other workers.
+            // A worker catches panics of its engine, so joining does not fail. If it does, the other workers
+            // are joined anyway.
             let _ = thread.join();
         }
         self.watchdog.thread().unpark();
@@ -100,7 +99,7 @@ struct Member {
 
 impl Crew {
     /// Starts a worker.
-    fn hire(&self, engine: Engine) -> std::io::Result<()> {
+    fn start_worker(&self, engine: Engine) -> std::io::Result<()> {
         let pulse = Arc::new(Pulse::default());
         let mut members = self.lock();
         let mut worker = Worker::new(self.plan.clone(), engine, Arc::clone(&pulse));
@@ -111,7 +110,7 @@ impl Crew {
         Ok(())
     }
 
-    /// Looks after the workers until the queue is closed.
+    /// Monitors the workers until the queue is closed.
     fn watch(&self) {
         let limit = self.plan.stuck_after;
         let pause = (limit / 4).clamp(Duration::from_millis(10), Duration::from_secs(1));
@@ -137,7 +136,7 @@ impl Crew {
         stuck.map(|member| Arc::clone(&member.pulse)).collect()
     }
 
-    /// Gives the place of a stuck worker to a new one.
+    /// Replaces a stuck worker by a new one.
     fn replace(&self, pulse: &Arc<Pulse>) {
         let Some(Spare(open)) = &self.spare else { return };
         let engine = match open() {
@@ -147,12 +146,12 @@ impl Crew {
                 return;
             }
         };
-        // Loading took a while: it may have come back meanwhile.
+        // The worker may have finished while the engine was opened.
         if !pulse.replace(self.plan.stuck_after) {
             return;
         }
         self.lock().retain(|member| !Arc::ptr_eq(&member.pulse, pulse));
-        match self.hire(engine) {
+        match self.start_worker(engine) {
             Ok(()) => {
                 self.plan.metrics.worker_replacements.inc();
                 tracing::warn!("replaced a stuck worker");

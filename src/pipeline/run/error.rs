@@ -1,24 +1,24 @@
-//! Why a batch has no scores.
+//! Errors of a run.
 
-/// A batch that gave no scores.
+/// Why a batch has no scores.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum RunError {
-    /// ONNX Runtime's word.
+    /// The error text from ONNX Runtime.
     #[error("{0}")]
     Runtime(String),
-    /// An output is not there, or not of the shape that the batch asks for.
+    /// An output is missing, or has a shape that does not match the batch.
     #[error("output {output} has the shape {found:?}, which does not fit a batch of {images}")]
     Shape {
         /// The output's name.
         output: &'static str,
-        /// What came.
+        /// Shape of the output.
         found: Vec<i64>,
-        /// What was run.
+        /// Number of images in the run.
         images: usize,
     },
 }
 
-/// ONNX Runtime's word, without ours around it.
-pub(super) fn said(error: &ort::Error) -> String {
+/// The error text from ONNX Runtime, without the prefix that `ort` adds.
+pub(super) fn ort_message(error: &ort::Error) -> String {
     error.message().to_owned()
 }

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 /// The number of consecutive failed batches after which the service is not ready.
 const FAILURES_UNTIL_UNHEALTHY: u32 = 3;
 
-/// How long after the last failure the service is ready again: without traffic, it could not show
-/// that it has recovered.
+/// Time after the last failure until the service is ready again: without traffic, it could not show that it
+/// has recovered.
 const PROBATION: Duration = Duration::from_secs(10);
 
-/// What the workers report. One good run heals failed batches, and so does time; a stuck worker is healed by
-/// its replacement.
+/// State of the workers. A successful run or time resets the failed batches; replacement resets a stuck
+/// worker.
 #[derive(Debug, Default)]
 pub struct Health {
     state: Mutex<HealthState>,
@@ -25,7 +25,7 @@ struct HealthState {
 }
 
 impl Health {
-    /// Why the service is not ready, if it is not.
+    /// The reason why the service is not ready, if it is not.
     #[must_use]
     pub fn why_not(&self) -> Option<&'static str> {
         let state = self.lock();
@@ -49,7 +49,7 @@ impl Health {
         state.last_failure = Some(Instant::now());
     }
 
-    /// The number of stuck workers that are not replaced yet.
+    /// Sets the number of stuck workers that are not replaced yet.
     pub(super) fn note_stuck(&self, workers: usize) {
         self.lock().stuck_workers = workers;
     }

@@ -5,54 +5,54 @@ use std::path::{Path, PathBuf};
 
 use crate::installed;
 
-/// ONNX Runtime, loaded; clones share it.
+/// ONNX Runtime's loaded library; clones share it.
 #[derive(Debug, Clone)]
 pub struct Library {
     pub(super) environment: ort::environment::Environment,
-    /// Where it was found.
+    /// Path of the library.
     pub path: PathBuf,
     /// Its version, such as `1.31`.
     pub version: String,
 }
 
-/// No usable library. Says what was tried and what to do.
+/// No usable library was found. The message lists the candidates and the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum LibraryError {
-    /// Nothing was found anywhere.
+    /// The library was not found.
     #[error(
-        "ONNX Runtime's library ({file}) was not found; looked for it in:\n{places}\n\
-         hint: run scripts/fetch-onnxruntime in the repository, or name the file with \
+        "ONNX Runtime's library ({file}) was not found; looked for it in:\n{candidates}\n\
+         hint: run scripts/fetch-onnxruntime in the repository, or pass its path with \
          --onnxruntime or ORT_DYLIB_PATH",
         file = file_name(),
-        places = list(tried)
+        candidates = list(tried)
     )]
     NotFound {
-        /// Every place that was looked at.
+        /// All paths that were tried.
         tried: Vec<PathBuf>,
     },
-    /// The one that was found or named does not load, or is too old.
+    /// The library cannot be loaded, or is too old.
     #[error(
         "ONNX Runtime's library at {} cannot be used: {reason}\n\
          hint: resnetd needs version 1.{} or later; run scripts/fetch-onnxruntime in the \
-         repository, or name another file with --onnxruntime or ORT_DYLIB_PATH",
+         repository, or pass the path of another one with --onnxruntime or ORT_DYLIB_PATH",
         path.display(),
         ort::MINOR_VERSION
     )]
     Unusable {
         /// The file.
         path: PathBuf,
-        /// The loader's words.
+        /// The loader's error.
         reason: String,
     },
 }
 
 impl Library {
-    /// Loads the library: from `explicit` (a file or a folder), `ORT_DYLIB_PATH`, next to the
-    /// executable, the repository's `.onnxruntime` folder, or where the system looks.
+    /// Loads the library from `explicit` (a file or a folder), `ORT_DYLIB_PATH`, the executable's
+    /// folder, the repository's `.onnxruntime` folder, or the system's library path.
     ///
     /// # Errors
     ///
-    /// [`LibraryError`]; a place that was named by hand is used or refused, never passed over.
+    /// [`LibraryError`]. If `explicit` or `ORT_DYLIB_PATH` is set, no other place is tried.
     pub fn load(explicit: Option<&Path>) -> Result<Self, LibraryError> {
         let named = explicit.map(Path::to_owned).or_else(|| {
             let path = std::env::var_os("ORT_DYLIB_PATH")?;
@@ -66,12 +66,12 @@ impl Library {
                 Err(LibraryError::NotFound { tried: vec![file] })
             };
         }
-        let places = places();
-        match places.iter().find(|path| path.exists()) {
+        let candidates = candidates();
+        match candidates.iter().find(|path| path.exists()) {
             Some(path) => Self::load_from(path),
-            // Last, by name alone: the dynamic linker knows where the system keeps its libraries.
+            // Only the file name: the dynamic linker searches the system's library path.
             None => Self::load_from(Path::new(&file_name()))
-                .map_err(|_| LibraryError::NotFound { tried: places }),
+                .map_err(|_| LibraryError::NotFound { tried: candidates }),
         }
     }
 
@@ -92,7 +92,7 @@ fn file_name() -> String {
     format!("{DLL_PREFIX}onnxruntime{DLL_SUFFIX}")
 }
 
-fn places() -> Vec<PathBuf> {
+fn candidates() -> Vec<PathBuf> {
     let folders = installed::folders(&[".", "../lib"], ".onnxruntime/lib");
     folders.into_iter().map(|folder| folder.join(file_name())).collect()
 }

@@ -1,10 +1,10 @@
 //! Runs batches with ONNX Runtime. The only module that uses `ort`.
 
-mod batch; // the input tensor, filled slot by slot
+mod batch; // the input tensor, filled image by image
 mod library; // finds and loads ONNX Runtime
 mod outputs; // the values that a run fetched
-mod error; // why a batch has no scores
-mod batch_sizing; // batch sizes
+mod error; // errors of a run
+mod batch_sizing; // splits batches into allowed sizes
 mod bound; // memory bound to a session, for GPUs
 mod session; // ONNX bytes → Session; a batch → outputs
 mod probe; // sessions with any output, for commands that measure
@@ -13,9 +13,9 @@ mod shared; // one copy of the weights for all sessions
 mod sessions; // opens and warms up the sessions
 mod trim; // returns freed memory to the system
 mod cores; // shares the cores among models
-mod pace; // shares them with a model that is being loaded
+mod pace; // shares the cores with models that are being loaded
 mod health; // failed batches and stuck workers
-mod pulse; // what a worker does at the moment
+mod pulse; // what a worker is doing
 mod crew; // the worker threads and their watchdog
 mod worker; // a thread that takes, prepares, runs and answers batches
 

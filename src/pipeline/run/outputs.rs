@@ -5,7 +5,7 @@ use std::mem;
 use super::RunError;
 use crate::pipeline::Output;
 
-/// What one run fetched: for each output a row of values for each image, to be handed on without a copy.
+/// The outputs that one run fetched: for each output a row of values per image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outputs {
     tensors: Vec<Fetched>,
@@ -15,14 +15,14 @@ pub struct Outputs {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Fetched {
     output: Output,
-    /// Of one image.
+    /// Shape for one image.
     shape: Vec<usize>,
-    /// Of each image.
+    /// Values of each image.
     rows: Vec<Vec<f32>>,
 }
 
 impl Outputs {
-    /// Outputs made by hand, each `[images, …]` flattened; for engines that are not a session.
+    /// Outputs with given values, each `[images, …]` flattened; for engines other than sessions.
     #[must_use]
     pub fn new(images: usize, tensors: Vec<(Output, Vec<f32>)>) -> Self {
         let fetched = |(output, values): (Output, Vec<f32>)| {
@@ -32,36 +32,36 @@ impl Outputs {
         Self { tensors: tensors.into_iter().map(fetched).collect() }
     }
 
-    /// The values of each image in one output; empty where that was not fetched.
+    /// The values of all images in one output; empty if it was not fetched.
     #[must_use]
     pub fn rows(&self, output: Output) -> &[Vec<f32>] {
         self.fetched(output).map_or(&[], |fetched| &fetched.rows)
     }
 
-    /// The values of one image in one output; empty where that was not fetched.
+    /// The values of one image in one output; empty if it was not fetched.
     #[must_use]
     pub fn row(&self, output: Output, image: usize) -> &[f32] {
         self.rows(output).get(image).map_or(&[], Vec::as_slice)
     }
 
-    /// The same, which are gone from here then.
+    /// Moves the values of one image out, without a copy.
     #[must_use]
     pub fn take(&mut self, output: Output, image: usize) -> Vec<f32> {
         let fetched = self.tensors.iter_mut().find(|fetched| fetched.output == output);
         fetched.and_then(|fetched| fetched.rows.get_mut(image)).map(mem::take).unwrap_or_default()
     }
 
-    /// The shape of one image's values in one output; empty where that was not fetched.
+    /// The shape of one image's values in one output; empty if it was not fetched.
     #[must_use]
     pub fn shape(&self, output: Output) -> &[usize] {
         self.fetched(output).map_or(&[], |fetched| &fetched.shape)
     }
 
-    /// What one run fetched: each output's values with their shape, `[images, …]`.
+    /// Converts an output of a run: values with the shape `[images, …]`.
     ///
     /// # Errors
     ///
-    /// [`RunError::Shape`] where an output is not of so many images.
+    /// [`RunError::Shape`] if the first dimension is not `images`.
     pub(super) fn fetch(
         images: usize,
         output: Output,
@@ -79,19 +79,19 @@ impl Outputs {
         Ok(Fetched { output, shape: shape.collect(), rows })
     }
 
-    /// Everything that one run fetched.
+    /// All outputs of one run.
     pub(super) fn of(tensors: Vec<Fetched>) -> Self {
         Self { tensors }
     }
 
-    /// The same of the first `images` images.
+    /// Keeps the first `images` images.
     pub(super) fn truncate(&mut self, images: usize) {
         for Fetched { rows, .. } in &mut self.tensors {
             rows.truncate(images);
         }
     }
 
-    /// Puts the images of another run, which fetched the same, behind these.
+    /// Appends the images of another run with the same outputs.
     pub(super) fn append(&mut self, other: Self) {
         for (ours, theirs) in self.tensors.iter_mut().zip(other.tensors) {
             ours.rows.extend(theirs.rows);
@@ -103,7 +103,7 @@ impl Outputs {
     }
 }
 
-/// `values` in rows of `width`.
+/// Splits `values` into rows of `width`.
 fn rows(values: &[f32], width: usize) -> Vec<Vec<f32>> {
     values.chunks_exact(width.max(1)).map(<[f32]>::to_vec).collect()
 }

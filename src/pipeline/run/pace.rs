@@ -1,24 +1,24 @@
-//! How loading a model shares the cores with models that answer requests.
+//! How a model that is being loaded shares the cores with models that answer requests.
 
 use std::panic::resume_unwind;
 use std::thread;
 
 use super::CoreShare;
 
-/// Whether a load waits for the models that answer requests.
+/// Whether loading yields to models that answer requests.
 #[derive(Debug, Clone, Copy)]
 pub enum Pace<'a> {
-    /// It does not: no model serves yet.
+    /// It does not, because no model serves yet.
     Alone,
-    /// Each run waits for a turn on the cores, as batches do; everything else runs at normal priority. For a
-    /// model that a request waits for.
+    /// Each run waits for a turn on the cores, as batches do; other work has normal priority. For a model
+    /// that a request waits for.
     InTurns(&'a CoreShare),
-    /// The same, and everything else runs at low priority.
+    /// The same, and other work has low priority.
     Background(&'a CoreShare),
 }
 
 impl Pace<'_> {
-    /// Runs one batch of the new model when the cores have a turn for it.
+    /// Runs one batch of the new model, in a turn.
     pub fn run<T>(self, batch: impl FnOnce() -> T) -> T {
         match self {
             Self::Alone => batch(),
@@ -29,9 +29,9 @@ impl Pace<'_> {
         }
     }
 
-    /// Does work that cannot be divided into turns, such as optimising a graph. At low priority it is done on a
-    /// thread of its own, because a thread cannot raise its priority again. Threads that the work starts keep the
-    /// low priority, so it must not start any that outlive it.
+    /// Does work that cannot be divided into turns, such as optimising a graph. Low priority uses a separate
+    /// thread, because a thread cannot raise its priority again. Threads that `work` starts inherit the low
+    /// priority, so it must not start any that outlive it.
     pub fn build<T: Send>(self, work: impl FnOnce() -> T + Send) -> T {
         match self {
             Self::Alone | Self::InTurns(_) => work(),
@@ -46,15 +46,15 @@ impl Pace<'_> {
     }
 }
 
-/// The nice value of threads that load: beside busy threads they get a tenth of a core.
+/// Nice value of threads that load models: next to busy threads they get a tenth of a core.
 #[cfg(target_os = "linux")]
 const NICE: libc::c_int = 10;
 
-/// Lowers the priority of this thread. Has no effect on other systems than Linux, where the priority is that of
-/// the process.
+/// Lowers the priority of this thread. Does nothing on systems other than Linux, where the priority belongs
+/// to the process.
 fn lower_priority() {
     #[cfg(target_os = "linux")]
-    #[expect(unsafe_code, reason = "the standard library has no priorities of threads")]
+    #[expect(unsafe_code, reason = "the standard library cannot set thread priorities")]
     // SAFETY: the calls take numbers only; on Linux, 0 is the calling thread.
     unsafe {
         let nice = libc::getpriority(libc::PRIO_PROCESS, 0).max(NICE);
@@ -79,7 +79,7 @@ mod tests {
     #[test]
     #[cfg(target_os = "linux")]
     fn low_priority_ends_with_the_work() {
-        #[expect(unsafe_code, reason = "the standard library has no priorities of threads")]
+        #[expect(unsafe_code, reason = "the standard library cannot set thread priorities")]
         // SAFETY: the call takes numbers only.
         let nice = || unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) };
         let cores = Cores::new(1);

@@ -1,14 +1,14 @@
-//! Runs a graph and fetches inner values, for commands that measure networks.
+//! Runs a graph and fetches intermediate values, for commands that analyse networks.
 
 use ort::session::Session as OrtSession;
 use ort::value::TensorRef;
 
 use super::batch::INPUT;
-use super::error::said;
+use super::error::ort_message;
 use super::session::{SessionError, SessionPlan, builder};
 use super::{Batch, Library, RunError};
 
-/// A session that answers any of its graph's outputs.
+/// A session that can return any output of its graph.
 pub struct Probe {
     loaded: OrtSession,
 }
@@ -19,7 +19,7 @@ impl std::fmt::Debug for Probe {
     }
 }
 
-/// ONNX Runtime, with the settings of the sessions that it opens for probes.
+/// ONNX Runtime, with the settings for probe sessions.
 #[derive(Debug, Clone, Copy)]
 pub struct ProbeRuntime<'a> {
     /// The loaded library.
@@ -37,29 +37,29 @@ impl ProbeRuntime<'_> {
     pub fn open(self, bytes: &[u8]) -> Result<Probe, SessionError> {
         let loaded = builder(self.library, self.plan)?
             .commit_from_memory(bytes)
-            .map_err(|error| SessionError::Model { reason: said(&error) })?;
+            .map_err(|error| SessionError::Model { reason: ort_message(&error) })?;
         Ok(Probe { loaded })
     }
 }
 
 impl Probe {
-    /// Runs uint8 `[N, H, W, 3]`, and shows `seen` every output's name and its float32 elements.
+    /// Runs uint8 `[N, H, W, 3]`, and calls `visit` with the name and the float32 elements of every output.
     ///
     /// # Errors
     ///
-    /// [`RunError::Runtime`]; outputs that are not float32 are one too.
+    /// [`RunError::Runtime`], also if an output is not float32.
     pub fn run(
         &mut self,
         batch: &Batch,
-        mut seen: impl FnMut(&str, &[f32]),
+        mut visit: impl FnMut(&str, &[f32]),
     ) -> Result<(), RunError> {
-        let failed = |error: ort::Error| RunError::Runtime(said(&error));
+        let failed = |error: ort::Error| RunError::Runtime(ort_message(&error));
         let input =
             TensorRef::from_array_view((batch.shape(), batch.as_bytes())).map_err(failed)?;
         let answers = self.loaded.run(ort::inputs![INPUT => input]).map_err(failed)?;
         for (name, value) in &answers {
             let (_, elements) = value.try_extract_tensor::<f32>().map_err(failed)?;
-            seen(name, elements);
+            visit(name, elements);
         }
         Ok(())
     }

@@ -1,9 +1,9 @@
-//! What a worker does at the moment, as the watchdog sees it.
+//! What a worker is doing, for the watchdog.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// What a worker does at the moment.
+/// What a worker is doing.
 #[derive(Debug, Default)]
 pub(super) struct Pulse {
     state: Mutex<Activity>,
@@ -13,9 +13,9 @@ pub(super) struct Pulse {
 enum Activity {
     #[default]
     Idle,
-    /// Since then, with one batch.
+    /// Processing one batch, since this time.
     Busy(Instant),
-    /// Busy beyond the limit, and another has its place.
+    /// Was busy beyond the limit, and another worker has replaced it.
     Replaced,
 }
 
@@ -25,21 +25,21 @@ impl Activity {
     }
 }
 
-/// Whether a worker goes on after a batch.
+/// Whether a worker continues after a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
     Continues,
-    /// Another one has its place.
+    /// Another worker has replaced it.
     Replaced,
 }
 
 impl Pulse {
-    /// A batch was taken.
+    /// Marks the start of a batch.
     pub(super) fn begin(&self) {
         *self.lock() = Activity::Busy(Instant::now());
     }
 
-    /// It is answered.
+    /// Marks the end of a batch.
     pub(super) fn end(&self) -> Fate {
         let mut state = self.lock();
         if *state == Activity::Replaced {
@@ -53,7 +53,7 @@ impl Pulse {
         self.lock().is_stuck(limit)
     }
 
-    /// Marks it as replaced, if it is still stuck.
+    /// Marks the worker as replaced, if it is still stuck.
     pub(super) fn replace(&self, limit: Duration) -> bool {
         let mut state = self.lock();
         let stuck = state.is_stuck(limit);

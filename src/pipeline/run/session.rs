@@ -10,26 +10,26 @@ use ort::value::TensorRef;
 use super::batch::INPUT;
 use super::batch_sizing::{BatchSizing, RunInput};
 use super::bound::{Bound, NO_GRAPH};
-use super::error::{RunError, said};
+use super::error::{RunError, ort_message};
 use super::outputs::Outputs;
 use super::{Batch, InputShape, Library};
 use crate::device::Device;
 use crate::model::int8;
 use crate::pipeline::Output;
 
-/// How a session uses the machine.
+/// Device and threads of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionPlan {
-    /// Where it runs.
+    /// Device on which it runs.
     pub device: Device,
-    /// Threads inside one run, at least 1.
+    /// Threads of one run, at least 1.
     pub threads: usize,
-    /// Whether a GPU replays each run from a CUDA graph.
+    /// Whether a GPU replays runs from CUDA graphs.
     pub cuda_graphs: bool,
 }
 
 impl SessionPlan {
-    /// On the CPU, in so many threads.
+    /// A plan for the CPU with this number of threads.
     #[must_use]
     pub const fn on_cpu(threads: usize) -> Self {
         Self { device: Device::Cpu, threads, cuda_graphs: false }
@@ -46,37 +46,37 @@ pub enum SessionError {
          the CUDA and cuDNN libraries that it was built for; --device cpu runs without them"
     )]
     Device {
-        /// The device asked for.
+        /// The requested device.
         device: Device,
-        /// ONNX Runtime's word.
+        /// The error text from ONNX Runtime.
         reason: String,
     },
-    /// The model is not one that ONNX Runtime loads.
+    /// ONNX Runtime cannot load the model.
     #[error("ONNX Runtime cannot load the model: {reason}")]
     Model {
-        /// ONNX Runtime's word.
+        /// The error text from ONNX Runtime.
         reason: String,
     },
 }
 
-/// One graph, loaded, on one device. A worker owns it.
+/// A graph loaded on a device. Each worker owns one.
 pub struct Session {
     loaded: OrtSession,
     wanted: Vec<Output>,
     options: RunOptions<HasSelectedOutputs>,
     plan: SessionPlan,
     slots: BatchSizing,
-    /// Where a run reads and writes, where that pays.
+    /// Bound memory, on a GPU.
     bound: Option<Bound>,
 }
 
 impl Session {
-    /// Loads ONNX `bytes` and selects the outputs that each run will fetch.
+    /// Loads ONNX `bytes` and selects the outputs to fetch in each run.
     ///
     /// # Errors
     ///
-    /// [`SessionError`]: the device cannot be had (it is never replaced by another one), or the
-    /// model does not load.
+    /// [`SessionError`] if the device is not available (no other device is used instead) or the model does
+    /// not load.
     pub fn open(
         library: &Library,
         bytes: &[u8],
@@ -94,21 +94,26 @@ impl Session {
         wanted: &[Output],
     ) -> Result<Self, SessionError> {
         let loaded = builder.commit_from_memory(bytes).map_err(|error| match plan.device {
-            Device::Cpu => SessionError::Model { reason: said(&error) },
-            device @ Device::Cuda(_) => SessionError::Device { device, reason: said(&error) },
+            Device::Cpu => SessionError::Model { reason: ort_message(&error) },
+            device @ Device::Cuda(_) => {
+                SessionError::Device { device, reason: ort_message(&error) }
+            }
         })?;
-        let options =
-            fetching(wanted, plan).map_err(|error| SessionError::Model { reason: said(&error) })?;
+        let options = fetching(wanted, plan)
+            .map_err(|error| SessionError::Model { reason: ort_message(&error) })?;
         let slots = BatchSizing::of(plan.device, fixed_batch(&loaded));
         let bind = || Bound::new(&loaded, plan, wanted);
         let bound = match plan.device {
             Device::Cpu => None,
-            device @ Device::Cuda(_) if plan.cuda_graphs => Some(bind().map_err(|error| {
-                SessionError::Device { device, reason: format!("no CUDA graphs: {}", said(&error)) }
-            })?),
+            device @ Device::Cuda(_) if plan.cuda_graphs => {
+                Some(bind().map_err(|error| SessionError::Device {
+                    device,
+                    reason: format!("no CUDA graphs: {}", ort_message(&error)),
+                })?)
+            }
             Device::Cuda(_) => bind()
                 .inspect_err(|error| {
-                    let reason = said(error);
+                    let reason = ort_message(error);
                     tracing::warn!(
                         reason,
                         "cannot bind pinned memory: copies to the GPU will be slower"
@@ -119,7 +124,7 @@ impl Session {
         Ok(Self { loaded, wanted: wanted.to_vec(), options, plan, slots, bound })
     }
 
-    /// The same session on the CPU, with bound memory as on a GPU. On a CPU this adds a copy.
+    /// Binds memory as on a GPU, for tests on the CPU, where it adds a copy.
     ///
     /// # Errors
     ///
@@ -128,7 +133,7 @@ impl Session {
         self.bound_as(SessionPlan { cuda_graphs: false, ..SessionPlan::on_cpu(1) })
     }
 
-    /// Like [`Session::bound`], with memory as for CUDA graphs. On a CPU this adds two copies.
+    /// Like [`Session::bound`], with memory as for CUDA graphs, which adds two copies on the CPU.
     ///
     /// # Errors
     ///
@@ -139,28 +144,28 @@ impl Session {
 
     fn bound_as(self, plan: SessionPlan) -> Result<Self, SessionError> {
         let bound = Bound::new(&self.loaded, plan, &self.wanted)
-            .map_err(|error| SessionError::Model { reason: said(&error) })?;
+            .map_err(|error| SessionError::Model { reason: ort_message(&error) })?;
         Ok(Self { bound: Some(bound), ..self })
     }
 
-    /// Runs batches of grey, so that no batch of up to `max_batch` images is the first of its kind.
+    /// Runs grey batches of all sizes that are needed for up to `max_batch` images.
     ///
     /// # Errors
     ///
-    /// [`RunError`]: the graph loads and does not run.
+    /// [`RunError`] if the graph loads but does not run.
     pub fn warm_up(&mut self, input: InputShape, max_batch: usize) -> Result<(), RunError> {
-        // The largest first, so that the arena grows once.
-        for images in self.slots.to_warm(max_batch) {
+        // The largest first, so that the arena grows only once.
+        for images in self.slots.warm_up_batches(max_batch) {
             self.run(&Batch::grey(input, images))?;
         }
         Ok(())
     }
 
-    /// Runs uint8 `[N, H, W, 3]` and fetches the wanted outputs, and the batch's extras.
+    /// Runs uint8 `[N, H, W, 3]` and fetches the selected outputs and the batch's additional ones.
     ///
     /// # Errors
     ///
-    /// [`RunError`], after which the session can be used again.
+    /// [`RunError`]; the session remains usable.
     pub fn run(&mut self, batch: &Batch) -> Result<Outputs, RunError> {
         let extras = batch.extras().iter().filter(|extra| !self.wanted.contains(extra));
         let extras: Vec<Output> = extras.copied().collect();
@@ -181,14 +186,14 @@ impl Session {
         Ok(outputs.unwrap_or_else(|| Outputs::of(Vec::new())))
     }
 
-    /// Runs `part` from where it lies, and fetches `extras` too.
+    /// Runs `part` without bound memory, and fetches `extras` too.
     fn run_unbound(
         &mut self,
         part: &RunInput<'_>,
         InputShape { height, width }: InputShape,
         extras: &[Output],
     ) -> Result<Outputs, RunError> {
-        let failed = |error: ort::Error| RunError::Runtime(said(&error));
+        let failed = |error: ort::Error| RunError::Runtime(ort_message(&error));
         let fetched: Vec<Output> = self.wanted.iter().chain(extras).copied().collect();
         let with_extras = match extras {
             [] => None,
@@ -214,13 +219,13 @@ impl fmt::Debug for Session {
     }
 }
 
-/// The first dimension of the input, where the graph says it.
+/// The first dimension of the input, if the graph has a fixed one.
 fn fixed_batch(loaded: &OrtSession) -> Option<usize> {
     let shape = loaded.inputs().first()?.dtype().tensor_shape()?;
     usize::try_from(*shape.first()?).ok().filter(|&images| images > 0)
 }
 
-/// Options of a run that fetches `outputs` and no others, from wherever its input lies.
+/// Options of a run with unbound memory that fetches only `outputs`.
 fn fetching(
     outputs: &[Output],
     plan: SessionPlan,
@@ -242,17 +247,17 @@ pub(super) fn builder(
 ) -> Result<SessionBuilder, SessionError> {
     let builder = OrtSession::builder(&library.environment)
         .and_then(|builder| configure(builder, plan))
-        .map_err(|error| SessionError::Model { reason: said(&error) })?;
+        .map_err(|error| SessionError::Model { reason: ort_message(&error) })?;
     match provider(plan) {
         None => Ok(builder),
         Some(provider) => builder.with_execution_providers([provider]).map_err(|error| {
-            SessionError::Device { device: plan.device, reason: said(&error.into()) }
+            SessionError::Device { device: plan.device, reason: ort_message(&error.into()) }
         }),
     }
 }
 
-/// Has ONNX Runtime take unsigned weights, for processors whose sums of signed and unsigned products saturate.
-/// It does so on processors with VNNI too, where it costs more than half of the speed and gains nothing.
+/// Selects unsigned weights in ONNX Runtime, for processors on which sums of signed and unsigned products
+/// saturate. Not set with VNNI, where it has no benefit and more than halves the speed.
 const EXACT_INT8: &str = "session.x64quantprecision";
 
 fn configure(builder: SessionBuilder, plan: SessionPlan) -> Result<SessionBuilder, ort::Error> {
@@ -262,11 +267,11 @@ fn configure(builder: SessionBuilder, plan: SessionPlan) -> Result<SessionBuilde
     };
     Ok(builder
         .with_optimization_level(GraphOptimizationLevel::All)?
-        // A plan for each number of images, and a block of memory for each plan: no faster on a CPU.
+        // Memory patterns (a plan and a memory block for each batch size) are not faster on a CPU.
         .with_memory_pattern(plan.device != Device::Cpu)?
         .with_intra_threads(plan.threads)?
         .with_inter_threads(1)?
-        // A spinning pool burns the cores that decoding needs between two runs.
+        // A spinning pool would use the cores that decoding needs between two runs.
         .with_intra_op_spinning(false)?)
 }
 
@@ -277,7 +282,7 @@ fn provider(plan: SessionPlan) -> Option<ExecutionProviderDispatch> {
             let cuda = ep::CUDA::default()
                 .with_device_id(i32::from(number))
                 .with_cuda_graph(plan.cuda_graphs);
-            // Without `error_on_failure` a missing driver means a silent run on the CPU.
+            // Without `error_on_failure`, a missing driver would silently select the CPU.
             Some(cuda.build().error_on_failure())
         }
     }

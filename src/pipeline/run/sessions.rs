@@ -1,4 +1,4 @@
-//! Opens the sessions on the available device, and warms each up.
+//! Opens the sessions of a model and warms them up.
 
 use std::mem;
 use std::panic::resume_unwind;
@@ -14,28 +14,28 @@ use super::{
 use crate::device::Device;
 use crate::pipeline::Output;
 
-/// How many sessions of a model, on what, and how large.
+/// Number and settings of a model's sessions.
 #[derive(Debug, Clone, Copy)]
 pub struct SessionsPlan {
-    /// Where they run.
+    /// Device on which they run.
     pub device: Device,
-    /// How many sessions, at least 1.
+    /// Number of sessions, at least 1.
     pub sessions: usize,
-    /// Threads inside each run.
+    /// Threads of each run.
     pub threads: usize,
     /// Whether a GPU replays runs from CUDA graphs.
     pub cuda_graphs: bool,
-    /// The network's input.
+    /// Size of the network's input.
     pub input: InputShape,
-    /// The largest batch that will come.
+    /// The maximum batch size.
     pub max_batch: usize,
 }
 
-/// Sessions that have run.
+/// Sessions that are warmed up.
 pub struct WarmSessions {
     /// One for each worker.
     pub engines: Vec<Engine>,
-    /// Where they run.
+    /// Device on which they run.
     pub device: Device,
     /// Time to load all sessions.
     pub load: Duration,
@@ -55,28 +55,28 @@ impl std::fmt::Debug for WarmSessions {
 /// Why the sessions could not be opened and warmed up.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// It does not load.
+    /// ONNX Runtime cannot load the model.
     #[error(transparent)]
     Session(#[from] SessionError),
-    /// It loads, and fails at once.
+    /// The first run failed.
     #[error("the model loads but does not run: {0}")]
     Run(#[from] RunError),
 }
 
-/// Whether sessions can be opened on `device` at all; quick, for nothing is loaded.
+/// Checks whether sessions can be opened on `device`, without loading a model.
 ///
 /// # Errors
 ///
-/// [`SessionError::Device`], where this build of ONNX Runtime does not know the device.
+/// [`SessionError::Device`] if this build of ONNX Runtime does not support the device.
 pub fn check_device(library: &Library, device: Device) -> Result<(), SessionError> {
     builder(library, SessionPlan { device, ..SessionPlan::on_cpu(1) }).map(drop)
 }
 
-/// Opens `plan.sessions` sessions of the model in `bytes`, and warms them up, at this pace.
+/// Opens `plan.sessions` sessions of the model in `bytes` and warms them up, at this pace.
 ///
 /// # Errors
 ///
-/// [`StartError`], also if the device is not available: another one is never used instead.
+/// [`StartError`], also if the device is not available: no other device is used instead.
 pub fn open_sessions(
     library: &Library,
     bytes: &[u8],
@@ -85,13 +85,13 @@ pub fn open_sessions(
 ) -> Result<WarmSessions, StartError> {
     let started = Instant::now();
     let open = || open(library, bytes, plan);
-    // Threads inside a session keep the priority of the thread that opens it.
+    // Threads of a session inherit the priority of the thread that opens it.
     let sessions = if plan.threads > 1 { open() } else { pace.build(open) }?;
     let load = started.elapsed();
     let started = Instant::now();
-    let engines = side_by_side(sessions, |mut session| {
+    let engines = in_parallel(sessions, |mut session| {
         pace.run(|| session.warm_up(plan.input, plan.max_batch))?;
-        // CUDA graphs are the thread's that captured them: where it is another one now, it captures its own.
+        // CUDA graphs belong to the thread that captured them; on another thread they must be captured again.
         let mut home = thread::current().id();
         Ok::<_, RunError>(Box::new(move |batch: &Batch| {
             let here = thread::current().id();
@@ -109,7 +109,8 @@ fn open(library: &Library, bytes: &[u8], plan: SessionsPlan) -> Result<Vec<Sessi
     match plan.device {
         Device::Cpu if plan.sessions > 1 || convolution::may_replace(bytes) => {
             let shared = SharedModel::optimize(library, bytes)?;
-            // One after the other: each reads the whole model, and memory that was freed serves the next.
+            // Sequentially, because each reads the whole model, and the memory that one frees is reused by
+            // the next.
             (0..plan.sessions).map(|_| shared.open(library, plan.threads, &wanted)).collect()
         }
         device @ (Device::Cpu | Device::Cuda(_)) => {
@@ -122,9 +123,9 @@ fn open(library: &Library, bytes: &[u8], plan: SessionsPlan) -> Result<Vec<Sessi
     }
 }
 
-/// What `work` makes of each item, all at the same time: the first on this thread, whose freed memory it
-/// may use, and each of the others on one of its own.
-fn side_by_side<T: Send, R: Send, E: Send>(
+/// Applies `work` to all items in parallel: the first on this thread, so that it reuses memory freed here,
+/// the others on one thread each.
+fn in_parallel<T: Send, R: Send, E: Send>(
     items: impl IntoIterator<Item = T>,
     work: impl Fn(T) -> Result<R, E> + Sync,
 ) -> Result<Vec<R>, E> {

@@ -1,8 +1,8 @@
 //! One copy of the weights for all sessions of a model on the CPU.
 //!
-//! ONNX Runtime rearranges weights for its kernels while it optimises a graph, so that sessions which
-//! each optimise for themselves hold a copy each. Here the graph is optimised once, ONNX Runtime
-//! writes the result, and its weights become values that every session borrows.
+//! ONNX Runtime rearranges weights for its kernels when it optimises a graph, so sessions that each optimise
+//! hold a copy each. Here ONNX Runtime optimises the graph once and writes the result, whose weights all
+//! sessions borrow.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,14 +14,14 @@ use ort::logging::LogLevel;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::value::{DynValue, Tensor};
 
-use super::error::said;
+use super::error::ort_message;
 use super::session::{Session, SessionError, SessionPlan, builder};
 use super::{Library, convolution};
 use crate::kernels::{ConvolutionKernel, Geometry};
 use crate::onnx::{self, Replaced};
 use crate::pipeline::Output;
 
-/// A graph that is optimised for this machine, and its weights, once.
+/// A graph optimised for this machine, with its weights.
 pub(super) struct SharedModel {
     optimized: Bytes,
     /// The same with this program's convolutions, where it has faster ones.
@@ -34,8 +34,8 @@ impl SharedModel {
     ///
     /// # Errors
     ///
-    /// [`SessionError::Model`] where ONNX Runtime does not load it, or there is no place for a
-    /// temporary file of the model's size.
+    /// [`SessionError::Model`] if ONNX Runtime cannot load it, or there is no space for a temporary file of
+    /// the model's size.
     pub(super) fn optimize(library: &Library, bytes: &[u8]) -> Result<Self, SessionError> {
         Self::optimize_for(library, bytes, ConvolutionKernel::is_fast)
     }
@@ -59,15 +59,15 @@ impl SharedModel {
             .float_weights()
             .map(|constant| Ok((constant.name().to_owned(), Arc::new(value(constant)?))))
             .collect::<Result<_, _>>()
-            .map_err(|error: ort::Error| failed(said(&error)))?;
+            .map_err(|error: ort::Error| failed(ort_message(&error)))?;
         Ok(Self { optimized, replaced, weights })
     }
 
-    /// One more session, with the common weights.
+    /// Opens a session with the shared weights.
     ///
     /// # Errors
     ///
-    /// [`SessionError::Model`] where ONNX Runtime does not take them.
+    /// [`SessionError::Model`] if ONNX Runtime rejects them.
     pub(super) fn open(
         &self,
         library: &Library,
@@ -98,7 +98,7 @@ impl SharedModel {
         plan: SessionPlan,
         wanted: &[Output],
     ) -> Result<Session, SessionError> {
-        let failed = |error: ort::Error| SessionError::Model { reason: said(&error) };
+        let failed = |error: ort::Error| SessionError::Model { reason: ort_message(&error) };
         let domain = convolution::domain(plan.threads).map_err(failed)?;
         let builder = self.builder(library, plan)?;
         let builder = builder.with_operators(domain).map_err(|error| failed(error.into()))?;
@@ -114,11 +114,11 @@ impl SharedModel {
         let failed = |reason| SessionError::Model { reason };
         let mut builder = builder(library, plan)?
             .with_optimization_level(GraphOptimizationLevel::Disable)
-            .map_err(|error| failed(said(&error.into())))?;
+            .map_err(|error| failed(ort_message(&error.into())))?;
         for (name, value) in &self.weights {
             builder = builder
                 .with_initializer(name, Arc::clone(value))
-                .map_err(|error| failed(said(&error.into())))?;
+                .map_err(|error| failed(ort_message(&error.into())))?;
         }
         Ok(builder)
     }
@@ -126,19 +126,19 @@ impl SharedModel {
 
 fn write_optimized(library: &Library, bytes: &[u8], path: &Path) -> Result<(), SessionError> {
     let plan = SessionPlan::on_cpu(1);
-    let failed = |error: ort::Error| SessionError::Model { reason: said(&error) };
+    let failed = |error: ort::Error| SessionError::Model { reason: ort_message(&error) };
     let builder = builder(library, plan)?
         .with_optimized_model_path(path)
         .map_err(|error| failed(error.into()))?;
-    // ONNX Runtime warns that the result fits only this machine, which is where it is used.
+    // ONNX Runtime warns that the result is only for this machine, which is intended.
     let mut quiet =
         builder.with_log_level(LogLevel::Error).map_err(|error| failed(error.into()))?;
     quiet.commit_from_memory(bytes).map_err(failed)?;
     Ok(())
 }
 
-/// A folder that is gone when dropped: where temporary files belong, or in shared memory, which a
-/// container has even where its file system is read-only.
+/// A temporary folder, deleted when dropped: in the system's folder for temporary files, or in shared memory,
+/// which containers with a read-only file system have.
 fn scratch_folder() -> std::io::Result<tempfile::TempDir> {
     let places = [std::env::temp_dir(), PathBuf::from("/dev/shm")];
     let make = |place: &PathBuf| tempfile::Builder::new().prefix("resnetd-").tempdir_in(place);
@@ -146,7 +146,7 @@ fn scratch_folder() -> std::io::Result<tempfile::TempDir> {
     make(first).or_else(|error| make(second).map_err(|_| error))
 }
 
-/// Bytes of a line of the cache, and of the widest register.
+/// Size of a cache line, and of the widest registers, in bytes.
 const LINE: usize = 64;
 
 /// A float32 constant. ONNX Runtime borrows only what is not its own, so the memory is ours; it begins at

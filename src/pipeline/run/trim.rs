@@ -1,4 +1,4 @@
-//! glibc's heap: limits how much freed memory it keeps, and returns it to the system.
+//! Configures glibc's heap: limits freed memory that it keeps, and returns memory to the system.
 
 /// Fixes the sizes from which glibc maps an allocation by itself and from which it returns freed memory, and limits
 /// its arenas to the number of cores.
@@ -24,18 +24,18 @@ pub fn bound_heap() {
     }
 }
 
-/// Returns freed memory to the system, which the allocator would keep: after a large model is loaded, tens
-/// of MiB. Takes about as long as a system call; does nothing where the allocator is not glibc's.
+/// Returns freed memory to the system: tens of MiB after a large model was loaded. Takes about as long as a
+/// system call; does nothing with other allocators.
 pub fn trim_heap() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    #[expect(unsafe_code, reason = "the allocator has no other way to be asked")]
+    #[expect(unsafe_code, reason = "the allocator has no other interface for this")]
     // SAFETY: glibc documents it as safe in threads; it touches nothing that is in use.
     unsafe {
         libc::malloc_trim(0);
     }
 }
 
-/// This process's resident memory in bytes; `None` where the system has no `/proc`.
+/// This process's resident memory in bytes; `None` on systems without `/proc`.
 #[must_use]
 pub fn resident() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;

@@ -1,4 +1,4 @@
-//! One thread, one engine: takes a batch, prepares its images, runs it, answers it.
+//! A worker thread with its engine: takes a batch, prepares its images, runs it and answers the callers.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,31 +19,31 @@ use crate::pipeline::queue::{
 };
 use crate::telemetry::{ModelMetrics, spans};
 
-/// How long a batch may run while other models wait for the core. With batches of one image, two models together
-/// reach a tenth less (`make bench-models`).
+/// Maximum time of a batch while other models wait for the core. With batches of one image, two models
+/// together have 10 % less throughput (`make bench-models`).
 const LONGEST_TURN: Duration = Duration::from_millis(30);
 
-/// What runs a batch: a [`Session`](super::Session) in service, anything else in a test.
+/// Runs a batch: a [`Session`](super::Session) in the server, a closure in tests.
 pub type Engine = Box<dyn FnMut(&Batch) -> Result<Outputs, RunError> + Send>;
 
-/// What every worker shares.
+/// What all workers of a model share.
 #[derive(Debug, Clone)]
 pub struct WorkerPlan {
-    /// Where the jobs come from.
+    /// The queue of jobs.
     pub queue: Queue,
-    /// How batches are filled.
+    /// How batches are formed.
     pub batch: BatchPlan,
-    /// How a picture becomes the network's input.
+    /// Preprocessing of images.
     pub preprocess: Preprocess,
-    /// Learns how long images take.
+    /// Collects service times.
     pub estimate: Arc<ServiceTimeEstimate>,
     /// A worker that is busy with one batch for longer is replaced.
     pub stuck_after: Duration,
     /// The model's access to the cores; `None` on a GPU.
     pub cores: Option<Arc<CoreShare>>,
-    /// Where success and failure are noted.
+    /// Records success and failure of batches.
     pub health: Arc<Health>,
-    /// Where all is counted.
+    /// The model's metrics.
     pub metrics: Arc<ModelMetrics>,
 }
 
@@ -61,7 +61,7 @@ impl Worker {
         Self { plan, pulse, engine, batch, scratch: Scratch::default() }
     }
 
-    /// Works until the queue ends, or this worker was found stuck and has been replaced.
+    /// Runs batches until the queue ends, or until this worker was replaced because it was stuck.
     pub(super) fn work(&mut self) {
         while let Some(Jobs { jobs, slow }) = self.plan.queue.next_batch(self.batch_plan()) {
             let cores = self.plan.cores.clone();
@@ -70,9 +70,9 @@ impl Worker {
             let waited = waiting.elapsed();
             self.pulse.begin();
             let started = Instant::now();
-            let jobs = self.still_wanted(jobs);
+            let jobs = self.drop_unwanted(jobs);
             let slots = self.fill(jobs);
-            // What is left is as quick as for any other image.
+            // After decoding, a slow image is no different from others.
             drop(slow);
             if !slots.is_empty() {
                 self.run(slots);
@@ -85,8 +85,8 @@ impl Worker {
         }
     }
 
-    /// While several models use the cores, a batch has only as many images as run in [`LONGEST_TURN`]: it cannot be
-    /// interrupted, and the other models wait for its end.
+    /// While several models use the cores, a batch has only as many images as run in [`LONGEST_TURN`]: it
+    /// cannot be interrupted, and other models wait for its end.
     fn batch_plan(&self) -> BatchPlan {
         let WorkerPlan { cores, batch, estimate, .. } = &self.plan;
         if !cores.as_ref().is_some_and(|cores| cores.is_contended()) {
@@ -96,8 +96,8 @@ impl Worker {
         BatchPlan { max_batch: images.min(batch.max_batch), ..*batch }
     }
 
-    /// Answers the late, drops the abandoned and keeps the rest.
-    fn still_wanted(&self, jobs: Vec<Job>) -> Vec<Job> {
+    /// Answers expired jobs, drops abandoned ones and returns the others.
+    fn drop_unwanted(&self, jobs: Vec<Job>) -> Vec<Job> {
         let now = Instant::now();
         let mut wanted = Vec::with_capacity(jobs.len());
         for job in jobs {
@@ -112,8 +112,8 @@ impl Worker {
         wanted
     }
 
-    /// Puts each image into the batch; an upload is prepared in its slot. One that cannot be is
-    /// answered here, and spoils nobody's batch.
+    /// Adds the images to the batch; uploads are decoded and preprocessed into their slots. If that fails,
+    /// the caller is answered here and the other images are not affected.
     fn fill(&mut self, jobs: Vec<Job>) -> Vec<Slot> {
         self.batch.clear();
         let mut slots = Vec::with_capacity(jobs.len());
@@ -136,7 +136,7 @@ impl Worker {
         slots
     }
 
-    /// Puts one image into the batch.
+    /// Adds one image to the batch.
     fn take(&mut self, input: Input, caller: &Caller) -> Result<Option<ImageTimings>, JobError> {
         let Worker { plan, batch, scratch, .. } = self;
         let WorkerPlan { preprocess, metrics, estimate, .. } = plan;
@@ -145,7 +145,7 @@ impl Worker {
                 batch.push(&pixels);
                 Ok(None)
             }
-            Input::Upload(upload) => caught(|| {
+            Input::Upload(upload) => catch_panic(|| {
                 let rates = estimate.rates();
                 let stop = |announced| caller.stop(rates.decoding(announced));
                 let budget = Budget { permit: caller.permit(), watch: Watch::new(&stop) };
@@ -159,7 +159,7 @@ impl Worker {
         }
     }
 
-    /// Runs what is in the batch, and answers each slot.
+    /// Runs the batch, and answers each caller.
     fn run(&mut self, slots: Vec<Slot>) {
         let run_started = Instant::now();
         let mut outcome = self.run_engine();
@@ -201,21 +201,21 @@ impl Worker {
         }
     }
 
-    /// A panic is the batch's error, not the worker's end: the engine is used again.
+    /// A panic becomes the batch's error; the worker continues with the same engine.
     fn run_engine(&mut self) -> Result<Outputs, JobError> {
         let Worker { engine, batch, .. } = self;
-        caught(|| engine(batch).map_err(|error| JobError::Runtime(error.to_string())))
+        catch_panic(|| engine(batch).map_err(|error| JobError::Runtime(error.to_string())))
     }
 }
 
-/// Who waits for one image of the batch that runs.
+/// The caller of one image of the batch.
 struct Slot {
     caller: Caller,
     facts: Option<ImageTimings>,
     queued: Duration,
 }
 
-/// The distinct request ids of a batch; the first 16 if there are more.
+/// The distinct request ids of a batch, at most 16.
 fn ids(slots: &[Slot]) -> String {
     const MOST: usize = 16;
     let mut ids: Vec<&str> = Vec::new();
@@ -231,14 +231,13 @@ fn ids(slots: &[Slot]) -> String {
     if more == 0 { named } else { format!("{named} and {more} more") }
 }
 
-/// What `work` gives, or its panic as an error.
-fn caught<T>(work: impl FnOnce() -> Result<T, JobError>) -> Result<T, JobError> {
+/// Calls `work`, and converts a panic to an error.
+fn catch_panic<T>(work: impl FnOnce() -> Result<T, JobError>) -> Result<T, JobError> {
     catch_unwind(AssertUnwindSafe(work))
-        .unwrap_or_else(|panic| Err(JobError::Panicked(panic_words(panic.as_ref()))))
+        .unwrap_or_else(|panic| Err(JobError::Panicked(panic_message(panic.as_ref()))))
 }
 
-/// One image's scores. An image whose scores overflow fails alone: what others sent with it in a batch
-/// is not in doubt.
+/// One image's scores. If they are not finite, only this image fails, not the others of the batch.
 fn finite_scores(outputs: &mut Outputs, slot: usize) -> Result<Scores, JobError> {
     let scores = Scores {
         logits: outputs.take(Output::Logits, slot),
@@ -248,7 +247,7 @@ fn finite_scores(outputs: &mut Outputs, slot: usize) -> Result<Scores, JobError>
     if finite { Ok(scores) } else { Err(JobError::NotFinite) }
 }
 
-/// Time that the images' resizing took, before the run.
+/// Total time of preprocessing the images before the run.
 fn resizing(slots: &[Slot]) -> Duration {
     slots.iter().filter_map(|slot| slot.facts).map(|facts| facts.preprocess).sum()
 }
@@ -257,10 +256,10 @@ fn extra(outputs: &mut Outputs, output: Output, slot: usize) -> Extra {
     Extra { shape: outputs.shape(output).to_vec(), values: outputs.take(output, slot) }
 }
 
-fn panic_words(panic: &(dyn Any + Send)) -> String {
+fn panic_message(panic: &(dyn Any + Send)) -> String {
     panic
         .downcast_ref::<&str>()
-        .map(|words| (*words).to_owned())
+        .map(|message| (*message).to_owned())
         .or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "no message".to_owned())
 }

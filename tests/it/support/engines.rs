@@ -1,18 +1,18 @@
-//! Engines that stand in for a network.
+//! Engines that replace a network.
 
 use std::sync::{Arc, Condvar, Mutex};
 
 use resnetd::pipeline::Output;
 use resnetd::pipeline::run::{Batch, Engine, Outputs, RunError};
 
-/// Class 0 for every image, once the gate is open.
+/// Returns class 0 for every image, once the gate is open.
 #[derive(Clone, Default)]
 pub(crate) struct Gate {
     open: Arc<(Mutex<bool>, Condvar)>,
 }
 
 impl Gate {
-    /// Lets every batch through from now on.
+    /// Opens the gate for all batches.
     pub(crate) fn open(&self) {
         *self.open.0.lock().unwrap() = true;
         self.open.1.notify_all();
@@ -29,8 +29,8 @@ impl Gate {
     }
 }
 
-/// Says the same logits of every image, with their softmax.
-pub(crate) fn saying(logits: Vec<f32>) -> Engine {
+/// Returns the same logits for every image, with their softmax.
+pub(crate) fn constant_logits(logits: Vec<f32>) -> Engine {
     let probabilities = resnetd::pipeline::temperature::probabilities(&logits, 1.0);
     Box::new(move |batch| {
         let images = batch.len();

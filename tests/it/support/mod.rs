@@ -1,4 +1,4 @@
-//! A server of one's own, pictures, and engines that do what a test needs.
+//! Test servers, images, and engines.
 
 pub(crate) mod engines;
 pub(crate) mod process;
@@ -44,12 +44,12 @@ pub(crate) fn write(
     std::io::Write::write_all(&mut std::fs::File::create(path)?, bytes.as_ref())
 }
 
-/// The program, with these arguments, at the root of the repository; nobody's settings reach it.
+/// Runs the program with these arguments in the root of the repository, without environment variables for it.
 pub(crate) fn resnetd(arguments: &[&str]) -> Output {
     program(arguments).output().unwrap()
 }
 
-/// The same, before it is started.
+/// The same as a command that is not started yet.
 pub(crate) fn program(arguments: &[&str]) -> Command {
     let mut program = Command::new(env!("CARGO_BIN_EXE_resnetd"));
     for (name, _) in std::env::vars_os() {
@@ -62,13 +62,13 @@ pub(crate) fn program(arguments: &[&str]) -> Command {
     program
 }
 
-/// What a command printed, whether it succeeded or not.
-pub(crate) fn said(output: &Output) -> String {
+/// The standard output of a command.
+pub(crate) fn stdout_of(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// What a command that failed said on standard error.
-pub(crate) fn complained(output: &Output) -> String {
+/// The standard error of a command that failed.
+pub(crate) fn stderr_of(output: &Output) -> String {
     assert!(!output.status.success(), "{output:?}");
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
@@ -84,7 +84,7 @@ pub(crate) fn default_model() -> Model {
     Model::open(model::DEFAULT, None).unwrap()
 }
 
-/// What a test's server is made of; the default is the product's, with short times.
+/// The parts of a test server; the default is like the real one, with short time limits.
 pub(crate) struct Options {
     pub(crate) model: Model,
     pub(crate) engines: Option<Vec<Engine>>,
@@ -248,7 +248,7 @@ impl TestServer {
         format!("{}{path}", self.url)
     }
 
-    /// Stops as on SIGTERM; true where every request was answered and every job run.
+    /// Stops as on SIGTERM; returns true if every request was answered and every job run.
     pub(crate) async fn stop(self) -> bool {
         self.stop.send(()).unwrap();
         let answered = self.running.await.unwrap();
@@ -256,7 +256,7 @@ impl TestServer {
     }
 }
 
-/// An answer, read to its end.
+/// An answer with its complete body.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -317,7 +317,7 @@ pub(crate) fn description(model: &Model, plan: &PipelinePlan, sessions: usize) -
         digests: model.digests(),
         device: Device::Cpu.to_string(),
         device_because: "as asked",
-        precision_because: "as the model comes",
+        precision_because: "the model's own precision",
         sessions,
         threads: 1,
         max_batch: plan.batch.max_batch,

@@ -1,10 +1,10 @@
-//! The program itself.
+//! The program as a child process.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-/// The program itself, serving on a free port.
+/// The program, serving on a free port.
 pub(crate) struct Process {
     pub(crate) child: Child,
     pub(crate) url: String,
@@ -26,7 +26,7 @@ impl Process {
             .unwrap();
         let mut ready = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
-        // Standard output is no terminal, so it has JSON only.
+        // Standard output is not a terminal, so it has only JSON.
         let ready: serde_json::Value = serde_json::from_str(&ready).unwrap();
         let url = ready["url"].as_str().unwrap().to_owned();
         assert!(url.starts_with("http://"), "{ready}");

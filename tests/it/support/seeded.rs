@@ -1,5 +1,5 @@
-//! Weights and pixels by a formula that `tests/golden/seeded.py` states and shares, so that networks
-//! of a hundred megabytes can be compared without a file.
+//! Weights and pixels by the formula in `tests/golden/seeded.py`, so that networks of a hundred megabytes can
+//! be compared without a file.
 
 use std::collections::BTreeMap;
 

@@ -27,7 +27,7 @@ use crate::http::Server;
 use crate::http::problem::Problem;
 
 /// The OpenAPI description of the REST routes; gRPC has reflection.
-pub(super) fn said() -> OpenApi {
+pub(super) fn openapi() -> OpenApi {
     rest::RestPaths::openapi()
 }
 

@@ -44,7 +44,7 @@ impl Health {
             "there is no service {service:?} here; health is told of {name:?} and, without a name, \
              of the server"
         );
-        Err(status::of(Problem::told(Kind::NotFound, &detail)))
+        Err(status::of(Problem::with_detail(Kind::NotFound, &detail)))
     }
 }
 

@@ -17,7 +17,7 @@ use super::messages::{
 use super::{metadata, read, status, write};
 use crate::http::answers::Spent;
 use crate::http::app::Answering;
-use crate::http::change::changed;
+use crate::http::change::apply_change;
 use crate::http::problem::{Kind, Problem};
 use crate::http::protocol::v2::request::InferRequest;
 use crate::http::protocol::v2::{Address, run, signature};
@@ -62,7 +62,7 @@ impl Inference {
         if self.address == Address::Public {
             let detail =
                 "models are loaded and unloaded over the admin address; see --admin-listen";
-            return Err(status::of(Problem::told(Kind::MethodNotAllowed, detail)));
+            return Err(status::of(Problem::with_detail(Kind::MethodNotAllowed, detail)));
         }
         match parameters.iter().find(|name| ***name != "unload_dependents") {
             None => Ok(()),
@@ -189,7 +189,7 @@ impl GrpcInferenceService for Inference {
         let RepositoryModelLoadRequest { model_name, parameters, .. } = request.into_inner();
         self.check_admin(&parameters.keys().collect::<Vec<_>>())?;
         let load = move |control: &Control| control.load(&model_name);
-        changed(&self.server, load).await.map_err(status::of)?;
+        apply_change(&self.server, load).await.map_err(status::of)?;
         Ok(Response::new(RepositoryModelLoadResponse {}))
     }
 
@@ -200,7 +200,7 @@ impl GrpcInferenceService for Inference {
         let RepositoryModelUnloadRequest { model_name, parameters, .. } = request.into_inner();
         self.check_admin(&parameters.keys().collect::<Vec<_>>())?;
         let unload = move |control: &Control| control.unload(&model_name);
-        changed(&self.server, unload).await.map_err(status::of)?;
+        apply_change(&self.server, unload).await.map_err(status::of)?;
         Ok(Response::new(RepositoryModelUnloadResponse {}))
     }
 }

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use super::{ClientKey, Lane, Priority, QueueLoad};
 
-/// Everything in flight.
+/// All images in flight.
 #[derive(Debug, Default)]
-pub(super) struct Held {
+pub(super) struct InFlight {
     pub(super) images: usize,
-    /// By clients that have images in flight, and the class of these.
+    /// By client and priority class.
     pub(super) clients: HashMap<(ClientKey, Priority), ClientLoad>,
 }
 
@@ -40,14 +40,13 @@ impl ClientLoad {
     }
 }
 
-impl Held {
+impl InFlight {
     pub(super) fn images_of(&self, client: ClientKey) -> usize {
         let of = |priority| self.clients.get(&(client, priority)).map_or(0, ClientLoad::images);
         Priority::ALL.into_iter().map(of).sum()
     }
 
-    /// Whether an image of `client` may take the place of another client's, which has more, or of a batch
-    /// image.
+    /// Whether an image of `client` may displace a batch image or an image of another client that has more.
     pub(super) fn may_displace(&self, client: ClientKey, priority: Priority) -> bool {
         let most = |class| {
             let of_class = self.clients.iter().filter(|((_, other), _)| *other == class);
@@ -57,7 +56,7 @@ impl Held {
         is_first || most(priority) > self.images_of(client) + 1
     }
 
-    /// All images of all clients.
+    /// The sum of all clients' images.
     pub(super) fn load(&self) -> QueueLoad {
         let mut all = QueueLoad::default();
         for client in self.clients.values() {
@@ -90,12 +89,12 @@ pub(super) struct ImageLoad {
     pub(super) priority: Priority,
     pub(super) lane: Lane,
     pub(super) decode: Duration,
-    /// Of all threads together, when it was admitted: its length in the fair queue.
+    /// Time of all threads together, as predicted at admission: its length in the fair queue.
     pub(super) service_time: Duration,
 }
 
 impl ImageLoad {
-    /// Whose load it is added to.
+    /// The key under which it is counted.
     pub(super) fn key(&self) -> (ClientKey, Priority) {
         (self.client, self.priority)
     }
