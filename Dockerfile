@@ -20,6 +20,7 @@ RUN mkdir src benches \
 FROM deps AS build
 COPY models models
 COPY build.rs ./
+COPY proto proto
 COPY src src
 # The default photo of `resnetd tune`.
 COPY tests/data/cat.jpg tests/data/

@@ -1,4 +1,5 @@
-//! What a further session costs in memory, and what outputs cost that nobody asks for.
+//! What a further session costs in memory, what outputs cost that nobody asks for, and what this program's kernels
+//! gain.
 //!
 //!     cargo bench --bench sessions
 //!
@@ -18,6 +19,7 @@ use resnetd::pipeline::Output;
 use resnetd::pipeline::run::{
     Batch, InputShape, Library, Pace, Session, SessionPlan, SessionsPlan, open_sessions,
 };
+use resnetd::quantize::{Ranges, quantize};
 use resnetd::weights::Weights;
 
 const CLASSES: [Output; 2] = [Output::Logits, Output::Probabilities];
@@ -34,6 +36,8 @@ fn main() {
     memory();
     let library = Library::load(None).unwrap();
     weights(&library, &constant("resnet50"), 20);
+    kernels(&library, &constant("efficientnet_lite0"), 200);
+    kernels(&library, &constant("resnet50"), 20);
     binding(&library, &Model::open(model::DEFAULT, None).unwrap(), 400);
     binding(&library, &constant("resnet18"), 40);
     outputs(&library, &Model::open(model::DEFAULT, None).unwrap(), 400);
@@ -93,6 +97,25 @@ fn weights(library: &Library, model: &Model, runs: usize) {
         "{}: {own:.3} ms with own weights, {shared:.3} ms with shared ones, ratio {:.3}",
         model.card.name,
         shared / own
+    );
+}
+
+/// The time of a run in int8 with ONNX Runtime's convolutions only, and with this program's.
+fn kernels(library: &Library, model: &Model, runs: usize) {
+    let input = InputShape::of(&model.card.preprocess);
+    let onnx = quantize(&model.graph(), &Ranges::new()).to_bytes();
+    let mut theirs = Session::open(library, &onnx, ONE_THREAD, &CLASSES).unwrap();
+    let mut own =
+        open_sessions(library, &onnx, on_cpu(input), Pace::Alone).unwrap().engines.remove(0);
+    let batch = Batch::grey(input, 1);
+    let [theirs, own] = in_turns(
+        runs,
+        [&mut || drop(theirs.run(&batch).unwrap()), &mut || drop(own(&batch).unwrap())],
+    );
+    println!(
+        "{} in int8: {theirs:.3} ms with ONNX Runtime's convolutions, {own:.3} ms with this program's, ratio {:.3}",
+        model.card.name,
+        own / theirs
     );
 }
 

@@ -15,7 +15,9 @@ pub mod weights; // weight files
 pub mod graph; // architectures, and their ONNX graphs
 pub mod device; // the CPU or a GPU
 mod installed; // files that are installed with the program
+mod svg; // the page of a plot
 pub mod model; // a card and a graph
+pub mod kernels; // int8 convolutions
 pub mod fetch; // images by URL
 pub mod hub; // models of the Hugging Face hub
 pub mod telemetry; // logs, metrics and traces

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::Measured;
+use crate::svg::page;
 
 const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 360.0;
@@ -10,9 +11,8 @@ const HEIGHT: f64 = 360.0;
 const FIELD: [f64; 4] = [70.0, 44.0, 700.0, 310.0];
 const MARKS: [(f64, &str); 5] =
     [(0.0, "0 %"), (0.9, "90 %"), (0.99, "99 %"), (0.999, "99.9 %"), (0.9999, "99.99 %")];
-const STYLE: &str = "text{font:12px sans-serif;fill:#333}line{stroke:#ccc}path{fill:none;\
-    stroke:#06c;stroke-width:2}rect{fill:#fff}@media(prefers-color-scheme:dark){text{fill:#ddd}\
-    line{stroke:#444}path{stroke:#6bf}rect{fill:#181818}}";
+const STYLE: &str = "line{stroke:#ccc}path{fill:none;stroke:#06c;stroke-width:2}\
+    @media(prefers-color-scheme:dark){line{stroke:#444}path{stroke:#6bf}}";
 
 /// A plot of the latencies of a run, with `title` above.
 #[must_use]
@@ -21,12 +21,7 @@ pub fn svg(measured: &Measured, title: &str) -> String {
     let highest = nice(measured.quantile(1.0));
     let x = |share: f64| left + (right - left) * -(1.0 - share).log10() / 4.0;
     let y = |millis: f64| bottom - (bottom - top) * millis / highest;
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\">\n\
-         <title>{0}</title>\n<style>{STYLE}</style>\n\
-         <rect width=\"{WIDTH}\" height=\"{HEIGHT}\"/>\n<text x=\"{left}\" y=\"24\">{0}</text>\n",
-        escaped(title)
-    );
+    let mut svg = String::new();
     for (share, label) in MARKS {
         let at = x(share);
         let below = bottom + 20.0;
@@ -50,12 +45,12 @@ pub fn svg(measured: &Measured, title: &str) -> String {
     let points = steps.map(|share| format!("{:.1},{:.1}", x(share), y(measured.quantile(share))));
     let _ = writeln!(svg, "<path d=\"M{}\"/>", points.collect::<Vec<_>>().join("L"));
     let (middle, below) = (f64::midpoint(left, right), bottom + 40.0);
-    let _ = write!(
+    let _ = writeln!(
         svg,
         "<text x=\"{middle}\" y=\"{below}\" text-anchor=\"middle\">share of requests answered within \
-         this time</text>\n</svg>\n"
+         this time</text>"
     );
-    svg
+    page([WIDTH, HEIGHT], title, STYLE, &svg)
 }
 
 /// Rounds up to 1, 2 or 5 times a power of ten.
@@ -66,8 +61,4 @@ fn nice(value: f64) -> f64 {
         .into_iter()
         .find(|nice| *nice >= value)
         .unwrap_or(1.0)
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

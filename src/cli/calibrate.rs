@@ -16,7 +16,7 @@ use crate::config::{Calibrated, ModelArgs};
 use crate::eval::calibrate::{Evidence, Fitted, Labelled, Split};
 use crate::eval::{Dataset, Report};
 use crate::model::{Calibration, ModelCard, Promise};
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Pipeline, topk};
 
 #[derive(Debug, Args)]
 pub(super) struct CalibrateArgs {
@@ -97,7 +97,7 @@ async fn see(pipeline: &Pipeline, data: &Path) -> Result<(Report, Evidence)> {
         Ok(example) => (Ok((example.truth, Split::of(&example.bytes))), example.bytes),
         Err(error) => (Err(error), Bytes::new()),
     });
-    let answers = local::classify_all(pipeline, uploads, 5);
+    let answers = local::classify_all(pipeline, uploads);
     pin_mut!(answers);
     let mut report = Report::new(labels.len());
     let mut evidence = Evidence::default();
@@ -105,8 +105,7 @@ async fn see(pipeline: &Pipeline, data: &Path) -> Result<(Report, Evidence)> {
         let (truth, part) = example?;
         match answer {
             Ok(classification) => {
-                let best = classification.predictions.iter().map(|class| class.index);
-                report.add(truth, &best.collect::<Vec<_>>());
+                report.add(truth, &topk::best(&classification.scores.probabilities, 5));
                 evidence.add(part, Labelled { logits: classification.scores.logits, truth });
             }
             Err(error) => {

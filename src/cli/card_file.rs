@@ -29,7 +29,8 @@ impl CardFile {
         let cannot_read = || format!("cannot read the card {}", path.display());
         let bytes = fs::read(path).with_context(cannot_read)?;
         let form = if path.extension().is_some_and(|extension| extension == "onnx") {
-            let graph = onnx::Model::from_bytes(bytes.as_slice()).with_context(cannot_read)?;
+            let graph =
+                onnx::Model::from_bytes(bytes::Bytes::from(bytes)).with_context(cannot_read)?;
             ensure!(
                 ModelCard::is_in(graph.all_metadata()),
                 "{} has no embedded card; use the .toml next to it",

@@ -11,6 +11,7 @@ use super::calibrate::{self, CalibrateArgs};
 use super::local::{self, MeasureArgs};
 use super::output;
 use crate::eval::{Dataset, Report};
+use crate::pipeline::topk;
 use crate::telemetry::logs::{self, LogFormat};
 
 #[derive(Debug, Args)]
@@ -49,23 +50,17 @@ pub(super) fn run(args: &EvalArgs) -> Result<()> {
     let bar = output::progress(dataset.len(), "images");
     let mut report = Report::new(labels.len());
     let started = Instant::now();
-    local::runtime()?.block_on(local::classify_labelled(
-        &pipeline,
-        dataset,
-        5,
-        |truth, answer| {
-            let predictions = match &answer {
-                Ok(classification) => &*classification.predictions,
-                Err(error) => {
-                    bar.suspend(|| tracing::warn!(%error, "an image could not be classified"));
-                    &[]
-                }
-            };
-            let answers: Vec<usize> = predictions.iter().map(|class| class.index).collect();
-            report.add(truth, &answers);
-            bar.inc(1);
-        },
-    ))?;
+    local::runtime()?.block_on(local::classify_labelled(&pipeline, dataset, |truth, answer| {
+        let answers = match &answer {
+            Ok(classification) => topk::best(&classification.scores.probabilities, 5),
+            Err(error) => {
+                bar.suspend(|| tracing::warn!(%error, "an image could not be classified"));
+                Vec::new()
+            }
+        };
+        report.add(truth, &answers);
+        bar.inc(1);
+    }))?;
     bar.finish_and_clear();
     #[expect(clippy::cast_precision_loss, reason = "counts of images are far below 2^53")]
     let images_per_second = report.images as f64 / started.elapsed().as_secs_f64();

@@ -1,19 +1,17 @@
 //! `resnetd healthcheck`: checks a running server, for images without curl.
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::ring::default_provider;
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+use ureq::Agent;
+use ureq::tls::{Certificate, ClientCert, PrivateKey, TlsConfig};
 
 use super::output;
 use crate::config::listen_address;
@@ -39,14 +37,13 @@ pub(super) struct HealthcheckArgs {
 }
 
 pub(super) fn run(args: &HealthcheckArgs) -> Result<()> {
-    let address = reachable(args.listen);
     let scheme = if args.tls_cert.is_some() { "https" } else { "http" };
-    let answer = ask(address, args)
-        .with_context(|| format!("no answer from {scheme}://{address}/readyz"))?;
-    let status = answer.lines().next().unwrap_or_default();
-    if status.split_whitespace().nth(1) != Some("200") {
-        let body = answer.split("\r\n\r\n").nth(1).unwrap_or_default();
-        bail!("not ready: {status} {body}");
+    let url = format!("{scheme}://{}/readyz", reachable(args.listen));
+    let no_answer = || format!("no answer from {url}");
+    let mut answer = agent(args)?.get(&url).call().with_context(no_answer)?;
+    if answer.status() != 200 {
+        let body = answer.body_mut().read_to_string().with_context(no_answer)?;
+        bail!("not ready: {} {body}", answer.status());
     }
     output::line("ready");
     Ok(())
@@ -63,83 +60,32 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-/// Sends one request. With HTTP/1.0, the end of the connection is the end of the answer.
-fn ask(address: SocketAddr, args: &HealthcheckArgs) -> Result<String> {
-    let timeout = Some(args.timeout);
-    let stream = TcpStream::connect_timeout(&address, args.timeout)?;
-    stream.set_read_timeout(timeout)?;
-    stream.set_write_timeout(timeout)?;
-    if args.tls_cert.is_none() {
-        return exchange(stream, address);
-    }
-    let config = Arc::new(client(args.client_cert.as_ref())?);
-    let connection = ClientConnection::new(config, ServerName::from(address.ip()))?;
-    exchange(StreamOwned::new(connection, stream), address)
+fn agent(args: &HealthcheckArgs) -> Result<Agent> {
+    let certificate = args.client_cert.as_deref().map(|path| {
+        client_certificate(path).with_context(|| format!("--client-cert {}", path.display()))
+    });
+    let tls = TlsConfig::builder()
+        .disable_verification(true)
+        .client_cert(certificate.transpose()?)
+        .build();
+    let config = Agent::config_builder()
+        .timeout_global(Some(args.timeout))
+        .http_status_as_error(false)
+        .proxy(None)
+        .tls_config(tls)
+        .user_agent(concat!("resnetd/", env!("CARGO_PKG_VERSION")))
+        .build();
+    Ok(config.new_agent())
 }
 
-fn exchange(mut stream: impl Read + Write, address: SocketAddr) -> Result<String> {
-    stream.write_all(format!("GET /readyz HTTP/1.0\r\nHost: {address}\r\n\r\n").as_bytes())?;
-    let mut answer = Vec::new();
-    match stream.read_to_end(&mut answer) {
-        // The end of the connection without TLS's own.
-        Err(error) if error.kind() == ErrorKind::UnexpectedEof && !answer.is_empty() => {}
-        read => drop(read?),
-    }
-    Ok(String::from_utf8(answer)?)
-}
-
-fn client(certificate: Option<&PathBuf>) -> Result<ClientConfig> {
-    let provider = Arc::new(default_provider());
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)));
-    let Some(path) = certificate else { return Ok(builder.with_no_client_auth()) };
-    let read = || {
-        let chain = CertificateDer::pem_file_iter(path)?.collect::<Result<Vec<_>, _>>()?;
-        Ok::<_, anyhow::Error>((chain, PrivateKeyDer::from_pem_file(path)?))
-    };
-    let (chain, key) = read().with_context(|| format!("--client-cert {}", path.display()))?;
-    Ok(builder.with_client_auth_cert(chain, key)?)
-}
-
-/// Accepts every certificate.
-#[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
+fn client_certificate(path: &Path) -> Result<ClientCert> {
+    let chain = CertificateDer::pem_file_iter(path)?.collect::<Result<Vec<_>, _>>()?;
+    // ureq panics if the key is that of another certificate.
+    CertifiedKey::from_der(
+        chain.clone(),
+        PrivateKeyDer::from_pem_file(path)?,
+        &default_provider(),
+    )?;
+    let chain: Vec<_> = chain.iter().map(|part| Certificate::from_der(part).to_owned()).collect();
+    Ok(ClientCert::new_with_certs(&chain, PrivateKey::from_pem(&std::fs::read(path)?)?))
 }

@@ -85,10 +85,9 @@ pub(super) fn pipeline(
 pub(super) fn classify_all<'a, T: 'a>(
     pipeline: &'a Pipeline,
     uploads: impl Iterator<Item = (T, Bytes)> + 'a,
-    top_k: usize,
 ) -> impl Stream<Item = (T, Result<Classification, ClassifyError>)> + 'a {
     stream::iter(uploads)
-        .map(move |(tag, bytes)| async move { (tag, pipeline.classify(bytes, top_k, &context()).await) })
+        .map(move |(tag, bytes)| async move { (tag, pipeline.classify(bytes, &context()).await) })
         .buffered(pipeline.at_once())
 }
 
@@ -96,7 +95,6 @@ pub(super) fn classify_all<'a, T: 'a>(
 pub(super) async fn classify_labelled(
     pipeline: &Pipeline,
     dataset: Dataset,
-    top_k: usize,
     mut each: impl FnMut(usize, Result<Classification, ClassifyError>),
 ) -> Result<(), DatasetError> {
     // An example that cannot be read is sent as an empty upload; its error ends the stream below.
@@ -104,7 +102,7 @@ pub(super) async fn classify_labelled(
         Ok(Example { bytes, truth }) => (Ok(truth), bytes),
         Err(error) => (Err(error), Bytes::new()),
     });
-    let answers = classify_all(pipeline, uploads, top_k);
+    let answers = classify_all(pipeline, uploads);
     pin_mut!(answers);
     while let Some((truth, answer)) = answers.next().await {
         each(truth?, answer);

@@ -20,6 +20,7 @@ use crate::onnx;
 use crate::pipeline::decode;
 use crate::pipeline::preprocess::Pixels;
 use crate::pipeline::run::{Batch, InputShape, Library, ProbeRuntime, SessionPlan};
+use crate::pipeline::topk;
 use crate::quantize::{self, LayerError, Method, Ranges};
 use crate::telemetry::logs::{self, LogFormat};
 
@@ -228,16 +229,13 @@ fn answers_of(
     let dataset = Dataset::open(data, &model.card.labels)?;
     let bar = output::progress(dataset.len(), &format!("images in {}", model.card.precision));
     let mut answers = Vec::with_capacity(dataset.len());
-    local::runtime()?.block_on(local::classify_labelled(
-        &pipeline,
-        dataset,
-        1,
-        |truth, answer| {
-            let best = answer.ok().and_then(|answer| Some(answer.predictions.first()?.index));
-            answers.push((truth, best));
-            bar.inc(1);
-        },
-    ))?;
+    local::runtime()?.block_on(local::classify_labelled(&pipeline, dataset, |truth, answer| {
+        let best = answer
+            .ok()
+            .and_then(|answer| topk::best(&answer.scores.probabilities, 1).first().copied());
+        answers.push((truth, best));
+        bar.inc(1);
+    }))?;
     bar.finish_and_clear();
     Ok(answers)
 }

@@ -75,7 +75,7 @@ pub(super) fn run(args: &VerifyArgs) -> Result<()> {
 /// A photo through the whole pipeline, from bytes to logits.
 async fn compare(pipeline: &Pipeline, reference: Reference) -> Result<Compared> {
     let Reference { name, photo, logits } = reference;
-    let answer = pipeline.classify(photo, 1, &local::context()).await?;
+    let answer = pipeline.classify(photo, &local::context()).await?;
     let found = answer.scores.logits;
     ensure!(
         found.len() == logits.len(),

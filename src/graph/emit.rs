@@ -9,7 +9,7 @@ use super::layer::{Layer, LayerKind, kernel_shape};
 use super::network::Network;
 use super::nodes::{across_channels, activation, blur, means, padded_window, window};
 use crate::onnx::builder::{int_attribute, ints_attribute};
-use crate::onnx::proto::DataType;
+use crate::onnx::proto::tensor_proto::DataType;
 use crate::onnx::{Element, GraphBuilder, Model};
 use crate::weights::{CheckedWeights, Framework};
 

@@ -6,7 +6,8 @@ use half::f16;
 
 use super::emit::NORMALIZED;
 use crate::onnx::builder::int_attribute;
-use crate::onnx::proto::{DataType, Node, Tensor};
+use crate::onnx::proto::tensor_proto::DataType;
+use crate::onnx::proto::{AttributeProto, NodeProto, TensorProto, ValueInfoProto};
 use crate::onnx::{GraphBuilder, Model};
 
 /// Weights that are too large for float16.
@@ -26,11 +27,11 @@ pub struct TooLarge {
 /// [`TooLarge`] if a weight would become infinite.
 pub fn to_half(model: &Model) -> Result<Model, TooLarge> {
     let graph = model.graph();
-    let outputs: HashSet<&str> = graph.output.iter().map(|output| output.name.as_str()).collect();
-    let constants: HashMap<&str, &Tensor> =
-        graph.initializer.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect();
+    let outputs: HashSet<&str> = graph.output.iter().map(ValueInfoProto::name).collect();
+    let constants: HashMap<&str, &TensorProto> =
+        graph.initializer.iter().map(|tensor| (tensor.name(), tensor)).collect();
 
-    let mut built = GraphBuilder::new(&graph.name);
+    let mut built = GraphBuilder::new(graph.name());
     let mut halves: HashSet<&str> = HashSet::new();
     for node in &graph.node {
         let output = node.output[0].as_str();
@@ -48,7 +49,7 @@ pub fn to_half(model: &Model) -> Result<Model, TooLarge> {
         } else {
             let inputs = node.input.iter().map(|name| half_name(name, &halves)).collect();
             let half = format!("{output}.half");
-            let node = Node { name: half.clone(), output: vec![half], ..node.clone() };
+            let node = NodeProto { name: Some(half.clone()), output: vec![half], ..node.clone() };
             built.keep_node(&node, inputs);
             halves.insert(output);
             if outputs.contains(output) {
@@ -67,20 +68,20 @@ fn half_name(name: &str, halves: &HashSet<&str>) -> String {
     if halves.contains(name) { format!("{name}.half") } else { name.to_owned() }
 }
 
-fn to(data_type: DataType) -> [crate::onnx::proto::Attribute; 1] {
+fn to(data_type: DataType) -> [AttributeProto; 1] {
     [int_attribute("to", data_type as usize)]
 }
 
-fn half_constant(built: &mut GraphBuilder, constant: &Tensor) -> Result<(), TooLarge> {
-    let mut bytes = Vec::with_capacity(constant.raw_data.len() / 2);
+fn half_constant(built: &mut GraphBuilder, constant: &TensorProto) -> Result<(), TooLarge> {
+    let mut bytes = Vec::with_capacity(constant.raw_data().len() / 2);
     for value in constant.floats().map(f16::from_f32) {
         if !value.is_finite() {
-            return Err(TooLarge { name: constant.name.clone() });
+            return Err(TooLarge { name: constant.name().to_owned() });
         }
         bytes.extend_from_slice(&value.to_le_bytes());
     }
-    let half =
-        Tensor { data_type: DataType::Float16.into(), raw_data: bytes.into(), ..constant.clone() };
+    let (data_type, raw_data) = (Some(DataType::Float16.into()), Some(bytes.into()));
+    let half = TensorProto { data_type, raw_data, ..constant.clone() };
     built.keep_constant(&half);
     Ok(())
 }

@@ -3,7 +3,8 @@
 use super::choices::Activation;
 use crate::onnx::GraphBuilder;
 use crate::onnx::builder::{int_attribute, ints_attribute, text_attribute};
-use crate::onnx::proto::{Attribute, DataType};
+use crate::onnx::proto::AttributeProto;
+use crate::onnx::proto::tensor_proto::DataType;
 
 /// Blurs with a 3×3 binomial filter of stride 2. The border is mirrored, without repeating the edge pixels
 /// (Zhang 2019, section 3.2).
@@ -75,12 +76,16 @@ pub(super) fn activation(
 }
 
 /// Attributes of convolutions and pools: kernel, stride, and the same zero padding on each side.
-pub(super) fn window(kernel: usize, stride: usize, padding: usize) -> [Attribute; 3] {
+pub(super) fn window(kernel: usize, stride: usize, padding: usize) -> [AttributeProto; 3] {
     padded_window(kernel, stride, [padding; 4])
 }
 
 /// The same with separate paddings above, on the left, below and on the right.
-pub(super) fn padded_window(kernel: usize, stride: usize, padding: [usize; 4]) -> [Attribute; 3] {
+pub(super) fn padded_window(
+    kernel: usize,
+    stride: usize,
+    padding: [usize; 4],
+) -> [AttributeProto; 3] {
     [
         ints_attribute("kernel_shape", &[kernel; 2]),
         ints_attribute("strides", &[stride; 2]),

@@ -8,11 +8,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::answers::Answer;
+use super::classify_parameters::ClassifyParameters;
 use super::openapi::{ImageUrl, NetworkRefusals, Picture, Pictures, Scheduling};
 use super::problem::Problem;
-use super::query::{self, Query};
 use super::upload::Upload;
-use super::{App, accept, answers, postprocess, remote};
+use super::{App, accept, answers, query, remote};
 use crate::pipeline::explain::{Explanation, Maps};
 use crate::pipeline::postprocess::{PostprocessOptions, Postprocessed};
 use crate::pipeline::queue::RequestContext;
@@ -46,24 +46,7 @@ struct Classified {
     tag = "images",
     operation_id = "classify",
     params(
-        ("top_k" = Option<usize>, Query, minimum = 1,
-         description = "Number of classes; 5 by default, and for a multi-label network with a threshold all that reach it"),
-        ("labels" = Option<Vec<String>>, Query,
-         description = "Restrict the answer to these classes, over which the probabilities are renormalised (not for a multi-label network): labels or indices, repeated or separated by commas"),
-        ("threshold" = Option<f32>, Query, minimum = 0, maximum = 1,
-         description = "Only classes with at least this probability"),
-        ("explain" = inline(Option<Explain>), Query,
-         description = "cam adds class activation maps"),
-        ("class" = Option<Vec<String>>, Query, max_items = 32,
-         description = "Classes to map, as labels or indices; the most probable class by default. Requires explain=cam"),
-        ("coverage" = Option<f64>, Query, minimum = 0, maximum = 1,
-         description = "Answer a conformal prediction set with this coverage: the smallest set of classes that contains the true class for this share of images. Excludes top_k, labels and threshold; the model's card must have a calibration"),
-        ("max_set" = Option<usize>, Query, minimum = 1,
-         description = "Abstain if the prediction set has more classes than this. Requires coverage"),
-        ("rollup" = inline(Option<RollUpBy>), Query,
-         description = "Sum the probabilities over WordNet's hypernyms; for models with ImageNet classes"),
-        ("share" = Option<f64>, Query, minimum = 0, maximum = 1,
-         description = "The probability that each entry of the roll-up's path reaches; 0.5 by default. Requires rollup"),
+        ClassifyParameters,
         Scheduling,
     ),
     request_body(content((Picture = "application/octet-stream"), (Pictures = "multipart/form-data"), (ImageUrl = "application/json")), description = "The image's bytes (the format is detected from them, whatever the content type), a form with one or several files, or the URL of an image"),
@@ -84,7 +67,7 @@ pub(super) async fn classify(
     let headers = request.headers().clone();
     let mut asked = ClassifyRequest::of(&app, &pairs, &headers)?;
     let limit = answers::time_limit(&headers, app.server.timeouts.request)?;
-    let arrived = remote::read(&app, request, limit, query::NAMES).await?;
+    let arrived = remote::read(&app, request, limit, query::names::<ClassifyParameters>()).await?;
     if !arrived.fields.is_empty() {
         pairs.extend(arrived.fields);
         asked = ClassifyRequest::of(&app, &pairs, &headers)?;
@@ -95,7 +78,8 @@ pub(super) async fn classify(
 /// What a request asks for.
 #[derive(Debug)]
 pub(super) struct ClassifyRequest {
-    query: Query,
+    /// The classes to map; `None` without `explain`, empty for the most probable class.
+    explain: Option<Vec<usize>>,
     postprocess: PostprocessOptions,
     form: AnswerFormat,
 }
@@ -106,11 +90,12 @@ impl ClassifyRequest {
         pairs: &[(String, String)],
         headers: &HeaderMap,
     ) -> Result<Self, Problem> {
-        let query =
-            Query::read(pairs, app.model.pipeline.classes(), app.model.pipeline.card().task)?;
-        let postprocess = postprocess::read(pairs, &app.model.pipeline)?;
-        let form = AnswerFormat::of(&query, headers)?;
-        Ok(Self { query, postprocess, form })
+        let (parameters, pipeline) =
+            (query::read::<ClassifyParameters>(pairs)?, &app.model.pipeline);
+        let explain = parameters.maps(pipeline.classes())?;
+        let postprocess = parameters.postprocess(pipeline)?;
+        let form = AnswerFormat::of(explain.as_deref(), headers)?;
+        Ok(Self { explain, postprocess, form })
     }
 }
 
@@ -137,26 +122,10 @@ pub(super) async fn respond(
             ));
         }
     };
-    if asked.query.explain.is_some() {
+    if asked.explain.is_some() {
         accept::vary(&mut response);
     }
     Ok(response)
-}
-
-/// How a score is explained.
-#[derive(ToSchema)]
-#[schema(rename_all = "lowercase")]
-#[expect(dead_code, reason = "a query is read by hand; this is only its schema")]
-enum Explain {
-    Cam,
-}
-
-/// The hierarchy of a roll-up.
-#[derive(ToSchema)]
-#[schema(rename_all = "lowercase")]
-#[expect(dead_code, reason = "a query is read by hand; this is only its schema")]
-enum RollUpBy {
-    Wordnet,
 }
 
 /// The format of the answer.
@@ -167,8 +136,8 @@ enum AnswerFormat {
 }
 
 impl AnswerFormat {
-    fn of(query: &Query, headers: &HeaderMap) -> Result<Self, Problem> {
-        let Some(classes) = &query.explain else { return Ok(Self::Json) };
+    fn of(explain: Option<&[usize]>, headers: &HeaderMap) -> Result<Self, Problem> {
+        let Some(classes) = explain else { return Ok(Self::Json) };
         if accept::best(headers, &["application/json", "image/png"]) == "application/json" {
             Ok(Self::Json)
         } else if classes.len() > 1 {
@@ -185,29 +154,23 @@ impl AnswerFormat {
 async fn answer(
     app: &App,
     bytes: Bytes,
-    ClassifyRequest { query, postprocess, .. }: &ClassifyRequest,
+    ClassifyRequest { explain, postprocess, .. }: &ClassifyRequest,
     context: &RequestContext,
 ) -> Result<(Classified, Timings), ClassifyError> {
-    let (classification, explanation) = match &query.explain {
-        None => (app.model.pipeline.classify(bytes, query.top_k, context).await?, None),
+    let pipeline = &app.model.pipeline;
+    let (classification, explanation) = match explain.as_deref() {
+        None => (pipeline.classify(bytes, context).await?, None),
         Some(classes) => {
-            let among = query.narrow.as_ref().map_or(&[][..], |narrow| &narrow.among);
-            let maps = match &classes[..] {
-                [] => Maps::BestOf(among),
+            let maps = match classes {
+                [] => Maps::BestOf(postprocess.selection.among()),
                 classes => Maps::These(classes),
             };
-            let explained = app.model.pipeline.explain(bytes, query.top_k, maps, context).await?;
+            let explained = pipeline.explain(bytes, maps, context).await?;
             (explained.classification, Some(explained.explanation))
         }
     };
-    let classification = match &query.narrow {
-        None => classification,
-        Some(narrow) => {
-            classification.narrowed(&app.model.pipeline.card().labels, query.top_k, narrow)
-        }
-    };
-    let (classification, told) = app.model.pipeline.postprocess(postprocess, classification);
-    let Classification { predictions, image, timings, .. } = classification;
+    let (predictions, told) = pipeline.postprocess(postprocess, &classification);
+    let Classification { image, timings, .. } = classification;
     Ok((Classified { predictions, image, explanation, told }, timings))
 }
 

@@ -1,13 +1,13 @@
 //! `POST /embed`: the features of one image, or of a form of several.
 
 use axum::extract::Request;
-use axum::http::{HeaderMap, header};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::answers::Answer;
 use super::openapi::{ImageUrl, NetworkRefusals, Picture, Pictures, Scheduling};
@@ -18,14 +18,25 @@ use super::{App, accept, answers, query, remote};
 use crate::pipeline::queue::RequestContext;
 use crate::pipeline::{ClassifyError, Embedding, ImageFacts, Normalize, Timings};
 
-/// The route's parameters.
-const NAMES: &[&str] = &["format", "normalize"];
-
 const NPY: &str = "application/x-npy";
 
+/// The parameters of the route.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(default)]
+struct EmbedParameters {
+    /// Format of the vectors; json by default, or npy with Accept: application/x-npy
+    #[param(inline)]
+    format: Option<VectorFormat>,
+
+    /// l2 scales each vector to length 1, so that dot products are cosine similarities
+    #[param(inline)]
+    normalize: Option<Normalize>,
+}
+
 /// The format of vectors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
-#[schema(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
 enum VectorFormat {
     /// As numbers.
     Json,
@@ -35,16 +46,7 @@ enum VectorFormat {
     Npy,
 }
 
-/// The length to which a vector is scaled.
-#[derive(ToSchema)]
-#[schema(rename_all = "lowercase")]
-#[expect(dead_code, reason = "the pipeline has its own; this is how it is spelt in a query")]
-enum Length {
-    No,
-    L2,
-}
-
-/// The parameters of a request.
+/// What a request asks for.
 #[derive(Debug, Clone, Copy)]
 struct EmbedRequest<'a> {
     form: VectorFormat,
@@ -78,10 +80,7 @@ enum Vector {
     tag = "images",
     operation_id = "embed",
     params(
-        ("format" = inline(Option<VectorFormat>), Query,
-         description = "Format of the vectors; json by default, or npy with Accept: application/x-npy"),
-        ("normalize" = inline(Option<Length>), Query,
-         description = "l2 scales each vector to length 1, so that dot products are cosine similarities"),
+        EmbedParameters,
         Scheduling,
     ),
     request_body(content((Picture = "application/octet-stream"), (Pictures = "multipart/form-data"), (ImageUrl = "application/json")), description = "The image's bytes, a form with one or several files, or the URL of an image"),
@@ -99,17 +98,20 @@ pub(super) async fn embed(
     request: Request,
 ) -> Result<Response, Problem> {
     let mut pairs = query::pairs(typed)?;
-    query::known(&pairs, NAMES)?;
-    let headers = request.headers().clone();
-    let asked = |pairs: &[_]| Ok::<_, Problem>((form(pairs, &headers)?, normalize(pairs)?));
-    let mut wished = asked(&pairs)?;
-    let limit = answers::time_limit(&headers, app.server.timeouts.request)?;
-    let Arrived { upload, fields, context } = remote::read(&app, request, limit, NAMES).await?;
+    let mut parameters: EmbedParameters = query::read(&pairs)?;
+    let by_accept = match accept::best(request.headers(), &["application/json", NPY]) {
+        NPY => VectorFormat::Npy,
+        _ => VectorFormat::Json,
+    };
+    let limit = answers::time_limit(request.headers(), app.server.timeouts.request)?;
+    let names = query::names::<EmbedParameters>();
+    let Arrived { upload, fields, context } = remote::read(&app, request, limit, names).await?;
     if !fields.is_empty() {
         pairs.extend(fields);
-        wished = asked(&pairs)?;
+        parameters = query::read(&pairs)?;
     }
-    let (form, normalize) = wished;
+    let form = parameters.format.unwrap_or(by_accept);
+    let normalize = parameters.normalize.unwrap_or_default();
     let wish = EmbedRequest { form, normalize, context: &context };
     let each = |bytes| answer(&app, bytes, wish);
     let mut response = match (upload, form) {
@@ -194,26 +196,4 @@ fn npy(shape: &str, values: &[f32], timings: &[Timings]) -> Response {
 
 fn little_endian(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
-}
-
-fn form(pairs: &[(String, String)], headers: &HeaderMap) -> Result<VectorFormat, Problem> {
-    match query::once(pairs, "format")? {
-        None if accept::best(headers, &["application/json", NPY]) == NPY => Ok(VectorFormat::Npy),
-        None | Some("json") => Ok(VectorFormat::Json),
-        Some("base64") => Ok(VectorFormat::Base64),
-        Some("npy") => Ok(VectorFormat::Npy),
-        Some(other) => Err(Problem::invalid_parameter(format!(
-            "format is {other:?}; it takes json, base64 or npy"
-        ))),
-    }
-}
-
-fn normalize(pairs: &[(String, String)]) -> Result<Normalize, Problem> {
-    match query::once(pairs, "normalize")? {
-        None | Some("no") => Ok(Normalize::No),
-        Some("l2") => Ok(Normalize::L2),
-        Some(other) => {
-            Err(Problem::invalid_parameter(format!("normalize is {other:?}; it takes l2 or no")))
-        }
-    }
 }

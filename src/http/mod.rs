@@ -6,10 +6,10 @@ mod app; // the state of the server and of a request
 mod accept; // content negotiation
 mod access; // API keys, and limits for each client
 mod answers; // the answer for a request's images
-mod postprocess; // parameters for prediction sets and roll-ups
 mod body; // bodies with an attached companion
 mod checks; // checks of every request
 mod classify; // POST /classify
+mod classify_parameters; // its parameters
 mod connection; // connections and their limits
 mod cors; // requests of other origins' web pages
 mod embed; // POST /embed
@@ -32,7 +32,7 @@ pub mod problem; // problem documents
 mod page; // GET /, GET /docs
 mod protocol; // protocols of other servers
 mod purpose; // what a request is for
-mod query; // query parameters
+mod query; // reads parameters
 mod record; // the log line and metrics of a request
 mod refusals; // one log line per second for rejections
 mod reload; // notices changed files

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use super::answers::Answer;
 use super::openapi::{ImageUrl, Picture, Pictures, Scheduling, UploadRefusals};
 use super::problem::Problem;
+use super::query::NoParameters;
 use super::remote::Arrived;
 use super::upload::Upload;
 use super::{App, accept, answers, query, remote};
@@ -36,7 +37,7 @@ pub(super) async fn preprocess(
     typed: query::Typed,
     request: Request,
 ) -> Result<Response, Problem> {
-    query::known(&query::pairs(typed)?, &[])?;
+    let NoParameters {} = query::read(&query::pairs(typed)?)?;
     let form = accept::best(request.headers(), &["image/png", "application/json"]);
     let limit = answers::time_limit(request.headers(), app.server.timeouts.request)?;
     let Arrived { upload, context, .. } = remote::read(&app, request, limit, &[]).await?;

@@ -1,164 +1,244 @@
-//! The query of a request that classifies, checked against the model's classes.
+//! Parameters in a query or in the text fields of a form. Each route has a struct of its parameters, from which
+//! they are read and documented.
+
+use std::cell::Cell;
+use std::fmt;
+use std::str::FromStr;
 
 use axum::extract::rejection::QueryRejection;
+use serde::de::value::{BorrowedStrDeserializer, SeqDeserializer};
+use serde::de::{self, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, Visitor};
+use serde::{Deserialize, forward_to_deserialize_any};
 
 use super::problem::Problem;
-use crate::model::Task;
-use crate::pipeline::classes::ClassIndex;
-use crate::pipeline::topk::{self, Narrow};
-
-/// Maximum number of maps in one answer.
-const MAX_MAPS: usize = 32;
-
-/// More parts than labels have, on average, where commas separate them: `tench, Tinca tinca`.
-const COMMAS_IN_A_LABEL: usize = 4;
-
-/// As many parts of `labels` are read for a model of few classes, too.
-const LISTED_ANYWAY: usize = 256;
-
-/// Every parameter of `POST /classify`.
-pub(super) const NAMES: &[&str] =
-    &["top_k", "labels", "threshold", "explain", "class", "coverage", "max_set", "rollup", "share"];
-
-/// The parameters of `POST /classify`.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Query {
-    pub(super) top_k: usize,
-    /// The classes to map; `None` without `explain`, empty for the most probable class.
-    pub(super) explain: Option<Vec<usize>>,
-    /// The classes to which the answer is restricted.
-    pub(super) narrow: Option<Narrow>,
-}
 
 /// A query as pairs, because a name may be repeated; or axum's error.
 pub(super) type Typed = Result<axum::extract::Query<Vec<(String, String)>>, QueryRejection>;
 
-/// The pairs, not parsed yet, so that invalid values get specific messages.
+/// The pairs, not parsed yet: fields of a form may follow.
 pub(super) fn pairs(typed: Typed) -> Result<Vec<(String, String)>, Problem> {
     typed.map(|axum::extract::Query(pairs)| pairs).map_err(|error| {
         Problem::invalid_parameter(format!("the query cannot be read: {}", error.body_text()))
     })
 }
 
-impl Query {
-    /// Reads `pairs` for a model with these `classes`.
-    pub(super) fn read(
-        pairs: &[(String, String)],
-        classes: &ClassIndex,
-        task: Task,
-    ) -> Result<Self, Problem> {
-        known(pairs, NAMES)?;
-        let top_k = top_k(pairs)?;
-        let explain = explain(pairs, classes)?;
-        let narrow = narrow(pairs, classes)?;
-        let usual = topk::usual_top_k(task, threshold(pairs)?);
-        Ok(Self { top_k: top_k.unwrap_or(usual), explain, narrow })
+/// Reads a struct of parameters. A field that is an `Option` is a parameter that must not be repeated, and a `Vec`
+/// has all values of one that may be.
+pub(super) fn read<'a, T: Deserialize<'a>>(pairs: &'a [(String, String)]) -> Result<T, Problem> {
+    T::deserialize(Pairs(pairs)).map_err(|error| Problem::invalid_parameter(error.to_string()))
+}
+
+/// The names of a struct's parameters.
+pub(super) fn names<'a, T: Deserialize<'a>>() -> &'static [&'static str] {
+    let names = Cell::new(&[][..]);
+    // It stops at the names, so there is no struct.
+    let _ = T::deserialize(Names(&names));
+    names.get()
+}
+
+/// The parameters of a route that has none.
+#[derive(Debug, Deserialize)]
+pub(super) struct NoParameters {}
+
+/// A whole number, at least 1.
+pub(super) fn count<'de, D: Deserializer<'de>>(value: D) -> Result<Option<usize>, D::Error> {
+    parsed(value, "a whole number, at least 1", |&count| count > 0)
+}
+
+/// A value that is allowed; `takes` describes such values in the error.
+pub(super) fn parsed<'de, D: Deserializer<'de>, T: FromStr>(
+    value: D,
+    takes: &str,
+    is_allowed: impl Fn(&T) -> bool,
+) -> Result<Option<T>, D::Error> {
+    let Some(typed) = Option::<&str>::deserialize(value)? else { return Ok(None) };
+    let value = typed.parse().ok().filter(is_allowed);
+    value.map(Some).ok_or_else(|| de::Error::custom(takes))
+}
+
+/// Parameters that cannot be read.
+#[derive(Debug, thiserror::Error)]
+enum QueryError {
+    #[error(
+        "unknown parameter {name:?}; known parameters: {}",
+        if known.is_empty() { "none".to_owned() } else { known.join(", ") }
+    )]
+    Unknown { name: String, known: &'static [&'static str] },
+    #[error("{name} is given more than once; send it once")]
+    Repeated { name: &'static str },
+    #[error("{name} is {typed:?}; it takes {takes}")]
+    Wrong { name: &'static str, typed: String, takes: String },
+    /// Until it is known of which parameter.
+    #[error("it takes {takes}")]
+    Value { takes: String },
+}
+
+impl de::Error for QueryError {
+    fn custom<T: fmt::Display>(takes: T) -> Self {
+        Self::Value { takes: takes.to_string() }
     }
 }
 
-/// Checks that every name in `pairs` is one of `names`.
-pub(super) fn known(pairs: &[(String, String)], names: &[&str]) -> Result<(), Problem> {
-    match pairs.iter().find(|(name, _)| !names.contains(&name.as_str())) {
-        None => Ok(()),
-        Some((name, _)) => Err(Problem::invalid_parameter(format!(
-            "unknown parameter {name:?}; known parameters: {}",
-            if names.is_empty() { "none".to_owned() } else { names.join(", ") }
-        ))),
-    }
-}
+/// Pairs, of which a struct is made.
+struct Pairs<'de>(&'de [(String, String)]);
 
-/// The value of `name`, which must not be repeated.
-pub(super) fn once<'a>(
-    pairs: &'a [(String, String)],
-    name: &str,
-) -> Result<Option<&'a str>, Problem> {
-    let mut values = pairs.iter().filter(|(known, _)| known == name).map(|(_, value)| &**value);
-    let value = values.next();
-    match values.next() {
-        None => Ok(value),
-        Some(_) => {
-            Err(Problem::invalid_parameter(format!("{name} is given more than once; send it once")))
+impl<'de> Deserializer<'de> for Pairs<'de> {
+    type Error = QueryError;
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        known: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, QueryError> {
+        match self.0.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+            Some((name, _)) => Err(QueryError::Unknown { name: name.clone(), known }),
+            None => visitor.visit_map(ParameterMap { pairs: self.0, left: known, name: "" }),
         }
     }
-}
 
-/// The value of `top_k`, if there is one.
-pub(super) fn top_k(pairs: &[(String, String)]) -> Result<Option<usize>, Problem> {
-    let Some(typed) = once(pairs, "top_k")? else { return Ok(None) };
-    match typed.parse() {
-        Ok(top_k) if top_k > 0 => Ok(Some(top_k)),
-        _ => Err(Problem::invalid_parameter(format!(
-            "top_k is {typed:?}; it takes a whole number, at least 1"
-        ))),
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, QueryError> {
+        Err(de::Error::custom("parameters by their names"))
     }
-}
 
-fn explain(pairs: &[(String, String)], index: &ClassIndex) -> Result<Option<Vec<usize>>, Problem> {
-    let typed = || pairs.iter().filter(|(name, _)| name == "class").map(|(_, typed)| typed);
-    let count = typed().count();
-    if count > MAX_MAPS {
-        return Err(Problem::invalid_parameter(format!(
-            "class is given {count} times; the maximum is {MAX_MAPS}"
-        )));
-    }
-    let classes: Vec<usize> = typed().map(|typed| class(typed, index)).collect::<Result<_, _>>()?;
-    match once(pairs, "explain")? {
-        Some("cam") => Ok(Some(classes)),
-        Some(other) => Err(Problem::invalid_parameter(format!(
-            "explain is {other:?}; it takes cam, for class activation maps"
-        ))),
-        None if classes.is_empty() => Ok(None),
-        None => Err(Problem::invalid_parameter(
-            "class needs explain; add explain=cam or remove class".to_owned(),
-        )),
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit
+        unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
     }
 }
 
-fn narrow(pairs: &[(String, String)], index: &ClassIndex) -> Result<Option<Narrow>, Problem> {
-    let mut among: Vec<usize> = Vec::new();
-    // Commas are inside labels, too, so this counts at least as many as there are.
-    let listed: usize = pairs
-        .iter()
-        .filter(|(name, _)| name == "labels")
-        .map(|(_, typed)| typed.bytes().filter(|&byte| byte == b',').count() + 1)
-        .sum();
-    let most = (index.count() * COMMAS_IN_A_LABEL).max(LISTED_ANYWAY);
-    if listed > most {
-        return Err(Problem::bad_request(format!(
-            "labels lists {listed} classes, but this model has {}; list each once",
-            index.count()
-        )));
-    }
-    for (_, typed) in pairs.iter().filter(|(name, _)| name == "labels") {
-        // A label may have commas itself: `tench, Tinca tinca`.
-        match index.find(typed) {
-            Some(class) => among.push(class),
-            None => {
-                for part in typed.split(',') {
-                    among.push(class(part.trim(), index)?);
-                }
+/// The parameters of `left` that are in `pairs`, each with all of its values.
+struct ParameterMap<'de> {
+    pairs: &'de [(String, String)],
+    left: &'static [&'static str],
+    /// The parameter whose values are next.
+    name: &'static str,
+}
+
+impl<'de> MapAccess<'de> for ParameterMap<'de> {
+    type Error = QueryError;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, QueryError> {
+        while let [name, left @ ..] = self.left {
+            (self.name, self.left) = (name, left);
+            if self.pairs.iter().any(|(sent, _)| sent == name) {
+                return seed.deserialize(BorrowedStrDeserializer::new(name)).map(Some);
             }
         }
+        Ok(None)
     }
-    among.sort_unstable();
-    among.dedup();
-    let threshold = threshold(pairs)?;
-    if among.is_empty() && threshold.is_none() {
-        return Ok(None);
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(
+        &mut self,
+        seed: V,
+    ) -> Result<V::Value, QueryError> {
+        let name = self.name;
+        let sent = self.pairs.iter().filter(|(sent, _)| sent == name);
+        let values: Vec<Value<'_>> = sent.map(|(_, typed)| Value(typed)).collect();
+        let typed = values.first().map_or("", |value| value.0);
+        seed.deserialize(Values { name, values }).map_err(|error| match error {
+            QueryError::Value { takes } => {
+                QueryError::Wrong { name, typed: typed.to_owned(), takes }
+            }
+            complete @ (QueryError::Unknown { .. }
+            | QueryError::Repeated { .. }
+            | QueryError::Wrong { .. }) => complete,
+        })
     }
-    Ok(Some(Narrow { among, threshold: threshold.unwrap_or(0.0) }))
 }
 
-fn threshold(pairs: &[(String, String)]) -> Result<Option<f32>, Problem> {
-    let Some(typed) = once(pairs, "threshold")? else { return Ok(None) };
-    match typed.parse() {
-        Ok(threshold) if (0.0..=1.0).contains(&threshold) => Ok(Some(threshold)),
-        _ => Err(Problem::invalid_parameter(format!(
-            "threshold is {typed:?}; it takes a probability from 0 to 1"
-        ))),
+/// All values of one parameter, at least one.
+struct Values<'de> {
+    name: &'static str,
+    values: Vec<Value<'de>>,
+}
+
+impl<'de> Deserializer<'de> for Values<'de> {
+    type Error = QueryError;
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, QueryError> {
+        match self.values[..] {
+            [value] => visitor.visit_some(value),
+            _ => Err(QueryError::Repeated { name: self.name }),
+        }
+    }
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, QueryError> {
+        visitor.visit_seq(SeqDeserializer::new(self.values.into_iter()))
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf unit unit_struct
+        newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
     }
 }
 
-fn class(typed: &str, index: &ClassIndex) -> Result<usize, Problem> {
-    index.find(typed).ok_or_else(|| Problem::invalid_parameter(index.no_such_class(typed)))
+/// One value.
+#[derive(Clone, Copy)]
+struct Value<'de>(&'de str);
+
+impl<'de> IntoDeserializer<'de, QueryError> for Value<'de> {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+impl<'de> Deserializer<'de> for Value<'de> {
+    type Error = QueryError;
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, QueryError> {
+        if variants.contains(&self.0) {
+            return visitor.visit_enum(BorrowedStrDeserializer::new(self.0));
+        }
+        let takes = match variants {
+            [first @ .., last] if !first.is_empty() => format!("{} or {last}", first.join(", ")),
+            _ => variants.join(""),
+        };
+        Err(QueryError::Value { takes })
+    }
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, QueryError> {
+        visitor.visit_borrowed_str(self.0)
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit
+        unit_struct newtype_struct seq tuple tuple_struct map struct identifier ignored_any
+    }
+}
+
+/// Reads the names of a struct's fields, and no values.
+struct Names<'a>(&'a Cell<&'static [&'static str]>);
+
+impl<'de> Deserializer<'de> for Names<'_> {
+    type Error = de::value::Error;
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        names: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        self.0.set(names);
+        self.deserialize_any(visitor)
+    }
+
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Self::Error> {
+        Err(de::Error::custom("there are no values"))
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit
+        unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+    }
 }

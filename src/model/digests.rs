@@ -24,14 +24,14 @@ impl Model {
         let model = self.graph();
         let mut weights = Sha256::new();
         for tensor in &model.graph().initializer {
-            weights.update(&tensor.name);
+            weights.update(tensor.name());
             weights.update([0]); // so that no name can run into a shape
-            weights.update(tensor.data_type.to_le_bytes());
+            weights.update(tensor.data_type().to_le_bytes());
             weights.update((tensor.dims.len() as u64).to_le_bytes());
             for size in &tensor.dims {
                 weights.update(size.to_le_bytes());
             }
-            weights.update(&tensor.raw_data);
+            weights.update(tensor.raw_data());
         }
         let mut card = Sha256::new();
         for (key, value) in self.card.to_metadata() {

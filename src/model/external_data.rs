@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use bytes::Bytes;
 
 use super::ModelError;
-use crate::onnx::external::{self, ExternalError};
+use crate::onnx;
 
 /// A location that a model names for its weights, and that is not read.
 #[derive(Debug, thiserror::Error)]
@@ -24,19 +24,12 @@ enum BadLocation {
     Unreadable { path: PathBuf, source: std::io::Error },
 }
 
-/// The model in `bytes`, which was read from `path`, with the weights of the files beside it inside.
-pub(super) fn with_weights(path: &Path, bytes: &Bytes) -> Result<Bytes, ModelError> {
+/// `graph`, which was read from `path`, with the weights of the files beside it inside.
+pub(super) fn with_weights(path: &Path, graph: onnx::Model) -> Result<onnx::Model, ModelError> {
     let folder = path.parent().unwrap_or(Path::new(""));
-    let read = |location: &str| read(folder, location);
-    match external::with_data_inside(bytes, read) {
-        Ok(whole) => Ok(whole.into()),
-        Err(ExternalError::NotOnnx(error)) => {
-            Err(ModelError::NotOnnx { path: path.to_owned(), reason: error.to_string() })
-        }
-        Err(error) => {
-            Err(ModelError::ExternalData { path: path.to_owned(), reason: error.to_string() })
-        }
-    }
+    graph.with_data_inside(|location| read(folder, location)).map_err(|error| {
+        ModelError::ExternalData { path: path.to_owned(), reason: error.to_string() }
+    })
 }
 
 fn read(folder: &Path, location: &str) -> Result<Bytes, BadLocation> {

@@ -81,6 +81,19 @@ pub enum ModelError {
         /// The reader's word.
         reason: String,
     },
+    /// An ONNX file of a version of the format that may have fields which resnetd does not know.
+    #[error(
+        "{} has IR version {found} of ONNX; this version of resnetd reads versions up to {}: export the \
+         model again with an older version of ONNX",
+        path.display(),
+        crate::onnx::NEWEST_IR_VERSION
+    )]
+    NewerOnnx {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+    },
     /// A graph whose weights are in another file, which cannot be used.
     #[error("{}: {reason}", path.display())]
     ExternalData {

@@ -109,22 +109,23 @@ fn open_file(path: &Path, arch: Option<&str>) -> Result<Model, ModelError> {
 
 /// A graph with a card inside, or with one at `card`.
 fn open_onnx(path: &Path, card: &Path, arch: Option<&str>) -> Result<Model, ModelError> {
-    let mut bytes: Bytes = fs::read(path).map_err(reading(path))?.into();
+    let bytes: Bytes = fs::read(path).map_err(reading(path))?.into();
     let mut graph = read_onnx(path, &bytes)?;
-    if graph.has_external_data() {
-        bytes = external_data::with_weights(path, &bytes)?;
-        graph = read_onnx(path, &bytes)?;
+    let is_whole = !graph.has_external_data();
+    if !is_whole {
+        graph = external_data::with_weights(path, graph)?;
     }
     let name = path.display().to_string();
     let model = if ModelCard::is_in(graph.all_metadata()) {
+        let bytes = if is_whole { bytes } else { graph.to_bytes().into() };
         Model::from_graph(&name, &graph, bytes)?
     } else if card.is_file() {
         let text = fs::read_to_string(card).map_err(reading(card))?;
-        foreign::adopt(path, &bytes, &graph, &text)?
+        foreign::adopt(path, graph, &text)?
     } else if card.ends_with(CARD) && card.with_file_name("config.json").is_file() {
         let folder = card.parent().unwrap_or(Path::new(""));
         let described = config::card_of_graph(folder, &name_of(folder))?;
-        foreign::adopt_described(path, &bytes, &graph, described)?
+        foreign::adopt_described(path, graph, described)?
     } else {
         return Err(ModelError::NoCard { path: path.to_owned(), card: card.to_owned() });
     };
@@ -205,7 +206,12 @@ fn read_onnx(path: &Path, bytes: &Bytes) -> Result<onnx::Model, ModelError> {
         path: path.to_owned(),
         reason: error.to_string(),
     };
-    onnx::Model::from_bytes(bytes.clone()).map_err(not_onnx)
+    let graph = onnx::Model::from_bytes(bytes.clone()).map_err(not_onnx)?;
+    if graph.ir_version() > onnx::NEWEST_IR_VERSION {
+        let (path, found) = (path.to_owned(), graph.ir_version());
+        return Err(ModelError::NewerOnnx { path, found });
+    }
+    Ok(graph)
 }
 
 fn weights_of(of: &str, weights: Result<Weights, WeightsError>) -> Result<Weights, ModelError> {

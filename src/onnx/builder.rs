@@ -2,9 +2,12 @@
 
 use bytes::Bytes;
 
+use super::proto::attribute_proto::AttributeType;
+use super::proto::tensor_proto::DataType;
+use super::proto::tensor_shape_proto::{Dimension, dimension};
 use super::proto::{
-    Attribute, AttributeType, DataType, Dimension, DimensionValue, Graph, Node, OperatorSetId,
-    Tensor, TensorShape, TensorType, Type, ValueInfo,
+    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto,
+    TensorShapeProto, TypeProto, ValueInfoProto, type_proto,
 };
 use super::{Graft, Model};
 
@@ -19,7 +22,7 @@ const OPSET_OF_GELU: i64 = 20;
 /// A graph under construction. Values are identified by name.
 #[derive(Debug, Default)]
 pub struct GraphBuilder {
-    graph: Graph,
+    graph: GraphProto,
 }
 
 /// Type of a value's elements.
@@ -35,7 +38,7 @@ impl GraphBuilder {
     /// An empty graph with this name.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        Self { graph: Graph { name: name.to_owned(), ..Graph::default() } }
+        Self { graph: GraphProto { name: Some(name.to_owned()), ..GraphProto::default() } }
     }
 
     /// Adds a node with one output of the same name, and returns the name.
@@ -44,14 +47,15 @@ impl GraphBuilder {
         operator: &str,
         name: &str,
         inputs: &[&str],
-        attributes: impl IntoIterator<Item = Attribute>,
+        attributes: impl IntoIterator<Item = AttributeProto>,
     ) -> String {
-        self.graph.node.push(Node {
+        self.graph.node.push(NodeProto {
             input: inputs.iter().map(|&input| input.to_owned()).collect(),
             output: vec![name.to_owned()],
-            name: name.to_owned(),
-            op_type: operator.to_owned(),
+            name: Some(name.to_owned()),
+            op_type: Some(operator.to_owned()),
             attribute: attributes.into_iter().collect(),
+            ..NodeProto::default()
         });
         name.to_owned()
     }
@@ -81,24 +85,24 @@ impl GraphBuilder {
         shape: &[usize],
         bytes: impl Into<Bytes>,
     ) -> String {
-        self.graph.initializer.push(Tensor {
+        self.graph.initializer.push(TensorProto {
             dims: shape.iter().map(|&size| int(size)).collect(),
-            data_type: data_type.into(),
-            name: name.to_owned(),
-            raw_data: bytes.into(),
-            data_location: 0,
+            data_type: Some(data_type.into()),
+            name: Some(name.to_owned()),
+            raw_data: Some(bytes.into()),
+            ..TensorProto::default()
         });
         name.to_owned()
     }
 
     /// Adds a constant of another graph unchanged.
-    pub fn keep_constant(&mut self, constant: &Tensor) {
+    pub fn keep_constant(&mut self, constant: &TensorProto) {
         self.graph.initializer.push(constant.clone());
     }
 
     /// Adds a node of another graph with other inputs.
-    pub fn keep_node(&mut self, node: &Node, inputs: Vec<String>) {
-        self.graph.node.push(Node { input: inputs, ..node.clone() });
+    pub fn keep_node(&mut self, node: &NodeProto, inputs: Vec<String>) {
+        self.graph.node.push(NodeProto { input: inputs, ..node.clone() });
     }
 
     /// Declares an input `[N, …shape]` with variable N, and returns its name.
@@ -123,10 +127,11 @@ impl GraphBuilder {
     /// Sets the first dimension of all inputs and outputs to `images`.
     pub fn fix_batch(&mut self, images: usize) {
         for value in self.graph.input.iter_mut().chain(&mut self.graph.output) {
-            let tensor = value.r#type.as_mut().and_then(|of| of.tensor_type.as_mut());
-            let shape = tensor.and_then(|tensor| tensor.shape.as_mut());
-            if let Some(first) = shape.and_then(|shape| shape.dim.first_mut()) {
-                first.value = Some(DimensionValue::Size(int(images)));
+            let value = value.r#type.as_mut().and_then(|of| of.value.as_mut());
+            if let Some(type_proto::Value::TensorType(tensor)) = value
+                && let Some(first) = tensor.shape.as_mut().and_then(|shape| shape.dim.first_mut())
+            {
+                first.value = Some(dimension::Value::DimValue(int(images)));
             }
         }
     }
@@ -149,8 +154,8 @@ impl GraphBuilder {
     #[must_use]
     pub fn finish_as(self, model: &Model) -> Model {
         let mut model = model.clone();
-        let theirs = std::mem::replace(&mut model.proto.graph, self.graph);
-        let graph = &mut model.proto.graph;
+        let theirs = std::mem::replace(model.graph_mut(), self.graph);
+        let graph = model.graph_mut();
         (graph.input, graph.output) = (theirs.input, theirs.output);
         model
     }
@@ -158,17 +163,18 @@ impl GraphBuilder {
     /// The finished model.
     #[must_use]
     pub fn finish(self, doc: &str, metadata: &[(String, String)]) -> Model {
-        let has_gelu = self.graph.node.iter().any(|node| node.op_type == "Gelu");
+        let has_gelu = self.graph.node.iter().any(|node| node.op_type() == "Gelu");
         let version = if has_gelu { OPSET_OF_GELU } else { OPSET };
+        let opset = OperatorSetIdProto { version: Some(version), domain: None };
         let mut model = Model {
-            proto: super::proto::Model {
-                ir_version: IR_VERSION,
-                producer_name: env!("CARGO_PKG_NAME").to_owned(),
-                producer_version: env!("CARGO_PKG_VERSION").to_owned(),
-                doc_string: doc.to_owned(),
-                graph: self.graph,
-                opset_import: vec![OperatorSetId { domain: String::new(), version }],
-                metadata_props: Vec::new(),
+            proto: ModelProto {
+                ir_version: Some(IR_VERSION),
+                producer_name: Some(env!("CARGO_PKG_NAME").to_owned()),
+                producer_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+                doc_string: text(doc),
+                graph: Some(self.graph),
+                opset_import: vec![opset],
+                ..ModelProto::default()
             },
         };
         for (key, value) in metadata {
@@ -180,53 +186,60 @@ impl GraphBuilder {
 
 /// An attribute with one integer.
 #[must_use]
-pub fn int_attribute(name: &str, value: usize) -> Attribute {
-    Attribute { i: Some(int(value)), r#type: AttributeType::Int.into(), ..named(name) }
+pub fn int_attribute(name: &str, value: usize) -> AttributeProto {
+    AttributeProto { i: Some(int(value)), ..attribute(name, AttributeType::Int) }
 }
 
 /// An attribute with several integers.
 #[must_use]
-pub fn ints_attribute(name: &str, values: &[usize]) -> Attribute {
+pub fn ints_attribute(name: &str, values: &[usize]) -> AttributeProto {
     let ints = values.iter().map(|&value| int(value)).collect();
-    Attribute { ints, r#type: AttributeType::Ints.into(), ..named(name) }
+    AttributeProto { ints, ..attribute(name, AttributeType::Ints) }
 }
 
 /// An attribute with a string.
 #[must_use]
-pub fn text_attribute(name: &str, value: &str) -> Attribute {
+pub fn text_attribute(name: &str, value: &str) -> AttributeProto {
     let s = Some(Bytes::copy_from_slice(value.as_bytes()));
-    Attribute { s, r#type: AttributeType::Text.into(), ..named(name) }
+    AttributeProto { s, ..attribute(name, AttributeType::String) }
 }
 
-fn named(name: &str) -> Attribute {
-    Attribute { name: name.to_owned(), ..Attribute::default() }
+fn attribute(name: &str, r#type: AttributeType) -> AttributeProto {
+    let r#type = Some(r#type.into());
+    AttributeProto { name: Some(name.to_owned()), r#type, ..AttributeProto::default() }
 }
 
 /// A float32 value of any shape.
-pub(super) fn float_value(name: &str) -> ValueInfo {
-    let tensor_type = TensorType { elem_type: DataType::Float.into(), shape: None };
-    let r#type = Some(Type { tensor_type: Some(tensor_type) });
-    ValueInfo { name: name.to_owned(), r#type, doc_string: String::new() }
+pub(super) fn float_value(name: &str) -> ValueInfoProto {
+    tensor(name, DataType::Float, None)
 }
 
-fn value_info(name: &str, element: Element, shape: &[usize], doc: &str) -> ValueInfo {
-    let batch = DimensionValue::Name("N".to_owned());
-    let sizes = shape.iter().map(|&size| DimensionValue::Size(int(size)));
-    let dim = std::iter::once(batch).chain(sizes).map(|value| Dimension { value: Some(value) });
-    let elem_type = match element {
+fn value_info(name: &str, element: Element, shape: &[usize], doc: &str) -> ValueInfoProto {
+    let batch = dimension::Value::DimParam("N".to_owned());
+    let sizes = shape.iter().map(|&size| dimension::Value::DimValue(int(size)));
+    let dims = std::iter::once(batch).chain(sizes);
+    let dim = dims.map(|value| Dimension { value: Some(value), denotation: None }).collect();
+    let element = match element {
         Element::Float => DataType::Float,
         Element::Uint8 => DataType::Uint8,
     };
-    ValueInfo {
-        name: name.to_owned(),
-        r#type: Some(Type {
-            tensor_type: Some(TensorType {
-                elem_type: elem_type.into(),
-                shape: Some(TensorShape { dim: dim.collect() }),
-            }),
-        }),
-        doc_string: doc.to_owned(),
+    let value = tensor(name, element, Some(TensorShapeProto { dim }));
+    ValueInfoProto { doc_string: text(doc), ..value }
+}
+
+fn tensor(name: &str, element: DataType, shape: Option<TensorShapeProto>) -> ValueInfoProto {
+    let tensor = type_proto::Tensor { elem_type: Some(element.into()), shape };
+    let value = Some(type_proto::Value::TensorType(tensor));
+    ValueInfoProto {
+        name: Some(name.to_owned()),
+        r#type: Some(TypeProto { value, denotation: None }),
+        ..ValueInfoProto::default()
     }
+}
+
+/// An optional field, which is left out if it is empty.
+pub(super) fn text(text: &str) -> Option<String> {
+    Some(text.to_owned()).filter(|text| !text.is_empty())
 }
 
 fn int(size: usize) -> i64 {

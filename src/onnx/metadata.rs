@@ -1,28 +1,28 @@
 //! The metadata of a model file, `metadata_props`: keys and values.
 
-use super::Model;
-use super::proto::StringStringEntry;
+use super::proto::StringStringEntryProto;
+use super::{Model, builder};
 
 impl Model {
     /// The value of a key.
     #[must_use]
     pub fn metadata(&self, key: &str) -> Option<&str> {
-        let entry = self.proto.metadata_props.iter().find(|entry| entry.key == key)?;
-        Some(&entry.value)
+        let entry = self.proto.metadata_props.iter().find(|entry| entry.key() == key)?;
+        Some(entry.value())
     }
 
     /// All keys with their values, in the order of the file.
     pub fn all_metadata(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.proto.metadata_props.iter().map(|entry| (entry.key.as_str(), entry.value.as_str()))
+        self.proto.metadata_props.iter().map(|entry| (entry.key(), entry.value()))
     }
 
     /// Sets the value of a key, and replaces an existing value.
     pub fn set_metadata(&mut self, key: &str, value: &str) {
-        let entries = &mut self.proto.metadata_props;
-        if let Some(entry) = entries.iter_mut().find(|entry| entry.key == key) {
-            value.clone_into(&mut entry.value);
+        let (entries, value) = (&mut self.proto.metadata_props, builder::text(value));
+        if let Some(entry) = entries.iter_mut().find(|entry| entry.key() == key) {
+            entry.value = value;
         } else {
-            entries.push(StringStringEntry { key: key.to_owned(), value: value.to_owned() });
+            entries.push(StringStringEntryProto { key: Some(key.to_owned()), value });
         }
     }
 }

@@ -1,9 +1,10 @@
 //! The ONNX file format. Independent of networks.
 
-pub mod proto; // the messages of onnx.proto
+pub mod proto; // the messages, generated from onnx.proto
 pub mod builder; // a graph, node by node
 pub mod metadata; // the metadata of a file
 mod graft; // adds nodes around a foreign model
+mod operators; // replaces the operators of nodes
 pub mod external; // constants in external files
 #[cfg(test)]
 mod tests;
@@ -13,13 +14,22 @@ use std::collections::HashSet;
 use bytes::Buf;
 use prost::Message;
 
+use proto::TensorProto;
+use proto::tensor_proto::DataType;
+use proto::tensor_shape_proto::{Dimension, dimension};
+
 pub use builder::{Element, GraphBuilder};
 pub use graft::Graft;
+pub use operators::{OperatorName, Replaced};
 
-/// An ONNX model.
+/// The newest version of the format whose fields are all known. A model of a newer version can be read, but
+/// writing it again could lose fields.
+pub const NEWEST_IR_VERSION: i64 = proto::Version::IrVersion as i64;
+
+/// An ONNX model. It always has a graph.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Model {
-    proto: proto::Model,
+    proto: proto::ModelProto,
 }
 
 /// The bytes are not an ONNX model.
@@ -32,9 +42,6 @@ pub enum NotOnnx {
         #[from]
         source: prost::DecodeError,
     },
-    /// They are not a complete message.
-    #[error("not an ONNX model: a field is cut short")]
-    Cut,
     /// They are a message without nodes, such as an empty file.
     #[error("not an ONNX model: it has no nodes")]
     NoNodes,
@@ -47,17 +54,16 @@ impl Model {
         self.proto.encode_to_vec()
     }
 
-    /// Reads the bytes of a file. Weights are not copied if `bytes` is [`bytes::Bytes`].
+    /// Reads the bytes of a file. Weights stored as bytes are not copied if `bytes` is [`bytes::Bytes`].
     ///
-    /// Fields that resnetd does not write are skipped. A foreign model can be inspected this way, but writing
-    /// it again would lose these fields.
+    /// Fields that are not in ONNX's schema are skipped.
     ///
     /// # Errors
     ///
     /// [`NotOnnx`] if the bytes are something else, or truncated.
     pub fn from_bytes(bytes: impl Buf) -> Result<Self, NotOnnx> {
-        let proto = proto::Model::decode(bytes)?;
-        if proto.graph.node.is_empty() {
+        let proto = proto::ModelProto::decode(bytes)?;
+        if proto.graph.as_ref().is_none_or(|graph| graph.node.is_empty()) {
             return Err(NotOnnx::NoNodes);
         }
         Ok(Self { proto })
@@ -65,28 +71,24 @@ impl Model {
 
     /// The names of the inputs.
     pub fn inputs(&self) -> impl Iterator<Item = &str> {
-        self.proto.graph.input.iter().map(|value| value.name.as_str())
+        self.graph().input.iter().map(proto::ValueInfoProto::name)
     }
 
     /// The names of the outputs.
     pub fn outputs(&self) -> impl Iterator<Item = &str> {
-        self.proto.graph.output.iter().map(|value| value.name.as_str())
+        self.graph().output.iter().map(proto::ValueInfoProto::name)
     }
 
     /// The batch size, if the first input has a fixed one.
     #[must_use]
     pub fn fixed_batch(&self) -> Option<usize> {
-        let tensor = self.proto.graph.input.first()?.r#type.as_ref()?.tensor_type.as_ref()?;
-        match tensor.shape.as_ref()?.dim.first()?.value {
-            Some(proto::DimensionValue::Size(size @ 1..)) => usize::try_from(size).ok(),
-            Some(proto::DimensionValue::Size(_) | proto::DimensionValue::Name(_)) | None => None,
-        }
+        self.graph().input.first()?.dims()?.first()?.size()
     }
 
     /// The version of the format.
     #[must_use]
     pub fn ir_version(&self) -> i64 {
-        self.proto.ir_version
+        self.proto.ir_version()
     }
 
     /// The version of ONNX's own operators; 0 if the file does not specify it.
@@ -94,21 +96,28 @@ impl Model {
     pub fn opset(&self) -> i64 {
         let own = |domain: &str| domain.is_empty() || domain == "ai.onnx";
         let mut imported = self.proto.opset_import.iter();
-        imported.find(|set| own(&set.domain)).map_or(0, |set| set.version)
+        imported.find(|set| own(set.domain())).map_or(0, proto::OperatorSetIdProto::version)
     }
 
     /// The graph: nodes in topological order, and constants.
     #[must_use]
-    pub fn graph(&self) -> &proto::Graph {
-        &self.proto.graph
+    #[expect(clippy::missing_panics_doc, reason = "no model is made without a graph")]
+    pub fn graph(&self) -> &proto::GraphProto {
+        self.proto.graph.as_ref().expect("a model has a graph")
+    }
+
+    /// The graph, to be changed.
+    #[expect(clippy::missing_panics_doc, reason = "no model is made without a graph")]
+    pub fn graph_mut(&mut self) -> &mut proto::GraphProto {
+        self.proto.graph.as_mut().expect("a model has a graph")
     }
 
     /// The same model with the values called `names`, all float32, as additional outputs.
     #[must_use]
     pub fn with_outputs<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
-        let outputs = &mut self.proto.graph.output;
+        let outputs = &mut self.graph_mut().output;
         for name in names {
-            if !outputs.iter().any(|output| output.name == name) {
+            if !outputs.iter().any(|output| output.name() == name) {
                 outputs.push(builder::float_value(name));
             }
         }
@@ -117,16 +126,16 @@ impl Model {
 
     /// The node that computes the value `name`.
     #[must_use]
-    pub fn maker_of(&self, name: &str) -> Option<&proto::Node> {
-        self.proto.graph.node.iter().find(|node| node.output.iter().any(|output| output == name))
+    pub fn maker_of(&self, name: &str) -> Option<&proto::NodeProto> {
+        self.graph().node.iter().find(|node| node.output.iter().any(|output| output == name))
     }
 
     /// The float32 constants whose elements are stored as bytes.
-    pub fn float_weights(&self) -> impl Iterator<Item = &proto::Tensor> {
-        let stored = |tensor: &&proto::Tensor| {
-            tensor.data_type == proto::DataType::Float as i32 && !tensor.raw_data.is_empty()
+    pub fn float_weights(&self) -> impl Iterator<Item = &TensorProto> {
+        let stored = |tensor: &&TensorProto| {
+            tensor.data_type() == DataType::Float as i32 && !tensor.raw_data().is_empty()
         };
-        self.proto.graph.initializer.iter().filter(stored)
+        self.graph().initializer.iter().filter(stored)
     }
 
     /// The same model with only the named outputs, and without nodes and constants that these do not need.
@@ -134,13 +143,14 @@ impl Model {
     /// A session that only classifies then computes nothing else.
     #[must_use]
     pub fn keep_outputs(mut self, names: &[&str]) -> Self {
-        let graph = &mut self.proto.graph;
-        graph.output.retain(|output| names.contains(&output.name.as_str()));
+        let graph = self.graph_mut();
+        graph.output.retain(|output| names.contains(&output.name()));
 
-        let mut wanted: HashSet<String> = graph.output.iter().map(|o| o.name.clone()).collect();
+        let mut wanted: HashSet<String> =
+            graph.output.iter().map(|output| output.name().to_owned()).collect();
         // Nodes are in order of execution, so in reverse order a node comes before the nodes whose outputs it
         // reads.
-        let mut kept: Vec<proto::Node> = Vec::with_capacity(graph.node.len());
+        let mut kept: Vec<proto::NodeProto> = Vec::with_capacity(graph.node.len());
         for node in graph.node.drain(..).rev() {
             if node.output.iter().any(|output| wanted.contains(output)) {
                 wanted.extend(node.input.iter().cloned());
@@ -149,15 +159,41 @@ impl Model {
         }
         kept.reverse();
         graph.node = kept;
-        graph.initializer.retain(|tensor| wanted.contains(&tensor.name));
+        graph.initializer.retain(|tensor| wanted.contains(tensor.name()));
         self
     }
 }
 
-impl proto::Tensor {
+impl TensorProto {
     /// The elements of a float32 constant that are stored as bytes, row-major.
     pub fn floats(&self) -> impl Iterator<Item = f32> {
-        let (elements, _) = self.raw_data.as_chunks::<4>();
+        let (elements, _) = self.raw_data().as_chunks::<4>();
         elements.iter().map(|bytes| f32::from_le_bytes(*bytes))
+    }
+}
+
+impl proto::ValueInfoProto {
+    /// Type and shape, if the value is a tensor.
+    #[must_use]
+    pub fn tensor(&self) -> Option<&proto::type_proto::Tensor> {
+        let value = self.r#type.as_ref()?.value.as_ref()?;
+        if let proto::type_proto::Value::TensorType(tensor) = value { Some(tensor) } else { None }
+    }
+
+    /// The dimensions, if the value is a tensor of known rank.
+    #[must_use]
+    pub fn dims(&self) -> Option<&[Dimension]> {
+        Some(&self.tensor()?.shape.as_ref()?.dim)
+    }
+}
+
+impl Dimension {
+    /// The size, if it is fixed. (Some exporters write -1 or 0 for a variable size.)
+    #[must_use]
+    pub fn size(&self) -> Option<usize> {
+        match self.value {
+            Some(dimension::Value::DimValue(size @ 1..)) => usize::try_from(size).ok(),
+            Some(dimension::Value::DimValue(_) | dimension::Value::DimParam(_)) | None => None,
+        }
     }
 }

@@ -2,7 +2,8 @@ use bytes::Bytes;
 use prost::Message;
 
 use super::builder::{GraphBuilder, int_attribute, ints_attribute};
-use super::{Element, Model, NotOnnx};
+use super::proto::{NodeProto, OperatorSetIdProto, TensorProto};
+use super::{Element, Model, NotOnnx, OperatorName};
 
 /// Two nodes, one constant, and an integer attribute that is 0.
 fn two_nodes() -> Model {
@@ -39,7 +40,7 @@ fn a_graph_has_the_bytes_that_the_onnx_package_writes() {
         *\x17\x08\x02\x08\x01\x08\x01\x08\x01\x10\x01B\x01wJ\x08\x00\x00\x80?\x00\x00 \xc0\
         Z \n\x01x\x12\x17\n\x15\x08\x02\x12\x11\n\x03\x12\x01N\n\x02\x08\x01\n\x02\x08\x02\n\x02\x08\x02\x1a\x02in\
         b!\n\x01y\x12\x17\n\x15\x08\x01\x12\x11\n\x03\x12\x01N\n\x02\x08\x02\n\x02\x08\x01\n\x02\x08\x01\x1a\x03out";
-    let written = two_nodes().proto.graph.encode_to_vec();
+    let written = two_nodes().graph().encode_to_vec();
     assert_eq!(Bytes::from(written), Bytes::from_static(expected));
 }
 
@@ -50,10 +51,29 @@ fn a_model_is_read_as_it_was_written() {
 }
 
 #[test]
+fn a_model_of_another_program_is_written_as_it_was_read() {
+    let file = include_bytes!("../../tests/data/onnx/exported.onnx");
+    let model = Model::from_bytes(&file[..]).unwrap();
+    assert!(!model.graph().value_info.is_empty() && model.has_external_data());
+    assert!(model.to_bytes() == file);
+}
+
+#[test]
+fn inserted_weights_share_the_memory_of_their_file() {
+    let file = include_bytes!("../../tests/data/onnx/exported.onnx");
+    let weights = Bytes::from_static(include_bytes!("../../tests/data/onnx/exported.onnx.data"));
+    let read = |_: &str| Ok::<_, std::convert::Infallible>(weights.clone());
+    let model = Model::from_bytes(&file[..]).unwrap().with_data_inside(read).unwrap();
+    assert!(!model.has_external_data());
+    let mut sizes = model.float_weights().map(TensorProto::raw_data);
+    assert!(sizes.any(|data| weights.as_ptr_range().contains(&data.as_ptr())));
+}
+
+#[test]
 fn weights_are_not_copied_when_a_model_is_read_from_shared_bytes() {
     let file = Bytes::from(two_nodes().to_bytes());
     let model = Model::from_bytes(file.clone()).unwrap();
-    assert!(file.as_ptr_range().contains(&model.proto.graph.initializer[0].raw_data.as_ptr()));
+    assert!(file.as_ptr_range().contains(&model.graph().initializer[0].raw_data().as_ptr()));
 }
 
 #[test]
@@ -85,7 +105,29 @@ fn nodes_that_no_kept_output_needs_are_removed() {
     let first = model.keep_outputs(&["a"]);
     assert_eq!(first.outputs().collect::<Vec<_>>(), ["a"]);
     assert_eq!(first.inputs().collect::<Vec<_>>(), ["x"]);
-    let nodes: Vec<_> = first.proto.graph.node.iter().map(|node| node.name.as_str()).collect();
+    let nodes: Vec<_> = first.graph().node.iter().map(NodeProto::name).collect();
     assert_eq!(nodes, ["first"]);
-    assert_eq!(first.proto.graph.initializer, []);
+    assert_eq!(first.graph().initializer, []);
+}
+
+#[test]
+fn an_operator_is_replaced_and_all_else_stays() {
+    let model = two_nodes();
+    let conv = OperatorName { domain: "", name: "Conv" };
+    let own = OperatorName { domain: "own", name: "FastConv" };
+    let replaced = model.replace_operators(conv, own, |node| node.name() == "conv").unwrap();
+    assert_eq!(replaced.nodes, 1);
+    let mut expected = model.clone();
+    let node = &mut expected.graph_mut().node[0];
+    (node.domain, node.op_type) = (Some("own".to_owned()), Some("FastConv".to_owned()));
+    let set = OperatorSetIdProto { domain: Some("own".to_owned()), version: Some(1) };
+    expected.proto.opset_import.push(set);
+    assert_eq!(Model::from_bytes(replaced.bytes).unwrap(), expected);
+
+    let nodes = |from, is_meant| {
+        model.replace_operators(from, own, |_| is_meant).map(|replaced| replaced.nodes)
+    };
+    assert_eq!(nodes(conv, true), Some(1));
+    assert_eq!(nodes(conv, false), None);
+    assert_eq!(nodes(OperatorName { domain: "com.microsoft", ..conv }, true), None);
 }

@@ -18,13 +18,11 @@ use crate::telemetry::spans::SpanIds;
 /// The answer for one image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Classification {
-    /// The classes by descending probability.
-    pub predictions: Vec<Prediction>,
     /// Facts about the image.
     pub image: ImageFacts,
     /// The time of each stage.
     pub timings: Timings,
-    /// All scores, for evaluation.
+    /// The scores of all classes.
     pub scores: Scores,
     /// The temperature of the softmax, if the card has one.
     pub temperature: Option<f64>,
@@ -33,17 +31,16 @@ pub struct Classification {
 }
 
 impl Classification {
-    /// The same answer, restricted by `narrow`, with its `top_k` classes.
+    /// The most probable of the classes that `narrow` leaves.
     #[must_use]
-    pub fn narrowed(self, labels: &[String], top_k: usize, narrow: &Narrow) -> Self {
-        let predictions = match self.task {
+    pub fn narrowed(&self, labels: &[String], narrow: &Narrow) -> Vec<Prediction> {
+        match self.task {
             Task::SingleLabel => {
                 let logits = temperature::scaled(&self.scores.logits, self.temperature);
-                topk::narrowed(&logits, labels, top_k, narrow)
+                topk::narrowed(&logits, labels, narrow)
             }
-            Task::MultiLabel => topk::chosen(&self.scores.probabilities, labels, top_k, narrow),
-        };
-        Self { predictions, ..self }
+            Task::MultiLabel => topk::chosen(&self.scores.probabilities, labels, narrow),
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! Embeddings: the pooled features before the classifier.
 
 use bytes::Bytes;
+use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::Output;
 use super::explain::NotOffered;
@@ -9,13 +11,15 @@ use super::queue::RequestContext;
 use super::{ClassifyError, ImageFacts, Pipeline, Timings};
 
 /// The length of a vector.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Normalize {
-    /// Unchanged.
-    No,
     /// Scaled to length 1, so that dot products are cosine similarities. The zero vector is
     /// unchanged.
     L2,
+    /// Unchanged.
+    #[default]
+    No,
 }
 
 /// One image's embedding.

@@ -11,9 +11,7 @@ use super::decoders::{Abandoned, Prepared};
 use super::prepare::{self};
 use super::queue::Upload;
 use super::queue::{Deadline, Input, Job, JobAnswer, Permit, RequestContext, Scores};
-use super::{
-    Classification, ClassifyError, Decoding, ImageFacts, Pipeline, Timings, temperature, topk,
-};
+use super::{Classification, ClassifyError, Decoding, ImageFacts, Pipeline, Timings, temperature};
 
 /// The network's scores of one image.
 pub(super) struct ScoredImage {
@@ -29,7 +27,7 @@ pub(super) struct Admitted<'a> {
 }
 
 impl Pipeline {
-    /// Classifies one image, from bytes to classes.
+    /// Classifies one image, from bytes to scores.
     ///
     /// # Errors
     ///
@@ -37,13 +35,12 @@ impl Pipeline {
     pub async fn classify(
         &self,
         upload: Bytes,
-        top_k: usize,
         context: &RequestContext,
     ) -> Result<Classification, ClassifyError> {
         let scoring = self.score(upload, context, None);
         let ScoredImage { answered, image, timings } =
             self.until_deadline(context.deadline, scoring).await?;
-        Ok(self.classification(answered.scores, image, timings, top_k))
+        Ok(self.classification(answered.scores, image, timings))
     }
 
     /// From bytes to the network's scores, and an additional output if requested.
@@ -106,17 +103,15 @@ impl Pipeline {
         Ok(answered)
     }
 
-    /// The classes of an image with `scores`.
+    /// The answer for an image with `scores`.
     pub(super) fn classification(
         &self,
         scores: Scores,
         image: ImageFacts,
         timings: Timings,
-        top_k: usize,
     ) -> Classification {
-        let predictions = topk::top_k(&scores.probabilities, &self.card.labels, top_k);
         let (temperature, task) = (self.temperature(), self.card.task);
-        Classification { predictions, image, timings, scores, temperature, task }
+        Classification { image, timings, scores, temperature, task }
     }
 
     /// The temperature of the card. With `None`, the probabilities are those of the graph.

@@ -1,22 +1,45 @@
-//! Additions to an answer's classes: prediction sets and roll-ups.
+//! Selects the classes of an answer, with prediction sets and roll-ups.
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::rollup::RollUp;
 use super::sets::{Cover, Coverage, Covered};
+use super::topk::{self, Narrow, Prediction};
 use super::{Classification, Pipeline};
 
-/// The requested additions.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+/// Which classes an answer has.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Selection {
+    /// The most probable ones, at most so many.
+    Top(usize),
+    /// The most probable ones of some classes, or of those that reach a threshold.
+    Narrowed(Narrow),
+    /// A conformal prediction set.
+    Set(Cover),
+}
+
+impl Selection {
+    /// The classes that can be answered; empty for all.
+    #[must_use]
+    pub fn among(&self) -> &[usize] {
+        match self {
+            Self::Narrowed(narrow) => &narrow.among,
+            Self::Top(_) | Self::Set(_) => &[],
+        }
+    }
+}
+
+/// What is answered for the scores of an image.
+#[derive(Debug, Clone, PartialEq)]
 pub struct PostprocessOptions {
-    /// A prediction set instead of the top classes.
-    pub cover: Option<Cover>,
+    /// The classes.
+    pub selection: Selection,
     /// The share of a roll-up, if one is requested; then the model has a taxonomy.
     pub share: Option<f64>,
 }
 
-/// The additions.
+/// Additions to an answer's classes.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, ToSchema)]
 pub struct Postprocessed {
     /// The coverage of the prediction set, if one was requested.
@@ -34,22 +57,25 @@ pub struct Postprocessed {
 }
 
 impl Pipeline {
-    /// The additions for `classification`, whose predictions are replaced by the prediction set if
-    /// one is requested.
+    /// The classes of `classification` that `options` select, and the additions.
     #[must_use]
     pub fn postprocess(
         &self,
         options: &PostprocessOptions,
-        classification: Classification,
-    ) -> (Classification, Postprocessed) {
+        classification: &Classification,
+    ) -> (Vec<Prediction>, Postprocessed) {
+        let labels = &self.card.labels;
         let taxonomy = options.share.and_then(|share| Some((share, self.taxonomy().ok()?)));
         let rollup = taxonomy.map(|(share, taxonomy)| classification.roll_up(taxonomy, share));
-        match &options.cover {
-            None => (classification, Postprocessed { rollup, ..Postprocessed::default() }),
-            Some(cover) => {
-                let (set, Covered { coverage, abstained }) =
-                    classification.covered(&self.card.labels, cover);
-                (set, Postprocessed { coverage: Some(coverage), abstained, rollup })
+        let added = Postprocessed { rollup, ..Postprocessed::default() };
+        match &options.selection {
+            Selection::Top(k) => {
+                (topk::top_k(&classification.scores.probabilities, labels, *k), added)
+            }
+            Selection::Narrowed(narrow) => (classification.narrowed(labels, narrow), added),
+            Selection::Set(cover) => {
+                let (set, Covered { coverage, abstained }) = classification.covered(labels, cover);
+                (set, Postprocessed { coverage: Some(coverage), abstained, ..added })
             }
         }
     }

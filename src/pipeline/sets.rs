@@ -108,21 +108,21 @@ impl Classification {
             return false; // its probabilities do not compete
         }
         let probabilities = &self.scores.probabilities;
-        let best = topk::top_k(probabilities, &card.labels, 1);
-        let is_guess = best.first().is_none_or(|best| best.probability < LIKELY);
-        let set_of_several = Cover::new(card, SURE, None)
-            .is_ok_and(|cover| set(probabilities, &card.labels, cover.promise.threshold).len() > 1);
+        let reach = |threshold| probabilities.iter().filter(|&&found| found >= threshold).count();
+        let is_guess = reach(LIKELY) == 0;
+        let set_of_several =
+            Cover::new(card, SURE, None).is_ok_and(|cover| reach(cover.promise.threshold) > 1);
         is_guess || set_of_several
     }
 
-    /// The same answer, with the prediction set as predictions.
+    /// The prediction set, and facts about it.
     #[must_use]
-    pub fn covered(self, labels: &[String], cover: &Cover) -> (Self, Covered) {
+    pub fn covered(&self, labels: &[String], cover: &Cover) -> (Vec<Prediction>, Covered) {
         let predictions = set(&self.scores.probabilities, labels, cover.promise.threshold);
         let Promise { coverage: promised, found, .. } = cover.promise;
         let abstained = cover.max_set.map(|most| predictions.len() > most);
         let coverage = Coverage { asked: cover.asked, promised, found };
-        (Self { predictions, ..self }, Covered { coverage, abstained })
+        (predictions, Covered { coverage, abstained })
     }
 }
 
@@ -133,12 +133,8 @@ impl Classification {
 /// with no class is useless, and one more class only increases the coverage.
 #[must_use]
 pub fn set(probabilities: &[f32], labels: &[String], threshold: f32) -> Vec<Prediction> {
-    let all = topk::top_k(probabilities, labels, labels.len());
-    let ranked = all.into_iter().enumerate();
-    ranked
-        .take_while(|(rank, class)| *rank == 0 || class.probability >= threshold)
-        .map(|(_, class)| class)
-        .collect()
+    let reach = probabilities.iter().filter(|&&found| found >= threshold).count();
+    topk::top_k(probabilities, labels, reach.max(1))
 }
 
 #[cfg(test)]

@@ -32,24 +32,52 @@ pub struct Prediction {
     pub probability: f32,
 }
 
-/// The `k` most probable classes, falling; of equal ones the lower index first. At most as many as
-/// there are classes.
+/// The `k` most probable classes, in descending order; of equal ones the lower index first. At most as many
+/// as there are classes.
 ///
 /// `probabilities` f32 `[classes]`, with one label each.
 #[must_use]
 pub fn top_k(probabilities: &[f32], labels: &[String], k: usize) -> Vec<Prediction> {
-    let mut order: Vec<usize> = (0..probabilities.len().min(labels.len())).collect();
-    // A stable sort keeps equal scores in the order of their indices.
-    order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
-    order
-        .into_iter()
-        .take(k)
-        .map(|index| Prediction {
-            label: labels[index].clone(),
-            index,
-            probability: probabilities[index],
-        })
-        .collect()
+    let known = &probabilities[..probabilities.len().min(labels.len())];
+    named(largest(scores_of(known).collect(), k), labels)
+}
+
+/// The indices of the `k` largest of `scores`, in the same order.
+#[must_use]
+pub fn best(scores: &[f32], k: usize) -> Vec<usize> {
+    largest(scores_of(scores).collect(), k).into_iter().map(|found| found.class).collect()
+}
+
+/// The score of one class.
+struct ClassScore {
+    class: usize,
+    score: f32,
+}
+
+fn scores_of(scores: &[f32]) -> impl Iterator<Item = ClassScore> {
+    scores.iter().enumerate().map(|(class, &score)| ClassScore { class, score })
+}
+
+/// The `k` largest, in descending order; of equal ones the lower index first.
+fn largest(mut scores: Vec<ClassScore>, k: usize) -> Vec<ClassScore> {
+    let descending = |a: &ClassScore, b: &ClassScore| {
+        b.score.total_cmp(&a.score).then_with(|| a.class.cmp(&b.class))
+    };
+    if k < scores.len() {
+        scores.select_nth_unstable_by(k, descending);
+        scores.truncate(k);
+    }
+    scores.sort_unstable_by(descending);
+    scores
+}
+
+fn named(scores: Vec<ClassScore>, labels: &[String]) -> Vec<Prediction> {
+    let named = |ClassScore { class, score }| Prediction {
+        label: labels[class].clone(),
+        index: class,
+        probability: score,
+    };
+    scores.into_iter().map(named).collect()
 }
 
 /// What is made of logits.
@@ -99,6 +127,8 @@ pub struct Narrow {
     pub among: Vec<usize>,
     /// The probability that a class must have to be answered, among the candidates.
     pub threshold: f32,
+    /// Maximum number of classes.
+    pub top_k: usize,
 }
 
 /// As [`top_k`], of the classes that `narrow` leaves.
@@ -107,25 +137,18 @@ pub struct Narrow {
 /// the softmax over their logits, which is theirs divided by their sum, also where that is too
 /// small for f32.
 #[must_use]
-pub fn narrowed(logits: &[f32], labels: &[String], k: usize, narrow: &Narrow) -> Vec<Prediction> {
+pub fn narrowed(logits: &[f32], labels: &[String], narrow: &Narrow) -> Vec<Prediction> {
     let all = || (0..logits.len()).collect();
     let classes: Vec<usize> = if narrow.among.is_empty() { all() } else { narrow.among.clone() };
-    let largest = classes.iter().map(|&class| logits[class]).fold(f32::NEG_INFINITY, f32::max);
-    let weights: Vec<f32> = classes.iter().map(|&class| (logits[class] - largest).exp()).collect();
+    let largest_logit =
+        classes.iter().map(|&class| logits[class]).fold(f32::NEG_INFINITY, f32::max);
+    let weights: Vec<f32> =
+        classes.iter().map(|&class| (logits[class] - largest_logit).exp()).collect();
     let sum: f32 = weights.iter().sum();
-    let mut predictions: Vec<Prediction> = classes
-        .iter()
-        .zip(weights)
-        .map(|(&index, weight)| Prediction {
-            label: labels[index].clone(),
-            index,
-            probability: weight / sum,
-        })
-        .filter(|prediction| prediction.probability >= narrow.threshold)
-        .collect();
-    predictions.sort_by(|a, b| b.probability.total_cmp(&a.probability).then(a.index.cmp(&b.index)));
-    predictions.truncate(k);
-    predictions
+    let scores = classes.into_iter().zip(weights);
+    let scores = scores.map(|(class, weight)| ClassScore { class, score: weight / sum });
+    let scores = scores.filter(|found| found.score >= narrow.threshold).collect();
+    named(largest(scores, narrow.top_k), labels)
 }
 
 /// As [`narrowed`], of a network of which several classes can be right: candidates keep their own
@@ -133,18 +156,12 @@ pub fn narrowed(logits: &[f32], labels: &[String], k: usize, narrow: &Narrow) ->
 ///
 /// `probabilities` f32 `[classes]`.
 #[must_use]
-pub fn chosen(
-    probabilities: &[f32],
-    labels: &[String],
-    k: usize,
-    narrow: &Narrow,
-) -> Vec<Prediction> {
-    let all = top_k(probabilities, labels, labels.len());
-    all.into_iter()
-        .take_while(|class| class.probability >= narrow.threshold)
-        .filter(|class| narrow.among.is_empty() || narrow.among.contains(&class.index))
-        .take(k)
-        .collect()
+pub fn chosen(probabilities: &[f32], labels: &[String], narrow: &Narrow) -> Vec<Prediction> {
+    let is_left = |found: &ClassScore| {
+        let is_candidate = narrow.among.is_empty() || narrow.among.contains(&found.class);
+        found.score >= narrow.threshold && is_candidate
+    };
+    named(largest(scores_of(probabilities).filter(is_left).collect(), narrow.top_k), labels)
 }
 
 #[cfg(test)]
@@ -155,8 +172,8 @@ mod tests {
     fn candidates_of_several_labels_keep_their_own_probabilities() {
         let labels: Vec<String> = ["a", "b", "c", "d"].map(String::from).to_vec();
         let found = |among: &[usize], threshold, k| -> Vec<(usize, f32)> {
-            let narrow = Narrow { among: among.to_vec(), threshold };
-            let predictions = chosen(&[0.9, 0.2, 0.95, 0.5], &labels, k, &narrow);
+            let narrow = Narrow { among: among.to_vec(), threshold, top_k: k };
+            let predictions = chosen(&[0.9, 0.2, 0.95, 0.5], &labels, &narrow);
             predictions.into_iter().map(|found| (found.index, found.probability)).collect()
         };
         assert_eq!(found(&[], 0.5, 9), [(2, 0.95), (0, 0.9), (3, 0.5)]);
@@ -193,8 +210,8 @@ mod tests {
         let labels: Vec<String> = ["a", "b", "c", "d"].map(String::from).to_vec();
         let logits = [0.0, -500.0, 1.0, -500.0];
         let found = |among: &[usize], threshold| -> Vec<(usize, f32)> {
-            let narrow = Narrow { among: among.to_vec(), threshold };
-            let predictions = narrowed(&logits, &labels, 4, &narrow);
+            let narrow = Narrow { among: among.to_vec(), threshold, top_k: 4 };
+            let predictions = narrowed(&logits, &labels, &narrow);
             predictions.into_iter().map(|found| (found.index, found.probability)).collect()
         };
         assert_eq!(found(&[3, 1], 0.0), [(1, 0.5), (3, 0.5)]);

@@ -6,7 +6,8 @@
 use crate::graph::emit::NORMALIZED;
 use crate::onnx::GraphBuilder;
 use crate::onnx::builder::{int_attribute, ints_attribute};
-use crate::onnx::proto::{DataType, DimensionValue, Graph};
+use crate::onnx::proto::GraphProto;
+use crate::onnx::proto::tensor_proto::DataType;
 
 use super::range::Steps;
 
@@ -24,17 +25,14 @@ pub(super) struct Pixels {
 
 impl Pixels {
     /// The normalisation of a graph that resnetd built; `None` for other graphs.
-    pub(super) fn of(graph: &Graph) -> Option<Self> {
+    pub(super) fn of(graph: &GraphProto) -> Option<Self> {
         let has = |name: &str| graph.node.iter().any(|node| node.output[0] == name);
         let constant = |name: &str| {
-            let tensor = graph.initializer.iter().find(|tensor| tensor.name == name)?;
+            let tensor = graph.initializer.iter().find(|tensor| tensor.name() == name)?;
             Some(tensor.floats().collect::<Vec<f32>>()).filter(|values| values.len() == 3)
         };
-        let tensor = graph.input.first()?.r#type.as_ref()?.tensor_type.as_ref()?;
-        let size = |index: usize| match tensor.shape.as_ref()?.dim.get(index)?.value.as_ref()? {
-            DimensionValue::Size(size) => usize::try_from(*size).ok(),
-            DimensionValue::Name(_) => None,
-        };
+        let dims = graph.input.first()?.dims()?;
+        let size = |index: usize| dims.get(index)?.size();
         let is_ours = BEFORE.iter().all(|name| has(name)) && has(NORMALIZED) && size(3) == Some(3);
         let (mean, std) = (constant("pixels.mean")?, constant("pixels.std")?);
         is_ours.then_some(Self { mean, std, height: size(1)?, width: size(2)? })

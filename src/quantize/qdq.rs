@@ -11,7 +11,8 @@ use super::pixels::Pixels;
 use super::range::{Range, Steps};
 use crate::graph::emit::NORMALIZED;
 use crate::onnx::builder::int_attribute;
-use crate::onnx::proto::{DataType, Node, Tensor};
+use crate::onnx::proto::tensor_proto::DataType;
+use crate::onnx::proto::{NodeProto, TensorProto};
 use crate::onnx::{GraphBuilder, Model};
 
 /// The ranges of the quantized values, by name.
@@ -33,12 +34,12 @@ pub fn targets(model: &Model) -> Vec<String> {
 fn rewrite(model: &Model, ranges: &Ranges) -> (Model, Vec<String>) {
     let graph = model.graph();
     let mut rewriter = Rewriter {
-        constants: graph.initializer.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect(),
+        constants: graph.initializer.iter().map(|tensor| (tensor.name(), tensor)).collect(),
         makers: graph.node.iter().map(|node| (node.output[0].as_str(), node)).collect(),
         readers: readers(&graph.node),
         ranges,
         pixels: Pixels::of(graph),
-        built: GraphBuilder::new(&graph.name),
+        built: GraphBuilder::new(graph.name()),
         quantized: HashMap::new(),
         asked: Vec::new(),
         uses: 0,
@@ -47,7 +48,7 @@ fn rewrite(model: &Model, ranges: &Ranges) -> (Model, Vec<String>) {
         rewriter.node(node);
     }
     for output in &graph.output {
-        rewriter.answer(&output.name);
+        rewriter.answer(output.name());
     }
     (rewriter.built.finish_as(model), rewriter.asked)
 }
@@ -66,9 +67,9 @@ struct Quantized {
 
 /// The graph under construction.
 struct Rewriter<'a> {
-    constants: HashMap<&'a str, &'a Tensor>,
-    makers: HashMap<&'a str, &'a Node>,
-    readers: HashMap<&'a str, Vec<&'a Node>>,
+    constants: HashMap<&'a str, &'a TensorProto>,
+    makers: HashMap<&'a str, &'a NodeProto>,
+    readers: HashMap<&'a str, Vec<&'a NodeProto>>,
     ranges: &'a Ranges,
     pixels: Option<Pixels>,
     built: GraphBuilder,
@@ -79,7 +80,7 @@ struct Rewriter<'a> {
 }
 
 impl<'a> Rewriter<'a> {
-    fn node(&mut self, node: &Node) {
+    fn node(&mut self, node: &NodeProto) {
         let output = &node.output[0];
         if self.pixels.is_some() && Pixels::makes(output) {
             if output == NORMALIZED {
@@ -87,10 +88,10 @@ impl<'a> Rewriter<'a> {
             }
             return;
         }
-        match node.op_type.as_str() {
+        match node.op_type() {
             "Conv" => match self.only_reader(output) {
                 // Only the output of the classifier is flattened after a convolution.
-                Some(reader) if reader.op_type == "Flatten" => {
+                Some(reader) if reader.op_type() == "Flatten" => {
                     self.classifier(node, &reader.output[0]);
                 }
                 _ => self.convolution(node),
@@ -143,7 +144,7 @@ impl<'a> Rewriter<'a> {
     }
 
     /// Adds a convolution with int8 weights. A ReLU after it is fused.
-    fn convolution(&mut self, node: &Node) {
+    fn convolution(&mut self, node: &NodeProto) {
         let (x, weight) = (&node.input[0], &node.input[1]);
         let bias = node.input.get(2);
         let steps = self.as_uint8(x).steps;
@@ -156,7 +157,7 @@ impl<'a> Rewriter<'a> {
     /// Adds the last linear layer: an integer matrix product, converted to float32.
     ///
     /// Integer sums do not depend on the order, so an image has the same scores alone and in a batch.
-    fn classifier(&mut self, node: &Node, flat: &str) {
+    fn classifier(&mut self, node: &NodeProto, flat: &str) {
         let [x, weight, bias] = [0, 1, 2].map(|input| &node.input[input]);
         let x = self.as_uint8(x);
         let rows = format!("{}.rows", x.tensor);
@@ -207,8 +208,8 @@ impl<'a> Rewriter<'a> {
     }
 
     fn is_classifier(&self, value: &str) -> bool {
-        self.makers.get(value).is_some_and(|node| node.op_type == "Conv")
-            && self.only_reader(value).is_some_and(|reader| reader.op_type == "Flatten")
+        self.makers.get(value).is_some_and(|node| node.op_type() == "Conv")
+            && self.only_reader(value).is_some_and(|reader| reader.op_type() == "Flatten")
     }
 
     /// Adds a bias as int32 with `scales`; returns the name of the dequantized value.
@@ -229,10 +230,10 @@ impl<'a> Rewriter<'a> {
 
     /// Keeps an operator between the two conversions. If its only consumer is a ReLU, that is fused into the
     /// second conversion, whose range then begins at 0.
-    fn requantized(&mut self, node: &Node, inputs: Vec<String>) {
+    fn requantized(&mut self, node: &NodeProto, inputs: Vec<String>) {
         let output = &node.output[0];
         match self.only_reader(output) {
-            Some(relu) if ["Relu", "Clip"].contains(&relu.op_type.as_str()) => {
+            Some(relu) if ["Relu", "Clip"].contains(&relu.op_type()) => {
                 let range = self.range(&relu.output[0]).rectified();
                 self.stepped(node, inputs, &relu.output[0], range);
             }
@@ -244,18 +245,20 @@ impl<'a> Rewriter<'a> {
     }
 
     /// Keeps an operator, and quantizes its output over `range` as `value`.
-    fn stepped(&mut self, node: &Node, inputs: Vec<String>, value: &str, range: Range) {
+    fn stepped(&mut self, node: &NodeProto, inputs: Vec<String>, value: &str, range: Range) {
         let float = format!("{}.float", node.output[0]);
-        let node = Node { name: float.clone(), output: vec![float.clone()], ..node.clone() };
+        let node =
+            NodeProto { name: Some(float.clone()), output: vec![float.clone()], ..node.clone() };
         self.built.keep_node(&node, inputs);
         self.quantize(value, &float, range);
     }
 
     /// Keeps an operator that works on uint8 and does not change scale and zero point.
-    fn moved(&mut self, node: &Node, output: &str) {
+    fn moved(&mut self, node: &NodeProto, output: &str) {
         let x = self.quantized[&node.input[0]].clone();
         let tensor = format!("{output}.uint8");
-        let node = Node { name: tensor.clone(), output: vec![tensor.clone()], ..node.clone() };
+        let node =
+            NodeProto { name: Some(tensor.clone()), output: vec![tensor.clone()], ..node.clone() };
         self.built.keep_node(&node, vec![x.tensor.clone()]);
         self.quantized.insert(output.to_owned(), Quantized { tensor, ..x });
     }
@@ -318,14 +321,14 @@ impl<'a> Rewriter<'a> {
     }
 
     /// The only node that reads a value, if there is exactly one.
-    fn only_reader(&self, value: &str) -> Option<&'a Node> {
+    fn only_reader(&self, value: &str) -> Option<&'a NodeProto> {
         match self.readers.get(value)?.as_slice() {
             [reader] => Some(reader),
             _ => None,
         }
     }
 
-    fn keep_constants(&mut self, node: &Node) {
+    fn keep_constants(&mut self, node: &NodeProto) {
         for constant in node.input.iter().filter_map(|input| self.constants.get(input.as_str())) {
             self.built.keep_constant(constant);
         }
@@ -340,8 +343,8 @@ fn steps_constants(built: &mut GraphBuilder, value: &str, steps: Steps) -> [Stri
     [scale, zero]
 }
 
-fn readers(nodes: &[Node]) -> HashMap<&str, Vec<&Node>> {
-    let mut readers: HashMap<&str, Vec<&Node>> = HashMap::new();
+fn readers(nodes: &[NodeProto]) -> HashMap<&str, Vec<&NodeProto>> {
+    let mut readers: HashMap<&str, Vec<&NodeProto>> = HashMap::new();
     for node in nodes {
         for input in &node.input {
             readers.entry(input).or_default().push(node);
@@ -369,6 +372,6 @@ fn rounded_to_int32(value: f32) -> i32 {
     value.round_ties_even() as i32
 }
 
-fn sizes(tensor: &Tensor) -> Vec<usize> {
+fn sizes(tensor: &TensorProto) -> Vec<usize> {
     tensor.dims.iter().map(|&size| usize::try_from(size).expect("our own shape")).collect()
 }

@@ -26,7 +26,7 @@ fn quantized(name: &str) -> Model {
 }
 
 fn count(model: &Model, operator: &str) -> usize {
-    model.graph().node.iter().filter(|node| node.op_type == operator).count()
+    model.graph().node.iter().filter(|node| node.op_type() == operator).count()
 }
 
 /// 21 convolutions (two of them shortcuts), 9 sums, the input and the pooled features.
@@ -46,7 +46,7 @@ fn every_dequantized_value_has_one_consumer_or_is_an_output() {
     {
         let model = quantized(name);
         let outputs: Vec<_> = model.outputs().map(str::to_owned).collect();
-        for node in model.graph().node.iter().filter(|node| node.op_type == "DequantizeLinear") {
+        for node in model.graph().node.iter().filter(|node| node.op_type() == "DequantizeLinear") {
             let name = &node.output[0];
             let readers = model.graph().node.iter().flat_map(|node| &node.input);
             let readers = readers.filter(|input| *input == name).count();
@@ -89,8 +89,8 @@ fn raw_pixels_are_the_quantized_input_if_the_mean_is_an_integer() {
     let exact = with_mean([127.0 / 255.0; 3]);
     assert_eq!((count(&exact, "Div"), count(&exact, "Cast")), (0, 0));
     let graph = exact.graph();
-    let constant = |name: &str| graph.initializer.iter().find(|it| it.name == name).unwrap();
-    assert_eq!(constant("pixels.normalized.zero_point").raw_data[..], [127]);
+    let constant = |name: &str| graph.initializer.iter().find(|it| it.name() == name).unwrap();
+    assert_eq!(constant("pixels.normalized.zero_point").raw_data(), [127]);
     let scale = constant("pixels.normalized.scale").floats().next().unwrap();
     assert!((scale * 128.0 - 1.0).abs() < 1e-6, "{scale}");
     assert_eq!(count(&with_mean([0.4, 0.5, 0.5]), "Div"), 1);

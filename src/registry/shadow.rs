@@ -129,7 +129,7 @@ impl Shadow {
         };
         let context = RequestContext::local(Deadline::after(PATIENCE));
         let AnsweredImage { bytes, class, probability, inference } = answered;
-        match other.pipeline.classify(bytes, 1, &context).await {
+        match other.pipeline.classify(bytes, &context).await {
             Ok(Classification { scores, timings, .. }) if class < scores.probabilities.len() => {
                 let theirs = scores.best_of(&[]);
                 let shift = f64::from(scores.probabilities[class]) - f64::from(probability);

@@ -4,15 +4,15 @@
 use std::fmt::Write;
 
 use super::Race;
+use crate::svg::page;
 
 const WIDTH: f64 = 760.0;
 const LEFT: f64 = 270.0;
 const RIGHT: f64 = 690.0;
 const ROW: f64 = 22.0;
 const TOP: f64 = 48.0;
-const STYLE: &str = "text{font:12px sans-serif;fill:#333}.bar{fill:#06c}.gone{fill:#9ab}\
-    line{stroke:#c40;stroke-width:2}.page{fill:#fff}@media(prefers-color-scheme:dark){\
-    text{fill:#ddd}.bar{fill:#48f}.gone{fill:#456}.page{fill:#181818}}";
+const STYLE: &str = ".bar{fill:#06c}.gone{fill:#9ab}line{stroke:#c40;stroke-width:2}\
+    @media(prefers-color-scheme:dark){.bar{fill:#48f}.gone{fill:#456}}";
 
 /// A plot of the standings of `race`, best first, with `title` above.
 #[must_use]
@@ -23,12 +23,7 @@ pub fn svg(race: &Race, title: &str) -> String {
     let x = |rate: f64| LEFT + (RIGHT - LEFT) * rate / highest;
     #[expect(clippy::cast_precision_loss, reason = "a few dozen rows")]
     let height = TOP + ROW * ranking.len() as f64 + 20.0;
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\">\n\
-         <title>{0}</title>\n<style>{STYLE}</style>\n\
-         <rect class=\"page\" width=\"{WIDTH}\" height=\"{height}\"/>\n<text x=\"16\" y=\"24\">{0}</text>\n",
-        title.replace('&', "&amp;").replace('<', "&lt;")
-    );
+    let mut rows = String::new();
     let mut y = TOP;
     for standing in ranking {
         let [median, low, high] = standing.rates();
@@ -37,7 +32,7 @@ pub fn svg(race: &Race, title: &str) -> String {
         let (end, text) = (x(median) - LEFT, y + 14.0);
         let middle = y + ROW / 2.0 - 2.0;
         let _ = writeln!(
-            svg,
+            rows,
             "<text x=\"16\" y=\"{text:.1}\">{}, {} × {} threads, batches to {}</text>\
              <rect class=\"{class}\" x=\"{LEFT}\" y=\"{y:.1}\" width=\"{end:.1}\" height=\"{:.1}\"/>\
              <line x1=\"{:.1}\" y1=\"{middle:.1}\" x2=\"{:.1}\" y2=\"{middle:.1}\"/>\
@@ -53,6 +48,5 @@ pub fn svg(race: &Race, title: &str) -> String {
         );
         y += ROW;
     }
-    svg.push_str("</svg>\n");
-    svg
+    page([WIDTH, height], title, STYLE, &rows)
 }

@@ -75,7 +75,7 @@ async fn with_clients(
         while started.elapsed() < duration || answered.load(Ordering::Relaxed) < 2 * clients {
             let (asked, turn) = (Instant::now(), number.fetch_add(1, Ordering::Relaxed));
             let context = RequestContext::local(Deadline::after(PATIENCE));
-            pipeline.classify(photos[turn % photos.len()].clone(), 1, &context).await?;
+            pipeline.classify(photos[turn % photos.len()].clone(), &context).await?;
             times.push(TimedAnswer { latency: asked.elapsed(), at: started.elapsed() });
             answered.fetch_add(1, Ordering::Relaxed);
         }

@@ -139,7 +139,7 @@ struct Trained {
 async fn trained_logits(server: &TestServer, upload: Bytes) -> Vec<f32> {
     let deadline = Deadline::after(Duration::from_secs(60));
     let context = RequestContext::local(deadline);
-    server.model.pipeline.classify(upload, 1, &context).await.unwrap().scores.logits
+    server.model.pipeline.classify(upload, &context).await.unwrap().scores.logits
 }
 
 /// PyTorch's logits for the images of the sample, in its order, and the sample.

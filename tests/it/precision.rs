@@ -9,8 +9,10 @@ use resnetd::model::{DEFAULT, EMBEDDED, Model, Precision, PrecisionChoice};
 use resnetd::pipeline::Output as Value;
 use resnetd::pipeline::decode::{self, Limits};
 use resnetd::pipeline::preprocess::Pixels;
-use resnetd::pipeline::run::{Batch, InputShape, ProbeRuntime, Session, SessionPlan};
-use resnetd::quantize::{Method, calibrate, compare};
+use resnetd::pipeline::run::{
+    Batch, InputShape, Pace, ProbeRuntime, Session, SessionPlan, SessionsPlan, open_sessions,
+};
+use resnetd::quantize::{Method, calibrate, compare, quantize};
 use serde_json::Value as Json;
 
 use crate::support::{library, resnetd, seeded};
@@ -103,6 +105,37 @@ fn int8_networks_answer_nearly_as_float32_ones_do() {
         assert_eq!(logits.value, "logits");
         for layer in &layers {
             assert!(layer.sqnr > 12.0, "{name}, {}: {} dB", layer.value, layer.sqnr);
+        }
+    }
+}
+
+/// The kernels of this program, which sessions of a server use, against ONNX Runtime's.
+#[test]
+fn kernels_for_int8_convolutions_do_not_change_a_bit_of_the_scores() {
+    for name in ["efficientnet_lite0", "mobilenet_v2", "resnet18", "resnet20"] {
+        let model = seeded::model(name, 10, [64, 64]);
+        let runtime = ProbeRuntime { library: library(), plan: ON_CPU };
+        let graph = model.graph();
+        let batches = [noise(&model, 2)];
+        let ranges = calibrate(runtime, &graph, &batches, Method::MinMax, &|| ()).unwrap();
+        let onnx = quantize(&graph, &ranges).to_bytes();
+        let mut theirs = Session::open(library(), &onnx, ON_CPU, &[Value::Logits]).unwrap();
+        for (sessions, threads) in [(2, 1), (1, 1), (1, 2)] {
+            let plan = SessionsPlan {
+                device: Device::Cpu,
+                sessions,
+                threads,
+                cuda_graphs: false,
+                input: InputShape::of(&model.card.preprocess),
+                max_batch: 3,
+            };
+            let mut own = open_sessions(library(), &onnx, plan, Pace::Alone).unwrap().engines;
+            for images in [1, 3] {
+                let batch = noise(&model, images);
+                let expected = theirs.run(&batch).unwrap();
+                let found = own[0](&batch).unwrap();
+                assert_eq!(found.rows(Value::Logits), expected.rows(Value::Logits), "{name}");
+            }
         }
     }
 }

@@ -212,7 +212,7 @@ impl House {
         Some(tokio::spawn(async move {
             let context = RequestContext::local(Deadline::after(Duration::from_secs(60)));
             let pipeline = &choice.model.pipeline;
-            let answer = pipeline.classify(data("cifar10-cat.png").into(), 1, &context).await;
+            let answer = pipeline.classify(data("cifar10-cat.png").into(), &context).await;
             let logits = answer.expect("no request is lost").scores.logits;
             assert_eq!(format!("{:?}", &logits[..3]), choice.model.digest(), "one model answers");
         }))

@@ -18,7 +18,7 @@ use indicatif::ProgressBar;
 use super::{files, local, output};
 use crate::config::{LimitArgs, ModelArgs};
 use crate::pipeline::explain::{Explained, Maps};
-use crate::pipeline::postprocess::PostprocessOptions;
+use crate::pipeline::postprocess::{PostprocessOptions, Selection};
 use crate::pipeline::topk::{self, Narrow};
 use crate::pipeline::{Classification, ClassifyError, Pipeline};
 use crate::telemetry::logs::{self, LogFormat};
@@ -92,7 +92,7 @@ pub(super) fn run(args: &ClassifyArgs) -> Result<()> {
     let mut run = ClassifyRun {
         args,
         pipeline: &pipeline,
-        postprocess: args.postprocess.check(&pipeline)?,
+        postprocess: args.postprocess.check(&pipeline, args.selection(&pipeline))?,
         overlays: Overlays::into(args.explain.clone())?,
         layout,
         sink,
@@ -138,6 +138,15 @@ impl ClassifyArgs {
     fn top_k(&self, pipeline: &Pipeline) -> usize {
         let usual = topk::usual_top_k(pipeline.card().task, self.threshold);
         self.top_k.map_or(usual, usize::from)
+    }
+
+    /// The classes to show, without a prediction set.
+    fn selection(&self, pipeline: &Pipeline) -> Selection {
+        let top_k = self.top_k(pipeline);
+        match self.threshold {
+            None => Selection::Top(top_k),
+            Some(threshold) => Selection::Narrowed(Narrow { among: Vec::new(), threshold, top_k }),
+        }
     }
 
     /// Where the lines go; removes the images from `paths` that are there already.
@@ -203,8 +212,8 @@ impl ClassifyRun<'_> {
     fn outcome(&mut self, path: &Path, answered: ClassifiedImage) -> Result<FileOutcome> {
         let ClassifiedImage { classification, overlay } = answered;
         let unsure = classification.is_unsure(self.pipeline.card());
-        let (classification, told) = self.pipeline.postprocess(&self.postprocess, classification);
-        let Classification { predictions, image, .. } = classification;
+        let (predictions, told) = self.pipeline.postprocess(&self.postprocess, &classification);
+        let image = classification.image;
         let write = |png: Bytes| self.overlays.write(path, &predictions[0].label, &png);
         let explanation = overlay.map(write).transpose()?;
         Ok(FileOutcome::Classified { predictions, image, unsure, explanation, told })
@@ -259,20 +268,12 @@ async fn answer(
     args: &ClassifyArgs,
 ) -> Result<ClassifiedImage, ClassifyError> {
     let context = local::context();
-    let top_k = args.top_k(pipeline);
     if args.explain.is_none() {
-        let classification = pipeline.classify(bytes, top_k, &context).await?;
-        let classification = match args.threshold {
-            None => classification,
-            Some(threshold) => {
-                let narrow = Narrow { among: Vec::new(), threshold };
-                classification.narrowed(&pipeline.card().labels, top_k, &narrow)
-            }
-        };
+        let classification = pipeline.classify(bytes, &context).await?;
         return Ok(ClassifiedImage { classification, overlay: None });
     }
     let Explained { classification, explanation } =
-        pipeline.explain(bytes.clone(), top_k, Maps::BestOf(&[]), &context).await?;
+        pipeline.explain(bytes.clone(), Maps::BestOf(&[]), &context).await?;
     let png = pipeline.overlay(bytes, explanation, &context).await?;
     Ok(ClassifiedImage { classification, overlay: Some(png) })
 }

@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 
 use crate::pipeline::Pipeline;
-use crate::pipeline::postprocess::{PostprocessOptions, Postprocessed};
+use crate::pipeline::postprocess::{PostprocessOptions, Postprocessed, Selection};
 use crate::pipeline::rollup::Rung;
 use crate::pipeline::sets::Cover;
 
@@ -41,15 +41,22 @@ impl PostprocessArgs {
         self.coverage.is_some() || self.rollup.is_some()
     }
 
-    /// The requested additions, if the model supports them.
-    pub(super) fn check(&self, pipeline: &Pipeline) -> Result<PostprocessOptions> {
+    /// The requested classes and additions, if the model supports them: `otherwise` without a prediction set.
+    pub(super) fn check(
+        &self,
+        pipeline: &Pipeline,
+        otherwise: Selection,
+    ) -> Result<PostprocessOptions> {
         let max_set = self.max_set.map(usize::from);
-        let cover = self.coverage.map(|asked| Cover::new(pipeline.card(), asked, max_set));
+        let selection = match self.coverage {
+            None => otherwise,
+            Some(asked) => Selection::Set(Cover::new(pipeline.card(), asked, max_set)?),
+        };
         let share = match self.rollup {
             None => None,
             Some(RollUpBy::WordNet) => pipeline.taxonomy().map(|_| Some(self.share))?,
         };
-        Ok(PostprocessOptions { cover: cover.transpose()?, share })
+        Ok(PostprocessOptions { selection, share })
     }
 }
 

@@ -105,14 +105,14 @@ fn calibrated(precision: Precision, calibration: &Calibration) -> String {
 
 /// Prints the inputs, outputs, parameters and operators of a graph whose layers are not in the table of architectures.
 fn graph_of(model: &onnx::Model) {
-    let proto::Graph { node, initializer, .. } = model.graph();
+    let proto::GraphProto { node, initializer, .. } = model.graph();
     let mut operators: BTreeMap<&str, usize> = BTreeMap::new();
     for node in node {
-        *operators.entry(&node.op_type).or_default() += 1;
+        *operators.entry(node.op_type()).or_default() += 1;
     }
     let mut operators: Vec<_> = operators.into_iter().collect();
     operators.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    let elements = |tensor: &proto::Tensor| {
+    let elements = |tensor: &proto::TensorProto| {
         tensor.dims.iter().map(|size| u64::try_from(*size).unwrap_or(0)).product::<u64>()
     };
     let constants = initializer.iter().map(elements).sum();

@@ -12,7 +12,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
-use super::parameters::{self, Parameters, Scored};
+use super::parameters::{Parameters, Scored};
 use crate::http::json::Text;
 use crate::http::problem::Problem;
 use crate::http::remote::{self, Called};
@@ -57,7 +57,7 @@ impl ImageRequest {
         let limit = answers::time_limit(request.headers(), app.server.timeouts.request)?;
         let called = Called::by(request.headers());
         let origin = origin::of(request.extensions());
-        let (upload, fields) = upload::read(app, request, parameters::NAMES).await?;
+        let (upload, fields) = upload::read(app, request, query::names::<Parameters>()).await?;
         if !fields.is_empty() {
             pairs.extend(fields);
             parameters = Parameters::of(&pairs)?;
@@ -143,7 +143,7 @@ async fn one(
 ) -> Result<(Classes, Timings), Problem> {
     let bytes = sent.bytes(app, context.deadline).await?;
     let (top_k, function) = (parameters.top_k(), parameters.function());
-    let classification = app.model.pipeline.classify(bytes, top_k, context).await?;
+    let classification = app.model.pipeline.classify(bytes, context).await?;
     let card = app.model.pipeline.card();
     let classes = topk::scored(&classification.scores, &card.labels, card.task, top_k, function);
     Ok((classes.into_iter().map(Scored::from).collect(), classification.timings))

@@ -11,9 +11,6 @@ use crate::http::problem::Problem;
 use crate::http::query;
 use crate::pipeline::topk::{Function, Prediction, TOP_K};
 
-/// The names of both.
-pub(super) const NAMES: &[&str] = &["top_k", "function_to_apply"];
-
 /// The parameters that Hugging Face's task has.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -24,6 +21,15 @@ pub(super) struct Parameters {
     top_k: Option<usize>,
     /// As what; without it as probabilities: the softmax, or the sigmoid in a multi-label network.
     #[serde(default)]
+    function_to_apply: Option<Function>,
+}
+
+/// The same parameters in a query.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct QueryParameters {
+    #[serde(deserialize_with = "query::count")]
+    top_k: Option<usize>,
     function_to_apply: Option<Function>,
 }
 
@@ -43,19 +49,8 @@ impl From<Prediction> for Scored {
 impl Parameters {
     /// Those of a query.
     pub(super) fn of(pairs: &[(String, String)]) -> Result<Self, Problem> {
-        query::known(pairs, NAMES)?;
-        let function_to_apply = match query::once(pairs, "function_to_apply")? {
-            None => None,
-            Some("softmax") => Some(Function::Softmax),
-            Some("sigmoid") => Some(Function::Sigmoid),
-            Some("none") => Some(Function::None),
-            Some(other) => {
-                return Err(Problem::invalid_parameter(format!(
-                    "function_to_apply is {other:?}; it takes softmax, sigmoid or none"
-                )));
-            }
-        };
-        Ok(Self { top_k: query::top_k(pairs)?, function_to_apply })
+        let QueryParameters { top_k, function_to_apply } = query::read(pairs)?;
+        Ok(Self { top_k, function_to_apply })
     }
 
     /// These, and where they say nothing, those of `others`.

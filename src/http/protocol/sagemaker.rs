@@ -10,6 +10,7 @@ use super::instances::InstancesBody;
 use super::parameters::Parameters;
 use super::{huggingface, instances};
 use crate::http::classify::{self, ClassifyRequest};
+use crate::http::classify_parameters::ClassifyParameters;
 use crate::http::json;
 use crate::http::openapi::{NetworkRefusals, Picture, Pictures, Scheduling};
 use crate::http::problem::Problem;
@@ -46,7 +47,8 @@ pub(in crate::http) async fn invoke(
     let (called, headers) = (Called::by(request.headers()), request.headers().clone());
     let limit = answers::time_limit(&headers, app.server.timeouts.request)?;
     let origin = origin::of(request.extensions());
-    let (upload, fields) = upload::read(&app, request, crate::http::query::NAMES).await?;
+    let (upload, fields) =
+        upload::read(&app, request, query::names::<ClassifyParameters>()).await?;
     pairs.extend(fields);
     let context = RequestContext { origin, deadline: Deadline::after(limit) };
     if let Upload::One(body) = &upload

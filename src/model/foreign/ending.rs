@@ -28,7 +28,7 @@ pub(super) fn scores_of(graph: &onnx::Model, output: &str) -> DeclaredScores {
     let mut value = output;
     for _ in 0..FOLLOWED {
         let Some(node) = graph.maker_of(value) else { return DeclaredScores::Logits };
-        match node.op_type.as_str() {
+        match node.op_type() {
             "Softmax" => return DeclaredScores::Probabilities,
             "Sigmoid" | "HardSigmoid" => return DeclaredScores::Sigmoid,
             passed if PASSED.contains(&passed) => match node.input.first() {

@@ -5,7 +5,8 @@ use super::ending::scores_of;
 use super::values::{By, Taken};
 use crate::model::{ModelCard, Task};
 use crate::onnx;
-use crate::onnx::proto::{DataType, DimensionValue, ValueInfo};
+use crate::onnx::proto::tensor_proto::DataType;
+use crate::onnx::proto::{ValueInfoProto, type_proto};
 
 /// Operators are the same for us from this version on.
 const OLDEST_OPSET: i64 = 8;
@@ -102,15 +103,15 @@ pub(super) fn fit(graph: &onnx::Model, card: &ModelCard, hints: &Hints) -> Resul
     check_scores(output, classes)?;
     let scores = match hints.scores {
         Some(scores) => Taken { scores, by: By::Card },
-        None => Taken { scores: scores_of(graph, &output.name), by: By::Graph },
+        None => Taken { scores: scores_of(graph, output.name()), by: By::Graph },
     };
     let task = task_of(scores, hints, classes)?;
     Ok(Fit {
-        input: input.name.clone(),
+        input: input.name().to_owned(),
         element,
         layout,
         batch,
-        output: output.name.clone(),
+        output: output.name().to_owned(),
         scores,
         classes,
         task,
@@ -137,29 +138,29 @@ fn task_of(taken: Taken, hints: &Hints, classes: usize) -> Result<Task, Unfit> {
 }
 
 /// The one input that is not a constant with a default, as old files list them.
-fn the_input(graph: &onnx::Model) -> Result<&ValueInfo, Unfit> {
+fn the_input(graph: &onnx::Model) -> Result<&ValueInfoProto, Unfit> {
     let constants = &graph.graph().initializer;
-    let is_constant = |input: &&ValueInfo| constants.iter().any(|it| it.name == input.name);
+    let is_constant =
+        |input: &&ValueInfoProto| constants.iter().any(|it| it.name() == input.name());
     let inputs: Vec<_> = graph.graph().input.iter().filter(|input| !is_constant(input)).collect();
     match inputs[..] {
         [input] => Ok(input),
-        _ => Err(Unfit::Inputs(inputs.iter().map(|input| input.name.clone()).collect())),
+        _ => Err(Unfit::Inputs(inputs.iter().map(|input| input.name().to_owned()).collect())),
     }
 }
 
-fn element_of(input: &ValueInfo, hints: &Hints) -> Result<DataType, Unfit> {
-    let number = input.r#type.as_ref().and_then(|of| of.tensor_type.as_ref());
-    let number = number.map_or(0, |tensor| tensor.elem_type);
+fn element_of(input: &ValueInfoProto, hints: &Hints) -> Result<DataType, Unfit> {
+    let number = input.tensor().map_or(0, type_proto::Tensor::elem_type);
     match DataType::try_from(number) {
         Ok(DataType::Uint8) if hints.normalized => Err(Unfit::NormalizedUint8),
         Ok(element @ (DataType::Float | DataType::Float16 | DataType::Uint8)) => Ok(element),
         Ok(other) => {
             let found = format!("{other:?}").to_lowercase();
-            Err(Unfit::InputType { input: input.name.clone(), found })
+            Err(Unfit::InputType { input: input.name().to_owned(), found })
         }
         Err(_) => {
             let found = format!("type {number}");
-            Err(Unfit::InputType { input: input.name.clone(), found })
+            Err(Unfit::InputType { input: input.name().to_owned(), found })
         }
     }
 }
@@ -167,14 +168,14 @@ fn element_of(input: &ValueInfo, hints: &Hints) -> Result<DataType, Unfit> {
 /// One dimension.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Dim {
-    Size(i64),
+    Size(usize),
     /// Known only when running.
     Any,
 }
 
 impl Dim {
     fn is(self, size: u32) -> bool {
-        self == Self::Size(size.into())
+        self == Self::Size(size as usize)
     }
 }
 
@@ -185,9 +186,9 @@ struct Shape {
     size: [Dim; 2],
 }
 
-fn shape_of(input: &ValueInfo, hints: &Hints) -> Result<Shape, Unfit> {
+fn shape_of(input: &ValueInfoProto, hints: &Hints) -> Result<Shape, Unfit> {
     let dims = dims(input).unwrap_or_default();
-    let refused = || Unfit::InputShape { input: input.name.clone(), shape: shown(&dims) };
+    let refused = || Unfit::InputShape { input: input.name().to_owned(), shape: shown(&dims) };
     let &[batch, second, third, fourth] = &dims[..] else { return Err(refused()) };
     let told =
         if second.is(3) { Some(AxisOrder::Nchw) } else { fourth.is(3).then_some(AxisOrder::Nhwc) };
@@ -201,20 +202,18 @@ fn shape_of(input: &ValueInfo, hints: &Hints) -> Result<Shape, Unfit> {
     }
     let batch = match batch {
         Dim::Any => None,
-        Dim::Size(images) => {
-            Some(usize::try_from(images).ok().filter(|&n| n > 0).ok_or_else(refused)?)
-        }
+        Dim::Size(images) => Some(images),
     };
     Ok(Shape { layout, batch, size })
 }
 
-fn the_output<'a>(graph: &'a onnx::Model, hints: &Hints) -> Result<&'a ValueInfo, Unfit> {
+fn the_output<'a>(graph: &'a onnx::Model, hints: &Hints) -> Result<&'a ValueInfoProto, Unfit> {
     let outputs = &graph.graph().output;
-    let names = || outputs.iter().map(|output| output.name.clone()).collect();
+    let names = || outputs.iter().map(|output| output.name().to_owned()).collect();
     match (&hints.output, &outputs[..]) {
         (Some(wanted), _) => outputs
             .iter()
-            .find(|output| output.name == *wanted)
+            .find(|output| output.name() == wanted)
             .ok_or_else(|| Unfit::NoOutput { wanted: wanted.clone(), found: names() }),
         (None, [output]) => Ok(output),
         (None, _) => Err(Unfit::Outputs(names())),
@@ -223,9 +222,9 @@ fn the_output<'a>(graph: &'a onnx::Model, hints: &Hints) -> Result<&'a ValueInfo
 
 /// `[N, classes]`, perhaps with ones behind; a shape that the file does not tell is looked at when
 /// the model runs for the first time.
-fn check_scores(output: &ValueInfo, labels: usize) -> Result<(), Unfit> {
+fn check_scores(output: &ValueInfoProto, labels: usize) -> Result<(), Unfit> {
     let Some(dims) = dims(output) else { return Ok(()) };
-    let shape = || Unfit::OutputShape { output: output.name.clone(), shape: shown(&dims) };
+    let shape = || Unfit::OutputShape { output: output.name().to_owned(), shape: shown(&dims) };
     let [_, scores, rest @ ..] = &dims[..] else {
         return if dims.len() == 1 && labels == 1 { Ok(()) } else { Err(shape()) };
     };
@@ -233,22 +232,15 @@ fn check_scores(output: &ValueInfo, labels: usize) -> Result<(), Unfit> {
         return Err(shape());
     }
     match *scores {
-        Dim::Size(found) if usize::try_from(found).ok() != Some(labels) => {
-            let scores = usize::try_from(found).unwrap_or(0);
-            Err(Unfit::Labels { output: output.name.clone(), scores, labels })
+        Dim::Size(scores) if scores != labels => {
+            Err(Unfit::Labels { output: output.name().to_owned(), scores, labels })
         }
         Dim::Size(_) | Dim::Any => Ok(()),
     }
 }
 
-fn dims(value: &ValueInfo) -> Option<Vec<Dim>> {
-    let shape = value.r#type.as_ref()?.tensor_type.as_ref()?.shape.as_ref()?;
-    let dims = shape.dim.iter().map(|dim| match dim.value {
-        // Some exporters write -1 or 0 for a size that is known only when running.
-        Some(DimensionValue::Size(size @ 1..)) => Dim::Size(size),
-        Some(DimensionValue::Size(_) | DimensionValue::Name(_)) | None => Dim::Any,
-    });
-    Some(dims.collect())
+fn dims(value: &ValueInfoProto) -> Option<Vec<Dim>> {
+    Some(value.dims()?.iter().map(|dim| dim.size().map_or(Dim::Any, Dim::Size)).collect())
 }
 
 fn shown(dims: &[Dim]) -> String {

@@ -11,8 +11,6 @@ mod wrap; // adds nodes around it
 
 use std::path::Path;
 
-use bytes::Bytes;
-
 use super::{Model, ModelCard, ModelError, Task};
 use crate::onnx;
 
@@ -31,48 +29,41 @@ pub(super) struct DescribedCard {
     pub(super) task: Option<Task>,
 }
 
-/// The model in `bytes`, which is `graph`, with the card in `text`.
+/// The model of `graph` with the card in `text`.
 ///
 /// # Errors
 ///
 /// [`ModelError::Card`] where the card cannot be used, [`ModelError::Unfit`] where graph and card do
 /// not go together or the graph is none of a classifier of pictures.
-pub(super) fn adopt(
-    path: &Path,
-    bytes: &Bytes,
-    graph: &onnx::Model,
-    text: &str,
-) -> Result<Model, ModelError> {
+pub(super) fn adopt(path: &Path, graph: onnx::Model, text: &str) -> Result<Model, ModelError> {
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     let described = card::read(&name, text)
         .map_err(|source| ModelError::Card { of: name.to_string(), source })?;
-    wrapped(path, bytes, graph, described)
+    wrapped(path, graph, described)
 }
 
-/// The model in `bytes`, which is `graph`, with a card made of other libraries' files.
+/// The model of `graph` with a card made of other libraries' files.
 ///
 /// # Errors
 ///
 /// As [`adopt`].
 pub(super) fn adopt_described(
     path: &Path,
-    bytes: &Bytes,
-    graph: &onnx::Model,
+    graph: onnx::Model,
     described: DescribedCard,
 ) -> Result<Model, ModelError> {
     let DescribedCard { card, task } = described;
     let hints = Hints { task, normalized: true, ..Hints::default() };
-    wrapped(path, bytes, graph, ForeignCard { card, hints })
+    wrapped(path, graph, ForeignCard { card, hints })
 }
 
 fn wrapped(
     path: &Path,
-    bytes: &Bytes,
-    graph: &onnx::Model,
+    graph: onnx::Model,
     ForeignCard { card, hints }: ForeignCard,
 ) -> Result<Model, ModelError> {
     let unfit = |source| ModelError::Unfit { path: path.to_owned(), source };
-    let fit = fit::fit(graph, &card, &hints).map_err(unfit)?;
+    let fit = fit::fit(&graph, &card, &hints).map_err(unfit)?;
     let card = ModelCard { task: fit.task, ..card }
         .checked()
         .map_err(|source| ModelError::Card { of: path.display().to_string(), source })?;
@@ -80,11 +71,8 @@ fn wrapped(
         (Task::SingleLabel, 1) => card.with_absence(),
         _ => card,
     };
-    let onnx = wrap::wrap(bytes, &fit, &card, &hints).map_err(|error| ModelError::NotOnnx {
-        path: path.to_owned(),
-        reason: error.to_string(),
-    })?;
-    Ok(Model { card: card.into(), onnx: onnx.into() })
+    let onnx = wrap::wrap(graph, &fit, &card, &hints).to_bytes().into();
+    Ok(Model { card: card.into(), onnx })
 }
 
 /// Compares the scores of `model`, which was adopted, with what they are taken for. `logits` and
@@ -119,9 +107,8 @@ pub fn judge(
         ScoresVerdict::Really(scores) => {
             tracing::info!("the values of the graph's scores say that they are {scores}");
             let taken = Taken { scores, ..taken };
-            let onnx = wrap::taken_for(&model.onnx, &graph, taken, &model.card)
-                .expect("the graph was read before");
-            Ok(Some(Model { card: model.card.clone(), onnx: onnx.into() }))
+            let onnx = wrap::taken_for(graph, taken, &model.card).to_bytes().into();
+            Ok(Some(Model { card: model.card.clone(), onnx }))
         }
     }
 }

@@ -94,7 +94,8 @@ impl Taken {
             Some(scores) => (scores, By::Card),
             None => (text, By::Graph),
         };
-        let is_softmax = || graph.maker_of("probabilities").is_some_and(|n| n.op_type == "Softmax");
+        let is_softmax =
+            || graph.maker_of("probabilities").is_some_and(|n| n.op_type() == "Softmax");
         let scores = match scores {
             "logits" => DeclaredScores::Logits,
             "probabilities" => DeclaredScores::Probabilities,

@@ -1,29 +1,22 @@
 //! The nodes around a foreign graph: uint8 `[N, H, W, 3]` to its input, and its output to logits
 //! and probabilities.
 
-use bytes::Bytes;
-
 use super::card::{AxisOrder, Channels, DeclaredScores, Hints};
 use super::fit::Fit;
 use super::values::Taken;
 use crate::model::Preprocess;
 use crate::model::{ModelCard, Task};
 use crate::onnx::builder::{int_attribute, ints_attribute};
-use crate::onnx::proto::DataType;
-use crate::onnx::{self, Element, GraphBuilder, NotOnnx};
+use crate::onnx::proto::tensor_proto::DataType;
+use crate::onnx::{self, Element, GraphBuilder};
 
 /// Names that the graph of every model has for what goes in and comes out.
 const OURS: [&str; 5] = ["pixels", "logits", "probabilities", "embedding", "feature_map"];
 /// A probability of nothing becomes this, so that it has a logarithm: the least normal float32.
 const LEAST: f32 = f32::MIN_POSITIVE;
 
-/// The graph in `bytes` with our inputs and outputs, and the card in its metadata.
-pub(super) fn wrap(
-    bytes: &Bytes,
-    fit: &Fit,
-    card: &ModelCard,
-    hints: &Hints,
-) -> Result<Vec<u8>, NotOnnx> {
+/// `graph` with our inputs and outputs, and the card in its metadata.
+pub(super) fn wrap(graph: onnx::Model, fit: &Fit, card: &ModelCard, hints: &Hints) -> onnx::Model {
     let mut before = before(fit, &card.preprocess, hints);
     let mut after = after(fit, card.task);
     if let Some(images) = fit.batch {
@@ -34,7 +27,7 @@ pub(super) fn wrap(
     graft.renamed = OURS.map(|name| (name.to_owned(), theirs(name))).to_vec();
     graft.metadata = card.to_metadata();
     graft.metadata.push(fit.scores.entry());
-    graft.onto(bytes)
+    graft.onto(graph)
 }
 
 /// What a value of the graph is called inside: not as one of ours.
@@ -180,13 +173,8 @@ fn ends_of_one(graph: &mut GraphBuilder, scores: DeclaredScores, classes: usize)
     graph.output("probabilities", "probabilities", &[outputs], "scores after the softmax");
 }
 
-/// The graph in `bytes`, which is wrapped already, with its scores taken for something else.
-pub(super) fn taken_for(
-    bytes: &Bytes,
-    graph: &onnx::Model,
-    taken: Taken,
-    card: &ModelCard,
-) -> Result<Vec<u8>, NotOnnx> {
+/// `graph`, which is wrapped already, with its scores taken for something else.
+pub(super) fn taken_for(graph: onnx::Model, taken: Taken, card: &ModelCard) -> onnx::Model {
     let mut after = GraphBuilder::new("after");
     ends(&mut after, taken.scores, card.task, card.labels.len());
     if let Some(images) = graph.fixed_batch() {
@@ -196,5 +184,5 @@ pub(super) fn taken_for(
     graft.input.clone_from(&graph.graph().input);
     graft.dropped = ENDS.map(str::to_owned).to_vec();
     graft.metadata = vec![taken.entry()];
-    graft.onto(bytes)
+    graft.onto(graph)
 }

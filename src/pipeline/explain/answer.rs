@@ -8,7 +8,7 @@ use crate::pipeline::journey::ScoredImage;
 use crate::pipeline::queue::{JobAnswer, RequestContext};
 use crate::pipeline::{Classification, ClassifyError, ImageFacts, Pipeline, decode, png};
 
-/// One image's classes, and where they come from.
+/// One image's scores, and where they come from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Explained {
     /// As without an explanation.
@@ -35,7 +35,6 @@ impl Pipeline {
     pub async fn explain(
         &self,
         upload: Bytes,
-        top_k: usize,
         maps: Maps<'_>,
         context: &RequestContext,
     ) -> Result<Explained, ClassifyError> {
@@ -44,7 +43,7 @@ impl Pipeline {
         let ScoredImage { answered, image, timings } =
             self.until_deadline(context.deadline, scoring).await?;
         let explanation = self.explanation(head, &answered, image, maps)?;
-        let classification = self.classification(answered.scores, image, timings, top_k);
+        let classification = self.classification(answered.scores, image, timings);
         Ok(Explained { classification, explanation })
     }
 

@@ -3,7 +3,8 @@
 use bytes::Bytes;
 
 use crate::onnx::Model;
-use crate::onnx::proto::{DataType, Node};
+use crate::onnx::proto::NodeProto;
+use crate::onnx::proto::tensor_proto::DataType;
 use crate::pipeline::Output;
 
 /// A linear classifier over the mean of the last feature map.
@@ -134,8 +135,8 @@ impl Head {
     }
 }
 
-fn maker<'a>(model: &'a Model, value: &str, operator: &str) -> Option<&'a Node> {
-    model.maker_of(value).filter(|node| node.op_type == operator)
+fn maker<'a>(model: &'a Model, value: &str, operator: &str) -> Option<&'a NodeProto> {
+    model.maker_of(value).filter(|node| node.op_type() == operator)
 }
 
 /// What the node of `operator` that makes `value` reads first.
@@ -144,24 +145,19 @@ fn input_of<'a>(model: &'a Model, value: &str, operator: &str) -> Option<&'a str
 }
 
 /// Constants of int8 or int32 with a scale for each row, as float32.
-fn dequantized(node: &Node, model: &Model) -> Option<Vec<f32>> {
+fn dequantized(node: &NodeProto, model: &Model) -> Option<Vec<f32>> {
     let [ints, scales, ..] = &node.input[..] else { return None };
     let (_, scales) = constant(model, scales)?;
-    let ints = model.graph().initializer.iter().find(|tensor| tensor.name == *ints)?;
-    let values: Vec<f32> = match DataType::try_from(ints.data_type).ok()? {
-        DataType::Int8 => ints.raw_data.iter().map(|byte| f32::from(byte.cast_signed())).collect(),
-        DataType::Int32 => {
-            let (elements, _) = ints.raw_data.as_chunks::<4>();
-            #[expect(clippy::cast_precision_loss, reason = "as ONNX Runtime does it")]
-            let value = |element: &[u8; 4]| i32::from_le_bytes(*element) as f32;
-            elements.iter().map(value).collect()
-        }
-        DataType::Undefined
-        | DataType::Float
-        | DataType::Uint8
-        | DataType::Int64
-        | DataType::Float16
-        | DataType::Double => return None,
+    let ints = model.graph().initializer.iter().find(|tensor| tensor.name() == ints)?;
+    let values: Vec<f32> = if ints.data_type() == DataType::Int8 as i32 {
+        ints.raw_data().iter().map(|byte| f32::from(byte.cast_signed())).collect()
+    } else if ints.data_type() == DataType::Int32 as i32 {
+        let (elements, _) = ints.raw_data().as_chunks::<4>();
+        #[expect(clippy::cast_precision_loss, reason = "as ONNX Runtime does it")]
+        let value = |element: &[u8; 4]| i32::from_le_bytes(*element) as f32;
+        elements.iter().map(value).collect()
+    } else {
+        return None;
     };
     let per_row = values.len() / scales.len().max(1);
     let rows = values.chunks(per_row.max(1)).zip(scales);
@@ -169,6 +165,6 @@ fn dequantized(node: &Node, model: &Model) -> Option<Vec<f32>> {
 }
 
 fn constant<'a>(model: &'a Model, name: &str) -> Option<(&'a [i64], Vec<f32>)> {
-    let tensor = model.float_weights().find(|tensor| tensor.name == name)?;
+    let tensor = model.float_weights().find(|tensor| tensor.name() == name)?;
     Some((&tensor.dims, tensor.floats().collect()))
 }

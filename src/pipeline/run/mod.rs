@@ -8,6 +8,7 @@ mod batch_sizing; // batch sizes
 mod bound; // memory bound to a session, for GPUs
 mod session; // ONNX bytes → Session; a batch → outputs
 mod probe; // sessions with any output, for commands that measure
+mod convolution; // the kernels for int8 convolutions, as an operator
 mod shared; // one copy of the weights for all sessions
 mod sessions; // opens and warms up the sessions
 mod trim; // returns freed memory to the system

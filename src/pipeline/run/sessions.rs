@@ -5,6 +5,7 @@ use std::panic::resume_unwind;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::convolution;
 use super::session::builder;
 use super::shared::SharedModel;
 use super::{
@@ -106,7 +107,7 @@ pub fn open_sessions(
 fn open(library: &Library, bytes: &[u8], plan: SessionsPlan) -> Result<Vec<Session>, SessionError> {
     let wanted = [Output::Logits, Output::Probabilities];
     match plan.device {
-        Device::Cpu if plan.sessions > 1 => {
+        Device::Cpu if plan.sessions > 1 || convolution::may_replace(bytes) => {
             let shared = SharedModel::optimize(library, bytes)?;
             // One after the other: each reads the whole model, and memory that was freed serves the next.
             (0..plan.sessions).map(|_| shared.open(library, plan.threads, &wanted)).collect()

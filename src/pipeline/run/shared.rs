@@ -11,18 +11,21 @@ use std::sync::Arc;
 use bytes::Bytes;
 use ndarray::{Array1, IxDyn, ShapeError, s};
 use ort::logging::LogLevel;
-use ort::session::builder::GraphOptimizationLevel;
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::value::{DynValue, Tensor};
 
-use super::Library;
 use super::error::said;
 use super::session::{Session, SessionError, SessionPlan, builder};
-use crate::onnx;
+use super::{Library, convolution};
+use crate::kernels::{ConvolutionKernel, Geometry};
+use crate::onnx::{self, Replaced};
 use crate::pipeline::Output;
 
 /// A graph that is optimised for this machine, and its weights, once.
 pub(super) struct SharedModel {
     optimized: Bytes,
+    /// The same with this program's convolutions, where it has faster ones.
+    pub(super) replaced: Option<Replaced>,
     weights: Vec<(String, Arc<DynValue>)>,
 }
 
@@ -34,6 +37,15 @@ impl SharedModel {
     /// [`SessionError::Model`] where ONNX Runtime does not load it, or there is no place for a
     /// temporary file of the model's size.
     pub(super) fn optimize(library: &Library, bytes: &[u8]) -> Result<Self, SessionError> {
+        Self::optimize_for(library, bytes, ConvolutionKernel::is_fast)
+    }
+
+    /// The same, with this program's kernels for the convolutions that `is_meant` accepts.
+    pub(super) fn optimize_for(
+        library: &Library,
+        bytes: &[u8],
+        is_meant: impl Fn(&Geometry) -> bool,
+    ) -> Result<Self, SessionError> {
         let failed = |reason: String| SessionError::Model { reason };
         let folder = scratch_folder().map_err(|error| failed(error.to_string()))?;
         let path = folder.path().join("optimized.onnx");
@@ -42,12 +54,13 @@ impl SharedModel {
         let optimized = Bytes::from(optimized);
         let model = onnx::Model::from_bytes(optimized.clone())
             .map_err(|error| failed(error.to_string()))?;
+        let replaced = convolution::replace(&model, is_meant);
         let weights = model
             .float_weights()
-            .map(|constant| Ok((constant.name.clone(), Arc::new(value(constant)?))))
+            .map(|constant| Ok((constant.name().to_owned(), Arc::new(value(constant)?))))
             .collect::<Result<_, _>>()
             .map_err(|error: ort::Error| failed(said(&error)))?;
-        Ok(Self { optimized, weights })
+        Ok(Self { optimized, replaced, weights })
     }
 
     /// One more session, with the common weights.
@@ -62,6 +75,42 @@ impl SharedModel {
         wanted: &[Output],
     ) -> Result<Session, SessionError> {
         let plan = SessionPlan::on_cpu(threads);
+        if let Some(replaced) = &self.replaced {
+            match self.open_replaced(library, replaced, plan, wanted) {
+                Ok(session) => {
+                    tracing::debug!(replaced.nodes, "convolutions run in this program's kernels");
+                    return Ok(session);
+                }
+                Err(error) => tracing::info!(
+                    reason = error.to_string(),
+                    "convolutions run in ONNX Runtime's kernels, which are slower"
+                ),
+            }
+        }
+        Session::commit(self.builder(library, plan)?, &self.optimized, plan, wanted)
+    }
+
+    /// A session with this program's convolutions.
+    pub(super) fn open_replaced(
+        &self,
+        library: &Library,
+        replaced: &Replaced,
+        plan: SessionPlan,
+        wanted: &[Output],
+    ) -> Result<Session, SessionError> {
+        let failed = |error: ort::Error| SessionError::Model { reason: said(&error) };
+        let domain = convolution::domain(plan.threads).map_err(failed)?;
+        let builder = self.builder(library, plan)?;
+        let builder = builder.with_operators(domain).map_err(|error| failed(error.into()))?;
+        Session::commit(builder, &replaced.bytes, plan, wanted)
+    }
+
+    /// A builder with the common weights.
+    fn builder(
+        &self,
+        library: &Library,
+        plan: SessionPlan,
+    ) -> Result<SessionBuilder, SessionError> {
         let failed = |reason| SessionError::Model { reason };
         let mut builder = builder(library, plan)?
             .with_optimization_level(GraphOptimizationLevel::Disable)
@@ -71,7 +120,7 @@ impl SharedModel {
                 .with_initializer(name, Arc::clone(value))
                 .map_err(|error| failed(said(&error.into())))?;
         }
-        Session::commit(builder, &self.optimized, plan, wanted)
+        Ok(builder)
     }
 }
 
@@ -102,7 +151,7 @@ const LINE: usize = 64;
 
 /// A float32 constant. ONNX Runtime borrows only what is not its own, so the memory is ours; it begins at
 /// a line, as ONNX Runtime's does, where an allocation of ours alone would begin somewhere in one.
-fn value(constant: &onnx::proto::Tensor) -> Result<DynValue, ort::Error> {
+fn value(constant: &onnx::proto::TensorProto) -> Result<DynValue, ort::Error> {
     let shape: Vec<usize> =
         constant.dims.iter().map(|&side| side.try_into().unwrap_or(0)).collect();
     let count: usize = shape.iter().product();

@@ -1,0 +1,74 @@
+//! Constants of a convolution, packed for 16 output channels at a time.
+
+use super::QLinearConv;
+
+/// Output channels of a block: int32 values in a register of 512 bits.
+pub(super) const CHANNELS: usize = 16;
+/// Inputs that one instruction multiplies for each output.
+pub(super) const TAPS: usize = 4;
+
+/// The bytes of a register, aligned to a line of the cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(align(64))]
+pub(super) struct Register(pub(super) [u8; CHANNELS * TAPS]);
+
+/// The constants of 16 output channels.
+#[derive(Debug)]
+pub(super) struct ChannelBlock {
+    /// The first of them.
+    pub(super) first: usize,
+    /// For each group of four inputs, int8 `[16, 4]`.
+    pub(super) weights: Vec<Register>,
+    /// The sums where all inputs have the level 0, int32 `[16]`.
+    pub(super) sums: Register,
+    /// float32 `[16]`.
+    pub(super) scales: Register,
+}
+
+impl ChannelBlock {
+    /// The blocks of a convolution with at least 16 outputs. The last one overlaps the one before if their number is not a
+    /// multiple of 16. `inputs` lists the four inputs of each group, as places in an output's weights; `None` is no input.
+    pub(super) fn all(convolution: &QLinearConv, inputs: &[[Option<usize>; TAPS]]) -> Vec<Self> {
+        let outputs = convolution.geometry().outputs;
+        let firsts = (0..outputs).step_by(CHANNELS);
+        firsts
+            .map(|first| first.min(outputs.saturating_sub(CHANNELS)))
+            .map(|first| Self {
+                first,
+                weights: inputs
+                    .iter()
+                    .map(|group| {
+                        Register::of(|channel| {
+                            let weights = convolution.weights(first + channel);
+                            group.map(|place| {
+                                place.map_or(0, |place| weights[place]).cast_unsigned()
+                            })
+                        })
+                    })
+                    .collect(),
+                sums: Register::of(|channel| {
+                    convolution.sum_of_zeros(first + channel).to_le_bytes()
+                }),
+                scales: Register::of(|channel| {
+                    convolution.constants().scales[first + channel].to_le_bytes()
+                }),
+            })
+            .collect()
+    }
+}
+
+impl Register {
+    /// Every byte has this value.
+    pub(super) const fn filled(level: u8) -> Self {
+        Self([level; CHANNELS * TAPS])
+    }
+
+    /// Four bytes for each channel.
+    fn of(bytes: impl Fn(usize) -> [u8; TAPS]) -> Self {
+        let mut register = Self::filled(0);
+        for (channel, four) in register.0.as_chunks_mut().0.iter_mut().enumerate() {
+            *four = bytes(channel);
+        }
+        register
+    }
+}

@@ -1,0 +1,123 @@
+//! A convolution, prepared for the processor.
+
+use super::{Extent, Geometry, ImageBytes, Mismatch, QLinearConv};
+#[cfg(target_arch = "x86_64")]
+use super::{depthwise::Depthwise, narrow::Narrow, vnni::Vnni};
+
+/// A convolution with its constants in the form that the fastest code for this processor reads.
+#[derive(Debug)]
+pub struct ConvolutionKernel {
+    convolution: QLinearConv,
+    form: Form,
+}
+
+#[derive(Debug)]
+enum Form {
+    Portable,
+    #[cfg(target_arch = "x86_64")]
+    Depthwise(Depthwise),
+    #[cfg(target_arch = "x86_64")]
+    Narrow(Narrow),
+}
+
+impl ConvolutionKernel {
+    /// Whether this processor has fast code for any convolution.
+    #[must_use]
+    pub fn is_available() -> bool {
+        Form::is_available()
+    }
+
+    /// Whether this processor has fast code for a convolution of this shape.
+    #[must_use]
+    pub fn is_fast(geometry: &Geometry) -> bool {
+        Form::is_fast(geometry)
+    }
+
+    /// Prepares a convolution.
+    #[must_use]
+    pub fn new(convolution: QLinearConv) -> Self {
+        let form = Form::of(&convolution);
+        Self { convolution, form }
+    }
+
+    /// The same in portable code, which is slow.
+    #[must_use]
+    pub const fn portable(convolution: QLinearConv) -> Self {
+        Self { convolution, form: Form::Portable }
+    }
+
+    /// The convolution.
+    #[must_use]
+    pub const fn convolution(&self) -> &QLinearConv {
+        &self.convolution
+    }
+
+    /// Computes rows of the output, beginning with row `first`: uint8 `[rows, columns, outputs]`.
+    ///
+    /// # Errors
+    ///
+    /// [`Mismatch`] if the sizes do not fit together.
+    pub fn rows(
+        &self,
+        image: ImageBytes<'_>,
+        first: usize,
+        rows: &mut [u8],
+    ) -> Result<(), Mismatch> {
+        let geometry = self.convolution.geometry();
+        let Extent { rows: height, columns: width } = image.size;
+        let output = geometry.output(image.size)?;
+        if image.bytes.len() != height * width * geometry.inputs || width == 0 {
+            return Err(Mismatch::Image);
+        }
+        let row = output.columns * geometry.outputs;
+        if !rows.len().is_multiple_of(row) || first + rows.len() / row > output.rows {
+            return Err(Mismatch::Output);
+        }
+        match &self.form {
+            Form::Portable => self.convolution.rows(image, first, rows),
+            #[cfg(target_arch = "x86_64")]
+            Form::Depthwise(form) => form.rows(&self.convolution, image, first, rows),
+            #[cfg(target_arch = "x86_64")]
+            Form::Narrow(form) => form.rows(&self.convolution, image, first, rows),
+        }
+        Ok(())
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Form {
+    fn is_available() -> bool {
+        Vnni::detect().is_some()
+    }
+
+    fn is_fast(geometry: &Geometry) -> bool {
+        Self::is_available() && (Depthwise::fits(geometry) || Narrow::fits(geometry))
+    }
+
+    fn of(convolution: &QLinearConv) -> Self {
+        match Vnni::detect() {
+            Some(vnni) if Depthwise::fits(convolution.geometry()) => {
+                Self::Depthwise(Depthwise::new(convolution, vnni))
+            }
+            Some(vnni) if Narrow::fits(convolution.geometry()) => {
+                Self::Narrow(Narrow::new(convolution, vnni))
+            }
+            Some(_) | None => Self::Portable,
+        }
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+impl Form {
+    const fn is_available() -> bool {
+        false
+    }
+
+    const fn is_fast(_: &Geometry) -> bool {
+        false
+    }
+
+    const fn of(_: &QLinearConv) -> Self {
+        Self::Portable
+    }
+}

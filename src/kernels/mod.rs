@@ -1,0 +1,23 @@
+//! Convolutions of 8-bit integers, with channels last, that ONNX Runtime computes far below the processor's speed.
+//!
+//! ONNX Runtime multiplies matrices of int8 at nearly full speed, but has no such code for a convolution of each
+//! channel for itself (depthwise), and for one of few channels, such as the first of a network. The kernels here use the
+//! instructions for int8 dot products of x86 (VNNI), and their results have the same bits as ONNX Runtime's.
+
+mod convolution; // what is computed, and the computation in portable code
+#[cfg(target_arch = "x86_64")]
+mod block; // weights, packed for 16 channels at a time
+#[cfg(target_arch = "x86_64")]
+mod vnni; // the inner loops, in AVX-512 VNNI
+#[cfg(target_arch = "x86_64")]
+mod depthwise; // one channel in, one out
+#[cfg(target_arch = "x86_64")]
+mod narrow; // few channels in
+mod kernel; // chooses the code for a convolution and the processor
+#[cfg(test)]
+mod tests;
+
+pub use convolution::{
+    Constants, Edges, Extent, Geometry, Groups, ImageBytes, Mismatch, QLinearConv,
+};
+pub use kernel::ConvolutionKernel;

@@ -1,0 +1,87 @@
+//! Convolutions of few input channels, such as the first of a network.
+//!
+//! With channels last, a row of the window is one piece of memory. Four bytes of it are multiplied by the weights of 16
+//! output channels in one instruction; the weights of the bytes behind the piece are zero.
+
+use std::array;
+
+use super::block::{CHANNELS, ChannelBlock, TAPS};
+use super::vnni::{NarrowRow, PIXELS, Vnni};
+use super::{Edges, Extent, Geometry, Groups, ImageBytes, QLinearConv};
+
+/// Most input channels. With more of them, ONNX Runtime's matrix product is as fast.
+const MOST_INPUTS: usize = 4;
+
+/// A convolution of at most four input channels.
+#[derive(Debug)]
+pub(super) struct Narrow {
+    blocks: Vec<ChannelBlock>,
+    vnni: Vnni,
+}
+
+impl Narrow {
+    pub(super) fn fits(geometry: &Geometry) -> bool {
+        geometry.groups == Groups::One
+            && geometry.inputs <= MOST_INPUTS
+            && geometry.outputs >= CHANNELS
+    }
+
+    /// `convolution` must fit.
+    pub(super) fn new(convolution: &QLinearConv, vnni: Vnni) -> Self {
+        let &Geometry { inputs: channels, window, .. } = convolution.geometry();
+        let piece = window.columns * channels;
+        let group = |row: usize, first: usize| {
+            array::from_fn(|tap| {
+                let place = first + tap;
+                let (column, channel) = (place / channels, place % channels);
+                (place < piece).then_some((channel * window.rows + row) * window.columns + column)
+            })
+        };
+        let inputs: Vec<[Option<usize>; TAPS]> = (0..window.rows)
+            .flat_map(|row| (0..piece).step_by(TAPS).map(move |first| group(row, first)))
+            .collect();
+        Self { blocks: ChannelBlock::all(convolution, &inputs), vnni }
+    }
+
+    /// Like `QLinearConv::rows`.
+    pub(super) fn rows(
+        &self,
+        convolution: &QLinearConv,
+        image: ImageBytes<'_>,
+        first: usize,
+        rows: &mut [u8],
+    ) {
+        let &Geometry { inputs: channels, outputs, window, strides, padding, .. } =
+            convolution.geometry();
+        let Ok(output) = convolution.geometry().output(image.size) else { return };
+        let constants = convolution.constants();
+        let Edges { top, left, .. } = padding;
+        let Extent { rows: height, columns: width } = image.size;
+        let groups = (window.columns * channels).div_ceil(TAPS);
+        let step = strides.columns * channels;
+        // The windows of a row are computed in groups of `PIXELS`, and each is read in groups of four bytes.
+        let windows = output.columns.next_multiple_of(PIXELS);
+        let length = ((windows - 1) * step + groups * TAPS).max((left + width) * channels);
+        let mut padded = vec![constants.x_zero; window.rows * length];
+        for (number, row) in rows.chunks_exact_mut(output.columns * outputs).enumerate() {
+            let above = (first + number) * strides.rows;
+            for (tap, to) in padded.chunks_exact_mut(length).enumerate() {
+                let to = &mut to[left * channels..][..width * channels];
+                match (above + tap).checked_sub(top).filter(|&row| row < height) {
+                    Some(row) => to.copy_from_slice(&image.bytes[row * to.len()..][..to.len()]),
+                    None => to.fill(constants.x_zero),
+                }
+            }
+            let task = NarrowRow {
+                inputs: &padded,
+                length,
+                groups,
+                step,
+                outputs,
+                blocks: &self.blocks,
+                y_zero: constants.y_zero,
+            };
+            self.vnni.narrow(&task, row);
+        }
+    }
+}
