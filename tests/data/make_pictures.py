@@ -145,7 +145,7 @@ def make_large_jpegs(photo: Image.Image) -> None:
     photo.convert("L").save(large / "gray.jpg", quality=85)
     photo.save(large / "restart.jpg", quality=85, restart_marker_blocks=7)
     for path in sorted(large.glob("*.jpg")):
-        for side in (80, 40, 20):
+        for side in (72, 36, 18):
             reference(path, "bilinear", (side, side), 0.875).save(large / f"{path.stem}-{side}.png")
 
 

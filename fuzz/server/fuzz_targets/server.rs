@@ -26,6 +26,9 @@ use tower::ServiceExt;
 /// The inference route of the Open Inference Protocol.
 pub const INFER: &str = "/v2/models/cifar10-resnet56/infer";
 
+const TIMEOUTS: Timeouts =
+    Timeouts { request: Duration::from_secs(4), body: Duration::from_secs(4), min_upload_rate: 0 };
+
 /// A server that answers without a connection.
 pub struct Server {
     runtime: Mutex<Runtime>,
@@ -37,10 +40,10 @@ impl Server {
     pub fn start() -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
         let runtime = runtime.expect("a runtime");
-        let _inside = runtime.enter();
+        let inside = runtime.enter();
         let metrics = Arc::new(Metrics::new());
         let routes = http::router(server(Arc::clone(&metrics)));
-        drop(_inside);
+        drop(inside);
         Self { runtime: Mutex::new(runtime), routes, metrics }
     }
 
@@ -127,11 +130,7 @@ fn server(metrics: Arc<Metrics>) -> Arc<http::Server> {
         metrics,
         readiness: Arc::new(Readiness::default()),
         shared: Arc::new(Shared::new(2, DroppedLines::default())),
-        timeouts: Timeouts {
-            request: Duration::from_secs(4),
-            body: Duration::from_secs(4),
-            min_upload_rate: 0,
-        },
+        timeouts: TIMEOUTS,
         page: Page::On,
         urls: None,
         vertex: VertexRoutes::default(),
