@@ -97,7 +97,7 @@ fn server(metrics: Arc<Metrics>) -> Arc<http::Server> {
         digests: model.digests(),
         device: "cpu".to_owned(),
         device_because: "fuzzing",
-        precision_because: "as the model comes",
+        precision_because: "the model's own precision",
         sessions: 1,
         threads: 1,
         max_batch: 4,

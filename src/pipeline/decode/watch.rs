@@ -59,7 +59,7 @@ impl<'a> Watch<'a> {
         (self.ask)(predicted).map_or(Ok(()), |stop| Err(DecodeError::Stopped { stop }))
     }
 
-    /// `reader`, which fails once the decode should stop: for decoders that cannot be asked to pause.
+    /// `reader`, which fails once the decode should stop: for decoders that cannot be interrupted in another way.
     pub(super) fn reader<R>(self, reader: R) -> WatchedReader<'a, R> {
         WatchedReader { reader, watch: self, reads: 0 }
     }

@@ -27,7 +27,7 @@ impl Preprocess {
     ///
     /// # Panics
     ///
-    /// Never: sizes are at least 1×1 by the types, and the crop lies inside the image by its plan.
+    /// Never: sizes are at least 1×1 by the types, and the plan's crop is inside of the image.
     #[must_use]
     pub fn apply(&self, image: &Image) -> Pixels {
         let mut rgb = vec![0; self.input_bytes()];

@@ -42,8 +42,10 @@ pub(super) async fn guard(
     // The message shares the body's memory, which is charged until the response is ready.
     let response = next.run(request).await;
     drop(held);
-    let too_large =
-        response.extensions().get::<Status>().is_some_and(|told| told.code() == Code::OutOfRange);
+    let too_large = response
+        .extensions()
+        .get::<Status>()
+        .is_some_and(|status| status.code() == Code::OutOfRange);
     if too_large {
         return status::of(Problem::too_many_bytes(limit)).into_http();
     }

@@ -41,8 +41,7 @@ impl Health {
             return Ok(());
         }
         let detail = format!(
-            "there is no service {service:?} here; health is told of {name:?} and, without a name, \
-             of the server"
+            "there is no service {service:?}; use {name:?}, or an empty name for the whole server"
         );
         Err(status::of(Problem::with_detail(Kind::NotFound, &detail)))
     }
@@ -66,12 +65,12 @@ impl health_server::Health for Health {
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<Statuses>, Status> {
         Self::check_name(&request.into_inner().service)?;
-        let told = None::<HealthCheckResponse>;
+        let last = None::<HealthCheckResponse>;
         let changes =
-            stream::unfold((Arc::clone(&self.server), told), |(server, told)| async move {
+            stream::unfold((Arc::clone(&self.server), last), |(server, last)| async move {
                 loop {
                     let now = now(&server);
-                    if told.as_ref() != Some(&now) {
+                    if last.as_ref() != Some(&now) {
                         return Some((Ok(now), (server, Some(now))));
                     }
                     if server.readiness.phase() == Phase::Draining {

@@ -86,6 +86,6 @@ fn problem(status: &Status) -> Option<Problem> {
     let ours = status.get_details_error_info().and_then(|info| Kind::named(&info.reason));
     let unknown = status.code() == Code::Unimplemented;
     let usual = if unknown { Kind::MethodNotAllowed } else { Kind::BadRequest };
-    let told = Problem::with_detail(ours.unwrap_or(usual), status.message());
-    Some(told).filter(|_| status.code() != Code::Ok)
+    let problem = Problem::with_detail(ours.unwrap_or(usual), status.message());
+    Some(problem).filter(|_| status.code() != Code::Ok)
 }
