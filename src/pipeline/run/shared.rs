@@ -78,7 +78,10 @@ impl SharedModel {
         if let Some(replaced) = &self.replaced {
             match self.open_replaced(library, replaced, plan, wanted) {
                 Ok(session) => {
-                    tracing::debug!(replaced.nodes, "convolutions run in this program's kernels");
+                    tracing::debug!(
+                        nodes = replaced.nodes,
+                        "convolutions run in this program's kernels"
+                    );
                     return Ok(session);
                 }
                 Err(error) => tracing::info!(
