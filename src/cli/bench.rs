@@ -187,8 +187,8 @@ fn show(report: &BenchReport) {
         &report.summary;
     output::line(format!("{}, {} photos, {seconds} s", report.target, report.photos));
     let mut table = output::table(&["", ""]);
-    table.add_row(["requests/s".to_owned(), format!("{requests_per_second:.1}")]);
-    table.add_row(["answered with classes/s".to_owned(), format!("{goodput_per_second:.1}")]);
+    table.add_row(["requests sent/s".to_owned(), format!("{requests_per_second:.1}")]);
+    table.add_row(["goodput/s".to_owned(), format!("{goodput_per_second:.1}")]);
     for (name, millis) in [
         ("p50", latency_ms.p50),
         ("p90", latency_ms.p90),

@@ -45,7 +45,8 @@ async fn serve(args: &ServeArgs, config: Config, dropped: DroppedLines) -> Resul
         server = start(args, &config, dropped) => server?,
         () = signal_to_stop.received(None) => return Ok(()),
     };
-    let mut listening = listener.listen().with_context(|| cannot_listen(address, "--listen"))?;
+    let listening = listener.listen().with_context(|| cannot_listen(address, "--listen"))?;
+    let mut listening = listening.counted_in(Arc::clone(&server.metrics));
     if let Some(certificates) = &config.tls {
         listening = listening.over_tls(Arc::clone(certificates), Arc::clone(&server.metrics));
         tokio::spawn(Arc::clone(certificates).keep_current());

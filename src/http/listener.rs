@@ -96,6 +96,7 @@ impl Listener {
             roster: Roster::new(plan.max_connections),
             refusals: Arc::new(Semaphore::new(REFUSALS)),
             refused: AtomicU64::new(0),
+            metrics: None,
         })
     }
 }
@@ -109,10 +110,18 @@ pub struct Server {
     common: Common,
     roster: Roster,
     refusals: Arc<Semaphore>,
+    /// Connections that were rejected since the last log line.
     refused: AtomicU64,
+    metrics: Option<Arc<Metrics>>,
 }
 
 impl Server {
+    /// Counts rejected connections in `metrics`.
+    #[must_use]
+    pub fn counted_in(self, metrics: Arc<Metrics>) -> Self {
+        Self { metrics: Some(metrics), ..self }
+    }
+
     /// Enables TLS.
     #[must_use]
     pub fn over_tls(self, certificates: Arc<Certificates>, metrics: Arc<Metrics>) -> Self {
@@ -196,6 +205,9 @@ impl Server {
     /// Answers 503 without reading a request, on a limited number of connections at a time.
     fn refuse(&self, stream: TcpStream) {
         self.refused.fetch_add(1, Ordering::Relaxed);
+        if let Some(metrics) = &self.metrics {
+            metrics.rejected_connections.inc();
+        }
         if self.common.has_tls() {
             // An answer would require a handshake.
             return;

@@ -168,8 +168,7 @@ fn warn_if_ambiguous(of: &str, Guess { inferred, others }: &Guess) {
         let taken = inferred.architecture.name;
         let others = others.join(", ");
         tracing::warn!(
-            "{of} is loaded as {taken}; {others} have the same tensors but compute something else: set --arch if it \
-             is one of them"
+            "{of}: the tensors fit {taken}, and also {others}; using {taken} (set --arch to choose)"
         );
     }
 }

@@ -3,11 +3,11 @@
 //! A new version is opened, verified and warmed up before it is installed; requests that already use the old
 //! version finish with it. If that fails, the old version continues to serve. Changes are made one at a time.
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::known::{KnownSource, KnownSources, SourceKey};
 use super::retire::retire;
 use super::{LoadWhen, ModelSources, NoModel, Policy, Registry, Served, Source, Version};
 use crate::telemetry::Metrics;
@@ -24,41 +24,6 @@ pub struct Control {
     memory_limit: Option<u64>,
     metrics: Arc<Metrics>,
     demands: Arc<tokio::sync::Mutex<()>>,
-}
-
-/// Name and version of a [`Source`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct SourceKey {
-    name: String,
-    version: Version,
-}
-
-/// By name, then by version.
-impl Ord for SourceKey {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.name.cmp(&other.name).then_with(|| self.version.cmp(&other.version))
-    }
-}
-
-impl PartialOrd for SourceKey {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl SourceKey {
-    fn of(source: &Source) -> Self {
-        Self { name: source.name.clone(), version: source.version.clone() }
-    }
-}
-
-/// The known sources.
-type KnownSources = BTreeMap<SourceKey, KnownSource>;
-
-/// A source, and the model's name in the registry.
-struct KnownSource {
-    source: Source,
-    name: String,
 }
 
 impl fmt::Debug for Control {

@@ -10,6 +10,7 @@ mod policy; // selects the version that answers
 pub mod repository; // folders with models
 mod retire; // ends a replaced version
 mod source; // where models come from
+mod known; // the sources of the last refresh
 mod served; // a loaded version
 mod shadow; // comparisons on live images
 mod trial; // the trial of a canary

@@ -72,6 +72,10 @@ const ADVICE: &[(&str, &str)] = &[
         "tls_handshake_failures_total",
         "Clients without a valid certificate, scanners, or an expired certificate; the log has each at DEBUG",
     ),
+    (
+        "connections_rejected_total",
+        "`--max-connections` is reached: raise it, add servers, or limit each client in a reverse proxy",
+    ),
     ("log_lines_dropped_total", "Standard error is read too slowly: check the log collector"),
     ("ready", "When it falls to 0: `/readyz` has the cause"),
     ("model_load_seconds", "Constant after the start"),

@@ -37,6 +37,8 @@ pub struct Metrics {
     /// TLS handshakes that failed.
     pub tls_handshake_failures: IntCounter,
     /// Log lines that were dropped because standard error was read too slowly.
+    pub rejected_connections: IntCounter,
+    /// Log lines that were dropped.
     pub dropped_log_lines: IntCounter,
     /// 1 while the server is ready, else 0.
     pub ready: IntGauge,
@@ -122,6 +124,7 @@ impl Metrics {
             admission_limit_bytes: declare.int_gauge("admission_limit_bytes", "The limit of admitted_bytes (--memory-limit)"),
             fetch_seconds: declare.histogram("fetch_seconds", "Time to fetch one image by URL"),
             tls_handshake_failures: declare.counter("tls_handshake_failures_total", "TLS handshakes that failed or took too long"),
+            rejected_connections: declare.counter("connections_rejected_total", "Connections rejected because --max-connections was reached; they are answered 503, and over TLS closed"),
             dropped_log_lines: declare.counter("log_lines_dropped_total", "Log lines dropped because standard error was read too slowly"),
             ready: declare.int_gauge("ready", "1 while the server is ready, else 0"),
             models: Arc::new(ModelFamilies::declare(&declare)),

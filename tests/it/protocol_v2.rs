@@ -307,6 +307,9 @@ async fn an_invalid_request_gets_an_error_with_the_valid_values() {
     }
     assert_eq!(server.model.pipeline.metrics().batch_size.get_sample_count(), 0, "no batch was run");
     assert_eq!(server.server.metrics.admitted_bytes.get(), 0, "all memory is released");
+    let answer = server.post(INFER, data("cat.jpg")).await;
+    let hint = "set the header Inference-Header-Content-Length: 0";
+    assert!(answer.status == 400 && answer.text.contains(hint), "{answer:?}");
 }
 
 #[rustfmt::skip] // one case per line

@@ -85,7 +85,7 @@ def check_problems(page: Page, checks: Checks, shots: Path) -> None:
 
 
 def check_busy(page: Page, checks: Checks, shots: Path) -> None:
-    busy = {"reason": "queue-full", "title": "The queue is full", "detail": "the queue is full; retry in 1s"}
+    busy = {"reason": "queue-full", "title": "The queue is full", "detail": "the queue is full; retry in 1 s"}
     again = busy | {"retry_after_seconds": 1}
     page.route("**/classify*", lambda route: route.fulfill(status=503, json=again), times=1)
     pick(page, SHIP)

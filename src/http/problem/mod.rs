@@ -301,7 +301,7 @@ impl Problem {
     /// The limit for connections is reached.
     #[must_use]
     pub fn too_many_connections() -> Self {
-        let detail = "the server has as many connections as --max-connections allows; retry in 1s";
+        let detail = "the server has as many connections as --max-connections allows; retry in 1 s";
         Self::new(Kind::TooManyConnections, detail).retry_after(Duration::from_secs(1))
     }
 

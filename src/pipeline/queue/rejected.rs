@@ -8,7 +8,10 @@ use crate::telemetry::Reason;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejected {
     /// The maximum number of images is in flight.
-    #[error("the queue is full ({images} images are in flight); retry in {retry_after:.0?}")]
+    #[error(
+        "the queue is full: {images} images are in flight, as many as --queue-capacity allows; retry in {} s",
+        header_seconds(*retry_after)
+    )]
     QueueFull {
         /// Images in flight.
         images: usize,
@@ -17,8 +20,8 @@ pub enum Rejected {
     },
     /// It was displaced from the queue by a client with fewer images in flight.
     #[error(
-        "the queue is full, and this client has more queued images than others; \
-         retry in {retry_after:.0?}"
+        "the queue is full, and this client has more queued images than others; retry in {} s",
+        header_seconds(*retry_after)
     )]
     Displaced {
         /// When to retry.
@@ -26,8 +29,8 @@ pub enum Rejected {
     },
     /// The memory limit would be exceeded.
     #[error(
-        "{wanted} more bytes would exceed the server's memory limit of {limit} bytes; \
-         retry in {retry_after:.0?}"
+        "{wanted} more bytes would exceed the server's --memory-limit of {limit} bytes; retry in {} s",
+        header_seconds(*retry_after)
     )]
     Memory {
         /// Requested bytes.
@@ -39,8 +42,9 @@ pub enum Rejected {
     },
     /// The answer would probably miss the deadline.
     #[error(
-        "the predicted time is {predicted:.0?}, but only {left:.0?} of the request's time limit are \
-         left"
+        "the answer would take about {predicted:.0?}, but only {left:.0?} of the request's time limit are left; retry in {} s, \
+         or allow more time (X-Request-Timeout-Ms, up to the server's --request-timeout)",
+        header_seconds(*retry_after)
     )]
     TooLate {
         /// Predicted time until the answer.
@@ -52,7 +56,8 @@ pub enum Rejected {
     },
     /// This client has its maximum number of images in flight.
     #[error(
-        "this client has {images} images in flight, which is its limit; retry in {retry_after:.0?}"
+        "this client has {images} images in flight, which is its limit; retry in {} s",
+        header_seconds(*retry_after)
     )]
     ClientLimit {
         /// Images of this client in flight.
@@ -63,6 +68,11 @@ pub enum Rejected {
     /// The server is shutting down.
     #[error("the server is shutting down; retry on another instance")]
     Draining,
+}
+
+/// The value of the header `Retry-After`.
+fn header_seconds(wait: Duration) -> u64 {
+    (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
 }
 
 impl Rejected {

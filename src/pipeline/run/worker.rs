@@ -21,7 +21,7 @@ use crate::telemetry::{ModelMetrics, spans};
 
 /// Maximum time of a batch while other models wait for the core. With batches of one image, two models
 /// together have 10 % less throughput (`make bench-models`).
-const LONGEST_TURN: Duration = Duration::from_millis(30);
+const LONGEST_TURN: Duration = Duration::from_millis(60);
 
 /// Runs a batch: a [`Session`](super::Session) in the server, a closure in tests.
 pub type Engine = Box<dyn FnMut(&Batch) -> Result<Outputs, RunError> + Send>;

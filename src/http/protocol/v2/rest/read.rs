@@ -100,8 +100,7 @@ pub(super) fn request(
         Json::First(length) => (body.slice(..length), body.slice(length..)),
     };
     let Request { id, parameters, inputs, outputs } =
-        serde_json::from_slice(without_mark(&text))
-            .map_err(|error| Problem::bad_request(format!("the JSON cannot be read: {error}")))?;
+        serde_json::from_slice(without_mark(&text)).map_err(|error| unreadable(&text, &error))?;
     let id = request::checked_id(id)?;
     let unclaimed = UnclaimedBytes::of(&inputs, json);
     let inputs = inputs
@@ -126,6 +125,16 @@ pub(super) fn request(
         .unzip();
     let forms = Forms::new(parameters.binary_data_output, places);
     Ok((UncheckedRequest { id, inputs, outputs, time_limit: parameters.time_limit() }, forms))
+}
+
+/// The problem of a body that is not the expected JSON.
+fn unreadable(text: &[u8], error: &serde_json::Error) -> Problem {
+    if text.trim_ascii_start().starts_with(b"{") {
+        return Problem::bad_request(format!("the JSON cannot be read: {error}"));
+    }
+    Problem::bad_request(
+        "the body is not JSON; to send the bytes of an image, set the header Inference-Header-Content-Length: 0",
+    )
 }
 
 /// The meaning of bytes after the JSON that no `binary_data_size` covers.
