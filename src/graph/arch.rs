@@ -184,8 +184,9 @@ macro_rules! variants {
     };
 }
 
-/// Variants of networks of [`ARCHITECTURES`]. They are so rare that nothing but their name or a `config.json`
-/// selects them: without one, the same tensors are taken for those of the usual network.
+/// Variants of networks of [`ARCHITECTURES`]. They are so rare that only `--arch`, the file's name or a
+/// `config.json` selects them: without these, the same tensors are taken for those of the usual network. Only
+/// `resnet18-stride64` and `resnet34-stride64` have tensors of their own (one projection more), which select them.
 #[rustfmt::skip] // columns stay columns
 pub const VARIANTS: &[Architecture] = variants! {
     "resnet18",     Basic,              &[2, 2,  2, 2];
