@@ -123,16 +123,16 @@ impl ReplicaQueue {
 }
 
 /// The smallest number of replicas that meets `demand`, if each gets an equal share of the requests at
-/// random, and the queue of each; `None` if the service alone takes longer, or with more than 100,000.
+/// random; `None` if the service alone takes longer, or with more than 100,000.
 #[must_use]
-pub fn needed(replica: Replica, demand: Demand) -> Option<(u32, ReplicaQueue)> {
+pub fn needed(replica: Replica, demand: Demand) -> Option<u32> {
     if replica.service > demand.latency {
         return None;
     }
-    (1..=MOST_REPLICAS).find_map(|count| {
-        let queue = ReplicaQueue::of(replica, demand.load / f64::from(count))?;
-        let met = queue.waits_at_most(demand.latency - replica.service) >= demand.share;
-        met.then_some((count, queue))
+    (1..=MOST_REPLICAS).find(|&count| {
+        ReplicaQueue::of(replica, demand.load / f64::from(count)).is_some_and(|queue| {
+            queue.waits_at_most(demand.latency - replica.service) >= demand.share
+        })
     })
 }
 
@@ -238,13 +238,13 @@ mod tests {
     fn the_smallest_number_that_meets_the_target_is_found() {
         let replica = Replica { servers: 2, service: 0.01 };
         let demand = Demand { load: 1000.0, latency: 0.03, share: 0.99 };
-        let (count, queue) = needed(replica, demand).unwrap();
+        let count = needed(replica, demand).unwrap();
+        let queue = ReplicaQueue::of(replica, demand.load / f64::from(count)).unwrap();
         assert!(queue.quantile(0.99) <= 0.03 && queue.utilization() < 0.95);
         let fewer = ReplicaQueue::of(replica, demand.load / f64::from(count - 1));
         assert!(fewer.is_none_or(|fewer| fewer.quantile(0.99) > 0.03), "{count}");
         assert!(needed(replica, Demand { latency: 0.005, ..demand }).is_none());
-        let (one, _) = needed(replica, Demand { load: 0.1, ..demand }).unwrap();
-        assert_eq!(one, 1);
+        assert_eq!(needed(replica, Demand { load: 0.1, ..demand }), Some(1));
         assert!(ReplicaQueue::of(replica, 199.0).is_none(), "too busy");
     }
 }

@@ -71,7 +71,7 @@ struct PredictedLatency {
 
 pub(super) fn run(args: &PlanArgs) -> Result<()> {
     let (demand, replica) = (args.demand()?, args.replica()?);
-    let (enough, _) = replicas::needed(replica, demand).with_context(|| {
+    let enough = replicas::needed(replica, demand).with_context(|| {
         let service = replica.service * 1e3;
         format!(
             "no number of replicas meets {:?}: one image takes {service:.1} ms in a session; allow more time, or use a \

@@ -45,10 +45,10 @@ async fn serve(args: &ServeArgs, config: Config, dropped: DroppedLines) -> Resul
         server = start(args, &config, dropped) => server?,
         () = signal_to_stop.received(None) => return Ok(()),
     };
-    let listening = listener.listen().with_context(|| cannot_listen(address, "--listen"))?;
-    let mut listening = listening.counted_in(Arc::clone(&server.metrics));
+    let listening = listener.listen(Arc::clone(&server.metrics));
+    let mut listening = listening.with_context(|| cannot_listen(address, "--listen"))?;
     if let Some(certificates) = &config.tls {
-        listening = listening.over_tls(Arc::clone(certificates), Arc::clone(&server.metrics));
+        listening = listening.over_tls(Arc::clone(certificates));
         tokio::spawn(Arc::clone(certificates).keep_current());
     }
     // Who waits for the ready line may use both addresses.
@@ -98,7 +98,7 @@ async fn serve(args: &ServeArgs, config: Config, dropped: DroppedLines) -> Resul
 /// Serves the admin address until the server stops.
 fn serve_admin(server: &Arc<Server>, drain: Drain, admin: Listener) -> io::Result<()> {
     let address = admin.address()?;
-    let listening = admin.listen()?;
+    let listening = admin.listen(Arc::clone(&server.metrics))?;
     tracing::info!(%address, "the admin address is ready");
     let (routes, readiness) = (http::admin_router(server), Arc::clone(&server.readiness));
     let stop = async move { readiness.drained().await };

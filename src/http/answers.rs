@@ -181,8 +181,8 @@ pub(super) fn conflict(body: serde_json::Value) -> Response {
 }
 
 /// There is no memory for what was to be loaded (507).
-pub(super) fn insufficient_storage(said: serde_json::Value) -> Response {
-    (StatusCode::INSUFFICIENT_STORAGE, Json(said)).into_response()
+pub(super) fn insufficient_storage(body: serde_json::Value) -> Response {
+    (StatusCode::INSUFFICIENT_STORAGE, Json(body)).into_response()
 }
 
 /// How long the request may take: the server's limit, or the client's if that is shorter.

@@ -80,12 +80,12 @@ impl Listener {
         self.socket.local_addr()
     }
 
-    /// Starts listening.
+    /// Starts listening; rejected connections and failed TLS handshakes are counted in `metrics`.
     ///
     /// # Errors
     ///
     /// If another program has started to listen on this port.
-    pub fn listen(self) -> io::Result<Server> {
+    pub fn listen(self, metrics: Arc<Metrics>) -> io::Result<Server> {
         let Self { socket, plan } = self;
         let socket = socket.listen(BACKLOG)?;
         Ok(Server {
@@ -96,7 +96,7 @@ impl Listener {
             roster: Roster::new(plan.max_connections),
             refusals: Arc::new(Semaphore::new(REFUSALS)),
             refused: AtomicU64::new(0),
-            metrics: None,
+            metrics,
         })
     }
 }
@@ -112,19 +112,14 @@ pub struct Server {
     refusals: Arc<Semaphore>,
     /// Connections that were rejected since the last log line.
     refused: AtomicU64,
-    metrics: Option<Arc<Metrics>>,
+    metrics: Arc<Metrics>,
 }
 
 impl Server {
-    /// Counts rejected connections in `metrics`.
-    #[must_use]
-    pub fn counted_in(self, metrics: Arc<Metrics>) -> Self {
-        Self { metrics: Some(metrics), ..self }
-    }
-
     /// Enables TLS.
     #[must_use]
-    pub fn over_tls(self, certificates: Arc<Certificates>, metrics: Arc<Metrics>) -> Self {
+    pub fn over_tls(self, certificates: Arc<Certificates>) -> Self {
+        let metrics = Arc::clone(&self.metrics);
         Self { common: self.common.with_tls(certificates, metrics), ..self }
     }
 
@@ -205,9 +200,7 @@ impl Server {
     /// Answers 503 without reading a request, on a limited number of connections at a time.
     fn refuse(&self, stream: TcpStream) {
         self.refused.fetch_add(1, Ordering::Relaxed);
-        if let Some(metrics) = &self.metrics {
-            metrics.rejected_connections.inc();
-        }
+        self.metrics.rejected_connections.inc();
         if self.common.has_tls() {
             // An answer would require a handshake.
             return;

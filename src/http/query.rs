@@ -1,7 +1,6 @@
 //! Parameters in a query or in the text fields of a form. Each route has a struct of its parameters, from which
 //! they are read and documented.
 
-use std::cell::Cell;
 use std::fmt;
 use std::str::FromStr;
 
@@ -30,11 +29,17 @@ pub(super) fn read<'a, T: Deserialize<'a>>(pairs: &'a [(String, String)]) -> Res
 
 /// The names of a struct's parameters.
 pub(super) fn names<'a, T: Deserialize<'a>>() -> &'static [&'static str] {
-    let names = Cell::new(&[][..]);
-    // It stops at the names, so there is no struct.
-    let _ = T::deserialize(Names(&names));
-    names.get()
+    // The error for a parameter that no struct has lists them.
+    match T::deserialize(Pairs(NAMELESS)) {
+        Err(QueryError::Unknown { known, .. }) => known,
+        Ok(_)
+        | Err(QueryError::Repeated { .. } | QueryError::Wrong { .. } | QueryError::Value { .. }) => {
+            &[]
+        }
+    }
 }
+
+const NAMELESS: &[(String, String)] = &[(String::new(), String::new())];
 
 /// The parameters of a route that has none.
 #[derive(Debug, Deserialize)]
@@ -214,31 +219,5 @@ impl<'de> Deserializer<'de> for Value<'de> {
     forward_to_deserialize_any! {
         bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit
         unit_struct newtype_struct seq tuple tuple_struct map struct identifier ignored_any
-    }
-}
-
-/// Reads the names of a struct's fields, and no values.
-struct Names<'a>(&'a Cell<&'static [&'static str]>);
-
-impl<'de> Deserializer<'de> for Names<'_> {
-    type Error = de::value::Error;
-
-    fn deserialize_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        names: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Self::Error> {
-        self.0.set(names);
-        self.deserialize_any(visitor)
-    }
-
-    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Self::Error> {
-        Err(de::Error::custom("there are no values"))
-    }
-
-    forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit
-        unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
     }
 }

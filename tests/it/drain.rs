@@ -114,7 +114,7 @@ async fn connections_are_refused_before_the_model_is_loaded() {
     let address = listener.address().unwrap();
     let refused = TcpStream::connect(address).await.unwrap_err();
     assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
-    let _server = listener.listen().unwrap();
+    let _server = listener.listen(Arc::default()).unwrap();
     TcpStream::connect(address).await.unwrap();
 }
 

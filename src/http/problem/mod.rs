@@ -13,6 +13,8 @@ use serde::ser::{Serialize, Serializer};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
+use crate::pipeline::queue::header_seconds;
+
 pub use excerpt::excerpt;
 pub use kind::Kind;
 
@@ -98,7 +100,7 @@ impl Problem {
     }
 
     fn retry_after(mut self, wait: Duration) -> Self {
-        self.retry_after_seconds = Some(wait.as_secs() + u64::from(wait.subsec_nanos() > 0));
+        self.retry_after_seconds = Some(header_seconds(wait));
         self
     }
 

@@ -28,7 +28,7 @@ pub use job::{Caller, Deadline, Extra, Input, Job, JobAnswer, JobError, Scores, 
 pub use memory::{Memory, Reservation};
 pub use priority::{BadPriority, Priority};
 use priority_queues::{NextJob, PriorityQueues, Tag};
-pub use rejected::Rejected;
+pub use rejected::{Rejected, header_seconds};
 pub use upload::{ImageTimings, PrepareError, Upload};
 
 use crate::telemetry::ModelMetrics;

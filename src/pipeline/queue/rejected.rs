@@ -70,8 +70,9 @@ pub enum Rejected {
     Draining,
 }
 
-/// The value of the header `Retry-After`.
-fn header_seconds(wait: Duration) -> u64 {
+/// The value of the header `Retry-After`: whole seconds, rounded up, at least one.
+#[must_use]
+pub fn header_seconds(wait: Duration) -> u64 {
     (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
 }
 

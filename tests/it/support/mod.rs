@@ -222,10 +222,10 @@ impl TestServer {
         };
         let aborted = Arc::clone(&model);
         let give_up = move || aborted.pipeline.abort();
-        let mut listening = listener.listen().unwrap();
+        let mut listening = listener.listen(Arc::clone(&server.metrics)).unwrap();
         if let Some(certificates) = tls {
             tokio::spawn(Arc::clone(&certificates).keep_current());
-            listening = listening.over_tls(certificates, Arc::clone(&server.metrics));
+            listening = listening.over_tls(certificates);
         }
         let running = tokio::spawn(listening.serve(routes, told, drain, give_up));
         Self { url, server, model, client: reqwest::Client::new(), stop, running }
