@@ -71,13 +71,16 @@ impl FrameHeader {
         &self.sampling[..usize::from(self.count)]
     }
 
-    /// Whether the first and the last component are not subsampled, as in all CMYK and YCCK files. The
-    /// decoder assumes this for four components.
-    pub(super) fn has_whole_ends(&self) -> bool {
-        let sampling = self.sampling();
-        let most = |way: usize| sampling.iter().map(|blocks| blocks[way]).max().unwrap_or(1);
-        let whole = [most(0), most(1)];
-        sampling.first() == Some(&whole) && sampling.last() == Some(&whole)
+    /// Whether four components have a sampling that CMYK and YCCK files have: the second and the third one
+    /// have the same, and the others every sample. The decoder assumes this; with half the rows but all columns it gives
+    /// other pixels than libjpeg.
+    pub(super) fn is_usual_cmyk(&self) -> bool {
+        let [first, second, third, last] = self.sampling() else { return false };
+        first == last
+            && second == third
+            && [[1, 1], [1, 2], [1, 4], [2, 2]]
+                .iter()
+                .any(|ratios| (0..2).all(|way| second[way] * ratios[way] == first[way]))
     }
 
     /// Whether no component has more samples than the first one; the decoder rejects other files.

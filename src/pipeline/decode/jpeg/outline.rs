@@ -234,7 +234,7 @@ impl Walked {
             let format = "a JPEG with two of its colours in a scan";
             return Err(DecodeError::Unsupported { format });
         }
-        if frame.count == 4 && !frame.has_whole_ends() {
+        if frame.count == 4 && !frame.is_usual_cmyk() {
             return Err(DecodeError::Unsupported { format: "a CMYK JPEG with rare sampling" });
         }
         if frame.count == 3 && !frame.has_luma_in_full() {

@@ -178,14 +178,31 @@ fn too_many_scans_are_rejected_from_the_header() {
     assert!(refused.to_string().contains("more than 64 scans"), "{refused}");
 }
 
-/// Found by fuzzing: the decoder panicked on it.
+/// The decoder takes the third component's sampling for the second one, and panics or gives other pixels where they
+/// differ. With half the rows (0x12) its pixels are up to 25 levels from libjpeg's.
 #[test]
-fn four_components_of_which_the_third_is_largest_are_rejected_with_a_reason() {
-    let frame = b"\xFF\xC0\0\x14\x08\0\x08\0\x08\x04\x01\x11\0\x02\x11\0\x03\x22\0\x04\x11\0";
-    let scan = b"\xFF\xDA\0\x0E\x04\x01\0\x02\0\x03\0\x04\0\0\x3F\0\0";
-    let file = [b"\xFF\xD8", &frame[..], scan, b"\xFF\xD9"].concat();
-    let refused = inspect(&file, &Limits::default());
-    assert!(matches!(refused, Err(DecodeError::Unsupported { .. })), "{refused:?}");
+fn cmyk_with_a_rare_sampling_is_rejected_with_a_reason() {
+    let of = |sampling: [u8; 4]| {
+        let [a, b, c, d] = sampling;
+        let frame = [8, 0, 8, 0, 8, 4, 1, a, 0, 2, b, 0, 3, c, 0, 4, d, 0];
+        let scan = b"\xFF\xDA\0\x0E\x04\x01\0\x02\0\x03\0\x04\0\0\x3F\0\0";
+        let file = [b"\xFF\xD8\xFF\xC0\0\x14", &frame[..], scan, b"\xFF\xD9"].concat();
+        inspect(&file, &Limits::default())
+    };
+    for usual in [[0x11; 4], [0x22; 4], [0x21, 0x11, 0x11, 0x21], [0x22, 0x11, 0x11, 0x22]] {
+        assert!(of(usual).is_ok(), "{usual:?}");
+    }
+    for rare in [
+        [0x11, 0x11, 0x22, 0x11],
+        [0x22, 0x11, 0x22, 0x22],
+        [0x22, 0x22, 0x11, 0x22],
+        [0x22, 0x12, 0x21, 0x22],
+        [0x22, 0x11, 0x11, 0x11],
+        [0x12, 0x11, 0x11, 0x12],
+    ] {
+        let refused = of(rare);
+        assert!(matches!(refused, Err(DecodeError::Unsupported { .. })), "{rare:?}: {refused:?}");
+    }
 }
 
 /// Found by fuzzing: decoded at reduced size only. Pillow reads such files, but no program writes them.
