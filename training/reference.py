@@ -1,7 +1,7 @@
 """Writes photos with the logits of the framework that trained a network, for `resnetd verify`.
 
     python training/reference.py --torchvision resnet50 --output golden.npz photos/*.jpg
-    python training/reference.py --torchvision resnet50:IMAGENET1K_V1 --weights mine.safetensors ...
+    python training/reference.py --torchvision resnet50:IMAGENET1K_V1 --weights mine.pth ...
     python training/reference.py --timm resnet50.a1_in1k ...
     python training/reference.py --transformers microsoft/resnet-50 ...
     python training/reference.py --own models/cifar10-resnet56 ...
@@ -9,7 +9,8 @@
 Each photo is preprocessed by the library, so that resnetd's preprocessing is compared too. The file
 has `photo_0`, `photo_1`, ... (uint8, the image files' bytes) and `logits` (float32, [photos,
 classes]). Requires `requirements.txt` and the library, which may download its weights. For torchvision and timm,
-`--weights` (safetensors) replaces the library's weights, and `--classes` sets their number of classes.
+`--weights` (a state dict, as safetensors or of `torch.save`) replaces the library's weights, and `--classes` sets
+their number of classes.
 """
 
 import argparse
@@ -24,6 +25,12 @@ from safetensors.torch import load_file
 Scorer = Callable[[Image.Image], torch.Tensor]
 
 
+def state_dict(weights: Path) -> dict[str, torch.Tensor]:
+    if weights.suffix == ".safetensors":
+        return load_file(weights)
+    return torch.load(weights, map_location="cpu", weights_only=True)
+
+
 def of_torchvision(name: str, weights: Path | None, classes: int | None) -> Scorer:
     import torchvision
 
@@ -34,7 +41,7 @@ def of_torchvision(name: str, weights: Path | None, classes: int | None) -> Scor
         model = torchvision.models.get_model(name, weights=published)
     else:
         model = torchvision.models.get_model(name, num_classes=classes or 1000)
-        model.load_state_dict(load_file(weights))
+        model.load_state_dict(state_dict(weights))
     model.eval()
     return lambda image: model(transform(image)[None])[0]
 
@@ -45,7 +52,7 @@ def of_timm(name: str, weights: Path | None, classes: int | None) -> Scorer:
     options = {"pretrained": weights is None} | ({"num_classes": classes} if classes else {})
     model = timm.create_model(name, **options)
     if weights is not None:
-        model.load_state_dict(load_file(weights))
+        model.load_state_dict(state_dict(weights))
     model.eval()
     transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model))
     return lambda image: model(transform(image)[None])[0]
@@ -102,7 +109,7 @@ def main() -> None:
     library = parser.add_mutually_exclusive_group(required=True)
     for name in LIBRARIES:
         library.add_argument(f"--{name}", metavar="MODEL", help="folder of the model" if name == "own" else f"name of the network in {name}")
-    parser.add_argument("--weights", type=Path, help="safetensors file that replaces the library's weights")
+    parser.add_argument("--weights", type=Path, help="state dict (safetensors or torch.save) that replaces the library's weights")
     parser.add_argument("--classes", type=int, help="number of classes of these weights")
     parser.add_argument("--output", type=Path, default=Path("golden.npz"))
     parser.add_argument("photos", type=Path, nargs="+")

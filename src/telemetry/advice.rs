@@ -12,7 +12,7 @@ const ADVICE: &[(&str, &str)] = &[
     ),
     (
         "client_requests_total",
-        "Traffic of each API key; a client with many 401 or 429 has a wrong key or exceeds its limits",
+        "Traffic of each API key; a client with many 429 exceeds its limits (requests without a valid key are 401 in http_requests_total)",
     ),
     (
         "rejected_total",

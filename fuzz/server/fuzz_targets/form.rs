@@ -10,7 +10,7 @@ use server::Server;
 
 static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
 
-fuzz_target!(|bytes: &[u8]| {
+fuzz_target!(init: LazyLock::force(&SERVER), |bytes| {
     let form = [("content-type", "multipart/form-data; boundary=X")];
     SERVER.post("/classify", &form, bytes.to_vec());
 });

@@ -10,7 +10,7 @@ use server::Server;
 
 static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
 
-fuzz_target!(|bytes: &[u8]| {
+fuzz_target!(init: LazyLock::force(&SERVER), |bytes| {
     let Ok(length) = u32::try_from(bytes.len()) else { return };
     let frame = [&[0], &length.to_be_bytes()[..], bytes].concat();
     let grpc = [("content-type", "application/grpc"), ("te", "trailers")];

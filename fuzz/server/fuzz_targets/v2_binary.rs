@@ -11,7 +11,7 @@ use server::{INFER, Server};
 
 static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
 
-fuzz_target!(|bytes: &[u8]| {
+fuzz_target!(init: LazyLock::force(&SERVER), |bytes| {
     let Some((length, body)) = bytes.split_first_chunk::<2>() else { return };
     let length = u16::from_le_bytes(*length).to_string();
     let binary = [("inference-header-content-length", length.as_str())];

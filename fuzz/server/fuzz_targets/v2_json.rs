@@ -10,7 +10,7 @@ use server::{INFER, Server};
 
 static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
 
-fuzz_target!(|bytes: &[u8]| {
+fuzz_target!(init: LazyLock::force(&SERVER), |bytes| {
     let json = [("content-type", "application/json")];
     for path in [INFER, "/", "/v1/models/cifar10-resnet56:predict", "/invocations", "/classify"] {
         SERVER.post(path, &json, bytes.to_vec());
