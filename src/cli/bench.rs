@@ -185,7 +185,10 @@ fn title(target: &str, load: Option<Load>) -> String {
 fn show(report: &BenchReport) {
     let Summary { requests_per_second, goodput_per_second, latency_ms, errors, seconds, .. } =
         &report.summary;
-    output::line(format!("{}, {} photos, {seconds} s", report.target, report.photos));
+    let BenchReport { target, photos, warm_up_requests, .. } = report;
+    output::line(format!(
+        "{target}, {photos} photos, {seconds} s after a warm-up of {warm_up_requests} requests"
+    ));
     let mut table = output::table(&["", ""]);
     table.add_row(["requests sent/s".to_owned(), format!("{requests_per_second:.1}")]);
     table.add_row(["goodput/s".to_owned(), format!("{goodput_per_second:.1}")]);

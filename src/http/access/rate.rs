@@ -54,7 +54,8 @@ impl fmt::Display for Rate {
             Per::Minute => "minute",
             Per::Hour => "hour",
         };
-        write!(f, "{} requests per {per}", self.requests)
+        let requests = if self.requests.get() == 1 { "request" } else { "requests" };
+        write!(f, "{} {requests} per {per}", self.requests)
     }
 }
 

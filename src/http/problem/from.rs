@@ -59,7 +59,7 @@ impl From<Rejected> for Problem {
         let kind = match &rejected {
             Rejected::QueueFull { .. } | Rejected::Displaced { .. } => Kind::QueueFull,
             Rejected::Memory { .. } => Kind::MemoryLimit,
-            Rejected::TooLate { .. } => Kind::Deadline,
+            Rejected::TooLate { .. } | Rejected::LimitTooShort { .. } => Kind::Deadline,
             Rejected::ClientLimit { .. } => Kind::ClientLimit,
             Rejected::Draining => Kind::Draining,
         };

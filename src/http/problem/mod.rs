@@ -290,7 +290,7 @@ impl Problem {
     #[must_use]
     pub fn too_many_requests(rate: &str, wait: Duration) -> Self {
         let wait = wait.max(Duration::from_secs(1));
-        let detail = format!("this client may send {rate}; retry in {wait:.0?}");
+        let detail = format!("this client may send {rate}; retry in {} s", header_seconds(wait));
         Self::new(Kind::TooManyRequests, detail).retry_after(wait)
     }
 

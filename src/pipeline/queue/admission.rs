@@ -85,6 +85,10 @@ impl Admission {
         let predicted = predicted + predicted / 4;
         let deadline = context.deadline;
         let left = deadline.left(Instant::now());
+        if service_time > deadline.limit {
+            let limit = deadline.limit;
+            return Err(Rejected::LimitTooShort { service_time, limit });
+        }
         if predicted > left {
             let retry_after = predicted.saturating_sub(deadline.limit);
             return Err(Rejected::TooLate { predicted, left, retry_after });

@@ -54,6 +54,17 @@ pub enum Rejected {
         /// When to retry.
         retry_after: Duration,
     },
+    /// The image's own time exceeds the request's time limit, so that it would be rejected on an idle server too.
+    #[error(
+        "this image alone takes about {service_time:.0?}, longer than the request's time limit of {limit:?}; allow more time \
+         (X-Request-Timeout-Ms, up to the server's --request-timeout)"
+    )]
+    LimitTooShort {
+        /// Predicted time of this image without a queue.
+        service_time: Duration,
+        /// The request's time limit.
+        limit: Duration,
+    },
     /// This client has its maximum number of images in flight.
     #[error(
         "this client has {images} images in flight, which is its limit; retry in {} s",
@@ -83,7 +94,7 @@ impl Rejected {
         match self {
             Self::QueueFull { .. } | Self::Displaced { .. } => Reason::QueueFull,
             Self::Memory { .. } => Reason::MemoryLimit,
-            Self::TooLate { .. } => Reason::Deadline,
+            Self::TooLate { .. } | Self::LimitTooShort { .. } => Reason::Deadline,
             Self::ClientLimit { .. } => Reason::ClientLimit,
             Self::Draining => Reason::Draining,
         }
@@ -99,6 +110,7 @@ impl Rejected {
             other @ (Self::QueueFull { .. }
             | Self::Displaced { .. }
             | Self::TooLate { .. }
+            | Self::LimitTooShort { .. }
             | Self::ClientLimit { .. }
             | Self::Draining) => other,
         }
@@ -113,7 +125,8 @@ impl Rejected {
             | Self::Memory { retry_after, .. }
             | Self::ClientLimit { retry_after, .. }
             | Self::TooLate { retry_after, .. } => (*retry_after).max(Duration::from_secs(1)),
-            Self::Draining => Duration::from_secs(1),
+            // For the second one only because predictions change.
+            Self::Draining | Self::LimitTooShort { .. } => Duration::from_secs(1),
         }
     }
 }
