@@ -7,7 +7,8 @@ mod listen; // the address of --listen
 mod model; // a model, its device and its sessions
 mod models; // several models
 mod model_table; // [[model]] tables
-mod outside; // images by URL, and Vertex AI
+mod urls; // images by URL
+mod vertex; // Vertex AI
 mod tls; // certificates
 mod traces; // spans for a collector
 
@@ -36,9 +37,10 @@ pub use listen::listen_address;
 pub use model::{Calibrated, Concurrency, ModelArgs};
 pub use model_table::ModelTable;
 pub use models::{ModelControl, ModelSpec, ModelsArgs};
-pub use outside::{UrlArgs, VertexArgs};
 pub use tls::TlsArgs;
 pub use traces::TraceArgs;
+pub use urls::UrlArgs;
+pub use vertex::VertexArgs;
 
 /// Limits for one upload.
 #[derive(Debug, Clone, Args)]

@@ -8,7 +8,7 @@
 use super::block::Convolution;
 use super::choices::{Activation, Architecture, Inverted};
 use super::layer::{LayerKind, Stage};
-use super::walk::{LayerOutput, Walk};
+use super::layer_list::{LayerOutput, Walk};
 use crate::weights::Framework;
 
 /// Stride of the first block of each stage (`MobileNetV2`, Table 2).

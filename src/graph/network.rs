@@ -5,7 +5,7 @@
 
 use super::choices::{Architecture, Family};
 use super::layer::{Layer, LayerKind};
-use super::walk::Walk;
+use super::layer_list::Walk;
 use super::{inverted, residual, vgg};
 use crate::weights::TensorSpec;
 

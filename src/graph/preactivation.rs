@@ -5,7 +5,7 @@
 use super::block::{Convolution, branch};
 use super::choices::{Activation, Architecture, Residual};
 use super::layer::{LayerKind, Stage};
-use super::walk::{LayerOutput, Walk};
+use super::layer_list::{LayerOutput, Walk};
 
 /// Adds the layers of such a network after the input.
 pub(super) fn expand(

@@ -6,8 +6,8 @@ use super::choices::{
     Stem,
 };
 use super::layer::{LayerKind, Stage};
+use super::layer_list::{LayerOutput, Walk};
 use super::preactivation;
-use super::walk::{LayerOutput, Walk};
 
 /// Adds the layers of a residual network of `choices` after the input.
 pub(super) fn expand(

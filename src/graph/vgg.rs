@@ -3,7 +3,7 @@
 use super::block::Convolution;
 use super::choices::{Activation, Architecture, Norm};
 use super::layer::{LayerKind, Stage};
-use super::walk::{LayerOutput, Walk};
+use super::layer_list::{LayerOutput, Walk};
 
 /// Height and width of the first linear layer's input, to which torchvision pools.
 const MAP: usize = 7;

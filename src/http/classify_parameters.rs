@@ -8,7 +8,7 @@ use super::query;
 use crate::pipeline::Pipeline;
 use crate::pipeline::classes::ClassIndex;
 use crate::pipeline::postprocess::{PostprocessOptions, Selection};
-use crate::pipeline::sets::Cover;
+use crate::pipeline::prediction_sets::Cover;
 use crate::pipeline::topk::{self, Narrow};
 
 /// Maximum number of maps in one answer.

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use zstd::stream::read::Decoder as ZstdDecoder;
 
-use super::holding::holding;
 use super::problem::{ACCEPTED_ENCODINGS, Problem};
+use super::reserved_bytes::holding;
 use crate::pipeline::queue::Reservation;
 
 /// Number of bytes that are decompressed between two reservations.

@@ -16,7 +16,7 @@ use super::problem::Problem;
 use super::problem::traced::with_trace;
 use super::record::{Gone, RequestFacts};
 use super::trace::Trace;
-use super::{Phase, Server, access, checks, cors, linger, origin, record, unsent};
+use super::{Phase, Server, access, checks, cors, discard, origin, record, unsent};
 use crate::pipeline::queue::Origin;
 use crate::registry::Choice;
 
@@ -44,7 +44,7 @@ pub(super) fn around(routes: Router<Arc<Server>>, server: &Arc<Server>) -> Route
         None => routes,
     };
     routes
-        .layer(middleware::map_request(async |request| linger::lingering(request)))
+        .layer(middleware::map_request(async |request| discard::lingering(request)))
         .layer(middleware::from_fn_with_state(Arc::clone(server), observe))
 }
 

@@ -15,11 +15,11 @@ mod cors; // requests of web pages of other origins
 mod embed; // POST /embed
 mod health; // /livez, /readyz, /ping
 mod hosts; // allowed hosts
-mod holding; // bytes with a reservation of memory
+mod reserved_bytes; // bytes with a reservation of memory
 mod inflate; // compressed uploads
 mod json; // JSON bodies
 mod layers; // request id, log line, metrics, panics
-mod linger; // discards the rest of an upload after an early answer
+mod discard; // discards the rest of an upload after an early answer
 mod load_report; // ORCA, for load balancers
 mod listener; // the accept loop and shutdown
 mod metrics; // GET /metrics
@@ -34,7 +34,7 @@ mod protocol; // protocols of other servers
 mod purpose; // what a request is for
 mod query; // reads parameters
 mod record; // the log line and metrics of a request
-mod refusals; // one log line per second for rejections
+mod rejection_log; // one log line per second for rejections
 mod reload; // reloads changed files
 mod remote; // bodies with a URL
 mod shared; // state that all requests share

@@ -10,10 +10,10 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::App;
-use super::holding::holding;
 use super::json::{self, Text};
 use super::origin;
 use super::problem::Problem;
+use super::reserved_bytes::holding;
 use super::upload::{self, Fields, Upload};
 use crate::fetch::{FetchError, Fetcher, Remote};
 use crate::pipeline::queue::{Deadline, RequestContext};

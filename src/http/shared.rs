@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use super::problem::Problem;
-use super::refusals::Refusals;
+use super::rejection_log::Refusals;
 use crate::telemetry::DecayingRate;
 use crate::telemetry::logs::DroppedLines;
 

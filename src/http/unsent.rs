@@ -6,7 +6,7 @@ use axum::body::{Bytes, HttpBody};
 use axum::response::Response;
 
 use super::body::{Companion, accompanied};
-use super::holding::holding;
+use super::reserved_bytes::holding;
 use crate::pipeline::queue::Memory;
 
 /// Smaller responses are limited by the number of connections, and over HTTP/2 by the memory limit for open

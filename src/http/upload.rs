@@ -11,10 +11,10 @@ use futures_util::StreamExt;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use super::App;
-use super::holding::holding;
 use super::inflate::{self, inflate};
 use super::origin;
 use super::problem::{Problem, excerpt};
+use super::reserved_bytes::holding;
 use super::upload_rate::{TooSlow, paced};
 use crate::pipeline::queue::{Rejected, Reservation};
 use crate::telemetry::Reason;

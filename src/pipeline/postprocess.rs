@@ -3,8 +3,8 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::prediction_sets::{Cover, Coverage, Covered};
 use super::rollup::RollUp;
-use super::sets::{Cover, Coverage, Covered};
 use super::topk::{self, Narrow, Prediction};
 use super::{Classification, Pipeline};
 

@@ -7,7 +7,7 @@ mod framework; // PyTorch or TensorFlow
 mod names; // renames tensors to torchvision's names
 mod inverted; // renames tensors of inverted residual networks
 mod head; // finds the classifier
-mod other; // describes files without weights
+mod unsupported; // describes files without weights
 mod tensor; // one tensor, as float32
 mod check; // compares tensors with a network
 #[cfg(test)]
@@ -20,8 +20,8 @@ use bytes::Bytes;
 
 pub use check::{CheckedWeights, Finding};
 pub use framework::Framework;
-pub use other::OtherFile;
 pub use tensor::{DataType, Tensor};
+pub use unsupported::OtherFile;
 
 /// A tensor that a network needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -196,7 +196,7 @@ impl Weights {
 /// The tensors of one file, and messages about ignored parts.
 fn open_file(path: &Path) -> Result<(BTreeMap<String, Tensor>, Vec<String>), WeightsError> {
     let failed = |source| WeightsError::Read { path: path.to_owned(), source };
-    if let Some(kind) = other::kind_of(path).map_err(failed)? {
+    if let Some(kind) = unsupported::kind_of(path).map_err(failed)? {
         return Err(WeightsError::Other { path: path.to_owned(), kind });
     }
     if !safetensors::is_one(path).map_err(failed)? {

@@ -5,8 +5,8 @@ use clap::{Args, ValueEnum};
 
 use crate::pipeline::Pipeline;
 use crate::pipeline::postprocess::{PostprocessOptions, Postprocessed, Selection};
+use crate::pipeline::prediction_sets::Cover;
 use crate::pipeline::rollup::Rung;
-use crate::pipeline::sets::Cover;
 
 #[derive(Debug, Args)]
 pub(super) struct PostprocessArgs {

@@ -6,7 +6,7 @@
 mod forwarded; // addresses behind reverse proxies
 mod keys; // the file of API keys
 mod rate; // rate limits
-mod ring; // the keys in use
+mod key_ring; // the keys in use
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
@@ -19,9 +19,9 @@ use axum::response::Response;
 use clap::ValueEnum;
 
 pub use forwarded::{ForwardedHeader, Proxies};
+pub use key_ring::{KeyRing, NoKeys};
 pub use keys::{BadKeys, NewKey, NoKey};
 pub use rate::{BadRate, Rate};
-pub use ring::{KeyRing, NoKeys};
 
 use super::cors::AllowedOrigin;
 use super::origin::Peer;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::fields::Block;
-use super::reader::{
+use super::frame_reader::{
     BlockPart, CONTINUATION, DATA, END_STREAM, Frame, HEADERS, Parsed, RST_STREAM, Reader,
 };
 
@@ -227,7 +227,7 @@ fn held_by(block: &Block) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::reader::{END_HEADERS, SETTINGS, WINDOW_UPDATE};
+    use super::super::frame_reader::{END_HEADERS, SETTINGS, WINDOW_UPDATE};
     use super::*;
 
     fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {

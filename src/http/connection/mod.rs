@@ -1,14 +1,14 @@
 //! One connection, over HTTP/1.1 or h2c, with its limits.
 
 mod activity; // open requests of a connection
-mod early; // problem documents instead of hyper's own errors
+mod error_responses; // problem documents instead of hyper's own errors
 mod fields; // counts the headers of an HTTP/2 request
 mod frames; // HTTP/2 frames: blocked streams, memory of open requests, control floods
 mod handshake; // the TLS handshake
 mod hangup; // detects disconnected clients
 mod pool; // memory limit for the open requests of all HTTP/2 connections
-mod reader; // bytes → HTTP/2 frames
-mod roster; // all connections; closes the one that is idle longest
+mod frame_reader; // bytes → HTTP/2 frames
+mod open_connections; // all connections; closes the one that is idle longest
 mod socket; // TCP, or TLS over TCP
 mod wire; // the socket, with timeouts
 
@@ -35,9 +35,9 @@ use super::origin::Peer;
 use super::tls::Certificates;
 use crate::telemetry::Metrics;
 use activity::Activity;
-pub(super) use early::document;
+pub(super) use error_responses::document;
+pub(super) use open_connections::{ConnectionSlot, Roster};
 pub(super) use pool::Pool;
-pub(super) use roster::{ConnectionSlot, Roster};
 pub(super) use socket::Socket;
 use wire::Wire;
 pub(super) use wire::close_gently;

@@ -1,7 +1,7 @@
 //! `GET /openapi.json`: the API description, generated from the handlers and the answer types.
 
-mod refusals; // the problems of each route
-mod shapes; // schemas and parameters that routes share
+mod problems; // the problems of each route
+mod schemas; // schemas and parameters that routes share
 
 use axum::Extension;
 use axum::http::header;
@@ -12,13 +12,13 @@ use serde_json::{Map, Value, json};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{ComponentsBuilder, Info, InfoBuilder, License, OpenApi, OpenApiBuilder};
 
-use refusals::{AllFailed, Failure};
+use problems::{AllFailed, Failure};
 
 use super::access::Access;
 use super::unsent::OneCopy;
 
-pub(super) use refusals::{NamedRefusals, NetworkRefusals, NotFound, NotReady, UploadRefusals};
-pub(super) use shapes::{ImageUrl, NamedModel, Picture, Pictures, Scheduling};
+pub(super) use problems::{NamedRefusals, NetworkRefusals, NotFound, NotReady, UploadRefusals};
+pub(super) use schemas::{ImageUrl, NamedModel, Picture, Pictures, Scheduling};
 
 const ABOUT: &str = "\
 Classifies images over HTTP.

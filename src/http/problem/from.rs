@@ -4,9 +4,9 @@ use super::{Kind, Problem};
 use crate::fetch::FetchError;
 use crate::pipeline::ClassifyError;
 use crate::pipeline::decode::DecodeError;
+use crate::pipeline::prediction_sets::NoPromise;
 use crate::pipeline::queue::Rejected;
 use crate::pipeline::rollup::NoTaxonomy;
-use crate::pipeline::sets::NoPromise;
 use crate::registry::{ControlError, NoModel};
 
 impl From<ClassifyError> for Problem {

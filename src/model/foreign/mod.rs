@@ -4,9 +4,9 @@
 //! the outputs of all models. Other modules handle it like any model.
 
 mod card; // hints about the graph in its card
-mod ending; // detects logits or probabilities from the last nodes
-mod values; // checks the detected kind on scores of test images
-mod fit; // its input and output
+mod last_nodes; // detects logits or probabilities from the last nodes
+mod score_check; // checks the detected kind on scores of test images
+mod signature; // its input and output
 mod wrap; // adds nodes around it
 
 use std::path::Path;
@@ -16,8 +16,8 @@ use crate::onnx;
 
 use card::{ForeignCard, Hints};
 pub use fit::Unfit;
-pub use values::Contradiction;
-use values::{ScoreKind, ScoresVerdict};
+pub use score_check::Contradiction;
+use score_check::{ScoreKind, ScoresVerdict};
 
 /// `architecture` in the card of such a model.
 pub const ARCHITECTURE: &str = "onnx";
@@ -63,7 +63,7 @@ fn wrap_model(
     ForeignCard { card, hints }: ForeignCard,
 ) -> Result<Model, ModelError> {
     let unfit = |source| ModelError::Unfit { path: path.to_owned(), source };
-    let fit = fit::fit(&graph, &card, &hints).map_err(unfit)?;
+    let fit = signature::fit(&graph, &card, &hints).map_err(unfit)?;
     let card = ModelCard { task: fit.task, ..card }
         .checked()
         .map_err(|source| ModelError::Card { of: path.display().to_string(), source })?;

@@ -2,8 +2,8 @@
 //! and probabilities.
 
 use super::card::{AxisOrder, Channels, DeclaredScores, Hints};
-use super::fit::Fit;
-use super::values::ScoreKind;
+use super::score_check::ScoreKind;
+use super::signature::Fit;
 use crate::model::Preprocess;
 use crate::model::{ModelCard, Task};
 use crate::onnx::builder::{int_attribute, ints_attribute};

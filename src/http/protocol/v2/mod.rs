@@ -6,7 +6,7 @@
 mod signature; // the model and its tensors
 mod parameters; // the known parameters
 mod tensor; // tensors of a request
-mod floats; // normalised floats → pixels
+mod denormalize; // normalised floats → pixels
 mod images; // tensors → images
 mod request; // an inference request, before and after validation
 mod classes; // scores as "value:index:label"

@@ -10,7 +10,7 @@ mod body; // limits for memory, time and size of a message
 mod compressed; // decompresses messages
 mod codec; // bytes → messages
 mod count; // counts the parts of a message before it is parsed
-mod drained; // ends open streams at shutdown
+mod shutdown; // ends open streams at shutdown
 mod status; // problems → gRPC statuses
 mod health; // grpc.health.v1
 
@@ -62,7 +62,7 @@ pub(super) fn routes(server: &Arc<Server>, address: Address) -> Router<Arc<Serve
     let health = HealthServer::new(health::Health::new(Arc::clone(server)));
     let reflection = of_service(v1, &[])
         .merge(of_service(alpha, &[]))
-        .layer(middleware::from_fn_with_state(Arc::clone(server), drained::ends));
+        .layer(middleware::from_fn_with_state(Arc::clone(server), shutdown::ends));
     of_service(inference, &METHODS)
         .layer(middleware::from_fn_with_state(Arc::clone(server), compressed::inflated))
         .layer(middleware::from_fn_with_state(Arc::clone(server), body::guard))

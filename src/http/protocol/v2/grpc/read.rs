@@ -10,10 +10,10 @@ use super::messages::model_infer_request::{InferInputTensor, InferRequestedOutpu
 use super::messages::{InferTensorContents, ModelInferRequest};
 use super::parameters;
 use crate::http::App;
-use crate::http::holding::holding;
 use crate::http::problem::{Problem, excerpt};
 use crate::http::protocol::v2::request::{self, UncheckedRequest};
 use crate::http::protocol::v2::tensor::{Datatype, Tensor, TensorData};
+use crate::http::reserved_bytes::holding;
 
 /// Bytes that [`request`] converts one by one: those of typed contents. Raw contents are only moved.
 pub(super) fn bytes_to_convert(message: &ModelInferRequest) -> usize {

@@ -3,7 +3,7 @@
 use axum::extract::Request;
 use axum::response::Response;
 
-use super::documented::InferBody;
+use super::schemas::InferBody;
 use super::write::InferDocument;
 use super::{read, write};
 use crate::http::openapi::{NamedModel, NamedRefusals, Picture, Scheduling};

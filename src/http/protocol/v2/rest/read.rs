@@ -8,16 +8,16 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::elements;
-use super::few::few;
+use super::short_list::few;
 use super::write::{Forms, HEADER_LENGTH, Placed};
 use crate::http::App;
-use crate::http::holding::holding;
 use crate::http::json::without_mark;
 use crate::http::problem::{Problem, excerpt};
 use crate::http::protocol::v2::parameters::Parameters;
 use crate::http::protocol::v2::request::{self, UncheckedRequest};
 use crate::http::protocol::v2::signature::InputName;
 use crate::http::protocol::v2::tensor::{Datatype, Tensor, TensorData};
+use crate::http::reserved_bytes::holding;
 use crate::pipeline::queue::Reservation;
 
 /// The part of a body that is JSON.

@@ -1,13 +1,11 @@
-//! Options for fetching images by URL and for Vertex AI.
+//! Options for fetching images by URL.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Args;
 use ipnet::IpNet;
 
 use crate::fetch::{AllowedHost, FetchPlan, Policy};
-use crate::http::VertexRoutes;
 
 /// Options for images by URL.
 #[derive(Debug, Clone, Args)]
@@ -41,23 +39,6 @@ pub struct UrlArgs {
     pub url_timeout: Duration,
 }
 
-/// Settings that Vertex AI passes to a container in these environment variables.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Vertex AI")]
-pub struct VertexArgs {
-    /// Additional path for Vertex AI predictions; /invocations accepts them too
-    #[arg(hide_short_help = true, long, env = "AIP_PREDICT_ROUTE", value_name = "PATH")]
-    pub vertex_predict_route: Option<String>,
-
-    /// Additional path for Vertex AI health checks; /ping and /health answer them too
-    #[arg(hide_short_help = true, long, env = "AIP_HEALTH_ROUTE", value_name = "PATH")]
-    pub vertex_health_route: Option<String>,
-
-    /// Port for Vertex AI; replaces the port of --listen
-    #[arg(hide_short_help = true, long, env = "AIP_HTTP_PORT", value_name = "PORT")]
-    pub vertex_port: Option<u16>,
-}
-
 impl UrlArgs {
     /// The policy for images by URL, with at most `at_once` concurrent fetches; `None` if URLs are disabled.
     pub(super) fn resolve(
@@ -82,21 +63,5 @@ impl UrlArgs {
         let policy =
             Policy { hosts: self.allow_url_hosts.clone(), private: self.allow_url_private.clone() };
         Some((policy, FetchPlan { timeout: self.url_timeout, at_once }))
-    }
-}
-
-impl VertexArgs {
-    pub(super) fn routes(&self, wrong: &mut Vec<String>) -> VertexRoutes {
-        let predict = self.vertex_predict_route.as_deref();
-        let health = self.vertex_health_route.as_deref();
-        VertexRoutes::new(predict, health).unwrap_or_else(|bad| {
-            wrong.extend(bad.iter().map(ToString::to_string));
-            VertexRoutes::default()
-        })
-    }
-
-    /// `listen` with the port of Vertex AI, if it is set.
-    pub(super) fn listen(&self, listen: SocketAddr) -> SocketAddr {
-        SocketAddr::new(listen.ip(), self.vertex_port.unwrap_or(listen.port()))
     }
 }

@@ -1,4 +1,4 @@
-//! Checks whether a file is complete, from its structure, because some decoders fill missing parts with grey.
+//! Detects truncated files from their structure, because some decoders fill missing parts with grey.
 
 use super::{Format, png, webp};
 

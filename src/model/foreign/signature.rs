@@ -1,8 +1,8 @@
 //! Checks that a foreign graph is an image classifier, and determines the layout of its input.
 
 use super::card::{AxisOrder, DeclaredScores, Hints};
-use super::ending::scores_of;
-use super::values::{KindSource, ScoreKind};
+use super::last_nodes::scores_of;
+use super::score_check::{KindSource, ScoreKind};
 use crate::model::{ModelCard, Task};
 use crate::onnx;
 use crate::onnx::proto::tensor_proto::DataType;
