@@ -14,4 +14,4 @@ pub use drive::drive;
 pub use limit::{LimitError, Preparation, limit};
 pub use load::{Load, Window};
 pub use plot::svg;
-pub use results::{Measured, Outcome, Summary};
+pub use results::{LoadResults, Outcome, Summary};

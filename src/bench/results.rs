@@ -19,7 +19,7 @@ pub enum Outcome {
 
 /// The results of the measured part of a run.
 #[derive(Debug, Clone)]
-pub struct Measured {
+pub struct LoadResults {
     window: Window,
     /// Latencies of good responses, in microseconds.
     latencies: Histogram<u64>,
@@ -63,7 +63,7 @@ pub struct Latency {
     pub max: f64,
 }
 
-impl Measured {
+impl LoadResults {
     /// An empty result.
     ///
     /// # Panics

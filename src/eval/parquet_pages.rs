@@ -34,7 +34,7 @@ const DEEPEST: u32 = 8;
 /// # Errors
 ///
 /// If a header cannot be read.
-pub(super) fn unpacked(
+pub(super) fn decompressed_size(
     file: &mut (impl Read + Seek),
     metadata: &ParquetMetaData,
     most: u64,
@@ -251,7 +251,7 @@ mod tests {
     fn sizes_in_page_headers_are_summed_even_where_they_exceed_the_footer() {
         let mut bytes = sample();
         let (metadata, first) = opened(&bytes);
-        let sum = unpacked(&mut Cursor::new(&bytes), &metadata, u64::MAX).unwrap();
+        let sum = decompressed_size(&mut Cursor::new(&bytes), &metadata, u64::MAX).unwrap();
         let footer: i64 = metadata.row_groups().iter().map(RowGroupMetaData::total_byte_size).sum();
         // The footer's sum includes the headers, but not the memory for dictionary values.
         let footer = u64::try_from(footer).unwrap();
@@ -262,7 +262,7 @@ mod tests {
         let digits = bytes[field + 1..].iter().take_while(|byte| **byte & 0x80 != 0).count();
         bytes[field + 1..field + 1 + digits].fill(0xFE);
         bytes[field + 1 + digits] = 0x7F;
-        let lying = unpacked(&mut Cursor::new(&bytes), &metadata, u64::MAX).unwrap();
+        let lying = decompressed_size(&mut Cursor::new(&bytes), &metadata, u64::MAX).unwrap();
         assert!(lying > sum, "{lying}");
     }
 
@@ -293,9 +293,11 @@ mod tests {
         for (place, wrong) in [(0, 0xFF), (0, 0), (1, 0xFF), (0, 0x1C), (0, 0x1F)] {
             let mut bytes = whole.clone();
             bytes[first + place..first + place + 40].fill(wrong);
-            let answer = unpacked(&mut Cursor::new(&bytes), &metadata, u64::MAX);
+            let answer = decompressed_size(&mut Cursor::new(&bytes), &metadata, u64::MAX);
             assert!(answer.is_err(), "{wrong}: {answer:?}");
         }
-        assert!(unpacked(&mut Cursor::new(&whole[..first + 3]), &metadata, u64::MAX).is_err());
+        assert!(
+            decompressed_size(&mut Cursor::new(&whole[..first + 3]), &metadata, u64::MAX).is_err()
+        );
     }
 }

@@ -103,14 +103,14 @@ impl Fetcher {
         self.policy.check(&first)?;
         let turns = Arc::clone(&self.turns);
         let turn = turns.acquire_owned().await.map_err(|error| FetchError::Unreachable {
-            url: shown(&first),
+            url: without_query(&first),
             reason: error.to_string(),
         })?;
         let mut url = first.clone();
         for hop in 0..=REDIRECTS {
             let behind = |source: FetchError| match hop {
                 0 => source,
-                _ => FetchError::Redirected { to: shown(&url), source: Box::new(source) },
+                _ => FetchError::Redirected { to: without_query(&url), source: Box::new(source) },
             };
             let answer = self.ask(&url).await.map_err(behind)?;
             if let Some(next) = redirect(&url, &answer).map_err(behind)? {
@@ -119,13 +119,13 @@ impl Fetcher {
             }
             let status = answer.status().as_u16();
             if status != 200 {
-                return Err(behind(FetchError::Status { url: shown(&url), status }));
+                return Err(behind(FetchError::Status { url: without_query(&url), status }));
             }
             let body = answer.into_body();
             let announced = body.size_hint().exact();
-            return Ok(Remote { url: shown(&url), announced, body, turn });
+            return Ok(Remote { url: without_query(&url), announced, body, turn });
         }
-        Err(FetchError::TooManyRedirects { url: shown(&first), limit: REDIRECTS })
+        Err(FetchError::TooManyRedirects { url: without_query(&first), limit: REDIRECTS })
     }
 
     /// One request, to a URL that is looked at first.
@@ -138,8 +138,8 @@ impl Fetcher {
         let agent = concat!("resnetd/", env!("CARGO_PKG_VERSION"));
         headers.insert(USER_AGENT, HeaderValue::from_static(agent));
         self.client.request(request).await.map_err(|error| {
-            told(&error).unwrap_or_else(|| FetchError::Unreachable {
-                url: shown(url),
+            own_error(&error).unwrap_or_else(|| FetchError::Unreachable {
+                url: without_query(url),
                 reason: innermost(&error),
             })
         })
@@ -151,7 +151,7 @@ fn redirect(url: &Url, answer: &Response<Incoming>) -> Result<Option<Url>, Fetch
     if !matches!(answer.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
         return Ok(None);
     }
-    let nowhere = |reason: String| FetchError::Nowhere { url: shown(url), reason };
+    let nowhere = |reason: String| FetchError::Nowhere { url: without_query(url), reason };
     let location = answer.headers().get(LOCATION);
     let location = location.ok_or_else(|| nowhere("Location is missing".to_owned()))?;
     let location = location.to_str().map_err(|error| nowhere(error.to_string()))?;
@@ -172,7 +172,7 @@ fn uri(url: &Url) -> Result<Uri, FetchError> {
 }
 
 /// For messages: without the query, which may have secrets.
-fn shown(url: &Url) -> String {
+fn without_query(url: &Url) -> String {
     let mut url = url.clone();
     url.set_query(None);
     url.set_fragment(None);
@@ -183,7 +183,7 @@ fn shown(url: &Url) -> String {
 }
 
 /// What our resolver said, somewhere among the causes of `error`.
-fn told(error: &(dyn Error + 'static)) -> Option<FetchError> {
+fn own_error(error: &(dyn Error + 'static)) -> Option<FetchError> {
     std::iter::successors(Some(error), |&error| error.source())
         .find_map(|cause| cause.downcast_ref().cloned())
 }

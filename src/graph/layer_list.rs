@@ -5,7 +5,7 @@ use super::layer::{Layer, LayerKind, Stage};
 use crate::weights::Framework;
 
 /// A list of layers, each with the layers that it reads.
-pub(super) struct Walk {
+pub(super) struct LayerList {
     /// The part of the network that new layers belong to.
     pub(super) stage: Stage,
     layers: Vec<Layer>,
@@ -18,7 +18,7 @@ pub(super) struct LayerOutput {
     pub(super) channels: usize,
 }
 
-impl Walk {
+impl LayerList {
     pub(super) fn new() -> Self {
         Self { stage: Stage::Stem, layers: Vec::new() }
     }

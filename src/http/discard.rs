@@ -9,7 +9,7 @@ use axum::http::Version;
 use http_body_util::BodyExt;
 use tokio::time::timeout;
 
-use super::body::{Companion, accompanied};
+use super::body::{Attachment, attach};
 
 /// A client that sends nothing for this long waits for the response, or is gone.
 const SILENCE: Duration = Duration::from_secs(1);
@@ -19,16 +19,16 @@ const MOST: Duration = Duration::from_secs(10);
 
 /// Reads and discards the rest of the body that the handler does not read. Not needed with HTTP/2, where an
 /// early answer ends only its stream.
-pub(super) fn lingering(request: Request) -> Request {
+pub(super) fn discard_rest(request: Request) -> Request {
     if request.version() >= Version::HTTP_2 || request.body().is_end_stream() {
         return request;
     }
-    request.map(|body| accompanied(body, Lingering))
+    request.map(|body| attach(body, DiscardRest))
 }
 
-struct Lingering;
+struct DiscardRest;
 
-impl Companion for Lingering {
+impl Attachment for DiscardRest {
     fn left(&mut self, mut rest: Body) {
         if rest.is_end_stream() {
             return;

@@ -6,7 +6,7 @@ mod app; // the state of the server and of a request
 mod accept; // content negotiation
 mod access; // API keys, and limits for each client
 mod answers; // the answer for a request's images
-mod body; // bodies with an attached companion
+mod body; // bodies with an attached value
 mod checks; // checks of every request
 mod classify; // POST /classify
 mod classify_parameters; // its parameters

@@ -13,9 +13,9 @@ const PERIOD: Duration = Duration::from_secs(1);
 
 /// Rejections since the last line.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Refusals(Arc<Mutex<BTreeMap<&'static str, u64>>>);
+pub(super) struct RejectionLog(Arc<Mutex<BTreeMap<&'static str, u64>>>);
 
-impl Refusals {
+impl RejectionLog {
     /// Counts a rejection. The first one after a line schedules the next line.
     pub(super) fn count(&self, reason: &'static str) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -23,10 +23,10 @@ impl Refusals {
         *counts.entry(reason).or_default() += 1;
         drop(counts);
         if first && let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let refusals = self.clone();
+            let log = self.clone();
             runtime.spawn(async move {
                 tokio::time::sleep(PERIOD).await;
-                refusals.report();
+                log.report();
             });
         }
     }

@@ -13,7 +13,7 @@ use super::App;
 use super::json::{self, Text};
 use super::origin;
 use super::problem::Problem;
-use super::reserved_bytes::holding;
+use super::reserved_bytes::with_reservation;
 use super::upload::{self, Fields, Upload};
 use crate::fetch::{FetchError, Fetcher, Remote};
 use crate::pipeline::queue::{Deadline, RequestContext};
@@ -57,7 +57,7 @@ impl DeclaredType {
 
 /// A request's images and form fields.
 #[derive(Debug)]
-pub(super) struct Arrived {
+pub(super) struct ReceivedImages {
     pub(super) upload: Upload,
     pub(super) fields: Fields,
     pub(super) context: RequestContext,
@@ -69,13 +69,13 @@ pub(super) async fn read(
     request: Request,
     limit: Duration,
     parameters: &[&str],
-) -> Result<Arrived, Problem> {
+) -> Result<ReceivedImages, Problem> {
     let declared = DeclaredType::of(request.headers());
     let origin = origin::of(request.extensions());
     let (upload, fields) = upload::read(app, request, parameters).await?;
     let deadline = Deadline::after(limit);
     let upload = follow(app, upload, declared, deadline).await?;
-    Ok(Arrived { upload, fields, context: RequestContext { origin, deadline } })
+    Ok(ReceivedImages { upload, fields, context: RequestContext { origin, deadline } })
 }
 
 /// Replaces a body `{"url": "https://…"}` by the image at this URL.
@@ -131,7 +131,7 @@ async fn fetch(app: &App, fetcher: &Fetcher, url: &str) -> Result<Bytes, Problem
     .await;
     drop(turn);
     match read {
-        Ok(bytes) => Ok(holding(bytes, &held)),
+        Ok(bytes) => Ok(with_reservation(bytes, &held)),
         Err(error) => Err(match upload::why_ended(&error) {
             Some(upload::ReadStopped::TooLong) => FetchError::TooManyBytes { url, limit }.into(),
             Some(upload::ReadStopped::Rejected(rejected)) => rejected.into(),

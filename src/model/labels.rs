@@ -24,7 +24,7 @@ pub(super) fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D:
 }
 
 /// Default names for `classes` without names: those of ImageNet-1k if there are 1,000.
-pub(super) fn usual(classes: usize) -> Vec<String> {
+pub(super) fn default_names(classes: usize) -> Vec<String> {
     if classes == imagenet::CLASSES {
         imagenet::labels()
     } else {

@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-pub use calibration::{BadCalibration, Calibration, Promise};
+pub use calibration::{BadCalibration, Calibration, CoverageThreshold};
 pub use card::{CardError, Figure, ModelCard};
 pub use config::ConfigJsonError;
 pub use digests::Digests;
@@ -126,11 +126,11 @@ pub enum ModelError {
     },
     /// A foreign graph that is not an image classifier, or does not match its card.
     #[error("{} cannot be served: {source}", path.display())]
-    Unfit {
+    UnsupportedGraph {
         /// The graph.
         path: PathBuf,
         /// The mismatch.
-        source: foreign::Unfit,
+        source: foreign::UnsupportedGraph,
     },
     /// Files that differ from `SHA256SUMS`.
     #[error("{}: {reason}", path.display())]

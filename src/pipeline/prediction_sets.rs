@@ -6,19 +6,19 @@ use utoipa::ToSchema;
 
 use super::Classification;
 use super::topk::{self, Prediction};
-use crate::model::{ModelCard, Precision, Promise, Task};
+use crate::model::{CoverageThreshold, ModelCard, Precision, Task};
 
 /// A requested prediction set.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Cover {
+pub struct SetRequest {
     asked: f64,
-    promise: Promise,
+    promise: CoverageThreshold,
     max_set: Option<usize>,
 }
 
 /// Facts about a prediction set.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Covered {
+pub struct SetFacts {
     /// The coverage of the set.
     pub coverage: Coverage,
     /// Whether it has more than `max_set` classes; `None` without `max_set`.
@@ -38,7 +38,7 @@ pub struct Coverage {
 
 /// Why a coverage is not available.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum NoPromise {
+pub enum CoverageUnavailable {
     /// The card has no calibration for the precision in use.
     #[error(
         "{model} has no calibration for {precision}, which prediction sets need; create one from labelled \
@@ -71,25 +71,29 @@ pub enum NoPromise {
     },
 }
 
-impl Cover {
+impl SetRequest {
     /// Prediction sets with a coverage of at least `asked`, 0 to 1, from the card's calibration. The model
     /// abstains if a set has more than `max_set` classes.
     ///
     /// # Errors
     ///
-    /// [`NoPromise`] if the card has no such coverage.
-    pub fn new(card: &ModelCard, asked: f64, max_set: Option<usize>) -> Result<Self, NoPromise> {
+    /// [`CoverageUnavailable`] if the card has no such coverage.
+    pub fn new(
+        card: &ModelCard,
+        asked: f64,
+        max_set: Option<usize>,
+    ) -> Result<Self, CoverageUnavailable> {
         if card.task == Task::MultiLabel {
-            return Err(NoPromise::MultiLabel { model: card.name.clone() });
+            return Err(CoverageUnavailable::MultiLabel { model: card.name.clone() });
         }
         let calibration = card.calibration_in_use();
         let found = calibration.and_then(|found| Some((found, found.range()?)));
         let Some((calibration, (low, high))) = found else {
             let (model, precision) = (card.name.clone(), card.precision);
-            return Err(NoPromise::Uncalibrated { model, precision });
+            return Err(CoverageUnavailable::Uncalibrated { model, precision });
         };
         let promise = calibration.promise(asked).copied();
-        let promise = promise.ok_or(NoPromise::OutOfRange { asked, low, high })?;
+        let promise = promise.ok_or(CoverageUnavailable::OutOfRange { asked, low, high })?;
         Ok(Self { asked, promise, max_set })
     }
 }
@@ -111,18 +115,18 @@ impl Classification {
         let reach = |threshold| probabilities.iter().filter(|&&found| found >= threshold).count();
         let is_guess = reach(LIKELY) == 0;
         let set_of_several =
-            Cover::new(card, SURE, None).is_ok_and(|cover| reach(cover.promise.threshold) > 1);
+            SetRequest::new(card, SURE, None).is_ok_and(|cover| reach(cover.promise.threshold) > 1);
         is_guess || set_of_several
     }
 
     /// The prediction set, and facts about it.
     #[must_use]
-    pub fn covered(&self, labels: &[String], cover: &Cover) -> (Vec<Prediction>, Covered) {
+    pub fn covered(&self, labels: &[String], cover: &SetRequest) -> (Vec<Prediction>, SetFacts) {
         let predictions = set(&self.scores.probabilities, labels, cover.promise.threshold);
-        let Promise { coverage: promised, found, .. } = cover.promise;
+        let CoverageThreshold { coverage: promised, found, .. } = cover.promise;
         let abstained = cover.max_set.map(|most| predictions.len() > most);
         let coverage = Coverage { asked: cover.asked, promised, found };
-        (predictions, Covered { coverage, abstained })
+        (predictions, SetFacts { coverage, abstained })
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// The type of a file that cannot be used as weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OtherFile {
+pub enum UnsupportedFile {
     /// An empty file.
     Empty,
     /// A Git LFS pointer instead of the file.
@@ -38,7 +38,7 @@ const END: u64 = 256 << 10;
 /// # Errors
 ///
 /// If the file cannot be read.
-pub(super) fn kind_of(path: &Path) -> io::Result<Option<OtherFile>> {
+pub(super) fn kind_of(path: &Path) -> io::Result<Option<UnsupportedFile>> {
     let mut file = File::open(path)?;
     let mut start = Vec::with_capacity(512);
     (&mut file).take(512).read_to_end(&mut start)?;
@@ -46,17 +46,17 @@ pub(super) fn kind_of(path: &Path) -> io::Result<Option<OtherFile>> {
     let begins =
         |word: &[u8]| text.len() >= word.len() && text[..word.len()].eq_ignore_ascii_case(word);
     Ok(if start.is_empty() {
-        Some(OtherFile::Empty)
+        Some(UnsupportedFile::Empty)
     } else if begins(b"version https://git-lfs") {
-        Some(OtherFile::GitLfsPointer)
+        Some(UnsupportedFile::GitLfsPointer)
     } else if begins(b"<!doctype html") || begins(b"<html") {
-        Some(OtherFile::Html)
+        Some(UnsupportedFile::Html)
     } else if start.starts_with(b"\x89HDF\r\n\x1a\n") {
-        Some(OtherFile::Hdf5)
+        Some(UnsupportedFile::Hdf5)
     } else if start.starts_with(b"\x93NUMPY") {
-        Some(OtherFile::Numpy)
+        Some(UnsupportedFile::Numpy)
     } else if start.get(4..8) == Some(b"TFL3") {
-        Some(OtherFile::TfLite)
+        Some(UnsupportedFile::TfLite)
     } else if start.starts_with(b"PK\x03\x04") {
         kind_of_zip(&mut file)?
     } else {
@@ -65,28 +65,28 @@ pub(super) fn kind_of(path: &Path) -> io::Result<Option<OtherFile>> {
 }
 
 /// The type of a zip archive, from the names of its files.
-fn kind_of_zip(file: &mut File) -> io::Result<Option<OtherFile>> {
+fn kind_of_zip(file: &mut File) -> io::Result<Option<UnsupportedFile>> {
     let length = file.seek(SeekFrom::End(0))?;
     file.seek(SeekFrom::Start(length.saturating_sub(END)))?;
     let mut end = Vec::new();
     file.take(END).read_to_end(&mut end)?;
     let has = |word: &[u8]| end.windows(word.len()).any(|window| window == word);
     Ok(if !has(b"PK\x05\x06") {
-        Some(OtherFile::HalfZip)
+        Some(UnsupportedFile::HalfZip)
     } else if has(b"model.weights.h5") {
-        Some(OtherFile::Keras)
+        Some(UnsupportedFile::Keras)
     } else if has(b"archive_format") || has(b"serialized_exported_program.json") {
-        Some(OtherFile::ExportedProgram)
+        Some(UnsupportedFile::ExportedProgram)
     } else if has(b"/code/") && has(b"constants.pkl") {
-        Some(OtherFile::TorchScript)
+        Some(UnsupportedFile::TorchScript)
     } else if has(b".npyPK") {
-        Some(OtherFile::Numpy)
+        Some(UnsupportedFile::Numpy)
     } else {
         None
     })
 }
 
-impl fmt::Display for OtherFile {
+impl fmt::Display for UnsupportedFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Empty => "empty\nhint: download or copy it again",

@@ -30,7 +30,7 @@ use super::purpose::Purpose;
 use super::{protocol, reload};
 use crate::pipeline::queue::{BadPriority, ClientKey, Origin, Priority};
 use keys::KeyClient;
-use rate::{RateOfEach, TooMany};
+use rate::{RateExceeded, RateOfEach};
 
 /// Header with the priority class of a request's images. (`Priority` of RFC 9218 is about responses, and
 /// browsers send it.)
@@ -181,7 +181,11 @@ impl Access {
         self.plan.rate.is_some() || self.plan.max_client_images.is_some()
     }
 
-    fn check_rate(&self, client: Option<&KeyClient>, identity: &Identity) -> Result<(), TooMany> {
+    fn check_rate(
+        &self,
+        client: Option<&KeyClient>,
+        identity: &Identity,
+    ) -> Result<(), RateExceeded> {
         match (client.and_then(|client| client.rate.as_ref()), &self.rates) {
             (Some(own), _) => own.check(),
             (None, Some(rates)) => rates.check(identity),

@@ -43,7 +43,7 @@ pub(super) struct BlockPart<'a> {
 
 /// The element that comes next.
 #[derive(Debug, Clone, Copy, Default)]
-enum Inside {
+enum Expected {
     /// A frame's header.
     #[default]
     Nothing,
@@ -57,16 +57,16 @@ enum Inside {
 
 /// A parser for one direction, independent of how the bytes are split.
 #[derive(Debug, Default)]
-pub(super) struct Reader {
+pub(super) struct FrameReader {
     /// Bytes to skip.
     skip: usize,
     /// The received part of a frame header, setting or increment.
     part: [u8; 9],
     filled: usize,
-    inside: Inside,
+    expected: Expected,
 }
 
-impl Reader {
+impl FrameReader {
     /// A reader that skips the first `skip` bytes.
     pub(super) fn behind(skip: usize) -> Self {
         Self { skip, ..Self::default() }
@@ -78,29 +78,29 @@ impl Reader {
             let passed = self.skip.min(bytes.len());
             *bytes = &bytes[passed..];
             self.skip -= passed;
-            let wanted = match self.inside {
-                Inside::Nothing => 9,
-                Inside::Values(frame, left) => {
+            let wanted = match self.expected {
+                Expected::Nothing => 9,
+                Expected::Values(frame, left) => {
                     let unit = if frame.kind == SETTINGS { 6 } else { 4 };
                     if left < unit {
                         self.skip += left;
-                        self.inside = Inside::Nothing;
+                        self.expected = Expected::Nothing;
                         continue;
                     }
                     unit
                 }
-                Inside::Before(_, before, _) => before,
-                Inside::Block(frame, left, padding) => {
+                Expected::Before(_, before, _) => before,
+                Expected::Block(frame, left, padding) => {
                     let (block, rest) = bytes.split_at(left.min(bytes.len()));
                     if block.is_empty() && left > 0 {
                         return None;
                     }
                     *bytes = rest;
                     let left = left - block.len();
-                    self.inside = Inside::Block(frame, left, padding);
+                    self.expected = Expected::Block(frame, left, padding);
                     if left == 0 {
                         self.skip = padding;
-                        self.inside = Inside::Nothing;
+                        self.expected = Expected::Nothing;
                     }
                     let is_last = left == 0 && frame.flags & END_HEADERS != 0;
                     return Some(Parsed::Block(BlockPart { bytes: block, frame, is_last }));
@@ -124,23 +124,23 @@ impl Reader {
     fn seen(&mut self) -> Option<Parsed<'static>> {
         let number =
             |at: usize| u32::from_be_bytes([0, 1, 2, 3].map(|place| self.part[at + place]));
-        match self.inside {
-            Inside::Values(frame, left) if frame.kind == SETTINGS => {
-                self.inside = Inside::Values(frame, left - 6);
+        match self.expected {
+            Expected::Values(frame, left) if frame.kind == SETTINGS => {
+                self.expected = Expected::Values(frame, left - 6);
                 let id = u16::from_be_bytes([self.part[0], self.part[1]]);
                 Some(Parsed::Setting(id, number(2)))
             }
-            Inside::Values(frame, left) => {
-                self.inside = Inside::Values(frame, left - 4);
+            Expected::Values(frame, left) => {
+                self.expected = Expected::Values(frame, left - 4);
                 Some(Parsed::Window(frame.stream, number(0) & 0x7fff_ffff))
             }
-            Inside::Before(frame, before, length) => {
+            Expected::Before(frame, before, length) => {
                 let padding = if frame.flags & PADDED == 0 { 0 } else { self.part[0] };
                 let padding = usize::from(padding).min(length - before);
-                self.inside = Inside::Block(frame, length - before - padding, padding);
+                self.expected = Expected::Block(frame, length - before - padding, padding);
                 None
             }
-            Inside::Nothing | Inside::Block(..) => {
+            Expected::Nothing | Expected::Block(..) => {
                 let frame = Frame {
                     length: number(0) >> 8,
                     kind: self.part[3],
@@ -164,21 +164,21 @@ impl Reader {
             _ => 0,
         };
         match frame.kind {
-            SETTINGS if frame.flags & ACK == 0 => self.inside = Inside::Values(frame, length),
-            WINDOW_UPDATE => self.inside = Inside::Values(frame, length),
+            SETTINGS if frame.flags & ACK == 0 => self.expected = Expected::Values(frame, length),
+            WINDOW_UPDATE => self.expected = Expected::Values(frame, length),
             HEADERS if before > 0 && before <= length => {
-                self.inside = Inside::Before(frame, before, length);
+                self.expected = Expected::Before(frame, before, length);
             }
-            HEADERS | CONTINUATION => self.inside = Inside::Block(frame, length, 0),
+            HEADERS | CONTINUATION => self.expected = Expected::Block(frame, length, 0),
             _ => self.skip = length,
         }
     }
 
     /// Whether the last frame is complete.
     pub(super) fn is_between(&self) -> bool {
-        let whole = match self.inside {
-            Inside::Nothing | Inside::Values(_, 0) => true,
-            Inside::Values(..) | Inside::Before(..) | Inside::Block(..) => false,
+        let whole = match self.expected {
+            Expected::Nothing | Expected::Values(_, 0) => true,
+            Expected::Values(..) | Expected::Before(..) | Expected::Block(..) => false,
         };
         self.skip == 0 && self.filled == 0 && whole
     }

@@ -30,13 +30,13 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
 
-use super::body::accompanied;
+use super::body::attach;
 use super::origin::Peer;
 use super::tls::Certificates;
 use crate::telemetry::Metrics;
 use activity::Activity;
 pub(super) use error_responses::document;
-pub(super) use open_connections::{ConnectionSlot, Roster};
+pub(super) use open_connections::{ConnectionSlot, OpenConnections};
 pub(super) use pool::Pool;
 pub(super) use socket::Socket;
 use wire::Wire;
@@ -117,7 +117,7 @@ impl Common {
 pub(super) struct Accepted {
     pub(super) stream: TcpStream,
     pub(super) peer: Peer,
-    /// Its slot in the roster, released when it is dropped.
+    /// Its slot among the open connections, released when it is dropped.
     pub(super) place: ConnectionSlot,
 }
 
@@ -141,7 +141,7 @@ pub(super) fn serve(
                 activity.interim.store(request.version() == Version::HTTP_11, Ordering::Relaxed);
                 request.extensions_mut().insert(peer);
                 let answering = routes.call(request);
-                async { Ok(answering.await?.map(|body| accompanied(body, open))) }
+                async { Ok(answering.await?.map(|body| attach(body, open))) }
             }
         });
         let Common { times, pool, graces, .. } = common;

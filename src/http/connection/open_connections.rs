@@ -9,13 +9,13 @@ use super::activity::Activity;
 
 /// All open connections.
 #[derive(Debug, Clone)]
-pub(in super::super) struct Roster {
+pub(in super::super) struct OpenConnections {
     most: usize,
-    state: Arc<Mutex<RosterState>>,
+    state: Arc<Mutex<ConnectionTable>>,
 }
 
 #[derive(Debug, Default)]
-struct RosterState {
+struct ConnectionTable {
     members: HashMap<u64, Member>,
     next: u64,
 }
@@ -26,18 +26,18 @@ struct Member {
     dismissed: Arc<Notify>,
 }
 
-/// A connection's slot, released on drop.
+/// A connection's slot, released when it is dropped.
 #[derive(Debug)]
 pub(in super::super) struct ConnectionSlot {
-    roster: Roster,
+    connections: OpenConnections,
     number: u64,
     pub(super) activity: Arc<Activity>,
     /// Notified when another connection takes the slot.
     pub(super) dismissed: Arc<Notify>,
 }
 
-impl Roster {
-    /// A roster of at most `most` connections.
+impl OpenConnections {
+    /// At most `most` connections.
     pub(in super::super) fn new(most: usize) -> Self {
         Self { most, state: Arc::default() }
     }
@@ -61,18 +61,18 @@ impl Roster {
         let member = Member { activity: Arc::clone(&activity), dismissed: Arc::clone(&dismissed) };
         state.members.insert(number, member);
         drop(state);
-        Some(ConnectionSlot { roster: self.clone(), number, activity, dismissed })
+        Some(ConnectionSlot { connections: self.clone(), number, activity, dismissed })
     }
 
     /// Each change is a single step, so the members are valid even if the lock is poisoned.
-    fn lock(&self) -> MutexGuard<'_, RosterState> {
+    fn lock(&self) -> MutexGuard<'_, ConnectionTable> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for ConnectionSlot {
     fn drop(&mut self) {
-        self.roster.lock().members.remove(&self.number);
+        self.connections.lock().members.remove(&self.number);
     }
 }
 
@@ -82,22 +82,22 @@ mod tests {
 
     #[test]
     fn only_the_connection_that_is_idle_longest_is_dismissed() {
-        let roster = Roster::new(2);
-        let first = roster.enter().unwrap();
+        let open = OpenConnections::new(2);
+        let first = open.enter().unwrap();
         let request = first.activity.begin();
-        let second = roster.enter().unwrap();
-        let third = roster.enter().expect("the second one is dismissed");
-        let dismissed = |place: &ConnectionSlot| !roster.lock().members.contains_key(&place.number);
+        let second = open.enter().unwrap();
+        let third = open.enter().expect("the second one is dismissed");
+        let dismissed = |place: &ConnectionSlot| !open.lock().members.contains_key(&place.number);
         assert!(dismissed(&second) && !dismissed(&first));
         let other = third.activity.begin();
-        assert!(roster.enter().is_none(), "both have a request");
+        assert!(open.enter().is_none(), "both have a request");
         drop(request);
         drop(other);
-        let fourth = roster
+        let fourth = open
             .enter()
             .expect("the first one is dismissed: its request ended before that of the third");
         assert!(dismissed(&first) && !dismissed(&third));
         drop((first, second, third, fourth));
-        assert!(roster.lock().members.is_empty());
+        assert!(open.lock().members.is_empty());
     }
 }

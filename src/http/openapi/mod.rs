@@ -15,9 +15,11 @@ use utoipa::openapi::{ComponentsBuilder, Info, InfoBuilder, License, OpenApi, Op
 use problems::{AllFailed, Failure};
 
 use super::access::Access;
-use super::unsent::OneCopy;
+use super::unsent::SharedBytes;
 
-pub(super) use problems::{NamedRefusals, NetworkRefusals, NotFound, NotReady, UploadRefusals};
+pub(super) use problems::{
+    NamedModelProblems, NetworkProblems, NotFound, NotReady, UploadProblems,
+};
 pub(super) use schemas::{ImageUrl, NamedModel, Picture, Pictures, Scheduling};
 
 const ABOUT: &str = "\
@@ -114,7 +116,7 @@ impl Serialize for BytesFirst<'_> {
     responses((status = 200, description = "OpenAPI 3.1", body = Value, content_type = "application/json")),
 )]
 pub(super) async fn show(Extension(document): Extension<Document>) -> impl IntoResponse {
-    (Extension(OneCopy), [(header::CONTENT_TYPE, "application/json")], document.0)
+    (Extension(SharedBytes), [(header::CONTENT_TYPE, "application/json")], document.0)
 }
 
 /// Routes that also exist with a model in their path.

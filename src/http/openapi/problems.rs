@@ -19,13 +19,13 @@ use crate::pipeline::explain::NotOffered;
 use crate::pipeline::queue::{JobError, Rejected};
 
 /// Problems of routes that accept images and run the network.
-pub(in super::super) enum NetworkRefusals {}
+pub(in super::super) enum NetworkProblems {}
 
 /// Problems of routes that accept images and do not run the network.
-pub(in super::super) enum UploadRefusals {}
+pub(in super::super) enum UploadProblems {}
 
 /// Problems of routes that run the network and have a model in their path.
-pub(in super::super) enum NamedRefusals {}
+pub(in super::super) enum NamedModelProblems {}
 
 /// Problems of routes that have a model in their path and do not run the network.
 pub(in super::super) enum NotFound {}
@@ -57,51 +57,51 @@ const OF_UPLOADS: &[Kind] = &[
     Kind::Draining,
 ];
 
-impl IntoResponses for UploadRefusals {
+impl IntoResponses for UploadProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        responses(&[OF_UPLOADS, OF_URLS].concat(), Forms::Allowed)
+        responses(&[OF_UPLOADS, OF_URLS].concat(), FormSupport::Allowed)
     }
 }
 
 /// Problems of images by URL.
 const OF_URLS: &[Kind] = &[Kind::UrlNotAllowed, Kind::UrlFailed, Kind::UrlTimeout];
 
-impl IntoResponses for NetworkRefusals {
+impl IntoResponses for NetworkProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         let kinds = [OF_UPLOADS, OF_URLS, &[Kind::NotOffered, Kind::InferenceFailed]].concat();
-        responses(&kinds, Forms::Allowed)
+        responses(&kinds, FormSupport::Allowed)
     }
 }
 
-impl IntoResponses for NamedRefusals {
+impl IntoResponses for NamedModelProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        let mut responses = NetworkRefusals::responses();
-        responses.extend(self::responses(&[Kind::NotFound], Forms::None));
+        let mut responses = NetworkProblems::responses();
+        responses.extend(self::responses(&[Kind::NotFound], FormSupport::None));
         responses
     }
 }
 
 impl IntoResponses for NotFound {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        responses(&[Kind::NotFound, Kind::NotReady], Forms::None)
+        responses(&[Kind::NotFound, Kind::NotReady], FormSupport::None)
     }
 }
 
 impl IntoResponses for NotReady {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        responses(&[Kind::NotReady], Forms::None)
+        responses(&[Kind::NotReady], FormSupport::None)
     }
 }
 
 /// Whether a route accepts forms, for which there can be several problems.
 #[derive(Clone, Copy)]
-enum Forms {
+enum FormSupport {
     Allowed,
     None,
 }
 
 /// A response for each status of `kinds`.
-fn responses(kinds: &[Kind], forms: Forms) -> BTreeMap<String, RefOr<Response>> {
+fn responses(kinds: &[Kind], forms: FormSupport) -> BTreeMap<String, RefOr<Response>> {
     let mut of_status: BTreeMap<u16, Vec<Kind>> = BTreeMap::new();
     for kind in kinds {
         of_status.entry(kind.row().0.as_u16()).or_default().push(*kind);
@@ -118,7 +118,8 @@ fn responses(kinds: &[Kind], forms: Forms) -> BTreeMap<String, RefOr<Response>> 
         let mut response = ResponseBuilder::new()
             .description(titles.join("; "))
             .content("application/problem+json", one.build());
-        if matches!(forms, Forms::Allowed) && kinds.iter().any(|kind| is_of_one_image(*kind)) {
+        if matches!(forms, FormSupport::Allowed) && kinds.iter().any(|kind| is_of_one_image(*kind))
+        {
             let all = ContentBuilder::new().schema(Some(Ref::from_schema_name(Failure::name())));
             response = response.content("application/json", all.build());
         }

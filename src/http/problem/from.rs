@@ -4,7 +4,7 @@ use super::{Kind, Problem};
 use crate::fetch::FetchError;
 use crate::pipeline::ClassifyError;
 use crate::pipeline::decode::DecodeError;
-use crate::pipeline::prediction_sets::NoPromise;
+use crate::pipeline::prediction_sets::CoverageUnavailable;
 use crate::pipeline::queue::Rejected;
 use crate::pipeline::rollup::NoTaxonomy;
 use crate::registry::{ControlError, NoModel};
@@ -67,11 +67,13 @@ impl From<Rejected> for Problem {
     }
 }
 
-impl From<NoPromise> for Problem {
-    fn from(error: NoPromise) -> Self {
+impl From<CoverageUnavailable> for Problem {
+    fn from(error: CoverageUnavailable) -> Self {
         let kind = match &error {
-            NoPromise::Uncalibrated { .. } | NoPromise::MultiLabel { .. } => Kind::NotOffered,
-            NoPromise::OutOfRange { .. } => Kind::InvalidParameter,
+            CoverageUnavailable::Uncalibrated { .. } | CoverageUnavailable::MultiLabel { .. } => {
+                Kind::NotOffered
+            }
+            CoverageUnavailable::OutOfRange { .. } => Kind::InvalidParameter,
         };
         Self::new(kind, error.to_string())
     }

@@ -12,7 +12,7 @@ use super::{huggingface, instances};
 use crate::http::classify::{self, ClassifyRequest};
 use crate::http::classify_parameters::ClassifyParameters;
 use crate::http::json;
-use crate::http::openapi::{NetworkRefusals, Picture, Pictures, Scheduling};
+use crate::http::openapi::{NetworkProblems, Picture, Pictures, Scheduling};
 use crate::http::problem::Problem;
 use crate::http::remote::{self, DeclaredType};
 use crate::http::upload::{self, Upload};
@@ -36,7 +36,7 @@ struct Shape {
     operation_id = "sagemaker",
     params(Scheduling),
     request_body(content((Picture = "application/octet-stream"), (Pictures = "multipart/form-data"), (InstancesBody = "application/json")), description = "The image's bytes, a form, or JSON with `inputs`, `instances` or `url`"),
-    responses((status = 200, description = "As for /classify, or in the format that corresponds to the request's JSON", body = serde_json::Value), NetworkRefusals),
+    responses((status = 200, description = "As for /classify, or in the format that corresponds to the request's JSON", body = serde_json::Value), NetworkProblems),
 )]
 pub(in crate::http) async fn invoke(
     app: App,

@@ -27,7 +27,7 @@ const MAX_NODES: usize = 32;
 pub(super) fn scores_of(graph: &onnx::Model, output: &str) -> DeclaredScores {
     let mut value = output;
     for _ in 0..MAX_NODES {
-        let Some(node) = graph.maker_of(value) else { return DeclaredScores::Logits };
+        let Some(node) = graph.producer_of(value) else { return DeclaredScores::Logits };
         match node.op_type() {
             "Softmax" => return DeclaredScores::Probabilities,
             "Sigmoid" | "HardSigmoid" => return DeclaredScores::Sigmoid,

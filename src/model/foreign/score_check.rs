@@ -32,7 +32,7 @@ pub(super) enum KindSource {
 /// Scores that do not match their kind.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages describe them")]
-pub enum Contradiction {
+pub enum ScoreKindMismatch {
     #[error(
         "onnx.scores of the card is \"logits\", but the scores of each test image are not negative and \
          sum to 1, so they are probabilities; set onnx.scores to \"probabilities\", or remove it"
@@ -95,7 +95,7 @@ impl ScoreKind {
             None => (text, KindSource::Graph),
         };
         let is_softmax =
-            || graph.maker_of("probabilities").is_some_and(|n| n.op_type() == "Softmax");
+            || graph.producer_of("probabilities").is_some_and(|n| n.op_type() == "Softmax");
         let scores = match scores {
             "logits" => DeclaredScores::Logits,
             "probabilities" => DeclaredScores::Probabilities,
@@ -111,7 +111,7 @@ impl ScoreKind {
         self,
         task: Task,
         rows: &[&[f32]],
-    ) -> Result<ScoresVerdict, Contradiction> {
+    ) -> Result<ScoresVerdict, ScoreKindMismatch> {
         let one = rows.iter().all(|row| row.len() == 1);
         match task {
             // A graph that ends in a sigmoid is multi-label, whatever its scores sum to.
@@ -120,7 +120,7 @@ impl ScoreKind {
                     && all_sum_to_1(rows, DETECTED_TOLERANCE)
                     && (self.scores, self.by) != (DeclaredScores::Sigmoid, KindSource::Graph) =>
             {
-                Err(Contradiction::NotMultiLabel)
+                Err(ScoreKindMismatch::NotMultiLabel)
             }
             Task::MultiLabel
                 if self.scores == DeclaredScores::Logits && self.by == KindSource::Graph =>
@@ -136,7 +136,7 @@ impl ScoreKind {
         }
     }
 
-    fn verify_single_label(self, rows: &[&[f32]]) -> Result<ScoresVerdict, Contradiction> {
+    fn verify_single_label(self, rows: &[&[f32]]) -> Result<ScoresVerdict, ScoreKindMismatch> {
         let by = match self.by {
             KindSource::Card => "onnx.scores of the card declares it",
             KindSource::Graph => "the graph ends in Softmax or Sigmoid",
@@ -147,17 +147,19 @@ impl ScoreKind {
             (DeclaredScores::Logits, KindSource::Card)
                 if !one && all_sum_to_1(rows, DETECTED_TOLERANCE) =>
             {
-                Err(Contradiction::NotLogits)
+                Err(ScoreKindMismatch::NotLogits)
             }
             (DeclaredScores::Logits, KindSource::Graph) if one && unit => {
-                Err(Contradiction::UndecidedOne)
+                Err(ScoreKindMismatch::UndecidedOne)
             }
             (DeclaredScores::Logits, KindSource::Graph)
                 if !one && all_sum_to_1(rows, DETECTED_TOLERANCE) =>
             {
                 Ok(ScoresVerdict::Detected(DeclaredScores::Probabilities))
             }
-            (DeclaredScores::Logits, KindSource::Graph) if unit => Err(Contradiction::Undecided),
+            (DeclaredScores::Logits, KindSource::Graph) if unit => {
+                Err(ScoreKindMismatch::Undecided)
+            }
             (DeclaredScores::Logits, KindSource::Card | KindSource::Graph) => {
                 Ok(ScoresVerdict::AsAssumed)
             }
@@ -165,7 +167,7 @@ impl ScoreKind {
                 match rows.iter().find(|r| !sums_to_1(r, DECLARED_TOLERANCE)) {
                     Some(row) => {
                         let (low, high, sum) = summary(row);
-                        Err(Contradiction::NotProbabilities { by, low, high, sum })
+                        Err(ScoreKindMismatch::NotProbabilities { by, low, high, sum })
                     }
                     None => Ok(ScoresVerdict::AsAssumed),
                 }
@@ -173,7 +175,7 @@ impl ScoreKind {
             (DeclaredScores::Sigmoid, _) => {
                 let mut scores = rows.iter().copied().flatten();
                 match scores.find(|score| !(-1e-3..=1.001).contains(*score)) {
-                    Some(&found) => Err(Contradiction::NotSigmoid { by, found }),
+                    Some(&found) => Err(ScoreKindMismatch::NotSigmoid { by, found }),
                     None => Ok(ScoresVerdict::AsAssumed),
                 }
             }
@@ -209,7 +211,7 @@ mod tests {
         scores: DeclaredScores,
         by: KindSource,
         rows: &[&[f32]],
-    ) -> Result<ScoresVerdict, Contradiction> {
+    ) -> Result<ScoresVerdict, ScoreKindMismatch> {
         ScoreKind { scores, by }.verify(Task::SingleLabel, rows)
     }
 
@@ -231,13 +233,13 @@ mod tests {
             verified(Logits, Graph, probabilities),
             Ok(ScoresVerdict::Detected(Probabilities))
         );
-        assert_eq!(verified(Logits, Card, probabilities), Err(Contradiction::NotLogits));
-        assert_eq!(verified(Logits, Graph, unit), Err(Contradiction::Undecided));
+        assert_eq!(verified(Logits, Card, probabilities), Err(ScoreKindMismatch::NotLogits));
+        assert_eq!(verified(Logits, Graph, unit), Err(ScoreKindMismatch::Undecided));
         assert_eq!(verified(Logits, Card, unit), Ok(ScoresVerdict::AsAssumed));
 
         let [inside, outside]: [&[&[f32]]; 2] = [&[&[0.25], &[1.0]], &[&[0.25], &[-4.0]]];
         assert_eq!(verified(Logits, Graph, outside), Ok(ScoresVerdict::AsAssumed));
-        assert_eq!(verified(Logits, Graph, inside), Err(Contradiction::UndecidedOne));
+        assert_eq!(verified(Logits, Graph, inside), Err(ScoreKindMismatch::UndecidedOne));
         assert_eq!(verified(Logits, Card, inside), Ok(ScoresVerdict::AsAssumed));
         assert_eq!(verified(Sigmoid, Graph, inside), Ok(ScoresVerdict::AsAssumed));
         let wrong = verified(Sigmoid, Card, outside).unwrap_err().to_string();
@@ -259,7 +261,7 @@ mod tests {
         assert_eq!(verified(Sigmoid, Graph, unit), Ok(ScoresVerdict::AsAssumed));
         assert_eq!(verified(Sigmoid, Graph, sums_to_1), Ok(ScoresVerdict::AsAssumed));
         for (scores, by) in [(Logits, Graph), (Logits, Card), (Sigmoid, Card)] {
-            assert_eq!(verified(scores, by, sums_to_1), Err(Contradiction::NotMultiLabel));
+            assert_eq!(verified(scores, by, sums_to_1), Err(ScoreKindMismatch::NotMultiLabel));
         }
         assert!(verified(Sigmoid, Graph, logits).is_err());
     }

@@ -13,7 +13,7 @@ const OLDEST_OPSET: i64 = 8;
 
 /// Input and output of a graph.
 #[derive(Debug)]
-pub(super) struct Fit {
+pub(super) struct GraphSignature {
     /// Name of the input.
     pub(super) input: String,
     /// Type of the input's elements: float32, float16 or uint8.
@@ -32,7 +32,7 @@ pub(super) struct Fit {
 /// A graph that cannot be served.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages describe them")]
-pub enum Unfit {
+pub enum UnsupportedGraph {
     #[error("it has {} inputs ({}); it must have one, the images", .0.len(), .0.join(", "))]
     Inputs(Vec<String>),
     #[error(
@@ -87,10 +87,14 @@ pub enum Unfit {
 }
 
 /// Checks that `graph` and `card` match.
-pub(super) fn fit(graph: &onnx::Model, card: &ModelCard, hints: &Hints) -> Result<Fit, Unfit> {
+pub(super) fn check(
+    graph: &onnx::Model,
+    card: &ModelCard,
+    hints: &Hints,
+) -> Result<GraphSignature, UnsupportedGraph> {
     let opset = graph.opset();
     if opset < OLDEST_OPSET {
-        return Err(Unfit::Opset(opset));
+        return Err(UnsupportedGraph::Opset(opset));
     }
     let input = only_input(graph)?;
     let element = element_of(input, hints)?;
@@ -98,7 +102,7 @@ pub(super) fn fit(graph: &onnx::Model, card: &ModelCard, hints: &Hints) -> Resul
     let wanted = card.preprocess.input;
     if size.iter().zip(wanted).any(|(found, wanted)| *found != Dim::Any && !found.is(wanted)) {
         let (found, card) = (shown(&size), format!("{wanted:?}"));
-        return Err(Unfit::InputSize { found, card });
+        return Err(UnsupportedGraph::InputSize { found, card });
     }
     let output = scores_output(graph, hints)?;
     let classes = card.labels.len();
@@ -108,7 +112,7 @@ pub(super) fn fit(graph: &onnx::Model, card: &ModelCard, hints: &Hints) -> Resul
         None => ScoreKind { scores: scores_of(graph, output.name()), by: KindSource::Graph },
     };
     let task = task_of(scores, hints, classes)?;
-    Ok(Fit {
+    Ok(GraphSignature {
         input: input.name().to_owned(),
         element,
         layout,
@@ -121,15 +125,15 @@ pub(super) fn fit(graph: &onnx::Model, card: &ModelCard, hints: &Hints) -> Resul
 }
 
 /// The card's task, or the default for scores of this kind.
-fn task_of(kind: ScoreKind, hints: &Hints, classes: usize) -> Result<Task, Unfit> {
+fn task_of(kind: ScoreKind, hints: &Hints, classes: usize) -> Result<Task, UnsupportedGraph> {
     let by_card = kind.by == KindSource::Card;
     match (kind.scores, hints.task) {
         (DeclaredScores::Probabilities, Some(Task::MultiLabel)) => {
-            Err(Unfit::NotMultiLabel { by_card })
+            Err(UnsupportedGraph::NotMultiLabel { by_card })
         }
-        (DeclaredScores::Probabilities, _) if classes == 1 => Err(Unfit::OneProbability),
+        (DeclaredScores::Probabilities, _) if classes == 1 => Err(UnsupportedGraph::OneProbability),
         (DeclaredScores::Sigmoid, Some(Task::SingleLabel)) if classes > 1 => {
-            Err(Unfit::NotSingleLabel { by_card, classes })
+            Err(UnsupportedGraph::NotSingleLabel { by_card, classes })
         }
         (DeclaredScores::Sigmoid, None) if classes > 1 => Ok(Task::MultiLabel),
         (
@@ -140,29 +144,31 @@ fn task_of(kind: ScoreKind, hints: &Hints, classes: usize) -> Result<Task, Unfit
 }
 
 /// The one input that is not a constant with a default, as old files list them.
-fn only_input(graph: &onnx::Model) -> Result<&ValueInfoProto, Unfit> {
+fn only_input(graph: &onnx::Model) -> Result<&ValueInfoProto, UnsupportedGraph> {
     let constants = &graph.graph().initializer;
     let is_constant =
         |input: &&ValueInfoProto| constants.iter().any(|it| it.name() == input.name());
     let inputs: Vec<_> = graph.graph().input.iter().filter(|input| !is_constant(input)).collect();
     match inputs[..] {
         [input] => Ok(input),
-        _ => Err(Unfit::Inputs(inputs.iter().map(|input| input.name().to_owned()).collect())),
+        _ => Err(UnsupportedGraph::Inputs(
+            inputs.iter().map(|input| input.name().to_owned()).collect(),
+        )),
     }
 }
 
-fn element_of(input: &ValueInfoProto, hints: &Hints) -> Result<DataType, Unfit> {
+fn element_of(input: &ValueInfoProto, hints: &Hints) -> Result<DataType, UnsupportedGraph> {
     let number = input.tensor().map_or(0, type_proto::Tensor::elem_type);
     match DataType::try_from(number) {
-        Ok(DataType::Uint8) if hints.normalized => Err(Unfit::NormalizedUint8),
+        Ok(DataType::Uint8) if hints.normalized => Err(UnsupportedGraph::NormalizedUint8),
         Ok(element @ (DataType::Float | DataType::Float16 | DataType::Uint8)) => Ok(element),
         Ok(other) => {
             let found = format!("{other:?}").to_lowercase();
-            Err(Unfit::InputType { input: input.name().to_owned(), found })
+            Err(UnsupportedGraph::InputType { input: input.name().to_owned(), found })
         }
         Err(_) => {
             let found = format!("type {number}");
-            Err(Unfit::InputType { input: input.name().to_owned(), found })
+            Err(UnsupportedGraph::InputType { input: input.name().to_owned(), found })
         }
     }
 }
@@ -188,9 +194,10 @@ struct Shape {
     size: [Dim; 2],
 }
 
-fn shape_of(input: &ValueInfoProto, hints: &Hints) -> Result<Shape, Unfit> {
+fn shape_of(input: &ValueInfoProto, hints: &Hints) -> Result<Shape, UnsupportedGraph> {
     let dims = dims(input).unwrap_or_default();
-    let refused = || Unfit::InputShape { input: input.name().to_owned(), shape: shown(&dims) };
+    let refused =
+        || UnsupportedGraph::InputShape { input: input.name().to_owned(), shape: shown(&dims) };
     let &[batch, second, third, fourth] = &dims[..] else { return Err(refused()) };
     let detected =
         if second.is(3) { Some(AxisOrder::Nchw) } else { fourth.is(3).then_some(AxisOrder::Nhwc) };
@@ -209,24 +216,28 @@ fn shape_of(input: &ValueInfoProto, hints: &Hints) -> Result<Shape, Unfit> {
     Ok(Shape { layout, batch, size })
 }
 
-fn scores_output<'a>(graph: &'a onnx::Model, hints: &Hints) -> Result<&'a ValueInfoProto, Unfit> {
+fn scores_output<'a>(
+    graph: &'a onnx::Model,
+    hints: &Hints,
+) -> Result<&'a ValueInfoProto, UnsupportedGraph> {
     let outputs = &graph.graph().output;
     let names = || outputs.iter().map(|output| output.name().to_owned()).collect();
     match (&hints.output, &outputs[..]) {
         (Some(wanted), _) => outputs
             .iter()
             .find(|output| output.name() == wanted)
-            .ok_or_else(|| Unfit::NoOutput { wanted: wanted.clone(), found: names() }),
+            .ok_or_else(|| UnsupportedGraph::NoOutput { wanted: wanted.clone(), found: names() }),
         (None, [output]) => Ok(output),
-        (None, _) => Err(Unfit::Outputs(names())),
+        (None, _) => Err(UnsupportedGraph::Outputs(names())),
     }
 }
 
 /// `[N, classes]`, perhaps with ones behind; a shape that the file does not tell is looked at when
 /// the model runs for the first time.
-fn check_scores(output: &ValueInfoProto, labels: usize) -> Result<(), Unfit> {
+fn check_scores(output: &ValueInfoProto, labels: usize) -> Result<(), UnsupportedGraph> {
     let Some(dims) = dims(output) else { return Ok(()) };
-    let shape = || Unfit::OutputShape { output: output.name().to_owned(), shape: shown(&dims) };
+    let shape =
+        || UnsupportedGraph::OutputShape { output: output.name().to_owned(), shape: shown(&dims) };
     let [_, scores, rest @ ..] = &dims[..] else {
         return if dims.len() == 1 && labels == 1 { Ok(()) } else { Err(shape()) };
     };
@@ -235,7 +246,7 @@ fn check_scores(output: &ValueInfoProto, labels: usize) -> Result<(), Unfit> {
     }
     match *scores {
         Dim::Size(scores) if scores != labels => {
-            Err(Unfit::Labels { output: output.name().to_owned(), scores, labels })
+            Err(UnsupportedGraph::Labels { output: output.name().to_owned(), scores, labels })
         }
         Dim::Size(_) | Dim::Any => Ok(()),
     }

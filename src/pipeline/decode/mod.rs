@@ -219,7 +219,7 @@ fn announced(
 
 /// The error for a header that cannot be read, which may be truncated.
 fn why_unreadable(bytes: &[u8], format: Format, error: DecodeError) -> DecodeError {
-    if truncated::is_cut_off(bytes, format) { DecodeError::Truncated { format } } else { error }
+    if truncated::is_truncated(bytes, format) { DecodeError::Truncated { format } } else { error }
 }
 
 /// Decodes the image of `header`: the first frame, upright, composited over white.
@@ -230,7 +230,7 @@ fn why_unreadable(bytes: &[u8], format: Format, error: DecodeError) -> DecodeErr
 /// [`DecodeError::Corrupt`] if it is damaged, and [`DecodeError::Stopped`] if `watch` stops it.
 pub fn decode(bytes: &[u8], header: &Header, watch: Watch<'_>) -> Result<Image, DecodeError> {
     let format = header.format;
-    if truncated::is_cut_off(bytes, format) {
+    if truncated::is_truncated(bytes, format) {
         return Err(DecodeError::Truncated { format });
     }
     guarded(format, || {

@@ -6,7 +6,7 @@ use super::{Format, png, webp};
 ///
 /// For GIF, BMP and TIFF the decoders detect this, because they fail without the pixels. For JPEG the outline
 /// does.
-pub(super) fn is_cut_off(bytes: &[u8], format: Format) -> bool {
+pub(super) fn is_truncated(bytes: &[u8], format: Format) -> bool {
     match format {
         Format::Png => !png::has_an_end(bytes),
         Format::WebP => webp::whole(bytes).is_none(),

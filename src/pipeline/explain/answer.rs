@@ -97,7 +97,7 @@ impl Pipeline {
                     let size = [photo.height(), photo.width()];
                     let mut rgb = photo.into_rgb();
                     let map = explanation.maps.first().expect("at least one map");
-                    overlay::over(&mut rgb, size, map, &explanation);
+                    overlay::draw(&mut rgb, size, map, &explanation);
                     let png = png::encode(&rgb, size)
                         .map_err(|error| ClassifyError::Prepare(error.to_string()))?;
                     Ok(png.into())

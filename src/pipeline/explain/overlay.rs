@@ -16,7 +16,7 @@ const COLOURS: [[f32; 3]; 4] =
 /// `rgb` is uint8 `[height, width, 3]`. Locations whose contribution is zero or negative are not coloured.
 /// Colours are relative to the largest value in this map or in the most probable class's, whichever is
 /// larger, so that the map of an improbable class looks weak.
-pub(super) fn over(
+pub(super) fn draw(
     rgb: &mut [u8],
     [height, width]: [u32; 2],
     map: &ClassMap,

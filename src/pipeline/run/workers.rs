@@ -37,7 +37,7 @@ impl std::fmt::Debug for Engines {
 /// The running worker threads.
 #[derive(Debug)]
 pub struct Workers {
-    crew: Arc<Crew>,
+    supervisor: Arc<Supervisor>,
     watchdog: JoinHandle<()>,
 }
 
@@ -49,24 +49,24 @@ impl Workers {
     /// If the system cannot create a thread.
     pub fn start(plan: &WorkerPlan, engines: impl Into<Engines>) -> std::io::Result<Self> {
         let Engines { ready, spare } = engines.into();
-        let crew = Arc::new(Crew {
+        let supervisor = Arc::new(Supervisor {
             plan: plan.clone(),
             spare: spare.map(Spare),
-            members: Mutex::default(),
+            running: Mutex::default(),
         });
         for engine in ready {
-            crew.start_worker(engine)?;
+            supervisor.start_worker(engine)?;
         }
-        let watched = Arc::clone(&crew);
+        let watched = Arc::clone(&supervisor);
         let watchdog =
             thread::Builder::new().name("watchdog".to_owned()).spawn(move || watched.watch())?;
-        Ok(Self { crew, watchdog })
+        Ok(Self { supervisor, watchdog })
     }
 
     /// Waits until every worker has ended, after the queue was closed.
     pub fn join(self) {
-        let members = std::mem::take(&mut *self.crew.lock());
-        for Member { thread, .. } in members {
+        let running = std::mem::take(&mut *self.supervisor.lock());
+        for RunningWorker { thread, .. } in running {
             // A worker catches panics of its engine, so joining does not fail. If it does, the other workers
             // are joined anyway.
             let _ = thread.join();
@@ -77,10 +77,10 @@ impl Workers {
 }
 
 #[derive(Debug)]
-struct Crew {
+struct Supervisor {
     plan: WorkerPlan,
     spare: Option<Spare>,
-    members: Mutex<Vec<Member>>,
+    running: Mutex<Vec<RunningWorker>>,
 }
 
 struct Spare(SpareEngine);
@@ -92,21 +92,21 @@ impl std::fmt::Debug for Spare {
 }
 
 #[derive(Debug)]
-struct Member {
+struct RunningWorker {
     thread: JoinHandle<()>,
     pulse: Arc<Pulse>,
 }
 
-impl Crew {
+impl Supervisor {
     /// Starts a worker.
     fn start_worker(&self, engine: Engine) -> std::io::Result<()> {
         let pulse = Arc::new(Pulse::default());
-        let mut members = self.lock();
+        let mut running = self.lock();
         let mut worker = Worker::new(self.plan.clone(), engine, Arc::clone(&pulse));
         let thread = thread::Builder::new()
-            .name(format!("worker-{}", members.len()))
+            .name(format!("worker-{}", running.len()))
             .spawn(move || worker.work())?;
-        members.push(Member { thread, pulse });
+        running.push(RunningWorker { thread, pulse });
         Ok(())
     }
 
@@ -131,9 +131,9 @@ impl Crew {
     }
 
     fn stuck(&self) -> Vec<Arc<Pulse>> {
-        let members = self.lock();
-        let stuck = members.iter().filter(|member| member.pulse.is_stuck(self.plan.stuck_after));
-        stuck.map(|member| Arc::clone(&member.pulse)).collect()
+        let running = self.lock();
+        let stuck = running.iter().filter(|worker| worker.pulse.is_stuck(self.plan.stuck_after));
+        stuck.map(|worker| Arc::clone(&worker.pulse)).collect()
     }
 
     /// Replaces a stuck worker by a new one.
@@ -150,7 +150,7 @@ impl Crew {
         if !pulse.replace(self.plan.stuck_after) {
             return;
         }
-        self.lock().retain(|member| !Arc::ptr_eq(&member.pulse, pulse));
+        self.lock().retain(|worker| !Arc::ptr_eq(&worker.pulse, pulse));
         match self.start_worker(engine) {
             Ok(()) => {
                 self.plan.metrics.worker_replacements.inc();
@@ -160,7 +160,7 @@ impl Crew {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Member>> {
-        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Vec<RunningWorker>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -72,7 +72,7 @@ mod tests {
     #[test]
     fn all_pixels_are_restored_from_float32_in_both_layouts() {
         for input in [[32, 32], [224, 224]] {
-            let preprocess = Preprocess::usual(input);
+            let preprocess = Preprocess::default_for(input);
             let area = (input[0] * input[1]) as usize;
             let expected: Vec<u8> = (0..=255).cycle().step_by(7).take(area * 3).collect();
             let normal = |pixel: usize, channel: usize| {
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn values_that_are_not_pixels_are_rejected() {
-        let preprocess = Preprocess::usual([224, 224]);
+        let preprocess = Preprocess::default_for([224, 224]);
         for value in [f32::NAN, f32::INFINITY, 0.0, 1.0, 128.0, -3.0] {
             let raw = value.to_le_bytes();
             let problem = pixels(&raw, ChannelOrder::ChannelsLast, &preprocess).unwrap_err();

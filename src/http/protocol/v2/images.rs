@@ -9,7 +9,7 @@ use super::signature::InputName;
 use super::tensor::{self, Tensor, TensorData};
 use crate::http::App;
 use crate::http::problem::Problem;
-use crate::http::reserved_bytes::holding;
+use crate::http::reserved_bytes::with_reservation;
 use crate::pipeline::InferInput;
 
 /// The images of a request, which must be in one tensor.
@@ -67,7 +67,7 @@ fn normalised(app: &App, tensor: Tensor) -> Result<Vec<InferInput>, Problem> {
     let raw = whole(tensor, images, height * width * 3 * 4)?;
     let held = app.model.pipeline.reserve(raw.len() / 4)?;
     let pixels = denormalize::pixels(&raw, layout, preprocess)?;
-    Ok(split(&holding(pixels.into(), &Arc::new(held)), images))
+    Ok(split(&with_reservation(pixels.into(), &Arc::new(held)), images))
 }
 
 fn files(tensor: Tensor) -> Result<Vec<InferInput>, Problem> {

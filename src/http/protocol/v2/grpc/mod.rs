@@ -62,13 +62,13 @@ pub(super) fn routes(server: &Arc<Server>, address: Address) -> Router<Arc<Serve
     let health = HealthServer::new(health::Health::new(Arc::clone(server)));
     let reflection = of_service(v1, &[])
         .merge(of_service(alpha, &[]))
-        .layer(middleware::from_fn_with_state(Arc::clone(server), shutdown::ends));
+        .layer(middleware::from_fn_with_state(Arc::clone(server), shutdown::end_streams));
     of_service(inference, &METHODS)
         .layer(middleware::from_fn_with_state(Arc::clone(server), compressed::inflated))
         .layer(middleware::from_fn_with_state(Arc::clone(server), body::guard))
         .merge(of_service(health, &["Check"]))
         .merge(reflection)
-        .layer(middleware::from_fn(status::tell))
+        .layer(middleware::from_fn(status::mark_problems))
 }
 
 /// Whether `headers` are those of a gRPC request or response.

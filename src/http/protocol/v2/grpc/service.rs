@@ -15,7 +15,7 @@ use super::messages::{
     ServerReadyResponse,
 };
 use super::{metadata, read, status, write};
-use crate::http::answers::Spent;
+use crate::http::answers::RequestTimings;
 use crate::http::app::Answering;
 use crate::http::change::apply_change;
 use crate::http::problem::{Kind, Problem};
@@ -93,7 +93,7 @@ impl Inference {
         let deadline = infer.time_limit.map_or(arrived, |own| arrived.sooner(own));
         let context = RequestContext { origin, deadline };
         let answer = run::run(&app, infer, &context).await?;
-        let spent = Spent(answer.timings.as_slice().into());
+        let spent = RequestTimings(answer.timings.as_slice().into());
         let mut response = Response::new(write::response(&app.model, answer, form));
         response.extensions_mut().insert(spent);
         Ok(response)

@@ -15,7 +15,7 @@ use tonic::Code;
 use crate::http::Server;
 
 /// Ends a response when the server drains, with the status `UNAVAILABLE`.
-pub(super) async fn ends(
+pub(super) async fn end_streams(
     State(server): State<Arc<Server>>,
     request: Request,
     next: Next,

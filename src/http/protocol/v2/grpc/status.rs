@@ -69,7 +69,7 @@ fn mark(problem: Problem, response: &mut Response) {
 }
 
 /// Marks every response that is a problem for the log line and the metrics, because its HTTP status is 200.
-pub(super) async fn tell(request: Request, next: Next) -> Response {
+pub(super) async fn mark_problems(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let Some(status) = response.extensions().get::<Status>() else { return response };
     let Some(problem) = problem(status) else { return response };

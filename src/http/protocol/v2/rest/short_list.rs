@@ -10,13 +10,13 @@ use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 const MOST: usize = 16;
 
 /// Reads a list of at most 16 elements; `null` is an empty one.
-pub(super) fn few<'de, D, T>(from: D) -> Result<Vec<T>, D::Error>
+pub(super) fn short_list<'de, D, T>(from: D) -> Result<Vec<T>, D::Error>
 where
     D: Deserializer<'de>,
     T: Deserialize<'de>,
 {
-    struct FewVisitor<T>(PhantomData<T>);
-    impl<'de, T: Deserialize<'de>> Visitor<'de> for FewVisitor<T> {
+    struct ShortListVisitor<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for ShortListVisitor<T> {
         type Value = Vec<T>;
 
         fn expecting(&self, words: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -39,5 +39,5 @@ where
             Ok(elements)
         }
     }
-    from.deserialize_any(FewVisitor(PhantomData))
+    from.deserialize_any(ShortListVisitor(PhantomData))
 }
