@@ -1,4 +1,4 @@
-//! Requests and answers in the formats of other servers. `tests/python/check_shapes.py` uses their clients.
+//! Requests and answers in the formats of other servers. `tests/python/check_compatibility.py` uses their clients.
 
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};

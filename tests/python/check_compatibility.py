@@ -1,4 +1,4 @@
-"""Sends the requests of other servers' clients: check_shapes.py --resnetd PATH.
+"""Sends the requests of other servers' clients: check_compatibility.py --resnetd PATH.
 
 Hugging Face's own client, and the requests that TorchServe's, SageMaker's, Vertex AI's and KServe's
 documentation shows, as curl and HTTP libraries send them. Every score is compared with /classify's.
