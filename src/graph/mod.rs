@@ -7,6 +7,7 @@
 //! ```
 
 pub mod choices; // the choices of a row
+mod rows; // builds the rows of the table
 pub mod arch; // the table
 pub mod block; // the layers of a block
 pub mod layer; // one layer of a network
