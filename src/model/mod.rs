@@ -28,7 +28,6 @@ pub use calibration::{BadCalibration, Calibration, CoverageThreshold};
 pub use card::{CardError, Figure, ModelCard};
 pub use config::ConfigJsonError;
 pub use digests::Digests;
-pub(crate) use digests::hex;
 pub use embedded::{DEFAULT, EMBEDDED, Embedded, is_embedded};
 pub use folder_content::FolderContent;
 pub use golden::Golden;
