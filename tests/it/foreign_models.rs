@@ -16,6 +16,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::parity::{Golden, assert_golden};
+use crate::support::process::Process;
 use crate::support::{library, resnetd, seeded};
 
 fn put(path: &Path, bytes: impl AsRef<[u8]>) {
@@ -675,4 +676,24 @@ fn weights_get_their_labels_from_a_file() {
     put(&labels, "cat\n");
     let found = stdout_of(folder.path(), &["--labels", labels.to_str().unwrap()]);
     assert!(found.contains("labels.txt has 1 lines"), "{found}");
+}
+
+#[test]
+fn a_model_without_class_names_gets_a_warning_at_the_start() {
+    let folder = TempDir::new().unwrap();
+    let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    put_seeded(folder.path(), "resnet20", 3);
+    put(folder.path().join("names").as_path(), "cat\ndog\nfox\n");
+    let log = |options: &[&str]| {
+        let model = file("model.safetensors");
+        let arguments = [&["--model", &model, "--arch", "resnet20"], options].concat();
+        let mut server = Process::start_logging(fs::File::create(file("log")).unwrap(), &arguments);
+        server.signal("-TERM");
+        server.child.wait().unwrap();
+        fs::read_to_string(file("log")).unwrap()
+    };
+    let warned = log(&[]);
+    assert!(warned.contains("no class names") && warned.contains("--labels FILE"), "{warned}");
+    let named = log(&["--labels", &file("names")]);
+    assert!(!named.contains("class names"), "{named}");
 }
