@@ -37,7 +37,7 @@ pub(super) fn around(routes: Router<Arc<Server>>, server: &Arc<Server>) -> Route
         // `upload` has its own limit, with its own error.
         .layer(DefaultBodyLimit::disable())
         .layer(middleware::from_fn_with_state(Arc::clone(&server.access), access::check))
-        .layer(middleware::from_fn_with_state(Arc::clone(server), checks::admit));
+        .layer(middleware::from_fn_with_state(Arc::clone(server), checks::check_request));
     // Outside the checks, because browsers send preflight requests without a key.
     let routes = match cors::layer(server.access.origins()) {
         Some(layer) => routes.layer(layer),

@@ -25,9 +25,9 @@ pub use rate::{BadRate, Rate};
 
 use super::cors::AllowedOrigin;
 use super::origin::Peer;
-use super::problem::{Problem, excerpt};
+use super::problem::{Problem, excerpt, grpc};
 use super::purpose::Purpose;
-use super::{protocol, reload};
+use super::reload;
 use crate::pipeline::queue::{BadPriority, ClientKey, Origin, Priority};
 use keys::KeyClient;
 use rate::{RateExceeded, RateOfEach};
@@ -222,12 +222,12 @@ pub(super) async fn check(
 ) -> Response {
     let client = match access.identify(&request) {
         Ok(client) => client,
-        Err(problem) => return protocol::refuse(problem, request.headers()),
+        Err(problem) => return grpc::response(problem, request.headers()),
     };
     let known = client.as_ref().map(|ClientName(client)| &**client);
     let mut response = match access.limit(&mut request, known) {
         Ok(()) => next.run(request).await,
-        Err(problem) => protocol::refuse(problem, request.headers()),
+        Err(problem) => grpc::response(problem, request.headers()),
     };
     if let Some(client) = client {
         response.extensions_mut().insert(client);

@@ -31,6 +31,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
 
 use super::body::attach;
+use super::header_limits::MAX_HEADERS;
 use super::origin::Peer;
 use super::tls::Certificates;
 use crate::telemetry::Metrics;
@@ -41,12 +42,6 @@ pub(super) use pool::Pool;
 pub(super) use socket::Socket;
 use wire::Wire;
 pub(super) use wire::close_gently;
-
-/// Maximum size of a header block in bytes, for all versions of HTTP.
-pub(super) const MAX_HEADERS: usize = 32 << 10;
-
-/// Maximum number of headers of a request; hyper has the same limit for HTTP/1.1.
-pub(super) const MAX_FIELDS: usize = 100;
 
 /// The limit for HTTP/2, which counts 32 additional bytes per field. The size without these is checked later,
 /// as in HTTP/1.1.

@@ -14,7 +14,6 @@ use utoipa::openapi::{ComponentsBuilder, Info, InfoBuilder, License, OpenApi, Op
 
 use problems::{AllFailed, Failure};
 
-use super::access::Access;
 use super::unsent::SharedBytes;
 
 pub(super) use problems::{
@@ -63,21 +62,28 @@ fn info() -> Info {
         .build()
 }
 
+/// Whether requests need an API key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ApiKeys {
+    Required,
+    Off,
+}
+
 /// The serialised document.
 #[derive(Debug, Clone)]
 pub(super) struct Document(Bytes);
 
 impl Document {
-    /// Completes the document of all routes: adds headers that no handler declares, and the API key if one is
+    /// Completes the document of all routes: adds headers that no handler declares, and the API key if `keys` are
     /// required.
-    pub(super) fn of(routes: OpenApi, access: &Access) -> Self {
+    pub(super) fn of(routes: OpenApi, keys: ApiKeys) -> Self {
         let mut document = serde_json::to_value(routes).expect("all its maps have string keys");
         add_named(&mut document);
         add_headers(&mut document);
         unnest(&mut document);
         allow_unknown_members(&mut document);
         set_unique_operation_ids(&mut document);
-        if access.needs_key() {
+        if keys == ApiKeys::Required {
             add_key(&mut document);
         }
         let text =

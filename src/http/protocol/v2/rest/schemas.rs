@@ -1,4 +1,4 @@
-//! What JSON says, for `/openapi.json`: a request is read in place, with binary tensors behind it.
+//! Schemas of requests for `/openapi.json`. The types that parse requests borrow from the body, so they have none.
 
 use serde::Deserialize;
 use serde_json::Value;

@@ -1,15 +1,16 @@
-//! Converts problems to gRPC statuses. The only mapping from kinds to codes.
+//! Problems as gRPC statuses: the only mapping from kinds to codes.
 
 use std::time::Duration;
 
 use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use crate::http::problem::{Kind, Problem};
+use super::{Kind, Problem};
 
 /// The domain of an `ErrorInfo`.
 const DOMAIN: &str = "resnetd";
@@ -19,7 +20,7 @@ const PUSHBACK: &str = "grpc-retry-pushback-ms";
 /// The status of `problem`, with its reason as `ErrorInfo` and the delay before a retry, if there is one, as
 /// `RetryInfo`.
 #[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` is given")]
-pub(super) fn of(problem: Problem) -> Status {
+pub(in crate::http) fn of(problem: Problem) -> Status {
     let (_, reason, _) = problem.kind().row();
     let mut details = ErrorDetails::new();
     details.set_error_info(reason, DOMAIN, std::collections::HashMap::new());
@@ -55,8 +56,18 @@ fn code(kind: Kind) -> Code {
     }
 }
 
-/// The response to a request that was rejected before it reached a service.
-pub(super) fn refusal(problem: Problem) -> Response {
+/// Whether `headers` are those of a gRPC request or response.
+pub(in crate::http) fn is_grpc(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    kind.is_some_and(|kind| kind.starts_with(b"application/grpc"))
+}
+
+/// The response with `problem` to a request with these headers that was rejected before it was routed: a status for
+/// a gRPC request, otherwise a problem document.
+pub(in crate::http) fn response(problem: Problem, headers: &HeaderMap) -> Response {
+    if !is_grpc(headers) {
+        return problem.into_response();
+    }
     let mut response = of(problem.clone()).into_http();
     mark(problem, &mut response);
     response
@@ -65,11 +76,11 @@ pub(super) fn refusal(problem: Problem) -> Response {
 /// Adds the facts of `problem` for the log line. The delay before a retry is in the status's details.
 fn mark(problem: Problem, response: &mut Response) {
     problem.mark(response);
-    response.headers_mut().remove(axum::http::header::RETRY_AFTER);
+    response.headers_mut().remove(header::RETRY_AFTER);
 }
 
 /// Marks every response that is a problem for the log line and the metrics, because its HTTP status is 200.
-pub(super) async fn mark_problems(request: Request, next: Next) -> Response {
+pub(in crate::http) async fn mark_problems(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let Some(status) = response.extensions().get::<Status>() else { return response };
     let Some(problem) = problem(status) else { return response };
