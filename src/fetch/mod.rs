@@ -11,7 +11,7 @@ mod resolve; // a name → allowed addresses
 mod redact; // URLs in messages
 mod transfer; // a URL → its bytes, through redirects
 
-pub use error::FetchError;
+pub use error::{FetchError, root_cause};
 pub use policy::{AllowedHost, BadHost, Policy};
 pub use redact::without_password;
 pub use transfer::{FetchPlan, Fetcher, Remote};

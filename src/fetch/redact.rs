@@ -1,6 +1,6 @@
 //! URLs in messages, without user name and password.
 
-/// `url` without what is before the `@` of its authority; also of a text that is not a URL.
+/// `url` without user name and password (the part of its authority before the `@`). `url` may be any text.
 #[must_use]
 pub fn without_password(url: &str) -> String {
     let authority = url.find("://").map_or(0, |scheme| scheme + 3);

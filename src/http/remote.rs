@@ -15,7 +15,7 @@ use super::origin;
 use super::problem::Problem;
 use super::reserved_bytes::with_reservation;
 use super::upload::{self, Fields, Upload};
-use crate::fetch::{FetchError, Fetcher, Remote};
+use crate::fetch::{FetchError, Fetcher, Remote, root_cause};
 use crate::pipeline::queue::{Deadline, RequestContext};
 
 /// Maximum length of a URL, in bytes.
@@ -107,7 +107,7 @@ fn named(body: &[u8]) -> Result<String, Problem> {
 
 /// Fetches the image at `url`.
 pub(super) async fn image(app: &App, url: &str, deadline: Deadline) -> Result<Bytes, Problem> {
-    let Some(fetcher) = &app.server.urls else { return Err(FetchError::Off.into()) };
+    let Some(fetcher) = &app.server.urls else { return Err(FetchError::Disabled.into()) };
     let limit = fetcher.timeout().min(deadline.left(Instant::now()));
     let seconds = app.server.metrics.fetch_seconds.start_timer();
     let bytes = tokio::time::timeout(limit, fetch(app, fetcher, url)).await;
@@ -136,15 +136,8 @@ async fn fetch(app: &App, fetcher: &Fetcher, url: &str) -> Result<Bytes, Problem
             Some(upload::ReadStopped::TooLong) => FetchError::TooManyBytes { url, limit }.into(),
             Some(upload::ReadStopped::Rejected(rejected)) => rejected.into(),
             Some(upload::ReadStopped::TooSlow(_)) | None => {
-                FetchError::BrokenOff { url, reason: innermost(&error) }.into()
+                FetchError::Interrupted { url, reason: root_cause(&error) }.into()
             }
         }),
     }
-}
-
-/// The root cause, which is the most informative.
-fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
-    std::iter::successors(Some(error), |&error| error.source())
-        .last()
-        .map_or_else(String::new, ToString::to_string)
 }

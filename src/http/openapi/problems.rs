@@ -207,9 +207,9 @@ fn example(kind: Kind) -> Problem {
         Kind::InvalidParameter => {
             Problem::invalid_parameter("top_k is \"0\"; it takes a whole number, at least 1")
         }
-        Kind::UrlNotAllowed => FetchError::Off.into(),
+        Kind::UrlNotAllowed => FetchError::Disabled.into(),
         Kind::UrlFailed => FetchError::TooManyRedirects { url, limit: 3 }.into(),
-        Kind::UrlTimeout => FetchError::Slow { url, limit: Duration::from_secs(5) }.into(),
+        Kind::UrlTimeout => FetchError::Timeout { url, limit: Duration::from_secs(5) }.into(),
         Kind::NotOffered => ClassifyError::NotOffered(NotOffered::NoEmbedding).into(),
         Kind::QueueFull => refused(Rejected::QueueFull { images: 256, retry_after }),
         Kind::MemoryLimit => {

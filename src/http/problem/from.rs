@@ -96,7 +96,7 @@ impl From<FetchError> for Problem {
 fn kind_of_fetch(error: &FetchError) -> Kind {
     match error {
         FetchError::NotAUrl { .. } => Kind::InvalidParameter,
-        FetchError::Off
+        FetchError::Disabled
         | FetchError::Scheme { .. }
         | FetchError::UserInfo
         | FetchError::Host { .. }
@@ -104,11 +104,11 @@ fn kind_of_fetch(error: &FetchError) -> Kind {
         | FetchError::Address { .. } => Kind::UrlNotAllowed,
         FetchError::Unreachable { .. }
         | FetchError::Status { .. }
-        | FetchError::Nowhere { .. }
+        | FetchError::BadRedirect { .. }
         | FetchError::TooManyRedirects { .. }
-        | FetchError::BrokenOff { .. } => Kind::UrlFailed,
+        | FetchError::Interrupted { .. } => Kind::UrlFailed,
         FetchError::TooManyBytes { .. } => Kind::TooManyBytes,
-        FetchError::Slow { .. } => Kind::UrlTimeout,
+        FetchError::Timeout { .. } => Kind::UrlTimeout,
         FetchError::Redirected { source, .. } => kind_of_fetch(source),
     }
 }
