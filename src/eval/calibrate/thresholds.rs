@@ -39,7 +39,7 @@ fn rank(coverage: f64, images: usize) -> usize {
     ((exact - 1e-9).ceil() as usize).max(1)
 }
 
-/// Measures the prediction sets, as `pipeline::sets` computes them, on `images`.
+/// Measures the prediction sets, as `pipeline::prediction_sets` computes them, on `images`.
 #[must_use]
 pub(super) fn measure(
     coverage: f64,

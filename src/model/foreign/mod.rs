@@ -33,8 +33,8 @@ pub(super) struct DescribedCard {
 ///
 /// # Errors
 ///
-/// [`ModelError::Card`] where the card cannot be used, [`ModelError::UnsupportedGraph`] where graph and card do
-/// not go together or the graph is none of a classifier of pictures.
+/// [`ModelError::Card`] if the card is invalid, [`ModelError::UnsupportedGraph`] if the card does not match the graph
+/// or the graph is not an image classifier.
 pub(super) fn adopt(path: &Path, graph: onnx::Model, text: &str) -> Result<Model, ModelError> {
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     let described = card::read(&name, text)
@@ -42,11 +42,11 @@ pub(super) fn adopt(path: &Path, graph: onnx::Model, text: &str) -> Result<Model
     wrap_model(path, graph, described)
 }
 
-/// The model of `graph` with a card made of other libraries' files.
+/// The model of `graph` with a card that was created from other libraries' files.
 ///
 /// # Errors
 ///
-/// As [`adopt`].
+/// Like [`adopt`].
 pub(super) fn adopt_described(
     path: &Path,
     graph: onnx::Model,

@@ -232,8 +232,8 @@ fn scores_output<'a>(
     }
 }
 
-/// `[N, classes]`, perhaps with ones behind; a shape that the file does not tell is looked at when
-/// the model runs for the first time.
+/// Checks that the shape of the scores is `[N, classes]`, possibly followed by ones. A shape that the file does not
+/// state is checked on the first run.
 fn check_scores(output: &ValueInfoProto, labels: usize) -> Result<(), UnsupportedGraph> {
     let Some(dims) = dims(output) else { return Ok(()) };
     let shape =

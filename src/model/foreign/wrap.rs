@@ -15,7 +15,7 @@ const OWN_NAMES: [&str; 5] = ["pixels", "logits", "probabilities", "embedding", 
 /// Probabilities of 0 are raised to this, the smallest normal float32, so that they have a logarithm.
 const LEAST: f32 = f32::MIN_POSITIVE;
 
-/// `graph` with our inputs and outputs, and the card in its metadata.
+/// `graph` with the inputs and outputs of all models, and the card in its metadata.
 pub(super) fn wrap(
     graph: onnx::Model,
     signature: &GraphSignature,
@@ -178,7 +178,7 @@ fn add_single_label_outputs(graph: &mut GraphBuilder, scores: DeclaredScores, cl
     graph.output("probabilities", "probabilities", &[outputs], "scores after the softmax");
 }
 
-/// `graph`, which is wrapped already, with its scores taken for something else.
+/// The wrapped `graph` with another kind of scores.
 pub(super) fn with_score_kind(
     graph: onnx::Model,
     kind: ScoreKind,
