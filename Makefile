@@ -103,7 +103,7 @@ python-test: library ## check models, metrics, API, protocols, pages and documen
 	cargo build --locked --bins --tests # with the tests, to reuse their build
 	scripts/venv
 	.venv/bin/python tests/python/check_onnx.py --resnetd $(built)/debug/resnetd
-	.venv/bin/python tests/python/check_shapes.py --resnetd $(built)/debug/resnetd
+	.venv/bin/python tests/python/check_compatibility.py --resnetd $(built)/debug/resnetd
 	.venv/bin/python tests/python/check_starter.py --resnetd $(built)/debug/resnetd --dir $(built)/imagenet
 	if chromium=$$(scripts/chromium); then .venv/bin/python tests/python/check_page.py \
 		--resnetd $(built)/debug/resnetd --chromium "$$chromium" --shots $(built)/page; \

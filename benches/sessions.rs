@@ -206,7 +206,7 @@ fn constant(name: &str) -> Model {
         precision: Precision::Fp32,
         task: Task::default(),
         labels: (0..row.classes).map(|class| class.to_string()).collect(),
-        preprocess: Preprocess::usual(row.input),
+        preprocess: Preprocess::default_for(row.input),
         wordnet_ids: Vec::new(),
         figures: Vec::new(),
         calibration: BTreeMap::new(),

@@ -86,7 +86,7 @@ fn compare(size: &str, rounds: usize) {
 }
 
 fn imagenet() -> Preprocess {
-    Preprocess::usual([224, 224])
+    Preprocess::default_for([224, 224])
 }
 
 /// The usual code: no crop folded into the resize, no SIMD, all pixels.
@@ -183,7 +183,7 @@ fn queue_and_back(bencher: Bencher) {
     let plan = WorkerPlan {
         queue: queue.clone(),
         batch: BatchPlan { max_batch: 4, max_wait: Duration::ZERO, backlog: 1 },
-        preprocess: Preprocess::usual([32, 32]),
+        preprocess: Preprocess::default_for([32, 32]),
         estimate,
         stuck_after: Duration::from_secs(60),
         cores: None,

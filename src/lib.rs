@@ -14,6 +14,7 @@ pub mod onnx; // the ONNX file format
 pub mod weights; // weight files
 pub mod graph; // architectures, and their ONNX graphs
 pub mod device; // the CPU or a GPU
+mod digest; // hashes as hexadecimal digits
 mod installed; // files that are installed with the program
 mod svg; // the page of a plot
 pub mod model; // a card and a graph

@@ -62,7 +62,7 @@ fn a_warm_worker_allocates_only_scores_and_small_buffers() {
     let image =
         decode::decode(&photo, &decode::inspect(&photo, &limits).unwrap(), decode::Watch::never())
             .unwrap();
-    let preprocess = Preprocess::usual([224, 224]);
+    let preprocess = Preprocess::default_for([224, 224]);
     let shape = InputShape::of(&preprocess);
     let (mut batch, mut scratch) = (Batch::with_capacity(shape, 4), Scratch::default());
     let mut fill = |batch: &mut Batch| {

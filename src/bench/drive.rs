@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::load::arrivals;
-use super::{Load, Measured, Outcome, Target, Window};
+use super::{Load, LoadResults, Outcome, Target, Window};
 
 /// The response to a request, or its failure.
 struct TimedOutcome {
@@ -34,15 +34,15 @@ pub async fn drive(
     target: Target,
     load: Load,
     window: Window,
-    mut each: impl FnMut(&Measured),
-) -> Measured {
+    mut each: impl FnMut(&LoadResults),
+) -> LoadResults {
     let (outcomes, mut received) = mpsc::unbounded_channel();
     let run = Run { target: Arc::new(target), started: Instant::now(), window, outcomes };
     let sending = match load {
         Load::Closed { concurrency } => tokio::spawn(run.closed(concurrency)),
         Load::Open { rate, seed } => tokio::spawn(run.open(rate, seed)),
     };
-    let mut measured = Measured::new(window);
+    let mut measured = LoadResults::new(window);
     while let Some(TimedOutcome { due, latency, outcome }) = received.recv().await {
         measured.add(due, latency, outcome);
         each(&measured);

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::{Measured, Outcome, Window};
+use super::{LoadResults, Outcome, Window};
 use crate::model::Preprocess;
 use crate::pipeline::decode::{self, DecodeError, Limits};
 use crate::pipeline::preprocess::{JpegScaling, Scratch};
@@ -46,7 +46,7 @@ pub fn limit(
     Preparation { preprocess, limits, scaling }: Preparation<'_>,
     photos: &[Bytes],
     window: Window,
-) -> Result<Measured, LimitError> {
+) -> Result<LoadResults, LimitError> {
     let number = AtomicUsize::new(0);
     let started = Instant::now();
     let work = |mut engine: Engine| -> Result<Vec<_>, LimitError> {
@@ -70,7 +70,7 @@ pub fn limit(
             times.push((due, started.elapsed().saturating_sub(due)));
         }
     };
-    let mut measured = Measured::new(window);
+    let mut measured = LoadResults::new(window);
     std::thread::scope(|scope| {
         let threads: Vec<_> =
             engines.into_iter().map(|engine| scope.spawn(|| work(engine))).collect();

@@ -5,7 +5,7 @@ mod load; // arrival times
 mod client; // one request over HTTP
 mod drive; // sends all requests of a run
 mod limit; // the same work without server and queue
-mod measured; // latencies and failures
+mod results; // latencies and failures
 pub mod replicas; // how many servers a load needs
 mod plot; // the latencies as an SVG
 
@@ -13,5 +13,5 @@ pub use client::{Target, TargetError};
 pub use drive::drive;
 pub use limit::{LimitError, Preparation, limit};
 pub use load::{Load, Window};
-pub use measured::{Measured, Outcome, Summary};
 pub use plot::svg;
+pub use results::{LoadResults, Outcome, Summary};

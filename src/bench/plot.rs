@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::Measured;
+use super::LoadResults;
 use crate::svg::page;
 
 const WIDTH: f64 = 720.0;
@@ -16,7 +16,7 @@ const STYLE: &str = "line{stroke:#ccc}path{fill:none;stroke:#06c;stroke-width:2}
 
 /// A plot of the latencies of a run, with `title` above.
 #[must_use]
-pub fn svg(measured: &Measured, title: &str) -> String {
+pub fn svg(measured: &LoadResults, title: &str) -> String {
     let [left, top, right, bottom] = FIELD;
     let highest = nice(measured.quantile(1.0));
     let x = |share: f64| left + (right - left) * -(1.0 - share).log10() / 4.0;

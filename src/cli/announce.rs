@@ -52,8 +52,20 @@ fn banner(server: &Server, serving: &[Arc<Served>], url: &str) -> String {
 fn log(served: &Served, url: &str) {
     let Description { card, device, sessions, threads, max_batch, .. } = &served.description;
     let (model, version, digest) = (served.name(), &served.version, served.digest());
+    let (architecture, classes) = (&card.architecture, card.labels.len());
     let precision = card.precision.to_string();
-    tracing::info!(url, model, %version, digest, precision, device, sessions, threads, max_batch, "ready");
+    tracing::info!(
+        url, model, %version, digest, architecture, classes, precision, device, sessions, threads, max_batch, "ready"
+    );
+    if !card.has_class_names() {
+        tracing::warn!(
+            model,
+            classes,
+            "the model has no class names, so answers have placeholders such as {:?}; set the names with --labels \
+             FILE, one per line",
+            card.labels[0]
+        );
+    }
 }
 
 fn lines(served: &Served) -> String {

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::load::{Loaded, load};
 use super::local::{self, MeasureArgs};
 use super::{files, output};
-use crate::bench::{self, Load, Measured, Preparation, Summary, Target, Window};
+use crate::bench::{self, Load, LoadResults, Preparation, Summary, Target, Window};
 use crate::config::cores;
 use crate::telemetry::logs::{self, LogFormat};
 
@@ -141,7 +141,7 @@ impl BenchArgs {
     }
 }
 
-fn on_server(target: Target, load: Load, window: Window) -> Result<Measured> {
+fn on_server(target: Target, load: Load, window: Window) -> Result<LoadResults> {
     let runtime = local::runtime()?;
     runtime.block_on(target.check(window.timeout))?;
     let bar = output::progress(usize::MAX, "s");
@@ -161,7 +161,7 @@ fn on_server(target: Target, load: Load, window: Window) -> Result<Measured> {
     Ok(measured)
 }
 
-fn in_process(args: &BenchArgs, photos: &[Bytes], window: Window) -> Result<Measured> {
+fn in_process(args: &BenchArgs, photos: &[Bytes], window: Window) -> Result<LoadResults> {
     let concurrency = args.common.model.concurrency(cores())?;
     let Loaded { model, warm, .. } = load(&args.common.model, concurrency)?;
     let preparation = Preparation {

@@ -15,7 +15,7 @@ use super::output;
 use crate::config::{Calibrated, ModelArgs};
 use crate::eval::calibrate::{Evidence, Fitted, Labelled, Split};
 use crate::eval::{Dataset, Report};
-use crate::model::{Calibration, ModelCard, Promise};
+use crate::model::{Calibration, CoverageThreshold, ModelCard};
 use crate::pipeline::{Pipeline, topk};
 
 #[derive(Debug, Args)]
@@ -172,7 +172,7 @@ fn show(card: &ModelCard, report: &Report, fitted: &Fitted) {
         parts.thresholds,
     ));
     let mut table = output::table(&["promised", "found", "mean size", "threshold"]);
-    for Promise { coverage, threshold, found, mean_size } in sets {
+    for CoverageThreshold { coverage, threshold, found, mean_size } in sets {
         table.add_row([
             format!("{:.1} %", percent(*coverage)),
             format!("{:.2} %", percent(*found)),

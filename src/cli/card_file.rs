@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, Value, value};
 
 use super::files;
-use crate::model::{Calibration, Model, ModelCard, Precision, Promise, foreign};
+use crate::model::{Calibration, CoverageThreshold, Model, ModelCard, Precision, foreign};
 use crate::onnx;
 
 /// The file of a card, parsed for editing.
@@ -156,7 +156,7 @@ fn put(document: &mut DocumentMut, precision: Precision, calibration: &Calibrati
     Ok(())
 }
 
-fn row(promise: &Promise) -> Result<Value> {
+fn row(promise: &CoverageThreshold) -> Result<Value> {
     let mut row = InlineTable::new();
     row.insert("coverage", promise.coverage.into());
     // With the digits of the f32.

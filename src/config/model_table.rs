@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::models::{NAME_RULE, is_name};
 use super::{ConfigError, ModelArgs, ModelSpec};
+use crate::digest::{SHA256_DIGITS, is_hex};
 use crate::registry::{AutoPromotion, Canary, LoadWhen, Policy, ShadowPlan, Version, WhenBusy};
 
 /// A `[[model]]` table of the configuration file.
@@ -154,7 +155,7 @@ impl ModelTable {
             return Err(wrong("it needs a name, because it is not loaded at the start".to_owned()));
         }
         let digest = self.digest.clone();
-        if let Some(digest) = digest.as_deref().filter(|digest| !is_digest(digest)) {
+        if let Some(digest) = digest.as_deref().filter(|digest| !is_hex(digest, SHA256_DIGITS)) {
             return Err(wrong(format!(
                 "digest is {digest:?}; it must be the 64 hexadecimal digits of digests.graph in /v1/model"
             )));
@@ -198,9 +199,4 @@ enum LoadSetting {
     Start,
     OnDemand,
     Explicit,
-}
-
-/// Whether `text` is a SHA-256 digest in hexadecimal digits.
-fn is_digest(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }

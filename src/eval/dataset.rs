@@ -178,7 +178,7 @@ fn open_parquet(path: &Path) -> Result<SerializedFileReader<File>, DatasetError>
     let most = packed.saturating_mul(PER_BYTE).saturating_add(ANYWAY);
     let mut pages = file.try_clone().map_err(|error| unreadable(error.into()))?;
     let reader = SerializedFileReader::new(file).map_err(unreadable)?;
-    let unpacked = super::pages::unpacked(&mut pages, reader.metadata(), most)
+    let unpacked = super::parquet_pages::decompressed_size(&mut pages, reader.metadata(), most)
         .map_err(|error| unreadable(error.into()))?;
     if unpacked > most {
         let why = format!(

@@ -4,7 +4,7 @@ mod dataset;
 mod report;
 pub mod calibrate; // calibration
 pub mod reference; // photos with the training framework's logits
-mod pages; // sizes in parquet page headers
+mod parquet_pages; // sizes in parquet page headers
 mod paired; // compares two models on the same images
 
 pub use dataset::{Dataset, DatasetError, Example};

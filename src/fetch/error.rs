@@ -1,41 +1,42 @@
 //! Why an image could not be fetched.
 
+use std::error::Error;
 use std::time::Duration;
 
 /// Why an image could not be fetched.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FetchError {
-    /// No hosts were named at start.
+    /// The allow list is empty.
     #[error(
         "fetching images by URL is disabled; send the image's bytes, or start the server with --allow-url-hosts"
     )]
-    Off,
+    Disabled,
     /// Not a URL.
     #[error(
         "{typed:?} is not a valid URL ({reason}); use one such as https://images.example.org/cat.jpg"
     )]
     NotAUrl {
-        /// What was sent, or its beginning.
+        /// The text, shortened.
         typed: String,
-        /// What the parser says.
+        /// The error of the parser.
         reason: String,
     },
     /// Neither http nor https.
     #[error("the URL scheme {scheme} is not supported; use https or http")]
     Scheme {
-        /// The URL's.
+        /// The scheme.
         scheme: String,
     },
     /// `user:password@` before the host.
     #[error("URLs with a user name or password are not supported; remove the part before the @")]
     UserInfo,
-    /// Not a host that was named at start.
+    /// The host is not on the allow list.
     #[error("the host {host} is not on the allow list (--allow-url-hosts)")]
     Host {
-        /// The URL's.
+        /// The URL's host.
         host: String,
     },
-    /// Another port than was named at start.
+    /// The port is not on the allow list.
     #[error(
         "port {port} of {host} is not on the allow list (--allow-url-hosts); an entry without a port \
          allows 80 and 443"
@@ -46,93 +47,93 @@ pub enum FetchError {
         /// Its port.
         port: u16,
     },
-    /// The host is somewhere where only this network gets to.
+    /// The host has no public address, and no address that is allowed in addition.
     #[error(
         "the host {host} has no public address; --allow-url-private allows networks with other \
          addresses"
     )]
     Address {
-        /// The URL's.
+        /// The URL's host.
         host: String,
     },
-    /// The name, or the connection, leads nowhere.
+    /// The name cannot be resolved, or the connection fails.
     #[error("{url} cannot be reached: {reason}")]
     Unreachable {
         /// Without its query.
         url: String,
-        /// What the system says.
+        /// The error of the system.
         reason: String,
     },
-    /// Another status than 200.
+    /// The status is not 200.
     #[error("{url} answers with status {status}, not 200")]
     Status {
         /// Without its query.
         url: String,
-        /// What was answered.
+        /// The status.
         status: u16,
     },
-    /// A redirect that says not where, or nonsense.
+    /// A redirect with a missing or invalid `Location`.
     #[error("{url} has an invalid redirect: {reason}")]
-    Nowhere {
+    BadRedirect {
         /// Without its query.
         url: String,
-        /// What is wrong with `Location`.
+        /// Why it is invalid.
         reason: String,
     },
-    /// More redirects than are followed.
+    /// Too many redirects.
     #[error("{url} redirects more than {limit} times; use the final URL")]
     TooManyRedirects {
-        /// The first of them, without its query.
+        /// The URL of the request, without its query.
         url: String,
-        /// How many are followed.
+        /// Maximum number of redirects.
         limit: usize,
     },
-    /// The answer ends too early.
+    /// The response ends before it is complete.
     #[error("the response of {url} was interrupted: {reason}")]
-    BrokenOff {
+    Interrupted {
         /// Without its query.
         url: String,
-        /// What the connection says.
+        /// The error of the connection.
         reason: String,
     },
-    /// More bytes than an upload may have.
+    /// The image is larger than an upload may be.
     #[error(
         "the image at {url} has more than {limit} bytes; use a smaller one or raise --max-bytes"
     )]
     TooManyBytes {
         /// Without its query.
         url: String,
-        /// The most there may be.
+        /// Maximum number of bytes.
         limit: usize,
     },
-    /// Too slow.
+    /// The time limit has passed.
     #[error("{url} was not fetched within {limit:.0?}; try again, or send the image's bytes")]
-    Slow {
-        /// As it was sent, or its beginning.
+    Timeout {
+        /// Without its query, shortened.
         url: String,
-        /// The time there was.
+        /// The time limit.
         limit: Duration,
     },
-    /// Something is wrong behind a redirect.
+    /// The target of a redirect cannot be fetched.
     #[error("the URL redirects to {to}: {source}")]
     Redirected {
-        /// Without its query.
+        /// The target, without its query.
         to: String,
-        /// What is wrong there.
+        /// The reason.
         source: Box<FetchError>,
     },
 }
 
 impl FetchError {
-    /// That `typed` was not fetched within `limit`.
+    /// `typed` was not fetched within `limit`.
     #[must_use]
     pub fn slow(typed: &str, limit: Duration) -> Self {
         let url = typed.split(['?', '#']).next().unwrap_or_default();
-        Self::Slow { url: beginning(url), limit }
+        Self::Timeout { url: beginning(url), limit }
     }
 }
 
-/// Client text as it is shown in messages.
+/// A client's text for a message: without a password, and at most 200 characters.
 pub(super) fn beginning(typed: &str) -> String {
     const SHOWN: usize = 200;
     let typed = super::without_password(typed);
@@ -141,4 +142,12 @@ pub(super) fn beginning(typed: &str) -> String {
         shown.push('…');
     }
     shown
+}
+
+/// The error at the end of the chain of causes, which is the most informative.
+#[must_use]
+pub fn root_cause(error: &(dyn Error + 'static)) -> String {
+    std::iter::successors(Some(error), |&error| error.source())
+        .last()
+        .map_or_else(String::new, ToString::to_string)
 }

@@ -8,10 +8,10 @@
 mod error;
 mod policy; // allowed hosts and addresses
 mod resolve; // a name → allowed addresses
-mod shown; // URLs in messages
+mod redact; // URLs in messages
 mod transfer; // a URL → its bytes, through redirects
 
-pub use error::FetchError;
+pub use error::{FetchError, root_cause};
 pub use policy::{AllowedHost, BadHost, Policy};
-pub use shown::without_password;
+pub use redact::without_password;
 pub use transfer::{FetchPlan, Fetcher, Remote};

@@ -8,12 +8,12 @@ use url::{Host, Url};
 
 use super::FetchError;
 
-/// What may be fetched.
+/// Which URLs may be fetched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
-    /// The only hosts there are.
+    /// The allow list of hosts.
     pub hosts: Vec<AllowedHost>,
-    /// Addresses that may be reached although they are not public.
+    /// Networks without public addresses that are allowed.
     pub private: Vec<IpNet>,
 }
 
@@ -21,19 +21,19 @@ pub struct Policy {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AllowedHost {
     name: Name,
-    /// `None` for the schemes' own ports.
+    /// `None` for the ports 80 and 443.
     port: Option<u16>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Name {
-    /// This host, as [`url`] writes it: lower case, punycode, addresses in their usual form.
+    /// This host, as [`url`] normalises it: lower case, punycode, addresses in their usual form.
     Exact(Host),
-    /// Every name that ends in this, which begins with a dot; not the domain itself.
+    /// Every name with this suffix, which begins with a dot; not the domain itself.
     Below(String),
 }
 
-/// Not a host that can be allowed.
+/// Text that is not a valid entry of the allow list.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "it must be a host such as images.example.org, *.example.org or example.org:8443, without \
@@ -138,15 +138,15 @@ const fn v6(a: u16, b: u16, prefix: u8) -> Ipv6Net {
     Ipv6Net::new_assert(Ipv6Addr::new(a, b, 0, 0, 0, 0, 0, 0), prefix)
 }
 
-/// What is not public of IPv4: IANA's registry of special-purpose addresses.
+/// IPv4 networks without public addresses: IANA's registry of special-purpose addresses.
 const NOT_PUBLIC_V4: &[Ipv4Net] = &[
     v4(0, 0, 0, 8),       // this network, and unspecified
     v4(10, 0, 0, 8),      // private
-    v4(100, 64, 0, 10),   // carriers' own, behind their address translation
+    v4(100, 64, 0, 10),   // carrier-grade NAT
     v4(127, 0, 0, 8),     // loopback
-    v4(169, 254, 0, 16),  // link-local, and clouds' metadata
+    v4(169, 254, 0, 16),  // link-local, and metadata services of clouds
     v4(172, 16, 0, 12),   // private
-    v4(192, 0, 0, 24),    // protocols' own
+    v4(192, 0, 0, 24),    // protocol assignments
     v4(192, 0, 2, 24),    // documentation
     v4(192, 88, 99, 24),  // 6to4 relays
     v4(192, 168, 0, 16),  // private
@@ -157,15 +157,15 @@ const NOT_PUBLIC_V4: &[Ipv4Net] = &[
     v4(240, 0, 0, 4),     // reserved, and broadcast
 ];
 
-/// Where IPv6 is public at all. Outside are loopback, unique local, link-local and multicast
-/// addresses, and IPv4 ones in IPv6's clothes (`::ffff:0:0/96`, `64:ff9b::/96`).
+/// The IPv6 network with all public addresses. Loopback, unique local, link-local and multicast addresses, and
+/// IPv4 addresses mapped to IPv6 (`::ffff:0:0/96`, `64:ff9b::/96`) are outside of it.
 const PUBLIC_V6: Ipv6Net = v6(0x2000, 0, 3);
 
-/// And what is not public within.
+/// Networks within [`PUBLIC_V6`] without public addresses.
 const NOT_PUBLIC_V6: &[Ipv6Net] = &[
-    v6(0x2001, 0, 23), // protocols' own, such as Teredo, which has IPv4 addresses inside
+    v6(0x2001, 0, 23), // protocol assignments, such as Teredo, whose addresses contain IPv4 addresses
     v6(0x2001, 0xDB8, 32), // documentation
-    v6(0x2002, 0, 16), // 6to4, which has IPv4 addresses inside
+    v6(0x2002, 0, 16), // 6to4, whose addresses contain IPv4 addresses
     v6(0x3FFF, 0, 20), // documentation
 ];
 

@@ -13,12 +13,12 @@ use tower_service::Service;
 
 use super::{FetchError, Policy};
 
-/// Threads that the system's resolver may hold: it cannot be interrupted, and a name server that
-/// is silent keeps it for many seconds.
+/// Maximum number of threads for the system's resolver: it cannot be interrupted, and waits many seconds for a name
+/// server that does not answer.
 const AT_ONCE: usize = 16;
 
-/// Asks the system's resolver, and passes on what [`Policy`] lets through. Connections are made to
-/// these addresses and no others, so a name cannot mean one address here and another there.
+/// Resolves a name with the system's resolver, and returns the addresses that [`Policy`] allows. Connections are made
+/// to these addresses only, so a name cannot resolve to other addresses between the check and the connection.
 #[derive(Clone)]
 pub(super) struct Resolver {
     policy: Arc<Policy>,
@@ -35,7 +35,7 @@ impl Resolver {
         let turn = self.turns.acquire_owned().await.map_err(|e| unreachable(e.to_string()))?;
         let name = host.clone();
         let asked = tokio::task::spawn_blocking(move || {
-            // The turn goes with the thread: a caller who gives up does not free it.
+            // The thread holds the permit until it ends, even if the caller gives up.
             let _turn = turn;
             (name.as_str(), 0).to_socket_addrs().map(Vec::from_iter)
         });

@@ -16,26 +16,26 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use url::Url;
 
-use super::error::beginning;
+use super::error::{beginning, root_cause};
 use super::resolve::Resolver;
 use super::{FetchError, Policy};
 
-/// Enough for a short name, its host, and its host's store.
+/// Maximum number of redirects: for example from a short URL to a host, and from there to its object store.
 const REDIRECTS: usize = 3;
 
 /// The read buffer of a connection; response headers must fit into it.
 const BUFFER: usize = 64 << 10;
 
-/// What fetching may cost.
+/// Limits for fetching.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FetchPlan {
-    /// For one image, from the first look at its URL to its last byte.
+    /// Time limit for one image, from the check of its URL to its last byte.
     pub timeout: Duration,
-    /// Images fetched at the same time; more wait, within their time.
+    /// Maximum number of concurrent fetches; others wait, within their time limit.
     pub at_once: usize,
 }
 
-/// Fetches what a [`Policy`] allows. Takes no proxy from the environment, sends no cookies and no
+/// Fetches URLs that a [`Policy`] allows. Uses no proxy from the environment, and sends neither cookies nor
 /// credentials.
 #[derive(Debug)]
 pub struct Fetcher {
@@ -45,25 +45,25 @@ pub struct Fetcher {
     client: Client<HttpsConnector<HttpConnector<Resolver>>, Empty<Bytes>>,
 }
 
-/// An answer whose bytes are still to come.
+/// A response whose body was not read yet.
 #[derive(Debug)]
 pub struct Remote {
-    /// Where it comes from in the end, without its query.
+    /// The URL after all redirects, without its query.
     pub url: String,
-    /// How many bytes are announced.
+    /// The length of the body, if it is known.
     pub announced: Option<u64>,
-    /// The bytes.
+    /// The body.
     pub body: Incoming,
-    /// The right to fetch, to be kept until they are here.
+    /// The permit for this fetch, to be held until the body was read.
     pub turn: OwnedSemaphorePermit,
 }
 
 impl Fetcher {
-    /// Nothing is asked of the network yet.
+    /// A client for URLs that `policy` allows. Does not use the network yet.
     ///
     /// # Panics
     ///
-    /// Never: ring knows the versions of TLS that are asked for.
+    /// Never: ring supports the TLS versions that are configured.
     #[must_use]
     pub fn new(policy: Policy, plan: FetchPlan) -> Self {
         let policy = Arc::new(policy);
@@ -84,17 +84,17 @@ impl Fetcher {
         Self { policy, plan, turns: Arc::new(Semaphore::new(plan.at_once)), client }
     }
 
-    /// How long one image may take.
+    /// Time limit for one image.
     #[must_use]
     pub fn timeout(&self) -> Duration {
         self.plan.timeout
     }
 
-    /// Asks for what is at `typed`, and follows redirects. The caller bounds time and bytes.
+    /// Requests the URL `typed`, and follows redirects. The caller limits time and size.
     ///
     /// # Errors
     ///
-    /// [`FetchError`]: not allowed, not there, or not to be reached.
+    /// [`FetchError`] if the URL is not allowed, does not exist or cannot be reached.
     pub async fn open(&self, typed: &str) -> Result<Remote, FetchError> {
         let first = Url::parse(typed).map_err(|error| FetchError::NotAUrl {
             typed: beginning(typed),
@@ -103,14 +103,14 @@ impl Fetcher {
         self.policy.check(&first)?;
         let turns = Arc::clone(&self.turns);
         let turn = turns.acquire_owned().await.map_err(|error| FetchError::Unreachable {
-            url: shown(&first),
+            url: without_query(&first),
             reason: error.to_string(),
         })?;
         let mut url = first.clone();
         for hop in 0..=REDIRECTS {
             let behind = |source: FetchError| match hop {
                 0 => source,
-                _ => FetchError::Redirected { to: shown(&url), source: Box::new(source) },
+                _ => FetchError::Redirected { to: without_query(&url), source: Box::new(source) },
             };
             let answer = self.ask(&url).await.map_err(behind)?;
             if let Some(next) = redirect(&url, &answer).map_err(behind)? {
@@ -119,16 +119,16 @@ impl Fetcher {
             }
             let status = answer.status().as_u16();
             if status != 200 {
-                return Err(behind(FetchError::Status { url: shown(&url), status }));
+                return Err(behind(FetchError::Status { url: without_query(&url), status }));
             }
             let body = answer.into_body();
             let announced = body.size_hint().exact();
-            return Ok(Remote { url: shown(&url), announced, body, turn });
+            return Ok(Remote { url: without_query(&url), announced, body, turn });
         }
-        Err(FetchError::TooManyRedirects { url: shown(&first), limit: REDIRECTS })
+        Err(FetchError::TooManyRedirects { url: without_query(&first), limit: REDIRECTS })
     }
 
-    /// One request, to a URL that is looked at first.
+    /// Checks the URL and sends one request.
     async fn ask(&self, url: &Url) -> Result<Response<Incoming>, FetchError> {
         self.policy.check(url)?;
         let mut request = Request::new(Empty::new());
@@ -138,28 +138,28 @@ impl Fetcher {
         let agent = concat!("resnetd/", env!("CARGO_PKG_VERSION"));
         headers.insert(USER_AGENT, HeaderValue::from_static(agent));
         self.client.request(request).await.map_err(|error| {
-            told(&error).unwrap_or_else(|| FetchError::Unreachable {
-                url: shown(url),
-                reason: innermost(&error),
+            own_error(&error).unwrap_or_else(|| FetchError::Unreachable {
+                url: without_query(url),
+                reason: root_cause(&error),
             })
         })
     }
 }
 
-/// Where `answer` sends us, if anywhere.
+/// The target of `answer` if it is a redirect.
 fn redirect(url: &Url, answer: &Response<Incoming>) -> Result<Option<Url>, FetchError> {
     if !matches!(answer.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
         return Ok(None);
     }
-    let nowhere = |reason: String| FetchError::Nowhere { url: shown(url), reason };
+    let invalid = |reason: String| FetchError::BadRedirect { url: without_query(url), reason };
     let location = answer.headers().get(LOCATION);
-    let location = location.ok_or_else(|| nowhere("Location is missing".to_owned()))?;
-    let location = location.to_str().map_err(|error| nowhere(error.to_string()))?;
-    url.join(location).map(Some).map_err(|error| nowhere(error.to_string()))
+    let location = location.ok_or_else(|| invalid("Location is missing".to_owned()))?;
+    let location = location.to_str().map_err(|error| invalid(error.to_string()))?;
+    url.join(location).map(Some).map_err(|error| invalid(error.to_string()))
 }
 
-/// The same in hyper's type, which reads URLs more strictly: that both mean the same host is
-/// checked, for the policy saw only one of them.
+/// `url` in hyper's type, whose parser is stricter. Checks that both have the same host, because the policy was
+/// applied to `url` only.
 fn uri(url: &Url) -> Result<Uri, FetchError> {
     let mut url = url.clone();
     url.set_fragment(None);
@@ -171,26 +171,19 @@ fn uri(url: &Url) -> Result<Uri, FetchError> {
     Ok(uri)
 }
 
-/// For messages: without the query, which may have secrets.
-fn shown(url: &Url) -> String {
+/// `url` for messages: without the query, which may contain secrets.
+fn without_query(url: &Url) -> String {
     let mut url = url.clone();
     url.set_query(None);
     url.set_fragment(None);
-    // Only of URLs that are refused for having them.
+    // URLs with a user name or a password are rejected, but not repeated.
     let _ = url.set_username("");
     let _ = url.set_password(None);
     beginning(url.as_str())
 }
 
-/// What our resolver said, somewhere among the causes of `error`.
-fn told(error: &(dyn Error + 'static)) -> Option<FetchError> {
+/// The [`FetchError`] of the resolver among the causes of `error`, if there is one.
+fn own_error(error: &(dyn Error + 'static)) -> Option<FetchError> {
     std::iter::successors(Some(error), |&error| error.source())
         .find_map(|cause| cause.downcast_ref().cloned())
-}
-
-/// The first cause, which says most.
-fn innermost(error: &(dyn Error + 'static)) -> String {
-    std::iter::successors(Some(error), |&error| error.source())
-        .last()
-        .map_or_else(String::new, ToString::to_string)
 }

@@ -7,7 +7,10 @@ use super::block::Convolution;
 use super::fold::{BatchNorm, fold};
 use super::layer::{Layer, LayerKind, kernel_shape};
 use super::network::Network;
-use super::nodes::{across_channels, activation, blur, means, padded_window, window};
+use super::nodes::{
+    across_channels, activation, adaptive_pool, affine, blur, halving_pool, padded_window, window,
+    zero_pad,
+};
 use crate::onnx::builder::{int_attribute, ints_attribute};
 use crate::onnx::proto::tensor_proto::DataType;
 use crate::onnx::{Element, GraphBuilder, Model};
@@ -139,7 +142,9 @@ impl Emitter<'_> {
                 debug_assert_eq!(weight.len(), kernel, "{name}");
                 across_channels(&mut self.graph, name, inputs[0], &weight)
             }
-            LayerKind::ZeroPad { from, padding } => self.zero_pad(name, inputs[0], from, padding),
+            LayerKind::ZeroPad { from, padding } => {
+                zero_pad(&mut self.graph, name, inputs[0], from, padding)
+            }
             LayerKind::Add => self.graph.node("Add", name, inputs, []),
             LayerKind::Scale => self.graph.node("Mul", name, inputs, []),
             LayerKind::MaxPool { .. }
@@ -160,7 +165,7 @@ impl Emitter<'_> {
             LayerKind::MaxPool { kernel, stride } => {
                 self.graph.node("MaxPool", name, inputs, window(kernel, stride, (kernel - 1) / 2))
             }
-            LayerKind::HalvingPool => self.halving_pool(name, inputs[0]),
+            LayerKind::HalvingPool => halving_pool(&mut self.graph, name, inputs[0]),
             LayerKind::FloorPool => self.graph.node("AveragePool", name, inputs, window(2, 2, 0)),
             LayerKind::Blur { channels } => blur(&mut self.graph, name, inputs[0], channels),
             LayerKind::AveragePool { size: 1 } => {
@@ -168,7 +173,7 @@ impl Emitter<'_> {
             }
             LayerKind::AveragePool { size } => {
                 let [_, height, width] = self.sizes[layer.inputs[0]];
-                self.adaptive_pool(name, inputs[0], [height, width], size)
+                adaptive_pool(&mut self.graph, name, inputs[0], [height, width], size)
             }
             LayerKind::Pixels
             | LayerKind::Convolution { .. }
@@ -211,7 +216,7 @@ impl Emitter<'_> {
         let channels = norm.weight.len();
         let (mut factor, mut shift) = (vec![1.0; channels], vec![0.0; channels]);
         fold(&mut factor, &mut shift, norm);
-        self.affine(name, input, &factor, &shift)
+        affine(&mut self.graph, name, input, &factor, &shift)
     }
 
     /// A group norm: normalises each group of channels, then applies each channel's factor and shift.
@@ -232,17 +237,7 @@ impl Emitter<'_> {
         let x = self.graph.reshape(&format!("{name}.whole"), &x, &[channels, height, width]);
         let vector = |part| self.weights.values(&format!("{name}.{part}"));
         let (factor, shift) = (vector("weight"), vector("bias"));
-        self.affine(name, &x, &factor, &shift)
-    }
-
-    /// Each channel times its factor, plus its shift.
-    fn affine(&mut self, name: &str, input: &str, factor: &[f32], shift: &[f32]) -> String {
-        let shape = [1, factor.len(), 1, 1];
-        let graph = &mut self.graph;
-        let factor = graph.constant(&format!("{name}.factor"), &shape, factor);
-        let shift = graph.constant(&format!("{name}.shift"), &shape, shift);
-        let x = graph.node("Mul", &format!("{name}.scaled"), &[input, &factor], []);
-        graph.node("Add", name, &[&x, &shift], [])
+        affine(&mut self.graph, name, &x, &factor, &shift)
     }
 
     fn norm(&self, name: &str, framework: Framework) -> BatchNorm {
@@ -299,55 +294,6 @@ impl Emitter<'_> {
         let attributes = padded_window(to.kernel, to.stride, [above, left, below, right]);
         let attributes = attributes.into_iter().chain(groups);
         graph.node("Conv", name, &[input, &weight, &bias], attributes)
-    }
-
-    fn halving_pool(&mut self, name: &str, input: &str) -> String {
-        let attributes = [
-            ints_attribute("kernel_shape", &[2; 2]),
-            ints_attribute("strides", &[2; 2]),
-            int_attribute("ceil_mode", 1),
-            int_attribute("count_include_pad", 0),
-        ];
-        self.graph.node("AveragePool", name, &[input], attributes)
-    }
-
-    /// Option A as a 1×1 convolution whose kernel of zeros and ones selects the channels.
-    ///
-    /// It is as exact as `Slice` and `Pad`, because each output is the sum of one `1 · x` and zeros. It makes
-    /// a resnet20 4 % faster: ONNX Runtime keeps the blocked channel layout of its convolutions, and fuses
-    /// the sum that follows into a convolution.
-    fn zero_pad(&mut self, name: &str, input: &str, from: usize, padding: usize) -> String {
-        let to = from + 2 * padding;
-        let mut kernel = vec![0.0; to * from];
-        for channel in 0..from {
-            kernel[(padding + channel) * from + channel] = 1.0;
-        }
-        let graph = &mut self.graph;
-        let kernel = graph.constant(&format!("{name}.kernel"), &[to, from, 1, 1], &kernel);
-        graph.node("Conv", name, &[input, &kernel], window(1, 2, 0))
-    }
-
-    /// `PyTorch`'s adaptive average pool to `size × size`, as two matrix products that compute means.
-    fn adaptive_pool(
-        &mut self,
-        name: &str,
-        input: &str,
-        [height, width]: [usize; 2],
-        size: usize,
-    ) -> String {
-        if [height, width] == [size; 2] {
-            return input.to_owned();
-        }
-        let graph = &mut self.graph;
-        let [rows, columns] = ["rows", "columns"].map(|part| format!("{name}.{part}"));
-        let left: Vec<f32> = means(height, size).concat();
-        let left = graph.constant(&format!("{rows}.means"), &[size, height], &left);
-        let x = graph.node("MatMul", &rows, &[&left, input], []);
-        let right = means(width, size);
-        let right: Vec<f32> =
-            (0..width).flat_map(|column| right.iter().map(move |row| row[column])).collect();
-        let right = graph.constant(&format!("{columns}.means"), &[width, size], &right);
-        graph.node("MatMul", &columns, &[&x, &right], [])
     }
 
     /// A linear layer, `[N, from, h, w]` to `[N, to, 1, 1]`, as a convolution of the input's size.

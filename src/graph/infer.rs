@@ -90,8 +90,8 @@ pub fn infer(weights: &Weights, name: &str) -> Result<Guess, NotInferred> {
         return Ok(Guess { inferred, others: Vec::new() });
     }
     let framework = weights.framework();
-    let is_usual = |it: &&Inferred| is_usual(it.architecture, framework);
-    let usual: Vec<_> = fitting.iter().filter(is_usual).collect();
+    let is_most_common = |it: &&Inferred| is_most_common(it.architecture, framework);
+    let usual: Vec<_> = fitting.iter().filter(is_most_common).collect();
     match usual[..] {
         [one] => Ok(Guess { inferred: *one, others: others(one) }),
         _ => Err(NotInferred::Ambiguous(
@@ -111,7 +111,7 @@ fn named(fitting: &[Inferred], name: &str) -> Option<Inferred> {
 }
 
 /// Whether this row is by far the most common one with its tensors, for weights trained in `framework`.
-fn is_usual(row: &Architecture, framework: Framework) -> bool {
+fn is_most_common(row: &Architecture, framework: Framework) -> bool {
     match row.family {
         Family::Residual(choices) => {
             choices.sampling == Sampling::Strided

@@ -8,7 +8,7 @@
 use super::block::Convolution;
 use super::choices::{Activation, Architecture, Inverted};
 use super::layer::{LayerKind, Stage};
-use super::walk::{LayerOutput, Walk};
+use super::layer_list::{LayerList, LayerOutput};
 use crate::weights::Framework;
 
 /// Stride of the first block of each stage (`MobileNetV2`, Table 2).
@@ -16,7 +16,7 @@ const STRIDES: [usize; 7] = [1, 2, 2, 2, 1, 2, 1];
 
 /// Adds the layers of such a network after the input.
 pub(super) fn expand(
-    walk: &mut Walk,
+    layers: &mut LayerList,
     pixels: LayerOutput,
     row: &Architecture,
     choices: &Inverted,
@@ -24,10 +24,10 @@ pub(super) fn expand(
 ) {
     let framework = choices.framework;
     let stem = Convolution::new(3, row.width).stride(2);
-    let mut x = conv_norm_relu6(walk, "features.0", pixels, stem, framework);
+    let mut x = conv_norm_relu6(layers, "features.0", pixels, stem, framework);
     let mut index = 0;
     for (stage, &blocks) in row.blocks.iter().enumerate() {
-        walk.stage = Stage::Blocks(stage);
+        layers.stage = Stage::Blocks(stage);
         for block in 0..blocks {
             index += 1;
             let stride = if block == 0 { STRIDES[stage] } else { 1 };
@@ -38,20 +38,20 @@ pub(super) fn expand(
                 .groups(times * x.channels);
             let narrow = Convolution::new(1, choices.channels[stage]);
             let name = format!("features.{index}");
-            x = inverted_residual(walk, &name, x, [depthwise, narrow], framework);
+            x = inverted_residual(layers, &name, x, [depthwise, narrow], framework);
         }
     }
-    walk.stage = Stage::Head;
+    layers.stage = Stage::Head;
     let last = format!("features.{}", index + 1);
-    x = conv_norm_relu6(walk, &last, x, Convolution::new(1, choices.head), framework);
-    let pooled = walk.same("avgpool", LayerKind::AveragePool { size: 1 }, x);
-    walk.linear("classifier.1", pooled, 1, classes); // 0 is dropout, in training only
+    x = conv_norm_relu6(layers, &last, x, Convolution::new(1, choices.head), framework);
+    let pooled = layers.same("avgpool", LayerKind::AveragePool { size: 1 }, x);
+    layers.linear("classifier.1", pooled, 1, classes); // 0 is dropout, in training only
 }
 
 /// `narrow(depthwise(widen(x)))`, plus `x` if it has the same shape (`MobileNetV2`, Figure 4d). No activation
 /// follows the last norm, because a ReLU would lose information in few channels (section 3.2).
 fn inverted_residual(
-    walk: &mut Walk,
+    layers: &mut LayerList,
     name: &str,
     x: LayerOutput,
     [depthwise, narrow]: [Convolution; 2],
@@ -62,28 +62,28 @@ fn inverted_residual(
     let mut y = x;
     if depthwise.channels != x.channels {
         let widen = Convolution::new(1, depthwise.channels);
-        y = conv_norm_relu6(walk, &next(), y, widen, framework);
+        y = conv_norm_relu6(layers, &next(), y, widen, framework);
     }
-    y = conv_norm_relu6(walk, &next(), y, depthwise, framework);
-    y = walk.conv(&next(), y, narrow);
-    y = walk.norm_of(&next(), y, framework);
+    y = conv_norm_relu6(layers, &next(), y, depthwise, framework);
+    y = layers.conv(&next(), y, narrow);
+    y = layers.norm_of(&next(), y, framework);
     if depthwise.stride > 1 || narrow.channels != x.channels {
         return y;
     }
-    walk.push(&format!("{name}.add"), LayerKind::Add, &[y, x], y.channels)
+    layers.push(&format!("{name}.add"), LayerKind::Add, &[y, x], y.channels)
 }
 
 fn conv_norm_relu6(
-    walk: &mut Walk,
+    layers: &mut LayerList,
     name: &str,
     x: LayerOutput,
     to: Convolution,
     framework: Framework,
 ) -> LayerOutput {
     let [conv, norm, relu] = [0, 1, 2].map(|part| format!("{name}.{part}"));
-    let x = walk.conv(&conv, x, to.padded_as_in(framework));
-    let x = walk.norm_of(&norm, x, framework);
-    walk.same(&relu, LayerKind::Activation(Activation::Relu6), x)
+    let x = layers.conv(&conv, x, to.padded_as_in(framework));
+    let x = layers.norm_of(&norm, x, framework);
+    layers.same(&relu, LayerKind::Activation(Activation::Relu6), x)
 }
 
 #[cfg(test)]

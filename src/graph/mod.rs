@@ -7,10 +7,11 @@
 //! ```
 
 pub mod choices; // the choices of a row
+mod rows; // builds the rows of the table
 pub mod arch; // the table
 pub mod block; // the layers of a block
 pub mod layer; // one layer of a network
-mod walk; // builds the list of layers
+mod layer_list; // builds the list of layers
 pub mod network; // expands a row
 mod residual; // expands residual networks
 mod preactivation; // expands ResNet v2

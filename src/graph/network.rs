@@ -5,7 +5,7 @@
 
 use super::choices::{Architecture, Family};
 use super::layer::{Layer, LayerKind};
-use super::walk::Walk;
+use super::layer_list::LayerList;
 use super::{inverted, residual, vgg};
 use crate::weights::TensorSpec;
 
@@ -24,18 +24,18 @@ impl Network {
     /// Expands a row into layers.
     #[must_use]
     pub fn expand(architecture: &Architecture, classes: usize) -> Self {
-        let mut walk = Walk::new();
-        let pixels = walk.push("pixels", LayerKind::Pixels, &[], 3);
+        let mut layers = LayerList::new();
+        let pixels = layers.push("pixels", LayerKind::Pixels, &[], 3);
         match &architecture.family {
             Family::Residual(choices) => {
-                residual::expand(&mut walk, pixels, architecture, choices, classes);
+                residual::expand(&mut layers, pixels, architecture, choices, classes);
             }
-            Family::Vgg(norm) => vgg::expand(&mut walk, pixels, architecture, *norm, classes),
+            Family::Vgg(norm) => vgg::expand(&mut layers, pixels, architecture, *norm, classes),
             Family::Inverted(choices) => {
-                inverted::expand(&mut walk, pixels, architecture, choices, classes);
+                inverted::expand(&mut layers, pixels, architecture, choices, classes);
             }
         }
-        Self { architecture: *architecture, classes, layers: walk.into_layers() }
+        Self { architecture: *architecture, classes, layers: layers.into_layers() }
     }
 
     /// The tensors that it needs, in order of use.

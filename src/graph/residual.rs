@@ -6,52 +6,57 @@ use super::choices::{
     Stem,
 };
 use super::layer::{LayerKind, Stage};
+use super::layer_list::{LayerList, LayerOutput};
 use super::preactivation;
-use super::walk::{LayerOutput, Walk};
 
 /// Adds the layers of a residual network of `choices` after the input.
 pub(super) fn expand(
-    walk: &mut Walk,
+    layers: &mut LayerList,
     pixels: LayerOutput,
     row: &Architecture,
     choices: &Residual,
     classes: usize,
 ) {
     if choices.normalization == Normalization::PreActivation {
-        return preactivation::expand(walk, pixels, row, choices, classes);
+        return preactivation::expand(layers, pixels, row, choices, classes);
     }
-    let mut x = stem(walk, pixels, row.width, choices);
+    let mut x = stem(layers, pixels, row.width, choices);
     for (stage, &blocks) in row.blocks.iter().enumerate() {
-        walk.stage = Stage::Blocks(stage);
+        layers.stage = Stage::Blocks(stage);
         for index in 0..blocks {
             let is_halved = stage > 0 || choices.first_stage == FirstStage::Halved;
             let stride = if is_halved && index == 0 { 2 } else { 1 };
             let branch = branch(choices, row.width, stage, stride);
-            x = block(walk, &format!("layer{}.{index}", stage + 1), x, &branch, choices);
+            x = block(layers, &format!("layer{}.{index}", stage + 1), x, &branch, choices);
         }
     }
-    walk.stage = Stage::Head;
-    let pooled = walk.same("avgpool", LayerKind::AveragePool { size: 1 }, x);
-    walk.linear("fc", pooled, 1, classes);
+    layers.stage = Stage::Head;
+    let pooled = layers.same("avgpool", LayerKind::AveragePool { size: 1 }, x);
+    layers.linear("fc", pooled, 1, classes);
 }
 
-fn stem(walk: &mut Walk, pixels: LayerOutput, width: usize, choices: &Residual) -> LayerOutput {
+fn stem(
+    layers: &mut LayerList,
+    pixels: LayerOutput,
+    width: usize,
+    choices: &Residual,
+) -> LayerOutput {
     let mut x = pixels;
     for (conv, norm, to) in stem_convolutions(width, choices.stem) {
-        x = walk.conv(conv, x, to);
-        x = normalize(walk, norm, x, choices.normalization);
-        x = activate(walk, norm, x, choices.activation);
+        x = layers.conv(conv, x, to);
+        x = normalize(layers, norm, x, choices.normalization);
+        x = activate(layers, norm, x, choices.activation);
     }
     match choices.stem {
         Stem::Conv7x7MaxPool | Stem::Deep3x3MaxPool(_) | Stem::Conv3x3MaxPool => {
-            walk.stage = Stage::Blocks(0); // Table 1 counts the pool with conv2_x
+            layers.stage = Stage::Blocks(0); // Table 1 counts the pool with conv2_x
             let pool = |stride| LayerKind::MaxPool { kernel: 3, stride };
             match choices.sampling {
-                Sampling::Strided => walk.same("maxpool", pool(2), x),
-                Sampling::Averaged => walk.same("maxpool", LayerKind::FloorPool, x),
+                Sampling::Strided => layers.same("maxpool", pool(2), x),
+                Sampling::Averaged => layers.same("maxpool", LayerKind::FloorPool, x),
                 Sampling::Blurred => {
-                    x = walk.same("maxpool.0", pool(1), x);
-                    walk.same("maxpool.1", LayerKind::Blur { channels: x.channels }, x)
+                    x = layers.same("maxpool.0", pool(1), x);
+                    layers.same("maxpool.1", LayerKind::Blur { channels: x.channels }, x)
                 }
             }
         }
@@ -84,7 +89,7 @@ fn stem_convolutions(width: usize, stem: Stem) -> Vec<(&'static str, &'static st
 /// `relu(branch(x) + shortcut(x))`: He et al. 2015, equations 1 and 2. Without a shortcut,
 /// `relu(branch(x))`. The row may name another function than the last ReLU.
 fn block(
-    walk: &mut Walk,
+    layers: &mut LayerList,
     name: &str,
     x: LayerOutput,
     branch: &[Convolution],
@@ -95,63 +100,68 @@ fn block(
         let [conv, norm] = ["conv", "bn"].map(|part| format!("{name}.{part}{index}"));
         let sampled = to.kernel == 3 && to.stride > 1 && choices.sampling != Sampling::Strided;
         let to = if sampled { to.stride(1) } else { to };
-        y = walk.conv(&conv, y, to);
-        y = normalize(walk, &norm, y, choices.normalization);
+        y = layers.conv(&conv, y, to);
+        y = normalize(layers, &norm, y, choices.normalization);
         if index < branch.len() {
             let relu = LayerKind::Activation(Activation::Relu);
-            y = walk.same(&format!("{name}.relu{index}"), relu, y);
+            y = layers.same(&format!("{name}.relu{index}"), relu, y);
         }
         if sampled {
             let pool = match choices.sampling {
                 Sampling::Blurred => LayerKind::Blur { channels: y.channels },
                 Sampling::Strided | Sampling::Averaged => LayerKind::FloorPool,
             };
-            y = walk.same(&format!("{name}.aa"), pool, y);
+            y = layers.same(&format!("{name}.aa"), pool, y);
         }
     }
     let se = format!("{name}.se");
     y = match choices.attention {
         Attention::None => y,
-        Attention::SqueezeExcitation(times) => squeeze_excitation(walk, &se, y, times),
-        Attention::EfficientChannel => efficient_channel(walk, &se, y),
+        Attention::SqueezeExcitation(times) => squeeze_excitation(layers, &se, y, times),
+        Attention::EfficientChannel => efficient_channel(layers, &se, y),
     };
     let stride = branch.iter().map(|conv| conv.stride).product();
     let to = Convolution::new(1, y.channels).stride(stride);
-    if let Some(x) = shortcut(walk, name, x, to, choices) {
-        y = walk.push(&format!("{name}.add"), LayerKind::Add, &[y, x], y.channels);
+    if let Some(x) = shortcut(layers, name, x, to, choices) {
+        y = layers.push(&format!("{name}.add"), LayerKind::Add, &[y, x], y.channels);
     }
-    activate(walk, name, y, choices.activation)
+    activate(layers, name, y, choices.activation)
 }
 
 /// Hu et al. 2018, Figure 3, with timm's names and minimum width of 8.
-fn squeeze_excitation(walk: &mut Walk, name: &str, x: LayerOutput, times: usize) -> LayerOutput {
+fn squeeze_excitation(
+    layers: &mut LayerList,
+    name: &str,
+    x: LayerOutput,
+    times: usize,
+) -> LayerOutput {
     let named = |part: &str| format!("{name}.{part}");
     let conv1x1 = |channels| Convolution::new(1, channels).biased();
-    let pooled = walk.same(&named("pool"), LayerKind::AveragePool { size: 1 }, x);
-    let squeezed = walk.conv(&named("fc1"), pooled, conv1x1((x.channels / times).max(8)));
+    let pooled = layers.same(&named("pool"), LayerKind::AveragePool { size: 1 }, x);
+    let squeezed = layers.conv(&named("fc1"), pooled, conv1x1((x.channels / times).max(8)));
     let relu = LayerKind::Activation(Activation::Relu);
-    let squeezed = walk.same(&named("act"), relu, squeezed);
-    let excited = walk.conv(&named("fc2"), squeezed, conv1x1(x.channels));
-    let factors = walk.same(&named("gate"), LayerKind::Sigmoid, excited);
-    walk.push(&named("scale"), LayerKind::Scale, &[x, factors], x.channels)
+    let squeezed = layers.same(&named("act"), relu, squeezed);
+    let excited = layers.conv(&named("fc2"), squeezed, conv1x1(x.channels));
+    let factors = layers.same(&named("gate"), LayerKind::Sigmoid, excited);
+    layers.push(&named("scale"), LayerKind::Scale, &[x, factors], x.channels)
 }
 
 /// Wang et al. 2019, Figure 2 and equation 12, with timm's names.
-fn efficient_channel(walk: &mut Walk, name: &str, x: LayerOutput) -> LayerOutput {
+fn efficient_channel(layers: &mut LayerList, name: &str, x: LayerOutput) -> LayerOutput {
     let named = |part: &str| format!("{name}.{part}");
-    let pooled = walk.same(&named("pool"), LayerKind::AveragePool { size: 1 }, x);
+    let pooled = layers.same(&named("pool"), LayerKind::AveragePool { size: 1 }, x);
     // `(log2(channels) + 1) / 2`, rounded down, then up to an odd number.
     let length = (x.channels.ilog2() as usize).div_ceil(2);
     let kernel = (length | 1).max(3);
-    let excited = walk.same(&named("conv"), LayerKind::AcrossChannels { kernel }, pooled);
-    let factors = walk.same(&named("gate"), LayerKind::Sigmoid, excited);
-    walk.push(&named("scale"), LayerKind::Scale, &[x, factors], x.channels)
+    let excited = layers.same(&named("conv"), LayerKind::AcrossChannels { kernel }, pooled);
+    let factors = layers.same(&named("gate"), LayerKind::Sigmoid, excited);
+    layers.push(&named("scale"), LayerKind::Scale, &[x, factors], x.channels)
 }
 
 /// The shortcut of a block: the input, converted to the shape of the branch's output if it differs. `to` is
 /// the convolution that converts it.
 fn shortcut(
-    walk: &mut Walk,
+    layers: &mut LayerList,
     name: &str,
     x: LayerOutput,
     to: Convolution,
@@ -163,35 +173,40 @@ fn shortcut(
         Shortcut::Projection | Shortcut::PooledProjection | Shortcut::ZeroPad if keeps_shape => x,
         Shortcut::Projection | Shortcut::ProjectionAlways => {
             let [conv, norm] = [0, 1].map(|index| format!("{name}.downsample.{index}"));
-            let x = walk.conv(&conv, x, to);
-            normalize(walk, &norm, x, choices.normalization)
+            let x = layers.conv(&conv, x, to);
+            normalize(layers, &norm, x, choices.normalization)
         }
         Shortcut::PooledProjection => {
             let [pool, conv, norm] = [0, 1, 2].map(|index| format!("{name}.downsample.{index}"));
             let x = match to.stride {
                 1 => x,
-                _ => walk.same(&pool, LayerKind::HalvingPool, x),
+                _ => layers.same(&pool, LayerKind::HalvingPool, x),
             };
-            let x = walk.conv(&conv, x, to.stride(1));
-            normalize(walk, &norm, x, choices.normalization)
+            let x = layers.conv(&conv, x, to.stride(1));
+            normalize(layers, &norm, x, choices.normalization)
         }
         Shortcut::ZeroPad => {
             let padding = (to.channels - x.channels) / 2;
             let kind = LayerKind::ZeroPad { from: x.channels, padding };
-            walk.push(&format!("{name}.shortcut"), kind, &[x], to.channels)
+            layers.push(&format!("{name}.shortcut"), kind, &[x], to.channels)
         }
     })
 }
 
 /// The function after a part of the network called `name`.
-fn activate(walk: &mut Walk, name: &str, x: LayerOutput, function: Activation) -> LayerOutput {
-    walk.same(&format!("{name}.{}", function.name()), LayerKind::Activation(function), x)
+fn activate(
+    layers: &mut LayerList,
+    name: &str,
+    x: LayerOutput,
+    function: Activation,
+) -> LayerOutput {
+    layers.same(&format!("{name}.{}", function.name()), LayerKind::Activation(function), x)
 }
 
 /// The norm after a convolution.
-fn normalize(walk: &mut Walk, name: &str, x: LayerOutput, by: Normalization) -> LayerOutput {
+fn normalize(layers: &mut LayerList, name: &str, x: LayerOutput, by: Normalization) -> LayerOutput {
     match by {
-        Normalization::Batch | Normalization::PreActivation => walk.norm(name, x),
-        Normalization::Group => walk.same(name, LayerKind::GroupNorm { channels: x.channels }, x),
+        Normalization::Batch | Normalization::PreActivation => layers.norm(name, x),
+        Normalization::Group => layers.same(name, LayerKind::GroupNorm { channels: x.channels }, x),
     }
 }

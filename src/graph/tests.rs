@@ -400,7 +400,7 @@ fn the_architecture_is_detected_from_tensors() {
         ["resnet110", "plain110"],
     ];
     for row in ARCHITECTURES {
-        let weights = Weights::hollow(&Network::expand(row, 7).tensors());
+        let weights = Weights::without_elements(&Network::expand(row, 7).tensors());
         match (infer(&weights, "best"), plain.iter().find(|twins| twins.contains(&row.name))) {
             (Ok(Guess { inferred, others }), None) => {
                 assert_eq!(inferred.classes, 7);
@@ -418,7 +418,7 @@ fn the_architecture_is_detected_from_tensors() {
 /// File names of torchvision and timm.
 #[test]
 fn the_file_name_decides_among_networks_with_the_same_tensors() {
-    let weights = |name: &str| Weights::hollow(&network(name).tensors());
+    let weights = |name: &str| Weights::without_elements(&network(name).tensors());
     let found = |tensors: &str, file: &str| {
         let Guess { inferred, others } = infer(&weights(tensors), file).unwrap();
         (inferred.architecture.name, others.join(" "))
@@ -440,7 +440,7 @@ fn unknown_weights_are_compared_with_the_closest_architecture() {
     let mut specs = network("resnet18").tensors();
     specs[0].shape = vec![32, 3, 7, 7];
     specs.retain(|spec| spec.name != "layer1.0.bn1.weight");
-    let error = infer(&Weights::hollow(&specs), "best").unwrap_err().to_string();
+    let error = infer(&Weights::without_elements(&specs), "best").unwrap_err().to_string();
     insta::assert_snapshot!(error, @"
     the weights fit no supported architecture; the closest is resnet18:
     misshapen conv1.weight, expected [64, 3, 7, 7], found [32, 3, 7, 7]
@@ -457,7 +457,7 @@ fn the_family_of_an_unsupported_network_is_named() {
         spec("cls_token", &[1, 1, 768]),
         spec("patch_embed.proj.weight", &[768, 3, 16, 16]),
     ];
-    let error = infer(&Weights::hollow(&specs), "best").unwrap_err().to_string();
+    let error = infer(&Weights::without_elements(&specs), "best").unwrap_err().to_string();
     insta::assert_snapshot!(error, @r#"
     the weights belong to no supported network: they look like those of a vision transformer (ViT); their first tensors are:
     blocks.0.attn.qkv.weight [2304, 768]

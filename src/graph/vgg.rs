@@ -3,7 +3,7 @@
 use super::block::Convolution;
 use super::choices::{Activation, Architecture, Norm};
 use super::layer::{LayerKind, Stage};
-use super::walk::{LayerOutput, Walk};
+use super::layer_list::{LayerList, LayerOutput};
 
 /// Height and width of the first linear layer's input, to which torchvision pools.
 const MAP: usize = 7;
@@ -12,7 +12,7 @@ const HIDDEN: usize = 4096;
 
 /// Adds the layers of a VGG after the input.
 pub(super) fn expand(
-    walk: &mut Walk,
+    layers: &mut LayerList,
     pixels: LayerOutput,
     row: &Architecture,
     norm: Norm,
@@ -23,22 +23,22 @@ pub(super) fn expand(
     let mut names = (0..).map(|index| format!("features.{index}"));
     let mut next = move || names.next().expect("endless");
     for (stage, &convolutions) in row.blocks.iter().enumerate() {
-        walk.stage = stage.checked_sub(1).map_or(Stage::Stem, Stage::Blocks);
+        layers.stage = stage.checked_sub(1).map_or(Stage::Stem, Stage::Blocks);
         for _ in 0..convolutions {
             let channels = row.width << stage.min(3);
-            x = walk.conv(&next(), x, Convolution::new(3, channels).biased());
+            x = layers.conv(&next(), x, Convolution::new(3, channels).biased());
             if norm == Norm::Batch {
-                x = walk.norm(&next(), x);
+                x = layers.norm(&next(), x);
             }
-            x = walk.same(&next(), LayerKind::Activation(Activation::Relu), x);
+            x = layers.same(&next(), LayerKind::Activation(Activation::Relu), x);
         }
-        x = walk.same(&next(), LayerKind::MaxPool { kernel: 2, stride: 2 }, x);
+        x = layers.same(&next(), LayerKind::MaxPool { kernel: 2, stride: 2 }, x);
     }
-    walk.stage = Stage::Head;
-    x = walk.same("avgpool", LayerKind::AveragePool { size: MAP }, x);
-    x = walk.linear("classifier.0", x, MAP, HIDDEN);
-    x = walk.same("classifier.1", LayerKind::Activation(Activation::Relu), x);
-    x = walk.linear("classifier.3", x, 1, HIDDEN); // 2 and 5 are dropout, in training only
-    x = walk.same("classifier.4", LayerKind::Activation(Activation::Relu), x);
-    walk.linear("classifier.6", x, 1, classes);
+    layers.stage = Stage::Head;
+    x = layers.same("avgpool", LayerKind::AveragePool { size: MAP }, x);
+    x = layers.linear("classifier.0", x, MAP, HIDDEN);
+    x = layers.same("classifier.1", LayerKind::Activation(Activation::Relu), x);
+    x = layers.linear("classifier.3", x, 1, HIDDEN); // 2 and 5 are dropout, in training only
+    x = layers.same("classifier.4", LayerKind::Activation(Activation::Relu), x);
+    layers.linear("classifier.6", x, 1, classes);
 }

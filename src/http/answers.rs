@@ -22,7 +22,7 @@ const TIMEOUT_HEADER: &str = "x-request-timeout-ms";
 
 /// Times of the request's images; an extension of the response, for the log line.
 #[derive(Debug, Clone)]
-pub(super) struct Spent(pub(super) Arc<[Timings]>);
+pub(super) struct RequestTimings(pub(super) Arc<[Timings]>);
 
 /// An answer in JSON.
 #[derive(Debug, Serialize, ToSchema)]
@@ -213,6 +213,6 @@ pub(super) fn with_timing(mut response: Response, timings: &[Timings]) -> Respon
     if let Ok(value) = HeaderValue::from_str(&value) {
         response.headers_mut().insert("server-timing", value);
     }
-    response.extensions_mut().insert(Spent(timings.into()));
+    response.extensions_mut().insert(RequestTimings(timings.into()));
     response
 }

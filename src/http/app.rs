@@ -7,10 +7,10 @@ use axum::http::request::Parts;
 use axum::http::{Method, Uri};
 
 use super::access::Access;
-use super::health::Readiness;
 use super::hosts::AllowedHosts;
 use super::page::Page;
 use super::problem::Problem;
+use super::readiness::Readiness;
 use super::shared::Shared;
 use super::vertex_routes::VertexRoutes;
 use super::{Timeouts, origin};

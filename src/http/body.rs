@@ -1,4 +1,4 @@
-//! Request and response bodies with an attached [`Companion`].
+//! Request and response bodies with an attached [`Attachment`].
 
 use std::mem;
 use std::pin::Pin;
@@ -8,7 +8,7 @@ use axum::body::{Body, Bytes, HttpBody};
 use hyper::body::{Frame, SizeHint};
 
 /// A value attached to a body and dropped with it.
-pub(super) trait Companion: Send + Unpin + 'static {
+pub(super) trait Attachment: Send + Unpin + 'static {
     /// Called with each chunk of the body; returns the chunk to pass on.
     fn piece(&mut self, piece: Bytes) -> Bytes {
         piece
@@ -18,17 +18,17 @@ pub(super) trait Companion: Send + Unpin + 'static {
     fn left(&mut self, _rest: Body) {}
 }
 
-/// The same body with `companion` attached.
-pub(super) fn accompanied(body: Body, companion: impl Companion) -> Body {
-    Body::new(Accompanied { body, companion })
+/// The same body with `attachment` attached.
+pub(super) fn attach(body: Body, attachment: impl Attachment) -> Body {
+    Body::new(WithAttachment { body, attachment })
 }
 
-struct Accompanied<C: Companion> {
+struct WithAttachment<C: Attachment> {
     body: Body,
-    companion: C,
+    attachment: C,
 }
 
-impl<C: Companion> HttpBody for Accompanied<C> {
+impl<C: Attachment> HttpBody for WithAttachment<C> {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -37,9 +37,9 @@ impl<C: Companion> HttpBody for Accompanied<C> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
-        let companion = &mut self.companion;
+        let attachment = &mut self.attachment;
         Poll::Ready(
-            frame.map(|frame| frame.map(|frame| frame.map_data(|data| companion.piece(data)))),
+            frame.map(|frame| frame.map(|frame| frame.map_data(|data| attachment.piece(data)))),
         )
     }
 
@@ -52,8 +52,8 @@ impl<C: Companion> HttpBody for Accompanied<C> {
     }
 }
 
-impl<C: Companion> Drop for Accompanied<C> {
+impl<C: Attachment> Drop for WithAttachment<C> {
     fn drop(&mut self) {
-        self.companion.left(mem::take(&mut self.body));
+        self.attachment.left(mem::take(&mut self.body));
     }
 }

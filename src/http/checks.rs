@@ -8,28 +8,27 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 use super::Server;
-use super::connection::{MAX_FIELDS, MAX_HEADERS};
-use super::problem::Problem;
-use super::protocol;
+use super::header_limits::{MAX_FIELDS, MAX_HEADERS};
+use super::problem::{Problem, grpc};
 
 /// Size of headers from which they count under `--memory-limit` while their request is open.
 const CHARGED: usize = 4096;
 
 /// Passes valid requests on.
-pub(super) async fn admit(
+pub(super) async fn check_request(
     State(server): State<Arc<Server>>,
     request: Request,
     next: Next,
 ) -> Response {
     let size = size(&request);
     if let Err(problem) = check(&server, &request, size) {
-        return protocol::refuse(problem, request.headers());
+        return grpc::response(problem, request.headers());
     }
     if size < CHARGED {
         return next.run(request).await;
     }
     match server.memory.reserve(size as u64) {
-        Err(rejected) => protocol::refuse(rejected.into(), request.headers()),
+        Err(rejected) => grpc::response(rejected.into(), request.headers()),
         Ok(_held) => next.run(request).await,
     }
 }

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::answers::Answer;
 use super::classify_parameters::ClassifyParameters;
-use super::openapi::{ImageUrl, NetworkRefusals, Picture, Pictures, Scheduling};
+use super::openapi::{ImageUrl, NetworkProblems, Picture, Pictures, Scheduling};
 use super::problem::Problem;
 use super::upload::Upload;
 use super::{App, accept, answers, query, remote};
@@ -55,7 +55,7 @@ struct Classified {
             (Answer<Classified> = "application/json", example = json!({"model": "cifar10-resnet56", "predictions": [{"label": "cat", "index": 3, "probability": 0.998_569_25}], "image": {"width": 451, "height": 300, "format": "jpeg"}})),
             (Picture = "image/png"),
         )),
-        NetworkRefusals,
+        NetworkProblems,
     ),
 )]
 pub(super) async fn classify(

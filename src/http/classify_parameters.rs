@@ -8,7 +8,7 @@ use super::query;
 use crate::pipeline::Pipeline;
 use crate::pipeline::classes::ClassIndex;
 use crate::pipeline::postprocess::{PostprocessOptions, Selection};
-use crate::pipeline::sets::Cover;
+use crate::pipeline::prediction_sets::SetRequest;
 use crate::pipeline::topk::{self, Narrow};
 
 /// Maximum number of maps in one answer.
@@ -119,7 +119,7 @@ impl ClassifyParameters {
     /// The classes of the answer, and additions to them.
     pub(super) fn postprocess(&self, pipeline: &Pipeline) -> Result<PostprocessOptions, Problem> {
         let among = self.among(pipeline.classes())?;
-        let usual = topk::usual_top_k(pipeline.card().task, self.threshold);
+        let usual = topk::default_top_k(pipeline.card().task, self.threshold);
         let top_k = self.top_k.unwrap_or(usual);
         let selection = match (self.cover(pipeline)?, self.threshold) {
             (Some(cover), _) => Selection::Set(cover),
@@ -160,7 +160,7 @@ impl ClassifyParameters {
         Ok(among)
     }
 
-    fn cover(&self, pipeline: &Pipeline) -> Result<Option<Cover>, Problem> {
+    fn cover(&self, pipeline: &Pipeline) -> Result<Option<SetRequest>, Problem> {
         let Some(asked) = self.coverage else {
             return match self.max_set {
                 None => Ok(None),
@@ -180,7 +180,7 @@ impl ClassifyParameters {
                  remove one of the two"
             )));
         }
-        Ok(Some(Cover::new(pipeline.card(), asked, self.max_set)?))
+        Ok(Some(SetRequest::new(pipeline.card(), asked, self.max_set)?))
     }
 
     fn share(&self, pipeline: &Pipeline) -> Result<Option<f64>, Problem> {

@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::answers::Answer;
-use super::openapi::{ImageUrl, NetworkRefusals, Picture, Pictures, Scheduling};
+use super::openapi::{ImageUrl, NetworkProblems, Picture, Pictures, Scheduling};
 use super::problem::Problem;
-use super::remote::Arrived;
+use super::remote::ReceivedImages;
 use super::upload::{FormFile, Upload};
 use super::{App, accept, answers, query, remote};
 use crate::pipeline::queue::RequestContext;
@@ -89,7 +89,7 @@ enum Vector {
             (Answer<Embedded> = "application/json", example = json!({"model": "cifar10-resnet56", "dimensions": 64, "embedding": [2.45, 0.10, 0.80, 0.06, 0.94, 0.54, 0.11, 2.26, 0.15, 2.28, 0.17, 0.02, 0.02, 0.78, 0.54, 0.50, 1.24, 0.10, 1.66, 1.91, 1.17, 1.01, 0.48, 0.86, 0.46, 0.04, 0.52, 0.21, 0.98, 0.36, 0.15, 1.80, 0.33, 0.36, 1.05, 0.17, 0.11, 0.13, 0.33, 0.31, 1.78, 1.09, 1.63, 0.46, 0.19, 0.10, 0.06, 0.65, 1.57, 0.04, 0.19, 0.54, 0.19, 1.89, 0.31, 0.38, 0.25, 0.48, 0.10, 1.17, 2.01, 0.57, 0.36, 0.69], "image": {"width": 451, "height": 300, "format": "jpeg"}})),
             (Picture = "application/x-npy"),
         )),
-        NetworkRefusals,
+        NetworkProblems,
     ),
 )]
 pub(super) async fn embed(
@@ -105,7 +105,8 @@ pub(super) async fn embed(
     };
     let limit = answers::time_limit(request.headers(), app.server.timeouts.request)?;
     let names = query::names::<EmbedParameters>();
-    let Arrived { upload, fields, context } = remote::read(&app, request, limit, names).await?;
+    let ReceivedImages { upload, fields, context } =
+        remote::read(&app, request, limit, names).await?;
     if !fields.is_empty() {
         pairs.extend(fields);
         parameters = query::read(&pairs)?;

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use zstd::stream::read::Decoder as ZstdDecoder;
 
-use super::holding::holding;
 use super::problem::{ACCEPTED_ENCODINGS, Problem};
+use super::reserved_bytes::with_reservation;
 use crate::pipeline::queue::Reservation;
 
 /// Number of bytes that are decompressed between two reservations.
@@ -81,7 +81,7 @@ pub(super) fn inflate(
             .and_then(|decoder| read(decoder, limit, held)),
         Encoding::Brotli => read(Decompressor::new(compressed, PIECE), limit, held),
     };
-    inflated.map(|bytes| holding(bytes.into(), held))
+    inflated.map(|bytes| with_reservation(bytes.into(), held))
 }
 
 fn zstd_decoder(compressed: &[u8]) -> io::Result<ZstdDecoder<'static, &[u8]>> {

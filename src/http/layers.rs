@@ -14,9 +14,9 @@ use super::app::Answering;
 use super::load_report::{self, LoadReport, ReportFormat};
 use super::problem::Problem;
 use super::problem::traced::with_trace;
-use super::record::{Gone, RequestFacts};
+use super::record::{OnDisconnect, RequestFacts};
 use super::trace::Trace;
-use super::{Phase, Server, access, checks, cors, linger, origin, record, unsent};
+use super::{Phase, Server, access, checks, cors, discard, origin, record, unsent};
 use crate::pipeline::queue::Origin;
 use crate::registry::Choice;
 
@@ -37,14 +37,14 @@ pub(super) fn around(routes: Router<Arc<Server>>, server: &Arc<Server>) -> Route
         // `upload` has its own limit, with its own error.
         .layer(DefaultBodyLimit::disable())
         .layer(middleware::from_fn_with_state(Arc::clone(&server.access), access::check))
-        .layer(middleware::from_fn_with_state(Arc::clone(server), checks::admit));
+        .layer(middleware::from_fn_with_state(Arc::clone(server), checks::check_request));
     // Outside the checks, because browsers send preflight requests without a key.
     let routes = match cors::layer(server.access.origins()) {
         Some(layer) => routes.layer(layer),
         None => routes,
     };
     routes
-        .layer(middleware::map_request(async |request| linger::lingering(request)))
+        .layer(middleware::map_request(async |request| discard::discard_rest(request)))
         .layer(middleware::from_fn_with_state(Arc::clone(server), observe))
 }
 
@@ -60,9 +60,9 @@ async fn observe(State(server): State<Arc<Server>>, mut request: Request, next: 
     let span = facts.trace().and_then(Trace::request_span);
     request.extensions_mut().insert(Origin { request_id: id, client, span, ..Origin::local() });
     let request = facts.counting(request);
-    let gone = Gone::watch(&server, &facts, started);
+    let on_disconnect = OnDisconnect::watch(&server, &facts, started);
     let response = answer(next, request).await;
-    gone.answered();
+    on_disconnect.answered();
     let mut response = match facts.trace() {
         Some(trace) => with_trace(response, trace.id()),
         None => response,

@@ -15,7 +15,7 @@ use futures_util::FutureExt;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
-use super::connection::{self, Accepted, Common, ConnectionTimes, Roster, Socket};
+use super::connection::{self, Accepted, Common, ConnectionTimes, OpenConnections, Socket};
 use super::origin::Peer;
 use super::problem::Problem;
 use super::tls::Certificates;
@@ -93,7 +93,7 @@ impl Listener {
             plan,
             clients: ClientKeys::default(),
             common: Common::new(plan.times),
-            roster: Roster::new(plan.max_connections),
+            connections: OpenConnections::new(plan.max_connections),
             refusals: Arc::new(Semaphore::new(REFUSALS)),
             refused: AtomicU64::new(0),
             metrics,
@@ -108,7 +108,7 @@ pub struct Server {
     plan: ListenPlan,
     clients: ClientKeys,
     common: Common,
-    roster: Roster,
+    connections: OpenConnections,
     refusals: Arc<Semaphore>,
     /// Connections that were rejected since the last log line.
     refused: AtomicU64,
@@ -179,7 +179,7 @@ impl Server {
         }
     }
 
-    /// Serves a connection if the roster has a place for it, otherwise answers 503.
+    /// Serves a connection if the limit allows it, otherwise answers 503.
     fn serve_connection(
         &self,
         stream: TcpStream,
@@ -188,7 +188,7 @@ impl Server {
         stop: &watch::Sender<()>,
     ) {
         let peer = Peer { address: address.ip(), key: self.clients.assign() };
-        match self.roster.enter() {
+        match self.connections.enter() {
             Some(place) => {
                 let accepted = Accepted { stream, peer, place };
                 connection::serve(accepted, routes, &self.common, stop.subscribe());

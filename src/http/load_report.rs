@@ -10,7 +10,8 @@ use http_body_util::BodyExt;
 use hyper::body::Frame;
 use serde::Serialize;
 
-use super::{Server, protocol};
+use super::Server;
+use super::problem::grpc;
 use crate::registry::Served;
 
 /// The request header with the requested format.
@@ -107,7 +108,7 @@ pub(super) fn attached(
     let Some((name, value)) = report.header(format) else { return response };
     let headers = response.headers_mut();
     // A gRPC error consists of trailers only, which are sent as headers.
-    if !protocol::is_grpc(headers) || headers.contains_key("grpc-status") {
+    if !grpc::is_grpc(headers) || headers.contains_key("grpc-status") {
         headers.insert(name, value);
         return response;
     }

@@ -6,20 +6,22 @@ mod app; // the state of the server and of a request
 mod accept; // content negotiation
 mod access; // API keys, and limits for each client
 mod answers; // the answer for a request's images
-mod body; // bodies with an attached companion
+mod body; // bodies with an attached value
 mod checks; // checks of every request
 mod classify; // POST /classify
 mod classify_parameters; // its parameters
 mod connection; // connections and their limits
 mod cors; // requests of web pages of other origins
 mod embed; // POST /embed
+mod readiness; // whether the server is shutting down
 mod health; // /livez, /readyz, /ping
+mod header_limits; // limits for headers
 mod hosts; // allowed hosts
-mod holding; // bytes with a reservation of memory
+mod reserved_bytes; // bytes with a reservation of memory
 mod inflate; // compressed uploads
 mod json; // JSON bodies
 mod layers; // request id, log line, metrics, panics
-mod linger; // discards the rest of an upload after an early answer
+mod discard; // discards the rest of an upload after an early answer
 mod load_report; // ORCA, for load balancers
 mod listener; // the accept loop and shutdown
 mod metrics; // GET /metrics
@@ -34,7 +36,7 @@ mod protocol; // protocols of other servers
 mod purpose; // what a request is for
 mod query; // reads parameters
 mod record; // the log line and metrics of a request
-mod refusals; // one log line per second for rejections
+mod rejection_log; // one log line per second for rejections
 mod reload; // reloads changed files
 mod remote; // bodies with a URL
 mod shared; // state that all requests share
@@ -61,14 +63,15 @@ pub use admin::router as admin_router;
 pub use app::{App, Server};
 pub use connection::ConnectionTimes;
 pub use cors::{AllowedOrigin, BadOrigin};
-pub use health::{Phase, Readiness};
 pub use hosts::{AllowedHosts, BadHost};
 pub use listener::{Drain, ListenPlan, Listener};
 pub use page::Page;
+pub use readiness::{Phase, Readiness};
 pub use shared::Shared;
 pub use tls::{BadTls, Certificates, TlsPlan};
 pub use vertex_routes::{BadRoute, VertexRoutes};
 
+use openapi::ApiKeys;
 use problem::Problem;
 
 /// Time limits of requests.
@@ -98,8 +101,9 @@ pub fn router(server: Arc<Server>) -> Router {
         .merge(server.page.routes())
         .merge(protocol::routes(&server))
         .split_for_parts();
+    let keys = if server.access.needs_key() { ApiKeys::Required } else { ApiKeys::Off };
     let routes = routes
-        .layer(Extension(openapi::Document::of(document, &server.access)))
+        .layer(Extension(openapi::Document::of(document, keys)))
         .fallback(answer_not_found)
         .method_not_allowed_fallback(answer_method_not_allowed);
     layers::around(routes, &server).with_state(server)

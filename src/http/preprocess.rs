@@ -5,10 +5,10 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
 use super::answers::Answer;
-use super::openapi::{ImageUrl, Picture, Pictures, Scheduling, UploadRefusals};
+use super::openapi::{ImageUrl, Picture, Pictures, Scheduling, UploadProblems};
 use super::problem::Problem;
 use super::query::NoParameters;
-use super::remote::Arrived;
+use super::remote::ReceivedImages;
 use super::upload::Upload;
 use super::{App, accept, answers, query, remote};
 use crate::pipeline::PreprocessSteps;
@@ -29,7 +29,7 @@ use crate::pipeline::PreprocessSteps;
             (Picture = "image/png"),
             (Answer<PreprocessSteps> = "application/json"),
         )),
-        UploadRefusals,
+        UploadProblems,
     ),
 )]
 pub(super) async fn preprocess(
@@ -40,7 +40,7 @@ pub(super) async fn preprocess(
     let NoParameters {} = query::read(&query::pairs(typed)?)?;
     let form = accept::best(request.headers(), &["image/png", "application/json"]);
     let limit = answers::time_limit(request.headers(), app.server.timeouts.request)?;
-    let Arrived { upload, context, .. } = remote::read(&app, request, limit, &[]).await?;
+    let ReceivedImages { upload, context, .. } = remote::read(&app, request, limit, &[]).await?;
     let preview = |bytes| app.model.pipeline.preview(bytes, &context);
     let mut response = match upload {
         Upload::Several(parts) => {

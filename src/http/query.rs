@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use axum::extract::rejection::QueryRejection;
 use serde::de::value::{BorrowedStrDeserializer, SeqDeserializer};
-use serde::de::{self, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, Visitor};
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, forward_to_deserialize_any};
 
 use super::problem::Problem;
@@ -50,7 +50,7 @@ pub(super) fn count<'de, D: Deserializer<'de>>(value: D) -> Result<Option<usize>
     parsed(value, "a whole number, at least 1", |&count| count > 0)
 }
 
-/// A value that is allowed; `takes` describes such values in the error.
+/// A value that `is_allowed` accepts; the error says that the parameter takes `takes`.
 pub(super) fn parsed<'de, D: Deserializer<'de>, T: FromStr>(
     value: D,
     takes: &str,
@@ -73,7 +73,7 @@ enum QueryError {
     Repeated { name: &'static str },
     #[error("{name} is {typed:?}; it takes {takes}")]
     Wrong { name: &'static str, typed: String, takes: String },
-    /// Until it is known of which parameter.
+    /// Becomes [`QueryError::Wrong`] where the parameter's name is known.
     #[error("it takes {takes}")]
     Value { takes: String },
 }
@@ -82,9 +82,17 @@ impl de::Error for QueryError {
     fn custom<T: fmt::Display>(takes: T) -> Self {
         Self::Value { takes: takes.to_string() }
     }
+
+    fn unknown_variant(_: &str, variants: &'static [&'static str]) -> Self {
+        let takes = match variants {
+            [first @ .., last] if !first.is_empty() => format!("{} or {last}", first.join(", ")),
+            _ => variants.join(""),
+        };
+        Self::Value { takes }
+    }
 }
 
-/// Pairs, of which a struct is made.
+/// Pairs from which a struct is read.
 struct Pairs<'de>(&'de [(String, String)]);
 
 impl<'de> Deserializer<'de> for Pairs<'de> {
@@ -142,8 +150,8 @@ impl<'de> MapAccess<'de> for ParameterMap<'de> {
     ) -> Result<V::Value, QueryError> {
         let name = self.name;
         let sent = self.pairs.iter().filter(|(sent, _)| sent == name);
-        let values: Vec<Value<'_>> = sent.map(|(_, typed)| Value(typed)).collect();
-        let typed = values.first().map_or("", |value| value.0);
+        let values: Vec<&str> = sent.map(|(_, typed)| typed.as_str()).collect();
+        let typed = values.first().copied().unwrap_or_default();
         seed.deserialize(Values { name, values }).map_err(|error| match error {
             QueryError::Value { takes } => {
                 QueryError::Wrong { name, typed: typed.to_owned(), takes }
@@ -158,7 +166,7 @@ impl<'de> MapAccess<'de> for ParameterMap<'de> {
 /// All values of one parameter, at least one.
 struct Values<'de> {
     name: &'static str,
-    values: Vec<Value<'de>>,
+    values: Vec<&'de str>,
 }
 
 impl<'de> Deserializer<'de> for Values<'de> {
@@ -166,7 +174,7 @@ impl<'de> Deserializer<'de> for Values<'de> {
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, QueryError> {
         match self.values[..] {
-            [value] => visitor.visit_some(value),
+            [value] => visitor.visit_some(BorrowedStrDeserializer::new(value)),
             _ => Err(QueryError::Repeated { name: self.name }),
         }
     }
@@ -178,46 +186,5 @@ impl<'de> Deserializer<'de> for Values<'de> {
     forward_to_deserialize_any! {
         bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf unit unit_struct
         newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
-    }
-}
-
-/// One value.
-#[derive(Clone, Copy)]
-struct Value<'de>(&'de str);
-
-impl<'de> IntoDeserializer<'de, QueryError> for Value<'de> {
-    type Deserializer = Self;
-
-    fn into_deserializer(self) -> Self {
-        self
-    }
-}
-
-impl<'de> Deserializer<'de> for Value<'de> {
-    type Error = QueryError;
-
-    fn deserialize_enum<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        variants: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, QueryError> {
-        if variants.contains(&self.0) {
-            return visitor.visit_enum(BorrowedStrDeserializer::new(self.0));
-        }
-        let takes = match variants {
-            [first @ .., last] if !first.is_empty() => format!("{} or {last}", first.join(", ")),
-            _ => variants.join(""),
-        };
-        Err(QueryError::Value { takes })
-    }
-
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, QueryError> {
-        visitor.visit_borrowed_str(self.0)
-    }
-
-    forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit
-        unit_struct newtype_struct seq tuple tuple_struct map struct identifier ignored_any
     }
 }

@@ -13,9 +13,9 @@ use opentelemetry::KeyValue;
 
 use super::Server;
 use super::access::ClientName;
-use super::answers::Spent;
+use super::answers::RequestTimings;
 use super::app::Answering;
-use super::body::{Companion, accompanied};
+use super::body::{Attachment, attach};
 use super::problem::{ProblemFacts, excerpt};
 use super::purpose::Purpose;
 use super::trace::{EndedRequest, Trace};
@@ -81,7 +81,7 @@ impl RequestFacts {
             bytes: Arc::clone(&self.received),
             arrived: self.trace.as_ref().map(|_| (Instant::now(), Arc::clone(&self.arrived))),
         };
-        request.map(|body| accompanied(body, received))
+        request.map(|body| attach(body, received))
     }
 
     /// The trace, if the request is traced.
@@ -132,7 +132,7 @@ struct Received {
     arrived: Option<(Instant, Arc<AtomicU64>)>,
 }
 
-impl Companion for Received {
+impl Attachment for Received {
     fn piece(&mut self, piece: Bytes) -> Bytes {
         self.bytes.fetch_add(piece.len() as u64, Ordering::Relaxed);
         if let Some((began, arrived)) = &self.arrived {
@@ -144,14 +144,14 @@ impl Companion for Received {
 }
 
 /// Records a client that disconnects before the answer: then the request's future is dropped.
-pub(super) struct Gone<'a> {
+pub(super) struct OnDisconnect<'a> {
     server: &'a Server,
     facts: &'a RequestFacts,
     started: Instant,
     answered: bool,
 }
 
-impl<'a> Gone<'a> {
+impl<'a> OnDisconnect<'a> {
     pub(super) fn watch(server: &'a Server, facts: &'a RequestFacts, started: Instant) -> Self {
         server.metrics.requests_in_flight.inc();
         Self { server, facts, started, answered: false }
@@ -162,7 +162,7 @@ impl<'a> Gone<'a> {
     }
 }
 
-impl Drop for Gone<'_> {
+impl Drop for OnDisconnect<'_> {
     fn drop(&mut self) {
         self.server.metrics.requests_in_flight.dec();
         if self.answered {
@@ -197,7 +197,8 @@ pub(super) fn answered(
         server.metrics.request_of(client, status.as_u16());
     }
     let problem = response.extensions().get::<ProblemFacts>();
-    let spent = response.extensions().get::<Spent>().map(|Spent(timings)| &**timings);
+    let spent =
+        response.extensions().get::<RequestTimings>().map(|RequestTimings(timings)| &**timings);
     facts.end_trace(status, client, spent.unwrap_or_default());
     let choice = facts.answering.choice();
     if let Some(choice) = &choice
@@ -216,7 +217,7 @@ pub(super) fn answered(
         StatusCode::OK if facts.purpose != Purpose::Api => entry.write(LogLevel::Quiet, "answered"),
         // Also logged as a count per second and reason.
         StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
-            server.shared.refusals.count(problem.map_or("none", |problem| problem.reason));
+            server.shared.rejections.count(problem.map_or("none", |problem| problem.reason));
             entry.write(LogLevel::Quiet, "rejected");
         }
         StatusCode::INTERNAL_SERVER_ERROR => entry.write(LogLevel::Failed, "failed"),

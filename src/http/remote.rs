@@ -10,12 +10,12 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::App;
-use super::holding::holding;
 use super::json::{self, Text};
 use super::origin;
 use super::problem::Problem;
+use super::reserved_bytes::with_reservation;
 use super::upload::{self, Fields, Upload};
-use crate::fetch::{FetchError, Fetcher, Remote};
+use crate::fetch::{FetchError, Fetcher, Remote, root_cause};
 use crate::pipeline::queue::{Deadline, RequestContext};
 
 /// Maximum length of a URL, in bytes.
@@ -57,7 +57,7 @@ impl DeclaredType {
 
 /// A request's images and form fields.
 #[derive(Debug)]
-pub(super) struct Arrived {
+pub(super) struct ReceivedImages {
     pub(super) upload: Upload,
     pub(super) fields: Fields,
     pub(super) context: RequestContext,
@@ -69,13 +69,13 @@ pub(super) async fn read(
     request: Request,
     limit: Duration,
     parameters: &[&str],
-) -> Result<Arrived, Problem> {
+) -> Result<ReceivedImages, Problem> {
     let declared = DeclaredType::of(request.headers());
     let origin = origin::of(request.extensions());
     let (upload, fields) = upload::read(app, request, parameters).await?;
     let deadline = Deadline::after(limit);
     let upload = follow(app, upload, declared, deadline).await?;
-    Ok(Arrived { upload, fields, context: RequestContext { origin, deadline } })
+    Ok(ReceivedImages { upload, fields, context: RequestContext { origin, deadline } })
 }
 
 /// Replaces a body `{"url": "https://…"}` by the image at this URL.
@@ -107,7 +107,7 @@ fn named(body: &[u8]) -> Result<String, Problem> {
 
 /// Fetches the image at `url`.
 pub(super) async fn image(app: &App, url: &str, deadline: Deadline) -> Result<Bytes, Problem> {
-    let Some(fetcher) = &app.server.urls else { return Err(FetchError::Off.into()) };
+    let Some(fetcher) = &app.server.urls else { return Err(FetchError::Disabled.into()) };
     let limit = fetcher.timeout().min(deadline.left(Instant::now()));
     let seconds = app.server.metrics.fetch_seconds.start_timer();
     let bytes = tokio::time::timeout(limit, fetch(app, fetcher, url)).await;
@@ -131,20 +131,13 @@ async fn fetch(app: &App, fetcher: &Fetcher, url: &str) -> Result<Bytes, Problem
     .await;
     drop(turn);
     match read {
-        Ok(bytes) => Ok(holding(bytes, &held)),
+        Ok(bytes) => Ok(with_reservation(bytes, &held)),
         Err(error) => Err(match upload::why_ended(&error) {
             Some(upload::ReadStopped::TooLong) => FetchError::TooManyBytes { url, limit }.into(),
             Some(upload::ReadStopped::Rejected(rejected)) => rejected.into(),
             Some(upload::ReadStopped::TooSlow(_)) | None => {
-                FetchError::BrokenOff { url, reason: innermost(&error) }.into()
+                FetchError::Interrupted { url, reason: root_cause(&error) }.into()
             }
         }),
     }
-}
-
-/// The root cause, which is the most informative.
-fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
-    std::iter::successors(Some(error), |&error| error.source())
-        .last()
-        .map_or_else(String::new, ToString::to_string)
 }

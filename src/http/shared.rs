@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use super::problem::Problem;
-use super::refusals::Refusals;
+use super::rejection_log::RejectionLog;
 use crate::telemetry::DecayingRate;
 use crate::telemetry::logs::DroppedLines;
 
@@ -16,7 +16,7 @@ const INLINE_LIMIT: usize = 16 << 10;
 #[derive(Debug)]
 pub struct Shared {
     /// Rejections that are not logged yet.
-    pub(super) refusals: Refusals,
+    pub(super) rejections: RejectionLog,
     /// Dropped log lines.
     pub(super) dropped_lines: DroppedLines,
     /// Requests to the API, for load reports.
@@ -29,7 +29,7 @@ impl Shared {
     #[must_use]
     pub fn new(parsers: usize, dropped_lines: DroppedLines) -> Self {
         Self {
-            refusals: Refusals::default(),
+            rejections: RejectionLog::default(),
             dropped_lines,
             requests: DecayingRate::default(),
             parsers: Arc::new(Semaphore::new(parsers.max(1))),

@@ -11,10 +11,10 @@ use futures_util::StreamExt;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use super::App;
-use super::holding::holding;
 use super::inflate::{self, inflate};
 use super::origin;
 use super::problem::{Problem, excerpt};
+use super::reserved_bytes::with_reservation;
 use super::upload_rate::{TooSlow, paced};
 use crate::pipeline::queue::{Rejected, Reservation};
 use crate::telemetry::Reason;
@@ -72,7 +72,7 @@ pub(super) async fn read(
             };
             Ok((upload, fields))
         } else {
-            Ok((Upload::One(holding(raw(request, limit).await?, &held)), Fields::new()))
+            Ok((Upload::One(with_reservation(raw(request, limit).await?, &held)), Fields::new()))
         }
     };
     in_time(app, reading).await
@@ -84,7 +84,7 @@ pub(super) async fn read_whole(app: &App, request: Request) -> Result<Bytes, Pro
     let (request, held) = charge(app, request)?;
     let reading = async {
         let request = inflated(app, request, limit, &held).await?;
-        Ok(holding(raw(request, limit).await?, &held))
+        Ok(with_reservation(raw(request, limit).await?, &held))
     };
     in_time(app, reading).await
 }
@@ -178,7 +178,7 @@ pub(super) fn reserve_for<E>(
     make: impl FnOnce() -> Result<Vec<u8>, E>,
 ) -> Result<Result<Bytes, E>, Problem> {
     let held = Arc::new(app.model.pipeline.reserve(most)?);
-    Ok(make().map(|bytes| holding(bytes.into(), &held)))
+    Ok(make().map(|bytes| with_reservation(bytes.into(), &held)))
 }
 
 /// Maximum buffer that is allocated for an announced length before data arrives.
@@ -215,7 +215,7 @@ async fn read_form(
                 return Err(Problem::invalid_parameter(detail));
             }
             Ok(Some(Piece::File(part))) => {
-                parts.push(FormFile { bytes: holding(part.bytes, held), ..part });
+                parts.push(FormFile { bytes: with_reservation(part.bytes, held), ..part });
             }
             Ok(None) if parts.is_empty() => {
                 let detail =

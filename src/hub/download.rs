@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use super::cache::Cache;
 use super::remote::{About, Remote, RemoteFile};
 use super::{Event, HubError};
+use crate::digest::{self, SHA256_DIGITS};
 
 /// Pauses before the next attempts.
 const PAUSES: [Duration; 4] = [
@@ -153,28 +154,14 @@ fn check(file: &mut File, about: &About, wanted: RemoteFile<'_>) -> Result<(), H
         return Err(damaged("size", &about.bytes.to_string(), bytes.to_string()));
     }
     file.rewind().map_err(unreadable)?;
-    let (kind, found) = if about.hash.len() == 64 {
-        let mut hash = Sha256::new();
-        feed(file, |part| hash.update(part)).map_err(unreadable)?;
-        ("SHA-256", crate::model::hex(&hash.finalize()))
+    let (kind, found) = if about.hash.len() == SHA256_DIGITS {
+        ("SHA-256", digest::of_rest(Sha256::new(), file))
     } else {
         // Git hashes the file's length together with its content.
-        let mut hash = Sha1::new();
-        hash.update(format!("blob {bytes}\0"));
-        feed(file, |part| hash.update(part)).map_err(unreadable)?;
-        ("git hash", crate::model::hex(&hash.finalize()))
+        ("git hash", digest::of_rest(Sha1::new_with_prefix(format!("blob {bytes}\0")), file))
     };
+    let found = found.map_err(unreadable)?;
     if found == about.hash { Ok(()) } else { Err(damaged(kind, &about.hash, found)) }
-}
-
-fn feed(file: &mut File, mut to: impl FnMut(&[u8])) -> io::Result<()> {
-    let mut buffer = vec![0; 256 << 10];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(()),
-            read => to(&buffer[..read]),
-        }
-    }
 }
 
 /// Repeats `attempt` after failures that may be temporary.

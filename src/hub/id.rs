@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::digest::is_hex;
+
 /// A repository of the hub at a revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HubId {
@@ -48,11 +50,6 @@ impl fmt::Display for HubId {
             revision => write!(f, "{}@{revision}", self.repository),
         }
     }
-}
-
-/// Whether `text` consists of this many hexadecimal digits.
-pub(super) fn is_hex(text: &str, digits: usize) -> bool {
-    text.len() == digits && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 #[cfg(test)]

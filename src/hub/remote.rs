@@ -9,6 +9,7 @@ use ureq::http::{HeaderMap, Response};
 use ureq::{Agent, Body};
 
 use super::{HubError, HubId};
+use crate::digest::is_hex;
 use crate::fetch::without_password;
 
 /// Bytes per range request, so that each request has a time limit.
@@ -87,7 +88,7 @@ impl<'a> Remote<'a> {
         let text = answer.body_mut().read_to_string().map_err(|e| nonsense(e.to_string()))?;
         let RepositoryInfo { sha, siblings } = serde_json::from_str(&text)
             .map_err(|error| nonsense(format!("no listing of a repository: {error}")))?;
-        if !super::id::is_hex(&sha, 40) {
+        if !is_hex(&sha, 40) {
             return Err(nonsense(format!("{sha:?} is no commit")));
         }
         Ok(Listing {
@@ -113,7 +114,7 @@ impl<'a> Remote<'a> {
         };
         let etag = text(headers, "x-linked-etag").or_else(|| text(headers, "etag"));
         let hash = etag.map(|etag| etag.trim_start_matches("W/").trim_matches('"').to_owned());
-        let hash = hash.filter(|hash| super::id::is_hex(hash, 40) || super::id::is_hex(hash, 64));
+        let hash = hash.filter(|hash| is_hex(hash, 40) || is_hex(hash, 64));
         let size = text(headers, "x-linked-size").or_else(|| text(headers, "content-length"));
         let bytes = size.and_then(|size| size.parse().ok());
         Ok(About {

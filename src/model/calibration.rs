@@ -25,13 +25,13 @@ pub struct Calibration {
     /// The command that reproduces the calibration.
     pub command: String,
     /// The available prediction sets, by increasing coverage.
-    pub sets: Vec<Promise>,
+    pub sets: Vec<CoverageThreshold>,
 }
 
 /// A coverage and its threshold: the prediction set has all classes with probability ≥ threshold.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Promise {
+pub struct CoverageThreshold {
     /// The nominal coverage, 0 to 1: how often the set contains the true class.
     pub coverage: f64,
     /// The minimum probability of a class in the set.
@@ -67,7 +67,7 @@ impl Calibration {
             return Err(BadCalibration::Temperature(self.temperature));
         }
         let mut before = (0.0, 1.0);
-        for (index, Promise { coverage, threshold, .. }) in self.sets.iter().enumerate() {
+        for (index, CoverageThreshold { coverage, threshold, .. }) in self.sets.iter().enumerate() {
             let rises = *coverage > before.0 && *coverage < 1.0;
             if !(rises && (0.0..=before.1).contains(threshold)) {
                 return Err(BadCalibration::Sets(index + 1));
@@ -79,7 +79,7 @@ impl Calibration {
 
     /// The entry with the smallest coverage ≥ `coverage`; `None` outside of [`Calibration::range`].
     #[must_use]
-    pub fn promise(&self, coverage: f64) -> Option<&Promise> {
+    pub fn promise(&self, coverage: f64) -> Option<&CoverageThreshold> {
         let (low, _) = self.range()?;
         self.sets.iter().find(|promise| promise.coverage >= coverage && coverage >= low)
     }
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     fn calibration_with(temperature: f64, sets: &[(f64, f32)]) -> Calibration {
-        let promise = |&(coverage, threshold): &(f64, f32)| Promise {
+        let promise = |&(coverage, threshold): &(f64, f32)| CoverageThreshold {
             coverage,
             threshold,
             found: coverage,

@@ -189,6 +189,12 @@ impl ModelCard {
         self.calibration.get(&self.precision)
     }
 
+    /// Whether the classes have names, rather than placeholders such as `class 0`.
+    #[must_use]
+    pub fn has_class_names(&self) -> bool {
+        !labels::are_placeholders(&self.labels)
+    }
+
     /// Whether the ONNX metadata contain a card.
     #[must_use]
     pub fn is_in<'a>(entries: impl IntoIterator<Item = (&'a str, &'a str)>) -> bool {

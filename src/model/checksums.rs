@@ -1,12 +1,13 @@
 //! `SHA256SUMS` in a model's folder, as `sha256sum` writes it; checks the digests of the listed files.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Component, Path};
 
 use sha2::{Digest, Sha256};
 
-use super::{ModelError, hex};
+use super::ModelError;
+use crate::digest::{self, SHA256_DIGITS};
 
 /// The name of the file with the digests.
 const CHECKSUMS: &str = "SHA256SUMS";
@@ -36,7 +37,8 @@ pub(super) fn check(folder: &Path) -> Result<(), ModelError> {
                  the folder"
             ))
         })?;
-        let found = digest(&folder.join(name))
+        let found = File::open(folder.join(name))
+            .and_then(|mut file| digest::of_rest(Sha256::new(), &mut file))
             .map_err(|error| failed(format!("it lists {name}, which cannot be read: {error}")))?;
         if !found.eq_ignore_ascii_case(expected) {
             return Err(failed(format!(
@@ -54,23 +56,12 @@ fn absent(error: &io::Error) -> bool {
 
 /// The digest and the name in a line; `*` before the name is `sha256sum`'s marker for binary mode.
 fn parse(line: &str) -> Option<(&str, &str)> {
-    let (digest, name) = line.split_once(' ')?;
+    let (sum, name) = line.split_once(' ')?;
     let name = name.strip_prefix([' ', '*'])?.trim_end();
     let name = name.strip_prefix("./").unwrap_or(name);
-    let is_digest = digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
     let is_inside = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
-    (is_digest && is_inside && !name.is_empty()).then_some((digest, name))
-}
-
-fn digest(path: &Path) -> io::Result<String> {
-    let (mut file, mut digest) = (File::open(path)?, Sha256::new());
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(hex(&digest.finalize())),
-            count => digest.update(&buffer[..count]),
-        }
-    }
+    let is_valid = digest::is_hex(sum, SHA256_DIGITS) && is_inside && !name.is_empty();
+    is_valid.then_some((sum, name))
 }
 
 #[cfg(test)]

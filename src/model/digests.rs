@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
 use super::Model;
+use crate::digest::hex;
 
 /// Digests of what is served.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -47,14 +48,9 @@ impl Model {
         }
     }
 
-    /// Only [`Digests::graph`].
+    /// The digest of the graph alone, as in [`Digests::graph`].
     #[must_use]
     pub fn graph_digest(&self) -> String {
         hex(&Sha256::digest(&self.onnx))
     }
-}
-
-/// A digest as hexadecimal digits.
-pub(crate) fn hex(digest: &[u8]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }

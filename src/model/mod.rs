@@ -13,7 +13,7 @@ pub mod foreign; // ONNX files of other programs
 pub mod int8; // whether int8 is fast and exact on this processor
 mod external_data; // weights in external files
 mod checksums; // SHA256SUMS in a folder
-mod content; // describes a folder without a model
+mod folder_content; // describes a folder without a model
 mod open; // opens --model
 mod precision; // fp32, int8 or fp16
 mod preprocess; // how an image becomes the network's input
@@ -24,13 +24,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-pub use calibration::{BadCalibration, Calibration, Promise};
+pub use calibration::{BadCalibration, Calibration, CoverageThreshold};
 pub use card::{CardError, Figure, ModelCard};
 pub use config::ConfigJsonError;
-pub use content::FolderContent;
 pub use digests::Digests;
-pub(crate) use digests::hex;
 pub use embedded::{DEFAULT, EMBEDDED, Embedded, is_embedded};
+pub use folder_content::FolderContent;
 pub use golden::Golden;
 pub(crate) use open::{CARD, GRAPHS, WEIGHTS};
 pub(crate) use precision::INT8_FILE;
@@ -126,11 +125,11 @@ pub enum ModelError {
     },
     /// A foreign graph that is not an image classifier, or does not match its card.
     #[error("{} cannot be served: {source}", path.display())]
-    Unfit {
+    UnsupportedGraph {
         /// The graph.
         path: PathBuf,
         /// The mismatch.
-        source: foreign::Unfit,
+        source: foreign::UnsupportedGraph,
     },
     /// Files that differ from `SHA256SUMS`.
     #[error("{}: {reason}", path.display())]

@@ -73,7 +73,7 @@ impl Preprocess {
     /// The most common preprocessing for this input size: CIFAR's statistics and no crop for 32×32,
     /// ImageNet's statistics and a crop of 224 from 256 for all others.
     #[must_use]
-    pub fn usual(input: [u32; 2]) -> Self {
+    pub fn default_for(input: [u32; 2]) -> Self {
         let cifar = input == [32, 32];
         Self {
             input,

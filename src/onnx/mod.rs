@@ -126,7 +126,7 @@ impl Model {
 
     /// The node that computes the value `name`.
     #[must_use]
-    pub fn maker_of(&self, name: &str) -> Option<&proto::NodeProto> {
+    pub fn producer_of(&self, name: &str) -> Option<&proto::NodeProto> {
         self.graph().node.iter().find(|node| node.output.iter().any(|output| output == name))
     }
 

@@ -5,8 +5,8 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::Output;
+use super::classify::ScoredImage;
 use super::explain::NotOffered;
-use super::journey::ScoredImage;
 use super::queue::RequestContext;
 use super::{ClassifyError, ImageFacts, Pipeline, Timings};
 

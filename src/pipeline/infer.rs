@@ -5,8 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::Output;
+use super::classify::Admitted;
 use super::explain::NotOffered;
-use super::journey::Admitted;
 use super::preprocess::Pixels;
 use super::queue::{JobAnswer, RequestContext, Scores};
 use super::{ClassifyError, Pipeline, Timings};

@@ -40,6 +40,8 @@ impl Pipeline {
                 Stages::Pipelined { decoders: count(threads), workers }
             }
         }));
+        let capacity = i64::try_from(plan.queue_capacity).unwrap_or(i64::MAX);
+        metrics.images_in_flight_limit.set(capacity);
         let health = Arc::new(Health::default());
         let queue = Queue::new(sessions, Arc::clone(&metrics));
         let worker_plan = WorkerPlan {

@@ -11,13 +11,13 @@ pub mod golden; // checks a card's golden photos at start
 pub mod topk; // scores → predictions
 pub mod temperature; // temperature scaling
 pub mod classes; // looks up classes by name
-pub mod sets; // conformal prediction sets
+pub mod prediction_sets; // conformal prediction sets
 pub mod rollup; // probabilities of wider classes
 pub mod postprocess; // adds prediction sets and roll-ups to an answer
 pub mod idle; // returns freed memory when idle
 pub mod explain; // class activation maps
 
-mod journey; // the steps for one image
+mod classify; // the steps for one image
 mod lifecycle; // start and end
 mod classification; // the answer for one image
 mod admit; // admission of images and uploads

@@ -3,8 +3,8 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::prediction_sets::{Coverage, SetFacts, SetRequest};
 use super::rollup::RollUp;
-use super::sets::{Cover, Coverage, Covered};
 use super::topk::{self, Narrow, Prediction};
 use super::{Classification, Pipeline};
 
@@ -16,7 +16,7 @@ pub enum Selection {
     /// The most probable ones of some classes, or of those that reach a threshold.
     Narrowed(Narrow),
     /// A conformal prediction set.
-    Set(Cover),
+    Set(SetRequest),
 }
 
 impl Selection {
@@ -74,7 +74,7 @@ impl Pipeline {
             }
             Selection::Narrowed(narrow) => (classification.narrowed(labels, narrow), added),
             Selection::Set(cover) => {
-                let (set, Covered { coverage, abstained }) = classification.covered(labels, cover);
+                let (set, SetFacts { coverage, abstained }) = classification.covered(labels, cover);
                 (set, Postprocessed { coverage: Some(coverage), abstained, ..added })
             }
         }

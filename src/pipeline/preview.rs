@@ -11,7 +11,7 @@ use super::preprocess::Crop;
 use super::queue::RequestContext;
 use super::queue::Upload;
 use super::{ClassifyError, ImageFacts, Pipeline, Timings, decode, png};
-use crate::model;
+use crate::digest::hex;
 use crate::model::{Interpolation, Resize};
 
 /// The network's input for an image.
@@ -93,7 +93,7 @@ impl Pipeline {
             resize: preprocess.resize,
             interpolation: preprocess.interpolation,
             input,
-            sha256: model::hex(&digest),
+            sha256: hex(&digest),
         };
         Ok(Preview { steps, png: png.into(), timings })
     }

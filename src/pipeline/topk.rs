@@ -13,7 +13,7 @@ pub const TOP_K: usize = 5;
 /// The default number of classes in an answer: [`TOP_K`], or all that reach the threshold for a
 /// multi-label network with a threshold.
 #[must_use]
-pub fn usual_top_k(task: Task, threshold: Option<f32>) -> usize {
+pub fn default_top_k(task: Task, threshold: Option<f32>) -> usize {
     match (task, threshold) {
         (Task::MultiLabel, Some(_)) => usize::MAX,
         (Task::SingleLabel | Task::MultiLabel, _) => TOP_K,

@@ -39,14 +39,14 @@ impl Pixels {
     }
 
     /// Whether this module replaces or removes the value `name`.
-    pub(super) fn makes(name: &str) -> bool {
+    pub(super) fn replaces(name: &str) -> bool {
         BEFORE.contains(&name) || name == NORMALIZED
     }
 
     /// Scale and zero point with which raw pixels are the quantized input, if all channels have the same mean
     /// and it is an integer.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 255")]
-    pub(super) fn own_steps(&self) -> Option<Steps> {
+    pub(super) fn raw_pixel_steps(&self) -> Option<Steps> {
         let (mean, std) = (self.mean[0], self.std[0]);
         let is_same = self.mean.iter().all(|&other| (other - mean).abs() < TOLERANCE)
             && self.std.iter().all(|&other| (other - std).abs() < TOLERANCE);

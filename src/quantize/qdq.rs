@@ -48,7 +48,7 @@ fn rewrite(model: &Model, ranges: &Ranges) -> (Model, Vec<String>) {
         rewriter.node(node);
     }
     for output in &graph.output {
-        rewriter.answer(output.name());
+        rewriter.graph_output(output.name());
     }
     (rewriter.built.finish_as(model), rewriter.asked)
 }
@@ -82,7 +82,7 @@ struct Rewriter<'a> {
 impl<'a> Rewriter<'a> {
     fn node(&mut self, node: &NodeProto) {
         let output = &node.output[0];
-        if self.pixels.is_some() && Pixels::makes(output) {
+        if self.pixels.is_some() && Pixels::replaces(output) {
             if output == NORMALIZED {
                 self.pixels();
             }
@@ -103,11 +103,11 @@ impl<'a> Rewriter<'a> {
             "Sigmoid" if output != "probabilities" => {
                 let inputs = vec![self.dequantized(&node.input[0])];
                 let between_0_and_1 = Range::new(0.0, 1.0);
-                self.stepped(node, inputs, output, between_0_and_1);
+                self.keep_and_quantize(node, inputs, output, between_0_and_1);
             }
             // These operators only move elements, so they work on uint8 unchanged.
             "MaxPool" | "Flatten" if self.quantized.contains_key(&node.input[0]) => {
-                self.moved(node, output);
+                self.keep_in_uint8(node, output);
             }
             // Fused into the previous operator, whose calibrated range is within the bounds of the clip.
             "Relu" | "Clip" if self.quantized.contains_key(output) => {}
@@ -125,11 +125,11 @@ impl<'a> Rewriter<'a> {
         let range = self.range(NORMALIZED);
         let Some(pixels) = &self.pixels else { return };
         let [tensor, rows] = ["uint8", "rows.uint8"].map(|part| format!("{NORMALIZED}.{part}"));
-        let own_steps = pixels.own_steps();
-        let steps = own_steps.unwrap_or_else(|| range.steps());
+        let raw_pixel_steps = pixels.raw_pixel_steps();
+        let steps = raw_pixel_steps.unwrap_or_else(|| range.steps());
         let built = &mut self.built;
         let constants = steps_constants(built, NORMALIZED, steps);
-        let from = if own_steps.is_some() {
+        let from = if raw_pixel_steps.is_some() {
             Pixels::planes(built, &tensor, "pixels");
             "pixels".to_owned()
         } else {
@@ -235,17 +235,23 @@ impl<'a> Rewriter<'a> {
         match self.only_reader(output) {
             Some(relu) if ["Relu", "Clip"].contains(&relu.op_type()) => {
                 let range = self.range(&relu.output[0]).rectified();
-                self.stepped(node, inputs, &relu.output[0], range);
+                self.keep_and_quantize(node, inputs, &relu.output[0], range);
             }
             _ => {
                 let range = self.range(output);
-                self.stepped(node, inputs, output, range);
+                self.keep_and_quantize(node, inputs, output, range);
             }
         }
     }
 
     /// Keeps an operator, and quantizes its output over `range` as `value`.
-    fn stepped(&mut self, node: &NodeProto, inputs: Vec<String>, value: &str, range: Range) {
+    fn keep_and_quantize(
+        &mut self,
+        node: &NodeProto,
+        inputs: Vec<String>,
+        value: &str,
+        range: Range,
+    ) {
         let float = format!("{}.float", node.output[0]);
         let node =
             NodeProto { name: Some(float.clone()), output: vec![float.clone()], ..node.clone() };
@@ -254,7 +260,7 @@ impl<'a> Rewriter<'a> {
     }
 
     /// Keeps an operator that works on uint8 and does not change scale and zero point.
-    fn moved(&mut self, node: &NodeProto, output: &str) {
+    fn keep_in_uint8(&mut self, node: &NodeProto, output: &str) {
         let x = self.quantized[&node.input[0]].clone();
         let tensor = format!("{output}.uint8");
         let node =
@@ -264,7 +270,7 @@ impl<'a> Rewriter<'a> {
     }
 
     /// Adds the graph's output `name`, as float32.
-    fn answer(&mut self, name: &str) {
+    fn graph_output(&mut self, name: &str) {
         if let Some(value) = self.quantized.get(name).filter(|value| value.from != name) {
             let [scale, zero] = &value.constants;
             self.built.node("DequantizeLinear", name, &[&value.tensor, scale, zero], []);

@@ -45,7 +45,11 @@ const ADVICE: &[(&str, &str)] = &[
         "Workers were stuck. Repeated replacements: check the device and the log",
     ),
     ("queue_depth", "Images arrive faster than they are run: add servers if it stays high"),
-    ("images_in_flight", "As `queue_depth`; at `--queue-capacity` images are rejected"),
+    ("images_in_flight", "As `queue_depth`; at `images_in_flight_limit` images are rejected"),
+    (
+        "images_in_flight_limit",
+        "Constant. `images_in_flight / images_in_flight_limit` near 1 precedes `queue-full`",
+    ),
     (
         "predicted_wait_seconds",
         "Use it for autoscaling: add servers before it reaches the clients' time limit",

@@ -11,7 +11,8 @@ use prometheus::{
 use super::Reason;
 use super::declare::{Declare, MetricDescription, SECONDS};
 use super::exemplars::Exemplars;
-use super::model_metrics::{ModelFamilies, ModelMetrics};
+use super::families::ModelFamilies;
+use super::model_metrics::ModelMetrics;
 use super::openmetrics::{self, Exemplar};
 
 /// The metrics of a server, in their own registry.
@@ -36,9 +37,9 @@ pub struct Metrics {
     pub fetch_seconds: Histogram,
     /// TLS handshakes that failed.
     pub tls_handshake_failures: IntCounter,
-    /// Log lines that were dropped because standard error was read too slowly.
+    /// Connections that were rejected because `--max-connections` was reached.
     pub rejected_connections: IntCounter,
-    /// Log lines that were dropped.
+    /// Log lines that were dropped because standard error was read too slowly.
     pub dropped_log_lines: IntCounter,
     /// 1 while the server is ready, else 0.
     pub ready: IntGauge,
@@ -178,7 +179,7 @@ impl Metrics {
     /// The metrics of a version of a model.
     #[must_use]
     pub fn of_model(&self, name: &str, version: &str) -> Arc<ModelMetrics> {
-        self.models.of_model(name, version)
+        ModelMetrics::new(&self.models, name, version)
     }
 
     /// Counts an attempt to load the model `name`.
@@ -196,7 +197,7 @@ impl Metrics {
 
     /// Counts an upload that was rejected before its model was looked up.
     pub fn rejected(&self, reason: Reason) {
-        self.models.rejected_without_model(reason);
+        self.models.rejected.with_label_values(&["", "", reason.slug()]).inc();
     }
 
     /// All metrics in Prometheus' text format 0.0.4.

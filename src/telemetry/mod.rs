@@ -6,7 +6,8 @@ mod reason; // why an image was rejected
 mod declare; // creates and registers metrics
 pub mod metrics; // of the process
 mod gauge_part; // gauges with contributions of several pipelines
-mod model_metrics; // of each model
+mod families; // the metrics of all models, by model and version
+mod model_metrics; // of each pipeline
 pub mod openmetrics; // the OpenMetrics text format
 mod exemplars; // a recent trace for each bucket of a histogram
 mod rate; // decaying average rates

@@ -27,22 +27,22 @@ pub(super) fn is_head(first: &str) -> bool {
 ///
 /// The classifier may be in a `Sequential` (`fc.1`) or have another name (`linear`, `head.fc`). If it has no
 /// bias, a bias of zeros is added. Several linear layers are not renamed.
-pub(super) fn as_torchvisions(mut tensors: Tensors, notes: &mut Vec<String>) -> Tensors {
+pub(super) fn rename_to_torchvision(mut tensors: Tensors, notes: &mut Vec<String>) -> Tensors {
     flatten_kernels(&mut tensors);
-    let torchvisions: &[&str] = if inverted::is_torchvisions(&tensors) {
+    let torchvision_names: &[&str] = if inverted::is_torchvisions(&tensors) {
         &["classifier.1"]
     } else {
         &["fc", "classifier.6"]
     };
-    for &torchvisions in torchvisions {
-        let Some(found) = the_linear(&tensors, torchvisions) else { continue };
-        if found == torchvisions {
+    for &torchvision_name in torchvision_names {
+        let Some(found) = the_linear(&tensors, torchvision_name) else { continue };
+        if found == torchvision_name {
             continue;
         }
-        notes.push(format!("the classifier {found:?} is loaded as {torchvisions:?}"));
+        notes.push(format!("the classifier {found:?} is loaded as {torchvision_name:?}"));
         let prefix = format!("{found}.");
         let renamed = tensors.into_iter().map(|(name, tensor)| match name.strip_prefix(&prefix) {
-            Some(part) => (format!("{torchvisions}.{part}"), tensor),
+            Some(part) => (format!("{torchvision_name}.{part}"), tensor),
             None => (name, tensor),
         });
         tensors = renamed.collect();
@@ -65,11 +65,11 @@ fn flatten_kernels(tensors: &mut Tensors) {
 
 /// The name of the only linear layer that can be the classifier: among all tensors if torchvision's name is
 /// `fc`, otherwise among those below it.
-fn the_linear(tensors: &Tensors, torchvisions: &str) -> Option<String> {
+fn the_linear(tensors: &Tensors, torchvision_name: &str) -> Option<String> {
     let mut layers = tensors.iter().filter_map(|(name, tensor)| {
         let layer = name.strip_suffix(".weight")?;
         let first = layer.split('.').next()?;
-        let is_meant = match torchvisions {
+        let is_meant = match torchvision_name {
             "fc" | "classifier.1" => is_head(first),
             below => {
                 layer == below || layer.strip_prefix(below).is_some_and(|r| r.starts_with('.'))

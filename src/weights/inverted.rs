@@ -21,7 +21,7 @@ pub(super) fn is_torchvisions(tensors: &Tensors) -> bool {
 }
 
 /// Renames the tensors to torchvision's names. Tensors of other networks are unchanged.
-pub(super) fn as_torchvisions(tensors: Tensors) -> Tensors {
+pub(super) fn rename_to_torchvision(tensors: Tensors) -> Tensors {
     let library = if is_port(&tensors) {
         Library::Port
     } else if tensors.contains_key(TIMM_STEM) {
@@ -30,7 +30,7 @@ pub(super) fn as_torchvisions(tensors: Tensors) -> Tensors {
         return tensors;
     };
     let blocks = Blocks::of(tensors.keys(), library);
-    let rename = |name: String| blocks.torchvisions(&name).unwrap_or(name);
+    let rename = |name: String| blocks.torchvision_name(&name).unwrap_or(name);
     tensors.into_iter().map(|(name, tensor)| (rename(name), tensor)).collect()
 }
 
@@ -68,7 +68,7 @@ impl Blocks {
         Self { library, widens }
     }
 
-    fn torchvisions(&self, name: &str) -> Option<String> {
+    fn torchvision_name(&self, name: &str) -> Option<String> {
         let Some((block, part)) = block_of(name, self.library) else {
             return self.outside_of_blocks(name);
         };
@@ -134,7 +134,7 @@ mod tests {
             Tensor { data_type: DataType::F32, shape: Vec::new(), bytes: Vec::new().into() };
         let scalars = |name: &&str| ((*name).to_owned(), scalar.clone());
         let tensors: Tensors = names.iter().map(scalars).collect();
-        let blocks = as_torchvisions(tensors);
+        let blocks = rename_to_torchvision(tensors);
         blocks.into_keys().collect()
     }
 

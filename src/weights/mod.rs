@@ -7,7 +7,7 @@ mod framework; // PyTorch or TensorFlow
 mod names; // renames tensors to torchvision's names
 mod inverted; // renames tensors of inverted residual networks
 mod head; // finds the classifier
-mod other; // describes files without weights
+mod unsupported; // describes files without weights
 mod tensor; // one tensor, as float32
 mod check; // compares tensors with a network
 #[cfg(test)]
@@ -20,8 +20,8 @@ use bytes::Bytes;
 
 pub use check::{CheckedWeights, Finding};
 pub use framework::Framework;
-pub use other::OtherFile;
 pub use tensor::{DataType, Tensor};
+pub use unsupported::UnsupportedFile;
 
 /// A tensor that a network needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +59,7 @@ pub enum WeightsError {
         /// The file.
         path: PathBuf,
         /// The file's actual format.
-        kind: OtherFile,
+        kind: UnsupportedFile,
     },
     /// A truncated safetensors file.
     #[error(
@@ -159,19 +159,21 @@ impl Weights {
     }
 
     fn named(tensors: BTreeMap<String, Tensor>) -> Self {
-        let names::RenamedTensors { tensors, notes, framework } = names::as_torchvisions(tensors);
+        let names::RenamedTensors { tensors, notes, framework } =
+            names::rename_to_torchvision(tensors);
         Self { tensors, notes, framework }
     }
 
     /// Tensors without elements, for tests of names and shapes.
     #[cfg(test)]
-    pub(crate) fn hollow(specs: &[TensorSpec]) -> Self {
-        let hollow = |spec: &TensorSpec| Tensor {
+    pub(crate) fn without_elements(specs: &[TensorSpec]) -> Self {
+        let without_elements = |spec: &TensorSpec| Tensor {
             data_type: DataType::F32,
             shape: spec.shape.clone(),
             bytes: Bytes::new(),
         };
-        let tensors = specs.iter().map(|spec| (spec.name.clone(), hollow(spec))).collect();
+        let tensors =
+            specs.iter().map(|spec| (spec.name.clone(), without_elements(spec))).collect();
         Self { tensors, notes: Vec::new(), framework: Framework::PyTorch }
     }
 
@@ -196,10 +198,10 @@ impl Weights {
 /// The tensors of one file, and messages about ignored parts.
 fn open_file(path: &Path) -> Result<(BTreeMap<String, Tensor>, Vec<String>), WeightsError> {
     let failed = |source| WeightsError::Read { path: path.to_owned(), source };
-    if let Some(kind) = other::kind_of(path).map_err(failed)? {
+    if let Some(kind) = unsupported::kind_of(path).map_err(failed)? {
         return Err(WeightsError::Other { path: path.to_owned(), kind });
     }
-    if !safetensors::is_one(path).map_err(failed)? {
+    if !safetensors::is_safetensors(path).map_err(failed)? {
         return pytorch::open(path);
     }
     let bytes: Bytes = std::fs::read(path).map_err(failed)?.into();

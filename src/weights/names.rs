@@ -44,7 +44,7 @@ pub(super) struct RenamedTensors {
 
 /// Renames the tensors to torchvision's names; others keep their names. The library is detected from the
 /// names.
-pub(super) fn as_torchvisions(tensors: Tensors) -> RenamedTensors {
+pub(super) fn rename_to_torchvision(tensors: Tensors) -> RenamedTensors {
     let mut notes = Vec::new();
     let mut tensors = without_extras(tensors, &mut notes);
     while let Some(prefix) = prefix(&tensors) {
@@ -59,14 +59,14 @@ pub(super) fn as_torchvisions(tensors: Tensors) -> RenamedTensors {
     } else {
         Framework::PyTorch
     };
-    let tensors = inverted::as_torchvisions(tensors);
+    let tensors = inverted::rename_to_torchvision(tensors);
     let rename = if tensors.keys().any(|name| name.starts_with(TRANSFORMERS)) {
         from_transformers
     } else {
         from_ports
     };
     let renamed = tensors.into_iter().map(|(name, tensor)| (rename(&name).unwrap_or(name), tensor));
-    let tensors = head::as_torchvisions(renamed.collect(), &mut notes);
+    let tensors = head::rename_to_torchvision(renamed.collect(), &mut notes);
     RenamedTensors { tensors, notes, framework }
 }
 

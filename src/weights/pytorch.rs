@@ -78,7 +78,7 @@ pub(super) fn open(path: &Path) -> Result<(Tensors, Vec<String>), WeightsError> 
     if !left_out.is_empty() {
         notes.push(format!("objects beside the weights were left out: {}", left_out.join(", ")));
     }
-    let reader = match chosen(&root, path, &mut notes) {
+    let reader = match weights_key(&root, path, &mut notes) {
         Some(key) => PytorchReader::with_top_level_key(path, key),
         None => PytorchReader::new(path),
     };
@@ -110,7 +110,7 @@ fn collect_objects(value: &PickleValue, objects: &mut Vec<String>) {
 const TENSOR: &str = "torch.Tensor";
 
 /// The key of the weights if the file is a checkpoint; ignored keys are added to `notes`.
-fn chosen<'a>(root: &'a PickleValue, path: &Path, notes: &mut Vec<String>) -> Option<&'a str> {
+fn weights_key<'a>(root: &'a PickleValue, path: &Path, notes: &mut Vec<String>) -> Option<&'a str> {
     let PickleValue::Dict(entries) = root else { return None };
     let key = |wanted: &&str| entries.get_key_value(*wanted);
     let mut found = KEYS.iter().filter_map(key).filter(|(_, value)| holds_tensors(value));

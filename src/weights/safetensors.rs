@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::Tensor;
 
 /// Whether a file begins like a safetensors file: a length of eight bytes, then a JSON object.
-pub(super) fn is_one(path: &Path) -> io::Result<bool> {
+pub(super) fn is_safetensors(path: &Path) -> io::Result<bool> {
     let mut start = Vec::with_capacity(9);
     File::open(path)?.take(9).read_to_end(&mut start)?;
     Ok(start.last() == Some(&b'{') && start.len() == 9)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::post;
-use resnetd::bench::{self, Load, Measured, Outcome, Summary, Target, Window};
+use resnetd::bench::{self, Load, LoadResults, Outcome, Summary, Target, Window};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
@@ -26,7 +26,7 @@ async fn serve(app: Router) -> String {
     address
 }
 
-async fn drive(url: &str, load: Load, window: Window) -> (Measured, Summary) {
+async fn drive(url: &str, load: Load, window: Window) -> (LoadResults, Summary) {
     let target = Target::new(url, vec![data("cat.jpg").into()]).unwrap();
     let measured = bench::drive(target, load, window, |_| {}).await;
     let summary = measured.summary();
@@ -107,7 +107,7 @@ fn requests_of_the_warm_up_and_late_answers_are_not_goodput() {
         duration: Duration::from_secs(2),
         timeout: Duration::from_secs(5),
     };
-    let mut measured = Measured::new(window);
+    let mut measured = LoadResults::new(window);
     let seconds = Duration::from_secs;
     measured.add(seconds(0), seconds(1), Outcome::Good);
     measured.add(seconds(1), Duration::from_millis(10), Outcome::Good);

@@ -7,7 +7,7 @@ use std::path::Path;
 use reqwest::multipart::{Form, Part};
 use resnetd::device::Device;
 use resnetd::model::{
-    Calibration, EMBEDDED, Model, ModelCard, Precision, PrecisionChoice, Promise,
+    Calibration, CoverageThreshold, EMBEDDED, Model, ModelCard, Precision, PrecisionChoice,
 };
 use serde_json::Value;
 
@@ -17,7 +17,12 @@ const SAMPLE: &str = "tests/data/cifar10-sample.parquet";
 
 /// A valid calibration.
 fn calibration(temperature: f64) -> Calibration {
-    let set = |coverage, threshold| Promise { coverage, threshold, found: 0.97, mean_size: 1.4 };
+    let set = |coverage, threshold| CoverageThreshold {
+        coverage,
+        threshold,
+        found: 0.97,
+        mean_size: 1.4,
+    };
     Calibration {
         temperature,
         dataset: "photos".to_owned(),

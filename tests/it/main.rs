@@ -13,7 +13,7 @@ mod openapi; // the OpenAPI document
 mod protocol_v2; // the Open Inference Protocol
 mod problems; // errors
 mod urls; // images by URL
-mod shapes; // protocols of other servers
+mod compatibility; // protocols of other servers
 mod access; // API keys, and limits of clients
 mod tls; // TLS
 mod overload; // admission control, deadlines, disconnected clients
@@ -24,9 +24,9 @@ mod models; // several models in one server, changed at run time
 mod reloads; // new versions that cannot be loaded
 mod canary; // trials of new versions
 mod registry; // random sequences of loads, unloads and requests
-mod operate; // health, metrics, model
+mod operation; // health, metrics, model
 mod batches; // bit-identical scores in every batch
-mod bring; // models of other programs
+mod foreign_models; // models of other programs
 mod multilabel; // multi-label networks
 mod hub; // models of the Hugging Face hub
 mod starter; // the starter model of 1,000 classes

@@ -335,6 +335,17 @@ impl<'ast> Visit<'ast> for Reader {
         visit::visit_item_type(self, item);
     }
 
+    /// Paths in the arguments of macros, which are not parsed as syntax.
+    fn visit_macro(&mut self, item: &'ast syn::Macro) {
+        let text = item.tokens.to_string().replace(" ::", "::").replace(":: ", "::");
+        let is_of_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+        for path in text.split(|c| !is_of_path(c)).filter(|path| path.contains("::")) {
+            let parts: Vec<String> = path.split("::").map(str::to_owned).collect();
+            self.add(&parts);
+        }
+        visit::visit_macro(self, item);
+    }
+
     fn visit_path(&mut self, path: &'ast syn::Path) {
         let parts: Vec<String> =
             path.segments.iter().map(|segment| segment.ident.to_string()).collect();

@@ -136,7 +136,7 @@ impl ClassifyArgs {
     }
 
     fn top_k(&self, pipeline: &Pipeline) -> usize {
-        let usual = topk::usual_top_k(pipeline.card().task, self.threshold);
+        let usual = topk::default_top_k(pipeline.card().task, self.threshold);
         self.top_k.map_or(usual, usize::from)
     }
 

@@ -5,8 +5,8 @@ use clap::{Args, ValueEnum};
 
 use crate::pipeline::Pipeline;
 use crate::pipeline::postprocess::{PostprocessOptions, Postprocessed, Selection};
-use crate::pipeline::rollup::Rung;
-use crate::pipeline::sets::Cover;
+use crate::pipeline::prediction_sets::SetRequest;
+use crate::pipeline::rollup::RollUpEntry;
 
 #[derive(Debug, Args)]
 pub(super) struct PostprocessArgs {
@@ -50,7 +50,7 @@ impl PostprocessArgs {
         let max_set = self.max_set.map(usize::from);
         let selection = match self.coverage {
             None => otherwise,
-            Some(asked) => Selection::Set(Cover::new(pipeline.card(), asked, max_set)?),
+            Some(asked) => Selection::Set(SetRequest::new(pipeline.card(), asked, max_set)?),
         };
         let share = match self.rollup {
             None => None,
@@ -81,6 +81,6 @@ pub(super) fn coverage(postprocessed: &Postprocessed) -> Option<String> {
 }
 
 /// The entries of the roll-up, if one was requested.
-pub(super) fn wider(postprocessed: &Postprocessed) -> impl Iterator<Item = &Rung> {
+pub(super) fn wider(postprocessed: &Postprocessed) -> impl Iterator<Item = &RollUpEntry> {
     postprocessed.rollup.iter().flat_map(|rolled| &rolled.path)
 }

@@ -12,7 +12,7 @@ pub use ece::ece;
 pub use temperature::{NoTemperature, nll, temperature};
 pub use thresholds::{COVERAGES, thresholds};
 
-use crate::model::Promise;
+use crate::model::CoverageThreshold;
 use crate::pipeline::temperature::probabilities;
 
 /// Minimum number of images in each part.
@@ -74,7 +74,7 @@ pub struct Fitted {
     /// Mean negative log-likelihood without and with it, in nats.
     pub nll: [f64; 2],
     /// The prediction sets for which there are enough images.
-    pub sets: Vec<Promise>,
+    pub sets: Vec<CoverageThreshold>,
 }
 
 /// Number of images in each part.

@@ -77,7 +77,7 @@ fn coverage_holds_on_new_images_within_the_bound_for_a_finite_sample() {
         let images = drawn(count, 1.6, random);
         images.iter().map(|image| (probabilities(&image.logits, 1.3), image.truth)).collect()
     };
-    // Sets of the LAC method; `pipeline::sets` also adds the best class, which can only increase the
+    // Sets of the LAC method; `pipeline::prediction_sets` also adds the best class, which can only increase the
     // coverage.
     let new = scored(4_000, &mut random);
     let mut sums = [0.0; COVERAGES.len()];

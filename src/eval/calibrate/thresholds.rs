@@ -1,6 +1,6 @@
 //! Thresholds for prediction sets: split conformal prediction.
 
-use crate::model::Promise;
+use crate::model::CoverageThreshold;
 
 /// The coverages of a card, as far as the number of images permits.
 pub const COVERAGES: [f64; 20] = [
@@ -39,9 +39,13 @@ fn rank(coverage: f64, images: usize) -> usize {
     ((exact - 1e-9).ceil() as usize).max(1)
 }
 
-/// Measures the prediction sets, as `pipeline::sets` computes them, on `images`.
+/// Measures the prediction sets, as `pipeline::prediction_sets` computes them, on `images`.
 #[must_use]
-pub(super) fn measure(coverage: f64, threshold: f32, images: &[(Vec<f32>, usize)]) -> Promise {
+pub(super) fn measure(
+    coverage: f64,
+    threshold: f32,
+    images: &[(Vec<f32>, usize)],
+) -> CoverageThreshold {
     let (mut held, mut classes) = (0, 0);
     for (probabilities, truth) in images {
         let best = probabilities.iter().copied().fold(0.0, f32::max);
@@ -51,7 +55,7 @@ pub(super) fn measure(coverage: f64, threshold: f32, images: &[(Vec<f32>, usize)
     }
     #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
     let share = |count: usize| (count as f64 / images.len().max(1) as f64 * 1e4).round() / 1e4;
-    Promise { coverage, threshold, found: share(held), mean_size: share(classes) }
+    CoverageThreshold { coverage, threshold, found: share(held), mean_size: share(classes) }
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@
 //! salt nor a slow hash function.
 
 use std::collections::HashMap;
-use std::fmt::Write;
 use std::sync::Arc;
 
 use rustls::crypto::ring::default_provider;
@@ -13,6 +12,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::rate::{Rate, SharedRate};
+use crate::digest::{SHA256_DIGITS, hex, is_hex};
 use crate::pipeline::queue::Priority;
 
 /// Prefix of every generated key, by which secret scanners recognise it.
@@ -83,16 +83,10 @@ impl NewKey {
         }
         let mut random = [0; 32];
         default_provider().secure_random.fill(&mut random).map_err(|_| NoKey::Random)?;
-        let key = random.iter().fold(PREFIX.to_owned(), |key, byte| hex(key, *byte));
-        let digest =
-            digest(key.as_bytes()).iter().fold(String::new(), |text, byte| hex(text, *byte));
+        let key = format!("{PREFIX}{}", hex(&random));
+        let digest = hex(&digest(key.as_bytes()));
         Ok(Self { line: format!("{name}:{digest}"), key })
     }
-}
-
-fn hex(mut text: String, byte: u8) -> String {
-    let _ = write!(text, "{byte:02x}");
-    text
 }
 
 fn digest(key: &[u8]) -> [u8; 32] {
@@ -210,11 +204,11 @@ impl Settings {
 }
 
 fn unhex(text: &str) -> Option<[u8; 32]> {
-    if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+    if !is_hex(text, SHA256_DIGITS) {
         return None;
     }
     let mut bytes = [0; 32];
-    for (byte, place) in bytes.iter_mut().zip((0..64).step_by(2)) {
+    for (byte, place) in bytes.iter_mut().zip((0..SHA256_DIGITS).step_by(2)) {
         *byte = u8::from_str_radix(&text[place..place + 2], 16).ok()?;
     }
     Some(bytes)

@@ -6,7 +6,7 @@
 mod forwarded; // addresses behind reverse proxies
 mod keys; // the file of API keys
 mod rate; // rate limits
-mod ring; // the keys in use
+mod key_ring; // the keys in use
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
@@ -19,18 +19,18 @@ use axum::response::Response;
 use clap::ValueEnum;
 
 pub use forwarded::{ForwardedHeader, Proxies};
+pub use key_ring::{KeyRing, NoKeys};
 pub use keys::{BadKeys, NewKey, NoKey};
 pub use rate::{BadRate, Rate};
-pub use ring::{KeyRing, NoKeys};
 
 use super::cors::AllowedOrigin;
 use super::origin::Peer;
-use super::problem::{Problem, excerpt};
+use super::problem::{Problem, excerpt, grpc};
 use super::purpose::Purpose;
-use super::{protocol, reload};
+use super::reload;
 use crate::pipeline::queue::{BadPriority, ClientKey, Origin, Priority};
 use keys::KeyClient;
-use rate::{RateOfEach, TooMany};
+use rate::{RateExceeded, RateOfEach};
 
 /// Header with the priority class of a request's images. (`Priority` of RFC 9218 is about responses, and
 /// browsers send it.)
@@ -181,7 +181,11 @@ impl Access {
         self.plan.rate.is_some() || self.plan.max_client_images.is_some()
     }
 
-    fn check_rate(&self, client: Option<&KeyClient>, identity: &Identity) -> Result<(), TooMany> {
+    fn check_rate(
+        &self,
+        client: Option<&KeyClient>,
+        identity: &Identity,
+    ) -> Result<(), RateExceeded> {
         match (client.and_then(|client| client.rate.as_ref()), &self.rates) {
             (Some(own), _) => own.check(),
             (None, Some(rates)) => rates.check(identity),
@@ -218,12 +222,12 @@ pub(super) async fn check(
 ) -> Response {
     let client = match access.identify(&request) {
         Ok(client) => client,
-        Err(problem) => return protocol::refuse(problem, request.headers()),
+        Err(problem) => return grpc::response(problem, request.headers()),
     };
     let known = client.as_ref().map(|ClientName(client)| &**client);
     let mut response = match access.limit(&mut request, known) {
         Ok(()) => next.run(request).await,
-        Err(problem) => protocol::refuse(problem, request.headers()),
+        Err(problem) => grpc::response(problem, request.headers()),
     };
     if let Some(client) = client {
         response.extensions_mut().insert(client);

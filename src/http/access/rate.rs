@@ -71,13 +71,13 @@ impl Rate {
 
 /// A request that exceeds the rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct TooMany {
+pub(super) struct RateExceeded {
     pub(super) rate: Rate,
     /// Time until the next request is allowed.
     pub(super) wait: Duration,
 }
 
-impl TooMany {
+impl RateExceeded {
     fn of(rate: Rate, until: &NotUntil<<DefaultClock as Clock>::Instant>) -> Self {
         Self { rate, wait: until.wait_time_from(DefaultClock::default().now()) }
     }
@@ -96,8 +96,8 @@ impl SharedRate {
     }
 
     /// Counts a request.
-    pub(super) fn check(&self) -> Result<(), TooMany> {
-        self.limiter.check().map_err(|until| TooMany::of(self.rate, &until))
+    pub(super) fn check(&self) -> Result<(), RateExceeded> {
+        self.limiter.check().map_err(|until| RateExceeded::of(self.rate, &until))
     }
 }
 
@@ -118,12 +118,12 @@ impl<K: Hash + Eq + Clone> RateOfEach<K> {
     }
 
     /// Counts a request of `client`.
-    pub(super) fn check(&self, client: &K) -> Result<(), TooMany> {
+    pub(super) fn check(&self, client: &K) -> Result<(), RateExceeded> {
         if self.checks.fetch_add(1, Ordering::Relaxed).is_multiple_of(SWEEP) {
             self.limiter.retain_recent();
             self.limiter.shrink_to_fit();
         }
-        self.limiter.check_key(client).map_err(|until| TooMany::of(self.rate, &until))
+        self.limiter.check_key(client).map_err(|until| RateExceeded::of(self.rate, &until))
     }
 }
 

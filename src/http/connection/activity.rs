@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use crate::http::body::Companion;
+use crate::http::body::Attachment;
 
 /// The requests of a connection.
 #[derive(Debug, Default)]
@@ -67,7 +67,7 @@ impl Activity {
 #[derive(Debug)]
 pub(super) struct OpenRequest(Arc<Activity>);
 
-impl Companion for OpenRequest {}
+impl Attachment for OpenRequest {}
 
 impl Drop for OpenRequest {
     fn drop(&mut self) {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::fields::Block;
-use super::reader::{
-    BlockPart, CONTINUATION, DATA, END_STREAM, Frame, HEADERS, Parsed, RST_STREAM, Reader,
+use super::frame_reader::{
+    BlockPart, CONTINUATION, DATA, END_STREAM, Frame, FrameReader, HEADERS, Parsed, RST_STREAM,
 };
 
 /// Length of the connection preface, which an HTTP/2 client sends first.
@@ -41,8 +41,8 @@ pub(super) const CALM: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 
 /// Both directions of a connection.
 #[derive(Debug)]
 pub(super) struct Frames {
-    from_client: Reader,
-    to_client: Reader,
+    from_client: FrameReader,
+    to_client: FrameReader,
     initial: i64,
     window: i64,
     streams: HashMap<u32, Stream>,
@@ -70,8 +70,8 @@ struct Stream {
 impl Frames {
     pub(super) fn new() -> Self {
         Self {
-            from_client: Reader::behind(PREFACE),
-            to_client: Reader::default(),
+            from_client: FrameReader::behind(PREFACE),
+            to_client: FrameReader::default(),
             initial: USUAL_WINDOW,
             window: USUAL_WINDOW,
             streams: HashMap::new(),
@@ -227,7 +227,7 @@ fn held_by(block: &Block) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::reader::{END_HEADERS, SETTINGS, WINDOW_UPDATE};
+    use super::super::frame_reader::{END_HEADERS, SETTINGS, WINDOW_UPDATE};
     use super::*;
 
     fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {

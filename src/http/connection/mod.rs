@@ -1,14 +1,14 @@
 //! One connection, over HTTP/1.1 or h2c, with its limits.
 
 mod activity; // open requests of a connection
-mod early; // problem documents instead of hyper's own errors
+mod error_responses; // problem documents instead of hyper's own errors
 mod fields; // counts the headers of an HTTP/2 request
 mod frames; // HTTP/2 frames: blocked streams, memory of open requests, control floods
 mod handshake; // the TLS handshake
 mod hangup; // detects disconnected clients
 mod pool; // memory limit for the open requests of all HTTP/2 connections
-mod reader; // bytes → HTTP/2 frames
-mod roster; // all connections; closes the one that is idle longest
+mod frame_reader; // bytes → HTTP/2 frames
+mod open_connections; // all connections; closes the one that is idle longest
 mod socket; // TCP, or TLS over TCP
 mod wire; // the socket, with timeouts
 
@@ -30,23 +30,18 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
 
-use super::body::accompanied;
+use super::body::attach;
+use super::header_limits::MAX_HEADERS;
 use super::origin::Peer;
 use super::tls::Certificates;
 use crate::telemetry::Metrics;
 use activity::Activity;
-pub(super) use early::document;
+pub(super) use error_responses::document;
+pub(super) use open_connections::{ConnectionSlot, OpenConnections};
 pub(super) use pool::Pool;
-pub(super) use roster::{ConnectionSlot, Roster};
 pub(super) use socket::Socket;
 use wire::Wire;
 pub(super) use wire::close_gently;
-
-/// Maximum size of a header block in bytes, for all versions of HTTP.
-pub(super) const MAX_HEADERS: usize = 32 << 10;
-
-/// Maximum number of headers of a request; hyper has the same limit for HTTP/1.1.
-pub(super) const MAX_FIELDS: usize = 100;
 
 /// The limit for HTTP/2, which counts 32 additional bytes per field. The size without these is checked later,
 /// as in HTTP/1.1.
@@ -117,7 +112,7 @@ impl Common {
 pub(super) struct Accepted {
     pub(super) stream: TcpStream,
     pub(super) peer: Peer,
-    /// Its slot in the roster, released when it is dropped.
+    /// Its slot among the open connections, released when it is dropped.
     pub(super) place: ConnectionSlot,
 }
 
@@ -141,7 +136,7 @@ pub(super) fn serve(
                 activity.interim.store(request.version() == Version::HTTP_11, Ordering::Relaxed);
                 request.extensions_mut().insert(peer);
                 let answering = routes.call(request);
-                async { Ok(answering.await?.map(|body| accompanied(body, open))) }
+                async { Ok(answering.await?.map(|body| attach(body, open))) }
             }
         });
         let Common { times, pool, graces, .. } = common;

@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Sleep, sleep, timeout};
 
 use super::activity::Activity;
-use super::early;
+use super::error_responses;
 use super::frames::{CALM, Frames};
 use super::hangup::Hangup;
 use super::pool::{Pool, PoolShare};
@@ -259,7 +259,7 @@ impl AsyncWrite for Wire {
             && !matches!(self.protocol, Protocol::Http2(_))
             && let [head] = slices
         {
-            self.early = early::replacement(head).map(|document| (document, 0));
+            self.early = error_responses::replacement(head).map(|document| (document, 0));
         }
         ready!(self.poll_interim(context))?;
         let written = if self.early.is_some() {

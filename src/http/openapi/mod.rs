@@ -1,7 +1,7 @@
 //! `GET /openapi.json`: the API description, generated from the handlers and the answer types.
 
-mod refusals; // the problems of each route
-mod shapes; // schemas and parameters that routes share
+mod problems; // the problems of each route
+mod schemas; // schemas and parameters that routes share
 
 use axum::Extension;
 use axum::http::header;
@@ -12,13 +12,14 @@ use serde_json::{Map, Value, json};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{ComponentsBuilder, Info, InfoBuilder, License, OpenApi, OpenApiBuilder};
 
-use refusals::{AllFailed, Failure};
+use problems::{AllFailed, Failure};
 
-use super::access::Access;
-use super::unsent::OneCopy;
+use super::unsent::SharedBytes;
 
-pub(super) use refusals::{NamedRefusals, NetworkRefusals, NotFound, NotReady, UploadRefusals};
-pub(super) use shapes::{ImageUrl, NamedModel, Picture, Pictures, Scheduling};
+pub(super) use problems::{
+    NamedModelProblems, NetworkProblems, NotFound, NotReady, UploadProblems,
+};
+pub(super) use schemas::{ImageUrl, NamedModel, Picture, Pictures, Scheduling};
 
 const ABOUT: &str = "\
 Classifies images over HTTP.
@@ -61,21 +62,28 @@ fn info() -> Info {
         .build()
 }
 
+/// Whether requests need an API key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ApiKeys {
+    Required,
+    Off,
+}
+
 /// The serialised document.
 #[derive(Debug, Clone)]
 pub(super) struct Document(Bytes);
 
 impl Document {
-    /// Completes the document of all routes: adds headers that no handler declares, and the API key if one is
+    /// Completes the document of all routes: adds headers that no handler declares, and the API key if `keys` are
     /// required.
-    pub(super) fn of(routes: OpenApi, access: &Access) -> Self {
+    pub(super) fn of(routes: OpenApi, keys: ApiKeys) -> Self {
         let mut document = serde_json::to_value(routes).expect("all its maps have string keys");
         add_named(&mut document);
         add_headers(&mut document);
         unnest(&mut document);
         allow_unknown_members(&mut document);
         set_unique_operation_ids(&mut document);
-        if access.needs_key() {
+        if keys == ApiKeys::Required {
             add_key(&mut document);
         }
         let text =
@@ -114,7 +122,7 @@ impl Serialize for BytesFirst<'_> {
     responses((status = 200, description = "OpenAPI 3.1", body = Value, content_type = "application/json")),
 )]
 pub(super) async fn show(Extension(document): Extension<Document>) -> impl IntoResponse {
-    (Extension(OneCopy), [(header::CONTENT_TYPE, "application/json")], document.0)
+    (Extension(SharedBytes), [(header::CONTENT_TYPE, "application/json")], document.0)
 }
 
 /// Routes that also exist with a model in their path.

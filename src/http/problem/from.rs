@@ -4,9 +4,9 @@ use super::{Kind, Problem};
 use crate::fetch::FetchError;
 use crate::pipeline::ClassifyError;
 use crate::pipeline::decode::DecodeError;
+use crate::pipeline::prediction_sets::CoverageUnavailable;
 use crate::pipeline::queue::Rejected;
 use crate::pipeline::rollup::NoTaxonomy;
-use crate::pipeline::sets::NoPromise;
 use crate::registry::{ControlError, NoModel};
 
 impl From<ClassifyError> for Problem {
@@ -67,11 +67,13 @@ impl From<Rejected> for Problem {
     }
 }
 
-impl From<NoPromise> for Problem {
-    fn from(error: NoPromise) -> Self {
+impl From<CoverageUnavailable> for Problem {
+    fn from(error: CoverageUnavailable) -> Self {
         let kind = match &error {
-            NoPromise::Uncalibrated { .. } | NoPromise::MultiLabel { .. } => Kind::NotOffered,
-            NoPromise::OutOfRange { .. } => Kind::InvalidParameter,
+            CoverageUnavailable::Uncalibrated { .. } | CoverageUnavailable::MultiLabel { .. } => {
+                Kind::NotOffered
+            }
+            CoverageUnavailable::OutOfRange { .. } => Kind::InvalidParameter,
         };
         Self::new(kind, error.to_string())
     }
@@ -94,7 +96,7 @@ impl From<FetchError> for Problem {
 fn kind_of_fetch(error: &FetchError) -> Kind {
     match error {
         FetchError::NotAUrl { .. } => Kind::InvalidParameter,
-        FetchError::Off
+        FetchError::Disabled
         | FetchError::Scheme { .. }
         | FetchError::UserInfo
         | FetchError::Host { .. }
@@ -102,11 +104,11 @@ fn kind_of_fetch(error: &FetchError) -> Kind {
         | FetchError::Address { .. } => Kind::UrlNotAllowed,
         FetchError::Unreachable { .. }
         | FetchError::Status { .. }
-        | FetchError::Nowhere { .. }
+        | FetchError::BadRedirect { .. }
         | FetchError::TooManyRedirects { .. }
-        | FetchError::BrokenOff { .. } => Kind::UrlFailed,
+        | FetchError::Interrupted { .. } => Kind::UrlFailed,
         FetchError::TooManyBytes { .. } => Kind::TooManyBytes,
-        FetchError::Slow { .. } => Kind::UrlTimeout,
+        FetchError::Timeout { .. } => Kind::UrlTimeout,
         FetchError::Redirected { source, .. } => kind_of_fetch(source),
     }
 }

@@ -118,7 +118,7 @@ impl Kind {
             Self::MemoryLimit       => (StatusCode::SERVICE_UNAVAILABLE, "memory-limit", "The memory limit is reached"),
             Self::Deadline          => (StatusCode::SERVICE_UNAVAILABLE, "deadline", "The time limit cannot be met"),
             Self::Draining          => (StatusCode::SERVICE_UNAVAILABLE, "draining", "The server is shutting down"),
-            Self::NotReady          => (StatusCode::SERVICE_UNAVAILABLE, "not-ready", "The server is not ready"),
+            Self::NotReady          => (StatusCode::SERVICE_UNAVAILABLE, "not-ready", "The server or the model is not ready"),
             Self::InferenceFailed   => (StatusCode::INTERNAL_SERVER_ERROR, "inference-failed", "Inference failed"),
             Self::Internal          => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal server error"),
         }

@@ -3,6 +3,7 @@
 mod excerpt; // limits quoted client text
 mod kind; // status, slug and title
 mod from; // the kind of each error
+pub(super) mod grpc; // gRPC statuses
 pub(super) mod traced; // adds the trace's id
 
 use std::time::Duration;
@@ -13,6 +14,7 @@ use serde::ser::{Serialize, Serializer};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
+use super::header_limits::{MAX_FIELDS, MAX_HEADERS};
 use crate::pipeline::queue::header_seconds;
 
 pub use excerpt::excerpt;
@@ -237,10 +239,9 @@ impl Problem {
     #[must_use]
     pub fn headers_too_large() -> Self {
         let detail = format!(
-            "the request line and headers have more than {} bytes, or there are more than {} headers; send \
+            "the request line and headers have more than {MAX_HEADERS} bytes, or there are more than {MAX_FIELDS} \
+             headers; send \
              fewer or shorter ones",
-            super::connection::MAX_HEADERS,
-            super::connection::MAX_FIELDS
         );
         Self::new(Kind::HeadersTooLarge, detail)
     }

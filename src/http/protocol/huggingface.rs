@@ -11,7 +11,7 @@ use super::images::{self, ImageRequest, SentImage};
 use super::parameters::{Parameters, Scored, by_name};
 use crate::http::json::{self, ImageList, Text};
 use crate::http::openapi::{
-    NamedModel, NamedRefusals, NetworkRefusals, Picture, Pictures, Scheduling,
+    NamedModel, NamedModelProblems, NetworkProblems, Picture, Pictures, Scheduling,
 };
 use crate::http::problem::Problem;
 use crate::http::remote::DeclaredType;
@@ -102,7 +102,7 @@ enum Nesting {
     operation_id = "huggingface",
     params(Scheduling),
     request_body(content((Picture = "application/octet-stream"), (Pictures = "multipart/form-data"), (HuggingFaceBody = "application/json")), description = "The image's bytes, a form, or JSON with `inputs`"),
-    responses((status = 200, description = "Classes in descending order; for several images, a list of such lists", body = HuggingFaceAnswer), NetworkRefusals),
+    responses((status = 200, description = "Classes in descending order; for several images, a list of such lists", body = HuggingFaceAnswer), NetworkProblems),
 )]
 pub(super) async fn classify(
     app: App,
@@ -120,7 +120,7 @@ pub(super) async fn classify(
     operation_id = "huggingface_by_name",
     params(NamedModel, Scheduling),
     request_body(content((Picture = "application/octet-stream"), (Pictures = "multipart/form-data"), (HuggingFaceBody = "application/json")), description = "The image's bytes, a form, or JSON with `inputs`"),
-    responses((status = 200, description = "Classes in descending order; for several images, a list of such lists", body = HuggingFaceAnswer), NamedRefusals),
+    responses((status = 200, description = "Classes in descending order; for several images, a list of such lists", body = HuggingFaceAnswer), NamedModelProblems),
 )]
 pub(super) async fn classify_by_name(
     app: App,

@@ -6,7 +6,7 @@ use axum::response::Response;
 use super::images::ImageRequest;
 use super::instances;
 use super::instances::{InstancesBody, Predictions};
-use crate::http::openapi::{NamedModel, NamedRefusals, Picture, Pictures, Scheduling};
+use crate::http::openapi::{NamedModel, NamedModelProblems, Picture, Pictures, Scheduling};
 use crate::http::problem::Problem;
 use crate::http::{App, query};
 
@@ -18,7 +18,7 @@ use crate::http::{App, query};
     operation_id = "kserve_v1_predict",
     params(NamedModel, Scheduling),
     request_body(content((Picture = "application/octet-stream"), (Pictures = "multipart/form-data"), (InstancesBody = "application/json")), description = "The image's bytes, a form, or JSON with `instances`"),
-    responses((status = 200, description = "The classes of each instance", body = Predictions), NamedRefusals),
+    responses((status = 200, description = "The classes of each instance", body = Predictions), NamedModelProblems),
 )]
 pub(in crate::http) async fn predict(
     app: App,

@@ -21,15 +21,12 @@ mod vertex; // routes set by Vertex AI
 pub(super) mod v2; // the Open Inference Protocol of KServe and Triton
 pub(super) mod kserve_v1; // /v1/models/{model}:predict
 
-use axum::http::HeaderMap;
-use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use std::sync::Arc;
 
-use super::problem::Problem;
 use super::{Server, health};
 
 /// Documentation of the routes. A model's name may contain slashes, and OpenAPI cannot express the pattern of
@@ -44,16 +41,6 @@ use super::{Server, health};
     kserve_v1::predict,
 ))]
 struct ProtocolPaths;
-
-/// The answer with `problem` to a request with these headers, before it is routed.
-pub(super) fn refuse(problem: Problem, headers: &HeaderMap) -> Response {
-    v2::refuse_call(&problem, headers).unwrap_or_else(|| problem.into_response())
-}
-
-/// Whether `headers` are those of a gRPC request.
-pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
-    v2::is_grpc(headers)
-}
 
 /// The routes of all protocols.
 pub(super) fn routes(server: &Arc<Server>) -> OpenApiRouter<Arc<Server>> {

@@ -5,27 +5,38 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::huggingface::{self, HuggingFaceBody};
 use super::images::ImageRequest;
-use super::instances::InstancesBody;
+use super::instances::{self, InstancesBody};
 use super::parameters::Parameters;
-use super::{huggingface, instances};
 use crate::http::classify::{self, ClassifyRequest};
 use crate::http::classify_parameters::ClassifyParameters;
 use crate::http::json;
-use crate::http::openapi::{NetworkRefusals, Picture, Pictures, Scheduling};
+use crate::http::openapi::{ImageUrl, NetworkProblems, Picture, Pictures, Scheduling};
 use crate::http::problem::Problem;
 use crate::http::remote::{self, DeclaredType};
 use crate::http::upload::{self, Upload};
 use crate::http::{App, answers, origin, query};
 use crate::pipeline::queue::{Deadline, RequestContext};
+use utoipa::ToSchema;
 
 /// Members that determine the format of a JSON body.
 #[derive(Debug, Deserialize)]
-struct Shape {
+struct BodyFormat {
     #[serde(default)]
     inputs: Option<IgnoredAny>,
     #[serde(default)]
     instances: Option<IgnoredAny>,
+}
+
+/// The JSON body, for `/openapi.json`: that of Hugging Face's task, of Vertex AI, or of `/classify`.
+#[derive(ToSchema, Deserialize)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only a schema; the body is parsed without copying")]
+pub(super) enum InvocationsBody {
+    Inputs(HuggingFaceBody),
+    Instances(InstancesBody),
+    Url(ImageUrl),
 }
 
 /// Classify images (SageMaker); the answer has the format of the request
@@ -35,8 +46,8 @@ struct Shape {
     tag = "compatibility",
     operation_id = "sagemaker",
     params(Scheduling),
-    request_body(content((Picture = "application/octet-stream"), (Pictures = "multipart/form-data"), (InstancesBody = "application/json")), description = "The image's bytes, a form, or JSON with `inputs`, `instances` or `url`"),
-    responses((status = 200, description = "As for /classify, or in the format that corresponds to the request's JSON", body = serde_json::Value), NetworkRefusals),
+    request_body(content((Picture = "application/octet-stream"), (Pictures = "multipart/form-data"), (InvocationsBody = "application/json")), description = "The image's bytes, a form, or JSON with `inputs`, `instances` or `url`"),
+    responses((status = 200, description = "As for /classify, or in the format that corresponds to the request's JSON", body = serde_json::Value), NetworkProblems),
 )]
 pub(in crate::http) async fn invoke(
     app: App,
@@ -55,7 +66,7 @@ pub(in crate::http) async fn invoke(
         && json::is_object(body)
     {
         let body = body.clone();
-        let Shape { inputs, instances } =
+        let BodyFormat { inputs, instances } =
             app.server.shared.parse(body.len(), move || json::read(&body)).await?;
         if inputs.is_some() || instances.is_some() {
             let parameters = Parameters::of(&pairs)?;

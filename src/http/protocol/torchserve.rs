@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::images::{self, Classes, ImageRequest, SentImage};
-use crate::http::openapi::{NamedModel, NamedRefusals, Picture, Pictures, Scheduling};
+use crate::http::openapi::{NamedModel, NamedModelProblems, Picture, Pictures, Scheduling};
 use crate::http::problem::Problem;
 use crate::http::upload::Upload;
 use crate::http::{App, answers, query};
@@ -21,7 +21,7 @@ use crate::http::{App, answers, query};
     operation_id = "torchserve",
     params(NamedModel, Scheduling),
     request_body(content((Picture = "application/octet-stream"), (Pictures = "multipart/form-data")), description = "The image's bytes, or a form with one file; `PUT` is the same"),
-    responses((status = 200, description = "Probability by label, in descending order", body = HashMap<String, f32>), NamedRefusals),
+    responses((status = 200, description = "Probability by label, in descending order", body = HashMap<String, f32>), NamedModelProblems),
 )]
 pub(super) async fn predict(
     app: App,

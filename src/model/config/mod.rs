@@ -65,7 +65,7 @@ pub(super) fn card(folder: &Path, name: &str, weights: &Weights) -> Result<Model
         task(&config).map_err(|why| ConfigJsonError { path: folder.join("config.json"), why })?;
     let ConfiguredModel { architecture, labels, preprocess, license } = described;
     let classes = infer::classes(architecture, weights).unwrap_or(architecture.classes);
-    let labels = labels.unwrap_or_else(|| labels::usual(classes));
+    let labels = labels.unwrap_or_else(|| labels::default_names(classes));
     Ok(ModelCard { license, task, ..bare(name, architecture.name, preprocess, labels) })
 }
 
@@ -115,7 +115,12 @@ pub(super) fn card_of_graph(folder: &Path, name: &str) -> Result<DescribedCard, 
 /// The card of weights without any description: default preprocessing and class names of the architecture.
 pub(super) fn default_card(name: &str, inferred: Inferred) -> ModelCard {
     let Inferred { architecture, classes } = inferred;
-    bare(name, architecture.name, Preprocess::usual(architecture.input), labels::usual(classes))
+    bare(
+        name,
+        architecture.name,
+        Preprocess::default_for(architecture.input),
+        labels::default_names(classes),
+    )
 }
 
 fn bare(name: &str, architecture: &str, preprocess: Preprocess, labels: Vec<String>) -> ModelCard {

@@ -58,7 +58,7 @@ pub(super) fn describe(
             ),
         });
     };
-    let preprocess = preprocess.unwrap_or_else(|| Preprocess::usual(architecture.input));
+    let preprocess = preprocess.unwrap_or_else(|| Preprocess::default_for(architecture.input));
     let labels = labels(config.id2label)?;
     Ok(ConfiguredModel { architecture, labels, preprocess, license: String::new() })
 }

@@ -4,9 +4,9 @@
 //! the outputs of all models. Other modules handle it like any model.
 
 mod card; // hints about the graph in its card
-mod ending; // detects logits or probabilities from the last nodes
-mod values; // checks the detected kind on scores of test images
-mod fit; // its input and output
+mod last_nodes; // detects logits or probabilities from the last nodes
+mod score_check; // checks the detected kind on scores of test images
+mod signature; // its input and output
 mod wrap; // adds nodes around it
 
 use std::path::Path;
@@ -15,9 +15,9 @@ use super::{Model, ModelCard, ModelError, Task};
 use crate::onnx;
 
 use card::{ForeignCard, Hints};
-pub use fit::Unfit;
-pub use values::Contradiction;
-use values::{ScoreKind, ScoresVerdict};
+pub use score_check::ScoreKindMismatch;
+use score_check::{ScoreKind, ScoresVerdict};
+pub use signature::UnsupportedGraph;
 
 /// `architecture` in the card of such a model.
 pub const ARCHITECTURE: &str = "onnx";
@@ -33,8 +33,8 @@ pub(super) struct DescribedCard {
 ///
 /// # Errors
 ///
-/// [`ModelError::Card`] where the card cannot be used, [`ModelError::Unfit`] where graph and card do
-/// not go together or the graph is none of a classifier of pictures.
+/// [`ModelError::Card`] if the card is invalid, [`ModelError::UnsupportedGraph`] if the card does not match the graph
+/// or the graph is not an image classifier.
 pub(super) fn adopt(path: &Path, graph: onnx::Model, text: &str) -> Result<Model, ModelError> {
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     let described = card::read(&name, text)
@@ -42,11 +42,11 @@ pub(super) fn adopt(path: &Path, graph: onnx::Model, text: &str) -> Result<Model
     wrap_model(path, graph, described)
 }
 
-/// The model of `graph` with a card made of other libraries' files.
+/// The model of `graph` with a card that was created from other libraries' files.
 ///
 /// # Errors
 ///
-/// As [`adopt`].
+/// Like [`adopt`].
 pub(super) fn adopt_described(
     path: &Path,
     graph: onnx::Model,
@@ -62,16 +62,16 @@ fn wrap_model(
     graph: onnx::Model,
     ForeignCard { card, hints }: ForeignCard,
 ) -> Result<Model, ModelError> {
-    let unfit = |source| ModelError::Unfit { path: path.to_owned(), source };
-    let fit = fit::fit(&graph, &card, &hints).map_err(unfit)?;
-    let card = ModelCard { task: fit.task, ..card }
+    let unfit = |source| ModelError::UnsupportedGraph { path: path.to_owned(), source };
+    let signature = signature::check(&graph, &card, &hints).map_err(unfit)?;
+    let card = ModelCard { task: signature.task, ..card }
         .checked()
         .map_err(|source| ModelError::Card { of: path.display().to_string(), source })?;
-    let card = match (fit.task, fit.classes) {
+    let card = match (signature.task, signature.classes) {
         (Task::SingleLabel, 1) => card.with_absence(),
         _ => card,
     };
-    let onnx = wrap::wrap(graph, &fit, &card, &hints).to_bytes().into();
+    let onnx = wrap::wrap(graph, &signature, &card, &hints).to_bytes().into();
     Ok(Model { card: card.into(), onnx })
 }
 
@@ -83,7 +83,7 @@ fn wrap_model(
 ///
 /// # Errors
 ///
-/// [`Contradiction`] if the kind is wrong or ambiguous.
+/// [`ScoreKindMismatch`] if the kind is wrong or ambiguous.
 ///
 /// # Panics
 ///
@@ -92,7 +92,7 @@ pub fn verify_scores(
     model: &Model,
     logits: &[&[f32]],
     probabilities: &[&[f32]],
-) -> Result<Option<Model>, Contradiction> {
+) -> Result<Option<Model>, ScoreKindMismatch> {
     let graph = model.graph();
     let kind = ScoreKind::of(&graph);
     let given = match kind.scores {
@@ -100,7 +100,7 @@ pub fn verify_scores(
         card::DeclaredScores::Probabilities | card::DeclaredScores::Sigmoid => probabilities,
     };
     // A network with one class was given a second one, which is not checked.
-    let is_one = graph.maker_of("resnetd.both").is_some();
+    let is_one = graph.producer_of("resnetd.both").is_some();
     let rows: Vec<&[f32]> = given.iter().map(|row| if is_one { &row[..1] } else { *row }).collect();
     match kind.verify(model.card.task, &rows)? {
         ScoresVerdict::AsAssumed => Ok(None),

@@ -2,8 +2,8 @@
 //! and probabilities.
 
 use super::card::{AxisOrder, Channels, DeclaredScores, Hints};
-use super::fit::Fit;
-use super::values::ScoreKind;
+use super::score_check::ScoreKind;
+use super::signature::GraphSignature;
 use crate::model::Preprocess;
 use crate::model::{ModelCard, Task};
 use crate::onnx::builder::{int_attribute, ints_attribute};
@@ -15,18 +15,23 @@ const OWN_NAMES: [&str; 5] = ["pixels", "logits", "probabilities", "embedding", 
 /// Probabilities of 0 are raised to this, the smallest normal float32, so that they have a logarithm.
 const LEAST: f32 = f32::MIN_POSITIVE;
 
-/// `graph` with our inputs and outputs, and the card in its metadata.
-pub(super) fn wrap(graph: onnx::Model, fit: &Fit, card: &ModelCard, hints: &Hints) -> onnx::Model {
-    let mut before = before(fit, &card.preprocess, hints);
-    let mut after = after(fit, card.task);
-    if let Some(images) = fit.batch {
+/// `graph` with the inputs and outputs of all models, and the card in its metadata.
+pub(super) fn wrap(
+    graph: onnx::Model,
+    signature: &GraphSignature,
+    card: &ModelCard,
+    hints: &Hints,
+) -> onnx::Model {
+    let mut before = before(signature, &card.preprocess, hints);
+    let mut after = after(signature, card.task);
+    if let Some(images) = signature.batch {
         before.fix_batch(images);
         after.fix_batch(images);
     }
     let mut graft = before.around(after);
     graft.renamed = OWN_NAMES.map(|name| (name.to_owned(), foreign_name(name))).to_vec();
     graft.metadata = card.to_metadata();
-    graft.metadata.push(fit.scores.entry());
+    graft.metadata.push(signature.scores.entry());
     graft.onto(graph)
 }
 
@@ -35,15 +40,15 @@ fn foreign_name(name: &str) -> String {
     if OWN_NAMES.contains(&name) { format!("their.{name}") } else { name.to_owned() }
 }
 
-fn before(fit: &Fit, preprocess: &Preprocess, hints: &Hints) -> GraphBuilder {
+fn before(signature: &GraphSignature, preprocess: &Preprocess, hints: &Hints) -> GraphBuilder {
     let mut graph = GraphBuilder::new("before");
     let [height, width] = preprocess.input.map(|side| side as usize);
     let doc = "RGB, 0 to 255, of exactly this height and width";
     let mut value = graph.input("pixels", Element::Uint8, &[height, width, 3], doc);
-    if fit.element != DataType::Uint8 {
+    if signature.element != DataType::Uint8 {
         value = normalize(&mut graph, &value, preprocess);
     }
-    if fit.element == DataType::Float16 {
+    if signature.element == DataType::Float16 {
         let to = int_attribute("to", DataType::Float16 as usize);
         value = graph.node("Cast", "resnetd.half", &[&value], [to]);
     }
@@ -53,8 +58,8 @@ fn before(fit: &Fit, preprocess: &Preprocess, hints: &Hints) -> GraphBuilder {
         let axis = int_attribute("axis", 3);
         value = graph.node("Gather", "resnetd.bgr", &[&value, &order], [axis]);
     }
-    let input = foreign_name(&fit.input);
-    match fit.layout {
+    let input = foreign_name(&signature.input);
+    match signature.layout {
         AxisOrder::Nchw => {
             let order = ints_attribute("perm", &[0, 3, 1, 2]);
             graph.node("Transpose", &input, &[&value], [order]);
@@ -78,12 +83,12 @@ fn normalize(graph: &mut GraphBuilder, pixels: &str, preprocess: &Preprocess) ->
     graph.node("Mul", "resnetd.normalized", &[&centred, &scale], [])
 }
 
-fn after(fit: &Fit, task: Task) -> GraphBuilder {
+fn after(signature: &GraphSignature, task: Task) -> GraphBuilder {
     let mut graph = GraphBuilder::new("after");
     let to = int_attribute("to", DataType::Float as usize);
-    let scores = graph.node("Cast", "resnetd.scores", &[&foreign_name(&fit.output)], [to]);
+    let scores = graph.node("Cast", "resnetd.scores", &[&foreign_name(&signature.output)], [to]);
     graph.node("Flatten", ROWS, &[&scores], [int_attribute("axis", 1)]);
-    add_outputs(&mut graph, fit.scores.scores, task, fit.classes);
+    add_outputs(&mut graph, signature.scores.scores, task, signature.classes);
     graph
 }
 
@@ -173,7 +178,7 @@ fn add_single_label_outputs(graph: &mut GraphBuilder, scores: DeclaredScores, cl
     graph.output("probabilities", "probabilities", &[outputs], "scores after the softmax");
 }
 
-/// `graph`, which is wrapped already, with its scores taken for something else.
+/// The wrapped `graph` with another kind of scores.
 pub(super) fn with_score_kind(
     graph: onnx::Model,
     kind: ScoreKind,

@@ -6,11 +6,11 @@
 mod announced; // facts and costs from the header
 mod bmp;
 mod canvas; // RGB, row by row
-mod complete; // whether the file is complete
+mod truncated; // whether the file is truncated
 mod cost; // predicted decode time
 mod error;
 mod exif; // orientation
-mod facts; // size, orientation, colours
+mod stored; // size, orientation, colours
 mod format; // format detection
 mod formats; // accepted formats
 mod gif;
@@ -31,11 +31,11 @@ use image::{DynamicImage, RgbImage};
 
 use announced::Announced;
 pub use error::DecodeError;
-pub use facts::{Stored, stored};
 pub use format::Format;
 pub use formats::Formats;
 pub use limits::Limits;
 pub use reduction::Reduction;
+pub use stored::{Stored, stored};
 pub use watch::{Stop, Watch};
 
 /// The content of a file's header.
@@ -219,7 +219,7 @@ fn announced(
 
 /// The error for a header that cannot be read, which may be truncated.
 fn why_unreadable(bytes: &[u8], format: Format, error: DecodeError) -> DecodeError {
-    if complete::is_cut_off(bytes, format) { DecodeError::Truncated { format } } else { error }
+    if truncated::is_truncated(bytes, format) { DecodeError::Truncated { format } } else { error }
 }
 
 /// Decodes the image of `header`: the first frame, upright, composited over white.
@@ -230,7 +230,7 @@ fn why_unreadable(bytes: &[u8], format: Format, error: DecodeError) -> DecodeErr
 /// [`DecodeError::Corrupt`] if it is damaged, and [`DecodeError::Stopped`] if `watch` stops it.
 pub fn decode(bytes: &[u8], header: &Header, watch: Watch<'_>) -> Result<Image, DecodeError> {
     let format = header.format;
-    if complete::is_cut_off(bytes, format) {
+    if truncated::is_truncated(bytes, format) {
         return Err(DecodeError::Truncated { format });
     }
     guarded(format, || {

@@ -29,7 +29,7 @@ fn difference(ours: &[u8], theirs: &[u8]) -> f64 {
 
 #[test]
 fn all_formats_and_pixel_types_are_within_a_level_of_pillow() {
-    let preprocess = Preprocess { input: [64, 64], ..Preprocess::usual([224, 224]) };
+    let preprocess = Preprocess { input: [64, 64], ..Preprocess::default_for([224, 224]) };
     let folder = format!("{}/tests/data/pictures", env!("CARGO_MANIFEST_DIR"));
     let mut compared = 0;
     for entry in std::fs::read_dir(folder).unwrap() {

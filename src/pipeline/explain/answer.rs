@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 
-use super::{ClassMap, Explanation, Head, NotOffered, paint};
+use super::{ClassMap, Explanation, Head, NotOffered, overlay};
 use crate::pipeline::Output;
-use crate::pipeline::journey::ScoredImage;
+use crate::pipeline::classify::ScoredImage;
 use crate::pipeline::queue::{JobAnswer, RequestContext};
 use crate::pipeline::{Classification, ClassifyError, ImageFacts, Pipeline, decode, png};
 
@@ -97,7 +97,7 @@ impl Pipeline {
                     let size = [photo.height(), photo.width()];
                     let mut rgb = photo.into_rgb();
                     let map = explanation.maps.first().expect("at least one map");
-                    paint::over(&mut rgb, size, map, &explanation);
+                    overlay::draw(&mut rgb, size, map, &explanation);
                     let png = png::encode(&rgb, size)
                         .map_err(|error| ClassifyError::Prepare(error.to_string()))?;
                     Ok(png.into())

@@ -90,10 +90,10 @@ impl Capabilities {
 impl Head {
     /// Walks from the logits back to the feature map. Each step must be one for which the map is exact.
     fn find(model: &Model, classes: usize) -> Option<Self> {
-        let flatten = maker(model, Output::Logits.name(), "Flatten")?;
-        let linear = maker(model, flatten.input.first()?, "Conv")?;
+        let flatten = producer(model, Output::Logits.name(), "Flatten")?;
+        let linear = producer(model, flatten.input.first()?, "Conv")?;
         let [pooled, weight, bias] = &linear.input[..] else { return None };
-        let pool = maker(model, pooled, "GlobalAveragePool")?;
+        let pool = producer(model, pooled, "GlobalAveragePool")?;
         let (weight_shape, weight) = constant(model, weight)?;
         let (_, bias) = constant(model, bias)?;
         let fits = pool.input.first()? == Output::FeatureMap.name()
@@ -106,10 +106,10 @@ impl Head {
     /// The same for the graph that `resnetd quantize` creates, in which the pooled features and the weights
     /// are integers: the map is exact except for the rounding of the pooled features.
     fn find_int8(model: &Model, classes: usize) -> Option<Self> {
-        let linear = maker(model, Output::Logits.name(), "Gemm")?;
+        let linear = producer(model, Output::Logits.name(), "Gemm")?;
         let [rows, weight, bias] = &linear.input[..] else { return None };
-        let weight = dequantized(maker(model, weight, "DequantizeLinear")?, model)?;
-        let bias = dequantized(maker(model, bias, "DequantizeLinear")?, model)?;
+        let weight = dequantized(producer(model, weight, "DequantizeLinear")?, model)?;
+        let bias = dequantized(producer(model, bias, "DequantizeLinear")?, model)?;
         let rows = input_of(model, rows, "DequantizeLinear")?;
         let pooled = input_of(model, input_of(model, rows, "Flatten")?, "QuantizeLinear")?;
         let map = input_of(model, pooled, "GlobalAveragePool")?;
@@ -134,13 +134,13 @@ impl Head {
     }
 }
 
-fn maker<'a>(model: &'a Model, value: &str, operator: &str) -> Option<&'a NodeProto> {
-    model.maker_of(value).filter(|node| node.op_type() == operator)
+fn producer<'a>(model: &'a Model, value: &str, operator: &str) -> Option<&'a NodeProto> {
+    model.producer_of(value).filter(|node| node.op_type() == operator)
 }
 
 /// The first input of the node with this operator that computes `value`.
 fn input_of<'a>(model: &'a Model, value: &str, operator: &str) -> Option<&'a str> {
-    maker(model, value, operator)?.input.first().map(String::as_str)
+    producer(model, value, operator)?.input.first().map(String::as_str)
 }
 
 /// Constants of int8 or int32 with a scale for each row, as float32.

@@ -7,7 +7,7 @@
 
 mod head; // the linear classifier at the end of a graph
 mod answer; // computes maps and overlays
-mod paint; // draws a map over an image
+mod overlay; // draws a map over an image
 
 use serde::Serialize;
 use utoipa::ToSchema;

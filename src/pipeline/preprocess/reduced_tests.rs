@@ -15,7 +15,7 @@ fn data(name: &str) -> Vec<u8> {
 
 /// The network's input of `side`, and the scale at which the image was decoded.
 fn seen(bytes: &[u8], side: u32, scaling: JpegScaling) -> Result<(Pixels, Reduction), DecodeError> {
-    let preprocess = Preprocess { input: [side, side], ..Preprocess::usual([224, 224]) };
+    let preprocess = Preprocess { input: [side, side], ..Preprocess::default_for([224, 224]) };
     let header = scaling.plan(decode::inspect(bytes, &Limits::default())?, &preprocess);
     Ok((
         preprocess.apply(&decode::decode(bytes, &header, decode::Watch::never())?),
@@ -131,7 +131,7 @@ fn images_are_decoded_at_full_size_unless_they_are_large_baseline_jpegs() {
         let header = decode::inspect(&data(name), &Limits::default()).unwrap();
         JpegScaling::On.plan(header, preprocess).reduction()
     };
-    let tiny = Preprocess { input: [4, 4], ..Preprocess::usual([224, 224]) };
+    let tiny = Preprocess { input: [4, 4], ..Preprocess::default_for([224, 224]) };
     for name in [
         "progressive.jpg",
         "gray-progressive.jpg",
@@ -149,9 +149,9 @@ fn images_are_decoded_at_full_size_unless_they_are_large_baseline_jpegs() {
     let exact = Preprocess { interpolation: Interpolation::Nearest, ..tiny.clone() };
     assert_eq!(reduction("large/420.jpg", &exact), Reduction::None);
     assert_eq!(reduction("pictures/baseline.jpg", &tiny), Reduction::None, "225×150 pixels");
-    assert_eq!(reduction("large/420.jpg", &Preprocess::usual([224, 224])), Reduction::None);
+    assert_eq!(reduction("large/420.jpg", &Preprocess::default_for([224, 224])), Reduction::None);
     // 397 rows are less than 2.25 times 2 times 89 rows.
-    let resized = |side| Preprocess { crop_ratio: 1.0, ..Preprocess::usual([side, side]) };
+    let resized = |side| Preprocess { crop_ratio: 1.0, ..Preprocess::default_for([side, side]) };
     assert_eq!(reduction("large/420.jpg", &resized(89)), Reduction::None);
     assert_eq!(reduction("large/420.jpg", &resized(88)), Reduction::Half);
 }
@@ -159,7 +159,7 @@ fn images_are_decoded_at_full_size_unless_they_are_large_baseline_jpegs() {
 #[test]
 fn a_scaled_image_reports_its_full_size_and_counts_its_scaled_size() {
     let jpeg = turned(&data("large/420.jpg"), 6);
-    let preprocess = Preprocess { input: [36, 36], ..Preprocess::usual([224, 224]) };
+    let preprocess = Preprocess { input: [36, 36], ..Preprocess::default_for([224, 224]) };
     let whole = decode::inspect(&jpeg, &Limits::default()).unwrap();
     let header = JpegScaling::On.plan(whole, &preprocess);
     let image = decode::decode(&jpeg, &header, decode::Watch::never()).unwrap();

@@ -33,20 +33,20 @@ fn every_filter_is_within_a_level_of_pillow() {
         (Interpolation::Bicubic, "cat-bicubic"),
         (Interpolation::Lanczos, "cat-lanczos"),
     ] {
-        let preprocess = Preprocess { interpolation, ..Preprocess::usual([32, 32]) };
+        let preprocess = Preprocess { interpolation, ..Preprocess::default_for([32, 32]) };
         assert_close(&preprocess, "cat.jpg", reference);
     }
 }
 
 #[test]
 fn a_crop_and_an_exact_resize_are_within_a_level_of_pillow() {
-    assert_close(&Preprocess::usual([224, 224]), "cat.jpg", "cat-224");
+    assert_close(&Preprocess::default_for([224, 224]), "cat.jpg", "cat-224");
     let exact = Preprocess {
         input: [48, 80],
         resize: Resize::Exact,
         crop_ratio: 1.0,
         interpolation: Interpolation::Bicubic,
-        ..Preprocess::usual([224, 224])
+        ..Preprocess::default_for([224, 224])
     };
     assert_close(&exact, "cat.jpg", "cat-exact");
 }
@@ -54,7 +54,7 @@ fn a_crop_and_an_exact_resize_are_within_a_level_of_pillow() {
 #[test]
 fn an_image_of_the_right_size_is_unchanged() {
     let cat = image("cifar10-cat.png");
-    assert_eq!(Preprocess::usual([32, 32]).apply(&cat).as_bytes(), cat.rgb());
+    assert_eq!(Preprocess::default_for([32, 32]).apply(&cat).as_bytes(), cat.rgb());
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn the_crop_is_that_of_torchvision() {
         ([300, 200], [12.5, 62.5, 175.0, 175.0]),
         ([1, 10_000], [1_279_888.0 / 256.0, 16.0 / 256.0, 0.875, 0.875]),
     ] {
-        let Crop { left, top, width, height } = Preprocess::usual([224, 224]).crop(size);
+        let Crop { left, top, width, height } = Preprocess::default_for([224, 224]).crop(size);
         for (ours, theirs) in [left, top, width, height].into_iter().zip(expected) {
             assert!((ours - theirs).abs() < 1e-3, "{size:?}: {ours} is not {theirs}");
         }
@@ -75,7 +75,7 @@ fn the_crop_is_that_of_torchvision() {
 
 #[test]
 fn unsupported_preprocessing_is_an_error_with_the_valid_values() {
-    let usual = Preprocess::usual([224, 224]);
+    let usual = Preprocess::default_for([224, 224]);
     for (wrong, words) in [
         (Preprocess { input: [0, 224], ..usual.clone() }, "must be 1 to 4096"),
         (Preprocess { crop_ratio: 0.0, ..usual.clone() }, "at most 1"),

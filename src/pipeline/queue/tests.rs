@@ -36,7 +36,7 @@ impl TestQueue {
         let plan = WorkerPlan {
             queue: self.queue.clone(),
             batch,
-            preprocess: Preprocess { input: [1, 1], ..Preprocess::usual([32, 32]) },
+            preprocess: Preprocess { input: [1, 1], ..Preprocess::default_for([32, 32]) },
             estimate: Arc::clone(&self.estimate),
             stuck_after: FOREVER,
             cores: None,
@@ -437,7 +437,7 @@ fn a_stuck_worker_is_reported_and_replaced() {
     let plan = WorkerPlan {
         queue: test.queue.clone(),
         batch: BatchPlan { max_batch: 1, ..AT_ONCE },
-        preprocess: Preprocess { input: [1, 1], ..Preprocess::usual([32, 32]) },
+        preprocess: Preprocess { input: [1, 1], ..Preprocess::default_for([32, 32]) },
         estimate: Arc::clone(&test.estimate),
         stuck_after: Duration::from_millis(20),
         cores: None,

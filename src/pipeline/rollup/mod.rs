@@ -35,12 +35,12 @@ pub struct RollUp {
     /// The minimum probability of each entry.
     pub share: f64,
     /// From the most specific synset that reaches `share` upwards; each has more classes than the one before.
-    pub path: Vec<Rung>,
+    pub path: Vec<RollUpEntry>,
 }
 
 /// One entry of a roll-up: a class or a hypernym of classes.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-pub struct Rung {
+pub struct RollUpEntry {
     /// Its name; for a class, that of the card.
     pub label: String,
     /// Its `WordNet` id, such as `n02084071`.
@@ -136,7 +136,7 @@ impl Taxonomy {
                 sums[node] += f64::from(*probability);
             }
         }
-        let mut path: Vec<Rung> = Vec::new();
+        let mut path: Vec<RollUpEntry> = Vec::new();
         let mut below = &self.roots;
         while let Some(&node) = below
             .iter()
@@ -145,7 +145,7 @@ impl Taxonomy {
         {
             let Node { id, label, children, classes } = &self.nodes[node];
             path.pop_if(|above| above.classes == *classes);
-            path.push(Rung {
+            path.push(RollUpEntry {
                 label: label.clone(),
                 wordnet_id: id.clone(),
                 probability: sums[node].min(1.0), // due to rounding, the sum may exceed 1

@@ -16,12 +16,11 @@ mod cores; // shares the cores among models
 mod pace; // shares the cores with models that are being loaded
 mod health; // failed batches and stuck workers
 mod pulse; // what a worker is doing
-mod crew; // the worker threads and their watchdog
+mod workers; // the worker threads and their watchdog
 mod worker; // a thread that takes, prepares, runs and answers batches
 
 pub use batch::{Batch, InputShape};
 pub use cores::{CoreShare, Cores};
-pub use crew::{Engines, SpareEngine, Workers};
 pub use error::RunError;
 pub use health::Health;
 pub use library::{Library, LibraryError};
@@ -32,3 +31,4 @@ pub use session::{Session, SessionError, SessionPlan};
 pub use sessions::{SessionsPlan, StartError, WarmSessions, check_device, open_sessions};
 pub use trim::{bound_heap, resident, trim_heap};
 pub use worker::{Engine, WorkerPlan};
+pub use workers::{Engines, SpareEngine, Workers};

@@ -152,8 +152,8 @@ fn scratch_folder() -> std::io::Result<tempfile::TempDir> {
 /// Size of a cache line, and of the widest registers, in bytes.
 const LINE: usize = 64;
 
-/// A float32 constant. ONNX Runtime borrows only what is not its own, so the memory is ours; it begins at
-/// a line, as ONNX Runtime's does, where an allocation of ours alone would begin somewhere in one.
+/// A float32 constant, which sessions borrow. Sessions borrow only memory that this program has allocated. It is
+/// aligned to a cache line, like the memory that ONNX Runtime allocates; other allocations are not.
 fn value(constant: &onnx::proto::TensorProto) -> Result<DynValue, ort::Error> {
     let shape: Vec<usize> =
         constant.dims.iter().map(|&side| side.try_into().unwrap_or(0)).collect();

@@ -1,5 +1,6 @@
 //! The program as a child process.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -12,18 +13,30 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        Self::start_in(Path::new("."), arguments)
+        Self::spawn(&mut Self::command(arguments))
     }
 
     /// The same in this folder.
     pub(crate) fn start_in(folder: &Path, arguments: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_resnetd"))
-            .current_dir(folder)
+        Self::spawn(Self::command(arguments).current_dir(folder))
+    }
+
+    /// The same with its log lines in `log`.
+    pub(crate) fn start_logging(log: File, arguments: &[&str]) -> Self {
+        Self::spawn(Self::command(arguments).stderr(log))
+    }
+
+    fn command(arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_resnetd"));
+        command
             .args(["serve", "--listen", "127.0.0.1:0", "--log", "warn", "--device", "cpu"])
             .args(arguments)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+            .stdout(Stdio::piped());
+        command
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let mut child = command.spawn().unwrap();
         let mut ready = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
         // Standard output is not a terminal, so it has only JSON.

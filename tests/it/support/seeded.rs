@@ -29,7 +29,7 @@ pub(crate) fn model_of(architecture: &str, classes: usize, input: [u32; 2], task
         precision: Precision::Fp32,
         labels: (0..classes).map(|class| format!("class {class}")).collect(),
         wordnet_ids: Vec::new(),
-        preprocess: Preprocess { input, ..Preprocess::usual(network.architecture.input) },
+        preprocess: Preprocess { input, ..Preprocess::default_for(network.architecture.input) },
         figures: Vec::new(),
         calibration: BTreeMap::new(),
         golden: Vec::new(),

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::floats::{self, ChannelOrder};
+use super::denormalize::{self, ChannelOrder};
 use super::signature::InputName;
 use super::tensor::{self, Tensor, TensorData};
 use crate::http::App;
-use crate::http::holding::holding;
 use crate::http::problem::Problem;
+use crate::http::reserved_bytes::with_reservation;
 use crate::pipeline::InferInput;
 
 /// The images of a request, which must be in one tensor.
@@ -66,8 +66,8 @@ fn normalised(app: &App, tensor: Tensor) -> Result<Vec<InferInput>, Problem> {
     let layout = if layout == 0 { ChannelOrder::ChannelsFirst } else { ChannelOrder::ChannelsLast };
     let raw = whole(tensor, images, height * width * 3 * 4)?;
     let held = app.model.pipeline.reserve(raw.len() / 4)?;
-    let pixels = floats::pixels(&raw, layout, preprocess)?;
-    Ok(split(&holding(pixels.into(), &Arc::new(held)), images))
+    let pixels = denormalize::pixels(&raw, layout, preprocess)?;
+    Ok(split(&with_reservation(pixels.into(), &Arc::new(held)), images))
 }
 
 fn files(tensor: Tensor) -> Result<Vec<InferInput>, Problem> {

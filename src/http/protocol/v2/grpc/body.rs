@@ -11,8 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use tonic::codegen::StdError;
 use tonic::{Code, Status};
 
-use super::status;
-use crate::http::problem::Problem;
+use crate::http::problem::{Problem, grpc};
 use crate::http::upload_rate::paced;
 use crate::http::{Server, upload};
 
@@ -28,7 +27,7 @@ pub(super) async fn guard(
 ) -> Response {
     let held = match server.memory.reserve(0) {
         Ok(permit) => Arc::new(permit),
-        Err(rejected) => return status::of(rejected.into()).into_http(),
+        Err(rejected) => return grpc::of(rejected.into()).into_http(),
     };
     let limit = server.max_bytes;
     let request = request.map(|body| {
@@ -47,7 +46,7 @@ pub(super) async fn guard(
         .get::<Status>()
         .is_some_and(|status| status.code() == Code::OutOfRange);
     if too_large {
-        return status::of(Problem::too_many_bytes(limit)).into_http();
+        return grpc::of(Problem::too_many_bytes(limit)).into_http();
     }
     response
 }
@@ -64,10 +63,10 @@ fn in_time(server: &Server, body: Body) -> Body {
             Ok(None) => None,
             Ok(Some(Ok(chunk))) => Some((Ok(chunk), Some(chunks))),
             Ok(Some(Err(error))) => end(match upload::why_refused(&error, limit) {
-                Some(problem) => Box::new(status::of(problem)),
+                Some(problem) => Box::new(grpc::of(problem)),
                 None => error.into(),
             }),
-            Err(_) => end(Box::new(status::of(Problem::body_timeout(patience)))),
+            Err(_) => end(Box::new(grpc::of(Problem::body_timeout(patience)))),
         }
     });
     Body::from_stream(chunks)

@@ -7,8 +7,8 @@ use prost::Message;
 use tonic::Status;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
-use super::{count, status};
-use crate::http::problem::Problem;
+use super::count;
+use crate::http::problem::{Problem, grpc};
 
 /// A codec for protobuf messages of prost.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ impl<T: Message> Encoder for OneWay<T> {
     type Error = Status;
 
     fn encode(&mut self, message: T, to: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        message.encode(to).map_err(|_| status::of(Problem::internal()))
+        message.encode(to).map_err(|_| grpc::of(Problem::internal()))
     }
 }
 
@@ -58,10 +58,10 @@ impl<T: Message + Default> Decoder for OneWay<T> {
 
     fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<T>, Status> {
         let bytes = from.copy_to_bytes(from.remaining());
-        count::check(&bytes).map_err(status::of)?;
+        count::check(&bytes).map_err(grpc::of)?;
         // `bytes` fields of the message are slices of this buffer, not copies.
         T::decode(bytes).map(Some).map_err(|error| {
-            status::of(Problem::bad_request(format!("the message cannot be read: {error}")))
+            grpc::of(Problem::bad_request(format!("the message cannot be read: {error}")))
         })
     }
 }

@@ -11,9 +11,8 @@ use axum::response::Response;
 use bytes::Bytes;
 use futures_util::stream;
 
-use super::status;
 use crate::http::inflate::{Encoding, inflate};
-use crate::http::problem::Problem;
+use crate::http::problem::{Problem, grpc};
 use crate::http::{Server, upload};
 
 /// The header with the compression of messages.
@@ -31,7 +30,7 @@ pub(super) async fn inflated(
     let Some(encoding) = named(request.headers()) else { return next.run(request).await };
     match uncompressed(&server, request, encoding).await {
         Ok(request) => next.run(request).await,
-        Err(problem) => status::of(problem).into_http(),
+        Err(problem) => grpc::of(problem).into_http(),
     }
 }
 

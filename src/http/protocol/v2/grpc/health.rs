@@ -13,8 +13,7 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse, health_server};
 
 use super::messages::grpc_inference_service_server::GrpcInferenceServiceServer;
 use super::service::Inference;
-use super::status;
-use crate::http::problem::{Kind, Problem};
+use crate::http::problem::{Kind, Problem, grpc};
 use crate::http::protocol::v2::signature;
 use crate::http::{Phase, Server};
 
@@ -43,7 +42,7 @@ impl Health {
         let detail = format!(
             "there is no service {service:?}; use {name:?}, or an empty name for the whole server"
         );
-        Err(status::of(Problem::with_detail(Kind::NotFound, &detail)))
+        Err(grpc::of(Problem::with_detail(Kind::NotFound, &detail)))
     }
 }
 

@@ -10,17 +10,14 @@ mod body; // limits for memory, time and size of a message
 mod compressed; // decompresses messages
 mod codec; // bytes → messages
 mod count; // counts the parts of a message before it is parsed
-mod drained; // ends open streams at shutdown
-mod status; // problems → gRPC statuses
+mod shutdown; // ends open streams at shutdown
 mod health; // grpc.health.v1
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderValue, header};
 use axum::middleware;
-use axum::response::Response;
 use tonic::body::Body;
 use tonic::server::NamedService;
 use tonic_health::pb::health_server::HealthServer;
@@ -28,7 +25,7 @@ use tower::util::ServiceExt;
 
 use super::Address;
 use crate::http::Server;
-use crate::http::problem::Problem;
+use crate::http::problem::grpc;
 use messages::grpc_inference_service_server::GrpcInferenceServiceServer;
 
 /// Methods with a metric label of their own; others share one.
@@ -62,24 +59,13 @@ pub(super) fn routes(server: &Arc<Server>, address: Address) -> Router<Arc<Serve
     let health = HealthServer::new(health::Health::new(Arc::clone(server)));
     let reflection = of_service(v1, &[])
         .merge(of_service(alpha, &[]))
-        .layer(middleware::from_fn_with_state(Arc::clone(server), drained::ends));
+        .layer(middleware::from_fn_with_state(Arc::clone(server), shutdown::end_streams));
     of_service(inference, &METHODS)
         .layer(middleware::from_fn_with_state(Arc::clone(server), compressed::inflated))
         .layer(middleware::from_fn_with_state(Arc::clone(server), body::guard))
         .merge(of_service(health, &["Check"]))
         .merge(reflection)
-        .layer(middleware::from_fn(status::tell))
-}
-
-/// Whether `headers` are those of a gRPC request or response.
-pub(super) fn is_call(headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
-    kind.is_some_and(|kind| kind.starts_with(b"application/grpc"))
-}
-
-/// The response to a gRPC request that was rejected before it reached a service.
-pub(super) fn refusal(problem: Problem) -> Response {
-    status::refusal(problem)
+        .layer(middleware::from_fn(grpc::mark_problems))
 }
 
 /// The routes of a service: one for each of `methods`, and one for the others.

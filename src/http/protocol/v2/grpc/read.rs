@@ -10,10 +10,10 @@ use super::messages::model_infer_request::{InferInputTensor, InferRequestedOutpu
 use super::messages::{InferTensorContents, ModelInferRequest};
 use super::parameters;
 use crate::http::App;
-use crate::http::holding::holding;
 use crate::http::problem::{Problem, excerpt};
 use crate::http::protocol::v2::request::{self, UncheckedRequest};
 use crate::http::protocol::v2::tensor::{Datatype, Tensor, TensorData};
+use crate::http::reserved_bytes::with_reservation;
 
 /// Bytes that [`request`] converts one by one: those of typed contents. Raw contents are only moved.
 pub(super) fn bytes_to_convert(message: &ModelInferRequest) -> usize {
@@ -116,7 +116,7 @@ fn typed(
         Datatype::Fp32 => fp32_contents.into_iter().flat_map(f32::to_le_bytes).collect(),
     };
     let held = app.model.pipeline.reserve(raw.len())?;
-    Ok(TensorData::Raw(holding(raw.into(), &Arc::new(held))))
+    Ok(TensorData::Raw(with_reservation(raw.into(), &Arc::new(held))))
 }
 
 #[cfg(test)]

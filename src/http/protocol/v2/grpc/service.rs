@@ -14,11 +14,11 @@ use super::messages::{
     ServerLiveResponse, ServerMetadataRequest, ServerMetadataResponse, ServerReadyRequest,
     ServerReadyResponse,
 };
-use super::{metadata, read, status, write};
-use crate::http::answers::Spent;
+use super::{metadata, read, write};
+use crate::http::answers::RequestTimings;
 use crate::http::app::Answering;
 use crate::http::change::apply_change;
-use crate::http::problem::{Kind, Problem};
+use crate::http::problem::{Kind, Problem, grpc};
 use crate::http::protocol::v2::request::InferRequest;
 use crate::http::protocol::v2::{Address, run, signature};
 use crate::http::{App, Server, origin};
@@ -62,11 +62,11 @@ impl Inference {
         if self.address == Address::Public {
             let detail =
                 "models are loaded and unloaded over the admin address; see --admin-listen";
-            return Err(status::of(Problem::with_detail(Kind::MethodNotAllowed, detail)));
+            return Err(grpc::of(Problem::with_detail(Kind::MethodNotAllowed, detail)));
         }
         match parameters.iter().find(|name| ***name != "unload_dependents") {
             None => Ok(()),
-            Some(name) => Err(status::of(Problem::invalid_parameter(format!(
+            Some(name) => Err(grpc::of(Problem::invalid_parameter(format!(
                 "the parameter {name:?} is not supported; change the files or the configuration of the model"
             )))),
         }
@@ -93,7 +93,7 @@ impl Inference {
         let deadline = infer.time_limit.map_or(arrived, |own| arrived.sooner(own));
         let context = RequestContext { origin, deadline };
         let answer = run::run(&app, infer, &context).await?;
-        let spent = Spent(answer.timings.as_slice().into());
+        let spent = RequestTimings(answer.timings.as_slice().into());
         let mut response = Response::new(write::response(&app.model, answer, form));
         response.extensions_mut().insert(spent);
         Ok(response)
@@ -125,7 +125,7 @@ impl GrpcInferenceService for Inference {
         let ready = match self.app(&extensions, &name, &version).await {
             Ok(app) => signature::ready(&app).is_ok(),
             Err(problem) if problem.kind() == Kind::NotReady => false,
-            Err(problem) => return Err(status::of(problem)),
+            Err(problem) => return Err(grpc::of(problem)),
         };
         Ok(Response::new(ModelReadyResponse { ready }))
     }
@@ -142,7 +142,7 @@ impl GrpcInferenceService for Inference {
         request: Request<ModelMetadataRequest>,
     ) -> Result<Response<ModelMetadataResponse>, Status> {
         let (_, extensions, ModelMetadataRequest { name, version }) = request.into_parts();
-        let app = self.app(&extensions, &name, &version).await.map_err(status::of)?;
+        let app = self.app(&extensions, &name, &version).await.map_err(grpc::of)?;
         Ok(Response::new(metadata::model(&app)))
     }
 
@@ -150,7 +150,7 @@ impl GrpcInferenceService for Inference {
         &self,
         request: Request<ModelInferRequest>,
     ) -> Result<Response<ModelInferResponse>, Status> {
-        self.infer(request).await.map_err(status::of)
+        self.infer(request).await.map_err(grpc::of)
     }
 
     async fn model_config(
@@ -158,7 +158,7 @@ impl GrpcInferenceService for Inference {
         request: Request<ModelConfigRequest>,
     ) -> Result<Response<ModelConfigResponse>, Status> {
         let (_, extensions, ModelConfigRequest { name, version }) = request.into_parts();
-        let app = self.app(&extensions, &name, &version).await.map_err(status::of)?;
+        let app = self.app(&extensions, &name, &version).await.map_err(grpc::of)?;
         Ok(Response::new(ModelConfigResponse { config: Some(metadata::config(&app)) }))
     }
 
@@ -170,7 +170,7 @@ impl GrpcInferenceService for Inference {
         let models = if name.is_empty() {
             self.server.registry.serving()
         } else {
-            vec![self.app(&extensions, &name, &version).await.map_err(status::of)?.model]
+            vec![self.app(&extensions, &name, &version).await.map_err(grpc::of)?.model]
         };
         Ok(Response::new(metadata::statistics(models.iter().map(|model| &**model))))
     }
@@ -189,7 +189,7 @@ impl GrpcInferenceService for Inference {
         let RepositoryModelLoadRequest { model_name, parameters, .. } = request.into_inner();
         self.check_admin(&parameters.keys().collect::<Vec<_>>())?;
         let load = move |control: &Control| control.load(&model_name);
-        apply_change(&self.server, load).await.map_err(status::of)?;
+        apply_change(&self.server, load).await.map_err(grpc::of)?;
         Ok(Response::new(RepositoryModelLoadResponse {}))
     }
 
@@ -200,7 +200,7 @@ impl GrpcInferenceService for Inference {
         let RepositoryModelUnloadRequest { model_name, parameters, .. } = request.into_inner();
         self.check_admin(&parameters.keys().collect::<Vec<_>>())?;
         let unload = move |control: &Control| control.unload(&model_name);
-        apply_change(&self.server, unload).await.map_err(status::of)?;
+        apply_change(&self.server, unload).await.map_err(grpc::of)?;
         Ok(Response::new(RepositoryModelUnloadResponse {}))
     }
 }

@@ -3,10 +3,10 @@
 mod health; // live, ready
 mod metadata; // server and model metadata
 mod infer; // POST …/infer
-mod documented; // schemas for /openapi.json
+mod schemas; // schemas for /openapi.json
 mod read; // JSON and binary tensors → a request
 mod elements; // a JSON array → the elements of a tensor
-mod few; // JSON lists of bounded length
+mod short_list; // JSON lists of bounded length
 mod write; // an answer → JSON and binary tensors
 
 use std::sync::Arc;

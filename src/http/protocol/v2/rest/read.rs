@@ -8,16 +8,16 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::elements;
-use super::few::few;
-use super::write::{Forms, HEADER_LENGTH, Placed};
+use super::short_list::short_list;
+use super::write::{HEADER_LENGTH, Placement, Placements};
 use crate::http::App;
-use crate::http::holding::holding;
 use crate::http::json::without_mark;
 use crate::http::problem::{Problem, excerpt};
 use crate::http::protocol::v2::parameters::Parameters;
 use crate::http::protocol::v2::request::{self, UncheckedRequest};
 use crate::http::protocol::v2::signature::InputName;
 use crate::http::protocol::v2::tensor::{Datatype, Tensor, TensorData};
+use crate::http::reserved_bytes::with_reservation;
 use crate::pipeline::queue::Reservation;
 
 /// The part of a body that is JSON.
@@ -46,16 +46,16 @@ impl Json {
 struct Request<'a> {
     id: Option<String>,
     parameters: Option<Parameters>,
-    #[serde(borrow, deserialize_with = "few")]
+    #[serde(borrow, deserialize_with = "short_list")]
     inputs: Vec<JsonInput<'a>>,
-    #[serde(default, deserialize_with = "few")]
+    #[serde(default, deserialize_with = "short_list")]
     outputs: Vec<Requested>,
 }
 
 #[derive(Debug, Deserialize)]
 struct JsonInput<'a> {
     name: String,
-    #[serde(deserialize_with = "few")]
+    #[serde(deserialize_with = "short_list")]
     shape: Vec<i64>,
     datatype: String,
     parameters: Option<Parameters>,
@@ -87,9 +87,9 @@ pub(super) fn request(
     app: &App,
     body: Bytes,
     json: Json,
-) -> Result<(UncheckedRequest, Forms), Problem> {
+) -> Result<(UncheckedRequest, Placements), Problem> {
     let (text, mut binary) = match json {
-        Json::None => return Ok((one_file(body), Forms::of_all(Placed::Behind))),
+        Json::None => return Ok((one_file(body), Placements::of_all(Placement::Binary))),
         Json::All => (body, Bytes::new()),
         Json::First(length) if length > body.len() => {
             return Err(Problem::invalid_parameter(format!(
@@ -123,8 +123,8 @@ pub(super) fn request(
             ((request::known_name(name), parameters), place)
         })
         .unzip();
-    let forms = Forms::new(parameters.binary_data_output, places);
-    Ok((UncheckedRequest { id, inputs, outputs, time_limit: parameters.time_limit() }, forms))
+    let placements = Placements::new(parameters.binary_data_output, places);
+    Ok((UncheckedRequest { id, inputs, outputs, time_limit: parameters.time_limit() }, placements))
 }
 
 /// The problem of a body that is not the expected JSON.
@@ -212,12 +212,12 @@ fn hold(data: TensorData, held: &Arc<Reservation>) -> TensorData {
     match data {
         TensorData::Raw(raw) => {
             held.shrink_to(raw.len() as u64);
-            TensorData::Raw(holding(raw, held))
+            TensorData::Raw(with_reservation(raw, held))
         }
         TensorData::Elements(elements) => {
             held.shrink_to(elements.iter().map(|element| element.len() as u64).sum());
             TensorData::Elements(
-                elements.into_iter().map(|element| holding(element, held)).collect(),
+                elements.into_iter().map(|element| with_reservation(element, held)).collect(),
             )
         }
     }

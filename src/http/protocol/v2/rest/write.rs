@@ -19,35 +19,35 @@ pub(super) const HEADER_LENGTH: &str = "inference-header-content-length";
 
 /// The placement of an output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Placed {
+pub(super) enum Placement {
     /// In the JSON.
-    Inside,
+    Json,
     /// After the JSON, in binary.
-    Behind,
+    Binary,
 }
 
 /// The placement of each output.
 #[derive(Debug)]
-pub(super) struct Forms {
-    usual: Placed,
-    of_outputs: Vec<Placed>,
+pub(super) struct Placements {
+    usual: Placement,
+    of_outputs: Vec<Placement>,
 }
 
-impl Forms {
+impl Placements {
     /// The placement of each output: its own in `binary`, or the default `all_binary` of the request.
     pub(super) fn new(all_binary: Option<bool>, binary: Vec<Option<bool>>) -> Self {
-        let place = |binary| if binary { Placed::Behind } else { Placed::Inside };
+        let place = |binary| if binary { Placement::Binary } else { Placement::Json };
         let usual = place(all_binary.unwrap_or(false));
         let of_outputs = binary.into_iter().map(|own| own.map_or(usual, place)).collect();
         Self { usual, of_outputs }
     }
 
     /// The same placement for all outputs.
-    pub(super) fn of_all(usual: Placed) -> Self {
+    pub(super) fn of_all(usual: Placement) -> Self {
         Self { usual, of_outputs: Vec::new() }
     }
 
-    fn of(&self, index: usize) -> Placed {
+    fn of(&self, index: usize) -> Placement {
         self.of_outputs.get(index).copied().unwrap_or(self.usual)
     }
 }
@@ -108,14 +108,14 @@ impl ToSchema for JsonData<'_> {
     }
 }
 
-/// The answer of `model`, with its outputs placed according to `forms`.
-pub(super) fn response(model: &Served, answer: &InferAnswer, forms: &Forms) -> Response {
+/// The answer of `model`, with its outputs placed according to `placements`.
+pub(super) fn response(model: &Served, answer: &InferAnswer, placements: &Placements) -> Response {
     let mut binary = Vec::new();
     let outputs: Vec<_> = answer
         .outputs
         .iter()
         .enumerate()
-        .map(|(index, answered)| output(answered, forms.of(index), &mut binary))
+        .map(|(index, answered)| output(answered, placements.of(index), &mut binary))
         .collect();
     let behind = outputs.iter().any(|output| matches!(output.data, JsonData::Parameters { .. }));
     let written = InferDocument {
@@ -137,12 +137,16 @@ pub(super) fn response(model: &Served, answer: &InferAnswer, forms: &Forms) -> R
     answers::with_timing(response, &answer.timings)
 }
 
-fn output<'a>(answered: &'a OutputTensor, placed: Placed, binary: &mut Vec<u8>) -> JsonOutput<'a> {
+fn output<'a>(
+    answered: &'a OutputTensor,
+    placed: Placement,
+    binary: &mut Vec<u8>,
+) -> JsonOutput<'a> {
     let OutputTensor { name, shape, values } = answered;
     let data = match (placed, values) {
-        (Placed::Inside, Values::Floats(floats)) => JsonData::Floats(floats),
-        (Placed::Inside, Values::Texts(texts)) => JsonData::Texts(texts),
-        (Placed::Behind, values) => {
+        (Placement::Json, Values::Floats(floats)) => JsonData::Floats(floats),
+        (Placement::Json, Values::Texts(texts)) => JsonData::Texts(texts),
+        (Placement::Binary, values) => {
             let raw = values.to_raw();
             binary.extend_from_slice(&raw);
             JsonData::Parameters { binary_data_size: raw.len() }

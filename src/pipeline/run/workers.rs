@@ -1,0 +1,166 @@
+//! The worker threads, and a watchdog that replaces stuck ones.
+//!
+//! Decoding stops at the deadline, and a batch takes about as long as the one before it. A worker that is
+//! busy for much longer is stuck in a library. Its thread cannot be stopped, but another one can replace it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use super::Engine;
+use super::pulse::Pulse;
+use super::worker::{Worker, WorkerPlan};
+
+/// Opens another engine of the same model, or returns the reason why it cannot.
+pub type SpareEngine = Box<dyn Fn() -> Result<Engine, String> + Send + Sync>;
+
+/// Engines of the workers.
+pub struct Engines {
+    /// One for each worker.
+    pub ready: Vec<Engine>,
+    /// Replaces the engine of a stuck worker.
+    pub spare: Option<SpareEngine>,
+}
+
+impl From<Vec<Engine>> for Engines {
+    fn from(ready: Vec<Engine>) -> Self {
+        Self { ready, spare: None }
+    }
+}
+
+impl std::fmt::Debug for Engines {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engines").field("ready", &self.ready.len()).finish_non_exhaustive()
+    }
+}
+
+/// The running worker threads.
+#[derive(Debug)]
+pub struct Workers {
+    supervisor: Arc<Supervisor>,
+    watchdog: JoinHandle<()>,
+}
+
+impl Workers {
+    /// Starts one thread for each engine, and a watchdog.
+    ///
+    /// # Errors
+    ///
+    /// If the system cannot create a thread.
+    pub fn start(plan: &WorkerPlan, engines: impl Into<Engines>) -> std::io::Result<Self> {
+        let Engines { ready, spare } = engines.into();
+        let supervisor = Arc::new(Supervisor {
+            plan: plan.clone(),
+            spare: spare.map(Spare),
+            running: Mutex::default(),
+        });
+        for engine in ready {
+            supervisor.start_worker(engine)?;
+        }
+        let watched = Arc::clone(&supervisor);
+        let watchdog =
+            thread::Builder::new().name("watchdog".to_owned()).spawn(move || watched.watch())?;
+        Ok(Self { supervisor, watchdog })
+    }
+
+    /// Waits until every worker has ended, after the queue was closed.
+    pub fn join(self) {
+        let running = std::mem::take(&mut *self.supervisor.lock());
+        for RunningWorker { thread, .. } in running {
+            // A worker catches panics of its engine, so joining does not fail. If it does, the other workers
+            // are joined anyway.
+            let _ = thread.join();
+        }
+        self.watchdog.thread().unpark();
+        let _ = self.watchdog.join();
+    }
+}
+
+#[derive(Debug)]
+struct Supervisor {
+    plan: WorkerPlan,
+    spare: Option<Spare>,
+    running: Mutex<Vec<RunningWorker>>,
+}
+
+struct Spare(SpareEngine);
+
+impl std::fmt::Debug for Spare {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Spare")
+    }
+}
+
+#[derive(Debug)]
+struct RunningWorker {
+    thread: JoinHandle<()>,
+    pulse: Arc<Pulse>,
+}
+
+impl Supervisor {
+    /// Starts a worker.
+    fn start_worker(&self, engine: Engine) -> std::io::Result<()> {
+        let pulse = Arc::new(Pulse::default());
+        let mut running = self.lock();
+        let mut worker = Worker::new(self.plan.clone(), engine, Arc::clone(&pulse));
+        let thread = thread::Builder::new()
+            .name(format!("worker-{}", running.len()))
+            .spawn(move || worker.work())?;
+        running.push(RunningWorker { thread, pulse });
+        Ok(())
+    }
+
+    /// Monitors the workers until the queue is closed.
+    fn watch(&self) {
+        let limit = self.plan.stuck_after;
+        let pause = (limit / 4).clamp(Duration::from_millis(10), Duration::from_secs(1));
+        let mut reported = 0;
+        while !self.plan.queue.is_closed() {
+            thread::park_timeout(pause);
+            let stuck = self.stuck();
+            self.plan.health.note_stuck(stuck.len());
+            self.plan.metrics.stuck_workers.set(i64::try_from(stuck.len()).unwrap_or(i64::MAX));
+            if stuck.len() > reported {
+                tracing::error!(workers = stuck.len(), ?limit, "workers are stuck");
+            }
+            reported = stuck.len();
+            for pulse in stuck {
+                self.replace(&pulse);
+            }
+        }
+    }
+
+    fn stuck(&self) -> Vec<Arc<Pulse>> {
+        let running = self.lock();
+        let stuck = running.iter().filter(|worker| worker.pulse.is_stuck(self.plan.stuck_after));
+        stuck.map(|worker| Arc::clone(&worker.pulse)).collect()
+    }
+
+    /// Replaces a stuck worker by a new one.
+    fn replace(&self, pulse: &Arc<Pulse>) {
+        let Some(Spare(open)) = &self.spare else { return };
+        let engine = match open() {
+            Ok(engine) => engine,
+            Err(reason) => {
+                tracing::error!(reason, "cannot replace a stuck worker; retrying");
+                return;
+            }
+        };
+        // The worker may have finished while the engine was opened.
+        if !pulse.replace(self.plan.stuck_after) {
+            return;
+        }
+        self.lock().retain(|worker| !Arc::ptr_eq(&worker.pulse, pulse));
+        match self.start_worker(engine) {
+            Ok(()) => {
+                self.plan.metrics.worker_replacements.inc();
+                tracing::warn!("replaced a stuck worker");
+            }
+            Err(error) => tracing::error!(%error, "cannot start a worker thread"),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<RunningWorker>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
