@@ -9,12 +9,16 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use super::output;
-use crate::http::NewKey;
+use crate::http::{NewKey, Role};
 
 #[derive(Debug, Args)]
 pub(super) struct ApiKeyArgs {
     /// The client's name, which log lines and metrics have; several keys may have the same
     name: String,
+
+    /// What the client may do; the admin address accepts only keys of admins
+    #[arg(long, value_enum, default_value_t)]
+    role: Role,
 
     /// Append the key's line to this file (see `serve --api-keys`), and print only the key
     #[arg(long, value_name = "FILE")]
@@ -22,7 +26,7 @@ pub(super) struct ApiKeyArgs {
 }
 
 pub(super) fn run(args: &ApiKeyArgs) -> Result<()> {
-    let NewKey { key, line } = NewKey::make(&args.name)?;
+    let NewKey { key, line } = NewKey::make(&args.name)?.with_role(args.role);
     if let Some(path) = &args.append {
         append(path, &line).with_context(|| format!("cannot write {}", path.display()))?;
         output::line(key);

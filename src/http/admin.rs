@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::{Path, Request, State};
+use axum::extract::{OriginalUri, Path, Request, State};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -15,8 +16,7 @@ use super::change::apply_change;
 use super::problem::Problem;
 use super::protocol::{sagemaker, v2};
 use super::{
-    App, Server, answer_method_not_allowed, answer_not_found, answers, health, layers, metrics,
-    models, query,
+    App, Server, access, answer_method_not_allowed, answers, health, layers, metrics, models, query,
 };
 use crate::registry::{Control, Verdict, WeightLimit};
 
@@ -36,9 +36,21 @@ pub fn router(server: &Arc<Server>) -> Router {
         .route("/models/{model}", get(sagemaker_show).delete(sagemaker_unload))
         .route("/models/{model}/invoke", post(sagemaker_invoke))
         .merge(v2::admin_routes(server))
-        .fallback(answer_not_found)
+        .fallback(async |OriginalUri(uri): OriginalUri| Problem::not_found(uri.path()))
         .method_not_allowed_fallback(answer_method_not_allowed);
-    layers::around(routes, server).with_state(Arc::clone(server))
+    let check_role = middleware::from_fn_with_state(Arc::clone(&server.access), access::check_role);
+    layers::around(routes.layer(check_role), server).with_state(Arc::clone(server))
+}
+
+/// Whether `path` is that of a request that changes models, which the public address does not have.
+pub(super) fn has(path: &str) -> bool {
+    let repository = path.strip_prefix("/v2/repository/models/");
+    let canary = path.strip_prefix("/v1/models/");
+    repository.is_some_and(|rest| rest.ends_with("/load") || rest.ends_with("/unload"))
+        || canary.is_some_and(|rest| {
+            rest.ends_with("/canary/promote") || rest.ends_with("/canary/rollback")
+        })
+        || path == "/models"
 }
 
 /// Loads or reloads a model: `POST /v2/repository/models/{model}/load`.

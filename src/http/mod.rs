@@ -57,7 +57,7 @@ use utoipa_axum::routes;
 
 pub use access::{
     Access, AccessPlan, BadKeys, BadRate, ForwardedHeader, KeyRing, NewKey, NoKey, NoKeys,
-    OpenMetrics, Proxies, Rate,
+    OpenMetrics, Proxies, Rate, Role,
 };
 pub use admin::router as admin_router;
 pub use app::{App, Server};
@@ -111,7 +111,8 @@ pub fn router(server: Arc<Server>) -> Router {
 
 /// Answers 404, also for paths that support other methods.
 async fn answer_not_found(OriginalUri(uri): OriginalUri) -> Problem {
-    Problem::not_found(uri.path())
+    let path = uri.path();
+    if admin::has(path) { Problem::on_the_admin_address(path) } else { Problem::not_found(path) }
 }
 
 async fn answer_method_not_allowed(method: Method, request: Request) -> Problem {

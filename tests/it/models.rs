@@ -225,7 +225,44 @@ async fn the_admin_address_loads_and_unloads() {
     assert_eq!(classify().await.status, 503);
     // Routes for changes are not on the public address.
     for path in ["/v2/repository/models/pets/load", "/models/pets/invoke/x"] {
-        assert_eq!(post(&public(path), Vec::new()).await.status, 404, "{path}");
+        let answer = post(&public(path), Vec::new()).await;
+        assert_eq!(answer.status, 404, "{path}");
+    }
+    let answer = post(&public("/v2/repository/models/pets/load"), Vec::new()).await;
+    assert!(answer.text.contains("only on the admin address"), "{answer:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_admin_address_accepts_only_keys_of_admins() {
+    let (dir, admin) = (tempfile::tempdir().unwrap(), free_address());
+    let file = dir.path().join("keys");
+    let key = |name: &str, role: &str| {
+        let file = file.to_str().unwrap();
+        let output = resnetd(&["api-key", name, "--role", role, "--append", file]);
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    let (phone, operator) = (key("phone", "user"), key("operator", "admin"));
+    let server = Process::start(&["--admin-listen", &admin, "--api-keys", file.to_str().unwrap()]);
+    let sent = async |request: reqwest::RequestBuilder, key: &str| {
+        let request = if key.is_empty() { request } else { request.header("x-api-key", key) };
+        Answer::of(request.send().await.unwrap()).await
+    };
+    let admin = |path: &str| format!("http://{admin}{path}");
+    let index = || Client::new().post(admin("/v2/repository/index")).body("{}");
+    assert_eq!(sent(index(), "").await.reason(), "unauthenticated");
+    let answer = sent(index(), &phone).await;
+    assert_eq!((answer.status, &*answer.reason()), (403, "not-an-admin"), "{answer:?}");
+    assert!(answer.text.contains("phone") && !answer.text.contains(&phone), "{answer:?}");
+    assert_eq!(sent(index(), &operator).await.status, 200);
+    // Probes need no key, and scrapes none of an admin.
+    assert_eq!(sent(Client::new().get(admin("/livez")), "").await.status, 200);
+    assert_eq!(sent(Client::new().get(admin("/metrics")), &phone).await.status, 200);
+    // On the public address both are equal.
+    for key in [&phone, &operator] {
+        let classify = Client::new().post(format!("{}/classify", server.url));
+        let answer = sent(classify.body(data("cifar10-cat.png")), key).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
     }
 }
 

@@ -79,7 +79,7 @@ def check_problems(page: Page, checks: Checks, shots: Path) -> None:
     }
     # A browser cannot cause these with this page's requests.
     possible -= {"bad-request", "host-not-allowed", "headers-too-large", "unsupported-encoding", "invalid-parameter",
-                 "url-not-allowed", "url-failed", "url-timeout"}
+                 "not-an-admin", "url-not-allowed", "url-failed", "url-timeout"}
     known = set(page.evaluate("import('/page/problems.js').then((module) => module.reasons())"))
     checks.equal(possible - known, set(), f"{len(known)} kinds of problems have words for visitors")
 

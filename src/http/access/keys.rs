@@ -1,12 +1,13 @@
 //! API keys: the file that lists them, and the comparison with the key of a request.
 //!
-//! The file has one line `NAME:SHA256` for each key, with optional limits: `NAME:SHA256 rate=20/s images=8
-//! priority=batch`. It contains digests instead of keys. A key has 256 random bits, so a digest needs neither
+//! The file has one line `NAME:SHA256` for each key, with optional settings: `NAME:SHA256 rate=20/s images=8
+//! priority=batch role=admin`. It contains digests instead of keys. A key has 256 random bits, so a digest needs neither
 //! salt nor a slow hash function.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use clap::ValueEnum;
 use rustls::crypto::ring::default_provider;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -42,6 +43,17 @@ pub(super) struct KeyClient {
     pub(super) images: Option<usize>,
     /// The highest priority class of its images.
     pub(super) priority: Priority,
+    pub(super) role: Role,
+}
+
+/// What a client may do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// Use models
+    #[default]
+    User,
+    /// Also change them, on the admin address
+    Admin,
 }
 
 /// All invalid lines of a file.
@@ -86,6 +98,15 @@ impl NewKey {
         let key = format!("{PREFIX}{}", hex(&random));
         let digest = hex(&digest(key.as_bytes()));
         Ok(Self { line: format!("{name}:{digest}"), key })
+    }
+
+    /// The same key, with this role.
+    #[must_use]
+    pub fn with_role(self, role: Role) -> Self {
+        match role {
+            Role::User => self,
+            Role::Admin => Self { line: format!("{} role=admin", self.line), ..self },
+        }
     }
 }
 
@@ -137,12 +158,12 @@ impl Keys {
         let settings = Settings::read(words)?;
         let (first, client) = clients.entry(name).or_insert_with(|| {
             let rate = settings.rate.map(SharedRate::new);
-            let Settings { images, priority, .. } = settings;
-            let client = KeyClient { name: name.to_owned(), rate, images, priority };
+            let Settings { images, priority, role, .. } = settings;
+            let client = KeyClient { name: name.to_owned(), rate, images, priority, role };
             (settings, Arc::new(client))
         });
         if *first != settings {
-            return Err(format!("another line of {name} has other limits"));
+            return Err(format!("another line of {name} has other settings"));
         }
         self.0.push(Key { digest, client: Arc::clone(client) });
         Ok(())
@@ -167,12 +188,13 @@ impl Keys {
     }
 }
 
-/// The limits of a line.
+/// The settings of a line.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Settings {
     rate: Option<Rate>,
     images: Option<usize>,
     priority: Priority,
+    role: Role,
 }
 
 impl Settings {
@@ -192,9 +214,13 @@ impl Settings {
                     settings.priority =
                         value.parse().map_err(|wrong| format!("priority is {value:?}; {wrong}"))?;
                 }
+                Some(("role", value)) => {
+                    settings.role = Role::from_str(value, false)
+                        .map_err(|_| format!("role is {value:?}; it must be user or admin"))?;
+                }
                 _ => {
                     return Err(format!(
-                        "{word:?} is neither rate=N/s, images=N nor priority=interactive|batch"
+                        "{word:?} is none of rate=N/s, images=N, priority=interactive|batch and role=user|admin"
                     ));
                 }
             }
@@ -226,7 +252,8 @@ mod tests {
         let client = keys.client(first.key.as_bytes()).unwrap();
         assert_eq!((client.name.as_str(), client.images), ("phone", Some(2)));
         assert!(client.rate.is_some());
-        assert_eq!(keys.client(second.key.as_bytes()).unwrap().name, "batch");
+        let second_client = keys.client(second.key.as_bytes()).unwrap();
+        assert_eq!((second_client.name.as_str(), second_client.role), ("batch", Role::User));
         assert!(keys.client(NewKey::make("phone").unwrap().key.as_bytes()).is_none());
         assert!(keys.client(b"").is_none());
         assert!(!text.contains(&first.key), "the file does not contain the key");
@@ -245,9 +272,10 @@ mod tests {
         let NewKey { line, .. } = NewKey::make("a").unwrap();
         let (_, sum) = line.split_once(':').unwrap();
         let text = format!(
-            "{line}\nno-digest\nb:12\nb c:{sum}\n{line}\na:{} rate=1\nd:{} fast\n",
+            "{line}\nno-digest\nb:12\nb c:{sum}\n{line}\na:{} rate=1\nd:{} fast\ne:{} role=root\n",
             "0".repeat(64),
-            "1".repeat(64)
+            "1".repeat(64),
+            "2".repeat(64)
         );
         let wrong = Keys::read(&text).unwrap_err().to_string();
         for expected in [
@@ -255,8 +283,9 @@ mod tests {
             "line 3: the digest is not",
             "line 4: it must have the form NAME:SHA256",
             "line 5: another line has the same key",
-            "line 6: another line of a has other limits",
-            "line 7: \"fast\" is neither",
+            "line 6: another line of a has other settings",
+            "line 7: \"fast\" is none of",
+            "line 8: role is \"root\"; it must be user or admin",
         ] {
             assert!(wrong.contains(expected), "{expected} in {wrong}");
         }

@@ -20,7 +20,7 @@ use clap::ValueEnum;
 
 pub use forwarded::{ForwardedHeader, Proxies};
 pub use key_ring::{KeyRing, NoKeys};
-pub use keys::{BadKeys, NewKey, NoKey};
+pub use keys::{BadKeys, NewKey, NoKey, Role};
 pub use rate::{BadRate, Rate};
 
 use super::cors::AllowedOrigin;
@@ -224,6 +224,9 @@ pub(super) async fn check(
         Ok(client) => client,
         Err(problem) => return grpc::response(problem, request.headers()),
     };
+    if let Some(client) = &client {
+        request.extensions_mut().insert(client.clone());
+    }
     let known = client.as_ref().map(|ClientName(client)| &**client);
     let mut response = match access.limit(&mut request, known) {
         Ok(()) => next.run(request).await,
@@ -233,4 +236,21 @@ pub(super) async fn check(
         response.extensions_mut().insert(client);
     }
     response
+}
+
+/// Rejects requests to the admin address with an API key of another role. Behind [`check`]; probes and scrapes need no
+/// role.
+pub(super) async fn check_role(
+    State(access): State<Arc<Access>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match request.extensions().get::<ClientName>() {
+        Some(ClientName(client))
+            if client.role != Role::Admin && access.purpose(&request) == Purpose::Api =>
+        {
+            grpc::response(Problem::not_an_admin(&client.name), request.headers())
+        }
+        Some(_) | None => next.run(request).await,
+    }
 }

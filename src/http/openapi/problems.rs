@@ -207,6 +207,7 @@ fn example(kind: Kind) -> Problem {
         Kind::InvalidParameter => {
             Problem::invalid_parameter("top_k is \"0\"; it takes a whole number, at least 1")
         }
+        Kind::NotAnAdmin => Problem::not_an_admin("phone"),
         Kind::UrlNotAllowed => FetchError::Disabled.into(),
         Kind::UrlFailed => FetchError::TooManyRedirects { url, limit: 3 }.into(),
         Kind::UrlTimeout => FetchError::Timeout { url, limit: Duration::from_secs(5) }.into(),

@@ -43,7 +43,7 @@ fn code(kind: Kind) -> Code {
         | Kind::HostNotAllowed | Kind::HeadersTooLarge | Kind::BadRequest
         | Kind::InvalidParameter | Kind::NotOffered        => Code::InvalidArgument,
         Kind::Unauthenticated                              => Code::Unauthenticated,
-        Kind::UrlNotAllowed                                => Code::PermissionDenied,
+        Kind::NotAnAdmin | Kind::UrlNotAllowed             => Code::PermissionDenied,
         Kind::UrlFailed | Kind::UrlTimeout                 => Code::FailedPrecondition,
         Kind::NotFound                                     => Code::NotFound,
         Kind::MethodNotAllowed                             => Code::Unimplemented,

@@ -183,6 +183,14 @@ impl Problem {
         Self::new(Kind::NotFound, detail)
     }
 
+    /// The path of a request that changes models, on the public address.
+    #[must_use]
+    pub fn on_the_admin_address(path: &str) -> Self {
+        let path = excerpt(path);
+        let detail = format!("{path} exists only on the admin address; see --admin-listen");
+        Self::new(Kind::NotFound, detail)
+    }
+
     /// The model has no shadow.
     #[must_use]
     pub fn no_shadow(model: &str) -> Self {
@@ -285,6 +293,16 @@ impl Problem {
         let detail =
             "the API key is not valid; check that it is complete, and that it was not replaced";
         Self::new(Kind::Unauthenticated, detail)
+    }
+
+    /// The client `name` has an API key without the role that the admin address requires.
+    #[must_use]
+    pub fn not_an_admin(name: &str) -> Self {
+        let detail = format!(
+            "the key of {name:?} is for using models; the admin address accepts only keys with role=admin in the file of \
+             --api-keys"
+        );
+        Self::new(Kind::NotAnAdmin, detail)
     }
 
     /// The client has exceeded `rate`; the next request is allowed after `wait`.
