@@ -135,6 +135,14 @@ impl Geometry {
     }
 }
 
+impl Constants {
+    /// Whether each scale is less than one, so that a scaled sum is in the range of int32. The fast kernels need this.
+    #[must_use]
+    pub fn has_small_scales(&self) -> bool {
+        self.scales.iter().all(|scale| scale.abs() < 1.0)
+    }
+}
+
 impl QLinearConv {
     /// A convolution with these constants.
     ///

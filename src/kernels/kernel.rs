@@ -2,7 +2,7 @@
 
 use super::{Extent, Geometry, ImageBytes, Mismatch, QLinearConv};
 #[cfg(target_arch = "x86_64")]
-use super::{depthwise::Depthwise, narrow::Narrow, vnni::Vnni};
+use super::{depthwise::Depthwise, narrow::Narrow, pointwise::Pointwise, vnni::Vnni};
 
 /// A convolution with its constants in the form that the fastest code for this processor reads.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ enum Form {
     Depthwise(Depthwise),
     #[cfg(target_arch = "x86_64")]
     Narrow(Narrow),
+    #[cfg(target_arch = "x86_64")]
+    Pointwise(Pointwise),
 }
 
 impl ConvolutionKernel {
@@ -79,6 +81,8 @@ impl ConvolutionKernel {
             Form::Depthwise(form) => form.rows(&self.convolution, image, first, rows),
             #[cfg(target_arch = "x86_64")]
             Form::Narrow(form) => form.rows(&self.convolution, image, first, rows),
+            #[cfg(target_arch = "x86_64")]
+            Form::Pointwise(form) => form.rows(&self.convolution, image, first, rows),
         }
         Ok(())
     }
@@ -91,16 +95,20 @@ impl Form {
     }
 
     fn is_fast(geometry: &Geometry) -> bool {
-        Self::is_available() && (Depthwise::fits(geometry) || Narrow::fits(geometry))
+        let fits = [Depthwise::fits, Narrow::fits, Pointwise::fits];
+        Self::is_available() && fits.iter().any(|fits| fits(geometry))
     }
 
     fn of(convolution: &QLinearConv) -> Self {
+        let geometry = convolution.geometry();
         match Vnni::detect() {
-            Some(vnni) if Depthwise::fits(convolution.geometry()) => {
+            Some(_) if !convolution.constants().has_small_scales() => Self::Portable,
+            Some(vnni) if Depthwise::fits(geometry) => {
                 Self::Depthwise(Depthwise::new(convolution, vnni))
             }
-            Some(vnni) if Narrow::fits(convolution.geometry()) => {
-                Self::Narrow(Narrow::new(convolution, vnni))
+            Some(vnni) if Narrow::fits(geometry) => Self::Narrow(Narrow::new(convolution, vnni)),
+            Some(vnni) if Pointwise::fits(geometry) => {
+                Self::Pointwise(Pointwise::new(convolution, vnni))
             }
             Some(_) | None => Self::Portable,
         }
