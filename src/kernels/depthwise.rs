@@ -7,6 +7,7 @@
 use std::array;
 
 use super::block::{CHANNELS, ChannelBlock, Register, TAPS};
+use super::convolution::Frame;
 use super::vnni::{DepthwiseRow, Vnni};
 use super::{Edges, Extent, Geometry, Groups, ImageBytes, QLinearConv};
 
@@ -14,6 +15,7 @@ use super::{Edges, Extent, Geometry, Groups, ImageBytes, QLinearConv};
 #[derive(Debug)]
 pub(super) struct Depthwise {
     blocks: Vec<ChannelBlock>,
+    frame: Frame,
     vnni: Vnni,
 }
 
@@ -38,38 +40,31 @@ impl Depthwise {
         let inputs: Vec<[Option<usize>; TAPS]> = (0..columns)
             .flat_map(|column| (0..rows).step_by(TAPS).map(move |first| group(column, first)))
             .collect();
-        Self { blocks: ChannelBlock::all(convolution, &inputs), vnni }
+        Self { blocks: ChannelBlock::all(convolution, &inputs), frame: convolution.frame(), vnni }
     }
 
     /// Like `QLinearConv::rows`.
-    pub(super) fn rows(
-        &self,
-        convolution: &QLinearConv,
-        image: ImageBytes<'_>,
-        first: usize,
-        rows: &mut [u8],
-    ) {
-        match convolution.geometry().window.rows {
-            3 => self.rows_of::<3, 1>(convolution, image, first, rows),
-            _ => self.rows_of::<5, 2>(convolution, image, first, rows),
+    pub(super) fn rows(&self, image: ImageBytes<'_>, first: usize, rows: &mut [u8]) {
+        match self.frame.geometry.window.rows {
+            3 => self.rows_of::<3, 1>(image, first, rows),
+            _ => self.rows_of::<5, 2>(image, first, rows),
         }
     }
 
     /// The window has `SIDE` rows, which are `GROUPS` groups of four.
     fn rows_of<const SIDE: usize, const GROUPS: usize>(
         &self,
-        convolution: &QLinearConv,
         image: ImageBytes<'_>,
         first: usize,
         rows: &mut [u8],
     ) {
-        let &Geometry { inputs: channels, strides, padding, .. } = convolution.geometry();
-        let Ok(output) = convolution.geometry().output(image.size) else { return };
-        let constants = convolution.constants();
+        let Geometry { inputs: channels, strides, padding, .. } = self.frame.geometry;
+        let Ok(output) = self.frame.geometry.output(image.size) else { return };
+        let Frame { x_zero, y_zero, .. } = self.frame;
         let Edges { top, left, right, .. } = padding;
-        let outside = vec![constants.x_zero; image.size.columns * channels];
+        let outside = vec![x_zero; image.size.columns * channels];
         let padded = left + image.size.columns + right;
-        let mut columns = vec![[Register::filled(constants.x_zero); GROUPS]; padded];
+        let mut columns = vec![[Register::filled(x_zero); GROUPS]; padded];
         for (number, row) in rows.chunks_exact_mut(output.columns * channels).enumerate() {
             let above = (first + number) * strides.rows;
             let inputs: [&[u8]; SIDE] = array::from_fn(|tap| {
@@ -83,7 +78,7 @@ impl Depthwise {
                 left,
                 stride: strides.columns,
                 blocks: &self.blocks,
-                y_zero: constants.y_zero,
+                y_zero,
             };
             self.vnni.depthwise(&task, &mut columns, row);
         }

@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 
 use super::block::{CHANNELS, Panel, TAPS};
+use super::convolution::Frame;
 use super::vnni::{PixelRun, Vnni};
 use super::{Edges, Extent, Geometry, Groups, ImageBytes, QLinearConv};
 
@@ -17,6 +18,7 @@ const CACHED: usize = 128 << 10;
 #[derive(Debug)]
 pub(super) struct Pointwise {
     panels: Vec<Panel>,
+    frame: Frame,
     vnni: Vnni,
 }
 
@@ -32,23 +34,17 @@ impl Pointwise {
 
     /// `convolution` must fit.
     pub(super) fn new(convolution: &QLinearConv, vnni: Vnni) -> Self {
-        Self { panels: Panel::all(convolution), vnni }
+        Self { panels: Panel::all(convolution), frame: convolution.frame(), vnni }
     }
 
     /// Like `QLinearConv::rows`.
-    pub(super) fn rows(
-        &self,
-        convolution: &QLinearConv,
-        image: ImageBytes<'_>,
-        first: usize,
-        rows: &mut [u8],
-    ) {
-        let &Geometry { inputs: channels, outputs, .. } = convolution.geometry();
-        let inputs = Self::inputs(convolution.geometry(), image, first, rows.len() / outputs);
+    pub(super) fn rows(&self, image: ImageBytes<'_>, first: usize, rows: &mut [u8]) {
+        let Geometry { inputs: channels, outputs, .. } = self.frame.geometry;
+        let inputs = Self::inputs(&self.frame.geometry, image, first, rows.len() / outputs);
         let pixels = (CACHED / (channels + outputs)).max(1);
         let parts = rows.chunks_mut(pixels * outputs).zip(inputs.chunks(pixels * channels));
         for (out, inputs) in parts {
-            let y_zero = convolution.constants().y_zero;
+            let y_zero = self.frame.y_zero;
             let run = PixelRun { inputs, channels, outputs, panels: &self.panels, y_zero };
             self.vnni.pointwise(&run, out);
         }

@@ -105,7 +105,7 @@ proptest! {
     }
 }
 
-fn identity() -> ConvolutionKernel {
+fn identity() -> QLinearConv {
     let one = Extent { rows: 1, columns: 1 };
     let geometry = Geometry {
         inputs: 1,
@@ -117,12 +117,12 @@ fn identity() -> ConvolutionKernel {
     };
     let constants =
         Constants { weights: vec![1], bias: vec![0], scales: vec![1.0], x_zero: 0, y_zero: 0 };
-    ConvolutionKernel::new(QLinearConv::new(geometry, constants).unwrap())
+    QLinearConv::new(geometry, constants).unwrap()
 }
 
 #[test]
 fn images_and_outputs_of_other_sizes_are_errors() {
-    let kernel = identity();
+    let kernel = ConvolutionKernel::new(identity());
     let rows = |bytes: &[u8], first: usize, out: usize| {
         let image = ImageBytes { bytes, size: Extent { rows: 2, columns: 3 } };
         kernel.rows(image, first, &mut vec![0; out])
@@ -135,7 +135,7 @@ fn images_and_outputs_of_other_sizes_are_errors() {
 
 #[test]
 fn constants_that_do_not_fit_are_errors() {
-    let convolution = identity().convolution().clone();
+    let convolution = identity();
     let geometry = *convolution.geometry();
     let with = |change: fn(&mut Constants)| {
         let mut constants = convolution.constants().clone();

@@ -1,6 +1,6 @@
-//! Replaces operators of a model's nodes.
+//! Replaces nodes of a model by nodes of another domain.
 
-use bytes::Bytes;
+use std::collections::HashSet;
 
 use super::Model;
 use super::proto::{NodeProto, OperatorSetIdProto};
@@ -14,35 +14,49 @@ pub struct OperatorName<'a> {
     pub name: &'a str,
 }
 
-/// A model with other operators.
-#[derive(Debug, Clone)]
-pub struct Replaced {
-    /// The file.
-    pub bytes: Bytes,
-    /// How many nodes have changed, at least one.
-    pub nodes: usize,
+impl OperatorName<'_> {
+    /// Whether the node has this operator.
+    #[must_use]
+    pub fn is_of(&self, node: &NodeProto) -> bool {
+        (node.domain(), node.op_type()) == (self.domain, self.name)
+    }
 }
 
 impl Model {
-    /// The same model, where the nodes of operator `from` that `is_meant` accepts have operator `to`, in version 1 of its
-    /// domain; `None` if there are no such nodes. Inputs, outputs and attributes stay. Subgraphs are not changed.
-    pub fn replace_operators(
+    /// The same model, where the nodes for which `replacement` returns another node have operator `to`, in version 1 of
+    /// its domain. They keep their names, and the outputs. Constants that only the old nodes needed are removed.
+    /// Subgraphs are not changed.
+    #[must_use]
+    pub fn replace_nodes(
         &self,
-        from: OperatorName<'_>,
         to: OperatorName<'_>,
-        is_meant: impl Fn(&NodeProto) -> bool,
-    ) -> Option<Replaced> {
+        mut replacement: impl FnMut(&NodeProto) -> Option<NodeProto>,
+    ) -> Self {
         let mut model = self.clone();
-        let mut nodes = 0;
-        for node in &mut model.graph_mut().node {
-            if (node.domain(), node.op_type()) == (from.domain, from.name) && is_meant(node) {
-                node.domain = Some(to.domain.to_owned());
-                node.op_type = Some(to.name.to_owned());
-                nodes += 1;
+        let mut unneeded = HashSet::new();
+        let graph = model.graph_mut();
+        for node in &mut graph.node {
+            if let Some(new) = replacement(node) {
+                let old = std::mem::take(node);
+                unneeded.extend(old.input);
+                *node = NodeProto {
+                    output: old.output,
+                    name: old.name,
+                    domain: Some(to.domain.to_owned()),
+                    op_type: Some(to.name.to_owned()),
+                    ..new
+                };
             }
         }
+        for name in graph.node.iter().flat_map(|node| &node.input) {
+            unneeded.remove(name);
+        }
+        for output in &graph.output {
+            unneeded.remove(output.name());
+        }
+        graph.initializer.retain(|constant| !unneeded.contains(constant.name()));
         let set = OperatorSetIdProto { domain: Some(to.domain.to_owned()), version: Some(1) };
         model.proto.opset_import.push(set);
-        (nodes > 0).then(|| Replaced { bytes: model.to_bytes().into(), nodes })
+        model
     }
 }

@@ -1,46 +1,44 @@
 //! The kernels for int8 convolutions, as an operator of ONNX Runtime.
 //!
 //! ONNX Runtime optimises a graph of int8 arithmetic to operators with channels last. There, the convolutions for which
-//! this program has a faster kernel get the operator [`OWN`] instead of ONNX Runtime's [`THEIRS`]. Inputs and
-//! attributes are the same, and so is every bit of the output.
+//! this program has a faster kernel get the operator [`OWN`] instead of ONNX Runtime's [`THEIRS`], with the same bits in
+//! the output. Their constants are packed into kernels, which all sessions share, and removed from the graph.
 
 mod attributes; // its shape
+mod node; // a convolution from its node and constants
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use memchr::memmem;
 use ort::operator::{
     ComputeContext, Kernel, KernelContext, Operator, OperatorDomain, OperatorInput, OperatorOutput,
 };
-use ort::value::{DynTensorValueType, PrimitiveTensorElementType, TensorElementType};
+use ort::value::TensorElementType;
 
-use self::attributes::Attributes;
-use crate::kernels::{
-    Constants, ConvolutionKernel, Extent, Geometry, ImageBytes, Mismatch, QLinearConv,
-};
-use crate::onnx::proto::tensor_proto::DataType;
-use crate::onnx::proto::{NodeProto, TensorProto};
-use crate::onnx::{Model, OperatorName, Replaced};
+use self::node::Constants;
+use crate::kernels::{ConvolutionKernel, Extent, Geometry, ImageBytes, Mismatch};
+use crate::onnx::builder::int_attribute;
+use crate::onnx::proto::NodeProto;
+use crate::onnx::{Model, OperatorName};
 
 /// ONNX Runtime's operator.
 const THEIRS: OperatorName<'static> = OperatorName { domain: "com.microsoft", name: "QLinearConv" };
 /// This program's operator.
 const OWN: OperatorName<'static> = OperatorName { domain: "resnetd", name: "QLinearConv" };
+/// Its attribute, the number of the kernel.
+const KERNEL: &str = "kernel";
 
-// The inputs of both, by number.
-const X: usize = 0;
-const X_SCALE: usize = 1;
-const X_ZERO: usize = 2;
-const WEIGHTS: usize = 3;
-const WEIGHT_SCALES: usize = 4;
-const WEIGHT_ZEROS: usize = 5;
-const Y_SCALE: usize = 6;
-const Y_ZERO: usize = 7;
-const BIAS: usize = 8;
+/// A graph with this program's operator.
+pub(super) struct ReplacedGraph {
+    /// The model file.
+    pub(super) bytes: Bytes,
+    /// The kernels of its nodes.
+    pub(super) kernels: Arc<[ConvolutionKernel]>,
+}
 
 /// Whether the model in `bytes` has int8 arithmetic, without which nothing can be replaced.
 pub(super) fn may_replace(bytes: &[u8]) -> bool {
@@ -49,33 +47,41 @@ pub(super) fn may_replace(bytes: &[u8]) -> bool {
 
 /// The optimised graph `model` with this program's operator for the convolutions that `is_meant` accepts. `None` if there
 /// are none.
-pub(super) fn replace(model: &Model, is_meant: impl Fn(&Geometry) -> bool) -> Option<Replaced> {
-    let initializers = &model.graph().initializer;
-    let constants: HashMap<&str, &TensorProto> =
-        initializers.iter().map(|tensor| (tensor.name(), tensor)).collect();
-    let is_meant = |node: &NodeProto| {
-        let constant = |input: usize| constants.get(node.input.get(input)?.as_str()).copied();
-        (X_SCALE..=Y_ZERO).all(|input| constant(input).is_some())
-            && node.input.get(BIAS).is_none_or(|_| constant(BIAS).is_some())
-            && constant(WEIGHTS)
-                .filter(|weights| weights.data_type() == DataType::Int8 as i32)
-                .and_then(|weights| Attributes::of(node).geometry(&weights.dims))
-                .is_some_and(|geometry| is_meant(&geometry))
-    };
-    model.replace_operators(THEIRS, OWN, is_meant)
+pub(super) fn replace(
+    model: &Model,
+    is_meant: impl Fn(&Geometry) -> bool,
+) -> Option<ReplacedGraph> {
+    let constants = Constants::of(model);
+    let mut kernels = Vec::new();
+    let replaced = model.replace_nodes(OWN, |node| {
+        if !THEIRS.is_of(node) {
+            return None;
+        }
+        let convolution = constants.convolution(node, &is_meant)?;
+        let number = int_attribute(KERNEL, kernels.len());
+        kernels.push(ConvolutionKernel::new(convolution));
+        let input = vec![node.input[node::X].clone()];
+        Some(NodeProto { input, attribute: vec![number], ..NodeProto::default() })
+    });
+    let is_any = !kernels.is_empty();
+    is_any.then(|| ReplacedGraph { bytes: replaced.to_bytes().into(), kernels: kernels.into() })
 }
 
-/// The operator, for a session whose runs have so many threads.
+/// The operator with these kernels, for a session whose runs have so many threads.
 ///
 /// # Errors
 ///
 /// ONNX Runtime's.
-pub(super) fn domain(threads: usize) -> ort::Result<OperatorDomain> {
-    OperatorDomain::new(OWN.domain)?.add(ConvolutionOperator { threads })
+pub(super) fn domain(
+    kernels: Arc<[ConvolutionKernel]>,
+    threads: usize,
+) -> ort::Result<OperatorDomain> {
+    OperatorDomain::new(OWN.domain)?.add(ConvolutionOperator { kernels, threads })
 }
 
 /// The description of the operator.
 struct ConvolutionOperator {
+    kernels: Arc<[ConvolutionKernel]>,
     threads: usize,
 }
 
@@ -87,9 +93,7 @@ impl Operator for ConvolutionOperator {
     }
 
     fn inputs(&self) -> impl IntoIterator<Item = OperatorInput> {
-        use TensorElementType::{Float32, Int8, Int32, Uint8};
-        let required = [Uint8, Float32, Uint8, Int8, Float32, Int8, Float32, Uint8];
-        required.map(OperatorInput::required).into_iter().chain([OperatorInput::optional(Int32)])
+        [OperatorInput::required(TensorElementType::Uint8)]
     }
 
     fn outputs(&self) -> impl IntoIterator<Item = OperatorOutput> {
@@ -100,82 +104,30 @@ impl Operator for ConvolutionOperator {
         &self,
         context: &KernelContext<'attr>,
     ) -> ort::Result<Self::Kernel<'attr>> {
-        let convolution = convolution(context)?;
-        Ok(RunningConvolution {
-            kernel: ConvolutionKernel::new(convolution),
-            threads: self.threads,
-        })
-    }
-}
-
-/// Reads a convolution from the constants and attributes of its node.
-fn convolution(context: &KernelContext<'_>) -> ort::Result<QLinearConv> {
-    let (shape, weights) = constant::<i8>(context, WEIGHTS)?;
-    let geometry = Attributes::of_kernel(context)
-        .geometry(&shape)
-        .ok_or_else(|| ort::Error::new("not a convolution for this kernel"))?;
-    if constant::<i8>(context, WEIGHT_ZEROS)?.1.iter().any(|&zero| zero != 0) {
-        return Err(ort::Error::new("weights with a zero point"));
-    }
-    let x_scale = single::<f32>(context, X_SCALE)?;
-    let y_scale = single::<f32>(context, Y_SCALE)?;
-    let weight_scales = constant::<f32>(context, WEIGHT_SCALES)?.1;
-    let weight_scales = match &*weight_scales {
-        &[scale] => vec![scale; geometry.outputs],
-        _ => weight_scales,
-    };
-    let bias = match context.inputs()?.len() {
-        ..=BIAS => vec![0; geometry.outputs],
-        _ => constant::<i32>(context, BIAS)?.1,
-    };
-    let constants = Constants {
-        weights,
-        bias,
-        // In the order of ONNX Runtime, for the same bits.
-        scales: weight_scales.iter().map(|scale| x_scale * scale / y_scale).collect(),
-        x_zero: single(context, X_ZERO)?,
-        y_zero: single(context, Y_ZERO)?,
-    };
-    QLinearConv::new(geometry, constants).map_err(said)
-}
-
-/// The shape and the elements of a constant input.
-fn constant<T: PrimitiveTensorElementType + Clone>(
-    context: &KernelContext<'_>,
-    input: usize,
-) -> ort::Result<(Vec<i64>, Vec<T>)> {
-    let value = context.constant_input::<DynTensorValueType>(input)?;
-    let (shape, elements) = value.try_extract_tensor::<T>()?;
-    Ok((shape.to_vec(), elements.to_vec()))
-}
-
-/// A constant input of one element.
-fn single<T: PrimitiveTensorElementType + Copy>(
-    context: &KernelContext<'_>,
-    input: usize,
-) -> ort::Result<T> {
-    match &*constant::<T>(context, input)?.1 {
-        &[element] => Ok(element),
-        _ => Err(ort::Error::new("a scale or zero point has several elements")),
+        let number = context.get::<i64>(KERNEL).and_then(|number| usize::try_from(number).ok());
+        let number = number.filter(|&number| number < self.kernels.len());
+        let number = number.ok_or_else(|| ort::Error::new("there is no such kernel"))?;
+        Ok(RunningConvolution { kernels: Arc::clone(&self.kernels), number, threads: self.threads })
     }
 }
 
 /// The operator in one session.
 struct RunningConvolution {
-    kernel: ConvolutionKernel,
+    kernels: Arc<[ConvolutionKernel]>,
+    number: usize,
     threads: usize,
 }
 
 impl Kernel for RunningConvolution {
     /// From uint8 `[N, H, W, inputs]` to uint8 `[N, H', W', outputs]`.
     fn compute(&mut self, context: &ComputeContext) -> ort::Result<()> {
-        let x = context.input(X)?.ok_or_else(|| ort::Error::new("there is no input"))?;
+        let x = context.input(node::X)?.ok_or_else(|| ort::Error::new("there is no input"))?;
         let (shape, levels) = x.try_extract_tensor::<u8>()?;
         let sizes: Vec<usize> = shape.iter().map_while(|&side| side.try_into().ok()).collect();
         let &[images, rows, columns, channels] = &*sizes else {
             return Err(ort::Error::new("the input does not have four dimensions"));
         };
-        let geometry = self.kernel.convolution().geometry();
+        let geometry = self.kernel().geometry();
         let size = Extent { rows, columns };
         let output = geometry.output(size).map_err(said)?;
         let shape = [images, output.rows, output.columns, geometry.outputs];
@@ -205,6 +157,10 @@ struct Part<'a> {
 }
 
 impl RunningConvolution {
+    fn kernel(&self) -> &ConvolutionKernel {
+        &self.kernels[self.number]
+    }
+
     fn run(&self, context: &ComputeContext, parts: Vec<Part<'_>>) -> ort::Result<()> {
         if self.threads == 1 {
             return parts.into_iter().try_for_each(|part| self.part(part));
@@ -225,7 +181,7 @@ impl RunningConvolution {
     /// A panic must not reach ONNX Runtime, which is not written in Rust.
     fn part(&self, part: Part<'_>) -> ort::Result<()> {
         let Part { image, first, rows } = part;
-        catch_unwind(AssertUnwindSafe(|| self.kernel.rows(image, first, rows)))
+        catch_unwind(AssertUnwindSafe(|| self.kernel().rows(image, first, rows)))
             .unwrap_or(Err(Mismatch::Image))
             .map_err(said)
     }
