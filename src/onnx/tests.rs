@@ -2,6 +2,7 @@ use bytes::Bytes;
 use prost::Message;
 
 use super::builder::{GraphBuilder, int_attribute, ints_attribute};
+use super::proto::tensor_proto::DataType;
 use super::proto::{NodeProto, OperatorSetIdProto, TensorProto};
 use super::{Element, Model, NotOnnx, OperatorName};
 

@@ -1,131 +1,186 @@
 //! The inner loop of depthwise convolutions.
 
 use std::arch::x86_64::{
-    __m128i, __m512, __m512i, _mm_setr_epi8, _mm256_set_m128i, _mm512_broadcast_i32x4,
-    _mm512_castsi256_si512, _mm512_cvtepu8_epi32, _mm512_dpbusd_epi32, _mm512_inserti64x4,
-    _mm512_permutexvar_epi32, _mm512_setr_epi32, _mm512_setzero_si512, _mm512_shuffle_epi8,
+    __m128i, __m512, __m512i, _mm_setr_epi8, _mm256_set_m128i, _mm512_add_epi32,
+    _mm512_broadcast_i32x4, _mm512_castsi256_si512, _mm512_cvtepu8_epi32, _mm512_dpbusd_epi32,
+    _mm512_inserti64x4, _mm512_permutexvar_epi32, _mm512_set1_epi8, _mm512_setr_epi32,
+    _mm512_setzero_si512, _mm512_shuffle_epi8,
 };
 use std::hint::black_box;
 
-use super::super::block::{CHANNELS, ChannelBlock, Register, TAPS};
+use super::super::block::{CHANNELS, ChannelBlock, TAPS};
 use super::registers::{
-    QUARTERS, Requantize, load, load_floats, load_sixteen, quarters, store_register, store_sixteen,
+    QUARTERS, Requantize, load, load_floats, load_sixteen, quarters, store_sixteen,
 };
 
-/// One row of the output of a depthwise convolution.
-pub(in crate::kernels) struct DepthwiseRow<'a, const SIDE: usize> {
-    /// The rows of the image that the window covers, uint8 `[W, C]`.
-    pub(in crate::kernels) inputs: [&'a [u8]; SIDE],
+/// Most rows of the image that are read at once.
+pub(in crate::kernels) const INPUT_ROWS: usize = 5;
+
+/// Rows of the output of a depthwise convolution that are computed from the same rows of the input.
+pub(in crate::kernels) struct DepthwiseRows<'a> {
+    /// The rows of the image, uint8 `[W, C]`. Those that the windows do not have may be any.
+    pub(in crate::kernels) inputs: [&'a [u8]; INPUT_ROWS],
     /// C.
     pub(in crate::kernels) channels: usize,
     /// W.
     pub(in crate::kernels) width: usize,
     /// Columns before those of the image.
     pub(in crate::kernels) left: usize,
-    /// Columns from one window to the next.
-    pub(in crate::kernels) stride: usize,
+    /// For each row of the output, each column of the window and each four rows of the input, a register of weights.
     pub(in crate::kernels) blocks: &'a [ChannelBlock],
+    pub(in crate::kernels) x_zero: u8,
     pub(in crate::kernels) y_zero: u8,
 }
 
-#[expect(unsafe_code, reason = "the instruction takes an address")]
+/// Windows of `SIDE` columns, from `4 · GROUPS` rows of the input for `ROWS` rows of the output, with a distance of
+/// `STRIDE` columns.
+struct Strip<'a, const SIDE: usize, const GROUPS: usize, const ROWS: usize, const STRIDE: usize> {
+    rows: &'a DepthwiseRows<'a>,
+    inputs: [&'a [u8]; INPUT_ROWS],
+    first: usize,
+    transpose: Transpose,
+    requantize: Requantize,
+    weights: [[[__m512i; GROUPS]; SIDE]; ROWS],
+    sums: __m512i,
+    scales: __m512,
+    outside: __m512i,
+}
+
+/// Computes rows, each uint8 `[W, C]`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-pub(super) fn row<const SIDE: usize, const GROUPS: usize>(
-    row: &DepthwiseRow<'_, SIDE>,
-    columns: &mut [[Register; GROUPS]],
-    out: &mut [u8],
+pub(super) fn rows<
+    const SIDE: usize,
+    const GROUPS: usize,
+    const ROWS: usize,
+    const STRIDE: usize,
+>(
+    rows: &DepthwiseRows<'_>,
+    out: &mut [&mut [u8]; ROWS],
 ) {
-    let requantize = Requantize::to(row.y_zero);
-    let transpose = Transpose::new();
-    for block in row.blocks {
-        interleave(row, block.first, &transpose, &mut columns[row.left..]);
-        let packed = block.weights.as_chunks::<GROUPS>().0.first_chunk::<SIDE>();
-        let Some(packed) = packed else { return };
-        let mut weights = [[_mm512_setzero_si512(); GROUPS]; SIDE];
-        for (column, packed) in weights.iter_mut().zip(packed) {
-            for (group, packed) in column.iter_mut().zip(packed) {
+    for block in rows.blocks {
+        let strip = Strip::<SIDE, GROUPS, ROWS, STRIDE>::new(rows, block);
+        strip.compute(out);
+    }
+}
+
+impl<'a, const SIDE: usize, const GROUPS: usize, const ROWS: usize, const STRIDE: usize>
+    Strip<'a, SIDE, GROUPS, ROWS, STRIDE>
+{
+    #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+    #[inline]
+    fn new(rows: &'a DepthwiseRows<'a>, block: &ChannelBlock) -> Self {
+        let end = rows.width.saturating_sub(1) * rows.channels + block.first + CHANNELS;
+        let mut inputs = rows.inputs;
+        for input in &mut inputs {
+            *input = &input[..end];
+        }
+        let mut weights = [[[_mm512_setzero_si512(); GROUPS]; SIDE]; ROWS];
+        let mut packed = block.weights.iter();
+        for group in weights.as_flattened_mut().as_flattened_mut() {
+            if let Some(packed) = packed.next() {
                 *group = load(packed);
             }
         }
-        let constants =
-            BlockConstants { weights, sums: load(&block.sums), scales: load_floats(&block.scales) };
+        Self {
+            rows,
+            inputs,
+            first: block.first,
+            transpose: Transpose::new(),
+            requantize: Requantize::to(rows.y_zero),
+            weights,
+            sums: load(&block.sums),
+            scales: load_floats(&block.scales),
+            outside: _mm512_set1_epi8(rows.x_zero.cast_signed()),
+        }
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+    #[inline]
+    fn compute(&self, out: &mut [&mut [u8]; ROWS]) {
+        let windows = out[0].len() / self.rows.channels;
+        let mut window = [[self.outside; GROUPS]; SIDE];
+        for column in 0..SIDE - STRIDE {
+            window[STRIDE + column] = self.column(column);
+        }
         let mut start = 0;
-        for pixels in out.chunks_mut(QUARTERS * row.channels) {
-            let columns = &columns[start..];
-            let levels = match pixels.len() / row.channels {
-                1 => windows::<SIDE, GROUPS, 1>(&constants, &requantize, columns, row.stride),
-                2 => windows::<SIDE, GROUPS, 2>(&constants, &requantize, columns, row.stride),
-                3 => windows::<SIDE, GROUPS, 3>(&constants, &requantize, columns, row.stride),
-                _ => windows::<SIDE, GROUPS, 4>(&constants, &requantize, columns, row.stride),
-            };
-            for (pixel, levels) in pixels.chunks_exact_mut(row.channels).zip(quarters(levels)) {
-                if let Some(to) = pixel[block.first..].first_chunk_mut::<CHANNELS>() {
-                    // SAFETY: there are 16 bytes.
-                    unsafe { store_sixteen(to, 0, levels) };
+        while start + QUARTERS <= windows {
+            self.windows::<QUARTERS>(&mut window, start, out);
+            start += QUARTERS;
+        }
+        match windows - start {
+            1 => self.windows::<1>(&mut window, start, out),
+            2 => self.windows::<2>(&mut window, start, out),
+            3 => self.windows::<3>(&mut window, start, out),
+            _ => {}
+        }
+    }
+
+    /// Computes `COUNT` windows of each row.
+    #[expect(unsafe_code, reason = "the instruction takes an address")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+    #[inline]
+    fn windows<const COUNT: usize>(
+        &self,
+        window: &mut [[__m512i; GROUPS]; SIDE],
+        start: usize,
+        out: &mut [&mut [u8]; ROWS],
+    ) {
+        let mut sums = [[self.sums; QUARTERS]; ROWS];
+        for number in 0..COUNT {
+            for column in 0..SIDE - STRIDE {
+                window[column] = window[column + STRIDE];
+            }
+            let next = (start + number) * STRIDE + SIDE - STRIDE;
+            for column in 0..STRIDE {
+                window[SIDE - STRIDE + column] = self.column(next + column);
+            }
+            for (sums, weights) in sums.iter_mut().zip(&self.weights) {
+                // A sum for each group first, because an instruction waits for the sum before it.
+                let mut parts = [_mm512_setzero_si512(); GROUPS];
+                parts[0] = self.sums;
+                for (levels, weights) in window.iter().zip(weights) {
+                    for (part, (levels, weights)) in
+                        parts.iter_mut().zip(levels.iter().zip(weights))
+                    {
+                        *part = _mm512_dpbusd_epi32(*part, *levels, *weights);
+                    }
+                }
+                sums[number] = parts[0];
+                for part in &parts[1..] {
+                    sums[number] = _mm512_add_epi32(sums[number], *part);
                 }
             }
-            start += QUARTERS * row.stride;
         }
-    }
-}
-
-/// The constants of 16 channels, in registers.
-struct BlockConstants<const SIDE: usize, const GROUPS: usize> {
-    weights: [[__m512i; GROUPS]; SIDE],
-    sums: __m512i,
-    scales: __m512,
-}
-
-/// The levels of 16 channels of `COUNT` windows.
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-#[inline]
-fn windows<const SIDE: usize, const GROUPS: usize, const COUNT: usize>(
-    block: &BlockConstants<SIDE, GROUPS>,
-    requantize: &Requantize,
-    columns: &[[Register; GROUPS]],
-    stride: usize,
-) -> __m512i {
-    let columns = &columns[..(COUNT - 1) * stride + SIDE];
-    let mut sums = [block.sums; QUARTERS];
-    for (number, sums) in sums.iter_mut().enumerate().take(COUNT) {
-        let window = &columns[number * stride..][..SIDE];
-        for (column, weights) in window.iter().zip(&block.weights) {
-            for (levels, weights) in column.iter().zip(weights) {
-                *sums = _mm512_dpbusd_epi32(*sums, load(levels), *weights);
+        let channels = self.rows.channels;
+        for (out, sums) in out.iter_mut().zip(sums) {
+            let out = &mut out[start * channels..][..COUNT * channels];
+            assert!(self.first + CHANNELS <= channels, "the block is within a pixel");
+            let levels = quarters(self.requantize.levels(sums, [self.scales; QUARTERS]));
+            for (number, levels) in levels.into_iter().enumerate().take(COUNT) {
+                // SAFETY: the pixel has the block.
+                unsafe { store_sixteen(out, number * channels + self.first, levels) };
             }
         }
     }
-    requantize.levels(sums, [block.scales; QUARTERS])
-}
 
-/// Interleaves the rows of 16 channels, beginning with channel `first`: four rows of each channel are adjacent.
-#[expect(unsafe_code, reason = "checks in the inner loop would cost a fifth of the speed")]
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-fn interleave<const SIDE: usize, const GROUPS: usize>(
-    row: &DepthwiseRow<'_, SIDE>,
-    first: usize,
-    transpose: &Transpose,
-    columns: &mut [[Register; GROUPS]],
-) {
-    let columns = &mut columns[..row.width];
-    let end = row.width.saturating_sub(1) * row.channels + first + CHANNELS;
-    let mut inputs = row.inputs;
-    for input in &mut inputs {
-        *input = &input[..end];
-    }
-    let mut place = first;
-    for column in columns {
-        // SAFETY: the last place is `CHANNELS` before the end of each input.
-        let sixteen = |input: &[u8]| unsafe { load_sixteen(input, place) };
-        // The weights of a row that the window does not have are zero.
-        let fourth = sixteen(inputs[3.min(SIDE - 1)]);
-        let rows = [sixteen(inputs[0]), sixteen(inputs[1]), sixteen(inputs[2]), fourth];
-        store_register(&mut column[0], transpose.rows(rows));
-        if SIDE > TAPS {
-            let last = sixteen(inputs[SIDE - 1]);
-            store_register(&mut column[GROUPS - 1], _mm512_cvtepu8_epi32(last));
+    /// A column of the padded input: four rows of each channel are adjacent.
+    #[expect(unsafe_code, reason = "checks in the inner loop would cost a fifth of the speed")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+    #[inline]
+    fn column(&self, column: usize) -> [__m512i; GROUPS] {
+        let mut groups = [self.outside; GROUPS];
+        let column = column.wrapping_sub(self.rows.left);
+        if column < self.rows.width {
+            let place = column * self.rows.channels + self.first;
+            // SAFETY: the place in the last column is `CHANNELS` before the end of each input.
+            let sixteen = |input: &[u8]| unsafe { load_sixteen(input, place) };
+            let [a, b, c, d, e] = self.inputs;
+            groups[0] = self.transpose.rows([sixteen(a), sixteen(b), sixteen(c), sixteen(d)]);
+            if GROUPS > 1 {
+                groups[GROUPS - 1] = _mm512_cvtepu8_epi32(sixteen(e));
+            }
         }
-        place += row.channels;
+        groups
     }
 }
 
@@ -146,6 +201,7 @@ impl Transpose {
 
     /// Four rows of 16 bytes as 16 rows of four.
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+    #[inline]
     fn rows(&self, [a, b, c, d]: [__m128i; TAPS]) -> __m512i {
         // Registers of 256 bits first: these insertions are faster.
         let [ab, cd] = [_mm256_set_m128i(b, a), _mm256_set_m128i(d, c)];

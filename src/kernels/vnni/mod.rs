@@ -7,10 +7,9 @@ mod depthwise; // one channel in, one out
 mod narrow; // few channels in
 mod pointwise; // a window of one pixel
 
-pub(super) use self::depthwise::DepthwiseRow;
+pub(super) use self::depthwise::{DepthwiseRows, INPUT_ROWS};
 pub(super) use self::narrow::{NarrowRow, PIXELS};
 pub(super) use self::pointwise::PixelRun;
-use super::block::Register;
 
 /// Proof that the processor has the instructions.
 #[derive(Debug, Clone, Copy)]
@@ -24,18 +23,21 @@ impl Vnni {
         has.then_some(Self(()))
     }
 
-    /// Computes a row, uint8 `[W, C]`. `columns` has all columns of the padded input; those of the padding must have
-    /// the level of zero.
+    /// Computes rows, each uint8 `[W, C]`.
     #[expect(unsafe_code, reason = "the compiler does not know the processor")]
     #[expect(clippy::unused_self, reason = "the value is the proof")]
-    pub(super) fn depthwise<const SIDE: usize, const GROUPS: usize>(
+    pub(super) fn depthwise<
+        const SIDE: usize,
+        const GROUPS: usize,
+        const ROWS: usize,
+        const STRIDE: usize,
+    >(
         self,
-        row: &DepthwiseRow<'_, SIDE>,
-        columns: &mut [[Register; GROUPS]],
-        out: &mut [u8],
+        rows: &DepthwiseRows<'_>,
+        out: &mut [&mut [u8]; ROWS],
     ) {
         // SAFETY: `detect` found the instructions.
-        unsafe { depthwise::row(row, columns, out) }
+        unsafe { depthwise::rows::<SIDE, GROUPS, ROWS, STRIDE>(rows, out) }
     }
 
     /// Computes a row, uint8 `[W, C]`.

@@ -5,7 +5,7 @@ use std::arch::x86_64::{
     _mm512_castsi512_ps, _mm512_castsi512_si128, _mm512_cvtepi32_ps, _mm512_cvtps_epi32,
     _mm512_extracti32x4_epi32, _mm512_load_si512, _mm512_mul_ps, _mm512_packs_epi32,
     _mm512_packus_epi16, _mm512_permutexvar_epi32, _mm512_set1_epi16, _mm512_set1_epi32,
-    _mm512_setr_epi32, _mm512_setzero_si512, _mm512_store_si512, _mm512_storeu_si512,
+    _mm512_setr_epi32, _mm512_setzero_si512, _mm512_storeu_si512,
 };
 use std::hint::black_box;
 
@@ -111,12 +111,4 @@ pub(super) fn load(register: &Register) -> __m512i {
 #[inline]
 pub(super) fn load_floats(register: &Register) -> __m512 {
     _mm512_castsi512_ps(load(register))
-}
-
-#[expect(unsafe_code, reason = "the instruction takes an address")]
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-#[inline]
-pub(super) fn store_register(to: &mut Register, value: __m512i) {
-    // SAFETY: a `Register` has the 64 bytes that the instruction writes, and their alignment.
-    unsafe { _mm512_store_si512(to.0.as_mut_ptr().cast(), value) }
 }
