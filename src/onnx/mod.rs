@@ -4,7 +4,7 @@ pub mod proto; // the messages, generated from onnx.proto
 pub mod builder; // a graph, node by node
 pub mod metadata; // the metadata of a file
 mod graft; // adds nodes around a foreign model
-mod operators; // replaces nodes
+mod operators; // changes nodes to those of another domain
 pub mod external; // constants in external files
 #[cfg(test)]
 mod tests;
@@ -20,7 +20,7 @@ use proto::tensor_shape_proto::{Dimension, dimension};
 
 pub use builder::{Element, GraphBuilder};
 pub use graft::Graft;
-pub use operators::OperatorName;
+pub use operators::{NodeChange, OperatorName};
 
 /// The newest version of the format whose fields are all known. A model of a newer version can be read, but
 /// writing it again could lose fields.

@@ -1,9 +1,9 @@
-//! Replaces nodes of a model by nodes of another domain.
+//! Changes nodes of a model to nodes of another domain.
 
 use std::collections::HashSet;
 
 use super::Model;
-use super::proto::{NodeProto, OperatorSetIdProto};
+use super::proto::{NodeProto, OperatorSetIdProto, ValueInfoProto};
 
 /// An operator by its domain and name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,31 +22,46 @@ impl OperatorName<'_> {
     }
 }
 
+/// What becomes of a node.
+#[derive(Debug, Clone, PartialEq)]
+pub enum NodeChange {
+    /// It stays.
+    Keep,
+    /// It is removed.
+    Remove,
+    /// It gets the inputs and attributes of this node, and keeps its name and its outputs.
+    Replace(NodeProto),
+}
+
 impl Model {
-    /// The same model, where the nodes for which `replacement` returns another node have operator `to`, in version 1 of
-    /// its domain. They keep their names, and the outputs. Constants that only the old nodes needed are removed.
-    /// Subgraphs are not changed.
+    /// The same model with changed nodes. The new ones have operator `to`, in version 1 of its domain. Constants that only
+    /// the old nodes needed are removed. Subgraphs are not changed.
     #[must_use]
-    pub fn replace_nodes(
+    pub fn change_nodes(
         &self,
         to: OperatorName<'_>,
-        mut replacement: impl FnMut(&NodeProto) -> Option<NodeProto>,
+        mut change: impl FnMut(&NodeProto) -> NodeChange,
     ) -> Self {
         let mut model = self.clone();
         let mut unneeded = HashSet::new();
         let graph = model.graph_mut();
-        for node in &mut graph.node {
-            if let Some(new) = replacement(node) {
-                let old = std::mem::take(node);
-                unneeded.extend(old.input);
-                *node = NodeProto {
-                    output: old.output,
-                    name: old.name,
-                    domain: Some(to.domain.to_owned()),
-                    op_type: Some(to.name.to_owned()),
-                    ..new
-                };
-            }
+        for old in std::mem::take(&mut graph.node) {
+            let new = match change(&old) {
+                NodeChange::Keep => {
+                    graph.node.push(old);
+                    continue;
+                }
+                NodeChange::Remove => None,
+                NodeChange::Replace(new) => Some(new),
+            };
+            unneeded.extend(old.input);
+            graph.node.extend(new.map(|new| NodeProto {
+                output: old.output,
+                name: old.name,
+                domain: Some(to.domain.to_owned()),
+                op_type: Some(to.name.to_owned()),
+                ..new
+            }));
         }
         for name in graph.node.iter().flat_map(|node| &node.input) {
             unneeded.remove(name);
@@ -58,5 +73,29 @@ impl Model {
         let set = OperatorSetIdProto { domain: Some(to.domain.to_owned()), version: Some(1) };
         model.proto.opset_import.push(set);
         model
+    }
+
+    /// The values that are read once, by a node of the graph. Values that a subgraph may read are not among them.
+    #[must_use]
+    pub fn read_once(&self) -> HashSet<&str> {
+        let graph = self.graph();
+        let has_subgraph = |node: &NodeProto| {
+            node.attribute
+                .iter()
+                .any(|attribute| attribute.g.is_some() || !attribute.graphs.is_empty())
+        };
+        if graph.node.iter().any(has_subgraph) {
+            return HashSet::new();
+        }
+        let (mut once, mut often) = (HashSet::new(), HashSet::new());
+        let outputs = graph.output.iter().map(ValueInfoProto::name);
+        often.extend(outputs);
+        for name in graph.node.iter().flat_map(|node| &node.input) {
+            if !often.contains(&**name) && !once.insert(&**name) {
+                once.remove(&**name);
+                often.insert(&**name);
+            }
+        }
+        once
     }
 }

@@ -4,7 +4,7 @@ use prost::Message;
 use super::builder::{GraphBuilder, int_attribute, ints_attribute};
 use super::proto::tensor_proto::DataType;
 use super::proto::{NodeProto, OperatorSetIdProto, TensorProto};
-use super::{Element, Model, NotOnnx, OperatorName};
+use super::{Element, Model, NodeChange, NotOnnx, OperatorName};
 
 /// Two nodes, one constant, and an integer attribute that is 0.
 fn two_nodes() -> Model {
@@ -116,9 +116,12 @@ fn nodes_are_replaced_with_their_constants_and_all_else_stays() {
     let model = two_nodes();
     let conv = OperatorName { domain: "", name: "Conv" };
     let own = OperatorName { domain: "own", name: "FastConv" };
-    let replaced = model.replace_nodes(own, |node| {
-        conv.is_of(node)
-            .then(|| NodeProto { input: vec![node.input[0].clone()], ..NodeProto::default() })
+    let replaced = model.change_nodes(own, |node| {
+        if !conv.is_of(node) {
+            return NodeChange::Keep;
+        }
+        let input = vec![node.input[0].clone()];
+        NodeChange::Replace(NodeProto { input, ..NodeProto::default() })
     });
     let (old, new) = (&model.graph().node[0], &replaced.graph().node[0]);
     assert_eq!((new.domain(), new.op_type(), new.name()), ("own", "FastConv", old.name()));
@@ -130,9 +133,25 @@ fn nodes_are_replaced_with_their_constants_and_all_else_stays() {
     let set = OperatorSetIdProto { domain: Some("own".to_owned()), version: Some(1) };
     assert_eq!(replaced.proto.opset_import.last(), Some(&set));
 
-    let mut unchanged = model.replace_nodes(own, |_| None);
+    let mut unchanged = model.change_nodes(own, |_| NodeChange::Keep);
     unchanged.proto.opset_import.pop();
     assert_eq!(unchanged, model);
+    let mut removed = model.change_nodes(own, |_| NodeChange::Remove);
+    assert_eq!(removed.graph_mut().node, []);
+    assert_eq!(removed.graph_mut().initializer, []);
+}
+
+#[test]
+fn values_that_are_read_once_are_known() {
+    let node = |inputs: &[&str], output: &str| NodeProto {
+        input: inputs.iter().map(|&name| name.to_owned()).collect(),
+        output: vec![output.to_owned()],
+        ..NodeProto::default()
+    };
+    let mut model = two_ends();
+    let graph = model.graph_mut();
+    graph.node = vec![node(&["x"], "y"), node(&["y", "y"], "z"), node(&["x", "z", "a"], "b")];
+    assert_eq!(model.read_once(), ["z"].into());
 }
 
 #[test]

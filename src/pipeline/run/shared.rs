@@ -80,7 +80,7 @@ impl SharedModel {
             match self.open_replaced(library, replaced, plan, wanted) {
                 Ok(session) => {
                     tracing::debug!(
-                        nodes = replaced.kernels.len(),
+                        convolutions = replaced.convolutions(),
                         "convolutions run in this program's kernels"
                     );
                     return Ok(session);
@@ -104,7 +104,7 @@ impl SharedModel {
     ) -> Result<Session, SessionError> {
         let failed = |error: ort::Error| SessionError::Model { reason: ort_message(&error) };
         let domain =
-            convolution::domain(Arc::clone(&replaced.kernels), plan.threads).map_err(failed)?;
+            convolution::domain(Arc::clone(&replaced.chains), plan.threads).map_err(failed)?;
         let builder = self.builder(library, plan)?;
         let builder = builder.with_operators(domain).map_err(|error| failed(error.into()))?;
         Session::commit(builder, &replaced.bytes, plan, wanted)

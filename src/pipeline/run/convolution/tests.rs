@@ -177,7 +177,7 @@ proptest! {
         let mut theirs = Session::open(library, &model, plan, &wanted).unwrap();
         let shared = SharedModel::optimize_for(library, &model, |_| true).unwrap();
         let replaced = shared.replaced.as_ref().unwrap();
-        prop_assert_eq!(replaced.kernels.len(), 3);
+        prop_assert_eq!(replaced.convolutions(), 3);
         let mut own = shared.open_replaced(library, replaced, plan, &wanted).unwrap();
         let batch = network.batch();
         prop_assert_eq!(bits(&mut own, &batch), bits(&mut theirs, &batch));
