@@ -183,13 +183,15 @@ impl TensorProto {
     #[must_use]
     pub fn to_ints(&self) -> Option<Vec<i32>> {
         let raw = self.raw_data();
-        let raw: Vec<i32> = match DataType::try_from(self.data_type()).ok()? {
-            DataType::Int8 => raw.iter().map(|byte| byte.cast_signed().into()).collect(),
-            DataType::Uint8 => raw.iter().copied().map(i32::from).collect(),
-            DataType::Int32 => {
-                raw.as_chunks().0.iter().map(|bytes| i32::from_le_bytes(*bytes)).collect()
-            }
-            _ => return None,
+        let is = |data_type: DataType| self.data_type() == data_type as i32;
+        let raw: Vec<i32> = if is(DataType::Int8) {
+            raw.iter().map(|byte| byte.cast_signed().into()).collect()
+        } else if is(DataType::Uint8) {
+            raw.iter().copied().map(i32::from).collect()
+        } else if is(DataType::Int32) {
+            raw.as_chunks().0.iter().map(|bytes| i32::from_le_bytes(*bytes)).collect()
+        } else {
+            return None;
         };
         Some(if raw.is_empty() { self.int32_data.clone() } else { raw })
     }

@@ -30,7 +30,7 @@ pub enum NodeChange {
     /// It is removed.
     Remove,
     /// It gets the inputs and attributes of this node, and keeps its name and its outputs.
-    Replace(NodeProto),
+    Replace(Box<NodeProto>),
 }
 
 impl Model {
@@ -52,7 +52,7 @@ impl Model {
                     continue;
                 }
                 NodeChange::Remove => None,
-                NodeChange::Replace(new) => Some(new),
+                NodeChange::Replace(new) => Some(*new),
             };
             unneeded.extend(old.input);
             graph.node.extend(new.map(|new| NodeProto {

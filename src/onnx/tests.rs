@@ -121,7 +121,7 @@ fn nodes_are_replaced_with_their_constants_and_all_else_stays() {
             return NodeChange::Keep;
         }
         let input = vec![node.input[0].clone()];
-        NodeChange::Replace(NodeProto { input, ..NodeProto::default() })
+        NodeChange::Replace(NodeProto { input, ..NodeProto::default() }.into())
     });
     let (old, new) = (&model.graph().node[0], &replaced.graph().node[0]);
     assert_eq!((new.domain(), new.op_type(), new.name()), ("own", "FastConv", old.name()));

@@ -174,10 +174,10 @@ impl<'a, const SIDE: usize, const GROUPS: usize, const ROWS: usize, const STRIDE
             let place = column * self.rows.channels + self.first;
             // SAFETY: the place in the last column is `CHANNELS` before the end of each input.
             let sixteen = |input: &[u8]| unsafe { load_sixteen(input, place) };
-            let [a, b, c, d, e] = self.inputs;
-            groups[0] = self.transpose.rows([sixteen(a), sixteen(b), sixteen(c), sixteen(d)]);
+            let [first, second, third, fourth, fifth] = self.inputs.map(sixteen);
+            groups[0] = self.transpose.rows([first, second, third, fourth]);
             if GROUPS > 1 {
-                groups[GROUPS - 1] = _mm512_cvtepu8_epi32(sixteen(e));
+                groups[GROUPS - 1] = _mm512_cvtepu8_epi32(fifth);
             }
         }
         groups

@@ -18,7 +18,7 @@ use super::convolution::ReplacedGraph;
 use super::error::ort_message;
 use super::session::{Session, SessionError, SessionPlan, builder};
 use super::{Library, convolution};
-use crate::kernels::{ConvolutionKernel, Geometry};
+use crate::kernels::Geometry;
 use crate::onnx;
 use crate::pipeline::Output;
 
@@ -31,18 +31,13 @@ pub(super) struct SharedModel {
 }
 
 impl SharedModel {
-    /// Optimises the ONNX model in `bytes`.
+    /// Optimises the ONNX model in `bytes`, with this program's kernels for the convolutions that `is_meant` accepts.
     ///
     /// # Errors
     ///
     /// [`SessionError::Model`] if ONNX Runtime cannot load it, or there is no space for a temporary file of
     /// the model's size.
-    pub(super) fn optimize(library: &Library, bytes: &[u8]) -> Result<Self, SessionError> {
-        Self::optimize_for(library, bytes, ConvolutionKernel::is_fast)
-    }
-
-    /// The same, with this program's kernels for the convolutions that `is_meant` accepts.
-    pub(super) fn optimize_for(
+    pub(super) fn optimize(
         library: &Library,
         bytes: &[u8],
         is_meant: impl Fn(&Geometry) -> bool,

@@ -64,11 +64,11 @@ pub(in crate::pipeline::run) fn replace(
     let replaced = model.change_nodes(OWN, |node| {
         let output = node.output.first().map_or("", |output| output);
         match numbers.get(output) {
-            Some(&number) if outputs[number] == output => NodeChange::Replace(NodeProto {
-                input: vec![inputs[number].to_owned()],
-                attribute: vec![int_attribute(CHAIN, number)],
-                ..NodeProto::default()
-            }),
+            Some(&number) if outputs[number] == output => {
+                let input = vec![inputs[number].to_owned()];
+                let attribute = vec![int_attribute(CHAIN, number)];
+                NodeChange::Replace(NodeProto { input, attribute, ..NodeProto::default() }.into())
+            }
             Some(_) => NodeChange::Remove,
             None => NodeChange::Keep,
         }

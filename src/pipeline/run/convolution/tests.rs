@@ -175,7 +175,7 @@ proptest! {
         let plan = SessionPlan::on_cpu(network.threads);
         let model = network.model();
         let mut theirs = Session::open(library, &model, plan, &wanted).unwrap();
-        let shared = SharedModel::optimize_for(library, &model, |_| true).unwrap();
+        let shared = SharedModel::optimize(library, &model, |_| true).unwrap();
         let replaced = shared.replaced.as_ref().unwrap();
         prop_assert_eq!(replaced.convolutions(), 3);
         let mut own = shared.open_replaced(library, replaced, plan, &wanted).unwrap();
