@@ -75,7 +75,7 @@ pub struct QLinearConv {
 /// What remains of a convolution when its other constants are packed.
 #[cfg(target_arch = "x86_64")]
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Frame {
+pub(super) struct PackedShape {
     pub(super) geometry: Geometry,
     pub(super) x_zero: u8,
     pub(super) y_zero: u8,
@@ -185,9 +185,9 @@ impl QLinearConv {
     }
 
     #[cfg(target_arch = "x86_64")]
-    pub(super) const fn frame(&self) -> Frame {
+    pub(super) const fn shape(&self) -> PackedShape {
         let Constants { x_zero, y_zero, .. } = self.constants;
-        Frame { geometry: self.geometry, x_zero, y_zero }
+        PackedShape { geometry: self.geometry, x_zero, y_zero }
     }
 
     /// The weights of an output channel, `[inputs of an output, rows, columns]`.

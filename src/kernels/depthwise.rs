@@ -7,7 +7,7 @@
 use std::array;
 
 use super::block::{CHANNELS, ChannelBlock, TAPS};
-use super::convolution::Frame;
+use super::convolution::PackedShape;
 use super::vnni::{DepthwiseRows, INPUT_ROWS, Vnni};
 use super::{Edges, Extent, Geometry, Groups, ImageBytes, QLinearConv};
 
@@ -15,7 +15,7 @@ use super::{Edges, Extent, Geometry, Groups, ImageBytes, QLinearConv};
 #[derive(Debug)]
 pub(super) struct Depthwise {
     blocks: Vec<ChannelBlock>,
-    frame: Frame,
+    shape: PackedShape,
     vnni: Vnni,
 }
 
@@ -45,15 +45,15 @@ impl Depthwise {
                 (0..rows).step_by(TAPS).map(move |first| group(column, first, above))
             })
             .collect();
-        Self { blocks: ChannelBlock::all(convolution, &inputs), frame: convolution.frame(), vnni }
+        Self { blocks: ChannelBlock::all(convolution, &inputs), shape: convolution.shape(), vnni }
     }
 
     /// Like `QLinearConv::rows`.
     pub(super) fn rows(&self, image: ImageBytes<'_>, first: usize, rows: &mut [u8]) {
-        let Geometry { inputs: channels, strides, window, .. } = self.frame.geometry;
-        let Ok(output) = self.frame.geometry.output(image.size) else { return };
+        let Geometry { inputs: channels, strides, window, .. } = self.shape.geometry;
+        let Ok(output) = self.shape.geometry.output(image.size) else { return };
         let row = output.columns * channels;
-        let outside = vec![self.frame.x_zero; image.size.columns * channels];
+        let outside = vec![self.shape.x_zero; image.size.columns * channels];
         let together = if window.rows == 3 && strides.rows == 1 { 2 } else { 1 };
         for (number, out) in rows.chunks_mut(together * row).enumerate() {
             let above = (first + number * together) * strides.rows;
@@ -77,7 +77,7 @@ impl Depthwise {
         above: usize,
         outside: &'a [u8],
     ) -> DepthwiseRows<'a> {
-        let Frame { geometry, x_zero, y_zero } = self.frame;
+        let PackedShape { geometry, x_zero, y_zero } = self.shape;
         let Geometry { inputs: channels, padding: Edges { top, left, .. }, .. } = geometry;
         let inputs: [&[u8]; INPUT_ROWS] = array::from_fn(|tap| {
             let inside = (above + tap).checked_sub(top).filter(|&row| row < image.size.rows);

@@ -6,7 +6,7 @@
 use std::array;
 
 use super::block::{CHANNELS, ChannelBlock, TAPS};
-use super::convolution::Frame;
+use super::convolution::PackedShape;
 use super::vnni::{NarrowRow, PIXELS, Vnni};
 use super::{Edges, Extent, Geometry, Groups, ImageBytes, QLinearConv};
 
@@ -17,7 +17,7 @@ const MOST_INPUTS: usize = 4;
 #[derive(Debug)]
 pub(super) struct Narrow {
     blocks: Vec<ChannelBlock>,
-    frame: Frame,
+    shape: PackedShape,
     vnni: Vnni,
 }
 
@@ -42,15 +42,15 @@ impl Narrow {
         let inputs: Vec<[Option<usize>; TAPS]> = (0..window.rows)
             .flat_map(|row| (0..piece).step_by(TAPS).map(move |first| group(row, first)))
             .collect();
-        Self { blocks: ChannelBlock::all(convolution, &inputs), frame: convolution.frame(), vnni }
+        Self { blocks: ChannelBlock::all(convolution, &inputs), shape: convolution.shape(), vnni }
     }
 
     /// Like `QLinearConv::rows`.
     pub(super) fn rows(&self, image: ImageBytes<'_>, first: usize, rows: &mut [u8]) {
         let Geometry { inputs: channels, outputs, window, strides, padding, .. } =
-            self.frame.geometry;
-        let Ok(output) = self.frame.geometry.output(image.size) else { return };
-        let Frame { x_zero, y_zero, .. } = self.frame;
+            self.shape.geometry;
+        let Ok(output) = self.shape.geometry.output(image.size) else { return };
+        let PackedShape { x_zero, y_zero, .. } = self.shape;
         let Edges { top, left, .. } = padding;
         let Extent { rows: height, columns: width } = image.size;
         let groups = (window.columns * channels).div_ceil(TAPS);

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use super::block::{CHANNELS, Panel, TAPS};
-use super::convolution::Frame;
+use super::convolution::PackedShape;
 use super::vnni::{PixelRun, Vnni};
 use super::{Edges, Extent, Geometry, Groups, ImageBytes, QLinearConv};
 
@@ -18,7 +18,7 @@ const CACHED: usize = 128 << 10;
 #[derive(Debug)]
 pub(super) struct Pointwise {
     panels: Vec<Panel>,
-    frame: Frame,
+    shape: PackedShape,
     vnni: Vnni,
 }
 
@@ -34,17 +34,17 @@ impl Pointwise {
 
     /// `convolution` must fit.
     pub(super) fn new(convolution: &QLinearConv, vnni: Vnni) -> Self {
-        Self { panels: Panel::all(convolution), frame: convolution.frame(), vnni }
+        Self { panels: Panel::all(convolution), shape: convolution.shape(), vnni }
     }
 
     /// Like `QLinearConv::rows`.
     pub(super) fn rows(&self, image: ImageBytes<'_>, first: usize, rows: &mut [u8]) {
-        let Geometry { inputs: channels, outputs, .. } = self.frame.geometry;
-        let inputs = Self::inputs(&self.frame.geometry, image, first, rows.len() / outputs);
+        let Geometry { inputs: channels, outputs, .. } = self.shape.geometry;
+        let inputs = Self::inputs(&self.shape.geometry, image, first, rows.len() / outputs);
         let pixels = (CACHED / (channels + outputs)).max(1);
         let parts = rows.chunks_mut(pixels * outputs).zip(inputs.chunks(pixels * channels));
         for (out, inputs) in parts {
-            let y_zero = self.frame.y_zero;
+            let y_zero = self.shape.y_zero;
             let run = PixelRun { inputs, channels, outputs, panels: &self.panels, y_zero };
             self.vnni.pointwise(&run, out);
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::node::Constants;
+use super::node::GraphConstants;
 use super::{CHAIN, Chain, OWN};
 use crate::kernels::{ConvolutionKernel, Geometry};
 use crate::onnx::builder::int_attribute;
@@ -36,7 +36,7 @@ pub(in crate::pipeline::run) fn replace(
     model: &Model,
     is_meant: impl Fn(&Geometry) -> bool,
 ) -> Option<ReplacedGraph> {
-    let constants = Constants::of(model);
+    let constants = GraphConstants::of(model);
     let read_once = model.read_once();
     let mut chains: Vec<Chain> = Vec::new();
     let mut inputs: Vec<&str> = Vec::new();

@@ -20,9 +20,9 @@ const Y_ZERO: usize = 7;
 const BIAS: usize = 8;
 
 /// The constants of a graph by name.
-pub(super) struct Constants<'a>(HashMap<&'a str, &'a TensorProto>);
+pub(super) struct GraphConstants<'a>(HashMap<&'a str, &'a TensorProto>);
 
-impl<'a> Constants<'a> {
+impl<'a> GraphConstants<'a> {
     pub(super) fn of(model: &'a Model) -> Self {
         Self(model.graph().initializer.iter().map(|tensor| (tensor.name(), tensor)).collect())
     }
