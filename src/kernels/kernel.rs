@@ -35,7 +35,7 @@ impl ConvolutionKernel {
         Form::is_fast(geometry)
     }
 
-    /// Prepares a convolution.
+    /// Prepares a convolution. Without small scales ([`super::Constants::has_small_scales`]) it runs in portable code.
     #[must_use]
     pub fn new(convolution: QLinearConv) -> Self {
         Self { geometry: *convolution.geometry(), form: Form::of(convolution) }
