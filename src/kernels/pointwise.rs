@@ -59,7 +59,8 @@ impl Pointwise {
     ) -> Cow<'a, [u8]> {
         let &Geometry { inputs: channels, strides, .. } = geometry;
         let row = image.size.columns * channels;
-        let from = &image.bytes[first * strides.rows * row..];
+        // Nothing, if no rows are left.
+        let from = image.bytes.get(first * strides.rows * row..).unwrap_or_default();
         if strides == (Extent { rows: 1, columns: 1 }) {
             return from.into();
         }
