@@ -34,13 +34,14 @@ bench: library ## compare the server with the machine's limit, and time each sta
 		--photos $(built)/photos/$(SIZE) $(ARGS)
 	cargo bench --locked --bench stages
 
-.PHONY: bench-overload bench-start bench-variants bench-models bench-tracing
+.PHONY: bench-overload bench-start bench-turns bench-variants bench-models bench-tracing
 bench-overload: ## overload each model at four times its saturation rate; about ten minutes
 bench-start: ## time until ready and memory of each model
+bench-turns: ## compare int8 models, and kernels for their convolutions, in turns; two minutes
 bench-variants: ## compare other allocators, settings and quotas with the defaults; about fifteen minutes
 bench-models: ## measure several models in one server: shared cores, reloads, a fallback; six minutes
 bench-tracing: ## measure the cost of traces: off, 10 % sampled, all sampled; six minutes
-bench-overload bench-start bench-variants bench-models bench-tracing: bench-%: library
+bench-overload bench-start bench-turns bench-variants bench-models bench-tracing: bench-%: library
 	cargo build --release --locked
 	scripts/venv .venv-bench benches/requirements.txt
 	.venv-bench/bin/python benches/photos.py $(built)/photos

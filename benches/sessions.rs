@@ -122,7 +122,8 @@ fn kernels(library: &Library, model: &Model, runs: usize) {
 /// One session on the CPU, for images of `input`, one at a time.
 fn on_cpu(input: InputShape) -> SessionsPlan {
     let device = Device::Cpu;
-    SessionsPlan { device, sessions: 1, threads: 1, cuda_graphs: false, input, max_batch: 1 }
+    let [cuda_graphs, int8_kernels] = [false, true];
+    SessionsPlan { device, sessions: 1, threads: 1, cuda_graphs, int8_kernels, input, max_batch: 1 }
 }
 
 /// The time of a run on the batch as it lies there, and with input and outputs bound to memory of ONNX Runtime,

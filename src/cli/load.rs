@@ -157,6 +157,7 @@ fn sessions_plan(model: &Model, device: Device, concurrency: Concurrency) -> Ses
         sessions: concurrency.sessions(device),
         threads: concurrency.threads,
         cuda_graphs: concurrency.cuda_graphs,
+        int8_kernels: concurrency.int8_kernels,
         max_batch: concurrency.max_batch(device),
         input: InputShape::of(&model.card.preprocess),
     }

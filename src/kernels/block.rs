@@ -25,6 +25,50 @@ pub(super) struct ChannelBlock {
     pub(super) scales: Register,
 }
 
+/// The constants of up to 64 output channels of a pointwise convolution.
+#[derive(Debug)]
+pub(super) struct Panel {
+    /// The first channel.
+    pub(super) first: usize,
+    /// From there, the first channel of the last register. Its channels overlap those before if the number of channels
+    /// is not a multiple of 16.
+    pub(super) last: usize,
+    /// For each group of four inputs and each register of 16 outputs, int8 `[16, 4]`.
+    pub(super) weights: Vec<Register>,
+    /// The sums where all inputs have the level 0, int32 `[16]` for each register.
+    pub(super) sums: Vec<Register>,
+    /// float32 `[16]` for each register.
+    pub(super) scales: Vec<Register>,
+}
+
+impl Panel {
+    /// The panels of a pointwise convolution with at least 16 outputs, and inputs in groups of four. They have almost the
+    /// same number of registers.
+    pub(super) fn all(convolution: &QLinearConv) -> Vec<Self> {
+        let groups: Vec<[Option<usize>; TAPS]> = (0..convolution.geometry().inputs / TAPS)
+            .map(|group| std::array::from_fn(|tap| Some(group * TAPS + tap)))
+            .collect();
+        let blocks = ChannelBlock::all(convolution, &groups);
+        let panels = blocks.len().div_ceil(4);
+        (0..panels)
+            .map(|panel| {
+                let [start, end] = [panel, panel + 1].map(|panel| panel * blocks.len() / panels);
+                let blocks = &blocks[start..end];
+                let first = blocks[0].first;
+                Self {
+                    first,
+                    last: blocks[blocks.len() - 1].first - first,
+                    weights: (0..groups.len())
+                        .flat_map(|group| blocks.iter().map(move |block| block.weights[group]))
+                        .collect(),
+                    sums: blocks.iter().map(|block| block.sums).collect(),
+                    scales: blocks.iter().map(|block| block.scales).collect(),
+                }
+            })
+            .collect()
+    }
+}
+
 impl ChannelBlock {
     /// The blocks of a convolution with at least 16 outputs. The last one overlaps the one before if their number is not a
     /// multiple of 16. `inputs` lists the four inputs of each group, as places in an output's weights; `None` is no input.

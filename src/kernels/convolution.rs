@@ -72,6 +72,15 @@ pub struct QLinearConv {
     constants: Constants,
 }
 
+/// What remains of a convolution when its other constants are packed.
+#[cfg(target_arch = "x86_64")]
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PackedShape {
+    pub(super) geometry: Geometry,
+    pub(super) x_zero: u8,
+    pub(super) y_zero: u8,
+}
+
 /// Geometry, constants or images do not fit together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Mismatch {
@@ -135,6 +144,14 @@ impl Geometry {
     }
 }
 
+impl Constants {
+    /// Whether each scale is less than one, so that a scaled sum is in the range of int32. The fast kernels need this.
+    #[must_use]
+    pub fn has_small_scales(&self) -> bool {
+        self.scales.iter().all(|scale| scale.abs() < 1.0)
+    }
+}
+
 impl QLinearConv {
     /// A convolution with these constants.
     ///
@@ -165,6 +182,12 @@ impl QLinearConv {
     #[must_use]
     pub const fn constants(&self) -> &Constants {
         &self.constants
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    pub(super) const fn shape(&self) -> PackedShape {
+        let Constants { x_zero, y_zero, .. } = self.constants;
+        PackedShape { geometry: self.geometry, x_zero, y_zero }
     }
 
     /// The weights of an output channel, `[inputs of an output, rows, columns]`.

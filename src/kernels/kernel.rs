@@ -2,22 +2,24 @@
 
 use super::{Extent, Geometry, ImageBytes, Mismatch, QLinearConv};
 #[cfg(target_arch = "x86_64")]
-use super::{depthwise::Depthwise, narrow::Narrow, vnni::Vnni};
+use super::{depthwise::Depthwise, narrow::Narrow, pointwise::Pointwise, vnni::Vnni};
 
 /// A convolution with its constants in the form that the fastest code for this processor reads.
 #[derive(Debug)]
 pub struct ConvolutionKernel {
-    convolution: QLinearConv,
+    geometry: Geometry,
     form: Form,
 }
 
 #[derive(Debug)]
 enum Form {
-    Portable,
+    Portable(QLinearConv),
     #[cfg(target_arch = "x86_64")]
     Depthwise(Depthwise),
     #[cfg(target_arch = "x86_64")]
     Narrow(Narrow),
+    #[cfg(target_arch = "x86_64")]
+    Pointwise(Pointwise),
 }
 
 impl ConvolutionKernel {
@@ -33,23 +35,22 @@ impl ConvolutionKernel {
         Form::is_fast(geometry)
     }
 
-    /// Prepares a convolution.
+    /// Prepares a convolution. Without small scales ([`super::Constants::has_small_scales`]) it runs in portable code.
     #[must_use]
     pub fn new(convolution: QLinearConv) -> Self {
-        let form = Form::of(&convolution);
-        Self { convolution, form }
+        Self { geometry: *convolution.geometry(), form: Form::of(convolution) }
     }
 
     /// The same in portable code, which is slow.
     #[must_use]
     pub const fn portable(convolution: QLinearConv) -> Self {
-        Self { convolution, form: Form::Portable }
+        Self { geometry: *convolution.geometry(), form: Form::Portable(convolution) }
     }
 
-    /// The convolution.
+    /// The shape of the convolution.
     #[must_use]
-    pub const fn convolution(&self) -> &QLinearConv {
-        &self.convolution
+    pub const fn geometry(&self) -> &Geometry {
+        &self.geometry
     }
 
     /// Computes rows of the output, beginning with row `first`: uint8 `[rows, columns, outputs]`.
@@ -63,7 +64,7 @@ impl ConvolutionKernel {
         first: usize,
         rows: &mut [u8],
     ) -> Result<(), Mismatch> {
-        let geometry = self.convolution.geometry();
+        let geometry = &self.geometry;
         let Extent { rows: height, columns: width } = image.size;
         let output = geometry.output(image.size)?;
         if image.bytes.len() != height * width * geometry.inputs || width == 0 {
@@ -74,11 +75,13 @@ impl ConvolutionKernel {
             return Err(Mismatch::Output);
         }
         match &self.form {
-            Form::Portable => self.convolution.rows(image, first, rows),
+            Form::Portable(convolution) => convolution.rows(image, first, rows),
             #[cfg(target_arch = "x86_64")]
-            Form::Depthwise(form) => form.rows(&self.convolution, image, first, rows),
+            Form::Depthwise(form) => form.rows(image, first, rows),
             #[cfg(target_arch = "x86_64")]
-            Form::Narrow(form) => form.rows(&self.convolution, image, first, rows),
+            Form::Narrow(form) => form.rows(image, first, rows),
+            #[cfg(target_arch = "x86_64")]
+            Form::Pointwise(form) => form.rows(image, first, rows),
         }
         Ok(())
     }
@@ -91,18 +94,22 @@ impl Form {
     }
 
     fn is_fast(geometry: &Geometry) -> bool {
-        Self::is_available() && (Depthwise::fits(geometry) || Narrow::fits(geometry))
+        let fits = [Depthwise::fits, Narrow::fits, Pointwise::fits];
+        Self::is_available() && fits.iter().any(|fits| fits(geometry))
     }
 
-    fn of(convolution: &QLinearConv) -> Self {
+    fn of(convolution: QLinearConv) -> Self {
+        let geometry = convolution.geometry();
         match Vnni::detect() {
-            Some(vnni) if Depthwise::fits(convolution.geometry()) => {
-                Self::Depthwise(Depthwise::new(convolution, vnni))
+            Some(_) if !convolution.constants().has_small_scales() => Self::Portable(convolution),
+            Some(vnni) if Depthwise::fits(geometry) => {
+                Self::Depthwise(Depthwise::new(&convolution, vnni))
             }
-            Some(vnni) if Narrow::fits(convolution.geometry()) => {
-                Self::Narrow(Narrow::new(convolution, vnni))
+            Some(vnni) if Narrow::fits(geometry) => Self::Narrow(Narrow::new(&convolution, vnni)),
+            Some(vnni) if Pointwise::fits(geometry) => {
+                Self::Pointwise(Pointwise::new(&convolution, vnni))
             }
-            Some(_) | None => Self::Portable,
+            Some(_) | None => Self::Portable(convolution),
         }
     }
 }
@@ -117,7 +124,7 @@ impl Form {
         false
     }
 
-    const fn of(_: &QLinearConv) -> Self {
-        Self::Portable
+    const fn of(convolution: QLinearConv) -> Self {
+        Self::Portable(convolution)
     }
 }

@@ -6,6 +6,7 @@
 use std::array;
 
 use super::block::{CHANNELS, ChannelBlock, TAPS};
+use super::convolution::PackedShape;
 use super::vnni::{NarrowRow, PIXELS, Vnni};
 use super::{Edges, Extent, Geometry, Groups, ImageBytes, QLinearConv};
 
@@ -16,6 +17,7 @@ const MOST_INPUTS: usize = 4;
 #[derive(Debug)]
 pub(super) struct Narrow {
     blocks: Vec<ChannelBlock>,
+    shape: PackedShape,
     vnni: Vnni,
 }
 
@@ -40,21 +42,15 @@ impl Narrow {
         let inputs: Vec<[Option<usize>; TAPS]> = (0..window.rows)
             .flat_map(|row| (0..piece).step_by(TAPS).map(move |first| group(row, first)))
             .collect();
-        Self { blocks: ChannelBlock::all(convolution, &inputs), vnni }
+        Self { blocks: ChannelBlock::all(convolution, &inputs), shape: convolution.shape(), vnni }
     }
 
     /// Like `QLinearConv::rows`.
-    pub(super) fn rows(
-        &self,
-        convolution: &QLinearConv,
-        image: ImageBytes<'_>,
-        first: usize,
-        rows: &mut [u8],
-    ) {
-        let &Geometry { inputs: channels, outputs, window, strides, padding, .. } =
-            convolution.geometry();
-        let Ok(output) = convolution.geometry().output(image.size) else { return };
-        let constants = convolution.constants();
+    pub(super) fn rows(&self, image: ImageBytes<'_>, first: usize, rows: &mut [u8]) {
+        let Geometry { inputs: channels, outputs, window, strides, padding, .. } =
+            self.shape.geometry;
+        let Ok(output) = self.shape.geometry.output(image.size) else { return };
+        let PackedShape { x_zero, y_zero, .. } = self.shape;
         let Edges { top, left, .. } = padding;
         let Extent { rows: height, columns: width } = image.size;
         let groups = (window.columns * channels).div_ceil(TAPS);
@@ -62,14 +58,14 @@ impl Narrow {
         // The windows of a row are computed in groups of `PIXELS`, and each is read in groups of four bytes.
         let windows = output.columns.next_multiple_of(PIXELS);
         let length = ((windows - 1) * step + groups * TAPS).max((left + width) * channels);
-        let mut padded = vec![constants.x_zero; window.rows * length];
+        let mut padded = vec![x_zero; window.rows * length];
         for (number, row) in rows.chunks_exact_mut(output.columns * outputs).enumerate() {
             let above = (first + number) * strides.rows;
             for (tap, to) in padded.chunks_exact_mut(length).enumerate() {
                 let to = &mut to[left * channels..][..width * channels];
                 match (above + tap).checked_sub(top).filter(|&row| row < height) {
                     Some(row) => to.copy_from_slice(&image.bytes[row * to.len()..][..to.len()]),
-                    None => to.fill(constants.x_zero),
+                    None => to.fill(x_zero),
                 }
             }
             let task = NarrowRow {
@@ -79,7 +75,7 @@ impl Narrow {
                 step,
                 outputs,
                 blocks: &self.blocks,
-                y_zero: constants.y_zero,
+                y_zero,
             };
             self.vnni.narrow(&task, row);
         }

@@ -6,22 +6,52 @@ use proptest::prelude::*;
 use super::*;
 
 fn geometries() -> impl Strategy<Value = Geometry> {
-    let sides = (prop_oneof![Just(3_usize), Just(5)], 1..=7_usize, 1..=7_usize);
-    let channels = (any::<bool>(), 1..=4_usize, 16..100_usize);
-    let padding = proptest::array::uniform4(0..=3_usize);
-    (sides, channels, padding, proptest::array::uniform2(1..=3_usize)).prop_map(
-        |((side, rows, columns), (is_depthwise, narrow, outputs), padding, strides)| {
-            let [top, left, bottom, right] = padding;
-            let (inputs, groups, window) = if is_depthwise {
-                (outputs, Groups::Each, Extent { rows: side, columns: side })
-            } else {
-                (narrow, Groups::One, Extent { rows, columns })
-            };
-            let strides = Extent { rows: strides[0], columns: strides[1] };
-            let padding = Edges { top, left, bottom, right };
+    prop_oneof![depthwise(), narrow(), pointwise()]
+}
+
+fn extents(sides: std::ops::RangeInclusive<usize>) -> impl Strategy<Value = Extent> {
+    (sides.clone(), sides).prop_map(|(rows, columns)| Extent { rows, columns })
+}
+
+fn edges() -> impl Strategy<Value = Edges> {
+    proptest::array::uniform4(0..=3_usize).prop_map(|[top, left, bottom, right]| Edges {
+        top,
+        left,
+        bottom,
+        right,
+    })
+}
+
+fn depthwise() -> impl Strategy<Value = Geometry> {
+    let side = prop_oneof![Just(3_usize), Just(5)];
+    (side, 16..100_usize, extents(1..=3), edges()).prop_map(|(side, channels, strides, padding)| {
+        let window = Extent { rows: side, columns: side };
+        let (inputs, outputs) = (channels, channels);
+        Geometry { inputs, outputs, groups: Groups::Each, window, strides, padding }
+    })
+}
+
+fn narrow() -> impl Strategy<Value = Geometry> {
+    (1..=4_usize, 16..100_usize, extents(1..=7), extents(1..=3), edges()).prop_map(
+        |(inputs, outputs, window, strides, padding)| {
+            let groups = Groups::One;
             Geometry { inputs, outputs, groups, window, strides, padding }
         },
     )
+}
+
+/// Also with numbers of inputs that have no fast kernel, and with large images in relation to the cache.
+fn pointwise() -> impl Strategy<Value = Geometry> {
+    let inputs = prop_oneof![4 => (1..80_usize).prop_map(|fours| fours * 4), 1 => 1..80_usize];
+    let outputs = prop_oneof![4 => 16..300_usize, 1 => 1000..2000_usize];
+    (inputs, outputs, extents(1..=3)).prop_map(|(inputs, outputs, strides)| Geometry {
+        inputs,
+        outputs,
+        groups: Groups::One,
+        window: Extent { rows: 1, columns: 1 },
+        strides,
+        padding: Edges { top: 0, left: 0, bottom: 0, right: 0 },
+    })
 }
 
 fn convolutions() -> impl Strategy<Value = QLinearConv> {
@@ -29,9 +59,12 @@ fn convolutions() -> impl Strategy<Value = QLinearConv> {
         let Extent { rows, columns } = geometry.window;
         let outputs = geometry.outputs;
         let weights = vec(any::<i8>(), outputs * geometry.depth() * rows * columns);
-        // Large sums and scales, whose products exceed int32, are saturated too.
+        // Some sums are as large as possible. Scales of one and more have no fast kernel.
         let bias = vec(prop_oneof![9 => -9000..9000_i32, 1 => any::<i32>()], outputs);
-        let scales = vec(prop_oneof![9 => 1e-4..1e-2_f32, 1 => 1e-2..1e6_f32], outputs);
+        let largest = prop_oneof![9 => Just(1_f32.next_down()), 1 => Just(1e6)];
+        let scales = largest.prop_flat_map(move |largest| {
+            vec(prop_oneof![9 => 1e-4..1e-2_f32, 1 => 1e-2..=largest], outputs)
+        });
         (weights, bias, scales, any::<[u8; 2]>()).prop_map(
             move |(weights, bias, scales, [x_zero, y_zero])| {
                 let constants = Constants { weights, bias, scales, x_zero, y_zero };
@@ -45,8 +78,8 @@ proptest! {
     #[test]
     fn fast_kernels_have_the_bits_of_the_portable_code(
         convolution in convolutions(),
-        rows in 7..20_usize,
-        columns in 7..20_usize,
+        rows in 7..24_usize,
+        columns in 7..24_usize,
         seed in any::<u8>(),
     ) {
         let geometry = *convolution.geometry();
@@ -72,7 +105,7 @@ proptest! {
     }
 }
 
-fn identity() -> ConvolutionKernel {
+fn identity() -> QLinearConv {
     let one = Extent { rows: 1, columns: 1 };
     let geometry = Geometry {
         inputs: 1,
@@ -84,12 +117,12 @@ fn identity() -> ConvolutionKernel {
     };
     let constants =
         Constants { weights: vec![1], bias: vec![0], scales: vec![1.0], x_zero: 0, y_zero: 0 };
-    ConvolutionKernel::new(QLinearConv::new(geometry, constants).unwrap())
+    QLinearConv::new(geometry, constants).unwrap()
 }
 
 #[test]
 fn images_and_outputs_of_other_sizes_are_errors() {
-    let kernel = identity();
+    let kernel = ConvolutionKernel::new(identity());
     let rows = |bytes: &[u8], first: usize, out: usize| {
         let image = ImageBytes { bytes, size: Extent { rows: 2, columns: 3 } };
         kernel.rows(image, first, &mut vec![0; out])
@@ -102,7 +135,7 @@ fn images_and_outputs_of_other_sizes_are_errors() {
 
 #[test]
 fn constants_that_do_not_fit_are_errors() {
-    let convolution = identity().convolution().clone();
+    let convolution = identity();
     let geometry = *convolution.geometry();
     let with = |change: fn(&mut Constants)| {
         let mut constants = convolution.constants().clone();

@@ -4,7 +4,7 @@ pub mod proto; // the messages, generated from onnx.proto
 pub mod builder; // a graph, node by node
 pub mod metadata; // the metadata of a file
 mod graft; // adds nodes around a foreign model
-mod operators; // replaces the operators of nodes
+mod operators; // changes nodes to those of another domain
 pub mod external; // constants in external files
 #[cfg(test)]
 mod tests;
@@ -20,7 +20,7 @@ use proto::tensor_shape_proto::{Dimension, dimension};
 
 pub use builder::{Element, GraphBuilder};
 pub use graft::Graft;
-pub use operators::{OperatorName, Replaced};
+pub use operators::{NodeChange, OperatorName};
 
 /// The newest version of the format whose fields are all known. A model of a newer version can be read, but
 /// writing it again could lose fields.
@@ -169,6 +169,31 @@ impl TensorProto {
     pub fn floats(&self) -> impl Iterator<Item = f32> {
         let (elements, _) = self.raw_data().as_chunks::<4>();
         elements.iter().map(|bytes| f32::from_le_bytes(*bytes))
+    }
+
+    /// The elements of a constant, row-major, however they are stored; `None` if they are not float32.
+    #[must_use]
+    pub fn to_floats(&self) -> Option<Vec<f32>> {
+        let is_raw = !self.raw_data().is_empty();
+        (self.data_type() == DataType::Float as i32)
+            .then(|| if is_raw { self.floats().collect() } else { self.float_data.clone() })
+    }
+
+    /// The elements of a constant, row-major, however they are stored; `None` if they are not int8, uint8 or int32.
+    #[must_use]
+    pub fn to_ints(&self) -> Option<Vec<i32>> {
+        let raw = self.raw_data();
+        let is = |data_type: DataType| self.data_type() == data_type as i32;
+        let raw: Vec<i32> = if is(DataType::Int8) {
+            raw.iter().map(|byte| byte.cast_signed().into()).collect()
+        } else if is(DataType::Uint8) {
+            raw.iter().copied().map(i32::from).collect()
+        } else if is(DataType::Int32) {
+            raw.as_chunks().0.iter().map(|bytes| i32::from_le_bytes(*bytes)).collect()
+        } else {
+            return None;
+        };
+        Some(if raw.is_empty() { self.int32_data.clone() } else { raw })
     }
 }
 

@@ -2,8 +2,9 @@ use bytes::Bytes;
 use prost::Message;
 
 use super::builder::{GraphBuilder, int_attribute, ints_attribute};
+use super::proto::tensor_proto::DataType;
 use super::proto::{NodeProto, OperatorSetIdProto, TensorProto};
-use super::{Element, Model, NotOnnx, OperatorName};
+use super::{Element, Model, NodeChange, NotOnnx, OperatorName};
 
 /// Two nodes, one constant, and an integer attribute that is 0.
 fn two_nodes() -> Model {
@@ -111,23 +112,63 @@ fn nodes_that_no_kept_output_needs_are_removed() {
 }
 
 #[test]
-fn an_operator_is_replaced_and_all_else_stays() {
+fn nodes_are_replaced_with_their_constants_and_all_else_stays() {
     let model = two_nodes();
     let conv = OperatorName { domain: "", name: "Conv" };
     let own = OperatorName { domain: "own", name: "FastConv" };
-    let replaced = model.replace_operators(conv, own, |node| node.name() == "conv").unwrap();
-    assert_eq!(replaced.nodes, 1);
-    let mut expected = model.clone();
-    let node = &mut expected.graph_mut().node[0];
-    (node.domain, node.op_type) = (Some("own".to_owned()), Some("FastConv".to_owned()));
+    let replaced = model.change_nodes(own, |node| {
+        if !conv.is_of(node) {
+            return NodeChange::Keep;
+        }
+        let input = vec![node.input[0].clone()];
+        NodeChange::Replace(NodeProto { input, ..NodeProto::default() }.into())
+    });
+    let (old, new) = (&model.graph().node[0], &replaced.graph().node[0]);
+    assert_eq!((new.domain(), new.op_type(), new.name()), ("own", "FastConv", old.name()));
+    assert_eq!((&*new.input, &new.output), (&old.input[..1], &old.output));
+    assert_eq!(replaced.graph().node[1..], model.graph().node[1..]);
+    let mut left = model.graph().initializer.clone();
+    left.retain(|constant| !old.input.iter().any(|input| input == constant.name()));
+    assert_eq!(replaced.graph().initializer, left);
     let set = OperatorSetIdProto { domain: Some("own".to_owned()), version: Some(1) };
-    expected.proto.opset_import.push(set);
-    assert_eq!(Model::from_bytes(replaced.bytes).unwrap(), expected);
+    assert_eq!(replaced.proto.opset_import.last(), Some(&set));
 
-    let nodes = |from, is_meant| {
-        model.replace_operators(from, own, |_| is_meant).map(|replaced| replaced.nodes)
+    let mut unchanged = model.change_nodes(own, |_| NodeChange::Keep);
+    unchanged.proto.opset_import.pop();
+    assert_eq!(unchanged, model);
+    let mut removed = model.change_nodes(own, |_| NodeChange::Remove);
+    assert_eq!(removed.graph_mut().node, []);
+    assert_eq!(removed.graph_mut().initializer, []);
+}
+
+#[test]
+fn values_that_are_read_once_are_known() {
+    let node = |inputs: &[&str], output: &str| NodeProto {
+        input: inputs.iter().map(|&name| name.to_owned()).collect(),
+        output: vec![output.to_owned()],
+        ..NodeProto::default()
     };
-    assert_eq!(nodes(conv, true), Some(1));
-    assert_eq!(nodes(conv, false), None);
-    assert_eq!(nodes(OperatorName { domain: "com.microsoft", ..conv }, true), None);
+    let mut model = two_ends();
+    let graph = model.graph_mut();
+    graph.node = vec![node(&["x"], "y"), node(&["y", "y"], "z"), node(&["x", "z", "a"], "b")];
+    assert_eq!(model.read_once(), ["z"].into());
+}
+
+#[test]
+fn elements_are_read_as_bytes_and_as_numbers() {
+    let tensor = |data_type: DataType, raw: Option<&'static [u8]>| TensorProto {
+        data_type: Some(data_type as i32),
+        raw_data: raw.map(Into::into),
+        int32_data: vec![7, -7],
+        float_data: vec![0.5],
+        ..TensorProto::default()
+    };
+    assert_eq!(tensor(DataType::Int8, Some(&[255, 1])).to_ints(), Some(vec![-1, 1]));
+    assert_eq!(tensor(DataType::Uint8, Some(&[255, 1])).to_ints(), Some(vec![255, 1]));
+    assert_eq!(tensor(DataType::Int32, Some(&[0, 1, 0, 0])).to_ints(), Some(vec![256]));
+    assert_eq!(tensor(DataType::Int32, None).to_ints(), Some(vec![7, -7]));
+    assert_eq!(tensor(DataType::Float, None).to_ints(), None);
+    assert_eq!(tensor(DataType::Float, None).to_floats(), Some(vec![0.5]));
+    assert_eq!(tensor(DataType::Float, Some(&[0, 0, 128, 63])).to_floats(), Some(vec![1.0]));
+    assert_eq!(tensor(DataType::Int8, None).to_floats(), None);
 }

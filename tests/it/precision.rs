@@ -126,6 +126,7 @@ fn kernels_for_int8_convolutions_do_not_change_a_bit_of_the_scores() {
                 sessions,
                 threads,
                 cuda_graphs: false,
+                int8_kernels: true,
                 input: InputShape::of(&model.card.preprocess),
                 max_batch: 3,
             };

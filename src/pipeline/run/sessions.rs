@@ -12,6 +12,7 @@ use super::{
     Batch, Engine, InputShape, Library, Pace, RunError, Session, SessionError, SessionPlan,
 };
 use crate::device::Device;
+use crate::kernels::{ConvolutionKernel, Geometry};
 use crate::pipeline::Output;
 
 /// Number and settings of a model's sessions.
@@ -25,6 +26,8 @@ pub struct SessionsPlan {
     pub threads: usize,
     /// Whether a GPU replays runs from CUDA graphs.
     pub cuda_graphs: bool,
+    /// Whether a CPU uses this program's kernels for int8 convolutions.
+    pub int8_kernels: bool,
     /// Size of the network's input.
     pub input: InputShape,
     /// The maximum batch size.
@@ -106,9 +109,12 @@ pub fn open_sessions(
 
 fn open(library: &Library, bytes: &[u8], plan: SessionsPlan) -> Result<Vec<Session>, SessionError> {
     let wanted = [Output::Logits, Output::Probabilities];
+    let may_replace = plan.int8_kernels && convolution::may_replace(bytes);
     match plan.device {
-        Device::Cpu if plan.sessions > 1 || convolution::may_replace(bytes) => {
-            let shared = SharedModel::optimize(library, bytes)?;
+        Device::Cpu if plan.sessions > 1 || may_replace => {
+            let is_meant =
+                |geometry: &Geometry| may_replace && ConvolutionKernel::is_fast(geometry);
+            let shared = SharedModel::optimize(library, bytes, is_meant)?;
             // Sequentially, because each reads the whole model, and the memory that one frees is reused by
             // the next.
             (0..plan.sessions).map(|_| shared.open(library, plan.threads, &wanted)).collect()

@@ -14,34 +14,30 @@ use ort::logging::LogLevel;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::value::{DynValue, Tensor};
 
+use super::convolution::ReplacedGraph;
 use super::error::ort_message;
 use super::session::{Session, SessionError, SessionPlan, builder};
 use super::{Library, convolution};
-use crate::kernels::{ConvolutionKernel, Geometry};
-use crate::onnx::{self, Replaced};
+use crate::kernels::Geometry;
+use crate::onnx;
 use crate::pipeline::Output;
 
 /// A graph optimised for this machine, with its weights.
 pub(super) struct SharedModel {
     optimized: Bytes,
     /// The same with this program's convolutions, where it has faster ones.
-    pub(super) replaced: Option<Replaced>,
+    pub(super) replaced: Option<ReplacedGraph>,
     weights: Vec<(String, Arc<DynValue>)>,
 }
 
 impl SharedModel {
-    /// Optimises the ONNX model in `bytes`.
+    /// Optimises the ONNX model in `bytes`, with this program's kernels for the convolutions that `is_meant` accepts.
     ///
     /// # Errors
     ///
     /// [`SessionError::Model`] if ONNX Runtime cannot load it, or there is no space for a temporary file of
     /// the model's size.
-    pub(super) fn optimize(library: &Library, bytes: &[u8]) -> Result<Self, SessionError> {
-        Self::optimize_for(library, bytes, ConvolutionKernel::is_fast)
-    }
-
-    /// The same, with this program's kernels for the convolutions that `is_meant` accepts.
-    pub(super) fn optimize_for(
+    pub(super) fn optimize(
         library: &Library,
         bytes: &[u8],
         is_meant: impl Fn(&Geometry) -> bool,
@@ -79,7 +75,7 @@ impl SharedModel {
             match self.open_replaced(library, replaced, plan, wanted) {
                 Ok(session) => {
                     tracing::debug!(
-                        nodes = replaced.nodes,
+                        convolutions = replaced.convolutions(),
                         "convolutions run in this program's kernels"
                     );
                     return Ok(session);
@@ -97,12 +93,13 @@ impl SharedModel {
     pub(super) fn open_replaced(
         &self,
         library: &Library,
-        replaced: &Replaced,
+        replaced: &ReplacedGraph,
         plan: SessionPlan,
         wanted: &[Output],
     ) -> Result<Session, SessionError> {
         let failed = |error: ort::Error| SessionError::Model { reason: ort_message(&error) };
-        let domain = convolution::domain(plan.threads).map_err(failed)?;
+        let domain =
+            convolution::domain(Arc::clone(&replaced.chains), plan.threads).map_err(failed)?;
         let builder = self.builder(library, plan)?;
         let builder = builder.with_operators(domain).map_err(|error| failed(error.into()))?;
         Session::commit(builder, &replaced.bytes, plan, wanted)

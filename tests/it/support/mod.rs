@@ -333,6 +333,7 @@ pub(crate) fn real_engines(model: &Model, max_batch: usize) -> Vec<Engine> {
         sessions: 2,
         threads: 1,
         cuda_graphs: false,
+        int8_kernels: true,
         max_batch,
         input: InputShape::of(&model.card.preprocess),
     };

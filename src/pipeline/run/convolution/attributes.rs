@@ -1,6 +1,4 @@
-//! The attributes of a convolution, in a model or in a session.
-
-use ort::operator::KernelContext;
+//! The attributes of a convolution.
 
 use crate::kernels::{Edges, Extent, Geometry, Groups};
 use crate::onnx::proto::NodeProto;
@@ -35,17 +33,6 @@ impl Attributes {
             }
         }
         attributes
-    }
-
-    pub(super) fn of_kernel(context: &KernelContext<'_>) -> Self {
-        Self {
-            group: context.get("group"),
-            channels_last: context.get("channels_last"),
-            strides: context.get("strides"),
-            pads: context.get("pads"),
-            dilations: context.get("dilations"),
-            auto_pad: context.get("auto_pad"),
-        }
     }
 
     /// The shape of a convolution with weights `[outputs, inputs of an output, rows, columns]`; `None` if the kernels
