@@ -146,7 +146,7 @@ impl Control {
             if removed.is_some() {
                 self.metrics.model_unload(&name, UnloadReason::Removed);
             }
-            retire(removed);
+            retire(&self.registry, removed);
         }
         Ok(())
     }
@@ -207,7 +207,8 @@ impl Control {
         let removed = self.lock_added().remove(name);
         if let Some(source) = removed {
             self.lock().remove(&SourceKey::of(&source));
-            retire(self.registry.remove(name, &source.version));
+            let removed = self.registry.remove(name, &source.version);
+            retire(&self.registry, removed);
         }
     }
 
@@ -228,7 +229,7 @@ impl Control {
             if unloaded.is_some() {
                 self.metrics.model_unload(name, UnloadReason::Requested);
             }
-            retire(unloaded);
+            retire(&self.registry, unloaded);
         }
         drop(known);
         self.drop_added(name);
@@ -314,7 +315,7 @@ impl Control {
                 let replaced = self.registry.install(served);
                 tracing::info!(model = *name, %version, digest, "serving");
                 self.metrics.model_load(name, LoadResult::Loaded);
-                retire(replaced);
+                retire(&self.registry, replaced);
                 Ok(())
             }
             Err(reason) => {
@@ -349,7 +350,7 @@ impl Control {
             let (name, version) = (model.name(), &model.version);
             tracing::info!(model = name, %version, limit, "unloading: --model-memory-limit is reached");
             self.metrics.model_unload(name, UnloadReason::MemoryLimit);
-            retire(self.registry.unload(name, version, ON_DEMAND));
+            retire(&self.registry, self.registry.unload(name, version, ON_DEMAND));
         }
     }
 
