@@ -65,7 +65,7 @@ pub(super) fn load_with<T: Send>(
         anyhow::Ok(match corrected {
             None => (Chosen { model, why }, made, warm),
             Some(model) => {
-                let made = meanwhile(&model);
+                let made = pace.build(|| meanwhile(&model));
                 (Chosen { model, why }, made, warm)
             }
         })
@@ -162,17 +162,18 @@ fn sessions_plan(model: &Model, device: Device, concurrency: Concurrency) -> Ses
     }
 }
 
-/// Opens and warms up one more engine for the model of `args`.
+/// Opens and warms up one more engine for the model of `args`, at low priority: other workers answer requests.
 pub(super) fn one_engine(
     args: &ModelArgs,
     concurrency: Concurrency,
     device: Device,
     library: &Library,
 ) -> Result<Engine> {
+    let pace = Pace::Background;
     let model = fetch::model(&args.model, &args.hub)?;
-    let Chosen { model, .. } = choose(device, args, &model, library)?;
+    let Chosen { model, .. } = pace.build(|| choose(device, args, &model, library))?;
     let plan = SessionsPlan { sessions: 1, ..sessions_plan(&model, device, concurrency) };
-    let (mut warm, _) = warm_sessions(&model, plan, library, Pace::Alone)?;
+    let (mut warm, _) = warm_sessions(&model, plan, library, pace)?;
     warm.engines.pop().ok_or_else(|| anyhow!("no session was opened"))
 }
 

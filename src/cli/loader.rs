@@ -41,7 +41,7 @@ impl Loader {
         let pace = match spec.load {
             _ if share.is_alone() => Pace::Alone,
             LoadWhen::OnDemand => Pace::InTurns(&share),
-            LoadWhen::Now | LoadWhen::Explicit => Pace::Background(&share),
+            LoadWhen::Now | LoadWhen::Explicit => Pace::Background,
         };
         // Loading mostly uses one core, so the digests are computed in parallel.
         let (loaded, digests) = load_with(&self.library, args, *concurrency, pace, Model::digests)?;
