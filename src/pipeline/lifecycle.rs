@@ -43,6 +43,7 @@ impl Pipeline {
         let capacity = i64::try_from(plan.queue_capacity).unwrap_or(i64::MAX);
         metrics.images_in_flight_limit.set(capacity);
         let health = Arc::new(Health::default());
+        let cores = cores.map(Arc::new);
         let queue = Queue::new(sessions, Arc::clone(&metrics));
         let worker_plan = WorkerPlan {
             queue: queue.clone(),
@@ -50,7 +51,7 @@ impl Pipeline {
             preprocess: card.preprocess.clone(),
             estimate: Arc::clone(&estimate),
             stuck_after: plan.stuck_after,
-            cores: cores.map(Arc::new),
+            cores: cores.clone(),
             health: Arc::clone(&health),
             metrics: Arc::clone(&metrics),
         };
@@ -81,6 +82,7 @@ impl Pipeline {
             plan,
             queue,
             health,
+            cores,
             metrics,
         })
     }
@@ -90,6 +92,13 @@ impl Pipeline {
     pub fn with_capabilities(mut self, capabilities: Capabilities) -> Self {
         self.capabilities = capabilities;
         self
+    }
+
+    /// Lets the images of `replaced`, an older version of this model, run before those of this one.
+    pub fn succeed(&self, replaced: &Self) {
+        if let (Some(cores), Some(replaced)) = (&self.cores, &replaced.cores) {
+            cores.succeed(replaced);
+        }
     }
 
     /// Closes the queue and answers queued images with

@@ -46,7 +46,7 @@ use decoders::Decoders;
 use explain::Capabilities;
 use queue::{Admission, Queue};
 use rollup::{NoTaxonomy, Taxonomy};
-use run::{Health, Workers};
+use run::{CoreShare, Health, Workers};
 
 /// One model, ready to classify. [`Pipeline::finish`] ends its threads.
 #[derive(Debug)]
@@ -62,6 +62,8 @@ pub struct Pipeline {
     at_once: usize,
     queue: Queue,
     health: Arc<Health>,
+    /// Access to the cores; `None` on a GPU.
+    cores: Option<Arc<CoreShare>>,
     metrics: Arc<ModelMetrics>,
     workers: Mutex<Option<Workers>>,
     observer: RwLock<Option<Arc<dyn Observer>>>,

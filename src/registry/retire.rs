@@ -4,15 +4,19 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use super::Served;
+use super::{Registry, Served};
 use crate::pipeline::run::trim_heap;
 
 /// Interval of checks whether the last request is answered.
 const PERIOD: Duration = Duration::from_millis(20);
 
-/// Waits on another thread until no request uses `served`, then frees its memory.
-pub(super) fn retire(served: Option<Arc<Served>>) {
+/// Waits on another thread until no request uses `served`, then frees its memory. Its requests arrived before
+/// those of the version that replaces it in `registry`, so they run first.
+pub(super) fn retire(registry: &Registry, served: Option<Arc<Served>>) {
     let Some(served) = served else { return };
+    for successor in registry.serving().iter().filter(|other| other.name() == served.name()) {
+        successor.pipeline.succeed(&served.pipeline);
+    }
     let work = move || {
         let mut served = served;
         let served = loop {

@@ -12,7 +12,7 @@ use crate::model::Preprocess;
 use crate::pipeline::Output;
 use crate::pipeline::preprocess::Pixels;
 use crate::pipeline::run::{
-    Batch, Engine, Engines, Health, Outputs, RunError, SpareEngine, WorkerPlan, Workers,
+    Batch, Cores, Engine, Engines, Health, Outputs, RunError, SpareEngine, WorkerPlan, Workers,
 };
 
 /// A queue with its dependencies, without a model.
@@ -440,7 +440,8 @@ fn a_stuck_worker_is_reported_and_replaced() {
         preprocess: Preprocess { input: [1, 1], ..Preprocess::default_for([32, 32]) },
         estimate: Arc::clone(&test.estimate),
         stuck_after: Duration::from_millis(20),
-        cores: None,
+        // The stuck batch has the only turn.
+        cores: Some(Arc::new(Cores::new(1).share(1, 1.0))),
         health: Arc::clone(&health),
         metrics: Arc::clone(&test.metrics),
     };

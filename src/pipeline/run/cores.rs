@@ -4,7 +4,8 @@
 //! not compete for a core. Each model has a virtual time, which advances by the time that its turns take,
 //! divided by its weight. If turns are scarce, the waiting model with the lowest virtual time gets the next
 //! one: busy models share the cores by weight, and a rarely used model waits only for batches that are
-//! already running.
+//! already running. A version that was replaced and its successor share the time of one model, and the old
+//! version's batches run first: its requests arrived earlier.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -34,6 +35,8 @@ struct Usage {
     virtual_time: Duration,
     waiting: usize,
     running: usize,
+    /// Replaced versions whose batches run before those of this one.
+    predecessors: Vec<u64>,
 }
 
 /// A model's access to the cores.
@@ -50,6 +53,8 @@ pub struct CoreShare {
 #[derive(Debug)]
 pub struct Turn<'a> {
     share: &'a CoreShare,
+    /// How long its batch waited for other models. Waiting for replaced versions is not counted: it ends.
+    pub waited: Duration,
     since: Instant,
 }
 
@@ -75,6 +80,26 @@ impl Cores {
         CoreShare { cores: Arc::clone(self), id, turns: threads.clamp(1, self.total), weight }
     }
 
+    /// Returns a turn of `share`'s model that took `elapsed`.
+    fn end_turn(&self, share: &CoreShare, elapsed: Duration) {
+        let CoreShare { id, turns, weight, .. } = share;
+        let spent = elapsed.mul_f64(f64::from(u32::try_from(*turns).unwrap_or(1)) / weight);
+        let mut state = self.lock();
+        state.free += turns;
+        if let Some(usage) = state.models.get_mut(id) {
+            usage.running -= 1;
+            usage.virtual_time += spent;
+        }
+        for successor in state.models.values_mut().filter(|usage| usage.predecessors.contains(id)) {
+            successor.virtual_time += spent;
+        }
+        let waited_for = state.models.values().any(|usage| usage.waiting > 0);
+        drop(state);
+        if waited_for {
+            self.changed.notify_all();
+        }
+    }
+
     /// Each update is complete before the lock is released, so the values are valid even if it is poisoned.
     fn lock(&self) -> MutexGuard<'_, CoresState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -92,8 +117,13 @@ impl CoreShare {
             usage.virtual_time = usage.virtual_time.max(now);
         }
         usage.waiting += 1;
+        let mut waited = Duration::ZERO;
         while !(state.free >= self.turns && state.is_next(self.id)) {
+            let (since, counts) = (Instant::now(), !state.has_predecessor(self.id));
             state = self.cores.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            if counts {
+                waited += since.elapsed();
+            }
         }
         state.free -= self.turns;
         let usage = state.models.entry(self.id).or_default();
@@ -106,7 +136,21 @@ impl CoreShare {
         if others_may_run {
             self.cores.changed.notify_all();
         }
-        Turn { share: self, since: Instant::now() }
+        Turn { share: self, waited, since: Instant::now() }
+    }
+
+    /// Lets the batches of `replaced` run before those of this model, and counts their time as this model's.
+    pub fn succeed(&self, replaced: &Self) {
+        let mut state = self.cores.lock();
+        if let Some(usage) = state.models.get_mut(&self.id).filter(|_| self.id != replaced.id) {
+            usage.predecessors.push(replaced.id);
+        }
+    }
+
+    /// Returns the turn of a batch that does not end, because its worker is stuck and was replaced. The worker
+    /// has to call [`Turn::forfeit`] instead of dropping its turn.
+    pub fn return_turn_of_stuck(&self) {
+        self.cores.end_turn(self, Duration::ZERO);
     }
 
     /// Whether no other model has access to the cores.
@@ -125,35 +169,51 @@ impl CoreShare {
 
 impl Drop for CoreShare {
     fn drop(&mut self) {
-        self.cores.lock().models.remove(&self.id);
+        let mut state = self.cores.lock();
+        state.models.remove(&self.id);
+        for usage in state.models.values_mut() {
+            usage.predecessors.retain(|id| *id != self.id);
+        }
+    }
+}
+
+impl Turn<'_> {
+    /// Ends a turn that was already returned by [`CoreShare::return_turn_of_stuck`].
+    pub fn forfeit(self) {
+        std::mem::forget(self);
     }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        let CoreShare { cores, id, turns, weight } = self.share;
-        let spent =
-            self.since.elapsed().mul_f64(f64::from(u32::try_from(*turns).unwrap_or(1)) / weight);
-        let mut state = cores.lock();
-        state.free += turns;
-        if let Some(usage) = state.models.get_mut(id) {
-            usage.running -= 1;
-            usage.virtual_time += spent;
-        }
-        let waited_for = state.models.values().any(|usage| usage.waiting > 0);
-        drop(state);
-        if waited_for {
-            cores.changed.notify_all();
-        }
+        self.share.cores.end_turn(self.share, self.since.elapsed());
     }
 }
 
 impl CoresState {
-    /// Whether no waiting model has a lower virtual time than that of `id`.
+    /// Whether a batch of the waiting model `id` may run next: no predecessor waits, and no other model that
+    /// may run has a lower virtual time.
     fn is_next(&self, id: u64) -> bool {
         let own = self.models.get(&id).map_or(self.now, |usage| usage.virtual_time);
-        let waiting = self.models.iter().filter(|(_, usage)| usage.waiting > 0);
-        waiting.into_iter().all(|(other, usage)| (own, id) <= (usage.virtual_time, *other))
+        let mut waiting = self.models.iter().filter(|(_, usage)| usage.waiting > 0);
+        !self.waits_for_predecessor(id)
+            && waiting.all(|(other, usage)| {
+                (own, id) <= (usage.virtual_time, *other) || self.waits_for_predecessor(*other)
+            })
+    }
+
+    fn waits_for_predecessor(&self, id: u64) -> bool {
+        self.predecessors(id).any(|usage| usage.waiting > 0)
+    }
+
+    /// Whether a replaced version of the model `id` still has batches.
+    fn has_predecessor(&self, id: u64) -> bool {
+        self.predecessors(id).any(|usage| usage.waiting + usage.running > 0)
+    }
+
+    fn predecessors(&self, id: u64) -> impl Iterator<Item = &Usage> {
+        let ids = self.models.get(&id).into_iter().flat_map(|usage| &usage.predecessors);
+        ids.filter_map(|id| self.models.get(id))
     }
 }
 
@@ -223,6 +283,64 @@ mod tests {
         let state = cores.lock();
         assert!(state.models[&idle.id].virtual_time >= Duration::from_secs(99));
         assert!(state.models[&idle.id].virtual_time < Duration::from_secs(100));
+    }
+
+    #[test]
+    fn a_replaced_version_runs_first_and_shares_the_time_of_its_successor() {
+        let cores = Cores::new(1);
+        let [old, new, other] = [0; 3].map(|_| cores.share(1, 1.0));
+        new.succeed(&old);
+        {
+            let mut state = cores.lock();
+            for (share, virtual_time) in [(&old, 30), (&new, 10), (&other, 20)] {
+                let usage = state.models.get_mut(&share.id).unwrap();
+                (usage.waiting, usage.virtual_time) = (1, Duration::from_secs(virtual_time));
+            }
+            assert!(!state.is_next(new.id), "the old version has not finished");
+            assert!(state.is_next(other.id), "other models keep their share");
+            state.models.get_mut(&other.id).unwrap().virtual_time = Duration::from_secs(40);
+            assert!(state.is_next(old.id));
+            state.models.get_mut(&old.id).unwrap().running = 1;
+            state.free -= 1;
+        }
+        cores.end_turn(&old, Duration::from_secs(5));
+        assert_eq!(cores.lock().models[&new.id].virtual_time, Duration::from_secs(15));
+        drop(old);
+        let state = cores.lock();
+        assert!(state.is_next(new.id), "the old version has ended");
+        assert_eq!(state.models[&new.id].predecessors, [0_u64; 0]);
+    }
+
+    #[test]
+    fn waiting_for_a_replaced_version_is_not_counted() {
+        let cores = Cores::new(1);
+        let [old, new, other] = [0; 3].map(|_| cores.share(1, 1.0));
+        new.succeed(&old);
+        let waited = |share: &CoreShare, running: &CoreShare| {
+            let turn = running.turn();
+            thread::scope(|scope| {
+                let waiting = scope.spawn(|| share.turn().waited);
+                while cores.lock().models[&share.id].waiting == 0 {
+                    thread::yield_now();
+                }
+                drop(turn);
+                waiting.join().unwrap()
+            })
+        };
+        assert_eq!(waited(&new, &old), Duration::ZERO);
+        assert_ne!(waited(&other, &old), Duration::ZERO);
+    }
+
+    #[test]
+    fn the_turn_of_a_stuck_batch_is_returned_once() {
+        let cores = Cores::new(1);
+        let [stuck, other] = [0; 2].map(|_| cores.share(1, 1.0));
+        let turn = stuck.turn();
+        stuck.return_turn_of_stuck();
+        drop(other.turn());
+        turn.forfeit();
+        assert_eq!(cores.lock().free, 1);
+        assert!(!other.is_contended());
     }
 
     #[test]

@@ -13,37 +13,43 @@ pub enum Pace<'a> {
     /// Each run waits for a turn on the cores, as batches do; other work has normal priority. For a model
     /// that a request waits for.
     InTurns(&'a CoreShare),
-    /// The same, and other work has low priority.
-    Background(&'a CoreShare),
+    /// All work has low priority, so that it takes the time that other threads leave. Runs do not wait for
+    /// turns: a turn would take a core from requests for as long as a batch takes.
+    Background,
 }
 
 impl Pace<'_> {
-    /// Runs one batch of the new model, in a turn.
-    pub fn run<T>(self, batch: impl FnOnce() -> T) -> T {
+    /// Runs one batch of the new model.
+    pub fn run<T: Send>(self, batch: impl FnOnce() -> T + Send) -> T {
         match self {
             Self::Alone => batch(),
-            Self::InTurns(share) | Self::Background(share) => {
+            Self::InTurns(share) => {
                 let _turn = share.turn();
                 batch()
             }
+            Self::Background => at_low_priority(batch),
         }
     }
 
-    /// Does work that cannot be divided into turns, such as optimising a graph. Low priority uses a separate
-    /// thread, because a thread cannot raise its priority again. Threads that `work` starts inherit the low
-    /// priority, so it must not start any that outlive it.
+    /// Does work that cannot be divided into turns, such as optimising a graph. Threads that `work` starts
+    /// may have low priority, so it must not start any that outlive it.
     pub fn build<T: Send>(self, work: impl FnOnce() -> T + Send) -> T {
         match self {
             Self::Alone | Self::InTurns(_) => work(),
-            Self::Background(_) => thread::scope(|scope| {
-                let working = scope.spawn(|| {
-                    lower_priority();
-                    work()
-                });
-                working.join().unwrap_or_else(|panic| resume_unwind(panic))
-            }),
+            Self::Background => at_low_priority(work),
         }
     }
+}
+
+/// Calls `work` on a separate thread, because a thread cannot raise its priority again.
+fn at_low_priority<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    thread::scope(|scope| {
+        let working = scope.spawn(|| {
+            lower_priority();
+            work()
+        });
+        working.join().unwrap_or_else(|panic| resume_unwind(panic))
+    })
 }
 
 /// Nice value of threads that load models: next to busy threads they get a tenth of a core.
@@ -68,11 +74,12 @@ mod tests {
     use crate::pipeline::run::Cores;
 
     #[test]
-    fn a_run_takes_a_turn_and_gives_it_back() {
+    fn a_run_takes_a_turn_and_gives_it_back_unless_it_has_low_priority() {
         let cores = Cores::new(1);
         let (loading, serving) = (cores.share(1, 1.0), cores.share(1, 1.0));
-        assert!(Pace::Background(&loading).run(|| serving.is_contended()));
+        assert!(Pace::InTurns(&loading).run(|| serving.is_contended()));
         assert!(!serving.is_contended());
+        assert!(!Pace::Background.run(|| serving.is_contended()));
         drop(serving.turn());
     }
 
@@ -85,7 +92,9 @@ mod tests {
         let cores = Cores::new(1);
         let share = cores.share(1, 1.0);
         let before = nice();
-        assert_eq!(Pace::Background(&share).build(nice), NICE.max(before));
+        for found in [Pace::Background.build(nice), Pace::Background.run(nice)] {
+            assert_eq!(found, NICE.max(before));
+        }
         assert_eq!(Pace::InTurns(&share).build(nice), before);
         assert_eq!(nice(), before);
     }

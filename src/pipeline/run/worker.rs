@@ -65,9 +65,8 @@ impl Worker {
     pub(super) fn work(&mut self) {
         while let Some(Jobs { jobs, slow }) = self.plan.queue.next_batch(self.batch_plan()) {
             let cores = self.plan.cores.clone();
-            let waiting = Instant::now();
             let turn = cores.as_ref().map(|cores| cores.turn());
-            let waited = waiting.elapsed();
+            let waited = turn.as_ref().map_or(Duration::ZERO, |turn| turn.waited);
             self.pulse.begin();
             let started = Instant::now();
             let jobs = self.drop_unwanted(jobs);
@@ -77,11 +76,14 @@ impl Worker {
             if !slots.is_empty() {
                 self.run(slots);
             }
-            drop(turn);
-            self.plan.estimate.worked(waited, started.elapsed());
             if self.pulse.end() == Fate::Replaced {
+                if let Some(turn) = turn {
+                    turn.forfeit();
+                }
                 return;
             }
+            drop(turn);
+            self.plan.estimate.worked(waited, started.elapsed());
         }
     }
 

@@ -150,6 +150,9 @@ impl Supervisor {
         if !pulse.replace(self.plan.stuck_after) {
             return;
         }
+        if let Some(cores) = &self.plan.cores {
+            cores.return_turn_of_stuck();
+        }
         self.lock().retain(|worker| !Arc::ptr_eq(&worker.pulse, pulse));
         match self.start_worker(engine) {
             Ok(()) => {
