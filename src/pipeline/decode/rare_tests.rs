@@ -90,6 +90,10 @@ fn a_tiff_of_few_bits_is_scaled_to_all_levels_and_white_may_be_zero() {
     // The lowest bit first.
     let reversed = strip_with([4, 1], 2, [1, 1, 1], &[(266, &[2])], &[0b1101_1000]);
     assert_eq!(pixels(&reversed), greys(&[0, 85, 170, 255]));
+    let reversed = strip_with([2, 1], 8, [1, 1, 1], &[(266, &[2])], &[0b1000_0000, 0b0000_1100]);
+    assert_eq!(pixels(&reversed), greys(&[1, 48]));
+    let reversed = strip_with([1, 1], 16, [1, 1, 1], &[(266, &[2])], &[0xFF, 0b1000_0000]);
+    assert_eq!(pixels(&reversed), greys(&[1]));
 }
 
 #[test]
@@ -98,6 +102,11 @@ fn a_tiff_with_a_palette_has_its_colours() {
         [0xFF00, 0, 0, 0x8000, 0, 0xFF00, 0, 0x4000, 0, 0, 0xFF00, 0x2000].to_vec();
     let file = strip_with([4, 1], 2, [1, 3, 1], &[(320, &palette)], &[0b0001_1011]);
     assert_eq!(pixels(&file), [[255, 0, 0], [0, 255, 0], [0, 0, 255], [128, 64, 32]]);
+    // With opacity in a second channel, as ImageMagick writes it.
+    let palette = [vec![0xFF00; 256], vec![0; 512]].concat();
+    let tags: [(u16, &[u32]); 2] = [(320, &palette), (338, &[2])];
+    let file = strip_with([3, 1], 8, [1, 3, 2], &tags, &[7, 255, 7, 0, 7, 128]);
+    assert_eq!(pixels(&file), [[255, 0, 0], [255, 255, 255], [255, 127, 127]]);
 }
 
 #[test]
@@ -129,6 +138,13 @@ fn a_tiff_may_be_planar_in_strips_and_in_tiles() {
     let strips: [&[u8]; 6] = [&[1, 2], &[3, 4], &[11, 12], &[13, 14], &[21, 22], &[23, 24]];
     let expected = [[1, 11, 21], [2, 12, 22], [3, 13, 23], [4, 14, 24]];
     assert_eq!(pixels(&tiff_of(&tags, &strips)), expected);
+    // The plane of a channel that is ignored may be empty.
+    let mut with_unknown = tags;
+    with_unknown[2] = (258, &[8, 8]);
+    with_unknown[3] = (262, &[1]);
+    with_unknown[4] = (277, &[2]);
+    let ignored: [&[u8]; 4] = [&[1, 2], &[3, 4], &[], &[]];
+    assert_eq!(pixels(&tiff_of(&with_unknown, &ignored)), greys(&[1, 2, 3, 4]));
     // 16 bits in tiles of 16×16, most of which are outside of the image.
     let tile = |first: u8| {
         let mut tile = vec![0; 16 * 16 * 2];
@@ -176,6 +192,14 @@ fn faxes_of_both_groups_and_both_bit_orders_are_decoded() {
     // (1).
     let group4 = [0b0011_0001, 0b1111_1000, 0b0000_0000, 0b1000_0000, 0b0000_1000];
     assert_eq!(pixels(&strip([8, 2], 1, [4, 0, 1], &group4)), [&row[..], &row].concat());
+    // The first row begins with runs of no white and of no black pixels, and the second one passes them (0001).
+    let code = "00100110101000011011100110001110001111000000000001000000000001";
+    let byte = |digits: &[u8]| {
+        digits.iter().fold(0, |byte, digit| byte << 1 | (digit - b'0')) << (8 - digits.len())
+    };
+    let empty_runs: Vec<u8> = code.as_bytes().chunks(8).map(byte).collect();
+    let empty_runs = strip([8, 2], 1, [4, 0, 1], &empty_runs);
+    assert_eq!(pixels(&empty_runs), [&row[..], &row].concat());
     let reversed: Vec<u8> = group4.iter().map(|byte| byte.reverse_bits()).collect();
     let reversed = strip_with([8, 2], 1, [4, 0, 1], &[(266, &[2])], &reversed);
     assert_eq!(pixels(&reversed), [&row[..], &row].concat());
@@ -242,7 +266,8 @@ fn bitmaps_of_os2_and_with_wrong_reserved_bytes_planes_and_offsets_are_decoded()
     assert_eq!(pixels(&file), expected);
     let many_planes = bitmap(&info([2, 1], 5, 1, 0), &RED_AND_BLUE, &[0b0100_0000, 0, 0, 0]);
     assert_eq!(pixels(&many_planes), expected);
-    for offset in [0, 5, 0xFFFF] {
+    // 54 is the start of the palette.
+    for offset in [0, 5, 54, 0xFFFF] {
         let mut wrong = many_planes.clone();
         wrong[10..14].copy_from_slice(&u32::to_le_bytes(offset));
         assert_eq!(pixels(&wrong), expected, "an offset of {offset}");
@@ -314,6 +339,23 @@ fn a_gifs_frame_may_be_smaller_or_larger_than_its_canvas() {
 }
 
 #[test]
+fn the_codes_of_a_gif_may_clear_their_table_before_every_pixel() {
+    let palette = [9, 8, 7, 1, 2, 3];
+    let mut file = gif_of([8, 8], &palette, [0, 0, 8, 8], None);
+    // The codes of three bits: twice 4, which clears the table, and 1; at the end, 5.
+    let codes = [4, 4, 1].repeat(64).into_iter().chain([5]);
+    let mut bytes = vec![0; 73];
+    for (index, code) in codes.enumerate() {
+        for bit in (0..3).filter(|bit| code >> bit & 1 == 1) {
+            bytes[(index * 3 + bit) / 8] |= 1 << ((index * 3 + bit) % 8);
+        }
+    }
+    file.truncate(13 + palette.len() + 10 + 1);
+    file.extend_from_slice(&[&[73], &bytes[..], &[0, b';']].concat());
+    assert_eq!(pixels(&file), [[1, 2, 3]; 64]);
+}
+
+#[test]
 fn an_exif_block_with_a_prefix_and_an_xmp_packet_orient_a_webp_and_a_png() {
     let riff = |kind: &[u8], body: &[u8]| {
         let fill: &[u8] = if body.len().is_multiple_of(2) { &[] } else { &[0] };
@@ -334,7 +376,15 @@ fn an_exif_block_with_a_prefix_and_an_xmp_packet_orient_a_webp_and_a_png() {
     let plain = data("pictures/rgb.png");
     let size = decoded(&plain).map(|image| (image.height(), image.width())).unwrap();
     let xmp = [&b"XML:com.adobe.xmp\0\0\0\0\0"[..], xmp].concat();
-    for (kind, body) in [(b"eXIf", &exif[..]), (b"iTXt", &xmp)] {
+    let digits: String = exif.iter().map(|byte| format!("{byte:02x}")).collect();
+    let text = format!("\nexif\n      {}\n{digits}\n", exif.len());
+    let mut packed = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut packed, text.as_bytes()).unwrap();
+    let text = [&b"Raw profile type exif\0"[..], text.as_bytes()].concat();
+    let packed = [&b"Raw profile type exif\0\0"[..], &packed.finish().unwrap()].concat();
+    let chunks =
+        [(b"eXIf", &exif[..]), (b"iTXt", &xmp), (b"tEXt", &text[..]), (b"zTXt", &packed[..])];
+    for (kind, body) in chunks {
         let length = u32::try_from(body.len()).unwrap().to_be_bytes();
         let chunk = [&length[..], kind, body, &[0; 4]].concat();
         let turned = decoded(&[&plain[..33], &chunk, &plain[33..]].concat()).unwrap();
