@@ -149,3 +149,6 @@ pub(super) fn orientation(bytes: &[u8]) -> Orientation {
     };
     found.unwrap_or(Orientation::NoTransforms)
 }
+
+#[cfg(test)]
+mod tests;
