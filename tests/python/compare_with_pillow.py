@@ -1,8 +1,9 @@
 """Compares the results of `POST /preprocess` for a folder's files with Pillow's.
 
 Called by scripts/compare-with-pillow. Counts the files that are equal, near (at most one level apart), far, and
-refused although Pillow opens them, and names the worst ten of those with the reason. With --size the server gets a
-model with the preprocessing that the options name; without, the preprocessing is the served model's.
+refused although Pillow opens them, and names the worst ten that are far, and the reasons of refusals. With --size the
+server gets a model with the preprocessing that the options name; without, the preprocessing is the served model's.
+Answers of 5xx and panics of a decoder are counted, too; there should be none.
 """
 
 import argparse
@@ -10,10 +11,12 @@ import io
 import json
 import math
 import os
+import re
 import sys
 import tempfile
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,7 +61,9 @@ def main() -> None:
         with address(repository, wanted.resnetd, options) as url:
             steps = card(url)
             findings = [compare(url, path, steps) for path in files]
+            panics = panics_of(url)
     report(wanted.folder, findings)
+    print(f"  decoders panicked {panics} times")
 
 
 def write_model(folder: Path, repository: Path, wanted: argparse.Namespace) -> None:
@@ -106,8 +111,10 @@ def compare(url: str, path: Path, steps: dict) -> tuple[str, float, float, str, 
         with urllib.request.urlopen(request) as answer:
             ours = numpy.asarray(Image.open(io.BytesIO(answer.read())).convert("RGB"), dtype=int)
     except urllib.error.HTTPError as error:
-        text = error.read().decode(errors="replace")[:160]
-        return ("refused" if reference is not None else "refused by both", 0, 0, path.name, text)
+        text = error.read().decode(errors="replace")
+        if error.code >= 500:
+            return ("5xx", 0, 0, path.name, text[:160])
+        return ("refused" if reference is not None else "refused by both", 0, 0, path.name, reason(text))
     if reference is None:
         return ("refused by Pillow only", 0, 0, path.name, why)
     difference = numpy.abs(ours - reference)
@@ -116,8 +123,20 @@ def compare(url: str, path: Path, steps: dict) -> tuple[str, float, float, str, 
     return (kind, largest, mean, path.name, f"at most {largest} levels, {mean:.3f} in the mean")
 
 
+def reason(problem: str) -> str:
+    """The message of a problem document, without the advice and checksums."""
+    message = json.loads(problem).get("detail", problem)
+    return re.sub("0x[0-9a-f]+", "0x…", re.split("; send|, which is not supported", message)[0])[:110]
+
+
+def panics_of(url: str) -> int:
+    with urllib.request.urlopen(f"{url}/metrics") as answer:
+        lines = answer.read().decode().splitlines()
+    return sum(int(line.split()[-1]) for line in lines if line.startswith("resnetd_decoder_panics_total"))
+
+
 def pillow(path: Path, steps: dict) -> numpy.ndarray:
-    image = ImageOps.exif_transpose(Image.open(path))
+    image = ImageOps.exif_transpose(eight_bits(Image.open(path)))
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         rgba = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
@@ -133,6 +152,18 @@ def pillow(path: Path, steps: dict) -> numpy.ndarray:
     return numpy.asarray(image.crop((left, top, left + width, top + height)), dtype=int)
 
 
+def eight_bits(image: Image.Image) -> Image.Image:
+    """Scales gray of 16 bits, which Pillow would clip at 255, as docs/images.md says."""
+    if not image.mode.startswith("I;16"):
+        return image
+    levels = numpy.asarray(image).astype(numpy.uint16)
+    gray = Image.fromarray((levels >> 8).astype(numpy.uint8))
+    if isinstance(clear := image.info.get("transparency"), int):
+        gray.putalpha(Image.fromarray(numpy.where(levels == clear, 0, 255).astype(numpy.uint8)))
+    gray.info["exif"] = image.getexif().tobytes()
+    return gray
+
+
 def shorter_side(image: Image.Image, target: list[int]) -> list[int]:
     if image.width * target[0] <= image.height * target[1]:
         return [max(target[1] * image.height // image.width, target[0]), target[1]]
@@ -141,15 +172,19 @@ def shorter_side(image: Image.Image, target: list[int]) -> list[int]:
 
 def report(folder: Path, findings: list[tuple[str, float, float, str, str]]) -> None:
     print(f"{folder}: {len(findings)} files, Pillow {PIL.__version__}")
-    for kind in ["equal", "near", "far", "refused", "refused by Pillow only", "refused by both"]:
+    for kind in ["equal", "near", "far", "refused", "refused by Pillow only", "refused by both", "5xx"]:
         print(f"  {kind:<24}{sum(found[0] == kind for found in findings):>6}")
     compared = [found for found in findings if found[0] in ("equal", "near", "far")]
     if compared:
         mean = sum(found[2] for found in compared) / len(compared)
         print(f"  differences: {mean:.3f} levels in the mean, at most {max(found[1] for found in compared)}")
-    worst = sorted((found for found in findings if found[0] in ("far", "refused")), key=lambda found: -found[1])
-    for kind, _, _, name, reason in worst[:10]:
-        print(f"  {kind}: {name}: {reason}")
+        print(f"  more than 4 levels: {sum(found[1] > 4 for found in compared)}")
+    worst = sorted((found for found in findings if found[0] in ("far", "5xx")), key=lambda found: -found[1])
+    for kind, _, _, name, why in worst[:10]:
+        print(f"  {kind}: {name}: {why}")
+    refusals = Counter(found[4] for found in findings if found[0] == "refused")
+    for why, number in refusals.most_common():
+        print(f"  refused: {number}: {why}")
 
 
 main()

@@ -6,8 +6,8 @@ use memchr::memmem;
 /// The orientation in an EXIF block (a small TIFF file), with or without the prefix `Exif\0\0` that some
 /// programs write.
 ///
-/// Only the first directory is read, once. The number may be a BYTE, SHORT or LONG; as in Pillow, a list of
-/// several numbers is ignored. `None` if the block is damaged or has no orientation.
+/// Only the first directory is read, once. The number may be a BYTE, SHORT or LONG, with or without sign; as in
+/// Pillow, a list of several numbers is ignored. `None` if the block is damaged or has no orientation.
 pub(super) fn orientation(block: &[u8]) -> Option<Orientation> {
     let block = block.strip_prefix(b"Exif\0\0").unwrap_or(block);
     let little_endian = match block.first_chunk()? {
@@ -29,9 +29,9 @@ pub(super) fn orientation(block: &[u8]) -> Option<Orientation> {
         .map(|number| directory + 2 + number * 12)
         .find(|&at| u16_at(at) == Some(ORIENTATION))?;
     let value = match (u16_at(entry + 2)?, u32_at(entry + 4)?) {
-        (1, 1) => u32::from(*block.get(entry + 8)?),
-        (3, 1) => u32::from(u16_at(entry + 8)?),
-        (4, 1) => u32_at(entry + 8)?,
+        (1 | 6, 1) => u32::from(*block.get(entry + 8)?),
+        (3 | 8, 1) => u32::from(u16_at(entry + 8)?),
+        (4 | 9, 1) => u32_at(entry + 8)?,
         _ => return None,
     };
     Orientation::from_exif(u8::try_from(value).ok()?)
@@ -63,7 +63,9 @@ mod tests {
 
     #[test]
     fn an_orientation_is_a_short_a_long_or_a_byte_and_one_number() {
-        for (kind, value) in [(3, [0, 6, 0, 0]), (4, [0, 0, 0, 6]), (1, [6, 0, 0, 0])] {
+        let (byte, short, long) = ([6, 0, 0, 0], [0, 6, 0, 0], [0, 0, 0, 6]);
+        let kinds = [(1, byte), (3, short), (4, long), (6, byte), (8, short), (9, long)];
+        for (kind, value) in kinds {
             let block = block(kind, 1, value);
             assert_eq!(orientation(&block), Some(Orientation::Rotate90), "kind {kind}");
             let prefixed = [b"Exif\0\0", &block[..]].concat();
@@ -71,6 +73,7 @@ mod tests {
         }
         assert_eq!(orientation(&block(3, 1, [0, 9, 0, 0])), None);
         assert_eq!(orientation(&block(3, 2, [0, 6, 0, 6])), None);
+        assert_eq!(orientation(&block(9, 1, [0xFF; 4])), None);
         assert_eq!(orientation(&block(3, 1, [0, 6, 0, 0])[..12]), None);
     }
 

@@ -174,6 +174,10 @@ fn after_sub_blocks(bytes: &[u8], mut at: usize) -> Option<usize> {
     }
 }
 
+/// Maximum number of codes that the decoder has read and not yet decoded: 64 bits. A code that clears the table
+/// takes a call without giving an index, and some writers clear it before every pixel, even twice.
+const MOST_CODES_AHEAD: u32 = 64;
+
 /// Decodes palette indices from sub-blocks of LZW codes.
 struct Numbers<'a> {
     lzw: weezl::decode::Decoder,
@@ -193,31 +197,27 @@ impl<'a> Numbers<'a> {
 
     /// Fills `row` with the next indices.
     fn fill(&mut self, row: &mut [u8]) -> Result<(), DecodeError> {
-        let mut filled = 0;
+        let (mut filled, mut idle) = (0, 0);
         while filled < row.len() {
-            if self.block.is_empty() && !self.next_block() {
-                // There is no more input, but the decoder may still have output.
-                let result = self.lzw.decode_bytes(&[], &mut row[filled..]);
-                filled += result.consumed_out;
-                if result.consumed_out == 0 {
-                    return Err(DecodeError::Truncated { format: FORMAT });
-                }
-                continue;
-            }
+            // Without more input, the decoder may still have codes.
+            let has_ended = self.block.is_empty() && !self.next_block();
             let result = self.lzw.decode_bytes(self.block, &mut row[filled..]);
             self.block = &self.block[result.consumed_in..];
             filled += result.consumed_out;
+            idle = if result.consumed_in + result.consumed_out > 0 { 0 } else { idle + 1 };
             match result.status {
-                Ok(LzwStatus::Ok) => {}
-                Ok(LzwStatus::NoProgress) if result.consumed_in > 0 => {}
-                Ok(LzwStatus::NoProgress) => {
-                    return Err(DecodeError::corrupt(FORMAT, "its codes lead nowhere"));
-                }
-                Ok(LzwStatus::Done) if filled == row.len() => {}
-                Ok(LzwStatus::Done) => {
+                Err(error) => return Err(DecodeError::corrupt(FORMAT, error.to_string())),
+                Ok(LzwStatus::Done) if filled < row.len() => {
                     return Err(DecodeError::corrupt(FORMAT, "its first frame ends too early"));
                 }
-                Err(error) => return Err(DecodeError::corrupt(FORMAT, error.to_string())),
+                Ok(LzwStatus::Ok | LzwStatus::NoProgress | LzwStatus::Done) => {}
+            }
+            if idle > MOST_CODES_AHEAD {
+                return Err(if has_ended {
+                    DecodeError::Truncated { format: FORMAT }
+                } else {
+                    DecodeError::corrupt(FORMAT, "its codes lead nowhere")
+                });
             }
         }
         Ok(())

@@ -1,7 +1,9 @@
 //! PNG: selects the chunks that are needed (PNG specification, section 5), and decodes the pixels.
 
-use std::io::{self, Cursor};
+use std::borrow::Cow;
+use std::io::{self, Cursor, Read};
 
+use flate2::read::ZlibDecoder;
 use image::RgbImage;
 use image::metadata::Orientation;
 use png::{BitDepth, ColorType, DecodingError, InterlaceInfo, Transformations};
@@ -148,17 +150,44 @@ pub(super) fn header(bytes: &[u8]) -> Vec<u8> {
     kept
 }
 
-/// The orientation in its EXIF chunk, which may be before or after the pixels; otherwise in its XMP packet.
+/// The orientation in its EXIF chunk, which may be before or after the pixels; otherwise in the EXIF block that
+/// older programs write as text, or in its XMP packet.
 pub(super) fn orientation(bytes: &[u8]) -> Orientation {
-    Chunks::new(bytes)
-        .find(|chunk| &chunk.kind == b"eXIf")
-        .and_then(|chunk| exif::orientation(chunk.body()))
+    let block = Chunks::new(bytes).find(|chunk| &chunk.kind == b"eXIf");
+    let block = block.map(|chunk| Cow::Borrowed(chunk.body()));
+    block
+        .or_else(|| Chunks::new(bytes).find_map(|chunk| exif_in_text(&chunk)).map(Cow::Owned))
+        .and_then(|block| exif::orientation(&block))
         .or_else(|| {
             Chunks::new(bytes)
                 .filter(|chunk| &chunk.kind == b"iTXt" && chunk.body().starts_with(XMP))
                 .find_map(|chunk| exif::orientation_in_xmp(chunk.body()))
         })
         .unwrap_or(Orientation::NoTransforms)
+}
+
+/// The beginning of an EXIF block in a text chunk of `ImageMagick`: an empty line, a name and a length, and
+/// hexadecimal digits. Not more is decompressed, because the orientation is in the first directory.
+fn exif_in_text(chunk: &Chunk<'_>) -> Option<Vec<u8>> {
+    const KEYWORD: &[u8] = b"Raw profile type exif\0";
+    const MOST_TEXT: u64 = 16 << 10;
+    let mut text = Vec::new();
+    match &chunk.kind {
+        b"tEXt" => chunk.body().strip_prefix(KEYWORD)?.take(MOST_TEXT).read_to_end(&mut text),
+        b"zTXt" => {
+            let compressed = chunk.body().strip_prefix(KEYWORD)?.strip_prefix(&[0])?;
+            ZlibDecoder::new(compressed).take(MOST_TEXT).read_to_end(&mut text)
+        }
+        _ => return None,
+    }
+    .ok()?;
+    let digits = text.splitn(4, |&byte| byte == b'\n').nth(3)?;
+    let digits: Vec<u8> = digits
+        .iter()
+        .filter_map(|&digit| char::from(digit).to_digit(16))
+        .filter_map(|digit| u8::try_from(digit).ok())
+        .collect();
+    Some(digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect())
 }
 
 /// The keyword of a text chunk with an XMP packet, and the flag for uncompressed text.

@@ -102,12 +102,10 @@ impl<'a> BmpHeader<'a> {
         let palette_at = end + masks_behind;
         let announced = number(bytes, 10, 4)? as usize;
         let palette_end = palette_at.saturating_add(colors.min(most) * entry_bytes);
-        // An offset inside the header is invalid; one inside the palette shortens the palette.
-        let pixels = if announced < palette_at || announced >= bytes.len() {
-            palette_end
-        } else {
-            announced
-        };
+        // An offset inside the header is invalid; one inside the palette shortens the palette. One at the start
+        // of the palette is an error of the writer, because there is a palette.
+        let is_wrong = announced < palette_at || has_palette && announced == palette_at;
+        let pixels = if is_wrong || announced >= bytes.len() { palette_end } else { announced };
         let palette = bytes.get(palette_at..palette_end.min(pixels)).unwrap_or_default();
         Some(Ok(Self { size, top_down, bits, coding, palette, entry_bytes, pixels }))
     }

@@ -106,18 +106,20 @@ impl<'a> Rows<'a> {
         let mut changes: Vec<u32> = Vec::new();
         let (mut at, mut color) = (0, FaxColor::White);
         let mut from = 0;
+        // Only the first code may refer to a change at column 0: a row may begin with runs of no pixels.
+        let mut is_start = true;
         while at < self.width {
             // Find the first change to the other colour in the row above, to the right of the current column.
-            let start = changes.is_empty() && at == 0;
             while from > 0 && self.above.get(from - 1).is_some_and(|&change| change > at) {
                 from -= 1;
             }
             while self.above.get(from).is_some_and(|&change| {
-                (change <= at && !(start && change == 0 && at == 0))
+                (change <= at && !(is_start && change == 0))
                     || (from % 2 == 1) != (color == FaxColor::Black)
             }) {
                 from += 1;
             }
+            is_start = false;
             let above = |index: usize| self.above.get(index).copied().unwrap_or(self.width);
             match mode::decode(&mut self.bits)? {
                 Mode::Pass => at = above(from + 1),

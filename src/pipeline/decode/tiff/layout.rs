@@ -156,6 +156,11 @@ impl<'a> Layout<'a> {
         })
     }
 
+    /// Number of channels that the pixels depend on, which come first.
+    pub(super) fn needed_channels(&self) -> usize {
+        self.colors.channels() + usize::from(self.alpha != Alpha::None)
+    }
+
     /// Number of pieces in a row of pieces.
     pub(super) fn across(&self) -> usize {
         self.size[0].div_ceil(self.piece[0]) as usize

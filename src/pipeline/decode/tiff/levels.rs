@@ -61,7 +61,8 @@ impl<'a> Levels<'a> {
                 );
             }),
             Colors::Palette(colors) => pixels.for_each(|(to, from)| {
-                to.copy_from_slice(&colors.get(usize::from(from[0])).copied().unwrap_or_default());
+                let color = colors.get(usize::from(from[0])).copied().unwrap_or_default();
+                to.copy_from_slice(&color.map(|level| self.over_white(level, from, 1)));
             }),
             Colors::Cmyk => pixels.for_each(|(to, from)| {
                 to.copy_from_slice(&from_cmyk([from[0], from[1], from[2], from[3]]));

@@ -109,8 +109,12 @@ fn decode_piece(
     canvas: &mut Canvas<'_>,
 ) -> Result<(), DecodeError> {
     let in_a_row = layout.piece[0] as usize;
-    let (planes, channels) =
-        if layout.planar { (layout.channels, 1) } else { (1, layout.channels) };
+    // Planes of channels that are ignored may be missing, and are not decompressed.
+    let (planes, step, channels) = if layout.planar {
+        (layout.needed_channels(), layout.channels, 1)
+    } else {
+        (1, 1, layout.channels)
+    };
     let mut rows = (0..planes)
         .map(|plane| Rows::new(layout, layout.pieces[plane * layout.in_a_plane() + index]))
         .collect::<Result<Vec<_>, _>>()?;
@@ -122,7 +126,7 @@ fn decode_piece(
             if layout.differences {
                 levels::add_up(&mut bytes, layout, channels);
             }
-            let to = row.iter_mut().skip(plane).step_by(planes);
+            let to = row.iter_mut().skip(plane).step_by(step);
             levels.of_bytes(&bytes, in_a_row * channels, to);
         }
         if let Some(to) = canvas.row(y)? {
@@ -145,3 +149,6 @@ pub(super) fn orientation(bytes: &[u8]) -> Orientation {
     };
     found.unwrap_or(Orientation::NoTransforms)
 }
+
+#[cfg(test)]
+mod tests;

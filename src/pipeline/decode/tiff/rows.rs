@@ -39,8 +39,7 @@ impl<'a> Rows<'a> {
             data.into()
         };
         Ok(match layout.coding {
-            // The bit order does not matter for whole bytes.
-            TiffCompression::Raw if layout.lowest_bit_first && layout.bits < 8 => {
+            TiffCompression::Raw if layout.lowest_bit_first => {
                 Self::Reversed(Reversed { data: bits.into_owned(), at: 0 })
             }
             TiffCompression::Raw => Self::Raw(data),

@@ -30,6 +30,9 @@ pub(super) enum WebpCoding<'a> {
     Lossless { vp8l: &'a [u8] },
 }
 
+/// The flag of VP8X for alpha.
+const HAS_ALPHA: u8 = 0x10;
+
 impl<'a> WebpFrame<'a> {
     /// The image of a still file, or the first frame of an animation.
     ///
@@ -43,11 +46,16 @@ impl<'a> WebpFrame<'a> {
             return Err(damaged("a part announces more than there is"));
         }
         let mut canvas = None;
-        let mut alpha = None;
+        let (mut is_opaque, mut alpha) = (false, None);
         for Chunk { kind, body } in Chunks(chunks) {
             let body = body.unwrap_or_default();
             match kind {
-                b"VP8X" => canvas = two_sides(body, 4),
+                b"VP8X" => {
+                    canvas = two_sides(body, 4);
+                    is_opaque = body.first().is_some_and(|flags| flags & HAS_ALPHA == 0);
+                }
+                // libwebp, too, ignores alpha that is not announced.
+                b"ALPH" if is_opaque => {}
                 b"ALPH" => alpha = Some(body),
                 b"ANMF" => {
                     let canvas = canvas.ok_or_else(|| damaged("it has a frame and no canvas"))?;
@@ -109,8 +117,7 @@ impl<'a> WebpFrame<'a> {
                 if let Some(alpha) = alpha {
                     let sides = self.size.map(|side| (side - 1).to_le_bytes());
                     let sides = sides.iter().flat_map(|side| &side[..3]).copied();
-                    // Only the flag for alpha.
-                    let body: Vec<u8> = [0x10, 0, 0, 0].into_iter().chain(sides).collect();
+                    let body: Vec<u8> = [HAS_ALPHA, 0, 0, 0].into_iter().chain(sides).collect();
                     append(&mut file, *b"VP8X", &body);
                     append(&mut file, *b"ALPH", alpha);
                 }
