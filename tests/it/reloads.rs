@@ -159,6 +159,9 @@ fn with_unknown_operator() -> Vec<u8> {
     graph
 }
 
+/// Files by name.
+type Files<'a> = &'a [(&'a str, &'a [u8])];
+
 #[tokio::test]
 async fn the_reason_of_a_failed_load_is_in_the_metric_and_in_the_list() {
     let polled = Polled::start();
@@ -168,7 +171,7 @@ async fn the_reason_of_a_failed_load_is_in_the_metric_and_in_the_list() {
     let (weights, graph) = (embedded("model.safetensors"), with_unknown_operator());
     let half = &weights[..weights.len() / 2];
     let no_labels = "architecture = \"resnet20\"\n";
-    let versions: [(&str, &[(&str, &[u8])], &str); 6] = [
+    let versions: [(&str, Files<'_>, &str); 6] = [
         ("unreadable", &[("notes.txt", b"nothing")], "contains no model"),
         ("damaged", &[("card.toml", card.as_bytes()), ("model.safetensors", half)], "truncated"),
         ("damaged", &[("model.onnx", b"not a graph")], "not an ONNX model"),

@@ -127,7 +127,7 @@ fn the_codes_of_a_gif_may_clear_their_table_before_every_pixel() {
     let mut file = gif_of([8, 8], &palette, [0, 0, 8, 8], None);
     // The codes of three bits: twice 4, which clears the table, and 1; at the end, 5.
     let codes = [4, 4, 1].repeat(64).into_iter().chain([5]);
-    let mut bytes = vec![0; 73];
+    let mut bytes = [0; 73];
     for (index, code) in codes.enumerate() {
         for bit in (0..3).filter(|bit| code >> bit & 1 == 1) {
             bytes[(index * 3 + bit) / 8] |= 1 << ((index * 3 + bit) % 8);
@@ -159,7 +159,7 @@ fn an_exif_block_with_a_prefix_and_an_xmp_packet_orient_a_webp_and_a_png() {
     let plain = data("pictures/rgb.png");
     let size = decoded(&plain).map(|image| (image.height(), image.width())).unwrap();
     let xmp = [&b"XML:com.adobe.xmp\0\0\0\0\0"[..], xmp].concat();
-    let digits: String = exif.iter().map(|byte| format!("{byte:02x}")).collect();
+    let digits = crate::digest::hex(exif);
     let text = format!("\nexif\n      {}\n{digits}\n", exif.len());
     let mut packed = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
     std::io::Write::write_all(&mut packed, text.as_bytes()).unwrap();
