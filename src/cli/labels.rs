@@ -3,9 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
+use super::load_failure::CheckFailed;
 use crate::model::ModelCard;
+use crate::telemetry::LoadFailure;
 
 /// `card` with the class names in the file at `path`, one per line.
 ///
@@ -22,13 +24,14 @@ pub(super) fn replaced(card: &ModelCard, path: &Path) -> Result<ModelCard> {
     }
     let classes = card.labels.len();
     if labels.len() != classes {
-        bail!(
+        let message = format!(
             "{} has {} lines, but {} has {classes} classes; write one label per line, in the order of the network's \
          outputs",
             path.display(),
             labels.len(),
             card.name
         );
+        return Err(CheckFailed::new(LoadFailure::Card, message).into());
     }
     Ok(ModelCard { labels, wordnet_ids: Vec::new(), ..card.clone() })
 }

@@ -6,8 +6,9 @@ use std::panic::resume_unwind;
 use std::path::Path;
 use std::thread;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow};
 
+use super::load_failure::CheckFailed;
 use super::{fetch, labels};
 use crate::config::{Calibrated, Concurrency, ModelArgs};
 use crate::device::{Device, DeviceChoice};
@@ -18,6 +19,7 @@ use crate::pipeline::run::{
     Batch, Engine, InputShape, Library, Outputs, Pace, RunError, SessionsPlan, StartError,
     WarmSessions, check_device, open_sessions,
 };
+use crate::telemetry::LoadFailure;
 
 /// A loaded model, from which a pipeline is started.
 pub(super) struct Loaded {
@@ -187,7 +189,7 @@ fn with_versions(error: StartError, model: &Model, library: &Library) -> anyhow:
     // The message follows a source line and a function signature.
     let reason = reason.rsplit_once(") ").map_or(reason.as_str(), |(_, message)| message);
     let graph = model.graph();
-    anyhow!(
+    let message = format!(
         "{} has IR version {} and opset {} of ONNX, which ONNX Runtime {} does not support: {reason}\n\
          hint: export it again with an older opset, in Python: torch.onnx.export(model, images, \"model.onnx\", \
          opset_version=18); or pass the path of a newer ONNX Runtime with --onnxruntime",
@@ -195,7 +197,8 @@ fn with_versions(error: StartError, model: &Model, library: &Library) -> anyhow:
         graph.ir_version(),
         graph.opset(),
         library.version,
-    )
+    );
+    CheckFailed::new(LoadFailure::Unsupported, message).into()
 }
 
 /// Checks that a foreign graph has a score for each label and that the scores match their kind; resnetd's own
@@ -213,10 +216,12 @@ fn check_scores(
     let rows = |output| outputs.iter().map(|found| found.row(output, 0)).collect::<Vec<_>>();
     let (logits, probabilities) = (rows(Output::Logits), rows(Output::Probabilities));
     let (found, labels) = (logits[0].len(), labels.len());
-    ensure!(
-        found == labels,
-        "the graph has {found} scores, but the card has {labels} labels; they must match"
-    );
+    if found != labels {
+        let message = format!(
+            "the graph has {found} scores, but the card has {labels} labels; they must match"
+        );
+        return Err(CheckFailed::new(LoadFailure::Card, message).into());
+    }
     foreign::verify_scores(model, &logits, &probabilities)
         .with_context(|| format!("{name} cannot be served"))
 }

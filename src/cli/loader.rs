@@ -6,10 +6,11 @@ use std::hash::{Hash, Hasher};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 
 use super::error_chain;
 use super::load::{self, Loaded, load_with};
+use super::load_failure::{self, CheckFailed};
 use crate::config::{Concurrency, Config, ModelArgs, ModelSpec};
 use crate::device::Device;
 use crate::model::{Digests, Model, ModelCard, is_embedded};
@@ -17,8 +18,10 @@ use crate::pipeline::explain::Capabilities;
 use crate::pipeline::queue::Memory;
 use crate::pipeline::run::{CoreShare, Cores, Engines, Library, Pace, SpareEngine, WarmSessions};
 use crate::pipeline::{Decoding, Pipeline, Resources};
-use crate::registry::{Description, LastUse, LoadWhen, Open, Policy, Served, Source, Versions};
-use crate::telemetry::{Metrics, ModelInfo};
+use crate::registry::{
+    Description, LastUse, LoadWhen, Open, OpenError, Policy, Served, Source, Versions,
+};
+use crate::telemetry::{LoadFailure, Metrics, ModelInfo};
 
 /// Loads the models of a process.
 #[derive(Debug)]
@@ -56,10 +59,12 @@ impl Loader {
             known_paths.insert(source.to_owned());
             return Ok(());
         }
-        ensure!(
-            !known_paths.contains(source),
-            "{source} does not exist any more, so the model cannot be loaded again; restore it"
-        );
+        if known_paths.contains(source) {
+            let message = format!(
+                "{source} does not exist any more, so the model cannot be loaded again; restore it"
+            );
+            return Err(CheckFailed::new(LoadFailure::Unreadable, message).into());
+        }
         Ok(())
     }
 
@@ -115,8 +120,9 @@ impl Loader {
         };
         let engines = Engines { ready: engines, spare: Some(spare) };
         let plan = self.config.pipeline(*concurrency, device);
-        let pipeline =
-            Pipeline::start(model.card, plan, engines, resources)?.with_capabilities(capabilities);
+        let pipeline = Pipeline::start(model.card, plan, engines, resources)
+            .map_err(|error| CheckFailed::new(LoadFailure::Internal, error.to_string()))?
+            .with_capabilities(capabilities);
         let (version, load, used) = (version.clone(), spec.load, LastUse::default());
         Ok(Served { version, pipeline, description, weight_bytes, load, used })
     }
@@ -125,12 +131,14 @@ impl Loader {
 /// Compares the graph's digest with that in the configuration.
 fn check_digest(spec: &ModelSpec, digests: &Digests) -> Result<()> {
     let (Some(expected), found) = (&spec.digest, &digests.graph) else { return Ok(()) };
-    ensure!(
-        found.eq_ignore_ascii_case(expected),
+    if found.eq_ignore_ascii_case(expected) {
+        return Ok(());
+    }
+    let message = format!(
         "the graph has the digest {found}, but the configuration has {expected}\n\
          hint: if the new model is correct, write its digest into the configuration file"
     );
-    Ok(())
+    Err(CheckFailed::new(LoadFailure::Digest, message).into())
 }
 
 /// The source of `spec`. Its fingerprint combines the settings with `fingerprint`, that of the files.
@@ -143,7 +151,12 @@ pub(super) fn source(loader: &Arc<Loader>, spec: ModelSpec, fingerprint: u64) ->
     let name = spec.name.clone().unwrap_or_else(|| spec.args.model.clone());
     let (version, load) = (spec.version.clone(), spec.load);
     let loader = Arc::clone(loader);
-    let open: Open = Arc::new(move || loader.load(&spec).map_err(|error| error_chain(&error)));
+    let open: Open = Arc::new(move || {
+        loader.load(&spec).map_err(|error| OpenError {
+            failure: load_failure::classify(&error),
+            reason: error_chain(&error),
+        })
+    });
     Source { name, version, fingerprint: hasher.finish(), load, policy, open }
 }
 

@@ -16,6 +16,7 @@ mod healthcheck;
 mod fetch; // downloads a model from the hub
 mod labels; // class names from a file
 mod load;
+mod load_failure; // classifies errors of loading a model
 mod loader; // loads models for the server
 mod local;
 mod models; // the models of serve

@@ -5,13 +5,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::known::{KnownSource, KnownSources, SourceKey};
 use super::retire::retire;
-use super::{LoadWhen, ModelSources, NoModel, Policy, Registry, Served, Source, Version};
-use crate::telemetry::Metrics;
+use super::{
+    LoadWhen, ModelSources, NoModel, OpenError, Policy, Registry, Served, Source, Version,
+};
 use crate::telemetry::metrics::{LoadResult, UnloadReason};
+use crate::telemetry::{LoadFailure, Metrics};
 
 /// Changes the models of a registry.
 pub struct Control {
@@ -191,6 +194,9 @@ impl Control {
         if loaded != Ok(WeightLimit::Met) {
             self.drop_added(name);
         }
+        if let Ok(WeightLimit::Exceeded { .. }) = loaded {
+            self.metrics.model_unload(name, UnloadReason::MemoryLimit);
+        }
         loaded
     }
 
@@ -304,7 +310,7 @@ impl Control {
         let version = &source.version;
         self.registry.loading(name, version);
         tracing::info!(model = *name, %version, "loading");
-        match (source.open)() {
+        match open(source) {
             Ok(served) => {
                 if served.name() != *name {
                     let _ = self.registry.remove(name, version);
@@ -318,13 +324,14 @@ impl Control {
                 retire(&self.registry, replaced);
                 Ok(())
             }
-            Err(reason) => {
+            Err(OpenError { failure, reason }) => {
+                let class = failure.slug();
                 if self.is_loaded(name, version) {
-                    tracing::error!(model = *name, %version, reason, "cannot be loaded; the loaded version continues to serve");
+                    tracing::error!(model = *name, %version, class, reason, "cannot be loaded; the loaded version continues to serve");
                 } else {
-                    tracing::error!(model = *name, %version, reason, "cannot be loaded");
+                    tracing::error!(model = *name, %version, class, reason, "cannot be loaded");
                 }
-                self.metrics.model_load(name, LoadResult::Failed);
+                self.metrics.model_load(name, LoadResult::Failed(failure));
                 self.registry.failed(name, version, reason.clone());
                 // The next refresh retries only if the files have changed.
                 Err(ControlError::Failed { name: name.clone(), reason })
@@ -350,7 +357,7 @@ impl Control {
             let (name, version) = (model.name(), &model.version);
             tracing::info!(model = name, %version, limit, "unloading: --model-memory-limit is reached");
             self.metrics.model_unload(name, UnloadReason::MemoryLimit);
-            retire(&self.registry, self.registry.unload(name, version, ON_DEMAND));
+            retire(&self.registry, self.registry.unload(name, version, EVICTED));
         }
     }
 
@@ -364,5 +371,14 @@ impl Control {
     }
 }
 
+/// Opens a model. A panic is an error, so that the other models are still refreshed.
+fn open(source: &Source) -> Result<Served, OpenError> {
+    catch_unwind(AssertUnwindSafe(|| (source.open)())).unwrap_or_else(|_| {
+        let reason = "loading it panicked; the message is on standard error".to_owned();
+        Err(OpenError { failure: LoadFailure::Internal, reason })
+    })
+}
+
 const ON_DEMAND: &str = "it is loaded when a request needs it";
+const EVICTED: &str = "it was unloaded because --model-memory-limit was reached; it is loaded when a request needs it";
 const EXPLICIT: &str = "it was not loaded yet; load it over the admin address";

@@ -28,7 +28,7 @@ pub use policy::{
 };
 pub use served::{LastUse, Served, Version};
 pub use shadow::{Disagreement, Shadow, ShadowReport};
-pub use source::{LoadWhen, ModelSources, Open, Source, SourceAt, Sources};
+pub use source::{LoadWhen, ModelSources, Open, OpenError, Source, SourceAt, Sources};
 pub use trial::{CanaryReport, CanaryTrial, RequestOutcome};
 
 /// Models by name, and the default model.

@@ -4,9 +4,20 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{Policy, Served, Version};
+use crate::telemetry::LoadFailure;
 
-/// Opens a model; the error is a message for operators.
-pub type Open = Arc<dyn Fn() -> Result<Served, String> + Send + Sync>;
+/// Opens a model.
+pub type Open = Arc<dyn Fn() -> Result<Served, OpenError> + Send + Sync>;
+
+/// Why a model could not be opened.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct OpenError {
+    /// The class of the error, for metrics.
+    pub failure: LoadFailure,
+    /// The message for operators.
+    pub reason: String,
+}
 
 /// The source of one version of a model.
 #[derive(Clone)]

@@ -87,7 +87,7 @@ const ADVICE: &[(&str, &str)] = &[
     ("model_info", "Constant"),
     (
         "model_loads_total",
-        "`failed`: the new version could not be loaded and the old one continues to serve; `/v1/models` and the log have the reason",
+        "`failed`: the new version could not be loaded and the old one continues to serve. `reason` has the class (docs/alerts.md lists them); `/v1/models` and the log have the message",
     ),
     (
         "model_unloads_total",

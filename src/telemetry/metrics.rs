@@ -8,12 +8,12 @@ use prometheus::{
     Encoder, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, Registry, TextEncoder,
 };
 
-use super::Reason;
 use super::declare::{Declare, MetricDescription, SECONDS};
 use super::exemplars::Exemplars;
 use super::families::ModelFamilies;
 use super::model_metrics::ModelMetrics;
 use super::openmetrics::{self, Exemplar};
+use super::{LoadFailure, Reason};
 
 /// The metrics of a server, in their own registry.
 #[derive(Debug)]
@@ -45,22 +45,25 @@ pub struct Metrics {
     pub ready: IntGauge,
 }
 
-/// Result of an attempt to load a model; the label of `model_loads_total`.
+/// Result of an attempt to load a model; the labels `result` and `reason` of `model_loads_total`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LoadResult {
     /// The model serves.
     Loaded,
     /// It could not be opened or failed a check; the previous version continues to serve.
-    Failed,
+    Failed(LoadFailure),
 }
 
 impl LoadResult {
-    const ALL: [Self; 2] = [Self::Loaded, Self::Failed];
+    fn all() -> impl Iterator<Item = Self> {
+        std::iter::once(Self::Loaded).chain(LoadFailure::ALL.map(Self::Failed))
+    }
 
-    fn slug(self) -> &'static str {
+    /// The values of `result` and `reason`.
+    fn labels(self) -> [&'static str; 2] {
         match self {
-            Self::Loaded => "loaded",
-            Self::Failed => "failed",
+            Self::Loaded => ["loaded", ""],
+            Self::Failed(failure) => ["failed", failure.slug()],
         }
     }
 }
@@ -129,7 +132,7 @@ impl Metrics {
             dropped_log_lines: declare.counter("log_lines_dropped_total", "Log lines dropped because standard error was read too slowly"),
             ready: declare.int_gauge("ready", "1 while the server is ready, else 0"),
             models: Arc::new(ModelFamilies::declare(&declare)),
-            model_loads: declare.counters("model_loads_total", "Attempts to load a model, by result", &["model", "result"]),
+            model_loads: declare.counters("model_loads_total", "Attempts to load a model, by result; failed ones by reason", &["model", "result", "reason"]),
             model_unloads: declare.counters("model_unloads_total", "Models unloaded while the server runs, by reason; replaced ones are not counted", &["model", "reason"]),
             registry: declare.registry,
             described: declare.described.into_inner(),
@@ -184,10 +187,12 @@ impl Metrics {
 
     /// Counts an attempt to load the model `name`.
     pub fn model_load(&self, name: &str, result: LoadResult) {
-        for result in LoadResult::ALL {
-            let _ = self.model_loads.with_label_values(&[name, result.slug()]); // visible as 0
-        }
-        self.model_loads.with_label_values(&[name, result.slug()]).inc();
+        let counter = |result: LoadResult| {
+            let [word, reason] = result.labels();
+            self.model_loads.with_label_values(&[name, word, reason])
+        };
+        LoadResult::all().for_each(|result| drop(counter(result))); // visible as 0
+        counter(result).inc();
     }
 
     /// Counts an unloaded version of the model `name`.

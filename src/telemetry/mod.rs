@@ -3,6 +3,7 @@
 mod background; // the thread that writes log lines
 pub mod logs;
 mod reason; // why an image was rejected
+mod load_failure; // why a model could not be loaded
 mod declare; // creates and registers metrics
 pub mod metrics; // of the process
 mod gauge_part; // gauges with contributions of several pipelines
@@ -17,6 +18,7 @@ mod advice; // what to do about each metric
 
 pub use declare::MetricDescription;
 pub use gauge_part::GaugePart;
+pub use load_failure::LoadFailure;
 pub use metrics::Metrics;
 pub use model_metrics::{ModelInfo, ModelMetrics};
 pub use rate::DecayingRate;

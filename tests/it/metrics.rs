@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use resnetd::telemetry::Metrics;
+use resnetd::telemetry::{LoadFailure, Metrics};
 
 const PAGE: &str = "docs/metrics.md";
 const BEGIN: &str = "<!-- generated: UPDATE=1 cargo test --test it metrics -->\n";
@@ -28,5 +28,14 @@ fn the_page_lists_every_metric_with_advice() {
         std::io::Write::write_all(&mut file, expected.as_bytes()).unwrap();
     } else {
         assert_eq!(page, expected, "{PAGE} is outdated; {BEGIN}");
+    }
+}
+
+#[test]
+fn the_page_of_alerts_lists_every_reason_of_a_failed_load() {
+    let page = std::fs::read_to_string("docs/alerts.md").unwrap();
+    for failure in LoadFailure::ALL {
+        let row = format!("\n| `{}` | ", failure.slug());
+        assert!(page.contains(&row), "docs/alerts.md has no row for {}", failure.slug());
     }
 }

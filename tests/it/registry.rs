@@ -12,10 +12,10 @@ use resnetd::pipeline::queue::{Deadline, Memory, RequestContext};
 use resnetd::pipeline::run::{Cores, Engine};
 use resnetd::pipeline::{Pipeline, Resources};
 use resnetd::registry::{
-    Control, Description, Fallback, LastUse, LoadWhen, ModelSources, Policy, Registry, Served,
-    Source, Version, Wanted,
+    Control, Description, Fallback, LastUse, LoadWhen, ModelSources, OpenError, Policy, Registry,
+    Served, Source, Version, Wanted,
 };
-use resnetd::telemetry::Metrics;
+use resnetd::telemetry::{LoadFailure, Metrics};
 use tokio::task::JoinHandle;
 
 use crate::support::engines::constant_logits;
@@ -44,11 +44,17 @@ type Id = (u8, u8);
 enum Files {
     Good,
     Broken,
+    /// Opening them panics.
+    Panicking,
 }
 
 fn op() -> impl Strategy<Value = Op> {
     let id = || (0_u8..2, 1_u8..4);
-    let files = prop_oneof![3 => Just(Files::Good), 1 => Just(Files::Broken)];
+    let files = prop_oneof![
+        6 => Just(Files::Good),
+        2 => Just(Files::Broken),
+        1 => Just(Files::Panicking),
+    ];
     prop_oneof![
         3 => (id(), files).prop_map(|(id, files)| Op::Write(id, files)),
         1 => id().prop_map(Op::Remove),
@@ -236,7 +242,10 @@ fn source(parts: &Parts, id: Id, (written, files): (u16, Files)) -> Source {
         policy: Policy::default(),
         open: Arc::new(move || match files {
             Files::Good => Ok(parts.served(id, written)),
-            Files::Broken => Err("broken files".to_owned()),
+            Files::Broken => {
+                Err(OpenError { failure: LoadFailure::Damaged, reason: "broken files".to_owned() })
+            }
+            Files::Panicking => panic!("these files make opening panic"),
         }),
     }
 }

@@ -62,11 +62,15 @@ impl Polled {
         self.listed(version).await["reason"].as_str().unwrap().to_owned()
     }
 
+    /// Number of loads with this result, of any reason.
     async fn loads(&self, result: &str) -> u64 {
-        let series = format!("resnetd_model_loads_total{{model=\"pets\",result=\"{result}\"}} ");
-        let text = self.get("/metrics").await.text;
-        let value = text.lines().find_map(|line| line.strip_prefix(&*series));
-        value.map_or(0, |value| value.parse().unwrap())
+        loads(&self.get("/metrics").await.text, &format!("result=\"{result}\""))
+    }
+
+    /// Number of loads that failed for this reason.
+    async fn failures(&self, reason: &str) -> u64 {
+        let labels = format!("reason=\"{reason}\",result=\"failed\"");
+        loads(&self.get("/metrics").await.text, &labels)
     }
 
     /// Adds a folder with these files to the repository, atomically.
@@ -78,6 +82,14 @@ impl Polled {
         }
         fs::rename(next, self.pets.join(version)).unwrap();
     }
+}
+
+/// The sum of all series of `pets` in `metrics` that have these labels.
+fn loads(metrics: &str, labels: &str) -> u64 {
+    let series = metrics.lines().filter(|line| {
+        line.starts_with("resnetd_model_loads_total{model=\"pets\",") && line.contains(labels)
+    });
+    series.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
 }
 
 /// A file of an embedded model.
@@ -98,6 +110,7 @@ async fn a_version_that_fails_a_golden_photo_does_not_serve() {
     assert!(reason.contains("golden photo 1 has logit 6.5"), "{reason}");
     assert_eq!(polled.listed("2").await["state"], "unavailable");
     assert_eq!([polled.loads("loaded").await, polled.loads("failed").await], [1, 1]);
+    assert_eq!(polled.failures("golden").await, 1);
     assert_eq!(polled.version().await, "1");
     assert_eq!(polled.get("/readyz").await.status, 200);
 
@@ -123,13 +136,80 @@ async fn a_version_with_a_wrong_digest_does_not_serve() {
         "{reason}"
     );
     assert_eq!(polled.version().await, "1");
-    assert_eq!(polled.loads("failed").await, 1);
+    assert_eq!([polled.loads("failed").await, polled.failures("digest").await], [1, 1]);
 
     let sums = reason.split("has the digest ").nth(1).unwrap();
     let sums = format!("{}  model.safetensors\n", &sums[..64]);
     write(polled.pets.join("2/SHA256SUMS"), sums).unwrap();
     eventually("the version with the correct list answers", async || polled.version().await == "2")
         .await;
+}
+
+/// Names and contents of files.
+type Files<'a> = &'a [(&'a str, &'a [u8])];
+
+/// A graph whose operators of one kind have a name that ONNX Runtime does not know.
+fn with_unknown_operator() -> Vec<u8> {
+    let dir = tempfile::tempdir().unwrap();
+    export(SMALL, dir.path());
+    let mut graph = fs::read(dir.path().join("model.onnx")).unwrap();
+    let places: Vec<usize> =
+        (0..graph.len() - 4).filter(|&at| graph[at..].starts_with(b"Relu")).collect();
+    assert!(!places.is_empty());
+    for place in places {
+        graph[place..place + 4].copy_from_slice(b"Rexu");
+    }
+    graph
+}
+
+#[tokio::test]
+async fn the_reason_of_a_failed_load_is_in_the_metric_and_in_the_list() {
+    let polled = Polled::start();
+    let card = String::from_utf8(embedded("card.toml")).unwrap();
+    let architecture = card.lines().find(|line| line.starts_with("architecture")).unwrap();
+    let unknown = card.replace(architecture, "architecture = \"resnet9000\"");
+    let (weights, graph) = (embedded("model.safetensors"), with_unknown_operator());
+    let half = &weights[..weights.len() / 2];
+    let no_labels = "architecture = \"resnet20\"\n";
+    let versions: [(&str, Files<'_>, &str); 6] = [
+        ("unreadable", &[("notes.txt", b"nothing")], "contains no model"),
+        ("damaged", &[("card.toml", card.as_bytes()), ("model.safetensors", half)], "truncated"),
+        ("damaged", &[("model.onnx", b"not a graph")], "not an ONNX model"),
+        ("card", &[("card.toml", no_labels.as_bytes()), ("model.safetensors", &weights)], "labels"),
+        (
+            "unsupported",
+            &[("card.toml", unknown.as_bytes()), ("model.safetensors", &weights)],
+            "resnet9000",
+        ),
+        ("runtime", &[("model.onnx", &graph)], "Rexu"),
+    ];
+    for (number, (reason, files, words)) in (2..).zip(versions) {
+        let (before, version) = (polled.failures(reason).await, format!("{number}"));
+        polled.put(&version, files);
+        let listed = polled.reason(&version).await;
+        assert!(listed.contains(words), "{reason}: {listed}");
+        assert_eq!(polled.failures(reason).await, before + 1, "{reason}: {listed}");
+        assert_eq!(polled.version().await, "1");
+    }
+    assert_eq!(polled.loads("failed").await, 6, "no other reason was counted");
+}
+
+#[tokio::test]
+async fn a_device_that_the_machine_does_not_have_is_a_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("resnetd.toml");
+    let table = format!("[[model]]\nname = \"pets\"\nsource = \"{SMALL}\"\n");
+    write(&file, &table).unwrap();
+    let server = Process::start(&["--config", file.to_str().unwrap()]);
+    let at = |path: &str| format!("{}{path}", server.url);
+    // No machine has so many.
+    write(&file, format!("{table}device = \"cuda:99\"\n")).unwrap();
+    server.signal("-HUP");
+    let failed = async || loads(&get(&at("/metrics")).await.text, "reason=\"device\"") == 1;
+    eventually("the device is missing", failed).await;
+    let listed = get(&at("/v1/models")).await.json()["versions"][0].clone();
+    assert_eq!(listed["state"], "ready");
+    assert!(listed["reason"].as_str().unwrap().contains("cuda:99"), "{listed}");
 }
 
 #[tokio::test]
@@ -190,15 +270,12 @@ async fn the_configuration_pins_the_digest_of_a_model() {
     let digest = answered_by(&answer().await)[2].clone();
     table(&format!("digest = \"{digest}\"\n"));
     server.signal("-HUP");
-    let loads = async |result: &str| {
-        let text = get(&at("/metrics")).await.text;
-        text.contains(&format!("resnetd_model_loads_total{{model=\"pets\",result={result}"))
-    };
-    eventually("it is loaded again", async || loads("\"loaded\"} 2").await).await;
+    let loads = async |labels: &str| loads(&get(&at("/metrics")).await.text, labels);
+    eventually("it is loaded again", async || loads("result=\"loaded\"").await == 2).await;
 
     export(SMALL, &pets);
     server.signal("-HUP");
-    eventually("the other graph fails", async || loads("\"failed\"} 1").await).await;
+    eventually("the other graph fails", async || loads("reason=\"digest\"").await == 1).await;
     let listed = get(&at("/v1/models")).await.json()["versions"][0].clone();
     assert_eq!(listed["state"], "ready");
     let reason = listed["reason"].as_str().unwrap();
@@ -228,6 +305,8 @@ async fn a_removed_source_is_not_looked_for_on_the_hub() {
     eventually("the reason is listed", async || listed().await["reason"].is_string()).await;
     let listed = listed().await;
     assert_eq!(listed["state"], "ready");
+    let metrics = get(&at("/metrics")).await.text;
+    assert_eq!(loads(&metrics, "reason=\"unreadable\""), 1);
     assert!(
         listed["reason"].as_str().unwrap().contains("models/pets does not exist any more"),
         "{listed}"

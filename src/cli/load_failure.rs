@@ -1,0 +1,133 @@
+//! Classifies errors of loading a model, for metrics.
+
+use std::error::Error;
+use std::io;
+
+use crate::hub::HubError;
+use crate::model::ModelError;
+use crate::model::foreign::ScoreKindMismatch;
+use crate::pipeline::golden::GoldenError;
+use crate::pipeline::run::{RunError, SessionError, StartError};
+use crate::telemetry::LoadFailure;
+use crate::weights::WeightsError;
+
+/// A check of a model that failed in this layer.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub(super) struct CheckFailed {
+    failure: LoadFailure,
+    message: String,
+}
+
+impl CheckFailed {
+    pub(super) fn new(failure: LoadFailure, message: impl Into<String>) -> Self {
+        Self { failure, message: message.into() }
+    }
+}
+
+/// The class of an error of loading a model: that of the first cause that has one.
+pub(super) fn classify(error: &anyhow::Error) -> LoadFailure {
+    error.chain().find_map(of_cause).unwrap_or(LoadFailure::Internal)
+}
+
+fn of_cause(cause: &(dyn Error + 'static)) -> Option<LoadFailure> {
+    let of_check = |CheckFailed { failure, .. }: &CheckFailed| *failure;
+    cause
+        .downcast_ref()
+        .map(of_check)
+        .or_else(|| cause.downcast_ref().map(of_model))
+        .or_else(|| cause.downcast_ref().map(of_hub))
+        .or_else(|| cause.downcast_ref().map(of_start))
+        .or_else(|| cause.downcast_ref().map(of_session))
+        .or_else(|| cause.downcast_ref().map(of_golden))
+        .or_else(|| cause.downcast_ref().map(|_: &RunError| LoadFailure::Runtime))
+        .or_else(|| cause.downcast_ref().map(|_: &ScoreKindMismatch| LoadFailure::Card))
+        .or_else(|| cause.downcast_ref().map(|_: &io::Error| LoadFailure::Unreadable))
+}
+
+fn of_model(error: &ModelError) -> LoadFailure {
+    match error {
+        ModelError::Unknown { .. } | ModelError::Read { .. } | ModelError::NoWeights { .. } => {
+            LoadFailure::Unreadable
+        }
+        ModelError::NotOnnx { .. } | ModelError::ExternalData { .. } => LoadFailure::Damaged,
+        ModelError::Checksum { .. } => LoadFailure::Digest,
+        ModelError::NoCard { .. }
+        | ModelError::UnsupportedGraph { .. }
+        | ModelError::Config(_)
+        | ModelError::OtherArchitecture { .. }
+        | ModelError::Card { .. }
+        | ModelError::TooSmall { .. } => LoadFailure::Card,
+        ModelError::NewerOnnx { .. }
+        | ModelError::NotInferred { .. }
+        | ModelError::Foreign { .. }
+        | ModelError::Precision { .. }
+        | ModelError::TooLarge { .. }
+        | ModelError::Architecture(_) => LoadFailure::Unsupported,
+        ModelError::Weights { source, .. } => match source {
+            WeightsError::Read { .. } => LoadFailure::Unreadable,
+            WeightsError::CutOff { .. }
+            | WeightsError::Format { .. }
+            | WeightsError::Pytorch { .. }
+            | WeightsError::Index { .. } => LoadFailure::Damaged,
+            WeightsError::Other { .. } | WeightsError::Objects { .. } => LoadFailure::Unsupported,
+            WeightsError::Misfit { .. } => LoadFailure::Card,
+        },
+    }
+}
+
+fn of_hub(error: &HubError) -> LoadFailure {
+    match error {
+        HubError::Refused { .. }
+        | HubError::NotFound { .. }
+        | HubError::NoModel { .. }
+        | HubError::Unreachable { .. }
+        | HubError::Offline { .. }
+        | HubError::Cache { .. } => LoadFailure::Unreadable,
+        HubError::Damaged { .. } => LoadFailure::Digest,
+        HubError::Incomplete { .. } => LoadFailure::Damaged,
+    }
+}
+
+fn of_start(error: &StartError) -> LoadFailure {
+    match error {
+        StartError::Session(error) => of_session(error),
+        StartError::Run(_) => LoadFailure::Runtime,
+    }
+}
+
+fn of_session(error: &SessionError) -> LoadFailure {
+    match error {
+        SessionError::Device { .. } => LoadFailure::Device,
+        SessionError::Model { .. } => LoadFailure::Runtime,
+    }
+}
+
+fn of_golden(error: &GoldenError) -> LoadFailure {
+    match error {
+        GoldenError::Photo { .. } | GoldenError::Missed { .. } => LoadFailure::Golden,
+        GoldenError::Run { .. } => LoadFailure::Runtime,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::{Context, anyhow};
+
+    use super::*;
+
+    #[test]
+    fn the_first_cause_with_a_class_decides() {
+        let read = io::Error::from(io::ErrorKind::PermissionDenied);
+        let error = ModelError::Read { path: "model.onnx".into(), source: read };
+        let error = Err::<(), _>(error).context("pets cannot be served").unwrap_err();
+        assert_eq!(classify(&error), LoadFailure::Unreadable);
+        let checked = CheckFailed::new(LoadFailure::Digest, "another digest");
+        assert_eq!(checked.to_string(), "another digest");
+        assert_eq!(classify(&checked.into()), LoadFailure::Digest);
+        let reason = "unknown operator".to_owned();
+        let error = StartError::Session(SessionError::Model { reason });
+        assert_eq!(classify(&error.into()), LoadFailure::Runtime);
+        assert_eq!(classify(&anyhow!("no cause")), LoadFailure::Internal);
+    }
+}
