@@ -3,6 +3,9 @@
 import argparse
 import asyncio
 import base64
+import socket
+import subprocess
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
@@ -51,7 +54,53 @@ def main() -> None:
         check_json(checks, address, expected)
         check_deadline(checks, address)
         check_grpc_services(checks, address)
+    check_repository(checks, arguments.resnetd)
     checks.done()
+
+
+def check_repository(checks: Checks, resnetd: Path) -> None:
+    """Loads and unloads a model of a repository over the admin address, and not over the public one."""
+    with tempfile.TemporaryDirectory() as folder, socket.socket() as free:
+        model = Path(folder) / "pets" / "1" / "model.onnx"
+        model.parent.mkdir(parents=True)
+        command = [resnetd, "export", "--model", MODEL, "--output", model]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        free.bind(("127.0.0.1", 0))
+        admin = f"127.0.0.1:{free.getsockname()[1]}"
+        free.close()
+        options = ["--model-repository", folder, "--model-control", "explicit", "--admin-listen", admin]
+        with server(resnetd, *options) as url:
+            for name, kind in KINDS.items():
+                public = kind.InferenceServerClient(url.removeprefix("http://"))
+                checks.that(not public.is_model_ready("pets"), f"{name}: the model is not loaded")
+                client = kind.InferenceServerClient(admin)
+                client.load_model("pets")
+                checks.that(public.is_model_ready("pets", "1"), f"{name}: load_model loads it")
+                values = tensor(kind, "pixels", "UINT8", images.pixels())
+                found = public.infer("pets", [values], model_version="1").get_response()
+                found = found["model_version"] if name == "http" else found.model_version
+                checks.equal(found, "1", f"{name}: the version that answers")
+                checks.equal(states(name, client), [("pets", "1", "READY")], f"{name}: the state in the index")
+                for what, change in [
+                    ("the public address unloads nothing", lambda: public.unload_model("pets")),
+                    ("an unknown model is not loaded", lambda: client.load_model("none")),
+                ]:
+                    try:
+                        change()
+                        fail(f"{name}: {what}")
+                    except InferenceServerException as error:
+                        checks.that(True, f"{name}: {what}: {error.message()}")
+                client.unload_model("pets")
+                checks.that(not public.is_model_ready("pets"), f"{name}: unload_model unloads it")
+                checks.equal(states(name, client), [("pets", "1", "UNAVAILABLE")], f"{name}: the state then")
+                client.close()
+                public.close()
+
+
+def states(name: str, client) -> list[tuple[str, str, str]]:
+    """Name, version and state of each model in the repository's index."""
+    index = client.get_model_repository_index() if name == "http" else client.get_model_repository_index(as_json=True)["models"]
+    return [(model["name"], model["version"], model["state"]) for model in index]
 
 
 def tensor(kind: ModuleType, name: str, datatype: str, values: np.ndarray, **options) -> object:
