@@ -145,6 +145,9 @@ async fn a_version_with_a_wrong_digest_does_not_serve() {
         .await;
 }
 
+/// Names and contents of files.
+type Files<'a> = &'a [(&'a str, &'a [u8])];
+
 /// A graph whose operators of one kind have a name that ONNX Runtime does not know.
 fn with_unknown_operator() -> Vec<u8> {
     let dir = tempfile::tempdir().unwrap();
@@ -158,9 +161,6 @@ fn with_unknown_operator() -> Vec<u8> {
     }
     graph
 }
-
-/// Files by name.
-type Files<'a> = &'a [(&'a str, &'a [u8])];
 
 #[tokio::test]
 async fn the_reason_of_a_failed_load_is_in_the_metric_and_in_the_list() {
