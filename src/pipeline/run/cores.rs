@@ -148,7 +148,7 @@ impl CoreShare {
     }
 
     /// Returns the turn of a batch that does not end, because its worker is stuck and was replaced. The worker
-    /// has to call [`Turn::forfeit`] instead of dropping its turn.
+    /// has to call `Turn::forfeit` instead of dropping its turn.
     pub fn return_turn_of_stuck(&self) {
         self.cores.end_turn(self, Duration::ZERO);
     }
