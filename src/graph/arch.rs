@@ -78,7 +78,7 @@ pub const ARCHITECTURES: &[Architecture] = &[
     resnet_t(imagenet("resnet14t", Bottleneck(On3x3),  &[1, 1,  1, 1])), // 10.1 M   1.7 G
     resnet_t(imagenet("resnet26t", Bottleneck(On3x3),  &[2, 2,  2, 2])), // 16.0 M   2.6 G
     resnet_t(imagenet("resnet50t", Bottleneck(On3x3),  &[3, 4,  6, 3])), // 25.6 M   4.3 G
-    imagenet("resnet26",           Bottleneck(On3x3),  &[2, 2,  2, 2]),  // 16.0 M   2.4 G
+    imagenet("resnet26",           Bottleneck(On3x3),  &[2, 2,  2, 2]),  // 16.0 M   2.3 G
     resnet_d(imagenet("resnet26d", Bottleneck(On3x3),  &[2, 2,  2, 2])), // 16.0 M   2.6 G
 
     with_se(imagenet("seresnet18",  Basic,             &[2, 2,  2, 2])), // 11.8 M   1.8 G
