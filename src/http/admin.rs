@@ -7,7 +7,7 @@ use axum::body::Bytes;
 use axum::extract::{OriginalUri, Path, Request, State};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -16,9 +16,17 @@ use super::change::apply_change;
 use super::problem::Problem;
 use super::protocol::{sagemaker, v2};
 use super::{
-    App, Server, access, answer_method_not_allowed, answers, health, layers, metrics, models, query,
+    App, Server, access, answer_method_not_allowed, answer_not_found, answers, health, layers,
+    metrics, models, query,
 };
 use crate::registry::{Control, Verdict, WeightLimit};
+
+// Paths that change models; the public address has only `hints` for them.
+const LOAD: &str = "/v2/repository/models/{model}/load";
+const UNLOAD: &str = "/v2/repository/models/{model}/unload";
+const PROMOTE: &str = "/v1/models/{model}/canary/promote";
+const ROLL_BACK: &str = "/v1/models/{model}/canary/rollback";
+const SAGEMAKER: &str = "/models";
 
 /// The routes.
 pub fn router(server: &Arc<Server>) -> Router {
@@ -28,29 +36,28 @@ pub fn router(server: &Arc<Server>) -> Router {
         .route("/ping", get(health::ping))
         .route("/metrics", get(metrics::show))
         .route("/v1/models", get(models::list))
-        .route("/v2/repository/models/{model}/load", post(load))
-        .route("/v2/repository/models/{model}/unload", post(unload))
-        .route("/v1/models/{model}/canary/promote", post(promote))
-        .route("/v1/models/{model}/canary/rollback", post(roll_back))
-        .route("/models", get(sagemaker_list).post(sagemaker_load))
+        .route(LOAD, post(load))
+        .route(UNLOAD, post(unload))
+        .route(PROMOTE, post(promote))
+        .route(ROLL_BACK, post(roll_back))
+        .route(SAGEMAKER, get(sagemaker_list).post(sagemaker_load))
         .route("/models/{model}", get(sagemaker_show).delete(sagemaker_unload))
         .route("/models/{model}/invoke", post(sagemaker_invoke))
         .merge(v2::admin_routes(server))
-        .fallback(async |OriginalUri(uri): OriginalUri| Problem::not_found(uri.path()))
+        .fallback(answer_not_found)
         .method_not_allowed_fallback(answer_method_not_allowed);
     let check_role = middleware::from_fn_with_state(Arc::clone(&server.access), access::check_role);
     layers::around(routes.layer(check_role), server).with_state(Arc::clone(server))
 }
 
-/// Whether `path` is that of a request that changes models, which the public address does not have.
-pub(super) fn has(path: &str) -> bool {
-    let repository = path.strip_prefix("/v2/repository/models/");
-    let canary = path.strip_prefix("/v1/models/");
-    repository.is_some_and(|rest| rest.ends_with("/load") || rest.ends_with("/unload"))
-        || canary.is_some_and(|rest| {
-            rest.ends_with("/canary/promote") || rest.ends_with("/canary/rollback")
-        })
-        || path == "/models"
+/// The paths that change models, as the public address has them: they answer 404 and name the admin address.
+pub(super) fn hints() -> Router<Arc<Server>> {
+    [LOAD, UNLOAD, PROMOTE, ROLL_BACK, SAGEMAKER].into_iter().fold(Router::new(), |routes, path| {
+        routes.route(
+            path,
+            any(async |OriginalUri(uri): OriginalUri| Problem::on_the_admin_address(uri.path())),
+        )
+    })
 }
 
 /// Loads or reloads a model: `POST /v2/repository/models/{model}/load`.

@@ -103,6 +103,7 @@ pub fn router(server: Arc<Server>) -> Router {
         .split_for_parts();
     let keys = if server.access.needs_key() { ApiKeys::Required } else { ApiKeys::Off };
     let routes = routes
+        .merge(admin::hints())
         .layer(Extension(openapi::Document::of(document, keys)))
         .fallback(answer_not_found)
         .method_not_allowed_fallback(answer_method_not_allowed);
@@ -111,8 +112,7 @@ pub fn router(server: Arc<Server>) -> Router {
 
 /// Answers 404, also for paths that support other methods.
 async fn answer_not_found(OriginalUri(uri): OriginalUri) -> Problem {
-    let path = uri.path();
-    if admin::has(path) { Problem::on_the_admin_address(path) } else { Problem::not_found(path) }
+    Problem::not_found(uri.path())
 }
 
 async fn answer_method_not_allowed(method: Method, request: Request) -> Problem {

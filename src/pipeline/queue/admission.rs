@@ -64,9 +64,6 @@ impl Admission {
     /// Admits one image, without memory (see [`Permit::grow`]); `decode` is the decode time predicted from
     /// its header.
     ///
-    /// The predicted time is a mean: about half of the images take longer, and running an image that misses
-    /// its deadline is wasted work. So a quarter of the prediction is added.
-    ///
     /// # Errors
     ///
     /// [`Rejected`] if the queue is full, or the answer would probably miss the deadline.
@@ -80,15 +77,14 @@ impl Admission {
         let service_time = rates.time_for(QueueLoad::one(decode));
         let Origin { client, priority, .. } = context.origin;
         let share = ImageLoad { client, priority, lane, decode, service_time };
-        let mut in_flight = self.lock();
-        let predicted = self.wait_of(&in_flight, share, rates);
-        let predicted = predicted + predicted / 4;
         let deadline = context.deadline;
-        let left = deadline.left(Instant::now());
-        if service_time > deadline.limit {
-            let limit = deadline.limit;
-            return Err(Rejected::LimitTooShort { service_time, limit });
+        let alone = with_margin(service_time);
+        if alone > deadline.limit {
+            return Err(Rejected::LimitTooShort { alone, limit: deadline.limit });
         }
+        let mut in_flight = self.lock();
+        let predicted = with_margin(self.wait_of(&in_flight, share, rates));
+        let left = deadline.left(Instant::now());
         if predicted > left {
             let retry_after = predicted.saturating_sub(deadline.limit);
             return Err(Rejected::TooLate { predicted, left, retry_after });
@@ -240,6 +236,12 @@ impl Drop for Permit {
     fn drop(&mut self) {
         self.admission.leave(self.share);
     }
+}
+
+/// A predicted time that most images keep. The prediction is a mean: about half of the images take longer, and running
+/// an image that misses its deadline is wasted work.
+fn with_margin(predicted: Duration) -> Duration {
+    predicted + predicted / 4
 }
 
 #[cfg(test)]

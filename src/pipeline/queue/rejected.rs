@@ -56,12 +56,12 @@ pub enum Rejected {
     },
     /// The image's own time exceeds the request's time limit, so that it would be rejected on an idle server too.
     #[error(
-        "this image alone takes about {service_time:.0?}, longer than the request's time limit of {limit:?}; allow more time \
+        "this image alone takes about {alone:.0?}, longer than the request's time limit of {limit:?}; allow more time \
          (X-Request-Timeout-Ms, up to the server's --request-timeout)"
     )]
     LimitTooShort {
-        /// Predicted time of this image without a queue.
-        service_time: Duration,
+        /// Predicted time of this image without others.
+        alone: Duration,
         /// The request's time limit.
         limit: Duration,
     },
