@@ -85,14 +85,20 @@ impl Answering {
         let choice = match (server.registry.choose(wanted), &server.control) {
             (Err(NoModel::OnDemand { name }), Some(control)) => {
                 let limit = server.timeouts.request;
-                let loading = Arc::clone(control).demand(name, wanted.version.cloned());
-                let model = tokio::time::timeout(limit, loading)
-                    .await
-                    .map_err(|_| Problem::not_ready("the model is still being loaded"))??;
-                Choice::of(model)
+                let loading = Arc::clone(control).demand(name.clone(), wanted.version.cloned());
+                let loaded = tokio::time::timeout(limit, loading).await.unwrap_or_else(|_| {
+                    let reason = "it is still being loaded".to_owned();
+                    Err(NoModel::NotReady { name, reason })
+                });
+                loaded.map(Choice::of)
             }
-            (found, _) => found?,
+            (found, _) => found,
         };
+        let choice = choice.inspect_err(|error| {
+            if let NoModel::NotReady { name, .. } | NoModel::OnDemand { name } = error {
+                server.metrics.model_not_ready(name);
+            }
+        })?;
         choice.model.used.now();
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(choice.clone());
         let Choice { model, instead_of, .. } = choice;

@@ -93,7 +93,7 @@ impl Listener {
             plan,
             clients: ClientKeys::default(),
             common: Common::new(plan.times),
-            connections: OpenConnections::new(plan.max_connections),
+            connections: OpenConnections::new(plan.max_connections, Arc::clone(&metrics)),
             refusals: Arc::new(Semaphore::new(REFUSALS)),
             refused: AtomicU64::new(0),
             metrics,

@@ -12,7 +12,7 @@ use super::Server;
 const PERIOD: Duration = Duration::from_secs(1);
 
 /// Number of consecutive slow periods after which the upload ends.
-const PATIENCE: u32 = 5;
+const MAX_SLOW_PERIODS: u32 = 5;
 
 /// The upload was too slow.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
@@ -58,7 +58,7 @@ pub(super) fn paced(server: &Server, body: Body) -> Body {
                 }
                 pace.slow = if pace.bytes < rate { pace.slow + 1 } else { 0 };
                 let scarce = metrics.admitted_bytes.get() > metrics.admission_limit_bytes.get() / 2;
-                if pace.slow >= PATIENCE || scarce && pace.bytes == 0 {
+                if pace.slow >= MAX_SLOW_PERIODS || scarce && pace.bytes == 0 {
                     let error: Box<dyn std::error::Error + Send + Sync> =
                         Box::new(TooSlow { rate });
                     return Some((Err(error), None));

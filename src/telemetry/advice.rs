@@ -80,6 +80,10 @@ const ADVICE: &[(&str, &str)] = &[
         "connections_rejected_total",
         "`--max-connections` is reached: raise it, add servers, or limit each client in a reverse proxy",
     ),
+    (
+        "connections_evicted_total",
+        "Many clients keep idle connections: raise `--max-connections`, or lower `--header-timeout`",
+    ),
     ("log_lines_dropped_total", "Standard error is read too slowly: check the log collector"),
     ("ready", "When it falls to 0: `/readyz` has the cause"),
     ("model_load_seconds", "Constant after the start"),
@@ -92,6 +96,10 @@ const ADVICE: &[(&str, &str)] = &[
     (
         "model_unloads_total",
         "`memory-limit`: on-demand models displace each other; raise `--model-memory-limit`. `requested`: over the admin address. `removed`: its files or its table are gone",
+    ),
+    (
+        "model_not_ready_total",
+        "Clients use a model that was unloaded, failed to load or is being loaded: `/v1/models` has the reason",
     ),
 ];
 

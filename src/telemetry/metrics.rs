@@ -27,6 +27,7 @@ pub struct Metrics {
     models: Arc<ModelFamilies>,
     model_loads: IntCounterVec,
     model_unloads: IntCounterVec,
+    models_not_ready: IntCounterVec,
     /// HTTP requests that are being answered.
     pub requests_in_flight: IntGauge,
     /// Reserved bytes of uploads and pixels.
@@ -39,6 +40,8 @@ pub struct Metrics {
     pub tls_handshake_failures: IntCounter,
     /// Connections that were rejected because `--max-connections` was reached.
     pub rejected_connections: IntCounter,
+    /// Idle connections that were closed for new ones because `--max-connections` was reached.
+    pub evicted_connections: IntCounter,
     /// Log lines that were dropped because standard error was read too slowly.
     pub dropped_log_lines: IntCounter,
     /// 1 while the server is ready, else 0.
@@ -129,11 +132,13 @@ impl Metrics {
             fetch_seconds: declare.histogram("fetch_seconds", "Time to fetch one image by URL"),
             tls_handshake_failures: declare.counter("tls_handshake_failures_total", "TLS handshakes that failed or took too long"),
             rejected_connections: declare.counter("connections_rejected_total", "Connections rejected because --max-connections was reached; they are answered 503, and over TLS closed"),
+            evicted_connections: declare.counter("connections_evicted_total", "Idle connections closed to make room for new ones because --max-connections was reached"),
             dropped_log_lines: declare.counter("log_lines_dropped_total", "Log lines dropped because standard error was read too slowly"),
             ready: declare.int_gauge("ready", "1 while the server is ready, else 0"),
             models: Arc::new(ModelFamilies::declare(&declare)),
             model_loads: declare.counters("model_loads_total", "Attempts to load a model, by result; failed ones by reason", &["model", "result", "reason"]),
             model_unloads: declare.counters("model_unloads_total", "Models unloaded while the server runs, by reason; replaced ones are not counted", &["model", "reason"]),
+            models_not_ready: declare.counters("model_not_ready_total", "Requests answered 503 not-ready because their model is not loaded", &["model"]),
             registry: declare.registry,
             described: declare.described.into_inner(),
         };
@@ -198,6 +203,11 @@ impl Metrics {
     /// Counts an unloaded version of the model `name`.
     pub fn model_unload(&self, name: &str, reason: UnloadReason) {
         self.model_unloads.with_label_values(&[name, reason.slug()]).inc();
+    }
+
+    /// Counts a request for the model `name`, which exists and is not loaded.
+    pub fn model_not_ready(&self, name: &str) {
+        self.models_not_ready.with_label_values(&[name]).inc();
     }
 
     /// Counts an upload that was rejected before its model was looked up.

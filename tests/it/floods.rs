@@ -122,8 +122,10 @@ async fn the_longest_idle_connection_is_closed_for_a_new_one() {
     busy.write_all(head.as_bytes()).await.unwrap();
     busy.write_all(&image).await.unwrap();
     until("it is in flight", || server.model.pipeline.metrics().images_in_flight.get() == 1).await;
+    let evicted = || server.server.metrics.evicted_connections.get();
     // No bytes, partial headers, an answered request, and an HTTP/2 client without a request.
     for words in [&b""[..], b"GET /livez HTT", LIVEZ, PREFACE] {
+        let before = evicted();
         let mut idle = connect(&server).await;
         idle.write_all(words).await.unwrap();
         if words == LIVEZ {
@@ -134,6 +136,7 @@ async fn the_longest_idle_connection_is_closed_for_a_new_one() {
         assert_eq!(next.read_u8().await.unwrap(), b'H', "it replaces the idle connection");
         let ended = tokio::time::timeout(Duration::from_secs(60), rest(&mut idle)).await;
         ended.expect("the idle connection is closed");
+        assert!(evicted() > before, "it is counted");
     }
     gate.open();
     assert_eq!(busy.read_u8().await.unwrap(), b'H', "the request in flight is answered");

@@ -207,6 +207,8 @@ async fn the_admin_address_loads_and_unloads() {
     assert_eq!(post(&admin("/v2/repository/models/pets/unload"), Vec::new()).await.status, 200);
     let answer = classify().await;
     assert_eq!((answer.status, &*answer.reason()), (503, "not-ready"));
+    let counted = get(&admin("/metrics")).await.text;
+    assert!(counted.contains("resnetd_model_not_ready_total{model=\"pets\"} 2"), "{counted}");
     let answer = post(&admin("/v2/repository/models/none/load"), Vec::new()).await;
     assert_eq!((answer.status, &*answer.reason()), (404, "not-found"), "{answer:?}");
 
@@ -229,7 +231,7 @@ async fn the_admin_address_loads_and_unloads() {
         assert_eq!(answer.status, 404, "{path}");
     }
     let answer = post(&public("/v2/repository/models/pets/load"), Vec::new()).await;
-    assert!(answer.text.contains("only on the admin address"), "{answer:?}");
+    assert!(answer.text.contains("only on the server's admin address"), "{answer:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -29,7 +29,7 @@ pub(super) async fn transport(
     let limit = common.times.header.min(LONGEST);
     let opened = tokio::select! {
         opened = tokio::time::timeout(limit, open(stream, tls)) => opened,
-        () = place.dismissed.notified() => return None,
+        () = place.evicted.notified() => return None,
         // Shutdown does not wait for clients without a request.
         _ = stop.changed() => return None,
     };

@@ -15,7 +15,7 @@ use tokio::time::{Instant, Sleep, sleep};
 use super::socket::Socket;
 
 /// Delay of the interim response; most responses are sent earlier.
-const PATIENCE: Duration = Duration::from_millis(250);
+const INTERIM_DELAY: Duration = Duration::from_millis(250);
 
 /// Interval of checks for a reset.
 const PERIOD: Duration = Duration::from_millis(50);
@@ -45,7 +45,7 @@ impl Hangup {
             if !stream.is_closed(context)? {
                 return Ok(());
             }
-            *self = Self::Closed(Box::pin(sleep(PATIENCE)), 0);
+            *self = Self::Closed(Box::pin(sleep(INTERIM_DELAY)), 0);
         }
         let Self::Closed(timer, sent) = self else { return Ok(()) };
         if let Some(error) = stream.take_error()? {

@@ -8,7 +8,7 @@ mod handshake; // the TLS handshake
 mod hangup; // detects disconnected clients
 mod pool; // memory limit for the open requests of all HTTP/2 connections
 mod frame_reader; // bytes → HTTP/2 frames
-mod open_connections; // all connections; closes the one that is idle longest
+mod open_connections; // all connections; at the limit, evicts the one that is idle longest
 mod socket; // TCP, or TLS over TCP
 mod wire; // the socket, with timeouts
 
@@ -72,7 +72,7 @@ pub struct ConnectionTimes {
     pub write: Duration,
 }
 
-/// Maximum number of dismissed connections that are shut down gracefully at a time; further ones are closed
+/// Maximum number of evicted connections that are shut down gracefully at a time; further ones are closed
 /// immediately.
 const GRACES: usize = 64;
 
@@ -145,7 +145,7 @@ pub(super) fn serve(
         tokio::pin!(connection);
         let ended = tokio::select! {
             ended = until_end(connection.as_mut(), times.header, &place.activity, stop) => ended,
-            () = place.dismissed.notified() => dismissed(connection, &graces).await,
+            () = place.evicted.notified() => close_evicted(connection, &graces).await,
         };
         if let Err(error) = ended {
             tracing::debug!(error, "a connection ended early");
@@ -216,7 +216,7 @@ where
 }
 
 /// Ends a connection without a request after another one has taken its place.
-async fn dismissed<S>(connection: Pin<&mut Connection<S>>, graces: &Semaphore) -> Ended
+async fn close_evicted<S>(connection: Pin<&mut Connection<S>>, graces: &Semaphore) -> Ended
 where
     S: Service<Request<Incoming>, Response = Response, Error = Infallible>,
     S::Future: Send + 'static,

@@ -34,7 +34,7 @@ const LINGER_BYTES: u64 = 1 << 20;
 pub(super) struct Wire {
     /// Present until the connection is closed.
     stream: Option<Socket>,
-    patience: Duration,
+    write_timeout: Duration,
     /// A timer that runs while the client does not read.
     stalled: Option<Pin<Box<Sleep>>>,
     /// With TLS, the number of bytes that the system had accepted when the timer was started.
@@ -66,13 +66,13 @@ enum Protocol {
 impl Wire {
     pub(super) fn new(
         stream: Socket,
-        patience: Duration,
+        write_timeout: Duration,
         activity: Arc<Activity>,
         pool: Pool,
     ) -> Self {
         Self {
             stream: Some(stream),
-            patience,
+            write_timeout,
             stalled: None,
             taken: 0,
             protocol: Protocol::Unknown(Vec::new()),
@@ -174,13 +174,13 @@ impl Wire {
         if taken != mem::replace(&mut self.taken, taken) {
             self.stalled = None;
         }
-        let timer = self.stalled.get_or_insert_with(|| Box::pin(sleep(self.patience)));
+        let timer = self.stalled.get_or_insert_with(|| Box::pin(sleep(self.write_timeout)));
         match timer.as_mut().poll(context) {
             Poll::Pending => Ok(()),
             Poll::Ready(()) => {
                 tracing::info!(
                     "connection closed: the client read nothing of its response for {:?}",
-                    self.patience
+                    self.write_timeout
                 );
                 Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read its answer"))
             }
