@@ -1,6 +1,8 @@
 //! The metric families of all models, with the labels `model` and `version`.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
@@ -30,6 +32,7 @@ pub(super) struct ModelFamilies {
     pub(super) info: GaugeVec,
     /// Number of pipelines that use the series of each model.
     in_use: Mutex<HashMap<ModelVersion, usize>>,
+    removals: Removals,
 }
 
 #[derive(Debug)]
@@ -66,37 +69,36 @@ pub(super) struct Histograms {
 impl ModelFamilies {
     #[rustfmt::skip] // one metric a line
     pub(super) fn declare(declare: &Declare) -> Self {
+        let families = DeclareOfModels { declare, removals: RefCell::default() };
         let counters = Counters {
-            images: declare.counters("images_total", "Images classified", &LABELS),
-            abandoned: declare.counters("abandoned_total", "Images whose client disconnected before they were run", &LABELS),
-            failed_batches: declare.counters("failed_batches_total", "Batches whose run failed", &LABELS),
-            decoder_panics: declare.counters("decoder_panics_total", "Images whose decoder panicked; they are answered as damaged", &LABELS),
-            not_finite: declare.counters("not_finite_total", "Images whose scores were not finite", &LABELS),
-            worker_replacements: declare.counters("worker_replacements_total", "Stuck workers that were replaced", &LABELS),
+            images: families.counters("images_total", "Images classified"),
+            abandoned: families.counters("abandoned_total", "Images whose client disconnected before they were run"),
+            failed_batches: families.counters("failed_batches_total", "Batches whose run failed"),
+            decoder_panics: families.counters("decoder_panics_total", "Images whose decoder panicked; they are answered as damaged"),
+            not_finite: families.counters("not_finite_total", "Images whose scores were not finite"),
+            worker_replacements: families.counters("worker_replacements_total", "Stuck workers that were replaced"),
         };
         let gauges = Gauges {
-            stuck_workers: declare.int_gauges("stuck_workers", "Workers busy with one batch for longer than --stuck-after", &LABELS),
-            queue_depth: declare.int_gauges("queue_depth", "Images waiting for a worker", &LABELS),
-            images_in_flight: declare.int_gauges("images_in_flight", "Images admitted and not yet answered", &LABELS),
-            images_in_flight_limit: declare.int_gauges("images_in_flight_limit", "The limit of images_in_flight (--queue-capacity)", &LABELS),
-            predicted_wait_seconds: declare.gauges("predicted_wait_seconds", "Predicted time until an image that arrives now is answered", &LABELS),
-            load_seconds: declare.gauges("model_load_seconds", "Time to build the graph and its sessions", &LABELS),
-            warm_up_seconds: declare.gauges("warm_up_seconds", "Time of the warm-up runs before the model serves", &LABELS),
+            stuck_workers: families.int_gauges("stuck_workers", "Workers busy with one batch for longer than --stuck-after"),
+            queue_depth: families.int_gauges("queue_depth", "Images waiting for a worker"),
+            images_in_flight: families.int_gauges("images_in_flight", "Images admitted and not yet answered"),
+            images_in_flight_limit: families.int_gauges("images_in_flight_limit", "The limit of images_in_flight (--queue-capacity)"),
+            predicted_wait_seconds: families.gauges("predicted_wait_seconds", "Predicted wait: time until the images in flight are answered (docs/overload.md)"),
+            load_seconds: families.gauges("model_load_seconds", "Time to build the graph and its sessions"),
+            warm_up_seconds: families.gauges("warm_up_seconds", "Time of the warm-up runs before the model serves"),
         };
         let histograms = Histograms {
-            decode_wait_seconds: declare.histograms("decode_wait_seconds", "Time one upload waits for a decoder thread; nothing is measured where workers decode, as by default on a CPU", &LABELS, SECONDS),
-            decode_seconds: declare.histograms("decode_seconds", "Time to decode one upload", &LABELS, SECONDS),
-            preprocess_seconds: declare.histograms("preprocess_seconds", "Time to resize and crop one image", &LABELS, SECONDS),
-            queue_wait_seconds: declare.histograms("queue_wait_seconds", "Time one image waits in the queue", &["model", "version", "priority"], SECONDS),
-            inference_seconds: declare.histograms("inference_seconds", "Time of one batch in ONNX Runtime", &LABELS, SECONDS),
-            batch_size: declare.histograms("batch_size", "Images per batch", &LABELS, BATCH_SIZES),
+            decode_wait_seconds: families.histograms("decode_wait_seconds", "Time one upload waits for a decoder thread; nothing is measured where workers decode, as by default on a CPU", SECONDS),
+            decode_seconds: families.histograms("decode_seconds", "Time to decode one upload", SECONDS),
+            preprocess_seconds: families.histograms("preprocess_seconds", "Time to resize and crop one image", SECONDS),
+            queue_wait_seconds: families.removable(declare.histograms("queue_wait_seconds", "Time one image waits in the queue", &["model", "version", "priority"], SECONDS)),
+            inference_seconds: families.histograms("inference_seconds", "Time of one batch in ONNX Runtime", SECONDS),
+            batch_size: families.histograms("batch_size", "Images per batch", BATCH_SIZES),
         };
-        Self {
-            counters, gauges, histograms,
-            rejected: declare.counters("rejected_total", "Images rejected, by reason", &["model", "version", "reason"]),
-            info: declare.gauges("model_info", "The model, device and versions, as labels; always 1", &["model", "version", "architecture", "device", "onnxruntime", "resnetd"]),
-            in_use: Mutex::default(),
-        }
+        let rejected = families.removable(declare.counters("rejected_total", "Images rejected, by reason", &["model", "version", "reason"]));
+        let info = families.removable(declare.gauges("model_info", "The model, device and versions, as labels; always 1", &["model", "version", "architecture", "device", "onnxruntime", "resnetd"]));
+        let removals = Removals(families.removals.into_inner());
+        Self { counters, gauges, histograms, rejected, info, in_use: Mutex::default(), removals }
     }
 
     /// Counts a new pipeline of `model`.
@@ -114,12 +116,9 @@ impl ModelFamilies {
             }
         }
         in_use.remove(model);
-        let Self { counters, gauges, histograms, rejected, info, in_use: _ } = self;
-        counters.remove(model);
-        gauges.remove(model);
-        histograms.remove(model);
-        remove(rejected, model);
-        remove(info, model);
+        for remove_series in &self.removals.0 {
+            remove_series(model);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ModelVersion, usize>> {
@@ -127,64 +126,46 @@ impl ModelFamilies {
     }
 }
 
-impl Counters {
-    fn remove(&self, model: &ModelVersion) {
-        let Self {
-            images,
-            abandoned,
-            failed_batches,
-            decoder_panics,
-            not_finite,
-            worker_replacements,
-        } = self;
-        for family in
-            [images, abandoned, failed_batches, decoder_panics, not_finite, worker_replacements]
-        {
-            remove(family, model);
-        }
+/// Declares families of all models, each with the removal of one model's series.
+struct DeclareOfModels<'a> {
+    declare: &'a Declare,
+    removals: RefCell<Vec<RemoveSeries>>,
+}
+
+/// Removes the series of a model from one family.
+type RemoveSeries = Box<dyn Fn(&ModelVersion) + Send + Sync>;
+
+impl DeclareOfModels<'_> {
+    fn counters(&self, name: &str, help: &str) -> IntCounterVec {
+        self.removable(self.declare.counters(name, help, &LABELS))
+    }
+
+    fn int_gauges(&self, name: &str, help: &str) -> IntGaugeVec {
+        self.removable(self.declare.int_gauges(name, help, &LABELS))
+    }
+
+    fn gauges(&self, name: &str, help: &str) -> GaugeVec {
+        self.removable(self.declare.gauges(name, help, &LABELS))
+    }
+
+    fn histograms(&self, name: &str, help: &str, buckets: &[f64]) -> HistogramVec {
+        self.removable(self.declare.histograms(name, help, &LABELS, buckets))
+    }
+
+    /// `family`, whose series are removed with their model.
+    fn removable<B: MetricVecBuilder + 'static>(&self, family: MetricVec<B>) -> MetricVec<B> {
+        let shared = family.clone();
+        self.removals.borrow_mut().push(Box::new(move |model| remove(&shared, model)));
+        family
     }
 }
 
-impl Gauges {
-    fn remove(&self, model: &ModelVersion) {
-        let Self {
-            stuck_workers,
-            queue_depth,
-            images_in_flight,
-            images_in_flight_limit,
-            predicted_wait_seconds,
-            load_seconds,
-            warm_up_seconds,
-        } = self;
-        for family in [stuck_workers, queue_depth, images_in_flight, images_in_flight_limit] {
-            remove(family, model);
-        }
-        for family in [predicted_wait_seconds, load_seconds, warm_up_seconds] {
-            remove(family, model);
-        }
-    }
-}
+/// The removal of one model's series from every family.
+struct Removals(Vec<RemoveSeries>);
 
-impl Histograms {
-    fn remove(&self, model: &ModelVersion) {
-        let Self {
-            decode_wait_seconds,
-            decode_seconds,
-            preprocess_seconds,
-            queue_wait_seconds,
-            inference_seconds,
-            batch_size,
-        } = self;
-        for family in [
-            decode_wait_seconds,
-            decode_seconds,
-            preprocess_seconds,
-            queue_wait_seconds,
-            inference_seconds,
-            batch_size,
-        ] {
-            remove(family, model);
-        }
+impl fmt::Debug for Removals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Removals").field(&self.0.len()).finish()
     }
 }
 
