@@ -7,9 +7,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FetchError {
     /// The allow list is empty.
-    #[error(
-        "fetching images by URL is disabled; send the image's bytes, or start the server with --allow-url-hosts"
-    )]
+    #[error("this server does not fetch images by URL; send the image's bytes")]
     Disabled,
     /// Not a URL.
     #[error(
@@ -31,16 +29,13 @@ pub enum FetchError {
     #[error("URLs with a user name or password are not supported; remove the part before the @")]
     UserInfo,
     /// The host is not on the allow list.
-    #[error("the host {host} is not on the allow list (--allow-url-hosts)")]
+    #[error("the host {host} is not on this server's allow list; send the image's bytes")]
     Host {
         /// The URL's host.
         host: String,
     },
     /// The port is not on the allow list.
-    #[error(
-        "port {port} of {host} is not on the allow list (--allow-url-hosts); an entry without a port \
-         allows 80 and 443"
-    )]
+    #[error("port {port} of {host} is not on this server's allow list; send the image's bytes")]
     Port {
         /// The URL's host.
         host: String,
@@ -49,8 +44,8 @@ pub enum FetchError {
     },
     /// The host has no public address, and no address that is allowed in addition.
     #[error(
-        "the host {host} has no public address; --allow-url-private allows networks with other \
-         addresses"
+        "the host {host} has no public address, and its address is not on this server's allow list; \
+         send the image's bytes"
     )]
     Address {
         /// The URL's host.
@@ -98,7 +93,7 @@ pub enum FetchError {
     },
     /// The image is larger than an upload may be.
     #[error(
-        "the image at {url} has more than {limit} bytes; use a smaller one or raise --max-bytes"
+        "the image at {url} has more than {limit} bytes, the limit of this server; use a smaller one"
     )]
     TooManyBytes {
         /// Without its query.

@@ -230,7 +230,7 @@ impl Control {
         }
         for version in self.registry.versions(name) {
             tracing::info!(model = name, %version, "unloading: requested");
-            let reason = "it was unloaded; load it again over the admin address";
+            let reason = "it was unloaded over the admin address, and answers again after it is loaded there";
             let unloaded = self.registry.unload(name, &version, reason);
             if unloaded.is_some() {
                 self.metrics.model_unload(name, UnloadReason::Requested);
@@ -253,10 +253,10 @@ impl Control {
         name: String,
         version: Option<Version>,
     ) -> Result<Arc<Served>, NoModel> {
-        let turn = Arc::clone(&self.demands).lock_owned().await;
+        let guard = Arc::clone(&self.demands).lock_owned().await;
         let lost = NoModel::OnDemand { name: name.clone() };
         let load = move || {
-            let _turn = turn; // other requests wait for it asynchronously
+            let _guard = guard; // other requests wait for it asynchronously
             self.load_for_a_request(&name, version.as_ref())
         };
         tokio::task::spawn_blocking(load).await.unwrap_or(Err(lost))
@@ -379,6 +379,8 @@ fn open(source: &Source) -> Result<Served, OpenError> {
     })
 }
 
-const ON_DEMAND: &str = "it is loaded when a request needs it";
-const EVICTED: &str = "it was unloaded because --model-memory-limit was reached; it is loaded when a request needs it";
-const EXPLICIT: &str = "it was not loaded yet; load it over the admin address";
+const ON_DEMAND: &str = "the next request for it loads it";
+const EVICTED: &str =
+    "it was unloaded to make room for other models; the next request for it loads it";
+const EXPLICIT: &str =
+    "it was not loaded yet, and answers after it is loaded over the admin address";

@@ -76,7 +76,7 @@ pub enum NoModel {
         versions: Vec<String>,
     },
     /// An on-demand model that is not loaded.
-    #[error("the model {name:?} is not loaded")]
+    #[error("the model {name:?} is not loaded; the next request for it loads it")]
     OnDemand {
         /// The model's name.
         name: String,

@@ -296,7 +296,7 @@ async fn an_invalid_request_gets_an_error_with_the_valid_values() {
         (json!({ "inputs": [{ "name": "pixels", "datatype": "UINT8", "shape": shape,
                               "parameters": { "shared_memory_region": "a" } }] }), "shared memory, which is not served"),
         (asking(json!([{ "name": "scores" }])), "this model gives probabilities, logits, embedding"),
-        (asking(json!([{ "name": "logits" }, { "name": "logits" }])), "asked for twice"),
+        (asking(json!([{ "name": "logits" }, { "name": "logits" }])), "requested twice"),
         (asking(json!([{ "name": "logits", "parameters": { "classification": 0 } }])), "classification is 0"),
         (asking(json!([{ "name": "embedding", "parameters": { "classification": 1 } }])), "an embedding has no classes"),
     ] {

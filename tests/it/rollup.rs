@@ -105,7 +105,7 @@ async fn roll_up_is_an_error_for_other_classes_and_invalid_values() {
     let server = TestServer::start();
     let answer = server.post("/classify?rollup=wordnet", data("cat.jpg")).await;
     assert_eq!((answer.status, answer.reason()), (422, "not-offered".to_owned()));
-    assert!(answer.json()["detail"].as_str().unwrap().contains("wordnet_ids"), "{answer:?}");
+    assert!(answer.json()["detail"].as_str().unwrap().contains("WordNet ids"), "{answer:?}");
     let output = resnetd(&["classify", "--rollup", "wordnet", "tests/data/cat.jpg"]);
     assert!(!output.status.success());
     assert!(String::from_utf8_lossy(&output.stderr).contains("imagenet-1k"), "{output:?}");

@@ -23,7 +23,7 @@ def main() -> None:
     subprocess.run(fetch, check=True)
     files = sorted(path.name for path in options.dir.iterdir())
     kept = [".stamp", "card.toml", "model-int8.onnx", "pytorch_model.bin"]
-    checks.that(files == kept, f"the card, the weights and the int8 form are kept, and nothing else: {files}")
+    checks.that(files == kept, f"the card, the weights and the int8 variant are kept, and nothing else: {files}")
     again = subprocess.run(fetch, check=True, capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"})
     checks.that("already" in again.stdout, "the second run fetches nothing")
     for precision in ("fp32", "int8"):

@@ -64,7 +64,7 @@ def check_problems(page: Page, checks: Checks, shots: Path) -> None:
     expect(second.locator(".message")).not_to_contain_text("--")
     expect(second.locator(".said p")).to_be_hidden()
     second.locator(".said summary").click()
-    expect(second.locator(".said p")).to_contain_text("--max-bytes")
+    expect(second.locator(".said p")).to_contain_text("more than 1000000 bytes")
     expect(second.locator(".said p")).to_contain_text("Request id: ")
     page.screenshot(path=shots / "problems.png", full_page=True)
     check_accessibility(page, checks, "problems")

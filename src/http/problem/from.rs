@@ -14,7 +14,9 @@ impl From<ClassifyError> for Problem {
     fn from(error: ClassifyError) -> Self {
         let detail = error.to_string();
         match error {
-            ClassifyError::Decode(error) => Self::new(kind_of_decode(&error), detail),
+            ClassifyError::Decode(error) => {
+                Self::new(kind_of_decode(&error), detail_of_decode(&error))
+            }
             ClassifyError::Rejected(rejected) => Self::from(rejected),
             ClassifyError::NotOffered(_) => Self::new(Kind::NotOffered, detail),
             ClassifyError::Deadline { retry_after, .. } => {
@@ -75,13 +77,28 @@ impl From<CoverageUnavailable> for Problem {
             }
             CoverageUnavailable::OutOfRange { .. } => Kind::InvalidParameter,
         };
-        Self::new(kind, error.to_string())
+        // The error's own text says how to calibrate a model, which a client cannot.
+        let detail = match &error {
+            CoverageUnavailable::Uncalibrated { model, precision } => format!(
+                "{model} has no calibration for {precision}, which prediction sets need; remove coverage"
+            ),
+            CoverageUnavailable::MultiLabel { .. } | CoverageUnavailable::OutOfRange { .. } => {
+                error.to_string()
+            }
+        };
+        Self::new(kind, detail)
     }
 }
 
 impl From<NoTaxonomy> for Problem {
     fn from(error: NoTaxonomy) -> Self {
-        Self::new(Kind::NotOffered, error.to_string())
+        let detail = match &error {
+            NoTaxonomy::Unknown { model } => {
+                format!("the WordNet ids of the classes of {model} are unknown; remove rollup")
+            }
+            NoTaxonomy::MultiLabel { .. } => error.to_string(),
+        };
+        Self::new(Kind::NotOffered, detail)
     }
 }
 
@@ -122,5 +139,23 @@ fn kind_of_decode(error: &DecodeError) -> Kind {
         DecodeError::TooManyPixels { .. } => Kind::TooManyPixels,
         DecodeError::TooManyBytes { .. } => Kind::TooManyBytes,
         DecodeError::Stopped { .. } => Kind::Deadline,
+    }
+}
+
+/// The message for clients. The error's own text names options, for users of the command line.
+fn detail_of_decode(error: &DecodeError) -> String {
+    match error {
+        DecodeError::TooManyPixels { pixels, limit } => format!(
+            "the image has {pixels} pixels, more than {limit}, the limit of this server; send a smaller one"
+        ),
+        DecodeError::TooManyBytes { bytes, limit } => format!(
+            "the upload has {bytes} bytes, more than {limit}, the limit of this server; send a smaller one"
+        ),
+        DecodeError::NotAnImage { .. }
+        | DecodeError::Unsupported { .. }
+        | DecodeError::Disabled { .. }
+        | DecodeError::Truncated { .. }
+        | DecodeError::Corrupt { .. }
+        | DecodeError::Stopped { .. } => error.to_string(),
     }
 }

@@ -45,7 +45,7 @@ struct Document<'a> {
     title: &'static str,
     /// The HTTP status; in a list of results, the status for this image.
     status: u16,
-    /// What was wrong with this request, and how to correct it.
+    /// What was wrong with this request, and what the client can do.
     detail: &'a str,
     /// Repeats `detail`, for clients written for other servers.
     error: &'a str,
@@ -157,7 +157,7 @@ impl Problem {
         self.kind
     }
 
-    /// What was wrong and how to correct it.
+    /// What was wrong, and what the client can do. Options of the server are for operators: `docs/errors.md` names them.
     #[must_use]
     pub fn detail(&self) -> &str {
         &self.detail
@@ -187,7 +187,8 @@ impl Problem {
     #[must_use]
     pub fn on_the_admin_address(path: &str) -> Self {
         let path = excerpt(path);
-        let detail = format!("{path} exists only on the admin address; see --admin-listen");
+        let detail =
+            format!("{path} exists only on the server's admin address; send the request there");
         Self::new(Kind::NotFound, detail)
     }
 
@@ -195,7 +196,7 @@ impl Problem {
     #[must_use]
     pub fn no_shadow(model: &str) -> Self {
         let detail =
-            format!("the model {model:?} has no shadow; configure one in its [[model]] table");
+            format!("the model {model:?} has no shadow, so there is no comparison to show");
         Self::new(Kind::NotFound, detail)
     }
 
@@ -232,7 +233,7 @@ impl Problem {
     #[must_use]
     pub fn too_many_bytes(limit: usize) -> Self {
         let detail = format!(
-            "the upload has more than {limit} bytes; send a smaller one or raise --max-bytes"
+            "the upload has more than {limit} bytes, the limit of this server; send a smaller one"
         );
         Self::new(Kind::TooManyBytes, detail)
     }
@@ -274,8 +275,8 @@ impl Problem {
     pub fn host_not_allowed(host: &str) -> Self {
         let host = excerpt(host);
         let detail = format!(
-            "the host {host:?} is not allowed; use localhost or the server's address, or start the server with \
-             --allow-host and this name"
+            "this server does not accept requests for the host {host:?}; use another name of the server, its address, \
+             or localhost on the same machine"
         );
         Self::new(Kind::HostNotAllowed, detail)
     }
@@ -299,8 +300,7 @@ impl Problem {
     #[must_use]
     pub fn not_an_admin(name: &str) -> Self {
         let detail = format!(
-            "the key of {name:?} is for using models; the admin address accepts only keys with role=admin in the file of \
-             --api-keys"
+            "the API key of {name:?} may use models but not change them; send the key of an admin to the admin address"
         );
         Self::new(Kind::NotAnAdmin, detail)
     }
@@ -322,7 +322,8 @@ impl Problem {
     /// The limit for connections is reached.
     #[must_use]
     pub fn too_many_connections() -> Self {
-        let detail = "the server has as many connections as --max-connections allows; retry in 1 s";
+        let detail =
+            "the server has as many connections as it allows, and each has a request; retry in 1 s";
         Self::new(Kind::TooManyConnections, detail).retry_after(Duration::from_secs(1))
     }
 
@@ -337,7 +338,7 @@ impl Problem {
     pub fn internal() -> Self {
         Self::new(
             Kind::Internal,
-            "the server could not process this request; its log has the cause",
+            "the server could not process this request; its log has the cause, with this answer's X-Request-Id",
         )
     }
 }

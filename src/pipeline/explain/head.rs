@@ -21,8 +21,8 @@ pub struct Head {
 pub enum NotOffered {
     /// The graph has no output for the feature map.
     #[error(
-        "this model's graph has no output feature_map, which class activation maps need; \
-         models written by resnetd export have one"
+        "this model's graph has no output feature_map, which class activation maps need; remove \
+         explain=cam"
     )]
     NoFeatureMap,
     /// The graph ends in other layers.
@@ -32,9 +32,7 @@ pub enum NotOffered {
     )]
     OtherHead,
     /// The graph has no output for the features.
-    #[error(
-        "this model's graph has no output embedding; models written by resnetd export have one"
-    )]
+    #[error("this model has no embeddings: its graph has no output embedding; use another model")]
     NoEmbedding,
 }
 

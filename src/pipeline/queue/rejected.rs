@@ -9,7 +9,7 @@ use crate::telemetry::Reason;
 pub enum Rejected {
     /// The maximum number of images is in flight.
     #[error(
-        "the queue is full: {images} images are in flight, as many as --queue-capacity allows; retry in {} s",
+        "the queue is full: {images} images are in flight, as many as the server allows; retry in {} s",
         header_seconds(*retry_after)
     )]
     QueueFull {
@@ -29,7 +29,7 @@ pub enum Rejected {
     },
     /// The memory limit would be exceeded.
     #[error(
-        "{wanted} more bytes would exceed the server's --memory-limit of {limit} bytes; retry in {} s",
+        "{wanted} more bytes would exceed the server's memory limit of {limit} bytes; retry in {} s",
         header_seconds(*retry_after)
     )]
     Memory {
@@ -43,7 +43,7 @@ pub enum Rejected {
     /// The answer would probably miss the deadline.
     #[error(
         "the answer would take about {predicted:.0?}, but only {left:.0?} of the request's time limit are left; retry in {} s, \
-         or allow more time (X-Request-Timeout-Ms, up to the server's --request-timeout)",
+         or allow more time with X-Request-Timeout-Ms, up to the server's own limit",
         header_seconds(*retry_after)
     )]
     TooLate {
@@ -57,7 +57,7 @@ pub enum Rejected {
     /// The image's own time exceeds the request's time limit, so that it would be rejected on an idle server too.
     #[error(
         "this image alone takes about {alone:.0?}, longer than the request's time limit of {limit:?}; allow more time \
-         (X-Request-Timeout-Ms, up to the server's --request-timeout)"
+         with X-Request-Timeout-Ms, up to the server's own limit"
     )]
     LimitTooShort {
         /// Predicted time of this image without others.

@@ -104,7 +104,7 @@ fn wanted(app: &App, asked: &[(String, Parameters)]) -> Result<Vec<RequestedOutp
             return Err(Problem::invalid_parameter(detail));
         };
         if outputs.iter().any(|wanted| wanted.output == output) {
-            let detail = format!("{what} is asked for twice; ask for it once");
+            let detail = format!("{what} is requested twice; request it once");
             return Err(Problem::invalid_parameter(detail));
         }
         parameters.refuse_shared_memory(&what)?;

@@ -53,9 +53,9 @@ pub(super) async fn guard(
 
 /// The body, which ends at the body timeout. Its errors are statuses, which tonic returns to the client.
 fn in_time(server: &Server, body: Body) -> Body {
-    let patience = server.timeouts.body;
+    let body_timeout = server.timeouts.body;
     let limit = server.max_bytes;
-    let until = Instant::now() + patience;
+    let until = Instant::now() + body_timeout;
     let chunks = stream::unfold(Some(body.into_data_stream()), move |chunks| async move {
         let mut chunks = chunks?;
         let end = |error: StdError| Some((Err(error), None));
@@ -66,7 +66,7 @@ fn in_time(server: &Server, body: Body) -> Body {
                 Some(problem) => Box::new(grpc::of(problem)),
                 None => error.into(),
             }),
-            Err(_) => end(Box::new(grpc::of(Problem::body_timeout(patience)))),
+            Err(_) => end(Box::new(grpc::of(Problem::body_timeout(body_timeout)))),
         }
     });
     Body::from_stream(chunks)

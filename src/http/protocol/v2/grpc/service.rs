@@ -61,7 +61,7 @@ impl Inference {
     fn check_admin(&self, parameters: &[&String]) -> Result<(), Status> {
         if self.address == Address::Public {
             let detail =
-                "models are loaded and unloaded over the admin address; see --admin-listen";
+                "models are loaded and unloaded on the server's admin address; send the call there";
             return Err(grpc::of(Problem::with_detail(Kind::MethodNotAllowed, detail)));
         }
         match parameters.iter().find(|name| ***name != "unload_dependents") {
