@@ -10,13 +10,23 @@ use crate::pipeline::run::trim_heap;
 /// Interval of checks whether the last request is answered.
 const PERIOD: Duration = Duration::from_millis(20);
 
+const FREED: &str = "its last request is answered, and its memory is freed";
+
 /// Waits on another thread until no request uses `served`, then frees its memory. Its requests arrived before
 /// those of the version that replaces it in `registry`, so they run first.
 pub(super) fn retire(registry: &Registry, served: Option<Arc<Served>>) {
     let Some(served) = served else { return };
-    for successor in registry.serving().iter().filter(|other| other.name() == served.name()) {
+    let (name, version) = (served.name().to_owned(), served.version.clone());
+    let digest = served.digest().to_owned();
+    let successors = registry.serving();
+    let replaced_by = successors
+        .iter()
+        .find(|other| (other.name(), &other.version) == (&*name, &version))
+        .map(|other| other.digest().to_owned());
+    for successor in successors.iter().filter(|other| other.name() == name) {
         successor.pipeline.succeed(&served.pipeline);
     }
+    drop(successors);
     let work = move || {
         let mut served = served;
         let served = loop {
@@ -26,11 +36,14 @@ pub(super) fn retire(registry: &Registry, served: Option<Arc<Served>>) {
             }
             thread::sleep(PERIOD);
         };
-        let (name, version) = (served.name().to_owned(), served.version.clone());
         served.pipeline.join();
         drop(served);
         trim_heap();
-        tracing::info!(model = name, %version, "the old version has ended and its memory was freed");
+        if let Some(replaced_by) = replaced_by {
+            tracing::info!(model = name, %version, digest, replaced_by, "replaced: {FREED}");
+        } else {
+            tracing::info!(model = name, %version, digest, "unloaded: {FREED}");
+        }
     };
     if let Err(error) = thread::Builder::new().name("retire".to_owned()).spawn(work) {
         tracing::error!(%error, "cannot start a thread to end a model; it ends with its last request");

@@ -687,7 +687,8 @@ fn a_model_without_class_names_gets_a_warning_at_the_start() {
     let log = |options: &[&str]| {
         let model = file("model.safetensors");
         let arguments = [&["--model", &model, "--arch", "resnet20"], options].concat();
-        let mut server = Process::start_logging(fs::File::create(file("log")).unwrap(), &arguments);
+        let log = fs::File::create(file("log")).unwrap();
+        let mut server = Process::start_logging(log, "warn", &arguments);
         server.signal("-TERM");
         server.child.wait().unwrap();
         fs::read_to_string(file("log")).unwrap()

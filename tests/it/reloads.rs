@@ -120,6 +120,51 @@ async fn a_version_that_fails_a_golden_photo_does_not_serve() {
 }
 
 #[tokio::test]
+async fn the_log_has_the_default_model_and_both_digests_of_a_replacement() {
+    let dir = tempfile::tempdir().unwrap();
+    let (config, log) = (dir.path().join("serve.toml"), dir.path().join("log"));
+    let table = |source: &str| {
+        let others = "name = \"other\"\nsource = \"cifar10-resnet20\"\n";
+        format!(
+            "[[model]]\nname = \"pets\"\nsource = \"{source}\"\ndefault = true\n[[model]]\n{others}"
+        )
+    };
+    write(&config, table(SMALL)).unwrap();
+    let arguments = ["--config", config.to_str().unwrap(), "--log-format", "json"];
+    let server = Process::start_logging(fs::File::create(&log).unwrap(), "info", &arguments);
+    let digest = async || {
+        let answer = post(&format!("{}/classify", server.url), data("cifar10-cat.png")).await;
+        answered_by(&answer)[2].clone()
+    };
+    let lines = || -> Vec<Value> {
+        let text = fs::read_to_string(&log).unwrap();
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    };
+    let before = digest().await;
+    let ready = lines().into_iter().filter(|line| line["message"] == "ready");
+    let mut marked: Vec<_> = ready
+        .map(|line| (line["model"].as_str().unwrap().to_owned(), line["default"].clone()))
+        .collect();
+    marked.sort_by(|a, b| a.0.cmp(&b.0));
+    assert_eq!(
+        marked,
+        [("other".to_owned(), Value::Bool(false)), ("pets".to_owned(), Value::Bool(true))]
+    );
+
+    write(&config, table(LARGE)).unwrap();
+    server.signal("-HUP");
+    let replaced = || {
+        let is_it = |line: &Value| line["message"].as_str().unwrap().starts_with("replaced: ");
+        lines().into_iter().find(is_it)
+    };
+    eventually("the replaced version has ended", async || replaced().is_some()).await;
+    let after = digest().await;
+    let line = replaced().unwrap();
+    assert_eq!([&line["digest"], &line["replaced_by"]], [&*before, &*after], "{line}");
+    assert_ne!(before, after);
+}
+
+#[tokio::test]
 async fn a_version_with_a_wrong_digest_does_not_serve() {
     let polled = Polled::start();
     let (card, weights) = (embedded("card.toml"), embedded("model.safetensors"));

@@ -13,23 +13,23 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        Self::spawn(&mut Self::command(arguments))
+        Self::spawn(&mut Self::command("warn", arguments))
     }
 
     /// The same in this folder.
     pub(crate) fn start_in(folder: &Path, arguments: &[&str]) -> Self {
-        Self::spawn(Self::command(arguments).current_dir(folder))
+        Self::spawn(Self::command("warn", arguments).current_dir(folder))
     }
 
-    /// The same with its log lines in `log`.
-    pub(crate) fn start_logging(log: File, arguments: &[&str]) -> Self {
-        Self::spawn(Self::command(arguments).stderr(log))
+    /// The same with its log lines, of this level and above, in `log`.
+    pub(crate) fn start_logging(log: File, level: &str, arguments: &[&str]) -> Self {
+        Self::spawn(Self::command(level, arguments).stderr(log))
     }
 
-    fn command(arguments: &[&str]) -> Command {
+    fn command(level: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_resnetd"));
         command
-            .args(["serve", "--listen", "127.0.0.1:0", "--log", "warn", "--device", "cpu"])
+            .args(["serve", "--listen", "127.0.0.1:0", "--log", level, "--device", "cpu"])
             .args(arguments)
             .stdout(Stdio::piped());
         command
