@@ -129,7 +129,7 @@ pub const ARCHITECTURES: &[Architecture] = &[
     with_shortcut(Projection, cifar("resnet32-b",  &[ 5,  5,  5])), // 0.47 M   0.07 G
     with_shortcut(Projection, cifar("resnet44-b",  &[ 7,  7,  7])), // 0.66 M   0.10 G
     with_shortcut(Projection, cifar("resnet56-b",  &[ 9,  9,  9])), // 0.86 M   0.13 G
-    with_shortcut(Projection, cifar("resnet110-b", &[18, 18, 18])), // 1.7  M   0.26 G
+    with_shortcut(Projection, cifar("resnet110-b", &[18, 18, 18])), // 1.7  M   0.25 G
 
     for_cifar(Stem::Conv3x3, imagenet("resnet18-cifar",  Basic,             &[2, 2,  2, 2])), // 11.2 M   0.6 G
     for_cifar(Stem::Conv3x3, imagenet("resnet34-cifar",  Basic,             &[3, 4,  6, 3])), // 21.3 M   1.2 G
@@ -163,13 +163,13 @@ pub const ARCHITECTURES: &[Architecture] = &[
     efficientnet_lite("efficientnet_lite1", PyTorch, 240, [16, 24, 40,  80, 112, 192, 320], &[1, 3, 3, 4, 4, 5, 1]), //  5.4 M  0.6 G
     efficientnet_lite("efficientnet_lite2", PyTorch, 260, [16, 24, 48,  88, 120, 208, 352], &[1, 3, 3, 4, 4, 5, 1]), //  6.1 M  0.9 G
     efficientnet_lite("efficientnet_lite3", PyTorch, 300, [24, 32, 48,  96, 136, 232, 384], &[1, 3, 3, 5, 5, 6, 1]), //  8.2 M  1.6 G
-    efficientnet_lite("efficientnet_lite4", PyTorch, 380, [24, 32, 56, 112, 160, 272, 448], &[1, 4, 4, 6, 6, 8, 1]), // 13.0 M  4.0 G
+    efficientnet_lite("efficientnet_lite4", PyTorch, 380, [24, 32, 56, 112, 160, 272, 448], &[1, 4, 4, 6, 6, 8, 1]), // 13.0 M  3.9 G
 
     efficientnet_lite("tf_efficientnet_lite0", TensorFlow, 224, [16, 24, 40,  80, 112, 192, 320], &[1, 2, 2, 3, 3, 4, 1]), //  4.7 M  0.4 G
     efficientnet_lite("tf_efficientnet_lite1", TensorFlow, 240, [16, 24, 40,  80, 112, 192, 320], &[1, 3, 3, 4, 4, 5, 1]), //  5.4 M  0.6 G
     efficientnet_lite("tf_efficientnet_lite2", TensorFlow, 260, [16, 24, 48,  88, 120, 208, 352], &[1, 3, 3, 4, 4, 5, 1]), //  6.1 M  0.9 G
     efficientnet_lite("tf_efficientnet_lite3", TensorFlow, 300, [24, 32, 48,  96, 136, 232, 384], &[1, 3, 3, 5, 5, 6, 1]), //  8.2 M  1.6 G
-    efficientnet_lite("tf_efficientnet_lite4", TensorFlow, 380, [24, 32, 56, 112, 160, 272, 448], &[1, 4, 4, 6, 6, 8, 1]), // 13.0 M  4.0 G
+    efficientnet_lite("tf_efficientnet_lite4", TensorFlow, 380, [24, 32, 56, 112, 160, 272, 448], &[1, 4, 4, 6, 6, 8, 1]), // 13.0 M  3.9 G
 ];
 
 /// Rows of Hugging Face transformers' options: for each network one for `hidden_act` `gelu` and `silu`, one for

@@ -71,13 +71,18 @@ impl Convolution {
 
 /// The convolutions of a block's residual branch, first to last; a batch norm follows each.
 ///
-/// `width` is the number of channels of the stem, `stage` counts from 0, and `stride` is that of the whole
+/// `base_channels` are those of the row, `stage` counts from 0, and `stride` is that of the whole
 /// block.
 #[must_use]
-pub fn branch(choices: &Residual, width: usize, stage: usize, stride: usize) -> Vec<Convolution> {
+pub fn branch(
+    choices: &Residual,
+    base_channels: usize,
+    stage: usize,
+    stride: usize,
+) -> Vec<Convolution> {
     let groups = choices.groups;
-    let inner = (groups.count * groups.width) << stage;
-    let outer = (4 * width) << stage;
+    let inner = (groups.count * groups.channels) << stage;
+    let outer = (4 * base_channels) << stage;
     let reduce = Convolution::new(1, inner);
     let conv3x3 = Convolution::new(3, inner).groups(groups.count);
     let restore = Convolution::new(1, outer);

@@ -13,7 +13,7 @@ pub struct Architecture {
     pub blocks: &'static [usize],
     /// Output channels of the first stage's basic blocks; a bottleneck has four times as many. Also the
     /// output channels of the stem, unless the stem specifies others.
-    pub width: usize,
+    pub base_channels: usize,
     /// Height and width of the images that it was designed for, in pixels.
     pub input: [u32; 2],
     /// Number of classes it was designed for.
@@ -27,7 +27,7 @@ pub enum Family {
     /// halves height and width and doubles the channels.
     Residual(Residual),
     /// Stages of 3×3 convolutions, each followed by a max pool that halves height and width, and three linear
-    /// layers. Each stage has twice the channels of the previous one, at most eight times `width` (Table 1 of
+    /// layers. Each stage has twice the channels of the previous one, at most eight times `base_channels` (Table 1 of
     /// its paper).
     Vgg(Norm),
     /// A stem, seven stages of inverted residual blocks, a 1×1 convolution, global average pooling and a
@@ -35,8 +35,8 @@ pub enum Family {
     Inverted(Inverted),
 }
 
-/// The choices of a network of inverted residual blocks. The row's `width` is the number of channels of the
-/// stem.
+/// The choices of a network of inverted residual blocks. The row's `base_channels` are those of
+/// the stem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Inverted {
     /// Output channels of the blocks of each stage.
@@ -177,7 +177,7 @@ pub enum Block {
     /// Two 3×3 convolutions.
     Basic,
     /// A 1×1 convolution that reduces the channels, a 3×3 convolution, and a 1×1 convolution that expands
-    /// them to four times the width.
+    /// them to four times those of a basic block.
     Bottleneck(Stride),
 }
 
@@ -196,7 +196,7 @@ pub struct Groups {
     /// Number of groups, the "cardinality" of `ResNeXt`; otherwise 1.
     pub count: usize,
     /// Channels of each group in the first stage; every later stage doubles them.
-    pub width: usize,
+    pub channels: usize,
 }
 
 /// The shortcut from a block's input to its output (section 3.3).

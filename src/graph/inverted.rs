@@ -2,8 +2,8 @@
 //! EfficientNet-Lite (Tan and Le 2019, arXiv:1905.11946, without squeeze and excitation and with `ReLU6`).
 //!
 //! A bottleneck block reduces the channels, convolves and expands them. An inverted residual block expands
-//! them, applies a depthwise convolution and reduces them; its shortcut connects the narrow ends. Names are
-//! those of torchvision's `mobilenet_v2`.
+//! them, applies a depthwise convolution and reduces (projects) them; its shortcut connects input and output, which
+//! have few channels. Names are those of torchvision's `mobilenet_v2`.
 
 use super::block::Convolution;
 use super::choices::{Activation, Architecture, Inverted};
@@ -23,7 +23,7 @@ pub(super) fn expand(
     classes: usize,
 ) {
     let framework = choices.framework;
-    let stem = Convolution::new(3, row.width).stride(2);
+    let stem = Convolution::new(3, row.base_channels).stride(2);
     let mut x = conv_norm_relu6(layers, "features.0", pixels, stem, framework);
     let mut index = 0;
     for (stage, &blocks) in row.blocks.iter().enumerate() {
@@ -36,9 +36,9 @@ pub(super) fn expand(
             let depthwise = Convolution::new(choices.kernels[stage], times * x.channels)
                 .stride(stride)
                 .groups(times * x.channels);
-            let narrow = Convolution::new(1, choices.channels[stage]);
+            let project = Convolution::new(1, choices.channels[stage]);
             let name = format!("features.{index}");
-            x = inverted_residual(layers, &name, x, [depthwise, narrow], framework);
+            x = inverted_residual(layers, &name, x, [depthwise, project], framework);
         }
     }
     layers.stage = Stage::Head;
@@ -48,26 +48,26 @@ pub(super) fn expand(
     layers.linear("classifier.1", pooled, 1, classes); // 0 is dropout, in training only
 }
 
-/// `narrow(depthwise(widen(x)))`, plus `x` if it has the same shape (`MobileNetV2`, Figure 4d). No activation
+/// `project(depthwise(expand(x)))`, plus `x` if it has the same shape (`MobileNetV2`, Figure 4d). No activation
 /// follows the last norm, because a ReLU would lose information in few channels (section 3.2).
 fn inverted_residual(
     layers: &mut LayerList,
     name: &str,
     x: LayerOutput,
-    [depthwise, narrow]: [Convolution; 2],
+    [depthwise, project]: [Convolution; 2],
     framework: Framework,
 ) -> LayerOutput {
     let mut parts = (0..).map(|part| format!("{name}.conv.{part}"));
     let mut next = move || parts.next().expect("endless");
     let mut y = x;
     if depthwise.channels != x.channels {
-        let widen = Convolution::new(1, depthwise.channels);
-        y = conv_norm_relu6(layers, &next(), y, widen, framework);
+        let expand = Convolution::new(1, depthwise.channels);
+        y = conv_norm_relu6(layers, &next(), y, expand, framework);
     }
     y = conv_norm_relu6(layers, &next(), y, depthwise, framework);
-    y = layers.conv(&next(), y, narrow);
+    y = layers.conv(&next(), y, project);
     y = layers.norm_of(&next(), y, framework);
-    if depthwise.stride > 1 || narrow.channels != x.channels {
+    if depthwise.stride > 1 || project.channels != x.channels {
         return y;
     }
     layers.push(&format!("{name}.add"), LayerKind::Add, &[y, x], y.channels)

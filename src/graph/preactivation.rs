@@ -15,14 +15,14 @@ pub(super) fn expand(
     choices: &Residual,
     classes: usize,
 ) {
-    let mut x = layers.conv("stem.conv", pixels, Convolution::new(7, row.width).stride(2));
+    let mut x = layers.conv("stem.conv", pixels, Convolution::new(7, row.base_channels).stride(2));
     layers.stage = Stage::Blocks(0);
     x = layers.same("stem.pool", LayerKind::MaxPool { kernel: 3, stride: 2 }, x);
     for (stage, &blocks) in row.blocks.iter().enumerate() {
         layers.stage = Stage::Blocks(stage);
         for index in 0..blocks {
             let stride = if stage > 0 && index == 0 { 2 } else { 1 };
-            let branch = branch(choices, row.width, stage, stride);
+            let branch = branch(choices, row.base_channels, stage, stride);
             x = block(layers, &format!("stages.{stage}.blocks.{index}"), x, &branch);
         }
     }

@@ -20,13 +20,13 @@ pub(super) fn expand(
     if choices.normalization == Normalization::PreActivation {
         return preactivation::expand(layers, pixels, row, choices, classes);
     }
-    let mut x = stem(layers, pixels, row.width, choices);
+    let mut x = stem(layers, pixels, row.base_channels, choices);
     for (stage, &blocks) in row.blocks.iter().enumerate() {
         layers.stage = Stage::Blocks(stage);
         for index in 0..blocks {
             let is_halved = stage > 0 || choices.first_stage == FirstStage::Halved;
             let stride = if is_halved && index == 0 { 2 } else { 1 };
-            let branch = branch(choices, row.width, stage, stride);
+            let branch = branch(choices, row.base_channels, stage, stride);
             x = block(layers, &format!("layer{}.{index}", stage + 1), x, &branch, choices);
         }
     }
@@ -38,11 +38,11 @@ pub(super) fn expand(
 fn stem(
     layers: &mut LayerList,
     pixels: LayerOutput,
-    width: usize,
+    base_channels: usize,
     choices: &Residual,
 ) -> LayerOutput {
     let mut x = pixels;
-    for (conv, norm, to) in stem_convolutions(width, choices.stem) {
+    for (conv, norm, to) in stem_convolutions(base_channels, choices.stem) {
         x = layers.conv(conv, x, to);
         x = normalize(layers, norm, x, choices.normalization);
         x = activate(layers, norm, x, choices.activation);
@@ -66,7 +66,10 @@ fn stem(
 
 /// The convolutions of the stem, with their names and the names of their norms. The names of a deep stem are
 /// those of timm.
-fn stem_convolutions(width: usize, stem: Stem) -> Vec<(&'static str, &'static str, Convolution)> {
+fn stem_convolutions(
+    base_channels: usize,
+    stem: Stem,
+) -> Vec<(&'static str, &'static str, Convolution)> {
     let conv3x3 = |channels| Convolution::new(3, channels);
     let deep = |[first, second, third]: [usize; 3]| {
         vec![
@@ -76,8 +79,10 @@ fn stem_convolutions(width: usize, stem: Stem) -> Vec<(&'static str, &'static st
         ]
     };
     match stem {
-        Stem::Conv7x7MaxPool => vec![("conv1", "bn1", Convolution::new(7, width).stride(2))],
-        Stem::Conv3x3 | Stem::Conv3x3MaxPool => vec![("conv1", "bn1", conv3x3(width))],
+        Stem::Conv7x7MaxPool => {
+            vec![("conv1", "bn1", Convolution::new(7, base_channels).stride(2))]
+        }
+        Stem::Conv3x3 | Stem::Conv3x3MaxPool => vec![("conv1", "bn1", conv3x3(base_channels))],
         Stem::Deep3x3MaxPool(channels) => deep(channels),
         Stem::Deep3x3(channels) => {
             let halving = ("maxpool.0", "maxpool.1", conv3x3(channels[2]).stride(2));
@@ -128,7 +133,7 @@ fn block(
     activate(layers, name, y, choices.activation)
 }
 
-/// Hu et al. 2018, Figure 3, with timm's names and minimum width of 8.
+/// Hu et al. 2018, Figure 3, with timm's names and minimum of 8 channels.
 fn squeeze_excitation(
     layers: &mut LayerList,
     name: &str,

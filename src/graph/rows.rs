@@ -1,4 +1,5 @@
-//! Builds the rows of the table of architectures: networks for a data set, and variants of them.
+//! Builds the rows of the table of architectures: first networks, then changes of one choice in the order of
+//! [`Residual`]'s fields, then changes of several choices.
 
 use super::choices::{
     Activation, Architecture, Attention, Block, Family, FirstStage, Groups, Inverted, Norm,
@@ -18,7 +19,7 @@ pub(super) const fn imagenet(
     let family = Family::Residual(Residual {
         stem: Stem::Conv7x7MaxPool,
         block,
-        groups: Groups { count: 1, width: 64 },
+        groups: Groups { count: 1, channels: 64 },
         shortcut: Projection,
         attention: Attention::None,
         sampling: Sampling::Strided,
@@ -26,7 +27,7 @@ pub(super) const fn imagenet(
         activation: Activation::Relu,
         first_stage: FirstStage::Kept,
     });
-    Architecture { name, family, blocks, width: 64, input: [224, 224], classes: 1000 }
+    Architecture { name, family, blocks, base_channels: 64, input: [224, 224], classes: 1000 }
 }
 
 /// A residual network of the paper for CIFAR-10 (section 4.2), with option A for shortcuts.
@@ -34,7 +35,7 @@ pub(super) const fn cifar(name: &'static str, blocks: &'static [usize]) -> Archi
     let family = Family::Residual(Residual {
         stem: Stem::Conv3x3,
         block: Basic,
-        groups: Groups { count: 1, width: 16 },
+        groups: Groups { count: 1, channels: 16 },
         shortcut: ZeroPad,
         attention: Attention::None,
         sampling: Sampling::Strided,
@@ -42,24 +43,24 @@ pub(super) const fn cifar(name: &'static str, blocks: &'static [usize]) -> Archi
         activation: Activation::Relu,
         first_stage: FirstStage::Kept,
     });
-    Architecture { name, family, blocks, width: 16, input: [32, 32], classes: 10 }
+    Architecture { name, family, blocks, base_channels: 16, input: [32, 32], classes: 10 }
 }
 
 /// A VGG for ImageNet.
 pub(super) const fn vgg(name: &'static str, norm: Norm, blocks: &'static [usize]) -> Architecture {
     let family = Family::Vgg(norm);
-    Architecture { name, family, blocks, width: 64, input: [224, 224], classes: 1000 }
+    Architecture { name, family, blocks, base_channels: 64, input: [224, 224], classes: 1000 }
 }
 
 /// `MobileNetV2` with the given channels of stem and head, and of its stages.
 pub(super) const fn mobilenet_v2(
     name: &'static str,
-    [width, head]: [usize; 2],
+    [base_channels, head]: [usize; 2],
     channels: [usize; 7],
     blocks: &'static [usize],
 ) -> Architecture {
     let family = Family::Inverted(Inverted { channels, kernels: [3; 7], head, framework: PyTorch });
-    Architecture { name, family, blocks, width, input: [224, 224], classes: 1000 }
+    Architecture { name, family, blocks, base_channels, input: [224, 224], classes: 1000 }
 }
 
 /// EfficientNet-Lite: stem and head have the same channels in every size.
@@ -72,29 +73,13 @@ pub(super) const fn efficientnet_lite(
 ) -> Architecture {
     let kernels = [3, 3, 5, 3, 5, 5, 3];
     let family = Family::Inverted(Inverted { channels, kernels, head: 1280, framework });
-    Architecture { name, family, blocks, width: 32, input: [input; 2], classes: 1000 }
+    Architecture { name, family, blocks, base_channels: 32, input: [input; 2], classes: 1000 }
 }
 
-/// The plain network: the same layers without shortcuts.
-pub(super) const fn plain(row: Architecture) -> Architecture {
-    with_shortcut(Shortcut::None, row)
-}
-
-/// The same network with another shortcut.
-pub(super) const fn with_shortcut(shortcut: Shortcut, row: Architecture) -> Architecture {
-    with_residual(row, Residual { shortcut, ..residual_of(row) })
-}
-
-/// `ResNet-D`: a deep stem, and average pools before the projections.
-pub(super) const fn resnet_d(row: Architecture) -> Architecture {
-    let stem = Stem::Deep3x3MaxPool([32, 32, 64]);
-    with_residual(row, Residual { stem, shortcut: PooledProjection, ..residual_of(row) })
-}
-
-/// timm's tiered networks: `ResNet-D` with a stem whose channels increase with each convolution.
-pub(super) const fn resnet_t(row: Architecture) -> Architecture {
-    let stem = Stem::Deep3x3MaxPool([24, 32, 64]);
-    with_residual(row, Residual { stem, shortcut: PooledProjection, ..residual_of(row) })
+/// The same network with another stem, for CIFAR images and ten classes.
+pub(super) const fn for_cifar(stem: Stem, row: Architecture) -> Architecture {
+    let row = Architecture { input: [32, 32], classes: 10, ..row };
+    with_residual(row, Residual { stem, ..residual_of(row) })
 }
 
 /// `ResNet-C` and `ResNet-S`: a deep stem with these channels.
@@ -102,10 +87,19 @@ pub(super) const fn deep_stem(channels: [usize; 3], row: Architecture) -> Archit
     with_residual(row, Residual { stem: Stem::Deep3x3MaxPool(channels), ..residual_of(row) })
 }
 
-/// The same network with another stem, for CIFAR images and ten classes.
-pub(super) const fn for_cifar(stem: Stem, row: Architecture) -> Architecture {
-    let row = Architecture { input: [32, 32], classes: 10, ..row };
-    with_residual(row, Residual { stem, ..residual_of(row) })
+/// The same network with `count` groups of `channels` channels in the first stage's 3×3 convolutions.
+pub(super) const fn with_groups(count: usize, channels: usize, row: Architecture) -> Architecture {
+    with_residual(row, Residual { groups: Groups { count, channels }, ..residual_of(row) })
+}
+
+/// The same network with another shortcut.
+pub(super) const fn with_shortcut(shortcut: Shortcut, row: Architecture) -> Architecture {
+    with_residual(row, Residual { shortcut, ..residual_of(row) })
+}
+
+/// The plain network: the same layers without shortcuts.
+pub(super) const fn plain(row: Architecture) -> Architecture {
+    with_shortcut(Shortcut::None, row)
 }
 
 /// The same network with squeeze and excitation in each block.
@@ -116,17 +110,6 @@ pub(super) const fn with_se(row: Architecture) -> Architecture {
 /// The same network with efficient channel attention in each block.
 pub(super) const fn with_eca(row: Architecture) -> Architecture {
     with_residual(row, Residual { attention: Attention::EfficientChannel, ..residual_of(row) })
-}
-
-/// `ResNet-RS`: `ResNet-D` without a pool in its stem, and wider squeeze and excitation.
-pub(super) const fn resnet_rs(row: Architecture) -> Architecture {
-    let residual = Residual {
-        stem: Stem::Deep3x3([32, 32, 64]),
-        shortcut: PooledProjection,
-        attention: Attention::SqueezeExcitation(4),
-        ..residual_of(row)
-    };
-    with_residual(row, residual)
 }
 
 /// The same network, whose blocks halve height and width in another way.
@@ -155,9 +138,27 @@ pub(super) const fn downsample_first_stage(row: Architecture) -> Architecture {
     with_residual(row, Residual { first_stage: FirstStage::Halved, ..residual_of(row) })
 }
 
-/// `count` groups of `width` channels in the first stage's 3×3 convolutions.
-pub(super) const fn with_groups(count: usize, width: usize, row: Architecture) -> Architecture {
-    with_residual(row, Residual { groups: Groups { count, width }, ..residual_of(row) })
+/// `ResNet-D`: a deep stem, and average pools before the projections.
+pub(super) const fn resnet_d(row: Architecture) -> Architecture {
+    let stem = Stem::Deep3x3MaxPool([32, 32, 64]);
+    with_residual(row, Residual { stem, shortcut: PooledProjection, ..residual_of(row) })
+}
+
+/// timm's tiered networks: `ResNet-D` with a stem whose channels increase with each convolution.
+pub(super) const fn resnet_t(row: Architecture) -> Architecture {
+    let stem = Stem::Deep3x3MaxPool([24, 32, 64]);
+    with_residual(row, Residual { stem, shortcut: PooledProjection, ..residual_of(row) })
+}
+
+/// `ResNet-RS`: `ResNet-D` without a pool in its stem, and wider squeeze and excitation.
+pub(super) const fn resnet_rs(row: Architecture) -> Architecture {
+    let residual = Residual {
+        stem: Stem::Deep3x3([32, 32, 64]),
+        shortcut: PooledProjection,
+        attention: Attention::SqueezeExcitation(4),
+        ..residual_of(row)
+    };
+    with_residual(row, residual)
 }
 
 const fn residual_of(row: Architecture) -> Residual {

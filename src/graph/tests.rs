@@ -32,6 +32,37 @@ fn model(name: &str) -> Model {
     emit(&network, &weights, &plan)
 }
 
+/// Each row of the table has the comment `// 25.6 M   4.1 G`: parameters and multiply-adds.
+#[test]
+fn comments_of_the_table_state_the_computed_parameters_and_multiply_adds() {
+    let table = include_str!("arch.rs").split("pub const VARIANTS").next().unwrap();
+    let (mut rows, mut wrong) = (0, Vec::new());
+    for (code, comment) in table.lines().filter_map(|line| line.split_once(" // ")) {
+        let Some(name) = code.split('"').nth(1) else { continue };
+        let [millions, "M", billions, "G"] = comment.split_whitespace().collect::<Vec<_>>()[..]
+        else {
+            panic!("{name}: {comment:?} has no parameters and multiply-adds");
+        };
+        let found = description(name);
+        for (stated, count, unit) in
+            [(millions, found.parameters, 1e6), (billions, found.multiply_adds, 1e9)]
+        {
+            let decimals = stated.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "a float has more digits than the comment"
+            )]
+            let computed = format!("{:.decimals$}", count as f64 / unit);
+            if stated != computed {
+                wrong.push(format!("{name}: {stated}, computed {computed}"));
+            }
+        }
+        rows += 1;
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert_eq!(rows, ARCHITECTURES.len(), "every row has the comment");
+}
+
 /// The numbers of torchvision's documentation.
 #[test]
 fn imagenet_networks_have_as_many_parameters_as_torchvision_documents() {

@@ -25,7 +25,7 @@ pub(super) fn expand(
     for (stage, &convolutions) in row.blocks.iter().enumerate() {
         layers.stage = stage.checked_sub(1).map_or(Stage::Stem, Stage::Blocks);
         for _ in 0..convolutions {
-            let channels = row.width << stage.min(3);
+            let channels = row.base_channels << stage.min(3);
             x = layers.conv(&next(), x, Convolution::new(3, channels).biased());
             if norm == Norm::Batch {
                 x = layers.norm(&next(), x);

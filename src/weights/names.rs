@@ -1,5 +1,9 @@
-//! Renames tensors of other libraries and of training scripts to torchvision's names. timm uses torchvision's
-//! names, except in ResNet v2.
+//! Gives tensors torchvision's names, by which the other modules look them up.
+//!
+//! Weights of Hugging Face transformers and of CIFAR ports have other names for the same layers, and training
+//! scripts add prefixes, losses and counters; [`rename_to_torchvision`] undoes both. timm's weights already have
+//! torchvision's names. The exception is ResNet v2, which torchvision lacks: there the network itself has timm's
+//! names (`graph/preactivation.rs`).
 
 use std::collections::BTreeMap;
 
