@@ -17,7 +17,7 @@ use resnetd::model::{self, Model, ModelCard, Precision, Task};
 use resnetd::onnx;
 use resnetd::pipeline::Output;
 use resnetd::pipeline::run::{
-    Batch, InputShape, Library, Pace, Session, SessionPlan, SessionsPlan, open_sessions,
+    Batch, InputShape, Library, LoadPriority, Session, SessionPlan, SessionsPlan, open_sessions,
 };
 use resnetd::quantize::{Ranges, quantize};
 use resnetd::weights::Weights;
@@ -72,7 +72,7 @@ fn resident_mib(how: &str, count: usize) -> f64 {
         sessions.into_iter().map(|session| Box::new(session) as Box<dyn Send>).collect()
     } else {
         let plan = SessionsPlan { sessions: count, ..on_cpu(input) };
-        let warm = open_sessions(&library, &model.onnx, plan, Pace::Alone).unwrap();
+        let warm = open_sessions(&library, &model.onnx, plan, LoadPriority::Alone).unwrap();
         warm.engines.into_iter().map(|engine| Box::new(engine) as Box<dyn Send>).collect()
     };
     drop(model);
@@ -87,7 +87,7 @@ fn weights(library: &Library, model: &Model, runs: usize) {
     let mut own = Session::open(library, &model.onnx, ONE_THREAD, &CLASSES).unwrap();
     let plan = SessionsPlan { sessions: 2, ..on_cpu(input) };
     let mut shared =
-        open_sessions(library, &model.onnx, plan, Pace::Alone).unwrap().engines.remove(0);
+        open_sessions(library, &model.onnx, plan, LoadPriority::Alone).unwrap().engines.remove(0);
     let batch = Batch::grey(input, 1);
     let [own, shared] = in_turns(
         runs,
@@ -105,8 +105,10 @@ fn kernels(library: &Library, model: &Model, runs: usize) {
     let input = InputShape::of(&model.card.preprocess);
     let onnx = quantize(&model.graph(), &Ranges::new()).to_bytes();
     let mut theirs = Session::open(library, &onnx, ONE_THREAD, &CLASSES).unwrap();
-    let mut own =
-        open_sessions(library, &onnx, on_cpu(input), Pace::Alone).unwrap().engines.remove(0);
+    let mut own = open_sessions(library, &onnx, on_cpu(input), LoadPriority::Alone)
+        .unwrap()
+        .engines
+        .remove(0);
     let batch = Batch::grey(input, 1);
     let [theirs, own] = in_turns(
         runs,

@@ -156,12 +156,12 @@ fn put(document: &mut DocumentMut, precision: Precision, calibration: &Calibrati
     Ok(())
 }
 
-fn row(promise: &CoverageThreshold) -> Result<Value> {
+fn row(set: &CoverageThreshold) -> Result<Value> {
     let mut row = InlineTable::new();
-    row.insert("coverage", promise.coverage.into());
+    row.insert("coverage", set.coverage.into());
     // With the digits of the f32.
-    row.insert("threshold", promise.threshold.to_string().parse::<f64>()?.into());
-    row.insert("found", promise.found.into());
-    row.insert("mean_size", promise.mean_size.into());
+    row.insert("threshold", set.threshold.to_string().parse::<f64>()?.into());
+    row.insert("found", set.found.into());
+    row.insert("mean_size", set.mean_size.into());
     Ok(row.into())
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::load_failure::CheckFailed;
+use super::classify_load_error::CheckFailed;
 use crate::model::ModelCard;
 use crate::telemetry::LoadFailure;
 

@@ -8,7 +8,7 @@ use std::thread;
 
 use anyhow::{Context, Result, anyhow};
 
-use super::load_failure::CheckFailed;
+use super::classify_load_error::CheckFailed;
 use super::{fetch, labels};
 use crate::config::{Calibrated, Concurrency, ModelArgs};
 use crate::device::{Device, DeviceChoice};
@@ -16,7 +16,7 @@ use crate::model::{Chosen, Model, ModelCard, Precision, foreign, int8};
 use crate::pipeline::Output;
 use crate::pipeline::golden;
 use crate::pipeline::run::{
-    Batch, Engine, InputShape, Library, Outputs, Pace, RunError, SessionsPlan, StartError,
+    Batch, Engine, InputShape, Library, LoadPriority, Outputs, RunError, SessionsPlan, StartError,
     WarmSessions, check_device, open_sessions,
 };
 use crate::telemetry::LoadFailure;
@@ -39,16 +39,16 @@ pub(super) struct Loaded {
 /// error.
 pub(super) fn load(args: &ModelArgs, concurrency: Concurrency) -> Result<Loaded> {
     let library = Library::load(args.onnxruntime.as_deref())?;
-    load_with(&library, args, concurrency, Pace::Alone, |_| ()).map(|(loaded, ())| loaded)
+    load_with(&library, args, concurrency, LoadPriority::Alone, |_| ()).map(|(loaded, ())| loaded)
 }
 
-/// The same with a loaded library and at this pace. Also calls `meanwhile` with the model, on a thread in
+/// The same with a loaded library and at this priority. Also calls `meanwhile` with the model, on a thread in
 /// parallel to loading, and returns its result.
 pub(super) fn load_with<T: Send>(
     library: &Library,
     args: &ModelArgs,
     concurrency: Concurrency,
-    pace: Pace<'_>,
+    priority: LoadPriority<'_>,
     meanwhile: impl Fn(&Model) -> T + Sync,
 ) -> Result<(Loaded, T)> {
     if let DeviceChoice::Only(device) = args.device {
@@ -56,18 +56,18 @@ pub(super) fn load_with<T: Send>(
     }
     let model = fetch::model(&args.model, &args.hub)?;
     let on = |device| {
-        let Chosen { model, why } = pace.build(|| choose(device, args, &model, library))?;
+        let Chosen { model, why } = priority.build(|| choose(device, args, &model, library))?;
         let (made, (warm, corrected)) = thread::scope(|scope| {
-            let made = scope.spawn(|| pace.build(|| meanwhile(&model)));
+            let made = scope.spawn(|| priority.build(|| meanwhile(&model)));
             let plan = sessions_plan(&model, device, concurrency);
-            let warm = warm_sessions(&model, plan, library, pace)?;
+            let warm = warm_sessions(&model, plan, library, priority)?;
             let made = made.join().unwrap_or_else(|panic| resume_unwind(panic));
             anyhow::Ok((made, warm))
         })?;
         anyhow::Ok(match corrected {
             None => (Chosen { model, why }, made, warm),
             Some(model) => {
-                let made = pace.build(|| meanwhile(&model));
+                let made = priority.build(|| meanwhile(&model));
                 (Chosen { model, why }, made, warm)
             }
         })
@@ -126,29 +126,29 @@ pub(super) fn warm(
     concurrency: Concurrency,
     library: &Library,
 ) -> Result<(WarmSessions, Option<Model>)> {
-    warm_sessions(model, sessions_plan(model, device, concurrency), library, Pace::Alone)
+    warm_sessions(model, sessions_plan(model, device, concurrency), library, LoadPriority::Alone)
 }
 
 fn warm_sessions(
     model: &Model,
     plan: SessionsPlan,
     library: &Library,
-    pace: Pace<'_>,
+    priority: LoadPriority<'_>,
 ) -> Result<(WarmSessions, Option<Model>)> {
     // Runs on a GPU do not use the CPU's cores.
-    let pace = if plan.device == Device::Cpu { pace } else { Pace::Alone };
-    let mut warm = open_sessions(library, &model.onnx, plan, pace)
+    let priority = if plan.device == Device::Cpu { priority } else { LoadPriority::Alone };
+    let mut warm = open_sessions(library, &model.onnx, plan, priority)
         .map_err(|error| with_versions(error, model, library))?;
     let mut corrected = None;
     // All sessions run the same graph, so checking one suffices.
     if let Some(engine) = warm.engines.first_mut() {
-        corrected = check_scores(model, |batch| pace.run(|| engine(batch)), plan.input)?;
+        corrected = check_scores(model, |batch| priority.run(|| engine(batch)), plan.input)?;
     }
     if let Some(model) = &corrected {
-        warm = open_sessions(library, &model.onnx, plan, pace)?;
+        warm = open_sessions(library, &model.onnx, plan, priority)?;
     }
     if let Some(engine) = warm.engines.first_mut() {
-        golden::check(&model.card, |batch| pace.run(|| engine(batch)))?;
+        golden::check(&model.card, |batch| priority.run(|| engine(batch)))?;
     }
     Ok((warm, corrected))
 }
@@ -172,11 +172,11 @@ pub(super) fn one_engine(
     device: Device,
     library: &Library,
 ) -> Result<Engine> {
-    let pace = Pace::Background;
+    let priority = LoadPriority::Background;
     let model = fetch::model(&args.model, &args.hub)?;
-    let Chosen { model, .. } = pace.build(|| choose(device, args, &model, library))?;
+    let Chosen { model, .. } = priority.build(|| choose(device, args, &model, library))?;
     let plan = SessionsPlan { sessions: 1, ..sessions_plan(&model, device, concurrency) };
-    let (mut warm, _) = warm_sessions(&model, plan, library, pace)?;
+    let (mut warm, _) = warm_sessions(&model, plan, library, priority)?;
     warm.engines.pop().ok_or_else(|| anyhow!("no session was opened"))
 }
 

@@ -8,15 +8,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Result;
 
+use super::classify_load_error::{CheckFailed, failure_of};
 use super::error_chain;
 use super::load::{self, Loaded, load_with};
-use super::load_failure::{self, CheckFailed};
 use crate::config::{Concurrency, Config, ModelArgs, ModelSpec};
 use crate::device::Device;
 use crate::model::{Digests, Model, ModelCard, is_embedded};
 use crate::pipeline::explain::Capabilities;
 use crate::pipeline::queue::Memory;
-use crate::pipeline::run::{CoreShare, Cores, Engines, Library, Pace, SpareEngine, WarmSessions};
+use crate::pipeline::run::{
+    CoreShare, Cores, Engines, Library, LoadPriority, SpareEngine, WarmSessions,
+};
 use crate::pipeline::{Decoding, Pipeline, Resources};
 use crate::registry::{
     Description, LastUse, LoadWhen, Open, OpenError, Policy, Served, Source, Versions,
@@ -41,13 +43,14 @@ impl Loader {
         let ModelSpec { args, concurrency, .. } = spec;
         self.check_path(&args.model)?;
         let share = self.cores.share(concurrency.threads, spec.weight);
-        let pace = match spec.load {
-            _ if share.is_alone() => Pace::Alone,
-            LoadWhen::OnDemand => Pace::InTurns(&share),
-            LoadWhen::Now | LoadWhen::Explicit => Pace::Background,
+        let priority = match spec.load {
+            _ if share.is_alone() => LoadPriority::Alone,
+            LoadWhen::OnDemand => LoadPriority::AsBatch(&share),
+            LoadWhen::Now | LoadWhen::Explicit => LoadPriority::Background,
         };
         // Loading mostly uses one core, so the digests are computed in parallel.
-        let (loaded, digests) = load_with(&self.library, args, *concurrency, pace, Model::digests)?;
+        let (loaded, digests) =
+            load_with(&self.library, args, *concurrency, priority, Model::digests)?;
         check_digest(spec, &digests)?;
         self.start(spec, loaded, digests, share)
     }
@@ -152,10 +155,9 @@ pub(super) fn source(loader: &Arc<Loader>, spec: ModelSpec, fingerprint: u64) ->
     let (version, load) = (spec.version.clone(), spec.load);
     let loader = Arc::clone(loader);
     let open: Open = Arc::new(move || {
-        loader.load(&spec).map_err(|error| OpenError {
-            failure: load_failure::classify(&error),
-            reason: error_chain(&error),
-        })
+        loader
+            .load(&spec)
+            .map_err(|error| OpenError { failure: failure_of(&error), reason: error_chain(&error) })
     });
     Source { name, version, fingerprint: hasher.finish(), load, policy, open }
 }

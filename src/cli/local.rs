@@ -13,11 +13,11 @@ use crate::eval::{Dataset, DatasetError, Example};
 use crate::model::{Model, ModelCard, Task};
 use crate::pipeline::explain::Capabilities;
 use crate::pipeline::queue::{Deadline, RequestContext};
-use crate::pipeline::run::{Library, Pace, WarmSessions};
+use crate::pipeline::run::{Library, LoadPriority, WarmSessions};
 use crate::pipeline::{Classification, ClassifyError, Pipeline, PipelinePlan, Resources};
 
 /// Time limit of such commands: practically none.
-const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
+const UNLIMITED: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Options of every command that measures a model.
 #[derive(Debug, clap::Args)]
@@ -55,8 +55,13 @@ pub(super) fn start_with_digest(
     limits: &LimitArgs,
 ) -> Result<(Pipeline, String)> {
     let library = Library::load(args.onnxruntime.as_deref())?;
-    let (Loaded { model, warm, .. }, digest) =
-        load_with(&library, args, args.concurrency(cores())?, Pace::Alone, Model::graph_digest)?;
+    let (Loaded { model, warm, .. }, digest) = load_with(
+        &library,
+        args,
+        args.concurrency(cores())?,
+        LoadPriority::Alone,
+        Model::graph_digest,
+    )?;
     Ok((pipeline(model, warm, args, limits)?, digest))
 }
 
@@ -74,7 +79,7 @@ pub(super) fn pipeline(
         queue_capacity: usize::MAX,
         batch: concurrency.batch(warm.device, Duration::ZERO),
         decoding: concurrency.decoding(warm.device),
-        stuck_after: PATIENCE,
+        stuck_after: UNLIMITED,
     };
     let capabilities = Capabilities::of(model.onnx, model.card.labels.len());
     let pipeline = Pipeline::start(model.card, plan, warm.engines, Resources::unlimited())?;
@@ -112,7 +117,7 @@ pub(super) async fn classify_labelled(
 
 /// The context of commands that read files, with practically no time limit.
 pub(super) fn context() -> RequestContext {
-    RequestContext::local(Deadline::after(PATIENCE))
+    RequestContext::local(Deadline::after(UNLIMITED))
 }
 
 /// The async runtime of commands that read files.

@@ -16,7 +16,7 @@ mod healthcheck;
 mod fetch; // downloads a model from the hub
 mod labels; // class names from a file
 mod load;
-mod load_failure; // classifies errors of loading a model
+mod classify_load_error; // classifies errors of loading a model
 mod loader; // loads models for the server
 mod local;
 mod models; // the models of serve
@@ -54,6 +54,9 @@ enum Command {
     /// Write a model as one self-contained ONNX file
     Export(export::ExportArgs),
     /// Quantize a model to int8, which is about three times as fast on a CPU
+    ///
+    /// The model is an embedded one, weights, or a file of `resnetd export`. ONNX files of other
+    /// programs cannot be quantized
     Quantize(Box<quantize::QuantizeArgs>),
     /// Show a network's layers, parameters and multiply-adds
     Describe(describe::DescribeArgs),

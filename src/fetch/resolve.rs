@@ -22,21 +22,21 @@ const AT_ONCE: usize = 16;
 #[derive(Clone)]
 pub(super) struct Resolver {
     policy: Arc<Policy>,
-    turns: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
 }
 
 impl Resolver {
     pub(super) fn new(policy: Arc<Policy>) -> Self {
-        Self { policy, turns: Arc::new(Semaphore::new(AT_ONCE)) }
+        Self { policy, permits: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
     async fn addresses(self, host: String) -> Result<Vec<SocketAddr>, FetchError> {
         let unreachable = |reason: String| FetchError::Unreachable { url: host.clone(), reason };
-        let turn = self.turns.acquire_owned().await.map_err(|e| unreachable(e.to_string()))?;
+        let permit = self.permits.acquire_owned().await.map_err(|e| unreachable(e.to_string()))?;
         let name = host.clone();
         let asked = tokio::task::spawn_blocking(move || {
             // The thread holds the permit until it ends, even if the caller gives up.
-            let _turn = turn;
+            let _permit = permit;
             (name.as_str(), 0).to_socket_addrs().map(Vec::from_iter)
         });
         let found = asked.await.map_err(|error| unreachable(error.to_string()))?;

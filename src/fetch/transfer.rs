@@ -41,7 +41,7 @@ pub struct FetchPlan {
 pub struct Fetcher {
     policy: Arc<Policy>,
     plan: FetchPlan,
-    turns: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     client: Client<HttpsConnector<HttpConnector<Resolver>>, Empty<Bytes>>,
 }
 
@@ -55,7 +55,7 @@ pub struct Remote {
     /// The body.
     pub body: Incoming,
     /// The permit for this fetch, to be held until the body was read.
-    pub turn: OwnedSemaphorePermit,
+    pub permit: OwnedSemaphorePermit,
 }
 
 impl Fetcher {
@@ -81,7 +81,7 @@ impl Fetcher {
             .pool_max_idle_per_host(4)
             .http1_max_buf_size(BUFFER)
             .build(connector);
-        Self { policy, plan, turns: Arc::new(Semaphore::new(plan.at_once)), client }
+        Self { policy, plan, permits: Arc::new(Semaphore::new(plan.at_once)), client }
     }
 
     /// Time limit for one image.
@@ -101,8 +101,8 @@ impl Fetcher {
             reason: error.to_string(),
         })?;
         self.policy.check(&first)?;
-        let turns = Arc::clone(&self.turns);
-        let turn = turns.acquire_owned().await.map_err(|error| FetchError::Unreachable {
+        let permits = Arc::clone(&self.permits);
+        let permit = permits.acquire_owned().await.map_err(|error| FetchError::Unreachable {
             url: without_query(&first),
             reason: error.to_string(),
         })?;
@@ -123,7 +123,7 @@ impl Fetcher {
             }
             let body = answer.into_body();
             let announced = body.size_hint().exact();
-            return Ok(Remote { url: without_query(&url), announced, body, turn });
+            return Ok(Remote { url: without_query(&url), announced, body, permit });
         }
         Err(FetchError::TooManyRedirects { url: without_query(&first), limit: REDIRECTS })
     }

@@ -30,7 +30,7 @@ struct Classified {
     #[schema(nullable = false)]
     explanation: Option<Explanation>,
     #[serde(flatten)]
-    told: Postprocessed,
+    postprocessed: Postprocessed,
 }
 
 /// Classify one or several images
@@ -169,9 +169,9 @@ async fn answer(
             (explained.classification, Some(explained.explanation))
         }
     };
-    let (predictions, told) = pipeline.postprocess(postprocess, &classification);
+    let (predictions, postprocessed) = pipeline.postprocess(postprocess, &classification);
     let Classification { image, timings, .. } = classification;
-    Ok((Classified { predictions, image, explanation, told }, timings))
+    Ok((Classified { predictions, image, explanation, postprocessed }, timings))
 }
 
 /// The photo with a class activation map over it.

@@ -9,7 +9,7 @@ use crate::pipeline::Pipeline;
 use crate::pipeline::classes::ClassIndex;
 use crate::pipeline::postprocess::{PostprocessOptions, Selection};
 use crate::pipeline::prediction_sets::SetRequest;
-use crate::pipeline::topk::{self, Narrow};
+use crate::pipeline::topk::{self, ClassFilter};
 
 /// Maximum number of maps in one answer.
 const MAX_MAPS: usize = 32;
@@ -126,7 +126,7 @@ impl ClassifyParameters {
             (None, None) if among.is_empty() => Selection::Top(top_k),
             (None, threshold) => {
                 let threshold = threshold.unwrap_or(0.0);
-                Selection::Narrowed(Narrow { among, threshold, top_k })
+                Selection::Filtered(ClassFilter { among, threshold, top_k })
             }
         };
         Ok(PostprocessOptions { selection, share: self.share(pipeline)? })

@@ -113,8 +113,8 @@ pub(super) async fn embed(
     }
     let form = parameters.format.unwrap_or(by_accept);
     let normalize = parameters.normalize.unwrap_or_default();
-    let wish = EmbedRequest { form, normalize, context: &context };
-    let each = |bytes| answer(&app, bytes, wish);
+    let options = EmbedRequest { form, normalize, context: &context };
+    let each = |bytes| answer(&app, bytes, options);
     let mut response = match (upload, form) {
         (Upload::One(bytes), VectorFormat::Json | VectorFormat::Base64) => {
             let (image, timings) = each(bytes).await?;
@@ -124,11 +124,11 @@ pub(super) async fn embed(
             answers::several(&app, parts, each, &context).await
         }
         (Upload::One(bytes), VectorFormat::Npy) => {
-            let Embedding { values, timings, .. } = vector(&app, bytes, wish).await?;
+            let Embedding { values, timings, .. } = vector(&app, bytes, options).await?;
             let shape = format!("({},)", values.len());
             npy(&shape, &values, &[timings])
         }
-        (Upload::Several(parts), VectorFormat::Npy) => matrix(&app, parts, wish).await?,
+        (Upload::Several(parts), VectorFormat::Npy) => matrix(&app, parts, options).await?,
     };
     accept::vary(&mut response);
     Ok(response)
@@ -137,19 +137,19 @@ pub(super) async fn embed(
 async fn vector(
     app: &App,
     bytes: Bytes,
-    wish: EmbedRequest<'_>,
+    options: EmbedRequest<'_>,
 ) -> Result<Embedding, ClassifyError> {
-    app.model.pipeline.embed(bytes, wish.context, wish.normalize).await
+    app.model.pipeline.embed(bytes, options.context, options.normalize).await
 }
 
 async fn answer(
     app: &App,
     bytes: Bytes,
-    wish: EmbedRequest<'_>,
+    options: EmbedRequest<'_>,
 ) -> Result<(Embedded, Timings), ClassifyError> {
-    let Embedding { values, image, timings } = vector(app, bytes, wish).await?;
+    let Embedding { values, image, timings } = vector(app, bytes, options).await?;
     let dimensions = values.len();
-    let embedding = match wish.form {
+    let embedding = match options.form {
         VectorFormat::Base64 => Vector::Text(BASE64_STANDARD.encode(little_endian(&values))),
         VectorFormat::Json | VectorFormat::Npy => Vector::Numbers(values),
     };
@@ -161,13 +161,13 @@ async fn answer(
 async fn matrix(
     app: &App,
     parts: Vec<FormFile>,
-    wish: EmbedRequest<'_>,
+    options: EmbedRequest<'_>,
 ) -> Result<Response, Problem> {
     let each = async |bytes| {
-        let Embedding { values, timings, .. } = vector(app, bytes, wish).await?;
+        let Embedding { values, timings, .. } = vector(app, bytes, options).await?;
         Ok((values, timings))
     };
-    let answers = answers::of_each(app, parts, each, wish.context).await;
+    let answers = answers::of_each(app, parts, each, options.context).await;
     let rows = answers.len();
     let (mut values, mut timings) = (Vec::new(), Vec::with_capacity(rows));
     for (_, answer) in answers {

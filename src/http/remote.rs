@@ -116,7 +116,7 @@ pub(super) async fn image(app: &App, url: &str, deadline: Deadline) -> Result<By
 }
 
 async fn fetch(app: &App, fetcher: &Fetcher, url: &str) -> Result<Bytes, Problem> {
-    let Remote { url, announced, body, turn } = fetcher.open(url).await?;
+    let Remote { url, announced, body, permit } = fetcher.open(url).await?;
     let limit = app.model.pipeline.plan().limits.max_bytes;
     let announced = announced.map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX));
     if announced > limit {
@@ -129,7 +129,7 @@ async fn fetch(app: &App, fetcher: &Fetcher, url: &str) -> Result<Bytes, Problem
         announced,
     )
     .await;
-    drop(turn);
+    drop(permit);
     match read {
         Ok(bytes) => Ok(with_reservation(bytes, &held)),
         Err(error) => Err(match upload::why_ended(&error) {

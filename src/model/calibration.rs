@@ -79,9 +79,9 @@ impl Calibration {
 
     /// The entry with the smallest coverage ≥ `coverage`; `None` outside of [`Calibration::range`].
     #[must_use]
-    pub fn promise(&self, coverage: f64) -> Option<&CoverageThreshold> {
+    pub fn set_for(&self, coverage: f64) -> Option<&CoverageThreshold> {
         let (low, _) = self.range()?;
-        self.sets.iter().find(|promise| promise.coverage >= coverage && coverage >= low)
+        self.sets.iter().find(|set| set.coverage >= coverage && coverage >= low)
     }
 
     /// The smallest and the largest available coverage.
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     fn calibration_with(temperature: f64, sets: &[(f64, f32)]) -> Calibration {
-        let promise = |&(coverage, threshold): &(f64, f32)| CoverageThreshold {
+        let set = |&(coverage, threshold): &(f64, f32)| CoverageThreshold {
             coverage,
             threshold,
             found: coverage,
@@ -111,7 +111,7 @@ mod tests {
             ece_before: 0.1,
             ece_after: 0.05,
             command: "resnetd eval --calibrate".to_owned(),
-            sets: sets.iter().map(promise).collect(),
+            sets: sets.iter().map(set).collect(),
         }
     }
 
@@ -129,10 +129,10 @@ mod tests {
             (0.499, None),
             (f64::NAN, None),
         ] {
-            let found = calibration.promise(asked).map(|promise| promise.coverage);
+            let found = calibration.set_for(asked).map(|set| set.coverage);
             assert_eq!(found, promised, "{asked}");
         }
-        assert_eq!(calibration_with(1.5, &[]).promise(0.9), None);
+        assert_eq!(calibration_with(1.5, &[]).set_for(0.9), None);
     }
 
     #[test]

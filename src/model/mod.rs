@@ -173,7 +173,7 @@ pub enum ModelError {
     /// A model that is only available in another precision.
     #[error(
         "{name} is {found} and not available as {wanted}\n\
-         hint: resnetd quantize creates a model's int8 form from its fp32 form"
+         hint: resnetd quantize creates a model's int8 variant from its fp32 weights"
     )]
     Precision {
         /// The model's name.

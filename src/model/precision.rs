@@ -72,7 +72,7 @@ impl Model {
         match choice {
             PrecisionChoice::Auto => match (auto(device, int8::why_not()), int8_form(name)?) {
                 (Auto::Int8, Some(model)) => {
-                    chosen(model, "the model's int8 form, the fastest on a CPU")
+                    chosen(model, "the model's int8 variant, the fastest on a CPU")
                 }
                 (Auto::NotInt8(why), Some(_)) => chosen(Self::open(name, arch)?, why),
                 (_, None) => chosen(Self::open(name, arch)?, "the model's own precision"),
@@ -156,7 +156,7 @@ impl Model {
     }
 }
 
-/// The default precision of a model that has an int8 form.
+/// The default precision of a model that has an int8 variant.
 #[derive(Debug, PartialEq, Eq)]
 enum Auto {
     Int8,
@@ -169,12 +169,12 @@ fn auto(device: Device, inexact: Option<&'static str>) -> Auto {
         (Device::Cpu, None) => Auto::Int8,
         (Device::Cpu, Some(why)) => Auto::NotInt8(why),
         (Device::Cuda(_), _) => {
-            Auto::NotInt8("the model's own precision; its int8 form is for CPUs")
+            Auto::NotInt8("the model's own precision; its int8 variant is for CPUs")
         }
     }
 }
 
-/// The int8 form that the model's files provide, if any.
+/// The int8 variant that the model's files provide, if any.
 fn int8_form(name: &str) -> Result<Option<Model>, ModelError> {
     let path = Path::new(name).join(INT8_FILE);
     if let Some(embedded) = EMBEDDED.iter().find(|embedded| embedded.name == name) {

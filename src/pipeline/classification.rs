@@ -10,7 +10,7 @@ use super::explain::NotOffered;
 use super::queue::PrepareError;
 use super::queue::{Deadline, JobError, Rejected, Scores};
 use super::temperature;
-use super::topk::{self, Narrow, Prediction};
+use super::topk::{self, ClassFilter, Prediction};
 use crate::model::Task;
 use crate::telemetry::Reason;
 use crate::telemetry::spans::SpanIds;
@@ -31,15 +31,15 @@ pub struct Classification {
 }
 
 impl Classification {
-    /// The most probable of the classes that `narrow` leaves.
+    /// The most probable of the classes that `filter` leaves.
     #[must_use]
-    pub fn narrowed(&self, labels: &[String], narrow: &Narrow) -> Vec<Prediction> {
+    pub fn filtered(&self, labels: &[String], filter: &ClassFilter) -> Vec<Prediction> {
         match self.task {
             Task::SingleLabel => {
                 let logits = temperature::scaled(&self.scores.logits, self.temperature);
-                topk::narrowed(&logits, labels, narrow)
+                topk::filtered(&logits, labels, filter)
             }
-            Task::MultiLabel => topk::chosen(&self.scores.probabilities, labels, narrow),
+            Task::MultiLabel => topk::chosen(&self.scores.probabilities, labels, filter),
         }
     }
 }

@@ -63,7 +63,7 @@ impl Decoders {
         work: impl FnOnce(P, Watch<'_>, Duration) -> Result<T, ClassifyError> + Send + 'static,
     ) -> Result<T, ClassifyError> {
         let arrived = Instant::now();
-        let turn = Arc::clone(&self.free).acquire_owned().await;
+        let decoder = Arc::clone(&self.free).acquire_owned().await;
         let decode_wait = arrived.elapsed();
         self.metrics.decode_wait_seconds.observe(decode_wait.as_secs_f64());
         // The permit and the semaphore's permit are moved into the work, so that memory in use is not
@@ -72,7 +72,7 @@ impl Decoders {
         let waiting = Arc::downgrade(&caller);
         let rates = self.estimate.rates();
         let work = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
+            let _decoder = decoder;
             let stop = |announced| {
                 if waiting.strong_count() == 0 {
                     return Some(Stop::Abandoned);

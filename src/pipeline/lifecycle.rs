@@ -120,12 +120,12 @@ impl Pipeline {
         self.workers.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Closes the queue, runs the queued images, and waits for the workers for at most `patience`; then drops
+    /// Closes the queue, runs the queued images, and waits for the workers for at most `limit`; then drops
     /// the rest. Returns true if nothing was dropped.
-    pub async fn finish(&self, patience: Duration) -> bool {
+    pub async fn finish(&self, limit: Duration) -> bool {
         let Some(workers) = self.close() else { return true };
         let joined = tokio::task::spawn_blocking(move || workers.join());
-        let in_time = tokio::time::timeout(patience, joined).await.is_ok();
+        let in_time = tokio::time::timeout(limit, joined).await.is_ok();
         if !in_time {
             self.queue.abort();
         }

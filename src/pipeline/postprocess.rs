@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::prediction_sets::{Coverage, SetFacts, SetRequest};
 use super::rollup::RollUp;
-use super::topk::{self, Narrow, Prediction};
+use super::topk::{self, ClassFilter, Prediction};
 use super::{Classification, Pipeline};
 
 /// Which classes an answer has.
@@ -14,7 +14,7 @@ pub enum Selection {
     /// The most probable ones, at most so many.
     Top(usize),
     /// The most probable ones of some classes, or of those that reach a threshold.
-    Narrowed(Narrow),
+    Filtered(ClassFilter),
     /// A conformal prediction set.
     Set(SetRequest),
 }
@@ -24,7 +24,7 @@ impl Selection {
     #[must_use]
     pub fn among(&self) -> &[usize] {
         match self {
-            Self::Narrowed(narrow) => &narrow.among,
+            Self::Filtered(filter) => &filter.among,
             Self::Top(_) | Self::Set(_) => &[],
         }
     }
@@ -72,7 +72,7 @@ impl Pipeline {
             Selection::Top(k) => {
                 (topk::top_k(&classification.scores.probabilities, labels, *k), added)
             }
-            Selection::Narrowed(narrow) => (classification.narrowed(labels, narrow), added),
+            Selection::Filtered(filter) => (classification.filtered(labels, filter), added),
             Selection::Set(cover) => {
                 let (set, SetFacts { coverage, abstained }) = classification.covered(labels, cover);
                 (set, Postprocessed { coverage: Some(coverage), abstained, ..added })

@@ -12,7 +12,7 @@ use crate::model::{CoverageThreshold, ModelCard, Precision, Task};
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SetRequest {
     asked: f64,
-    promise: CoverageThreshold,
+    set: CoverageThreshold,
     max_set: Option<usize>,
 }
 
@@ -92,9 +92,9 @@ impl SetRequest {
             let (model, precision) = (card.name.clone(), card.precision);
             return Err(CoverageUnavailable::Uncalibrated { model, precision });
         };
-        let promise = calibration.promise(asked).copied();
-        let promise = promise.ok_or(CoverageUnavailable::OutOfRange { asked, low, high })?;
-        Ok(Self { asked, promise, max_set })
+        let set = calibration.set_for(asked).copied();
+        let set = set.ok_or(CoverageUnavailable::OutOfRange { asked, low, high })?;
+        Ok(Self { asked, set, max_set })
     }
 }
 
@@ -115,15 +115,15 @@ impl Classification {
         let reach = |threshold| probabilities.iter().filter(|&&found| found >= threshold).count();
         let is_guess = reach(LIKELY) == 0;
         let set_of_several =
-            SetRequest::new(card, SURE, None).is_ok_and(|cover| reach(cover.promise.threshold) > 1);
+            SetRequest::new(card, SURE, None).is_ok_and(|cover| reach(cover.set.threshold) > 1);
         is_guess || set_of_several
     }
 
     /// The prediction set, and facts about it.
     #[must_use]
     pub fn covered(&self, labels: &[String], cover: &SetRequest) -> (Vec<Prediction>, SetFacts) {
-        let predictions = set(&self.scores.probabilities, labels, cover.promise.threshold);
-        let CoverageThreshold { coverage: promised, found, .. } = cover.promise;
+        let predictions = set(&self.scores.probabilities, labels, cover.set.threshold);
+        let CoverageThreshold { coverage: promised, found, .. } = cover.set;
         let abstained = cover.max_set.map(|most| predictions.len() > most);
         let coverage = Coverage { asked: cover.asked, promised, found };
         (predictions, SetFacts { coverage, abstained })

@@ -122,7 +122,7 @@ pub fn scored(
 
 /// Restricts the classes of an answer.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Narrow {
+pub struct ClassFilter {
     /// Candidate classes, in ascending order without duplicates; empty for all classes.
     pub among: Vec<usize>,
     /// Minimum probability, computed among the candidates.
@@ -131,14 +131,14 @@ pub struct Narrow {
     pub top_k: usize,
 }
 
-/// Like [`top_k`], for the classes that `narrow` selects.
+/// Like [`top_k`], for the classes that `filter` selects.
 ///
 /// `logits` is f32 `[classes]`. Probabilities are the softmax over the candidates' logits, which equals the
 /// candidates' probabilities divided by their sum, even if that sum is too small for f32.
 #[must_use]
-pub fn narrowed(logits: &[f32], labels: &[String], narrow: &Narrow) -> Vec<Prediction> {
+pub fn filtered(logits: &[f32], labels: &[String], filter: &ClassFilter) -> Vec<Prediction> {
     let all = || (0..logits.len()).collect();
-    let classes: Vec<usize> = if narrow.among.is_empty() { all() } else { narrow.among.clone() };
+    let classes: Vec<usize> = if filter.among.is_empty() { all() } else { filter.among.clone() };
     let largest_logit =
         classes.iter().map(|&class| logits[class]).fold(f32::NEG_INFINITY, f32::max);
     let weights: Vec<f32> =
@@ -146,20 +146,20 @@ pub fn narrowed(logits: &[f32], labels: &[String], narrow: &Narrow) -> Vec<Predi
     let sum: f32 = weights.iter().sum();
     let scores = classes.into_iter().zip(weights);
     let scores = scores.map(|(class, weight)| ClassScore { class, score: weight / sum });
-    let scores = scores.filter(|found| found.score >= narrow.threshold).collect();
-    named(largest(scores, narrow.top_k), labels)
+    let scores = scores.filter(|found| found.score >= filter.threshold).collect();
+    named(largest(scores, filter.top_k), labels)
 }
 
-/// Like [`narrowed`], for a multi-label network: candidates keep their own probabilities.
+/// Like [`filtered`], for a multi-label network: candidates keep their own probabilities.
 ///
 /// `probabilities` is f32 `[classes]`.
 #[must_use]
-pub fn chosen(probabilities: &[f32], labels: &[String], narrow: &Narrow) -> Vec<Prediction> {
+pub fn chosen(probabilities: &[f32], labels: &[String], filter: &ClassFilter) -> Vec<Prediction> {
     let is_left = |found: &ClassScore| {
-        let is_candidate = narrow.among.is_empty() || narrow.among.contains(&found.class);
-        found.score >= narrow.threshold && is_candidate
+        let is_candidate = filter.among.is_empty() || filter.among.contains(&found.class);
+        found.score >= filter.threshold && is_candidate
     };
-    named(largest(scores_of(probabilities).filter(is_left).collect(), narrow.top_k), labels)
+    named(largest(scores_of(probabilities).filter(is_left).collect(), filter.top_k), labels)
 }
 
 #[cfg(test)]
@@ -170,8 +170,8 @@ mod tests {
     fn candidates_of_a_multi_label_network_keep_their_own_probabilities() {
         let labels: Vec<String> = ["a", "b", "c", "d"].map(String::from).to_vec();
         let found = |among: &[usize], threshold, k| -> Vec<(usize, f32)> {
-            let narrow = Narrow { among: among.to_vec(), threshold, top_k: k };
-            let predictions = chosen(&[0.9, 0.2, 0.95, 0.5], &labels, &narrow);
+            let filter = ClassFilter { among: among.to_vec(), threshold, top_k: k };
+            let predictions = chosen(&[0.9, 0.2, 0.95, 0.5], &labels, &filter);
             predictions.into_iter().map(|found| (found.index, found.probability)).collect()
         };
         assert_eq!(found(&[], 0.5, 9), [(2, 0.95), (0, 0.9), (3, 0.5)]);
@@ -208,8 +208,8 @@ mod tests {
         let labels: Vec<String> = ["a", "b", "c", "d"].map(String::from).to_vec();
         let logits = [0.0, -500.0, 1.0, -500.0];
         let found = |among: &[usize], threshold| -> Vec<(usize, f32)> {
-            let narrow = Narrow { among: among.to_vec(), threshold, top_k: 4 };
-            let predictions = narrowed(&logits, &labels, &narrow);
+            let filter = ClassFilter { among: among.to_vec(), threshold, top_k: 4 };
+            let predictions = filtered(&logits, &labels, &filter);
             predictions.into_iter().map(|found| (found.index, found.probability)).collect()
         };
         assert_eq!(found(&[3, 1], 0.0), [(1, 0.5), (3, 0.5)]);

@@ -14,7 +14,7 @@ use tracing_subscriber::fmt::MakeWriter;
 const WAITING: usize = 4096;
 
 /// How long to wait for queued lines at the end of the process.
-const PATIENCE: Duration = Duration::from_secs(1);
+const FLUSH_LIMIT: Duration = Duration::from_secs(1);
 
 /// A message to the writing thread.
 enum Message {
@@ -61,8 +61,8 @@ impl Lines {
         // Sending blocks while the queue is full, so another thread does it.
         let lines = self.lines.clone();
         thread::spawn(move || tried.send(lines.send(Message::End(done)).is_ok()));
-        if end.recv_timeout(PATIENCE) == Ok(true) {
-            let _ = ended.recv_timeout(PATIENCE);
+        if end.recv_timeout(FLUSH_LIMIT) == Ok(true) {
+            let _ = ended.recv_timeout(FLUSH_LIMIT);
         }
     }
 }

@@ -22,7 +22,7 @@ pub struct Trial {
 }
 
 /// Time limit of a request, which ends a run that is stuck.
-const PATIENCE: Duration = Duration::from_secs(600);
+const REQUEST_LIMIT: Duration = Duration::from_secs(600);
 
 /// Measures `pipeline` for `duration`, with enough clients to keep it busy, or with as many as it answers in
 /// time.
@@ -73,9 +73,9 @@ async fn with_clients(
     let caller = async || {
         let mut times = Vec::new();
         while started.elapsed() < duration || answered.load(Ordering::Relaxed) < 2 * clients {
-            let (asked, turn) = (Instant::now(), number.fetch_add(1, Ordering::Relaxed));
-            let context = RequestContext::local(Deadline::after(PATIENCE));
-            pipeline.classify(photos[turn % photos.len()].clone(), &context).await?;
+            let (asked, request) = (Instant::now(), number.fetch_add(1, Ordering::Relaxed));
+            let context = RequestContext::local(Deadline::after(REQUEST_LIMIT));
+            pipeline.classify(photos[request % photos.len()].clone(), &context).await?;
             times.push(TimedAnswer { latency: asked.elapsed(), at: started.elapsed() });
             answered.fetch_add(1, Ordering::Relaxed);
         }

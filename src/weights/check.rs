@@ -108,7 +108,7 @@ impl CheckedWeights {
     #[must_use]
     pub fn with_zero_row(mut self, name: &str) -> Self {
         let mut values = self.values(name);
-        let tensor = self.tensors.get_mut(name).expect("the tensor is among those asked for");
+        let tensor = self.tensors.get_mut(name).expect("the tensor is among the requested ones");
         let mut shape = tensor.shape.clone();
         values.resize(values.len() + shape[1..].iter().product::<usize>(), 0.0);
         shape[0] += 1;
@@ -123,7 +123,7 @@ impl CheckedWeights {
     /// If the tensor was not among the required ones.
     #[must_use]
     pub fn values(&self, name: &str) -> Vec<f32> {
-        let tensor = self.tensors.get(name).expect("the tensor is among those asked for");
+        let tensor = self.tensors.get(name).expect("the tensor is among the requested ones");
         tensor.values().expect("checked to be floating point")
     }
 }

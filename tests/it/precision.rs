@@ -10,7 +10,8 @@ use resnetd::pipeline::Output as Value;
 use resnetd::pipeline::decode::{self, Limits};
 use resnetd::pipeline::preprocess::Pixels;
 use resnetd::pipeline::run::{
-    Batch, InputShape, Pace, ProbeRuntime, Session, SessionPlan, SessionsPlan, open_sessions,
+    Batch, InputShape, LoadPriority, ProbeRuntime, Session, SessionPlan, SessionsPlan,
+    open_sessions,
 };
 use resnetd::quantize::{Method, calibrate, compare, quantize};
 use serde_json::Value as Json;
@@ -130,7 +131,8 @@ fn kernels_for_int8_convolutions_do_not_change_a_bit_of_the_scores() {
                 input: InputShape::of(&model.card.preprocess),
                 max_batch: 3,
             };
-            let mut own = open_sessions(library(), &onnx, plan, Pace::Alone).unwrap().engines;
+            let mut own =
+                open_sessions(library(), &onnx, plan, LoadPriority::Alone).unwrap().engines;
             for images in [1, 3] {
                 let batch = noise(&model, images);
                 let expected = theirs.run(&batch).unwrap();

@@ -19,7 +19,7 @@ use super::{files, local, output};
 use crate::config::{LimitArgs, ModelArgs};
 use crate::pipeline::explain::{Explained, Maps};
 use crate::pipeline::postprocess::{PostprocessOptions, Selection};
-use crate::pipeline::topk::{self, Narrow};
+use crate::pipeline::topk::{self, ClassFilter};
 use crate::pipeline::{Classification, ClassifyError, Pipeline};
 use crate::telemetry::logs::{self, LogFormat};
 use format::{FileOutcome, OutputFormat, OutputLayout, Record};
@@ -145,7 +145,9 @@ impl ClassifyArgs {
         let top_k = self.top_k(pipeline);
         match self.threshold {
             None => Selection::Top(top_k),
-            Some(threshold) => Selection::Narrowed(Narrow { among: Vec::new(), threshold, top_k }),
+            Some(threshold) => {
+                Selection::Filtered(ClassFilter { among: Vec::new(), threshold, top_k })
+            }
         }
     }
 

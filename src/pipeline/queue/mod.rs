@@ -126,11 +126,11 @@ impl Queue {
             if let Some((next, first)) = next.and_then(|next| Some((next, state.jobs.first(next)?)))
             {
                 let missing = plan.max_batch.saturating_sub(state.jobs.count(next));
-                let patience = plan.max_wait.saturating_sub(first.caller().queued_at().elapsed());
-                if missing == 0 || patience.is_zero() || state.closed || next.lane == Lane::Slow {
+                let remaining = plan.max_wait.saturating_sub(first.caller().queued_at().elapsed());
+                if missing == 0 || remaining.is_zero() || state.closed || next.lane == Lane::Slow {
                     return Some(self.take(state, next, plan));
                 }
-                state = self.shared.sleep(state, Some(patience));
+                state = self.shared.sleep(state, Some(remaining));
             } else if state.closed && state.jobs.len() == 0 {
                 state.idle_workers -= 1;
                 // Another worker may still sleep because only slow jobs were left.

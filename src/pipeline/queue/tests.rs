@@ -440,7 +440,7 @@ fn a_stuck_worker_is_reported_and_replaced() {
         preprocess: Preprocess { input: [1, 1], ..Preprocess::default_for([32, 32]) },
         estimate: Arc::clone(&test.estimate),
         stuck_after: Duration::from_millis(20),
-        // The stuck batch has the only turn.
+        // The stuck batch has the only permit.
         cores: Some(Arc::new(Cores::new(1).share(1, 1.0))),
         health: Arc::clone(&health),
         metrics: Arc::clone(&test.metrics),

@@ -1,8 +1,9 @@
-//! Shares the machine's cores among models: a batch on the CPU runs while its worker has a turn.
+//! Shares the machine's cores among models by weighted fair queueing: a batch on the CPU runs while its worker
+//! holds a permit for each of its threads.
 //!
-//! There are as many turns as cores, for all models and sessions together, so batches of several models do
-//! not compete for a core. Each model has a virtual time, which advances by the time that its turns take,
-//! divided by its weight. If turns are scarce, the waiting model with the lowest virtual time gets the next
+//! There are as many permits as cores, for all models and sessions together, so batches of several models do
+//! not compete for a core. Each model has a virtual time, which advances by the time that its batches take,
+//! divided by its weight. If permits are scarce, the waiting model with the lowest virtual time gets the next
 //! one: busy models share the cores by weight, and a rarely used model waits only for batches that are
 //! already running. A version that was replaced and its successor share the time of one model, and the old
 //! version's batches run first: its requests arrived earlier.
@@ -11,12 +12,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The turns of a process.
+/// The permits of a process, one for each core.
 #[derive(Debug)]
 pub struct Cores {
     total: usize,
     state: Mutex<CoresState>,
-    /// Signalled when turns become free or the order of waiting models changes.
+    /// Signalled when permits become free or the order of waiting models changes.
     changed: Condvar,
 }
 
@@ -24,7 +25,7 @@ pub struct Cores {
 struct CoresState {
     free: usize,
     models: HashMap<u64, Usage>,
-    /// Virtual time of the last turn; an idle model continues from here.
+    /// Virtual time of the last batch; an idle model continues from here.
     now: Duration,
     next_id: u64,
 }
@@ -44,14 +45,14 @@ struct Usage {
 pub struct CoreShare {
     cores: Arc<Cores>,
     id: u64,
-    /// Turns that one batch needs: the threads of a session.
-    turns: usize,
+    /// Permits that one batch needs: the threads of a session.
+    permits: usize,
     weight: f64,
 }
 
 /// Permission to run one batch, released when dropped.
 #[derive(Debug)]
-pub struct Turn<'a> {
+pub struct CorePermit<'a> {
     share: &'a CoreShare,
     /// How long its batch waited for other models. Waiting for replaced versions is not counted: it ends.
     pub waited: Duration,
@@ -59,10 +60,10 @@ pub struct Turn<'a> {
 }
 
 impl Cores {
-    /// `turns` single-threaded batches may run at the same time.
+    /// `permits` single-threaded batches may run at the same time.
     #[must_use]
-    pub fn new(turns: usize) -> Arc<Self> {
-        let total = turns.max(1);
+    pub fn new(permits: usize) -> Arc<Self> {
+        let total = permits.max(1);
         let state =
             CoresState { free: total, models: HashMap::new(), now: Duration::ZERO, next_id: 0 };
         Arc::new(Self { total, state: Mutex::new(state), changed: Condvar::new() })
@@ -77,15 +78,15 @@ impl Cores {
         state.next_id += 1;
         state.models.insert(id, Usage::default());
         drop(state);
-        CoreShare { cores: Arc::clone(self), id, turns: threads.clamp(1, self.total), weight }
+        CoreShare { cores: Arc::clone(self), id, permits: threads.clamp(1, self.total), weight }
     }
 
-    /// Returns a turn of `share`'s model that took `elapsed`.
-    fn end_turn(&self, share: &CoreShare, elapsed: Duration) {
-        let CoreShare { id, turns, weight, .. } = share;
-        let spent = elapsed.mul_f64(f64::from(u32::try_from(*turns).unwrap_or(1)) / weight);
+    /// Releases the permits of a batch of `share`'s model that took `elapsed`.
+    fn release(&self, share: &CoreShare, elapsed: Duration) {
+        let CoreShare { id, permits, weight, .. } = share;
+        let spent = elapsed.mul_f64(f64::from(u32::try_from(*permits).unwrap_or(1)) / weight);
         let mut state = self.lock();
-        state.free += turns;
+        state.free += permits;
         if let Some(usage) = state.models.get_mut(id) {
             usage.running -= 1;
             usage.virtual_time += spent;
@@ -109,7 +110,7 @@ impl Cores {
 impl CoreShare {
     /// Waits until a batch of this model may run.
     #[must_use]
-    pub fn turn(&self) -> Turn<'_> {
+    pub fn acquire(&self) -> CorePermit<'_> {
         let mut state = self.cores.lock();
         let now = state.now;
         let usage = state.models.entry(self.id).or_default();
@@ -118,14 +119,14 @@ impl CoreShare {
         }
         usage.waiting += 1;
         let mut waited = Duration::ZERO;
-        while !(state.free >= self.turns && state.is_next(self.id)) {
+        while !(state.free >= self.permits && state.is_next(self.id)) {
             let (since, counts) = (Instant::now(), !state.has_predecessor(self.id));
             state = self.cores.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             if counts {
                 waited += since.elapsed();
             }
         }
-        state.free -= self.turns;
+        state.free -= self.permits;
         let usage = state.models.entry(self.id).or_default();
         usage.waiting -= 1;
         usage.running += 1;
@@ -136,7 +137,7 @@ impl CoreShare {
         if others_may_run {
             self.cores.changed.notify_all();
         }
-        Turn { share: self, waited, since: Instant::now() }
+        CorePermit { share: self, waited, since: Instant::now() }
     }
 
     /// Lets the batches of `replaced` run before those of this model, and counts their time as this model's.
@@ -147,10 +148,10 @@ impl CoreShare {
         }
     }
 
-    /// Returns the turn of a batch that does not end, because its worker is stuck and was replaced. The worker
-    /// has to call `Turn::forfeit` instead of dropping its turn.
-    pub fn return_turn_of_stuck(&self) {
-        self.cores.end_turn(self, Duration::ZERO);
+    /// Releases the permit of a batch that does not end, because its worker is stuck and was replaced. The worker
+    /// has to call [`CorePermit::forget`] instead of dropping its permit.
+    pub fn release_stuck(&self) {
+        self.cores.release(self, Duration::ZERO);
     }
 
     /// Whether no other model has access to the cores.
@@ -177,16 +178,16 @@ impl Drop for CoreShare {
     }
 }
 
-impl Turn<'_> {
-    /// Ends a turn that was already returned by [`CoreShare::return_turn_of_stuck`].
-    pub fn forfeit(self) {
+impl CorePermit<'_> {
+    /// Drops a permit that was already released by [`CoreShare::release_stuck`].
+    pub fn forget(self) {
         std::mem::forget(self);
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for CorePermit<'_> {
     fn drop(&mut self) {
-        self.share.cores.end_turn(self.share, self.since.elapsed());
+        self.share.cores.release(self.share, self.since.elapsed());
     }
 }
 
@@ -233,7 +234,7 @@ mod tests {
             for share in &shares {
                 scope.spawn(|| {
                     for _ in 0..50 {
-                        let _turn = share.turn();
+                        let _permit = share.acquire();
                         let now = running.fetch_add(1, Ordering::SeqCst) + 1;
                         most.fetch_max(now, Ordering::SeqCst);
                         thread::yield_now();
@@ -245,14 +246,14 @@ mod tests {
         assert_eq!(most.load(Ordering::SeqCst), 2);
     }
 
-    /// The order in which models get turns, if each turn of a model is counted as `spent`.
-    fn order(cores: &Arc<Cores>, shares: &[(&CoreShare, Duration)], turns: usize) -> Vec<u64> {
+    /// The order in which models get permits, if each batch of a model takes `spent`.
+    fn order(cores: &Arc<Cores>, shares: &[(&CoreShare, Duration)], batches: usize) -> Vec<u64> {
         let mut state = cores.lock();
         for (share, _) in shares {
             state.models.get_mut(&share.id).unwrap().waiting = 1;
         }
         let mut order = Vec::new();
-        for _ in 0..turns {
+        for _ in 0..batches {
             let (share, spent) = shares.iter().find(|(share, _)| state.is_next(share.id)).unwrap();
             order.push(share.id);
             let usage = state.models.get_mut(&share.id).unwrap();
@@ -267,10 +268,10 @@ mod tests {
         let (slow, quick, heavy) = (cores.share(1, 1.0), cores.share(1, 1.0), cores.share(1, 2.0));
         let ms = Duration::from_millis;
         let order = order(&cores, &[(&slow, ms(40)), (&quick, ms(10)), (&heavy, ms(10))], 130);
-        let turns = |share: &CoreShare| order.iter().filter(|&&id| id == share.id).count();
-        assert!((9..=12).contains(&turns(&slow)), "{}", turns(&slow));
-        assert!((37..=44).contains(&turns(&quick)), "{}", turns(&quick));
-        assert!((74..=84).contains(&turns(&heavy)), "{}", turns(&heavy));
+        let batches = |share: &CoreShare| order.iter().filter(|&&id| id == share.id).count();
+        assert!((9..=12).contains(&batches(&slow)), "{}", batches(&slow));
+        assert!((37..=44).contains(&batches(&quick)), "{}", batches(&quick));
+        assert!((74..=84).contains(&batches(&heavy)), "{}", batches(&heavy));
     }
 
     #[test]
@@ -279,7 +280,7 @@ mod tests {
         let (busy, idle) = (cores.share(1, 1.0), cores.share(1, 1.0));
         cores.lock().models.get_mut(&busy.id).unwrap().virtual_time = Duration::from_secs(100);
         cores.lock().now = Duration::from_secs(99);
-        drop(idle.turn());
+        drop(idle.acquire());
         let state = cores.lock();
         assert!(state.models[&idle.id].virtual_time >= Duration::from_secs(99));
         assert!(state.models[&idle.id].virtual_time < Duration::from_secs(100));
@@ -303,7 +304,7 @@ mod tests {
             state.models.get_mut(&old.id).unwrap().running = 1;
             state.free -= 1;
         }
-        cores.end_turn(&old, Duration::from_secs(5));
+        cores.release(&old, Duration::from_secs(5));
         assert_eq!(cores.lock().models[&new.id].virtual_time, Duration::from_secs(15));
         drop(old);
         let state = cores.lock();
@@ -317,13 +318,13 @@ mod tests {
         let [old, new, other] = [0; 3].map(|_| cores.share(1, 1.0));
         new.succeed(&old);
         let waited = |share: &CoreShare, running: &CoreShare| {
-            let turn = running.turn();
+            let permit = running.acquire();
             thread::scope(|scope| {
-                let waiting = scope.spawn(|| share.turn().waited);
+                let waiting = scope.spawn(|| share.acquire().waited);
                 while cores.lock().models[&share.id].waiting == 0 {
                     thread::yield_now();
                 }
-                drop(turn);
+                drop(permit);
                 waiting.join().unwrap()
             })
         };
@@ -332,13 +333,13 @@ mod tests {
     }
 
     #[test]
-    fn the_turn_of_a_stuck_batch_is_returned_once() {
+    fn the_permit_of_a_stuck_batch_is_released_once() {
         let cores = Cores::new(1);
         let [stuck, other] = [0; 2].map(|_| cores.share(1, 1.0));
-        let turn = stuck.turn();
-        stuck.return_turn_of_stuck();
-        drop(other.turn());
-        turn.forfeit();
+        let permit = stuck.acquire();
+        stuck.release_stuck();
+        drop(other.acquire());
+        permit.forget();
         assert_eq!(cores.lock().free, 1);
         assert!(!other.is_contended());
     }
@@ -348,7 +349,7 @@ mod tests {
         let cores = Cores::new(2);
         let wide = cores.share(8, 1.0);
         assert!(wide.is_alone());
-        drop(wide.turn());
+        drop(wide.acquire());
         assert!(!wide.is_contended());
         let other = cores.share(1, 1.0);
         assert!(!wide.is_alone());

@@ -9,7 +9,7 @@ use super::convolution;
 use super::session::builder;
 use super::shared::SharedModel;
 use super::{
-    Batch, Engine, InputShape, Library, Pace, RunError, Session, SessionError, SessionPlan,
+    Batch, Engine, InputShape, Library, LoadPriority, RunError, Session, SessionError, SessionPlan,
 };
 use crate::device::Device;
 use crate::kernels::{ConvolutionKernel, Geometry};
@@ -75,7 +75,7 @@ pub fn check_device(library: &Library, device: Device) -> Result<(), SessionErro
     builder(library, SessionPlan { device, ..SessionPlan::on_cpu(1) }).map(drop)
 }
 
-/// Opens `plan.sessions` sessions of the model in `bytes` and warms them up, at this pace.
+/// Opens `plan.sessions` sessions of the model in `bytes` and warms them up, at this priority.
 ///
 /// # Errors
 ///
@@ -84,16 +84,16 @@ pub fn open_sessions(
     library: &Library,
     bytes: &[u8],
     plan: SessionsPlan,
-    pace: Pace<'_>,
+    priority: LoadPriority<'_>,
 ) -> Result<WarmSessions, StartError> {
     let started = Instant::now();
     let open = || open(library, bytes, plan);
     // Threads of a session inherit the priority of the thread that opens it.
-    let sessions = if plan.threads > 1 { open() } else { pace.build(open) }?;
+    let sessions = if plan.threads > 1 { open() } else { priority.build(open) }?;
     let load = started.elapsed();
     let started = Instant::now();
     let engines = in_parallel(sessions, |mut session| {
-        pace.run(|| session.warm_up(plan.input, plan.max_batch))?;
+        priority.run(|| session.warm_up(plan.input, plan.max_batch))?;
         // CUDA graphs belong to the thread that captured them; on another thread they must be captured again.
         let mut home = thread::current().id();
         Ok::<_, RunError>(Box::new(move |batch: &Batch| {

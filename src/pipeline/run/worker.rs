@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::pulse::{Fate, Pulse};
+use super::worker_state::{AfterBatch, WorkerState};
 use super::{Batch, CoreShare, Health, InputShape, Outputs, RunError};
 use crate::model::Preprocess;
 use crate::pipeline::Output;
@@ -21,7 +21,7 @@ use crate::telemetry::{ModelMetrics, spans};
 
 /// Maximum time of a batch while other models wait for the core. With batches of one image, two models
 /// together have 10 % less throughput (`make bench-models`).
-const LONGEST_TURN: Duration = Duration::from_millis(60);
+const LONGEST_SHARED_BATCH: Duration = Duration::from_millis(60);
 
 /// Runs a batch: a [`Session`](super::Session) in the server, a closure in tests.
 pub type Engine = Box<dyn FnMut(&Batch) -> Result<Outputs, RunError> + Send>;
@@ -49,25 +49,25 @@ pub struct WorkerPlan {
 
 pub(super) struct Worker {
     plan: WorkerPlan,
-    pulse: Arc<Pulse>,
+    state: Arc<WorkerState>,
     engine: Engine,
     batch: Batch,
     scratch: Scratch,
 }
 
 impl Worker {
-    pub(super) fn new(plan: WorkerPlan, engine: Engine, pulse: Arc<Pulse>) -> Self {
+    pub(super) fn new(plan: WorkerPlan, engine: Engine, state: Arc<WorkerState>) -> Self {
         let batch = Batch::with_capacity(InputShape::of(&plan.preprocess), plan.batch.max_batch);
-        Self { plan, pulse, engine, batch, scratch: Scratch::default() }
+        Self { plan, state, engine, batch, scratch: Scratch::default() }
     }
 
     /// Runs batches until the queue ends, or until this worker was replaced because it was stuck.
     pub(super) fn work(&mut self) {
         while let Some(Jobs { jobs, slow }) = self.plan.queue.next_batch(self.batch_plan()) {
             let cores = self.plan.cores.clone();
-            let turn = cores.as_ref().map(|cores| cores.turn());
-            let waited = turn.as_ref().map_or(Duration::ZERO, |turn| turn.waited);
-            self.pulse.begin();
+            let permit = cores.as_ref().map(|cores| cores.acquire());
+            let waited = permit.as_ref().map_or(Duration::ZERO, |permit| permit.waited);
+            self.state.begin();
             let started = Instant::now();
             let jobs = self.drop_unwanted(jobs);
             let slots = self.fill(jobs);
@@ -76,25 +76,25 @@ impl Worker {
             if !slots.is_empty() {
                 self.run(slots);
             }
-            if self.pulse.end() == Fate::Replaced {
-                if let Some(turn) = turn {
-                    turn.forfeit();
+            if self.state.end() == AfterBatch::Stop {
+                if let Some(permit) = permit {
+                    permit.forget();
                 }
                 return;
             }
-            drop(turn);
+            drop(permit);
             self.plan.estimate.worked(waited, started.elapsed());
         }
     }
 
-    /// While several models use the cores, a batch has only as many images as run in [`LONGEST_TURN`]: it
+    /// While several models use the cores, a batch has only as many images as run in [`LONGEST_SHARED_BATCH`]: it
     /// cannot be interrupted, and other models wait for its end.
     fn batch_plan(&self) -> BatchPlan {
         let WorkerPlan { cores, batch, estimate, .. } = &self.plan;
         if !cores.as_ref().is_some_and(|cores| cores.is_contended()) {
             return *batch;
         }
-        let images = estimate.rates().images_within(LONGEST_TURN);
+        let images = estimate.rates().images_within(LONGEST_SHARED_BATCH);
         BatchPlan { max_batch: images.min(batch.max_batch), ..*batch }
     }
 

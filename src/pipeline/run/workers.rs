@@ -8,8 +8,8 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::Engine;
-use super::pulse::Pulse;
 use super::worker::{Worker, WorkerPlan};
+use super::worker_state::WorkerState;
 
 /// Opens another engine of the same model, or returns the reason why it cannot.
 pub type SpareEngine = Box<dyn Fn() -> Result<Engine, String> + Send + Sync>;
@@ -94,19 +94,19 @@ impl std::fmt::Debug for Spare {
 #[derive(Debug)]
 struct RunningWorker {
     thread: JoinHandle<()>,
-    pulse: Arc<Pulse>,
+    state: Arc<WorkerState>,
 }
 
 impl Supervisor {
     /// Starts a worker.
     fn start_worker(&self, engine: Engine) -> std::io::Result<()> {
-        let pulse = Arc::new(Pulse::default());
+        let state = Arc::new(WorkerState::default());
         let mut running = self.lock();
-        let mut worker = Worker::new(self.plan.clone(), engine, Arc::clone(&pulse));
+        let mut worker = Worker::new(self.plan.clone(), engine, Arc::clone(&state));
         let thread = thread::Builder::new()
             .name(format!("worker-{}", running.len()))
             .spawn(move || worker.work())?;
-        running.push(RunningWorker { thread, pulse });
+        running.push(RunningWorker { thread, state });
         Ok(())
     }
 
@@ -124,20 +124,20 @@ impl Supervisor {
                 tracing::error!(workers = stuck.len(), ?limit, "workers are stuck");
             }
             reported = stuck.len();
-            for pulse in stuck {
-                self.replace(&pulse);
+            for state in stuck {
+                self.replace(&state);
             }
         }
     }
 
-    fn stuck(&self) -> Vec<Arc<Pulse>> {
+    fn stuck(&self) -> Vec<Arc<WorkerState>> {
         let running = self.lock();
-        let stuck = running.iter().filter(|worker| worker.pulse.is_stuck(self.plan.stuck_after));
-        stuck.map(|worker| Arc::clone(&worker.pulse)).collect()
+        let stuck = running.iter().filter(|worker| worker.state.is_stuck(self.plan.stuck_after));
+        stuck.map(|worker| Arc::clone(&worker.state)).collect()
     }
 
     /// Replaces a stuck worker by a new one.
-    fn replace(&self, pulse: &Arc<Pulse>) {
+    fn replace(&self, state: &Arc<WorkerState>) {
         let Some(Spare(open)) = &self.spare else { return };
         let engine = match open() {
             Ok(engine) => engine,
@@ -147,13 +147,13 @@ impl Supervisor {
             }
         };
         // The worker may have finished while the engine was opened.
-        if !pulse.replace(self.plan.stuck_after) {
+        if !state.replace(self.plan.stuck_after) {
             return;
         }
         if let Some(cores) = &self.plan.cores {
-            cores.return_turn_of_stuck();
+            cores.release_stuck();
         }
-        self.lock().retain(|worker| !Arc::ptr_eq(&worker.pulse, pulse));
+        self.lock().retain(|worker| !Arc::ptr_eq(&worker.state, state));
         match self.start_worker(engine) {
             Ok(()) => {
                 self.plan.metrics.worker_replacements.inc();

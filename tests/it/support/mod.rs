@@ -21,7 +21,9 @@ use resnetd::pipeline::decode::Limits;
 use resnetd::pipeline::explain::Capabilities;
 use resnetd::pipeline::preprocess::JpegScaling;
 use resnetd::pipeline::queue::{BatchPlan, Memory};
-use resnetd::pipeline::run::{Engine, InputShape, Library, Pace, SessionsPlan, open_sessions};
+use resnetd::pipeline::run::{
+    Engine, InputShape, Library, LoadPriority, SessionsPlan, open_sessions,
+};
 use resnetd::pipeline::{Decoding, Pipeline, PipelinePlan, Resources};
 use resnetd::registry::{Description, LastUse, LoadWhen, Registry, Served, Version, Versions};
 use resnetd::telemetry::logs::DroppedLines;
@@ -337,7 +339,7 @@ pub(crate) fn real_engines(model: &Model, max_batch: usize) -> Vec<Engine> {
         max_batch,
         input: InputShape::of(&model.card.preprocess),
     };
-    open_sessions(library(), &model.onnx, plan, Pace::Alone).unwrap().engines
+    open_sessions(library(), &model.onnx, plan, LoadPriority::Alone).unwrap().engines
 }
 
 /// Waits until `done`, for at most a minute.

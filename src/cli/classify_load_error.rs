@@ -26,7 +26,7 @@ impl CheckFailed {
 }
 
 /// The class of an error of loading a model: that of the first cause that has one.
-pub(super) fn classify(error: &anyhow::Error) -> LoadFailure {
+pub(super) fn failure_of(error: &anyhow::Error) -> LoadFailure {
     error.chain().find_map(of_cause).unwrap_or(LoadFailure::Internal)
 }
 
@@ -121,13 +121,13 @@ mod tests {
         let read = io::Error::from(io::ErrorKind::PermissionDenied);
         let error = ModelError::Read { path: "model.onnx".into(), source: read };
         let error = Err::<(), _>(error).context("pets cannot be served").unwrap_err();
-        assert_eq!(classify(&error), LoadFailure::Unreadable);
+        assert_eq!(failure_of(&error), LoadFailure::Unreadable);
         let checked = CheckFailed::new(LoadFailure::Digest, "another digest");
         assert_eq!(checked.to_string(), "another digest");
-        assert_eq!(classify(&checked.into()), LoadFailure::Digest);
+        assert_eq!(failure_of(&checked.into()), LoadFailure::Digest);
         let reason = "unknown operator".to_owned();
         let error = StartError::Session(SessionError::Model { reason });
-        assert_eq!(classify(&error.into()), LoadFailure::Runtime);
-        assert_eq!(classify(&anyhow!("no cause")), LoadFailure::Internal);
+        assert_eq!(failure_of(&error.into()), LoadFailure::Runtime);
+        assert_eq!(failure_of(&anyhow!("no cause")), LoadFailure::Internal);
     }
 }

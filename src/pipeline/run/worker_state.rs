@@ -1,16 +1,16 @@
-//! What a worker is doing, for the watchdog.
+//! Whether a worker is idle, busy or replaced, for the watchdog.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// What a worker is doing.
+/// Whether a worker is idle, busy or replaced; shared with the watchdog.
 #[derive(Debug, Default)]
-pub(super) struct Pulse {
-    state: Mutex<Activity>,
+pub(super) struct WorkerState {
+    state: Mutex<BatchState>,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum Activity {
+enum BatchState {
     #[default]
     Idle,
     /// Processing one batch, since this time.
@@ -19,7 +19,7 @@ enum Activity {
     Replaced,
 }
 
-impl Activity {
+impl BatchState {
     fn is_stuck(self, limit: Duration) -> bool {
         matches!(self, Self::Busy(since) if since.elapsed() > limit)
     }
@@ -27,26 +27,26 @@ impl Activity {
 
 /// Whether a worker continues after a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
-    Continues,
-    /// Another worker has replaced it.
-    Replaced,
+pub(super) enum AfterBatch {
+    Continue,
+    /// It stops, because another worker has replaced it.
+    Stop,
 }
 
-impl Pulse {
+impl WorkerState {
     /// Marks the start of a batch.
     pub(super) fn begin(&self) {
-        *self.lock() = Activity::Busy(Instant::now());
+        *self.lock() = BatchState::Busy(Instant::now());
     }
 
     /// Marks the end of a batch.
-    pub(super) fn end(&self) -> Fate {
+    pub(super) fn end(&self) -> AfterBatch {
         let mut state = self.lock();
-        if *state == Activity::Replaced {
-            return Fate::Replaced;
+        if *state == BatchState::Replaced {
+            return AfterBatch::Stop;
         }
-        *state = Activity::Idle;
-        Fate::Continues
+        *state = BatchState::Idle;
+        AfterBatch::Continue
     }
 
     pub(super) fn is_stuck(&self, limit: Duration) -> bool {
@@ -58,12 +58,12 @@ impl Pulse {
         let mut state = self.lock();
         let stuck = state.is_stuck(limit);
         if stuck {
-            *state = Activity::Replaced;
+            *state = BatchState::Replaced;
         }
         stuck
     }
 
-    fn lock(&self) -> MutexGuard<'_, Activity> {
+    fn lock(&self) -> MutexGuard<'_, BatchState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,41 +1,41 @@
-//! How a model that is being loaded shares the cores with models that answer requests.
+//! The priority of loading a model relative to the batches of models that answer requests.
 
 use std::panic::resume_unwind;
 use std::thread;
 
 use super::CoreShare;
 
-/// Whether loading yields to models that answer requests.
+/// The priority of loading a model.
 #[derive(Debug, Clone, Copy)]
-pub enum Pace<'a> {
-    /// It does not, because no model serves yet.
+pub enum LoadPriority<'a> {
+    /// Normal, because no model serves yet.
     Alone,
-    /// Each run waits for a turn on the cores, as batches do; other work has normal priority. For a model
-    /// that a request waits for.
-    InTurns(&'a CoreShare),
-    /// All work has low priority, so that it takes the time that other threads leave. Runs do not wait for
-    /// turns: a turn would take a core from requests for as long as a batch takes.
+    /// That of a batch: each run waits for a permit, and other work has normal priority. For a model that a
+    /// request waits for.
+    AsBatch(&'a CoreShare),
+    /// Low: all work takes the time that other threads leave. Runs do not wait for permits: a permit would take
+    /// a core from requests for as long as a batch takes.
     Background,
 }
 
-impl Pace<'_> {
+impl LoadPriority<'_> {
     /// Runs one batch of the new model.
     pub fn run<T: Send>(self, batch: impl FnOnce() -> T + Send) -> T {
         match self {
             Self::Alone => batch(),
-            Self::InTurns(share) => {
-                let _turn = share.turn();
+            Self::AsBatch(share) => {
+                let _permit = share.acquire();
                 batch()
             }
             Self::Background => at_low_priority(batch),
         }
     }
 
-    /// Does work that cannot be divided into turns, such as optimising a graph. Threads that `work` starts
+    /// Does work that is not a batch, such as optimising a graph. Threads that `work` starts
     /// may have low priority, so it must not start any that outlive it.
     pub fn build<T: Send>(self, work: impl FnOnce() -> T + Send) -> T {
         match self {
-            Self::Alone | Self::InTurns(_) => work(),
+            Self::Alone | Self::AsBatch(_) => work(),
             Self::Background => at_low_priority(work),
         }
     }
@@ -74,13 +74,13 @@ mod tests {
     use crate::pipeline::run::Cores;
 
     #[test]
-    fn a_run_takes_a_turn_and_gives_it_back_unless_it_has_low_priority() {
+    fn a_run_acquires_and_releases_a_permit_unless_it_has_low_priority() {
         let cores = Cores::new(1);
         let (loading, serving) = (cores.share(1, 1.0), cores.share(1, 1.0));
-        assert!(Pace::InTurns(&loading).run(|| serving.is_contended()));
+        assert!(LoadPriority::AsBatch(&loading).run(|| serving.is_contended()));
         assert!(!serving.is_contended());
-        assert!(!Pace::Background.run(|| serving.is_contended()));
-        drop(serving.turn());
+        assert!(!LoadPriority::Background.run(|| serving.is_contended()));
+        drop(serving.acquire());
     }
 
     #[test]
@@ -92,10 +92,10 @@ mod tests {
         let cores = Cores::new(1);
         let share = cores.share(1, 1.0);
         let before = nice();
-        for found in [Pace::Background.build(nice), Pace::Background.run(nice)] {
+        for found in [LoadPriority::Background.build(nice), LoadPriority::Background.run(nice)] {
             assert_eq!(found, NICE.max(before));
         }
-        assert_eq!(Pace::InTurns(&share).build(nice), before);
+        assert_eq!(LoadPriority::AsBatch(&share).build(nice), before);
         assert_eq!(nice(), before);
     }
 }
