@@ -7,7 +7,7 @@ pub(super) const CHANNELS: usize = 16;
 /// Inputs that one instruction multiplies for each output.
 pub(super) const TAPS: usize = 4;
 
-/// The bytes of a register, aligned to a line of the cache.
+/// The bytes of a register, aligned to a cache line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(align(64))]
 pub(super) struct Register(pub(super) [u8; CHANNELS * TAPS]);
@@ -15,11 +15,11 @@ pub(super) struct Register(pub(super) [u8; CHANNELS * TAPS]);
 /// The constants of 16 output channels.
 #[derive(Debug)]
 pub(super) struct ChannelBlock {
-    /// The first of them.
+    /// Index of the first channel.
     pub(super) first: usize,
     /// For each group of four inputs, int8 `[16, 4]`.
     pub(super) weights: Vec<Register>,
-    /// The sums where all inputs have the level 0, int32 `[16]`.
+    /// Sums for inputs of level 0, int32 `[16]`.
     pub(super) sums: Register,
     /// float32 `[16]`.
     pub(super) scales: Register,
@@ -28,14 +28,14 @@ pub(super) struct ChannelBlock {
 /// The constants of up to 64 output channels of a pointwise convolution.
 #[derive(Debug)]
 pub(super) struct Panel {
-    /// The first channel.
+    /// Index of the first channel.
     pub(super) first: usize,
-    /// From there, the first channel of the last register. Its channels overlap those before if the number of channels
+    /// The first channel of the last register, relative to `first`. Its channels overlap those before if the number of channels
     /// is not a multiple of 16.
     pub(super) last: usize,
     /// For each group of four inputs and each register of 16 outputs, int8 `[16, 4]`.
     pub(super) weights: Vec<Register>,
-    /// The sums where all inputs have the level 0, int32 `[16]` for each register.
+    /// Sums for inputs of level 0, int32 `[16]` for each register.
     pub(super) sums: Vec<Register>,
     /// float32 `[16]` for each register.
     pub(super) scales: Vec<Register>,
@@ -71,7 +71,7 @@ impl Panel {
 
 impl ChannelBlock {
     /// The blocks of a convolution with at least 16 outputs. The last one overlaps the one before if their number is not a
-    /// multiple of 16. `inputs` lists the four inputs of each group, as places in an output's weights; `None` is no input.
+    /// multiple of 16. `inputs` lists the four inputs of each group, as indices into an output's weights; `None` where there is no input.
     pub(super) fn all(convolution: &QLinearConv, inputs: &[[Option<usize>; TAPS]]) -> Vec<Self> {
         let outputs = convolution.geometry().outputs;
         let firsts = (0..outputs).step_by(CHANNELS);

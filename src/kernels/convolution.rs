@@ -1,24 +1,26 @@
 //! An int8 convolution as ONNX's operator `QLinearConv` defines it, and its computation in portable code.
+//!
+//! A level is a quantized value, the integer `value / scale + zero point`.
 
 /// Rows and columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Extent {
-    /// How many rows.
+    /// Number of rows.
     pub rows: usize,
-    /// How many columns.
+    /// Number of columns.
     pub columns: usize,
 }
 
-/// Pixels that are added at each edge of an image, with the value zero.
+/// Zero padding at each edge of an image, in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Edges {
     /// Rows above.
     pub top: usize,
-    /// Columns before.
+    /// Columns on the left.
     pub left: usize,
     /// Rows below.
     pub bottom: usize,
-    /// Columns behind.
+    /// Columns on the right.
     pub right: usize,
 }
 
@@ -38,13 +40,13 @@ pub struct Geometry {
     pub inputs: usize,
     /// Channels of the output.
     pub outputs: usize,
-    /// How they are connected.
+    /// Depthwise, or with all channels connected.
     pub groups: Groups,
-    /// Size of the window.
+    /// Size of the kernel's window.
     pub window: Extent,
-    /// From one window to the next.
+    /// Distance from one window to the next.
     pub strides: Extent,
-    /// Pixels around the image.
+    /// Zero padding.
     pub padding: Edges,
 }
 
@@ -57,9 +59,9 @@ pub struct Constants {
     pub bias: Vec<i32>,
     /// Scale of the sums in steps of the output, float32 `[outputs]`.
     pub scales: Vec<f32>,
-    /// The input's level of the value zero.
+    /// The input's zero point.
     pub x_zero: u8,
-    /// The output's level of the value zero.
+    /// The output's zero point.
     pub y_zero: u8,
 }
 
@@ -72,7 +74,7 @@ pub struct QLinearConv {
     constants: Constants,
 }
 
-/// What remains of a convolution when its other constants are packed.
+/// Shape and zero points of a convolution whose other constants are packed.
 #[cfg(target_arch = "x86_64")]
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PackedShape {

@@ -29,7 +29,7 @@ impl Depthwise {
             && geometry.strides.columns <= 2
     }
 
-    /// `convolution` must fit.
+    /// Packs the constants of `convolution`, whose shape must satisfy [`Self::fits`].
     pub(super) fn new(convolution: &QLinearConv, vnni: Vnni) -> Self {
         let Extent { rows, columns } = convolution.geometry().window;
         // The rows of the window, from row `first` of the input, where the window begins in row `above`.
@@ -48,7 +48,7 @@ impl Depthwise {
         Self { blocks: ChannelBlock::all(convolution, &inputs), shape: convolution.shape(), vnni }
     }
 
-    /// Like `QLinearConv::rows`.
+    /// Computes rows of the output as `QLinearConv::rows` does.
     pub(super) fn rows(&self, image: ImageBytes<'_>, first: usize, rows: &mut [u8]) {
         let Geometry { inputs: channels, strides, window, .. } = self.shape.geometry;
         let Ok(output) = self.shape.geometry.output(image.size) else { return };

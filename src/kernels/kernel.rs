@@ -2,7 +2,7 @@
 
 use super::{Extent, Geometry, ImageBytes, Mismatch, QLinearConv};
 #[cfg(target_arch = "x86_64")]
-use super::{depthwise::Depthwise, narrow::Narrow, pointwise::Pointwise, vnni::Vnni};
+use super::{depthwise::Depthwise, few_channels::FewChannels, pointwise::Pointwise, vnni::Vnni};
 
 /// A convolution with its constants in the form that the fastest code for this processor reads.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ enum Form {
     #[cfg(target_arch = "x86_64")]
     Depthwise(Depthwise),
     #[cfg(target_arch = "x86_64")]
-    Narrow(Narrow),
+    FewChannels(FewChannels),
     #[cfg(target_arch = "x86_64")]
     Pointwise(Pointwise),
 }
@@ -79,7 +79,7 @@ impl ConvolutionKernel {
             #[cfg(target_arch = "x86_64")]
             Form::Depthwise(form) => form.rows(image, first, rows),
             #[cfg(target_arch = "x86_64")]
-            Form::Narrow(form) => form.rows(image, first, rows),
+            Form::FewChannels(form) => form.rows(image, first, rows),
             #[cfg(target_arch = "x86_64")]
             Form::Pointwise(form) => form.rows(image, first, rows),
         }
@@ -94,7 +94,7 @@ impl Form {
     }
 
     fn is_fast(geometry: &Geometry) -> bool {
-        let fits = [Depthwise::fits, Narrow::fits, Pointwise::fits];
+        let fits = [Depthwise::fits, FewChannels::fits, Pointwise::fits];
         Self::is_available() && fits.iter().any(|fits| fits(geometry))
     }
 
@@ -105,7 +105,9 @@ impl Form {
             Some(vnni) if Depthwise::fits(geometry) => {
                 Self::Depthwise(Depthwise::new(&convolution, vnni))
             }
-            Some(vnni) if Narrow::fits(geometry) => Self::Narrow(Narrow::new(&convolution, vnni)),
+            Some(vnni) if FewChannels::fits(geometry) => {
+                Self::FewChannels(FewChannels::new(&convolution, vnni))
+            }
             Some(vnni) if Pointwise::fits(geometry) => {
                 Self::Pointwise(Pointwise::new(&convolution, vnni))
             }

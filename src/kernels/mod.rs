@@ -13,7 +13,7 @@ mod vnni; // the inner loops, in AVX-512 VNNI
 #[cfg(target_arch = "x86_64")]
 mod depthwise; // one channel in, one out
 #[cfg(target_arch = "x86_64")]
-mod narrow; // few channels in
+mod few_channels; // few channels in
 #[cfg(target_arch = "x86_64")]
 mod pointwise; // a window of one pixel
 mod kernel; // chooses the code for a convolution and the processor

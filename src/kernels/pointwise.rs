@@ -11,10 +11,11 @@ use super::convolution::PackedShape;
 use super::vnni::{PixelRun, Vnni};
 use super::{Edges, Extent, Geometry, Groups, ImageBytes, QLinearConv};
 
-/// Bytes of inputs and outputs that are computed with all weights, before the next. They stay in the cache of the core.
+/// Bytes of inputs and outputs of a part that is computed with all weights before the next part, so that it stays in
+/// the core's cache.
 const CACHED: usize = 128 << 10;
 
-/// A convolution with a window of one pixel.
+/// A 1×1 convolution.
 #[derive(Debug)]
 pub(super) struct Pointwise {
     panels: Vec<Panel>,
@@ -23,7 +24,7 @@ pub(super) struct Pointwise {
 }
 
 impl Pointwise {
-    /// On a Zen 4 core, all of the shapes in EfficientNet-Lite0 and ResNet-50 are faster than in ONNX Runtime.
+    /// Whether there is fast code for this shape. On a Zen 4 core, all of the shapes in EfficientNet-Lite0 and ResNet-50 are faster than in ONNX Runtime.
     pub(super) fn fits(geometry: &Geometry) -> bool {
         geometry.groups == Groups::One
             && geometry.window == Extent { rows: 1, columns: 1 }
@@ -32,12 +33,12 @@ impl Pointwise {
             && geometry.outputs >= CHANNELS
     }
 
-    /// `convolution` must fit.
+    /// Packs the constants of `convolution`, whose shape must satisfy [`Self::fits`].
     pub(super) fn new(convolution: &QLinearConv, vnni: Vnni) -> Self {
         Self { panels: Panel::all(convolution), shape: convolution.shape(), vnni }
     }
 
-    /// Like `QLinearConv::rows`.
+    /// Computes rows of the output as `QLinearConv::rows` does.
     pub(super) fn rows(&self, image: ImageBytes<'_>, first: usize, rows: &mut [u8]) {
         let Geometry { inputs: channels, outputs, .. } = self.shape.geometry;
         let inputs = Self::inputs(&self.shape.geometry, image, first, rows.len() / outputs);
@@ -50,7 +51,7 @@ impl Pointwise {
         }
     }
 
-    /// The pixels of the input for so many of the output, beginning with row `first`: uint8 `[pixels, channels]`.
+    /// The input pixels of `pixels` output pixels, beginning with row `first`: uint8 `[pixels, channels]`.
     fn inputs<'a>(
         geometry: &Geometry,
         image: ImageBytes<'a>,

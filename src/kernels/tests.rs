@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn geometries() -> impl Strategy<Value = Geometry> {
-    prop_oneof![depthwise(), narrow(), pointwise()]
+    prop_oneof![depthwise(), few_channels(), pointwise()]
 }
 
 fn extents(sides: std::ops::RangeInclusive<usize>) -> impl Strategy<Value = Extent> {
@@ -31,7 +31,7 @@ fn depthwise() -> impl Strategy<Value = Geometry> {
     })
 }
 
-fn narrow() -> impl Strategy<Value = Geometry> {
+fn few_channels() -> impl Strategy<Value = Geometry> {
     (1..=4_usize, 16..100_usize, extents(1..=7), extents(1..=3), edges()).prop_map(
         |(inputs, outputs, window, strides, padding)| {
             let groups = Groups::One;

@@ -13,18 +13,18 @@ use super::registers::{
     QUARTERS, Requantize, load, load_floats, load_sixteen, quarters, store_sixteen,
 };
 
-/// Most rows of the image that are read at once.
+/// Maximum number of image rows that are read at once.
 pub(in crate::kernels) const INPUT_ROWS: usize = 5;
 
 /// Rows of the output of a depthwise convolution that are computed from the same rows of the input.
 pub(in crate::kernels) struct DepthwiseRows<'a> {
-    /// The rows of the image, uint8 `[W, C]`. Those that the windows do not have may be any.
+    /// The rows of the image, uint8 `[W, C]`. Rows beyond the windows may be any.
     pub(in crate::kernels) inputs: [&'a [u8]; INPUT_ROWS],
-    /// C.
+    /// Number of channels, C.
     pub(in crate::kernels) channels: usize,
-    /// W.
+    /// Columns of the image, W.
     pub(in crate::kernels) width: usize,
-    /// Columns before those of the image.
+    /// Columns of padding on the left.
     pub(in crate::kernels) left: usize,
     /// For each row of the output, each column of the window and each four rows of the input, a register of weights.
     pub(in crate::kernels) blocks: &'a [ChannelBlock],

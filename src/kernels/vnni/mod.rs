@@ -4,14 +4,14 @@
 
 mod registers; // registers in memory, and sums that become levels
 mod depthwise; // one channel in, one out
-mod narrow; // few channels in
+mod few_channels; // few channels in
 mod pointwise; // a window of one pixel
 
 pub(super) use self::depthwise::{DepthwiseRows, INPUT_ROWS};
-pub(super) use self::narrow::{NarrowRow, PIXELS};
+pub(super) use self::few_channels::{FewChannelsRow, PIXELS};
 pub(super) use self::pointwise::PixelRun;
 
-/// Proof that the processor has the instructions.
+/// Shows by its type that the processor has the instructions.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Vnni(());
 
@@ -43,9 +43,9 @@ impl Vnni {
     /// Computes a row, uint8 `[W, C]`.
     #[expect(unsafe_code, reason = "the compiler does not know the processor")]
     #[expect(clippy::unused_self, reason = "the value is the proof")]
-    pub(super) fn narrow(self, row: &NarrowRow<'_>, out: &mut [u8]) {
+    pub(super) fn few_channels(self, row: &FewChannelsRow<'_>, out: &mut [u8]) {
         // SAFETY: `detect` found the instructions.
-        unsafe { narrow::row(row, out) }
+        unsafe { few_channels::row(row, out) }
     }
 
     /// Computes pixels, uint8 `[pixels, C]`.

@@ -7,7 +7,7 @@ use super::registers::{
     QUARTERS, Requantize, load, load_floats, load_four, quarters, store_all, store_sixteen,
 };
 
-/// Most pixels of a tile. Their sums for a panel, the panel's weights and a pixel's inputs fill 29 of 32 registers.
+/// Maximum number of pixels of a tile. Their sums for a panel, the panel's weights and a pixel's inputs fill 29 of 32 registers.
 const PIXELS: usize = 6;
 
 /// Pixels of a pointwise convolution.

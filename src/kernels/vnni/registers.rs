@@ -1,4 +1,4 @@
-//! What the inner loops have in common: registers in memory, and sums that become levels.
+//! Operations that the inner loops share: loading and storing registers, and requantizing sums to levels.
 
 use std::arch::x86_64::{
     __m128i, __m512, __m512i, _mm_loadu_si128, _mm_storeu_si128, _mm512_adds_epi16,
@@ -14,7 +14,7 @@ use super::super::block::{CHANNELS, Register, TAPS};
 /// Registers of sums that become one register of levels.
 pub(super) const QUARTERS: usize = 4;
 
-/// Constants that turn sums into levels.
+/// Constants that requantize sums to levels.
 pub(super) struct Requantize {
     zeros: __m512i,
     order: __m512i,
@@ -58,7 +58,7 @@ pub(super) fn quarters(levels: __m512i) -> [__m128i; QUARTERS] {
     ]
 }
 
-/// 16 bytes of an input, which must have so many at this place.
+/// 16 bytes of an input at this offset, which must have at least 16 there.
 #[expect(unsafe_code, reason = "the instruction takes an address")]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 #[inline]
@@ -68,7 +68,7 @@ pub(super) unsafe fn load_sixteen(input: &[u8], place: usize) -> __m128i {
     unsafe { _mm_loadu_si128(input.as_ptr().add(place).cast()) }
 }
 
-/// Four bytes of an input, which must have so many at this place, repeated 16 times.
+/// Four bytes of an input, which must have at least four there, repeated 16 times.
 #[expect(unsafe_code, reason = "the instruction takes an address")]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 #[inline]
@@ -78,7 +78,7 @@ pub(super) unsafe fn load_four(input: &[u8], place: usize) -> __m512i {
     _mm512_set1_epi32(unsafe { input.as_ptr().add(place).cast::<i32>().read_unaligned() })
 }
 
-/// Stores 16 levels at this place of an output, which must have so many there.
+/// Stores 16 levels at this offset of an output, which must have at least 16 there.
 #[expect(unsafe_code, reason = "the instruction takes an address")]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 #[inline]
@@ -88,7 +88,7 @@ pub(super) unsafe fn store_sixteen(out: &mut [u8], place: usize, levels: __m128i
     unsafe { _mm_storeu_si128(out.as_mut_ptr().add(place).cast(), levels) }
 }
 
-/// Stores 64 levels at this place of an output, which must have so many there.
+/// Stores 64 levels at this offset of an output, which must have at least 64 there.
 #[expect(unsafe_code, reason = "the instruction takes an address")]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 #[inline]

@@ -1,51 +1,52 @@
 //! Convolutions of few input channels, such as the first of a network.
 //!
-//! With channels last, a row of the window is one piece of memory. Four bytes of it are multiplied by the weights of 16
-//! output channels in one instruction; the weights of the bytes behind the piece are zero.
+//! With channels last, a row of the window is contiguous in memory. Four bytes of it are multiplied by the weights of 16
+//! output channels in one instruction; the weights of the bytes beyond the row are zero.
 
 use std::array;
 
 use super::block::{CHANNELS, ChannelBlock, TAPS};
 use super::convolution::PackedShape;
-use super::vnni::{NarrowRow, PIXELS, Vnni};
+use super::vnni::{FewChannelsRow, PIXELS, Vnni};
 use super::{Edges, Extent, Geometry, Groups, ImageBytes, QLinearConv};
 
-/// Most input channels. With more of them, ONNX Runtime's matrix product is as fast.
-const MOST_INPUTS: usize = 4;
+/// Maximum number of input channels. With more, ONNX Runtime's matrix product is as fast.
+const MAX_INPUTS: usize = 4;
 
 /// A convolution of at most four input channels.
 #[derive(Debug)]
-pub(super) struct Narrow {
+pub(super) struct FewChannels {
     blocks: Vec<ChannelBlock>,
     shape: PackedShape,
     vnni: Vnni,
 }
 
-impl Narrow {
+impl FewChannels {
     pub(super) fn fits(geometry: &Geometry) -> bool {
         geometry.groups == Groups::One
-            && geometry.inputs <= MOST_INPUTS
+            && geometry.inputs <= MAX_INPUTS
             && geometry.outputs >= CHANNELS
     }
 
-    /// `convolution` must fit.
+    /// Packs the constants of `convolution`, whose shape must satisfy [`Self::fits`].
     pub(super) fn new(convolution: &QLinearConv, vnni: Vnni) -> Self {
         let &Geometry { inputs: channels, window, .. } = convolution.geometry();
-        let piece = window.columns * channels;
+        let row_bytes = window.columns * channels;
         let group = |row: usize, first: usize| {
             array::from_fn(|tap| {
                 let place = first + tap;
                 let (column, channel) = (place / channels, place % channels);
-                (place < piece).then_some((channel * window.rows + row) * window.columns + column)
+                (place < row_bytes)
+                    .then_some((channel * window.rows + row) * window.columns + column)
             })
         };
         let inputs: Vec<[Option<usize>; TAPS]> = (0..window.rows)
-            .flat_map(|row| (0..piece).step_by(TAPS).map(move |first| group(row, first)))
+            .flat_map(|row| (0..row_bytes).step_by(TAPS).map(move |first| group(row, first)))
             .collect();
         Self { blocks: ChannelBlock::all(convolution, &inputs), shape: convolution.shape(), vnni }
     }
 
-    /// Like `QLinearConv::rows`.
+    /// Computes rows of the output as `QLinearConv::rows` does.
     pub(super) fn rows(&self, image: ImageBytes<'_>, first: usize, rows: &mut [u8]) {
         let Geometry { inputs: channels, outputs, window, strides, padding, .. } =
             self.shape.geometry;
@@ -68,7 +69,7 @@ impl Narrow {
                     None => to.fill(x_zero),
                 }
             }
-            let task = NarrowRow {
+            let task = FewChannelsRow {
                 inputs: &padded,
                 length,
                 groups,
@@ -77,7 +78,7 @@ impl Narrow {
                 blocks: &self.blocks,
                 y_zero,
             };
-            self.vnni.narrow(&task, row);
+            self.vnni.few_channels(&task, row);
         }
     }
 }

@@ -8,14 +8,14 @@ use super::registers::{
     QUARTERS, Requantize, load, load_floats, load_four, quarters, store_sixteen,
 };
 
-/// Windows of a [`NarrowRow`] that are computed together.
+/// Windows of a [`FewChannelsRow`] that are computed together.
 pub(in crate::kernels) const PIXELS: usize = QUARTERS;
 
 /// One row of the output of a convolution of few channels.
-pub(in crate::kernels) struct NarrowRow<'a> {
+pub(in crate::kernels) struct FewChannelsRow<'a> {
     /// The padded rows that the window covers, one after the other.
     pub(in crate::kernels) inputs: &'a [u8],
-    /// Bytes of each.
+    /// Bytes of each padded row.
     pub(in crate::kernels) length: usize,
     /// Groups of four bytes in a row of the window.
     pub(in crate::kernels) groups: usize,
@@ -28,15 +28,15 @@ pub(in crate::kernels) struct NarrowRow<'a> {
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-pub(super) fn row(row: &NarrowRow<'_>, out: &mut [u8]) {
+pub(super) fn row(row: &FewChannelsRow<'_>, out: &mut [u8]) {
     let mut start = 0;
     for pixels in out.chunks_mut(PIXELS * row.outputs) {
         let (pairs, last) = row.blocks.as_chunks::<2>();
         for blocks in pairs {
-            narrow_pixels(row, start, blocks, pixels);
+            few_channel_pixels(row, start, blocks, pixels);
         }
         for block in last {
-            narrow_pixels(row, start, array::from_ref(block), pixels);
+            few_channel_pixels(row, start, array::from_ref(block), pixels);
         }
         start += PIXELS * row.step;
     }
@@ -45,8 +45,8 @@ pub(super) fn row(row: &NarrowRow<'_>, out: &mut [u8]) {
 /// Computes the channels of some blocks for some pixels; `start` is the place of the first window in a row.
 #[expect(unsafe_code, reason = "checks in the inner loop would cost a fifth of the speed")]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-fn narrow_pixels<const BLOCKS: usize>(
-    row: &NarrowRow<'_>,
+fn few_channel_pixels<const BLOCKS: usize>(
+    row: &FewChannelsRow<'_>,
     start: usize,
     blocks: &[ChannelBlock; BLOCKS],
     pixels: &mut [u8],
