@@ -149,4 +149,4 @@ compose-check: library ## test deploy/compose.yaml under load with failures; Deb
 .PHONY: clean
 clean: ## remove everything that was built or downloaded
 	cargo clean
-	rm -rf .onnxruntime .models .tools .venv .venv-bench .venv-clients .venv-deploy .venv-generators .venv-image .venv-models
+	rm -rf .onnxruntime .models .tools .venv .venv-bench .venv-clients .venv-deploy .venv-generators .venv-image .venv-models .venv-training

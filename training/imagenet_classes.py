@@ -1,7 +1,7 @@
 """Writes models/imagenet-1k/classes.tsv: ImageNet-1k's classes and their hypernyms in WordNet.
 
-    python -m pip install timm==1.0.31
-    python training/imagenet_classes.py --wordnet /usr/share/wordnet/data.noun
+    scripts/venv .venv-models scripts/model-matrix.txt
+    .venv-models/bin/python training/imagenet_classes.py --wordnet /usr/share/wordnet/data.noun
 
 `data.noun` is from WordNet 3.0; Debian's package wordnet-base has it. The synsets of the classes, in
 the order of the networks' outputs, are from timm.

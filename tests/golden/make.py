@@ -1,12 +1,12 @@
 """Writes the logits of PyTorch, torchvision and timm for weights and pixels that follow a formula.
 
-    python tests/golden/make.py [NAME]...
+    scripts/venv .venv-models scripts/model-matrix.txt
+    .venv-models/bin/python tests/golden/make.py [NAME]...
 
 makes all of them, or those that are named. Weights and pixels are those of `seeded.py`, which states the formula. The networks run in
 evaluation mode in f64, so that the numbers are the reference's and not one kernel's rounding.
 Each file holds, for two images, all logits and the first eight values of the embedding (the
-features that the last linear layer reads). The script needs `training/requirements.txt` and
-`timm==1.0.31`.
+features that the last linear layer reads).
 """
 
 import json

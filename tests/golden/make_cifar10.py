@@ -1,6 +1,6 @@
 """Writes PyTorch's logits for the sample images and the weights that ship.
 
-    python tests/golden/make_cifar10.py
+    .venv-training/bin/python tests/golden/make_cifar10.py
 
 Reads models/cifar10-resnet56 and tests/data/cifar10-sample.parquet (decoded by Pillow), runs in f32
 and evaluation mode, and writes cifar10-resnet56.json: the logits of each image, in the file's

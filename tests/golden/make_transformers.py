@@ -1,6 +1,6 @@
 """Writes the logits of Hugging Face transformers' own ResNet, and what it saves beside its weights.
 
-    python tests/golden/make_transformers.py
+    .venv-models/bin/python tests/golden/make_transformers.py
 
 As `make.py`, but the weights follow the formula under transformers' names, so that our reading of
 names is compared too. `resnet50` is `microsoft/resnet-50`'s configuration, `resnet50-v1` the same

@@ -1,6 +1,6 @@
 """Writes the names and shapes of two networks of Hugging Face transformers, a line each.
 
-    python tests/golden/transformers_names.py
+    .venv-models/bin/python tests/golden/transformers_names.py
 
 `ResNetConfig()` is the configuration of `microsoft/resnet-50`. The basic blocks of a first stage that halves
 height and width have a projection. The script needs torch and transformers==5.23.0.

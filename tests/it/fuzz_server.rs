@@ -6,7 +6,12 @@ use tokio::task::spawn_blocking;
 #[expect(unreachable_pub, clippy::expect_used, reason = "it is a program of its own")]
 mod server;
 
-use server::{INFER, Server};
+#[path = "../../fuzz/server/fuzz_targets/infer_path.rs"]
+#[expect(unreachable_pub, reason = "it is part of other programs")]
+mod infer_path;
+
+use infer_path::INFER;
+use server::Server;
 
 #[tokio::test]
 async fn the_server_of_the_fuzz_targets_answers() {

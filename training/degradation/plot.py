@@ -1,7 +1,7 @@
 """Draws the training curves of the degradation experiment and prints its table.
 
-    python -m pip install matplotlib==3.11.1
-    python training/degradation/plot.py
+    .venv-training/bin/python -m pip install matplotlib==3.11.1
+    .venv-training/bin/python training/degradation/plot.py
 
 Reads the `log.csv` and `card.toml` that `train.py` wrote for each network.
 """

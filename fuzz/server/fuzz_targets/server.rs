@@ -23,9 +23,6 @@ use resnetd::telemetry::logs::DroppedLines;
 use tokio::runtime::Runtime;
 use tower::ServiceExt;
 
-/// The inference route of the Open Inference Protocol.
-pub const INFER: &str = "/v2/models/cifar10-resnet56/infer";
-
 const TIMEOUTS: Timeouts =
     Timeouts { request: Duration::from_secs(4), body: Duration::from_secs(4), min_upload_rate: 0 };
 

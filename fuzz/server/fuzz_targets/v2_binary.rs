@@ -2,12 +2,14 @@
 //! length of the JSON.
 #![no_main]
 
+mod infer_path;
 mod server;
 
 use std::sync::LazyLock;
 
+use infer_path::INFER;
 use libfuzzer_sys::fuzz_target;
-use server::{INFER, Server};
+use server::Server;
 
 static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
 

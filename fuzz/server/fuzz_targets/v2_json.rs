@@ -1,12 +1,14 @@
 //! Requests of the Open Inference Protocol in JSON, and the same bytes as JSON of other servers' protocols.
 #![no_main]
 
+mod infer_path;
 mod server;
 
 use std::sync::LazyLock;
 
+use infer_path::INFER;
 use libfuzzer_sys::fuzz_target;
-use server::{INFER, Server};
+use server::Server;
 
 static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
 
