@@ -17,7 +17,8 @@ pub(super) struct ExportArgs {
     #[arg(long, default_value = model::DEFAULT, value_name = "NAME|PATH|ID", conflicts_with = "weights")]
     model: String,
 
-    /// Precision: fp32, fp16, or int8 for a model that has an int8 form
+    /// Precision: fp32, fp16, or int8 for a model that has an int8 variant. ONNX files of other
+    /// programs keep their own precision
     #[arg(long, default_value = "fp32", value_name = "PRECISION")]
     precision: PrecisionChoice,
 

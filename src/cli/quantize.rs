@@ -98,7 +98,7 @@ pub(super) fn run(args: &QuantizeArgs) -> Result<()> {
     let card = ModelCard {
         precision: Precision::Int8,
         figures: Vec::new(),          // measured in float32
-        calibration: BTreeMap::new(), // belongs to another int8 form
+        calibration: BTreeMap::new(), // belongs to another int8 variant
         ..float.card.as_ref().clone()
     };
     let int8 = Model::of(card, quantize::quantize(&graph, &ranges));

@@ -45,7 +45,7 @@ pub struct ModelArgs {
 
     /// Precision: auto, fp32, int8 or fp16
     ///
-    /// With auto, a model that has an int8 form runs as int8 on a CPU with VNNI or an ARM CPU; any
+    /// With auto, a model that has an int8 variant runs as int8 on a CPU with VNNI or an ARM CPU; any
     /// other model runs in the precision of its weights
     #[arg(long, env = "RESNETD_PRECISION", default_value = "auto", value_name = "PRECISION")]
     pub precision: PrecisionChoice,

@@ -16,6 +16,10 @@ use crate::telemetry::logs::LogFormat;
 
 /// Options of `resnetd serve`.
 #[derive(Debug, Clone, Args)]
+#[expect(
+    missing_docs,
+    reason = "flattened groups are documented on their types; a doc comment would become help text"
+)]
 pub struct ServeArgs {
     /// TOML file with options of `serve`, each by its long name
     ///
@@ -144,17 +148,9 @@ pub struct ServeArgs {
 
     // The groups are last, because options after a group would be listed under its heading.
     #[command(flatten)]
-    #[expect(
-        missing_docs,
-        reason = "documented on its type; a doc comment would become help text"
-    )]
     pub model: ModelArgs,
 
     #[command(flatten)]
-    #[expect(
-        missing_docs,
-        reason = "documented on its type; a doc comment would become help text"
-    )]
     pub models: ModelsArgs,
 
     /// All values of `--model`, in order.
@@ -166,44 +162,20 @@ pub struct ServeArgs {
     pub model_tables: Vec<ModelTable>,
 
     #[command(flatten)]
-    #[expect(
-        missing_docs,
-        reason = "documented on its type; a doc comment would become help text"
-    )]
     pub limits: LimitArgs,
 
     #[command(flatten)]
-    #[expect(
-        missing_docs,
-        reason = "documented on its type; a doc comment would become help text"
-    )]
     pub urls: UrlArgs,
 
     #[command(flatten)]
-    #[expect(
-        missing_docs,
-        reason = "documented on its type; a doc comment would become help text"
-    )]
     pub access: AccessArgs,
 
     #[command(flatten)]
-    #[expect(
-        missing_docs,
-        reason = "documented on its type; a doc comment would become help text"
-    )]
     pub tls: TlsArgs,
 
     #[command(flatten)]
-    #[expect(
-        missing_docs,
-        reason = "documented on its type; a doc comment would become help text"
-    )]
     pub traces: TraceArgs,
 
     #[command(flatten)]
-    #[expect(
-        missing_docs,
-        reason = "documented on its type; a doc comment would become help text"
-    )]
     pub vertex: VertexArgs,
 }
