@@ -18,7 +18,7 @@ import seeded_weights  # noqa: E402
 CALIBRATION = ROOT / "tests" / "data" / "pictures"
 
 def make(resnetd: str, folder: Path, architecture: str) -> dict[str, list[str]]:
-    """Options for the float32 and the int8 form of a network with seeded weights."""
+    """Options for the float32 and the int8 variant of a network with seeded weights."""
     weights, fp32, int8 = (folder / f"{architecture}{end}" for end in (".safetensors", ".onnx", "-8.onnx"))
     seeded_weights.write(weights, architecture)
     export = ["export", "--arch", architecture, "--weights", weights, "--output", fp32]
@@ -30,7 +30,7 @@ def make(resnetd: str, folder: Path, architecture: str) -> dict[str, list[str]]:
 
 
 def starter(resnetd: str) -> dict[str, list[str]]:
-    """Options for the float32 and the int8 form of the starter model, which is installed if necessary."""
+    """Options for the float32 and the int8 variant of the starter model, which is installed if necessary."""
     subprocess.run([ROOT / "scripts/fetch-imagenet", "--resnetd", resnetd], check=True, stdout=subprocess.DEVNULL)
     model = ["--model", str(ROOT / ".models/imagenet"), "--precision"]
     return {f"starter {precision}": [*model, precision] for precision in ("fp32", "int8")}

@@ -40,7 +40,7 @@ def main() -> None:
         for architecture in ("resnet18", "resnet50"):
             models |= make(args.resnetd, Path(folder), architecture)
         models |= starter(args.resnetd)
-        print("| model | limit, images/s | server, images/s | share of the limit | without the client | "
+        print("| model | limit, images/s | server, images/s | server ÷ limit | without the client | "
               "alone, in process | alone, request | ratio |\n|---|---|---|---|---|---|---|---|", flush=True)
         for name, model in chosen(models, args.only).items():
             limits, served, costs, alone, asked = [], [], [], [], []

@@ -291,7 +291,7 @@ fn an_exported_graph_keeps_its_calibration_and_can_be_given_one() {
     assert!(stdout_of(&resnetd(&classify)).contains("prediction set at 90 % coverage"));
     assert!(stderr_of(&resnetd(&eval)).contains("--replace"));
 
-    // The calibration of the int8 form is in the card next to the weights, and is exported too.
+    // The calibration of the int8 variant is in the card next to the weights, and is exported too.
     let int8 = folder.path().join("int8.onnx");
     let int8 = int8.to_str().unwrap();
     stdout_of(&resnetd(&["export", "--precision", "int8", "-o", int8]));
