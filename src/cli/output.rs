@@ -26,7 +26,7 @@ pub(super) fn json(value: &impl Serialize) -> Result<()> {
     bytes(&text)
 }
 
-/// Prints `text` unchanged. A closed pipe is not an error, as for [`line`].
+/// Prints `text` unchanged. A closed pipe is not an error, as for [`line()`].
 pub(super) fn bytes(text: &[u8]) -> Result<()> {
     match io::stdout().lock().write_all(text) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),

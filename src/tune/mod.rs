@@ -1,7 +1,7 @@
 //! Measures which sessions, threads and batches serve a model fastest on this machine.
 //!
 //! [`candidates`] lists the settings to measure. [`Race`] measures them in turns, so that a machine whose
-//! speed drifts affects all of them, and drops candidates that are too slow. [`trial`] is one measurement.
+//! speed drifts affects all of them, and drops candidates that are too slow. [`fn@trial`] is one measurement.
 
 mod candidate; // settings to measure
 mod race; // rounds of measurements, with fewer candidates each

@@ -15,7 +15,7 @@ use crate::http::protocol::v2::request::{self, UncheckedRequest};
 use crate::http::protocol::v2::tensor::{Datatype, Tensor, TensorData};
 use crate::http::reserved_bytes::with_reservation;
 
-/// Bytes that [`request`] converts one by one: those of typed contents. Raw contents are only moved.
+/// Bytes that [`fn@request`] converts one by one: those of typed contents. Raw contents are only moved.
 pub(super) fn bytes_to_convert(message: &ModelInferRequest) -> usize {
     let typed = message.inputs.iter().filter_map(|input| input.contents.as_ref());
     typed.map(prost::Message::encoded_len).sum()
