@@ -61,7 +61,7 @@ const SEND_BUFFER: usize = 64 << 10;
 const MAX_RESETS: usize = 32;
 
 /// During shutdown, a connection without open requests is closed after this time.
-const LAST_FRAMES: Duration = Duration::from_secs(1);
+const GOAWAY_LIMIT: Duration = Duration::from_secs(1);
 
 /// Time limits of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,14 +74,14 @@ pub struct ConnectionTimes {
 
 /// Maximum number of evicted connections that are shut down gracefully at a time; further ones are closed
 /// immediately.
-const GRACES: usize = 64;
+const MAX_GRACEFUL_CLOSES: usize = 64;
 
 /// State shared by all connections.
 #[derive(Debug, Clone)]
 pub(super) struct Common {
     times: ConnectionTimes,
     pool: Pool,
-    graces: Arc<Semaphore>,
+    graceful_closes: Arc<Semaphore>,
     tls: Option<Tls>,
 }
 
@@ -94,7 +94,12 @@ struct Tls {
 
 impl Common {
     pub(super) fn new(times: ConnectionTimes) -> Self {
-        Self { times, pool: Pool::default(), graces: Arc::new(Semaphore::new(GRACES)), tls: None }
+        Self {
+            times,
+            pool: Pool::default(),
+            graceful_closes: Arc::new(Semaphore::new(MAX_GRACEFUL_CLOSES)),
+            tls: None,
+        }
     }
 
     /// The same, with TLS.
@@ -139,13 +144,13 @@ pub(super) fn serve(
                 async { Ok(answering.await?.map(|body| attach(body, open))) }
             }
         });
-        let Common { times, pool, graces, .. } = common;
+        let Common { times, pool, graceful_closes, .. } = common;
         let wire = Wire::new(socket, times.write, Arc::clone(&place.activity), pool);
         let connection = builder(times).serve_connection(TokioIo::new(wire), service).into_owned();
         tokio::pin!(connection);
         let ended = tokio::select! {
             ended = until_end(connection.as_mut(), times.header, &place.activity, stop) => ended,
-            () = place.evicted.notified() => close_evicted(connection, &graces).await,
+            () = place.evicted.notified() => close_evicted(connection, &graceful_closes).await,
         };
         if let Err(error) = ended {
             tracing::debug!(error, "a connection ended early");
@@ -206,7 +211,7 @@ where
         let requests = activity.requests.load(Ordering::Relaxed);
         let idle = activity.idle_since().is_some() && requests == seen;
         if idle && activity.http2.load(Ordering::Relaxed) {
-            return last_frames(connection).await;
+            return close_with_goaway(connection).await;
         }
         if idle && requests == 0 {
             return Ok(());
@@ -216,23 +221,23 @@ where
 }
 
 /// Ends a connection without a request after another one has taken its place.
-async fn close_evicted<S>(connection: Pin<&mut Connection<S>>, graces: &Semaphore) -> Ended
+async fn close_evicted<S>(connection: Pin<&mut Connection<S>>, graceful_closes: &Semaphore) -> Ended
 where
     S: Service<Request<Incoming>, Response = Response, Error = Infallible>,
     S::Future: Send + 'static,
 {
-    match graces.try_acquire() {
-        Ok(_grace) => last_frames(connection).await,
+    match graceful_closes.try_acquire() {
+        Ok(_permit) => close_with_goaway(connection).await,
         Err(_) => Ok(()),
     }
 }
 
-/// Ends the connection: over HTTP/2 with GOAWAY, and after [`LAST_FRAMES`] even if the client does not close its side.
-async fn last_frames<S>(mut connection: Pin<&mut Connection<S>>) -> Ended
+/// Ends the connection: over HTTP/2 with GOAWAY, and after [`GOAWAY_LIMIT`] even if the client does not close its side.
+async fn close_with_goaway<S>(mut connection: Pin<&mut Connection<S>>) -> Ended
 where
     S: Service<Request<Incoming>, Response = Response, Error = Infallible>,
     S::Future: Send + 'static,
 {
     connection.as_mut().graceful_shutdown();
-    tokio::time::timeout(LAST_FRAMES, connection).await.unwrap_or(Ok(()))
+    tokio::time::timeout(GOAWAY_LIMIT, connection).await.unwrap_or(Ok(()))
 }
