@@ -7,13 +7,16 @@ use image::{Rgb, RgbImage, imageops};
 use reqwest::multipart::{Form, Part};
 use resnetd::device::Device;
 use resnetd::graph::{Network, arch};
-use resnetd::model::{Model, Precision, PrecisionChoice};
+use resnetd::model::{Model, ModelCard, Precision, PrecisionChoice};
 use resnetd::onnx;
 use resnetd::pipeline::decode;
+use resnetd::pipeline::preprocess::Pixels;
+use resnetd::pipeline::run::{Batch, InputShape, ProbeRuntime, SessionPlan};
+use resnetd::quantize::{Method, calibrate, quantize};
 use resnetd::weights::Weights;
 use serde_json::Value;
 
-use crate::support::{Answer, Options, TestServer, data, default_model, seeded, until};
+use crate::support::{Answer, Options, TestServer, data, default_model, library, seeded, until};
 
 async fn explain(server: &TestServer, query: &str, photo: Vec<u8>) -> Value {
     let answer = server.post(&format!("/classify?explain=cam{query}"), photo).await;
@@ -95,6 +98,26 @@ async fn in_int8_the_mean_of_a_map_plus_the_bias_is_the_logit_except_for_roundin
     assert_exact(model, "cat.jpg", 0.05).await;
 }
 
+/// After GELU and SiLU, features can be negative, unlike after ReLU.
+#[tokio::test]
+async fn with_gelu_and_silu_the_mean_of_a_map_plus_the_bias_is_the_logit() {
+    for name in ["resnet18-gelu", "resnet50-gelu", "resnet18-stride64-silu"] {
+        assert_exact(seeded::model(name, 8, [96, 64]), "cat.jpg", 1e-4).await;
+    }
+}
+
+#[tokio::test]
+async fn with_gelu_in_int8_the_mean_of_a_map_plus_the_bias_is_the_logit_except_for_rounding() {
+    let model = seeded::model("resnet18-gelu", 8, [64, 64]);
+    let graph = model.graph();
+    let runtime = ProbeRuntime { library: library(), plan: SessionPlan::on_cpu(1) };
+    let mut photos = Batch::with_capacity(InputShape { height: 64, width: 64 }, 1);
+    photos.push(&Pixels::from_raw([64, 64], seeded::pixels(64 * 64 * 3)).unwrap());
+    let ranges = calibrate(runtime, &graph, &[photos], Method::MinMax, &|| ()).unwrap();
+    let card = ModelCard { precision: Precision::Int8, ..model.card.as_ref().clone() };
+    assert_exact(Model::of(card, quantize(&graph, &ranges)), "cat.jpg", 0.05).await;
+}
+
 #[tokio::test]
 async fn the_map_is_strongest_at_the_object() {
     let server = TestServer::start();
@@ -110,24 +133,31 @@ async fn the_map_is_strongest_at_the_object() {
     }
 }
 
-/// A network that computes brightness: each convolution copies its first channel, each block adds nothing,
-/// and class 1 has weight 2 for the first channel.
+/// A network that computes brightness from levels between 0 and 1.
 fn brightness() -> Model {
     let mut card = default_model().card.as_ref().clone();
-    card.labels = vec!["dark".to_owned(), "bright".to_owned()];
     card.preprocess.mean = [0.0; 3];
     card.preprocess.std = [1.0; 3];
     card.golden.clear(); // they belong to another network
+    copying(card)
+}
+
+/// The card's network with weights for two classes: each convolution copies its first channel, each block adds
+/// nothing, and class 1 has weight 2 for the first channel.
+fn copying(mut card: ModelCard) -> Model {
+    card.labels = vec!["dark".to_owned(), "bright".to_owned()];
     let network = Network::expand(arch::find(&card.architecture).unwrap(), 2);
     let tensors = network.tensors().into_iter().map(|spec| {
         let mut values = vec![0.0; spec.shape.iter().product()];
+        let classifier = values.len() / 2;
         match spec.name.as_str() {
-            "conv1.weight" => values[4] = 1.0, // the centre of the first kernel
-            "fc.weight" => values[64..].fill(2.0),
+            "conv1.weight" => values[spec.shape[2] * spec.shape[3] / 2] = 1.0, // the kernel's centre
+            "fc.weight" => values[classifier..].fill(2.0),
             "fc.bias" => values[1] = 0.5,
+            name if name.ends_with("downsample.0.weight") => values[0] = 1.0,
             // f = (x − 0) · weight / √(variance + ε), so these copy x.
             name if name.ends_with("running_var") => values.fill(1.0 - 1e-5),
-            name if name.contains("bn") && name.ends_with("weight") => values.fill(1.0),
+            name if name.ends_with("weight") && spec.shape.len() == 1 => values.fill(1.0),
             _ => {}
         }
         (spec.name, spec.shape, values)
@@ -152,6 +182,25 @@ async fn a_network_that_computes_brightness_maps_exactly_the_bright_pixels() {
     assert!(numbers(&dark["values"]).iter().all(|value| *value == 0.0));
     let logit = bright["logit"].as_f64().unwrap();
     assert!((logit - (2.0 / 64.0 + 0.5)).abs() < 1e-5, "{logit}");
+}
+
+/// A white image is 1 everywhere, a black one −1. The function is applied nine times: after the stem, and in each
+/// of eight blocks. The expected values are 2 · gelu⁹(±1), with Python's `math.erf`.
+#[tokio::test]
+async fn a_network_with_gelu_that_computes_brightness_maps_dark_images_to_negative_values() {
+    let mut card = seeded::model("resnet18-gelu", 2, [64, 64]).card.as_ref().clone();
+    card.preprocess.mean = [0.5; 3];
+    card.preprocess.std = [0.5; 3];
+    let server = TestServer::with(Options { model: copying(card), ..Options::default() });
+    for (level, expected) in [(255, 0.039_376_04), (0, -0.000_972_454)] {
+        let photo = RgbImage::from_pixel(64, 64, Rgb([level; 3]));
+        let body = explain(&server, "&class=bright", png(&photo)).await;
+        let values = numbers(&body["explanation"]["maps"][0]["values"]);
+        assert_eq!(values.len(), 4);
+        for value in values {
+            assert!((value - expected).abs() < 1e-6, "level {level}: {value} is not {expected}");
+        }
+    }
 }
 
 #[tokio::test]
