@@ -76,15 +76,14 @@ fn the_channels_of_a_bitmap_are_defined_by_its_masks() {
 
 #[test]
 fn runs_of_a_bitmap_may_jump_and_may_be_top_down() {
-    // Two pixels of colour 0, a jump of one right and one down, one of colour 1, and the end.
-    let runs = [2, 0, 0, 2, 0, 1, 1, 1, 0, 1];
-    let white = [255; 3];
+    // Two pixels of colour 1, a jump to the next row, one of colour 1, and the end. Others have colour 0.
+    let runs = [2, 1, 0, 2, 0, 1, 1, 1, 0, 1];
     let file = |height| {
         bitmap(&info([3, height], 1, 8, 1), &[&RED_AND_BLUE[..], &[0; 254 * 4]].concat(), &runs)
     };
     let (red, blue) = ([255, 0, 0], [0, 0, 255]);
-    assert_eq!(pixels(&file(-2)), [red, red, white, white, white, blue]);
-    assert_eq!(pixels(&file(2)), [white, white, blue, red, red, white]);
+    assert_eq!(pixels(&file(-2)), [blue, blue, red, red, red, blue]);
+    assert_eq!(pixels(&file(2)), [red, red, blue, blue, blue, red]);
     let text = decoded(b"BM, as they say, is how a letter may begin").unwrap_err();
     assert!(matches!(text, DecodeError::NotAnImage { .. }), "{text}");
 }

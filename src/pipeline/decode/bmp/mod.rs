@@ -55,10 +55,7 @@ pub(super) fn decode(bytes: &[u8], watch: Watch<'_>) -> Result<RgbImage, DecodeE
             let numbers = runs.next_row()?;
             let Some(to) = canvas.row(place(line))? else { continue };
             for (to, number) in to.chunks_exact_mut(3).zip(numbers) {
-                // Pixels that no run covers stay white, because they are transparent in browsers.
-                if let Some(number) = number {
-                    to.copy_from_slice(&colors[usize::from(*number)]);
-                }
+                to.copy_from_slice(&colors[usize::from(*number)]);
             }
         }
         return canvas.into_image(FORMAT);

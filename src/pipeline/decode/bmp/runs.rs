@@ -7,7 +7,7 @@ use super::FORMAT;
 pub(super) struct Runs<'a> {
     data: &'a [u8],
     at: usize,
-    row: Vec<Option<u8>>,
+    row: Vec<u8>,
     x: usize,
     /// Rows that a jump has skipped, before the current one continues.
     skipped: usize,
@@ -34,17 +34,17 @@ enum Step {
 
 impl<'a> Runs<'a> {
     pub(super) fn new(data: &'a [u8], size: [u32; 2], coding: RunCoding) -> Self {
-        let row = vec![None; size[0] as usize];
+        let row = vec![0; size[0] as usize];
         Self { data, at: 0, row, x: 0, skipped: 0, column: 0, coding, ended: false }
     }
 
-    /// The next row; pixels that no run covers are `None`.
+    /// The next row. Pixels that no run covers have index 0, as in Pillow: encoders skip pixels of the background.
     ///
     /// # Errors
     ///
     /// [`DecodeError::Truncated`] if the file ends within a row.
-    pub(super) fn next_row(&mut self) -> Result<&[Option<u8>], DecodeError> {
-        self.row.fill(None);
+    pub(super) fn next_row(&mut self) -> Result<&[u8], DecodeError> {
+        self.row.fill(0);
         if self.skipped > 0 {
             self.skipped -= 1;
             return Ok(&self.row);
@@ -106,7 +106,7 @@ impl<'a> Runs<'a> {
     /// Sets the next pixel; pixels beyond the row are ignored.
     fn put(&mut self, number: u8) {
         if let Some(pixel) = self.row.get_mut(self.x) {
-            *pixel = Some(number);
+            *pixel = number;
         }
         self.x += 1;
     }
@@ -121,7 +121,7 @@ fn half(byte: u8, index: usize) -> u8 {
 mod tests {
     use super::*;
 
-    fn rows(data: &[u8], size: [u32; 2], coding: RunCoding) -> Vec<Vec<Option<u8>>> {
+    fn rows(data: &[u8], size: [u32; 2], coding: RunCoding) -> Vec<Vec<u8>> {
         let mut runs = Runs::new(data, size, coding);
         (0..size[1]).map(|_| runs.next_row().unwrap().to_vec()).collect()
     }
@@ -129,15 +129,9 @@ mod tests {
     #[test]
     fn runs_literals_and_jumps_fill_the_rows() {
         let data = [2, 7, 0, 0, 0, 3, 1, 2, 3, 0, 0, 0, 0, 2, 1, 1, 1, 9, 0, 1];
-        let expected = [
-            vec![Some(7), Some(7), None],
-            vec![Some(1), Some(2), Some(3)],
-            vec![None; 3],
-            vec![None, Some(9), None],
-            vec![None; 3],
-        ];
+        let expected = [vec![7, 7, 0], vec![1, 2, 3], vec![0; 3], vec![0, 9, 0], vec![0; 3]];
         assert_eq!(rows(&data, [3, 5], RunCoding::Rle8), expected);
-        assert_eq!(rows(&[3, 0x12, 0, 1], [3, 1], RunCoding::Rle4), [[Some(1), Some(2), Some(1)]]);
+        assert_eq!(rows(&[3, 0x12, 0, 1], [3, 1], RunCoding::Rle4), [[1, 2, 1]]);
     }
 
     #[test]
