@@ -104,8 +104,8 @@ pub struct ModelArgs {
     )]
     pub int8_kernels: Int8Kernels,
 
-    /// Decode large JPEGs at 1/2, 1/4 or 1/8 of their size, as long as that is at least twice the
-    /// size needed: several times faster; most input pixels differ by at most one level of 255
+    /// Decode JPEGs that are much larger than the size needed at 1/2, 1/4 or 1/8 of their size:
+    /// several times faster; most input pixels differ by at most one level of 255
     #[arg(
         hide_short_help = true,
         long,

@@ -126,14 +126,14 @@ async fn preprocess_returns_the_networks_input_or_the_steps() {
     let mut steps = answer.json();
     let sha256 = steps["sha256"].take();
     insta::assert_json_snapshot!("steps", steps);
-    // 300×451 pixels for an input of 32×32: every fourth pixel suffices.
+    // 397×593 pixels for an input of 32×32.
     let mut options = Options::default();
     options.plan.jpeg_scaling = JpegScaling::Off;
     let exact = TestServer::with(options);
     for (server, decoded_at, scaling) in [(&server, "1/4", "on"), (&exact, "1/1", "off")] {
-        let (answer, _) = post(server, "/preprocess", json, data("cat.jpg")).await;
+        let (answer, _) = post(server, "/preprocess", json, data("large/420.jpg")).await;
         assert_eq!(answer.json()["decoded_at"], decoded_at);
-        assert_eq!(answer.json()["image"]["width"], 451);
+        assert_eq!(answer.json()["image"]["width"], 593);
         let (model, _) = read(server.client.get(server.at("/v1/model"))).await;
         assert_eq!(model.json()["jpeg_scaling"], scaling);
     }

@@ -145,11 +145,9 @@ impl Coefficients {
 }
 
 /// The share of the pixel at `x` that belongs to the image. It is 1 except for the last pixel of an image
-/// that was decoded at reduced size, which may include padding of the encoder's last block. That pixel is
-/// ignored if more than half of it is padding.
+/// that was decoded at reduced size, which may include padding of the encoder's last block.
 fn inside(x: f64, [start, end]: [f64; 2]) -> f64 {
-    let share = (x + 1.0).min(end) - x.max(start);
-    if share < 0.5 { 0.0 } else { share.min(1.0) }
+    ((x + 1.0).min(end) - x.max(start)).clamp(0.0, 1.0)
 }
 
 /// The radius of a filter, in pixels of the smaller of both images.
@@ -203,7 +201,7 @@ mod tests {
     /// 1/4, 1/2 or 3/4 of the last pixel belong to the image.
     #[test]
     fn a_pixel_with_padding_is_weighted_by_its_share_of_the_image() {
-        for (end, expected) in [(7.25, 0.0), (7.5, 0.5), (7.75, 0.75), (8.0, 1.0)] {
+        for (end, expected) in [(7.25, 0.25), (7.5, 0.5), (7.75, 0.75), (8.0, 1.0)] {
             let axis = Axis { length: 8, span: [0.0, end], resized: 1, first: 0, wanted: 1 };
             let mut coefficients = Coefficients::default();
             coefficients.compute(&axis, Interpolation::Bilinear);

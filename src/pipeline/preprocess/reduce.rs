@@ -11,7 +11,7 @@ use crate::pipeline::decode::{Header, Reduction};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum JpegScaling {
-    /// Decode at 1/2, 1/4 or 1/8, as long as that is at least twice the size needed.
+    /// Decode at 1/2, 1/4 or 1/8 if the image is much larger than the size needed.
     On,
     /// Decode every JPEG at its full size.
     Off,
@@ -43,19 +43,31 @@ impl Preprocess {
         if self.interpolation == Interpolation::Nearest || pixels < SMALL {
             return Reduction::None;
         }
-        // Minimum size of the reduced image, in quarters of the size needed. With less, more of the frequencies
-        // that are left out would be visible in the result.
-        let quarters = if pixels < MEGAPIXEL { 9 } else { 8 };
         // The orientation is not known yet.
         let fits = |reduction: Reduction| {
+            let Some(least) = least(reduction, pixels) else { return false };
             [[height, width], [width, height]].into_iter().all(|size| {
-                let least = quarters * u64::from(reduction.divisor());
                 size.into_iter()
                     .zip(self.resized(size))
-                    .all(|(full, resized)| 4 * u64::from(full) >= least * resized)
+                    .all(|(full, resized)| u64::from(full) >= least * resized)
             })
         };
         let smaller = Reduction::SMALLER.into_iter().rev().find(|reduction| fits(*reduction));
         smaller.unwrap_or(Reduction::None)
     }
+}
+
+/// The minimum size of an image with this number of pixels, in sizes needed; `None` if the reduction is never
+/// worth it. With less, more of the frequencies that are left out would be visible in the result.
+fn least(reduction: Reduction, pixels: u64) -> Option<u64> {
+    if pixels < MEGAPIXEL {
+        return match reduction {
+            Reduction::None => Some(1),
+            // It takes as long as at full size.
+            Reduction::Half => None,
+            Reduction::Quarter => Some(11),
+            Reduction::Eighth => Some(24),
+        };
+    }
+    Some(2 * u64::from(reduction.divisor()))
 }

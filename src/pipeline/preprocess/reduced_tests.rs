@@ -13,20 +13,24 @@ fn data(name: &str) -> Vec<u8> {
     std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The network's input of `side`, and the scale at which the image was decoded.
-fn seen(bytes: &[u8], side: u32, scaling: JpegScaling) -> Result<(Pixels, Reduction), DecodeError> {
+/// The reference images show inputs of these sizes. They do not depend on the rule for reductions.
+const SCALES: [(u32, Reduction); 3] =
+    [(72, Reduction::Half), (36, Reduction::Quarter), (18, Reduction::Eighth)];
+
+/// The network's input of `side`, decoded at `most` if the coding allows it, and the scale of decoding.
+fn seen(bytes: &[u8], side: u32, most: Reduction) -> Result<(Pixels, Reduction), DecodeError> {
     let preprocess = Preprocess { input: [side, side], ..Preprocess::default_for([224, 224]) };
-    let header = scaling.plan(decode::inspect(bytes, &Limits::default())?, &preprocess);
+    let header = decode::inspect(bytes, &Limits::default())?.reduced(most);
     Ok((
         preprocess.apply(&decode::decode(bytes, &header, decode::Watch::never())?),
         header.reduction(),
     ))
 }
 
-fn both(bytes: &[u8], side: u32) -> (Pixels, Pixels) {
-    let (reduced, reduction) = seen(bytes, side, JpegScaling::On).unwrap();
-    assert_ne!(reduction, Reduction::None);
-    (reduced, seen(bytes, side, JpegScaling::Off).unwrap().0)
+fn both(bytes: &[u8], side: u32, expected: Reduction) -> (Pixels, Pixels) {
+    let (reduced, reduction) = seen(bytes, side, expected).unwrap();
+    assert_eq!(reduction, expected);
+    (reduced, seen(bytes, side, Reduction::None).unwrap().0)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a few thousand bytes")]
@@ -50,10 +54,8 @@ fn turned(jpeg: &[u8], orientation: u8) -> Vec<u8> {
 fn reduced_images_are_within_a_level_of_pillow_with_all_samplings() {
     for name in ["444", "422", "420", "440", "411", "gray", "restart"] {
         let jpeg = data(&format!("large/{name}.jpg"));
-        for (side, expected) in
-            [(72, Reduction::Half), (36, Reduction::Quarter), (18, Reduction::Eighth)]
-        {
-            let (ours, reduction) = seen(&jpeg, side, JpegScaling::On).unwrap();
+        for (side, expected) in SCALES {
+            let (ours, reduction) = seen(&jpeg, side, expected).unwrap();
             // The chroma columns would have to be reduced to a quarter, but the image to a half.
             let full = name == "411" && expected == Reduction::Half;
             assert_eq!(reduction, if full { Reduction::None } else { expected }, "{name}");
@@ -72,8 +74,8 @@ fn a_photo_is_upright_at_every_scale() {
         let jpeg = data(&format!("large/{name}.jpg"));
         for orientation in 1..=8 {
             let jpeg = turned(&jpeg, orientation);
-            for side in [72, 36, 18] {
-                let (reduced, full) = both(&jpeg, side);
+            for (side, reduction) in SCALES {
+                let (reduced, full) = both(&jpeg, side, reduction);
                 let difference = difference(reduced.as_bytes(), full.as_bytes());
                 assert!(difference <= 1.0, "{name}, {orientation}, {side}: {difference:.3} levels");
             }
@@ -87,6 +89,10 @@ fn square(width: u32, height: u32, [left, top, side]: [u32; 3]) -> Vec<u8> {
     let image = GrayImage::from_fn(width, height, |x, y| {
         Luma([if is_in(x, left) && is_in(y, top) { 255 } else { 0 }])
     });
+    encoded(&image)
+}
+
+fn encoded(image: &GrayImage) -> Vec<u8> {
     let mut jpeg = Cursor::new(Vec::new());
     image.write_with_encoder(JpegEncoder::new_with_quality(&mut jpeg, 95)).unwrap();
     jpeg.into_inner()
@@ -112,8 +118,8 @@ fn a_square_has_the_same_position_at_every_scale_and_orientation() {
         let jpeg = square(601 + extra, 408 - extra, [250, 170, 50]);
         for orientation in 1..=8 {
             let jpeg = turned(&jpeg, orientation);
-            for side in [72, 36, 18] {
-                let (reduced, full) = both(&jpeg, side);
+            for (side, reduction) in SCALES {
+                let (reduced, full) = both(&jpeg, side, reduction);
                 let [reduced, full] = [reduced, full].map(|pixels| middle(&pixels, side as usize));
                 for (reduced, full) in reduced.iter().zip(full) {
                     let off = (reduced - full).abs();
@@ -150,16 +156,76 @@ fn images_are_decoded_at_full_size_unless_they_are_large_baseline_jpegs() {
     assert_eq!(reduction("large/420.jpg", &exact), Reduction::None);
     assert_eq!(reduction("pictures/baseline.jpg", &tiny), Reduction::None, "225×150 pixels");
     assert_eq!(reduction("large/420.jpg", &Preprocess::default_for([224, 224])), Reduction::None);
-    // 397 rows are less than 2.25 times 2 times 89 rows.
+    // 397 rows are at least 11 times 36 rows and 24 times 16 rows.
     let resized = |side| Preprocess { crop_ratio: 1.0, ..Preprocess::default_for([side, side]) };
-    assert_eq!(reduction("large/420.jpg", &resized(89)), Reduction::None);
-    assert_eq!(reduction("large/420.jpg", &resized(88)), Reduction::Half);
+    for (side, expected) in [(36, Reduction::Quarter), (16, Reduction::Eighth)] {
+        assert_eq!(reduction("large/420.jpg", &resized(side)), expected);
+        assert_ne!(reduction("large/420.jpg", &resized(side + 1)), expected);
+    }
+}
+
+#[test]
+fn photos_of_a_megapixel_are_reduced_to_at_least_twice_the_size_needed() {
+    let jpeg = square(1200, 1000, [0, 0, 1]);
+    let header = decode::inspect(&jpeg, &Limits::default()).unwrap();
+    let reduction = |side| {
+        let preprocess = Preprocess { crop_ratio: 1.0, ..Preprocess::default_for([side, side]) };
+        JpegScaling::On.plan(header, &preprocess).reduction()
+    };
+    assert_eq!(reduction(251), Reduction::None);
+    assert_eq!(reduction(250), Reduction::Half);
+    assert_eq!(reduction(125), Reduction::Quarter);
+    assert_eq!(reduction(62), Reduction::Eighth);
+}
+
+/// The largest difference at `side` between decoding as planned and at full size, in levels.
+fn largest_difference(jpeg: &[u8], side: u32) -> u8 {
+    let preprocess = Preprocess { crop_ratio: 1.0, ..Preprocess::default_for([side, side]) };
+    let header = decode::inspect(jpeg, &Limits::default()).unwrap();
+    let [planned, full] = [JpegScaling::On, JpegScaling::Off].map(|scaling| {
+        let header = scaling.plan(header, &preprocess);
+        preprocess.apply(&decode::decode(jpeg, &header, decode::Watch::never()).unwrap())
+    });
+    let pairs = planned.as_bytes().iter().zip(full.as_bytes());
+    pairs.map(|(ours, theirs)| ours.abs_diff(*theirs)).max().unwrap()
+}
+
+/// Light on waves: rows of black and white dashes of random length.
+#[test]
+fn the_finest_pattern_is_within_eight_levels_of_decoding_at_full_size() {
+    let mut random = 1_u64;
+    let (mut rest, mut level) = (0, 0);
+    let image = GrayImage::from_fn(500, 375, |_, _| {
+        if rest == 0 {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            rest = 1 + (random >> 33) % 4;
+            level = if random >> 63 == 0 { 0 } else { 255 };
+        }
+        rest -= 1;
+        Luma([level])
+    });
+    let jpeg = encoded(&image);
+    for side in [15, 16, 20, 24, 28, 32, 34, 40, 48, 56, 64, 72, 80] {
+        let difference = largest_difference(&jpeg, side);
+        assert!(difference <= 8, "{difference} levels at {side}");
+    }
+}
+
+/// Of the last reduced pixel, only an eighth or a quarter belongs to the image.
+#[test]
+fn a_line_at_the_edge_is_not_lost() {
+    let image = GrayImage::from_fn(497, 600, |x, _| Luma([if x == 496 { 255 } else { 0 }]));
+    let jpeg = encoded(&image);
+    for side in [20, 40, 45] {
+        let difference = largest_difference(&jpeg, side);
+        assert!(difference <= 4, "{difference} levels at {side}");
+    }
 }
 
 #[test]
 fn a_scaled_image_reports_its_full_size_and_counts_its_scaled_size() {
     let jpeg = turned(&data("large/420.jpg"), 6);
-    let preprocess = Preprocess { input: [36, 36], ..Preprocess::default_for([224, 224]) };
+    let preprocess = Preprocess { input: [31, 31], ..Preprocess::default_for([224, 224]) };
     let whole = decode::inspect(&jpeg, &Limits::default()).unwrap();
     let header = JpegScaling::On.plan(whole, &preprocess);
     let image = decode::decode(&jpeg, &header, decode::Watch::never()).unwrap();
@@ -177,10 +243,10 @@ fn a_truncated_scan_is_rejected() {
         for percent in [30, 50, 75, 95, 99] {
             let cut = &whole[..whole.len() * percent / 100];
             let ended = [cut, &[0xFF, 0xD9]].concat();
-            for side in [36, 18] {
-                let answer = seen(cut, side, JpegScaling::On);
+            for (side, reduction) in &SCALES[1..] {
+                let answer = seen(cut, *side, *reduction);
                 assert!(matches!(answer, Err(DecodeError::Truncated { .. })), "{name}: {answer:?}");
-                let answer = seen(&ended, side, JpegScaling::On);
+                let answer = seen(&ended, *side, *reduction);
                 assert!(matches!(answer, Err(DecodeError::Corrupt { .. })), "{name}: {answer:?}");
             }
         }
@@ -210,7 +276,7 @@ fn damaged_scans_and_headers_do_not_cause_a_panic() {
                 2 => bytes[at] = next().to_le_bytes()[0],
                 _ => drop(bytes.drain(at..(at + next() % 64).min(whole.len()))),
             }
-            match seen(&bytes, 18, JpegScaling::On) {
+            match seen(&bytes, 18, Reduction::Eighth) {
                 Ok(_) => good += 1,
                 Err(DecodeError::Corrupt { cause, .. }) => {
                     assert_ne!(cause, "its decoder failed", "{name}");
