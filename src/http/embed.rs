@@ -86,7 +86,7 @@ enum Vector {
     request_body(content((Picture = "application/octet-stream"), (Pictures = "multipart/form-data"), (ImageUrl = "application/json")), description = "The image's bytes, a form with one or several files, or the URL of an image"),
     responses(
         (status = 200, description = "The embeddings; as npy a vector, or for several files a matrix with a row for each", content(
-            (Answer<Embedded> = "application/json", example = json!({"model": "cifar10-resnet56", "dimensions": 64, "embedding": [2.45, 0.10, 0.80, 0.06, 0.94, 0.54, 0.11, 2.26, 0.15, 2.28, 0.17, 0.02, 0.02, 0.78, 0.54, 0.50, 1.24, 0.10, 1.66, 1.91, 1.17, 1.01, 0.48, 0.86, 0.46, 0.04, 0.52, 0.21, 0.98, 0.36, 0.15, 1.80, 0.33, 0.36, 1.05, 0.17, 0.11, 0.13, 0.33, 0.31, 1.78, 1.09, 1.63, 0.46, 0.19, 0.10, 0.06, 0.65, 1.57, 0.04, 0.19, 0.54, 0.19, 1.89, 0.31, 0.38, 0.25, 0.48, 0.10, 1.17, 2.01, 0.57, 0.36, 0.69], "image": {"width": 451, "height": 300, "format": "jpeg"}})),
+            (Answer<Embedded> = "application/json", example = json!({"model": "cifar10-resnet56", "dimensions": 64, "embedding": [2.45, 0.1, 0.8, 0.08, 0.92, 0.52, 0.13, 2.22, 0.15, 2.22, 0.17, 0.02, 0.02, 0.78, 0.54, 0.5, 1.24, 0.13, 1.66, 1.91, 1.17, 1.01, 0.5, 0.86, 0.46, 0.04, 0.52, 0.21, 0.96, 0.36, 0.15, 1.8, 0.34, 0.38, 1.07, 0.17, 0.1, 0.13, 0.33, 0.33, 1.76, 1.09, 1.59, 0.46, 0.19, 0.1, 0.08, 0.65, 1.59, 0.04, 0.19, 0.55, 0.19, 1.87, 0.29, 0.38, 0.25, 0.48, 0.1, 1.17, 2.01, 0.61, 0.36, 0.67], "image": {"width": 451, "height": 300, "format": "jpeg"}})),
             (Picture = "application/x-npy"),
         )),
         NetworkProblems,
