@@ -98,7 +98,7 @@ async fn in_int8_the_mean_of_a_map_plus_the_bias_is_the_logit_except_for_roundin
     assert_exact(model, "cat.jpg", 0.05).await;
 }
 
-/// After GELU and SiLU, features can be negative, unlike after ReLU.
+/// After GELU and `SiLU`, features can be negative, unlike after ReLU.
 #[tokio::test]
 async fn with_gelu_and_silu_the_mean_of_a_map_plus_the_bias_is_the_logit() {
     for name in ["resnet18-gelu", "resnet50-gelu", "resnet18-stride64-silu"] {
