@@ -86,12 +86,13 @@ impl Header {
         let size = [self.width, self.height].map(|side| self.reduction.side(side));
         let pixels = limits::padded_pixels(size);
         let usual = pixels.saturating_mul(self.per_pixel.into()).saturating_add(self.overhead);
-        match (self.reduction, self.jpeg) {
-            (Reduction::None, Some(jpeg)) => {
-                usual.max(self.overhead.saturating_add(jpeg.working_bytes()))
+        let Some(jpeg) = self.jpeg else { return usual };
+        let working = jpeg.working_bytes(self.reduction);
+        match self.reduction {
+            Reduction::None => usual.max(self.overhead.saturating_add(working)),
+            Reduction::Half | Reduction::Quarter | Reduction::Eighth => {
+                usual.saturating_add(working)
             }
-            (Reduction::None, None)
-            | (Reduction::Half | Reduction::Quarter | Reduction::Eighth, _) => usual,
         }
     }
 }

@@ -62,6 +62,11 @@ impl<'a> Bits<'a> {
                     self.at += 2;
                     0xFF
                 }
+                // As in libjpeg, a byte FF can be repeated before its stuffed zero.
+                Some([0xFF, 0xFF, ..]) => {
+                    self.at += 1;
+                    continue;
+                }
                 Some([0xFF, ..] | []) | None => {
                     self.missing += 8;
                     0
@@ -142,6 +147,15 @@ mod tests {
             }
             bits.check().unwrap();
         }
+    }
+
+    #[test]
+    fn repeated_bytes_of_ones_before_a_zero_are_one() {
+        let mut bits = Bits::new(&[0xAB, 0xFF, 0xFF, 0xFF, 0x00, 0xCD, 0xFF, 0xFF, 0xD9]);
+        assert_eq!(take(&mut bits, 24), 0xAB_FFCD);
+        bits.check().unwrap();
+        assert_eq!(take(&mut bits, 1), 0);
+        bits.check().unwrap_err();
     }
 
     #[test]

@@ -26,6 +26,18 @@ pub(super) struct FrameHeader {
     ids: [u8; 4],
     /// For each component, blocks in an MCU, vertically and horizontally.
     sampling: [[u8; 2]; 4],
+    quantization_indices: [u8; 4],
+}
+
+/// The blocks of a component, vertically and horizontally.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BlockLayout {
+    /// Blocks in an MCU.
+    pub(super) in_mcu: [usize; 2],
+    /// Blocks that contain pixels. A scan of this component alone has only these.
+    pub(super) used: [usize; 2],
+    /// All blocks, with those that complete the last MCUs.
+    pub(super) stored: [usize; 2],
 }
 
 impl FrameHeader {
@@ -50,15 +62,16 @@ impl FrameHeader {
         if kinds.len() != usize::from(count) || !rest.is_empty() {
             return Err(damaged("its frame header has a wrong length"));
         }
-        let (mut ids, mut sampling) = ([0; 4], [[0; 2]; 4]);
-        for (place, [id, blocks, _]) in kinds.iter().enumerate() {
+        let (mut ids, mut sampling, mut quantization_indices) = ([0; 4], [[0; 2]; 4], [0; 4]);
+        for (place, [id, blocks, quantization]) in kinds.iter().enumerate() {
             ids[place] = *id;
+            quantization_indices[place] = *quantization;
             sampling[place] = [blocks & 15, blocks >> 4];
             if !sampling[place].iter().all(|side| (1..=4).contains(side)) {
                 return Err(damaged("a colour's sampling is not 1 to 4"));
             }
         }
-        Ok(Self { size, coding, count, ids, sampling })
+        Ok(Self { size, coding, count, ids, sampling, quantization_indices })
     }
 
     /// The ids of its components.
@@ -69,6 +82,30 @@ impl FrameHeader {
     /// For each component, blocks in an MCU, vertically and horizontally.
     pub(super) fn sampling(&self) -> &[[u8; 2]] {
         &self.sampling[..usize::from(self.count)]
+    }
+
+    /// For each component, the layout of its blocks.
+    pub(super) fn layouts(&self) -> Vec<BlockLayout> {
+        // A file of one component has MCUs of one block, whatever its sampling says.
+        let sampling = if self.count == 1 { &[[1, 1]] } else { self.sampling() };
+        let most = [0, 1]
+            .map(|way| sampling.iter().map(|blocks| usize::from(blocks[way])).max().unwrap_or(1));
+        let [width, height] = self.size.map(|side| side as usize);
+        let layout = |blocks: &[u8; 2]| {
+            let in_mcu = blocks.map(usize::from);
+            let size = [height, width];
+            BlockLayout {
+                in_mcu,
+                used: [0, 1].map(|way| (size[way] * in_mcu[way]).div_ceil(8 * most[way])),
+                stored: [0, 1].map(|way| size[way].div_ceil(8 * most[way]) * in_mcu[way]),
+            }
+        };
+        sampling.iter().map(layout).collect()
+    }
+
+    /// For each component, the index of its quantization table.
+    pub(super) fn quantization_indices(&self) -> &[u8] {
+        &self.quantization_indices[..usize::from(self.count)]
     }
 
     /// Whether four components have a sampling that CMYK and YCCK files have: the second and the third one
@@ -89,25 +126,24 @@ impl FrameHeader {
         colour.iter().all(|blocks| blocks[0] <= luma[0] && blocks[1] <= luma[1])
     }
 
-    /// Maximum memory of decoding at full size, without the upload and tables.
-    pub(super) fn working_bytes(&self) -> u64 {
-        let most = [0, 1].map(|way| {
-            self.sampling().iter().map(|blocks| u64::from(blocks[way])).max().unwrap_or(1)
-        });
-        let [width, height] = self.size.map(u64::from);
-        let units = width.div_ceil(8 * most[1]) * height.div_ceil(8 * most[0]);
-        let area = units * 64 * most[0] * most[1];
-        let planes: u64 = self
-            .sampling()
-            .iter()
-            .map(|blocks| units * 64 * u64::from(blocks[0]) * u64::from(blocks[1]))
-            .sum();
-        let count = u64::from(self.count);
-        let coefficients = match self.coding {
-            JpegCoding::Sequential => 0,
-            // 2 bytes for each coefficient, and one for each block of 64.
-            JpegCoding::Progressive | JpegCoding::Arithmetic => 2 * planes + planes.div_ceil(64),
+    /// Number of samples of all components, with those that complete the last MCUs.
+    pub(super) fn samples(&self) -> u64 {
+        let samples = |layout: &BlockLayout| {
+            64 * layout.stored.map(|side| side as u64).iter().product::<u64>()
         };
+        self.layouts().iter().map(samples).sum()
+    }
+
+    /// Maximum memory of decoding at full size, without the upload, tables, and the memory of `coefficients`.
+    pub(super) fn working_bytes(&self, coefficients: u64) -> u64 {
+        let most = [0, 1].map(|way| {
+            self.sampling().iter().map(|blocks| 8 * u32::from(blocks[1 - way])).max().unwrap_or(8)
+        });
+        let area: u64 = [0, 1]
+            .map(|way| u64::from(self.size[way].next_multiple_of(most[way])))
+            .iter()
+            .product();
+        let (planes, count) = (self.samples(), u64::from(self.count));
         // Then the upsampled components, and the pixels.
         let painting = if count == 1 { area } else { area * (2 + count) };
         let converting = area * (count + 3);

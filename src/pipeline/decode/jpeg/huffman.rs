@@ -7,6 +7,8 @@ pub(super) enum Class {
     Dc,
     /// The other coefficients: a symbol is a run of zeros, and the size of the value after it.
     Ac,
+    /// The same in progressive files, where a symbol can also end several blocks.
+    ProgressiveAc,
 }
 
 /// A decoded code.
@@ -14,7 +16,8 @@ pub(super) enum Class {
 pub(super) struct Symbol {
     /// Bits of the code; 0 if the bits are not a code.
     pub(super) code: u8,
-    /// Bits of the value after the code, 0 to 15.
+    /// Bits of the value after the code, 0 to 15. After [`END_OF_BLOCK`] in a progressive file, the bits of the
+    /// number of further blocks that end (T.81, G.1.2.2).
     pub(super) size: u8,
     /// Bits of both.
     pub(super) both: u8,
@@ -100,9 +103,12 @@ fn meaning(class: Class, code: u8, symbol: u8) -> Option<Symbol> {
     let advance = match (class, run, size) {
         (Class::Dc, 0, _) => 0,
         (Class::Dc, _, _) => return None,
-        (Class::Ac, 15, 0) => 16,
+        (Class::Ac | Class::ProgressiveAc, 15, 0) => 16,
         (Class::Ac, _, 0) => END_OF_BLOCK,
-        (Class::Ac, _, _) => run + 1,
+        (Class::ProgressiveAc, _, 0) => {
+            return Some(Symbol { code, size: run, both: code + run, advance: END_OF_BLOCK });
+        }
+        (Class::Ac | Class::ProgressiveAc, _, _) => run + 1,
     };
     Some(Symbol { code, size, both: code + size, advance })
 }

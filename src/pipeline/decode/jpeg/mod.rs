@@ -2,8 +2,8 @@
 //!
 //! A camera's photo has fifty times as many pixels as a network's input. The inverse DCT can compute 4×4, 2×2
 //! or 1×1 pixels of each 8×8 block, from the lowest frequencies only. `reduced` does that for common files,
-//! in half the time of the general decoder. libjpeg-turbo-rs decodes all other files, and all files at full
-//! size.
+//! in half the time of the general decoder. libjpeg-turbo-rs decodes all files at full size; those that take long
+//! and that it could only decode as a whole are decoded to coefficients here, and rewritten for it.
 
 mod segments; // the segments of a file
 mod frame_header; // size, components, coding
@@ -11,9 +11,17 @@ mod progression; // whether a progressive file is complete
 mod outline; // inspection without decoding
 mod bits; // the bits of a scan
 mod huffman; // bits → symbols
-mod frame; // headers and tables → what decoding a scan needs
+mod tables; // the tables of a file
+mod coefficients; // the coefficients of a whole image
+mod passes; // symbols → the coefficients of a block that a scan contains
+mod scan_header; // the components, tables and coefficients of a scan
+mod scans; // all scans → the coefficients of an image
 mod idct; // inverse DCT at full or reduced size
-mod reduced; // decodes a baseline scan at reduced size
+mod scaling; // how blocks are decoded at reduced size
+mod blocks; // a scan, or the coefficients of an image → its blocks
+mod reduced; // blocks → an image at reduced size
+mod codes; // coefficients → bits
+mod rewrite; // coefficients → a baseline file
 mod whole; // decodes any file at full size
 
 use image::RgbImage;
@@ -33,14 +41,9 @@ pub(super) fn decode(
     watch: Watch<'_>,
 ) -> Result<RgbImage, DecodeError> {
     match reduction {
-        Reduction::None => whole::decode(bytes, outline, reduction, watch),
+        Reduction::None => whole::decode(bytes, outline, watch),
         Reduction::Half | Reduction::Quarter | Reduction::Eighth => {
-            match reduced::decode(bytes, reduction, watch) {
-                // Data that this decoder does not expect may be valid: the other decoder decides, at the same
-                // size.
-                Err(DecodeError::Corrupt { .. }) => whole::decode(bytes, outline, reduction, watch),
-                answer => answer,
-            }
+            reduced::decode(bytes, outline, reduction, watch)
         }
     }
 }
@@ -49,5 +52,8 @@ fn damaged(cause: &str) -> DecodeError {
     DecodeError::corrupt(Format::Jpeg, cause)
 }
 
+#[cfg(test)]
+#[expect(clippy::cast_possible_truncation, reason = "numbers below 256, or cut on purpose")]
+mod rewrite_tests;
 #[cfg(test)]
 mod tests;

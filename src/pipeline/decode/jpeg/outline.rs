@@ -5,13 +5,14 @@ use std::time::Duration;
 use image::metadata::Orientation;
 
 use super::super::{DecodeError, Format, Limits, Reduction, exif, limits};
+use super::coefficients::CoefficientPlane;
 use super::frame_header::{FrameHeader, JpegCoding};
-use super::progression::Progression;
+use super::progression::{Progression, ScanRange};
 use super::segments::{
-    END_OF_IMAGE, EXIF, HUFFMAN_TABLES, QUANTIZATION_TABLES, RESTART_INTERVAL, START_OF_IMAGE,
-    START_OF_SCAN, Segment, Segments,
+    ADOBE, ARITHMETIC_TABLES, END_OF_IMAGE, EXIF, HUFFMAN_TABLES, JFIF, QUANTIZATION_TABLES,
+    RESTART_INTERVAL, START_OF_IMAGE, START_OF_SCAN, Segment, Segments,
 };
-use super::{damaged, reduced};
+use super::{damaged, scaling};
 
 /// Facts that are needed before decoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +28,9 @@ pub(in super::super) struct Outline {
     data_bytes: u64,
     /// Whether the first scan contains all components.
     is_interleaved: bool,
+    is_one_scan: bool,
+    /// Whether all coefficients were sent.
+    has_all_coefficients: bool,
 }
 
 /// Maximum number of scans, more than any encoder writes: a progressive file has 10 by default, and 18 for
@@ -36,6 +40,9 @@ const MAX_SCANS: u32 = 64;
 /// Maximum of pixels times scans, because each scan takes time for every pixel. 50 megapixels may have 20
 /// scans, as many as any encoder writes.
 const MAX_SCANNED_PIXELS: u64 = 1_000_000_000;
+
+/// Maximum predicted time of a decode that cannot be stopped.
+pub(super) const MAX_TIME_UNSTOPPED: Duration = Duration::from_millis(100);
 
 /// Maximum size of tables before a scan. At most eight of 273 bytes for codes and four of 129 for
 /// coefficients can be used.
@@ -73,14 +80,34 @@ impl Outline {
             return Err(damaged("its restart markers are out of order"));
         }
         let largest_scaled_size =
-            found.is_reducible(&frame).then(|| reduced::largest_scaled_size(&frame)).flatten();
-        Ok(Self {
+            found.is_reducible(&frame).then(|| scaling::largest_scaled_size(&frame)).flatten();
+        let outline = Self {
             frame,
             scans: found.scans,
             orientation: found.orientation.unwrap_or(Orientation::NoTransforms),
             largest_scaled_size,
             data_bytes: found.data_bytes as u64,
             is_interleaved: found.first_scan_has_all,
+            is_one_scan: found.is_one_scan(&frame),
+            has_all_coefficients: found.has_all_coefficients(&frame),
+        };
+        outline.check_time()?;
+        Ok(outline)
+    }
+
+    /// Rejects large files of the rare kinds whose decode cannot be stopped.
+    fn check_time(&self) -> Result<(), DecodeError> {
+        let can_be_stopped = self.is_a_stream() || self.can_be_rewritten();
+        if can_be_stopped || self.decode_time(Reduction::None) <= MAX_TIME_UNSTOPPED {
+            return Ok(());
+        }
+        Err(DecodeError::Unsupported {
+            format: match self.frame.coding {
+                JpegCoding::Arithmetic => "a large JPEG with arithmetic coding",
+                JpegCoding::Sequential | JpegCoding::Progressive => {
+                    "a large progressive JPEG without the details of its colours"
+                }
+            },
         })
     }
 
@@ -92,6 +119,9 @@ impl Outline {
             (Reduction::None, JpegCoding::Sequential) => (15, 110),
             (Reduction::None, JpegCoding::Progressive) => (15, 250),
             (Reduction::None, JpegCoding::Arithmetic) => (18, 1400),
+            (Reduction::Half | Reduction::Quarter | Reduction::Eighth, JpegCoding::Progressive) => {
+                (5, 250)
+            }
             (Reduction::Half | Reduction::Quarter | Reduction::Eighth, _) => (5, 80),
         };
         let each_pixel = each_pixel + u64::from(self.scans - 1) * EACH_SCAN;
@@ -109,14 +139,35 @@ impl Outline {
         self.frame.count
     }
 
-    /// Maximum memory of decoding at full size in addition to the upload and its copies, in bytes.
-    pub(in super::super) fn working_bytes(&self) -> u64 {
-        self.frame.working_bytes() + u64::from(self.scans - 1) * BYTES_PER_SCAN
+    /// Memory of decoding at the size of `reduction` in addition to the upload and its copies, in bytes. At reduced
+    /// size it is in addition to the pixels.
+    pub(in super::super) fn working_bytes(&self, reduction: Reduction) -> u64 {
+        let coefficients = CoefficientPlane::bytes(&self.frame);
+        match reduction {
+            Reduction::None => {
+                let coefficients = if self.is_a_stream() { 0 } else { coefficients };
+                let tables = u64::from(self.scans - 1) * BYTES_PER_SCAN;
+                self.frame.working_bytes(coefficients) + tables
+            }
+            Reduction::Half | Reduction::Quarter | Reduction::Eighth if self.is_one_scan => 0,
+            Reduction::Half | Reduction::Quarter | Reduction::Eighth => coefficients,
+        }
+    }
+
+    /// Whether all coefficients are in one scan, block by block, in the order of the components.
+    pub(super) fn is_one_scan(&self) -> bool {
+        self.is_one_scan
     }
 
     /// Whether pixels are decoded in the order of the file's bytes.
     pub(super) fn is_a_stream(&self) -> bool {
         self.is_interleaved && self.frame.coding == JpegCoding::Sequential && self.frame.count > 1
+    }
+
+    /// Whether the same coefficients in one scan give the same pixels. libjpeg smooths between blocks if some of a
+    /// progressive file are missing.
+    pub(super) fn can_be_rewritten(&self) -> bool {
+        self.frame.coding != JpegCoding::Arithmetic && self.has_all_coefficients
     }
 }
 
@@ -129,12 +180,14 @@ struct Walked {
     /// By component: whether a scan contains it.
     scanned: [bool; 4],
     first_scan_has_all: bool,
-    first_scan_is_baseline: bool,
+    /// Whether the first scan has its components in the order of the frame header.
+    first_scan_is_in_order: bool,
     /// Whether a scan contains several, but not all components.
     has_a_scan_of_some: bool,
     progression: Progression,
     orientation: Option<Orientation>,
     has_exif: bool,
+    has_arithmetic_tables: bool,
     saw_jfif: bool,
     adobe: Option<u8>,
     table_bytes: usize,
@@ -158,16 +211,17 @@ impl Walked {
                 return Err(damaged("its restart interval has a wrong length"));
             }
             HUFFMAN_TABLES | QUANTIZATION_TABLES => {
-                if !segment.has_whole_tables() {
-                    return Err(damaged("one of its tables is cut short"));
+                if !segment.has_valid_tables() {
+                    return Err(damaged("one of its tables is not valid"));
                 }
                 self.table_bytes += segment.body.len();
                 if self.table_bytes > MAX_TABLE_BYTES {
                     return Err(damaged("it defines its tables again and again"));
                 }
             }
-            0xE0 => self.saw_jfif |= self.scans == 0 && segment.body.starts_with(b"JFIF\0"),
-            0xEE if self.scans == 0 && segment.body.starts_with(b"Adobe") => {
+            ARITHMETIC_TABLES => self.has_arithmetic_tables = true,
+            JFIF => self.saw_jfif |= self.scans == 0 && segment.body.starts_with(b"JFIF\0"),
+            ADOBE if self.scans == 0 && segment.body.starts_with(b"Adobe") => {
                 self.adobe = segment.body.get(11).copied().or(self.adobe);
             }
             // Pillow and browsers use the first one.
@@ -196,15 +250,22 @@ impl Walked {
             .filter(|_| (1..=4).contains(count))
             .and_then(|(selectors, rest)| Some((selectors, <&[u8; 3]>::try_from(rest).ok()?)))
             .ok_or_else(|| damaged("a scan header has a wrong length"))?;
+        let range = ScanRange::of(*coefficients, *count);
+        if frame.coding == JpegCoding::Progressive && range.is_none() {
+            return Err(damaged("a scan header is not valid"));
+        }
         for selector in selectors.as_chunks::<2>().0 {
             let place = frame.ids().iter().position(|id| *id == selector[0]);
             let place = place.ok_or_else(|| damaged("a scan is of a colour that is not there"))?;
             self.scanned[place] = true;
-            self.progression.add(place, *coefficients);
+            if let Some(range) = range {
+                self.progression.add(place, range);
+            }
         }
         if self.scans == 0 {
             self.first_scan_has_all = *count == frame.count;
-            self.first_scan_is_baseline = coefficients == &[0, 63, 0];
+            let ids = selectors.as_chunks::<2>().0.iter().map(|selector| &selector[0]);
+            self.first_scan_is_in_order = ids.eq(frame.ids());
         }
         self.has_a_scan_of_some |= *count > 1 && *count < frame.count;
         self.scans += 1;
@@ -223,11 +284,10 @@ impl Walked {
         if !self.scanned[..usize::from(frame.count)].iter().all(|scanned| *scanned) {
             return Err(damaged("one of its colours is in no scan"));
         }
-        let is_progressive = match frame.coding {
-            JpegCoding::Progressive => true,
-            JpegCoding::Sequential | JpegCoding::Arithmetic => false,
-        };
-        if is_progressive && !self.progression.is_complete() {
+        if self.has_arithmetic_tables && frame.coding != JpegCoding::Arithmetic {
+            return Err(damaged("it has tables of arithmetic coding, and Huffman codes"));
+        }
+        if frame.coding == JpegCoding::Progressive && !self.progression.is_complete() {
             return Err(DecodeError::Truncated { format: Format::Jpeg });
         }
         if frame.coding == JpegCoding::Sequential && self.has_a_scan_of_some {
@@ -249,12 +309,22 @@ impl Walked {
         Ok(())
     }
 
-    /// Whether `reduced` can decode this kind of file.
-    fn is_reducible(&self, frame: &FrameHeader) -> bool {
+    fn is_one_scan(&self, frame: &FrameHeader) -> bool {
         frame.coding == JpegCoding::Sequential
             && self.scans == 1
             && self.first_scan_has_all
-            && self.first_scan_is_baseline
+            && self.first_scan_is_in_order
+    }
+
+    fn has_all_coefficients(&self, frame: &FrameHeader) -> bool {
+        frame.coding != JpegCoding::Progressive
+            || self.progression.has_all_coefficients(frame.count)
+    }
+
+    /// Whether `reduced` can decode this kind of file.
+    fn is_reducible(&self, frame: &FrameHeader) -> bool {
+        frame.coding != JpegCoding::Arithmetic
+            && self.has_all_coefficients(frame)
             && (frame.count == 1 || frame.count == 3 && self.is_luma_and_colour(frame))
     }
 

@@ -1,13 +1,18 @@
 //! Iterates over the segments of a file (ITU-T T.81, annex B). As in libjpeg, bytes between segments that are
 //! not a marker are skipped.
 
+/// The frame header of a sequential file with Huffman codes, whose quantization tables may have 16 bits.
+pub(super) const EXTENDED_FRAME: u8 = 0xC1;
 pub(super) const HUFFMAN_TABLES: u8 = 0xC4;
+pub(super) const ARITHMETIC_TABLES: u8 = 0xCC;
 pub(super) const QUANTIZATION_TABLES: u8 = 0xDB;
 pub(super) const RESTART_INTERVAL: u8 = 0xDD;
 pub(super) const START_OF_IMAGE: u8 = 0xD8;
 pub(super) const END_OF_IMAGE: u8 = 0xD9;
 pub(super) const START_OF_SCAN: u8 = 0xDA;
+pub(super) const JFIF: u8 = 0xE0;
 pub(super) const EXIF: u8 = 0xE1;
+pub(super) const ADOBE: u8 = 0xEE;
 
 /// A marker with its content, without the length.
 pub(super) struct Segment<'a> {
@@ -27,23 +32,24 @@ impl Segment<'_> {
         matches!(self.marker, 0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF)
     }
 
-    /// Whether its last table is complete.
-    pub(super) fn has_whole_tables(&self) -> bool {
+    /// Whether its tables are complete, and their numbers in the range that libjpeg accepts.
+    pub(super) fn has_valid_tables(&self) -> bool {
         let is_quantization = self.marker == QUANTIZATION_TABLES;
         let mut body = self.body;
         while let [kind, rest @ ..] = body {
+            let (class, index) = (kind >> 4, kind & 15);
             let length = match rest.first_chunk::<16>() {
-                _ if is_quantization => {
-                    if kind >> 4 == 0 {
-                        64
-                    } else {
-                        128
-                    }
-                }
+                _ if is_quantization => 64 << class.min(1),
                 Some(counts) => 16 + counts.iter().map(|&count| usize::from(count)).sum::<usize>(),
                 None => return false,
             };
-            let Some(next) = rest.get(length..) else { return false };
+            let Some((table, next)) = rest.split_at_checked(length) else { return false };
+            // The symbol of a DC coefficient is a number of bits.
+            let has_valid_symbols =
+                is_quantization || class == 1 || table[16..].iter().all(|symbol| *symbol <= 15);
+            if class > 1 || index > 3 || !has_valid_symbols {
+                return false;
+            }
             body = next;
         }
         true

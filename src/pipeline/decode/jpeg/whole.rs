@@ -1,25 +1,28 @@
-//! Decodes with libjpeg-turbo-rs, whose pixels are bit-identical to those of libjpeg-turbo.
+//! Decodes at full size with libjpeg-turbo-rs, whose pixels are bit-identical to those of libjpeg-turbo.
 //!
-//! It is strict: truncated data and invalid codes are errors. It can be stopped only through its reader, so
-//! large files with one scan are read through one. Others are not started if their predicted time exceeds the
-//! time left.
+//! It is strict: truncated data and invalid codes are errors. It can be stopped only through its reader, and reads
+//! only baseline files with one scan in parts. Others are rewritten as such a file if decoding takes long: then it
+//! takes 1.6 times as long as a decode of the whole.
+
+use std::io::Read;
+use std::time::Duration;
 
 use image::RgbImage;
 use libjpeg_turbo_rs::{
-    DecodeLimits, Decoder, JpegError, PixelFormat, ScalingFactor,
-    decompress_from_reader_incremental,
+    DecodeLimits, Decoder, JpegError, PixelFormat, decompress_from_reader_incremental,
 };
 
 use super::super::watch::StoppedRead;
-use super::super::{DecodeError, Format, Reduction, Watch, limits};
-use super::outline::Outline;
+use super::super::{DecodeError, Format, Reduction, Watch};
+use super::outline::{MAX_TIME_UNSTOPPED, Outline};
+use super::rewrite::Rewritten;
 use super::segments::Segments;
-use super::{damaged, segments};
+use super::{damaged, scans, segments};
 
-/// From this number of pixels on, decoding takes so long that it must be possible to stop it.
-const LARGE: u64 = 2_000_000;
+/// From this predicted time on, files that can be read in parts are.
+const LONG: Duration = Duration::from_millis(25);
 
-/// Decodes a file at the size of `reduction`, without applying the orientation.
+/// Decodes a file at full size, without applying the orientation.
 ///
 /// # Errors
 ///
@@ -28,21 +31,20 @@ const LARGE: u64 = 2_000_000;
 pub(super) fn decode(
     bytes: &[u8],
     outline: &Outline,
-    reduction: Reduction,
     watch: Watch<'_>,
 ) -> Result<RgbImage, DecodeError> {
     watch.check()?;
-    let lean = without_metadata(bytes);
-    let is_large = limits::pixels(outline.size()) >= LARGE;
-    let pixels = if is_large && reduction == Reduction::None && outline.is_a_stream() {
-        let reader = watch.reader(&*lean);
-        decompress_from_reader_incremental(reader).map_err(failed)?
+    let predicted = outline.decode_time(Reduction::None);
+    let pixels = if predicted > LONG && outline.is_a_stream() {
+        in_parts(watch.reader(&*without_metadata(bytes)))?
+    } else if predicted > MAX_TIME_UNSTOPPED && outline.can_be_rewritten() {
+        rewritten(bytes, outline, watch)?
     } else {
-        watch.check_time(outline.decode_time(Reduction::None))?;
-        at_once(&lean, outline, reduction)?
+        watch.check_time(predicted)?;
+        at_once(&without_metadata(bytes), outline)?
     };
     watch.check()?;
-    let size = outline.size().map(|side| reduction.side(side));
+    let size = outline.size();
     if [pixels.width, pixels.height] != size.map(|side| side as usize) {
         return Err(damaged("its size changed"));
     }
@@ -57,10 +59,27 @@ pub(super) fn decode(
     RgbImage::from_raw(size[0], size[1], rgb).ok_or_else(|| damaged("its size changed"))
 }
 
-fn at_once(
+/// Decodes a baseline file with one scan, which stops when the reader fails.
+fn in_parts(reader: impl Read) -> Result<libjpeg_turbo_rs::Image, DecodeError> {
+    decompress_from_reader_incremental(reader).map_err(failed)
+}
+
+/// Decodes the codes of any file with Huffman codes here, and the rest as a file that can be read in parts.
+pub(super) fn rewritten(
+    bytes: &[u8],
+    outline: &Outline,
+    watch: Watch<'_>,
+) -> Result<libjpeg_turbo_rs::Image, DecodeError> {
+    let planes = scans::read(bytes, &outline.frame, watch)?;
+    let rewritten = Rewritten::new(bytes, &outline.frame, planes)
+        .ok_or_else(|| damaged("a quantization table is missing"))?;
+    in_parts(watch.reader(rewritten))
+}
+
+/// Decodes any file, which cannot be stopped.
+pub(super) fn at_once(
     lean: &[u8],
     outline: &Outline,
-    reduction: Reduction,
 ) -> Result<libjpeg_turbo_rs::Image, DecodeError> {
     let limits = DecodeLimits {
         max_width: usize::from(u16::MAX),
@@ -80,13 +99,12 @@ fn at_once(
     });
     // As in libjpeg, if a progressive file does not contain all coefficients.
     decoder.set_block_smoothing(true);
-    decoder.set_scale(ScalingFactor::try_new(1, reduction.divisor()).map_err(failed)?);
     decoder.decode_image().map_err(failed)
 }
 
 /// The file without metadata and bytes between segments, which do not affect pixels, but which the decoder
 /// would copy. (It also rejects some of these bytes, such as the marker FF 01.)
-fn without_metadata(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn without_metadata(bytes: &[u8]) -> Vec<u8> {
     let mut lean = Vec::with_capacity(bytes.len());
     let mut copied = 0;
     for segment in Segments::new(bytes) {
