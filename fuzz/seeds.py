@@ -204,7 +204,7 @@ def graphs() -> dict[str, bytes]:
 
 def main() -> None:
     seeds = jpegs()
-    of_pictures = {"jpeg": seeds, "jpeg_reduced_vs_whole": seeds, "decode": seeds | others()}
+    of_pictures = {"jpeg": seeds, "jpeg_reduced_vs_whole": seeds, "jpeg_rewritten": seeds, "decode": seeds | others()}
     of_the_server = {
         "form": forms(), "v2_json": as_json(), "v2_binary": as_binary(), "grpc": grpc(),
         "safetensors": safetensors(), "pickle": pickles(), "onnx": graphs(),

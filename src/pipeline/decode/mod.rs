@@ -33,6 +33,8 @@ use announced::Announced;
 pub use error::DecodeError;
 pub use format::Format;
 pub use formats::Formats;
+#[cfg(fuzzing)]
+pub use jpeg::both_ways as jpeg_both_ways;
 pub use limits::Limits;
 pub use reduction::Reduction;
 pub use stored::{Stored, stored};

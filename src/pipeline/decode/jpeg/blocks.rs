@@ -72,7 +72,10 @@ impl<'a> ScanBlocks<'a> {
     pub(super) fn new(scan: OnlyScan<'a>) -> Option<Self> {
         let components = scan.parts.into_iter().map(|part| match part.pass {
             Pass::All { dc, ac } => Some(ScanComponent { dc, ac, last_dc: 0 }),
-            _ => None,
+            Pass::FirstDc { .. }
+            | Pass::RefineDc { .. }
+            | Pass::FirstAc { .. }
+            | Pass::RefineAc { .. } => None,
         });
         Some(Self {
             components: components.collect::<Option<_>>()?,
@@ -165,12 +168,12 @@ impl BlockSource for PlaneBlocks<'_> {
     #[inline]
     fn block(
         &mut self,
-        place: BlockPlace,
+        at: BlockPlace,
         scaled: &Scaled,
         to: &mut Coefficients,
     ) -> Result<Content, DecodeError> {
-        let plane = &self.0[place.component];
-        let block = &plane.blocks[plane.index(place.row, place.column)];
+        let plane = &self.0[at.component];
+        let block = &plane.blocks[plane.index(at.row, at.column)];
         to[0] = f32::from(block.values[0]) * scaled.factors[0];
         let mut content = Content::Flat;
         for k in 1..=scaled.last.min(block.last.into()) {

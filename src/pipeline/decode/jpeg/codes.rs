@@ -34,15 +34,15 @@ const SIXTEEN_ZEROS: u8 = 0xF0;
 
 /// The code of each symbol: the number of symbols before it.
 const AC_CODES: [u8; 256] = {
-    let (mut codes, mut symbol, mut code) = ([0; 256], 0, 0);
-    while symbol < 256 {
-        codes[symbol] = code;
-        if is_ac_symbol(symbol as u8) {
+    let (mut codes, mut symbol, mut code) = ([0; 256], 0_u8, 0);
+    loop {
+        codes[symbol as usize] = code;
+        if is_ac_symbol(symbol) {
             code += 1;
         }
-        symbol += 1;
+        let Some(next) = symbol.checked_add(1) else { break codes };
+        symbol = next;
     }
-    codes
 };
 
 /// The data of a scan.

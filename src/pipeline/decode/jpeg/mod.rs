@@ -24,9 +24,14 @@ mod codes; // coefficients → bits
 mod rewrite; // coefficients → a baseline file
 mod whole; // decodes any file at full size
 
+#[cfg(any(test, fuzzing))]
+mod both_ways;
+
 use image::RgbImage;
 
 use super::{DecodeError, Format, Reduction, Watch};
+#[cfg(fuzzing)]
+pub use both_ways::both_ways;
 pub(super) use outline::Outline;
 
 /// Decodes at the size of `reduction`, without applying the orientation.

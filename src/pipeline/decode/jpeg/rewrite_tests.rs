@@ -91,16 +91,8 @@ fn files() -> Vec<(String, Vec<u8>)> {
     files
 }
 
-/// As [`whole::at_once`] and as [`whole::rewritten`].
 fn both_ways(bytes: &[u8]) -> Option<[Result<Vec<u8>, DecodeError>; 2]> {
-    let outline = Outline::read(bytes, &Limits::default()).ok()?;
-    let at_once = whole::at_once(&whole::without_metadata(bytes), &outline);
-    let rewritten = whole::rewritten(bytes, &outline, Watch::never());
-    let colour = |image: libjpeg_turbo_rs::Image| match image.pixel_format {
-        PixelFormat::Grayscale => image.data.iter().flat_map(|gray| [*gray; 3]).collect(),
-        _ => image.data,
-    };
-    outline.can_be_rewritten().then(|| [at_once, rewritten].map(|image| image.map(colour)))
+    super::both_ways::both_ways(bytes, &Limits::default())
 }
 
 #[test]
