@@ -215,6 +215,27 @@ def amplification(table: Table, resnetd: str) -> None:
             table.row(f"  {name}", figures, wrong)
 
 
+def abandoned(table: Table, resnetd: str) -> None:
+    """CPU time of a decode after its client has disconnected. The clock has steps of 10 ms."""
+    side = int(9_900_000**0.5)
+    noise = [
+        (f"JPEG, noise, {'progressive' if progressive else 'baseline'}", hostile.noise(side, side, quality=60, progressive=progressive))
+        for progressive in (False, True)
+    ]
+    with server(resnetd, "--jpeg-scaling", "off") as target:
+        for name, body in [*hostile.worst_pictures(9_900_000), *noise]:
+            longest = 0.0
+            for pause in (0.02, 0.05, 0.1):
+                with socket.create_connection(("127.0.0.1", target.port)) as connection:
+                    connection.sendall(post("/classify", body))
+                    time.sleep(pause)
+                before = target.cpu_seconds()
+                time.sleep(1)
+                longest = max(longest, target.cpu_seconds() - before)
+            wrong = [] if longest <= 0.12 else ["more than 100 ms"]
+            table.row(f"  abandoned: {name}", f"{longest * 1e3:4.0f} ms of CPU after the disconnect", wrong)
+
+
 def half_a_jpeg(table: Table, resnetd: str) -> None:
     """Damaged images are rejected by all decoders."""
     with server(resnetd) as target:
@@ -252,7 +273,7 @@ def main() -> None:
         if not arguments.only or arguments.only in attack.name:
             run(table, arguments.resnetd, attack)
     if not arguments.only:
-        for extra in (fair_share, half_a_jpeg, stalled_log, amplification):
+        for extra in (fair_share, half_a_jpeg, stalled_log, abandoned, amplification):
             extra(table, arguments.resnetd)
     print(f"{table.failed} failed")
     sys.exit(table.failed > 0)

@@ -36,6 +36,13 @@ def jpeg(width: int, height: int, **options: object) -> bytes:
     return out.getvalue()
 
 
+def noise(width: int, height: int, **options: object) -> bytes:
+    """Pillow's JPEG of gray noise, whose codes take long to decode."""
+    out = io.BytesIO()
+    Image.effect_noise((width, height), 60).save(out, "jpeg", **options)
+    return out.getvalue()
+
+
 def webp(width: int, height: int, colors: int = 256, **options: object) -> bytes:
     """Pillow's WebP of a gradient."""
     out = io.BytesIO()

@@ -9,7 +9,7 @@ use super::damaged;
 use super::huffman::{self, END_OF_BLOCK, Huffman};
 use super::idct::Coefficients;
 use super::passes::Pass;
-use super::scaling::Scaled;
+use super::scaling::ScaledComponent;
 use super::scans::OnlyScan;
 
 /// The place of a block.
@@ -41,7 +41,7 @@ pub(super) trait BlockSource {
     fn block(
         &mut self,
         place: BlockPlace,
-        scaled: &Scaled,
+        scaled: &ScaledComponent,
         to: &mut Coefficients,
     ) -> Result<Content, DecodeError>;
 
@@ -104,11 +104,11 @@ impl BlockSource for ScanBlocks<'_> {
     fn block(
         &mut self,
         place: BlockPlace,
-        scaled: &Scaled,
+        scaled: &ScaledComponent,
         to: &mut Coefficients,
     ) -> Result<Content, DecodeError> {
         let ScanComponent { dc, ac, last_dc } = &mut self.components[place.component];
-        let Scaled { factors, places, last, .. } = scaled;
+        let ScaledComponent { factors, places, last, .. } = scaled;
         let bits = &mut self.bits;
         let ahead = bits.peek();
         let symbol = dc.read(ahead);
@@ -169,7 +169,7 @@ impl BlockSource for PlaneBlocks<'_> {
     fn block(
         &mut self,
         at: BlockPlace,
-        scaled: &Scaled,
+        scaled: &ScaledComponent,
         to: &mut Coefficients,
     ) -> Result<Content, DecodeError> {
         let plane = &self.0[at.component];

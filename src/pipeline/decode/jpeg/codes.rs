@@ -1,6 +1,6 @@
 //! Writes Huffman codes of blocks, with tables in which all codes have the same length.
 
-use super::coefficients::Block;
+use super::coefficients::CoefficientBlock;
 
 /// The two tables, as the body of a segment. DC: the sizes 0 to 15, with 5 bits each. AC: all 242 symbols, with 8
 /// bits each.
@@ -63,7 +63,7 @@ impl Codes {
 
     /// Writes a block; `last_dc` is the DC coefficient of the component's previous block.
     #[inline]
-    pub(super) fn add_block(&mut self, block: &Block, last_dc: &mut i16) {
+    pub(super) fn add_block(&mut self, block: &CoefficientBlock, last_dc: &mut i16) {
         let dc = block.values[0];
         let (size, bits) = sized(dc.wrapping_sub(*last_dc));
         *last_dc = dc;

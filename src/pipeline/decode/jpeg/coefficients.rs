@@ -10,7 +10,7 @@ pub(super) struct CoefficientPlane {
     /// The quantization table of the component's first scan (jdinput.c, `latch_quant_tables`).
     pub(super) quantization: Option<Quantization>,
     /// The blocks, row by row.
-    pub(super) blocks: Vec<Block>,
+    pub(super) blocks: Vec<CoefficientBlock>,
 }
 
 impl CoefficientPlane {
@@ -18,14 +18,18 @@ impl CoefficientPlane {
     pub(super) fn all(frame: &FrameHeader) -> Vec<Self> {
         let plane = |layout: BlockLayout| {
             let [rows, columns] = layout.stored;
-            Self { layout, quantization: None, blocks: vec![Block::EMPTY; rows * columns] }
+            Self {
+                layout,
+                quantization: None,
+                blocks: vec![CoefficientBlock::EMPTY; rows * columns],
+            }
         };
         frame.layouts().into_iter().map(plane).collect()
     }
 
     /// The memory of the planes of a frame, in bytes.
     pub(super) fn bytes(frame: &FrameHeader) -> u64 {
-        frame.samples() / 64 * size_of::<Block>() as u64
+        frame.samples() / 64 * size_of::<CoefficientBlock>() as u64
     }
 
     /// Index of the block at this row and column.
@@ -37,14 +41,14 @@ impl CoefficientPlane {
 
 /// A block of 8×8 coefficients.
 #[derive(Debug, Clone)]
-pub(super) struct Block {
+pub(super) struct CoefficientBlock {
     /// In zigzag order.
     pub(super) values: [i16; 64],
     /// An upper bound for the index of the last coefficient that is not 0, so that most blocks are read only in part.
     pub(super) last: u8,
 }
 
-impl Block {
+impl CoefficientBlock {
     const EMPTY: Self = Self { values: [0; 64], last: 0 };
 
     /// Sets the coefficient at `k`. As in libjpeg, those beyond a block are written to its end.

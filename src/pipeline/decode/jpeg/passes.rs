@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::super::DecodeError;
 use super::bits::Bits;
-use super::coefficients::Block;
+use super::coefficients::CoefficientBlock;
 use super::damaged;
 use super::huffman::{self, END_OF_BLOCK, Huffman, Symbol};
 
@@ -33,7 +33,7 @@ pub(super) struct Band {
 
 /// The state between the blocks of a scan.
 #[derive(Debug, Default)]
-pub(super) struct Run {
+pub(super) struct ScanState {
     /// By component: the DC coefficient of its last block.
     pub(super) last_dc: [i16; 4],
     /// Number of further blocks in which the band has no new coefficients.
@@ -47,24 +47,26 @@ impl Pass {
         &self,
         component: usize,
         bits: &mut Bits,
-        run: &mut Run,
-        block: &mut Block,
+        state: &mut ScanState,
+        block: &mut CoefficientBlock,
     ) -> Result<(), DecodeError> {
         match self {
             Self::All { dc, ac } => {
-                block.values[0] = next_dc(bits, dc, &mut run.last_dc[component])?;
+                block.values[0] = next_dc(bits, dc, &mut state.last_dc[component])?;
                 all_ac(bits, ac, block)
             }
             Self::FirstDc { dc, low } => {
-                block.values[0] = next_dc(bits, dc, &mut run.last_dc[component])? << low;
+                block.values[0] = next_dc(bits, dc, &mut state.last_dc[component])? << low;
                 Ok(())
             }
             Self::RefineDc { low } => {
                 block.values[0] |= next_bit(bits) << low;
                 Ok(())
             }
-            Self::FirstAc { ac, band } => first_ac(bits, ac, *band, &mut run.ended_blocks, block),
-            Self::RefineAc { ac, band } => refine_ac(bits, ac, *band, &mut run.ended_blocks, block),
+            Self::FirstAc { ac, band } => first_ac(bits, ac, *band, &mut state.ended_blocks, block),
+            Self::RefineAc { ac, band } => {
+                refine_ac(bits, ac, *band, &mut state.ended_blocks, block)
+            }
         }
     }
 }
@@ -103,7 +105,11 @@ fn next_dc(bits: &mut Bits, table: &Huffman, last: &mut i16) -> Result<i16, Deco
 }
 
 #[inline]
-fn all_ac(bits: &mut Bits, table: &Huffman, block: &mut Block) -> Result<(), DecodeError> {
+fn all_ac(
+    bits: &mut Bits,
+    table: &Huffman,
+    block: &mut CoefficientBlock,
+) -> Result<(), DecodeError> {
     let mut k = 0;
     while k < 63 {
         let (symbol, rest) = next(bits, table)?;
@@ -124,7 +130,7 @@ fn first_ac(
     table: &Huffman,
     band: Band,
     ended_blocks: &mut u32,
-    block: &mut Block,
+    block: &mut CoefficientBlock,
 ) -> Result<(), DecodeError> {
     if *ended_blocks > 0 {
         *ended_blocks -= 1;
@@ -159,7 +165,7 @@ fn refine_ac(
     table: &Huffman,
     band: Band,
     ended_blocks: &mut u32,
-    block: &mut Block,
+    block: &mut CoefficientBlock,
 ) -> Result<(), DecodeError> {
     let mut k = band.first;
     while *ended_blocks == 0 && k <= band.last {
@@ -211,7 +217,7 @@ fn refine_until(
     band: Band,
     mut k: usize,
     mut zeros: usize,
-    block: &mut Block,
+    block: &mut CoefficientBlock,
 ) -> usize {
     while let Some(value) = block.values.get_mut(k).filter(|_| k <= band.last) {
         if *value == 0 {

@@ -6,7 +6,7 @@ use super::super::{DecodeError, Reduction, Watch};
 use super::blocks::{BlockPlace, BlockSource, Content, PlaneBlocks, ScanBlocks};
 use super::idct::{self, Coefficients};
 use super::outline::Outline;
-use super::scaling::{Plan, Scaled};
+use super::scaling::{ScaledComponent, ScalingPlan};
 use super::scans::OnlyScan;
 use super::tables::Quantization;
 use super::{damaged, scans};
@@ -43,14 +43,14 @@ fn plan(
     outline: &Outline,
     quantization: &[Quantization],
     reduction: Reduction,
-) -> Result<Plan, DecodeError> {
-    Plan::new(&outline.frame, quantization, reduction)
+) -> Result<ScalingPlan, DecodeError> {
+    ScalingPlan::new(&outline.frame, quantization, reduction)
         .ok_or_else(|| damaged("a quantization table is missing"))
 }
 
 /// Paints an image from its blocks, one row of MCUs at a time.
 struct Painter<'a, S> {
-    plan: &'a Plan,
+    plan: &'a ScalingPlan,
     source: S,
     /// By component: the pixels of a row of MCUs.
     bands: Vec<Vec<u8>>,
@@ -58,7 +58,7 @@ struct Painter<'a, S> {
 }
 
 impl<'a, S: BlockSource> Painter<'a, S> {
-    fn new(plan: &'a Plan, source: S) -> Self {
+    fn new(plan: &'a ScalingPlan, source: S) -> Self {
         Self {
             plan,
             source,
@@ -85,7 +85,7 @@ impl<'a, S: BlockSource> Painter<'a, S> {
     fn mcu(&mut self, [row, column]: [usize; 2]) -> Result<(), DecodeError> {
         self.source.start_mcu()?;
         for (component, scaled) in self.plan.components.iter().enumerate() {
-            let Scaled { in_mcu: [down, across], pixels, inverse, .. } = scaled;
+            let ScaledComponent { in_mcu: [down, across], pixels, inverse, .. } = scaled;
             let stride = self.plan.band[1];
             for block in 0..down * across {
                 let (y, x) = (block / across, column * across + block % across);

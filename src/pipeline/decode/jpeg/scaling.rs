@@ -33,19 +33,19 @@ fn pixels(own: [usize; 2], all: &[[usize; 2]], reduction: Reduction) -> Option<[
 
 /// The layout of MCUs and pixels.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(super) struct ScalingPlan {
     /// Height and width of the reduced image.
     pub(super) size: [usize; 2],
     /// Number of MCUs in a row of MCUs.
     pub(super) mcus_in_row: usize,
     /// Height and width of a row of MCUs, in pixels.
     pub(super) band: [usize; 2],
-    pub(super) components: Vec<Scaled>,
+    pub(super) components: Vec<ScaledComponent>,
 }
 
 /// How the blocks of a component are decoded.
 #[derive(Debug)]
-pub(super) struct Scaled {
+pub(super) struct ScaledComponent {
     /// Blocks in an MCU, vertically and horizontally.
     pub(super) in_mcu: [usize; 2],
     /// Height and width of a block, in pixels.
@@ -59,7 +59,7 @@ pub(super) struct Scaled {
     pub(super) last: usize,
 }
 
-impl Plan {
+impl ScalingPlan {
     /// A plan for a frame with these quantization tables of its components. `None` if one of them is missing, or if
     /// the components cannot be decoded to the same size.
     pub(super) fn new(
@@ -71,7 +71,11 @@ impl Plan {
         let blocks: Vec<_> = layouts.iter().map(|layout| layout.in_mcu).collect();
         let components = (0..layouts.len()).map(|component| {
             let own = blocks[component];
-            Scaled::new(own, quantization.get(component)?, pixels(own, &blocks, reduction)?)
+            ScaledComponent::new(
+                own,
+                quantization.get(component)?,
+                pixels(own, &blocks, reduction)?,
+            )
         });
         let first = layouts.first()?;
         let mcus_in_row = first.stored[1] / first.in_mcu[1];
@@ -87,7 +91,7 @@ impl Plan {
     }
 }
 
-impl Scaled {
+impl ScaledComponent {
     fn new(in_mcu: [usize; 2], quantization: &Quantization, pixels: [usize; 2]) -> Option<Self> {
         let mut scaled = Self {
             in_mcu,

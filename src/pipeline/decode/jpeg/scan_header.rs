@@ -62,11 +62,11 @@ impl ScanHeader {
         &self,
         tables: &Tables,
         layouts: &[BlockLayout],
-    ) -> Result<Vec<Part>, DecodeError> {
+    ) -> Result<Vec<ScanPart>, DecodeError> {
         let parts = self.selectors.iter().map(|selector| {
             let layout = layouts[selector.component];
             let in_mcu = if self.selectors.len() == 1 { [1, 1] } else { layout.in_mcu };
-            Ok(Part {
+            Ok(ScanPart {
                 component: selector.component,
                 in_mcu,
                 mcus: [0, 1].map(|way| layout.used[way].div_ceil(in_mcu[way])),
@@ -95,7 +95,7 @@ impl ScanHeader {
 
 /// A component's part of a scan.
 #[derive(Debug)]
-pub(super) struct Part {
+pub(super) struct ScanPart {
     pub(super) component: usize,
     /// Blocks in an MCU of this scan, vertically and horizontally.
     pub(super) in_mcu: [usize; 2],

@@ -7,8 +7,8 @@ use super::coefficients::CoefficientPlane;
 use super::damaged;
 use super::frame_header::{FrameHeader, JpegCoding};
 use super::huffman::Class;
-use super::passes::Run;
-use super::scan_header::{Part, ScanHeader};
+use super::passes::ScanState;
+use super::scan_header::{ScanHeader, ScanPart};
 use super::segments::{END_OF_IMAGE, START_OF_SCAN, Segments};
 use super::tables::{Quantization, Tables};
 
@@ -50,7 +50,7 @@ pub(super) fn read(
 
 /// The only scan of a sequential file, before it is decoded.
 pub(super) struct OnlyScan<'a> {
-    pub(super) parts: Vec<Part>,
+    pub(super) parts: Vec<ScanPart>,
     /// The quantization tables of its components.
     pub(super) quantization: Vec<Quantization>,
     /// MCUs between restart markers; 0 if there are none.
@@ -88,9 +88,9 @@ impl<'a> OnlyScan<'a> {
 
 /// The state of decoding a scan.
 struct Scan<'a> {
-    parts: Vec<Part>,
+    parts: Vec<ScanPart>,
     bits: Bits<'a>,
-    run: Run,
+    state: ScanState,
     /// MCUs between restart markers; 0 if there are none.
     restart_interval: usize,
     until_restart: usize,
@@ -98,11 +98,11 @@ struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
-    fn new(parts: Vec<Part>, restart_interval: usize, data: &'a [u8]) -> Self {
+    fn new(parts: Vec<ScanPart>, restart_interval: usize, data: &'a [u8]) -> Self {
         Self {
             parts,
             bits: Bits::new(data),
-            run: Run::default(),
+            state: ScanState::default(),
             restart_interval,
             until_restart: restart_interval,
             restarts: 0,
@@ -131,7 +131,7 @@ impl<'a> Scan<'a> {
         if self.until_restart == 0 {
             self.bits.restart(self.restarts % 8)?;
             self.restarts = self.restarts.wrapping_add(1);
-            self.run = Run::default();
+            self.state = ScanState::default();
             self.until_restart = self.restart_interval;
         }
         self.until_restart -= 1;
@@ -146,7 +146,7 @@ impl<'a> Scan<'a> {
             for y in 0..down {
                 let start = plane.index(at[0] * down + y, at[1] * across);
                 for block in &mut plane.blocks[start..start + across] {
-                    part.pass.decode(part.component, &mut self.bits, &mut self.run, block)?;
+                    part.pass.decode(part.component, &mut self.bits, &mut self.state, block)?;
                 }
             }
         }
