@@ -10,6 +10,7 @@ import random
 import re
 import resource
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -216,7 +217,8 @@ def amplification(table: Table, resnetd: str) -> None:
 
 
 def abandoned(table: Table, resnetd: str) -> None:
-    """CPU time of a decode after its client has disconnected. The clock has steps of 10 ms."""
+    """CPU time of a decode after its client has disconnected. The clock has steps of 10 ms. The connection is reset, because a
+    client that only closes its side may still wait for the answer."""
     side = int(9_900_000**0.5)
     noise = [
         (f"JPEG, noise, {'progressive' if progressive else 'baseline'}", hostile.noise(side, side, quality=60, progressive=progressive))
@@ -227,6 +229,7 @@ def abandoned(table: Table, resnetd: str) -> None:
             longest = 0.0
             for pause in (0.02, 0.05, 0.1):
                 with socket.create_connection(("127.0.0.1", target.port)) as connection:
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                     connection.sendall(post("/classify", body))
                     time.sleep(pause)
                 before = target.cpu_seconds()
