@@ -70,7 +70,7 @@ impl Huffman {
                 table.symbols.push(symbol);
                 code += 1;
             }
-            if code > 1 << length {
+            if count > 0 && code >= 1 << length {
                 return None;
             }
             table.ends[bits] = code << (16 - length);

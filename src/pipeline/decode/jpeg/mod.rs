@@ -6,12 +6,13 @@
 //! and that it could only decode as a whole are decoded to coefficients here, and rewritten for it.
 
 mod segments; // the segments of a file
+mod table_segment; // the tables in a segment
 mod frame_header; // size, components, coding
 mod progression; // whether a progressive file is complete
 mod outline; // inspection without decoding
 mod bits; // the bits of a scan
 mod huffman; // bits → symbols
-mod tables; // the tables of a file
+mod tables; // the tables of a file so far
 mod coefficients; // the coefficients of a whole image
 mod passes; // symbols → the coefficients of a block that a scan contains
 mod scan_header; // the components, tables and coefficients of a scan

@@ -12,6 +12,7 @@ use super::segments::{
     ADOBE, ARITHMETIC_TABLES, END_OF_IMAGE, EXIF, HUFFMAN_TABLES, JFIF, QUANTIZATION_TABLES,
     RESTART_INTERVAL, START_OF_IMAGE, START_OF_SCAN, Segment, Segments,
 };
+use super::table_segment::{RawTable, raw_tables};
 use super::{damaged, scaling};
 
 /// Facts that are needed before decoding.
@@ -31,6 +32,8 @@ pub(in super::super) struct Outline {
     is_one_scan: bool,
     /// Whether all coefficients were sent.
     has_all_coefficients: bool,
+    /// Whether libjpeg-turbo-rs decodes it to other pixels than libjpeg, or not at all.
+    must_be_rewritten: bool,
 }
 
 /// Maximum number of scans, more than any encoder writes: a progressive file has 10 by default, and 18 for
@@ -90,13 +93,25 @@ impl Outline {
             is_interleaved: found.first_scan_has_all,
             is_one_scan: found.is_one_scan(&frame),
             has_all_coefficients: found.has_all_coefficients(&frame),
+            must_be_rewritten: found.changes_quantization || found.is_out_of_order,
         };
-        outline.check_time()?;
+        outline.check_ways()?;
         Ok(outline)
     }
 
-    /// Rejects large files of the rare kinds whose decode cannot be stopped.
-    fn check_time(&self) -> Result<(), DecodeError> {
+    /// Whether libjpeg-turbo-rs decodes it to other pixels than libjpeg, or not at all: a scan has components in
+    /// another order than the frame, or a quantization table is redefined after a scan.
+    pub(super) fn must_be_rewritten(&self) -> bool {
+        self.must_be_rewritten
+    }
+
+    /// Rejects files that can neither be rewritten nor decoded as a whole: those that libjpeg-turbo-rs decodes to other
+    /// pixels than libjpeg, and large ones, because their decode cannot be stopped.
+    fn check_ways(&self) -> Result<(), DecodeError> {
+        if self.must_be_rewritten && !self.can_be_rewritten() {
+            let format = "a JPEG with tables or scans in a rare order";
+            return Err(DecodeError::Unsupported { format });
+        }
         let can_be_stopped = self.is_a_stream() || self.can_be_rewritten();
         if can_be_stopped || self.decode_time(Reduction::None) <= MAX_TIME_UNSTOPPED {
             return Ok(());
@@ -161,7 +176,10 @@ impl Outline {
 
     /// Whether pixels are decoded in the order of the file's bytes.
     pub(super) fn is_a_stream(&self) -> bool {
-        self.is_interleaved && self.frame.coding == JpegCoding::Sequential && self.frame.count > 1
+        self.is_interleaved
+            && self.frame.coding == JpegCoding::Sequential
+            && self.frame.count > 1
+            && !self.must_be_rewritten
     }
 
     /// Whether the same coefficients in one scan give the same pixels. libjpeg smooths between blocks if some of a
@@ -174,14 +192,14 @@ impl Outline {
 /// The facts that were found so far.
 #[derive(Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one thing that was seen, or not")]
-struct Walked {
+struct Walked<'a> {
     frame: Option<FrameHeader>,
     scans: u32,
     /// By component: whether a scan contains it.
     scanned: [bool; 4],
     first_scan_has_all: bool,
-    /// Whether the first scan has its components in the order of the frame header.
-    first_scan_is_in_order: bool,
+    /// Whether a scan has components in another order than the frame header.
+    is_out_of_order: bool,
     /// Whether a scan contains several, but not all components.
     has_a_scan_of_some: bool,
     progression: Progression,
@@ -191,13 +209,16 @@ struct Walked {
     saw_jfif: bool,
     adobe: Option<u8>,
     table_bytes: usize,
+    /// By index: the quantization table.
+    quantization: [Option<&'a [u8]>; 4],
+    changes_quantization: bool,
     data_bytes: usize,
     described: usize,
     ended: bool,
 }
 
-impl Walked {
-    fn add(&mut self, segment: &Segment) -> Result<(), DecodeError> {
+impl<'a> Walked<'a> {
+    fn add(&mut self, segment: &Segment<'a>) -> Result<(), DecodeError> {
         if segment.is_metadata() {
             self.described += segment.end - segment.start;
         }
@@ -211,8 +232,9 @@ impl Walked {
                 return Err(damaged("its restart interval has a wrong length"));
             }
             HUFFMAN_TABLES | QUANTIZATION_TABLES => {
-                if !segment.has_valid_tables() {
-                    return Err(damaged("one of its tables is not valid"));
+                let tables = raw_tables(segment);
+                for table in tables.ok_or_else(|| damaged("one of its tables is not valid"))? {
+                    self.add_quantization(table);
                 }
                 self.table_bytes += segment.body.len();
                 if self.table_bytes > MAX_TABLE_BYTES {
@@ -242,6 +264,13 @@ impl Walked {
         Ok(())
     }
 
+    fn add_quantization(&mut self, table: RawTable<'a>) {
+        let RawTable::Quantization { index, numbers } = table else { return };
+        let known = &mut self.quantization[usize::from(index)];
+        self.changes_quantization |= self.scans > 0 && known.is_some_and(|known| known != numbers);
+        *known = Some(numbers);
+    }
+
     fn add_scan(&mut self, body: &[u8]) -> Result<(), DecodeError> {
         let frame = self.frame.as_ref().ok_or_else(|| damaged("a scan comes before its frame"))?;
         let (count, rest) = body.split_first().ok_or_else(|| damaged("a scan header is short"))?;
@@ -254,18 +283,22 @@ impl Walked {
         if frame.coding == JpegCoding::Progressive && range.is_none() {
             return Err(damaged("a scan header is not valid"));
         }
+        let mut last = 0;
         for selector in selectors.as_chunks::<2>().0 {
             let place = frame.ids().iter().position(|id| *id == selector[0]);
             let place = place.ok_or_else(|| damaged("a scan is of a colour that is not there"))?;
-            self.scanned[place] = true;
+            self.is_out_of_order |= place < last;
+            last = place;
+            let is_again = std::mem::replace(&mut self.scanned[place], true);
+            if is_again && frame.coding != JpegCoding::Progressive {
+                return Err(damaged("a colour is in two scans"));
+            }
             if let Some(range) = range {
                 self.progression.add(place, range);
             }
         }
         if self.scans == 0 {
             self.first_scan_has_all = *count == frame.count;
-            let ids = selectors.as_chunks::<2>().0.iter().map(|selector| &selector[0]);
-            self.first_scan_is_in_order = ids.eq(frame.ids());
         }
         self.has_a_scan_of_some |= *count > 1 && *count < frame.count;
         self.scans += 1;
@@ -313,7 +346,7 @@ impl Walked {
         frame.coding == JpegCoding::Sequential
             && self.scans == 1
             && self.first_scan_has_all
-            && self.first_scan_is_in_order
+            && !self.is_out_of_order
     }
 
     fn has_all_coefficients(&self, frame: &FrameHeader) -> bool {

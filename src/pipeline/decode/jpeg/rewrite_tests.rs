@@ -103,6 +103,13 @@ fn a_rewritten_file_has_the_same_pixels() {
     }
 }
 
+/// The tables of [`Codes`], as a segment.
+fn tables_of_codes() -> Vec<u8> {
+    let tables = codes::tables();
+    let length = u16::try_from(tables.len() + 2).unwrap().to_be_bytes();
+    [&[0xFF, 0xC4], &length[..], &tables].concat()
+}
+
 #[test]
 fn a_baseline_file_with_a_scan_for_each_component_has_the_pixels_of_one_with_one_scan() {
     let pixels = samples(90, 70, 3);
@@ -112,9 +119,7 @@ fn a_baseline_file_with_a_scan_for_each_component_has_the_pixels_of_one_with_one
     let planes = scans::read(&one_scan, &outline.frame, Watch::never()).unwrap();
     let scan = one_scan.windows(2).position(|pair| pair == [0xFF, 0xDA]).unwrap();
     let mut file = one_scan[..scan].to_vec();
-    let tables = codes::tables();
-    let length = u16::try_from(tables.len() + 2).unwrap().to_be_bytes();
-    file.extend([&[0xFF, 0xC4], &length[..], &tables].concat());
+    file.extend(tables_of_codes());
     for (plane, id) in planes.iter().zip(outline.frame.ids()) {
         file.extend([0xFF, 0xDA, 0, 8, 1, *id, 0, 0, 63, 0]);
         let (mut codes, mut last_dc) = (Codes::in_buffer(Vec::new()), 0);
@@ -131,6 +136,34 @@ fn a_baseline_file_with_a_scan_for_each_component_has_the_pixels_of_one_with_one
     for found in both_ways(&file).unwrap() {
         assert!(found.unwrap() == expected);
     }
+}
+
+/// Found by fuzzing: libjpeg-turbo-rs rejects it, and libjpeg does not.
+#[test]
+fn the_components_of_a_scan_may_be_in_any_order() {
+    let pixels = samples(90, 70, 3);
+    let encoder = Encoder::new(&pixels, 90, 70, PixelFormat::Rgb).subsampling(Subsampling::S444);
+    let one_scan = encoder.encode().unwrap();
+    let outline = Outline::read(&one_scan, &Limits::default()).unwrap();
+    let planes = scans::read(&one_scan, &outline.frame, Watch::never()).unwrap();
+    let scan = one_scan.windows(2).position(|pair| pair == [0xFF, 0xDA]).unwrap();
+    let mut file = one_scan[..scan].to_vec();
+    file.extend(tables_of_codes());
+    file.extend([0xFF, 0xDA, 0, 12, 3, 2, 0, 3, 0, 1, 0, 0, 63, 0]);
+    let (mut codes, mut last_dc) = (Codes::in_buffer(Vec::new()), [0; 3]);
+    for block in 0..planes[0].blocks.len() {
+        for component in [1, 2, 0] {
+            codes.add_block(&planes[component].blocks[block], &mut last_dc[component]);
+        }
+    }
+    codes.align();
+    file.extend(codes.bytes);
+    file.extend([0xFF, 0xD9]);
+    let decoded = |bytes: &[u8]| {
+        let outline = Outline::read(bytes, &Limits::default()).unwrap();
+        whole::decode(bytes, &outline, Watch::never()).unwrap()
+    };
+    assert!(decoded(&file) == decoded(&one_scan));
 }
 
 #[test]

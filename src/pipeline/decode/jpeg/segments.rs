@@ -15,6 +15,7 @@ pub(super) const EXIF: u8 = 0xE1;
 pub(super) const ADOBE: u8 = 0xEE;
 
 /// A marker with its content, without the length.
+#[derive(Debug)]
 pub(super) struct Segment<'a> {
     pub(super) marker: u8,
     pub(super) body: &'a [u8],
@@ -30,29 +31,6 @@ impl Segment<'_> {
     /// Whether it is a frame header. (C4, C8 and CC are other segments.)
     pub(super) fn is_frame(&self) -> bool {
         matches!(self.marker, 0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF)
-    }
-
-    /// Whether its tables are complete, and their numbers in the range that libjpeg accepts.
-    pub(super) fn has_valid_tables(&self) -> bool {
-        let is_quantization = self.marker == QUANTIZATION_TABLES;
-        let mut body = self.body;
-        while let [kind, rest @ ..] = body {
-            let (class, index) = (kind >> 4, kind & 15);
-            let length = match rest.first_chunk::<16>() {
-                _ if is_quantization => 64 << class.min(1),
-                Some(counts) => 16 + counts.iter().map(|&count| usize::from(count)).sum::<usize>(),
-                None => return false,
-            };
-            let Some((table, next)) = rest.split_at_checked(length) else { return false };
-            // The symbol of a DC coefficient is a number of bits.
-            let has_valid_symbols =
-                is_quantization || class == 1 || table[16..].iter().all(|symbol| *symbol <= 15);
-            if class > 1 || index > 3 || !has_valid_symbols {
-                return false;
-            }
-            body = next;
-        }
-        true
     }
 
     /// Whether it does not affect pixels: application segments, except the two that define the colours, and

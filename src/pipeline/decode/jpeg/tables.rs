@@ -4,7 +4,8 @@ use std::rc::Rc;
 
 use super::frame_header::FrameHeader;
 use super::huffman::{Class, Huffman};
-use super::segments::{HUFFMAN_TABLES, QUANTIZATION_TABLES, RESTART_INTERVAL, Segment};
+use super::segments::{RESTART_INTERVAL, Segment};
+use super::table_segment::{RawClass, RawTable, raw_tables};
 
 /// A quantization table, in zigzag order.
 pub(super) type Quantization = [u16; 64];
@@ -75,47 +76,29 @@ impl Tables {
         Huffman::new(class, counts[1..].first_chunk()?, symbols).map(Rc::new)
     }
 
-    /// Adds the tables of a segment; other segments are ignored. `None` if it is malformed.
+    /// Adds the tables of a segment; other segments are ignored. `None` if it is not valid.
     pub(super) fn add(&mut self, segment: &Segment) -> Option<()> {
-        match segment.marker {
-            QUANTIZATION_TABLES => self.add_quantization(segment.body),
-            HUFFMAN_TABLES => self.add_huffman(segment.body),
-            RESTART_INTERVAL => {
-                self.restart_interval =
-                    usize::from(u16::from_be_bytes(*segment.body.first_chunk()?));
-                Some(())
-            }
-            _ => Some(()),
+        if segment.marker == RESTART_INTERVAL {
+            self.restart_interval = usize::from(u16::from_be_bytes(*segment.body.first_chunk()?));
         }
-    }
-
-    fn add_quantization(&mut self, mut body: &[u8]) -> Option<()> {
-        while let [kind, rest @ ..] = body {
-            let wide = kind >> 4;
-            let length = if wide == 0 { 64 } else { 128 };
-            let values = rest.get(..length)?;
-            let mut table = [0; 64];
-            for (to, from) in table.iter_mut().zip(values.chunks(length / 64)) {
-                *to = from.iter().fold(0, |value, &byte| value << 8 | u16::from(byte));
+        for table in raw_tables(segment)? {
+            match table {
+                RawTable::Quantization { index, numbers } => {
+                    let mut table = [0; 64];
+                    for (to, from) in table.iter_mut().zip(numbers.chunks(numbers.len() / 64)) {
+                        *to = from.iter().fold(0, |value, &byte| value << 8 | u16::from(byte));
+                    }
+                    *self.quantization.get_mut(usize::from(index))? = Some(table);
+                }
+                RawTable::Huffman { class, index, counts, symbols } => {
+                    let (class, tables) = match class {
+                        RawClass::Dc => (Class::Dc, &mut self.dc),
+                        RawClass::Ac => (self.class_of_ac, &mut self.ac),
+                    };
+                    let table = Huffman::new(class, counts, symbols)?;
+                    *tables.get_mut(usize::from(index))? = Some(Rc::new(table));
+                }
             }
-            *self.quantization.get_mut(usize::from(kind & 15)).filter(|_| wide <= 1)? = Some(table);
-            body = &rest[length..];
-        }
-        Some(())
-    }
-
-    fn add_huffman(&mut self, mut body: &[u8]) -> Option<()> {
-        while let [kind, rest @ ..] = body {
-            let (counts, rest) = rest.split_first_chunk::<16>()?;
-            let symbols = rest.get(..counts.iter().map(|&count| usize::from(count)).sum())?;
-            let (class, tables) = match kind >> 4 {
-                0 => (Class::Dc, &mut self.dc),
-                1 => (self.class_of_ac, &mut self.ac),
-                _ => return None,
-            };
-            *tables.get_mut(usize::from(kind & 15))? =
-                Some(Rc::new(Huffman::new(class, counts, symbols)?));
-            body = &rest[symbols.len()..];
         }
         Some(())
     }

@@ -205,6 +205,65 @@ fn cmyk_with_a_rare_sampling_is_rejected_with_a_reason() {
     }
 }
 
+/// Found by fuzzing: libjpeg-turbo-rs used the last table. libjpeg uses that of a component's first scan.
+#[test]
+fn quantization_tables_after_the_first_scan_of_their_components_have_no_effect() {
+    for (name, whole) in [("baseline", baseline()), ("progressive", progressive())] {
+        let table = [&b"\xFF\xDB\0\x43\0"[..], &[9; 64]].concat();
+        let end = whole.len() - 2;
+        let scan = whole.windows(2).rposition(|pair| pair == [0xFF, 0xDA]).unwrap();
+        for at in if name == "progressive" { vec![scan, end] } else { vec![end] } {
+            let changed = [&whole[..at], &table, &whole[at..]].concat();
+            let parts =
+                if name == "progressive" { Reduction::SMALLER } else { [Reduction::Half; 3] };
+            for part in [Reduction::None].into_iter().chain(parts) {
+                let [expected, found] = [&whole, &changed].map(|file| decoded(file, part).unwrap());
+                assert!(expected.0.rgb() == found.0.rgb(), "{name} at {at}, {part:?}");
+            }
+        }
+    }
+}
+
+/// libjpeg does not allow them either.
+#[test]
+fn invalid_huffman_tables_are_rejected_at_every_size() {
+    let whole = baseline();
+    let table = |kind: u8, counts: [u8; 16], symbols: &[u8]| {
+        let length = u8::try_from(19 + symbols.len()).unwrap();
+        let segment = [&[0xFF, 0xC4, 0, length, kind], &counts[..], symbols].concat();
+        let scan = whole.windows(2).position(|pair| pair == [0xFF, 0xDA]).unwrap();
+        [&whole[..scan], &segment, &whole[scan..]].concat()
+    };
+    let counts = |first: u8, second: u8| {
+        let mut counts = [0; 16];
+        counts[..2].copy_from_slice(&[first, second]);
+        counts
+    };
+    assert!(is_answered(&table(0x13, counts(1, 1), &[0, 1]), "0 and 10"));
+    for (kind, counts, symbols, what) in [
+        (0x13, counts(1, 2), &[0, 1, 2][..], "a code of ones only"),
+        (0x13, counts(2, 1), &[0, 1, 2], "more codes than there are"),
+        (0x03, counts(1, 0), &[16], "a difference of 16 bits"),
+        (0x14, counts(1, 0), &[0], "a fifth table"),
+        (0x23, counts(1, 0), &[0], "a third class"),
+    ] {
+        assert!(!is_answered(&table(kind, counts, symbols), what), "{what}");
+    }
+}
+
+/// Found by fuzzing: where the first scan is cut short, the general decoder took the second one.
+#[test]
+fn a_sequential_file_with_a_second_scan_of_a_component_is_rejected() {
+    let whole = baseline();
+    let scan = whole.windows(2).position(|pair| pair == [0xFF, 0xDA]).unwrap();
+    let end = whole.len() - 2;
+    for first_end in [end, end - 200] {
+        let twice = [&whole[..first_end], &whole[scan..]].concat();
+        let refused = inspect(&twice, &Limits::default()).unwrap_err();
+        assert!(refused.to_string().contains("a colour is in two scans"), "{refused}");
+    }
+}
+
 /// Found by fuzzing: decoded at reduced size only. Pillow reads such files, but no program writes them.
 #[test]
 fn chroma_with_more_samples_than_luma_is_rejected_with_a_reason() {

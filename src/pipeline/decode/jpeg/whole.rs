@@ -37,7 +37,9 @@ pub(super) fn decode(
     let predicted = outline.decode_time(Reduction::None);
     let pixels = if predicted > LONG && outline.is_a_stream() {
         in_parts(watch.reader(&*without_metadata(bytes)))?
-    } else if predicted > MAX_TIME_UNSTOPPED && outline.can_be_rewritten() {
+    } else if outline.can_be_rewritten()
+        && (predicted > MAX_TIME_UNSTOPPED || outline.must_be_rewritten())
+    {
         rewritten(bytes, outline, watch)?
     } else {
         watch.check_time(predicted)?;
