@@ -9,6 +9,7 @@ mod segments; // the segments of a file
 mod table_segment; // the tables in a segment
 mod frame_header; // size, components, coding
 mod progression; // whether a progressive file is complete
+mod walked; // the facts of all segments
 mod outline; // inspection without decoding
 mod bits; // the bits of a scan
 mod huffman; // bits → symbols
