@@ -82,7 +82,7 @@ impl Outline {
     }
 
     /// Whether libjpeg-turbo-rs decodes it to other pixels than libjpeg, or not at all: a scan has components in
-    /// another order than the frame, or a quantization table is redefined after a scan.
+    /// another order than the frame, or a quantization table is defined after a scan.
     pub(super) fn must_be_rewritten(&self) -> bool {
         self.must_be_rewritten
     }

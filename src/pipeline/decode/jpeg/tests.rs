@@ -224,6 +224,17 @@ fn quantization_tables_after_the_first_scan_of_their_components_have_no_effect()
     }
 }
 
+/// Found by fuzzing: libjpeg-turbo-rs used the tables of a later segment. libjpeg does not allow that.
+#[test]
+fn quantization_tables_that_come_too_late_are_missing() {
+    let whole = progressive();
+    let table = whole.windows(2).position(|pair| pair == [0xFF, 0xDB]).unwrap();
+    let length = usize::from(u16::from_be_bytes([whole[table + 2], whole[table + 3]]));
+    let (tables, rest) = whole[table..].split_at(2 + length);
+    let late = [&whole[..table], &rest[..rest.len() - 2], tables, &[0xFF, 0xD9]].concat();
+    assert!(!is_answered(&late, "a table after all scans"));
+}
+
 /// libjpeg does not allow them either.
 #[test]
 fn invalid_huffman_tables_are_rejected_at_every_size() {

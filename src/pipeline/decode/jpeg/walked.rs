@@ -102,7 +102,7 @@ impl<'a> Walked<'a> {
     fn add_quantization(&mut self, table: RawTable<'a>) {
         let RawTable::Quantization { index, numbers } = table else { return };
         let known = &mut self.quantization[usize::from(index)];
-        self.changes_quantization |= self.scans > 0 && known.is_some_and(|known| known != numbers);
+        self.changes_quantization |= self.scans > 0 && *known != Some(numbers);
         *known = Some(numbers);
     }
 
