@@ -24,7 +24,10 @@ WHEELS = {
     ],
     "scikit-learn==1.9.1": [f"sklearn/datasets/images/{name}.jpg" for name in ("china", "flower")],
 }
-SIZES = {"224x224": (224, 224), "500x375": (500, 375), "1280x720": (1280, 720), "12mp": (4000, 3000)}
+SIZES = {
+    "224x224": (224, 224), "500x375": (500, 375), "1280x720": (1280, 720),
+    "12mp": (4000, 3000), "12mp-progressive": (4000, 3000),
+}
 
 
 def photos() -> dict[str, Image.Image]:
@@ -54,7 +57,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder
-    if (folder / "done-2").exists():
+    if (folder / "done-3").exists():
         return
     originals = photos()
     for size, (width, height) in SIZES.items():
@@ -62,11 +65,11 @@ def main() -> None:
         for name, original in originals.items():
             photo = ImageOps.fit(original, (width, height), Image.Resampling.LANCZOS)
             path = folder / size / f"{name}.jpg"
-            photo.save(path, quality=90, subsampling="4:2:0")
+            photo.save(path, quality=90, subsampling="4:2:0", progressive=size.endswith("progressive"))
             answers = folder / f"{size}-pillow"
             answers.mkdir(exist_ok=True)
             as_the_network_sees(path).save(answers / f"{name}.png")
-    (folder / "done-2").touch()
+    (folder / "done-3").touch()
 
 
 if __name__ == "__main__":
