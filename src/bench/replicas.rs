@@ -38,21 +38,21 @@ pub struct ReplicaQueue {
 }
 
 /// Above this utilisation a small error of the service time changes the waiting time a lot.
-pub const MOST_UTILIZATION: f64 = 0.95;
+pub const MAX_UTILIZATION: f64 = 0.95;
 
 /// The most replicas that are tried.
-const MOST_REPLICAS: u32 = 100_000;
+const MAX_REPLICAS: u32 = 100_000;
 
 /// Probabilities that are neglected.
 const NEGLIGIBLE: f64 = 1e-12;
 
 impl ReplicaQueue {
-    /// The queue of `replica` with `load` requests a second; `None` above [`MOST_UTILIZATION`].
+    /// The queue of `replica` with `load` requests a second; `None` above [`MAX_UTILIZATION`].
     #[must_use]
     pub fn of(replica: Replica, load: f64) -> Option<Self> {
         let busy = load * replica.service;
         let utilization = busy / f64::from(replica.servers);
-        if !(0.0..=MOST_UTILIZATION).contains(&utilization) {
+        if !(0.0..=MAX_UTILIZATION).contains(&utilization) {
             return None;
         }
         let servers = replica.servers as usize;
@@ -129,7 +129,7 @@ pub fn needed(replica: Replica, demand: Demand) -> Option<u32> {
     if replica.service > demand.latency {
         return None;
     }
-    (1..=MOST_REPLICAS).find(|&count| {
+    (1..=MAX_REPLICAS).find(|&count| {
         ReplicaQueue::of(replica, demand.load / f64::from(count)).is_some_and(|queue| {
             queue.waits_at_most(demand.latency - replica.service) >= demand.share
         })

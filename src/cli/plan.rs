@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::output;
-use crate::bench::replicas::{self, Demand, MOST_UTILIZATION, Replica, ReplicaQueue};
+use crate::bench::replicas::{self, Demand, MAX_UTILIZATION, Replica, ReplicaQueue};
 
 #[derive(Debug, Args)]
 pub(super) struct PlanArgs {
@@ -142,7 +142,7 @@ fn show(report: &PlanReport, percentile: f64) {
         "M/D/c model: {} sessions each, {:.2} ms for an image, at most {:.0} % utilisation",
         replica.servers,
         replica.service * 1e3,
-        MOST_UTILIZATION * 100.0
+        MAX_UTILIZATION * 100.0
     ));
     let target = format!("p{percentile}");
     let mut table = output::table(&["replicas", "utilisation", "mean", "p50", &target]);

@@ -15,7 +15,7 @@ use super::body::{Attachment, attach};
 const SILENCE: Duration = Duration::from_secs(1);
 
 /// Time limit for clients that continue to send.
-const MOST: Duration = Duration::from_secs(10);
+const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// Reads and discards the rest of the body that the handler does not read. Not needed with HTTP/2, where an
 /// early answer ends only its stream.
@@ -35,7 +35,7 @@ impl Attachment for DiscardRest {
         }
         // Without a runtime, the connection is closed anyway.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(timeout(MOST, async move {
+            runtime.spawn(timeout(TIME_LIMIT, async move {
                 while let Ok(Some(Ok(_))) = timeout(SILENCE, rest.frame()).await {}
             }));
         }

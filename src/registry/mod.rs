@@ -92,13 +92,13 @@ pub enum NoModel {
 }
 
 fn listed(names: &[String]) -> String {
-    const MOST: usize = 20;
+    const MAX_NAMES: usize = 20;
     if names.is_empty() {
         return "no model".to_owned();
     }
-    let mut quoted: Vec<_> = names.iter().take(MOST).map(|name| format!("{name:?}")).collect();
-    if names.len() > MOST {
-        quoted.push(format!("and {} more", names.len() - MOST));
+    let mut quoted: Vec<_> = names.iter().take(MAX_NAMES).map(|name| format!("{name:?}")).collect();
+    if names.len() > MAX_NAMES {
+        quoted.push(format!("and {} more", names.len() - MAX_NAMES));
     }
     quoted.join(", ")
 }

@@ -35,7 +35,7 @@ const EXTRAS: [&str; 6] = ["criterion", "loss", "loss_fn", "loss_fct", "metrics"
 /// Counters of `thop` (a profiler) and `torch.optim.swa_utils`.
 const COUNTERS: [&str; 3] = ["total_ops", "total_params", "n_averaged"];
 /// Minimum number of tensors of a network without its classifier.
-const LEAST: usize = 8;
+const MIN_TENSORS: usize = 8;
 
 /// Tensors under torchvision's names.
 pub(super) struct RenamedTensors {
@@ -103,7 +103,7 @@ fn prefix(tensors: &Tensors) -> Option<String> {
     let is_alone = firsts.len() == 1;
     let has_only_a_head_beside_it = BACKBONES.contains(first)
         && firsts.keys().all(|other| other == first || head::is_head(other));
-    (*count >= LEAST && (is_alone || has_only_a_head_beside_it)).then(|| format!("{first}."))
+    (*count >= MIN_TENSORS && (is_alone || has_only_a_head_beside_it)).then(|| format!("{first}."))
 }
 
 /// `layer1.0.shortcut.0.weight` of kuangliu's and akamaster's nets for CIFAR is

@@ -13,7 +13,7 @@ use crate::onnx::{self, Element, GraphBuilder};
 /// Names of inputs and outputs that every model's graph has.
 const OWN_NAMES: [&str; 5] = ["pixels", "logits", "probabilities", "embedding", "feature_map"];
 /// Probabilities of 0 are raised to this, the smallest normal float32, so that they have a logarithm.
-const LEAST: f32 = f32::MIN_POSITIVE;
+const SMALLEST: f32 = f32::MIN_POSITIVE;
 
 /// `graph` with the inputs and outputs of all models, and the card in its metadata.
 pub(super) fn wrap(
@@ -127,7 +127,7 @@ fn add_multi_label_outputs(graph: &mut GraphBuilder, scores: DeclaredScores, cla
         }
         // Softmax outputs were rejected before.
         DeclaredScores::Sigmoid | DeclaredScores::Probabilities => {
-            let [least, one] = [("resnetd.least", LEAST), ("resnetd.one", 1.0)]
+            let [least, one] = [("resnetd.least", SMALLEST), ("resnetd.one", 1.0)]
                 .map(|(name, value)| graph.constant(name, &[], &[value]));
             let rest = graph.node("Sub", "resnetd.rest", &[&one, ROWS], []);
             let positive = graph.node("Max", "resnetd.positive", &[ROWS, &least], []);
@@ -167,7 +167,7 @@ fn add_single_label_outputs(graph: &mut GraphBuilder, scores: DeclaredScores, cl
             graph.node("Softmax", "probabilities", &[&given], [axis()]);
         }
         DeclaredScores::Probabilities | DeclaredScores::Sigmoid => {
-            let least = graph.constant("resnetd.least", &[], &[LEAST]);
+            let least = graph.constant("resnetd.least", &[], &[SMALLEST]);
             let positive = graph.node("Max", "resnetd.positive", &[&given, &least], []);
             graph.node("Log", "logits", &[&positive], []);
             graph.node("Identity", "probabilities", &[&given], []);

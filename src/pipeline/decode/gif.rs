@@ -176,7 +176,7 @@ fn after_sub_blocks(bytes: &[u8], mut at: usize) -> Option<usize> {
 
 /// Maximum number of codes that the decoder has read and not yet decoded: 64 bits. A code that clears the table
 /// takes a call without giving an index, and some writers clear it before every pixel, even twice.
-const MOST_CODES_AHEAD: u32 = 64;
+const MAX_CODES_AHEAD: u32 = 64;
 
 /// Decodes palette indices from sub-blocks of LZW codes.
 struct Numbers<'a> {
@@ -212,7 +212,7 @@ impl<'a> Numbers<'a> {
                 }
                 Ok(LzwStatus::Ok | LzwStatus::NoProgress | LzwStatus::Done) => {}
             }
-            if idle > MOST_CODES_AHEAD {
+            if idle > MAX_CODES_AHEAD {
                 return Err(if has_ended {
                     DecodeError::Truncated { format: FORMAT }
                 } else {

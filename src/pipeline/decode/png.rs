@@ -170,13 +170,13 @@ pub(super) fn orientation(bytes: &[u8]) -> Orientation {
 /// hexadecimal digits. Not more is decompressed, because the orientation is in the first directory.
 fn exif_in_text(chunk: &Chunk<'_>) -> Option<Vec<u8>> {
     const KEYWORD: &[u8] = b"Raw profile type exif\0";
-    const MOST_TEXT: u64 = 16 << 10;
+    const MAX_TEXT: u64 = 16 << 10;
     let mut text = Vec::new();
     match &chunk.kind {
-        b"tEXt" => chunk.body().strip_prefix(KEYWORD)?.take(MOST_TEXT).read_to_end(&mut text),
+        b"tEXt" => chunk.body().strip_prefix(KEYWORD)?.take(MAX_TEXT).read_to_end(&mut text),
         b"zTXt" => {
             let compressed = chunk.body().strip_prefix(KEYWORD)?.strip_prefix(&[0])?;
-            ZlibDecoder::new(compressed).take(MOST_TEXT).read_to_end(&mut text)
+            ZlibDecoder::new(compressed).take(MAX_TEXT).read_to_end(&mut text)
         }
         _ => return None,
     }

@@ -89,7 +89,7 @@ struct Averages {
 const RATIOS: std::ops::RangeInclusive<f64> = 0.25..=8.0;
 
 /// Limit of the contention that predictions assume.
-const MOST_CONTENTION: f64 = 100.0;
+const MAX_CONTENTION: f64 = 100.0;
 
 /// Samples lose half of their weight in this time, or in that of a few images if those take longer.
 const HALF_LIFE: Duration = Duration::from_secs(1);
@@ -128,7 +128,7 @@ impl ServiceTimeEstimate {
         self.busy.add(busy.as_secs_f64());
         if busy >= Duration::from_micros(100) {
             let ratio = (waited + busy).as_secs_f64() / busy.as_secs_f64();
-            self.lock().contention.add(ratio.min(MOST_CONTENTION), HALF_LIFE.max(busy * 4));
+            self.lock().contention.add(ratio.min(MAX_CONTENTION), HALF_LIFE.max(busy * 4));
         }
     }
 

@@ -219,7 +219,7 @@ struct Slot {
 
 /// The distinct request ids of a batch, at most 16.
 fn ids(slots: &[Slot]) -> String {
-    const MOST: usize = 16;
+    const MAX_IDS: usize = 16;
     let mut ids: Vec<&str> = Vec::new();
     for Slot { caller, .. } in slots {
         let id = &*caller.origin().request_id;
@@ -227,8 +227,8 @@ fn ids(slots: &[Slot]) -> String {
             ids.push(id);
         }
     }
-    let more = ids.len().saturating_sub(MOST);
-    ids.truncate(MOST);
+    let more = ids.len().saturating_sub(MAX_IDS);
+    ids.truncate(MAX_IDS);
     let named = ids.join(", ");
     if more == 0 { named } else { format!("{named} and {more} more") }
 }

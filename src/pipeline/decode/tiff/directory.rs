@@ -3,10 +3,10 @@
 
 /// Maximum number of values of a tag. Offsets and lengths of strips and tiles are the longest lists: with 50
 /// megapixels, 8192 tiles are 78×78.
-pub(super) const MOST_NUMBERS: u64 = 1 << 17;
+pub(super) const MAX_NUMBERS: u64 = 1 << 17;
 
 /// Maximum number of tags; TIFF itself defines about a hundred.
-const MOST_ENTRIES: usize = 4096;
+const MAX_ENTRIES: usize = 4096;
 
 /// The byte order of a file, and the location of its tags.
 pub(super) struct Directory<'a> {
@@ -43,7 +43,7 @@ impl<'a> Directory<'a> {
             if directory.big { (directory.number(8, 8)?, 8) } else { (directory.number(4, 4)?, 2) };
         let offset = usize::try_from(offset).ok()?;
         let entries = usize::try_from(directory.number(offset, count)?).ok()?;
-        directory.entries = entries.min(MOST_ENTRIES);
+        directory.entries = entries.min(MAX_ENTRIES);
         directory.start = offset.checked_add(count)?;
         Some(directory)
     }
@@ -52,7 +52,7 @@ impl<'a> Directory<'a> {
     pub(super) fn numbers(&self, tag: u64) -> Result<Option<Vec<u64>>, BadTag> {
         let Some(at) = self.entry(tag) else { return Ok(None) };
         let (values, size, count) = self.values(at)?;
-        if count > MOST_NUMBERS {
+        if count > MAX_NUMBERS {
             return Err(BadTag::TooMany);
         }
         (0..usize::try_from(count).map_err(|_| BadTag::TooMany)?)

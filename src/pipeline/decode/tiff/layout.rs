@@ -3,7 +3,7 @@
 use super::super::DecodeError;
 use super::super::limits::padded_pixels;
 use super::FORMAT;
-use super::directory::{BadTag, Directory, MOST_NUMBERS};
+use super::directory::{BadTag, Directory, MAX_NUMBERS};
 
 /// The first image of a file. All its strips or tiles are inside the file, and not larger than the image
 /// needs.
@@ -99,7 +99,7 @@ pub(super) enum Group3Rows {
 }
 
 /// Maximum number of channels.
-const MOST_CHANNELS: u64 = 16;
+const MAX_CHANNELS: u64 = 16;
 
 impl<'a> Layout<'a> {
     /// # Errors
@@ -111,7 +111,7 @@ impl<'a> Layout<'a> {
         let size = [tags.side(256)?, tags.side(257)?];
         let channels = tags.number(277, 1)?;
         let coding = coding(&tags)?;
-        if channels == 0 || channels > MOST_CHANNELS {
+        if channels == 0 || channels > MAX_CHANNELS {
             return Err(unserved("a TIFF with more than 16 channels"));
         }
         let bits = bits(&tags, coding)?;
@@ -323,7 +323,7 @@ fn pieces<'a>(
         return Err(damaged("its tiles are far larger than the image"));
     }
     let needed = counts[0].saturating_mul(counts[1]).saturating_mul(planes as u64);
-    if needed > MOST_NUMBERS {
+    if needed > MAX_NUMBERS {
         return Err(unserved("a TIFF in more than 131,072 pieces"));
     }
     let needed = usize::try_from(needed).unwrap_or(usize::MAX);
@@ -346,14 +346,14 @@ fn pieces<'a>(
     let pieces: Vec<&[u8]> = (0..needed).map(piece_at).collect();
     // Blank pieces are sometimes stored once, but a file in which all pieces share their bytes is rejected.
     let total: usize = pieces.iter().map(|piece| piece.len()).sum();
-    if total > MOST_SHARED * bytes.len() {
+    if total > MAX_USES * bytes.len() {
         return Err(damaged("its pieces overlap"));
     }
     Ok((piece, pieces))
 }
 
 /// Maximum number of times that the bytes of a file may be used by pieces, on average.
-const MOST_SHARED: usize = 8;
+const MAX_USES: usize = 8;
 
 fn why(problem: BadTag) -> DecodeError {
     match problem {

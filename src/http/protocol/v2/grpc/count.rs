@@ -11,7 +11,7 @@ use crate::http::problem::Problem;
 
 /// Maximum number of parts: more than inputs, outputs, parameters and elements of the largest request, which
 /// has 256 images.
-const MOST: usize = 1024;
+const MAX_PARTS: usize = 1024;
 
 /// Depth and number of the fields whose messages contain lists: inputs and outputs of a `ModelInferRequest`,
 /// and the contents of an input.
@@ -21,9 +21,9 @@ const DESCENDED: [(usize, u32); 3] = [(0, 5), (0, 6), (1, 5)];
 pub(super) fn check(message: &[u8]) -> Result<(), Problem> {
     let mut parts = 0;
     let _ = count(message, 0, &mut parts);
-    if parts > MOST {
+    if parts > MAX_PARTS {
         return Err(Problem::invalid_parameter(format!(
-            "the message has more than {MOST} inputs, outputs, parameters and elements; send fewer \
+            "the message has more than {MAX_PARTS} inputs, outputs, parameters and elements; send fewer \
              images at once"
         )));
     }
@@ -32,7 +32,7 @@ pub(super) fn check(message: &[u8]) -> Result<(), Problem> {
 
 /// Adds the number of parts of `message` to `parts`; stops early if there are too many.
 fn count(mut message: &[u8], depth: usize, parts: &mut usize) -> Result<(), DecodeError> {
-    while message.has_remaining() && *parts <= MOST {
+    while message.has_remaining() && *parts <= MAX_PARTS {
         let (tag, wire_type) = decode_key(&mut message)?;
         if wire_type != WireType::LengthDelimited {
             skip_field(wire_type, tag, &mut message, DecodeContext::default())?;

@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 
 /// Maximum length of a list: more than any request has inputs, outputs or dimensions.
-const MOST: usize = 16;
+const MAX_LENGTH: usize = 16;
 
 /// Reads a list of at most 16 elements; `null` is an empty one.
 pub(super) fn short_list<'de, D, T>(from: D) -> Result<Vec<T>, D::Error>
@@ -20,7 +20,7 @@ where
         type Value = Vec<T>;
 
         fn expecting(&self, words: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(words, "a list of at most {MOST} elements")
+            write!(words, "a list of at most {MAX_LENGTH} elements")
         }
 
         /// `null` is like a missing list: some clients write unset fields as `null`.
@@ -31,8 +31,8 @@ where
         fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
             let mut elements = Vec::new();
             while let Some(element) = list.next_element()? {
-                if elements.len() == MOST {
-                    return Err(A::Error::invalid_length(MOST + 1, &self));
+                if elements.len() == MAX_LENGTH {
+                    return Err(A::Error::invalid_length(MAX_LENGTH + 1, &self));
                 }
                 elements.push(element);
             }

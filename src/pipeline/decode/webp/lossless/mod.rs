@@ -13,7 +13,7 @@ use bits::{Bits, Code};
 use image::Inner;
 
 /// Maximum number of groups. libwebp's encoder writes at most 2,600.
-const MOST_GROUPS: usize = 4096;
+const MAX_GROUPS: usize = 4096;
 
 /// Memory of libwebp for a group: five tables, the largest with a cache of 2,048 colours.
 const GROUP_BYTES: u64 = 21 << 10;
@@ -29,7 +29,7 @@ pub(super) fn most_tables(stream: &[u8], size: [u32; 2]) -> u64 {
     // A damaged stream is not decoded; one that takes too long to read may have the maximum.
     let groups = match head.read(size) {
         Ok(groups) => groups,
-        Err(BadStream::TooLong) => MOST_GROUPS,
+        Err(BadStream::TooLong) => MAX_GROUPS,
         Err(BadStream::Damaged | BadStream::Cut | BadStream::TooMany | BadStream::Stopped(_)) => 0,
     };
     groups as u64 * GROUP_BYTES
@@ -149,7 +149,7 @@ impl<'a> Head<'a> {
         } else {
             1
         };
-        if groups > MOST_GROUPS {
+        if groups > MAX_GROUPS {
             return Err(BadStream::TooMany);
         }
         for _ in 0..groups {
