@@ -95,7 +95,7 @@ const ADVICE: &[(&str, &str)] = &[
     ),
     (
         "model_unloads_total",
-        "`memory-limit`: on-demand models displace each other; raise `--model-memory-limit`. `requested`: over the admin address. `removed`: its files or its table are gone",
+        "`memory-limit`: on-demand models displace each other; raise `--model-memory-limit`. `requested`: over the admin address. `removed`: its files or its table are gone. `superseded`: a higher version took its place",
     ),
     (
         "model_not_ready_total",
