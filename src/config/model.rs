@@ -30,9 +30,10 @@ pub struct ModelArgs {
     #[arg(hide_short_help = true, long, env = "RESNETD_ARCH", value_name = "ARCH")]
     pub arch: Option<String>,
 
-    /// File with the class names, one per line, for a model without labels
+    /// File with class names, one per line; replaces those of every model
     ///
-    /// [default: the ImageNet-1k labels for 1,000 classes, otherwise class 0, class 1, …]
+    /// [default: those of the card or the config.json; otherwise the ImageNet-1k labels for 1,000
+    /// classes, or class 0, class 1, …]
     #[arg(long, env = "RESNETD_LABELS", value_name = "FILE")]
     pub labels: Option<PathBuf>,
 

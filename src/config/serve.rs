@@ -46,6 +46,8 @@ pub struct ServeArgs {
 
     /// Maximum number of images of a model in flight (decoded, queued or run); further ones are
     /// answered 503
+    ///
+    /// A form with more images is processed in parts
     #[arg(long, env = "RESNETD_QUEUE_CAPACITY", default_value_t = 256, value_name = "N")]
     pub queue_capacity: usize,
 
