@@ -70,6 +70,7 @@ fn of_model(error: &ModelError) -> LoadFailure {
             | WeightsError::Format { .. }
             | WeightsError::Pytorch { .. }
             | WeightsError::Index { .. } => LoadFailure::Damaged,
+            WeightsError::Other { kind, .. } if kind.is_incomplete() => LoadFailure::Damaged,
             WeightsError::Other { .. } | WeightsError::Objects { .. } => LoadFailure::Unsupported,
             WeightsError::Misfit { .. } => LoadFailure::Card,
         },
@@ -115,6 +116,18 @@ mod tests {
     use anyhow::{Context, anyhow};
 
     use super::*;
+    use crate::weights::UnsupportedFile;
+
+    #[test]
+    fn files_that_are_incomplete_are_damaged_and_those_of_other_formats_unsupported() {
+        let failure = |kind: UnsupportedFile| {
+            let source = WeightsError::Other { path: "flowers.pth".into(), kind };
+            of_model(&ModelError::Weights { of: "flowers".to_owned(), source })
+        };
+        assert_eq!(failure(UnsupportedFile::HalfZip), LoadFailure::Damaged);
+        assert_eq!(failure(UnsupportedFile::GitLfsPointer), LoadFailure::Damaged);
+        assert_eq!(failure(UnsupportedFile::Keras), LoadFailure::Unsupported);
+    }
 
     #[test]
     fn the_first_cause_with_a_class_decides() {

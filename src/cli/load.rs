@@ -87,9 +87,9 @@ fn without_cuda(error: &anyhow::Error) -> &'static str {
     if !Path::new("/proc/driver/nvidia/version").exists() {
         return "this machine has no NVIDIA driver";
     }
-    let reason = error.to_string();
-    let reason = reason.lines().next().unwrap_or_default();
-    tracing::warn!(reason, "the NVIDIA GPU cannot be used: running on the CPU");
+    let error = error.to_string();
+    let error = error.lines().next().unwrap_or_default();
+    tracing::warn!(error, "the NVIDIA GPU cannot be used: running on the CPU");
     "the NVIDIA GPU cannot be used"
 }
 

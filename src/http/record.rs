@@ -20,7 +20,7 @@ use super::problem::{ProblemFacts, excerpt};
 use super::purpose::Purpose;
 use super::trace::{EndedRequest, Trace};
 use crate::pipeline::Timings;
-use crate::registry::RequestOutcome;
+use crate::registry::{RequestOutcome, Served};
 use crate::telemetry::metrics::AnsweredRequest;
 
 /// Facts about a request, for its log line and metrics.
@@ -208,7 +208,7 @@ pub(super) fn answered(
     }
     let entry = LogFields {
         client,
-        model: choice.as_ref().map(|choice| choice.model.name()),
+        model: choice.as_ref().map(|choice| &*choice.model),
         problem,
         spent: spent.unwrap_or_default(),
         ..LogFields::new(facts, status.as_u16(), elapsed)
@@ -217,7 +217,11 @@ pub(super) fn answered(
         StatusCode::OK if facts.purpose != Purpose::Api => entry.write(LogLevel::Quiet, "answered"),
         // Also logged as a count per second and reason.
         StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
-            server.shared.rejections.count(problem.map_or("none", |problem| problem.reason));
+            let reason = problem.map_or("none", |problem| problem.reason);
+            server
+                .shared
+                .rejections
+                .count(reason, choice.as_ref().map(|choice| choice.model.name()));
             entry.write(LogLevel::Quiet, "rejected");
         }
         StatusCode::INTERNAL_SERVER_ERROR => entry.write(LogLevel::Failed, "failed"),
@@ -252,7 +256,7 @@ struct LogFields<'a> {
     status: u16,
     elapsed: Duration,
     client: Option<&'a str>,
-    model: Option<&'a str>,
+    model: Option<&'a Served>,
     problem: Option<&'a ProblemFacts>,
     spent: &'a [Timings],
 }
@@ -276,7 +280,8 @@ macro_rules! event {
             path = facts.path,
             client,
             client.address = facts.address.map(tracing::field::display),
-            model,
+            model = model.map(Served::name),
+            version = model.map(|model| tracing::field::display(&model.version)),
             bytes_in = facts.received.load(Ordering::Relaxed),
             elapsed_ms = millis($entry.elapsed),
             images = (!$entry.spent.is_empty()).then_some($entry.spent.len()),

@@ -1,7 +1,7 @@
-//! Logs rejections: there may be thousands per second under overload, so one line per second and reason has
-//! their number.
+//! Logs rejections: there may be thousands per second under overload, so one line per second, reason and model
+//! has their number.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,14 +13,22 @@ const PERIOD: Duration = Duration::from_secs(1);
 
 /// Rejections since the last line.
 #[derive(Debug, Clone, Default)]
-pub(super) struct RejectionLog(Arc<Mutex<BTreeMap<&'static str, u64>>>);
+pub(super) struct RejectionLog(Arc<Mutex<HashMap<Rejection, u64>>>);
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Rejection {
+    reason: &'static str,
+    /// `None` if the request was rejected before its model was known.
+    model: Option<String>,
+}
 
 impl RejectionLog {
-    /// Counts a rejection. The first one after a line schedules the next line.
-    pub(super) fn count(&self, reason: &'static str) {
+    /// Counts a rejection of a request of `model`. The first one after a line schedules the next line.
+    pub(super) fn count(&self, reason: &'static str, model: Option<&str>) {
+        let rejection = Rejection { reason, model: model.map(str::to_owned) };
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let first = counts.is_empty();
-        *counts.entry(reason).or_default() += 1;
+        *counts.entry(rejection).or_default() += 1;
         drop(counts);
         if first && let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let log = self.clone();
@@ -33,12 +41,12 @@ impl RejectionLog {
 
     fn report(&self) {
         let counts = mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        for (reason, count) in counts {
+        for (Rejection { reason, model }, count) in counts {
             // A client above its own limit is not a warning for the operator.
             if Kind::named(reason).is_some_and(Kind::is_of_client) {
-                tracing::info!(reason, count, "requests rejected in the last second");
+                tracing::info!(reason, model, count, "requests rejected in the last second");
             } else {
-                tracing::warn!(reason, count, "requests rejected in the last second");
+                tracing::warn!(reason, model, count, "requests rejected in the last second");
             }
         }
     }

@@ -144,10 +144,19 @@ impl Control {
                 known.insert(key, KnownSource { source, name });
                 continue;
             }
-            tracing::info!(model = name, version = %source.version, "unloading: it was removed");
-            let removed = self.registry.remove(&name, &source.version);
+            let version = &source.version;
+            let reason = self.reason_to_unload(&name, version);
+            match reason {
+                UnloadReason::Superseded => {
+                    tracing::info!(model = name, %version, "unloading: a higher version serves");
+                }
+                UnloadReason::Removed | UnloadReason::Requested | UnloadReason::MemoryLimit => {
+                    tracing::info!(model = name, %version, "unloading: it was removed");
+                }
+            }
+            let removed = self.registry.remove(&name, version);
             if removed.is_some() {
-                self.metrics.model_unload(&name, UnloadReason::Removed);
+                self.metrics.model_unload(&name, reason);
             }
             retire(&self.registry, removed);
         }
@@ -302,6 +311,13 @@ impl Control {
         self.registry.serving_versions(name).iter().any(|other| other != version)
     }
 
+    /// Why a version that is not listed any more is unloaded.
+    fn reason_to_unload(&self, name: &str, version: &Version) -> UnloadReason {
+        let serving = self.registry.serving_versions(name);
+        let is_superseded = serving.iter().any(|other| other > version);
+        if is_superseded { UnloadReason::Superseded } else { UnloadReason::Removed }
+    }
+
     /// Opens the source at `key` and installs it.
     fn replace(&self, known: &mut KnownSources, key: &SourceKey) -> Result<(), ControlError> {
         let Some(KnownSource { source, name }) = known.get_mut(key) else {
@@ -325,11 +341,10 @@ impl Control {
                 Ok(())
             }
             Err(OpenError { failure, reason }) => {
-                let class = failure.slug();
                 if self.is_loaded(name, version) {
-                    tracing::error!(model = *name, %version, class, reason, "cannot be loaded; the loaded version continues to serve");
+                    tracing::error!(model = *name, %version, reason = failure.slug(), error = reason, "cannot be loaded; the loaded version continues to serve");
                 } else {
-                    tracing::error!(model = *name, %version, class, reason, "cannot be loaded");
+                    tracing::error!(model = *name, %version, reason = failure.slug(), error = reason, "cannot be loaded");
                 }
                 self.metrics.model_load(name, LoadResult::Failed(failure));
                 self.registry.failed(name, version, reason.clone());

@@ -76,6 +76,8 @@ impl LoadResult {
 pub enum UnloadReason {
     /// Its files or its table in the configuration file were removed.
     Removed,
+    /// A higher version serves, and this one is not listed any more.
+    Superseded,
     /// Requested over the admin address.
     Requested,
     /// Its memory was needed for another model.
@@ -86,6 +88,7 @@ impl UnloadReason {
     fn slug(self) -> &'static str {
         match self {
             Self::Removed => "removed",
+            Self::Superseded => "superseded",
             Self::Requested => "requested",
             Self::MemoryLimit => "memory-limit",
         }

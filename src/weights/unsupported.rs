@@ -30,6 +30,21 @@ pub enum UnsupportedFile {
     HalfZip,
 }
 
+impl UnsupportedFile {
+    /// Whether the file is a part of a download or something in its place, so that copying it again helps.
+    pub(crate) fn is_incomplete(self) -> bool {
+        match self {
+            Self::Empty | Self::GitLfsPointer | Self::Html | Self::HalfZip => true,
+            Self::Hdf5
+            | Self::Keras
+            | Self::TorchScript
+            | Self::ExportedProgram
+            | Self::Numpy
+            | Self::TfLite => false,
+        }
+    }
+}
+
 /// Bytes read from the end of a file, where a zip archive has the list of its files.
 const END: u64 = 256 << 10;
 

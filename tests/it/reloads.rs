@@ -117,6 +117,11 @@ async fn a_version_that_fails_a_golden_photo_does_not_serve() {
     write(polled.pets.join("2/card.toml"), &card).unwrap();
     eventually("the repaired version answers", async || polled.version().await == "2").await;
     assert_eq!([polled.loads("loaded").await, polled.loads("failed").await], [2, 1]);
+    let superseded = "resnetd_model_unloads_total{model=\"pets\",reason=\"superseded\"} 1\n";
+    eventually("the first version is unloaded", async || {
+        polled.get("/metrics").await.text.contains(superseded)
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -150,6 +155,11 @@ async fn the_log_has_the_default_model_and_both_digests_of_a_replacement() {
         marked,
         [("other".to_owned(), Value::Bool(false)), ("pets".to_owned(), Value::Bool(true))]
     );
+
+    let answered = || lines().into_iter().find(|line| line["message"] == "answered");
+    eventually("the answer is logged", async || answered().is_some()).await;
+    let line = answered().unwrap();
+    assert_eq!([&line["model"], &line["version"]], ["pets", "1"], "{line}");
 
     write(&config, table(LARGE)).unwrap();
     server.signal("-HUP");

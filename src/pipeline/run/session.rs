@@ -113,9 +113,8 @@ impl Session {
             }
             Device::Cuda(_) => bind()
                 .inspect_err(|error| {
-                    let reason = ort_message(error);
                     tracing::warn!(
-                        reason,
+                        error = ort_message(error),
                         "cannot bind pinned memory: copies to the GPU will be slower"
                     );
                 })

@@ -81,7 +81,7 @@ impl SharedModel {
                     return Ok(session);
                 }
                 Err(error) => tracing::info!(
-                    reason = error.to_string(),
+                    error = error.to_string(),
                     "convolutions run in ONNX Runtime's kernels, which are slower"
                 ),
             }

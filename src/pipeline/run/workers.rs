@@ -141,8 +141,8 @@ impl Supervisor {
         let Some(Spare(open)) = &self.spare else { return };
         let engine = match open() {
             Ok(engine) => engine,
-            Err(reason) => {
-                tracing::error!(reason, "cannot replace a stuck worker; retrying");
+            Err(error) => {
+                tracing::error!(error, "cannot replace a stuck worker; retrying");
                 return;
             }
         };
