@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::known::{KnownSource, KnownSources, SourceKey};
@@ -13,8 +12,8 @@ use super::retire::retire;
 use super::{
     LoadWhen, ModelSources, NoModel, OpenError, Policy, Registry, Served, Source, Version,
 };
+use crate::telemetry::Metrics;
 use crate::telemetry::metrics::{LoadResult, UnloadReason};
-use crate::telemetry::{LoadFailure, Metrics};
 
 /// Changes the models of a registry.
 pub struct Control {
@@ -326,7 +325,7 @@ impl Control {
         let version = &source.version;
         self.registry.loading(name, version);
         tracing::info!(model = *name, %version, "loading");
-        match open(source) {
+        match source.open_without_panic() {
             Ok(served) => {
                 if served.name() != *name {
                     let _ = self.registry.remove(name, version);
@@ -384,14 +383,6 @@ impl Control {
     fn lock(&self) -> MutexGuard<'_, KnownSources> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Opens a model. A panic is an error, so that the other models are still refreshed.
-fn open(source: &Source) -> Result<Served, OpenError> {
-    catch_unwind(AssertUnwindSafe(|| (source.open)())).unwrap_or_else(|_| {
-        let reason = "loading it panicked; the message is on standard error".to_owned();
-        Err(OpenError { failure: LoadFailure::Internal, reason })
-    })
 }
 
 const ON_DEMAND: &str = "the next request for it loads it";

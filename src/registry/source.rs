@@ -1,6 +1,7 @@
 //! Sources from which the server's models are opened.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::{Policy, Served, Version};
@@ -35,6 +36,16 @@ pub struct Source {
     pub policy: Policy,
     /// Opens, verifies and warms up the model.
     pub open: Open,
+}
+
+impl Source {
+    /// Opens the model. A panic is an error, so that the other models are still refreshed.
+    pub(super) fn open_without_panic(&self) -> Result<Served, OpenError> {
+        catch_unwind(AssertUnwindSafe(|| (self.open)())).unwrap_or_else(|_| {
+            let reason = "loading it panicked; the message is on standard error".to_owned();
+            Err(OpenError { failure: LoadFailure::Internal, reason })
+        })
+    }
 }
 
 /// When a model is loaded.
