@@ -1,7 +1,8 @@
 //! The models of `resnetd serve`, from options, configuration file and repository.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Result, bail};
@@ -109,9 +110,22 @@ fn sources(
     Ok(all)
 }
 
-/// The fingerprint of a model's files; 0 for an embedded model or one on the hub.
+/// The fingerprint of a model's files: the file or folder itself, the card and the external data beside a file, and
+/// the file of `--labels`. It does not change for an embedded model or one on the hub.
 fn files_of(spec: &ModelSpec) -> u64 {
-    fingerprint(Path::new(&spec.args.model)).unwrap_or(0)
+    let model = Path::new(&spec.args.model);
+    let data = PathBuf::from(format!("{}.data", spec.args.model));
+    let files = [
+        Some(model.to_owned()),
+        Some(model.with_extension("toml")),
+        Some(data),
+        spec.args.labels.clone(),
+    ];
+    let mut hasher = DefaultHasher::new();
+    for file in files {
+        file.and_then(|file| fingerprint(&file).ok()).hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 fn in_repository(

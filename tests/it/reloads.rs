@@ -175,6 +175,27 @@ async fn the_log_has_the_default_model_and_both_digests_of_a_replacement() {
 }
 
 #[tokio::test]
+async fn a_changed_card_beside_a_file_is_read_at_sighup() {
+    let dir = tempfile::tempdir().unwrap();
+    let (weights, card) = (dir.path().join("pets.safetensors"), dir.path().join("pets.toml"));
+    let text = String::from_utf8(embedded("card.toml")).unwrap();
+    write(&weights, embedded("model.safetensors")).unwrap();
+    write(&card, &text).unwrap();
+    let model = format!("pets={}", weights.display());
+    let server = Process::start_in(dir.path(), &["--model", &model]);
+    let label = async || {
+        let answer = post(&format!("{}/classify", server.url), data("cifar10-cat.png")).await;
+        answer.json()["predictions"][0]["label"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(label().await, "dog");
+    let changed = text.replacen("\"dog\"", "\"hound\"", 1);
+    assert_ne!(changed, text);
+    write(&card, changed).unwrap();
+    server.signal("-HUP");
+    eventually("the new label is answered", async || label().await == "hound").await;
+}
+
+#[tokio::test]
 async fn a_version_with_a_wrong_digest_does_not_serve() {
     let polled = Polled::start();
     let (card, weights) = (embedded("card.toml"), embedded("model.safetensors"));
