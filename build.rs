@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .build_client(false)
         .build_transport(false)
         .bytes(".")
-        .codec_path("super::super::codec::Counted")
+        .codec_path("super::super::codec::CountedCodec")
         .compile_fds(inference.file_descriptor_set())?;
     Ok(())
 }

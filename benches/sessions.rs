@@ -151,7 +151,8 @@ fn binding(library: &Library, model: &Model, runs: usize) {
 /// against the same graph with no other outputs than the classes: medians, in turns.
 fn outputs(library: &Library, model: &Model, runs: usize) {
     let names = CLASSES.map(Output::name);
-    let only_classes = onnx::Model::from_bytes(model.onnx.clone()).unwrap().keep_outputs(&names);
+    let only_classes =
+        onnx::OnnxModel::from_bytes(model.onnx.clone()).unwrap().keep_outputs(&names);
     let open = |bytes: &[u8]| Session::open(library, bytes, ONE_THREAD, &CLASSES).unwrap();
     let (mut all, mut two) = (open(&model.onnx), open(&only_classes.to_bytes()));
     let batch = Batch::grey(InputShape::of(&model.card.preprocess), 1);

@@ -130,11 +130,11 @@ impl Target {
 /// Status and reason of a problem document, such as `503 queue-full`.
 fn kind(status: u16, body: &[u8]) -> String {
     #[derive(Deserialize)]
-    struct Problem {
+    struct ProblemReason {
         reason: String,
     }
     match serde_json::from_slice(body) {
-        Ok(Problem { reason }) => format!("{status} {reason}"),
+        Ok(ProblemReason { reason }) => format!("{status} {reason}"),
         Err(_) => status.to_string(),
     }
 }

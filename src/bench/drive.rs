@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::load::arrivals;
-use super::{Load, LoadResults, Outcome, Target, Window};
+use super::{Load, LoadResults, Outcome, RunTimes, Target};
 
 /// The response to a request, or its failure.
 struct TimedOutcome {
@@ -23,7 +23,7 @@ struct TimedOutcome {
 struct Run {
     target: Arc<Target>,
     started: Instant,
-    window: Window,
+    times: RunTimes,
     outcomes: mpsc::UnboundedSender<TimedOutcome>,
 }
 
@@ -33,16 +33,16 @@ struct Run {
 pub async fn drive(
     target: Target,
     load: Load,
-    window: Window,
+    times: RunTimes,
     mut each: impl FnMut(&LoadResults),
 ) -> LoadResults {
     let (outcomes, mut received) = mpsc::unbounded_channel();
-    let run = Run { target: Arc::new(target), started: Instant::now(), window, outcomes };
+    let run = Run { target: Arc::new(target), started: Instant::now(), times, outcomes };
     let sending = match load {
         Load::Closed { concurrency } => tokio::spawn(run.closed(concurrency)),
         Load::Open { rate, seed } => tokio::spawn(run.open(rate, seed)),
     };
-    let mut measured = LoadResults::new(window);
+    let mut measured = LoadResults::new(times);
     while let Some(TimedOutcome { due, latency, outcome }) = received.recv().await {
         measured.add(due, latency, outcome);
         each(&measured);
@@ -55,8 +55,8 @@ impl Run {
     /// Sends the photo at `number`, whose request was due at `due`, and records the outcome. Returns
     /// whether the connection failed.
     async fn send(&self, number: usize, due: Duration) -> bool {
-        let Self { target, started, window, outcomes } = self;
-        let outcome = target.send(number, window.timeout).await;
+        let Self { target, started, times, outcomes } = self;
+        let outcome = target.send(number, times.timeout).await;
         let is_refused = matches!(&outcome, Outcome::Bad(kind) if kind == "connection");
         let latency = started.elapsed().saturating_sub(due);
         let _ = outcomes.send(TimedOutcome { due, latency, outcome });
@@ -73,7 +73,7 @@ impl Run {
             clients.spawn(async move {
                 loop {
                     let due = run.started.elapsed();
-                    if due >= run.window.total() {
+                    if due >= run.times.total() {
                         return;
                     }
                     let number = next.fetch_add(1, Ordering::Relaxed);
@@ -93,7 +93,7 @@ impl Run {
     async fn open(self, rate: f64, seed: u64) {
         let run = Arc::new(self);
         let (tick, mut ticks) = mpsc::unbounded_channel();
-        let (started, total) = (run.started, run.window.total());
+        let (started, total) = (run.started, run.times.total());
         // A thread's sleep is exact to a tenth of a millisecond, the runtime's timer to one.
         let clock = std::thread::spawn(move || {
             for due in arrivals(rate, seed).take_while(|due| *due < total) {

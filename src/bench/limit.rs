@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::{LoadResults, Outcome, Window};
+use super::{LoadResults, Outcome, RunTimes};
 use crate::model::Preprocess;
 use crate::pipeline::decode::{self, DecodeError, Limits};
 use crate::pipeline::preprocess::{JpegScaling, Scratch};
@@ -45,18 +45,18 @@ pub fn limit(
     engines: Vec<Engine>,
     Preparation { preprocess, limits, scaling }: Preparation<'_>,
     photos: &[Bytes],
-    window: Window,
+    times: RunTimes,
 ) -> Result<LoadResults, LimitError> {
     let number = AtomicUsize::new(0);
     let started = Instant::now();
     let work = |mut engine: Engine| -> Result<Vec<_>, LimitError> {
         let mut batch = Batch::with_capacity(InputShape::of(preprocess), 1);
         let mut scratch = Scratch::default();
-        let mut times = Vec::new();
+        let mut latencies = Vec::new();
         loop {
             let due = started.elapsed();
-            if due >= window.total() {
-                return Ok(times);
+            if due >= times.total() {
+                return Ok(latencies);
             }
             let photo = &photos[number.fetch_add(1, Ordering::Relaxed) % photos.len()];
             let header = scaling.plan(decode::inspect(photo, limits)?, preprocess);
@@ -67,10 +67,10 @@ pub fn limit(
                 Ok::<_, LimitError>(())
             })?;
             engine(&batch)?;
-            times.push((due, started.elapsed().saturating_sub(due)));
+            latencies.push((due, started.elapsed().saturating_sub(due)));
         }
     };
-    let mut measured = LoadResults::new(window);
+    let mut measured = LoadResults::new(times);
     std::thread::scope(|scope| {
         let threads: Vec<_> =
             engines.into_iter().map(|engine| scope.spawn(|| work(engine))).collect();

@@ -27,7 +27,7 @@ pub enum Load {
 
 /// The measured part of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Window {
+pub struct RunTimes {
     /// Duration of the warm-up, whose requests are not counted.
     pub warm_up: Duration,
     /// Duration of the measurement after the warm-up.
@@ -36,7 +36,7 @@ pub struct Window {
     pub timeout: Duration,
 }
 
-impl Window {
+impl RunTimes {
     /// Duration of the whole run.
     #[must_use]
     pub fn total(&self) -> Duration {

@@ -12,6 +12,6 @@ mod plot; // the latencies as an SVG
 pub use client::{Target, TargetError};
 pub use drive::drive;
 pub use limit::{LimitError, Preparation, limit};
-pub use load::{Load, Window};
+pub use load::{Load, RunTimes};
 pub use plot::svg;
 pub use results::{LoadResults, Outcome, Summary};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use super::Window;
+use super::RunTimes;
 
 /// The outcome of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub enum Outcome {
 /// The results of the measured part of a run.
 #[derive(Debug, Clone)]
 pub struct LoadResults {
-    window: Window,
+    times: RunTimes,
     /// Latencies of good responses, in microseconds.
     latencies: Histogram<u64>,
     errors: BTreeMap<String, u64>,
@@ -70,21 +70,21 @@ impl LoadResults {
     ///
     /// Never: the histogram's bounds are in order.
     #[must_use]
-    pub fn new(window: Window) -> Self {
+    pub fn new(times: RunTimes) -> Self {
         let hour = 3_600_000_000;
         let latencies = Histogram::new_with_bounds(1, hour, 3).expect("1 µs is less than an hour");
-        Self { window, latencies, errors: BTreeMap::new(), uncounted: 0 }
+        Self { times, latencies, errors: BTreeMap::new(), uncounted: 0 }
     }
 
     /// Adds a response: when its request was due, after the start, and how long it took from then.
     pub fn add(&mut self, due: Duration, latency: Duration, outcome: Outcome) {
-        if !self.window.counts(due) {
+        if !self.times.counts(due) {
             self.uncounted += 1;
             return;
         }
         match outcome {
             // The request was sent late, so its client would have given up.
-            Outcome::Good if latency > self.window.timeout => self.fail("timeout".to_owned()),
+            Outcome::Good if latency > self.times.timeout => self.fail("timeout".to_owned()),
             Outcome::Good => {
                 let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
                 self.latencies.saturating_record(micros);
@@ -125,7 +125,7 @@ impl LoadResults {
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "counts of requests are far below 2^53")]
     pub fn summary(&self) -> Summary {
-        let seconds = self.window.duration.as_secs_f64();
+        let seconds = self.times.duration.as_secs_f64();
         let requests = self.good() + self.bad();
         Summary {
             seconds,

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::load::{Loaded, load};
 use super::local::{self, MeasureArgs};
 use super::{files, output};
-use crate::bench::{self, Load, LoadResults, Preparation, Summary, Target, Window};
+use crate::bench::{self, Load, LoadResults, Preparation, RunTimes, Summary, Target};
 use crate::config::cores;
 use crate::telemetry::logs::{self, LogFormat};
 
@@ -93,14 +93,14 @@ pub(super) fn run(args: &BenchArgs) -> Result<()> {
         })
         .collect::<Result<Vec<_>>>()?;
     let (duration, warm_up, timeout) = (args.duration, args.warm_up, args.timeout);
-    let window = Window { warm_up, duration, timeout };
+    let times = RunTimes { warm_up, duration, timeout };
     let count = photos.len();
     let (target, load, measured) = match &args.url {
         Some(url) => {
             let load = args.load()?;
-            (url.as_str(), Some(load), on_server(args.target(url, photos)?, load, window)?)
+            (url.as_str(), Some(load), on_server(args.target(url, photos)?, load, times)?)
         }
-        None => ("in process", None, in_process(args, &photos, window)?),
+        None => ("in process", None, in_process(args, &photos, times)?),
     };
     if let Some(path) = &args.plot {
         files::write_atomically(path, bench::svg(&measured, &title(target, load)).as_bytes())?;
@@ -141,13 +141,13 @@ impl BenchArgs {
     }
 }
 
-fn on_server(target: Target, load: Load, window: Window) -> Result<LoadResults> {
+fn on_server(target: Target, load: Load, times: RunTimes) -> Result<LoadResults> {
     let runtime = local::runtime()?;
-    runtime.block_on(target.check(window.timeout))?;
+    runtime.block_on(target.check(times.timeout))?;
     let bar = output::progress(usize::MAX, "s");
-    bar.set_length(window.total().as_secs());
+    bar.set_length(times.total().as_secs());
     let started = std::time::Instant::now();
-    let measured = runtime.block_on(bench::drive(target, load, window, |measured| {
+    let measured = runtime.block_on(bench::drive(target, load, times, |measured| {
         if bar.is_hidden() {
             return; // leave the cores to the server
         }
@@ -161,7 +161,7 @@ fn on_server(target: Target, load: Load, window: Window) -> Result<LoadResults> 
     Ok(measured)
 }
 
-fn in_process(args: &BenchArgs, photos: &[Bytes], window: Window) -> Result<LoadResults> {
+fn in_process(args: &BenchArgs, photos: &[Bytes], times: RunTimes) -> Result<LoadResults> {
     let concurrency = args.common.model.concurrency(cores())?;
     let Loaded { model, warm, .. } = load(&args.common.model, concurrency)?;
     let preparation = Preparation {
@@ -169,7 +169,7 @@ fn in_process(args: &BenchArgs, photos: &[Bytes], window: Window) -> Result<Load
         limits: &args.common.limits.limits(),
         scaling: args.common.model.jpeg_scaling,
     };
-    Ok(bench::limit(warm.engines, preparation, photos, window)?)
+    Ok(bench::limit(warm.engines, preparation, photos, times)?)
 }
 
 fn title(target: &str, load: Option<Load>) -> String {

@@ -20,7 +20,7 @@ enum CardFormat {
     /// TOML next to weights or a graph; comments and order are preserved.
     Toml(Box<DocumentMut>),
     /// A graph of resnetd with an embedded card.
-    Onnx(Box<(ModelCard, onnx::Model)>),
+    Onnx(Box<(ModelCard, onnx::OnnxModel)>),
 }
 
 impl CardFile {
@@ -30,7 +30,7 @@ impl CardFile {
         let bytes = fs::read(path).with_context(cannot_read)?;
         let form = if path.extension().is_some_and(|extension| extension == "onnx") {
             let graph =
-                onnx::Model::from_bytes(bytes::Bytes::from(bytes)).with_context(cannot_read)?;
+                onnx::OnnxModel::from_bytes(bytes::Bytes::from(bytes)).with_context(cannot_read)?;
             ensure!(
                 ModelCard::is_in(graph.all_metadata()),
                 "{} has no embedded card; use the .toml next to it",

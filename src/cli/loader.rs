@@ -21,7 +21,7 @@ use crate::pipeline::run::{
 };
 use crate::pipeline::{Decoding, Pipeline, Resources};
 use crate::registry::{
-    Description, LastUse, LoadWhen, Open, OpenError, Policy, Served, Source, Versions,
+    Description, LastUse, LoadWhen, Open, OpenError, RoutingPolicy, Served, Source, Versions,
 };
 use crate::telemetry::{LoadFailure, Metrics, ModelInfo};
 
@@ -149,7 +149,7 @@ pub(super) fn source(loader: &Arc<Loader>, spec: ModelSpec, fingerprint: u64) ->
     let mut hasher = DefaultHasher::new();
     let policy = spec.policy.clone();
     // A changed policy does not require reloading.
-    let spec = ModelSpec { policy: Policy::default(), ..spec };
+    let spec = ModelSpec { policy: RoutingPolicy::default(), ..spec };
     (fingerprint, format!("{spec:?}")).hash(&mut hasher);
     let name = spec.name.clone().unwrap_or_else(|| spec.args.model.clone());
     let (version, load) = (spec.version.clone(), spec.load);

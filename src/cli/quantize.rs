@@ -186,7 +186,7 @@ fn sample(path: &Path, wanted: usize, labels: &[String]) -> Result<Vec<(String, 
 
 fn calibrate(
     runtime: ProbeRuntime<'_>,
-    graph: &onnx::Model,
+    graph: &onnx::OnnxModel,
     batches: &[Batch],
     method: Method,
 ) -> Result<Ranges> {

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::device::Device;
-use crate::fetch::{FetchPlan, Policy};
+use crate::fetch::{FetchPlan, UrlPolicy};
 use crate::http::{
     AccessPlan, AllowedHosts, Certificates, ConnectionTimes, Drain, ListenPlan, Page, Timeouts,
     VertexRoutes,
@@ -78,7 +78,7 @@ pub struct Config {
     /// Whether the web page is served.
     pub page: Page,
     /// Hosts from which images are fetched by URL; `None` if URLs are disabled.
-    pub urls: Option<(Policy, FetchPlan)>,
+    pub urls: Option<(UrlPolicy, FetchPlan)>,
     /// Additional routes for Vertex AI.
     pub vertex: VertexRoutes,
     /// API keys and limits of clients.

@@ -8,7 +8,9 @@ use serde::Deserialize;
 use super::models::{NAME_RULE, is_name};
 use super::{ConfigError, ModelArgs, ModelSpec};
 use crate::digest::{SHA256_DIGITS, is_hex};
-use crate::registry::{AutoPromotion, Canary, LoadWhen, Policy, ShadowPlan, Version, WhenBusy};
+use crate::registry::{
+    AutoPromotion, Canary, LoadWhen, RoutingPolicy, ShadowPlan, Version, WhenBusy,
+};
 
 /// A `[[model]]` table of the configuration file.
 #[derive(Debug, Clone, Deserialize)]
@@ -164,10 +166,10 @@ impl ModelTable {
         Ok(ModelSpec { weight, load, digest, policy, is_default, is_required, ..spec })
     }
 
-    fn policy(&self) -> Result<Policy, String> {
-        let mut policy = Policy {
+    fn policy(&self) -> Result<RoutingPolicy, String> {
+        let mut policy = RoutingPolicy {
             canary: self.canary.as_ref().map(CanaryTable::canary).transpose()?,
-            ..Policy::default()
+            ..RoutingPolicy::default()
         };
         if let Some(OtherTable { model, after, share }) =
             self.when_busy.clone().map(OtherModel::into_table)

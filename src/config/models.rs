@@ -8,7 +8,7 @@ use bytesize::ByteSize;
 use clap::{Args, ValueEnum};
 
 use super::{Concurrency, ConfigError, ModelArgs, ModelTable, ServeArgs, cores};
-use crate::registry::{LoadWhen, Policy, Version};
+use crate::registry::{LoadWhen, RoutingPolicy, Version};
 
 /// Options about several models.
 #[derive(Debug, Clone, Args)]
@@ -110,7 +110,7 @@ pub struct ModelSpec {
     /// The digest that its graph must have.
     pub digest: Option<String>,
     /// The distribution of requests for its name.
-    pub policy: Policy,
+    pub policy: RoutingPolicy,
     /// Whether it is the default model, which answers requests without a model name.
     pub is_default: bool,
     /// Whether the server is ready only if it is.
@@ -156,7 +156,7 @@ impl ModelSpec {
             weight: 1.0,
             load: LoadWhen::Now,
             digest: None,
-            policy: Policy::default(),
+            policy: RoutingPolicy::default(),
             is_default: false,
             is_required: false,
         })

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use ipnet::IpNet;
 
-use crate::fetch::{AllowedHost, FetchPlan, Policy};
+use crate::fetch::{AllowedHost, FetchPlan, UrlPolicy};
 
 /// Options for images by URL.
 #[derive(Debug, Clone, Args)]
@@ -45,7 +45,7 @@ impl UrlArgs {
         &self,
         at_once: usize,
         wrong: &mut Vec<String>,
-    ) -> Option<(Policy, FetchPlan)> {
+    ) -> Option<(UrlPolicy, FetchPlan)> {
         if self.url_timeout.is_zero() {
             wrong.push(
                 "--url-timeout is 0; every fetch would fail; use a duration such as 5s".to_owned(),
@@ -60,8 +60,10 @@ impl UrlArgs {
             }
             return None;
         }
-        let policy =
-            Policy { hosts: self.allow_url_hosts.clone(), private: self.allow_url_private.clone() };
+        let policy = UrlPolicy {
+            hosts: self.allow_url_hosts.clone(),
+            private: self.allow_url_private.clone(),
+        };
         Some((policy, FetchPlan { timeout: self.url_timeout, at_once }))
     }
 }

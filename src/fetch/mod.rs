@@ -12,6 +12,6 @@ mod redact; // URLs in messages
 mod transfer; // a URL → its bytes, through redirects
 
 pub use error::{FetchError, root_cause};
-pub use policy::{AllowedHost, BadHost, Policy};
+pub use policy::{AllowedHost, BadUrlHost, UrlPolicy};
 pub use redact::without_password;
-pub use transfer::{FetchPlan, Fetcher, Remote};
+pub use transfer::{FetchPlan, Fetcher, UnreadResponse};

@@ -10,7 +10,7 @@ use super::FetchError;
 
 /// Which URLs may be fetched.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Policy {
+pub struct UrlPolicy {
     /// The allow list of hosts.
     pub hosts: Vec<AllowedHost>,
     /// Networks without public addresses that are allowed.
@@ -39,16 +39,16 @@ enum Name {
     "it must be a host such as images.example.org, *.example.org or example.org:8443, without \
      scheme and path"
 )]
-pub struct BadHost;
+pub struct BadUrlHost;
 
 impl FromStr for AllowedHost {
-    type Err = BadHost;
+    type Err = BadUrlHost;
 
-    fn from_str(typed: &str) -> Result<Self, BadHost> {
+    fn from_str(typed: &str) -> Result<Self, BadUrlHost> {
         let (name, port) = match typed.rsplit_once(':') {
             // The colons of `[::1]` belong to the address.
             Some((name, port)) if !port.ends_with(']') => {
-                (name, Some(port.parse().ok().filter(|port| *port != 0).ok_or(BadHost)?))
+                (name, Some(port.parse().ok().filter(|port| *port != 0).ok_or(BadUrlHost)?))
             }
             _ => (typed, None),
         };
@@ -56,20 +56,20 @@ impl FromStr for AllowedHost {
             None => Name::Exact(host(name)?),
             Some(domain) => match host(domain)? {
                 Host::Domain(domain) => Name::Below(format!(".{domain}")),
-                Host::Ipv4(_) | Host::Ipv6(_) => return Err(BadHost),
+                Host::Ipv4(_) | Host::Ipv6(_) => return Err(BadUrlHost),
             },
         };
         Ok(Self { name, port })
     }
 }
 
-fn host(typed: &str) -> Result<Host, BadHost> {
-    let host = Host::parse(typed).map_err(|_| BadHost)?;
+fn host(typed: &str) -> Result<Host, BadUrlHost> {
+    let host = Host::parse(typed).map_err(|_| BadUrlHost)?;
     let odd = matches!(&host, Host::Domain(name) if name.contains('*') || name.ends_with('.'));
-    if odd { Err(BadHost) } else { Ok(host) }
+    if odd { Err(BadUrlHost) } else { Ok(host) }
 }
 
-impl Policy {
+impl UrlPolicy {
     /// Whether `url` may be fetched, as far as that can be decided before resolving its name.
     ///
     /// # Errors
@@ -181,8 +181,8 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
 mod tests {
     use super::*;
 
-    fn policy(hosts: &[&str], private: &[&str]) -> Policy {
-        Policy {
+    fn policy(hosts: &[&str], private: &[&str]) -> UrlPolicy {
+        UrlPolicy {
             hosts: hosts.iter().map(|host| host.parse().unwrap()).collect(),
             private: private.iter().map(|network| network.parse().unwrap()).collect(),
         }
@@ -298,7 +298,7 @@ mod tests {
             "*example.org",
             "example.org:65536",
         ] {
-            assert_eq!(typed.parse::<AllowedHost>(), Err(BadHost), "{typed:?}");
+            assert_eq!(typed.parse::<AllowedHost>(), Err(BadUrlHost), "{typed:?}");
         }
     }
 }

@@ -11,22 +11,22 @@ use hyper_util::client::legacy::connect::dns::Name;
 use tokio::sync::Semaphore;
 use tower_service::Service;
 
-use super::{FetchError, Policy};
+use super::{FetchError, UrlPolicy};
 
 /// Maximum number of threads for the system's resolver: it cannot be interrupted, and waits many seconds for a name
 /// server that does not answer.
 const AT_ONCE: usize = 16;
 
-/// Resolves a name with the system's resolver, and returns the addresses that [`Policy`] allows. Connections are made
+/// Resolves a name with the system's resolver, and returns the addresses that [`UrlPolicy`] allows. Connections are made
 /// to these addresses only, so a name cannot resolve to other addresses between the check and the connection.
 #[derive(Clone)]
 pub(super) struct Resolver {
-    policy: Arc<Policy>,
+    policy: Arc<UrlPolicy>,
     permits: Arc<Semaphore>,
 }
 
 impl Resolver {
-    pub(super) fn new(policy: Arc<Policy>) -> Self {
+    pub(super) fn new(policy: Arc<UrlPolicy>) -> Self {
         Self { policy, permits: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 

@@ -18,7 +18,7 @@ use url::Url;
 
 use super::error::{beginning, root_cause};
 use super::resolve::Resolver;
-use super::{FetchError, Policy};
+use super::{FetchError, UrlPolicy};
 
 /// Maximum number of redirects: for example from a short URL to a host, and from there to its object store.
 const REDIRECTS: usize = 3;
@@ -35,11 +35,11 @@ pub struct FetchPlan {
     pub at_once: usize,
 }
 
-/// Fetches URLs that a [`Policy`] allows. Uses no proxy from the environment, and sends neither cookies nor
+/// Fetches URLs that a [`UrlPolicy`] allows. Uses no proxy from the environment, and sends neither cookies nor
 /// credentials.
 #[derive(Debug)]
 pub struct Fetcher {
-    policy: Arc<Policy>,
+    policy: Arc<UrlPolicy>,
     plan: FetchPlan,
     permits: Arc<Semaphore>,
     client: Client<HttpsConnector<HttpConnector<Resolver>>, Empty<Bytes>>,
@@ -47,7 +47,7 @@ pub struct Fetcher {
 
 /// A response whose body was not read yet.
 #[derive(Debug)]
-pub struct Remote {
+pub struct UnreadResponse {
     /// The URL after all redirects, without its query.
     pub url: String,
     /// The length of the body, if it is known.
@@ -65,7 +65,7 @@ impl Fetcher {
     ///
     /// Never: ring supports the TLS versions that are configured.
     #[must_use]
-    pub fn new(policy: Policy, plan: FetchPlan) -> Self {
+    pub fn new(policy: UrlPolicy, plan: FetchPlan) -> Self {
         let policy = Arc::new(policy);
         let mut connector = HttpConnector::new_with_resolver(Resolver::new(Arc::clone(&policy)));
         connector.enforce_http(false); // https comes through it, too
@@ -95,7 +95,7 @@ impl Fetcher {
     /// # Errors
     ///
     /// [`FetchError`] if the URL is not allowed, does not exist or cannot be reached.
-    pub async fn open(&self, typed: &str) -> Result<Remote, FetchError> {
+    pub async fn open(&self, typed: &str) -> Result<UnreadResponse, FetchError> {
         let first = Url::parse(typed).map_err(|error| FetchError::NotAUrl {
             typed: beginning(typed),
             reason: error.to_string(),
@@ -123,7 +123,7 @@ impl Fetcher {
             }
             let body = answer.into_body();
             let announced = body.size_hint().exact();
-            return Ok(Remote { url: without_query(&url), announced, body, permit });
+            return Ok(UnreadResponse { url: without_query(&url), announced, body, permit });
         }
         Err(FetchError::TooManyRedirects { url: without_query(&first), limit: REDIRECTS })
     }

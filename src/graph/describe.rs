@@ -8,7 +8,7 @@ use super::network::Network;
 
 /// Sizes and costs of a network for images of one size.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Description {
+pub struct NetworkDescription {
     /// One row per layer, in order of execution.
     pub rows: Vec<LayerRow>,
     /// One row per stage, as in the paper's Table 1.
@@ -52,7 +52,7 @@ pub struct StageRow {
 impl Network {
     /// Sizes and costs for images of `input` height and width, at least 1 each.
     #[must_use]
-    pub fn describe(&self, input: [u32; 2]) -> Description {
+    pub fn describe(&self, input: [u32; 2]) -> NetworkDescription {
         let rows: Vec<LayerRow> = self
             .layers
             .iter()
@@ -67,7 +67,7 @@ impl Network {
             })
             .collect();
 
-        Description {
+        NetworkDescription {
             stages: rows.chunk_by(|a, b| a.stage == b.stage).map(StageRow::sum).collect(),
             parameters: rows.iter().map(|row| row.parameters).sum(),
             multiply_adds: rows.iter().map(|row| row.multiply_adds).sum(),

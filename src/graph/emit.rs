@@ -13,7 +13,7 @@ use super::nodes::{
 };
 use crate::onnx::builder::{int_attribute, ints_attribute};
 use crate::onnx::proto::tensor_proto::DataType;
-use crate::onnx::{Element, GraphBuilder, Model};
+use crate::onnx::{Element, GraphBuilder, OnnxModel};
 use crate::weights::{CheckedWeights, Framework};
 
 /// Number of groups of a group norm, as in its paper.
@@ -28,7 +28,7 @@ pub struct EmitPlan {
     /// Height and width of the images, in pixels.
     pub input: [u32; 2],
     /// How pixels become the network's input.
-    pub normalize: Normalize,
+    pub normalize: InputNormalization,
     /// Metadata of the file: keys and values.
     pub metadata: Vec<(String, String)>,
     /// Determines how the probabilities are computed.
@@ -46,7 +46,7 @@ pub enum Classes {
 
 /// The input's normalisation, per channel in the order RGB: `(pixel / 255 − mean) / std`.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Normalize {
+pub struct InputNormalization {
     /// Mean of the training images, from 0 to 1.
     pub mean: [f32; 3],
     /// Standard deviation of the training images, from 0 to 1.
@@ -58,13 +58,13 @@ pub struct Normalize {
 /// Input `pixels`, uint8 `[N, H, W, 3]`, RGB. Outputs, all float32: `logits` `[N, classes]`, `probabilities`
 /// `[N, classes]`, their softmax or sigmoids, `embedding` `[N, C]`, the input of the last linear layer (the
 /// pooled features of a residual network), and `feature_map` `[N, C, h, w]`, the input of the pooling.
-/// [`Model::keep_outputs`] removes outputs that are not needed.
+/// [`OnnxModel::keep_outputs`] removes outputs that are not needed.
 ///
 /// # Panics
 ///
 /// If `weights` were not checked against [`Network::tensors`] of this network.
 #[must_use]
-pub fn emit(network: &Network, weights: &CheckedWeights, plan: &EmitPlan) -> Model {
+pub fn emit(network: &Network, weights: &CheckedWeights, plan: &EmitPlan) -> OnnxModel {
     let name = network.architecture.name;
     let sizes = network.output_sizes(plan.input);
     let mut emitter = Emitter { graph: GraphBuilder::new(name), network, weights, plan, sizes };
@@ -196,7 +196,7 @@ impl Emitter<'_> {
     fn pixels(&mut self) -> String {
         let [height, width] = self.plan.input;
         let shape = [height as usize, width as usize, 3];
-        let Normalize { mean, std } = self.plan.normalize;
+        let InputNormalization { mean, std } = self.plan.normalize;
         let graph = &mut self.graph;
 
         let pixels = graph.input("pixels", Element::Uint8, &shape, "RGB, row by row");

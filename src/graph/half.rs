@@ -8,7 +8,7 @@ use super::emit::NORMALIZED;
 use crate::onnx::builder::int_attribute;
 use crate::onnx::proto::tensor_proto::DataType;
 use crate::onnx::proto::{AttributeProto, NodeProto, TensorProto, ValueInfoProto};
-use crate::onnx::{GraphBuilder, Model};
+use crate::onnx::{GraphBuilder, OnnxModel};
 
 /// Weights that are too large for float16.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -25,7 +25,7 @@ pub struct TooLarge {
 /// # Errors
 ///
 /// [`TooLarge`] if a weight would become infinite.
-pub fn to_half(model: &Model) -> Result<Model, TooLarge> {
+pub fn to_half(model: &OnnxModel) -> Result<OnnxModel, TooLarge> {
     let graph = model.graph();
     let outputs: HashSet<&str> = graph.output.iter().map(ValueInfoProto::name).collect();
     let constants: HashMap<&str, &TensorProto> =

@@ -10,7 +10,7 @@ use crate::weights::{Finding, Framework, Weights, WeightsError};
 
 /// The detected row and number of classes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Inferred {
+pub struct DetectedArchitecture {
     /// The row.
     pub architecture: &'static Architecture,
     /// Number of classes: the rows of the classifier's weights.
@@ -62,7 +62,7 @@ const NAMED: usize = 5;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Guess {
     /// The row.
-    pub inferred: Inferred,
+    pub inferred: DetectedArchitecture,
     /// Less common rows that have the same tensors but compute something else.
     pub others: Vec<&'static str>,
 }
@@ -79,8 +79,9 @@ pub struct Guess {
 /// have the same tensors; neither is more common, so only the name can decide.
 pub fn infer(weights: &Weights, name: &str) -> Result<Guess, NotInferred> {
     let fitting = fitting(weights);
-    let others = |taken: &Inferred| -> Vec<_> {
-        let is_other = |it: &&Inferred| it != &taken && !VARIANTS.contains(it.architecture);
+    let others = |taken: &DetectedArchitecture| -> Vec<_> {
+        let is_other =
+            |it: &&DetectedArchitecture| it != &taken && !VARIANTS.contains(it.architecture);
         fitting.iter().filter(is_other).map(|inferred| inferred.architecture.name).collect()
     };
     if fitting.is_empty() {
@@ -90,7 +91,7 @@ pub fn infer(weights: &Weights, name: &str) -> Result<Guess, NotInferred> {
         return Ok(Guess { inferred, others: Vec::new() });
     }
     let framework = weights.framework();
-    let is_most_common = |it: &&Inferred| is_most_common(it.architecture, framework);
+    let is_most_common = |it: &&DetectedArchitecture| is_most_common(it.architecture, framework);
     let usual: Vec<_> = fitting.iter().filter(is_most_common).collect();
     match usual[..] {
         [one] => Ok(Guess { inferred: *one, others: others(one) }),
@@ -101,12 +102,12 @@ pub fn infer(weights: &Weights, name: &str) -> Result<Guess, NotInferred> {
 }
 
 /// The row of `fitting` with whose name `name` begins, not followed by a letter or digit.
-fn named(fitting: &[Inferred], name: &str) -> Option<Inferred> {
-    let begins = |inferred: &&Inferred| {
+fn named(fitting: &[DetectedArchitecture], name: &str) -> Option<DetectedArchitecture> {
+    let begins = |inferred: &&DetectedArchitecture| {
         let rest = name.strip_prefix(inferred.architecture.name);
         rest.is_some_and(|rest| !rest.starts_with(char::is_alphanumeric))
     };
-    let longest = |inferred: &&Inferred| inferred.architecture.name.len();
+    let longest = |inferred: &&DetectedArchitecture| inferred.architecture.name.len();
     fitting.iter().filter(begins).max_by_key(longest).copied()
 }
 
@@ -128,13 +129,13 @@ fn is_most_common(row: &Architecture, framework: Framework) -> bool {
 
 /// Every row whose network has exactly the tensors of `weights`, in the order of the table.
 #[must_use]
-pub fn fitting(weights: &Weights) -> Vec<Inferred> {
+pub fn fitting(weights: &Weights) -> Vec<DetectedArchitecture> {
     let found: BTreeMap<&str, &[usize]> = weights
         .iter()
         .filter(|(name, _)| !name.ends_with(".num_batches_tracked"))
         .map(|(name, tensor)| (name, tensor.shape()))
         .collect();
-    let fits = |inferred: &Inferred| {
+    let fits = |inferred: &DetectedArchitecture| {
         let wanted = Network::expand(inferred.architecture, inferred.classes).tensors();
         wanted.len() == found.len()
             && wanted.iter().all(|spec| found.get(spec.name.as_str()) == Some(&&spec.shape[..]))
@@ -149,15 +150,15 @@ pub fn classes(architecture: &Architecture, weights: &Weights) -> Option<usize> 
     weights.iter().find(|(name, _)| *name == bias)?.1.shape().first().copied()
 }
 
-fn candidates(weights: &Weights) -> impl Iterator<Item = Inferred> {
+fn candidates(weights: &Weights) -> impl Iterator<Item = DetectedArchitecture> {
     arch::all().map(|architecture| {
         let classes = classes(architecture, weights).unwrap_or(architecture.classes);
-        Inferred { architecture, classes }
+        DetectedArchitecture { architecture, classes }
     })
 }
 
 fn closest(weights: &Weights) -> NotInferred {
-    let differences = candidates(weights).map(|Inferred { architecture, classes }| {
+    let differences = candidates(weights).map(|DetectedArchitecture { architecture, classes }| {
         let network = Network::expand(architecture, classes);
         let findings = match weights.clone().check(&network.tensors()) {
             Err(WeightsError::Misfit { findings }) => findings,

@@ -29,7 +29,7 @@ mod tests;
 
 pub use arch::UnknownArchitecture;
 pub use choices::Architecture;
-pub use describe::Description;
-pub use emit::{Classes, EmitPlan, Normalize, emit};
-pub use infer::{Guess, Inferred, NotInferred};
+pub use describe::NetworkDescription;
+pub use emit::{Classes, EmitPlan, InputNormalization, emit};
+pub use infer::{DetectedArchitecture, Guess, NotInferred};
 pub use network::Network;

@@ -2,8 +2,10 @@ use super::arch::{self, ARCHITECTURES, VARIANTS};
 use super::choices::{Activation, Architecture, Family};
 use super::infer::{Guess, infer};
 use super::layer::{Layer, LayerKind, Stage};
-use super::{Classes, Description, EmitPlan, Network, Normalize, NotInferred, emit};
-use crate::onnx::Model;
+use super::{
+    Classes, EmitPlan, InputNormalization, Network, NetworkDescription, NotInferred, emit,
+};
+use crate::onnx::OnnxModel;
 use crate::weights::{TensorSpec, Weights};
 
 fn network(name: &str) -> Network {
@@ -11,12 +13,12 @@ fn network(name: &str) -> Network {
     Network::expand(row, row.classes)
 }
 
-fn description(name: &str) -> Description {
+fn description(name: &str) -> NetworkDescription {
     network(name).describe(arch::find(name).unwrap().input)
 }
 
 /// The network with all elements of all tensors 1.
-fn model(name: &str) -> Model {
+fn model(name: &str) -> OnnxModel {
     let network = network(name);
     let specs = network.tensors();
     let ones = specs.iter().map(|spec| {
@@ -25,7 +27,7 @@ fn model(name: &str) -> Model {
     let weights = Weights::from_tensors(ones).check(&specs).unwrap();
     let plan = EmitPlan {
         input: network.architecture.input,
-        normalize: Normalize { mean: [0.5; 3], std: [0.25; 3] },
+        normalize: InputNormalization { mean: [0.5; 3], std: [0.25; 3] },
         metadata: vec![("key".to_owned(), "value".to_owned())],
         classes: Classes::Exclusive,
     };
@@ -411,7 +413,7 @@ fn a_model_has_the_promised_inputs_outputs_and_metadata() {
     let outputs: Vec<_> = model.outputs().collect();
     assert_eq!(outputs, ["logits", "probabilities", "embedding", "feature_map"]);
     assert_eq!(model.metadata("key"), Some("value"));
-    assert_eq!(Model::from_bytes(&model.to_bytes()[..]), Ok(model));
+    assert_eq!(OnnxModel::from_bytes(&model.to_bytes()[..]), Ok(model));
 }
 
 #[test]

@@ -99,7 +99,7 @@ async fn roll_back(
 }
 
 fn end_canary(server: &Server, model: &str, verdict: Verdict) -> Result<Json<Value>, Problem> {
-    let version = server.registry.end_canary(model, verdict).map_err(Problem::bad_request)?;
+    let version = server.registry.end_canary(model, verdict).map_err(Problem::change_failed)?;
     Ok(Json(json!({ "model": model, "version": version.as_str() })))
 }
 

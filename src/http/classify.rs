@@ -11,7 +11,7 @@ use super::answers::Answer;
 use super::classify_parameters::ClassifyParameters;
 use super::openapi::{ImageUrl, NetworkProblems, Picture, Pictures, Scheduling};
 use super::problem::Problem;
-use super::upload::Upload;
+use super::upload::RequestImages;
 use super::{App, accept, answers, query, remote};
 use crate::pipeline::explain::{Explanation, Maps};
 use crate::pipeline::postprocess::{PostprocessOptions, Postprocessed};
@@ -103,20 +103,22 @@ impl ClassifyRequest {
 pub(super) async fn respond(
     app: &App,
     asked: ClassifyRequest,
-    upload: Upload,
+    upload: RequestImages,
     context: &RequestContext,
 ) -> Result<Response, Problem> {
     let each = |bytes| answer(app, bytes, &asked, context);
     let mut response = match (upload, asked.form) {
-        (Upload::One(bytes), AnswerFormat::Json) => {
+        (RequestImages::One(bytes), AnswerFormat::Json) => {
             let (image, timings) = each(bytes).await?;
             answers::one(app, image, timings)
         }
-        (Upload::Several(parts), AnswerFormat::Json) => {
+        (RequestImages::Several(parts), AnswerFormat::Json) => {
             answers::several(app, parts, each, context).await
         }
-        (Upload::One(bytes), AnswerFormat::Overlay) => overlay(app, bytes, &asked, context).await?,
-        (Upload::Several(_), AnswerFormat::Overlay) => {
+        (RequestImages::One(bytes), AnswerFormat::Overlay) => {
+            overlay(app, bytes, &asked, context).await?
+        }
+        (RequestImages::Several(_), AnswerFormat::Overlay) => {
             return Err(Problem::invalid_parameter(
                 "image/png is available for one image only; send one file, or accept application/json",
             ));

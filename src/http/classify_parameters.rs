@@ -14,14 +14,13 @@ use crate::pipeline::topk::{self, ClassFilter};
 /// Maximum number of maps in one answer.
 const MAX_MAPS: usize = 32;
 
-/// More parts than labels have, on average, where commas separate them: `tench, Tinca tinca`.
-const COMMAS_IN_A_LABEL: usize = 4;
-
-/// As many parts of `labels` are read for a model of few classes, too.
-const LISTED_ANYWAY: usize = 256;
-
+/// Maximum number of comma-separated parts of `labels` for each class of the model. A label may have commas
+/// itself, as in `tench, Tinca tinca`, so it is more than one.
+const MAX_PARTS_PER_CLASS: usize = 4;
+/// So many parts are accepted for a model of few classes, too.
+const MAX_PARTS_ANYWAY: usize = 256;
 /// The default of `share`.
-const HALF: f64 = 0.5;
+const DEFAULT_SHARE: f64 = 0.5;
 
 /// The parameters of a request.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -137,7 +136,7 @@ impl ClassifyParameters {
         // Commas are inside labels, too, so this counts at least as many as there are.
         let commas = |typed: &String| typed.bytes().filter(|&byte| byte == b',').count();
         let listed: usize = self.labels.iter().map(|typed| commas(typed) + 1).sum();
-        if listed > (index.count() * COMMAS_IN_A_LABEL).max(LISTED_ANYWAY) {
+        if listed > (index.count() * MAX_PARTS_PER_CLASS).max(MAX_PARTS_ANYWAY) {
             return Err(Problem::bad_request(format!(
                 "labels lists {listed} classes, but this model has {}; list each once",
                 index.count()
@@ -199,7 +198,7 @@ impl ClassifyParameters {
             ));
         }
         pipeline.taxonomy()?;
-        let share = self.share.unwrap_or(HALF);
+        let share = self.share.unwrap_or(DEFAULT_SHARE);
         if share > 0.0 {
             Ok(Some(share))
         } else {

@@ -13,7 +13,7 @@ use super::answers::Answer;
 use super::openapi::{ImageUrl, NetworkProblems, Picture, Pictures, Scheduling};
 use super::problem::Problem;
 use super::remote::ReceivedImages;
-use super::upload::{FormFile, Upload};
+use super::upload::{FormFile, RequestImages};
 use super::{App, accept, answers, query, remote};
 use crate::pipeline::queue::RequestContext;
 use crate::pipeline::{ClassifyError, Embedding, ImageFacts, Normalize, Timings};
@@ -116,19 +116,19 @@ pub(super) async fn embed(
     let options = EmbedRequest { form, normalize, context: &context };
     let each = |bytes| answer(&app, bytes, options);
     let mut response = match (upload, form) {
-        (Upload::One(bytes), VectorFormat::Json | VectorFormat::Base64) => {
+        (RequestImages::One(bytes), VectorFormat::Json | VectorFormat::Base64) => {
             let (image, timings) = each(bytes).await?;
             answers::one(&app, image, timings)
         }
-        (Upload::Several(parts), VectorFormat::Json | VectorFormat::Base64) => {
+        (RequestImages::Several(parts), VectorFormat::Json | VectorFormat::Base64) => {
             answers::several(&app, parts, each, &context).await
         }
-        (Upload::One(bytes), VectorFormat::Npy) => {
+        (RequestImages::One(bytes), VectorFormat::Npy) => {
             let Embedding { values, timings, .. } = vector(&app, bytes, options).await?;
             let shape = format!("({},)", values.len());
             npy(&shape, &values, &[timings])
         }
-        (Upload::Several(parts), VectorFormat::Npy) => matrix(&app, parts, options).await?,
+        (RequestImages::Several(parts), VectorFormat::Npy) => matrix(&app, parts, options).await?,
     };
     accept::vary(&mut response);
     Ok(response)

@@ -27,7 +27,7 @@ enum Addresses {
 #[error(
     "--allow-host {0:?} is not a host name or address; use one such as photos.example.org, without a port"
 )]
-pub struct BadHost(String);
+pub struct BadAllowedHost(String);
 
 impl AllowedHosts {
     /// Accepts all hosts.
@@ -40,14 +40,14 @@ impl AllowedHosts {
     ///
     /// # Errors
     ///
-    /// [`BadHost`] for the first value that is not a host name or address.
-    pub fn new(typed: &[String], address: IpAddr) -> Result<Self, BadHost> {
+    /// [`BadAllowedHost`] for the first value that is not a host name or address.
+    pub fn new(typed: &[String], address: IpAddr) -> Result<Self, BadAllowedHost> {
         if typed.is_empty() && !address.is_loopback() {
             return Ok(Self::any());
         }
         let host = |typed: &String| match url::Host::parse(typed) {
             Ok(host) if !typed.contains('*') => Ok(host.to_string()),
-            _ => Err(BadHost(typed.clone())),
+            _ => Err(BadAllowedHost(typed.clone())),
         };
         let names = typed.iter().map(host).collect::<Result<_, _>>()?;
         let addresses = if address.is_loopback() { Addresses::Loopback } else { Addresses::Any };

@@ -85,10 +85,10 @@ impl Listener {
     /// # Errors
     ///
     /// If another program has started to listen on this port.
-    pub fn listen(self, metrics: Arc<Metrics>) -> io::Result<Server> {
+    pub fn listen(self, metrics: Arc<Metrics>) -> io::Result<ListeningPort> {
         let Self { socket, plan } = self;
         let socket = socket.listen(BACKLOG)?;
-        Ok(Server {
+        Ok(ListeningPort {
             socket,
             plan,
             clients: ClientKeys::default(),
@@ -103,7 +103,7 @@ impl Listener {
 
 /// A listening port.
 #[derive(Debug)]
-pub struct Server {
+pub struct ListeningPort {
     socket: TcpListener,
     plan: ListenPlan,
     clients: ClientKeys,
@@ -115,7 +115,7 @@ pub struct Server {
     metrics: Arc<Metrics>,
 }
 
-impl Server {
+impl ListeningPort {
     /// Enables TLS.
     #[must_use]
     pub fn over_tls(self, certificates: Arc<Certificates>) -> Self {

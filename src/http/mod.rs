@@ -63,7 +63,7 @@ pub use admin::router as admin_router;
 pub use app::{App, Server};
 pub use connection::ConnectionTimes;
 pub use cors::{AllowedOrigin, BadOrigin};
-pub use hosts::{AllowedHosts, BadHost};
+pub use hosts::{AllowedHosts, BadAllowedHost};
 pub use listener::{Drain, ListenPlan, Listener};
 pub use page::Page;
 pub use readiness::{Phase, Readiness};
@@ -104,7 +104,7 @@ pub fn router(server: Arc<Server>) -> Router {
     let keys = if server.access.needs_key() { ApiKeys::Required } else { ApiKeys::Off };
     let routes = routes
         .merge(admin::hints())
-        .layer(Extension(openapi::Document::of(document, keys)))
+        .layer(Extension(openapi::OpenApiDocument::of(document, keys)))
         .fallback(answer_not_found)
         .method_not_allowed_fallback(answer_method_not_allowed);
     layers::around(routes, &server).with_state(server)

@@ -9,7 +9,7 @@ use super::openapi::{ImageUrl, Picture, Pictures, Scheduling, UploadProblems};
 use super::problem::Problem;
 use super::query::NoParameters;
 use super::remote::ReceivedImages;
-use super::upload::Upload;
+use super::upload::RequestImages;
 use super::{App, accept, answers, query, remote};
 use crate::pipeline::PreprocessSteps;
 
@@ -43,18 +43,18 @@ pub(super) async fn preprocess(
     let ReceivedImages { upload, context, .. } = remote::read(&app, request, limit, &[]).await?;
     let preview = |bytes| app.model.pipeline.preview(bytes, &context);
     let mut response = match upload {
-        Upload::Several(parts) => {
+        RequestImages::Several(parts) => {
             let each = async |bytes| {
                 let preview = preview(bytes).await?;
                 Ok((preview.steps, preview.timings))
             };
             answers::several(&app, parts, each, &context).await
         }
-        Upload::One(bytes) if form == "application/json" => {
+        RequestImages::One(bytes) if form == "application/json" => {
             let preview = preview(bytes).await?;
             answers::one(&app, preview.steps, preview.timings)
         }
-        Upload::One(bytes) => {
+        RequestImages::One(bytes) => {
             let preview = preview(bytes).await?;
             let png = ([(header::CONTENT_TYPE, "image/png")], preview.png).into_response();
             answers::with_timing(png, &[preview.timings])

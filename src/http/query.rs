@@ -152,7 +152,7 @@ impl<'de> MapAccess<'de> for ParameterMap<'de> {
         let sent = self.pairs.iter().filter(|(sent, _)| sent == name);
         let values: Vec<&str> = sent.map(|(_, typed)| typed.as_str()).collect();
         let typed = values.first().copied().unwrap_or_default();
-        seed.deserialize(Values { name, values }).map_err(|error| match error {
+        seed.deserialize(ParameterValues { name, values }).map_err(|error| match error {
             QueryError::Value { takes } => {
                 QueryError::Wrong { name, typed: typed.to_owned(), takes }
             }
@@ -164,12 +164,12 @@ impl<'de> MapAccess<'de> for ParameterMap<'de> {
 }
 
 /// All values of one parameter, at least one.
-struct Values<'de> {
+struct ParameterValues<'de> {
     name: &'static str,
     values: Vec<&'de str>,
 }
 
-impl<'de> Deserializer<'de> for Values<'de> {
+impl<'de> Deserializer<'de> for ParameterValues<'de> {
     type Error = QueryError;
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, QueryError> {

@@ -14,8 +14,8 @@ use super::json::{self, Text};
 use super::origin;
 use super::problem::Problem;
 use super::reserved_bytes::with_reservation;
-use super::upload::{self, Fields, Upload};
-use crate::fetch::{FetchError, Fetcher, Remote, root_cause};
+use super::upload::{self, Fields, RequestImages};
+use crate::fetch::{FetchError, Fetcher, UnreadResponse, root_cause};
 use crate::pipeline::queue::{Deadline, RequestContext};
 
 /// Maximum length of a URL, in bytes.
@@ -58,7 +58,7 @@ impl DeclaredType {
 /// A request's images and form fields.
 #[derive(Debug)]
 pub(super) struct ReceivedImages {
-    pub(super) upload: Upload,
+    pub(super) upload: RequestImages,
     pub(super) fields: Fields,
     pub(super) context: RequestContext,
 }
@@ -81,16 +81,16 @@ pub(super) async fn read(
 /// Replaces a body `{"url": "https://…"}` by the image at this URL.
 pub(super) async fn follow(
     app: &App,
-    upload: Upload,
+    upload: RequestImages,
     declared: DeclaredType,
     deadline: Deadline,
-) -> Result<Upload, Problem> {
+) -> Result<RequestImages, Problem> {
     match upload {
-        Upload::One(body) if declared == DeclaredType::Json && json::is_object(&body) => {
+        RequestImages::One(body) if declared == DeclaredType::Json && json::is_object(&body) => {
             let url = app.server.shared.parse(body.len(), move || named(&body)).await?;
-            Ok(Upload::One(image(app, &url, deadline).await?))
+            Ok(RequestImages::One(image(app, &url, deadline).await?))
         }
-        upload @ (Upload::One(_) | Upload::Several(_)) => Ok(upload),
+        upload @ (RequestImages::One(_) | RequestImages::Several(_)) => Ok(upload),
     }
 }
 
@@ -116,7 +116,7 @@ pub(super) async fn image(app: &App, url: &str, deadline: Deadline) -> Result<By
 }
 
 async fn fetch(app: &App, fetcher: &Fetcher, url: &str) -> Result<Bytes, Problem> {
-    let Remote { url, announced, body, permit } = fetcher.open(url).await?;
+    let UnreadResponse { url, announced, body, permit } = fetcher.open(url).await?;
     let limit = app.model.pipeline.plan().limits.max_bytes;
     let announced = announced.map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX));
     if announced > limit {

@@ -21,7 +21,7 @@ use crate::telemetry::Reason;
 
 /// The images of one request.
 #[derive(Debug)]
-pub(super) enum Upload {
+pub(super) enum RequestImages {
     /// The body, or the only file of a form.
     One(Bytes),
     /// The files of a form, in order.
@@ -59,7 +59,7 @@ pub(super) async fn read(
     app: &App,
     request: Request,
     parameters: &[&str],
-) -> Result<(Upload, Fields), Problem> {
+) -> Result<(RequestImages, Fields), Problem> {
     let limit = app.model.pipeline.plan().limits.max_bytes;
     let (request, held) = charge(app, request)?;
     let reading = async {
@@ -67,12 +67,15 @@ pub(super) async fn read(
         if is_form(request.headers()) {
             let (mut parts, fields) = read_form(app, request, parameters, &held).await?;
             let upload = match parts.len() {
-                1 => Upload::One(parts.remove(0).bytes),
-                _ => Upload::Several(parts),
+                1 => RequestImages::One(parts.remove(0).bytes),
+                _ => RequestImages::Several(parts),
             };
             Ok((upload, fields))
         } else {
-            Ok((Upload::One(with_reservation(raw(request, limit).await?, &held)), Fields::new()))
+            Ok((
+                RequestImages::One(with_reservation(raw(request, limit).await?, &held)),
+                Fields::new(),
+            ))
         }
     };
     in_time(app, reading).await

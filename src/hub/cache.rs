@@ -121,9 +121,9 @@ impl Cache {
 /// The files that an index lists.
 fn parts(index: &Path) -> Option<Vec<String>> {
     #[derive(Deserialize)]
-    struct Index {
+    struct WeightMap {
         weight_map: std::collections::BTreeMap<String, String>,
     }
-    let Index { weight_map } = serde_json::from_slice(&fs::read(index).ok()?).ok()?;
+    let WeightMap { weight_map } = serde_json::from_slice(&fs::read(index).ok()?).ok()?;
     Some(weight_map.into_values().collect())
 }

@@ -13,14 +13,14 @@ pub(super) fn weights() -> impl Iterator<Item = &'static str> {
 
 /// Files to download.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Choice {
+pub(super) struct FilesToDownload {
     pub(super) first: Vec<String>,
     /// Weights, which are downloaded last, so that their presence shows that the snapshot is complete.
     pub(super) weights: Vec<String>,
 }
 
 /// Selects from the `files` of a repository.
-pub(super) fn choose(id: &HubId, files: &[String]) -> Result<Choice, HubError> {
+pub(super) fn choose(id: &HubId, files: &[String]) -> Result<FilesToDownload, HubError> {
     let has = |name: &str| files.iter().any(|file| file == name);
     let Some(weights) = weights().find(|name| has(name)) else {
         let looked_for = weights().map(str::to_owned).collect();
@@ -48,7 +48,7 @@ pub(super) fn choose(id: &HubId, files: &[String]) -> Result<Choice, HubError> {
         };
         last.splice(0..0, files.iter().filter(is_part).cloned());
     }
-    Ok(Choice { first, weights: last })
+    Ok(FilesToDownload { first, weights: last })
 }
 
 #[cfg(test)]

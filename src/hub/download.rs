@@ -10,7 +10,7 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 use super::cache::Cache;
-use super::remote::{About, Remote, RemoteFile};
+use super::remote::{About, HubClient, RemoteFile};
 use super::{Event, HubError};
 use crate::digest::{self, SHA256_DIGITS};
 
@@ -24,7 +24,7 @@ const PAUSES: [Duration; 4] = [
 
 /// Downloads `file` into the cache, unless it is there.
 pub(super) fn file(
-    remote: &Remote,
+    remote: &HubClient,
     cache: &Cache,
     file: RemoteFile<'_>,
     tell: &mut dyn FnMut(Event),
@@ -88,7 +88,7 @@ impl PartialFile {
 
 /// Requests range after range until the file is complete.
 fn receive(
-    remote: &Remote,
+    remote: &HubClient,
     file: RemoteFile<'_>,
     about: &About,
     partial: &mut PartialFile,

@@ -16,7 +16,7 @@ mod download; // downloads one file
 use std::path::PathBuf;
 
 use cache::Cache;
-use remote::{Remote, RemoteFile};
+use remote::{HubClient, RemoteFile};
 
 pub use error::HubError;
 pub use id::HubId;
@@ -75,7 +75,7 @@ impl Hub {
             let folder = cache.folder().to_owned();
             return kept().ok_or_else(|| HubError::Offline { id: id.clone(), folder });
         }
-        let remote = Remote::new(&self.endpoint, self.token.as_deref());
+        let remote = HubClient::new(&self.endpoint, self.token.as_deref());
         let listing = match (remote.list(id), kept()) {
             (Err(error), Some(snapshot)) if error.is_passing() => {
                 tell(Event::Unreachable(&error));

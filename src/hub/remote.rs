@@ -24,7 +24,7 @@ const BODY: Duration = Duration::from_secs(300);
 const REDIRECTS: usize = 5;
 
 /// A client of a hub.
-pub(super) struct Remote<'a> {
+pub(super) struct HubClient<'a> {
     agent: Agent,
     endpoint: &'a str,
     token: Option<&'a str>,
@@ -54,7 +54,7 @@ pub(super) struct About {
     pub(super) bytes: u64,
 }
 
-impl<'a> Remote<'a> {
+impl<'a> HubClient<'a> {
     pub(super) fn new(endpoint: &'a str, token: Option<&'a str>) -> Self {
         let agent = Agent::config_builder()
             .timeout_connect(Some(CONNECT))

@@ -26,9 +26,9 @@ pub struct Edges {
 
 /// Which inputs an output channel is computed from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Groups {
+pub enum Grouping {
     /// From the input channel of the same number (a depthwise convolution).
-    Each,
+    PerChannel,
     /// From all.
     One,
 }
@@ -41,7 +41,7 @@ pub struct Geometry {
     /// Channels of the output.
     pub outputs: usize,
     /// Depthwise, or with all channels connected.
-    pub groups: Groups,
+    pub groups: Grouping,
     /// Size of the kernel's window.
     pub window: Extent,
     /// Distance from one window to the next.
@@ -114,8 +114,8 @@ impl Geometry {
     #[must_use]
     pub const fn depth(&self) -> usize {
         match self.groups {
-            Groups::Each => 1,
-            Groups::One => self.inputs,
+            Grouping::PerChannel => 1,
+            Grouping::One => self.inputs,
         }
     }
 
@@ -142,7 +142,7 @@ impl Geometry {
     fn is_convolution(&self) -> bool {
         let Self { inputs, outputs, window, strides, .. } = *self;
         let sides = [inputs, outputs, window.rows, window.columns, strides.rows, strides.columns];
-        sides.iter().all(|&side| side > 0) && (self.groups == Groups::One || inputs == outputs)
+        sides.iter().all(|&side| side > 0) && (self.groups == Grouping::One || inputs == outputs)
     }
 }
 
@@ -225,8 +225,8 @@ impl QLinearConv {
     fn sum(&self, image: ImageBytes<'_>, place: Extent, output: usize) -> i32 {
         let Geometry { inputs, window, strides, padding, groups, .. } = self.geometry;
         let first = match groups {
-            Groups::Each => output,
-            Groups::One => 0,
+            Grouping::PerChannel => output,
+            Grouping::One => 0,
         };
         let mut sum = self.sum_of_zeros(output);
         let planes = self.weights(output).chunks_exact(window.rows * window.columns);

@@ -9,7 +9,7 @@ use std::array;
 use super::block::{CHANNELS, ChannelBlock, TAPS};
 use super::convolution::PackedShape;
 use super::vnni::{DepthwiseRows, INPUT_ROWS, Vnni};
-use super::{Edges, Extent, Geometry, Groups, ImageBytes, QLinearConv};
+use super::{Edges, Extent, Geometry, Grouping, ImageBytes, QLinearConv};
 
 /// A depthwise convolution with a window of 3×3 or 5×5.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub(super) struct Depthwise {
 impl Depthwise {
     pub(super) fn fits(geometry: &Geometry) -> bool {
         let Extent { rows, columns } = geometry.window;
-        geometry.groups == Groups::Each
+        geometry.groups == Grouping::PerChannel
             && geometry.outputs >= CHANNELS
             && rows == columns
             && matches!(rows, 3 | 5)

@@ -8,7 +8,7 @@ use std::array;
 use super::block::{CHANNELS, ChannelBlock, TAPS};
 use super::convolution::PackedShape;
 use super::vnni::{FewChannelsRow, PIXELS, Vnni};
-use super::{Edges, Extent, Geometry, Groups, ImageBytes, QLinearConv};
+use super::{Edges, Extent, Geometry, Grouping, ImageBytes, QLinearConv};
 
 /// Maximum number of input channels. With more, ONNX Runtime's matrix product is as fast.
 const MAX_INPUTS: usize = 4;
@@ -23,7 +23,7 @@ pub(super) struct FewChannels {
 
 impl FewChannels {
     pub(super) fn fits(geometry: &Geometry) -> bool {
-        geometry.groups == Groups::One
+        geometry.groups == Grouping::One
             && geometry.inputs <= MAX_INPUTS
             && geometry.outputs >= CHANNELS
     }

@@ -21,6 +21,6 @@ mod kernel; // chooses the code for a convolution and the processor
 mod tests;
 
 pub use convolution::{
-    Constants, Edges, Extent, Geometry, Groups, ImageBytes, Mismatch, QLinearConv,
+    Constants, Edges, Extent, Geometry, Grouping, ImageBytes, Mismatch, QLinearConv,
 };
 pub use kernel::ConvolutionKernel;

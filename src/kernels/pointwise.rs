@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use super::block::{CHANNELS, Panel, TAPS};
 use super::convolution::PackedShape;
 use super::vnni::{PixelRun, Vnni};
-use super::{Edges, Extent, Geometry, Groups, ImageBytes, QLinearConv};
+use super::{Edges, Extent, Geometry, Grouping, ImageBytes, QLinearConv};
 
 /// Bytes of inputs and outputs of a part that is computed with all weights before the next part, so that it stays in
 /// the core's cache.
@@ -26,7 +26,7 @@ pub(super) struct Pointwise {
 impl Pointwise {
     /// Whether there is fast code for this shape. On a Zen 4 core, all of the shapes in EfficientNet-Lite0 and ResNet-50 are faster than in ONNX Runtime.
     pub(super) fn fits(geometry: &Geometry) -> bool {
-        geometry.groups == Groups::One
+        geometry.groups == Grouping::One
             && geometry.window == Extent { rows: 1, columns: 1 }
             && geometry.padding == Edges { top: 0, left: 0, bottom: 0, right: 0 }
             && geometry.inputs.is_multiple_of(TAPS)

@@ -27,14 +27,14 @@ fn depthwise() -> impl Strategy<Value = Geometry> {
     (side, 16..100_usize, extents(1..=3), edges()).prop_map(|(side, channels, strides, padding)| {
         let window = Extent { rows: side, columns: side };
         let (inputs, outputs) = (channels, channels);
-        Geometry { inputs, outputs, groups: Groups::Each, window, strides, padding }
+        Geometry { inputs, outputs, groups: Grouping::PerChannel, window, strides, padding }
     })
 }
 
 fn few_channels() -> impl Strategy<Value = Geometry> {
     (1..=4_usize, 16..100_usize, extents(1..=7), extents(1..=3), edges()).prop_map(
         |(inputs, outputs, window, strides, padding)| {
-            let groups = Groups::One;
+            let groups = Grouping::One;
             Geometry { inputs, outputs, groups, window, strides, padding }
         },
     )
@@ -47,7 +47,7 @@ fn pointwise() -> impl Strategy<Value = Geometry> {
     (inputs, outputs, extents(1..=3)).prop_map(|(inputs, outputs, strides)| Geometry {
         inputs,
         outputs,
-        groups: Groups::One,
+        groups: Grouping::One,
         window: Extent { rows: 1, columns: 1 },
         strides,
         padding: Edges { top: 0, left: 0, bottom: 0, right: 0 },
@@ -110,7 +110,7 @@ fn identity() -> QLinearConv {
     let geometry = Geometry {
         inputs: 1,
         outputs: 1,
-        groups: Groups::Each,
+        groups: Grouping::PerChannel,
         window: one,
         strides: one,
         padding: Edges { top: 0, left: 0, bottom: 0, right: 0 },

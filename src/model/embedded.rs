@@ -2,7 +2,7 @@
 
 /// An embedded model.
 #[derive(Debug, Clone, Copy)]
-pub struct Embedded {
+pub struct EmbeddedModel {
     /// Its name for `--model`.
     pub name: &'static str,
     /// Its `card.toml`.
@@ -23,14 +23,14 @@ pub fn is_embedded(name: &str) -> bool {
 }
 
 /// Every embedded model.
-pub const EMBEDDED: &[Embedded] = &[
-    Embedded {
+pub const EMBEDDED: &[EmbeddedModel] = &[
+    EmbeddedModel {
         name: "cifar10-resnet20",
         card: include_str!("../../models/cifar10-resnet20/card.toml"),
         weights: include_bytes!("../../models/cifar10-resnet20/model.safetensors"),
         int8: Some(include_bytes!("../../models/cifar10-resnet20/model-int8.onnx")),
     },
-    Embedded {
+    EmbeddedModel {
         name: DEFAULT,
         card: include_str!("../../models/cifar10-resnet56/card.toml"),
         weights: include_bytes!("../../models/cifar10-resnet56/model.safetensors"),

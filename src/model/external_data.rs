@@ -25,7 +25,10 @@ enum BadLocation {
 }
 
 /// `graph`, which was read from `path`, with the weights of the files beside it inside.
-pub(super) fn with_weights(path: &Path, graph: onnx::Model) -> Result<onnx::Model, ModelError> {
+pub(super) fn with_weights(
+    path: &Path,
+    graph: onnx::OnnxModel,
+) -> Result<onnx::OnnxModel, ModelError> {
     let folder = path.parent().unwrap_or(Path::new(""));
     graph.with_data_inside(|location| read(folder, location)).map_err(|error| {
         ModelError::ExternalData { path: path.to_owned(), reason: error.to_string() }

@@ -28,7 +28,7 @@ pub use calibration::{BadCalibration, Calibration, CoverageThreshold};
 pub use card::{CardError, Figure, ModelCard};
 pub use config::ConfigJsonError;
 pub use digests::Digests;
-pub use embedded::{DEFAULT, EMBEDDED, Embedded, is_embedded};
+pub use embedded::{DEFAULT, EMBEDDED, EmbeddedModel, is_embedded};
 pub use folder_content::FolderContent;
 pub use golden::Golden;
 pub(crate) use open::{CARD, GRAPHS, WEIGHTS};
@@ -38,7 +38,7 @@ pub use preprocess::{Interpolation, Preprocess, PreprocessError, Resize};
 pub use task::Task;
 
 use crate::graph::{
-    self, Classes, EmitPlan, Network, Normalize, NotInferred, UnknownArchitecture, arch,
+    self, Classes, EmitPlan, InputNormalization, Network, NotInferred, UnknownArchitecture, arch,
 };
 use crate::weights::{CheckedWeights, Weights, WeightsError};
 
@@ -251,7 +251,7 @@ impl Model {
         };
         let plan = EmitPlan {
             input,
-            normalize: Normalize { mean: card.preprocess.mean, std: card.preprocess.std },
+            normalize: InputNormalization { mean: card.preprocess.mean, std: card.preprocess.std },
             metadata: card.to_metadata(),
             classes: match card.task {
                 Task::SingleLabel => Classes::Exclusive,

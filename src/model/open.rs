@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::{
     EMBEDDED, FolderContent, Model, ModelCard, ModelError, config, external_data, foreign,
 };
-use crate::graph::{Guess, Inferred, arch, infer};
+use crate::graph::{DetectedArchitecture, Guess, arch, infer};
 use crate::onnx;
 use crate::weights::{Weights, WeightsError};
 
@@ -63,7 +63,7 @@ impl Model {
     }
 
     /// The model of `bytes`, which are `graph` with a resnetd card inside.
-    fn from_graph(name: &str, graph: &onnx::Model, bytes: Bytes) -> Result<Self, ModelError> {
+    fn from_graph(name: &str, graph: &onnx::OnnxModel, bytes: Bytes) -> Result<Self, ModelError> {
         let card = ModelCard::from_metadata(graph.all_metadata())
             .map_err(|source| ModelError::Card { of: name.to_owned(), source })?;
         Ok(Self { card: card.into(), onnx: bytes })
@@ -152,7 +152,7 @@ fn open_without_card(of: &str, weights: Weights, arch: Option<&str>) -> Result<M
     let inferred = if let Some(arch) = arch {
         let architecture = arch::find(arch)?;
         let classes = infer::classes(architecture, &weights).unwrap_or(architecture.classes);
-        Inferred { architecture, classes }
+        DetectedArchitecture { architecture, classes }
     } else {
         let guess = infer::infer(&weights, of.rsplit('/').next().unwrap_or(of))
             .map_err(|source| ModelError::NotInferred { of: of.to_owned(), source })?;
@@ -201,12 +201,12 @@ pub(super) fn read_card(of: &str, text: &str) -> Result<ModelCard, ModelError> {
     ModelCard::from_toml(text).map_err(|source| ModelError::Card { of: of.to_owned(), source })
 }
 
-fn read_onnx(path: &Path, bytes: &Bytes) -> Result<onnx::Model, ModelError> {
+fn read_onnx(path: &Path, bytes: &Bytes) -> Result<onnx::OnnxModel, ModelError> {
     let not_onnx = |error: onnx::NotOnnx| ModelError::NotOnnx {
         path: path.to_owned(),
         reason: error.to_string(),
     };
-    let graph = onnx::Model::from_bytes(bytes.clone()).map_err(not_onnx)?;
+    let graph = onnx::OnnxModel::from_bytes(bytes.clone()).map_err(not_onnx)?;
     if graph.ir_version() > onnx::NEWEST_IR_VERSION {
         let (path, found) = (path.to_owned(), graph.ir_version());
         return Err(ModelError::NewerOnnx { path, found });

@@ -134,8 +134,8 @@ impl Model {
     ///
     /// If the bytes are not an ONNX model, which this module prevents.
     #[must_use]
-    pub fn graph(&self) -> onnx::Model {
-        onnx::Model::from_bytes(self.onnx.clone()).expect("a model's bytes are ONNX")
+    pub fn graph(&self) -> onnx::OnnxModel {
+        onnx::OnnxModel::from_bytes(self.onnx.clone()).expect("a model's bytes are ONNX")
     }
 
     /// Adds the calibrations of the card next to the weights, which has those of every precision. They take
@@ -148,7 +148,7 @@ impl Model {
 
     /// Creates a model from a graph, and stores the card in its metadata.
     #[must_use]
-    pub fn of(card: ModelCard, mut graph: onnx::Model) -> Self {
+    pub fn of(card: ModelCard, mut graph: onnx::OnnxModel) -> Self {
         for (key, value) in card.to_metadata() {
             graph.set_metadata(&key, &value);
         }

@@ -9,7 +9,7 @@ use super::proto::{
     AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto,
     TensorShapeProto, TypeProto, ValueInfoProto, type_proto,
 };
-use super::{Graft, Model};
+use super::{Graft, OnnxModel};
 
 /// Version of the format: the newest one that ONNX Runtime 1.18 supports.
 const IR_VERSION: i64 = 10;
@@ -152,7 +152,7 @@ impl GraphBuilder {
 
     /// `model` with this graph. Inputs and outputs of the model are unchanged.
     #[must_use]
-    pub fn finish_as(self, model: &Model) -> Model {
+    pub fn finish_as(self, model: &OnnxModel) -> OnnxModel {
         let mut model = model.clone();
         let theirs = std::mem::replace(model.graph_mut(), self.graph);
         let graph = model.graph_mut();
@@ -162,11 +162,11 @@ impl GraphBuilder {
 
     /// The finished model.
     #[must_use]
-    pub fn finish(self, doc: &str, metadata: &[(String, String)]) -> Model {
+    pub fn finish(self, doc: &str, metadata: &[(String, String)]) -> OnnxModel {
         let has_gelu = self.graph.node.iter().any(|node| node.op_type() == "Gelu");
         let version = if has_gelu { OPSET_OF_GELU } else { OPSET };
         let opset = OperatorSetIdProto { version: Some(version), domain: None };
-        let mut model = Model {
+        let mut model = OnnxModel {
             proto: ModelProto {
                 ir_version: Some(IR_VERSION),
                 producer_name: Some(env!("CARGO_PKG_NAME").to_owned()),

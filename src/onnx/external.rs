@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use prost::Message;
 
-use super::Model;
+use super::OnnxModel;
 use super::proto::TensorProto;
 use super::proto::tensor_proto::DataLocation;
 
@@ -51,7 +51,7 @@ pub enum ExternalError<E: std::error::Error> {
     TooLarge,
 }
 
-impl Model {
+impl OnnxModel {
     /// Whether the model has constants in other files.
     #[must_use]
     pub fn has_external_data(&self) -> bool {

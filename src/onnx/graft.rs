@@ -1,6 +1,6 @@
 //! Adds nodes around the graph of any ONNX model.
 
-use super::Model;
+use super::OnnxModel;
 use super::proto::{GraphProto, NodeProto, TensorProto, ValueInfoProto};
 
 /// Changes to a graph.
@@ -27,7 +27,7 @@ pub struct Graft {
 impl Graft {
     /// Applies the changes to `model`.
     #[must_use]
-    pub fn onto(mut self, mut model: Model) -> Model {
+    pub fn onto(mut self, mut model: OnnxModel) -> OnnxModel {
         let graph = model.graph_mut();
         self.remove(graph);
         self.rename(graph);

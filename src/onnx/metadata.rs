@@ -1,9 +1,9 @@
 //! The metadata of a model file, `metadata_props`: keys and values.
 
 use super::proto::StringStringEntryProto;
-use super::{Model, builder};
+use super::{OnnxModel, builder};
 
-impl Model {
+impl OnnxModel {
     /// The value of a key.
     #[must_use]
     pub fn metadata(&self, key: &str) -> Option<&str> {

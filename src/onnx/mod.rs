@@ -28,7 +28,7 @@ pub const NEWEST_IR_VERSION: i64 = proto::Version::IrVersion as i64;
 
 /// An ONNX model. It always has a graph.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Model {
+pub struct OnnxModel {
     proto: proto::ModelProto,
 }
 
@@ -47,7 +47,7 @@ pub enum NotOnnx {
     NoNodes,
 }
 
-impl Model {
+impl OnnxModel {
     /// The model as the bytes of a file.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::Model;
+use super::OnnxModel;
 use super::proto::{NodeProto, OperatorSetIdProto, ValueInfoProto};
 
 /// An operator by its domain and name.
@@ -33,7 +33,7 @@ pub enum NodeChange {
     Replace(Box<NodeProto>),
 }
 
-impl Model {
+impl OnnxModel {
     /// The same model with changed nodes. The new ones have operator `to`, in version 1 of its domain. Constants that only
     /// the old nodes needed are removed. Subgraphs are not changed.
     #[must_use]

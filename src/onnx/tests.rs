@@ -4,10 +4,10 @@ use prost::Message;
 use super::builder::{GraphBuilder, int_attribute, ints_attribute};
 use super::proto::tensor_proto::DataType;
 use super::proto::{NodeProto, OperatorSetIdProto, TensorProto};
-use super::{Element, Model, NodeChange, NotOnnx, OperatorName};
+use super::{Element, NodeChange, NotOnnx, OnnxModel, OperatorName};
 
 /// Two nodes, one constant, and an integer attribute that is 0.
-fn two_nodes() -> Model {
+fn two_nodes() -> OnnxModel {
     let mut graph = GraphBuilder::new("two");
     let x = graph.input("x", Element::Uint8, &[1, 2, 2], "in");
     let w = graph.constant("w", &[2, 1, 1, 1], &[1.0, -2.5]);
@@ -19,7 +19,7 @@ fn two_nodes() -> Model {
 }
 
 /// A chain `x → a → b` with the outputs `a` and `b`, and a constant that only `b` reads.
-fn two_ends() -> Model {
+fn two_ends() -> OnnxModel {
     let mut graph = GraphBuilder::new("ends");
     let x = graph.input("x", Element::Float, &[1], "");
     let a = graph.node("Relu", "first", &[&x], []);
@@ -48,13 +48,13 @@ fn a_graph_has_the_bytes_that_the_onnx_package_writes() {
 #[test]
 fn a_model_is_read_as_it_was_written() {
     let model = two_nodes();
-    assert_eq!(Model::from_bytes(&model.to_bytes()[..]), Ok(model));
+    assert_eq!(OnnxModel::from_bytes(&model.to_bytes()[..]), Ok(model));
 }
 
 #[test]
 fn a_model_of_another_program_is_written_as_it_was_read() {
     let file = include_bytes!("../../tests/data/onnx/exported.onnx");
-    let model = Model::from_bytes(&file[..]).unwrap();
+    let model = OnnxModel::from_bytes(&file[..]).unwrap();
     assert!(!model.graph().value_info.is_empty() && model.has_external_data());
     assert!(model.to_bytes() == file);
 }
@@ -64,7 +64,7 @@ fn inserted_weights_share_the_memory_of_their_file() {
     let file = include_bytes!("../../tests/data/onnx/exported.onnx");
     let weights = Bytes::from_static(include_bytes!("../../tests/data/onnx/exported.onnx.data"));
     let read = |_: &str| Ok::<_, std::convert::Infallible>(weights.clone());
-    let model = Model::from_bytes(&file[..]).unwrap().with_data_inside(read).unwrap();
+    let model = OnnxModel::from_bytes(&file[..]).unwrap().with_data_inside(read).unwrap();
     assert!(!model.has_external_data());
     let mut sizes = model.float_weights().map(TensorProto::raw_data);
     assert!(sizes.any(|data| weights.as_ptr_range().contains(&data.as_ptr())));
@@ -73,16 +73,16 @@ fn inserted_weights_share_the_memory_of_their_file() {
 #[test]
 fn weights_are_not_copied_when_a_model_is_read_from_shared_bytes() {
     let file = Bytes::from(two_nodes().to_bytes());
-    let model = Model::from_bytes(file.clone()).unwrap();
+    let model = OnnxModel::from_bytes(file.clone()).unwrap();
     assert!(file.as_ptr_range().contains(&model.graph().initializer[0].raw_data().as_ptr()));
 }
 
 #[test]
 fn other_bytes_are_not_a_model() {
     let file = two_nodes().to_bytes();
-    assert_eq!(Model::from_bytes(&[][..]), Err(NotOnnx::NoNodes));
+    assert_eq!(OnnxModel::from_bytes(&[][..]), Err(NotOnnx::NoNodes));
     for bytes in [&file[..file.len() / 2], b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"] {
-        assert!(matches!(Model::from_bytes(bytes), Err(NotOnnx::Protobuf { .. })));
+        assert!(matches!(OnnxModel::from_bytes(bytes), Err(NotOnnx::Protobuf { .. })));
     }
 }
 

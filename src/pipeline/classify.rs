@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::Output;
 use super::decode::{self, DecodeError};
 use super::decoders::{Abandoned, Prepared};
-use super::prepare::{self};
+use super::prepare;
 use super::queue::Upload;
 use super::queue::{Deadline, Input, Job, JobAnswer, Permit, RequestContext, Scores};
 use super::{Classification, ClassifyError, Decoding, ImageFacts, Pipeline, Timings, temperature};
@@ -125,9 +125,13 @@ impl Pipeline {
         deadline: Deadline,
         work: impl Future<Output = Result<T, ClassifyError>>,
     ) -> Result<T, ClassifyError> {
-        let answer = tokio::time::timeout_at(deadline.at.into(), work)
-            .await
-            .unwrap_or_else(|_| Err(ClassifyError::late(deadline, self.predicted_wait())));
+        let answer = match tokio::time::timeout_at(deadline.at.into(), work).await {
+            // A decode is stopped before the deadline if its predicted time exceeds the time that is left.
+            Err(_) | Ok(Err(ClassifyError::Decode(DecodeError::Stopped { .. }))) => {
+                Err(ClassifyError::late(deadline, self.predicted_wait()))
+            }
+            Ok(answer) => answer,
+        };
         if let Some(reason) = answer.as_ref().err().and_then(ClassifyError::reason) {
             self.metrics.rejected(reason);
         }

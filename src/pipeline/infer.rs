@@ -13,7 +13,7 @@ use super::{ClassifyError, Pipeline, Timings};
 
 /// An input image.
 #[derive(Debug, Clone)]
-pub enum InferInput {
+pub enum InputImage {
     /// A file, which is decoded and preprocessed.
     Upload(Bytes),
     /// uint8 `[height, width, 3]`, RGB, with exactly the network's input size; not decoded.
@@ -49,7 +49,7 @@ impl Pipeline {
     /// [`ClassifyError`]: as [`Pipeline::classify`], or if this model's graph lacks a requested output.
     pub async fn infer(
         &self,
-        source: InferInput,
+        source: InputImage,
         context: &RequestContext,
         outputs: InferOutputs,
     ) -> Result<Inferred, ClassifyError> {
@@ -62,11 +62,11 @@ impl Pipeline {
         };
         let scoring = async {
             match source {
-                InferInput::Upload(file) => {
+                InputImage::Upload(file) => {
                     let scored = self.score(file, context, additional).await?;
                     Ok((scored.answered, scored.timings))
                 }
-                InferInput::Pixels(rgb) => self.queue_pixels(rgb, context, additional).await,
+                InputImage::Pixels(rgb) => self.queue_pixels(rgb, context, additional).await,
             }
         };
         let (answered, timings) = self.until_deadline(context.deadline, scoring).await?;

@@ -34,7 +34,7 @@ use std::time::Duration;
 
 pub use classification::{Classification, ClassifyError, ImageFacts, Timings};
 pub use embed::{Embedding, Normalize};
-pub use infer::{InferInput, InferOutputs, Inferred};
+pub use infer::{InferOutputs, Inferred, InputImage};
 pub use output::Output;
 pub use plan::{Decoding, Observer, PipelinePlan, Resources};
 pub use preview::{PreprocessSteps, Preview};

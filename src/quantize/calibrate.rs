@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::histogram::{Histogram, Method};
 use super::qdq::{Ranges, targets};
 use super::range::Range;
-use crate::onnx::Model;
+use crate::onnx::OnnxModel;
 use crate::pipeline::run::{Batch, ProbeRuntime, StartError};
 
 /// Runs the float32 `model` on every batch and chooses the ranges that [`super::quantize`] needs. Calls `ran`
@@ -16,7 +16,7 @@ use crate::pipeline::run::{Batch, ProbeRuntime, StartError};
 /// [`StartError`].
 pub fn calibrate(
     runtime: ProbeRuntime<'_>,
-    model: &Model,
+    model: &OnnxModel,
     batches: &[Batch],
     method: Method,
     ran: &dyn Fn(),

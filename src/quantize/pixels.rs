@@ -16,14 +16,14 @@ const BEFORE: [&str; 3] = ["pixels.planes", "pixels.float", "pixels.centred"];
 
 /// The normalisation `(pixel − mean) / std` of R, G and B, for pixels from 0 to 255.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Pixels {
+pub(super) struct PixelNormalization {
     mean: Vec<f32>,
     std: Vec<f32>,
     height: usize,
     width: usize,
 }
 
-impl Pixels {
+impl PixelNormalization {
     /// The normalisation of a graph that resnetd built; `None` for other graphs.
     pub(super) fn of(graph: &GraphProto) -> Option<Self> {
         let has = |name: &str| graph.node.iter().any(|node| node.output[0] == name);

@@ -7,13 +7,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::pixels::Pixels;
+use super::pixels::PixelNormalization;
 use super::range::{Range, Steps};
 use crate::graph::emit::NORMALIZED;
 use crate::onnx::builder::int_attribute;
 use crate::onnx::proto::tensor_proto::DataType;
 use crate::onnx::proto::{NodeProto, TensorProto};
-use crate::onnx::{GraphBuilder, Model};
+use crate::onnx::{GraphBuilder, OnnxModel};
 
 /// The ranges of the quantized values, by name.
 pub type Ranges = BTreeMap<String, Range>;
@@ -21,24 +21,24 @@ pub type Ranges = BTreeMap<String, Range>;
 /// Converts the float32 graph of `model`, which resnetd built, to int8 arithmetic. Values that are not in
 /// `ranges` get the range from 0 to 0.
 #[must_use]
-pub fn quantize(model: &Model, ranges: &Ranges) -> Model {
+pub fn quantize(model: &OnnxModel, ranges: &Ranges) -> OnnxModel {
     rewrite(model, ranges).0
 }
 
 /// The names of the values whose ranges [`quantize`] needs.
 #[must_use]
-pub fn targets(model: &Model) -> Vec<String> {
+pub fn targets(model: &OnnxModel) -> Vec<String> {
     rewrite(model, &Ranges::new()).1
 }
 
-fn rewrite(model: &Model, ranges: &Ranges) -> (Model, Vec<String>) {
+fn rewrite(model: &OnnxModel, ranges: &Ranges) -> (OnnxModel, Vec<String>) {
     let graph = model.graph();
     let mut rewriter = Rewriter {
         constants: graph.initializer.iter().map(|tensor| (tensor.name(), tensor)).collect(),
         makers: graph.node.iter().map(|node| (node.output[0].as_str(), node)).collect(),
         readers: readers(&graph.node),
         ranges,
-        pixels: Pixels::of(graph),
+        pixels: PixelNormalization::of(graph),
         built: GraphBuilder::new(graph.name()),
         quantized: HashMap::new(),
         asked: Vec::new(),
@@ -71,7 +71,7 @@ struct Rewriter<'a> {
     makers: HashMap<&'a str, &'a NodeProto>,
     readers: HashMap<&'a str, Vec<&'a NodeProto>>,
     ranges: &'a Ranges,
-    pixels: Option<Pixels>,
+    pixels: Option<PixelNormalization>,
     built: GraphBuilder,
     /// Values that are uint8 in the new graph. All others are float32 and keep their names.
     quantized: HashMap<String, Quantized>,
@@ -82,7 +82,7 @@ struct Rewriter<'a> {
 impl<'a> Rewriter<'a> {
     fn node(&mut self, node: &NodeProto) {
         let output = &node.output[0];
-        if self.pixels.is_some() && Pixels::replaces(output) {
+        if self.pixels.is_some() && PixelNormalization::replaces(output) {
             if output == NORMALIZED {
                 self.pixels();
             }
@@ -130,7 +130,7 @@ impl<'a> Rewriter<'a> {
         let built = &mut self.built;
         let constants = steps_constants(built, NORMALIZED, steps);
         let from = if raw_pixel_steps.is_some() {
-            Pixels::planes(built, &tensor, "pixels");
+            PixelNormalization::planes(built, &tensor, "pixels");
             "pixels".to_owned()
         } else {
             let float = pixels.normalized_rows(built, "pixels");

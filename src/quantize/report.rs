@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use super::qdq::{Ranges, quantize, targets};
-use crate::onnx::Model;
+use crate::onnx::OnnxModel;
 use crate::pipeline::run::{Batch, ProbeRuntime, StartError};
 
 /// The quantization noise of one value.
@@ -26,7 +26,7 @@ pub struct LayerError {
 /// [`StartError`].
 pub fn compare(
     runtime: ProbeRuntime<'_>,
-    float: &Model,
+    float: &OnnxModel,
     ranges: &Ranges,
     batches: &[Batch],
 ) -> Result<Vec<LayerError>, StartError> {

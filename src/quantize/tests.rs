@@ -1,10 +1,10 @@
 use super::{Range, Ranges, quantize, targets};
-use crate::graph::{Classes, EmitPlan, Network, Normalize, arch, emit};
-use crate::onnx::Model;
+use crate::graph::{Classes, EmitPlan, InputNormalization, Network, arch, emit};
+use crate::onnx::OnnxModel;
 use crate::weights::Weights;
 
 /// The network with all elements of all tensors 1.
-fn model(name: &str) -> Model {
+fn model(name: &str) -> OnnxModel {
     let row = arch::find(name).unwrap();
     let network = Network::expand(row, row.classes);
     let specs = network.tensors();
@@ -12,20 +12,20 @@ fn model(name: &str) -> Model {
         (spec.name.clone(), spec.shape.clone(), vec![1.0; spec.shape.iter().product()])
     });
     let weights = Weights::from_tensors(ones).check(&specs).unwrap();
-    let normalize = Normalize { mean: [0.5; 3], std: [0.25; 3] };
+    let normalize = InputNormalization { mean: [0.5; 3], std: [0.25; 3] };
     let classes = Classes::Exclusive;
     let plan = EmitPlan { input: row.input, normalize, metadata: Vec::new(), classes };
     emit(&network, &weights, &plan)
 }
 
-fn quantized(name: &str) -> Model {
+fn quantized(name: &str) -> OnnxModel {
     let model = model(name);
     let ranges: Ranges =
         targets(&model).into_iter().map(|name| (name, Range::new(-1.0, 3.0))).collect();
     quantize(&model, &ranges)
 }
 
-fn count(model: &Model, operator: &str) -> usize {
+fn count(model: &OnnxModel, operator: &str) -> usize {
     model.graph().node.iter().filter(|node| node.op_type() == operator).count()
 }
 
@@ -34,7 +34,7 @@ fn count(model: &Model, operator: &str) -> usize {
 fn every_value_between_two_operators_is_quantized_once() {
     let model = quantized("resnet20");
     assert_eq!(count(&model, "QuantizeLinear"), 21 + 9 + 2);
-    assert_eq!(count(&model, "Relu"), 0, "a rectifier is part of what is before it");
+    assert_eq!(count(&model, "Relu"), 0, "a ReLU is fused into the quantization before it");
     assert_eq!((count(&model, "Conv"), count(&model, "Gemm")), (21, 1));
 }
 
@@ -81,7 +81,7 @@ fn raw_pixels_are_the_quantized_input_if_the_mean_is_an_integer() {
             (spec.name.clone(), spec.shape.clone(), vec![1.0; spec.shape.iter().product()])
         });
         let weights = Weights::from_tensors(ones).check(&specs).unwrap();
-        let normalize = Normalize { mean, std: [128.0 / 255.0; 3] };
+        let normalize = InputNormalization { mean, std: [128.0 / 255.0; 3] };
         let classes = Classes::Exclusive;
         let plan = EmitPlan { input: [32, 32], normalize, metadata: Vec::new(), classes };
         quantize(&emit(&network, &weights, &plan), &Ranges::new())

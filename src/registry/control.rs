@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::known::{KnownSource, KnownSources, SourceKey};
 use super::retire::retire;
 use super::{
-    LoadWhen, ModelSources, NoModel, OpenError, Policy, Registry, Served, Source, Version,
+    LoadWhen, ModelSources, NoModel, OpenError, Registry, RoutingPolicy, Served, Source, Version,
 };
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::{LoadResult, UnloadReason};
@@ -89,7 +89,7 @@ impl Control {
     /// Installs a model that was already opened from `source`.
     pub fn adopt(&self, source: Source, served: Served) {
         let (key, name) = (SourceKey::of(&source), served.name().to_owned());
-        if source.policy != Policy::default() {
+        if source.policy != RoutingPolicy::default() {
             self.registry.set_policy(served.name(), source.policy.clone());
         }
         self.lock().insert(key, KnownSource { source, name });

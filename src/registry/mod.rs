@@ -24,7 +24,7 @@ pub use control::{Control, ControlError, WeightLimit};
 pub use description::{Description, Versions};
 pub use entry::{Entry, State};
 pub use policy::{
-    AutoPromotion, Canary, Choice, Fallback, Policy, ShadowPlan, Verdict, Wanted, WhenBusy,
+    AutoPromotion, Canary, Choice, Fallback, RoutingPolicy, ShadowPlan, Verdict, Wanted, WhenBusy,
 };
 pub use served::{LastUse, Served, Version};
 pub use shadow::{Disagreement, Shadow, ShadowReport};
@@ -34,15 +34,15 @@ pub use trial::{CanaryReport, CanaryTrial, RequestOutcome};
 /// Models by name, and the default model.
 #[derive(Debug, Default)]
 pub struct Registry {
-    models: RwLock<Models>,
+    models: RwLock<RegisteredModels>,
 }
 
 #[derive(Debug, Default)]
-struct Models {
+struct RegisteredModels {
     default: Option<String>,
     /// Models that, like the default model, must be ready for the server to be ready.
     required: BTreeSet<String>,
-    policies: BTreeMap<String, Arc<Policy>>,
+    policies: BTreeMap<String, Arc<RoutingPolicy>>,
     shadows: BTreeMap<String, Arc<Shadow>>,
     trials: BTreeMap<String, Arc<CanaryTrial>>,
     by_name: BTreeMap<String, BTreeMap<Version, Entry>>,
@@ -209,12 +209,12 @@ impl Registry {
 
     /// The policy of the model `name`, if it has one.
     #[must_use]
-    pub fn policy(&self, name: &str) -> Option<Arc<Policy>> {
+    pub fn policy(&self, name: &str) -> Option<Arc<RoutingPolicy>> {
         self.read().policies.get(name).cloned()
     }
 
     /// Sets the policy of the model `name`. Must be called in a tokio runtime if the policy has a shadow.
-    pub fn set_policy(self: &Arc<Self>, name: &str, policy: Policy) {
+    pub fn set_policy(self: &Arc<Self>, name: &str, policy: RoutingPolicy) {
         let before = self.policy(name).unwrap_or_default();
         if before.shadow != policy.shadow {
             match policy.shadow.as_ref().map(|plan| Shadow::start(self, plan)) {
@@ -363,16 +363,16 @@ impl Registry {
     }
 
     /// Each update is complete before the lock is released, so the list is valid even if it is poisoned.
-    fn read(&self) -> RwLockReadGuard<'_, Models> {
+    fn read(&self) -> RwLockReadGuard<'_, RegisteredModels> {
         self.models.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, Models> {
+    fn write(&self) -> RwLockWriteGuard<'_, RegisteredModels> {
         self.models.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Models {
+impl RegisteredModels {
     fn unknown(&self, name: &str) -> NoModel {
         NoModel::Unknown { name: name.to_owned(), served: self.names() }
     }

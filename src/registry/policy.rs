@@ -12,7 +12,7 @@ use super::{CanaryTrial, NoModel, Registry, RequestOutcome, Served, Version};
 
 /// How requests for a model are distributed.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Policy {
+pub struct RoutingPolicy {
     /// A new version that answers a fraction of the requests.
     pub canary: Option<Canary>,
     /// The version that answers instead of the highest one, such as the old one after a rollback.
@@ -206,7 +206,8 @@ impl Registry {
                 tracing::warn!(model = name, version = %answers, reason, "the canary was rolled back");
             }
         }
-        let policy = Policy { canary: None, pinned: Some(answers.clone()), ..(*policy).clone() };
+        let policy =
+            RoutingPolicy { canary: None, pinned: Some(answers.clone()), ..(*policy).clone() };
         self.set_policy(name, policy);
         Some(answers)
     }
@@ -216,13 +217,13 @@ impl Registry {
     pub(super) fn unpin(self: &Arc<Self>, name: &str) {
         let policy = self.policy(name).unwrap_or_default();
         if policy.pinned.is_some() && policy.canary.is_none() {
-            self.set_policy(name, Policy { pinned: None, ..(*policy).clone() });
+            self.set_policy(name, RoutingPolicy { pinned: None, ..(*policy).clone() });
         }
     }
 
     /// The version that answers the requests that the canary does not: the pinned one, or the highest other
     /// one.
-    fn stable(&self, name: &str, policy: &Policy) -> Option<Version> {
+    fn stable(&self, name: &str, policy: &RoutingPolicy) -> Option<Version> {
         let highest = |canary: &Canary| {
             let serving = self.serving_versions(name).into_iter().rev();
             serving.into_iter().find(|version| *version != canary.version)

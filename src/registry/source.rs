@@ -4,7 +4,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use super::{Policy, Served, Version};
+use super::{RoutingPolicy, Served, Version};
 use crate::telemetry::LoadFailure;
 
 /// Opens a model.
@@ -33,7 +33,7 @@ pub struct Source {
     /// When it is loaded.
     pub load: LoadWhen,
     /// The distribution of requests for its name; the default has no rules.
-    pub policy: Policy,
+    pub policy: RoutingPolicy,
     /// Opens, verifies and warms up the model.
     pub open: Open,
 }

@@ -37,12 +37,12 @@ impl DroppedLines {
 
 /// The sending side of the thread.
 #[derive(Debug, Clone)]
-pub(super) struct Lines {
+pub(super) struct LineSender {
     lines: SyncSender<Message>,
     dropped: DroppedLines,
 }
 
-impl Lines {
+impl LineSender {
     /// Starts the thread.
     pub(super) fn start() -> io::Result<Self> {
         let (lines, waiting) = sync_channel(WAITING);
@@ -77,7 +77,7 @@ fn write(waiting: &Receiver<Message>) {
     }
 }
 
-impl<'a> MakeWriter<'a> for Lines {
+impl<'a> MakeWriter<'a> for LineSender {
     type Writer = Line<'a>;
 
     fn make_writer(&'a self) -> Line<'a> {
@@ -88,7 +88,7 @@ impl<'a> MakeWriter<'a> for Lines {
 /// A line, sent when it is dropped.
 #[derive(Debug)]
 pub(super) struct Line<'a> {
-    to: &'a Lines,
+    to: &'a LineSender,
     bytes: Vec<u8>,
 }
 

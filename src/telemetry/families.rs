@@ -17,7 +17,7 @@ pub(super) const PRIORITIES: [&str; 2] = ["interactive", "batch"];
 
 /// Name and version of a model.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct ModelVersion {
+pub(super) struct ModelLabels {
     pub(super) name: String,
     pub(super) version: String,
 }
@@ -31,7 +31,7 @@ pub(super) struct ModelFamilies {
     pub(super) rejected: IntCounterVec,
     pub(super) info: GaugeVec,
     /// Number of pipelines that use the series of each model.
-    in_use: Mutex<HashMap<ModelVersion, usize>>,
+    in_use: Mutex<HashMap<ModelLabels, usize>>,
     removals: Removals,
 }
 
@@ -102,12 +102,12 @@ impl ModelFamilies {
     }
 
     /// Counts a new pipeline of `model`.
-    pub(super) fn add(&self, model: &ModelVersion) {
+    pub(super) fn add(&self, model: &ModelLabels) {
         *self.lock().entry(model.clone()).or_default() += 1;
     }
 
     /// Counts a pipeline that has ended, and removes the series of `model` with its last pipeline.
-    pub(super) fn forget(&self, model: &ModelVersion) {
+    pub(super) fn forget(&self, model: &ModelLabels) {
         let mut in_use = self.lock();
         if let Some(pipelines) = in_use.get_mut(model) {
             *pipelines -= 1;
@@ -121,7 +121,7 @@ impl ModelFamilies {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<ModelVersion, usize>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<ModelLabels, usize>> {
         self.in_use.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -133,7 +133,7 @@ struct DeclareOfModels<'a> {
 }
 
 /// Removes the series of a model from one family.
-type RemoveSeries = Box<dyn Fn(&ModelVersion) + Send + Sync>;
+type RemoveSeries = Box<dyn Fn(&ModelLabels) + Send + Sync>;
 
 impl DeclareOfModels<'_> {
     fn counters(&self, name: &str, help: &str) -> IntCounterVec {
@@ -170,7 +170,7 @@ impl fmt::Debug for Removals {
 }
 
 /// Removes every series of `model` from `family`.
-pub(super) fn remove<B: MetricVecBuilder>(family: &MetricVec<B>, model: &ModelVersion) {
+pub(super) fn remove<B: MetricVecBuilder>(family: &MetricVec<B>, model: &ModelLabels) {
     let mut series = Vec::new();
     for metric in family.collect().iter().flat_map(prometheus::proto::MetricFamily::get_metric) {
         let labels: HashMap<String, String> = metric

@@ -7,7 +7,7 @@ use std::panic::PanicHookInfo;
 
 use tracing_subscriber::{EnvFilter, fmt, prelude::*};
 
-use super::background::Lines;
+use super::background::LineSender;
 
 pub use super::background::DroppedLines;
 
@@ -44,7 +44,7 @@ pub enum NoLog {
 /// The log of this process. Dropping it writes the queued lines, for at most about a second.
 #[derive(Debug)]
 pub struct Log {
-    lines: Lines,
+    lines: LineSender,
 }
 
 impl Log {
@@ -78,7 +78,7 @@ pub fn start(filter: &str, format: LogFormat) -> Result<(), BadFilter> {
 ///
 /// [`NoLog`] if the thread cannot be started or `filter` is invalid.
 pub fn start_for_server(filter: &str, format: LogFormat) -> Result<Log, NoLog> {
-    let lines = Lines::start()?;
+    let lines = LineSender::start()?;
     subscribe(filter, format, lines.clone())?;
     std::panic::set_hook(Box::new(log_panic));
     Ok(Log { lines })

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use prometheus::{Gauge, Histogram, IntCounter};
 
 use super::Reason;
-use super::families::{ModelFamilies, ModelVersion, PRIORITIES, remove};
+use super::families::{ModelFamilies, ModelLabels, PRIORITIES, remove};
 use super::gauge_part::GaugePart;
 
 /// The metrics of a pipeline. Pipelines of the same model and version share series, whose export ends when
@@ -50,7 +50,7 @@ pub struct ModelMetrics {
     pub load_seconds: Gauge,
     /// Time of the warm-up runs.
     pub warm_up_seconds: Gauge,
-    model: ModelVersion,
+    model: ModelLabels,
     families: Arc<ModelFamilies>,
 }
 
@@ -74,7 +74,7 @@ impl ModelMetrics {
 
     /// The metrics of a pipeline of one version of a model, as series of `families`.
     pub(super) fn new(families: &Arc<ModelFamilies>, name: &str, version: &str) -> Arc<Self> {
-        let model = ModelVersion { name: name.to_owned(), version: version.to_owned() };
+        let model = ModelLabels { name: name.to_owned(), version: version.to_owned() };
         families.add(&model);
         let metrics = Arc::new(Self::of(families, model));
         for reason in Reason::ALL {
@@ -110,7 +110,7 @@ impl ModelMetrics {
     /// Exports the labels of `resnetd_model_info`.
     pub fn runs_on(&self, info: ModelInfo<'_>) {
         let ModelInfo { architecture, device, onnxruntime } = info;
-        let ModelVersion { name, version } = &self.model;
+        let ModelLabels { name, version } = &self.model;
         let resnetd = env!("CARGO_PKG_VERSION");
         let labels = [name, version, architecture, device, onnxruntime, resnetd];
         // Removes the old series, which may have another architecture or device.
@@ -118,7 +118,7 @@ impl ModelMetrics {
         self.families.info.with_label_values(&labels).set(1.0);
     }
 
-    fn of(families: &Arc<ModelFamilies>, model: ModelVersion) -> Self {
+    fn of(families: &Arc<ModelFamilies>, model: ModelLabels) -> Self {
         let ModelFamilies { counters, gauges, histograms, .. } = &**families;
         let labels = [model.name.as_str(), model.version.as_str()];
         Self {
@@ -151,7 +151,7 @@ impl ModelMetrics {
     }
 
     fn rejected_for(&self, reason: Reason) -> IntCounter {
-        let ModelVersion { name, version } = &self.model;
+        let ModelLabels { name, version } = &self.model;
         self.families.rejected.with_label_values(&[name, version, reason.slug()])
     }
 }

@@ -78,7 +78,7 @@ fn write_buckets(
     let bounded = bounded.map(|bucket| (bucket.upper_bound(), bucket.cumulative_count()));
     let last = (f64::INFINITY, histogram.get_sample_count());
     for (number, (bound, count)) in bounded.chain([last]).enumerate() {
-        let labels = Labels { pairs: metric.get_label(), bound: Some(bound) };
+        let labels = LabelSet { pairs: metric.get_label(), bound: Some(bound) };
         write!(to, "{name}_bucket{labels} {count}")?;
         if let Some(Exemplar { trace, value, at }) = exemplar(number) {
             let seconds = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
@@ -86,23 +86,23 @@ fn write_buckets(
         }
         to.push('\n');
     }
-    let labels = Labels { pairs: metric.get_label(), bound: None };
+    let labels = LabelSet { pairs: metric.get_label(), bound: None };
     writeln!(to, "{name}_count{labels} {}", histogram.get_sample_count())?;
     writeln!(to, "{name}_sum{labels} {}", histogram.get_sample_sum())
 }
 
 fn sample(to: &mut String, name: &str, metric: &Metric, value: f64) -> fmt::Result {
-    let labels = Labels { pairs: metric.get_label(), bound: None };
+    let labels = LabelSet { pairs: metric.get_label(), bound: None };
     writeln!(to, "{name}{labels} {value}")
 }
 
 /// Labels in braces, with `le` for a bucket; empty if there are none.
-struct Labels<'a> {
+struct LabelSet<'a> {
     pairs: &'a [LabelPair],
     bound: Option<f64>,
 }
 
-impl fmt::Display for Labels<'_> {
+impl fmt::Display for LabelSet<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut separator = '{';
         for pair in self.pairs {

@@ -23,9 +23,9 @@ pub(super) fn is_torchvisions(tensors: &Tensors) -> bool {
 /// Renames the tensors to torchvision's names. Tensors of other networks are unchanged.
 pub(super) fn rename_to_torchvision(tensors: Tensors) -> Tensors {
     let library = if is_port(&tensors) {
-        Library::Port
+        NamingScheme::Port
     } else if tensors.contains_key(TIMM_STEM) {
-        Library::Timm
+        NamingScheme::Timm
     } else {
         return tensors;
     };
@@ -35,7 +35,7 @@ pub(super) fn rename_to_torchvision(tensors: Tensors) -> Tensors {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Library {
+enum NamingScheme {
     Timm,
     /// EfficientNet-PyTorch.
     Port,
@@ -43,22 +43,22 @@ enum Library {
 
 /// The parts of a block in order, without and with a convolution that expands the channels; norms follow
 /// convolutions.
-type Parts = [&'static str; 6];
-const TIMM_FIRST: Parts = ["conv_dw", "bn1", "conv_pw", "bn2", "", ""];
-const TIMM_OTHERS: Parts = ["conv_pw", "bn1", "conv_dw", "bn2", "conv_pwl", "bn3"];
-const PORT_FIRST: Parts = ["_depthwise_conv", "_bn1", "_project_conv", "_bn2", "", ""];
-const PORT_OTHERS: Parts =
+type NameParts = [&'static str; 6];
+const TIMM_FIRST: NameParts = ["conv_dw", "bn1", "conv_pw", "bn2", "", ""];
+const TIMM_OTHERS: NameParts = ["conv_pw", "bn1", "conv_dw", "bn2", "conv_pwl", "bn3"];
+const PORT_FIRST: NameParts = ["_depthwise_conv", "_bn1", "_project_conv", "_bn2", "", ""];
+const PORT_OTHERS: NameParts =
     ["_expand_conv", "_bn0", "_depthwise_conv", "_bn1", "_project_conv", "_bn2"];
 
 /// The blocks of a network in order, and whether each expands its input.
 struct Blocks {
-    library: Library,
+    library: NamingScheme,
     /// By stage and position in the stage; a port has one stage.
     widens: BTreeMap<[usize; 2], bool>,
 }
 
 impl Blocks {
-    fn of<'a>(names: impl Iterator<Item = &'a String>, library: Library) -> Self {
+    fn of<'a>(names: impl Iterator<Item = &'a String>, library: NamingScheme) -> Self {
         let mut widens: BTreeMap<[usize; 2], bool> = BTreeMap::new();
         for name in names {
             let Some((block, part)) = block_of(name, library) else { continue };
@@ -74,10 +74,10 @@ impl Blocks {
         };
         let index = 1 + self.widens.keys().position(|known| *known == block)?;
         let parts = match (self.library, self.widens[&block]) {
-            (Library::Timm, false) => TIMM_FIRST,
-            (Library::Timm, true) => TIMM_OTHERS,
-            (Library::Port, false) => PORT_FIRST,
-            (Library::Port, true) => PORT_OTHERS,
+            (NamingScheme::Timm, false) => TIMM_FIRST,
+            (NamingScheme::Timm, true) => TIMM_OTHERS,
+            (NamingScheme::Port, false) => PORT_FIRST,
+            (NamingScheme::Port, true) => PORT_OTHERS,
         };
         let (part, tensor) = part.split_once('.')?;
         let position = parts.iter().position(|known| *known == part)?;
@@ -94,15 +94,17 @@ impl Blocks {
         let (layer, tensor) = name.split_once('.')?;
         let head = self.widens.len() + 1;
         let layer = match (self.library, layer) {
-            (Library::Timm, "conv_stem") | (Library::Port, "_conv_stem") => {
+            (NamingScheme::Timm, "conv_stem") | (NamingScheme::Port, "_conv_stem") => {
                 "features.0.0".to_owned()
             }
-            (Library::Timm, "bn1") | (Library::Port, "_bn0") => "features.0.1".to_owned(),
-            (Library::Timm, "conv_head") | (Library::Port, "_conv_head") => {
+            (NamingScheme::Timm, "bn1") | (NamingScheme::Port, "_bn0") => "features.0.1".to_owned(),
+            (NamingScheme::Timm, "conv_head") | (NamingScheme::Port, "_conv_head") => {
                 format!("features.{head}.0")
             }
-            (Library::Timm, "bn2") | (Library::Port, "_bn1") => format!("features.{head}.1"),
-            (Library::Port, "_fc") => "classifier.1".to_owned(),
+            (NamingScheme::Timm, "bn2") | (NamingScheme::Port, "_bn1") => {
+                format!("features.{head}.1")
+            }
+            (NamingScheme::Port, "_fc") => "classifier.1".to_owned(),
             _ => return None,
         };
         Some(format!("{layer}.{tensor}"))
@@ -111,10 +113,10 @@ impl Blocks {
 
 /// `blocks.2.0.conv_pw.weight` is the part `conv_pw.weight` of the block `[2, 0]`, and
 /// `_blocks.5._bn0.bias` the part `_bn0.bias` of `[0, 5]`.
-fn block_of(name: &str, library: Library) -> Option<([usize; 2], &str)> {
+fn block_of(name: &str, library: NamingScheme) -> Option<([usize; 2], &str)> {
     let (stage, rest) = match library {
-        Library::Port => (0, name.strip_prefix("_blocks.")?),
-        Library::Timm => {
+        NamingScheme::Port => (0, name.strip_prefix("_blocks.")?),
+        NamingScheme::Timm => {
             let (stage, rest) = name.strip_prefix("blocks.")?.split_once('.')?;
             (stage.parse().ok()?, rest)
         }

@@ -25,7 +25,7 @@ pub(super) fn length(bytes: &[u8]) -> Option<usize> {
     let Some(header) = bytes.get(8..header.checked_add(8)?) else {
         return (header < LARGEST_HEADER).then_some(header + 8);
     };
-    let tensors: BTreeMap<String, Entry> = serde_json::from_slice(header).ok()?;
+    let tensors: BTreeMap<String, HeaderEntry> = serde_json::from_slice(header).ok()?;
     let end = tensors.values().filter_map(|tensor| Some(tensor.data_offsets?[1])).max()?;
     end.checked_add(8 + header.len())
 }
@@ -35,7 +35,7 @@ const LARGEST_HEADER: usize = 100_000_000;
 
 /// A tensor's entry in the header. The metadata's entry has none of these fields.
 #[derive(Deserialize)]
-struct Entry {
+struct HeaderEntry {
     data_offsets: Option<[usize; 2]>,
 }
 

@@ -9,7 +9,7 @@ use super::{Tensor, WeightsError, open_file};
 
 /// `model.safetensors.index.json`, as Hugging Face's libraries write it.
 #[derive(Deserialize)]
-struct Index {
+struct ShardIndex {
     weight_map: BTreeMap<String, String>,
 }
 
@@ -18,7 +18,7 @@ pub(super) fn open(path: &Path) -> Result<(BTreeMap<String, Tensor>, Vec<String>
     let wrong = |why: String| WeightsError::Index { path: path.to_owned(), why };
     let text = std::fs::read(path)
         .map_err(|source| WeightsError::Read { path: path.to_owned(), source })?;
-    let Index { weight_map } =
+    let ShardIndex { weight_map } =
         serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
 
     let (mut tensors, mut notes) = (BTreeMap::new(), Vec::new());

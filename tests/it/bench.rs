@@ -7,13 +7,13 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::post;
-use resnetd::bench::{self, Load, LoadResults, Outcome, Summary, Target, Window};
+use resnetd::bench::{self, Load, LoadResults, Outcome, RunTimes, Summary, Target};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
 use crate::support::{TestServer, data, resnetd};
 
-const SHORT: Window = Window {
+const SHORT: RunTimes = RunTimes {
     warm_up: Duration::from_millis(100),
     duration: Duration::from_millis(400),
     timeout: Duration::from_secs(20),
@@ -26,9 +26,9 @@ async fn serve(app: Router) -> String {
     address
 }
 
-async fn drive(url: &str, load: Load, window: Window) -> (LoadResults, Summary) {
+async fn drive(url: &str, load: Load, times: RunTimes) -> (LoadResults, Summary) {
     let target = Target::new(url, vec![data("cat.jpg").into()]).unwrap();
-    let measured = bench::drive(target, load, window, |_| {}).await;
+    let measured = bench::drive(target, load, times, |_| {}).await;
     let summary = measured.summary();
     (measured, summary)
 }
@@ -88,8 +88,8 @@ async fn a_stall_is_not_hidden_from_the_open_loop() {
             }
         };
         let url = serve(Router::new().route("/classify", post(answer))).await;
-        let window = Window { warm_up: Duration::ZERO, ..SHORT };
-        let running = tokio::spawn(async move { drive(&url, load, window).await });
+        let times = RunTimes { warm_up: Duration::ZERO, ..SHORT };
+        let running = tokio::spawn(async move { drive(&url, load, times).await });
         tokio::time::sleep(Duration::from_millis(300)).await; // the stall
         opening.add_permits(1000);
         let (measured, summary) = running.await.unwrap();
@@ -102,12 +102,12 @@ async fn a_stall_is_not_hidden_from_the_open_loop() {
 
 #[test]
 fn requests_of_the_warm_up_and_late_answers_are_not_goodput() {
-    let window = Window {
+    let times = RunTimes {
         warm_up: Duration::from_secs(1),
         duration: Duration::from_secs(2),
         timeout: Duration::from_secs(5),
     };
-    let mut measured = LoadResults::new(window);
+    let mut measured = LoadResults::new(times);
     let seconds = Duration::from_secs;
     measured.add(seconds(0), seconds(1), Outcome::Good);
     measured.add(seconds(1), Duration::from_millis(10), Outcome::Good);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use reqwest::Client;
 use resnetd::pipeline::Resources;
-use resnetd::registry::{AutoPromotion, Canary, Policy, Version};
+use resnetd::registry::{AutoPromotion, Canary, RoutingPolicy, Version};
 use serde_json::Value;
 
 use crate::support::engines::{Gate, constant_logits, panicking_until};
@@ -105,7 +105,7 @@ async fn a_canary_with_internal_errors_is_rolled_back() {
     assert!(registry.install(canary).is_none());
     let auto = AutoPromotion { requests: 50, min_agreement: None, max_error_increase: 0.1 };
     let canary = Canary { version: Version::new("2"), share: 0.5, auto: Some(auto) };
-    registry.set_policy(name, Policy { canary: Some(canary), ..Policy::default() });
+    registry.set_policy(name, RoutingPolicy { canary: Some(canary), ..RoutingPolicy::default() });
 
     let (mut failed, mut sent) = (0, 0);
     let path = format!("/v1/models/{name}");

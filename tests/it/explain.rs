@@ -310,7 +310,7 @@ async fn invalid_requests_for_maps_are_problems() {
 async fn a_model_without_feature_map_has_no_activation_maps() {
     let whole = default_model();
     let cut = |names: &[&str]| {
-        let graph = onnx::Model::from_bytes(whole.onnx.clone()).unwrap().keep_outputs(names);
+        let graph = onnx::OnnxModel::from_bytes(whole.onnx.clone()).unwrap().keep_outputs(names);
         Model { card: Arc::clone(&whole.card), onnx: graph.to_bytes().into() }
     };
     let model = cut(&["logits", "probabilities"]);

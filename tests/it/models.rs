@@ -412,6 +412,7 @@ async fn a_canary_answers_its_share_of_requests_until_it_is_promoted() {
         assert_eq!(version(id).await, "2");
     }
     let answer = post(&promote, Vec::new()).await;
+    assert_eq!((answer.status, answer.reason()), (400, "change-failed".to_owned()), "{answer:?}");
     assert!(answer.text.contains("has no canary"), "{answer:?}");
 }
 

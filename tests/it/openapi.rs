@@ -99,7 +99,9 @@ async fn every_kind_of_problem_is_documented_under_its_status() {
         }
     }
     // These are not answers of an operation on the public address.
-    shown.extend(["not-found", "method-not-allowed", "not-an-admin"].map(str::to_owned));
+    shown.extend(
+        ["not-found", "method-not-allowed", "not-an-admin", "change-failed"].map(str::to_owned),
+    );
     assert_eq!(shown.iter().map(String::as_str).collect::<BTreeSet<_>>(), slugs);
 }
 

@@ -1,8 +1,10 @@
 //! Admission control, deadlines and disconnected clients.
 
 use std::collections::BTreeMap;
+use std::io::Cursor;
 use std::time::Duration;
 
+use image::{ImageFormat, RgbImage};
 use reqwest::multipart::{Form, Part};
 use resnetd::pipeline::Decoding;
 use resnetd::pipeline::decode;
@@ -116,6 +118,35 @@ async fn a_deadline_that_passes_in_the_queue_is_a_503_and_the_image_is_not_run()
         1,
         "only the first image was run"
     );
+}
+
+#[tokio::test]
+async fn a_limit_that_is_too_short_for_the_image_alone_is_a_503_with_the_shortest_one() {
+    let server = TestServer::start();
+    let mut photo = Cursor::new(Vec::new());
+    RgbImage::new(6000, 4000).write_to(&mut photo, ImageFormat::Png).unwrap();
+    let photo = photo.into_inner();
+    let limited = async |milliseconds: u64| {
+        let request = server
+            .client
+            .post(server.at("/classify"))
+            .header("x-request-timeout-ms", milliseconds)
+            .body(photo.clone());
+        Answer::of(request.send().await.unwrap()).await
+    };
+    let refused = limited(50).await;
+    assert_eq!((refused.status, refused.reason()), (503, "deadline".to_owned()), "{refused:?}");
+    let minimum = refused.json()["minimum_timeout_ms"].as_u64().unwrap();
+    assert!(refused.json()["detail"].as_str().unwrap().contains("this image alone"), "{refused:?}");
+    assert!((51..10_000).contains(&minimum), "{minimum}");
+    let again = limited(minimum - 2).await;
+    assert_eq!(
+        again.json()["minimum_timeout_ms"],
+        minimum,
+        "a shorter limit does not help: {again:?}"
+    );
+    let enough = limited(100 * minimum).await;
+    assert_eq!(enough.status, 200, "{enough:?}");
 }
 
 #[tokio::test]

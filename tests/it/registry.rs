@@ -12,8 +12,8 @@ use resnetd::pipeline::queue::{Deadline, Memory, RequestContext};
 use resnetd::pipeline::run::{Cores, Engine};
 use resnetd::pipeline::{Pipeline, Resources};
 use resnetd::registry::{
-    Control, Description, Fallback, LastUse, LoadWhen, ModelSources, OpenError, Policy, Registry,
-    Served, Source, Version, Wanted,
+    Control, Description, Fallback, LastUse, LoadWhen, ModelSources, OpenError, Registry,
+    RoutingPolicy, Served, Source, Version, Wanted,
 };
 use resnetd::telemetry::{LoadFailure, Metrics};
 use tokio::task::JoinHandle;
@@ -239,7 +239,7 @@ fn source(parts: &Parts, id: Id, (written, files): (u16, Files)) -> Source {
         version: Version::new(&id.1.to_string()),
         fingerprint: written.into(),
         load: LoadWhen::Now,
-        policy: Policy::default(),
+        policy: RoutingPolicy::default(),
         open: Arc::new(move || match files {
             Files::Good => Ok(parts.served(id, written)),
             Files::Broken => {

@@ -100,9 +100,6 @@ fn no_two_modules_of_a_folder_use_each_other() {
 
 #[test]
 fn a_name_means_one_type() {
-    /// A name may have two meanings if each is the field's term in its module, such as a tensor of a file and
-    /// one of a request.
-    const TWICE: usize = 2;
     let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (path, source) in sources() {
         let file = path.join("/");
@@ -113,7 +110,7 @@ fn a_name_means_one_type() {
     assert!(places.len() > 300, "types are found: {}", places.len());
     let repeated: Vec<String> = places
         .iter()
-        .filter(|(_, places)| places.len() > TWICE)
+        .filter(|(_, places)| places.len() > 1)
         .map(|(name, places)| format!("{name} is declared in {}", places.join(", ")))
         .collect();
     assert!(repeated.is_empty(), "{}", repeated.join("\n"));

@@ -13,7 +13,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures_util::StreamExt;
-use resnetd::fetch::{FetchPlan, Policy};
+use resnetd::fetch::{FetchPlan, UrlPolicy};
 use resnetd::http::Timeouts;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -140,8 +140,8 @@ fn plan(timeout: Duration) -> FetchPlan {
     FetchPlan { timeout, at_once: 4 }
 }
 
-fn policy(hosts: &[String], private: &[&str]) -> Policy {
-    Policy {
+fn policy(hosts: &[String], private: &[&str]) -> UrlPolicy {
+    UrlPolicy {
         hosts: hosts.iter().map(|host| host.parse().unwrap()).collect(),
         private: private.iter().map(|network| network.parse().unwrap()).collect(),
     }

@@ -21,7 +21,7 @@ pub(super) struct PostprocessArgs {
 
     /// Also sum the probabilities over WordNet's wider classes; needs the classes of ImageNet-1k
     #[arg(long, value_enum, value_name = "BY")]
-    rollup: Option<RollUpBy>,
+    rollup: Option<RollUpChoice>,
 
     /// The probability that each class of the roll-up reaches, more than 0 and at most 1
     #[arg(long, value_name = "SHARE", default_value_t = 0.5, requires = "rollup", value_parser = share)]
@@ -29,7 +29,7 @@ pub(super) struct PostprocessArgs {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum RollUpBy {
+enum RollUpChoice {
     /// Sum over the hypernyms of each class
     #[value(name = "wordnet")]
     WordNet,
@@ -54,7 +54,7 @@ impl PostprocessArgs {
         };
         let share = match self.rollup {
             None => None,
-            Some(RollUpBy::WordNet) => pipeline.taxonomy().map(|_| Some(self.share))?,
+            Some(RollUpChoice::WordNet) => pipeline.taxonomy().map(|_| Some(self.share))?,
         };
         Ok(PostprocessOptions { selection, share })
     }

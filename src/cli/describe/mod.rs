@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::output;
 use crate::config::HubArgs;
-use crate::graph::{Architecture, Description, Network, arch};
+use crate::graph::{Architecture, Network, NetworkDescription, arch};
 
 #[derive(Debug, Args)]
 pub(super) struct DescribeArgs {
@@ -51,7 +51,7 @@ fn list() {
     let mut table =
         output::table(&["architecture", "input", "classes", "parameters", "multiply-adds"]);
     for row in arch::all() {
-        let Description { parameters, multiply_adds, .. } =
+        let NetworkDescription { parameters, multiply_adds, .. } =
             Network::expand(row, row.classes).describe(row.input);
         let [height, width] = row.input;
         table.add_row([

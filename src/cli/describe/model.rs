@@ -29,7 +29,7 @@ pub(super) fn describe(name: &str, args: &DescribeArgs) -> Result<()> {
     let model = match Model::open(&opened, args.arch.as_deref()) {
         Ok(model) => model,
         Err(ModelError::NoCard { path, card }) => {
-            let graph = onnx::Model::from_bytes(bytes::Bytes::from(std::fs::read(&path)?))?;
+            let graph = onnx::OnnxModel::from_bytes(bytes::Bytes::from(std::fs::read(&path)?))?;
             output::line(format!(
                 "{}: an ONNX file without a card; docs/models.md shows the card {}, which resnetd \
                  needs to serve it",
@@ -104,7 +104,7 @@ fn calibrated(precision: Precision, calibration: &Calibration) -> String {
 }
 
 /// Prints inputs, outputs, parameters and operators of a graph that is not in the table of architectures.
-fn graph_of(model: &onnx::Model) {
+fn graph_of(model: &onnx::OnnxModel) {
     let proto::GraphProto { node, initializer, .. } = model.graph();
     let mut operators: BTreeMap<&str, usize> = BTreeMap::new();
     for node in node {

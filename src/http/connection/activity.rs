@@ -15,11 +15,11 @@ pub(super) struct Activity {
     pub(super) requests: AtomicU64,
     /// Whether the client accepts interim answers, which HTTP/1.0 does not have.
     pub(super) interim: AtomicBool,
-    open: Mutex<Open>,
+    open: Mutex<OpenCounts>,
 }
 
 #[derive(Debug)]
-struct Open {
+struct OpenCounts {
     /// Requests that are being answered.
     requests: usize,
     /// Open HTTP/2 streams with complete headers.
@@ -28,7 +28,7 @@ struct Open {
     last: Instant,
 }
 
-impl Default for Open {
+impl Default for OpenCounts {
     fn default() -> Self {
         Self { requests: 0, streams: 0, last: Instant::now() }
     }
@@ -58,7 +58,7 @@ impl Activity {
     }
 
     /// Each change is a single step, so the counts are valid even if the lock is poisoned.
-    fn lock(&self) -> MutexGuard<'_, Open> {
+    fn lock(&self) -> MutexGuard<'_, OpenCounts> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -5,7 +5,7 @@
 
 /// A header block, possibly incomplete.
 #[derive(Debug, Default)]
-pub(super) struct Block {
+pub(super) struct HeaderBlock {
     state: FieldsState,
     fields: usize,
     bytes: usize,
@@ -27,7 +27,7 @@ enum FieldsState {
     Text { left: u64, strings: u8 },
 }
 
-impl Block {
+impl HeaderBlock {
     /// Processes the next bytes of the block.
     pub(super) fn add(&mut self, mut bytes: &[u8]) {
         self.bytes += bytes.len();
@@ -116,7 +116,7 @@ mod tests {
             [&b"\x04\xff\xa9\x01"[..], &[b'a'; 296], b"\x0f\x0f\x01b\x3f\xe1\x1f\x84"].concat();
         for (block, fields) in [(PLAIN, 5), (CODED, 5), (&long[..], 4)] {
             for split in 0..=block.len() {
-                let mut counted = Block::default();
+                let mut counted = HeaderBlock::default();
                 counted.add(&block[..split]);
                 counted.add(&block[split..]);
                 assert_eq!((counted.fields(), counted.bytes()), (fields, block.len()), "{split}");
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_huge_string_length_does_not_overflow() {
-        let mut counted = Block::default();
+        let mut counted = HeaderBlock::default();
         counted.add(b"\x00\x7f\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01rest");
         assert_eq!(counted.fields(), 1);
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::fields::Block;
+use super::fields::HeaderBlock;
 use super::frame_reader::{
     BlockPart, CONTINUATION, DATA, END_STREAM, Frame, FrameReader, HEADERS, Parsed, RST_STREAM,
 };
@@ -51,7 +51,7 @@ pub(super) struct Frames {
     /// Bytes that all streams hold.
     held: usize,
     /// The header block being received.
-    block: Option<Block>,
+    block: Option<HeaderBlock>,
     /// The largest number of fields in a header block so far.
     most_fields: usize,
     control: u32,
@@ -221,7 +221,7 @@ impl Frames {
 }
 
 /// Bytes that the headers of `block` hold after decoding.
-fn held_by(block: &Block) -> usize {
+fn held_by(block: &HeaderBlock) -> usize {
     EACH_BYTE * block.bytes() + EACH_FIELD * block.fields()
 }
 

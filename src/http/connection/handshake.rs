@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
-use super::socket::{Counted, Socket};
+use super::socket::{CountedStream, Socket};
 use super::{Common, ConnectionSlot, Tls, close_gently, document};
 use crate::http::origin::Peer;
 use crate::http::problem::Problem;
@@ -50,7 +50,7 @@ async fn open(stream: TcpStream, tls: &Tls) -> Result<Socket, String> {
         return Err(refuse_plain(stream).await);
     }
     let acceptor = TlsAcceptor::from(tls.certificates.current());
-    let opened = acceptor.accept(Counted::new(stream)).await;
+    let opened = acceptor.accept(CountedStream::new(stream)).await;
     opened.map(Socket::secured).map_err(|error| tls::why_failed(&error))
 }
 

@@ -23,14 +23,14 @@ pub(in super::super) enum Socket {
 /// A TLS connection.
 #[derive(Debug)]
 pub(in super::super) struct Secured {
-    stream: TlsStream<Counted>,
+    stream: TlsStream<CountedStream>,
     /// A byte that was read to check whether the client has closed its sending side.
     ahead: Option<u8>,
 }
 
 impl Socket {
     /// The transport of a connection whose handshake is done.
-    pub(in super::super) fn secured(mut stream: TlsStream<Counted>) -> Self {
+    pub(in super::super) fn secured(mut stream: TlsStream<CountedStream>) -> Self {
         stream.get_mut().1.set_buffer_limit(Some(UNSENT));
         Self::Tls(Box::new(Secured { stream, ahead: None }))
     }
@@ -185,12 +185,12 @@ impl AsyncWrite for Socket {
 
 /// A TCP connection below TLS that counts the bytes that the system accepts.
 #[derive(Debug)]
-pub(in super::super) struct Counted {
+pub(in super::super) struct CountedStream {
     stream: TcpStream,
     written: u64,
 }
 
-impl Counted {
+impl CountedStream {
     pub(in super::super) fn new(stream: TcpStream) -> Self {
         Self { stream, written: 0 }
     }
@@ -203,7 +203,7 @@ impl Counted {
     }
 }
 
-impl AsyncRead for Counted {
+impl AsyncRead for CountedStream {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -213,7 +213,7 @@ impl AsyncRead for Counted {
     }
 }
 
-impl AsyncWrite for Counted {
+impl AsyncWrite for CountedStream {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -24,8 +24,9 @@ pub(super) use schemas::{ImageUrl, NamedModel, Picture, Pictures, Scheduling};
 const ABOUT: &str = "\
 Classifies images over HTTP.
 
-Errors are problem documents (RFC 9457) that describe what is wrong and how to correct it. Status 503 always means \
-that a retry may succeed, after the time in `Retry-After`. An unknown path answers `not-found`; a method that a \
+Errors are problem documents (RFC 9457) that describe what is wrong and how to correct it. Status 503 \
+means that the image is not the problem; usually a retry after the time in `Retry-After` succeeds. `docs/errors.md` \
+describes when it does not. An unknown path answers `not-found`; a method that a \
 path does not support answers `method-not-allowed`, with `Allow`.";
 
 /// Tags in the order of the page, with their descriptions.
@@ -71,9 +72,9 @@ pub(super) enum ApiKeys {
 
 /// The serialised document.
 #[derive(Debug, Clone)]
-pub(super) struct Document(Bytes);
+pub(super) struct OpenApiDocument(Bytes);
 
-impl Document {
+impl OpenApiDocument {
     /// Completes the document of all routes: adds headers that no handler declares, and the API key if `keys` are
     /// required.
     pub(super) fn of(routes: OpenApi, keys: ApiKeys) -> Self {
@@ -121,7 +122,7 @@ impl Serialize for BytesFirst<'_> {
     operation_id = "openapi",
     responses((status = 200, description = "OpenAPI 3.1", body = Value, content_type = "application/json")),
 )]
-pub(super) async fn show(Extension(document): Extension<Document>) -> impl IntoResponse {
+pub(super) async fn show(Extension(document): Extension<OpenApiDocument>) -> impl IntoResponse {
     (Extension(SharedBytes), [(header::CONTENT_TYPE, "application/json")], document.0)
 }
 

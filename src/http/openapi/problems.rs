@@ -212,6 +212,7 @@ fn example(kind: Kind) -> Problem {
         Kind::UrlFailed => FetchError::TooManyRedirects { url, limit: 3 }.into(),
         Kind::UrlTimeout => FetchError::Timeout { url, limit: Duration::from_secs(5) }.into(),
         Kind::NotOffered => ClassifyError::NotOffered(NotOffered::NoEmbedding).into(),
+        Kind::ChangeFailed => Problem::change_failed("the model \"pets\" has no canary"),
         Kind::QueueFull => refused(Rejected::QueueFull { images: 256, retry_after }),
         Kind::MemoryLimit => {
             refused(Rejected::Memory { wanted: 150_000_000, limit: 1 << 30, retry_after })

@@ -28,7 +28,7 @@ pub(in super::super) struct ImageUrl {
 /// The path parameter for the model.
 pub(in super::super) enum NamedModel {}
 
-/// The headers for deadline and priority.
+/// The headers for deadline and priority, and the query parameter `fallback`.
 pub(in super::super) enum Scheduling {}
 
 fn file() -> ObjectBuilder {
@@ -93,6 +93,16 @@ impl IntoParams for Scheduling {
                  interactive ones wait, except for one turn of sixteen",
             ))
             .schema(Some(classes.enum_values(Some(["interactive", "batch"]))));
-        vec![limit.build(), priority.build()]
+        let states = ObjectBuilder::new().schema_type(Type::String);
+        let fallback = ParameterBuilder::new()
+            .name("fallback")
+            .parameter_in(ParameterIn::Query)
+            .required(Required::False)
+            .description(Some(
+                "`off`: only the requested model answers, and no cheaper one during overload (see `when-busy` in \
+                 `docs/models-in-service.md`)",
+            ))
+            .schema(Some(states.enum_values(Some(["on", "off"]))));
+        vec![limit.build(), priority.build(), fallback.build()]
     }
 }

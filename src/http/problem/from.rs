@@ -50,7 +50,7 @@ impl From<ControlError> for Problem {
         let detail = error.to_string();
         match error {
             ControlError::Unknown { .. } => Self::new(Kind::NotFound, detail),
-            ControlError::Failed { .. } => Self::bad_request(detail),
+            ControlError::Failed { .. } => Self::change_failed(detail),
             ControlError::Sources(_) => Self::internal().because(detail),
         }
     }
@@ -65,7 +65,13 @@ impl From<Rejected> for Problem {
             Rejected::ClientLimit { .. } => Kind::ClientLimit,
             Rejected::Draining => Kind::Draining,
         };
-        Self::new(kind, rejected.to_string()).retry_after(rejected.retry_after())
+        let minimum_timeout_ms = if let Rejected::LimitTooShort { alone, .. } = &rejected {
+            u64::try_from(alone.as_millis() + 1).ok()
+        } else {
+            None
+        };
+        let problem = Self::new(kind, rejected.to_string()).retry_after(rejected.retry_after());
+        Self { minimum_timeout_ms, ..problem }
     }
 }
 

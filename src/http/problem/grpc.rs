@@ -41,7 +41,8 @@ fn code(kind: Kind) -> Code {
         Kind::NotAnImage | Kind::TruncatedImage | Kind::CorruptImage
         | Kind::UnsupportedFormat | Kind::UnsupportedEncoding
         | Kind::HostNotAllowed | Kind::HeadersTooLarge | Kind::BadRequest
-        | Kind::InvalidParameter | Kind::NotOffered        => Code::InvalidArgument,
+        | Kind::InvalidParameter | Kind::NotOffered
+        | Kind::ChangeFailed                               => Code::InvalidArgument,
         Kind::Unauthenticated                              => Code::Unauthenticated,
         Kind::NotAnAdmin | Kind::UrlNotAllowed             => Code::PermissionDenied,
         Kind::UrlFailed | Kind::UrlTimeout                 => Code::FailedPrecondition,

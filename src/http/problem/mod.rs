@@ -29,6 +29,7 @@ pub struct Problem {
     kind: Kind,
     detail: String,
     retry_after_seconds: Option<u64>,
+    minimum_timeout_ms: Option<u64>,
     /// The cause, for the log only.
     cause: Option<String>,
     /// Id of the request's trace, if it is traced.
@@ -54,6 +55,11 @@ struct Document<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     retry_after_seconds: Option<u64>,
+    /// The shortest time limit with which an idle server would accept this image, in milliseconds. Present only
+    /// if the request's limit is shorter, so that a retry with the same limit is rejected again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    minimum_timeout_ms: Option<u64>,
     /// Id of the request's trace (W3C Trace Context), if the server traces requests.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -71,6 +77,7 @@ impl Serialize for Problem {
             error: &self.detail,
             reason: self.kind,
             retry_after_seconds: self.retry_after_seconds,
+            minimum_timeout_ms: self.minimum_timeout_ms,
             trace_id: self.trace_id.as_deref(),
         };
         document.serialize(serializer)
@@ -96,6 +103,7 @@ impl Problem {
             kind,
             detail: excerpt::bounded(detail.into()),
             retry_after_seconds: None,
+            minimum_timeout_ms: None,
             cause: None,
             trace_id: None,
         }
@@ -214,6 +222,12 @@ impl Problem {
     #[must_use]
     pub fn bad_request(detail: impl Into<String>) -> Self {
         Self::new(Kind::BadRequest, detail)
+    }
+
+    /// A change of the models could not be made; nothing has changed.
+    #[must_use]
+    pub fn change_failed(detail: impl Into<String>) -> Self {
+        Self::new(Kind::ChangeFailed, detail)
     }
 
     /// A parameter, header or form field is invalid.

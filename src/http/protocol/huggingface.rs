@@ -15,7 +15,7 @@ use crate::http::openapi::{
 };
 use crate::http::problem::Problem;
 use crate::http::remote::DeclaredType;
-use crate::http::upload::Upload;
+use crate::http::upload::RequestImages;
 use crate::http::{App, answers, query};
 use utoipa::ToSchema;
 
@@ -148,7 +148,7 @@ fn read(
 pub(super) async fn answer(app: &App, arrived: ImageRequest) -> Result<Response, Problem> {
     let ImageRequest { upload, declared, parameters, context } = arrived;
     let (images, parameters, form) = match upload {
-        Upload::One(body) if json::is_object(&body) => {
+        RequestImages::One(body) if json::is_object(&body) => {
             let reading = app.clone();
             let (images, own, form) = app
                 .server
@@ -157,8 +157,8 @@ pub(super) async fn answer(app: &App, arrived: ImageRequest) -> Result<Response,
                 .await?;
             (images, own.or(parameters), form)
         }
-        Upload::One(bytes) => (vec![SentImage::Bytes(bytes)], parameters, Nesting::One),
-        Upload::Several(parts) => (images::of_form(parts), parameters, Nesting::Several),
+        RequestImages::One(bytes) => (vec![SentImage::Bytes(bytes)], parameters, Nesting::One),
+        RequestImages::Several(parts) => (images::of_form(parts), parameters, Nesting::Several),
     };
     let (mut classes, timings) = images::classify(app, images, parameters, &context).await?;
     let answered = match form {

@@ -15,7 +15,7 @@ use super::parameters::{Parameters, Scored};
 use crate::http::json::Text;
 use crate::http::problem::Problem;
 use crate::http::remote::{self, DeclaredType};
-use crate::http::upload::{self, FormFile, Upload};
+use crate::http::upload::{self, FormFile, RequestImages};
 use crate::http::{App, answers, origin, query};
 use crate::pipeline::Timings;
 use crate::pipeline::queue::{Deadline, RequestContext};
@@ -24,7 +24,7 @@ use crate::pipeline::topk;
 /// A request whose body was read.
 #[derive(Debug)]
 pub(super) struct ImageRequest {
-    pub(super) upload: Upload,
+    pub(super) upload: RequestImages,
     pub(super) declared: DeclaredType,
     /// From the query.
     pub(super) parameters: Parameters,
@@ -43,7 +43,7 @@ pub(super) enum SentImage {
 }
 
 /// The classes of one image, in descending order.
-pub(super) type Classes = Vec<Scored>;
+pub(super) type AnswerClasses = Vec<Scored>;
 
 impl ImageRequest {
     pub(super) async fn of(
@@ -126,7 +126,7 @@ pub(super) async fn classify(
     images: Vec<SentImage>,
     parameters: Parameters,
     context: &RequestContext,
-) -> Result<(Vec<Classes>, Vec<Timings>), Problem> {
+) -> Result<(Vec<AnswerClasses>, Vec<Timings>), Problem> {
     let count = images.len();
     let answers: Vec<_> = stream::iter(images.into_iter().enumerate())
         .map(async |(place, sent)| {
@@ -144,7 +144,7 @@ async fn one(
     sent: SentImage,
     parameters: Parameters,
     context: &RequestContext,
-) -> Result<(Classes, Timings), Problem> {
+) -> Result<(AnswerClasses, Timings), Problem> {
     let bytes = sent.bytes(app, context.deadline).await?;
     let (top_k, function) = (parameters.top_k(), parameters.function());
     let classification = app.model.pipeline.classify(bytes, context).await?;

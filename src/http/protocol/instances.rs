@@ -8,12 +8,12 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
-use super::images::{self, Classes, ImageRequest, SentImage};
+use super::images::{self, AnswerClasses, ImageRequest, SentImage};
 use super::parameters::{Parameters, by_name};
 use crate::http::json::{self, ImageList, Text};
 use crate::http::problem::Problem;
 use crate::http::remote::DeclaredType;
-use crate::http::upload::Upload;
+use crate::http::upload::RequestImages;
 use crate::http::{App, answers};
 use utoipa::ToSchema;
 
@@ -60,7 +60,7 @@ pub(super) struct B64 {
 #[derive(Debug, serde::Serialize, ToSchema)]
 pub(super) struct Predictions {
     #[schema(value_type = Vec<Vec<super::parameters::Scored>>)]
-    predictions: Vec<Classes>,
+    predictions: Vec<AnswerClasses>,
 }
 
 /// `"…"`, `{"b64": "…"}` or `{"image_bytes": {"b64": "…"}}`.
@@ -122,7 +122,7 @@ fn read(
 pub(super) async fn answer(app: &App, arrived: ImageRequest) -> Result<Response, Problem> {
     let ImageRequest { upload, declared, parameters, context } = arrived;
     let (images, parameters) = match upload {
-        Upload::One(body) if json::is_object(&body) => {
+        RequestImages::One(body) if json::is_object(&body) => {
             let reading = app.clone();
             let (images, own) = app
                 .server
@@ -131,8 +131,8 @@ pub(super) async fn answer(app: &App, arrived: ImageRequest) -> Result<Response,
                 .await?;
             (images, own.or(parameters))
         }
-        Upload::One(bytes) => (vec![SentImage::Bytes(bytes)], parameters),
-        Upload::Several(parts) => (images::of_form(parts), parameters),
+        RequestImages::One(bytes) => (vec![SentImage::Bytes(bytes)], parameters),
+        RequestImages::Several(parts) => (images::of_form(parts), parameters),
     };
     let (predictions, timings) = images::classify(app, images, parameters, &context).await?;
     let response = Json(Predictions { predictions }).into_response();

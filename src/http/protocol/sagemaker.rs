@@ -15,7 +15,7 @@ use crate::http::json;
 use crate::http::openapi::{ImageUrl, NetworkProblems, Picture, Pictures, Scheduling};
 use crate::http::problem::Problem;
 use crate::http::remote::{self, DeclaredType};
-use crate::http::upload::{self, Upload};
+use crate::http::upload::{self, RequestImages};
 use crate::http::{App, answers, origin, query};
 use crate::pipeline::queue::{Deadline, RequestContext};
 use utoipa::ToSchema;
@@ -62,7 +62,7 @@ pub(in crate::http) async fn invoke(
         upload::read(&app, request, query::names::<ClassifyParameters>()).await?;
     pairs.extend(fields);
     let context = RequestContext { origin, deadline: Deadline::after(limit) };
-    if let Upload::One(body) = &upload
+    if let RequestImages::One(body) = &upload
         && json::is_object(body)
     {
         let body = body.clone();

@@ -7,10 +7,10 @@ use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use super::images::{self, Classes, ImageRequest, SentImage};
+use super::images::{self, AnswerClasses, ImageRequest, SentImage};
 use crate::http::openapi::{NamedModel, NamedModelProblems, Picture, Pictures, Scheduling};
 use crate::http::problem::Problem;
-use crate::http::upload::Upload;
+use crate::http::upload::RequestImages;
 use crate::http::{App, answers, query};
 
 /// Classify an image (TorchServe's image classifier)
@@ -30,7 +30,7 @@ pub(super) async fn predict(
 ) -> Result<Response, Problem> {
     let ImageRequest { upload, parameters, context, .. } =
         ImageRequest::of(&app, typed, request).await?;
-    let Upload::One(bytes) = upload else {
+    let RequestImages::One(bytes) = upload else {
         return Err(Problem::invalid_parameter(
             "this route accepts one image; send several to /classify",
         ));
@@ -42,7 +42,7 @@ pub(super) async fn predict(
 }
 
 /// An object with probability by label, in descending order.
-struct LabelScores(Classes);
+struct LabelScores(AnswerClasses);
 
 impl Serialize for LabelScores {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

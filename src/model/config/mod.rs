@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::foreign::DescribedCard;
 use super::{ModelCard, ModelError, Precision, Task, foreign, labels};
-use crate::graph::{Architecture, Inferred, infer};
+use crate::graph::{Architecture, DetectedArchitecture, infer};
 use crate::model::Preprocess;
 use crate::weights::Weights;
 
@@ -113,8 +113,8 @@ pub(super) fn card_of_graph(folder: &Path, name: &str) -> Result<DescribedCard, 
 }
 
 /// The card of weights without any description: default preprocessing and class names of the architecture.
-pub(super) fn default_card(name: &str, inferred: Inferred) -> ModelCard {
-    let Inferred { architecture, classes } = inferred;
+pub(super) fn default_card(name: &str, inferred: DetectedArchitecture) -> ModelCard {
+    let DetectedArchitecture { architecture, classes } = inferred;
     bare(
         name,
         architecture.name,

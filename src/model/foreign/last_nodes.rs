@@ -24,7 +24,7 @@ const MAX_NODES: usize = 32;
 
 /// The kind of scores in the value `output` of `graph`, from the node that computes it. Exporters may add
 /// casts and reshapes after that node.
-pub(super) fn scores_of(graph: &onnx::Model, output: &str) -> DeclaredScores {
+pub(super) fn scores_of(graph: &onnx::OnnxModel, output: &str) -> DeclaredScores {
     let mut value = output;
     for _ in 0..MAX_NODES {
         let Some(node) = graph.producer_of(value) else { return DeclaredScores::Logits };

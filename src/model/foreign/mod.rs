@@ -35,7 +35,7 @@ pub(super) struct DescribedCard {
 ///
 /// [`ModelError::Card`] if the card is invalid, [`ModelError::UnsupportedGraph`] if the card does not match the graph
 /// or the graph is not an image classifier.
-pub(super) fn adopt(path: &Path, graph: onnx::Model, text: &str) -> Result<Model, ModelError> {
+pub(super) fn adopt(path: &Path, graph: onnx::OnnxModel, text: &str) -> Result<Model, ModelError> {
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     let described = card::read(&name, text)
         .map_err(|source| ModelError::Card { of: name.to_string(), source })?;
@@ -49,7 +49,7 @@ pub(super) fn adopt(path: &Path, graph: onnx::Model, text: &str) -> Result<Model
 /// Like [`adopt`].
 pub(super) fn adopt_described(
     path: &Path,
-    graph: onnx::Model,
+    graph: onnx::OnnxModel,
     described: DescribedCard,
 ) -> Result<Model, ModelError> {
     let DescribedCard { card, task } = described;
@@ -59,7 +59,7 @@ pub(super) fn adopt_described(
 
 fn wrap_model(
     path: &Path,
-    graph: onnx::Model,
+    graph: onnx::OnnxModel,
     ForeignCard { card, hints }: ForeignCard,
 ) -> Result<Model, ModelError> {
     let unfit = |source| ModelError::UnsupportedGraph { path: path.to_owned(), source };

@@ -87,7 +87,7 @@ impl ScoreKind {
     }
 
     /// Reads the last such entry of a wrapped graph. Files of earlier versions have none.
-    pub(super) fn of(graph: &onnx::Model) -> Self {
+    pub(super) fn of(graph: &onnx::OnnxModel) -> Self {
         let entry = graph.all_metadata().filter(|(key, _)| *key == KEY).last();
         let text = entry.map_or("", |(_, text)| text);
         let (scores, by) = match text.strip_suffix(" by card") {

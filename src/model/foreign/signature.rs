@@ -88,7 +88,7 @@ pub enum UnsupportedGraph {
 
 /// Checks that `graph` and `card` match.
 pub(super) fn check(
-    graph: &onnx::Model,
+    graph: &onnx::OnnxModel,
     card: &ModelCard,
     hints: &Hints,
 ) -> Result<GraphSignature, UnsupportedGraph> {
@@ -144,7 +144,7 @@ fn task_of(kind: ScoreKind, hints: &Hints, classes: usize) -> Result<Task, Unsup
 }
 
 /// The one input that is not a constant with a default, as old files list them.
-fn only_input(graph: &onnx::Model) -> Result<&ValueInfoProto, UnsupportedGraph> {
+fn only_input(graph: &onnx::OnnxModel) -> Result<&ValueInfoProto, UnsupportedGraph> {
     let constants = &graph.graph().initializer;
     let is_constant =
         |input: &&ValueInfoProto| constants.iter().any(|it| it.name() == input.name());
@@ -217,7 +217,7 @@ fn shape_of(input: &ValueInfoProto, hints: &Hints) -> Result<Shape, UnsupportedG
 }
 
 fn scores_output<'a>(
-    graph: &'a onnx::Model,
+    graph: &'a onnx::OnnxModel,
     hints: &Hints,
 ) -> Result<&'a ValueInfoProto, UnsupportedGraph> {
     let outputs = &graph.graph().output;

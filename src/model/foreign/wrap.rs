@@ -17,11 +17,11 @@ const SMALLEST: f32 = f32::MIN_POSITIVE;
 
 /// `graph` with the inputs and outputs of all models, and the card in its metadata.
 pub(super) fn wrap(
-    graph: onnx::Model,
+    graph: onnx::OnnxModel,
     signature: &GraphSignature,
     card: &ModelCard,
     hints: &Hints,
-) -> onnx::Model {
+) -> onnx::OnnxModel {
     let mut before = before(signature, &card.preprocess, hints);
     let mut after = after(signature, card.task);
     if let Some(images) = signature.batch {
@@ -180,10 +180,10 @@ fn add_single_label_outputs(graph: &mut GraphBuilder, scores: DeclaredScores, cl
 
 /// The wrapped `graph` with another kind of scores.
 pub(super) fn with_score_kind(
-    graph: onnx::Model,
+    graph: onnx::OnnxModel,
     kind: ScoreKind,
     card: &ModelCard,
-) -> onnx::Model {
+) -> onnx::OnnxModel {
     let mut after = GraphBuilder::new("after");
     add_outputs(&mut after, kind.scores, card.task, card.labels.len());
     if let Some(images) = graph.fixed_batch() {

@@ -18,7 +18,7 @@ use super::{DecodeError, Format, Watch, exif, rgb};
 ///
 /// [`DecodeError`] if they are damaged, or in Apple's own variant of the format.
 pub(super) fn announced(bytes: &[u8]) -> Result<Announced, DecodeError> {
-    if Chunks::new(bytes).next().is_some_and(|chunk| &chunk.kind == b"CgBI") {
+    if PngChunks::new(bytes).next().is_some_and(|chunk| &chunk.kind == b"CgBI") {
         return Err(DecodeError::Unsupported { format: "a CgBI PNG, Apple's own variant" });
     }
     let header = header(bytes);
@@ -115,7 +115,7 @@ fn why(error: DecodingError) -> DecodeError {
 
 /// Whether there is an IEND chunk.
 pub(super) fn has_an_end(bytes: &[u8]) -> bool {
-    Chunks::new(bytes).any(|chunk| &chunk.kind == b"IEND")
+    PngChunks::new(bytes).any(|chunk| &chunk.kind == b"IEND")
 }
 
 /// The file without chunks that do not affect the pixels: text, colour profile, later frames.
@@ -125,8 +125,8 @@ pub(super) fn has_an_end(bytes: &[u8]) -> bool {
 pub(super) fn essential(bytes: &[u8]) -> Vec<u8> {
     let mut kept = Vec::with_capacity(bytes.len());
     kept.extend_from_slice(&bytes[..SIGNATURE]);
-    let mut chunks = Chunks::new(bytes);
-    for chunk in chunks.by_ref().filter(Chunk::is_needed) {
+    let mut chunks = PngChunks::new(bytes);
+    for chunk in chunks.by_ref().filter(PngChunk::is_needed) {
         kept.extend_from_slice(chunk.whole);
     }
     // An incomplete chunk is left to the decoder.
@@ -137,8 +137,8 @@ pub(super) fn essential(bytes: &[u8]) -> Vec<u8> {
 /// The file up to its pixels, without chunks that do not affect them.
 pub(super) fn header(bytes: &[u8]) -> Vec<u8> {
     let mut kept = bytes[..SIGNATURE].to_vec();
-    let mut chunks = Chunks::new(bytes);
-    for chunk in chunks.by_ref().filter(Chunk::is_needed) {
+    let mut chunks = PngChunks::new(bytes);
+    for chunk in chunks.by_ref().filter(PngChunk::is_needed) {
         // The decoder stops at the first chunk of pixels: its length and type are enough.
         if &chunk.kind == b"IDAT" {
             kept.extend_from_slice(&chunk.whole[..LENGTH_AND_KIND]);
@@ -153,13 +153,13 @@ pub(super) fn header(bytes: &[u8]) -> Vec<u8> {
 /// The orientation in its EXIF chunk, which may be before or after the pixels; otherwise in the EXIF block that
 /// older programs write as text, or in its XMP packet.
 pub(super) fn orientation(bytes: &[u8]) -> Orientation {
-    let block = Chunks::new(bytes).find(|chunk| &chunk.kind == b"eXIf");
+    let block = PngChunks::new(bytes).find(|chunk| &chunk.kind == b"eXIf");
     let block = block.map(|chunk| Cow::Borrowed(chunk.body()));
     block
-        .or_else(|| Chunks::new(bytes).find_map(|chunk| exif_in_text(&chunk)).map(Cow::Owned))
+        .or_else(|| PngChunks::new(bytes).find_map(|chunk| exif_in_text(&chunk)).map(Cow::Owned))
         .and_then(|block| exif::orientation(&block))
         .or_else(|| {
-            Chunks::new(bytes)
+            PngChunks::new(bytes)
                 .filter(|chunk| &chunk.kind == b"iTXt" && chunk.body().starts_with(XMP))
                 .find_map(|chunk| exif::orientation_in_xmp(chunk.body()))
         })
@@ -168,7 +168,7 @@ pub(super) fn orientation(bytes: &[u8]) -> Orientation {
 
 /// The beginning of an EXIF block in a text chunk of `ImageMagick`: an empty line, a name and a length, and
 /// hexadecimal digits. Not more is decompressed, because the orientation is in the first directory.
-fn exif_in_text(chunk: &Chunk<'_>) -> Option<Vec<u8>> {
+fn exif_in_text(chunk: &PngChunk<'_>) -> Option<Vec<u8>> {
     const KEYWORD: &[u8] = b"Raw profile type exif\0";
     const MAX_TEXT: u64 = 16 << 10;
     let mut text = Vec::new();
@@ -200,12 +200,12 @@ const SIGNATURE: usize = 8;
 const LENGTH_AND_KIND: usize = 8;
 const CHECKSUM: usize = 4;
 
-struct Chunk<'a> {
+struct PngChunk<'a> {
     kind: [u8; 4],
     whole: &'a [u8],
 }
 
-impl<'a> Chunk<'a> {
+impl<'a> PngChunk<'a> {
     fn body(&self) -> &'a [u8] {
         &self.whole[LENGTH_AND_KIND..self.whole.len() - CHECKSUM]
     }
@@ -217,25 +217,25 @@ impl<'a> Chunk<'a> {
 }
 
 /// Iterates over chunks up to the first incomplete one.
-struct Chunks<'a> {
+struct PngChunks<'a> {
     rest: &'a [u8],
 }
 
-impl<'a> Chunks<'a> {
+impl<'a> PngChunks<'a> {
     fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes.get(SIGNATURE..).unwrap_or_default() }
     }
 }
 
-impl<'a> Iterator for Chunks<'a> {
-    type Item = Chunk<'a>;
+impl<'a> Iterator for PngChunks<'a> {
+    type Item = PngChunk<'a>;
 
-    fn next(&mut self) -> Option<Chunk<'a>> {
+    fn next(&mut self) -> Option<PngChunk<'a>> {
         let &[a, b, c, d, kind @ ..] = self.rest.first_chunk::<LENGTH_AND_KIND>()?;
         let length = u32::from_be_bytes([a, b, c, d]) as usize;
         let (whole, rest) =
             self.rest.split_at_checked(length.saturating_add(LENGTH_AND_KIND + CHECKSUM))?;
         self.rest = rest;
-        Some(Chunk { kind, whole })
+        Some(PngChunk { kind, whole })
     }
 }

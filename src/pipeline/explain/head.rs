@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::onnx::Model;
+use crate::onnx::OnnxModel;
 use crate::onnx::proto::NodeProto;
 use crate::onnx::proto::tensor_proto::DataType;
 use crate::pipeline::Output;
@@ -53,7 +53,7 @@ impl Capabilities {
     /// The capabilities of the ONNX model in `bytes`, which has this number of classes.
     #[must_use]
     pub fn of(bytes: Bytes, classes: usize) -> Self {
-        let Ok(model) = Model::from_bytes(bytes) else { return Self::nothing() };
+        let Ok(model) = OnnxModel::from_bytes(bytes) else { return Self::nothing() };
         let has = |output: Output| model.outputs().any(|name| name == output.name());
         let head = if has(Output::FeatureMap) {
             Head::find(&model, classes)
@@ -87,7 +87,7 @@ impl Capabilities {
 
 impl Head {
     /// Walks from the logits back to the feature map. Each step must be one for which the map is exact.
-    fn find(model: &Model, classes: usize) -> Option<Self> {
+    fn find(model: &OnnxModel, classes: usize) -> Option<Self> {
         let flatten = producer(model, Output::Logits.name(), "Flatten")?;
         let linear = producer(model, flatten.input.first()?, "Conv")?;
         let [pooled, weight, bias] = &linear.input[..] else { return None };
@@ -103,7 +103,7 @@ impl Head {
 
     /// The same for the graph that `resnetd quantize` creates, in which the pooled features and the weights
     /// are integers: the map is exact except for the rounding of the pooled features.
-    fn find_int8(model: &Model, classes: usize) -> Option<Self> {
+    fn find_int8(model: &OnnxModel, classes: usize) -> Option<Self> {
         let linear = producer(model, Output::Logits.name(), "Gemm")?;
         let [rows, weight, bias] = &linear.input[..] else { return None };
         let weight = dequantized(producer(model, weight, "DequantizeLinear")?, model)?;
@@ -132,17 +132,17 @@ impl Head {
     }
 }
 
-fn producer<'a>(model: &'a Model, value: &str, operator: &str) -> Option<&'a NodeProto> {
+fn producer<'a>(model: &'a OnnxModel, value: &str, operator: &str) -> Option<&'a NodeProto> {
     model.producer_of(value).filter(|node| node.op_type() == operator)
 }
 
 /// The first input of the node with this operator that computes `value`.
-fn input_of<'a>(model: &'a Model, value: &str, operator: &str) -> Option<&'a str> {
+fn input_of<'a>(model: &'a OnnxModel, value: &str, operator: &str) -> Option<&'a str> {
     producer(model, value, operator)?.input.first().map(String::as_str)
 }
 
 /// Constants of int8 or int32 with a scale for each row, as float32.
-fn dequantized(node: &NodeProto, model: &Model) -> Option<Vec<f32>> {
+fn dequantized(node: &NodeProto, model: &OnnxModel) -> Option<Vec<f32>> {
     let [ints, scales, ..] = &node.input[..] else { return None };
     let (_, scales) = constant(model, scales)?;
     let ints = model.graph().initializer.iter().find(|tensor| tensor.name() == ints)?;
@@ -161,7 +161,7 @@ fn dequantized(node: &NodeProto, model: &Model) -> Option<Vec<f32>> {
     Some(rows.flat_map(|(row, scale)| row.iter().map(move |value| value * scale)).collect())
 }
 
-fn constant<'a>(model: &'a Model, name: &str) -> Option<(&'a [i64], Vec<f32>)> {
+fn constant<'a>(model: &'a OnnxModel, name: &str) -> Option<(&'a [i64], Vec<f32>)> {
     let tensor = model.float_weights().find(|tensor| tensor.name() == name)?;
     Some((&tensor.dims, tensor.floats().collect()))
 }

@@ -10,7 +10,7 @@ use std::arch::x86_64::{
     _mm256_unpackhi_epi8, _mm256_unpacklo_epi8,
 };
 
-use super::coefficients::{Coefficients, HALF, PRECISION, Pair, ROWS, SPLIT, STRIP, Taps};
+use super::coefficients::{FilterCoefficients, HALF, PRECISION, Pair, ROWS, SPLIT, STRIP, Taps};
 
 /// Bytes of four pixels, for which [`LOADED`] bytes are read.
 const BLOCK: usize = 12;
@@ -31,7 +31,7 @@ impl Sums {
 
     /// Adds the products of eight pairs of levels, each of 16 bits, and a pair of weights.
     #[target_feature(enable = "avx2")]
-    fn add(&mut self, levels: __m256i, weights: &Weights) {
+    fn add(&mut self, levels: __m256i, weights: &LaneWeights) {
         self.high = _mm256_add_epi32(self.high, _mm256_madd_epi16(levels, weights.high));
         self.low = _mm256_add_epi32(self.low, _mm256_madd_epi16(levels, weights.low));
     }
@@ -45,12 +45,12 @@ impl Sums {
 }
 
 /// The weights, repeated in every lane.
-struct Weights {
+struct LaneWeights {
     high: __m256i,
     low: __m256i,
 }
 
-impl Weights {
+impl LaneWeights {
     #[target_feature(enable = "avx2")]
     fn of(pair: Pair) -> Self {
         Self { high: _mm256_set1_epi32(pair.high), low: _mm256_set1_epi32(pair.low) }
@@ -68,7 +68,7 @@ fn of_two(below: &[u8], above: &[u8]) -> __m256i {
 #[target_feature(enable = "avx2")]
 pub(super) fn shorten(
     sources: &[&[u8]; ROWS],
-    across: &Coefficients,
+    across: &FilterCoefficients,
     to: &mut [u8],
     stride: usize,
 ) {
@@ -99,7 +99,7 @@ pub(super) fn shorten(
             if range.end > length {
                 break; // never: the source has enough bytes
             }
-            let (left, right) = (Weights::of(*left), Weights::of(*right));
+            let (left, right) = (LaneWeights::of(*left), LaneWeights::of(*right));
             let bytes = of_two(&of_0[range.clone()], &of_1[range.clone()]);
             upper.add(_mm256_shuffle_epi8(bytes, first), &left);
             upper.add(_mm256_shuffle_epi8(bytes, second), &right);
@@ -131,7 +131,7 @@ pub(super) fn merge(rows: &[u8], stride: usize, taps: Taps<'_>, to: &mut [u8]) {
     for (strip, to) in to.chunks_mut(STRIP).enumerate() {
         let [mut a, mut b, mut c, mut d] = [Sums::new(); 4];
         for (two, pair) in rows.chunks(stride * 2).zip(taps.pairs) {
-            let weights = Weights::of(*pair);
+            let weights = LaneWeights::of(*pair);
             let (above, below) = two.split_at(stride);
             let above = of_one(&above[strip * STRIP..][..STRIP]);
             // With an odd number of rows, the last one has no partner.

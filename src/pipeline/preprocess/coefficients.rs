@@ -59,7 +59,7 @@ pub(super) struct Taps<'a> {
 
 /// The weights of all pixels to compute.
 #[derive(Debug, Default)]
-pub(super) struct Coefficients {
+pub(super) struct FilterCoefficients {
     pub(super) windows: Vec<Window>,
     /// `stride` pairs for each resized pixel.
     pairs: Vec<Pair>,
@@ -89,7 +89,7 @@ impl Taps<'_> {
     }
 }
 
-impl Coefficients {
+impl FilterCoefficients {
     /// The weights of the window at `place`, in groups of four taps.
     pub(super) fn taps(&self, place: usize) -> Taps<'_> {
         let count = self.windows[place].count;
@@ -203,7 +203,7 @@ mod tests {
     fn a_pixel_with_padding_is_weighted_by_its_share_of_the_image() {
         for (end, expected) in [(7.25, 0.25), (7.5, 0.5), (7.75, 0.75), (8.0, 1.0)] {
             let axis = Axis { length: 8, span: [0.0, end], resized: 1, first: 0, wanted: 1 };
-            let mut coefficients = Coefficients::default();
+            let mut coefficients = FilterCoefficients::default();
             coefficients.compute(&axis, Interpolation::Bilinear);
             let weights: Vec<f64> = coefficients.taps(0).weights().map(f64::from).collect();
             assert_eq!(weights.len(), 8);

@@ -4,13 +4,13 @@
 use super::Interpolation;
 #[cfg(target_arch = "x86_64")]
 use super::avx2;
-use super::coefficients::{Axis, Coefficients, HALF, PRECISION, ROWS, STRIP, Taps};
+use super::coefficients::{Axis, FilterCoefficients, HALF, PRECISION, ROWS, STRIP, Taps};
 
 /// Tables and rows that are reused for the next image.
 #[derive(Debug, Default)]
-pub(super) struct Convolution {
-    across: Coefficients,
-    down: Coefficients,
+pub(super) struct Resampler {
+    across: FilterCoefficients,
+    down: FilterCoefficients,
     /// Rows between the two passes, each of which begins at a multiple of [`STRIP`].
     between: Vec<u8>,
     /// Copies of rows that need more bytes after them.
@@ -21,7 +21,7 @@ pub(super) struct Convolution {
 /// The code that computes both passes.
 #[derive(Debug)]
 struct Passes {
-    shorten: fn(&[&[u8]; ROWS], &Coefficients, &mut [u8], usize),
+    shorten: fn(&[&[u8]; ROWS], &FilterCoefficients, &mut [u8], usize),
     merge: fn(&[u8], usize, Taps<'_>, &mut [u8]),
 }
 
@@ -35,7 +35,7 @@ impl Default for Passes {
 /// Bytes after a row that may be read; their values do not matter.
 const SPARE: usize = 16;
 
-impl Convolution {
+impl Resampler {
     /// Resizes `rgb` into `to`, according to `rows` and `columns`.
     pub(super) fn resize(
         &mut self,
@@ -126,7 +126,7 @@ fn stride_of(bytes: usize) -> usize {
 /// Resizes rows horizontally. Each source must have [`SPARE`] bytes after its pixels. The rows of `to` are
 /// `stride` bytes apart and need at least one byte after their pixels.
 #[cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "the processor is asked first"))]
-fn shorten(sources: &[&[u8]; ROWS], across: &Coefficients, to: &mut [u8], stride: usize) {
+fn shorten(sources: &[&[u8]; ROWS], across: &FilterCoefficients, to: &mut [u8], stride: usize) {
     #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("avx2") {
         // SAFETY: the processor has AVX2.
@@ -136,7 +136,12 @@ fn shorten(sources: &[&[u8]; ROWS], across: &Coefficients, to: &mut [u8], stride
 }
 
 /// The same for any processor.
-fn shorten_anywhere(sources: &[&[u8]; ROWS], across: &Coefficients, to: &mut [u8], stride: usize) {
+fn shorten_anywhere(
+    sources: &[&[u8]; ROWS],
+    across: &FilterCoefficients,
+    to: &mut [u8],
+    stride: usize,
+) {
     for (x, window) in across.windows.iter().enumerate() {
         let mut sums = [[HALF; 4]; ROWS];
         let (from, length) = (window.first * 3, window.count * 3 + 1);
@@ -229,7 +234,7 @@ mod tests {
             Axis { length, span: [0.0, end], resized, first: 0, wanted }
         };
         let mut to = [0; 27];
-        Convolution::default().resize(&rgb, SIDES.map(axis), Interpolation::Bilinear, &mut to);
+        Resampler::default().resize(&rgb, SIDES.map(axis), Interpolation::Bilinear, &mut to);
         let pillow = [
             113, 122, 136, 105, 118, 152, 124, 134, 129, 106, 135, 112, 114, 143, 153, 134, 140,
             138, 122, 119, 112, 113, 112, 131, 124, 127, 126,
@@ -264,7 +269,7 @@ mod tests {
             .collect();
             let plain = Passes { shorten: shorten_anywhere, merge: merge_anywhere };
             let [fast, plain] = [Passes::default(), plain].map(|passes| {
-                let mut convolution = Convolution { passes, ..Convolution::default() };
+                let mut convolution = Resampler { passes, ..Resampler::default() };
                 let mut to = vec![0; rows.wanted * columns.wanted * 3];
                 convolution.resize(&rgb, [rows, columns], filter, &mut to);
                 to

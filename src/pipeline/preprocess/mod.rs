@@ -62,7 +62,7 @@ impl Preprocess {
 /// Memory and tables that are reused for the next image.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    convolution: convolve::Convolution,
+    convolution: convolve::Resampler,
 }
 
 /// uint8 `[height, width, 3]`, RGB, of exactly the network's input size.

@@ -28,7 +28,7 @@ struct Queued {
 
 /// The jobs of one client.
 #[derive(Debug, Clone, Copy, Default)]
-struct Chain {
+struct ClientJobs {
     queued: usize,
     /// Virtual end of its last job.
     end: Duration,
@@ -36,7 +36,7 @@ struct Chain {
 
 /// Position of a queued job.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Tag {
+pub(super) struct LanePosition {
     lane: Lane,
     position: QueuePosition,
 }
@@ -47,7 +47,7 @@ pub(super) struct FairOrder {
     quick: BTreeMap<QueuePosition, Queued>,
     slow: BTreeMap<QueuePosition, Queued>,
     /// Clients with queued jobs, and those whose last job ends later than `now`.
-    chains: HashMap<ClientKey, Chain>,
+    chains: HashMap<ClientKey, ClientJobs>,
     /// Clients with queued jobs.
     waiting_clients: u32,
     /// Current virtual time.
@@ -68,7 +68,7 @@ pub(super) enum OpenLanes {
 
 impl FairOrder {
     /// Adds `job` after its client's other jobs.
-    pub(super) fn add(&mut self, job: Job) -> Tag {
+    pub(super) fn add(&mut self, job: Job) -> LanePosition {
         let ImageLoad { client, lane, service_time, .. } = job.caller().share();
         let now = self.now;
         if self.chains.len() >= REMEMBERED_CLIENTS {
@@ -82,12 +82,12 @@ impl FairOrder {
         let position = (chain.end, self.next_number);
         self.next_number += 1;
         self.lane(lane).insert(position, Queued { start, job });
-        Tag { lane, position }
+        LanePosition { lane, position }
     }
 
     /// Removes a job that is no longer needed, if it is still queued.
-    pub(super) fn remove(&mut self, tag: Tag) -> Option<Job> {
-        let Queued { job, .. } = self.lane(tag.lane).remove(&tag.position)?;
+    pub(super) fn remove(&mut self, at: LanePosition) -> Option<Job> {
+        let Queued { job, .. } = self.lane(at.lane).remove(&at.position)?;
         self.count_removed(&job);
         Some(job)
     }
@@ -145,12 +145,12 @@ impl FairOrder {
             jobs.iter().rev().find(|(_, queued)| has_most(queued)).map(|(position, _)| *position)
         };
         let (quick, slow) = (last(&self.quick), last(&self.slow));
-        let tag = if quick > slow {
-            Tag { lane: Lane::Quick, position: quick? }
+        let at = if quick > slow {
+            LanePosition { lane: Lane::Quick, position: quick? }
         } else {
-            Tag { lane: Lane::Slow, position: slow? }
+            LanePosition { lane: Lane::Slow, position: slow? }
         };
-        self.remove(tag)
+        self.remove(at)
     }
 
     /// Number of queued jobs in `lane`.

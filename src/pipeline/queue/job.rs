@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::in_flight::ImageLoad;
 use super::upload::{ImageTimings, PrepareError, Upload};
-use super::{Origin, Permit, Queue, RequestContext, Tag};
+use super::{JobPosition, Origin, Permit, Queue, RequestContext};
 use crate::pipeline::Output;
 use crate::pipeline::decode::{DecodeError, Stop};
 use crate::pipeline::preprocess::Pixels;
@@ -120,7 +120,7 @@ pub enum JobError {
     /// The deadline passed in the queue or during decoding.
     #[error("the deadline passed before the scores were computed")]
     Late,
-    /// It was displaced from the queue by a client with fewer images.
+    /// It was displaced from the queue by an image of higher priority, or of a client with fewer images.
     #[error("displaced from the queue")]
     Displaced {
         /// When to retry.
@@ -291,7 +291,7 @@ impl Caller {
 #[derive(Debug)]
 pub struct Ticket {
     queue: Queue,
-    tag: Tag,
+    position: JobPosition,
     answer: oneshot::Receiver<Result<JobAnswer, JobError>>,
     arrived: bool,
 }
@@ -299,10 +299,10 @@ pub struct Ticket {
 impl Ticket {
     pub(super) fn new(
         queue: Queue,
-        tag: Tag,
+        position: JobPosition,
         answer: oneshot::Receiver<Result<JobAnswer, JobError>>,
     ) -> Self {
-        Self { queue, tag, answer, arrived: false }
+        Self { queue, position, answer, arrived: false }
     }
 }
 
@@ -323,6 +323,6 @@ impl Drop for Ticket {
         }
         // Close the channel first, so that a worker that takes the job now sees that the caller is gone.
         self.answer.close();
-        self.queue.forget(self.tag);
+        self.queue.forget(self.position);
     }
 }

@@ -27,7 +27,7 @@ use fair::OpenLanes;
 pub use job::{Caller, Deadline, Extra, Input, Job, JobAnswer, JobError, Scores, Ticket};
 pub use memory::{Memory, Reservation};
 pub use priority::{BadPriority, Priority};
-use priority_queues::{NextJob, PriorityQueues, Tag};
+use priority_queues::{JobPosition, NextJob, PriorityQueues};
 pub use rejected::{Rejected, header_seconds};
 pub use upload::{ImageTimings, PrepareError, Upload};
 
@@ -59,11 +59,11 @@ impl BatchPlan {
 /// The queue between async tasks and worker threads; clones share it.
 #[derive(Debug, Clone)]
 pub struct Queue {
-    shared: Arc<Shared>,
+    shared: Arc<SharedQueue>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct SharedQueue {
     state: Mutex<QueueState>,
     /// Maximum number of batches of [`Lane::Slow`] that run at the same time.
     slow_limit: usize,
@@ -88,7 +88,8 @@ impl Queue {
     #[must_use]
     pub fn new(workers: usize, metrics: Arc<ModelMetrics>) -> Self {
         let slow_limit = admission::slow_workers(u32::try_from(workers).unwrap_or(u32::MAX));
-        let shared = Shared { state: Mutex::default(), slow_limit: slow_limit as usize, metrics };
+        let shared =
+            SharedQueue { state: Mutex::default(), slow_limit: slow_limit as usize, metrics };
         Self { shared: Arc::new(shared) }
     }
 
@@ -104,11 +105,11 @@ impl Queue {
         if state.closed {
             return Err(Rejected::Draining);
         }
-        let tag = state.jobs.add(job);
+        let position = state.jobs.add(job);
         self.shared.show_depth(&state);
         state.wake_one();
         drop(state);
-        Ok(Ticket::new(self.clone(), tag, answer))
+        Ok(Ticket::new(self.clone(), position, answer))
     }
 
     /// Waits for the next batch: 1 to `max_batch` jobs in fair order.
@@ -206,9 +207,9 @@ impl Queue {
     }
 
     /// Removes a job whose ticket was dropped, unless a worker has taken it.
-    fn forget(&self, tag: Tag) {
+    fn forget(&self, position: JobPosition) {
         let mut state = self.shared.lock();
-        let removed = state.jobs.remove(tag);
+        let removed = state.jobs.remove(position);
         self.shared.show_depth(&state);
         drop(state);
         if removed.is_some_and(|job| !job.caller().deadline().has_passed(Instant::now())) {
@@ -248,7 +249,7 @@ impl QueueState {
     }
 }
 
-impl Shared {
+impl SharedQueue {
     /// Releases the lock until this thread is woken, or `most` has passed.
     fn sleep(
         &self,

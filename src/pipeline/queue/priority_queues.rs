@@ -11,9 +11,9 @@ const TURNS: u32 = 16;
 
 /// Position of a queued job.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Tag {
+pub(super) struct JobPosition {
     priority: Priority,
-    tag: fair::Tag,
+    within: fair::LanePosition,
 }
 
 /// Class and lane of the next job.
@@ -34,14 +34,14 @@ pub(super) struct PriorityQueues {
 
 impl PriorityQueues {
     /// Adds `job` after its client's other jobs of its class.
-    pub(super) fn add(&mut self, job: Job) -> Tag {
+    pub(super) fn add(&mut self, job: Job) -> JobPosition {
         let priority = job.caller().origin().priority;
-        Tag { priority, tag: self.of_mut(priority).add(job) }
+        JobPosition { priority, within: self.of_mut(priority).add(job) }
     }
 
     /// Removes a job that is no longer needed, if it is still queued.
-    pub(super) fn remove(&mut self, Tag { priority, tag }: Tag) -> Option<Job> {
-        self.of_mut(priority).remove(tag)
+    pub(super) fn remove(&mut self, JobPosition { priority, within }: JobPosition) -> Option<Job> {
+        self.of_mut(priority).remove(within)
     }
 
     /// Class and lane of the next job, among the lanes that are open.

@@ -18,9 +18,10 @@ pub enum Rejected {
         /// When to retry.
         retry_after: Duration,
     },
-    /// It was displaced from the queue by a client with fewer images in flight.
+    /// It was displaced from the queue by an image of higher priority, or of a client with fewer images in flight.
     #[error(
-        "the queue is full, and this client has more queued images than others; retry in {} s",
+        "the queue is full, and an image of higher priority or of a client with fewer images has taken this one's place; \
+         retry in {} s",
         header_seconds(*retry_after)
     )]
     Displaced {

@@ -48,7 +48,7 @@ impl SharedModel {
         write_optimized(library, bytes, &path)?;
         let optimized = fs::read(&path).map_err(|error| failed(error.to_string()))?;
         let optimized = Bytes::from(optimized);
-        let model = onnx::Model::from_bytes(optimized.clone())
+        let model = onnx::OnnxModel::from_bytes(optimized.clone())
             .map_err(|error| failed(error.to_string()))?;
         let replaced = convolution::replace(&model, is_meant);
         let weights = model

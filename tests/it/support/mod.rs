@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use resnetd::device::Device;
-use resnetd::fetch::{FetchPlan, Fetcher, Policy};
+use resnetd::fetch::{FetchPlan, Fetcher, UrlPolicy};
 use resnetd::http::{
     self, Access, AccessPlan, AllowedHosts, Certificates, ConnectionTimes, Drain, ListenPlan,
     Listener, Page, Readiness, Server, Shared, Timeouts, VertexRoutes,
@@ -96,7 +96,7 @@ pub(crate) struct Options {
     pub(crate) connections: ListenPlan,
     pub(crate) drain: Drain,
     pub(crate) page: Page,
-    pub(crate) urls: Option<(Policy, FetchPlan)>,
+    pub(crate) urls: Option<(UrlPolicy, FetchPlan)>,
     pub(crate) vertex: VertexRoutes,
     pub(crate) hosts: AllowedHosts,
     pub(crate) access: AccessPlan,

@@ -5,16 +5,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::denormalize::{self, ChannelOrder};
-use super::signature::InputName;
-use super::tensor::{self, Tensor, TensorData};
+use super::signature::NamedInput;
+use super::tensor::{self, InferTensor, TensorData};
 use crate::http::App;
 use crate::http::problem::Problem;
 use crate::http::reserved_bytes::with_reservation;
-use crate::pipeline::InferInput;
+use crate::pipeline::InputImage;
 
 /// The images of a request, which must be in one tensor.
-pub(super) fn of(app: &App, mut tensors: Vec<Tensor>) -> Result<Vec<InferInput>, Problem> {
-    let one_of = || InputName::ALL.map(InputName::name).join(", ");
+pub(super) fn of(app: &App, mut tensors: Vec<InferTensor>) -> Result<Vec<InputImage>, Problem> {
+    let one_of = || NamedInput::ALL.map(NamedInput::name).join(", ");
     let tensor = match (tensors.pop(), tensors.pop()) {
         (Some(tensor), None) => tensor,
         (None, _) => {
@@ -29,7 +29,7 @@ pub(super) fn of(app: &App, mut tensors: Vec<Tensor>) -> Result<Vec<InferInput>,
             )));
         }
     };
-    let Some(input) = InputName::ALL.into_iter().find(|input| input.name() == tensor.name) else {
+    let Some(input) = NamedInput::ALL.into_iter().find(|input| input.name() == tensor.name) else {
         return Err(Problem::invalid_parameter(format!(
             "there is no input {:?}; there are {}",
             tensor.name,
@@ -45,20 +45,20 @@ pub(super) fn of(app: &App, mut tensors: Vec<Tensor>) -> Result<Vec<InferInput>,
         )));
     }
     match input {
-        InputName::Pixels => ready(app, tensor),
-        InputName::Floats => normalised(app, tensor),
-        InputName::Image => files(tensor),
+        NamedInput::Pixels => ready(app, tensor),
+        NamedInput::Floats => normalised(app, tensor),
+        NamedInput::Image => files(tensor),
     }
 }
 
-fn ready(app: &App, tensor: Tensor) -> Result<Vec<InferInput>, Problem> {
+fn ready(app: &App, tensor: InferTensor) -> Result<Vec<InputImage>, Problem> {
     let [height, width] = app.model.pipeline.card().preprocess.input.map(i64::from);
     let images = images(&tensor, &[&[height, width, 3]])?.0;
     let raw = whole(tensor, images, height * width * 3)?;
     Ok(split(&raw, images))
 }
 
-fn normalised(app: &App, tensor: Tensor) -> Result<Vec<InferInput>, Problem> {
+fn normalised(app: &App, tensor: InferTensor) -> Result<Vec<InputImage>, Problem> {
     let preprocess = &app.model.pipeline.card().preprocess;
     let [height, width] = preprocess.input.map(i64::from);
     let layouts = [[3, height, width], [height, width, 3]];
@@ -70,7 +70,7 @@ fn normalised(app: &App, tensor: Tensor) -> Result<Vec<InferInput>, Problem> {
     Ok(split(&with_reservation(pixels.into(), &Arc::new(held)), images))
 }
 
-fn files(tensor: Tensor) -> Result<Vec<InferInput>, Problem> {
+fn files(tensor: InferTensor) -> Result<Vec<InputImage>, Problem> {
     // Clients of servers with a separate batch dimension send `[N, 1]`.
     let images = images(&tensor, &[&[], &[1]])?.0;
     let files = match tensor.data {
@@ -85,11 +85,11 @@ fn files(tensor: Tensor) -> Result<Vec<InferInput>, Problem> {
             files.len()
         )));
     }
-    Ok(files.into_iter().map(InferInput::Upload).collect())
+    Ok(files.into_iter().map(InputImage::Upload).collect())
 }
 
 /// The number of images of a tensor, and which of `dims` is their shape.
-fn images(tensor: &Tensor, dims: &[&[i64]]) -> Result<(usize, usize), Problem> {
+fn images(tensor: &InferTensor, dims: &[&[i64]]) -> Result<(usize, usize), Problem> {
     let found = tensor.shape.split_first().and_then(|(images, rest)| {
         let which = dims.iter().position(|dims| *dims == rest)?;
         let images = usize::try_from(*images).ok().filter(|images| *images > 0)?;
@@ -118,7 +118,7 @@ fn images(tensor: &Tensor, dims: &[&[i64]]) -> Result<(usize, usize), Problem> {
 }
 
 /// The data of `images` images with `each` bytes each.
-fn whole(tensor: Tensor, images: usize, each: i64) -> Result<Bytes, Problem> {
+fn whole(tensor: InferTensor, images: usize, each: i64) -> Result<Bytes, Problem> {
     let expected = usize::try_from(each).unwrap_or(usize::MAX).saturating_mul(images);
     let found = match tensor.data {
         TensorData::Raw(raw) if raw.len() == expected => return Ok(raw),
@@ -133,9 +133,9 @@ fn whole(tensor: Tensor, images: usize, each: i64) -> Result<Bytes, Problem> {
     )))
 }
 
-fn split(pixels: &Bytes, images: usize) -> Vec<InferInput> {
+fn split(pixels: &Bytes, images: usize) -> Vec<InputImage> {
     let each = pixels.len() / images;
     (0..images)
-        .map(|image| InferInput::Pixels(pixels.slice(image * each..(image + 1) * each)))
+        .map(|image| InputImage::Pixels(pixels.slice(image * each..(image + 1) * each)))
         .collect()
 }

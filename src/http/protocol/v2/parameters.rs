@@ -10,7 +10,7 @@ use crate::http::problem::Problem;
 
 /// The supported parameters of all objects.
 #[derive(Debug, Clone, Default, Deserialize)]
-pub(super) struct Parameters {
+pub(super) struct V2Parameters {
     /// Of a request: its time limit in microseconds; 0 for the server's limit.
     pub(super) timeout: Option<u64>,
     /// Of an output: number of classes to return instead of scores.
@@ -25,7 +25,7 @@ pub(super) struct Parameters {
     pub(super) shared_memory_region: Option<IgnoredAny>,
 }
 
-impl Parameters {
+impl V2Parameters {
     /// The request's own time limit.
     pub(super) fn time_limit(&self) -> Option<Duration> {
         self.timeout.filter(|micros| *micros > 0).map(Duration::from_micros)

@@ -4,12 +4,12 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::images;
-use super::parameters::Parameters;
-use super::signature::OutputName;
-use super::tensor::{Datatype, Tensor};
+use super::parameters::V2Parameters;
+use super::signature::NamedOutput;
+use super::tensor::{Datatype, InferTensor};
 use crate::http::App;
 use crate::http::problem::{Problem, excerpt};
-use crate::pipeline::InferInput;
+use crate::pipeline::InputImage;
 
 /// Maximum length of a request's id, in characters.
 const LONGEST_ID: usize = 200;
@@ -19,9 +19,9 @@ const LONGEST_ID: usize = 200;
 pub(super) struct UncheckedRequest {
     /// Repeated in the answer.
     pub(super) id: Option<String>,
-    pub(super) inputs: Vec<Tensor>,
+    pub(super) inputs: Vec<InferTensor>,
     /// Empty for the default outputs.
-    pub(super) outputs: Vec<(String, Parameters)>,
+    pub(super) outputs: Vec<(String, V2Parameters)>,
     pub(super) time_limit: Option<Duration>,
 }
 
@@ -37,7 +37,7 @@ impl UncheckedRequest {
 #[derive(Debug)]
 pub(super) struct InferRequest {
     pub(super) id: Option<String>,
-    pub(super) images: Vec<InferInput>,
+    pub(super) images: Vec<InputImage>,
     pub(super) outputs: Vec<RequestedOutput>,
     pub(super) time_limit: Option<Duration>,
 }
@@ -45,7 +45,7 @@ pub(super) struct InferRequest {
 /// A requested output and its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct RequestedOutput {
-    pub(super) output: OutputName,
+    pub(super) output: NamedOutput,
     pub(super) form: OutputContent,
 }
 
@@ -90,16 +90,16 @@ pub(super) fn checked_id(id: Option<String>) -> Result<Option<String>, Problem> 
     }
 }
 
-fn wanted(app: &App, asked: &[(String, Parameters)]) -> Result<Vec<RequestedOutput>, Problem> {
+fn wanted(app: &App, asked: &[(String, V2Parameters)]) -> Result<Vec<RequestedOutput>, Problem> {
     if asked.is_empty() {
         let usual = |output| RequestedOutput { output, form: OutputContent::Values };
-        return Ok([OutputName::Probabilities, OutputName::Logits].map(usual).to_vec());
+        return Ok([NamedOutput::Probabilities, NamedOutput::Logits].map(usual).to_vec());
     }
     let mut outputs: Vec<RequestedOutput> = Vec::new();
     for (name, parameters) in asked {
         let what = format!("output {name:?}");
-        let Some(output) = OutputName::given(app).find(|output| output.name() == name) else {
-            let given: Vec<_> = OutputName::given(app).map(OutputName::name).collect();
+        let Some(output) = NamedOutput::given(app).find(|output| output.name() == name) else {
+            let given: Vec<_> = NamedOutput::given(app).map(NamedOutput::name).collect();
             let detail = format!("there is no {what}; this model gives {}", given.join(", "));
             return Err(Problem::invalid_parameter(detail));
         };
@@ -113,16 +113,16 @@ fn wanted(app: &App, asked: &[(String, Parameters)]) -> Result<Vec<RequestedOutp
     Ok(outputs)
 }
 
-fn form(output: OutputName, parameters: &Parameters) -> Result<OutputContent, Problem> {
+fn form(output: NamedOutput, parameters: &V2Parameters) -> Result<OutputContent, Problem> {
     match (parameters.classification, output) {
         (None, _) => Ok(OutputContent::Values),
-        (Some(_), OutputName::Embedding) => Err(Problem::invalid_parameter(
+        (Some(_), NamedOutput::Embedding) => Err(Problem::invalid_parameter(
             "an embedding has no classes; ask for the classification of probabilities or logits",
         )),
         (Some(0), _) => Err(Problem::invalid_parameter(
             "classification is 0; it is how many classes to answer, at least 1",
         )),
-        (Some(classes), OutputName::Probabilities | OutputName::Logits) => {
+        (Some(classes), NamedOutput::Probabilities | NamedOutput::Logits) => {
             Ok(OutputContent::Classes(usize::try_from(classes).unwrap_or(usize::MAX)))
         }
     }

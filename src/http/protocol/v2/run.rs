@@ -4,7 +4,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::classes;
 use super::request::{InferRequest, OutputContent, RequestedOutput};
-use super::signature::OutputName;
+use super::signature::NamedOutput;
 use super::tensor::Datatype;
 use crate::http::App;
 use crate::http::problem::Problem;
@@ -27,19 +27,19 @@ pub(super) struct InferAnswer {
 pub(super) struct OutputTensor {
     pub(super) name: &'static str,
     pub(super) shape: [usize; 2],
-    pub(super) values: Values,
+    pub(super) values: OutputValues,
 }
 
 /// The elements of an output, row after row.
 #[derive(Debug)]
-pub(super) enum Values {
+pub(super) enum OutputValues {
     /// FP32.
     Floats(Vec<f32>),
     /// BYTES that are text.
     Texts(Vec<String>),
 }
 
-impl Values {
+impl OutputValues {
     pub(super) fn datatype(&self) -> Datatype {
         match self {
             Self::Floats(_) => Datatype::Fp32,
@@ -74,7 +74,7 @@ pub(super) async fn run(
     context: &RequestContext,
 ) -> Result<InferAnswer, Problem> {
     let InferRequest { id, images, outputs, .. } = infer;
-    let embedding = outputs.iter().any(|wanted| wanted.output == OutputName::Embedding);
+    let embedding = outputs.iter().any(|wanted| wanted.output == NamedOutput::Embedding);
     let wanted = if embedding { InferOutputs::ScoresAndEmbedding } else { InferOutputs::Scores };
     let count = images.len();
     let inferred: Vec<Inferred> = stream::iter(images.into_iter().enumerate())
@@ -94,23 +94,23 @@ pub(super) async fn run(
 fn answered(wanted: RequestedOutput, inferred: &[Inferred], labels: &[String]) -> OutputTensor {
     let rows = inferred.iter().map(|inferred| row(wanted.output, inferred));
     let values = match wanted.form {
-        OutputContent::Values => Values::Floats(rows.flatten().copied().collect()),
+        OutputContent::Values => OutputValues::Floats(rows.flatten().copied().collect()),
         OutputContent::Classes(count) => {
-            Values::Texts(rows.flat_map(|row| classes::of(row, labels, count)).collect())
+            OutputValues::Texts(rows.flat_map(|row| classes::of(row, labels, count)).collect())
         }
     };
     let elements = match &values {
-        Values::Floats(floats) => floats.len(),
-        Values::Texts(texts) => texts.len(),
+        OutputValues::Floats(floats) => floats.len(),
+        OutputValues::Texts(texts) => texts.len(),
     };
     let images = inferred.len();
     OutputTensor { name: wanted.output.name(), shape: [images, elements / images], values }
 }
 
-fn row(output: OutputName, inferred: &Inferred) -> &[f32] {
+fn row(output: NamedOutput, inferred: &Inferred) -> &[f32] {
     match output {
-        OutputName::Probabilities => &inferred.scores.probabilities,
-        OutputName::Logits => &inferred.scores.logits,
-        OutputName::Embedding => inferred.embedding.as_deref().unwrap_or_default(),
+        NamedOutput::Probabilities => &inferred.scores.probabilities,
+        NamedOutput::Logits => &inferred.scores.logits,
+        NamedOutput::Embedding => inferred.embedding.as_deref().unwrap_or_default(),
     }
 }

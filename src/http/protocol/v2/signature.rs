@@ -14,7 +14,7 @@ pub(super) const EXTENSIONS: [&str; 4] =
     ["binary_tensor_data", "classification", "model_configuration", "statistics"];
 /// The names of the inputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum InputName {
+pub(super) enum NamedInput {
     /// Preprocessed pixels.
     Pixels,
     /// Normalised floats.
@@ -25,7 +25,7 @@ pub(super) enum InputName {
 
 /// The names of the outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum OutputName {
+pub(super) enum NamedOutput {
     /// After the softmax, or the sigmoid in a multi-label network.
     Probabilities,
     /// Before the softmax or sigmoid.
@@ -62,7 +62,7 @@ impl TensorMetadata {
     }
 }
 
-impl InputName {
+impl NamedInput {
     pub(super) const ALL: [Self; 3] = [Self::Pixels, Self::Floats, Self::Image];
 
     pub(super) fn name(self) -> &'static str {
@@ -92,7 +92,7 @@ impl InputName {
     }
 }
 
-impl OutputName {
+impl NamedOutput {
     const ALL: [Self; 3] = [Self::Probabilities, Self::Logits, Self::Embedding];
 
     /// The outputs of this model.

@@ -21,7 +21,7 @@ pub(super) enum Datatype {
 
 /// One input.
 #[derive(Debug, Clone)]
-pub(super) struct Tensor {
+pub(super) struct InferTensor {
     pub(super) name: String,
     pub(super) datatype: Datatype,
     pub(super) shape: Vec<i64>,

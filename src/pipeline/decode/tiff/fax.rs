@@ -10,7 +10,7 @@ use super::FORMAT;
 use super::layout::{Fax, Group3Rows};
 
 /// The rows of a strip or tile.
-pub(super) struct Rows<'a> {
+pub(super) struct FaxRows<'a> {
     kind: Fax,
     bits: Reader<'a>,
     width: u32,
@@ -19,7 +19,7 @@ pub(super) struct Rows<'a> {
     ended: bool,
 }
 
-impl<'a> Rows<'a> {
+impl<'a> FaxRows<'a> {
     pub(super) fn new(kind: Fax, data: Cow<'a, [u8]>, width: u32) -> Self {
         Self { kind, bits: Reader { data, at: 0 }, width, above: Vec::new(), ended: false }
     }

@@ -17,7 +17,7 @@ pub(super) enum Rows<'a> {
     PackBits(PackBits<'a>),
     Lzw { decoder: Box<weezl::decode::Decoder>, data: Cow<'a, [u8]>, at: usize },
     Deflate(Box<ZlibDecoder<Bytes<'a>>>),
-    Fax(fax::Rows<'a>),
+    Fax(fax::FaxRows<'a>),
     Reversed(Reversed),
 }
 
@@ -44,7 +44,7 @@ impl<'a> Rows<'a> {
             }
             TiffCompression::Raw => Self::Raw(data),
             TiffCompression::PackBits => {
-                Self::PackBits(PackBits { data: bits, at: 0, run: Run::None })
+                Self::PackBits(PackBits { data: bits, at: 0, run: PackBitsRun::None })
             }
             TiffCompression::Lzw => {
                 if let [0, second, ..] = *bits
@@ -60,7 +60,7 @@ impl<'a> Rows<'a> {
             TiffCompression::Deflate => {
                 Self::Deflate(Box::new(ZlibDecoder::new(std::io::Cursor::new(bits))))
             }
-            TiffCompression::Fax(kind) => Self::Fax(fax::Rows::new(kind, bits, layout.piece[0])),
+            TiffCompression::Fax(kind) => Self::Fax(fax::FaxRows::new(kind, bits, layout.piece[0])),
             TiffCompression::Jpeg => {
                 return Err(DecodeError::corrupt(FORMAT, "a JPEG is not read by rows"));
             }
@@ -114,11 +114,11 @@ impl<'a> Rows<'a> {
 pub(super) struct PackBits<'a> {
     data: Cow<'a, [u8]>,
     at: usize,
-    run: Run,
+    run: PackBitsRun,
 }
 
 /// The rest of a run, because a row may end within it.
-enum Run {
+enum PackBitsRun {
     None,
     Literal(usize),
     Repeat(u8, usize),
@@ -131,31 +131,41 @@ impl PackBits<'_> {
         while filled < row.len() {
             let left = row.len() - filled;
             match self.run {
-                Run::Literal(length) => {
+                PackBitsRun::Literal(length) => {
                     let now = length.min(left);
                     row[filled..filled + now]
                         .copy_from_slice(self.data.get(self.at..self.at + now)?);
                     self.at += now;
                     filled += now;
-                    self.run = if now == length { Run::None } else { Run::Literal(length - now) };
+                    self.run = if now == length {
+                        PackBitsRun::None
+                    } else {
+                        PackBitsRun::Literal(length - now)
+                    };
                 }
-                Run::Repeat(byte, length) => {
+                PackBitsRun::Repeat(byte, length) => {
                     let now = length.min(left);
                     row[filled..filled + now].fill(byte);
                     filled += now;
-                    self.run =
-                        if now == length { Run::None } else { Run::Repeat(byte, length - now) };
+                    self.run = if now == length {
+                        PackBitsRun::None
+                    } else {
+                        PackBitsRun::Repeat(byte, length - now)
+                    };
                 }
-                Run::None => {
+                PackBitsRun::None => {
                     let header = self.data.get(self.at)?.cast_signed();
                     self.at += 1;
                     match header {
-                        0.. => self.run = Run::Literal(usize::from(header.unsigned_abs()) + 1),
+                        0.. => {
+                            self.run = PackBitsRun::Literal(usize::from(header.unsigned_abs()) + 1);
+                        }
                         i8::MIN => {}
                         -127..0 => {
                             let byte = *self.data.get(self.at)?;
                             self.at += 1;
-                            self.run = Run::Repeat(byte, usize::from(header.unsigned_abs()) + 1);
+                            self.run =
+                                PackBitsRun::Repeat(byte, usize::from(header.unsigned_abs()) + 1);
                         }
                     }
                 }

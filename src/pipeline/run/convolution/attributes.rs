@@ -1,6 +1,6 @@
 //! The attributes of a convolution.
 
-use crate::kernels::{Edges, Extent, Geometry, Groups};
+use crate::kernels::{Edges, Extent, Geometry, Grouping};
 use crate::onnx::proto::NodeProto;
 
 /// The attributes of a convolution. Those that are missing have ONNX's defaults.
@@ -56,14 +56,14 @@ impl Attributes {
             return None;
         };
         let groups = match size(&self.group.unwrap_or(1))? {
-            1 => Groups::One,
-            group if group == outputs && depth == 1 => Groups::Each,
+            1 => Grouping::One,
+            group if group == outputs && depth == 1 => Grouping::PerChannel,
             _ => return None,
         };
         let padding_is_given = matches!(self.auto_pad.as_deref(), None | Some("" | "NOTSET"));
         let is_usual = dilations == [1, 1] && padding_is_given && self.channels_last == Some(1);
         is_usual.then_some(Geometry {
-            inputs: if groups == Groups::Each { outputs } else { depth },
+            inputs: if groups == Grouping::PerChannel { outputs } else { depth },
             outputs,
             groups,
             window: Extent { rows, columns },

@@ -10,7 +10,7 @@ use super::{CHAIN, Chain, OWN};
 use crate::kernels::{ConvolutionKernel, Geometry};
 use crate::onnx::builder::int_attribute;
 use crate::onnx::proto::NodeProto;
-use crate::onnx::{Model, NodeChange, OperatorName};
+use crate::onnx::{NodeChange, OnnxModel, OperatorName};
 
 /// ONNX Runtime's operator.
 const THEIRS: OperatorName<'static> = OperatorName { domain: "com.microsoft", name: "QLinearConv" };
@@ -33,7 +33,7 @@ impl ReplacedGraph {
 /// The optimised graph `model` with this program's operator for the convolutions that `is_meant` accepts. `None` if there
 /// are none.
 pub(in crate::pipeline::run) fn replace(
-    model: &Model,
+    model: &OnnxModel,
     is_meant: impl Fn(&Geometry) -> bool,
 ) -> Option<ReplacedGraph> {
     let constants = GraphConstants::of(model);

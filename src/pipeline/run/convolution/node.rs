@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::attributes::Attributes;
 use crate::kernels::{self, Geometry, QLinearConv};
-use crate::onnx::Model;
+use crate::onnx::OnnxModel;
 use crate::onnx::proto::tensor_proto::DataType;
 use crate::onnx::proto::{NodeProto, TensorProto};
 
@@ -23,7 +23,7 @@ const BIAS: usize = 8;
 pub(super) struct GraphConstants<'a>(HashMap<&'a str, &'a TensorProto>);
 
 impl<'a> GraphConstants<'a> {
-    pub(super) fn of(model: &'a Model) -> Self {
+    pub(super) fn of(model: &'a OnnxModel) -> Self {
         Self(model.graph().initializer.iter().map(|tensor| (tensor.name(), tensor)).collect())
     }
 

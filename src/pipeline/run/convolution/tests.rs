@@ -17,30 +17,30 @@ static LIBRARY: OnceLock<Library> = OnceLock::new();
 
 /// A network of three convolutions: from three channels, of each channel, and of each pixel.
 #[derive(Debug, Clone)]
-struct Network {
+struct RandomNetwork {
     input: [usize; 2],
     images: usize,
     channels: usize,
     outputs: usize,
-    layers: [Layer; 3],
+    layers: [RandomLayer; 3],
     seed: u64,
     threads: usize,
 }
 
 #[derive(Debug, Clone)]
-struct Layer {
+struct RandomLayer {
     window: usize,
     strides: [usize; 2],
     pads: [usize; 4],
     zero: u8,
 }
 
-fn networks() -> impl Strategy<Value = Network> {
+fn networks() -> impl Strategy<Value = RandomNetwork> {
     let layer = |windows: Vec<usize>| {
         let window = proptest::sample::select(windows);
         let [strides, pads] = [1..=3_usize, 0..=2];
         (window, [strides.clone(), strides], proptest::array::uniform4(pads), any::<u8>())
-            .prop_map(|(window, strides, pads, zero)| Layer { window, strides, pads, zero })
+            .prop_map(|(window, strides, pads, zero)| RandomLayer { window, strides, pads, zero })
     };
     let sizes = ([17..34_usize, 17..34], 1..=3_usize, 1..=2_usize);
     // The kernels read channels in groups of four, and write them in groups of 16.
@@ -48,9 +48,9 @@ fn networks() -> impl Strategy<Value = Network> {
     let layers = (layer(vec![1, 2, 3, 5]), layer(vec![2, 3, 3, 5, 5]), layer(vec![1]));
     (sizes, channels, 1..150_usize, layers, any::<u64>()).prop_map(
         |((input, images, threads), channels, outputs, (first, second, third), seed)| {
-            let third = Layer { pads: [0; 4], ..third };
+            let third = RandomLayer { pads: [0; 4], ..third };
             let layers = [first, second, third];
-            Network { input, images, channels, outputs, layers, seed, threads }
+            RandomNetwork { input, images, channels, outputs, layers, seed, threads }
         },
     )
 }
@@ -73,7 +73,7 @@ impl Noise {
     }
 }
 
-impl Network {
+impl RandomNetwork {
     fn model(&self) -> Vec<u8> {
         let mut noise = Noise(self.seed);
         let mut graph = GraphBuilder::new("convolutions");
@@ -96,7 +96,13 @@ impl Network {
     }
 
     /// From the value `{number}.float` to the next.
-    fn layer(&self, graph: &mut GraphBuilder, noise: &mut Noise, layer: &Layer, number: usize) {
+    fn layer(
+        &self,
+        graph: &mut GraphBuilder,
+        noise: &mut Noise,
+        layer: &RandomLayer,
+        number: usize,
+    ) {
         let groups = [1, self.channels, 1][number];
         let channels = [self.channels, self.channels, self.outputs][number];
         let depth = [3, 1, self.channels][number];
@@ -137,7 +143,7 @@ impl Network {
 
     /// Values of an image's output.
     fn width(&self) -> usize {
-        let side = |side: usize, layer: &Layer, axis: usize| {
+        let side = |side: usize, layer: &RandomLayer, axis: usize| {
             (side + layer.pads[axis] + layer.pads[axis + 2] - layer.window) / layer.strides[axis]
                 + 1
         };

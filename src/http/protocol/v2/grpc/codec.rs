@@ -12,19 +12,19 @@ use crate::http::problem::{Problem, grpc};
 
 /// A codec for protobuf messages of prost.
 #[derive(Debug)]
-pub(super) struct Counted<Out, In>(PhantomData<(Out, In)>);
+pub(super) struct CountedCodec<Out, In>(PhantomData<(Out, In)>);
 
 /// One direction.
 #[derive(Debug)]
 pub(super) struct OneWay<T>(PhantomData<T>);
 
-impl<Out, In> Default for Counted<Out, In> {
+impl<Out, In> Default for CountedCodec<Out, In> {
     fn default() -> Self {
         Self(PhantomData)
     }
 }
 
-impl<Out, In> Codec for Counted<Out, In>
+impl<Out, In> Codec for CountedCodec<Out, In>
 where
     Out: Message + Send + 'static,
     In: Message + Default + Send + 'static,

@@ -22,13 +22,13 @@ const PERIOD: Duration = Duration::from_secs(1);
 
 /// The service.
 #[derive(Debug, Clone)]
-pub(super) struct Health {
+pub(super) struct HealthService {
     server: Arc<Server>,
 }
 
 type Statuses = Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send>>;
 
-impl Health {
+impl HealthService {
     pub(super) fn new(server: Arc<Server>) -> Self {
         Self { server }
     }
@@ -47,7 +47,7 @@ impl Health {
 }
 
 #[async_trait]
-impl health_server::Health for Health {
+impl health_server::Health for HealthService {
     type WatchStream = Statuses;
 
     async fn check(

@@ -12,7 +12,7 @@ use super::messages::{
 };
 use crate::http::App;
 use crate::http::protocol::v2::signature::{
-    self, InputName, OutputName, TensorFormat, TensorMetadata,
+    self, NamedInput, NamedOutput, TensorFormat, TensorMetadata,
 };
 use crate::http::protocol::v2::statistics::{Span, Statistics};
 use crate::http::protocol::v2::tensor::{self, Datatype};
@@ -42,24 +42,24 @@ pub(super) fn model(app: &App) -> ModelMetadataResponse {
             .map(ToString::to_string)
             .collect(),
         platform: signature::PLATFORM.to_owned(),
-        inputs: InputName::ALL.map(|input| tensor(input.describe(app))).to_vec(),
-        outputs: OutputName::given(app).map(|output| tensor(output.describe(app))).collect(),
+        inputs: NamedInput::ALL.map(|input| tensor(input.describe(app))).to_vec(),
+        outputs: NamedOutput::given(app).map(|output| tensor(output.describe(app))).collect(),
     }
 }
 
 /// Triton's model configuration, as far as it applies to this server.
 pub(super) fn config(app: &App) -> ModelConfig {
-    let input = |input: InputName| {
+    let input = |input: NamedInput| {
         let described = input.describe(app);
         ModelInput {
             name: described.name.to_owned(),
             data_type: data_type(described.datatype).into(),
             format: format(described.format).into(),
             dims: described.dims,
-            optional: input != InputName::Pixels,
+            optional: input != NamedInput::Pixels,
         }
     };
-    let output = |output: OutputName| {
+    let output = |output: NamedOutput| {
         let described = output.describe(app);
         ModelOutput {
             name: described.name.to_owned(),
@@ -73,8 +73,8 @@ pub(super) fn config(app: &App) -> ModelConfig {
         platform: signature::PLATFORM.to_owned(),
         version_policy: Some(ModelVersionPolicy { policy_choice: Some(latest) }),
         max_batch_size: i32::try_from(tensor::MAX_BATCH).unwrap_or(i32::MAX),
-        input: InputName::ALL.map(input).to_vec(),
-        output: OutputName::given(app).map(output).collect(),
+        input: NamedInput::ALL.map(input).to_vec(),
+        output: NamedOutput::given(app).map(output).collect(),
         scheduling_choice: Some(SchedulingChoice::DynamicBatching(ModelDynamicBatching {})),
         backend: "onnxruntime".to_owned(),
     }

@@ -56,7 +56,7 @@ pub(super) fn routes(server: &Arc<Server>, address: Address) -> Router<Arc<Serve
     };
     let v1 = reflection().build_v1().expect("the descriptors are made by the compiler");
     let alpha = reflection().build_v1alpha().expect("the descriptors are made by the compiler");
-    let health = HealthServer::new(health::Health::new(Arc::clone(server)));
+    let health = HealthServer::new(health::HealthService::new(Arc::clone(server)));
     let reflection = of_service(v1, &[])
         .merge(of_service(alpha, &[]))
         .layer(middleware::from_fn_with_state(Arc::clone(server), shutdown::end_streams));

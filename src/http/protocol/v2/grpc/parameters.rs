@@ -7,16 +7,16 @@ use serde::de::IgnoredAny;
 use super::messages::InferParameter;
 use super::messages::infer_parameter::ParameterChoice;
 use crate::http::problem::Problem;
-use crate::http::protocol::v2::parameters::Parameters;
+use crate::http::protocol::v2::parameters::V2Parameters;
 
 /// Reads the known parameters of `written`. Parameters for binary data are ignored, because data in gRPC are
 /// always binary.
-pub(super) fn read(written: &HashMap<String, InferParameter>) -> Result<Parameters, Problem> {
-    Ok(Parameters {
+pub(super) fn read(written: &HashMap<String, InferParameter>) -> Result<V2Parameters, Problem> {
+    Ok(V2Parameters {
         timeout: whole(written, "timeout")?,
         classification: whole(written, "classification")?,
         shared_memory_region: written.get("shared_memory_region").map(|_| IgnoredAny),
-        ..Parameters::default()
+        ..V2Parameters::default()
     })
 }
 

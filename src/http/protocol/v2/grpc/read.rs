@@ -12,7 +12,7 @@ use super::parameters;
 use crate::http::App;
 use crate::http::problem::{Problem, excerpt};
 use crate::http::protocol::v2::request::{self, UncheckedRequest};
-use crate::http::protocol::v2::tensor::{Datatype, Tensor, TensorData};
+use crate::http::protocol::v2::tensor::{Datatype, InferTensor, TensorData};
 use crate::http::reserved_bytes::with_reservation;
 
 /// Bytes that [`fn@request`] converts one by one: those of typed contents. Raw contents are only moved.
@@ -74,7 +74,7 @@ fn timeout(text: &str) -> Option<Duration> {
     }
 }
 
-fn tensor(app: &App, input: InferInputTensor, raw: Option<Bytes>) -> Result<Tensor, Problem> {
+fn tensor(app: &App, input: InferInputTensor, raw: Option<Bytes>) -> Result<InferTensor, Problem> {
     let InferInputTensor { name, datatype, shape, parameters, contents } = input;
     let name = request::known_name(name);
     let what = format!("input {name:?}");
@@ -92,7 +92,7 @@ fn tensor(app: &App, input: InferInputTensor, raw: Option<Bytes>) -> Result<Tens
             return Err(Problem::invalid_parameter(detail));
         }
     };
-    Ok(Tensor { name, datatype, shape, data })
+    Ok(InferTensor { name, datatype, shape, data })
 }
 
 /// The elements of `contents` in the raw format, with their memory charged.

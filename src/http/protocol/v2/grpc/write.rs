@@ -2,7 +2,7 @@
 
 use super::messages::model_infer_response::InferOutputTensor;
 use super::messages::{InferTensorContents, ModelInferRequest, ModelInferResponse};
-use crate::http::protocol::v2::run::{InferAnswer, OutputTensor, Values};
+use crate::http::protocol::v2::run::{InferAnswer, OutputTensor, OutputValues};
 use crate::registry::Served;
 
 /// The encoding of tensors.
@@ -51,11 +51,11 @@ pub(super) fn response(
     response
 }
 
-fn contents(values: Values) -> InferTensorContents {
+fn contents(values: OutputValues) -> InferTensorContents {
     let mut contents = InferTensorContents::default();
     match values {
-        Values::Floats(floats) => contents.fp32_contents = floats,
-        Values::Texts(texts) => {
+        OutputValues::Floats(floats) => contents.fp32_contents = floats,
+        OutputValues::Texts(texts) => {
             contents.bytes_contents = texts.into_iter().map(Into::into).collect();
         }
     }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::http::openapi::{NamedModel, NotFound};
 use crate::http::protocol::v2::signature::{
-    self, InputName, OutputName, TensorFormat, TensorMetadata,
+    self, NamedInput, NamedOutput, TensorFormat, TensorMetadata,
 };
 use crate::http::protocol::v2::statistics::{Span, Statistics};
 use crate::http::protocol::v2::tensor::Datatype;
@@ -52,8 +52,8 @@ pub(in super::super) async fn model(app: App) -> Json<Value> {
         "name": app.model.name(),
         "versions": app.server.registry.versions(app.model.name()).iter().map(Version::as_str).collect::<Vec<_>>(),
         "platform": signature::PLATFORM,
-        "inputs": InputName::ALL.map(|input| tensor(input.describe(&app))),
-        "outputs": OutputName::given(&app).map(|output| tensor(output.describe(&app))).collect::<Vec<_>>(),
+        "inputs": NamedInput::ALL.map(|input| tensor(input.describe(&app))),
+        "outputs": NamedOutput::given(&app).map(|output| tensor(output.describe(&app))).collect::<Vec<_>>(),
     }))
 }
 
@@ -67,17 +67,17 @@ pub(in super::super) async fn model(app: App) -> Json<Value> {
     responses((status = 200, description = "The configuration", body = serde_json::Value), NotFound),
 )]
 pub(in super::super) async fn config(app: App) -> Json<Value> {
-    let input = |input: InputName| {
+    let input = |input: NamedInput| {
         let described = input.describe(&app);
         json!({
             "name": described.name,
             "data_type": type_name(described.datatype),
             "format": format_name(described.format),
             "dims": described.dims,
-            "optional": input != InputName::Pixels,
+            "optional": input != NamedInput::Pixels,
         })
     };
-    let output = |output: OutputName| {
+    let output = |output: NamedOutput| {
         let described = output.describe(&app);
         json!({
             "name": described.name,
@@ -91,8 +91,8 @@ pub(in super::super) async fn config(app: App) -> Json<Value> {
         "backend": "onnxruntime",
         "version_policy": { "latest": { "num_versions": 1 } },
         "max_batch_size": MAX_BATCH,
-        "input": InputName::ALL.map(input),
-        "output": OutputName::given(&app).map(output).collect::<Vec<_>>(),
+        "input": NamedInput::ALL.map(input),
+        "output": NamedOutput::given(&app).map(output).collect::<Vec<_>>(),
         "dynamic_batching": {},
     }))
 }

@@ -13,10 +13,10 @@ use super::write::{HEADER_LENGTH, Placement, Placements};
 use crate::http::App;
 use crate::http::json::without_mark;
 use crate::http::problem::{Problem, excerpt};
-use crate::http::protocol::v2::parameters::Parameters;
+use crate::http::protocol::v2::parameters::V2Parameters;
 use crate::http::protocol::v2::request::{self, UncheckedRequest};
-use crate::http::protocol::v2::signature::InputName;
-use crate::http::protocol::v2::tensor::{Datatype, Tensor, TensorData};
+use crate::http::protocol::v2::signature::NamedInput;
+use crate::http::protocol::v2::tensor::{Datatype, InferTensor, TensorData};
 use crate::http::reserved_bytes::with_reservation;
 use crate::pipeline::queue::Reservation;
 
@@ -45,7 +45,7 @@ impl Json {
 #[derive(Debug, Deserialize)]
 struct Request<'a> {
     id: Option<String>,
-    parameters: Option<Parameters>,
+    parameters: Option<V2Parameters>,
     #[serde(borrow, deserialize_with = "short_list")]
     inputs: Vec<JsonInput<'a>>,
     #[serde(default, deserialize_with = "short_list")]
@@ -58,7 +58,7 @@ struct JsonInput<'a> {
     #[serde(deserialize_with = "short_list")]
     shape: Vec<i64>,
     datatype: String,
-    parameters: Option<Parameters>,
+    parameters: Option<V2Parameters>,
     #[serde(borrow)]
     data: Option<&'a RawValue>,
 }
@@ -66,7 +66,7 @@ struct JsonInput<'a> {
 #[derive(Debug, Deserialize)]
 struct Requested {
     name: String,
-    parameters: Option<Parameters>,
+    parameters: Option<V2Parameters>,
 }
 
 /// The part of the body that is JSON, according to the headers.
@@ -157,8 +157,8 @@ impl UnclaimedBytes {
 
 /// The request for a body that is an image file.
 fn one_file(body: Bytes) -> UncheckedRequest {
-    let tensor = Tensor {
-        name: InputName::Image.name().to_owned(),
+    let tensor = InferTensor {
+        name: NamedInput::Image.name().to_owned(),
         datatype: Datatype::Bytes,
         shape: vec![1],
         data: TensorData::Elements(vec![body]),
@@ -172,7 +172,7 @@ fn tensor(
     written: JsonInput<'_>,
     binary: &mut Bytes,
     unclaimed: UnclaimedBytes,
-) -> Result<Tensor, Problem> {
+) -> Result<InferTensor, Problem> {
     let JsonInput { name, shape, datatype, parameters, data } = written;
     let name = request::known_name(name);
     let what = format!("input {name:?}");
@@ -204,7 +204,7 @@ fn tensor(
             return Err(Problem::invalid_parameter(detail));
         }
     };
-    Ok(Tensor { name, datatype, shape, data })
+    Ok(InferTensor { name, datatype, shape, data })
 }
 
 /// Charges the data to `held` until they are dropped.

@@ -11,7 +11,7 @@ use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::http::answers;
-use crate::http::protocol::v2::run::{InferAnswer, OutputTensor, Values};
+use crate::http::protocol::v2::run::{InferAnswer, OutputTensor, OutputValues};
 use crate::registry::Served;
 
 /// The header with the number of bytes of the JSON.
@@ -144,8 +144,8 @@ fn output<'a>(
 ) -> JsonOutput<'a> {
     let OutputTensor { name, shape, values } = answered;
     let data = match (placed, values) {
-        (Placement::Json, Values::Floats(floats)) => JsonData::Floats(floats),
-        (Placement::Json, Values::Texts(texts)) => JsonData::Texts(texts),
+        (Placement::Json, OutputValues::Floats(floats)) => JsonData::Floats(floats),
+        (Placement::Json, OutputValues::Texts(texts)) => JsonData::Texts(texts),
         (Placement::Binary, values) => {
             let raw = values.to_raw();
             binary.extend_from_slice(&raw);

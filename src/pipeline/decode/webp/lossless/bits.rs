@@ -2,13 +2,13 @@
 
 use super::BadStream;
 
-pub(super) struct Bits<'a> {
+pub(super) struct LsbFirstBits<'a> {
     bytes: &'a [u8],
     /// Position in bits.
     at: usize,
 }
 
-impl<'a> Bits<'a> {
+impl<'a> LsbFirstBits<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0 }
     }
@@ -46,7 +46,7 @@ pub(super) struct Code {
 
 impl Code {
     /// Reads the code of an alphabet of `symbols` symbols.
-    pub(super) fn read(bits: &mut Bits<'_>, symbols: usize) -> Result<Self, BadStream> {
+    pub(super) fn read(bits: &mut LsbFirstBits<'_>, symbols: usize) -> Result<Self, BadStream> {
         let mut lengths = vec![0_u8; symbols];
         if bits.take(1)? == 1 {
             let two = bits.take(1)? == 1;
@@ -64,7 +64,7 @@ impl Code {
     }
 
     /// Reads the lengths, which are prefix-coded themselves.
-    fn read_lengths(bits: &mut Bits<'_>, lengths: &mut [u8]) -> Result<(), BadStream> {
+    fn read_lengths(bits: &mut LsbFirstBits<'_>, lengths: &mut [u8]) -> Result<(), BadStream> {
         const ORDER: [usize; 19] =
             [17, 18, 0, 1, 2, 3, 4, 5, 16, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
         let mut of_lengths = [0; 19];
@@ -126,7 +126,7 @@ impl Code {
     }
 
     /// The next symbol. If a code has only one, it takes no bits.
-    pub(super) fn next(&self, bits: &mut Bits<'_>) -> Result<u16, BadStream> {
+    pub(super) fn next(&self, bits: &mut LsbFirstBits<'_>) -> Result<u16, BadStream> {
         if let &[only] = &self.symbols[..] {
             return Ok(only);
         }

@@ -1,11 +1,11 @@
 //! An image inside a stream, with one number for each block of the main image.
 
-use super::bits::{Bits, Code};
-use super::{BadStream, Head};
+use super::bits::{Code, LsbFirstBits};
+use super::{BadStream, StreamHead};
 
 /// An inner image after its codes were read; its pixels come next.
 pub(super) struct Inner<'h, 'a> {
-    pub(super) head: &'h mut Head<'a>,
+    pub(super) head: &'h mut StreamHead<'a>,
     pub(super) size: [u32; 2],
     /// Number of bits of an index of the colour cache.
     pub(super) cache: u32,
@@ -13,7 +13,7 @@ pub(super) struct Inner<'h, 'a> {
 }
 
 /// The meaning of a symbol of the first code.
-enum Symbol {
+enum PixelSymbol {
     /// A pixel.
     Literal(u32),
     /// A copy of `length` pixels from `distance` pixels before.
@@ -28,8 +28,8 @@ impl Inner<'_, '_> {
         let mut left = self.pixels();
         while left > 0 {
             let length = match self.symbol()? {
-                Symbol::Literal(_) | Symbol::Cached(_) => 1,
-                Symbol::Copy { length, .. } => length,
+                PixelSymbol::Literal(_) | PixelSymbol::Cached(_) => 1,
+                PixelSymbol::Copy { length, .. } => length,
             };
             left = left.checked_sub(length).ok_or(BadStream::Damaged)?;
         }
@@ -46,9 +46,11 @@ impl Inner<'_, '_> {
         while pixels.len() < total {
             let before = pixels.len();
             match self.symbol()? {
-                Symbol::Literal(color) => pixels.push(color),
-                Symbol::Cached(index) => pixels.push(*cache.get(index).ok_or(BadStream::Damaged)?),
-                Symbol::Copy { length, distance } => {
+                PixelSymbol::Literal(color) => pixels.push(color),
+                PixelSymbol::Cached(index) => {
+                    pixels.push(*cache.get(index).ok_or(BadStream::Damaged)?);
+                }
+                PixelSymbol::Copy { length, distance } => {
                     let distance = self.distance(distance);
                     let from = before.checked_sub(distance).ok_or(BadStream::Damaged)?;
                     if length > total - before {
@@ -69,7 +71,7 @@ impl Inner<'_, '_> {
         self.size[0] as usize * self.size[1] as usize
     }
 
-    fn symbol(&mut self) -> Result<Symbol, BadStream> {
+    fn symbol(&mut self) -> Result<PixelSymbol, BadStream> {
         self.head.worked(1)?;
         let [green, red, blue, alpha, distances] = &self.codes;
         let bits = &mut self.head.bits;
@@ -79,14 +81,14 @@ impl Inner<'_, '_> {
                 let red = u32::from(red.next(bits)?);
                 let blue = u32::from(blue.next(bits)?);
                 let alpha = u32::from(alpha.next(bits)?);
-                Ok(Symbol::Literal(alpha << 24 | red << 16 | symbol << 8 | blue))
+                Ok(PixelSymbol::Literal(alpha << 24 | red << 16 | symbol << 8 | blue))
             }
             256..280 => {
                 let length = number(bits, symbol - 256)? as usize;
                 let prefix = u32::from(distances.next(bits)?);
-                Ok(Symbol::Copy { length, distance: number(bits, prefix)? })
+                Ok(PixelSymbol::Copy { length, distance: number(bits, prefix)? })
             }
-            _ => Ok(Symbol::Cached(symbol as usize - 280)),
+            _ => Ok(PixelSymbol::Cached(symbol as usize - 280)),
         }
     }
 
@@ -102,7 +104,7 @@ impl Inner<'_, '_> {
 }
 
 /// RFC 9649, section 5.2.2: a length or a distance; `prefix` determines how many bits follow.
-fn number(bits: &mut Bits<'_>, prefix: u32) -> Result<u32, BadStream> {
+fn number(bits: &mut LsbFirstBits<'_>, prefix: u32) -> Result<u32, BadStream> {
     if prefix < 4 {
         return Ok(prefix + 1);
     }

@@ -9,7 +9,7 @@ mod image; // images inside the stream
 
 use super::super::{DecodeError, Watch};
 use super::FORMAT;
-use bits::{Bits, Code};
+use bits::{Code, LsbFirstBits};
 use image::Inner;
 
 /// Maximum number of groups. libwebp's encoder writes at most 2,600.
@@ -25,7 +25,7 @@ const ESTIMATE_SYMBOLS: usize = 1 << 16;
 pub(super) fn most_tables(stream: &[u8], size: [u32; 2]) -> u64 {
     let stream = if is_image(stream) { stream.get(5..) } else { alpha_stream(stream) };
     let Some(stream) = stream else { return 0 };
-    let mut head = Head::new(stream, Watch::never(), ESTIMATE_SYMBOLS);
+    let mut head = StreamHead::new(stream, Watch::never(), ESTIMATE_SYMBOLS);
     // A damaged stream is not decoded; one that takes too long to read may have the maximum.
     let groups = match head.read(size) {
         Ok(groups) => groups,
@@ -42,7 +42,7 @@ pub(super) fn most_tables(stream: &[u8], size: [u32; 2]) -> u64 {
 /// [`DecodeError`] if it is damaged or has too many codes, or `watch` stops it.
 pub(super) fn check(stream: &[u8], size: [u32; 2], watch: Watch<'_>) -> Result<usize, DecodeError> {
     let stream = stream.get(5..).ok_or(DecodeError::Truncated { format: FORMAT })?;
-    let mut head = Head::new(stream, watch, usize::MAX);
+    let mut head = StreamHead::new(stream, watch, usize::MAX);
     head.read(size).map_err(BadStream::into_error)?;
     Ok(head.bits.bytes_read() + 5)
 }
@@ -58,7 +58,7 @@ pub(super) fn check_alpha(
     watch: Watch<'_>,
 ) -> Result<(), DecodeError> {
     let Some(stream) = alpha_stream(chunk) else { return Ok(()) };
-    Head::new(stream, watch, usize::MAX).read(size).map_err(BadStream::into_error)?;
+    StreamHead::new(stream, watch, usize::MAX).read(size).map_err(BadStream::into_error)?;
     Ok(())
 }
 
@@ -101,15 +101,15 @@ impl BadStream {
 }
 
 /// A reader for the part of a stream before its pixels.
-struct Head<'a> {
-    bits: Bits<'a>,
+struct StreamHead<'a> {
+    bits: LsbFirstBits<'a>,
     watch: Watch<'a>,
     symbols_left: usize,
 }
 
-impl<'a> Head<'a> {
+impl<'a> StreamHead<'a> {
     fn new(stream: &'a [u8], watch: Watch<'a>, symbols: usize) -> Self {
-        Self { bits: Bits::new(stream), watch, symbols_left: symbols }
+        Self { bits: LsbFirstBits::new(stream), watch, symbols_left: symbols }
     }
 
     /// Reads this part, and counts the groups.
