@@ -31,9 +31,9 @@ def limit(what: str, found: float, at_least: float | None = None, at_most: float
         MISSED.append(what)
 
 
-def load(args: argparse.Namespace, house: Server, model: str, clients: int, seconds: int = 10) -> dict:
+def load(args: argparse.Namespace, running: Server, model: str, clients: int, seconds: int = 10) -> dict:
     """One run against the model of this name."""
-    url = f"{house.url}/v1/models/{model}"
+    url = f"{running.url}/v1/models/{model}"
     options = ["--data", args.photos, "--concurrency", clients, "--duration", f"{seconds}s", "--warm-up", "1s"]
     return faultless(bench(args.resnetd, url, *options))
 
@@ -46,9 +46,9 @@ def together(*runs) -> list[dict]:
 def shared_cores(args: argparse.Namespace, forms: dict) -> None:
     """Two models under load at the same time, against each alone."""
     models = [f"--model={name}={forms[form][1]}" for name, form in (("first", "resnet18 fp32"), ("second", "resnet18 int8"))]
-    with server(args.resnetd, models) as house:
-        alone = [load(args, house, name, CLIENTS) for name in ("first", "second")]
-        both = together(*(lambda name=name: load(args, house, name, CLIENTS) for name in ("first", "second")))
+    with server(args.resnetd, models) as running:
+        alone = [load(args, running, name, CLIENTS) for name in ("first", "second")]
+        both = together(*(lambda name=name: load(args, running, name, CLIENTS) for name in ("first", "second")))
         shares = [b["requests_per_second"] / a["requests_per_second"] for a, b in zip(alone, both, strict=True)]
         print("| model | images/s alone | images/s together | share |\n|---|---|---|---|")
         for name, a, b, share in zip(("resnet18 fp32", "resnet18 int8"), alone, both, shares, strict=True):
@@ -56,9 +56,9 @@ def shared_cores(args: argparse.Namespace, forms: dict) -> None:
         print(flush=True)
         limit("sum of the shares", sum(shares), at_least=0.95)
 
-        single = load(args, house, "first", 1)
+        single = load(args, running, "first", 1)
         beside = together(
-            lambda: load(args, house, "second", CLIENTS, 12), lambda: load(args, house, "first", 1)
+            lambda: load(args, running, "second", CLIENTS, 12), lambda: load(args, running, "first", 1)
         )[1]
         one, two = single["latency_ms"]["mean"], beside["latency_ms"]["mean"]
         print(f"one client of resnet18 fp32: {one:.1f} ms alone, {two:.1f} ms beside {CLIENTS} clients of resnet18 int8:"
@@ -66,9 +66,9 @@ def shared_cores(args: argparse.Namespace, forms: dict) -> None:
         limit("latency beside a saturated model, against alone", two / one, at_most=3)
 
 
-def loads(house: Server) -> int:
+def loads(running: Server) -> int:
     """How often a model was loaded."""
-    text = urlopen(f"{house.url}/metrics").read().decode()
+    text = urlopen(f"{running.url}/metrics").read().decode()
     return int(re.search(r'^resnetd_model_loads_total{.*result="loaded"} (\d+)$', text, re.MULTILINE).group(1))
 
 
@@ -85,18 +85,18 @@ def reloads(args: argparse.Namespace, folder: Path, forms: dict, count: int = 20
         (root / ".next").rename(root / "model")
 
     link(0)
-    with server(args.resnetd, ["--model-repository", root]) as house:
+    with server(args.resnetd, ["--model-repository", root]) as running:
         def reload(number: int) -> float:
-            before, started = loads(house), time.monotonic()
+            before, started = loads(running), time.monotonic()
             link(number)
-            house.process.send_signal(signal.SIGHUP)
-            while loads(house) == before:
+            running.process.send_signal(signal.SIGHUP)
+            while loads(running) == before:
                 time.sleep(0.05)
             return time.monotonic() - started
 
         def at_rest() -> float:
             time.sleep(4)  # the old version ends, and freed memory is returned
-            return house.resident_mib()
+            return running.resident_mib()
 
         def reload_often() -> list[float]:
             seconds = []
@@ -105,10 +105,10 @@ def reloads(args: argparse.Namespace, folder: Path, forms: dict, count: int = 20
                 seconds.append(reload(number))
             return seconds
 
-        before = load(args, house, "model", CLIENTS, 20)
+        before = load(args, running, "model", CLIENTS, 20)
         reload(1)
         first = at_rest()
-        during, seconds = together(lambda: load(args, house, "model", CLIENTS, 8 * count), reload_often)
+        during, seconds = together(lambda: load(args, running, "model", CLIENTS, 8 * count), reload_often)
         last = at_rest()
     ratio = during["latency_ms"]["p99"] / before["latency_ms"]["p99"]
     print(f"\n{count} reloads of resnet18 fp32 beside {CLIENTS} clients, {max(seconds):.1f} s at most and"
@@ -130,12 +130,12 @@ def fallback(args: argparse.Namespace, folder: Path, forms: dict) -> None:
             # Each second that it gets answers six times as many requests.
             f'[[model]]\nname = "small"\nsource = "{forms["resnet18 int8"][1]}"\nweight = 4\n'
         )
-        with server(args.resnetd, ["--config", config], "--request-timeout", "2s") as house:
+        with server(args.resnetd, ["--config", config], "--request-timeout", "2s") as running:
             if not policy:
-                rate = 4 * load(args, house, "large", 4)["requests_per_second"]
+                rate = 4 * load(args, running, "large", 4)["requests_per_second"]
             options = ["--data", args.photos, "--rate", f"{rate:.1f}", "--duration", "15s", "--warm-up", "5s",
                        "--timeout", "3s"]
-            goodput[bool(policy)] = bench(args.resnetd, house.url, *options)["goodput_per_second"]
+            goodput[bool(policy)] = bench(args.resnetd, running.url, *options)["goodput_per_second"]
     print(f"\n{rate:.0f} requests/s, four times the saturation of resnet50 fp32, answered within 2 s:"
           f" {goodput[False]:.1f}/s without, {goodput[True]:.1f}/s with resnet18 int8 as its fallback:"
           f" {goodput[True] / goodput[False]:.1f} times", flush=True)

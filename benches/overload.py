@@ -2,15 +2,15 @@
 
     make bench-overload
 
-For each model a server of its own: how fast it is at saturation (32 clients) and idle (one), the latency
-at 70 % of saturation, then an open loop that offers four times the saturation, and what is left of
-its speed two seconds after that. Memory is the server's resident size, read twice a second.
+Starts a server for each model, and measures in this order: the throughput at saturation (32 clients), the latency of a
+single client, the latency at 70 % of saturation, the answers while an open loop offers four times the saturation, and the
+throughput at saturation again, two seconds later. Memory is the server's resident size, read twice a second.
 
-Beside the latency at 70 % stands that of an ideal queue: the same arrivals, one core for each image, as
-long for each as a request takes alone, the longest waiting first, and nothing else to do.
+The latency at 70 % is compared with that of an ideal queue: the same arrivals, served in order of arrival; each image takes one
+core for the time of a single request; no overhead.
 
-With `--apart` the server has one half of the cores and the client the other, as if it were elsewhere: what
-is refused costs the server something, and what is offered costs it nothing.
+With `--apart` the server has one half of the cores and the client the other. So sending requests takes no time from the
+server; rejecting them does.
 """
 
 import argparse
@@ -28,13 +28,13 @@ from common import bench, chosen, faultless, make, server
 class Memory(threading.Thread):
     """Reads a server's resident size until told to stop."""
 
-    def __init__(self, house):
+    def __init__(self, running):
         super().__init__(daemon=True)
-        self.house, self.sizes, self.over = house, [], threading.Event()
+        self.running, self.sizes, self.over = running, [], threading.Event()
 
     def run(self) -> None:
         while not self.over.wait(0.5):
-            self.sizes.append(self.house.resident_mib())
+            self.sizes.append(self.running.resident_mib())
 
     def __enter__(self):
         self.start()
@@ -76,23 +76,23 @@ def cores(apart: bool) -> tuple[set[int], set[int]]:
 
 def measure(resnetd: str, name: str, model: list, args: argparse.Namespace) -> None:
     servers, clients = cores(args.apart)
-    with server(resnetd, model, cores=servers) as house:
-        idle_mib = house.resident_mib()
+    with server(resnetd, model, cores=servers) as running:
+        idle_mib = running.resident_mib()
 
         def load(duration: float, *options: object) -> dict:
             common = ["--data", args.photos, "--duration", f"{int(1000 * duration)}ms", "--warm-up", "1s"]
-            return bench(resnetd, house.url, *common, *options, cores=clients)
+            return bench(resnetd, running.url, *common, *options, cores=clients)
 
         alone = faultless(load(5, "--concurrency", 1))["latency_ms"]["p50"]
-        before = house.cpu_seconds()
+        before = running.cpu_seconds()
         report = faultless(load(8, "--concurrency", 32))
-        saturated, answer_cost = report["goodput_per_second"], each(house.cpu_seconds() - before, report)
+        saturated, answer_cost = report["goodput_per_second"], each(running.cpu_seconds() - before, report)
         busy = faultless(load(20, "--rate", 0.7 * saturated))["latency_ms"]["p99"]
         ideal = 1000 * ideal_p99(0.7 * saturated, alone / 1000, len(servers))
-        before = house.cpu_seconds()
-        with Memory(house) as memory:
+        before = running.cpu_seconds()
+        with Memory(running) as memory:
             flooded = load(args.seconds, "--rate", 4 * saturated)
-        flood_cost = each(house.cpu_seconds() - before, flooded)
+        flood_cost = each(running.cpu_seconds() - before, flooded)
         after = faultless(load(8, "--concurrency", 32))["goodput_per_second"]
         third = max(1, len(memory.sizes) // 3)
         early, late = (statistics.median(part) for part in (memory.sizes[:third], memory.sizes[-third:]))
@@ -114,7 +114,7 @@ def main() -> None:
     parser.add_argument("--apart", action="store_true", help="server and client on cores of their own")
     parser.add_argument("--only", action="append", help="a model, by its name in the table; can be repeated")
     args = parser.parse_args()
-    print("| model | saturation, images/s | alone | p99 at 70 % (of alone) | of an ideal queue | answered at 4 times (share) | their p99 | "
+    print("| model | saturation, images/s | single request | p99 at 70 % load (relative to single) | p99 of an ideal queue | answered/s at 4 times (share of saturation) | their p99 | "
           "a refusal takes | speed after | memory idle, early, late | the others |\n|---|---|---|---|---|---|---|---|---|---|---|", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         models = {"cifar10-resnet56": ["--model", "cifar10-resnet56"]}

@@ -2,9 +2,9 @@
 
     .venv-bench/bin/python benches/photos.py target/photos
 
-A folder for each size, JPEG, quality 90, colours at half size as cameras have them. Of the two wheels
-only the pictures are used. Photos are cropped to the proportions first; the largest size is enlarged
-a lot, so its files are smaller than a camera's of that size. `SIZE-pillow` has what Pillow makes of each for a network that takes 224x224.
+Writes a folder for each size: JPEG, quality 90, 4:2:0 chroma subsampling. Only the photos in the two packages are used. They
+are cropped to the aspect ratio and then resized; for the largest size they are enlarged several times, so these files are smaller
+than a camera's. `SIZE-pillow` has the input of a network of 224x224 that Pillow makes of each.
 """
 
 import argparse

@@ -2,9 +2,8 @@
 
     make bench-int8
 
-Both are made from the same exported float32 graph with seeded weights and calibrated on the same
-pictures; then the two, and the float32 graph, take turns, one thread each, one image per run. Printed
-are medians, and the ratios that count.
+Quantizes the same exported float32 graph with seeded weights with both, with ranges from the same photos. Then runs both int8
+graphs and the float32 graph in turns, with one thread and one image per run, and prints medians and ratios.
 """
 
 import argparse

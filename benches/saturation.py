@@ -2,13 +2,13 @@
 
     make bench
 
-For each model, in turns: the limit (`resnetd bench --in-process`: decode, preprocess and run the same
-photos on all cores, without queue and HTTP), and a server of its own under 32 clients. Then one client
-alone, against one thread alone without a server. Printed are medians over the rounds and, in brackets,
-the lowest and highest ratio of one round, whose two halves ran right after one another.
+For each model, measures in turns: the limit (`resnetd bench --in-process`: decodes, preprocesses and runs the same
+photos on all cores, without queue and HTTP), and a server with 32 clients. Then a single client, and a single thread
+without a server. Prints medians over the rounds and, in brackets, the lowest and highest ratio of a round, whose two
+measurements directly follow each other.
 
-The client runs on the same cores and takes its part of them. "Without the client" compares processor
-time instead of images a second: what the limit spends on an image with what the server spends on a request.
+The client runs on the same cores and takes some of their time. "Without the client" compares processor
+time instead of images per second: that of an image in the limit with that of a request in the server.
 """
 
 import argparse
@@ -44,17 +44,17 @@ def main() -> None:
               "alone, in process | alone, request | ratio |\n|---|---|---|---|---|---|---|---|", flush=True)
         for name, model in chosen(models, args.only).items():
             limits, served, costs, alone, asked = [], [], [], [], []
-            with server(args.resnetd, model) as house:
+            with server(args.resnetd, model) as running:
                 for _ in range(args.rounds):
                     limits.append(faultless(bench(args.resnetd, *local, *model))["goodput_per_second"])
-                    before = house.cpu_seconds()
-                    report = faultless(bench(args.resnetd, house.url, *common, "--concurrency", 32))
+                    before = running.cpu_seconds()
+                    report = faultless(bench(args.resnetd, running.url, *common, "--concurrency", 32))
                     served.append(report["goodput_per_second"])
                     requests = report["requests"] + report["warm_up_requests"]
-                    costs.append((house.cpu_seconds() - before) / requests)
+                    costs.append((running.cpu_seconds() - before) / requests)
                     single = [*local, *model, "--sessions", 1]
                     alone.append(bench(args.resnetd, *single)["latency_ms"]["p50"])
-                    report = faultless(bench(args.resnetd, house.url, *common, "--concurrency", 1))
+                    report = faultless(bench(args.resnetd, running.url, *common, "--concurrency", 1))
                     asked.append(report["latency_ms"]["p50"])
             shares = [server / limit for server, limit in zip(served, limits)]
             # The cores of the limit per image, against the server's own time per request.

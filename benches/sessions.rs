@@ -1,9 +1,8 @@
-//! What a further session costs in memory, what outputs cost that nobody asks for, and what this program's kernels
-//! gain.
+//! The memory of a further session, the cost of outputs that are not fetched, and the gain of this program's kernels.
 //!
 //!     cargo bench --bench sessions
 //!
-//! Prints figures and judges nothing. Memory is measured in processes of their own, time in turns.
+//! Prints figures; nothing fails. Memory is measured in separate processes, times in turns.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a program for the developers")]
 
 use std::collections::BTreeMap;
@@ -128,8 +127,8 @@ fn on_cpu(input: InputShape) -> SessionsPlan {
     SessionsPlan { device, sessions: 1, threads: 1, cuda_graphs, int8_kernels, input, max_batch: 1 }
 }
 
-/// The time of a run on the batch as it lies there, and with input and outputs bound to memory of ONNX Runtime,
-/// as on a GPU.
+/// The time of a run on a batch in ordinary memory, and with input and outputs bound to memory of ONNX Runtime
+/// (`IoBinding`), as on a GPU.
 fn binding(library: &Library, model: &Model, runs: usize) {
     let open = || Session::open(library, &model.onnx, ONE_THREAD, &CLASSES).unwrap();
     for images in [1, 8] {

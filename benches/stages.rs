@@ -32,7 +32,7 @@ const SIZES: [&str; 4] = ["224x224", "500x375", "1280x720", "12mp"];
 fn main() {
     println!(
         "{:<58} {:>8} {:>9} {:>10} {:>5}",
-        "decode + preprocess", "ms", "of plain", "mean", "max"
+        "decode + preprocess", "ms", "relative", "mean", "max"
     );
     for photos in ["1280x720", "12mp", "12mp-progressive"] {
         compare(photos, 9);

@@ -2,8 +2,8 @@
 
     make bench-start
 
-Each model is started several times in turns. Resident size is read when it is ready, and at the end of
-a while of 32 clients; beside it stands the size of the model's file.
+Starts each model several times, in turns. Resident size is read when the server is ready, and after some seconds with 32
+clients. The size of the model's file is printed for comparison.
 """
 
 import argparse
@@ -34,15 +34,15 @@ def main() -> None:
         ready = {name: [] for name in models}
         for _ in range(args.rounds):
             for name, (options, _) in models.items():
-                with server(args.resnetd, options) as house:
-                    ready[name].append(1000 * house.seconds_to_ready)
-        print("| model | to ready (fastest to slowest) | file | resident: ready | under load |\n|---|---|---|---|---|")
+                with server(args.resnetd, options) as running:
+                    ready[name].append(1000 * running.seconds_to_ready)
+        print("| model | time to ready (min to max) | file | resident size when ready | under load |\n|---|---|---|---|---|")
         for name, (options, file) in models.items():
-            with server(args.resnetd, options) as house:
-                idle = house.resident_mib()
+            with server(args.resnetd, options) as running:
+                idle = running.resident_mib()
                 load = ["--data", args.photos, "--duration", "10s", "--warm-up", "1s", "--concurrency", 32]
-                faultless(bench(args.resnetd, house.url, *load))
-                busy = house.resident_mib()
+                faultless(bench(args.resnetd, running.url, *load))
+                busy = running.resident_mib()
             times = ready[name]
             print(f"| {name} | {statistics.median(times):.0f} ms ({min(times):.0f} to {max(times):.0f}) | "
                   f"{file.stat().st_size / 2**20:.1f} MiB | {idle:.0f} MiB | {busy:.0f} MiB |", flush=True)

@@ -43,11 +43,11 @@ def collector() -> Iterator[str]:
 
 def measure(resnetd: str, model: list, options: list, load: list) -> tuple[float, float]:
     """Images a second, and milliseconds of processor time for each."""
-    with server(resnetd, model, *options) as house:
-        faultless(bench(resnetd, house.url, *load))
-        before = house.cpu_seconds()
-        report = faultless(bench(resnetd, house.url, *load, "--warm-up", "0s"))
-        spent = house.cpu_seconds() - before
+    with server(resnetd, model, *options) as running:
+        faultless(bench(resnetd, running.url, *load))
+        before = running.cpu_seconds()
+        report = faultless(bench(resnetd, running.url, *load, "--warm-up", "0s"))
+        spent = running.cpu_seconds() - before
         return report["goodput_per_second"], 1000 * spent / report["requests"]
 
 

@@ -2,9 +2,9 @@
 
     make bench-variants
 
-One server for each variant, all of one model, loaded in turns: images a second with 32 clients, the latency of
-a request alone, time to ready, and resident size after the load. Medians over the rounds; the share is of the
-server as it comes, in the same round.
+Starts a server for each variant of the same model, and measures them in turns: images per second with 32 clients, the latency of
+a single request, time to ready, and resident size after the load. Prints medians over the rounds; "relative" is the ratio to
+the default settings in the same round.
 
 Allocators are tried where Debian's packages libjemalloc2, libmimalloc2.0 and libtcmalloc-minimal4 are installed;
 they replace malloc for ONNX Runtime too. Quotas need root and the `cpu` controller of cgroups, version 1 or 2.
@@ -43,8 +43,8 @@ class Variant:
         with cgroup(self.quota) as tasks:
             os.environ.update(self.environment)
             try:
-                house = server(resnetd, model, *self.options, tasks=tasks)
-                with house as ready:
+                running = server(resnetd, model, *self.options, tasks=tasks)
+                with running as ready:
                     for name in self.environment:
                         del os.environ[name]
                     self.started(ready)
@@ -54,10 +54,10 @@ class Variant:
                     os.environ.pop(name, None)
 
 
-def pin(house: Server) -> None:
+def pin(running: Server) -> None:
     """Each worker to a core of its own."""
     cores = sorted(os.sched_getaffinity(0))
-    for task in Path(f"/proc/{house.process.pid}/task").iterdir():
+    for task in Path(f"/proc/{running.process.pid}/task").iterdir():
         name = (task / "comm").read_text().strip()
         if name.startswith("worker-"):
             os.sched_setaffinity(int(task.name), {cores[int(name.removeprefix("worker-")) % len(cores)]})
@@ -90,7 +90,7 @@ def variants() -> dict[str, Variant]:
         for name, file in ALLOCATORS.items() if (LIBRARIES / file).exists()
     }
     everything = {
-        "as it comes": Variant(),
+        "default": Variant(),
         "glibc, 2 arenas": Variant(environment={"MALLOC_ARENA_MAX": "2"}),
         "glibc, mmap from 1 MiB": Variant(environment={"MALLOC_MMAP_THRESHOLD_": str(2**20)}),
         **found,
@@ -107,10 +107,10 @@ def variants() -> dict[str, Variant]:
 
 
 def measure(resnetd: str, model: list, variant: Variant, load: list) -> tuple[float, float, float, float, float]:
-    with variant.server(resnetd, model) as house:
-        busy = faultless(bench(resnetd, house.url, *load, "--concurrency", 32))["goodput_per_second"]
-        alone = faultless(bench(resnetd, house.url, *load, "--concurrency", 1))["latency_ms"]
-        return busy, alone["p50"], alone["p99"], 1000 * house.seconds_to_ready, house.resident_mib()
+    with variant.server(resnetd, model) as running:
+        busy = faultless(bench(resnetd, running.url, *load, "--concurrency", 32))["goodput_per_second"]
+        alone = faultless(bench(resnetd, running.url, *load, "--concurrency", 1))["latency_ms"]
+        return busy, alone["p50"], alone["p99"], 1000 * running.seconds_to_ready, running.resident_mib()
 
 
 def main() -> None:
@@ -122,7 +122,7 @@ def main() -> None:
     parser.add_argument("--only", action="append", help="a model, by its name in the table; can be repeated")
     args = parser.parse_args()
     load = ["--data", args.photos, "--duration", f"{int(1000 * args.seconds)}ms", "--warm-up", "1s"]
-    print("| model | variant | images/s | share | alone: p50 | p99 | to ready | resident |\n"
+    print("| model | variant | images/s | relative | single request: p50 | p99 | time to ready | resident |\n"
           "|---|---|---|---|---|---|---|---|", flush=True)
     with TemporaryDirectory() as folder:
         models = {"cifar10-resnet56": ["--model", "cifar10-resnet56"], **make(args.resnetd, Path(folder), "resnet50")}
@@ -131,7 +131,7 @@ def main() -> None:
             for _ in range(args.rounds):
                 for variant, how in variants().items():
                     measured[variant].append(measure(args.resnetd, model, how, load))
-            usual = [figures[0] for figures in measured["as it comes"]]
+            usual = [figures[0] for figures in measured["default"]]
             for variant, rounds in measured.items():
                 busy, p50, p99, ready, resident = (statistics.median(column) for column in zip(*rounds))
                 share = statistics.median(figures[0] / other for figures, other in zip(rounds, usual))

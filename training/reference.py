@@ -58,7 +58,7 @@ def of_timm(name: str, weights: Path | None, classes: int | None) -> Scorer:
     return lambda image: model(transform(image)[None])[0]
 
 
-def of_transformers(name: str, _weights: Path | None, _classes: int | None) -> Scorer:
+def of_transformers(name: str, *_: None) -> Scorer:
     from transformers import AutoImageProcessor, AutoModelForImageClassification
 
     processor = AutoImageProcessor.from_pretrained(name)
@@ -66,7 +66,7 @@ def of_transformers(name: str, _weights: Path | None, _classes: int | None) -> S
     return lambda image: model(**processor(image, return_tensors="pt")).logits[0]
 
 
-def of_own(folder: str, _weights: Path | None, _classes: int | None) -> Scorer:
+def of_own(folder: str, *_: None) -> Scorer:
     """A network of this repository, built by `resnet.py` from its card; torchvision resizes with Pillow."""
     import tomllib
 
@@ -116,6 +116,8 @@ def main() -> None:
     arguments = parser.parse_args()
 
     name = next(name for name in LIBRARIES if getattr(arguments, name))
+    if (arguments.weights or arguments.classes) and name not in ("torchvision", "timm"):
+        parser.error("--weights and --classes are for --torchvision and --timm; for transformers, give the folder of your model")
     scorer = LIBRARIES[name](getattr(arguments, name), arguments.weights, arguments.classes)
     logits = [scorer(upright(photo)).numpy() for photo in arguments.photos]
     arrays = {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{Command, CommandFactory, Error, FromArgMatches};
+use clap::{Command, Error, FromArgMatches};
 
 use super::{Cli, Command as Subcommand};
 use crate::config::ModelTable;
@@ -25,7 +25,7 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Cli, Error> {
     let words: Vec<OsString> = words.into_iter().collect();
     let several = |option: clap::Arg| option.action(clap::ArgAction::Append);
     let mut command =
-        Cli::command().mut_subcommand(SUBCOMMAND, |serve| serve.mut_arg(MODEL, several));
+        super::command().mut_subcommand(SUBCOMMAND, |serve| serve.mut_arg(MODEL, several));
     let (mut tables, mut in_file) = (Vec::new(), false);
     if let Some(path) = named(&command, &words) {
         let text = std::fs::read_to_string(&path)
@@ -37,7 +37,7 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Cli, Error> {
         in_file = table.contains_key(MODEL);
         for (name, value) in table {
             command = with_default(command, &name, &value)
-                .map_err(|why| wrong(&mut Cli::command(), &path, &why))?;
+                .map_err(|why| wrong(&mut super::command(), &path, &why))?;
         }
     }
     let matches = command.try_get_matches_from(words)?;

@@ -4,11 +4,11 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow};
-use clap::{Args, Command, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 use clap_mangen::Man;
 
-use super::{Cli, output};
+use super::output;
 
 #[derive(Debug, Args)]
 pub(super) struct CompletionsArgs {
@@ -31,13 +31,13 @@ pub(super) struct ManArgs {
 /// Prints the completions for a shell.
 pub(super) fn completions(args: &CompletionsArgs) -> Result<()> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "resnetd", &mut script);
+    clap_complete::generate(args.shell, &mut super::command(), "resnetd", &mut script);
     output::bytes(&script)
 }
 
 /// Prints a man page, or writes all of them.
 pub(super) fn man(args: &ManArgs) -> Result<()> {
-    let mut program = Cli::command();
+    let mut program = super::command();
     if let Some(folder) = &args.output {
         let cannot_write = || format!("cannot write man pages into {}", folder.display());
         fs::create_dir_all(folder).with_context(cannot_write)?;

@@ -27,7 +27,7 @@ mod serve;
 mod tune;
 mod verify;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 pub use config_file::parse;
 
@@ -45,6 +45,16 @@ pub struct Cli {
     command: Command,
 }
 
+/// The command line. `quantize` reads float32 on the CPU, so options that would choose otherwise are not shown.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command().mut_subcommand("quantize", |quantize| {
+        ["precision", "device", "calibrated"]
+            .iter()
+            .fold(quantize, |quantize, id| quantize.mut_arg(id, |option| option.hide(true)))
+    })
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve a model over HTTP
@@ -53,7 +63,7 @@ enum Command {
     Classify(classify::ClassifyArgs),
     /// Write a model as one self-contained ONNX file
     Export(export::ExportArgs),
-    /// Quantize a model to int8, which is about three times as fast on a CPU
+    /// Quantize a model to int8, which is about three times as fast on a CPU with VNNI
     ///
     /// The model is an embedded one, weights, or a file of `resnetd export`. ONNX files of other
     /// programs cannot be quantized

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::load::warm;
 use super::local::{self, MeasureArgs};
-use super::{fetch, files, output};
+use super::{fetch, files, labels, output};
 use crate::config::cores;
 use crate::device::Device;
 use crate::eval::{Dataset, Interval, Paired};
@@ -30,7 +30,7 @@ const BATCH_SIZE: usize = 4;
 #[derive(Debug, Args)]
 pub(super) struct QuantizeArgs {
     /// Representative images, from which the quantization ranges are taken: a folder (searched
-    /// recursively) or a parquet file with a column img.bytes
+    /// recursively) or a parquet file with the column img.bytes or image.bytes; labels are not needed
     #[arg(long, value_name = "FOLDER|PARQUET")]
     calibration: PathBuf,
 
@@ -80,7 +80,10 @@ pub(super) fn run(args: &QuantizeArgs) -> Result<()> {
     let fp32 = PrecisionChoice::Only(Precision::Fp32);
     let of = &args.common.model;
     let model = fetch::model(&of.model, &of.hub)?;
-    let float = Model::open_as(&model, of.arch.as_deref(), fp32, Device::Cpu)?.model;
+    let mut float = Model::open_as(&model, of.arch.as_deref(), fp32, Device::Cpu)?.model;
+    if let Some(path) = &of.labels {
+        float = Model::of(labels::replaced(&float.card, path)?, float.graph());
+    }
     if float.card.architecture == foreign::ARCHITECTURE {
         let (name, wanted) = (float.card.name.clone(), Precision::Int8);
         return Err(ModelError::Foreign { name, wanted }.into());
@@ -140,7 +143,7 @@ fn with_figure(int8: &Model, Accuracy { counts, after, .. }: &Accuracy) -> Model
 
 /// The calibration images as batches of the network's input.
 fn calibration(args: &QuantizeArgs, model: &Model) -> Result<Vec<Batch>> {
-    let uploads = sample(&args.calibration, args.images as usize, &model.card.labels)?;
+    let uploads = sample(&args.calibration, args.images as usize)?;
     let shape = InputShape::of(&model.card.preprocess);
     let bar = output::progress(uploads.len(), "images decoded");
     let mut batches: Vec<Batch> = Vec::new();
@@ -165,13 +168,11 @@ fn pixels(bytes: &Bytes, args: &MeasureArgs, model: &Model) -> Result<Pixels> {
 }
 
 /// At most `wanted` images with their names, evenly spaced.
-fn sample(path: &Path, wanted: usize, labels: &[String]) -> Result<Vec<(String, Bytes)>> {
+fn sample(path: &Path, wanted: usize) -> Result<Vec<(String, Bytes)>> {
     if path.is_file() {
-        let dataset = Dataset::open(path, labels)?;
-        let step = dataset.len().div_ceil(wanted).max(1);
-        let examples = dataset.examples(labels)?.step_by(step).enumerate();
-        let named =
-            examples.map(|(row, example)| Ok((format!("row {}", row * step), example?.bytes)));
+        let step = Dataset::open(path, &[])?.len().div_ceil(wanted).max(1);
+        let images = Dataset::images(path)?.step_by(step).enumerate();
+        let named = images.map(|(row, image)| Ok((format!("row {}", row * step), image?)));
         return named.collect();
     }
     let paths = files::images(&[path.to_owned()])?;

@@ -264,7 +264,7 @@ impl Concurrency {
     ///
     /// A GPU runs a batch in little more time than one image, so a batch has all queued images there; the
     /// same applies if `max_wait` is set. A CPU core takes nearly as long for each image of a batch as for a
-    /// single one, so batches are formed only while two images are queued for each session.
+    /// single one, so a batch has one image for each `2 × sessions` images that are queued.
     #[must_use]
     pub fn batch(&self, device: Device, max_wait: Duration) -> BatchPlan {
         let DeviceDefaults { sessions, max_batch, .. } = self.on(device);

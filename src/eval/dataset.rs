@@ -65,6 +65,17 @@ pub enum DatasetError {
         /// The row.
         row: usize,
     },
+    /// A row has no image.
+    #[error(
+        "row {row} of {} has no image; expected the column img.bytes or image.bytes (an encoded image)",
+        path.display()
+    )]
+    NoImage {
+        /// The file.
+        path: PathBuf,
+        /// The row.
+        row: usize,
+    },
     /// The model does not have this class.
     #[error("{found:?} is not a class of this model; its classes are {}", labels.join(", "))]
     UnknownClass {
@@ -124,6 +135,23 @@ impl Dataset {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Reads the images of a parquet file one after the other, without their classes.
+    ///
+    /// # Errors
+    ///
+    /// [`DatasetError`] if the file cannot be read.
+    pub fn images(
+        path: &Path,
+    ) -> Result<impl Iterator<Item = Result<Bytes, DatasetError>>, DatasetError> {
+        let rows = open_parquet(path)?.into_iter().enumerate();
+        let path = path.to_owned();
+        Ok(rows.map(move |(row, read)| {
+            let values =
+                read.map_err(|source| DatasetError::Parquet { path: path.clone(), source })?;
+            image(&values).ok_or_else(|| DatasetError::NoImage { path: path.clone(), row })
+        }))
     }
 
     /// Reads the examples one after the other. Unknown classes are errors.
@@ -190,25 +218,29 @@ fn open_parquet(path: &Path) -> Result<SerializedFileReader<File>, DatasetError>
     Ok(reader)
 }
 
-/// The image and the class of a row. The image is in a column `img.bytes`, or in the field `bytes` of a group
-/// `img`, as in published data sets.
-fn example(row: &Row) -> Option<Example> {
-    let mut bytes = None;
-    let mut truth = None;
-    for (name, field) in row.get_column_iter() {
-        match (name.as_str(), field) {
-            ("img.bytes" | "image.bytes", Field::Bytes(image)) => bytes = Some(image.clone()),
-            ("img" | "image", Field::Group(group)) => {
-                let mut members = group.get_column_iter();
-                let member = members.find(|(name, _)| *name == "bytes");
-                if let Some((_, Field::Bytes(image))) = member {
-                    bytes = Some(image.clone());
-                }
+/// The image of a row: in a column `img.bytes`, or in the field `bytes` of a group `img`, as in published data
+/// sets.
+fn image(row: &Row) -> Option<Bytes> {
+    let bytes = row.get_column_iter().find_map(|(name, field)| match (name.as_str(), field) {
+        ("img.bytes" | "image.bytes", Field::Bytes(image)) => Some(image),
+        ("img" | "image", Field::Group(group)) => {
+            let mut members = group.get_column_iter();
+            match members.find(|(name, _)| *name == "bytes") {
+                Some((_, Field::Bytes(image))) => Some(image),
+                _ => None,
             }
-            ("label", Field::Long(class)) => truth = usize::try_from(*class).ok(),
-            ("label", Field::Int(class)) => truth = usize::try_from(*class).ok(),
-            _ => {}
         }
-    }
-    Some(Example { bytes: Bytes::copy_from_slice(bytes?.data()), truth: truth? })
+        _ => None,
+    })?;
+    Some(Bytes::copy_from_slice(bytes.data()))
+}
+
+/// The image and the class of a row.
+fn example(row: &Row) -> Option<Example> {
+    let truth = row.get_column_iter().find_map(|(name, field)| match (name.as_str(), field) {
+        ("label", Field::Long(class)) => usize::try_from(*class).ok(),
+        ("label", Field::Int(class)) => usize::try_from(*class).ok(),
+        _ => None,
+    })?;
+    Some(Example { bytes: image(row)?, truth })
 }

@@ -13,7 +13,7 @@ use super::FetchError;
 pub struct UrlPolicy {
     /// The allow list of hosts.
     pub hosts: Vec<AllowedHost>,
-    /// Networks without public addresses that are allowed.
+    /// Networks with non-public addresses from which images may be fetched nevertheless.
     pub private: Vec<IpNet>,
 }
 

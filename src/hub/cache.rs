@@ -3,7 +3,7 @@
 //! ```text
 //! models--owner--name/blobs/HASH                   the files, by their hash
 //!                     snapshots/COMMIT/config.json a link to one of them
-//!                     refs/main                    the commit that a revision was
+//!                     refs/main                    the commit of the branch `main` at its last download
 //! ```
 
 use std::fs;

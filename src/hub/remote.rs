@@ -17,7 +17,7 @@ pub(super) const RANGE: u64 = 16 << 20;
 
 const CONNECT: Duration = Duration::from_secs(10);
 const ANSWER: Duration = Duration::from_secs(30);
-/// For one range: at least 55 kB/s.
+/// Time limit for the body of one range: 16 MiB at 55 kB/s.
 const BODY: Duration = Duration::from_secs(300);
 /// Maximum number of redirects: the hub redirects to its store of large files, which may redirect to a
 /// mirror.

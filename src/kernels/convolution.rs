@@ -1,6 +1,7 @@
 //! An int8 convolution as ONNX's operator `QLinearConv` defines it, and its computation in portable code.
 //!
-//! A level is a quantized value, the integer `value / scale + zero point`.
+//! "Level" in names means a quantized value, the integer `value / scale + zero point`; "window" means the convolution's kernel,
+//! because "kernel" here means a program.
 
 /// Rows and columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +43,7 @@ pub struct Geometry {
     pub outputs: usize,
     /// Depthwise, or with all channels connected.
     pub groups: Grouping,
-    /// Size of the kernel's window.
+    /// Size of the window, the convolution's kernel.
     pub window: Extent,
     /// Distance from one window to the next.
     pub strides: Extent,
@@ -57,7 +58,7 @@ pub struct Constants {
     pub weights: Vec<i8>,
     /// int32 `[outputs]`.
     pub bias: Vec<i32>,
-    /// Scale of the sums in steps of the output, float32 `[outputs]`.
+    /// Multiplier of requantization, `input scale · weight scale / output scale`, float32 `[outputs]`.
     pub scales: Vec<f32>,
     /// The input's zero point.
     pub x_zero: u8,

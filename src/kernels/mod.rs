@@ -1,8 +1,8 @@
 //! Convolutions of 8-bit integers, with channels last, that are faster here than in ONNX Runtime.
 //!
-//! ONNX Runtime multiplies matrices of int8 at nearly full speed, but has no such code for a convolution of each
-//! channel for itself (depthwise), and for one of few channels, such as the first of a network. For one with a window of one
-//! pixel (pointwise) it writes sums to memory and scales them afterwards. The kernels here use the instructions for int8 dot
+//! ONNX Runtime multiplies matrices of int8 at nearly full speed, but has no such code for depthwise
+//! convolutions, or for convolutions of few input channels, such as the first of a network. For pointwise convolutions (1×1) it
+//! writes sums to memory and scales them afterwards. The kernels here use the instructions for int8 dot
 //! products of x86 (AVX-512 VNNI), and their results have the same bits as ONNX Runtime's.
 
 mod convolution; // what is computed, and the computation in portable code

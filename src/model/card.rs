@@ -127,7 +127,7 @@ pub enum CardError {
 }
 
 /// Prefix of the metadata keys, to distinguish them from other tools' entries.
-const PREFIX: &str = "resnetd.";
+pub(super) const PREFIX: &str = "resnetd.";
 
 /// Checks that `table` has the fields that every card has, and those in `more`.
 ///

@@ -171,10 +171,7 @@ pub enum ModelError {
         wanted: Precision,
     },
     /// A model that is only available in another precision.
-    #[error(
-        "{name} is {found} and not available as {wanted}\n\
-         hint: resnetd quantize creates a model's int8 variant from its fp32 weights"
-    )]
+    #[error("{name} is {found} and not available as {wanted}\nhint: {}", other_precision(*wanted))]
     Precision {
         /// The model's name.
         name: String,
@@ -273,4 +270,17 @@ fn with_absence(network: &Network, weights: CheckedWeights) -> CheckedWeights {
 
 fn embedded_names() -> String {
     EMBEDDED.iter().map(|embedded| embedded.name).collect::<Vec<_>>().join(", ")
+}
+
+/// How to get a model in the precision `wanted`.
+fn other_precision(wanted: Precision) -> &'static str {
+    match wanted {
+        Precision::Int8 => {
+            "resnetd quantize makes an int8 variant of fp32 weights; it is found if it is named model-int8.onnx and in the \
+             model's folder"
+        }
+        Precision::Fp32 | Precision::Fp16 => {
+            "use the weights from which it was quantized, or remove --precision"
+        }
+    }
 }

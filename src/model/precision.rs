@@ -9,6 +9,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::card::PREFIX;
 use super::open::{read_card, read_error};
 use super::{CARD, EMBEDDED, Model, ModelCard, ModelError, checksums, foreign, int8};
 use crate::device::Device;
@@ -146,9 +147,10 @@ impl Model {
         Self { card: card.into(), onnx: self.onnx }
     }
 
-    /// Creates a model from a graph, and stores the card in its metadata.
+    /// Creates a model from a graph, and stores the card in its metadata instead of the card that is there.
     #[must_use]
     pub fn of(card: ModelCard, mut graph: onnx::OnnxModel) -> Self {
+        graph.remove_metadata(PREFIX);
         for (key, value) in card.to_metadata() {
             graph.set_metadata(&key, &value);
         }
@@ -199,6 +201,8 @@ fn require_precision(name: &str, model: Model, wanted: Precision) -> Result<Mode
     let found = model.card.precision;
     if found == wanted {
         Ok(model)
+    } else if model.card.architecture == foreign::ARCHITECTURE {
+        Err(ModelError::Foreign { name: name.to_owned(), wanted })
     } else {
         Err(ModelError::Precision { name: name.to_owned(), found, wanted })
     }

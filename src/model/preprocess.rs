@@ -55,7 +55,8 @@ pub enum PreprocessError {
     CropRatio(f64),
     /// Mean or standard deviation is out of range.
     #[error(
-        "preprocess.mean {mean:?} or std {std:?} is out of range; values must be from 0 to 1, and std must be positive"
+        "preprocess.mean {mean:?} or std {std:?} is out of range; values must be from 0 to 1, and std must be positive. They are for \
+         pixels from 0 to 1; for other pixels the card of an ONNX graph has onnx.scale"
     )]
     Normalization {
         /// From the card.

@@ -16,6 +16,11 @@ impl OnnxModel {
         self.proto.metadata_props.iter().map(|entry| (entry.key(), entry.value()))
     }
 
+    /// Removes all keys that begin with `prefix`.
+    pub fn remove_metadata(&mut self, prefix: &str) {
+        self.proto.metadata_props.retain(|entry| !entry.key().starts_with(prefix));
+    }
+
     /// Sets the value of a key, and replaces an existing value.
     pub fn set_metadata(&mut self, key: &str, value: &str) {
         let (entries, value) = (&mut self.proto.metadata_props, builder::text(value));

@@ -1,7 +1,8 @@
 //! Converts pixels to the network's input in uint8.
 //!
 //! ONNX Runtime runs int8 convolutions in the layout NHWC. Subtracting a mean of three channels would then
-//! process three values at a time, which costs as much as a stage of a small network.
+//! process three values at a time, which costs as much as a stage of a small network. So rows of width · 3 values are
+//! normalised, with mean and standard deviation repeated for each pixel.
 
 use crate::graph::emit::NORMALIZED;
 use crate::onnx::GraphBuilder;

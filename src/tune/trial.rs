@@ -24,8 +24,8 @@ pub struct Trial {
 /// Time limit of a request, which ends a run that is stuck.
 const REQUEST_LIMIT: Duration = Duration::from_secs(600);
 
-/// Measures `pipeline` for `duration`, with enough clients to keep it busy, or with as many as it answers in
-/// time.
+/// Measures `pipeline` for `duration`. For [`Goal::Throughput`], with as many clients as keep it busy; for [`Goal::Latency`],
+/// with 1, 2, 4 and more clients, as long as the 99th percentile is within the limit.
 ///
 /// # Errors
 ///

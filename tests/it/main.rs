@@ -43,5 +43,5 @@ mod configuration; // docs/configuration.md
 mod bench; // resnetd bench
 mod tune; // resnetd tune
 mod mutations; // a thousand damaged images
-mod house; // the invariants of ARCHITECTURE.md
+mod boundaries; // the invariants of ARCHITECTURE.md
 mod structure; // dependencies between modules, and names of types

@@ -55,7 +55,7 @@ async fn documented_routes_exist() {
     }
 }
 
-/// Reads the sources, because a router cannot list its routes; `house.rs` checks that routes are added in no
+/// Reads the sources, because a router cannot list its routes; `boundaries.rs` checks that routes are added in no
 /// other way.
 #[tokio::test]
 async fn every_documented_handler_is_in_the_document() {

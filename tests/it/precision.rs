@@ -2,7 +2,11 @@
 
 use std::io::Write;
 use std::process::Output;
+use std::sync::Arc;
 
+use parquet::data_type::{ByteArray, ByteArrayType};
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::parser::parse_message_type;
 use resnetd::device::Device;
 use resnetd::eval::Dataset;
 use resnetd::model::{DEFAULT, EMBEDDED, Model, Precision, PrecisionChoice};
@@ -215,6 +219,57 @@ fn quantize_writes_a_model_that_is_served_in_int8_and_reports_the_accuracy() {
     let output = resnetd(&[&["classify", "tests/data/cat.jpg"], &asked[..]].concat());
     let message = String::from_utf8_lossy(&output.stderr);
     assert!(message.contains("is int8 and not available as fp32"), "{message}");
+    assert!(message.contains("use the weights from which it was quantized"), "{message}");
+}
+
+#[test]
+fn a_quantized_file_has_the_given_labels_and_no_calibration_of_another_variant() {
+    let folder = folder_with_card(str::to_owned);
+    let model = folder.path().to_str().unwrap();
+    assert_eq!(Model::open(model, None).unwrap().card.calibration.len(), 2, "fp32 and int8");
+    let names: Vec<String> = (0..10).map(|class| format!("kind {class}")).collect();
+    let labels = folder.path().join("labels.txt");
+    std::fs::write(&labels, names.join("\n")).unwrap();
+    let images = folder.path().join("images.parquet");
+    parquet_without_labels(&images, &std::fs::read("tests/data/cifar10-cat.png").unwrap());
+    let [labels, images] = [labels, images].map(|path| path.to_str().unwrap().to_owned());
+    let written = folder.path().join("written.onnx");
+    let written = written.to_str().unwrap();
+    let arguments = ["quantize", "--model", model, "--labels", &labels, "--calibration", &images];
+    let output = resnetd(&[&arguments[..], &["-o", written]].concat());
+    assert!(output.status.success(), "{output:?}");
+    let card = Model::open(written, None).unwrap().card;
+    assert_eq!((card.precision, &card.labels), (Precision::Int8, &names));
+    assert!(card.calibration.is_empty(), "{:?}", card.calibration);
+}
+
+/// Writes a parquet file with one row and one column, the group `img` of published data sets.
+fn parquet_without_labels(path: &std::path::Path, image: &[u8]) {
+    let schema = "message rows { required group img { required binary bytes; } }";
+    let schema = Arc::new(parse_message_type(schema).unwrap());
+    let file = std::fs::File::create(path).unwrap();
+    let mut writer = SerializedFileWriter::new(file, schema, Arc::default()).unwrap();
+    let mut rows = writer.next_row_group().unwrap();
+    let mut column = rows.next_column().unwrap().unwrap();
+    let value = ByteArray::from(image.to_vec());
+    column.typed::<ByteArrayType>().write_batch(&[value], None, None).unwrap();
+    column.close().unwrap();
+    rows.close().unwrap();
+    writer.close().unwrap();
+}
+
+#[test]
+fn a_model_without_the_requested_precision_says_how_to_get_it() {
+    let refused = |arguments: &[&str]| {
+        let output = resnetd(&[&["classify", "tests/data/cat.jpg"], arguments].concat());
+        assert!(!output.status.success(), "{output:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let folder = folder_with_card(str::to_owned);
+    let model = folder.path().to_str().unwrap();
+    let message = refused(&["--model", model, "--precision", "int8"]);
+    assert!(message.contains("is fp32 and not available as int8"), "{message}");
+    assert!(message.contains("named model-int8.onnx and in the model's folder"), "{message}");
 }
 
 #[test]

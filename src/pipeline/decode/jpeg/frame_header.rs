@@ -108,9 +108,9 @@ impl FrameHeader {
         &self.quantization_indices[..usize::from(self.count)]
     }
 
-    /// Whether four components have a sampling that CMYK and YCCK files have: the second and the third one
-    /// have the same, and the others every sample. The decoder assumes this; with half the rows but all columns it gives
-    /// other pixels than libjpeg.
+    /// Whether the sampling of four components is one that CMYK and YCCK files have: the second and the third component have
+    /// the same sampling factors, and the first and the fourth are not subsampled. libjpeg-turbo-rs assumes this; with half
+    /// the rows but all columns it gives other pixels than libjpeg.
     pub(super) fn is_usual_cmyk(&self) -> bool {
         let [first, second, third, last] = self.sampling() else { return false };
         first == last

@@ -1,9 +1,9 @@
 //! JPEG (ITU-T T.81): inspection without decoding, and decoding.
 //!
-//! A camera's photo has fifty times as many pixels as a network's input. The inverse DCT can compute 4×4, 2×2
-//! or 1×1 pixels of each 8×8 block, from the lowest frequencies only. `reduced` does that for common files,
-//! in half the time of the general decoder. libjpeg-turbo-rs decodes all files at full size; those that take long
-//! and that it could only decode as a whole are decoded to coefficients here, and rewritten for it.
+//! A photo of 12 megapixels has 240 times as many pixels as a network's input of 224×224. The inverse DCT can compute 4×4, 2×2
+//! or 1×1 pixels of each 8×8 block, from the lowest frequencies only. `reduced` does that for common files, in less time
+//! than `libjpeg-turbo-rs`, which decodes all files at full size. Files that take long and that it could only decode as a
+//! whole are decoded to coefficients here, and rewritten for it.
 
 mod segments; // the segments of a file
 mod table_segment; // the tables in a segment

@@ -11,7 +11,7 @@ use super::segments::Segments;
 use super::walked::Walked;
 use super::{damaged, scaling};
 
-/// Facts that are needed before decoding.
+/// The result of an inspection: what decides whether, at which size and in which way a file is decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) struct Outline {
     pub(super) frame: FrameHeader,
@@ -27,7 +27,7 @@ pub(in super::super) struct Outline {
     is_one_scan: bool,
     /// Whether all coefficients were sent.
     has_all_coefficients: bool,
-    /// Whether libjpeg-turbo-rs decodes it to other pixels than libjpeg, or not at all.
+    /// Whether libjpeg-turbo-rs rejects it, or decodes it to other pixels than libjpeg.
     must_be_rewritten: bool,
 }
 
@@ -81,7 +81,7 @@ impl Outline {
         Ok(outline)
     }
 
-    /// Whether libjpeg-turbo-rs decodes it to other pixels than libjpeg, or not at all: a scan has components in
+    /// Whether libjpeg-turbo-rs rejects it, or decodes it to other pixels than libjpeg: a scan has components in
     /// another order than the frame, or a quantization table is defined after a scan.
     pub(super) fn must_be_rewritten(&self) -> bool {
         self.must_be_rewritten
@@ -91,7 +91,8 @@ impl Outline {
     /// pixels than libjpeg, and large ones, because their decode cannot be stopped.
     fn check_ways(&self) -> Result<(), DecodeError> {
         if self.must_be_rewritten && !self.can_be_rewritten() {
-            let format = "a JPEG with tables or scans in a rare order";
+            let format =
+                "a JPEG with components in another order, or a quantization table after a scan";
             return Err(DecodeError::Unsupported { format });
         }
         let can_be_stopped = self.is_a_stream() || self.can_be_rewritten();
@@ -102,7 +103,7 @@ impl Outline {
             format: match self.frame.coding {
                 JpegCoding::Arithmetic => "a large JPEG with arithmetic coding",
                 JpegCoding::Sequential | JpegCoding::Progressive => {
-                    "a large progressive JPEG without the details of its colours"
+                    "a large progressive JPEG that omits coefficients of chroma"
                 }
             },
         })

@@ -91,7 +91,7 @@ fn damage_is_treated_equally_at_every_size() {
     }
 }
 
-/// Found by fuzzing: the general decoder read a length after the marker FF 01, which has none.
+/// Found by fuzzing: libjpeg-turbo-rs read a length after the marker FF 01, which has none.
 #[test]
 fn bytes_between_segments_are_skipped_at_every_size() {
     for (name, whole) in
@@ -118,7 +118,7 @@ fn bytes_between_segments_are_skipped_at_every_size() {
     }
 }
 
-/// Found by fuzzing: the general decoder parsed the rest of a long restart interval as segments. libjpeg also
+/// Found by fuzzing: libjpeg-turbo-rs parsed the rest of a long restart interval as segments. libjpeg also
 /// rejects such lengths (`JERR_BAD_LENGTH`).
 #[test]
 fn segments_of_a_wrong_length_are_rejected_at_every_size() {
@@ -262,7 +262,7 @@ fn invalid_huffman_tables_are_rejected_at_every_size() {
     }
 }
 
-/// Found by fuzzing: where the first scan is cut short, the general decoder took the second one.
+/// Found by fuzzing: where the first scan is cut short, libjpeg-turbo-rs took the second one.
 #[test]
 fn a_sequential_file_with_a_second_scan_of_a_component_is_rejected() {
     let whole = baseline();

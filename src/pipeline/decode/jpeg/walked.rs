@@ -1,4 +1,4 @@
-//! The facts of a file's segments.
+//! Collects what inspection needs from all segments: frame header, scans, tables and orientation.
 
 use image::metadata::Orientation;
 
@@ -24,7 +24,7 @@ const MAX_SCANNED_PIXELS: u64 = 1_000_000_000;
 /// coefficients can be used.
 const MAX_TABLE_BYTES: usize = 16 << 10;
 
-/// The facts that were found so far.
+/// What the segments so far contain.
 #[derive(Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one thing that was seen, or not")]
 pub(super) struct Walked<'a> {
