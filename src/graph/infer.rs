@@ -71,7 +71,7 @@ pub struct Guess {
 ///
 /// Strides and pools have no tensors, so several rows may fit. Then a name that begins with the name of one
 /// of the rows decides (`resnet50-0676ba61.pth`, `resnetblur50-84f4748f.pth`). Otherwise the most common one
-/// is taken: torchvision's network, with max pooling and without blur. [`VARIANTS`] are not listed as others.
+/// is used: torchvision's network, with max pooling and without blur. [`VARIANTS`] are not listed as others.
 ///
 /// # Errors
 ///
@@ -92,7 +92,10 @@ pub fn infer(weights: &Weights, name: &str) -> Result<Guess, NotInferred> {
     }
     let framework = weights.framework();
     let is_most_common = |it: &&DetectedArchitecture| is_most_common(it.architecture, framework);
-    let usual: Vec<_> = fitting.iter().filter(is_most_common).collect();
+    let usual: Vec<_> = match &fitting[..] {
+        [only] => vec![only],
+        several => several.iter().filter(is_most_common).collect(),
+    };
     match usual[..] {
         [one] => Ok(Guess { inferred: *one, others: others(one) }),
         _ => Err(NotInferred::Ambiguous(

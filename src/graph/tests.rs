@@ -211,6 +211,7 @@ fn networks_have_as_many_parameters_as_in_timm() {
         ("seresnext101_32x8d", 93_569_048),
         ("seresnet50t", 28_104_720),
         ("seresnet152d", 66_841_080),
+        ("seresnetaa50d", 28_107_256),
         ("ecaresnet26t", 16_011_916),
         ("ecaresnet50t", 25_573_814),
         ("ecaresnet50d", 25_576_350),

@@ -20,7 +20,7 @@ use resnetd::pipeline::run::{
 use resnetd::quantize::{Method, calibrate, compare, quantize};
 use serde_json::Value as Json;
 
-use crate::support::{library, resnetd, seeded};
+use crate::support::{library, resnetd, seeded, write};
 
 const SAMPLE: &str = "tests/data/cifar10-sample.parquet";
 const ON_CPU: SessionPlan = SessionPlan::on_cpu(2);
@@ -229,7 +229,7 @@ fn a_quantized_file_has_the_given_labels_and_no_calibration_of_another_variant()
     assert_eq!(Model::open(model, None).unwrap().card.calibration.len(), 2, "fp32 and int8");
     let names: Vec<String> = (0..10).map(|class| format!("kind {class}")).collect();
     let labels = folder.path().join("labels.txt");
-    std::fs::write(&labels, names.join("\n")).unwrap();
+    write(&labels, names.join("\n")).unwrap();
     let images = folder.path().join("images.parquet");
     parquet_without_labels(&images, &std::fs::read("tests/data/cifar10-cat.png").unwrap());
     let [labels, images] = [labels, images].map(|path| path.to_str().unwrap().to_owned());
