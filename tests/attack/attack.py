@@ -1,7 +1,7 @@
 """Runs the known attacks against a release server on this machine, and prints whether its guarantees hold.
 
-One line an attack: peak and settled memory, the slowest /livez, what an honest client got. Ends with 1 where
-something did not hold. It takes about ten minutes.
+Prints a line for each attack: peak and settled memory, the latency of /livez, and the throughput of an honest client. The exit
+status is 1 if a guarantee does not hold. It takes about ten minutes.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """KServe's own clients against a running resnetd, over REST and gRPC: check_kserve.py --resnetd PATH.
 
-Not in one program with Triton's: both bring the protocol's messages, and one process takes them once.
+A separate program from check_triton.py, because both clients register the same protobuf messages, which a process can do only once.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Checks a running server's metrics with Prometheus's Python parser, and what it lets pass.
+"""Checks a running server's metrics with Prometheus's Python parser, and rules that the parser does not check.
 
 python tests/python/check_metrics.py --url http://localhost:8080/metrics
 """

@@ -1,4 +1,4 @@
-"""The page's requests: as code beside each answer, refused, and with a server that stops."""
+"""Checks the page's requests: the code that is shown beside each answer, rejections, and a server that stops."""
 
 import json
 import os
