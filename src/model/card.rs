@@ -314,6 +314,26 @@ mod tests {
     }
 
     #[test]
+    fn the_documentation_has_every_field_of_a_card() {
+        let page = include_str!("../../docs/models.md");
+        let section =
+            page.split("\n## ").find(|section| section.starts_with("Model cards")).unwrap();
+        let wrong = CARD.replace("name =", "other = 1\n        name =");
+        let error = ModelCard::from_toml(&wrong).unwrap_err().to_string();
+        let fields = error.split("expected one of ").nth(1).unwrap().split('`').skip(1).step_by(2);
+        let mut checked = 0;
+        for field in fields {
+            let places = [format!("`{field}`"), format!("[{field}"), format!("\n{field} =")];
+            assert!(
+                places.iter().any(|place| section.contains(place)),
+                "docs/models.md lacks {field}"
+            );
+            checked += 1;
+        }
+        assert!(checked > 8, "{error}");
+    }
+
+    #[test]
     fn missing_fields_of_a_card_are_reported() {
         for (change, expected) in [
             ((r#"architecture = "resnet18""#, ""), "it has no architecture;"),

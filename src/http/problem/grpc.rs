@@ -101,3 +101,38 @@ fn problem(status: &Status) -> Option<Problem> {
     let problem = Problem::with_detail(ours.unwrap_or(usual), status.message());
     Some(problem).filter(|_| status.code() != Code::Ok)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Problems that no call gets: the method is unknown before there is a problem, images are not fetched by URL, and
+    /// connections are rejected before they are known to be gRPC.
+    const OVER_HTTP_ONLY: [Kind; 5] = [
+        Kind::MethodNotAllowed,
+        Kind::UrlNotAllowed,
+        Kind::UrlFailed,
+        Kind::UrlTimeout,
+        Kind::TooManyConnections,
+    ];
+
+    #[test]
+    fn the_documentation_lists_every_reason_under_its_code() {
+        let page = include_str!("../../../docs/protocols.md");
+        for kind in Kind::ALL.iter().filter(|kind| !OVER_HTTP_ONLY.contains(kind)) {
+            let (_, reason, _) = kind.row();
+            let code = in_capitals(&format!("{:?}", code(*kind)));
+            let row = page.lines().find(|line| line.starts_with(&format!("| `{code}` |")));
+            let is_listed = row.is_some_and(|row| row.contains(&format!("`{reason}`")));
+            assert!(is_listed, "docs/protocols.md does not list {reason} under {code}");
+        }
+    }
+
+    /// `InvalidArgument` as `INVALID_ARGUMENT`.
+    fn in_capitals(name: &str) -> String {
+        let word =
+            |letter: char| letter.is_ascii_uppercase().then_some('_').into_iter().chain([letter]);
+        let words: String = name.chars().flat_map(word).collect();
+        words.trim_start_matches('_').to_ascii_uppercase()
+    }
+}
