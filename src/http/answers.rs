@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 
 use super::App;
 use super::problem::Problem;
+use super::query::SaturatingCount;
 use super::upload::FormFile;
 use crate::pipeline::queue::RequestContext;
 use crate::pipeline::{ClassifyError, Timings};
@@ -188,9 +189,11 @@ pub(super) fn insufficient_storage(body: serde_json::Value) -> Response {
 /// How long the request may take: the server's limit, or the client's if that is shorter.
 pub(super) fn time_limit(headers: &HeaderMap, longest: Duration) -> Result<Duration, Problem> {
     let Some(value) = headers.get(TIMEOUT_HEADER) else { return Ok(longest) };
-    let millis = value.to_str().ok().and_then(|text| text.trim().parse::<u64>().ok());
+    let millis = value.to_str().ok().and_then(|text| text.trim().parse().ok());
     match millis {
-        Some(millis) if millis > 0 => Ok(longest.min(Duration::from_millis(millis))),
+        Some(SaturatingCount(millis)) if millis > 0 => {
+            Ok(longest.min(Duration::from_millis(millis)))
+        }
         _ => Err(Problem::invalid_parameter(format!(
             "{TIMEOUT_HEADER} is {value:?}; it takes a whole number of milliseconds, at least 1"
         ))),

@@ -28,7 +28,7 @@ const DEFAULT_SHARE: f64 = 0.5;
 #[serde(default)]
 pub(super) struct ClassifyParameters {
     /// Number of classes; 5 by default, and for a multi-label network with a threshold all that reach it
-    #[param(minimum = 1, maximum = 4_000_000_000_u32)]
+    #[param(minimum = 1)]
     #[serde(deserialize_with = "query::count")]
     top_k: Option<usize>,
 
@@ -54,7 +54,7 @@ pub(super) struct ClassifyParameters {
     coverage: Option<f64>,
 
     /// Abstain if the prediction set has more classes than this. Requires coverage
-    #[param(minimum = 1, maximum = 4_000_000_000_u32)]
+    #[param(minimum = 1)]
     #[serde(deserialize_with = "classes")]
     max_set: Option<usize>,
 

@@ -2,6 +2,7 @@
 //! they are read and documented.
 
 use std::fmt;
+use std::num::{IntErrorKind, ParseIntError};
 use std::str::FromStr;
 
 use axum::extract::rejection::QueryRejection;
@@ -45,9 +46,25 @@ const NAMELESS: &[(String, String)] = &[(String::new(), String::new())];
 #[derive(Debug, Deserialize)]
 pub(super) struct NoParameters {}
 
-/// A whole number, at least 1.
+/// A whole number, at least 1. Numbers that are too large for the type become its largest value.
 pub(super) fn count<'de, D: Deserializer<'de>>(value: D) -> Result<Option<usize>, D::Error> {
-    parsed(value, "a whole number, at least 1", |&count| count > 0)
+    let count = parsed(value, "a whole number, at least 1", |SaturatingCount(count)| *count > 0)?;
+    Ok(count.and_then(|SaturatingCount(count)| usize::try_from(count).ok().or(Some(usize::MAX))))
+}
+
+/// A whole number. Numbers that are too large for the type become its largest value, because no limit that a client asks
+/// for is that large.
+pub(super) struct SaturatingCount(pub(super) u64);
+
+impl FromStr for SaturatingCount {
+    type Err = ParseIntError;
+
+    fn from_str(typed: &str) -> Result<Self, ParseIntError> {
+        match typed.parse::<u64>() {
+            Err(error) if *error.kind() == IntErrorKind::PosOverflow => Ok(Self(u64::MAX)),
+            parsed => parsed.map(Self),
+        }
+    }
 }
 
 /// A value that `is_allowed` accepts; the error says that the parameter takes `takes`.

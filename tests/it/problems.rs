@@ -110,6 +110,19 @@ async fn an_invalid_time_limit_is_a_422() {
 }
 
 #[tokio::test]
+async fn a_count_or_limit_of_any_size_is_valid() {
+    let server = TestServer::start();
+    let huge = "9".repeat(30);
+    let request = server
+        .client
+        .post(server.at(&format!("/classify?top_k={huge}&fallback=off")))
+        .header("x-request-timeout-ms", &huge)
+        .body(data("cifar10-cat.png"));
+    let answer = Answer::of(request.send().await.unwrap()).await;
+    assert_eq!(answer.json()["predictions"].as_array().unwrap().len(), 10, "{answer:?}");
+}
+
+#[tokio::test]
 async fn a_stalled_upload_is_a_408_and_stalled_headers_close_the_connection() {
     let mut options = Options::default();
     options.timeouts.body = Duration::from_millis(100);

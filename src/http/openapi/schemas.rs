@@ -73,10 +73,7 @@ impl IntoParams for NamedModel {
 
 impl IntoParams for Scheduling {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
-        let millis = ObjectBuilder::new()
-            .schema_type(Type::Integer)
-            .minimum(Some(1))
-            .maximum(Some(4_000_000_000_u32));
+        let millis = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1));
         let limit = ParameterBuilder::new()
             .name("X-Request-Timeout-Ms")
             .parameter_in(ParameterIn::Header)
