@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! start-up   row ─► Network ─► (weights checked, norms folded) ─► ONNX bytes ─► Session
-//! request    bytes ─► Image ─► Pixels ─► Job ─► Batch ─► Outputs ─► predictions ─► JSON
+//! request    bytes ─► Job ─► (Image ─► Pixels) ─► Batch ─► Outputs ─► predictions ─► JSON
 //! ```
 //!
 //! `ARCHITECTURE.md` describes both, file by file.

@@ -61,7 +61,8 @@ pub struct AccessArgs {
     )]
     pub trust_forwarded: Vec<IpNet>,
 
-    /// The header in which these proxies put it
+    /// The header in which the proxies of --trust-forwarded put the client's address: x-forwarded-for
+    /// or forwarded
     #[arg(
         long,
         hide_short_help = true,

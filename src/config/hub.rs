@@ -42,9 +42,9 @@ pub struct HubArgs {
     #[arg(hide_short_help = true, long, env = "HF_HOME", value_name = "FOLDER")]
     pub hub_home: Option<PathBuf>,
 
-    /// Use cached models only; never access the network
+    /// Use cached models only; never access the network. --hub-offline alone means true
     #[arg(hide_short_help = true, long, env = "HF_HUB_OFFLINE", value_parser = BoolishValueParser::new(), num_args = 0..=1,
-          require_equals = true, default_value = "false", default_missing_value = "true")]
+          require_equals = true, value_name = "true|false", default_value = "false", default_missing_value = "true")]
     pub hub_offline: bool,
 }
 

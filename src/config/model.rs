@@ -21,7 +21,7 @@ pub struct ModelArgs {
     /// That is: the name of an embedded model; imagenet, the starter model of 1,000 classes; a
     /// folder with weights and either card.toml or the config.json of timm or transformers; a
     /// weights file; an .onnx file; or a model on the hub, as owner/name or owner/name@revision. See
-    /// docs/models.md
+    /// docs/models.md. serve takes it several times, as NAME=SOURCE; see docs/models-in-service.md
     #[arg(long, env = "RESNETD_MODEL", default_value = model::DEFAULT, value_name = "NAME|PATH|ID")]
     pub model: String,
 

@@ -29,8 +29,9 @@ pub struct ModelsArgs {
     )]
     pub repository_versions: usize,
 
-    /// When models are loaded: none, when the server starts and at SIGHUP; poll, also when the repository
-    /// changes; explicit, only those of --load-model and those requested over --admin-listen
+    /// When models are loaded: none, when the server starts and at SIGHUP; poll, also when files of a
+    /// model, --config or the repository change; explicit, only those of --load-model and those
+    /// requested over --admin-listen
     #[arg(
         long,
         env = "RESNETD_MODEL_CONTROL",
@@ -40,7 +41,8 @@ pub struct ModelsArgs {
     )]
     pub model_control: ModelControl,
 
-    /// How often to look for changes in the repository, with --model-control poll
+    /// How often to look for changed files of all models, --config and the repository, with
+    /// --model-control poll
     #[arg(hide_short_help = true, long, env = "RESNETD_REPOSITORY_POLL", default_value = "5s", value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub repository_poll: Duration,
 

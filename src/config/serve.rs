@@ -71,7 +71,8 @@ pub struct ServeArgs {
     #[arg(hide_short_help = true, long, env = "RESNETD_WRITE_TIMEOUT", default_value = "30s", value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub write_timeout: Duration,
 
-    /// Maximum number of open connections; further ones are answered 503 and closed
+    /// Maximum number of open connections. A further one takes the place of one without a request; if
+    /// there is none, it is answered 503 and closed
     #[arg(
         hide_short_help = true,
         long,
@@ -118,7 +119,7 @@ pub struct ServeArgs {
     #[arg(hide_short_help = true, long, env = "RESNETD_DRAIN_DELAY", default_value = "1s", value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub drain_delay: Duration,
 
-    /// After that, wait this long for requests in flight
+    /// After --drain-delay, wait this long for requests in flight, then exit with status 1
     #[arg(hide_short_help = true, long, env = "RESNETD_DRAIN_TIMEOUT", default_value = "25s", value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub drain_timeout: Duration,
 

@@ -28,7 +28,10 @@ pub(super) async fn check_request(
         return next.run(request).await;
     }
     match server.memory.reserve(size as u64) {
-        Err(rejected) => grpc::response(rejected.into(), request.headers()),
+        Err(rejected) => {
+            server.metrics.rejected(rejected.reason());
+            grpc::response(rejected.into(), request.headers())
+        }
         Ok(_held) => next.run(request).await,
     }
 }

@@ -13,7 +13,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use super::App;
 use super::inflate::{self, inflate};
 use super::origin;
-use super::problem::{Problem, excerpt};
+use super::problem::{Kind, Problem, excerpt};
 use super::reserved_bytes::with_reservation;
 use super::upload_rate::{TooSlow, paced};
 use crate::pipeline::queue::{Rejected, Reservation};
@@ -112,7 +112,12 @@ async fn inflated(
         let _working = working;
         inflate(&compressed, encoding, limit, &held)
     };
-    let whole = app.server.shared.parse(usize::MAX, inflating).await?;
+    let inflated = app.server.shared.parse(usize::MAX, inflating).await;
+    let whole = inflated.inspect_err(|problem| {
+        if problem.kind() == Kind::MemoryLimit {
+            app.model.pipeline.metrics().rejected(Reason::MemoryLimit);
+        }
+    })?;
     Ok(Request::from_parts(parts, Body::from(whole)))
 }
 

@@ -10,7 +10,8 @@ impl Pipeline {
     ///
     /// # Errors
     ///
-    /// [`Rejected`] if the memory limit would be exceeded, or if no image of this client could be admitted.
+    /// [`Rejected`] if the memory limit would be exceeded, or if the queue is full and no image of this client may displace
+    /// another one.
     pub fn receive(&self, origin: &Origin, bytes: usize) -> Result<Reservation, Rejected> {
         self.counted(self.admission.receive(origin, bytes as u64))
     }
@@ -28,8 +29,8 @@ impl Pipeline {
         reserved.inspect_err(|rejected| self.metrics.rejected(rejected.reason()))
     }
 
-    /// Admits one image; if the queue is full, it may displace an image of a client with more
-    /// images.
+    /// Admits one image; if the queue is full, it may displace an image of a client with at
+    /// least two more images, or a batch image.
     pub(super) fn admit(
         &self,
         context: &RequestContext,

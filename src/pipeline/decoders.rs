@@ -1,4 +1,5 @@
-//! Dedicated decoder threads: for a GPU, and for requests that do not run the network.
+//! Decoding on tokio's blocking threads, a limited number at a time: on a GPU, with `--decoders`, and for requests that do
+//! not run the network.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ use super::queue::{ImageTimings, Upload};
 use crate::model::ModelCard;
 use crate::telemetry::ModelMetrics;
 
-/// Dedicated decoder threads.
+/// Permits for decoding on other threads than the workers.
 #[derive(Debug)]
 pub(super) struct Decoders {
     free: Arc<Semaphore>,
@@ -35,7 +36,7 @@ impl Decoders {
 
     /// Decodes and preprocesses an upload, once a decoder is free.
     ///
-    /// The memory for the pixels is reserved when decoding starts; waiting uploads hold only their
+    /// The memory of the decoded image is reserved when decoding starts; waiting uploads hold only their
     /// bytes.
     pub(super) async fn prepare(
         &self,

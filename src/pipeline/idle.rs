@@ -13,7 +13,8 @@ const IDLE: Duration = Duration::from_secs(2);
 /// rejected requests and connections use memory too.
 const GROWTH: u64 = 8 << 20;
 
-/// Returns freed memory to the system whenever the server becomes idle or the process has grown; never ends.
+/// Returns freed memory to the system whenever the server is idle, if it has admitted images since the last time or the
+/// process has grown; never ends.
 pub async fn trim_when_idle(memory: Arc<Memory>) {
     let mut trimmed_at = memory.taken();
     let mut kept = resident();

@@ -28,7 +28,7 @@ impl Pipeline {
         let engines = engines.into();
         let sessions = engines.ready.len();
         let decoders = match plan.decoding {
-            // Dedicated decoders must leave cores for the workers.
+            // For previews and overlays, which do not run the network; they must leave cores for the workers.
             Decoding::Inline => (sessions / 2).max(1),
             Decoding::Dedicated { threads } => threads,
         };

@@ -1,4 +1,5 @@
-//! Classification of one image: bytes → decode → preprocess → queue → run → top-k.
+//! Classification of one image: bytes → header → admission → queue → decode → preprocess → run → top-k. With dedicated
+//! decoders, images are decoded and preprocessed before the queue.
 //!
 //! Independent of HTTP: the server, the commands and the tests use it in the same way.
 
@@ -62,7 +63,7 @@ pub struct Pipeline {
     at_once: usize,
     queue: Queue,
     health: Arc<Health>,
-    /// Access to the cores; `None` on a GPU.
+    /// Access to the cores; `None` without a limit.
     cores: Option<Arc<CoreShare>>,
     metrics: Arc<ModelMetrics>,
     workers: Mutex<Option<Workers>>,
@@ -115,7 +116,7 @@ impl Pipeline {
     }
 
     /// The number of images that one caller should have in flight: enough to keep all decoders and
-    /// workers busy, without filling the queue.
+    /// workers busy, and at most the capacity of the queue.
     #[must_use]
     pub fn at_once(&self) -> usize {
         self.at_once

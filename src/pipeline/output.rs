@@ -3,9 +3,9 @@
 /// The outputs of a graph; foreign graphs lack the last two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Output {
-    /// f32 `[N, classes]`, before the softmax.
+    /// f32 `[N, classes]`, before the softmax or sigmoid.
     Logits,
-    /// f32 `[N, classes]`, after the softmax.
+    /// f32 `[N, classes]`, after the softmax, or the sigmoid of a multi-label network.
     Probabilities,
     /// f32 `[N, channels]`, the pooled features.
     Embedding,

@@ -40,19 +40,19 @@ pub enum Decoding {
     },
 }
 
-/// Resources of the process that pipelines share.
+/// What a pipeline is given: memory and cores, which all pipelines share, and its metrics.
 #[derive(Debug)]
 pub struct Resources {
     /// Memory for uploads and decoded images.
     pub memory: Arc<Memory>,
-    /// Access to the cores; `None` for a model on a GPU.
+    /// Access to the cores; `None` without a limit: on a GPU, in commands and in tests.
     pub cores: Option<CoreShare>,
     /// Metrics of the model.
     pub metrics: Arc<ModelMetrics>,
 }
 
 impl Resources {
-    /// Unlimited memory, all cores, and metrics that are not exported: for commands and tests.
+    /// No limits for memory and cores, and metrics that are not exported: for commands and tests.
     #[must_use]
     pub fn unlimited() -> Self {
         let memory = Memory::new(u64::MAX, Arc::default());
@@ -60,7 +60,7 @@ impl Resources {
     }
 }
 
-/// Is notified of every classified image.
+/// Is notified of every uploaded image that the network has scored; not of preprocessed pixels.
 pub trait Observer: std::fmt::Debug + Send + Sync {
     /// Called when the image in `bytes` has `scores`; its run took `inference`. Must not block.
     fn answered(&self, bytes: &Bytes, scores: &Scores, inference: Duration);

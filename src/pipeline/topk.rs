@@ -125,7 +125,7 @@ pub fn scored(
 pub struct ClassFilter {
     /// Candidate classes, in ascending order without duplicates; empty for all classes.
     pub among: Vec<usize>,
-    /// Minimum probability, computed among the candidates.
+    /// Minimum probability: among the candidates, or in a multi-label network the class's own.
     pub threshold: f32,
     /// Maximum number of classes.
     pub top_k: usize,

@@ -285,8 +285,10 @@ impl Control {
                 && source.name == name
                 && version.is_none_or(|version| *version == source.version)
         });
-        if let Some(key) = wanted.map(|(key, _)| key.clone()) {
-            let _ = self.replace(&mut known, &key);
+        if let Some(key) = wanted.map(|(key, _)| key.clone())
+            && let Err(ControlError::Failed { name, reason }) = self.replace(&mut known, &key)
+        {
+            return Err(NoModel::NotReady { name, reason });
         }
         self.registry.find(Some(name), version)
     }

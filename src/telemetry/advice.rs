@@ -91,7 +91,7 @@ const ADVICE: &[(&str, &str)] = &[
     ("model_info", "Constant"),
     (
         "model_loads_total",
-        "`failed`: the new version could not be loaded and the old one continues to serve. `reason` has the class (docs/alerts.md lists them); `/v1/models` and the log have the message",
+        "`failed`: a version could not be loaded; the old one continues to serve, and a model without one answers 503. `reason` has the class (docs/alerts.md lists them); `/v1/models` and the log have the message",
     ),
     (
         "model_unloads_total",

@@ -358,6 +358,27 @@ async fn models_are_loaded_on_demand_and_the_one_unused_longest_leaves() {
 }
 
 #[tokio::test]
+async fn an_on_demand_model_that_cannot_be_loaded_says_why() {
+    let dir = tempfile::tempdir().unwrap();
+    let graph = dir.path().join("broken.onnx");
+    write(&graph, "not a graph").unwrap();
+    let file = dir.path().join("resnetd.toml");
+    let tables = format!(
+        "[[model]]\nname = \"small\"\nsource = \"{SMALL}\"\n\
+         [[model]]\nname = \"broken\"\nload = \"on-demand\"\nsource = {:?}\n",
+        graph.to_str().unwrap()
+    );
+    write(&file, tables).unwrap();
+    let server = Process::start(&["--config", file.to_str().unwrap()]);
+    let url = format!("{}/v1/models/broken/classify", server.url);
+    for _ in 0..2 {
+        let answer = post(&url, data("cifar10-cat.png")).await;
+        assert_eq!((answer.status, answer.reason()), (503, "not-ready".to_owned()), "{answer:?}");
+        assert!(answer.text.contains("is not an ONNX model"), "{answer:?}");
+    }
+}
+
+#[tokio::test]
 async fn all_invalid_tables_are_reported() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("resnetd.toml");

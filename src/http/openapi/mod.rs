@@ -25,7 +25,7 @@ const ABOUT: &str = "\
 Classifies images over HTTP.
 
 Errors are problem documents (RFC 9457) that describe what is wrong and how to correct it. Status 503 \
-means that the image is not the problem; usually a retry after the time in `Retry-After` succeeds. `docs/errors.md` \
+means that the request is valid; usually a retry after the time in `Retry-After` succeeds. `docs/errors.md` \
 describes when it does not. An unknown path answers `not-found`; a method that a \
 path does not support answers `method-not-allowed`, with `Allow`.";
 

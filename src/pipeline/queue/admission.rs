@@ -39,8 +39,8 @@ impl Admission {
     ///
     /// # Errors
     ///
-    /// [`Rejected`] if the memory limit would be exceeded, or if no image of this client could be admitted,
-    /// so that reading the upload would be wasted.
+    /// [`Rejected`] if the memory limit would be exceeded, or if the queue is full and no image of this client may displace
+    /// another one, so that reading the upload would be wasted.
     pub fn receive(&self, origin: &Origin, bytes: u64) -> Result<Reservation, Rejected> {
         let in_flight = self.lock();
         if in_flight.images >= self.capacity
@@ -66,7 +66,8 @@ impl Admission {
     ///
     /// # Errors
     ///
-    /// [`Rejected`] if the queue is full, or the answer would probably miss the deadline.
+    /// [`Rejected`] if the queue is full, the client has its maximum number of images in flight, or the answer would probably
+    /// miss the deadline.
     pub fn enter(
         self: &Arc<Self>,
         context: &RequestContext,
@@ -78,7 +79,7 @@ impl Admission {
         let Origin { client, priority, .. } = context.origin;
         let share = ImageLoad { client, priority, lane, decode, service_time };
         let deadline = context.deadline;
-        let alone = with_margin(service_time);
+        let alone = with_margin(rates.alone(decode));
         if alone > deadline.limit {
             return Err(Rejected::LimitTooShort { alone, limit: deadline.limit });
         }
@@ -105,7 +106,7 @@ impl Admission {
     }
 
     /// Predicted time until one more image is answered, with fair queueing. Queued before it are its client's
-    /// other images, and of each other client at most as much work as its own client has. All interactive
+    /// other images, and of each other client at most as much work as its own client has with this image. All interactive
     /// images are queued before batch images.
     fn wait_of(&self, in_flight: &InFlight, share: ImageLoad, rates: Rates) -> Duration {
         let stages = self.estimate.stages();
@@ -312,11 +313,15 @@ mod tests {
     }
 
     #[test]
-    fn an_image_slower_than_its_deadline_is_rejected() {
-        let (admission, _) = admission(100, 100, 2);
-        let context = RequestContext::local(Deadline::after(Duration::from_secs(1)));
-        let rejected = admission.enter(&context, Duration::from_secs(2)).unwrap_err();
-        assert_eq!(rejected.reason(), Reason::Deadline);
+    fn an_image_slower_than_its_limit_is_rejected_whatever_the_number_of_workers() {
+        let limit = Duration::from_secs(1);
+        for workers in [1, 2, 8] {
+            let (admission, _) = admission(100, 100, workers);
+            let context = RequestContext::local(Deadline::after(limit));
+            let rejected = admission.enter(&context, Duration::from_secs(2)).unwrap_err();
+            let alone = Duration::from_millis(2500);
+            assert_eq!(rejected, Rejected::LimitTooShort { alone, limit }, "{workers} workers");
+        }
     }
 
     #[test]

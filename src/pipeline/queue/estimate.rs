@@ -64,8 +64,8 @@ impl QueueLoad {
 /// Moving averages of the time that one image takes.
 ///
 /// Decode times are predicted from headers, and corrected by the ratio of measured to predicted time. So an
-/// expensive image does not change the prediction for the next one. Both averages lose half of their weight
-/// in each second without a sample, so that a wrong estimate is corrected even if it led to all images being
+/// expensive image does not change the prediction for the next one. All averages lose half of their weight
+/// in each half-life (`HALF_LIFE`, longer for slow models) after the first without a sample, so that a wrong estimate is corrected even if it led to all images being
 /// rejected.
 #[derive(Debug)]
 pub struct ServiceTimeEstimate {
@@ -186,7 +186,7 @@ fn seconds(seconds: f64) -> Duration {
 }
 
 impl Rates {
-    /// Time that all threads together need for `load`.
+    /// Time in which all workers together process `load`: the sum of its times, divided by their number.
     #[must_use]
     pub fn time_for(&self, load: QueueLoad) -> Duration {
         let (decode, run) = self.parts(load);

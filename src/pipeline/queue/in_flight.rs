@@ -89,7 +89,7 @@ pub(super) struct ImageLoad {
     pub(super) priority: Priority,
     pub(super) lane: Lane,
     pub(super) decode: Duration,
-    /// Time of all threads together, as predicted at admission: its length in the fair queue.
+    /// Time in which all workers together would process it, as predicted at admission: its length in the fair queue.
     pub(super) service_time: Duration,
 }
 

@@ -58,7 +58,7 @@ impl Deadline {
 pub struct Scores {
     /// f32 `[classes]`, before the softmax.
     pub logits: Vec<f32>,
-    /// f32 `[classes]`, summing to 1.
+    /// f32 `[classes]`; those of a single-label network sum to 1.
     pub probabilities: Vec<f32>,
 }
 

@@ -65,7 +65,7 @@ pub struct Queue {
 #[derive(Debug)]
 struct SharedQueue {
     state: Mutex<QueueState>,
-    /// Maximum number of batches of [`Lane::Slow`] that run at the same time.
+    /// Maximum number of batches of [`Lane::Slow`] that are decoded at the same time.
     slow_limit: usize,
     metrics: Arc<ModelMetrics>,
 }
@@ -73,7 +73,7 @@ struct SharedQueue {
 #[derive(Debug, Default)]
 struct QueueState {
     jobs: PriorityQueues,
-    /// Number of batches of [`Lane::Slow`] that run.
+    /// Number of batches of [`Lane::Slow`] that are being decoded.
     slow_running: usize,
     /// Workers without a batch, asleep or not.
     idle_workers: usize,
@@ -165,7 +165,7 @@ impl Queue {
 
     /// Displaces a queued image in favour of one with this `priority`, of a client with `fewer` images in
     /// flight. Removes the last job of the client with the most queued jobs and answers it. Returns false if
-    /// no client has more jobs; an interactive image displaces any batch image.
+    /// no client has more jobs than this client would have with the image; an interactive image displaces any batch image.
     #[must_use]
     pub fn displace(&self, fewer: usize, priority: Priority, retry_after: Duration) -> bool {
         let mut state = self.shared.lock();

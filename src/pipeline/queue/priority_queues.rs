@@ -68,14 +68,14 @@ impl PriorityQueues {
         self.of_mut(next.priority).take(next.lane, count)
     }
 
-    /// Removes the last job of the client with the most queued jobs, in favour of a job with this `priority`
-    /// of a client that has `fewer`. An interactive job displaces any batch job first.
-    pub(super) fn displace(&mut self, fewer: usize, priority: Priority) -> Option<Job> {
+    /// Removes the last job of the client with the most queued jobs, in favour of a job with this `priority`:
+    /// only a client with more than `most` of them loses one. An interactive job displaces any batch job first.
+    pub(super) fn displace(&mut self, most: usize, priority: Priority) -> Option<Job> {
         match priority {
             Priority::Interactive => {
-                self.batch.displace(0).or_else(|| self.interactive.displace(fewer))
+                self.batch.displace(0).or_else(|| self.interactive.displace(most))
             }
-            Priority::Batch => self.batch.displace(fewer),
+            Priority::Batch => self.batch.displace(most),
         }
     }
 

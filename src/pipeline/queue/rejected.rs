@@ -126,7 +126,7 @@ impl Rejected {
             | Self::Memory { retry_after, .. }
             | Self::ClientLimit { retry_after, .. }
             | Self::TooLate { retry_after, .. } => (*retry_after).max(Duration::from_secs(1)),
-            // For the second one only because predictions change.
+            // A retry of `LimitTooShort` succeeds only if the prediction changes.
             Self::Draining | Self::LimitTooShort { .. } => Duration::from_secs(1),
         }
     }

@@ -54,7 +54,8 @@ pub struct CoreShare {
 #[derive(Debug)]
 pub struct CorePermit<'a> {
     share: &'a CoreShare,
-    /// How long its batch waited for other models. Waiting for replaced versions is not counted: it ends.
+    /// How long its batch waited for other models. Waiting for replaced versions is not counted, because it
+    /// ends soon and would raise predictions.
     pub waited: Duration,
     since: Instant,
 }

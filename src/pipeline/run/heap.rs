@@ -24,8 +24,8 @@ pub fn bound_heap() {
     }
 }
 
-/// Returns freed memory to the system: tens of MiB after a large model was loaded. Takes about as long as a
-/// system call; does nothing with other allocators.
+/// Returns freed memory to the system: tens of MiB after a large model was loaded. Locks all arenas of the
+/// heap while it runs; does nothing with other allocators.
 pub fn trim_heap() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     #[expect(unsafe_code, reason = "the allocator has no other interface for this")]

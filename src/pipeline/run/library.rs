@@ -48,7 +48,7 @@ pub enum LibraryError {
 
 impl Library {
     /// Loads the library from `explicit` (a file or a folder), `ORT_DYLIB_PATH`, the executable's
-    /// folder, the repository's `.onnxruntime` folder, or the system's library path.
+    /// folder, `../lib` from there, the repository's `.onnxruntime` folder, or the system's library path.
     ///
     /// # Errors
     ///

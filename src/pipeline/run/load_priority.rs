@@ -13,7 +13,7 @@ pub enum LoadPriority<'a> {
     /// That of a batch: each run waits for a permit, and other work has normal priority. For a model that a
     /// request waits for.
     AsBatch(&'a CoreShare),
-    /// Low: all work takes the time that other threads leave. Runs do not wait for permits: a permit would take
+    /// Low: all work takes the time that other threads leave, except opening sessions of several threads. Runs do not wait for permits: a permit would take
     /// a core from requests for as long as a batch takes.
     Background,
 }

@@ -75,7 +75,8 @@ pub fn check_device(library: &Library, device: Device) -> Result<(), SessionErro
     builder(library, SessionPlan { device, ..SessionPlan::on_cpu(1) }).map(drop)
 }
 
-/// Opens `plan.sessions` sessions of the model in `bytes` and warms them up, at this priority.
+/// Opens `plan.sessions` sessions of the model in `bytes` and warms them up, at this priority. Sessions of
+/// several threads are opened at normal priority, because their threads inherit it.
 ///
 /// # Errors
 ///
@@ -88,7 +89,6 @@ pub fn open_sessions(
 ) -> Result<WarmSessions, StartError> {
     let started = Instant::now();
     let open = || open(library, bytes, plan);
-    // Threads of a session inherit the priority of the thread that opens it.
     let sessions = if plan.threads > 1 { open() } else { priority.build(open) }?;
     let load = started.elapsed();
     let started = Instant::now();

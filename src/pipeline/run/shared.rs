@@ -150,7 +150,7 @@ fn scratch_folder() -> std::io::Result<tempfile::TempDir> {
 const LINE: usize = 64;
 
 /// A float32 constant, which sessions borrow. Sessions borrow only memory that this program has allocated. It is
-/// aligned to a cache line, like the memory that ONNX Runtime allocates; other allocations are not.
+/// aligned to a cache line, like the memory that ONNX Runtime allocates; a `Vec` is aligned to its elements only.
 fn value(constant: &onnx::proto::TensorProto) -> Result<DynValue, ort::Error> {
     let shape: Vec<usize> =
         constant.dims.iter().map(|&side| side.try_into().unwrap_or(0)).collect();

@@ -5,7 +5,7 @@
 //! of convolutions that follow one another, because ONNX Runtime needs some microseconds for each node. The constants are
 //! packed into kernels, which all sessions share, and removed from the graph.
 
-mod attributes; // its shape
+mod attributes; // the shape of a convolution, from the attributes of its node
 mod node; // a convolution from its node and constants
 mod chains; // finds the convolutions of a graph
 #[cfg(test)]
