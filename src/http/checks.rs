@@ -1,4 +1,4 @@
-//! Checks every request before routing: the host must be allowed, and the headers must not be too large.
+//! Checks every request before its handler: the host must be allowed, and the headers must not be too large.
 
 use std::sync::Arc;
 

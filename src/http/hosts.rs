@@ -36,7 +36,8 @@ impl AllowedHosts {
         Self { names: None, addresses: Addresses::Any }
     }
 
-    /// Accepts the hosts in `typed`, for a server that listens on `address`.
+    /// Accepts the hosts in `typed` and `localhost`, for a server that listens on `address`: on a loopback address with loopback
+    /// addresses, on any other with all IP addresses. Without `typed`, a server on another address accepts every host.
     ///
     /// # Errors
     ///

@@ -85,7 +85,8 @@ pub struct Timeouts {
     pub min_upload_rate: u64,
 }
 
-/// All routes. A handler's `utoipa::path` has its path and method, so every route is in `/openapi.json`.
+/// All routes. A handler's `utoipa::path` has its path and method, so it is in `/openapi.json`; those with a model in their path
+/// are listed in `models` and `protocol`.
 pub fn router(server: Arc<Server>) -> Router {
     let (routes, document) = OpenApiRouter::with_openapi(openapi::outline())
         .routes(routes!(classify::classify))

@@ -30,7 +30,7 @@ pub(super) fn read<'a, T: Deserialize<'a>>(pairs: &'a [(String, String)]) -> Res
 
 /// The names of a struct's parameters.
 pub(super) fn names<'a, T: Deserialize<'a>>() -> &'static [&'static str] {
-    // The error for a parameter that no struct has lists them.
+    // The error for an unknown parameter has the list of known ones.
     match T::deserialize(Pairs(NAMELESS)) {
         Err(QueryError::Unknown { known, .. }) => known,
         Ok(_)

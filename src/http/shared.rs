@@ -25,7 +25,7 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// State with `parsers` permits for parsing JSON or base64.
+    /// State with `parsers` permits for parsing and decompressing bodies.
     #[must_use]
     pub fn new(parsers: usize, dropped_lines: DroppedLines) -> Self {
         Self {

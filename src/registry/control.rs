@@ -138,8 +138,7 @@ impl Control {
             let Some(KnownSource { source, name }) = known.remove(&key) else { continue };
             let has_other = known.values().any(|known_source| known_source.name == name);
             if has_other && !self.has_other_serving(&name, &source.version) {
-                // The new version could not be loaded: continue to serve this one, and retry at the next
-                // refresh.
+                // The new version could not be loaded: keep this one, and decide again at the next refresh.
                 known.insert(key, KnownSource { source, name });
                 continue;
             }
@@ -226,7 +225,8 @@ impl Control {
         }
     }
 
-    /// Unloads every version of the model `name`; requests for it then get 503.
+    /// Unloads every version of the model `name`. Requests for it then get 503, or load it again if it is loaded on demand. A
+    /// model that was added is removed.
     ///
     /// # Errors
     ///

@@ -134,7 +134,7 @@ impl Registry {
             Some(_) | None => self.stable(&name, &policy),
         };
         let asked = match version {
-            // If the version does not exist, the highest one answers.
+            // If the version does not serve, the highest one that does answers.
             Some(version) => self.find(Some(&name), Some(&version)).or(found)?,
             None => found?,
         };

@@ -63,7 +63,7 @@ pub struct ShadowReport {
     pub shadow: String,
     /// Images that both models classified.
     pub compared: u64,
-    /// Images that were not compared because no core was idle.
+    /// Images that were to be compared and were not: no core was idle, too many waited, or the other model was not ready.
     pub skipped: u64,
     /// Images that only the first model could classify.
     pub failed: u64,

@@ -34,7 +34,7 @@ struct InstancesRequest<'a> {
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "only a schema; the body is parsed without copying")]
 pub(super) struct InstancesBody {
-    /// Images: base64, or objects with it in `b64`, `image_bytes`, `image` or `content`.
+    /// Images: base64 or a URL, or objects with it in `b64`, `image_bytes`, `image`, `content` or `url`.
     #[schema(min_items = 1, max_items = 256)]
     instances: Vec<B64>,
     parameters: Option<Parameters>,

@@ -59,7 +59,7 @@ pub(super) enum OutputContent {
 }
 
 impl InferRequest {
-    /// Validates the request. This reads all data, so it must not run on a thread that serves connections.
+    /// Validates the request. This converts FP32 data one by one, so call it in [`Shared::parse`](crate::http::Shared).
     pub(super) fn read(app: &App, asked: UncheckedRequest) -> Result<Self, Problem> {
         let UncheckedRequest { id, inputs, outputs, time_limit } = asked;
         let outputs = wanted(app, &outputs)?;
