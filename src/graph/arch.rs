@@ -26,9 +26,10 @@ use Sampling::{Averaged, Blurred};
 use Shortcut::{Projection, ProjectionAlways, ZeroPad};
 use Stride::{On1x1, On3x3};
 
-/// All supported networks, with their parameters and multiply-adds.
+/// The supported networks except [`VARIANTS`], with their parameters and multiply-adds.
 ///
-/// The first four groups are the networks of the paper's Table 1 and section 4.1. Then come variants of
+/// The first four groups are the networks of the paper's Table 1 and section 4.1, also with torchvision's stride, and
+/// `resnet200`. Then come variants of
 /// torchvision and timm, the CIFAR networks of the paper's section 4.2, ImageNet networks adapted to CIFAR,
 /// the plain networks and VGGs that the paper compares with, and networks of inverted residual blocks.
 #[rustfmt::skip] // columns stay columns

@@ -69,7 +69,7 @@ impl Convolution {
     }
 }
 
-/// The convolutions of a block's residual branch, first to last; a batch norm follows each.
+/// The convolutions of a block's residual branch, first to last, without norms.
 ///
 /// `base_channels` are those of the row, `stage` counts from 0, and `stride` is that of the whole
 /// block.

@@ -11,8 +11,8 @@ pub struct Architecture {
     pub family: Family,
     /// Number of blocks of each stage; for VGG, number of convolutions.
     pub blocks: &'static [usize],
-    /// Output channels of the first stage's basic blocks; a bottleneck has four times as many. Also the
-    /// output channels of the stem, unless the stem specifies others.
+    /// Output channels of the stem, unless the stem specifies others, and a quarter of those of the first stage's
+    /// bottlenecks. Those of basic blocks are in [`Groups`].
     pub base_channels: usize,
     /// Height and width of the images that it was designed for, in pixels.
     pub input: [u32; 2],
@@ -114,7 +114,7 @@ pub enum FirstStage {
 pub enum Sampling {
     /// With stride 2.
     Strided,
-    /// With stride 1, and a 2×2 average pool after its ReLU. The stem also has an average pool.
+    /// With stride 1, and a 2×2 average pool after its ReLU. In the stem, such a pool replaces the max pool.
     Averaged,
     /// With stride 1, and a blur with stride 2 after its ReLU. The max pool of the stem also has stride 1 and
     /// is followed by such a blur (Zhang 2019, section 3).

@@ -24,7 +24,7 @@ pub struct NetworkDescription {
 pub struct LayerRow {
     /// The part of the network it belongs to.
     pub stage: Stage,
-    /// torchvision's name for it.
+    /// Its name, as in the weights.
     pub name: String,
     /// A description of what it does.
     pub kind: String,

@@ -71,7 +71,7 @@ pub struct Guess {
 ///
 /// Strides and pools have no tensors, so several rows may fit. Then a name that begins with the name of one
 /// of the rows decides (`resnet50-0676ba61.pth`, `resnetblur50-84f4748f.pth`). Otherwise the most common one
-/// is used: torchvision's network, with max pooling and without blur. [`VARIANTS`] are not listed as others.
+/// is used (see `is_most_common`). [`VARIANTS`] are not listed as others.
 ///
 /// # Errors
 ///
@@ -114,7 +114,9 @@ fn named(fitting: &[DetectedArchitecture], name: &str) -> Option<DetectedArchite
     fitting.iter().filter(begins).max_by_key(longest).copied()
 }
 
-/// Whether this row is by far the most common one with its tensors, for weights trained in `framework`.
+/// Whether this row is not rarer than others with its tensors, for weights trained in `framework`: strided convolutions
+/// instead of pools and blur, the stride of a bottleneck on its 3×3 convolution, and a stem for CIFAR without max pool. Rows
+/// with the same tensors for which it holds are ambiguous.
 fn is_most_common(row: &Architecture, framework: Framework) -> bool {
     match row.family {
         Family::Residual(choices) => {

@@ -11,7 +11,7 @@ use crate::weights::{Framework, TensorSpec};
 pub struct Layer {
     /// The part of the network it belongs to.
     pub stage: Stage,
-    /// Its name in torchvision, which its weights have.
+    /// Its name in torchvision, or in timm if torchvision does not have such layers; its weights have this name.
     pub name: String,
     /// Its operation.
     pub kind: LayerKind,

@@ -1,7 +1,8 @@
 //! A row of the table, expanded to a flat list of named layers.
 //!
 //! This is the only place that expands a row. Counting, checking weights and emitting ONNX all read the same
-//! list. Names are those of torchvision (`layer1.0.conv1`), so its weights can be used unchanged.
+//! list. Names are those of torchvision (`layer1.0.conv1`), so its weights can be used unchanged; of layers that torchvision
+//! does not have, those of timm.
 
 use super::choices::{Architecture, Family};
 use super::layer::{Layer, LayerKind};

@@ -7,7 +7,8 @@ use super::choices::{Activation, Architecture, Residual};
 use super::layer::{LayerKind, Stage};
 use super::layer_list::{LayerList, LayerOutput};
 
-/// Adds the layers of such a network after the input.
+/// Adds the layers of such a network after the input. Of `choices`, only block and groups apply; a test rejects rows with
+/// others.
 pub(super) fn expand(
     layers: &mut LayerList,
     pixels: LayerOutput,

@@ -92,7 +92,7 @@ fn stem_convolutions(
 }
 
 /// `relu(branch(x) + shortcut(x))`: He et al. 2015, equations 1 and 2. Without a shortcut,
-/// `relu(branch(x))`. The row may name another function than the last ReLU.
+/// `relu(branch(x))`. If the row has another activation, it replaces the last ReLU.
 fn block(
     layers: &mut LayerList,
     name: &str,

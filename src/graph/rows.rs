@@ -165,7 +165,9 @@ const fn residual_of(row: Architecture) -> Residual {
     match row.family {
         Family::Residual(residual) => residual,
         // A wrong row does not compile.
-        Family::Vgg(_) | Family::Inverted(_) => panic!("a row asks for blocks that its net lacks"),
+        Family::Vgg(_) | Family::Inverted(_) => {
+            panic!("this change applies to residual networks only")
+        }
     }
 }
 

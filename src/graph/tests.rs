@@ -1,5 +1,5 @@
 use super::arch::{self, ARCHITECTURES, VARIANTS};
-use super::choices::{Activation, Architecture, Family};
+use super::choices::{Activation, Architecture, Family, Normalization, Residual};
 use super::infer::{Guess, infer};
 use super::layer::{Layer, LayerKind, Stage};
 use super::{
@@ -447,6 +447,26 @@ fn the_architecture_is_detected_from_tensors() {
             (other, _) => panic!("{}: {other:?}", row.name),
         }
     }
+}
+
+/// `preactivation.rs` ignores all other choices, so a row with them would be another network than its name says.
+#[test]
+fn rows_of_resnet_v2_have_only_choices_that_apply_to_it() {
+    let choices = |row: &Architecture| match row.family {
+        Family::Residual(choices) => Some(choices),
+        Family::Vgg(_) | Family::Inverted(_) => None,
+    };
+    let usual = choices(arch::find("resnet50").unwrap()).unwrap();
+    let mut checked = 0;
+    for row in arch::all() {
+        let Some(found) = choices(row) else { continue };
+        if found.normalization == Normalization::PreActivation {
+            let (normalization, block, groups) = (found.normalization, found.block, found.groups);
+            assert_eq!(found, Residual { normalization, block, groups, ..usual }, "{}", row.name);
+            checked += 1;
+        }
+    }
+    assert!(checked >= 3, "{checked} rows");
 }
 
 /// File names of torchvision and timm.

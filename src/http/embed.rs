@@ -73,7 +73,7 @@ enum Vector {
 
 /// Compute an image's embedding
 ///
-/// The mean of the last feature map, before the classifier: similar images have similar embeddings.
+/// The input of the last linear layer, for most networks the mean of the last feature map: similar images have similar embeddings.
 #[utoipa::path(
     post,
     path = "/embed",

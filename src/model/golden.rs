@@ -1,4 +1,4 @@
-//! Golden images: images with known logits, to check a model when it is loaded.
+//! Golden photos: images with known logits, to check a model when it is loaded.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;

@@ -1,14 +1,14 @@
-//! Checks a card's golden images, from decoding to logits, before the server is ready.
+//! Checks a card's golden photos, from decoding to logits, before the server is ready.
 
 use super::Output;
 use super::decode::{self, DecodeError, Limits};
 use super::run::{Batch, InputShape, Outputs, RunError};
 use crate::model::{ModelCard, Precision};
 
-/// The check of a golden image failed.
+/// The check of a golden photo failed.
 #[derive(Debug, thiserror::Error)]
 pub enum GoldenError {
-    /// A golden image cannot be decoded.
+    /// A golden photo cannot be decoded.
     #[error("golden photo {number} of the card cannot be read: {source}")]
     Photo {
         /// Its number, from 1.
@@ -44,7 +44,7 @@ pub enum GoldenError {
     },
 }
 
-/// Runs the card's golden images with `run`, and compares the logits.
+/// Runs the card's golden photos with `run`, and compares the logits.
 ///
 /// # Errors
 ///
@@ -52,7 +52,7 @@ pub enum GoldenError {
 ///
 /// # Panics
 ///
-/// Never: a valid card's golden images are base64 and have a logit for each label.
+/// Never: a valid card's golden photos are base64 and have a logit for each label.
 pub fn check(
     card: &ModelCard,
     mut run: impl FnMut(&Batch) -> Result<Outputs, RunError>,

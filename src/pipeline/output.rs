@@ -7,9 +7,9 @@ pub enum Output {
     Logits,
     /// f32 `[N, classes]`, after the softmax, or the sigmoid of a multi-label network.
     Probabilities,
-    /// f32 `[N, channels]`, the pooled features.
+    /// f32 `[N, channels]`, the input of the last linear layer: for most networks the pooled features.
     Embedding,
-    /// f32 `[N, channels, height, width]`, the output of the last block.
+    /// f32 `[N, channels, height, width]`, the input of the global average pooling.
     FeatureMap,
 }
 

@@ -9,7 +9,7 @@ use crate::pipeline::preprocess::JpegScaling;
 /// The model and how it runs.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Description {
-    /// The card: name, architecture, labels, preprocessing, figures; without its golden photos.
+    /// The card: name, architecture, labels, preprocessing, measured figures such as accuracy; without its golden photos.
     #[serde(flatten)]
     pub card: ModelCard,
     /// Whether it is one of the small embedded models, which are for demonstration.

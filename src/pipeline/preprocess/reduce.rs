@@ -31,7 +31,7 @@ impl JpegScaling {
 /// Images with fewer pixels are decoded at full size. That takes 0.3 ms at most, and small images are often
 /// drawings, whose sharp edges differ most from Pillow's.
 const SMALL: u64 = 256 * 256;
-/// Images with fewer pixels are usually scaled down themselves, and sharper than the photo of a camera.
+/// Images with fewer pixels have usually been scaled down already, and are sharper than the photo of a camera.
 const MEGAPIXEL: u64 = 1_000_000;
 
 impl Preprocess {
@@ -57,8 +57,8 @@ impl Preprocess {
     }
 }
 
-/// The minimum size of an image with this number of pixels, in sizes needed; `None` if the reduction is never
-/// worth it. With less, more of the frequencies that are left out would be visible in the result.
+/// How many times as large as the size needed an image with this number of pixels must be for a reduction; `None` if it is
+/// never used. In smaller images, more of the frequencies that are left out would be visible in the result.
 fn least(reduction: Reduction, pixels: u64) -> Option<u64> {
     if pixels < MEGAPIXEL {
         return match reduction {

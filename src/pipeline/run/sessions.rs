@@ -112,9 +112,9 @@ fn open(library: &Library, bytes: &[u8], plan: SessionsPlan) -> Result<Vec<Sessi
     let may_replace = plan.int8_kernels && convolution::may_replace(bytes);
     match plan.device {
         Device::Cpu if plan.sessions > 1 || may_replace => {
-            let is_meant =
+            let is_faster_here =
                 |geometry: &Geometry| may_replace && ConvolutionKernel::is_fast(geometry);
-            let shared = SharedModel::optimize(library, bytes, is_meant)?;
+            let shared = SharedModel::optimize(library, bytes, is_faster_here)?;
             // Sequentially, because each reads the whole model, and the memory that one frees is reused by
             // the next.
             (0..plan.sessions).map(|_| shared.open(library, plan.threads, &wanted)).collect()

@@ -31,7 +31,7 @@ pub(super) struct SharedModel {
 }
 
 impl SharedModel {
-    /// Optimises the ONNX model in `bytes`, with this program's kernels for the convolutions that `is_meant` accepts.
+    /// Optimises the ONNX model in `bytes`, with this program's kernels for the convolutions that `is_faster_here` accepts.
     ///
     /// # Errors
     ///
@@ -40,7 +40,7 @@ impl SharedModel {
     pub(super) fn optimize(
         library: &Library,
         bytes: &[u8],
-        is_meant: impl Fn(&Geometry) -> bool,
+        is_faster_here: impl Fn(&Geometry) -> bool,
     ) -> Result<Self, SessionError> {
         let failed = |reason: String| SessionError::Model { reason };
         let folder = scratch_folder().map_err(|error| failed(error.to_string()))?;
@@ -50,7 +50,7 @@ impl SharedModel {
         let optimized = Bytes::from(optimized);
         let model = onnx::OnnxModel::from_bytes(optimized.clone())
             .map_err(|error| failed(error.to_string()))?;
-        let replaced = convolution::replace(&model, is_meant);
+        let replaced = convolution::replace(&model, is_faster_here);
         let weights = model
             .float_weights()
             .map(|constant| Ok((constant.name().to_owned(), Arc::new(value(constant)?))))

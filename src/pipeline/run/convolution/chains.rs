@@ -30,11 +30,11 @@ impl ReplacedGraph {
     }
 }
 
-/// The optimised graph `model` with this program's operator for the convolutions that `is_meant` accepts. `None` if there
+/// The optimised graph `model` with this program's operator for the convolutions that `is_faster_here` accepts. `None` if there
 /// are none.
 pub(in crate::pipeline::run) fn replace(
     model: &OnnxModel,
-    is_meant: impl Fn(&Geometry) -> bool,
+    is_faster_here: impl Fn(&Geometry) -> bool,
 ) -> Option<ReplacedGraph> {
     let constants = GraphConstants::of(model);
     let read_once = model.read_once();
@@ -46,7 +46,7 @@ pub(in crate::pipeline::run) fn replace(
     let mut outputs: Vec<&str> = Vec::new();
     for node in model.graph().node.iter().filter(|node| THEIRS.is_of(node)) {
         let (Some(convolution), [x, ..], [y]) =
-            (constants.convolution(node, &is_meant), &*node.input, &*node.output)
+            (constants.convolution(node, &is_faster_here), &*node.input, &*node.output)
         else {
             continue;
         };

@@ -27,11 +27,11 @@ impl<'a> GraphConstants<'a> {
         Self(model.graph().initializer.iter().map(|tensor| (tensor.name(), tensor)).collect())
     }
 
-    /// The convolution of a node, if `is_meant` accepts it; `None` also if a kernel cannot compute it.
+    /// The convolution of a node, if `is_faster_here` accepts it; `None` also if a kernel cannot compute it.
     pub(super) fn convolution(
         &self,
         node: &NodeProto,
-        is_meant: impl Fn(&Geometry) -> bool,
+        is_faster_here: impl Fn(&Geometry) -> bool,
     ) -> Option<QLinearConv> {
         let constant = |input: usize| self.0.get(node.input.get(input)?.as_str()).copied();
         let single = |input: usize| match *constant(input)?.to_floats()? {
@@ -43,7 +43,7 @@ impl<'a> GraphConstants<'a> {
             _ => None,
         };
         let weights = constant(WEIGHTS)?;
-        let geometry = Attributes::of(node).geometry(&weights.dims).filter(is_meant)?;
+        let geometry = Attributes::of(node).geometry(&weights.dims).filter(is_faster_here)?;
         let is_symmetric = constant(WEIGHT_ZEROS)?.to_ints()?.iter().all(|&zero| zero == 0);
         if weights.data_type() != DataType::Int8 as i32 || !is_symmetric {
             return None;
