@@ -462,7 +462,7 @@ fn rows_of_resnet_v2_have_only_choices_that_apply_to_it() {
         let Some(found) = choices(row) else { continue };
         if found.normalization == Normalization::PreActivation {
             let (normalization, block, groups) = (found.normalization, found.block, found.groups);
-            assert_eq!(found, Residual { normalization, block, groups, ..usual }, "{}", row.name);
+            assert_eq!(found, Residual { block, groups, normalization, ..usual }, "{}", row.name);
             checked += 1;
         }
     }
