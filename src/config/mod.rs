@@ -7,12 +7,14 @@ mod limits; // one upload
 mod listen; // the address of --listen
 mod model; // a model, its device and its sessions
 mod models; // several models
+mod model_spec; // a model to serve
 mod model_table; // [[model]] tables
 mod urls; // images by URL
 mod vertex; // Vertex AI
 mod tls; // certificates
 mod traces; // spans for a collector
 mod serve; // all options of `serve`
+mod specs; // the models of `serve`
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -33,8 +35,9 @@ pub use hub::HubArgs;
 pub use limits::LimitArgs;
 pub use listen::listen_address;
 pub use model::{Calibrated, Concurrency, ModelArgs};
+pub use model_spec::ModelSpec;
 pub use model_table::ModelTable;
-pub use models::{ModelControl, ModelSpec, ModelsArgs};
+pub use models::{ModelControl, ModelsArgs};
 pub use serve::ServeArgs;
 pub use tls::TlsArgs;
 pub use traces::TraceArgs;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::models::{NAME_RULE, is_name};
+use super::model_spec::{NAME_RULE, is_name};
 use super::{ConfigError, ModelArgs, ModelSpec};
 use crate::digest::{SHA256_DIGITS, is_hex};
 use crate::registry::{

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use axum::http::{Method, Uri};
+use clap::ValueEnum;
 
 use super::access::Access;
 use super::hosts::AllowedHosts;
-use super::page::Page;
 use super::problem::Problem;
 use super::readiness::Readiness;
 use super::shared::Shared;
@@ -18,6 +18,15 @@ use crate::fetch::Fetcher;
 use crate::pipeline::queue::Memory;
 use crate::registry::{Choice, Control, Fallback, NoModel, Registry, Served, Version, Wanted};
 use crate::telemetry::{Metrics, Traces};
+
+/// Whether the web page is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Page {
+    /// Serve the page at / and the API documentation at /docs.
+    On,
+    /// Answer / and /docs with 404.
+    Off,
+}
 
 /// State that all requests share.
 #[derive(Debug)]

@@ -60,12 +60,11 @@ pub use access::{
     OpenMetrics, Proxies, Rate, Role,
 };
 pub use admin::router as admin_router;
-pub use app::{App, Server};
+pub use app::{App, Page, Server};
 pub use connection::ConnectionTimes;
 pub use cors::{AllowedOrigin, BadOrigin};
 pub use hosts::{AllowedHosts, BadAllowedHost};
 pub use listener::{Drain, ListenPlan, Listener};
-pub use page::Page;
 pub use readiness::{Phase, Readiness};
 pub use shared::Shared;
 pub use tls::{BadTls, Certificates, TlsPlan};

@@ -16,6 +16,7 @@ mod checksums; // SHA256SUMS in a folder
 mod folder_content; // describes a folder without a model
 mod open; // opens --model
 mod precision; // fp32, int8 or fp16
+mod choose; // opens a model in a precision
 mod preprocess; // how an image becomes the network's input
 mod task; // single-label or multi-label
 
@@ -26,14 +27,15 @@ use bytes::Bytes;
 
 pub use calibration::{BadCalibration, Calibration, CoverageThreshold};
 pub use card::{CardError, Figure, ModelCard};
+pub use choose::Chosen;
+pub(crate) use choose::INT8_FILE;
 pub use config::ConfigJsonError;
 pub use digests::Digests;
 pub use embedded::{DEFAULT, EMBEDDED, EmbeddedModel, is_embedded};
 pub use folder_content::FolderContent;
 pub use golden::Golden;
 pub(crate) use open::{CARD, GRAPHS, WEIGHTS};
-pub(crate) use precision::INT8_FILE;
-pub use precision::{BadPrecision, Chosen, Precision, PrecisionChoice};
+pub use precision::{BadPrecision, Precision, PrecisionChoice};
 pub use preprocess::{Interpolation, Preprocess, PreprocessError, Resize};
 pub use task::Task;
 

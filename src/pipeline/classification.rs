@@ -1,19 +1,15 @@
 //! The answer for one image, and its errors.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use serde::Serialize;
-use utoipa::ToSchema;
-
-use super::decode::{DecodeError, Format};
-use super::explain::NotOffered;
+use super::NotOffered;
+use super::decode::DecodeError;
 use super::queue::PrepareError;
 use super::queue::{Deadline, JobError, Rejected, Scores};
-use super::temperature;
 use super::topk::{self, ClassFilter, Prediction};
+use super::{ImageFacts, Timings, temperature};
 use crate::model::Task;
 use crate::telemetry::Reason;
-use crate::telemetry::spans::SpanIds;
 
 /// The answer for one image.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,46 +38,6 @@ impl Classification {
             Task::MultiLabel => topk::chosen(&self.scores.probabilities, labels, filter),
         }
     }
-}
-
-/// The uploaded image as it was decoded, upright.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
-pub struct ImageFacts {
-    /// Width in pixels, after orientation.
-    pub width: u32,
-    /// Height in pixels, after orientation.
-    pub height: u32,
-    /// The format, detected from the content.
-    pub format: Format,
-}
-
-impl ImageFacts {
-    /// Height and width.
-    #[must_use]
-    pub fn size(&self) -> [u32; 2] {
-        [self.height, self.width]
-    }
-}
-
-/// The time of each stage for one image.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Timings {
-    /// Waiting for a decoder.
-    pub decode_wait: Duration,
-    /// Decoding to an upright image.
-    pub decode: Duration,
-    /// Conversion to the network's input.
-    pub preprocess: Duration,
-    /// Waiting for a worker.
-    pub queue: Duration,
-    /// The run of the whole batch.
-    pub inference: Duration,
-    /// Number of images in the batch.
-    pub batch_size: usize,
-    /// The span of the batch, if it is traced.
-    pub batch: Option<SpanIds>,
-    /// When the scores were computed; `None` if no network was run.
-    pub ended: Option<Instant>,
 }
 
 /// Why an image was not classified.

@@ -4,9 +4,9 @@ use bytes::Bytes;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use super::NotOffered;
 use super::Output;
 use super::classify::ScoredImage;
-use super::explain::NotOffered;
 use super::queue::RequestContext;
 use super::{ClassifyError, ImageFacts, Pipeline, Timings};
 

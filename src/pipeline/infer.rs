@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::NotOffered;
 use super::Output;
 use super::classify::Admitted;
-use super::explain::NotOffered;
 use super::preprocess::Pixels;
 use super::queue::{JobAnswer, RequestContext, Scores};
 use super::{ClassifyError, Pipeline, Timings};

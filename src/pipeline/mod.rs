@@ -20,6 +20,7 @@ pub mod explain; // class activation maps
 
 mod classify; // the steps for one image
 mod lifecycle; // start and end
+mod facts; // size and times of one image
 mod classification; // the answer for one image
 mod admit; // admission of images and uploads
 mod decoders; // dedicated decoder threads
@@ -29,13 +30,16 @@ mod preview; // bytes → the network's input
 mod png; // PNG encoding
 mod plan; // configuration and resources of a pipeline
 mod output; // the outputs of a graph
+mod not_offered; // outputs that a model does not have
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-pub use classification::{Classification, ClassifyError, ImageFacts, Timings};
+pub use classification::{Classification, ClassifyError};
 pub use embed::{Embedding, Normalize};
+pub use facts::{ImageFacts, Timings};
 pub use infer::{InferOutputs, Inferred, InputImage};
+pub use not_offered::NotOffered;
 pub use output::Output;
 pub use plan::{Decoding, Observer, PipelinePlan, Resources};
 pub use preview::{PreprocessSteps, Preview};

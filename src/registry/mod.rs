@@ -6,6 +6,7 @@
 mod control; // loads, replaces and unloads versions
 mod description; // the description of a model for clients
 mod entry; // the state of one version
+mod routing; // how requests for a model are distributed
 mod policy; // selects the version that answers
 pub mod repository; // folders with models
 mod retire; // ends a replaced version
@@ -23,12 +24,11 @@ use crate::pipeline::Observer;
 pub use control::{Control, ControlError, WeightLimit};
 pub use description::{Description, Versions};
 pub use entry::{Entry, State};
-pub use policy::{
-    AutoPromotion, Canary, Choice, Fallback, RoutingPolicy, ShadowPlan, Verdict, Wanted, WhenBusy,
-};
-pub use served::{LastUse, Served, Version};
+pub use policy::{Choice, Fallback, Wanted};
+pub use routing::{AutoPromotion, Canary, RoutingPolicy, ShadowPlan, Verdict, WhenBusy};
+pub use served::{LastUse, LoadWhen, Served, Version};
 pub use shadow::{Disagreement, Shadow, ShadowReport};
-pub use source::{LoadWhen, ModelSources, Open, OpenError, Source, SourceAt, Sources};
+pub use source::{ModelSources, Open, OpenError, Source, SourceAt, Sources};
 pub use trial::{CanaryReport, CanaryTrial, RequestOutcome};
 
 /// Models by name, and the default model.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering as Memory};
 use std::time::Instant;
 
-use super::{Description, LoadWhen};
+use super::Description;
 use crate::pipeline::Pipeline;
 
 /// A loaded version of a model: its pipeline and its description.
@@ -118,6 +118,17 @@ impl PartialOrd for Version {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
+}
+
+/// When a model is loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoadWhen {
+    /// When the server starts, or when the model is added.
+    Now,
+    /// When the first request needs it; it may be unloaded when `--model-memory-limit` is reached.
+    OnDemand,
+    /// When it is requested over the admin address.
+    Explicit,
 }
 
 #[cfg(test)]

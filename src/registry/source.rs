@@ -4,7 +4,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use super::{RoutingPolicy, Served, Version};
+use super::{LoadWhen, RoutingPolicy, Served, Version};
 use crate::telemetry::LoadFailure;
 
 /// Opens a model.
@@ -46,17 +46,6 @@ impl Source {
             Err(OpenError { failure: LoadFailure::Internal, reason })
         })
     }
-}
-
-/// When a model is loaded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LoadWhen {
-    /// When the server starts, or when the model is added.
-    Now,
-    /// When the first request needs it; it may be unloaded when `--model-memory-limit` is reached.
-    OnDemand,
-    /// When it is requested over the admin address.
-    Explicit,
 }
 
 impl fmt::Debug for Source {

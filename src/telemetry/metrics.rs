@@ -247,3 +247,11 @@ impl Default for Metrics {
         Self::new()
     }
 }
+
+impl ModelMetrics {
+    /// Metrics that are not exported, for commands and tests.
+    #[must_use]
+    pub fn unexported() -> Arc<Self> {
+        Metrics::new().of_model("none", "1")
+    }
+}

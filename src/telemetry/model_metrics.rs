@@ -66,12 +66,6 @@ pub struct ModelInfo<'a> {
 }
 
 impl ModelMetrics {
-    /// Metrics that are not exported, for commands and tests.
-    #[must_use]
-    pub fn unexported() -> Arc<Self> {
-        super::Metrics::new().of_model("none", "1")
-    }
-
     /// The metrics of a pipeline of one version of a model, as series of `families`.
     pub(super) fn new(families: &Arc<ModelFamilies>, name: &str, version: &str) -> Arc<Self> {
         let model = ModelLabels { name: name.to_owned(), version: version.to_owned() };

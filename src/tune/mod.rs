@@ -3,12 +3,14 @@
 //! [`candidates`] lists the settings to measure. [`Race`] measures them in turns, so that a machine whose
 //! speed drifts affects all of them, and drops candidates that are too slow. [`fn@trial`] is one measurement.
 
+mod goal; // what to optimise
 mod candidate; // settings to measure
 mod race; // rounds of measurements, with fewer candidates each
 mod trial; // measures one candidate
 mod plot; // the results as an SVG
 
 pub use candidate::{Candidate, candidates, candidates_on_gpu};
+pub use goal::Goal;
 pub use plot::svg;
-pub use race::{Certainty, Goal, Race, Standing};
+pub use race::{Certainty, Race, Standing};
 pub use trial::{Trial, trial};

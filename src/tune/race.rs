@@ -1,20 +1,8 @@
 //! Measures candidates in turns, and drops those that are too slow.
 
-use std::time::Duration;
-
 use serde::Serialize;
 
-use super::{Candidate, Trial};
-
-/// What to optimise.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Goal {
-    /// The highest throughput.
-    Throughput,
-    /// The highest throughput at which the 99th percentile of latency stays below this.
-    Latency(Duration),
-}
+use super::{Candidate, Goal, Trial};
 
 /// All candidates with their measurements.
 #[derive(Debug, Clone)]

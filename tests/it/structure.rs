@@ -15,6 +15,8 @@ type ModulePath = Vec<String>;
 struct Source {
     is_folder: bool,
     uses: Vec<ModulePath>,
+    /// Of a folder: names that it has from its modules, with their module.
+    exports: BTreeMap<String, ModulePath>,
     uses_anyhow: bool,
     types: Vec<String>,
     functions: Vec<Function>,
@@ -209,7 +211,30 @@ fn sources() -> BTreeMap<ModulePath, Source> {
             }
         }
     }
+    let resolved: Vec<Vec<ModulePath>> = sources
+        .values()
+        .map(|source| source.uses.iter().map(|used| declared(&sources, used)).collect())
+        .collect();
+    for (source, uses) in sources.values_mut().zip(resolved) {
+        source.uses = uses;
+    }
     sources
+}
+
+/// The path of a used item in the module that declares it, if a folder exports it under another path.
+fn declared(sources: &BTreeMap<ModulePath, Source>, used: &ModulePath) -> ModulePath {
+    let mut used = used.clone();
+    loop {
+        let Some(end) = (1..=used.len()).rev().find(|&end| sources.contains_key(&used[..end]))
+        else {
+            return used;
+        };
+        let module = used.get(end).and_then(|name| sources[&used[..end]].exports.get(name));
+        let Some(module) = module.filter(|module| sources.contains_key(*module)) else {
+            return used;
+        };
+        used = [&module[..], &used[end..]].concat();
+    }
 }
 
 /// Collects what a file uses and declares.
@@ -259,7 +284,14 @@ impl Reader {
         let with = |ident: &syn::Ident| [before, &[ident.to_string()]].concat();
         match tree {
             UseTree::Path(path) => self.add_tree(&with(&path.ident), &path.tree),
-            UseTree::Name(name) => self.add(&with(&name.ident)),
+            UseTree::Name(name) => {
+                let path = with(&name.ident);
+                if self.source.is_folder {
+                    let module = [&self.module[..], before].concat();
+                    self.source.exports.insert(name.ident.to_string(), module);
+                }
+                self.add(&path);
+            }
             UseTree::Rename(name) => self.add(&with(&name.ident)),
             UseTree::Glob(_) => self.add(before),
             UseTree::Group(group) => {

@@ -14,8 +14,8 @@ use super::super::answers::FileProblem;
 use super::super::problem::{Kind, Problem};
 use crate::fetch::FetchError;
 use crate::pipeline::ClassifyError;
+use crate::pipeline::NotOffered;
 use crate::pipeline::decode::{DecodeError, Format};
-use crate::pipeline::explain::NotOffered;
 use crate::pipeline::queue::{JobError, Rejected};
 
 /// Problems of routes that accept images and run the network.

@@ -7,20 +7,10 @@ use std::sync::Arc;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use clap::ValueEnum;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Server, accept};
-
-/// Whether the web page is served.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Page {
-    /// Serve the page at / and the API documentation at /docs.
-    On,
-    /// Answer / and /docs with 404.
-    Off,
-}
+use super::{Page, Server, accept};
 
 /// The page's files: path, content type, bytes.
 const FILES: &[(&str, &str, &[u8])] = &[

@@ -4,8 +4,7 @@ use std::error::Error;
 use std::io;
 
 use super::format::SERVED;
-use super::watch::StoppedRead;
-use super::{Format, Formats, Stop};
+use super::{Format, Formats};
 
 /// The upload is not an image, or an image that is not supported.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -90,6 +89,20 @@ impl DecodeError {
         cause_of(error).map(|&StoppedRead(stop)| stop)
     }
 }
+
+/// The reason why a decode was stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// The request's deadline has passed, or will pass before the decode is finished.
+    Late,
+    /// The client has closed its connection.
+    Abandoned,
+}
+
+/// The error of a reader whose decode is stopped, which is found among the causes of the decoder's error.
+#[derive(Debug, thiserror::Error)]
+#[error("the decode was stopped")]
+pub(super) struct StoppedRead(pub(super) Stop);
 
 /// The first error of type `T` among `error` and its causes, also inside I/O errors.
 fn cause_of<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{DecodeError, Format};
+use super::Format;
 
 /// A set of formats.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -25,15 +25,6 @@ impl Formats {
     #[must_use]
     pub fn contain(self, format: Format) -> bool {
         self.0 & bit(format) != 0
-    }
-
-    /// Returns an error if `format` is not accepted.
-    pub(super) fn check(self, format: Format) -> Result<(), DecodeError> {
-        if self.contain(format) {
-            Ok(())
-        } else {
-            Err(DecodeError::Disabled { format, enabled: self })
-        }
     }
 }
 

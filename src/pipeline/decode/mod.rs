@@ -11,7 +11,8 @@ mod cost; // predicted decode time
 mod error;
 mod exif; // orientation
 mod stored; // size, orientation, colours
-mod format; // format detection
+mod format; // the supported formats
+mod detect; // detects the format
 mod formats; // accepted formats
 mod gif;
 mod jpeg;
@@ -30,7 +31,7 @@ use image::metadata::Orientation;
 use image::{DynamicImage, RgbImage};
 
 use announced::Announced;
-pub use error::DecodeError;
+pub use error::{DecodeError, Stop};
 pub use format::Format;
 pub use formats::Formats;
 #[cfg(fuzzing)]
@@ -38,7 +39,7 @@ pub use jpeg::both_ways as jpeg_both_ways;
 pub use limits::Limits;
 pub use reduction::Reduction;
 pub use stored::{Stored, stored};
-pub use watch::{Stop, Watch};
+pub use watch::Watch;
 
 /// The content of a file's header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -176,8 +177,10 @@ pub fn inspect(bytes: &[u8], limits: &Limits) -> Result<Header, DecodeError> {
     if bytes.len() > limits.max_bytes {
         return Err(DecodeError::TooManyBytes { bytes: bytes.len(), limit: limits.max_bytes });
     }
-    let format = format::sniff(bytes)?;
-    limits.formats.check(format)?;
+    let format = detect::sniff(bytes)?;
+    if !limits.formats.contain(format) {
+        return Err(DecodeError::Disabled { format, enabled: limits.formats });
+    }
     guarded(format, || {
         let is_jpeg = format == Format::Jpeg;
         let jpeg = is_jpeg.then(|| jpeg::Outline::read(bytes, limits)).transpose()?;

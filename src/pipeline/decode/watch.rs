@@ -3,16 +3,8 @@
 use std::io::{self, BufRead, Read, Seek, SeekFrom};
 use std::time::Duration;
 
-use super::DecodeError;
-
-/// The reason why a decode was stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stop {
-    /// The request's deadline has passed, or will pass before the decode is finished.
-    Late,
-    /// The client has closed its connection.
-    Abandoned,
-}
+use super::error::StoppedRead;
+use super::{DecodeError, Stop};
 
 /// Determines whether a decode should stop. Decoders call [`Watch::check`] at least every few milliseconds
 /// (after some rows, a strip or a scan), and [`Watch::check_time`] before work that cannot be stopped.
@@ -64,11 +56,6 @@ impl<'a> Watch<'a> {
         WatchedReader { reader, watch: self, reads: 0 }
     }
 }
-
-/// The error of a reader whose decode is stopped, which is found among the causes of the decoder's error.
-#[derive(Debug, thiserror::Error)]
-#[error("the decode was stopped")]
-pub(super) struct StoppedRead(pub(super) Stop);
 
 /// A reader that checks its [`Watch`] regularly.
 #[derive(Debug)]

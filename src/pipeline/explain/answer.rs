@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 
-use super::{ClassMap, Explanation, Head, NotOffered, overlay};
+use super::{ClassMap, Explanation, Head, overlay};
+use crate::pipeline::NotOffered;
 use crate::pipeline::Output;
 use crate::pipeline::classify::ScoredImage;
 use crate::pipeline::queue::{JobAnswer, RequestContext};

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::onnx::OnnxModel;
 use crate::onnx::proto::NodeProto;
 use crate::onnx::proto::tensor_proto::DataType;
-use crate::pipeline::Output;
+use crate::pipeline::{NotOffered, Output};
 
 /// A linear classifier after global average pooling.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,26 +14,6 @@ pub struct Head {
     weight: Vec<f32>,
     /// f32 `[classes]`.
     bias: Vec<f32>,
-}
-
-/// An output or explanation that a model does not support.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotOffered {
-    /// The graph has no output for the feature map.
-    #[error(
-        "this model's graph has no output feature_map, which class activation maps need; remove \
-         explain=cam"
-    )]
-    NoFeatureMap,
-    /// The graph ends in other layers.
-    #[error(
-        "this model does not end in global average pooling and one linear layer of float32 \
-         weights, so it has no exact class activation map; remove explain=cam"
-    )]
-    OtherHead,
-    /// The graph has no output for the features.
-    #[error("this model has no embeddings: its graph has no output embedding; use another model")]
-    NoEmbedding,
 }
 
 /// What a model supports besides classification.

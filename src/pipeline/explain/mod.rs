@@ -13,7 +13,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 pub use answer::{Explained, Maps};
-pub use head::{Capabilities, Head, NotOffered};
+pub use head::{Capabilities, Head};
 
 use super::preprocess::Crop;
 use super::queue::{Extra, Scores};

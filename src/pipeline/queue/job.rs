@@ -1,57 +1,16 @@
 //! A job: one image in the queue, with the channel for its answer.
 
-use std::future::Future;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
 use super::in_flight::ImageLoad;
 use super::upload::{ImageTimings, PrepareError, Upload};
-use super::{JobPosition, Origin, Permit, Queue, RequestContext};
+use super::{Deadline, Origin, Permit, RequestContext};
 use crate::pipeline::Output;
 use crate::pipeline::decode::{DecodeError, Stop};
 use crate::pipeline::preprocess::Pixels;
 use crate::telemetry::spans::SpanIds;
-
-/// The deadline of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Deadline {
-    /// The moment at which it passes.
-    pub at: Instant,
-    /// The total time allowed, for messages.
-    pub limit: Duration,
-}
-
-impl Deadline {
-    /// A deadline `limit` from now.
-    #[must_use]
-    pub fn after(limit: Duration) -> Self {
-        Self { at: Instant::now() + limit, limit }
-    }
-
-    /// The same deadline, or `limit` after the same start if that is earlier.
-    #[must_use]
-    pub fn sooner(&self, limit: Duration) -> Self {
-        match self.limit.checked_sub(limit) {
-            None => *self,
-            Some(less) => Self { at: self.at.checked_sub(less).unwrap_or(self.at), limit },
-        }
-    }
-
-    /// Whether it has passed at `now`.
-    #[must_use]
-    pub fn has_passed(&self, now: Instant) -> bool {
-        now >= self.at
-    }
-
-    /// The time left at `now`.
-    #[must_use]
-    pub fn left(&self, now: Instant) -> Duration {
-        self.at.saturating_duration_since(now)
-    }
-}
 
 /// The network's output for one image.
 #[derive(Debug, Clone, PartialEq)]
@@ -284,45 +243,5 @@ impl Caller {
         // Release the permit before answering, so that a caller that has the answer can queue another image.
         drop(self.permit);
         let _ = self.reply.0.send(answer);
-    }
-}
-
-/// The caller's side of a job: a future of its answer. Dropping it removes the job from the queue.
-#[derive(Debug)]
-pub struct Ticket {
-    queue: Queue,
-    position: JobPosition,
-    answer: oneshot::Receiver<Result<JobAnswer, JobError>>,
-    arrived: bool,
-}
-
-impl Ticket {
-    pub(super) fn new(
-        queue: Queue,
-        position: JobPosition,
-        answer: oneshot::Receiver<Result<JobAnswer, JobError>>,
-    ) -> Self {
-        Self { queue, position, answer, arrived: false }
-    }
-}
-
-impl Future for Ticket {
-    type Output = Result<JobAnswer, JobError>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let answer = std::task::ready!(Pin::new(&mut self.answer).poll(context));
-        self.arrived = true;
-        Poll::Ready(answer.unwrap_or(Err(JobError::Cancelled)))
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        if self.arrived {
-            return;
-        }
-        // Close the channel first, so that a worker that takes the job now sees that the caller is gone.
-        self.answer.close();
-        self.queue.forget(self.position);
     }
 }

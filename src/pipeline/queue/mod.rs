@@ -8,6 +8,7 @@ mod admission;
 mod in_flight; // images in flight by client
 mod memory; // reserved bytes of the process
 mod rejected;
+mod deadline;
 mod context;
 mod estimate; // service times
 mod priority_queues; // interactive before batch
@@ -15,6 +16,7 @@ mod fair; // fair queueing
 mod priority;
 mod upload; // an upload in the queue
 mod job;
+mod ticket; // the caller's side of a job
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
@@ -22,13 +24,15 @@ use std::time::{Duration, Instant};
 
 pub use admission::{Admission, Permit};
 pub use context::{ClientKey, ClientKeys, Origin, RequestContext};
+pub use deadline::Deadline;
 pub use estimate::{Lane, QueueLoad, Rates, ServiceTimeEstimate, Stages};
 use fair::OpenLanes;
-pub use job::{Caller, Deadline, Extra, Input, Job, JobAnswer, JobError, Scores, Ticket};
+pub use job::{Caller, Extra, Input, Job, JobAnswer, JobError, Scores};
 pub use memory::{Memory, Reservation};
 pub use priority::{BadPriority, Priority};
 use priority_queues::{JobPosition, NextJob, PriorityQueues};
 pub use rejected::{Rejected, header_seconds};
+pub use ticket::Ticket;
 pub use upload::{ImageTimings, PrepareError, Upload};
 
 use crate::telemetry::ModelMetrics;

@@ -5,6 +5,7 @@ mod library; // finds and loads ONNX Runtime
 mod outputs; // the values that a run fetched
 mod error; // errors of a run
 mod batch_sizing; // splits batches into allowed sizes
+mod session_plan; // how a session runs
 mod bound; // memory bound to a session, for GPUs
 mod session; // ONNX bytes → Session; a batch → outputs
 mod probe; // sessions with any output, for commands that measure
@@ -28,7 +29,8 @@ pub use library::{Library, LibraryError};
 pub use load_priority::LoadPriority;
 pub use outputs::Outputs;
 pub use probe::{Probe, ProbeRuntime};
-pub use session::{Session, SessionError, SessionPlan};
+pub use session::{Session, SessionError};
+pub use session_plan::SessionPlan;
 pub use sessions::{SessionsPlan, StartError, WarmSessions, check_device, open_sessions};
 pub use worker::{Engine, WorkerPlan};
 pub use workers::{Engines, SpareEngine, Workers};

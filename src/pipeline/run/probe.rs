@@ -5,8 +5,8 @@ use ort::value::TensorRef;
 
 use super::batch::INPUT;
 use super::error::ort_message;
-use super::session::{SessionError, SessionPlan, builder};
-use super::{Batch, Library, RunError};
+use super::session::{SessionError, builder};
+use super::{Batch, Library, RunError, SessionPlan};
 
 /// A session that can return any output of its graph.
 pub struct Probe {

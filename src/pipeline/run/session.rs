@@ -12,29 +12,10 @@ use super::batch_sizing::{BatchSizing, RunInput};
 use super::bound::{Bound, NO_GRAPH};
 use super::error::{RunError, ort_message};
 use super::outputs::Outputs;
-use super::{Batch, InputShape, Library};
+use super::{Batch, InputShape, Library, SessionPlan};
 use crate::device::Device;
 use crate::model::int8;
 use crate::pipeline::Output;
-
-/// Device and threads of a session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SessionPlan {
-    /// Device on which it runs.
-    pub device: Device,
-    /// Threads of one run, at least 1.
-    pub threads: usize,
-    /// Whether a GPU replays runs from CUDA graphs.
-    pub cuda_graphs: bool,
-}
-
-impl SessionPlan {
-    /// A plan for the CPU with this number of threads.
-    #[must_use]
-    pub const fn on_cpu(threads: usize) -> Self {
-        Self { device: Device::Cpu, threads, cuda_graphs: false }
-    }
-}
 
 /// A session could not be opened. `reason` is the error text from ONNX Runtime.
 #[derive(Debug, thiserror::Error)]

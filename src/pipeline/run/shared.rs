@@ -14,9 +14,10 @@ use ort::logging::LogLevel;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::value::{DynValue, Tensor};
 
+use super::SessionPlan;
 use super::convolution::ReplacedGraph;
 use super::error::ort_message;
-use super::session::{Session, SessionError, SessionPlan, builder};
+use super::session::{Session, SessionError, builder};
 use super::{Library, convolution};
 use crate::kernels::Geometry;
 use crate::onnx;

@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use libjpeg_turbo_rs::{Encoder, PixelFormat, ScanScript, Subsampling};
 
-use super::super::watch::Stop;
+use super::super::Stop;
 use super::super::{DecodeError, Limits, Reduction, Watch};
 use super::codes::{self, Codes};
 use super::outline::Outline;

@@ -12,7 +12,7 @@ use libjpeg_turbo_rs::{
     DecodeLimits, Decoder, JpegError, PixelFormat, decompress_from_reader_incremental,
 };
 
-use super::super::watch::StoppedRead;
+use super::super::error::StoppedRead;
 use super::super::{DecodeError, Format, Reduction, Watch};
 use super::outline::{MAX_TIME_UNSTOPPED, Outline};
 use super::rewrite::Rewritten;

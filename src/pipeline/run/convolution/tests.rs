@@ -4,7 +4,8 @@ use std::sync::OnceLock;
 
 use proptest::prelude::*;
 
-use super::super::session::{Session, SessionPlan};
+use super::super::SessionPlan;
+use super::super::session::Session;
 use super::super::shared::SharedModel;
 use super::super::{Batch, InputShape, Library};
 use crate::onnx::builder::{int_attribute, ints_attribute};
