@@ -86,8 +86,11 @@ MAKERS = (torch, torchvision, timm)
 
 
 def main() -> None:
-    wanted = sys.argv[1:]
-    for name, (kind, make) in networks().items():
+    wanted, known = sys.argv[1:], networks()
+    unknown = [name for name in wanted if name not in known]
+    if unknown:
+        raise SystemExit(f"unknown: {', '.join(unknown)}; the networks are {', '.join(known)}")
+    for name, (kind, make) in known.items():
         if not wanted or name in wanted:
             write(name, kind, make())
 
