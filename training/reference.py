@@ -26,9 +26,15 @@ Scorer = Callable[[Image.Image], torch.Tensor]
 
 
 def state_dict(weights: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a state dict, or of a training checkpoint that contains one."""
     if weights.suffix == ".safetensors":
         return load_file(weights)
-    return torch.load(weights, map_location="cpu", weights_only=True)
+    with torch.serialization.safe_globals([argparse.Namespace]):
+        saved = torch.load(weights, map_location="cpu", weights_only=True)
+    for key in ("state_dict", "model_state_dict", "model"):
+        if isinstance(saved.get(key), dict):
+            return saved[key]
+    return saved
 
 
 def of_torchvision(name: str, weights: Path | None, classes: int | None) -> Scorer:
