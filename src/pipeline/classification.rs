@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use super::NotOffered;
 use super::decode::DecodeError;
-use super::queue::PrepareError;
-use super::queue::{Deadline, JobError, Rejected, Scores};
+use super::queue::{Deadline, JobError, PrepareError, Rejected, Scores, header_seconds};
 use super::topk::{self, ClassFilter, Prediction};
 use super::{ImageFacts, Timings, temperature};
 use crate::model::Task;
@@ -53,7 +52,11 @@ pub enum ClassifyError {
     #[error(transparent)]
     NotOffered(#[from] NotOffered),
     /// The deadline has passed or cannot be met.
-    #[error("the request's time limit of {limit:.0?} passed before the result was ready")]
+    #[error(
+        "the request's time limit of {limit:.0?} passed before the result was ready; retry in {} s, or allow more time if the \
+         request has X-Request-Timeout-Ms",
+        header_seconds(*retry_after)
+    )]
     Deadline {
         /// The time limit.
         limit: Duration,

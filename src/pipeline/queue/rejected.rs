@@ -44,7 +44,7 @@ pub enum Rejected {
     /// The answer would probably miss the deadline.
     #[error(
         "the answer would take about {predicted:.0?}, but only {left:.0?} of the request's time limit are left; retry in {} s, \
-         or allow more time with X-Request-Timeout-Ms, up to the server's own limit",
+         or allow more time if the request has X-Request-Timeout-Ms",
         header_seconds(*retry_after)
     )]
     TooLate {
@@ -58,7 +58,7 @@ pub enum Rejected {
     /// The image's own time exceeds the request's time limit, so that it would be rejected on an idle server too.
     #[error(
         "this image alone takes about {alone:.0?}, longer than the request's time limit of {limit:?}; allow more time \
-         with X-Request-Timeout-Ms, up to the server's own limit"
+         if the request has X-Request-Timeout-Ms, otherwise send a smaller image"
     )]
     LimitTooShort {
         /// Predicted time of this image without others.
