@@ -82,7 +82,7 @@ pub(super) fn run(args: &QuantizeArgs) -> Result<()> {
     let model = fetch::model(&of.model, &of.hub)?;
     let mut float = Model::open_as(&model, of.arch.as_deref(), fp32, Device::Cpu)?.model;
     if let Some(path) = &of.labels {
-        float = Model::of(labels::replaced(&float.card, path)?, float.graph());
+        float.card = labels::replaced(&float.card, path)?.into();
     }
     if float.card.architecture == foreign::ARCHITECTURE {
         let (name, wanted) = (float.card.name.clone(), Precision::Int8);

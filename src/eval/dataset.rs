@@ -145,12 +145,10 @@ impl Dataset {
     pub fn images(
         path: &Path,
     ) -> Result<impl Iterator<Item = Result<Bytes, DatasetError>>, DatasetError> {
-        let rows = open_parquet(path)?.into_iter().enumerate();
-        let path = path.to_owned();
-        Ok(rows.map(move |(row, read)| {
-            let values =
-                read.map_err(|source| DatasetError::Parquet { path: path.clone(), source })?;
-            image(&values).ok_or_else(|| DatasetError::NoImage { path: path.clone(), row })
+        let owned = path.to_owned();
+        Ok(rows(path)?.map(move |read| {
+            let (row, values) = read?;
+            image(&values).ok_or_else(|| DatasetError::NoImage { path: owned.clone(), row })
         }))
     }
 
@@ -169,20 +167,16 @@ impl Dataset {
                     fs::read(&path).map_err(|source| DatasetError::Read { path, source })?;
                 Ok(Example { bytes: bytes.into(), truth })
             }))),
-            Self::Parquet { path, .. } => {
-                let rows = open_parquet(&path)?.into_iter().enumerate();
-                Ok(Box::new(rows.map(move |(row, read)| {
-                    let values = read
-                        .map_err(|source| DatasetError::Parquet { path: path.clone(), source })?;
-                    let example = example(&values)
-                        .ok_or_else(|| DatasetError::Columns { path: path.clone(), row })?;
-                    if example.truth >= labels.len() {
-                        let found = format!("label {}", example.truth);
-                        return Err(DatasetError::UnknownClass { found, labels: labels.to_vec() });
-                    }
-                    Ok(example)
-                })))
-            }
+            Self::Parquet { path, .. } => Ok(Box::new(rows(&path)?.map(move |read| {
+                let (row, values) = read?;
+                let example = example(&values)
+                    .ok_or_else(|| DatasetError::Columns { path: path.clone(), row })?;
+                if example.truth >= labels.len() {
+                    let found = format!("label {}", example.truth);
+                    return Err(DatasetError::UnknownClass { found, labels: labels.to_vec() });
+                }
+                Ok(example)
+            }))),
         }
     }
 }
@@ -216,6 +210,18 @@ fn open_parquet(path: &Path) -> Result<SerializedFileReader<File>, DatasetError>
         return Err(unreadable(parquet::errors::ParquetError::General(why)));
     }
     Ok(reader)
+}
+
+/// The rows of a parquet file, numbered from 0.
+fn rows(
+    path: &Path,
+) -> Result<impl Iterator<Item = Result<(usize, Row), DatasetError>> + use<>, DatasetError> {
+    let rows = open_parquet(path)?.into_iter().enumerate();
+    let path = path.to_owned();
+    Ok(rows.map(move |(row, read)| {
+        let values = read.map_err(|source| DatasetError::Parquet { path: path.clone(), source })?;
+        Ok((row, values))
+    }))
 }
 
 /// The image of a row: in a column `img.bytes`, or in the field `bytes` of a group `img`, as in published data

@@ -15,9 +15,9 @@ use super::shared::Shared;
 use super::vertex_routes::VertexRoutes;
 use super::{Timeouts, origin};
 use crate::fetch::Fetcher;
-use crate::pipeline::queue::Memory;
+use crate::pipeline::queue::{Memory, Rejected, Reservation};
 use crate::registry::{Choice, Control, Fallback, NoModel, Registry, Served, Version, Wanted};
-use crate::telemetry::{Metrics, Traces};
+use crate::telemetry::{Metrics, Reason, Traces};
 
 /// Whether the web page is served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -59,6 +59,20 @@ pub struct Server {
     pub traces: Option<Arc<Traces>>,
     /// Maximum size of an upload, in bytes.
     pub max_bytes: usize,
+}
+
+impl Server {
+    /// Reserves `bytes` for a request whose model is not known yet. Rejections are counted.
+    pub(super) fn reserve(&self, bytes: usize) -> Result<Reservation, Rejected> {
+        let reserved = self.memory.reserve(bytes as u64);
+        reserved.inspect_err(|rejected| self.metrics.rejected(rejected.reason()))
+    }
+
+    /// Counts rejections of a request whose model is not known yet.
+    pub(super) fn counting(&self) -> impl Fn(Reason) + Send + 'static {
+        let metrics = Arc::clone(&self.metrics);
+        move |reason| metrics.rejected(reason)
+    }
 }
 
 /// A request: the server, and the model that answers.

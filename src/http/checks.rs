@@ -27,11 +27,8 @@ pub(super) async fn check_request(
     if size < CHARGED {
         return next.run(request).await;
     }
-    match server.memory.reserve(size as u64) {
-        Err(rejected) => {
-            server.metrics.rejected(rejected.reason());
-            grpc::response(rejected.into(), request.headers())
-        }
+    match server.reserve(size) {
+        Err(rejected) => grpc::response(rejected.into(), request.headers()),
         Ok(_held) => next.run(request).await,
     }
 }

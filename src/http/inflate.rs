@@ -11,7 +11,8 @@ use zstd::stream::read::Decoder as ZstdDecoder;
 
 use super::problem::{ACCEPTED_ENCODINGS, Problem};
 use super::reserved_bytes::with_reservation;
-use crate::pipeline::queue::Reservation;
+use crate::pipeline::queue::{Rejected, Reservation};
+use crate::telemetry::Reason;
 
 /// Number of bytes that are decompressed between two reservations.
 const PIECE: usize = 64 << 10;
@@ -64,22 +65,28 @@ pub(super) fn named(headers: &HeaderMap) -> Result<Option<Encoding>, Problem> {
     }
 }
 
-/// Decompresses `compressed` to at most `limit` bytes, charged to `held`.
+/// Decompresses `compressed` to at most `limit` bytes, charged to `held`. Calls `rejected_for` if that rejects them.
 pub(super) fn inflate(
     compressed: &[u8],
     encoding: Encoding,
     limit: usize,
     held: &Arc<Reservation>,
+    rejected_for: impl Fn(Reason),
 ) -> Result<Bytes, Problem> {
+    let charge = |bytes: usize| {
+        held.grow(bytes as u64).inspect_err(|rejected| rejected_for(rejected.reason()))
+    };
     let inflated = match encoding {
-        Encoding::Gzip => read(MultiGzDecoder::new(compressed), limit, held),
+        Encoding::Gzip => read(MultiGzDecoder::new(compressed), limit, charge),
         // RFC 9110 defines it as zlib's format, but some clients send raw deflate.
-        Encoding::Deflate if is_zlib(compressed) => read(ZlibDecoder::new(compressed), limit, held),
-        Encoding::Deflate => read(DeflateDecoder::new(compressed), limit, held),
+        Encoding::Deflate if is_zlib(compressed) => {
+            read(ZlibDecoder::new(compressed), limit, charge)
+        }
+        Encoding::Deflate => read(DeflateDecoder::new(compressed), limit, charge),
         Encoding::Zstd => zstd_decoder(compressed)
             .map_err(|error| unreadable(&error))
-            .and_then(|decoder| read(decoder, limit, held)),
-        Encoding::Brotli => read(Decompressor::new(compressed, PIECE), limit, held),
+            .and_then(|decoder| read(decoder, limit, charge)),
+        Encoding::Brotli => read(Decompressor::new(compressed, PIECE), limit, charge),
     };
     inflated.map(|bytes| with_reservation(bytes.into(), held))
 }
@@ -102,7 +109,11 @@ fn is_zlib(compressed: &[u8]) -> bool {
         if first & 15 == 8 && u16::from_be_bytes([*first, *second]) % 31 == 0)
 }
 
-fn read(mut decoder: impl Read, limit: usize, held: &Reservation) -> Result<Vec<u8>, Problem> {
+fn read(
+    mut decoder: impl Read,
+    limit: usize,
+    charge: impl Fn(usize) -> Result<(), Rejected>,
+) -> Result<Vec<u8>, Problem> {
     let (mut whole, mut piece) = (Vec::new(), vec![0; PIECE]);
     loop {
         let more = decoder.read(&mut piece).map_err(|error| unreadable(&error))?;
@@ -112,7 +123,7 @@ fn read(mut decoder: impl Read, limit: usize, held: &Reservation) -> Result<Vec<
         if whole.len() + more > limit {
             return Err(Problem::too_many_bytes(limit));
         }
-        held.grow(more as u64)?;
+        charge(more)?;
         whole.extend_from_slice(&piece[..more]);
     }
 }

@@ -49,7 +49,7 @@ pub(super) struct NoParameters {}
 /// A whole number, at least 1. Numbers that are too large for the type become its largest value.
 pub(super) fn count<'de, D: Deserializer<'de>>(value: D) -> Result<Option<usize>, D::Error> {
     let count = parsed(value, "a whole number, at least 1", |SaturatingCount(count)| *count > 0)?;
-    Ok(count.and_then(|SaturatingCount(count)| usize::try_from(count).ok().or(Some(usize::MAX))))
+    Ok(count.map(|SaturatingCount(count)| usize::try_from(count).unwrap_or(usize::MAX)))
 }
 
 /// A whole number. Numbers that are too large for the type become its largest value, because no limit that a client asks

@@ -13,7 +13,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use super::App;
 use super::inflate::{self, inflate};
 use super::origin;
-use super::problem::{Kind, Problem, excerpt};
+use super::problem::{Problem, excerpt};
 use super::reserved_bytes::with_reservation;
 use super::upload_rate::{TooSlow, paced};
 use crate::pipeline::queue::{Rejected, Reservation};
@@ -108,16 +108,12 @@ async fn inflated(
     let working = app.model.pipeline.reserve(encoding.working_memory())?;
     // The compressed and the decompressed body exist at the same time.
     let held = Arc::clone(held);
+    let rejected_for = counting(app);
     let inflating = move || {
         let _working = working;
-        inflate(&compressed, encoding, limit, &held)
+        inflate(&compressed, encoding, limit, &held, rejected_for)
     };
-    let inflated = app.server.shared.parse(usize::MAX, inflating).await;
-    let whole = inflated.inspect_err(|problem| {
-        if problem.kind() == Kind::MemoryLimit {
-            app.model.pipeline.metrics().rejected(Reason::MemoryLimit);
-        }
-    })?;
+    let whole = app.server.shared.parse(usize::MAX, inflating).await?;
     Ok(Request::from_parts(parts, Body::from(whole)))
 }
 

@@ -73,36 +73,32 @@ impl IntoParams for NamedModel {
 
 impl IntoParams for Scheduling {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
-        let millis = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1));
-        let limit = ParameterBuilder::new()
-            .name("X-Request-Timeout-Ms")
-            .parameter_in(ParameterIn::Header)
-            .required(Required::False)
+        let limit = optional("X-Request-Timeout-Ms", ParameterIn::Header)
             .description(Some(
                 "Time limit for the answer in milliseconds; it can only shorten the server's own limit. A request that \
                  cannot be answered in time is rejected immediately (`deadline`)",
             ))
-            .schema(Some(millis));
-        let classes = ObjectBuilder::new().schema_type(Type::String);
-        let priority = ParameterBuilder::new()
-            .name("X-Priority")
-            .parameter_in(ParameterIn::Header)
-            .required(Required::False)
+            .schema(Some(ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1))));
+        let priority = optional("X-Priority", ParameterIn::Header)
             .description(Some(
                 "Priority class of the images: `interactive` (the default), or `batch` for images that are run only while no \
                  interactive ones wait, except for one turn of sixteen",
             ))
-            .schema(Some(classes.enum_values(Some(["interactive", "batch"]))));
-        let states = ObjectBuilder::new().schema_type(Type::String);
-        let fallback = ParameterBuilder::new()
-            .name("fallback")
-            .parameter_in(ParameterIn::Query)
-            .required(Required::False)
+            .schema(Some(one_of(["interactive", "batch"])));
+        let fallback = optional("fallback", ParameterIn::Query)
             .description(Some(
                 "`off`: only the requested model answers, and no cheaper one during overload (see `when-busy` in \
                  `docs/models-in-service.md`)",
             ))
-            .schema(Some(states.enum_values(Some(["on", "off"]))));
+            .schema(Some(one_of(["on", "off"])));
         vec![limit.build(), priority.build(), fallback.build()]
     }
+}
+
+fn optional(name: &str, place: ParameterIn) -> ParameterBuilder {
+    ParameterBuilder::new().name(name).parameter_in(place).required(Required::False)
+}
+
+fn one_of(words: [&str; 2]) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words))
 }

@@ -65,8 +65,8 @@ impl QueueLoad {
 ///
 /// Decode times are predicted from headers, and corrected by the ratio of measured to predicted time. So an
 /// expensive image does not change the prediction for the next one. All averages lose half of their weight
-/// in each half-life (`HALF_LIFE`, longer for slow models) after the first without a sample, so that a wrong estimate is corrected even if it led to all images being
-/// rejected.
+/// in each half-life (`HALF_LIFE`, longer for slow models) after the first without a sample, so that a wrong
+/// estimate is corrected even if it led to all images being rejected.
 #[derive(Debug)]
 pub struct ServiceTimeEstimate {
     stages: Stages,

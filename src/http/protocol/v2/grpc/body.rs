@@ -25,17 +25,14 @@ pub(super) async fn guard(
     request: Request,
     next: Next,
 ) -> Response {
-    let held = match server.memory.reserve(0) {
+    let held = match server.reserve(0) {
         Ok(permit) => Arc::new(permit),
         Err(rejected) => return grpc::of(rejected.into()).into_http(),
     };
     let limit = server.max_bytes;
     let request = request.map(|body| {
-        // The model is not known yet.
-        let metrics = Arc::clone(&server.metrics);
-        let rejected_for = move |reason| metrics.rejected(reason);
         let most = limit.saturating_add(FRAMES);
-        let charged = upload::charged(paced(&server, body), most, &held, rejected_for);
+        let charged = upload::charged(paced(&server, body), most, &held, server.counting());
         in_time(&server, charged)
     });
     // The message shares the body's memory, which is charged until the response is ready.

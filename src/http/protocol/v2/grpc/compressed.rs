@@ -12,9 +12,8 @@ use bytes::Bytes;
 use futures_util::stream;
 
 use crate::http::inflate::{Encoding, inflate};
-use crate::http::problem::{Kind, Problem, grpc};
+use crate::http::problem::{Problem, grpc};
 use crate::http::{Server, upload};
-use crate::telemetry::Reason;
 
 /// The header with the compression of messages.
 const ENCODING: &str = "grpc-encoding";
@@ -60,16 +59,10 @@ async fn uncompressed(
     if whole.first() != Some(&1) || whole.len() < PREFIX {
         return Ok(Request::from_parts(parts, Body::from(whole)));
     }
-    let rejected = || server.metrics.rejected(Reason::MemoryLimit);
-    let reserved = server.memory.reserve(encoding.working_memory() as u64);
-    let held = Arc::new(reserved.inspect_err(|_| rejected())?);
-    let inflating = move || inflate(&whole[PREFIX..], encoding, limit, &held);
-    let inflated = server.shared.parse(usize::MAX, inflating).await;
-    let message = inflated.inspect_err(|problem| {
-        if problem.kind() == Kind::MemoryLimit {
-            rejected();
-        }
-    })?;
+    let held = Arc::new(server.reserve(encoding.working_memory())?);
+    let rejected_for = server.counting();
+    let inflating = move || inflate(&whole[PREFIX..], encoding, limit, &held, rejected_for);
+    let message = server.shared.parse(usize::MAX, inflating).await?;
     let length = u32::try_from(message.len()).map_err(|_| Problem::too_many_bytes(limit))?;
     let mut prefix = vec![0];
     prefix.extend(length.to_be_bytes());

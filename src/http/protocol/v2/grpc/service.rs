@@ -32,39 +32,24 @@ pub(super) struct Inference {
     address: Address,
 }
 
-/// The model that a message names, and which others may answer instead.
-struct Named<'a> {
-    model: &'a str,
-    version: &'a str,
-    request_id: Option<&'a str>,
-    fallback: Fallback,
-}
-
 impl Inference {
     pub(super) fn new(server: Arc<Server>, address: Address) -> Self {
         Self { server, address }
     }
 
-    /// The model that a message about a model names; the default model if it names none. It is never a canary or a cheaper
-    /// model, as over REST.
-    async fn described(
+    /// The model that a message names; the default model if it names none. `request_id` is that of a request for inference,
+    /// which a canary or a cheaper model may answer; `None` if the message is about the model, as over REST.
+    async fn app(
         &self,
         extensions: &Extensions,
         model: &str,
         version: &str,
-    ) -> Result<App, Problem> {
-        let named = Named { model, version, request_id: None, fallback: Fallback::Off };
-        self.app(extensions, named).await
-    }
-
-    async fn app(
-        &self,
-        extensions: &Extensions,
-        Named { model, version, request_id, fallback }: Named<'_>,
+        request_id: Option<&str>,
     ) -> Result<App, Problem> {
         let name = Some(model).filter(|name| !name.is_empty());
         let version = Some(version).filter(|version| !version.is_empty()).map(Version::new);
         let answering = extensions.get::<Answering>().cloned().unwrap_or_default();
+        let fallback = request_id.map_or(Fallback::Off, |_| Fallback::Allowed);
         let wanted = Wanted { name, version: version.as_ref(), request_id, fallback };
         answering.with(&self.server, wanted).await
     }
@@ -92,13 +77,8 @@ impl Inference {
         let arrived = Deadline::after(limit);
         let origin = origin::of(request.extensions());
         let (_, extensions, message) = request.into_parts();
-        let named = Named {
-            model: &message.model_name,
-            version: &message.model_version,
-            request_id: Some(&origin.request_id),
-            fallback: Fallback::Allowed,
-        };
-        let app = self.app(&extensions, named).await?;
+        let (model, version) = (&message.model_name, &message.model_version);
+        let app = self.app(&extensions, model, version, Some(&origin.request_id)).await?;
         let form = write::TensorEncoding::of(&message);
         // Converting millions of floats takes too long for a thread that serves connections.
         let (reading, checking) = (app.clone(), app.clone());
@@ -140,7 +120,7 @@ impl GrpcInferenceService for Inference {
         request: Request<ModelReadyRequest>,
     ) -> Result<Response<ModelReadyResponse>, Status> {
         let (_, extensions, ModelReadyRequest { name, version }) = request.into_parts();
-        let ready = match self.described(&extensions, &name, &version).await {
+        let ready = match self.app(&extensions, &name, &version, None).await {
             Ok(app) => signature::ready(&app).is_ok(),
             Err(problem) if problem.kind() == Kind::NotReady => false,
             Err(problem) => return Err(grpc::of(problem)),
@@ -160,7 +140,7 @@ impl GrpcInferenceService for Inference {
         request: Request<ModelMetadataRequest>,
     ) -> Result<Response<ModelMetadataResponse>, Status> {
         let (_, extensions, ModelMetadataRequest { name, version }) = request.into_parts();
-        let app = self.described(&extensions, &name, &version).await.map_err(grpc::of)?;
+        let app = self.app(&extensions, &name, &version, None).await.map_err(grpc::of)?;
         Ok(Response::new(metadata::model(&app)))
     }
 
@@ -176,7 +156,7 @@ impl GrpcInferenceService for Inference {
         request: Request<ModelConfigRequest>,
     ) -> Result<Response<ModelConfigResponse>, Status> {
         let (_, extensions, ModelConfigRequest { name, version }) = request.into_parts();
-        let app = self.described(&extensions, &name, &version).await.map_err(grpc::of)?;
+        let app = self.app(&extensions, &name, &version, None).await.map_err(grpc::of)?;
         Ok(Response::new(ModelConfigResponse { config: Some(metadata::config(&app)) }))
     }
 
@@ -188,7 +168,7 @@ impl GrpcInferenceService for Inference {
         let models = if name.is_empty() {
             self.server.registry.serving()
         } else {
-            vec![self.described(&extensions, &name, &version).await.map_err(grpc::of)?.model]
+            vec![self.app(&extensions, &name, &version, None).await.map_err(grpc::of)?.model]
         };
         Ok(Response::new(metadata::statistics(models.iter().map(|model| &**model))))
     }
