@@ -14,7 +14,7 @@ export ORT_DISABLE_TELEMETRY := 1
 
 .PHONY: help
 help: ## show the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: library ## build and start the server; MODEL=imagenet for 1,000 classes; pass options in ARGS="..."

@@ -56,6 +56,8 @@ fn of_model(error: &ModelError) -> LoadFailure {
         | ModelError::UnsupportedGraph { .. }
         | ModelError::Config(_)
         | ModelError::OtherArchitecture { .. }
+        | ModelError::OtherClasses { .. }
+        | ModelError::WeightsOfOther { .. }
         | ModelError::Card { .. }
         | ModelError::TooSmall { .. } => LoadFailure::Card,
         ModelError::NewerOnnx { .. }

@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Result, bail};
 
 use super::config_file;
 use super::loader::{Loader, source};
 use crate::config::{ModelControl, ModelSpec, ServeArgs};
-use crate::registry::repository::{Settled, fingerprint, scan};
+use crate::registry::repository::{Settled, SettledFiles, fingerprint, scan};
 use crate::registry::{Control, LoadWhen, ModelSources, Registry, Source, Version};
 
 /// Loads the models that are needed at the start, and returns the control of all models.
@@ -49,6 +49,11 @@ pub(super) fn load(
         }
     }
     control.refresh()?;
+    let missing = args.models.load_models.iter().find(|name| !registry.knows(name));
+    if let Some(name) = missing {
+        let all = registry.names().join(", ");
+        bail!("--load-model {name}: there is no such model; the models are {all}");
+    }
     set_default(registry, args.models.default_model.clone().or(default))?;
     registry.set_required(required);
     if let Some(missing) = registry.required().into_iter().find_map(Result::err)
@@ -63,8 +68,8 @@ pub(super) fn load(
 fn origins(args: &ServeArgs, loader: &Arc<Loader>) -> ModelSources {
     let listed = {
         let (args, loader) = (args.clone(), Arc::clone(loader));
-        let settled = Mutex::new(Settled::default());
-        Box::new(move || sources(&args, &loader, &settled))
+        let scans = Scans::default();
+        Box::new(move || sources(&args, &loader, &scans))
     };
     let (base, loader) = (args.model.clone(), Arc::clone(loader));
     let at = Box::new(move |name: &str, path: &str| {
@@ -74,6 +79,13 @@ fn origins(args: &ServeArgs, loader: &Arc<Loader>) -> ModelSources {
         Ok(source(&loader, spec.map_err(|error| error.to_string())?, files))
     });
     ModelSources { listed, at }
+}
+
+/// Results of earlier scans, with which `--model-control poll` recognises files that are still being written.
+#[derive(Default)]
+struct Scans {
+    repository: Mutex<Settled>,
+    files: Mutex<SettledFiles>,
 }
 
 /// Sets the default model: `named`, or the only model.
@@ -89,11 +101,7 @@ fn set_default(registry: &Registry, named: Option<String>) -> Result<()> {
 }
 
 /// The current sources.
-fn sources(
-    args: &ServeArgs,
-    loader: &Arc<Loader>,
-    settled: &Mutex<Settled>,
-) -> Result<Vec<Source>, String> {
+fn sources(args: &ServeArgs, loader: &Arc<Loader>, scans: &Scans) -> Result<Vec<Source>, String> {
     let mut args = args.clone();
     if let Some(path) = &args.config {
         args.model_tables = config_file::tables(path)?;
@@ -102,12 +110,21 @@ fn sources(
     let mut all: Vec<_> = specs
         .into_iter()
         .map(|spec| {
-            let files = files_of(&spec);
+            let now = files_of(&spec);
+            let files = match args.models.model_control {
+                ModelControl::Poll => lock(&scans.files).update(&spec.args.model, now),
+                ModelControl::None | ModelControl::Explicit => now,
+            };
             source(loader, spec, files)
         })
         .collect();
-    all.extend(in_repository(&args, loader, settled)?);
+    all.extend(in_repository(&args, loader, &scans.repository)?);
     Ok(all)
+}
+
+/// Each scan is recorded at once, so a poisoned lock is ignored.
+fn lock<T>(scans: &Mutex<T>) -> MutexGuard<'_, T> {
+    scans.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The fingerprint of a model's files: the file or folder itself, the card and the external data beside a file, and
@@ -138,7 +155,7 @@ fn in_repository(
     let found = scan(folder, models.repository_versions)
         .map_err(|error| format!("--model-repository {}: {error}", folder.display()))?;
     let found = match models.model_control {
-        ModelControl::Poll => settled.lock().unwrap_or_else(PoisonError::into_inner).update(found),
+        ModelControl::Poll => lock(settled).update(found),
         ModelControl::None | ModelControl::Explicit => found,
     };
     let mut all = Vec::new();

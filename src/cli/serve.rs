@@ -12,7 +12,7 @@ use super::loader::Loader;
 use super::{announce, models};
 use crate::config::{Config, ModelControl, ServeArgs, cores};
 use crate::fetch::Fetcher;
-use crate::http::{self, Access, Drain, ListenPlan, Listener, Readiness, Server, Shared};
+use crate::http::{self, Access, ListenPlan, Listener, Server, ServerPhase, Shared};
 use crate::pipeline::idle::trim_when_idle;
 use crate::pipeline::queue::Memory;
 use crate::pipeline::run::{Cores, Library, trim_heap};
@@ -25,7 +25,7 @@ const LAST_RUN: Duration = Duration::from_secs(1);
 
 pub(super) fn run(args: &ServeArgs) -> Result<()> {
     let log = logs::start_for_server(&args.log, args.log_format)?;
-    let config = Config::resolve(args, cores())?;
+    let config = Config::resolve(args)?;
     tracing::debug!(?config, "configuration");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(serve(args, config, log.dropped()));
@@ -53,7 +53,7 @@ async fn serve(args: &ServeArgs, config: Config, dropped: DroppedLines) -> Resul
     }
     // Who waits for the ready line may use both addresses.
     if let Some((admin, address)) = admin {
-        serve_admin(&server, config.drain, admin)
+        serve_admin(&server, &config, admin)
             .with_context(|| cannot_listen(address, "--admin-listen"))?;
     }
     announce::ready(&server, &url(&config, address));
@@ -64,11 +64,11 @@ async fn serve(args: &ServeArgs, config: Config, dropped: DroppedLines) -> Resul
     let access = Arc::clone(&server.access);
     tokio::spawn(async move { access.keep_current().await });
 
-    let readiness = Arc::clone(&server.readiness);
+    let phase = Arc::clone(&server.phase);
     let control = server.control.clone();
     let stop = async move {
         signal_to_stop.received(control.as_ref()).await;
-        readiness.drain();
+        phase.drain();
         tracing::info!(
             "shutting down: draining requests in flight (a second signal exits immediately)"
         );
@@ -81,7 +81,10 @@ async fn serve(args: &ServeArgs, config: Config, dropped: DroppedLines) -> Resul
     let routes = http::router(Arc::clone(&server));
     let abort = || server.registry.serving().iter().for_each(|model| model.pipeline.abort());
     let answered = listening.serve(routes, stop, config.drain, abort).await;
-    // All requests were answered, so the workers are idle.
+    if !answered {
+        server.phase.cut_off();
+    }
+    server.shared.report_rejections();
     for model in server.registry.serving() {
         model.pipeline.finish(LAST_RUN).await;
     }
@@ -95,14 +98,19 @@ async fn serve(args: &ServeArgs, config: Config, dropped: DroppedLines) -> Resul
     Ok(())
 }
 
-/// Serves the admin address until the server stops.
-fn serve_admin(server: &Arc<Server>, drain: Drain, admin: Listener) -> io::Result<()> {
+/// Serves the admin address until the server stops. On a loopback address it needs no TLS.
+fn serve_admin(server: &Arc<Server>, config: &Config, admin: Listener) -> io::Result<()> {
     let address = admin.address()?;
-    let listening = admin.listen(Arc::clone(&server.metrics))?;
+    let mut listening = admin.listen(Arc::clone(&server.metrics))?;
+    if let Some(certificates) = &config.tls
+        && !address.ip().is_loopback()
+    {
+        listening = listening.over_tls(Arc::clone(certificates));
+    }
     tracing::info!(%address, "the admin address is ready");
-    let (routes, readiness) = (http::admin_router(server), Arc::clone(&server.readiness));
-    let stop = async move { readiness.drained().await };
-    tokio::spawn(listening.serve(routes, stop, drain, || {}));
+    let (routes, phase) = (http::admin_router(server), Arc::clone(&server.phase));
+    let stop = async move { phase.drained().await };
+    tokio::spawn(listening.serve(routes, stop, config.drain, || {}));
     Ok(())
 }
 
@@ -202,7 +210,7 @@ async fn start(args: &ServeArgs, config: &Config, dropped: DroppedLines) -> Resu
             control: Some(Arc::new(control)),
             memory,
             metrics,
-            readiness: Arc::new(Readiness::default()),
+            phase: Arc::new(ServerPhase::default()),
             shared: Arc::new(Shared::new(cores(), dropped)),
             timeouts: config.timeouts,
             page: config.page,

@@ -15,8 +15,8 @@ use crate::http::{
 #[command(next_help_heading = "Clients")]
 pub struct AccessArgs {
     /// File with the accepted API keys, one line NAME:SHA256 each; `resnetd api-key NAME` generates one.
-    /// Requests then need a key; health probes and the web page's files do not. The file is read again
-    /// when it changes. See docs/security.md
+    /// Requests then need a key; health probes, the web page and the API's documentation do not. The
+    /// file is read again when it changes. See docs/security.md
     #[arg(long, env = "RESNETD_API_KEYS", value_name = "FILE")]
     pub api_keys: Option<PathBuf>,
 

@@ -7,7 +7,7 @@ use bytesize::ByteSize;
 use super::{ModelControl, ModelsArgs, ServeArgs};
 use crate::pipeline::decode::Limits;
 
-/// Upper bound of all time limits.
+/// Upper bound of most time limits.
 const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Adds a message for each invalid option to `wrong`.
@@ -18,7 +18,7 @@ pub(super) fn check(args: &ServeArgs, limits: Limits, wrong: &mut Vec<String>) {
     check_memory(args, limits, wrong);
 }
 
-/// Checks that the limits allow a full batch and the largest upload.
+/// Checks that the limits allow a batch of `--max-batch`, if that is set, and the largest upload.
 fn check_memory(args: &ServeArgs, limits: Limits, wrong: &mut Vec<String>) {
     let capacity = args.queue_capacity;
     if let Some(max_batch) = args.model.max_batch.filter(|&most| capacity < most) {
@@ -38,14 +38,12 @@ fn check_memory(args: &ServeArgs, limits: Limits, wrong: &mut Vec<String>) {
 
 /// Checks the options about several models.
 fn check_models(args: &ModelsArgs, wrong: &mut Vec<String>) {
-    let ModelsArgs { model_repository, repository_versions, model_control, .. } = args;
-    if *repository_versions == 0 {
+    if args.repository_versions == 0 {
         wrong.push("--repository-versions is 0; it must be at least 1".to_owned());
     }
-    if *model_control != ModelControl::Poll || model_repository.is_some() {
-        return;
+    if !args.load_models.is_empty() && args.model_control != ModelControl::Explicit {
+        wrong.push("--load-model needs --model-control explicit".to_owned());
     }
-    wrong.push("--model-control poll needs --model-repository, the folder to poll".to_owned());
 }
 
 /// Checks that at least one image and one connection are allowed.
@@ -60,7 +58,7 @@ fn check_counts(args: &ServeArgs, wrong: &mut Vec<String>) {
     }
 }
 
-/// Checks that every time limit is between zero and a day.
+/// Checks that these times are more than zero and at most a day.
 fn check_times(args: &ServeArgs, wrong: &mut Vec<String>) {
     for (option, duration) in [
         ("--request-timeout", args.request_timeout),
@@ -71,9 +69,7 @@ fn check_times(args: &ServeArgs, wrong: &mut Vec<String>) {
         ("--repository-poll", args.models.repository_poll),
     ] {
         if duration.is_zero() {
-            wrong.push(format!(
-                "{option} is 0; every request would fail; use a duration such as 10s"
-            ));
+            wrong.push(format!("{option} is 0; use a duration such as 10s"));
         }
         if duration > A_DAY {
             wrong.push(format!("{option} is more than a day; use at most 24h"));

@@ -64,7 +64,7 @@ pub struct Config {
     pub jpeg_scaling: JpegScaling,
     /// Maximum number of images of one model in flight.
     pub queue_capacity: usize,
-    /// Maximum memory of uploads and decoded images in flight, in bytes, for all models.
+    /// Maximum memory of uploads, decoded images, large headers and unsent responses, in bytes, for all models.
     pub memory_limit: u64,
     /// Maximum time that the first image of a batch waits for others.
     pub max_wait: Duration,
@@ -99,16 +99,22 @@ pub fn cores() -> usize {
 }
 
 impl Config {
-    /// Validates all options, and resolves the defaults for a machine with `cores`.
+    /// Validates all options, and resolves the defaults for this machine.
     ///
     /// # Errors
     ///
     /// [`ConfigError`] with all invalid options and their valid values.
-    pub fn resolve(args: &ServeArgs, cores: usize) -> Result<Self, ConfigError> {
+    pub fn resolve(args: &ServeArgs) -> Result<Self, ConfigError> {
         let mut wrong = Vec::new();
-        if let Err(ConfigError(more)) = args.model.concurrency(cores) {
+        if let Err(ConfigError(more)) = args.model.concurrency(cores()) {
             wrong.extend(more);
         }
+        let models = args.specs().unwrap_or_else(|ConfigError(more)| {
+            // Each model repeats the errors of options for all models.
+            let new: Vec<_> = more.into_iter().filter(|error| !wrong.contains(error)).collect();
+            wrong.extend(new);
+            Vec::new()
+        });
         let limits = args.limits.limits();
         let (queue_capacity, memory_limit) = (args.queue_capacity, args.memory_limit.as_u64());
         checks::check(args, limits, &mut wrong);
@@ -125,7 +131,6 @@ impl Config {
         if !wrong.is_empty() {
             return Err(ConfigError(wrong));
         }
-        let models = args.specs()?;
         Ok(Self {
             listen,
             admin_listen: args.admin_listen,

@@ -62,8 +62,8 @@ pub struct ModelArgs {
     )]
     pub calibrated: Calibrated,
 
-    /// Number of ONNX Runtime sessions that run in parallel [default: one per core on a CPU, one on
-    /// a GPU]
+    /// Number of ONNX Runtime sessions that run in parallel [default: on a CPU the number of cores
+    /// divided by --threads, on a GPU one]
     #[arg(hide_short_help = true, long, env = "RESNETD_SESSIONS", value_name = "N")]
     pub sessions: Option<usize>,
 
@@ -71,8 +71,8 @@ pub struct ModelArgs {
     #[arg(hide_short_help = true, long, env = "RESNETD_THREADS", value_name = "N")]
     pub threads: Option<usize>,
 
-    /// Maximum batch size. On a CPU, batches form only while at least 2 × sessions images are
-    /// queued for each image of the batch [default: 4 on a CPU, 32 on a GPU]
+    /// Maximum batch size. On a CPU, a batch of N images forms only while at least
+    /// 2 × sessions × N images are queued (with --max-wait, whatever is queued) [default: 4 on a CPU, 32 on a GPU]
     #[arg(hide_short_help = true, long, env = "RESNETD_MAX_BATCH", value_name = "N")]
     pub max_batch: Option<usize>,
 
@@ -105,7 +105,7 @@ pub struct ModelArgs {
     )]
     pub int8_kernels: Int8Kernels,
 
-    /// Decode JPEGs that are much larger than the size needed at 1/2, 1/4 or 1/8 of their size:
+    /// Decode a JPEG that is much larger than needed at 1/2, 1/4 or 1/8 of its size:
     /// several times faster; most input pixels differ by at most one level of 255
     #[arg(
         hide_short_help = true,
@@ -118,7 +118,7 @@ pub struct ModelArgs {
     pub jpeg_scaling: JpegScaling,
 
     /// Path of ONNX Runtime's shared library, or of its folder [default: ORT_DYLIB_PATH, then the
-    /// executable's folder, .onnxruntime, and the system's library path]
+    /// executable's folder, ../lib beside it, .onnxruntime/lib, and the system's library path]
     #[expect(clippy::doc_markdown, reason = "help text is not Markdown")]
     #[arg(hide_short_help = true, long, env = "RESNETD_ONNXRUNTIME", value_name = "PATH")]
     pub onnxruntime: Option<PathBuf>,
@@ -191,7 +191,7 @@ impl ModelArgs {
             threads => Decoding::Dedicated { threads },
         };
         if wrong.is_empty() {
-            let share = |sessions, max_batch, decoders| DeviceDefaults {
+            let share = |sessions, max_batch, decoders| DeviceConcurrency {
                 sessions,
                 max_batch: self.max_batch.unwrap_or(max_batch),
                 decoding: decoding(self.decoders.unwrap_or(decoders)),
@@ -213,8 +213,8 @@ impl ModelArgs {
 /// Numbers of sessions and threads, for each kind of device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Concurrency {
-    on_cpu: DeviceDefaults,
-    on_gpu: DeviceDefaults,
+    on_cpu: DeviceConcurrency,
+    on_gpu: DeviceConcurrency,
     /// Threads inside each session.
     pub threads: usize,
     /// Whether a GPU replays runs from CUDA graphs.
@@ -223,9 +223,9 @@ pub struct Concurrency {
     pub int8_kernels: bool,
 }
 
-/// The values for one kind of device.
+/// Sessions and threads for one kind of device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct DeviceDefaults {
+struct DeviceConcurrency {
     /// Number of sessions that run in parallel.
     sessions: usize,
     /// Maximum batch size.
@@ -235,7 +235,7 @@ struct DeviceDefaults {
 }
 
 impl Concurrency {
-    fn on(&self, device: Device) -> DeviceDefaults {
+    fn on(&self, device: Device) -> DeviceConcurrency {
         match device {
             Device::Cpu => self.on_cpu,
             Device::Cuda(_) => self.on_gpu,
@@ -267,7 +267,7 @@ impl Concurrency {
     /// single one, so a batch has one image for each `2 × sessions` images that are queued.
     #[must_use]
     pub fn batch(&self, device: Device, max_wait: Duration) -> BatchPlan {
-        let DeviceDefaults { sessions, max_batch, .. } = self.on(device);
+        let DeviceConcurrency { sessions, max_batch, .. } = self.on(device);
         let backlog = match device {
             Device::Cpu if max_wait.is_zero() => 2 * sessions,
             Device::Cpu | Device::Cuda(_) => 1,

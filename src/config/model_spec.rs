@@ -24,7 +24,7 @@ pub struct ModelSpec {
     pub policy: RoutingPolicy,
     /// Whether it is the default model, which answers requests without a model name.
     pub is_default: bool,
-    /// Whether the server is ready only if it is.
+    /// Whether the server is not ready while this model is not loaded.
     pub is_required: bool,
 }
 
@@ -74,7 +74,8 @@ impl ModelSpec {
     }
 }
 
-pub(super) const NAME_RULE: &str = "use letters, digits, '.', '_' and '-'";
+pub(super) const NAME_RULE: &str =
+    "use ASCII letters, digits, '.', '_' and '-', and begin with another character than '.'";
 
 /// Whether `name` is a valid name of a model in requests.
 pub(super) fn is_name(name: &str) -> bool {

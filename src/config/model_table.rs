@@ -76,7 +76,7 @@ impl CanaryTable {
         });
         Ok(Canary {
             version: Version::new(&self.version),
-            share: from_0_to_1("share", self.share)?,
+            share: from_0_to_1("share of canary", self.share)?,
             auto: auto.transpose()?,
         })
     }
@@ -92,7 +92,10 @@ fn from_0_to_1(name: &str, value: f64) -> Result<f64, String> {
 
 /// The name of another model, or a table with settings: `{ model = "small", after = "300ms" }`.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "the name of a model, or a table such as { model = \"small\", after = \"300ms\" }"
+)]
 enum OtherModel {
     Name(String),
     With(OtherTable),
@@ -187,7 +190,7 @@ impl ModelTable {
             if after.is_some() {
                 return Err("shadow has no after; use model and share".to_owned());
             }
-            let share = from_0_to_1("share", of.unwrap_or(1.0))?;
+            let share = from_0_to_1("share of shadow", of.unwrap_or(1.0))?;
             policy.shadow = Some(ShadowPlan { model, version: None, share });
         }
         Ok(policy)

@@ -26,8 +26,8 @@ pub struct ModelsArgs {
     pub repository_versions: usize,
 
     /// When models are loaded: none, when the server starts and at SIGHUP; poll, also when files of a
-    /// model, --config or the repository change; explicit, only those of --load-model and those
-    /// requested over --admin-listen
+    /// model, --config or the repository change; explicit, of the repository only those of
+    /// --load-model and those requested over --admin-listen
     #[arg(
         long,
         env = "RESNETD_MODEL_CONTROL",
@@ -51,8 +51,8 @@ pub struct ModelsArgs {
     )]
     pub load_models: Vec<String>,
 
-    /// The model that answers requests that name none [default: the first of --model, or the only
-    /// model of the repository]
+    /// The model that answers requests that name none [default: the [[model]] with default =
+    /// true, or the first model of --model and [[model]], or the only model of the repository]
     #[arg(long, env = "RESNETD_DEFAULT_MODEL", value_name = "NAME")]
     pub default_model: Option<String>,
 
@@ -67,7 +67,7 @@ pub struct ModelsArgs {
 pub enum ModelControl {
     /// When the server starts and at SIGHUP.
     None,
-    /// Also when the repository changes.
+    /// Also when files of a model, the configuration file or the repository change.
     Poll,
     /// On request over the admin address.
     Explicit,

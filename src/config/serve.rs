@@ -44,14 +44,14 @@ pub struct ServeArgs {
     #[arg(hide_short_help = true, long, env = "RESNETD_MAX_WAIT", default_value = "0ms", value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub max_wait: Duration,
 
-    /// Maximum number of images of a model in flight (decoded, queued or run); further ones are
-    /// answered 503
+    /// Maximum number of images of a model in flight (being decoded, queued or running); further
+    /// ones are answered 503
     ///
     /// A form with more images is processed in parts
     #[arg(long, env = "RESNETD_QUEUE_CAPACITY", default_value_t = 256, value_name = "N")]
     pub queue_capacity: usize,
 
-    /// Maximum memory for uploads and decoded images in flight
+    /// Maximum memory for uploads, decoded images, large headers and unsent responses
     ///
     /// Requests that exceed it are answered 503
     #[arg(long, env = "RESNETD_MEMORY_LIMIT", default_value = "1GiB", value_name = "SIZE")]
@@ -82,8 +82,8 @@ pub struct ServeArgs {
     )]
     pub max_connections: usize,
 
-    /// Minimum upload rate in bytes per second, measured over 5 seconds; slower uploads are
-    /// answered 408. 0 disables the check
+    /// Minimum upload rate in bytes per second; uploads that are slower in each of five consecutive
+    /// seconds are answered 408. 0 disables the check
     #[arg(
         hide_short_help = true,
         long,
@@ -93,9 +93,9 @@ pub struct ServeArgs {
     )]
     pub min_upload_rate: ByteSize,
 
-    /// Host name to accept in the Host header, besides localhost and IP addresses; can be repeated.
-    /// Default: any host, but only localhost and loopback addresses when listening on a loopback
-    /// address
+    /// Host name to accept in the Host header, besides localhost and IP addresses (only loopback ones
+    /// when listening on a loopback address); can be repeated. Default: any host, but only localhost
+    /// and loopback addresses when listening on a loopback address
     #[arg(
         hide_short_help = true,
         long = "allow-host",
@@ -119,7 +119,8 @@ pub struct ServeArgs {
     #[arg(hide_short_help = true, long, env = "RESNETD_DRAIN_DELAY", default_value = "1s", value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub drain_delay: Duration,
 
-    /// After --drain-delay, wait this long for requests in flight, then exit with status 1
+    /// After --drain-delay, wait at most this long for requests in flight; if some are open then,
+    /// exit with status 1
     #[arg(hide_short_help = true, long, env = "RESNETD_DRAIN_TIMEOUT", default_value = "25s", value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub drain_timeout: Duration,
 

@@ -1,4 +1,4 @@
-//! Accuracy on labelled images, measured with the server's pipeline.
+//! Accuracy and calibration on labelled images: data sets, comparisons and reports. `cli/eval.rs` classifies the images.
 
 mod dataset;
 mod report;

@@ -123,15 +123,15 @@ impl FetchError {
     /// `typed` was not fetched within `limit`.
     #[must_use]
     pub fn slow(typed: &str, limit: Duration) -> Self {
-        let url = typed.split(['?', '#']).next().unwrap_or_default();
-        Self::Timeout { url: beginning(url), limit }
+        Self::Timeout { url: beginning(typed), limit }
     }
 }
 
-/// A client's text for a message: without a password, and at most 200 characters.
+/// A client's text for a message: without a password and without a query, which may contain secrets, and at most 200
+/// characters.
 pub(super) fn beginning(typed: &str) -> String {
     const SHOWN: usize = 200;
-    let typed = super::without_password(typed);
+    let typed = super::without_password(typed.split(['?', '#']).next().unwrap_or_default());
     let mut shown: String = typed.chars().take(SHOWN).collect();
     if shown.len() < typed.len() {
         shown.push('…');

@@ -1,7 +1,7 @@
 //! Output sizes, parameters and multiply-adds of each layer.
 //!
-//! Counted as in the paper's Table 1: a multiply-add is one operation, and only convolutions and linear
-//! layers count. Running statistics are not parameters, because training does not learn them.
+//! Counted as in the paper's Table 1: a multiply-add is one operation, and only convolutions over height and width
+//! and linear layers count. Running statistics are not parameters, because training does not learn them.
 
 use super::layer::{Layer, LayerKind, Stage, kernel_shape};
 use super::network::Network;

@@ -6,7 +6,7 @@ use super::arch::{self, VARIANTS};
 use super::choices::{Activation, Architecture, Block, Family, FirstStage, Sampling, Stem, Stride};
 use super::family;
 use super::network::Network;
-use crate::weights::{Finding, Framework, Weights, WeightsError};
+use crate::weights::{Finding, Framework, Weights, WeightsError, first_lines};
 
 /// The detected row and number of classes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub enum NotInferred {
     /// No network has exactly these tensors, but one has most of them.
     #[error(
         "the weights fit no supported architecture; the closest is {closest}:\n{}",
-        first(findings)
+        first_lines(findings)
     )]
     Unknown {
         /// The row with the fewest differences.
@@ -53,8 +53,6 @@ pub enum NotInferred {
     },
 }
 
-/// Maximum number of differences in an error message.
-const SHOWN: usize = 8;
 /// Maximum number of tensors in an error message.
 const NAMED: usize = 5;
 
@@ -75,8 +73,8 @@ pub struct Guess {
 ///
 /// # Errors
 ///
-/// [`NotInferred`]. Shortcuts of option A have no tensors either, so a plain CIFAR network and a residual one
-/// have the same tensors; neither is more common, so only the name can decide.
+/// [`NotInferred`]. Shortcuts of option A have no tensors either, so a plain network and one with option A (`plain20` and
+/// `resnet20`) have the same tensors; neither is more common, so only the name can decide.
 pub fn infer(weights: &Weights, name: &str) -> Result<Guess, NotInferred> {
     let fitting = fitting(weights);
     let others = |taken: &DetectedArchitecture| -> Vec<_> {
@@ -115,7 +113,8 @@ fn named(fitting: &[DetectedArchitecture], name: &str) -> Option<DetectedArchite
 }
 
 /// Whether this row is not rarer than others with its tensors, for weights trained in `framework`: strided convolutions
-/// instead of pools and blur, the stride of a bottleneck on its 3×3 convolution, and a stem for CIFAR without max pool. Rows
+/// instead of pools and blur, the stride of a bottleneck on its 3×3 convolution, a stem for CIFAR without max pool, `ReLU`, and a first
+/// stage that keeps height and width unless the block is basic. Rows
 /// with the same tensors for which it holds are ambiguous.
 fn is_most_common(row: &Architecture, framework: Framework) -> bool {
     match row.family {
@@ -182,12 +181,4 @@ fn closest(weights: &Weights) -> NotInferred {
     let shown = tensors.take(NAMED).map(|(name, tensor)| format!("{name} {:?}", tensor.shape()));
     let names: Vec<&str> = weights.iter().map(|(name, _)| name).collect();
     NotInferred::Foreign { family: family::of(&names), first_tensors: shown.collect() }
-}
-
-fn first(findings: &[Finding]) -> String {
-    let mut lines: Vec<_> = findings.iter().take(SHOWN).map(ToString::to_string).collect();
-    if findings.len() > SHOWN {
-        lines.push(format!("and {} more", findings.len() - SHOWN));
-    }
-    lines.join("\n")
 }

@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::{OriginalUri, Path, Request, State};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use axum::{Json, Router};
+use http_body_util::Limited;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -17,9 +18,12 @@ use super::problem::Problem;
 use super::protocol::{sagemaker, v2};
 use super::{
     App, Server, access, answer_method_not_allowed, answer_not_found, answers, health, layers,
-    metrics, models, query,
+    metrics, models, query, upload,
 };
 use crate::registry::{Control, Verdict, WeightLimit};
+
+/// Maximum size of a request that changes models.
+const MAX_CHANGE: usize = 64 << 10;
 
 // Paths that change models; the public address has only `hints` for them.
 const LOAD: &str = "/v2/repository/models/{model}/load";
@@ -50,7 +54,8 @@ pub fn router(server: &Arc<Server>) -> Router {
     layers::around(routes.layer(check_role), server).with_state(Arc::clone(server))
 }
 
-/// The paths that change models, as the public address has them: they answer 404 and name the admin address.
+/// The paths that change models, as the public address has them: they answer 404 and name the admin address. (SageMaker's
+/// `DELETE` has a path that also classifies images there, so it is answered 405.)
 pub(super) fn hints() -> Router<Arc<Server>> {
     [LOAD, UNLOAD, PROMOTE, ROLL_BACK, SAGEMAKER].into_iter().fold(Router::new(), |routes, path| {
         routes.route(
@@ -64,9 +69,9 @@ pub(super) fn hints() -> Router<Arc<Server>> {
 async fn load(
     State(server): State<Arc<Server>>,
     Path(model): Path<String>,
-    body: Bytes,
+    body: Body,
 ) -> Result<Json<Value>, Problem> {
-    check_parameters(&body)?;
+    check_parameters(&small(&server, body).await?)?;
     apply_change(&server, move |control| control.load(&model)).await?;
     Ok(Json(json!({})))
 }
@@ -75,11 +80,21 @@ async fn load(
 async fn unload(
     State(server): State<Arc<Server>>,
     Path(model): Path<String>,
-    body: Bytes,
+    body: Body,
 ) -> Result<Json<Value>, Problem> {
-    check_parameters(&body)?;
+    check_parameters(&small(&server, body).await?)?;
     apply_change(&server, move |control| control.unload(&model)).await?;
     Ok(Json(json!({})))
+}
+
+/// The body of a request that changes models.
+async fn small(server: &Server, body: Body) -> Result<Bytes, Problem> {
+    let limit = server.timeouts.body;
+    let reading = upload::read_raw(Body::new(Limited::new(body, MAX_CHANGE)), 0);
+    tokio::time::timeout(limit, reading)
+        .await
+        .map_err(|_| Problem::body_timeout(limit))?
+        .map_err(|error| upload::unread(&error, MAX_CHANGE))
 }
 
 /// Promotes the canary: `POST /v1/models/{model}/canary/promote`.
@@ -133,8 +148,10 @@ struct SageMakerLoad {
 
 async fn sagemaker_load(
     State(server): State<Arc<Server>>,
-    Json(SageMakerLoad { model_name, url }): Json<SageMakerLoad>,
+    body: Body,
 ) -> Result<Response, Problem> {
+    let body = small(&server, body).await?;
+    let SageMakerLoad { model_name, url } = super::json::read(&body)?;
     // SageMaker expects 409 for a model that is already loaded.
     if server.registry.find(Some(&model_name), None).is_ok() {
         let body = json!({ "message": format!("the model {model_name:?} is already loaded") });

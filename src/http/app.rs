@@ -9,8 +9,8 @@ use clap::ValueEnum;
 
 use super::access::Access;
 use super::hosts::AllowedHosts;
+use super::phase::ServerPhase;
 use super::problem::Problem;
-use super::readiness::Readiness;
 use super::shared::Shared;
 use super::vertex_routes::VertexRoutes;
 use super::{Timeouts, origin};
@@ -39,8 +39,8 @@ pub struct Server {
     pub memory: Arc<Memory>,
     /// The metrics of the process.
     pub metrics: Arc<Metrics>,
-    /// The state for readiness probes.
-    pub readiness: Arc<Readiness>,
+    /// Whether the server is shutting down.
+    pub phase: Arc<ServerPhase>,
     /// Permits for parsing, and the state of the log.
     pub shared: Arc<Shared>,
     /// Time limits of requests.
@@ -109,16 +109,18 @@ impl Answering {
             (Err(NoModel::OnDemand { name }), Some(control)) => {
                 let limit = server.timeouts.request;
                 let loading = Arc::clone(control).demand(name.clone(), wanted.version.cloned());
-                let loaded = tokio::time::timeout(limit, loading).await.unwrap_or_else(|_| {
-                    let reason = "it is still being loaded".to_owned();
-                    Err(NoModel::NotReady { name, reason })
-                });
+                let loaded = tokio::time::timeout(limit, loading)
+                    .await
+                    .unwrap_or(Err(NoModel::Loading { name }));
                 loaded.map(Choice::of)
             }
             (found, _) => found,
         };
         let choice = choice.inspect_err(|error| {
-            if let NoModel::NotReady { name, .. } | NoModel::OnDemand { name } = error {
+            if let NoModel::Loading { name }
+            | NoModel::Unavailable { name, .. }
+            | NoModel::OnDemand { name } = error
+            {
                 server.metrics.model_not_ready(name);
             }
         })?;

@@ -49,7 +49,7 @@ pub(super) struct ClassifyParameters {
     class: Vec<String>,
 
     /// Answer a conformal prediction set with this coverage: the smallest set of classes that contains the true class for this share of images. Excludes `top_k`, `labels` and `threshold`; the model's card must have a calibration
-    #[param(minimum = 0, maximum = 1)]
+    #[param(exclusive_minimum = 0, maximum = 1)]
     #[serde(deserialize_with = "share")]
     coverage: Option<f64>,
 
@@ -63,7 +63,7 @@ pub(super) struct ClassifyParameters {
     rollup: Option<RollUpBy>,
 
     /// The probability that each entry of the roll-up's path reaches; 0.5 by default. Requires rollup
-    #[param(minimum = 0, maximum = 1)]
+    #[param(exclusive_minimum = 0, maximum = 1)]
     #[serde(deserialize_with = "share")]
     share: Option<f64>,
 }
@@ -87,7 +87,7 @@ fn probability<'de, D: Deserializer<'de>>(value: D) -> Result<Option<f32>, D::Er
 }
 
 fn share<'de, D: Deserializer<'de>>(value: D) -> Result<Option<f64>, D::Error> {
-    let takes = "a number from 0 to 1, such as 0.95";
+    let takes = "a number above 0 and at most 1, such as 0.95";
     query::parsed(value, takes, |number| (0.0..=1.0).contains(number))
 }
 
@@ -138,7 +138,8 @@ impl ClassifyParameters {
         let listed: usize = self.labels.iter().map(|typed| commas(typed) + 1).sum();
         if listed > (index.count() * MAX_PARTS_PER_CLASS).max(MAX_PARTS_ANYWAY) {
             return Err(Problem::bad_request(format!(
-                "labels lists {listed} classes, but this model has {}; list each once",
+                "labels has {listed} parts separated by commas, more than this model's {} classes can need; list each class \
+                 once",
                 index.count()
             )));
         }

@@ -24,12 +24,15 @@ const REQUEST_HEADERS: [HeaderName; 9] = [
 ];
 
 /// Response headers that scripts may read.
-const RESPONSE_HEADERS: [HeaderName; 6] = [
+const RESPONSE_HEADERS: [HeaderName; 9] = [
     header::RETRY_AFTER,
     header::WWW_AUTHENTICATE,
     header::ACCEPT_ENCODING,
     HeaderName::from_static("server-timing"),
     HeaderName::from_static("x-model-digest"),
+    HeaderName::from_static("x-model-fallback-for"),
+    HeaderName::from_static("x-model-name"),
+    HeaderName::from_static("x-model-version"),
     HeaderName::from_static("x-request-id"),
 ];
 

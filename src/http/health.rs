@@ -9,8 +9,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::openapi::NotReady;
+use super::phase::Phase;
 use super::problem::Problem;
-use super::readiness::Phase;
 use super::{App, Server};
 use crate::registry::Served;
 
@@ -26,7 +26,7 @@ pub(super) struct Live {
 pub(super) struct Ready {
     /// Always true; a server that is not ready answers a problem document.
     ready: bool,
-    /// The device in use: `cpu` or `cuda:N`.
+    /// The device of the default model: `cpu` or `cuda:N`; empty without a default model.
     device: String,
 }
 
@@ -90,7 +90,7 @@ fn device(server: &Server) -> String {
 
 /// Why the server is not ready; `None` if it is. It is ready when its required models are.
 pub(super) fn why_not(server: &Server) -> Option<String> {
-    if server.readiness.phase() == Phase::Draining {
+    if server.phase.current() != Phase::Serving {
         return Some("the server is shutting down".to_owned());
     }
     server.registry.required().into_iter().find_map(|model| match model {
@@ -101,8 +101,8 @@ pub(super) fn why_not(server: &Server) -> Option<String> {
 
 /// Why the model of a request is not ready; `None` if it is.
 pub(super) fn why_not_ready(app: &App) -> Option<String> {
-    match app.server.readiness.phase() {
-        Phase::Draining => why_not(&app.server),
+    match app.server.phase.current() {
+        Phase::Draining | Phase::CutOff => why_not(&app.server),
         Phase::Serving => why_model_is_not_ready(&app.model),
     }
 }

@@ -36,8 +36,8 @@ impl AllowedHosts {
         Self { names: None, addresses: Addresses::Any }
     }
 
-    /// Accepts the hosts in `typed` and `localhost`, for a server that listens on `address`: on a loopback address with loopback
-    /// addresses, on any other with all IP addresses. Without `typed`, a server on another address accepts every host.
+    /// Accepts the hosts in `typed`, `localhost` and IP addresses: only loopback ones if the server listens on a loopback
+    /// `address`, otherwise all. Without `typed`, a server on another address accepts every host.
     ///
     /// # Errors
     ///

@@ -20,7 +20,7 @@ pub(super) fn without_mark(body: &[u8]) -> &[u8] {
     body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
 }
 
-/// Parses a body. This may take long, so call it in [`Shared::parse`](super::Shared).
+/// Parses a body. With a body of images this may take long, so call it in [`Shared::parse`](super::Shared).
 pub(super) fn read<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, Problem> {
     serde_json::from_slice(without_mark(body)).map_err(|error| match error.classify() {
         Category::Data => {

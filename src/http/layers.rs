@@ -34,7 +34,7 @@ const TRACE_RESPONSE: HeaderName = HeaderName::from_static("traceresponse");
 /// Adds all layers to `routes`; later ones are outside of earlier ones.
 pub(super) fn around(routes: Router<Arc<Server>>, server: &Arc<Server>) -> Router<Arc<Server>> {
     let routes = routes
-        // `upload` has its own limit, with its own error.
+        // `upload` and `admin` have their own limits, with their own errors.
         .layer(DefaultBodyLimit::disable())
         .layer(middleware::from_fn_with_state(Arc::clone(&server.access), access::check))
         .layer(middleware::from_fn_with_state(Arc::clone(server), checks::check_request));
@@ -84,7 +84,7 @@ async fn observe(State(server): State<Arc<Server>>, mut request: Request, next: 
     }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     // HTTP/2 has no such header; its connections are closed with GOAWAY.
-    if server.readiness.phase() == Phase::Draining && facts.version() < Version::HTTP_2 {
+    if server.phase.current() != Phase::Serving && facts.version() < Version::HTTP_2 {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     record::answered(&server, &facts, &response, started.elapsed());

@@ -1,4 +1,4 @@
-//! The HTTP server. Does not use tensors.
+//! The HTTP server. Uses neither weights, graphs nor the runtime.
 
 mod admin; // routes that change the models
 mod change; // applies a change of the models
@@ -13,7 +13,7 @@ mod classify_parameters; // its parameters
 mod connection; // connections and their limits
 mod cors; // requests of web pages of other origins
 mod embed; // POST /embed
-mod readiness; // whether the server is shutting down
+mod phase; // serving or shutting down
 mod health; // /livez, /readyz, /ping
 mod header_limits; // limits for headers
 mod hosts; // allowed hosts
@@ -65,7 +65,7 @@ pub use connection::ConnectionTimes;
 pub use cors::{AllowedOrigin, BadOrigin};
 pub use hosts::{AllowedHosts, BadAllowedHost};
 pub use listener::{Drain, ListenPlan, Listener};
-pub use readiness::{Phase, Readiness};
+pub use phase::{Phase, ServerPhase};
 pub use shared::Shared;
 pub use tls::{BadTls, Certificates, TlsPlan};
 pub use vertex_routes::{BadRoute, VertexRoutes};
@@ -84,8 +84,8 @@ pub struct Timeouts {
     pub min_upload_rate: u64,
 }
 
-/// All routes. A handler's `utoipa::path` has its path and method, so it is in `/openapi.json`; those with a model in their path
-/// are listed in `models` and `protocol`.
+/// All routes. A handler's `utoipa::path` has its path and method, so it is in `/openapi.json`. Documents of routes that
+/// exist only with a model in their path are listed in `models` and `protocol`; `openapi` copies those of routes that also exist without one.
 pub fn router(server: Arc<Server>) -> Router {
     let (routes, document) = OpenApiRouter::with_openapi(openapi::outline())
         .routes(routes!(classify::classify))
@@ -110,7 +110,7 @@ pub fn router(server: Arc<Server>) -> Router {
     layers::around(routes, &server).with_state(server)
 }
 
-/// Answers 404, also for paths that support other methods.
+/// Answers 404: for unknown paths, and for `GET /` with `--page off`, where `POST /` exists.
 async fn answer_not_found(OriginalUri(uri): OriginalUri) -> Problem {
     Problem::not_found(uri.path())
 }

@@ -34,7 +34,7 @@ pub(super) struct Models {
 struct ModelVersion {
     /// The model's name.
     name: String,
-    /// The version; 1 if the model has only one.
+    /// The version; 1 if the model has no versions.
     version: String,
     #[serde(flatten)]
     state: ModelState,
@@ -133,7 +133,7 @@ pub(super) async fn list(State(server): State<Arc<Server>>) -> Json<Models> {
     path = "/v1/model",
     tag = "model",
     operation_id = "model",
-    responses((status = 200, description = "The model's card and how it runs", body = Description)),
+    responses((status = 200, description = "The model's card and how it runs", body = Description), NotFound),
 )]
 pub(super) async fn show_default(app: App) -> Json<Description> {
     Json(app.model.description.clone())

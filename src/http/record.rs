@@ -16,6 +16,7 @@ use super::access::ClientName;
 use super::answers::RequestTimings;
 use super::app::Answering;
 use super::body::{Attachment, attach};
+use super::phase::Phase;
 use super::problem::{ProblemFacts, excerpt};
 use super::purpose::Purpose;
 use super::trace::{EndedRequest, Trace};
@@ -143,7 +144,8 @@ impl Attachment for Received {
     }
 }
 
-/// Records a client that disconnects before the answer: then the request's future is dropped.
+/// Records a request that ends without an answer, because its future is dropped: the client disconnected, or
+/// the server exits.
 pub(super) struct OnDisconnect<'a> {
     server: &'a Server,
     facts: &'a RequestFacts,
@@ -169,12 +171,21 @@ impl Drop for OnDisconnect<'_> {
             return;
         }
         let elapsed = self.started.elapsed();
-        let status = ProblemFacts::client_gone();
+        let (status, level, message) = match self.server.phase.current() {
+            Phase::Serving | Phase::Draining => (
+                ProblemFacts::client_gone(),
+                LogLevel::Answered,
+                "client disconnected before its answer",
+            ),
+            Phase::CutOff => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                LogLevel::Failed,
+                "cut off without an answer: --drain-timeout has passed",
+            ),
+        };
         self.facts.count(self.server, status, elapsed);
         self.facts.end_trace(status, None, &[]);
-        let (status, level) = (status.as_u16(), LogLevel::Answered);
-        LogFields::new(self.facts, status, elapsed)
-            .write(level, "client disconnected before its answer");
+        LogFields::new(self.facts, status.as_u16(), elapsed).write(level, message);
     }
 }
 

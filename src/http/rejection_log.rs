@@ -39,7 +39,8 @@ impl RejectionLog {
         }
     }
 
-    fn report(&self) {
+    /// Writes the lines.
+    pub(super) fn report(&self) {
         let counts = mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         for (Rejection { reason, model }, count) in counts {
             // A client above its own limit is not a warning for the operator.

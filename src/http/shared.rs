@@ -36,6 +36,11 @@ impl Shared {
         }
     }
 
+    /// Logs the rejections of the last second, before the process ends.
+    pub fn report_rejections(&self) {
+        self.rejections.report();
+    }
+
     /// Runs `work` on `bytes` of input: with many bytes, on a blocking thread with a permit. So parsing uses
     /// at most as many cores as there are permits, and does not block async threads.
     pub(super) async fn parse<T: Send + 'static>(

@@ -43,7 +43,7 @@ pub(super) const MAX_IMAGES: usize = 256;
 /// The text fields of a form: names and values.
 pub(super) type Fields = Vec<(String, String)>;
 
-/// Maximum number of text fields in a form, and of bytes in one.
+/// Maximum number of text fields in a form, and of bytes in one. A longer part is a file.
 const MAX_FIELDS: usize = 64;
 const MAX_FIELD: usize = 32 << 10;
 
@@ -123,7 +123,7 @@ async fn raw(request: Request, limit: usize) -> Result<Bytes, Problem> {
     read_raw(request.into_body(), announced).await.map_err(|error| unread(&error, limit))
 }
 
-fn unread(error: &axum::Error, limit: usize) -> Problem {
+pub(super) fn unread(error: &axum::Error, limit: usize) -> Problem {
     why_refused(error, limit)
         .unwrap_or_else(|| Problem::bad_request(format!("the body cannot be read: {error}")))
 }

@@ -30,7 +30,7 @@ struct UploadRate {
     slow: u32,
 }
 
-/// Ends the body with an error if it is slower than `--min-upload-rate` for five seconds. While more than
+/// Ends the body with an error if it is slower than `--min-upload-rate` in each of five consecutive seconds. While more than
 /// half of `--memory-limit` is in use, one second without data suffices.
 pub(super) fn paced(server: &Server, body: Body) -> Body {
     let rate = server.timeouts.min_upload_rate;

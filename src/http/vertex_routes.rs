@@ -13,7 +13,7 @@ pub enum BadRoute {
     /// Not a valid path.
     #[error(
         "{option} is {typed:?}; it takes a path such as /predict, of visible ASCII without {{ }} * ? \
-         # and %, whose parts do not begin with a colon"
+         # % and \\, whose parts do not begin with a colon"
     )]
     NotAPath {
         /// The option.

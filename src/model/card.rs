@@ -97,7 +97,7 @@ pub enum CardError {
         /// Number of labels.
         classes: usize,
     },
-    /// A golden image that cannot be decoded, or has the wrong number of logits.
+    /// A golden photo that is not base64, or has the wrong number of logits.
     #[error(
         "golden photo {number} must be base64 and have one logit for each of the {classes} labels"
     )]
@@ -129,7 +129,8 @@ pub enum CardError {
 /// Prefix of the metadata keys, to distinguish them from other tools' entries.
 pub(super) const PREFIX: &str = "resnetd.";
 
-/// Checks that `table` has the fields that every card has, and those in `more`.
+/// Checks that `table` has the fields that every card has, and those in `more`. Cards of weights, for which `more` is not
+/// empty, also need `preprocess.mean` and `preprocess.std`.
 ///
 /// # Errors
 ///

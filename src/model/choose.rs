@@ -162,10 +162,24 @@ fn int8_form(name: &str) -> Result<Option<Model>, ModelError> {
             return Ok(Some(model));
         }
         let text = std::fs::read_to_string(&card).map_err(read_error(&card))?;
-        Ok(Some(model.calibrated_by(&read_card(name, &text)?)))
+        let card = read_card(name, &text)?;
+        if differ(&model.card, &card) {
+            tracing::warn!(
+                model = name,
+                "{INT8_FILE} has other labels or preprocessing than {CARD}, and is served with its own: quantize \
+                 the model again, or use --precision fp32"
+            );
+        }
+        Ok(Some(model.calibrated_by(&card)))
     } else {
         Ok(None)
     }
+}
+
+/// Whether the card of an int8 graph has other labels or preprocessing than the card of its weights. A network with one class has
+/// a second label in the graph.
+fn differ(int8: &ModelCard, weights: &ModelCard) -> bool {
+    int8.preprocess != weights.preprocess || !int8.labels.starts_with(&weights.labels)
 }
 
 fn require_precision(name: &str, model: Model, wanted: Precision) -> Result<Model, ModelError> {

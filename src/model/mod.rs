@@ -17,6 +17,7 @@ mod folder_content; // describes a folder without a model
 mod open; // opens --model
 mod precision; // fp32, int8 or fp16
 mod choose; // opens a model in a precision
+mod build; // builds a model from weights and a card
 mod preprocess; // how an image becomes the network's input
 mod task; // single-label or multi-label
 
@@ -39,10 +40,8 @@ pub use precision::{BadPrecision, Precision, PrecisionChoice};
 pub use preprocess::{Interpolation, Preprocess, PreprocessError, Resize};
 pub use task::Task;
 
-use crate::graph::{
-    self, Classes, EmitPlan, InputNormalization, Network, NotInferred, UnknownArchitecture, arch,
-};
-use crate::weights::{CheckedWeights, Weights, WeightsError};
+use crate::graph::{self, NotInferred, UnknownArchitecture};
+use crate::weights::WeightsError;
 
 /// A card and the ONNX bytes of the network it describes.
 #[derive(Debug, Clone)]
@@ -213,6 +212,32 @@ pub enum ModelError {
         /// Height and width in pixels, from the card.
         input: [u32; 2],
     },
+    /// Weights with another number of classes than the card has labels.
+    #[error(
+        "{of} has {labels} labels, and its weights have {classes} classes; the labels must name each class, in \
+         the order of training"
+    )]
+    OtherClasses {
+        /// The model's name.
+        of: String,
+        /// The number of labels.
+        labels: usize,
+        /// The number of classes.
+        classes: usize,
+    },
+    /// Weights that only fit other architectures.
+    #[error(
+        "the weights of {of} do not fit {architecture}, but {}; set the right one with --arch or in the card",
+        fitting.join(", ")
+    )]
+    WeightsOfOther {
+        /// The model's name.
+        of: String,
+        /// The architecture in the card or in `--arch`.
+        architecture: &'static str,
+        /// The architectures that they fit.
+        fitting: Vec<&'static str>,
+    },
     /// Weights that do not match the network.
     #[error("the weights of {of}: {source}")]
     Weights {
@@ -221,53 +246,6 @@ pub enum ModelError {
         /// All mismatches.
         source: WeightsError,
     },
-}
-
-impl Model {
-    /// Builds the graph that `card` describes, with `weights`.
-    ///
-    /// # Errors
-    ///
-    /// [`ModelError`] if the architecture is unknown or the weights do not match it.
-    pub fn build(card: ModelCard, weights: Weights) -> Result<Self, ModelError> {
-        let of = card.name.clone();
-        let card = card.checked().map_err(|source| ModelError::Card { of, source })?;
-        let row = arch::find(&card.architecture)?;
-        let network = Network::expand(row, card.labels.len());
-        let input = card.preprocess.input;
-        if !network.takes(input) {
-            let (of, architecture) = (card.name, card.architecture);
-            return Err(ModelError::TooSmall { of, architecture, input });
-        }
-        let weights = weights
-            .check(&network.tensors())
-            .map_err(|source| ModelError::Weights { of: card.name.clone(), source })?;
-        let (card, network, weights) = match (card.task, card.labels.len()) {
-            (Task::SingleLabel, 1) => {
-                (card.with_absence(), Network::expand(row, 2), with_absence(&network, weights))
-            }
-            _ => (card, network, weights),
-        };
-        let plan = EmitPlan {
-            input,
-            normalize: InputNormalization { mean: card.preprocess.mean, std: card.preprocess.std },
-            metadata: card.to_metadata(),
-            classes: match card.task {
-                Task::SingleLabel => Classes::Exclusive,
-                Task::MultiLabel => Classes::Independent,
-            },
-        };
-        let onnx = graph::emit(&network, &weights, &plan).to_bytes().into();
-        Ok(Self { card: Arc::new(card), onnx })
-    }
-}
-
-/// Adds a second class with score 0 to the weights of a network with one class: the softmax of the two is the
-/// sigmoid of the trained one.
-fn with_absence(network: &Network, weights: CheckedWeights) -> CheckedWeights {
-    let tensors = network.tensors();
-    let classifier = tensors.iter().rev().take(2); // its weight and its bias
-    classifier.fold(weights, |weights, tensor| weights.with_zero_row(&tensor.name))
 }
 
 fn embedded_names() -> String {

@@ -31,7 +31,7 @@ impl Model {
     /// Opens a model:
     ///
     /// - an embedded one, by its name;
-    /// - a folder with weights, and a `card.toml` or the `config.json` of timm or transformers;
+    /// - a folder with weights, alone or with a `card.toml` or the `config.json` of timm or transformers;
     /// - a folder with `model.onnx` or `onnx/model.onnx`, and such a card or `config.json`;
     /// - a file of weights, alone or with a card of the same name that ends in `.toml`;
     /// - an `.onnx` file, written by `resnetd export`, or with such a card.

@@ -32,18 +32,18 @@ pub struct OnnxModel {
     proto: proto::ModelProto,
 }
 
-/// The bytes are not an ONNX model.
+/// Why bytes are not an ONNX model.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotOnnx {
     /// They are not protobuf, or another message, or truncated.
-    #[error("not an ONNX model: {source}")]
+    #[error("{source}")]
     Protobuf {
         /// The cause.
         #[from]
         source: prost::DecodeError,
     },
     /// They are a message without nodes, such as an empty file.
-    #[error("not an ONNX model: it has no nodes")]
+    #[error("it has no nodes")]
     NoNodes,
 }
 

@@ -19,6 +19,8 @@ use crate::telemetry::ModelMetrics;
 #[derive(Debug)]
 pub(super) struct Decoders {
     free: Arc<Semaphore>,
+    /// Permits for images that are slow to decode, so that quick ones need not wait for them.
+    free_for_slow: Arc<Semaphore>,
     card: Arc<ModelCard>,
     estimate: Arc<ServiceTimeEstimate>,
     metrics: Arc<ModelMetrics>,
@@ -31,7 +33,8 @@ impl Decoders {
         estimate: Arc<ServiceTimeEstimate>,
         metrics: Arc<ModelMetrics>,
     ) -> Self {
-        Self { free: Arc::new(Semaphore::new(threads)), card, estimate, metrics }
+        let free_for_slow = Arc::new(Semaphore::new((threads / 2).max(1)));
+        Self { free: Arc::new(Semaphore::new(threads)), free_for_slow, card, estimate, metrics }
     }
 
     /// Decodes and preprocesses an upload, once a decoder is free.
@@ -46,7 +49,16 @@ impl Decoders {
     ) -> Result<Prepared, ClassifyError> {
         let (card, estimate) = (Arc::clone(&self.card), Arc::clone(&self.estimate));
         let metrics = Arc::clone(&self.metrics);
+        let arrived = Instant::now();
+        let slow = if self.estimate.rates().is_slow(upload.header.decode_time()) {
+            Some(Arc::clone(&self.free_for_slow).acquire_owned().await)
+        } else {
+            None
+        };
+        let waited = arrived.elapsed();
         self.run(deadline, permit, move |permit, watch, decode_wait| {
+            let _slow = slow;
+            let decode_wait = waited + decode_wait;
             let budget = Budget { permit: &permit, watch };
             let (pixels, facts) = prepare::prepare(&upload, &card.preprocess, budget, &metrics)?;
             estimate.decoded(upload.header.decode_time(), facts.decode);

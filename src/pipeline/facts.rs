@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::decode::Format;
 use crate::telemetry::spans::SpanIds;
 
-/// The uploaded image as it was decoded, upright.
+/// The uploaded image: upright, at full size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ImageFacts {
     /// Width in pixels, after orientation.

@@ -1,4 +1,4 @@
-//! Checks a card's golden photos, from decoding to logits, before the server is ready.
+//! Checks a card's golden photos, from decoding to logits, whenever a model is loaded, before it serves.
 
 use super::Output;
 use super::decode::{self, DecodeError, Limits};

@@ -8,7 +8,7 @@ pub mod preprocess; // image → exactly the network's input
 pub mod prepare; // both, with timings
 pub mod queue; // admission control and fair queueing
 pub mod run; // batches through ONNX Runtime
-pub mod golden; // checks a card's golden photos at start
+pub mod golden; // checks a card's golden photos at every load
 pub mod topk; // scores → predictions
 pub mod temperature; // temperature scaling
 pub mod classes; // looks up classes by name
@@ -23,7 +23,7 @@ mod lifecycle; // start and end
 mod facts; // size and times of one image
 mod classification; // the answer for one image
 mod admit; // admission of images and uploads
-mod decoders; // dedicated decoder threads
+mod decoders; // decoding on other threads than the workers
 mod embed; // bytes → embedding
 mod infer; // bytes or preprocessed pixels → all scores
 mod preview; // bytes → the network's input
@@ -113,7 +113,7 @@ impl Pipeline {
         *self.observer.write().unwrap_or_else(PoisonError::into_inner) = observer;
     }
 
-    /// Number of images that are decoded, queued or run.
+    /// Number of images that are being decoded, queued or running.
     #[must_use]
     pub fn images_in_flight(&self) -> usize {
         self.admission.images()

@@ -18,7 +18,7 @@ pub struct PipelinePlan {
     pub limits: Limits,
     /// Whether large JPEGs are decoded at reduced size.
     pub jpeg_scaling: JpegScaling,
-    /// Maximum number of images in flight: decoded, queued or run.
+    /// Maximum number of images in flight: being decoded, queued or running.
     pub queue_capacity: usize,
     /// How batches are formed.
     pub batch: BatchPlan,
@@ -33,7 +33,7 @@ pub struct PipelinePlan {
 pub enum Decoding {
     /// The worker that runs the image, without a thread switch.
     Inline,
-    /// Dedicated threads, so that a GPU does not wait for decoding.
+    /// Other threads than the workers, so that a GPU does not wait for decoding.
     Dedicated {
         /// Number of threads, at least one.
         threads: usize,

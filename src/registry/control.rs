@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::known::{KnownSource, KnownSources, SourceKey};
+use super::known::{KnownSource, KnownSources, SourceKey, is_on_demand};
 use super::retire::retire;
 use super::{
     LoadWhen, ModelSources, NoModel, OpenError, Registry, RoutingPolicy, Served, Source, Version,
@@ -238,7 +238,8 @@ impl Control {
         }
         for version in self.registry.versions(name) {
             tracing::info!(model = name, %version, "unloading: requested");
-            let reason = "it was unloaded over the admin address, and answers again after it is loaded there";
+            let reason =
+                if is_on_demand(&known, name, &version) { UNLOADED_ON_DEMAND } else { UNLOADED };
             let unloaded = self.registry.unload(name, &version, reason);
             if unloaded.is_some() {
                 self.metrics.model_unload(name, UnloadReason::Requested);
@@ -288,7 +289,7 @@ impl Control {
         if let Some(key) = wanted.map(|(key, _)| key.clone())
             && let Err(ControlError::Failed { name, reason }) = self.replace(&mut known, &key)
         {
-            return Err(NoModel::NotReady { name, reason });
+            return Err(NoModel::Unavailable { name, reason });
         }
         self.registry.find(Some(name), version)
     }
@@ -388,6 +389,10 @@ impl Control {
 }
 
 const ON_DEMAND: &str = "the next request for it loads it";
+const UNLOADED: &str =
+    "it was unloaded over the admin address, and answers again after it is loaded there";
+const UNLOADED_ON_DEMAND: &str =
+    "it was unloaded over the admin address; the next request for it loads it";
 const EVICTED: &str =
     "it was unloaded to make room for other models; the next request for it loads it";
 const EXPLICIT: &str =

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use super::{Source, Version};
+use super::{LoadWhen, Source, Version};
 
 /// Name and version of a [`Source`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +33,13 @@ impl SourceKey {
 
 /// The known sources.
 pub(super) type KnownSources = BTreeMap<SourceKey, KnownSource>;
+
+/// Whether this version of the model is loaded by the first request for it.
+pub(super) fn is_on_demand(known: &KnownSources, name: &str, version: &Version) -> bool {
+    known.values().any(|KnownSource { source, name: served }| {
+        served == name && source.version == *version && source.load == LoadWhen::OnDemand
+    })
+}
 
 /// A source, and the model's name in the registry.
 pub(super) struct KnownSource {

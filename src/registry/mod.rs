@@ -81,9 +81,18 @@ pub enum NoModel {
         /// The model's name.
         name: String,
     },
-    /// The model exists but is not ready.
-    #[error("the model {name:?} is not ready: {reason}")]
-    NotReady {
+    /// The model is being loaded.
+    #[error("the model {name:?} is still being loaded; retry")]
+    Loading {
+        /// The model's name.
+        name: String,
+    },
+    /// The model was unloaded, or its last load failed.
+    #[error(
+        "the model {name:?} is not available: {reason}; a retry helps only after an operator has loaded or \
+         repaired it"
+    )]
+    Unavailable {
         /// The model's name.
         name: String,
         /// The reason.
@@ -164,7 +173,12 @@ impl Registry {
         if entry.waits_for_a_request() {
             return Err(NoModel::OnDemand { name });
         }
-        Err(NoModel::NotReady { name, reason: entry.state().reason().to_owned() })
+        Err(match entry.state() {
+            State::Loading => NoModel::Loading { name },
+            state @ (State::Ready { .. } | State::Unavailable { .. }) => {
+                NoModel::Unavailable { name, reason: state.reason().to_owned() }
+            }
+        })
     }
 
     /// Whether a model `name` exists, ready or not.
@@ -190,7 +204,7 @@ impl Registry {
     }
 
     /// The default model and the required ones, each with the version that answers or the reason why none
-    /// does. On-demand models and canaries are omitted, because they may be unavailable.
+    /// does. An on-demand model that is not loaded is omitted, and no canary is chosen, because both may be unavailable.
     #[must_use]
     pub fn required(&self) -> Vec<Result<Arc<Served>, NoModel>> {
         let models = self.read();

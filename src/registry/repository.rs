@@ -4,6 +4,7 @@
 //! dot are skipped. Symbolic links are followed, so that Kubernetes' atomic swap of a link is a single
 //! change.
 
+use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
 use std::fs;
 use std::hash::{Hash, Hasher};
@@ -143,6 +144,33 @@ impl Settled {
     }
 }
 
+/// Ignores changes of a model's files while they are still being written: a fingerprint is accepted when two consecutive
+/// scans agree.
+#[derive(Debug, Default)]
+pub struct SettledFiles {
+    of: HashMap<String, Fingerprints>,
+}
+
+/// Fingerprints of the files of one model.
+#[derive(Debug)]
+struct Fingerprints {
+    last_scan: u64,
+    accepted: u64,
+}
+
+impl SettledFiles {
+    /// The accepted fingerprint of the `model`, given the result `now` of a scan. The first one is accepted at once.
+    pub fn update(&mut self, model: &str, now: u64) -> u64 {
+        let first = Fingerprints { last_scan: now, accepted: now };
+        let fingerprints = self.of.entry(model.to_owned()).or_insert(first);
+        if fingerprints.last_scan == now {
+            fingerprints.accepted = now;
+        }
+        fingerprints.last_scan = now;
+        fingerprints.accepted
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write;
@@ -190,6 +218,14 @@ mod tests {
         assert_ne!(first[0].fingerprint, second[0].fingerprint);
         write(&dir.path().join("b/card.toml"), "another text");
         assert_ne!(second[0].fingerprint, scan(&root, 1).unwrap()[0].fingerprint);
+    }
+
+    #[test]
+    fn files_that_are_being_written_are_unchanged_until_they_are_complete() {
+        let mut settled = SettledFiles::default();
+        let scans = [1, 2, 3, 3, 3].map(|now| settled.update("pets.onnx", now));
+        assert_eq!(scans, [1, 1, 1, 3, 3]);
+        assert_eq!(settled.update("cars.onnx", 4), 4, "a new model is loaded at once");
     }
 
     #[test]

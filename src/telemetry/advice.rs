@@ -86,8 +86,14 @@ const ADVICE: &[(&str, &str)] = &[
     ),
     ("log_lines_dropped_total", "Standard error is read too slowly: check the log collector"),
     ("ready", "When it falls to 0: `/readyz` has the cause"),
-    ("model_load_seconds", "Constant after the start"),
-    ("warm_up_seconds", "Constant after the start"),
+    (
+        "model_load_seconds",
+        "Changes only when the model is loaded again. If it is larger then, the disk or the machine is busy",
+    ),
+    (
+        "warm_up_seconds",
+        "Changes only when the model is loaded again. If it is larger then, the machine is busy",
+    ),
     ("model_info", "Constant"),
     (
         "model_loads_total",

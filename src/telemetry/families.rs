@@ -95,7 +95,7 @@ impl ModelFamilies {
             inference_seconds: families.histograms("inference_seconds", "Time of one batch in ONNX Runtime", SECONDS),
             batch_size: families.histograms("batch_size", "Images per batch", BATCH_SIZES),
         };
-        let rejected = families.removable(declare.counters("rejected_total", "Images rejected, by reason", &["model", "version", "reason"]));
+        let rejected = families.removable(declare.counters("rejected_total", "Images, uploads and requests rejected for lack of capacity, by reason", &["model", "version", "reason"]));
         let info = families.removable(declare.gauges("model_info", "The model, device and versions, as labels; always 1", &["model", "version", "architecture", "device", "onnxruntime", "resnetd"]));
         let removals = Removals(families.removals.into_inner());
         Self { counters, gauges, histograms, rejected, info, in_use: Mutex::default(), removals }

@@ -19,7 +19,7 @@ pub enum LoadFailure {
     Runtime,
     /// A golden photo has other scores than the card says.
     Golden,
-    /// The system cannot start threads, or loading panicked.
+    /// The system cannot start threads, loading panicked, or the error has no class of its own.
     Internal,
 }
 

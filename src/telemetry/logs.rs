@@ -41,7 +41,7 @@ pub enum NoLog {
     Thread(#[from] std::io::Error),
 }
 
-/// The log of this process. Dropping it writes the queued lines, for at most about a second.
+/// The log of this process. Dropping it writes the queued lines, for at most about two seconds.
 #[derive(Debug)]
 pub struct Log {
     lines: LineSender,

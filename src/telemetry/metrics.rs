@@ -1,4 +1,4 @@
-//! All metrics, declared once with their types, so that call sites do not spell metric names.
+//! The metrics of the process, declared once with their types, so that call sites do not spell metric names.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -30,7 +30,7 @@ pub struct Metrics {
     models_not_ready: IntCounterVec,
     /// HTTP requests that are being answered.
     pub requests_in_flight: IntGauge,
-    /// Reserved bytes of uploads and pixels.
+    /// Reserved bytes of uploads, pixels, large headers and unsent responses.
     pub admitted_bytes: IntGauge,
     /// The limit of `admitted_bytes`.
     pub admission_limit_bytes: IntGauge,
@@ -126,11 +126,11 @@ impl Metrics {
         let declare = Declare::default();
         let metrics = Self {
             requests: declare.counters("http_requests_total", "HTTP requests", &["method", "route", "status"]),
-            request_seconds: declare.histograms("http_request_duration_seconds", "Time from a request's headers to its answer, except for probes, scrapes and pages", &["method", "route", "status"], SECONDS),
+            request_seconds: declare.histograms("http_request_duration_seconds", "Time from a request's headers to its answer, with its upload, except for probes, scrapes and pages", &["method", "route", "status"], SECONDS),
             request_exemplars: Exemplars::of(SECONDS),
             requests_of_clients: declare.counters("client_requests_total", "HTTP requests with an API key, by its client", &["client", "status"]),
             requests_in_flight: declare.int_gauge("http_requests_in_flight", "HTTP requests being answered"),
-            admitted_bytes: declare.int_gauge("admitted_bytes", "Bytes of uploads and decoded images in flight"),
+            admitted_bytes: declare.int_gauge("admitted_bytes", "Bytes of uploads, decoded images, large headers and unsent responses"),
             admission_limit_bytes: declare.int_gauge("admission_limit_bytes", "The limit of admitted_bytes (--memory-limit)"),
             fetch_seconds: declare.histogram("fetch_seconds", "Time to fetch one image by URL"),
             tls_handshake_failures: declare.counter("tls_handshake_failures_total", "TLS handshakes that failed or took too long"),

@@ -1,6 +1,6 @@
-//! Why an image was rejected.
+//! Why an image or an upload was rejected.
 
-/// Why a valid image was rejected; the label of `rejected_total`.
+/// Why an image, upload or request was rejected for lack of capacity; the label of `rejected_total`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
     /// The maximum number of images is in flight.

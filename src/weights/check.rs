@@ -5,6 +5,9 @@ use std::fmt;
 
 use super::{DataType, Tensor, TensorSpec, Weights, WeightsError};
 
+/// Maximum number of findings in an error message.
+const SHOWN: usize = 8;
+
 /// Weights with exactly the required tensors, of the right shapes and with finite elements.
 #[derive(Debug, Clone)]
 pub struct CheckedWeights {
@@ -148,9 +151,13 @@ fn misfit(spec: &TensorSpec, tensor: &Tensor) -> Option<Finding> {
     }
 }
 
-/// One finding per line.
-pub(super) fn lines(findings: &[Finding]) -> String {
-    findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+/// The first findings, one per line, and the number of the others.
+pub(crate) fn first_lines(findings: &[Finding]) -> String {
+    let mut lines: Vec<_> = findings.iter().take(SHOWN).map(ToString::to_string).collect();
+    if findings.len() > SHOWN {
+        lines.push(format!("and {} more", findings.len() - SHOWN));
+    }
+    lines.join("\n")
 }
 
 impl fmt::Display for Finding {

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
+pub(crate) use check::first_lines;
 pub use check::{CheckedWeights, Finding};
 pub use framework::Framework;
 pub use tensor::{DataType, Tensor};
@@ -111,7 +112,7 @@ pub enum WeightsError {
         why: String,
     },
     /// The tensors differ from those that the network needs.
-    #[error("the weights do not fit the network:\n{}", check::lines(findings))]
+    #[error("the weights do not fit the network:\n{}", first_lines(findings))]
     Misfit {
         /// All differences: missing tensors first, then the others, by name.
         findings: Vec<Finding>,

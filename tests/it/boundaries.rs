@@ -138,8 +138,8 @@ fn the_model_of_a_request_is_looked_up_in_one_place() {
 
 #[test]
 fn routes_are_added_with_their_documentation() {
-    // Files of a page are not part of the API. Routes of protocols are described in `protocol/mod.rs`, those
-    // with a model in the path in `openapi/mod.rs`. The admin address has no document.
+    // Files of a page are not part of the API. Routes of protocols and routes with a model in the path are added with axum,
+    // and their documents are listed or copied. The admin address has no document.
     let of_the_api = |name: &str| {
         name.starts_with("http/")
             && !name.starts_with("http/page/")

@@ -266,7 +266,7 @@ async fn descriptions_and_health_in_other_protocols() {
     let unknown = server.get("/v1/models/kitten").await;
     assert_eq!(unknown.status, 404);
     assert!(unknown.text.contains(MODEL), "{unknown:?}");
-    server.server.readiness.drain();
+    server.server.phase.drain();
     for path in ["/ping", "/health", "/v1/models/cifar10-resnet56"] {
         let answer = server.get(path).await;
         assert_eq!((answer.status, &*answer.reason()), (503, "not-ready"), "{path}");

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use resnetd::http::Listener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::support::engines::Gate;
@@ -49,7 +50,7 @@ async fn while_draining_the_server_is_not_ready_and_answers_queued_requests() {
     let mut options = Options { engines: Some(vec![gate.engine()]), ..Options::default() };
     options.drain.delay = Duration::from_secs(3600); // the test ends it by dropping the runtime
     let server = TestServer::with(options);
-    server.server.readiness.drain();
+    server.server.phase.drain();
     let unready = server.get("/readyz").await;
     assert_eq!((unready.status, unready.reason()), (503, "not-ready".to_owned()));
     assert_eq!(unready.header("connection"), "close", "clients must reconnect");
@@ -105,6 +106,26 @@ async fn queued_images_are_answered_after_the_drain_timeout() {
     assert_eq!(queued.await.unwrap().map(|status| status.as_u16()), Some(503));
     gate.open();
     running.abort();
+}
+
+#[tokio::test]
+async fn an_upload_that_is_cut_off_at_shutdown_is_logged_as_such() {
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let arguments = ["--drain-delay", "0s", "--drain-timeout", "100ms"];
+    let mut server = Process::start_logging(log.reopen().unwrap(), "info", &arguments);
+    let mut upload = TcpStream::connect(server.url.trim_start_matches("http://")).await.unwrap();
+    let head =
+        "POST /classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n";
+    upload.write_all(head.as_bytes()).await.unwrap();
+    // The server sends it when it reads the body.
+    let mut interim = [0; 12];
+    upload.read_exact(&mut interim).await.unwrap();
+    assert_eq!(&interim, b"HTTP/1.1 100");
+    server.signal("-TERM");
+    assert_eq!(server.child.wait().unwrap().code(), Some(1));
+    let lines = std::fs::read_to_string(log.path()).unwrap();
+    assert!(lines.contains("cut off without an answer"), "{lines}");
+    assert!(!lines.contains("client disconnected"), "{lines}");
 }
 
 #[tokio::test]

@@ -209,6 +209,10 @@ async fn the_admin_address_loads_and_unloads() {
     assert_eq!((answer.status, &*answer.reason()), (503, "not-ready"));
     let counted = get(&admin("/metrics")).await.text;
     assert!(counted.contains("resnetd_model_not_ready_total{model=\"pets\"} 2"), "{counted}");
+    let answer = post(&admin("/models"), b"{".to_vec()).await;
+    assert_eq!((answer.status, &*answer.reason()), (400, "bad-request"), "{answer:?}");
+    let answer = post(&admin("/v2/repository/models/pets/load"), vec![b' '; 70_000]).await;
+    assert_eq!((answer.status, &*answer.reason()), (413, "too-many-bytes"), "{answer:?}");
     let answer = post(&admin("/v2/repository/models/none/load"), Vec::new()).await;
     assert_eq!((answer.status, &*answer.reason()), (404, "not-found"), "{answer:?}");
 
@@ -375,7 +379,26 @@ async fn an_on_demand_model_that_cannot_be_loaded_says_why() {
         let answer = post(&url, data("cifar10-cat.png")).await;
         assert_eq!((answer.status, answer.reason()), (503, "not-ready".to_owned()), "{answer:?}");
         assert!(answer.text.contains("is not an ONNX model"), "{answer:?}");
+        assert!(answer.text.contains("a retry helps only after"), "{answer:?}");
+        assert_eq!(answer.header("retry-after"), "30", "{answer:?}");
     }
+}
+
+#[test]
+fn a_model_to_load_must_exist_and_needs_explicit_control() {
+    let dir = tempfile::tempdir().unwrap();
+    export(SMALL, &dir.path().join("pets"));
+    let folder = dir.path().to_str().unwrap();
+    let refused = |arguments: &[&str]| {
+        let options = ["serve", "--listen", "0", "--model-repository", folder];
+        let output = resnetd(&[&options[..], &["--load-model", "cars"], arguments].concat());
+        assert!(!output.status.success());
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let words = refused(&[]);
+    assert!(words.contains("needs --model-control explicit"), "{words}");
+    let words = refused(&["--model-control", "explicit"]);
+    assert!(words.contains("there is no such model; the models are pets"), "{words}");
 }
 
 #[tokio::test]
@@ -388,7 +411,7 @@ async fn all_invalid_tables_are_reported() {
     write(&file, wrong).unwrap();
     let output = resnetd(&["serve", "--config", file.to_str().unwrap()]);
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
-    for expected in ["it needs a name", "gpu", "use letters"] {
+    for expected in ["it needs a name", "gpu", "use ASCII letters"] {
         assert!(words.contains(expected), "{expected}: {words}");
     }
     write(&file, "[[model]]\nsauce = \"a\"\n").unwrap();

@@ -25,7 +25,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::support::engines::Gate;
-use crate::support::{Options, TestServer, data, resnetd, until, wire};
+use crate::support::process::Process;
+use crate::support::{Options, TestServer, data, free_address, get, resnetd, until, wire};
 
 /// An authority, and the files of a server and a client signed by it.
 struct Pki {
@@ -251,6 +252,22 @@ async fn http_without_tls_gets_an_error() {
     assert_eq!((answer.status, answer.reason()), (400, "bad-request".to_owned()));
     assert!(answer.text.contains("https://"), "{answer:?}");
     until("it is counted", || served.server.server.metrics.tls_handshake_failures.get() == 1).await;
+}
+
+#[tokio::test]
+async fn the_admin_address_has_tls_unless_it_is_a_loopback_address() {
+    let pki = Pki::new();
+    let keys = [("--tls-cert", "server.pem"), ("--tls-key", "server.key")];
+    let tls = keys.map(|(option, file)| [option.to_owned(), pki.text(file)]).concat();
+    for (ip, without_tls) in [("127.0.0.1", 200), ("0.0.0.0", 400)] {
+        let port = free_address().rsplit_once(':').unwrap().1.to_owned();
+        let mut arguments: Vec<_> = tls.iter().map(String::as_str).collect();
+        let admin = format!("{ip}:{port}");
+        arguments.extend(["--admin-listen", &admin]);
+        let _server = Process::start(&arguments);
+        let answer = get(&format!("http://127.0.0.1:{port}/ping")).await;
+        assert_eq!(answer.status, without_tls, "{admin}: {answer:?}");
+    }
 }
 
 #[tokio::test]

@@ -350,6 +350,9 @@ async fn fetched_bytes_are_checked_like_uploads() {
         assert_eq!((answer.status, &*answer.reason()), (status, reason), "{path}: {answer:?}");
         assert!(answer.text.contains(words), "{answer:?}");
     }
+    let invalid = classify(&server, "https://host:99999/a.jpg?secret=1").await;
+    assert_eq!((invalid.status, &*invalid.reason()), (422, "invalid-parameter"), "{invalid:?}");
+    assert!(!invalid.text.contains("secret"), "the query is not repeated: {invalid:?}");
     let closed = {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.local_addr().unwrap()

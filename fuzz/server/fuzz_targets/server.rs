@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use http_body_util::{BodyExt, Collected};
 use resnetd::http::{
-    self, Access, AccessPlan, AllowedHosts, Page, Readiness, Shared, Timeouts, VertexRoutes,
+    self, Access, AccessPlan, AllowedHosts, Page, ServerPhase, Shared, Timeouts, VertexRoutes,
 };
 use resnetd::model::{self, Model};
 use resnetd::pipeline::decode::Limits;
@@ -125,7 +125,7 @@ fn server(metrics: Arc<Metrics>) -> Arc<http::Server> {
         control: None,
         memory,
         metrics,
-        readiness: Arc::new(Readiness::default()),
+        phase: Arc::new(ServerPhase::default()),
         shared: Arc::new(Shared::new(2, DroppedLines::default())),
         timeouts: TIMEOUTS,
         page: Page::On,

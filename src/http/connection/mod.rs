@@ -60,7 +60,7 @@ const SEND_BUFFER: usize = 64 << 10;
 /// Maximum number of streams that a client has reset and that are not accepted yet.
 const MAX_RESETS: usize = 32;
 
-/// During shutdown, a connection without open requests is closed after this time.
+/// An idle or evicted connection is closed after this time, even if the client does not close its side.
 const GOAWAY_LIMIT: Duration = Duration::from_secs(1);
 
 /// Time limits of a connection.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Bytes that every connection may hold: two requests with typical headers, or one with the largest.
+/// Bytes that every connection may hold: one request with up to 8 KiB of headers.
 const FREE: usize = 32 << 10;
 
 /// Bytes that all connections together may hold in addition: about 2,000 requests.

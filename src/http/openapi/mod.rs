@@ -25,7 +25,7 @@ const ABOUT: &str = "\
 Classifies images over HTTP.
 
 Errors are problem documents (RFC 9457) that describe what is wrong and how to correct it. Status 503 \
-means that the request is valid; usually a retry after the time in `Retry-After` succeeds. `docs/errors.md` \
+means that the request was not processed now; usually a retry after the time in `Retry-After` succeeds. `docs/errors.md` \
 describes when it does not. An unknown path answers `not-found`; a method that a \
 path does not support answers `method-not-allowed`, with `Allow`.";
 
@@ -148,7 +148,7 @@ fn add_named(document: &mut Value) {
     }
 }
 
-/// Adds the headers that `layers`, `problem` and `answers` set, and refers to them in all responses.
+/// Adds the headers that most answers have, and refers to them in all responses.
 fn add_headers(document: &mut Value) {
     document["components"]["headers"] = json!({
         "X-Request-Id": {
@@ -162,6 +162,10 @@ fn add_headers(document: &mut Value) {
         },
         "X-Model-Name": {
             "description": "The model that answered",
+            "schema": { "type": "string" },
+        },
+        "X-Model-Fallback-For": {
+            "description": "The requested model, if a cheaper one answered because of overload",
             "schema": { "type": "string" },
         },
         "X-Model-Version": {
@@ -189,6 +193,7 @@ fn add_headers(document: &mut Value) {
             let mut names = vec!["X-Request-Id"];
             if of_model {
                 names.extend(["X-Model-Name", "X-Model-Version", "X-Model-Digest"]);
+                names.push("X-Model-Fallback-For");
             }
             match status.as_str() {
                 "429" | "503" => names.push("Retry-After"),

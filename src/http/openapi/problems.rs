@@ -55,6 +55,7 @@ const OF_UPLOADS: &[Kind] = &[
     Kind::MemoryLimit,
     Kind::Deadline,
     Kind::Draining,
+    Kind::NotReady,
 ];
 
 impl IntoResponses for UploadProblems {
@@ -142,6 +143,7 @@ fn is_of_one_image(kind: Kind) -> bool {
             | Kind::TooManyRequests
             | Kind::HeadersTooLarge
             | Kind::TooManyConnections
+            | Kind::NotReady
     )
 }
 

@@ -1,13 +1,18 @@
 //! Conversion of errors to problems: the only mapping from errors to kinds.
 
+use std::time::Duration;
+
 use super::{Kind, Problem};
 use crate::fetch::FetchError;
 use crate::pipeline::ClassifyError;
 use crate::pipeline::decode::DecodeError;
 use crate::pipeline::prediction_sets::CoverageUnavailable;
-use crate::pipeline::queue::Rejected;
+use crate::pipeline::queue::{JobError, Rejected};
 use crate::pipeline::rollup::NoTaxonomy;
 use crate::registry::{ControlError, NoModel};
+
+/// `Retry-After` of a model that only an operator can make available.
+const UNAVAILABLE_RETRY: Duration = Duration::from_secs(30);
 
 impl From<ClassifyError> for Problem {
     /// Internal causes are written to the request's log line, not sent to the client.
@@ -23,6 +28,11 @@ impl From<ClassifyError> for Problem {
                 Self::new(Kind::Deadline, detail).retry_after(retry_after)
             }
             ClassifyError::Prepare(_) => Self::internal().because(detail),
+            ClassifyError::Run(JobError::NotFinite) => {
+                let detail =
+                    "the network's scores for this image are not finite; send another image";
+                Self::new(Kind::InferenceFailed, detail).because(error.to_string())
+            }
             ClassifyError::Run(_) => {
                 Self::new(Kind::InferenceFailed, "inference failed on this batch; retry")
                     .because(detail)
@@ -37,8 +47,11 @@ impl From<NoModel> for Problem {
             NoModel::NoDefault { .. }
             | NoModel::Unknown { .. }
             | NoModel::UnknownVersion { .. } => Kind::NotFound,
-            NoModel::NotReady { .. } | NoModel::OnDemand { .. } => {
+            NoModel::Loading { .. } | NoModel::OnDemand { .. } => {
                 return Self::not_ready(&error.to_string());
+            }
+            NoModel::Unavailable { .. } => {
+                return Self::not_ready(&error.to_string()).retry_after(UNAVAILABLE_RETRY);
             }
         };
         Self::new(kind, error.to_string())
@@ -65,8 +78,9 @@ impl From<Rejected> for Problem {
             Rejected::ClientLimit { .. } => Kind::ClientLimit,
             Rejected::Draining => Kind::Draining,
         };
+        // Twice the predicted time, because some of the limit passes before the prediction, and predictions are means.
         let minimum_timeout_ms = if let Rejected::LimitTooShort { alone, .. } = &rejected {
-            u64::try_from(alone.as_millis() + 1).ok()
+            u64::try_from(2 * alone.as_millis() + 1).ok()
         } else {
             None
         };

@@ -106,15 +106,10 @@ fn problem(status: &Status) -> Option<Problem> {
 mod tests {
     use super::*;
 
-    /// Problems that no call gets: the method is unknown before there is a problem, images are not fetched by URL, and
-    /// connections are rejected before they are known to be gRPC.
-    const OVER_HTTP_ONLY: [Kind; 5] = [
-        Kind::MethodNotAllowed,
-        Kind::UrlNotAllowed,
-        Kind::UrlFailed,
-        Kind::UrlTimeout,
-        Kind::TooManyConnections,
-    ];
+    /// Problems that no call gets: images are not fetched by URL, and connections are rejected before they are known to be
+    /// gRPC.
+    const OVER_HTTP_ONLY: [Kind; 4] =
+        [Kind::UrlNotAllowed, Kind::UrlFailed, Kind::UrlTimeout, Kind::TooManyConnections];
 
     #[test]
     fn the_documentation_lists_every_reason_under_its_code() {

@@ -347,7 +347,7 @@ impl Problem {
         Self::new(kind, detail)
     }
 
-    /// A handler panicked.
+    /// An error of the server. Its cause is only in the log.
     #[must_use]
     pub fn internal() -> Self {
         Self::new(

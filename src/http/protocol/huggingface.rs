@@ -44,7 +44,7 @@ pub(super) enum HuggingFaceAnswer {
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "only a schema; the body is parsed without copying")]
 pub(super) struct HuggingFaceBody {
-    /// The image's bytes as base64, a list of several, or a URL with an allowed host.
+    /// The image's bytes as base64, a list of several, or a URL with an allowed host. This schema has only the first.
     #[schema(
         content_encoding = "base64",
         min_length = 1,

@@ -1,4 +1,4 @@
-//! The common path of all protocols: classifies a request's images, and returns all classifications or the
+//! The common path of all protocols but the Open Inference Protocol: classifies a request's images, and returns all classifications or the
 //! first problem, because these protocols cannot report an error for a single image.
 
 use std::borrow::Cow;

@@ -34,7 +34,8 @@ struct InstancesRequest<'a> {
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "only a schema; the body is parsed without copying")]
 pub(super) struct InstancesBody {
-    /// Images: base64 or a URL, or objects with it in `b64`, `image_bytes`, `image`, `content` or `url`.
+    /// Images: base64 or a URL, or objects with it in `b64`, `image_bytes`, `image`, `content` or `url`. This schema has
+    /// only `b64`.
     #[schema(min_items = 1, max_items = 256)]
     instances: Vec<B64>,
     parameters: Option<Parameters>,

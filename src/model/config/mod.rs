@@ -13,9 +13,10 @@ use serde_json::Value;
 
 use super::foreign::DescribedCard;
 use super::{ModelCard, ModelError, Precision, Task, foreign, labels};
+use crate::graph::choices::Family;
 use crate::graph::{Architecture, DetectedArchitecture, infer};
-use crate::model::Preprocess;
-use crate::weights::Weights;
+use crate::model::{Interpolation, Preprocess};
+use crate::weights::{Framework, Weights};
 
 /// The model that a `config.json` describes.
 struct ConfiguredModel {
@@ -43,7 +44,7 @@ type Refusal = String;
 ///
 /// # Errors
 ///
-/// [`ModelError::Config`] for a missing file or an unsupported setting.
+/// [`ModelError::Read`] for a missing file, [`ModelError::Config`] for an unsupported setting.
 pub(super) fn card(folder: &Path, name: &str, weights: &Weights) -> Result<ModelCard, ModelError> {
     let path = folder.join("config.json");
     let config: Value = read(&path)?;
@@ -87,7 +88,8 @@ fn task(config: &Value) -> Result<Task, Refusal> {
 ///
 /// # Errors
 ///
-/// [`ModelError::Config`] if labels or preprocessing are missing, or for an unsupported setting.
+/// [`ModelError::Read`] for a missing file, [`ModelError::Config`] if it lacks labels or preprocessing, or for an unsupported
+/// setting.
 pub(super) fn card_of_graph(folder: &Path, name: &str) -> Result<DescribedCard, ModelError> {
     let path = folder.join("config.json");
     let config: Value = read(&path)?;
@@ -115,12 +117,22 @@ pub(super) fn card_of_graph(folder: &Path, name: &str) -> Result<DescribedCard, 
 /// The card of weights without any description: default preprocessing and class names of the architecture.
 pub(super) fn default_card(name: &str, inferred: DetectedArchitecture) -> ModelCard {
     let DetectedArchitecture { architecture, classes } = inferred;
-    bare(
-        name,
-        architecture.name,
-        Preprocess::default_for(architecture.input),
-        labels::default_names(classes),
-    )
+    bare(name, architecture.name, default_preprocess(architecture), labels::default_names(classes))
+}
+
+/// The preprocessing with which weights of this architecture are usually trained.
+fn default_preprocess(architecture: &Architecture) -> Preprocess {
+    let usual = Preprocess::default_for(architecture.input);
+    match architecture.family {
+        Family::Inverted(choices) if choices.framework == Framework::TensorFlow => {
+            // EfficientNet's input pipeline: a margin of 16 pixels on each side, and values from -127/128 to 1.
+            let side = f64::from(architecture.input[0]);
+            let (mean, std) = ([127.0 / 255.0; 3], [128.0 / 255.0; 3]);
+            let (crop_ratio, interpolation) = (side / (side + 32.0), Interpolation::Bicubic);
+            Preprocess { crop_ratio, interpolation, mean, std, ..usual }
+        }
+        Family::Residual(_) | Family::Vgg(_) | Family::Inverted(_) => usual,
+    }
 }
 
 fn bare(name: &str, architecture: &str, preprocess: Preprocess, labels: Vec<String>) -> ModelCard {

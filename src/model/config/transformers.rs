@@ -53,7 +53,8 @@ pub(super) fn describe(
         return Err(match infer::infer(weights, "") {
             Err(error) => error.to_string(),
             Ok(guess) => format!(
-                "the weights are those of {}, which is not a ResNet of transformers",
+                "the weights are those of {}, and no supported network has them with these settings \
+                 (downsample_in_bottleneck, downsample_in_first_stage, hidden_act)",
                 guess.inferred.architecture.name
             ),
         });

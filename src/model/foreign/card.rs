@@ -20,7 +20,7 @@ pub(super) struct Hints {
     /// Pixels are multiplied by this before the mean is subtracted; `None` is 1/255.
     pub(super) scale: Option<f64>,
     /// Kind of the scores; by default determined by the last nodes.
-    pub(super) scores: Option<DeclaredScores>,
+    pub(super) scores: Option<ScoreMeaning>,
     /// Name of the output with the scores; required if there are several outputs.
     pub(super) output: Option<String>,
     /// The task, if the card has one.
@@ -48,7 +48,7 @@ pub(super) enum Channels {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum DeclaredScores {
+pub(super) enum ScoreMeaning {
     /// Before the softmax; with one class, before the sigmoid.
     Logits,
     /// After the softmax.
@@ -57,7 +57,7 @@ pub(super) enum DeclaredScores {
     Sigmoid,
 }
 
-impl fmt::Display for DeclaredScores {
+impl fmt::Display for ScoreMeaning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Logits => "logits",

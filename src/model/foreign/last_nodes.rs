@@ -1,6 +1,6 @@
 //! Detects from the last nodes of a foreign graph whether its scores are logits or probabilities.
 
-use super::card::DeclaredScores;
+use super::card::ScoreMeaning;
 use crate::onnx;
 
 /// Operators that only change shape or type of the scores, or round them.
@@ -24,19 +24,19 @@ const MAX_NODES: usize = 32;
 
 /// The kind of scores in the value `output` of `graph`, from the node that computes it. Exporters may add
 /// casts and reshapes after that node.
-pub(super) fn scores_of(graph: &onnx::OnnxModel, output: &str) -> DeclaredScores {
+pub(super) fn scores_of(graph: &onnx::OnnxModel, output: &str) -> ScoreMeaning {
     let mut value = output;
     for _ in 0..MAX_NODES {
-        let Some(node) = graph.producer_of(value) else { return DeclaredScores::Logits };
+        let Some(node) = graph.producer_of(value) else { return ScoreMeaning::Logits };
         match node.op_type() {
-            "Softmax" => return DeclaredScores::Probabilities,
-            "Sigmoid" | "HardSigmoid" => return DeclaredScores::Sigmoid,
+            "Softmax" => return ScoreMeaning::Probabilities,
+            "Sigmoid" | "HardSigmoid" => return ScoreMeaning::Sigmoid,
             passed if TRANSPARENT.contains(&passed) => match node.input.first() {
                 Some(input) => value = input,
-                None => return DeclaredScores::Logits,
+                None => return ScoreMeaning::Logits,
             },
-            _ => return DeclaredScores::Logits,
+            _ => return ScoreMeaning::Logits,
         }
     }
-    DeclaredScores::Logits
+    ScoreMeaning::Logits
 }

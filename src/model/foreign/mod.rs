@@ -96,8 +96,8 @@ pub fn verify_scores(
     let graph = model.graph();
     let kind = ScoreKind::of(&graph);
     let given = match kind.scores {
-        card::DeclaredScores::Logits => logits,
-        card::DeclaredScores::Probabilities | card::DeclaredScores::Sigmoid => probabilities,
+        card::ScoreMeaning::Logits => logits,
+        card::ScoreMeaning::Probabilities | card::ScoreMeaning::Sigmoid => probabilities,
     };
     // A network with one class was given a second one, which is not checked.
     let is_one = graph.producer_of("resnetd.both").is_some();

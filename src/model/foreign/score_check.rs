@@ -1,6 +1,6 @@
 //! Checks whether the values of a graph's scores match the kind that its card or its last node indicates.
 
-use super::card::DeclaredScores;
+use super::card::ScoreMeaning;
 use crate::model::Task;
 use crate::onnx;
 
@@ -16,7 +16,7 @@ const DECLARED_TOLERANCE: f32 = 0.1;
 /// The kind of scores, and where it is from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ScoreKind {
-    pub(super) scores: DeclaredScores,
+    pub(super) scores: ScoreMeaning,
     pub(super) by: KindSource,
 }
 
@@ -73,7 +73,7 @@ pub(super) enum ScoresVerdict {
     /// The assumed kind is correct.
     AsAssumed,
     /// Another kind, detected from the values alone.
-    Detected(DeclaredScores),
+    Detected(ScoreMeaning),
 }
 
 impl ScoreKind {
@@ -97,11 +97,11 @@ impl ScoreKind {
         let is_softmax =
             || graph.producer_of("probabilities").is_some_and(|n| n.op_type() == "Softmax");
         let scores = match scores {
-            "logits" => DeclaredScores::Logits,
-            "probabilities" => DeclaredScores::Probabilities,
-            "sigmoid" => DeclaredScores::Sigmoid,
-            _ if is_softmax() => DeclaredScores::Logits,
-            _ => DeclaredScores::Probabilities,
+            "logits" => ScoreMeaning::Logits,
+            "probabilities" => ScoreMeaning::Probabilities,
+            "sigmoid" => ScoreMeaning::Sigmoid,
+            _ if is_softmax() => ScoreMeaning::Logits,
+            _ => ScoreMeaning::Probabilities,
         };
         Self { scores, by }
     }
@@ -118,25 +118,25 @@ impl ScoreKind {
             Task::MultiLabel
                 if !one
                     && all_sum_to_1(rows, DETECTED_TOLERANCE)
-                    && (self.scores, self.by) != (DeclaredScores::Sigmoid, KindSource::Graph) =>
+                    && (self.scores, self.by) != (ScoreMeaning::Sigmoid, KindSource::Graph) =>
             {
                 Err(ScoreKindMismatch::NotMultiLabel)
             }
             Task::MultiLabel
-                if self.scores == DeclaredScores::Logits && self.by == KindSource::Graph =>
+                if self.scores == ScoreMeaning::Logits && self.by == KindSource::Graph =>
             {
                 let unit = all_within_0_and_1(rows);
                 Ok(if unit {
-                    ScoresVerdict::Detected(DeclaredScores::Sigmoid)
+                    ScoresVerdict::Detected(ScoreMeaning::Sigmoid)
                 } else {
                     ScoresVerdict::AsAssumed
                 })
             }
-            Task::SingleLabel | Task::MultiLabel => self.verify_single_label(rows),
+            Task::SingleLabel | Task::MultiLabel => self.verify_values(rows),
         }
     }
 
-    fn verify_single_label(self, rows: &[&[f32]]) -> Result<ScoresVerdict, ScoreKindMismatch> {
+    fn verify_values(self, rows: &[&[f32]]) -> Result<ScoresVerdict, ScoreKindMismatch> {
         let by = match self.by {
             KindSource::Card => "onnx.scores of the card declares it",
             KindSource::Graph => "the graph ends in Softmax or Sigmoid",
@@ -144,26 +144,24 @@ impl ScoreKind {
         let one = rows.iter().all(|row| row.len() == 1);
         let unit = all_within_0_and_1(rows);
         match (self.scores, self.by) {
-            (DeclaredScores::Logits, KindSource::Card)
+            (ScoreMeaning::Logits, KindSource::Card)
                 if !one && all_sum_to_1(rows, DETECTED_TOLERANCE) =>
             {
                 Err(ScoreKindMismatch::NotLogits)
             }
-            (DeclaredScores::Logits, KindSource::Graph) if one && unit => {
+            (ScoreMeaning::Logits, KindSource::Graph) if one && unit => {
                 Err(ScoreKindMismatch::UndecidedOne)
             }
-            (DeclaredScores::Logits, KindSource::Graph)
+            (ScoreMeaning::Logits, KindSource::Graph)
                 if !one && all_sum_to_1(rows, DETECTED_TOLERANCE) =>
             {
-                Ok(ScoresVerdict::Detected(DeclaredScores::Probabilities))
+                Ok(ScoresVerdict::Detected(ScoreMeaning::Probabilities))
             }
-            (DeclaredScores::Logits, KindSource::Graph) if unit => {
-                Err(ScoreKindMismatch::Undecided)
-            }
-            (DeclaredScores::Logits, KindSource::Card | KindSource::Graph) => {
+            (ScoreMeaning::Logits, KindSource::Graph) if unit => Err(ScoreKindMismatch::Undecided),
+            (ScoreMeaning::Logits, KindSource::Card | KindSource::Graph) => {
                 Ok(ScoresVerdict::AsAssumed)
             }
-            (DeclaredScores::Probabilities, _) => {
+            (ScoreMeaning::Probabilities, _) => {
                 match rows.iter().find(|r| !sums_to_1(r, DECLARED_TOLERANCE)) {
                     Some(row) => {
                         let (low, high, sum) = summary(row);
@@ -172,7 +170,7 @@ impl ScoreKind {
                     None => Ok(ScoresVerdict::AsAssumed),
                 }
             }
-            (DeclaredScores::Sigmoid, _) => {
+            (ScoreMeaning::Sigmoid, _) => {
                 let mut scores = rows.iter().copied().flatten();
                 match scores.find(|score| !(-1e-3..=1.001).contains(*score)) {
                     Some(&found) => Err(ScoreKindMismatch::NotSigmoid { by, found }),
@@ -208,7 +206,7 @@ mod tests {
     use super::*;
 
     fn verified(
-        scores: DeclaredScores,
+        scores: ScoreMeaning,
         by: KindSource,
         rows: &[&[f32]],
     ) -> Result<ScoresVerdict, ScoreKindMismatch> {
@@ -217,8 +215,8 @@ mod tests {
 
     #[test]
     fn scores_are_checked_on_test_images() {
-        use DeclaredScores::{Logits, Probabilities, Sigmoid};
         use KindSource::{Card, Graph};
+        use ScoreMeaning::{Logits, Probabilities, Sigmoid};
         let logits: &[&[f32]] = &[&[2.0, -1.0, 0.5], &[0.1, 0.2, 0.3]];
         let probabilities: &[&[f32]] = &[&[0.7, 0.2, 0.1], &[0.0, 1.0, 0.0]];
         let unit: &[&[f32]] = &[&[0.7, 0.9, 0.1], &[0.0, 0.2, 0.0]];
@@ -248,8 +246,8 @@ mod tests {
 
     #[test]
     fn multi_label_scores_that_sum_to_1_are_an_error_unless_the_graph_ends_in_a_sigmoid() {
-        use DeclaredScores::{Logits, Sigmoid};
         use KindSource::{Card, Graph};
+        use ScoreMeaning::{Logits, Sigmoid};
         let verified =
             |scores, by, rows: &[&[f32]]| ScoreKind { scores, by }.verify(Task::MultiLabel, rows);
         let logits: &[&[f32]] = &[&[2.0, -1.0], &[0.1, 0.2]];

@@ -1,6 +1,6 @@
 //! Checks that a foreign graph is an image classifier, and determines the layout of its input.
 
-use super::card::{AxisOrder, DeclaredScores, Hints};
+use super::card::{AxisOrder, Hints, ScoreMeaning};
 use super::last_nodes::scores_of;
 use super::score_check::{KindSource, ScoreKind};
 use crate::model::{ModelCard, Task};
@@ -128,18 +128,17 @@ pub(super) fn check(
 fn task_of(kind: ScoreKind, hints: &Hints, classes: usize) -> Result<Task, UnsupportedGraph> {
     let by_card = kind.by == KindSource::Card;
     match (kind.scores, hints.task) {
-        (DeclaredScores::Probabilities, Some(Task::MultiLabel)) => {
+        (ScoreMeaning::Probabilities, Some(Task::MultiLabel)) => {
             Err(UnsupportedGraph::NotMultiLabel { by_card })
         }
-        (DeclaredScores::Probabilities, _) if classes == 1 => Err(UnsupportedGraph::OneProbability),
-        (DeclaredScores::Sigmoid, Some(Task::SingleLabel)) if classes > 1 => {
+        (ScoreMeaning::Probabilities, _) if classes == 1 => Err(UnsupportedGraph::OneProbability),
+        (ScoreMeaning::Sigmoid, Some(Task::SingleLabel)) if classes > 1 => {
             Err(UnsupportedGraph::NotSingleLabel { by_card, classes })
         }
-        (DeclaredScores::Sigmoid, None) if classes > 1 => Ok(Task::MultiLabel),
-        (
-            DeclaredScores::Logits | DeclaredScores::Probabilities | DeclaredScores::Sigmoid,
-            task,
-        ) => Ok(task.unwrap_or_default()),
+        (ScoreMeaning::Sigmoid, None) if classes > 1 => Ok(Task::MultiLabel),
+        (ScoreMeaning::Logits | ScoreMeaning::Probabilities | ScoreMeaning::Sigmoid, task) => {
+            Ok(task.unwrap_or_default())
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Adds nodes around a foreign graph: from uint8 `[N, H, W, 3]` to its input, and from its output to logits
 //! and probabilities.
 
-use super::card::{AxisOrder, Channels, DeclaredScores, Hints};
+use super::card::{AxisOrder, Channels, Hints, ScoreMeaning};
 use super::score_check::ScoreKind;
 use super::signature::GraphSignature;
 use crate::model::Preprocess;
@@ -10,7 +10,7 @@ use crate::onnx::builder::{int_attribute, ints_attribute};
 use crate::onnx::proto::tensor_proto::DataType;
 use crate::onnx::{self, Element, GraphBuilder};
 
-/// Names of inputs and outputs that every model's graph has.
+/// Names that are reserved for the input and the outputs of a model's graph.
 const OWN_NAMES: [&str; 5] = ["pixels", "logits", "probabilities", "embedding", "feature_map"];
 /// Probabilities of 0 are raised to this, the smallest normal float32, so that they have a logarithm.
 const SMALLEST: f32 = f32::MIN_POSITIVE;
@@ -111,7 +111,7 @@ const OUTPUT_VALUES: [&str; 12] = [
 ];
 
 /// Adds logits and probabilities, computed from [`ROWS`].
-fn add_outputs(graph: &mut GraphBuilder, scores: DeclaredScores, task: Task, classes: usize) {
+fn add_outputs(graph: &mut GraphBuilder, scores: ScoreMeaning, task: Task, classes: usize) {
     match task {
         Task::SingleLabel => add_single_label_outputs(graph, scores, classes),
         Task::MultiLabel => add_multi_label_outputs(graph, scores, classes),
@@ -119,14 +119,14 @@ fn add_outputs(graph: &mut GraphBuilder, scores: DeclaredScores, task: Task, cla
 }
 
 /// Outputs of a multi-label network.
-fn add_multi_label_outputs(graph: &mut GraphBuilder, scores: DeclaredScores, classes: usize) {
+fn add_multi_label_outputs(graph: &mut GraphBuilder, scores: ScoreMeaning, classes: usize) {
     match scores {
-        DeclaredScores::Logits => {
+        ScoreMeaning::Logits => {
             graph.node("Identity", "logits", &[ROWS], []);
             graph.node("Sigmoid", "probabilities", &[ROWS], []);
         }
         // Softmax outputs were rejected before.
-        DeclaredScores::Sigmoid | DeclaredScores::Probabilities => {
+        ScoreMeaning::Sigmoid | ScoreMeaning::Probabilities => {
             let [least, one] = [("resnetd.least", SMALLEST), ("resnetd.one", 1.0)]
                 .map(|(name, value)| graph.constant(name, &[], &[value]));
             let rest = graph.node("Sub", "resnetd.rest", &[&one, ROWS], []);
@@ -143,30 +143,30 @@ fn add_multi_label_outputs(graph: &mut GraphBuilder, scores: DeclaredScores, cla
 }
 
 /// Outputs of a single-label network. With one class, a second one is added, which means its absence.
-fn add_single_label_outputs(graph: &mut GraphBuilder, scores: DeclaredScores, classes: usize) {
+fn add_single_label_outputs(graph: &mut GraphBuilder, scores: ScoreMeaning, classes: usize) {
     let axis = || int_attribute("axis", 1);
     let given = match (scores, classes) {
-        (DeclaredScores::Logits, 1) => {
+        (ScoreMeaning::Logits, 1) => {
             // The softmax of a logit and 0 is its sigmoid.
             let zero = graph.constant("resnetd.zero", &[], &[0.0]);
             let absent = graph.node("Mul", "resnetd.absent", &[ROWS, &zero], []);
             graph.node("Concat", "resnetd.both", &[ROWS, &absent], [axis()])
         }
-        (DeclaredScores::Sigmoid | DeclaredScores::Probabilities, 1) => {
+        (ScoreMeaning::Sigmoid | ScoreMeaning::Probabilities, 1) => {
             let one = graph.constant("resnetd.one", &[], &[1.0]);
             let rest = graph.node("Sub", "resnetd.rest", &[&one, ROWS], []);
             graph.node("Concat", "resnetd.both", &[ROWS, &rest], [axis()])
         }
-        (DeclaredScores::Logits | DeclaredScores::Probabilities | DeclaredScores::Sigmoid, _) => {
+        (ScoreMeaning::Logits | ScoreMeaning::Probabilities | ScoreMeaning::Sigmoid, _) => {
             ROWS.to_owned()
         }
     };
     match scores {
-        DeclaredScores::Logits => {
+        ScoreMeaning::Logits => {
             graph.node("Identity", "logits", &[&given], []);
             graph.node("Softmax", "probabilities", &[&given], [axis()]);
         }
-        DeclaredScores::Probabilities | DeclaredScores::Sigmoid => {
+        ScoreMeaning::Probabilities | ScoreMeaning::Sigmoid => {
             let least = graph.constant("resnetd.least", &[], &[SMALLEST]);
             let positive = graph.node("Max", "resnetd.positive", &[&given, &least], []);
             graph.node("Log", "logits", &[&positive], []);

@@ -26,8 +26,8 @@ pub enum DecodeError {
         "the upload is {format}, which this server does not accept; convert it to one of {enabled}"
     )]
     Disabled {
-        /// Its format.
-        format: Format,
+        /// Its format, or a description with an article.
+        format: String,
         /// The accepted formats.
         enabled: Formats,
     },

@@ -79,7 +79,7 @@ const COPIES_OF_UPLOAD: u64 = 2;
 /// is decoded and resized.
 const MAX_SIDE: u32 = 65_535;
 
-/// Memory of the `image` crate's decoders in addition to the pixels, for an upload of this size in bytes.
+/// Memory of the JPEG decoder in addition to the pixels, for an upload of this size in bytes.
 pub(super) fn overhead(upload: u64) -> u64 {
     upload.saturating_mul(COPIES_OF_UPLOAD).saturating_add(DECODER_BYTES)
 }

@@ -60,14 +60,14 @@ pub struct Header {
 }
 
 impl Header {
-    /// Requests decoding at reduced size: at most reduced by `most`, and at full size if the coding does not
-    /// allow a reduction.
+    /// Requests decoding at size `reduction`, or at full size if the coding does not allow it.
     #[must_use]
-    pub fn reduced(self, most: Reduction) -> Self {
+    pub fn reduced(self, reduction: Reduction) -> Self {
         let largest_scaled_size = self.jpeg.and_then(|jpeg| jpeg.largest_scaled_size);
-        let allowed = largest_scaled_size
-            .is_some_and(|largest_scaled_size| largest_scaled_size.divisor() <= most.divisor());
-        Self { reduction: if allowed { most } else { Reduction::None }, ..self }
+        let allowed = largest_scaled_size.is_some_and(|largest_scaled_size| {
+            largest_scaled_size.divisor() <= reduction.divisor()
+        });
+        Self { reduction: if allowed { reduction } else { Reduction::None }, ..self }
     }
 
     /// The scale at which the image will be decoded.
@@ -177,9 +177,18 @@ pub fn inspect(bytes: &[u8], limits: &Limits) -> Result<Header, DecodeError> {
     if bytes.len() > limits.max_bytes {
         return Err(DecodeError::TooManyBytes { bytes: bytes.len(), limit: limits.max_bytes });
     }
-    let format = detect::sniff(bytes)?;
-    if !limits.formats.contain(format) {
-        return Err(DecodeError::Disabled { format, enabled: limits.formats });
+    let enabled = limits.formats;
+    let format = detect::sniff(bytes).map_err(|error| {
+        if let DecodeError::Unsupported { format } = error
+            && enabled != Formats::ALL
+        {
+            // The formats that this server accepts, instead of all that can be decoded.
+            return DecodeError::Disabled { format: format.to_owned(), enabled };
+        }
+        error
+    })?;
+    if !enabled.contain(format) {
+        return Err(DecodeError::Disabled { format: format.to_string(), enabled });
     }
     guarded(format, || {
         let is_jpeg = format == Format::Jpeg;
@@ -240,7 +249,7 @@ pub fn decode(bytes: &[u8], header: &Header, watch: Watch<'_>) -> Result<Image, 
         return Err(DecodeError::Truncated { format });
     }
     guarded(format, || {
-        let decoded = whole(bytes, header, watch)?;
+        let decoded = as_stored(bytes, header, watch)?;
         // Rotating a large image takes as long as decoding some formats, and so does preprocessing it.
         watch.check()?;
         let orientation = orientation(bytes, header);
@@ -253,8 +262,8 @@ pub fn decode(bytes: &[u8], header: &Header, watch: Watch<'_>) -> Result<Image, 
     })
 }
 
-/// Decodes all pixels, without applying the orientation.
-fn whole(bytes: &[u8], header: &Header, watch: Watch<'_>) -> Result<RgbImage, DecodeError> {
+/// Decodes the pixels as stored, without applying the orientation; a JPEG at the header's reduction.
+fn as_stored(bytes: &[u8], header: &Header, watch: Watch<'_>) -> Result<RgbImage, DecodeError> {
     let size = [header.width, header.height];
     match header.format {
         Format::Png => png::decode(bytes, size, watch),

@@ -144,8 +144,9 @@ impl FilterCoefficients {
     }
 }
 
-/// The share of the pixel at `x` that belongs to the image. It is 1 except for the last pixel of an image
-/// that was decoded at reduced size, which may include padding of the encoder's last block.
+/// The share of the pixel at `x` that belongs to the image. It is 1 except for the last pixel (the first one, if the
+/// orientation turned the image) of an image that was decoded at reduced size, which may include padding of the encoder's
+/// last block.
 fn inside(x: f64, [start, end]: [f64; 2]) -> f64 {
     ((x + 1.0).min(end) - x.max(start)).clamp(0.0, 1.0)
 }

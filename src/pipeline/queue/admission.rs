@@ -15,7 +15,7 @@ use crate::telemetry::ModelMetrics;
 /// Images in flight of one model, and their limit.
 #[derive(Debug)]
 pub struct Admission {
-    /// Maximum number of images that are decoded, queued or run.
+    /// Maximum number of images that are being decoded, queued or running.
     capacity: usize,
     in_flight: Mutex<InFlight>,
     memory: Arc<Memory>,
@@ -112,7 +112,7 @@ impl Admission {
         let stages = self.estimate.stages();
         let time = |load: ClientLoad| {
             let own = load.of(share.lane);
-            // A single worker serves both lanes alternately.
+            // A single worker serves both lanes.
             if stages.workers() > 1 {
                 rates.time_for(own)
             } else {
@@ -130,11 +130,12 @@ impl Admission {
             })
             .sum();
         let alone = rates.alone(share.decode);
-        (ahead + own).mul_f64(self.share_of_workers(in_flight, share.lane)) + alone
+        (ahead + own).mul_f64(self.slowdown(in_flight, share.lane)) + alone
     }
 
-    /// The factor by which work takes longer because the other lane occupies some of the workers.
-    fn share_of_workers(&self, in_flight: &InFlight, lane: Lane) -> f64 {
+    /// The factor by which work takes longer because its lane cannot use all workers: slow images never, quick ones
+    /// not while slow images are in flight.
+    fn slowdown(&self, in_flight: &InFlight, lane: Lane) -> f64 {
         let workers = self.estimate.stages().workers();
         let slow = slow_workers(workers);
         let slow_in_flight = in_flight.clients.values().any(|client| client.slow.images > 0);
@@ -150,7 +151,14 @@ impl Admission {
     /// The predicted time for all work in flight, which a new image behind all of it would wait.
     #[must_use]
     pub fn predicted_wait(&self) -> Duration {
-        self.estimate.rates().time_for(self.lock().load())
+        self.time_for_all(&self.lock())
+    }
+
+    /// Slow images take longer than their share of the work, because they cannot use all workers.
+    fn time_for_all(&self, in_flight: &InFlight) -> Duration {
+        let rates = self.estimate.rates();
+        let slow = rates.time_for(in_flight.slow_load());
+        rates.time_for(in_flight.load()).max(slow.mul_f64(self.slowdown(in_flight, Lane::Slow)))
     }
 
     /// Fraction of the workers' time in which they were busy, over the last seconds.
@@ -178,7 +186,7 @@ impl Admission {
     }
 
     fn queue_full(&self, in_flight: &InFlight) -> Rejected {
-        let retry_after = self.estimate.rates().time_for(in_flight.load()) / 2;
+        let retry_after = self.time_for_all(in_flight) / 2;
         Rejected::QueueFull { images: in_flight.images, retry_after }
     }
 
@@ -371,6 +379,8 @@ mod tests {
             .filter_map(|_| admission.enter(&of(keys.assign(), limit), Duration::from_secs(2)).ok())
             .collect();
         assert!((2..6).contains(&slow.len()), "{} of two seconds fit into ten", slow.len());
+        let alone = Duration::from_secs(2) * u32::try_from(slow.len()).unwrap();
+        assert!(admission.predicted_wait() >= alone, "only one worker takes slow images");
         admission
             .enter(&of(keys.assign(), Duration::from_millis(200)), QUICK)
             .expect("one worker is reserved for quick images");

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::telemetry::DecayingRate;
 
-/// Which threads decode and run images; determines the capacity.
+/// Which threads decode and run images; determines the throughput.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stages {
     /// Workers decode the images that they run: one stage.
@@ -173,7 +173,7 @@ pub struct Rates {
 pub enum Lane {
     /// Any worker.
     Quick,
-    /// Only some workers at a time, because others would have to wait for its long decode.
+    /// At most half of the workers at a time, so that other images do not wait for its long decode.
     Slow,
 }
 
@@ -224,11 +224,21 @@ impl Rates {
         if images.is_finite() { (images as usize).max(1) } else { 1 }
     }
 
-    /// The lane of an image: slow images take much longer to decode than images take to run.
+    /// The lane of an image in the queue. Images that are decoded before they are queued occupy a worker only for their
+    /// run.
     #[must_use]
     pub fn lane(&self, decode: Duration) -> Lane {
+        match self.stages {
+            Stages::Shared { .. } if self.is_slow(decode) => Lane::Slow,
+            Stages::Shared { .. } | Stages::Pipelined { .. } => Lane::Quick,
+        }
+    }
+
+    /// Whether an image takes much longer to decode than images take to run.
+    #[must_use]
+    pub fn is_slow(&self, decode: Duration) -> bool {
         let (decode, run) = self.parts(QueueLoad::one(decode));
-        if decode > SLOW.max(2.0 * run) { Lane::Slow } else { Lane::Quick }
+        decode > SLOW.max(2.0 * run)
     }
 
     /// Seconds of decoding and of running.
@@ -317,6 +327,17 @@ mod tests {
             pipelined.rates().time_for(QueueLoad { decode: Duration::from_millis(300), ..load }),
             300.0,
         );
+    }
+
+    #[test]
+    fn only_images_that_a_worker_decodes_have_the_slow_lane() {
+        let (quick, slow) = (Duration::from_millis(1), Duration::from_secs(1));
+        let shared = shared(2).rates();
+        assert_eq!((shared.lane(quick), shared.lane(slow)), (Lane::Quick, Lane::Slow));
+        let stages = Stages::Pipelined { decoders: 2, workers: 2 };
+        let pipelined = ServiceTimeEstimate::new(stages).rates();
+        assert_eq!((pipelined.lane(quick), pipelined.lane(slow)), (Lane::Quick, Lane::Quick));
+        assert!(pipelined.is_slow(slow));
     }
 
     #[test]

@@ -131,10 +131,10 @@ impl FairOrder {
         taken
     }
 
-    /// Removes the last job of the client with the most queued jobs, if those are more than `fewer`.
-    pub(super) fn displace(&mut self, fewer: usize) -> Option<Job> {
+    /// Removes the last job of the client with the most queued jobs, if those are more than `count`.
+    pub(super) fn displace(&mut self, count: usize) -> Option<Job> {
         let most = self.chains.values().map(|chain| chain.queued).max()?;
-        if most <= fewer {
+        if most <= count {
             return None;
         }
         let has_most = |queued: &Queued| {

@@ -66,6 +66,13 @@ impl InFlight {
         all
     }
 
+    /// The sum of all clients' images of [`Lane::Slow`].
+    pub(super) fn slow_load(&self) -> QueueLoad {
+        let mut slow = QueueLoad::default();
+        self.clients.values().for_each(|client| slow.add(client.slow));
+        slow
+    }
+
     pub(super) fn enter(&mut self, share: ImageLoad) {
         self.images += 1;
         self.clients.entry(share.key()).or_default().of_mut(share.lane).add(share.load());

@@ -167,13 +167,13 @@ impl Queue {
         Jobs { jobs, slow }
     }
 
-    /// Displaces a queued image in favour of one with this `priority`, of a client with `fewer` images in
+    /// Displaces a queued image in favour of one with this `priority`, of a client with `own` images in
     /// flight. Removes the last job of the client with the most queued jobs and answers it. Returns false if
     /// no client has more jobs than this client would have with the image; an interactive image displaces any batch image.
     #[must_use]
-    pub fn displace(&self, fewer: usize, priority: Priority, retry_after: Duration) -> bool {
+    pub fn displace(&self, own: usize, priority: Priority, retry_after: Duration) -> bool {
         let mut state = self.shared.lock();
-        let displaced = state.jobs.displace(fewer + 1, priority);
+        let displaced = state.jobs.displace(own + 1, priority);
         self.shared.show_depth(&state);
         drop(state);
         let Some(job) = displaced else { return false };

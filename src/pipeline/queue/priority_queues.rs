@@ -69,13 +69,13 @@ impl PriorityQueues {
     }
 
     /// Removes the last job of the client with the most queued jobs, in favour of a job with this `priority`:
-    /// only a client with more than `most` of them loses one. An interactive job displaces any batch job first.
-    pub(super) fn displace(&mut self, most: usize, priority: Priority) -> Option<Job> {
+    /// only a client with more than `count` of them loses one. An interactive job displaces any batch job first.
+    pub(super) fn displace(&mut self, count: usize, priority: Priority) -> Option<Job> {
         match priority {
             Priority::Interactive => {
-                self.batch.displace(0).or_else(|| self.interactive.displace(most))
+                self.batch.displace(0).or_else(|| self.interactive.displace(count))
             }
-            Priority::Batch => self.batch.displace(most),
+            Priority::Batch => self.batch.displace(count),
         }
     }
 

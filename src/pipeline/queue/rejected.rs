@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::telemetry::Reason;
 
-/// A valid image or upload that is rejected for lack of capacity. The client may retry.
+/// A valid image or upload that is not processed now. Except for [`Rejected::LimitTooShort`], a retry may succeed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejected {
     /// The maximum number of images is in flight.

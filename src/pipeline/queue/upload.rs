@@ -39,7 +39,7 @@ impl ImageTimings {
 /// Why an upload could not be prepared.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum PrepareError {
-    /// It is damaged.
+    /// It cannot be decoded, or decoding was stopped.
     #[error(transparent)]
     Decode(#[from] DecodeError),
     /// The memory limit does not allow its pixels.

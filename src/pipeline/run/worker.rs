@@ -19,7 +19,7 @@ use crate::pipeline::queue::{
 };
 use crate::telemetry::{ModelMetrics, spans};
 
-/// Maximum time of a batch while other models wait for the core. With batches of one image, two models
+/// Maximum time of the run of a batch while other models use the cores. With batches of one image, two models
 /// together have 10 % less throughput (`make bench-models`).
 const LONGEST_SHARED_BATCH: Duration = Duration::from_millis(60);
 

@@ -14,7 +14,7 @@ use resnetd::device::Device;
 use resnetd::fetch::{FetchPlan, Fetcher, UrlPolicy};
 use resnetd::http::{
     self, Access, AccessPlan, AllowedHosts, Certificates, ConnectionTimes, Drain, ListenPlan,
-    Listener, Page, Readiness, Server, Shared, Timeouts, VertexRoutes,
+    Listener, Page, Server, ServerPhase, Shared, Timeouts, VertexRoutes,
 };
 use resnetd::model::{self, Model};
 use resnetd::pipeline::decode::Limits;
@@ -189,7 +189,7 @@ impl TestServer {
             control: None,
             memory,
             metrics,
-            readiness: Arc::new(Readiness::default()),
+            phase: Arc::new(ServerPhase::default()),
             shared: Arc::new(Shared::new(2, DroppedLines::default())),
             timeouts,
             page,
@@ -217,10 +217,10 @@ impl TestServer {
         let url = format!("http://{}", listener.address().unwrap());
         let (stop, stopped) = oneshot::channel::<()>();
         let routes = http::router(Arc::clone(&server));
-        let readiness = Arc::clone(&server.readiness);
+        let phase = Arc::clone(&server.phase);
         let told = async move {
             let _ = stopped.await;
-            readiness.drain();
+            phase.drain();
         };
         let aborted = Arc::clone(&model);
         let give_up = move || aborted.pipeline.abort();

@@ -59,8 +59,8 @@ fn original(value: f32, mean: f32, std: f32) -> f64 {
 fn not_a_pixel(value: f32, place: usize, [mean, std]: [f32; 2]) -> Problem {
     Problem::invalid_parameter(format!(
         "value {value} at place {place} of input \"input\" would be the pixel {:.2}, which is no \
-         whole number from 0 to 255; the values are (pixel / 255 - {mean}) / {std} of pixels that \
-         are whole, or send the pixels themselves as UINT8 in \"pixels\"",
+         whole number from 0 to 255; send (pixel / 255 - {mean}) / {std} of whole pixels, or the pixels \
+         themselves as UINT8 in \"pixels\"",
         original(value, mean, std)
     ))
 }

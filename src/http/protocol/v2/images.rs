@@ -79,7 +79,7 @@ fn files(tensor: InferTensor) -> Result<Vec<InputImage>, Problem> {
     };
     if files.len() != images {
         return Err(Problem::invalid_parameter(format!(
-            "input {:?} has the shape {:?} and {} elements",
+            "input {:?} has the shape {:?} and {} elements; send as many elements as the shape says",
             tensor.name,
             tensor.shape,
             files.len()

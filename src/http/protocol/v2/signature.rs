@@ -30,7 +30,7 @@ pub(super) enum NamedOutput {
     Probabilities,
     /// Before the softmax or sigmoid.
     Logits,
-    /// The pooled features.
+    /// The input of the last linear layer: the pooled features, except for VGG.
     Embedding,
 }
 

@@ -7,7 +7,7 @@ use prometheus::Histogram;
 use crate::telemetry::ModelMetrics;
 use crate::telemetry::Reason;
 
-/// Counts and durations with the same meaning as in Triton.
+/// Counts and durations with names as in Triton, but by image instead of by request; `fail` has rejected images only.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Statistics {
     /// Images that were answered.

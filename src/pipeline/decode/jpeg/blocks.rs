@@ -49,7 +49,7 @@ pub(super) trait BlockSource {
     fn end_mcu(&mut self) -> Result<(), DecodeError>;
 }
 
-/// The blocks of a baseline file with one scan.
+/// The blocks of a sequential file with one scan.
 pub(super) struct ScanBlocks<'a> {
     components: Vec<ScanComponent>,
     bits: Bits<'a>,

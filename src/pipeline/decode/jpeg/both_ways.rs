@@ -1,4 +1,4 @@
-//! Decodes a file as a whole and rewritten, for tests and fuzzing: both ways have the same result.
+//! Decodes a file in one piece and rewritten, for tests and fuzzing: both ways have the same result.
 
 use libjpeg_turbo_rs::{Image, PixelFormat};
 

@@ -2,8 +2,8 @@
 //!
 //! A photo of 12 megapixels has 240 times as many pixels as a network's input of 224×224. The inverse DCT can compute 4×4, 2×2
 //! or 1×1 pixels of each 8×8 block, from the lowest frequencies only. `reduced` does that for common files, in less time
-//! than `libjpeg-turbo-rs`, which decodes all files at full size. Files that take long and that it could only decode as a
-//! whole are decoded to coefficients here, and rewritten for it.
+//! than `libjpeg-turbo-rs`, which decodes all files at full size. Files that take long and that it could only decode in
+//! one piece are decoded to coefficients here, and rewritten for it.
 
 mod segments; // the segments of a file
 mod table_segment; // the tables in a segment
@@ -23,7 +23,7 @@ mod scaling; // how blocks are decoded at reduced size
 mod blocks; // a scan, or the coefficients of an image → its blocks
 mod reduced; // blocks → an image at reduced size
 mod codes; // coefficients → bits
-mod rewrite; // coefficients → a baseline file
+mod rewrite; // coefficients → a sequential file
 mod whole; // decodes any file at full size
 
 #[cfg(any(test, fuzzing))]

@@ -87,7 +87,7 @@ impl Outline {
         self.must_be_rewritten
     }
 
-    /// Rejects files that can neither be rewritten nor decoded as a whole: those that libjpeg-turbo-rs decodes to other
+    /// Rejects files that can neither be rewritten nor decoded in one piece: those that libjpeg-turbo-rs decodes to other
     /// pixels than libjpeg, and large ones, because their decode cannot be stopped.
     fn check_ways(&self) -> Result<(), DecodeError> {
         if self.must_be_rewritten && !self.can_be_rewritten() {

@@ -14,7 +14,7 @@ use super::{damaged, scans};
 /// Decodes at the size of `reduction`, which [`largest_scaled_size`](super::scaling::largest_scaled_size) allows,
 /// without applying the orientation.
 ///
-/// Holds 6 bytes for each pixel, and less than 128 KiB; and unless the file is baseline with one scan, its
+/// Holds 6 bytes for each pixel, and less than 128 KiB; and unless the file is sequential with one scan, its
 /// coefficients.
 ///
 /// # Errors

@@ -1,5 +1,5 @@
-//! Writes planes of coefficients as a baseline file with one scan, which libjpeg-turbo-rs decodes in parts, so that
-//! the decode of any file can be stopped. The coefficients are the same, and therefore the pixels.
+//! Writes planes of coefficients as a sequential file with one scan, which libjpeg-turbo-rs decodes in parts, so that
+//! the decode of any file with Huffman codes and all coefficients can be stopped. The coefficients are the same, and therefore the pixels.
 //!
 //! The file is read while it is written, one row of MCUs at a time. Every row ends with a restart marker: without
 //! one, the decoder needs bytes of the next row, and decodes a row twice when they arrive.
@@ -14,7 +14,7 @@ use super::segments::{
     RESTART_INTERVAL, START_OF_IMAGE, START_OF_SCAN, Segments,
 };
 
-/// A baseline file that is written while it is read.
+/// A sequential file that is written while it is read.
 #[derive(Debug)]
 pub(super) struct Rewritten {
     planes: Vec<CoefficientPlane>,

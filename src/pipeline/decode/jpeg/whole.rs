@@ -1,7 +1,7 @@
 //! Decodes at full size with libjpeg-turbo-rs, whose pixels are bit-identical to those of libjpeg-turbo.
 //!
 //! It is strict: truncated data and invalid codes are errors. It can be stopped only through its reader, and reads
-//! only baseline files with one scan in parts. Others are rewritten as such a file if decoding takes long, which
+//! only sequential files with one scan in parts. Others are rewritten as such a file if decoding takes long, which
 //! then takes a third longer.
 
 use std::io::Read;
@@ -61,7 +61,7 @@ pub(super) fn decode(
     RgbImage::from_raw(size[0], size[1], rgb).ok_or_else(|| damaged("its size changed"))
 }
 
-/// Decodes a baseline file with one scan, which stops when the reader fails.
+/// Decodes a sequential file with one scan, which stops when the reader fails.
 fn in_parts(reader: impl Read) -> Result<libjpeg_turbo_rs::Image, DecodeError> {
     decompress_from_reader_incremental(reader).map_err(failed)
 }

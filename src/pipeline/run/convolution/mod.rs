@@ -34,7 +34,7 @@ const CHAIN: &str = "chain";
 /// Convolutions that follow one another, at least one.
 type Chain = Vec<ConvolutionKernel>;
 
-/// Whether the model in `bytes` has int8 arithmetic, without which nothing can be replaced.
+/// Whether this processor has kernels and the model in `bytes` has int8 arithmetic; otherwise nothing can be replaced.
 pub(super) fn may_replace(bytes: &[u8]) -> bool {
     ConvolutionKernel::is_available() && memmem::find(bytes, b"QuantizeLinear").is_some()
 }

@@ -72,12 +72,12 @@ impl health_server::Health for HealthService {
                     if last.as_ref() != Some(&now) {
                         return Some((Ok(now), (server, Some(now))));
                     }
-                    if server.readiness.phase() == Phase::Draining {
+                    if server.phase.current() != Phase::Serving {
                         return None;
                     }
                     tokio::select! {
                         () = tokio::time::sleep(PERIOD) => {}
-                        () = server.readiness.drained() => {}
+                        () = server.phase.drained() => {}
                     }
                 }
             });

@@ -67,7 +67,9 @@ pub(super) fn config(app: &App) -> ModelConfig {
             dims: described.dims,
         }
     };
-    let latest = PolicyChoice::Latest(Latest { num_versions: 1 });
+    let versions = app.server.registry.versions(app.model.name()).len();
+    let num_versions = u32::try_from(versions).unwrap_or(u32::MAX);
+    let latest = PolicyChoice::Latest(Latest { num_versions });
     ModelConfig {
         name: app.model.name().to_owned(),
         platform: signature::PLATFORM.to_owned(),

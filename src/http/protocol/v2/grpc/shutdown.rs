@@ -26,7 +26,7 @@ pub(super) async fn end_streams(
             tokio::select! {
                 biased;
                 frame = frames.next() => frame.map(|frame| (frame, Some((frames, server)))),
-                () = server.readiness.drained() => Some((Ok(Frame::trailers(unavailable())), None)),
+                () = server.phase.drained() => Some((Ok(Frame::trailers(unavailable())), None)),
             }
         });
         Body::new(StreamBody::new(frames))

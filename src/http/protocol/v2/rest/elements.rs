@@ -104,7 +104,9 @@ impl<'de> Visitor<'de> for Elements<'_> {
             return Err(E::invalid_type(serde::de::Unexpected::Str("…"), &self));
         }
         if self.found.elements.len() == MAX_BATCH {
-            return Err(E::custom(format_args!("more than {MAX_BATCH} elements")));
+            return Err(E::custom(format_args!(
+                "more than {MAX_BATCH} elements; send fewer at once"
+            )));
         }
         let element = BASE64_STANDARD.decode(text).map_err(|error| {
             E::custom(format_args!(

@@ -89,7 +89,7 @@ pub(in super::super) async fn config(app: App) -> Json<Value> {
         "name": app.model.name(),
         "platform": signature::PLATFORM,
         "backend": "onnxruntime",
-        "version_policy": { "latest": { "num_versions": 1 } },
+        "version_policy": { "latest": { "num_versions": app.server.registry.versions(app.model.name()).len() } },
         "max_batch_size": MAX_BATCH,
         "input": NamedInput::ALL.map(input),
         "output": NamedOutput::given(&app).map(output).collect::<Vec<_>>(),

@@ -17,7 +17,8 @@ use utoipa::OpenApi;
 
 use crate::http::Server;
 
-/// Their OpenAPI description, under the one path pattern that the document can have.
+/// The description of the routes in OpenAPI. Each is listed once, as `/v2/models/{model}/…`, although the name of a model may have
+/// a slash.
 #[derive(OpenApi)]
 #[openapi(paths(
     metadata::server,

@@ -11,7 +11,7 @@ use super::elements;
 use super::short_list::short_list;
 use super::write::{HEADER_LENGTH, Placement, Placements};
 use crate::http::App;
-use crate::http::json::without_mark;
+use crate::http::json::{is_object, without_mark};
 use crate::http::problem::{Problem, excerpt};
 use crate::http::protocol::v2::parameters::V2Parameters;
 use crate::http::protocol::v2::request::{self, UncheckedRequest};
@@ -129,7 +129,7 @@ pub(super) fn request(
 
 /// The problem of a body that is not the expected JSON.
 fn unreadable(text: &[u8], error: &serde_json::Error) -> Problem {
-    if text.trim_ascii_start().starts_with(b"{") {
+    if is_object(text) {
         return Problem::bad_request(format!("the JSON cannot be read: {error}"));
     }
     Problem::bad_request(
