@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use super::{Model, ModelCard, ModelError, Task};
 use crate::graph::{
-    self, Architecture, Classes, DetectedArchitecture, EmitPlan, InputNormalization, Network, arch,
-    infer,
+    self, Architecture, Classes, EmitPlan, InputNormalization, Network, arch, infer,
 };
 use crate::weights::{CheckedWeights, Weights, WeightsError};
 
@@ -68,24 +67,25 @@ fn explained(
     if !matches!(differences, WeightsError::Misfit { .. }) {
         return ModelError::Weights { of, source: differences };
     }
-    let fitting = infer::fitting(weights);
-    let same_row = |found: &&DetectedArchitecture| found.architecture.name == row.name;
-    if let Some(DetectedArchitecture { classes, .. }) = fitting.iter().find(same_row) {
-        return ModelError::OtherClasses { of, labels: card.labels.len(), classes: *classes };
-    }
-    if fitting.is_empty() {
-        return ModelError::Weights { of, source: differences };
-    }
-    ModelError::WeightsOfOther {
-        of,
-        architecture: row.name,
-        fitting: fitting.iter().map(|found| found.architecture.name).collect(),
+    let (labels, fitting) = (card.labels.len(), infer::fitting(weights));
+    let same_row = fitting.iter().find(|found| found.architecture.name == row.name);
+    match same_row.map(|found| found.classes) {
+        Some(classes) if classes != labels => ModelError::OtherClasses { of, labels, classes },
+        // All names and shapes fit, so the differences are in the elements.
+        Some(_) => ModelError::Weights { of, source: differences },
+        None if fitting.is_empty() => ModelError::Weights { of, source: differences },
+        None => ModelError::WeightsOfOther {
+            of,
+            architecture: row.name,
+            fitting: fitting.iter().map(|found| found.architecture.name).collect(),
+        },
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::graph::DetectedArchitecture;
     use crate::model::config;
 
     /// The error of weights of `weights` with this number of classes, with a card for `card` and 10 labels.
@@ -95,6 +95,19 @@ mod tests {
         let card =
             config::default_card("flowers", DetectedArchitecture { architecture, classes: 10 });
         Model::build(card, Weights::without_elements(&specs)).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn elements_that_are_not_finite_are_named() {
+        let architecture = arch::find("resnet20").unwrap();
+        let tensors = Network::expand(architecture, 10).tensors().into_iter().map(|spec| {
+            let elements = vec![f32::NAN; spec.shape.iter().product()];
+            (spec.name, spec.shape, elements)
+        });
+        let card =
+            config::default_card("flowers", DetectedArchitecture { architecture, classes: 10 });
+        let error = Model::build(card, Weights::from_tensors(tensors)).unwrap_err().to_string();
+        assert!(error.contains("non-finite conv1.weight"), "{error}");
     }
 
     #[test]
