@@ -70,10 +70,13 @@ fn of_model(error: &ModelError) -> LoadFailure {
             WeightsError::Read { .. } => LoadFailure::Unreadable,
             WeightsError::CutOff { .. }
             | WeightsError::Format { .. }
+            | WeightsError::InvalidFile { .. }
             | WeightsError::Pytorch { .. }
             | WeightsError::Index { .. } => LoadFailure::Damaged,
             WeightsError::Other { kind, .. } if kind.is_incomplete() => LoadFailure::Damaged,
-            WeightsError::Other { .. } | WeightsError::Objects { .. } => LoadFailure::Unsupported,
+            WeightsError::Other { .. }
+            | WeightsError::Objects { .. }
+            | WeightsError::OneTensor { .. } => LoadFailure::Unsupported,
             WeightsError::Misfit { .. } => LoadFailure::Card,
         },
     }

@@ -63,8 +63,9 @@ fn flatten_kernels(tensors: &mut Tensors) {
     }
 }
 
-/// The name of the only linear layer that can be the classifier: among all tensors if torchvision's name is
-/// `fc`, otherwise among those below it.
+/// The name of the only linear layer that can be the classifier. For `fc` and `classifier.1` it is any layer whose
+/// name begins with one of [`HEADS`]; for `classifier.6`, whose network has more linear layers, it is that one or one
+/// below it.
 fn the_linear(tensors: &Tensors, torchvision_name: &str) -> Option<String> {
     let mut layers = tensors.iter().filter_map(|(name, tensor)| {
         let layer = name.strip_suffix(".weight")?;

@@ -81,6 +81,16 @@ pub enum WeightsError {
         /// The cause.
         source: ::safetensors::SafeTensorError,
     },
+    /// A file that begins like a safetensors file, but is not a valid one.
+    #[error(
+        "{} is not a valid safetensors file: {source}\nhint: download or copy it again", path.display()
+    )]
+    InvalidFile {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: ::safetensors::SafeTensorError,
+    },
     /// Neither a safetensors file nor a valid file of `torch.save`.
     #[error(
         "{} is neither a safetensors file nor a state dict of PyTorch: {source}", path.display()
@@ -103,6 +113,16 @@ pub enum WeightsError {
         /// Their types, by name.
         objects: Vec<String>,
     },
+    /// One tensor, which has no name.
+    #[error(
+        "{} contains one tensor without a name, not a state dict\n\
+         hint: save all weights with their names: torch.save(model.state_dict(), path)",
+        path.display()
+    )]
+    OneTensor {
+        /// The file.
+        path: PathBuf,
+    },
     /// The index of a model with several weight files is invalid.
     #[error("{} does not describe its files: {why}", path.display())]
     Index {
@@ -114,16 +134,17 @@ pub enum WeightsError {
     /// The tensors differ from those that the network needs.
     #[error("the weights do not fit the network:\n{}", first_lines(findings))]
     Misfit {
-        /// All differences: missing tensors first, then the others, by name.
+        /// All differences: first those of the network's tensors, in its order, then unexpected tensors, by name.
         findings: Vec<Finding>,
     },
 }
 
 impl Weights {
     /// Reads a safetensors file, a state dict of PyTorch, or all files of an index
-    /// (`model.safetensors.index.json`). The format is detected from the content.
+    /// (`model.safetensors.index.json`). An index is detected by its extension, the other formats by the content.
     ///
-    /// The names may be those of torchvision, timm or Hugging Face transformers.
+    /// The names may be those of torchvision, timm, Hugging Face transformers, EfficientNet-PyTorch, or of CIFAR
+    /// ports.
     ///
     /// # Errors
     ///
@@ -209,6 +230,6 @@ fn open_file(path: &Path) -> Result<(BTreeMap<String, Tensor>, Vec<String>), Wei
     if let Some(whole) = safetensors::length(&bytes).filter(|&whole| whole > bytes.len()) {
         return Err(WeightsError::CutOff { path: path.to_owned(), found: bytes.len(), whole });
     }
-    let tensors = safetensors::read(&bytes).map_err(|source| WeightsError::Format { source })?;
-    Ok((tensors, Vec::new()))
+    let invalid = |source| WeightsError::InvalidFile { path: path.to_owned(), source };
+    Ok((safetensors::read(&bytes).map_err(invalid)?, Vec::new()))
 }

@@ -1,9 +1,9 @@
 //! Gives tensors torchvision's names, by which the other modules look them up.
 //!
 //! Weights of Hugging Face transformers and of CIFAR ports have other names for the same layers, and training
-//! scripts add prefixes, losses and counters; [`rename_to_torchvision`] undoes both. timm's weights already have
-//! torchvision's names. The exception is ResNet v2, which torchvision lacks: there the network itself has timm's
-//! names (`graph/preactivation.rs`).
+//! scripts add prefixes, losses and counters; [`rename_to_torchvision`] undoes both. timm's residual networks already
+//! have torchvision's names, except ResNet v2, which torchvision lacks: there the network itself has timm's names
+//! (`graph/preactivation.rs`). Networks of inverted residual blocks are renamed in `inverted`.
 
 use std::collections::BTreeMap;
 

@@ -63,6 +63,9 @@ const BOOKKEEPING: [&str; 22] = [
 pub(super) fn open(path: &Path) -> Result<(Tensors, Vec<String>), WeightsError> {
     let failed = |source: PytorchError| WeightsError::Pytorch { path: path.to_owned(), source };
     let root = PytorchReader::read_pickle_data(path, None).map_err(failed)?;
+    if is_tensor(&root) {
+        return Err(WeightsError::OneTensor { path: path.to_owned() });
+    }
     let mut notes = Vec::new();
     let mut objects = Vec::new();
     collect_objects(&root, &mut objects);
@@ -95,7 +98,7 @@ fn collect_objects(value: &PickleValue, objects: &mut Vec<String>) {
     match value {
         PickleValue::List(items) => items.iter().for_each(|item| collect_objects(item, objects)),
         PickleValue::Dict(items) => items.values().for_each(|item| collect_objects(item, objects)),
-        PickleValue::Unsupported(name) if name == TENSOR => {}
+        PickleValue::Unsupported(_) if is_tensor(value) => {}
         PickleValue::Unsupported(name) => objects.push(name.clone()),
         PickleValue::None
         | PickleValue::Bool(_)
@@ -108,6 +111,10 @@ fn collect_objects(value: &PickleValue, objects: &mut Vec<String>) {
 
 /// The name of a tensor's type in the parsed pickle.
 const TENSOR: &str = "torch.Tensor";
+
+fn is_tensor(value: &PickleValue) -> bool {
+    matches!(value, PickleValue::Unsupported(name) if name == TENSOR)
+}
 
 /// The key of the weights if the file is a checkpoint; ignored keys are added to `notes`.
 fn weights_key<'a>(root: &'a PickleValue, path: &Path, notes: &mut Vec<String>) -> Option<&'a str> {
@@ -128,8 +135,6 @@ fn weights_key<'a>(root: &'a PickleValue, path: &Path, notes: &mut Vec<String>) 
 
 /// Whether a value is a dictionary that contains tensors, or another such dictionary.
 fn holds_tensors(value: &PickleValue) -> bool {
-    let is_tensor =
-        |value: &PickleValue| matches!(value, PickleValue::Unsupported(name) if name == TENSOR);
     let has = |entries: &HashMap<String, PickleValue>| entries.values().any(is_tensor);
     let PickleValue::Dict(entries) = value else { return false };
     let inner =

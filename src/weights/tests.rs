@@ -210,6 +210,34 @@ fn the_log_says_which_part_of_a_checkpoint_is_used() {
     assert!(averaged.contains("[\"state_dict_ema\"], \"weights.pth\")"), "{averaged}");
 }
 
+/// What `torch.save(torch.zeros(2), path)` writes.
+fn saved_tensor() -> Vec<u8> {
+    let storage = b"(X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\x000X\x03\0\0\0cpuK\x02tQ";
+    let sizes = b"K\0K\x02\x85K\x01\x85\x89ccollections\nOrderedDict\n)R";
+    let rebuild = b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n(";
+    let pickle = [&rebuild[..], &storage[..], &sizes[..], b"tR."].concat();
+    let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, bytes) in [
+        ("weights/data.pkl", &pickle[..]),
+        ("weights/data/0", &[0; 8]),
+        ("weights/version", b"3\n"),
+    ] {
+        archive.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+        std::io::Write::write_all(&mut archive, bytes).unwrap();
+    }
+    archive.finish().unwrap().into_inner()
+}
+
+#[test]
+fn a_single_tensor_is_rejected_with_its_own_message() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.pth");
+    put(&path, &saved_tensor());
+    let error = Weights::open(&path).unwrap_err().to_string();
+    assert!(error.contains("contains one tensor without a name, not a state dict"), "{error}");
+    assert!(error.contains("torch.save(model.state_dict(), path)"), "{error}");
+}
+
 /// Checks weights of the network `name`, renamed by `rename`, against the network.
 fn renamed(name: &str, rename: impl Fn(&str) -> String) -> Result<Weights, WeightsError> {
     let specs = Network::expand(arch::find(name).unwrap(), 7).tensors();
@@ -282,6 +310,7 @@ fn the_error_for_a_file_without_weights_names_its_type_and_the_remedy() {
         (zip_of("fc.npy"), "numpy"),
         (tensors[..tensors.len() - 1].to_vec(), "is truncated: it has"),
         (tensors[..12].to_vec(), "is truncated: it has"),
+        (b"\x02\0\0\0\0\0\0\0{x".to_vec(), "weights.bin is not a valid safetensors file"),
     ] {
         let path = folder.path().join("weights.bin");
         put(&path, &bytes);
