@@ -89,6 +89,7 @@ fn of_hub(error: &HubError) -> LoadFailure {
         | HubError::NoModel { .. }
         | HubError::Unreachable { .. }
         | HubError::Offline { .. }
+        | HubError::CacheRead { .. }
         | HubError::Cache { .. } => LoadFailure::Unreadable,
         HubError::Damaged { .. } => LoadFailure::Digest,
         HubError::Incomplete { .. } => LoadFailure::Damaged,

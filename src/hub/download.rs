@@ -37,14 +37,12 @@ pub(super) fn file(
         let have = partial.length()?.min(about.bytes);
         tell(Event::Started { file: file.path, bytes: about.bytes, have });
         patiently(tell, |tell| receive(remote, file, &about, &mut partial, tell))?;
-        let PartialFile { file: mut content, path } = partial;
-        let failed = |source| HubError::Cache { path: path.clone(), source };
-        content.sync_all().map_err(failed)?;
-        if let Err(damage) = check(&mut content, &about, file) {
-            std::fs::remove_file(&path).map_err(failed)?;
+        partial.file.sync_all().map_err(|source| partial.failed(source))?;
+        if let Err(damage) = check(&mut partial, &about, file) {
+            std::fs::remove_file(&partial.path).map_err(|source| partial.failed(source))?;
             return Err(damage);
         }
-        std::fs::rename(&path, &blob).map_err(failed)?;
+        std::fs::rename(&partial.path, &blob).map_err(|source| partial.failed(source))?;
     }
     cache.link(file.commit, file.path, &about.hash)
 }
@@ -101,23 +99,24 @@ fn receive(
         }
         let (begins, mut body) = remote.open(file, have)?;
         partial.truncate(begins)?;
-        let received = copy(&mut body, partial, tell)?;
+        let received = copy(&mut body, partial, tell, |lost| remote.failed(file, lost))?;
         // A server without range requests sends the file from the start, and may break off each time.
         if begins + received <= have {
-            return Err(HubError::Unreachable {
-                url: format!("{} of {}", file.path, file.id),
-                reason: format!("the answer ended after {begins} of {} bytes", about.bytes),
-            });
+            let (ended, bytes) = (begins + received, about.bytes);
+            return Err(
+                remote.failed(file, format!("the answer ended after {ended} of {bytes} bytes"))
+            );
         }
     }
 }
 
 /// Appends the bytes of `from`, and returns their number. Bytes received before a connection is lost
-/// are kept.
+/// are kept; if there are none, the cause becomes an error by `failed`.
 fn copy(
     from: &mut impl Read,
     partial: &mut PartialFile,
     tell: &mut dyn FnMut(Event),
+    failed: impl Fn(String) -> HubError,
 ) -> Result<u64, HubError> {
     let mut buffer = vec![0; 256 << 10];
     let mut received = 0;
@@ -128,10 +127,7 @@ fn copy(
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             // The next range begins where this one broke off.
             Err(_) if received > 0 => return Ok(received),
-            Err(error) => {
-                let url = partial.path.display().to_string();
-                return Err(HubError::Unreachable { url, reason: error.to_string() });
-            }
+            Err(error) => return Err(failed(error.to_string())),
         };
         partial.append(&buffer[..read])?;
         received += read as u64;
@@ -140,8 +136,9 @@ fn copy(
 }
 
 /// Checks size and hash of the downloaded file.
-fn check(file: &mut File, about: &About, wanted: RemoteFile<'_>) -> Result<(), HubError> {
-    let unreadable = |source| HubError::Cache { path: wanted.path.into(), source };
+fn check(partial: &mut PartialFile, about: &About, wanted: RemoteFile<'_>) -> Result<(), HubError> {
+    let PartialFile { file, path } = partial;
+    let unreadable = |source| HubError::CacheRead { path: path.clone(), source };
     let damaged = |kind, expected: &str, found: String| HubError::Damaged {
         id: wanted.id.to_string(),
         file: wanted.path.to_owned(),

@@ -79,8 +79,8 @@ pub enum HubError {
     },
     /// Downloads are disabled, and the model is not in the cache.
     #[error(
-        "{id} is not in {}, and HF_HUB_OFFLINE is set\n\
-         hint: start once without HF_HUB_OFFLINE", folder.display()
+        "{id} is not in {}, and --hub-offline (HF_HUB_OFFLINE) is set\n\
+         hint: start once without it", folder.display()
     )]
     Offline {
         /// The requested model.
@@ -89,10 +89,21 @@ pub enum HubError {
         folder: PathBuf,
     },
     /// All files were downloaded, but the model is not complete.
-    #[error("{id}: its index names parts of the weights that the repository does not have")]
+    #[error(
+        "{id}: its index names parts of the weights that the repository does not have\n\
+         hint: report it to the model's author, or use another revision: {}@REVISION", id.repository
+    )]
     Incomplete {
         /// The requested model.
         id: HubId,
+    },
+    /// A file in the cache cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    CacheRead {
+        /// The file.
+        path: PathBuf,
+        /// The error of the system.
+        source: io::Error,
     },
     /// The cache cannot be written.
     #[error(

@@ -97,21 +97,12 @@ impl<'a> HubClient<'a> {
         })
     }
 
-    /// Hash and size of a file, from the headers of the hub's first response, before any redirect.
+    /// Hash and size of a file, from the headers of the hub's own response.
     pub(super) fn about(&self, file: RemoteFile<'_>) -> Result<About, HubError> {
-        let url = self.address(file);
-        let answer = self.ask_once(file.id, &url, |url| {
-            let mut request = self.agent.head(url);
-            if let Some(token) = self.token {
-                request = request.header("authorization", format!("Bearer {token}"));
-            }
-            request.header("accept-encoding", "identity").call()
-        })?;
+        let answer = self.head(file.id, &self.address(file))?;
         let headers = answer.headers();
-        let nonsense = |what: &str| HubError::Unreachable {
-            url: without_password(&url),
-            reason: format!("the answer has no {what} to check the file by"),
-        };
+        let nonsense =
+            |what| self.failed(file, format!("the answer has no {what} to check the file by"));
         let etag = text(headers, "x-linked-etag").or_else(|| text(headers, "etag"));
         let hash = etag.map(|etag| etag.trim_start_matches("W/").trim_matches('"').to_owned());
         let hash = hash.filter(|hash| is_hex(hash, 40) || is_hex(hash, 64));
@@ -137,8 +128,34 @@ impl<'a> HubClient<'a> {
         Ok((begins, answer.into_body().into_reader()))
     }
 
+    /// The error of a failed download of `file`.
+    pub(super) fn failed(&self, file: RemoteFile<'_>, reason: String) -> HubError {
+        HubError::Unreachable { url: without_password(&self.address(file)), reason }
+    }
+
     fn address(&self, RemoteFile { id, commit, path }: RemoteFile<'_>) -> String {
         format!("{}/{}/resolve/{commit}/{path}", self.endpoint, id.repository)
+    }
+
+    /// The headers for `url`. Redirects on the hub are followed, such as those of a renamed repository. The one to the
+    /// store of large files is not, because it has the file's hash, and the store's response does not.
+    fn head(&self, id: &HubId, url: &str) -> Result<Response<Body>, HubError> {
+        let mut url = url.to_owned();
+        for _ in 0..=REDIRECTS {
+            let answer = self.ask_once(id, &url, |url| {
+                let mut request = self.agent.head(url).header("accept-encoding", "identity");
+                if let Some(token) = self.token {
+                    request = request.header("authorization", format!("Bearer {token}"));
+                }
+                request.call()
+            })?;
+            let has_hash = answer.headers().contains_key("x-linked-etag");
+            match redirect(&url, &answer) {
+                Some(next) if !has_hash && origin(&next) == origin(self.endpoint) => url = next,
+                _ => return Ok(answer),
+            }
+        }
+        Err(too_many_redirects(&url))
     }
 
     /// Follows redirects. The token is sent only to the endpoint itself.
@@ -161,19 +178,12 @@ impl<'a> HubClient<'a> {
                 }
                 request.call()
             })?;
-            match text(answer.headers(), "location") {
-                Some(next) if answer.status().is_redirection() => {
-                    url = if next.starts_with('/') {
-                        format!("{}{next}", origin(&url))
-                    } else {
-                        next.to_owned()
-                    };
-                }
-                _ => return Ok(answer),
+            match redirect(&url, &answer) {
+                Some(next) => url = next,
+                None => return Ok(answer),
             }
         }
-        let url = without_password(&url);
-        Err(HubError::Unreachable { url, reason: "it leads from one place to the next".to_owned() })
+        Err(too_many_redirects(&url))
     }
 
     /// Sends one request, whose response must be a success or a redirect.
@@ -200,6 +210,17 @@ impl<'a> HubClient<'a> {
             status => Err(HubError::Unreachable { url, reason: format!("it answers {status}") }),
         }
     }
+}
+
+/// The URL to which the `answer` of `url` redirects.
+fn redirect(url: &str, answer: &Response<Body>) -> Option<String> {
+    let next = text(answer.headers(), "location").filter(|_| answer.status().is_redirection())?;
+    Some(if next.starts_with('/') { format!("{}{next}", origin(url)) } else { next.to_owned() })
+}
+
+fn too_many_redirects(url: &str) -> HubError {
+    let reason = format!("more than {REDIRECTS} redirects");
+    HubError::Unreachable { url: without_password(url), reason }
 }
 
 fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {

@@ -9,7 +9,7 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path as UrlPath, State};
 use axum::http::{HeaderMap, Method, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use futures_util::{StreamExt, stream};
 use resnetd::hub::{Event, Hub, HubError, HubId};
@@ -21,7 +21,7 @@ use tempfile::TempDir;
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
-/// A hub with one repository, `lab/pets`.
+/// A hub with one repository, `lab/pets`, which was called `lab/animals` before.
 struct FakeHub {
     files: BTreeMap<&'static str, Bytes>,
     /// Faults and requirements.
@@ -36,6 +36,8 @@ struct FakeHub {
 struct Faults {
     /// Closes the connection of a large file after this number of bytes.
     breaks_off_after: Option<usize>,
+    /// Ignores ranges and sends large files from the start.
+    has_no_ranges: bool,
     /// Announces a hash other than the file's.
     lies: bool,
     /// Requires the token `secret`.
@@ -118,13 +120,17 @@ impl FakeHub {
         let range = headers.get("range").map(|value| value.to_str().unwrap());
         let Some(range) = range else { return whole.clone().into_response() };
         let (first, last) = range.strip_prefix("bytes=").unwrap().split_once('-').unwrap();
-        let first: usize = first.parse().unwrap();
-        let last = last.parse::<usize>().unwrap().min(whole.len() - 1);
+        let (mut first, mut last) = (first.parse().unwrap(), last.parse().unwrap());
+        let mut status = StatusCode::PARTIAL_CONTENT;
+        if self.faults.has_no_ranges {
+            (first, last, status) = (0, usize::MAX, StatusCode::OK);
+        }
+        let last = last.min(whole.len() - 1);
         let part = whole.slice(first..=last);
         let header = [("content-range", format!("bytes {first}-{last}/{}", whole.len()))];
         let cut = self.faults.breaks_off_after.filter(|&cut| is_large(file) && cut < part.len());
         match cut {
-            None => (StatusCode::PARTIAL_CONTENT, header, part).into_response(),
+            None => (status, header, part).into_response(),
             Some(cut) => {
                 let sent = async move { Ok(part.slice(..cut)) };
                 let broken = async {
@@ -132,7 +138,7 @@ impl FakeHub {
                     Err(std::io::Error::other("cut"))
                 };
                 let body = Body::from_stream(stream::once(sent).chain(stream::once(broken)));
-                (StatusCode::PARTIAL_CONTENT, header, body).into_response()
+                (status, header, body).into_response()
             }
         }
     }
@@ -148,6 +154,13 @@ async fn list(
     let path = format!("list {}", parts["revision"]);
     if let Some(refused) = hub.note(&Method::GET, path, &headers) {
         return refused;
+    }
+    if parts["name"] == "animals" {
+        return Redirect::temporary(&format!(
+            "/api/models/lab/pets/revision/{}",
+            parts["revision"]
+        ))
+        .into_response();
     }
     let known = ["main", "v1", COMMIT].contains(&parts["revision"].as_str());
     if (parts["owner"].as_str(), parts["name"].as_str()) != ("lab", "pets") || !known {
@@ -168,6 +181,10 @@ async fn resolve(
         return refused;
     }
     assert_eq!(parts["commit"], COMMIT);
+    if parts["name"] == "animals" {
+        let renamed = format!("/lab/pets/resolve/{COMMIT}/{file}");
+        return Redirect::temporary(&renamed).into_response();
+    }
     let etag = format!("\"{}\"", hub.hash(file));
     let size = hub.files[file].len().to_string();
     if is_large(file) {
@@ -243,7 +260,7 @@ async fn a_model_is_fetched_once_and_then_used_without_the_network() {
     let nowhere = client("http://127.0.0.1:9", &cache);
     assert_eq!(fetch(&nowhere, "lab/pets").await.0.unwrap(), folder);
     let error = fetch(&Hub { offline: true, ..hub }, "lab/dogs").await.0.unwrap_err().to_string();
-    assert!(error.contains("HF_HUB_OFFLINE is set"), "{error}");
+    assert!(error.contains("--hub-offline (HF_HUB_OFFLINE) is set"), "{error}");
 }
 
 #[tokio::test]
@@ -287,6 +304,30 @@ async fn an_interrupted_download_is_resumed() {
         starts.windows(2).all(|pair| pair[0] < pair[1]),
         "no byte is downloaded twice: {starts:?}"
     );
+}
+
+#[tokio::test]
+async fn a_lost_connection_is_reported_with_the_url_and_the_bytes_received() {
+    let ends = Faults { breaks_off_after: Some(400_000), has_no_ranges: true, ..Faults::default() };
+    let never_begins = Faults { breaks_off_after: Some(0), ..Faults::default() };
+    for (faults, expected) in [(ends, "the answer ended after 400000 of "), (never_begins, "")] {
+        let (address, _server) = FakeHub::new(faults).start().await;
+        let cache = tempfile::tempdir().unwrap();
+        let error = fetch(&client(&address, &cache), "lab/pets").await.0.unwrap_err().to_string();
+        let url = format!("{address}/lab/pets/resolve/{COMMIT}/model.safetensors");
+        let expected = format!("{url} cannot be downloaded: {expected}");
+        assert!(error.starts_with(&expected), "{error}");
+    }
+}
+
+/// The hub answers requests for the old name with redirects, which have no hash.
+#[tokio::test]
+async fn a_renamed_repository_is_found_by_its_old_name() {
+    let (address, _server) = FakeHub::new(Faults::default()).start().await;
+    let cache = tempfile::tempdir().unwrap();
+    let folder = fetch(&client(&address, &cache), "lab/animals").await.0.unwrap();
+    assert!(folder.ends_with(Path::new("models--lab--animals/snapshots").join(COMMIT)));
+    Model::open(folder.to_str().unwrap(), None).unwrap();
 }
 
 #[tokio::test]
