@@ -4,7 +4,11 @@
 //! models--owner--name/blobs/HASH                   the files, by their hash
 //!                     snapshots/COMMIT/config.json a link to one of them
 //!                     refs/main                    the commit of the branch `main` at its last download
+//!                     .resnetd/COMMIT              empty; resnetd has downloaded all files of the commit
 //! ```
+//!
+//! `huggingface_hub` downloads single files in any order, so a snapshot with weights may lack the files that describe
+//! them. The last entry, which that program ignores, shows that none is missing.
 
 use std::fs;
 use std::io;
@@ -37,8 +41,8 @@ impl Cache {
         self.folder.join("blobs").join(hash)
     }
 
-    /// The commit of a revision at its last download.
-    pub(super) fn commit_of(&self, revision: &str) -> Option<String> {
+    /// The commit of a branch or tag at its last download.
+    fn commit_of(&self, revision: &str) -> Option<String> {
         let commit = fs::read_to_string(self.folder.join("refs").join(revision)).ok()?;
         Some(commit.trim().to_owned())
     }
@@ -58,9 +62,32 @@ impl Cache {
         Ok(())
     }
 
-    /// The snapshot of a commit, if it is complete. Weights are downloaded last, so their presence shows
-    /// that.
+    /// The snapshot of a commit, if all of its files were downloaded.
     pub(super) fn complete(&self, commit: &str) -> Option<PathBuf> {
+        self.mark(commit).is_file().then(|| self.with_weights(commit)).flatten()
+    }
+
+    /// Records that all files of a commit were downloaded.
+    pub(super) fn set_complete(&self, commit: &str) {
+        let mark = self.mark(commit);
+        let folder = mark.parent().unwrap_or(&self.folder);
+        // A cache that cannot be written can still be used; the next start asks the hub again.
+        let _ = fs::create_dir_all(folder).and_then(|()| fs::File::create(&mark));
+    }
+
+    fn mark(&self, commit: &str) -> PathBuf {
+        self.folder.join(".resnetd").join(commit)
+    }
+
+    /// The snapshot at the last download of a revision, if it has weights. Its other files may be missing.
+    pub(super) fn last(&self, id: &HubId) -> Option<PathBuf> {
+        let commit =
+            if id.is_commit() { id.revision.clone() } else { self.commit_of(&id.revision)? };
+        self.with_weights(&commit)
+    }
+
+    /// The snapshot of a commit, if it has weights.
+    pub(super) fn with_weights(&self, commit: &str) -> Option<PathBuf> {
         let whole = |name: &str| {
             if name.ends_with(".index.json") {
                 let parts = parts(&self.place(commit, name));

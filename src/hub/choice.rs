@@ -15,7 +15,8 @@ pub(super) fn weights() -> impl Iterator<Item = &'static str> {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct FilesToDownload {
     pub(super) first: Vec<String>,
-    /// Weights, which are downloaded last, so that their presence shows that the snapshot is complete.
+    /// Weights, which are downloaded last, so that a snapshot with weights is complete unless another program has
+    /// downloaded them.
     pub(super) weights: Vec<String>,
 }
 

@@ -57,8 +57,9 @@ pub enum Event<'a> {
 impl Hub {
     /// The folder with the model's files; missing ones are downloaded.
     ///
-    /// If the revision is a commit in the cache, the hub is not contacted. If the hub cannot be reached, the
-    /// last download of the revision is used and reported to `tell`.
+    /// If the revision is a commit that was downloaded before, the hub is not contacted. If the hub cannot be reached,
+    /// the last download of the revision is used and reported to `tell`, also one of another program that may lack
+    /// files other than the weights.
     ///
     /// # Errors
     ///
@@ -70,13 +71,12 @@ impl Hub {
         {
             return Ok(snapshot);
         }
-        let kept = || cache.commit_of(&id.revision).and_then(|commit| cache.complete(&commit));
         if self.offline {
             let folder = cache.folder().to_owned();
-            return kept().ok_or_else(|| HubError::Offline { id: id.clone(), folder });
+            return cache.last(id).ok_or_else(|| HubError::Offline { id: id.clone(), folder });
         }
         let remote = HubClient::new(&self.endpoint, self.token.as_deref());
-        let listing = match (remote.list(id), kept()) {
+        let listing = match (remote.list(id), cache.last(id)) {
             (Err(error), Some(snapshot)) if error.is_passing() => {
                 tell(Event::Unreachable(&error));
                 return Ok(snapshot);
@@ -94,6 +94,9 @@ impl Hub {
             download::file(&remote, &cache, RemoteFile { id, commit, path: file }, tell)?;
         }
         cache.remember(&id.revision, commit)?;
-        cache.complete(commit).ok_or_else(|| HubError::Incomplete { id: id.clone() })
+        let snapshot = cache.with_weights(commit);
+        let snapshot = snapshot.ok_or_else(|| HubError::Incomplete { id: id.clone() })?;
+        cache.set_complete(commit);
+        Ok(snapshot)
     }
 }

@@ -19,6 +19,8 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
+use crate::support::write;
+
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
 /// A hub with one repository, `lab/pets`, which was called `lab/animals` before.
@@ -328,6 +330,47 @@ async fn a_renamed_repository_is_found_by_its_old_name() {
     let folder = fetch(&client(&address, &cache), "lab/animals").await.0.unwrap();
     assert!(folder.ends_with(Path::new("models--lab--animals/snapshots").join(COMMIT)));
     Model::open(folder.to_str().unwrap(), None).unwrap();
+}
+
+/// As `hf_hub_download(repository, "model.safetensors")` leaves the cache.
+fn download_weights_only(server: &FakeHub, cache: &TempDir) -> PathBuf {
+    let repository = cache.path().join("models--lab--pets");
+    let snapshot = repository.join("snapshots").join(COMMIT);
+    for folder in [&repository.join("blobs"), &repository.join("refs"), &snapshot] {
+        fs::create_dir_all(folder).unwrap();
+    }
+    let blob = Path::new("blobs").join(server.hash("model.safetensors"));
+    write(repository.join(&blob), &server.files["model.safetensors"]).unwrap();
+    write(repository.join("refs/main"), COMMIT).unwrap();
+    let link = snapshot.join("model.safetensors");
+    std::os::unix::fs::symlink(Path::new("../..").join(blob), link).unwrap();
+    snapshot
+}
+
+#[tokio::test]
+async fn a_snapshot_with_weights_only_is_completed() {
+    let (address, server) = FakeHub::new(Faults::default()).start().await;
+    let cache = tempfile::tempdir().unwrap();
+    let snapshot = download_weights_only(&server, &cache);
+    let pinned = format!("lab/pets@{COMMIT}");
+
+    // Without network, what is there is used.
+    let hub = client(&address, &cache);
+    let offline = Hub { offline: true, ..hub.clone() };
+    let unreachable = client("http://127.0.0.1:9", &cache);
+    for id in ["lab/pets", &pinned] {
+        assert_eq!(fetch(&offline, id).await.0.unwrap(), snapshot);
+        assert_eq!(fetch(&unreachable, id).await.0.unwrap(), snapshot);
+    }
+    assert!(!snapshot.join("card.toml").exists());
+
+    // With network, the card is fetched, and the weights are not.
+    assert_eq!(fetch(&hub, &pinned).await.0.unwrap(), snapshot);
+    assert!(snapshot.join("card.toml").is_file());
+    let requests = server.recorded();
+    assert!(!requests.iter().any(|it| it.path.ends_with(".safetensors")), "{requests:?}");
+    fetch(&hub, &pinned).await.0.unwrap();
+    assert!(server.recorded().is_empty(), "now it is complete");
 }
 
 #[tokio::test]
