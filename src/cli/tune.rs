@@ -311,6 +311,9 @@ fn show(report: &TuneReport<'_>) {
             "the defaults are kept: the difference to the fastest is within the noise"
         }
         Some(Certainty::Better) => "the first row is faster than the defaults in every round",
+        Some(Certainty::DefaultDropped) => {
+            "the first row is the fastest; the defaults were too slow to be measured in every round"
+        }
     };
     output::line(words);
 }
@@ -347,6 +350,9 @@ fn config(
         Certainty::Usual => "the defaults, which are the fastest",
         Certainty::WithinNoise => "the defaults; nothing was faster in every round",
         Certainty::Better => "faster than the defaults in every round",
+        Certainty::DefaultDropped => {
+            "the fastest; the defaults were too slow to be measured in every round"
+        }
     };
     Ok(format!(
         "# Written by `resnetd tune` for a machine with {} cores: {why}.\n\

@@ -31,8 +31,8 @@ const BATCHES: [usize; 3] = [1, 4, 16];
 
 /// The candidates for a machine with this many cores. Those with the same sessions are adjacent.
 ///
-/// Sessions and threads divide the cores evenly, in all possible ways. One more candidate has one session
-/// more than cores, which hides the time that a core waits for memory.
+/// Sessions and threads divide the cores evenly, in all possible ways. One more arrangement has one session more than
+/// cores, which hides the time that a core waits for memory.
 #[must_use]
 pub fn candidates(cores: usize, precisions: &[Precision]) -> Vec<Candidate> {
     let even = (1..=cores).filter(|sessions| cores.is_multiple_of(*sessions));

@@ -1,7 +1,8 @@
 //! Measures which sessions, threads and batches serve a model fastest on this machine.
 //!
-//! [`candidates`] lists the settings to measure. [`Race`] measures them in turns, so that a machine whose
-//! speed drifts affects all of them, and drops candidates that are too slow. [`fn@trial`] is one measurement.
+//! [`candidates`] lists the settings to measure. They are measured in turns, so that a machine whose speed drifts
+//! affects all of them. [`fn@trial`] is one measurement. [`Race`] keeps the measurements, and drops candidates that are
+//! too slow.
 
 mod goal; // what to optimise
 mod candidate; // settings to measure

@@ -1,4 +1,4 @@
-//! Measures candidates in turns, and drops those that are too slow.
+//! Keeps the measurements of candidates that are measured in turns, and drops those that are too slow.
 
 use serde::Serialize;
 
@@ -104,19 +104,21 @@ impl Race {
             .max_by(|a, b| a.rates()[0].total_cmp(&b.rates()[0]))
     }
 
-    /// The candidate to serve: the best one, or `usual` if the difference is within the variation of the
-    /// rounds.
+    /// The candidate to serve: the best one, or `usual`, which is one of the candidates, if the difference is within the
+    /// variation of the rounds.
     #[must_use]
     pub fn verdict(&self, usual: Candidate) -> Option<(&Standing, Certainty)> {
         let best = self.best()?;
-        let usual =
-            self.standings.iter().find(|standing| standing.candidate == usual && standing.running);
-        match usual {
+        // A candidate that was dropped has fewer rounds, so its rates are not compared: a machine that becomes slower
+        // would favour it.
+        let running = |standing: &&Standing| standing.candidate == usual && standing.running;
+        match self.standings.iter().find(running) {
             Some(usual) if best.candidate == usual.candidate => Some((usual, Certainty::Usual)),
             Some(usual) if best.rates()[1] <= usual.rates()[2] => {
                 Some((usual, Certainty::WithinNoise))
             }
-            Some(_) | None => Some((best, Certainty::Better)),
+            Some(_) => Some((best, Certainty::Better)),
+            None => Some((best, Certainty::DefaultDropped)),
         }
     }
 }
@@ -131,6 +133,8 @@ pub enum Certainty {
     WithinNoise,
     /// In all rounds faster than the default in its best round.
     Better,
+    /// The default was dropped as too slow in an earlier round.
+    DefaultDropped,
 }
 
 #[cfg(test)]
@@ -167,6 +171,16 @@ mod tests {
         let clear = [(1, &[103.0, 110.0, 112.0][..]), (4, &[100.0, 101.0, 102.0])];
         assert_eq!(verdict(&clear), (1, Certainty::Better));
         assert!(race(&[(4, &[0.0])]).verdict(candidate(4)).is_none(), "the goal is not reached");
+    }
+
+    #[test]
+    fn a_default_that_was_dropped_is_not_compared_with_later_rounds() {
+        let mut race = race(&[(1, &[100.0]), (4, &[80.0])]);
+        race.drop_losers();
+        // The machine becomes slower than it was when the default was measured.
+        race.note(candidate(1), Trial { images_per_second: 70.0, p99_ms: 1.0, clients: 8 });
+        let (standing, certainty) = race.verdict(candidate(4)).unwrap();
+        assert_eq!((standing.candidate, certainty), (candidate(1), Certainty::DefaultDropped));
     }
 
     #[test]

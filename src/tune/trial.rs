@@ -59,8 +59,8 @@ pub async fn trial(
     }
 }
 
-/// Runs clients that send again as soon as they are answered, for `duration` or until each was answered
-/// twice, whichever is longer. The first answer of each client does not count, because all clients start at
+/// Runs clients that send again as soon as they are answered, for `duration` or until there are twice as many answers
+/// as clients, whichever is longer. The first answers, as many as clients, do not count, because all clients start at
 /// the same time.
 async fn with_clients(
     pipeline: &Pipeline,
