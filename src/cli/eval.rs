@@ -17,7 +17,7 @@ use crate::telemetry::logs::{self, LogFormat};
 #[derive(Debug, Args)]
 pub(super) struct EvalArgs {
     /// Labelled images: a folder with one folder per class, or a parquet file with the columns
-    /// img.bytes and label
+    /// img.bytes or image.bytes, and label
     #[arg(long, value_name = "FOLDER|PARQUET")]
     data: PathBuf,
 

@@ -11,6 +11,9 @@ use parquet::record::{Field, Row};
 const PER_BYTE: u64 = 16;
 const ANYWAY: u64 = 64 << 20;
 
+/// Maximum number of labels in an error message.
+const SHOWN_LABELS: usize = 10;
+
 /// One image and its class.
 #[derive(Debug, Clone)]
 pub struct Example {
@@ -55,8 +58,8 @@ pub enum DatasetError {
     },
     /// The columns differ from the expected ones.
     #[error(
-        "row {row} of {} has no image and label; expected the columns img.bytes or image.bytes \
-         (an encoded image) and label (a class's index)",
+        "row {row} of {} lacks an image or a label; expected the columns img.bytes or image.bytes (an encoded \
+         image), and label (a class's index from 0, as int32 or int64)",
         path.display()
     )]
     Columns {
@@ -76,13 +79,32 @@ pub enum DatasetError {
         /// The row.
         row: usize,
     },
-    /// The model does not have this class.
-    #[error("{found:?} is not a class of this model; its classes are {}", labels.join(", "))]
+    /// A folder's name is not a label of the model.
+    #[error(
+        "the folder {found:?} is not a class of this model; rename it to one of its labels: {}",
+        first(labels)
+    )]
     UnknownClass {
-        /// The class.
+        /// The folder's name.
         found: String,
         /// The model's classes.
         labels: Vec<String>,
+    },
+    /// The model has fewer classes.
+    #[error(
+        "row {row} of {} has the label {found}, but the model has {classes} classes, 0 to {}",
+        path.display(),
+        classes.saturating_sub(1)
+    )]
+    UnknownLabel {
+        /// The file.
+        path: PathBuf,
+        /// The row.
+        row: usize,
+        /// The class's index.
+        found: usize,
+        /// The model's number of classes.
+        classes: usize,
     },
     /// There are no images.
     #[error("{} contains no images; expected a parquet file, or a folder with one folder per class", path.display())]
@@ -171,13 +193,23 @@ impl Dataset {
                 let (row, values) = read?;
                 let example = example(&values)
                     .ok_or_else(|| DatasetError::Columns { path: path.clone(), row })?;
-                if example.truth >= labels.len() {
-                    let found = format!("label {}", example.truth);
-                    return Err(DatasetError::UnknownClass { found, labels: labels.to_vec() });
+                let (found, classes) = (example.truth, labels.len());
+                if found >= classes {
+                    let path = path.clone();
+                    return Err(DatasetError::UnknownLabel { path, row, found, classes });
                 }
                 Ok(example)
             }))),
         }
+    }
+}
+
+/// The first labels, and the number of the others.
+fn first(labels: &[String]) -> String {
+    let shown = labels.iter().take(SHOWN_LABELS).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match labels.len().saturating_sub(SHOWN_LABELS) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
     }
 }
 
@@ -205,7 +237,7 @@ fn open_parquet(path: &Path) -> Result<SerializedFileReader<File>, DatasetError>
     if unpacked > most {
         let why = format!(
             "its headers announce at least {unpacked} bytes of decompressed data, more than {PER_BYTE} times its \
-             size; images are compressed already"
+             size; write the file without compression, because images are compressed already"
         );
         return Err(unreadable(parquet::errors::ParquetError::General(why)));
     }
@@ -224,8 +256,8 @@ fn rows(
     }))
 }
 
-/// The image of a row: in a column `img.bytes`, or in the field `bytes` of a group `img`, as in published data
-/// sets.
+/// The image of a row: in a column `img.bytes` or `image.bytes`, or in the field `bytes` of a group `img` or `image`,
+/// as in published data sets.
 fn image(row: &Row) -> Option<Bytes> {
     let bytes = row.get_column_iter().find_map(|(name, field)| match (name.as_str(), field) {
         ("img.bytes" | "image.bytes", Field::Bytes(image)) => Some(image),
@@ -249,4 +281,27 @@ fn example(row: &Row) -> Option<Example> {
         _ => None,
     })?;
     Some(Example { bytes: image(row)?, truth })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_class_is_reported_with_its_place_and_the_valid_ones() {
+        let labels: Vec<String> = (0..12).map(|number| format!("class {number}")).collect();
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("zebra")).unwrap();
+        let error = Dataset::open(folder.path(), &labels).unwrap_err().to_string();
+        assert!(error.starts_with("the folder \"zebra\" is not a class of this model"), "{error}");
+        assert!(error.ends_with(": class 0, class 1, class 2, class 3, class 4, class 5, class 6, class 7, class 8, \
+                                 class 9 and 2 more"), "{error}");
+
+        let sample = Path::new("tests/data/cifar10-sample.parquet");
+        let dataset = Dataset::open(sample, &labels[..2]).unwrap();
+        let error =
+            dataset.examples(&labels[..2]).unwrap().find_map(Result::err).unwrap().to_string();
+        assert!(error.contains("cifar10-sample.parquet has the label "), "{error}");
+        assert!(error.ends_with(", but the model has 2 classes, 0 to 1"), "{error}");
+    }
 }

@@ -79,9 +79,12 @@ fn logits(
     held(&array, &bytes).map_err(|why| format!("logits: {why}"))?;
     let shape: Vec<usize> =
         array.shape().iter().map(|&n| usize::try_from(n).unwrap_or(0)).collect();
-    let (&[rows, classes], Order::C) = (&shape[..], array.order()) else {
+    let &[rows, classes] = &shape[..] else {
         return Err(format!("logits has the shape {shape:?}, not [photos, classes]"));
     };
+    if array.order() == Order::Fortran {
+        return Err("logits is in Fortran order; save numpy.ascontiguousarray(logits)".to_owned());
+    }
     if classes == 0 {
         return Err("logits has no classes".to_owned());
     }
@@ -125,7 +128,11 @@ fn held(array: &NpyFile<&[u8]>, bytes: &[u8]) -> Result<(), String> {
     let elements = array.shape().iter().try_fold(1_u64, |product, &n| product.checked_mul(n));
     match elements {
         Some(elements) if elements <= bytes.len() as u64 => Ok(()),
-        _ => Err(format!("its shape is {:?}, and it has {} bytes", array.shape(), bytes.len())),
+        _ => Err(format!(
+            "its shape {:?} has more elements than its {} bytes can hold; the file is damaged",
+            array.shape(),
+            bytes.len()
+        )),
     }
 }
 
@@ -150,4 +157,33 @@ fn entry(
         )
     })?;
     Ok(Some(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use npyz::WriterBuilder;
+    use zip::write::SimpleFileOptions;
+
+    use super::*;
+
+    #[test]
+    fn logits_in_fortran_order_are_rejected_with_the_remedy() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("reference.npz");
+        let mut archive = zip::ZipWriter::new(File::create(&path).unwrap());
+        archive.start_file("logits.npy", SimpleFileOptions::default()).unwrap();
+        let options = npyz::WriteOptions::new().default_dtype().shape(&[2, 3]);
+        let mut array = options.order(Order::Fortran).writer(&mut archive).begin_nd().unwrap();
+        array.extend([0.0_f32; 6]).unwrap();
+        array.finish().unwrap();
+        archive.flush().unwrap();
+        archive.finish().unwrap();
+        let error = open(&path).unwrap_err().to_string();
+        assert!(
+            error.contains("in Fortran order; save numpy.ascontiguousarray(logits)"),
+            "{error}"
+        );
+    }
 }

@@ -94,7 +94,7 @@ pub enum CannotFit {
     /// Too few images.
     #[error(
         "too few images: {} are for the temperature, {} for the thresholds and {} for the measurement; \
-         at least {FEWEST} of each are needed, and 1,000 are recommended",
+         at least {FEWEST} of each are needed, 1,000 of each are recommended; use more labelled images",
         .0.temperature,
         .0.thresholds,
         .0.measured
