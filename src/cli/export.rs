@@ -9,6 +9,7 @@ use super::{fetch, files, labels, output};
 use crate::config::HubArgs;
 use crate::device::Device;
 use crate::model::{self, Model, Precision, PrecisionChoice};
+use crate::telemetry::logs::{self, LogFormat};
 
 #[derive(Debug, Args)]
 pub(super) struct ExportArgs {
@@ -47,6 +48,7 @@ pub(super) struct ExportArgs {
 }
 
 pub(super) fn run(args: &ExportArgs) -> Result<()> {
+    logs::start("warn", LogFormat::Text)?;
     let model = match &args.weights {
         Some(path) => path.to_str().context("the path of the weights is not UTF-8")?,
         None => &fetch::model(&args.model, &args.hub)?,

@@ -498,3 +498,19 @@ async fn commands_accept_hub_ids() {
         String::from_utf8_lossy(&output.stderr)
     );
 }
+
+#[tokio::test]
+async fn commands_without_a_server_log_that_the_hub_cannot_be_reached() {
+    let (address, _server) = FakeHub::new(Faults::default()).start().await;
+    let cache = tempfile::tempdir().unwrap();
+    fetch(&client(&address, &cache), "lab/pets").await.0.unwrap();
+    let (folder, output) = (cache.path().to_str().unwrap(), cache.path().join("pets.onnx"));
+    let export = ["export", "--output", output.to_str().unwrap(), "--model", "lab/pets"];
+    for command in [&["describe", "lab/pets"][..], &export] {
+        let hub = ["--hub-endpoint", "http://127.0.0.1:9", "--hub-cache", folder];
+        let output = crate::support::resnetd(&[command, &hub].concat());
+        let words = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{words}");
+        assert!(words.contains("the hub cannot be reached: using the cached model"), "{words}");
+    }
+}

@@ -8,6 +8,7 @@ use clap::Args;
 use super::output;
 use crate::config::HubArgs;
 use crate::graph::{Architecture, Network, NetworkDescription, arch};
+use crate::telemetry::logs::{self, LogFormat};
 
 #[derive(Debug, Args)]
 pub(super) struct DescribeArgs {
@@ -33,6 +34,7 @@ pub(super) struct DescribeArgs {
 }
 
 pub(super) fn run(args: &DescribeArgs) -> Result<()> {
+    logs::start("warn", LogFormat::Text)?;
     let Some(what) = &args.what else {
         list();
         return Ok(());
