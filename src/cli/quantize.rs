@@ -38,7 +38,8 @@ pub(super) struct QuantizeArgs {
     #[arg(long, default_value_t = 256, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     images: u32,
 
-    /// Calibration method for the ranges: min-max, percentile (99.99), percentile:P or entropy
+    /// Calibration method for the ranges: min-max, percentile (99.99), percentile:P with P from 50 to
+    /// 100, or entropy
     #[arg(long, default_value = "percentile", value_name = "METHOD")]
     method: Method,
 
@@ -242,7 +243,7 @@ fn answers_of(
 }
 
 fn show(report: &QuantizeReport, path: &Path) {
-    let mut table = output::table(&["value", "SQNR"]);
+    let mut table = output::table(&["layer output", "SQNR"]);
     for layer in &report.layers {
         table.add_row([layer.value.clone(), format!("{:.1} dB", layer.sqnr)]);
     }

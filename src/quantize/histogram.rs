@@ -24,7 +24,9 @@ pub enum Method {
 
 /// The name of an unknown method.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a method; use min-max, percentile (99.99), percentile:P or entropy")]
+#[error(
+    "{0:?} is not a method; use min-max, percentile (99.99), percentile:P with P from 50 to 100, or entropy"
+)]
 pub struct BadMethod(String);
 
 impl FromStr for Method {

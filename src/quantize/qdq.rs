@@ -105,7 +105,7 @@ impl<'a> Rewriter<'a> {
                 let between_0_and_1 = Range::new(0.0, 1.0);
                 self.keep_and_quantize(node, inputs, output, between_0_and_1);
             }
-            // These operators only move elements, so they work on uint8 unchanged.
+            // These operators only move or select elements, so they work on uint8 unchanged.
             "MaxPool" | "Flatten" if self.quantized.contains_key(&node.input[0]) => {
                 self.keep_in_uint8(node, output);
             }

@@ -41,7 +41,7 @@ impl Range {
         Self { low: 0.0, ..self }
     }
 
-    /// 256 steps from one end to the other, one of which is exactly 0.
+    /// 255 steps from one end to the other. One of the 256 values is exactly 0.
     #[must_use]
     #[expect(
         clippy::cast_possible_truncation,
