@@ -114,6 +114,7 @@ pub(super) fn run(args: &BenchArgs) -> Result<()> {
         show(&report);
     }
     let Summary { requests, errors, .. } = &report.summary;
+    ensure!(*requests > 0, "no request was due within --duration; measure longer");
     let kinds: Vec<&str> = errors.keys().map(String::as_str).collect();
     ensure!(
         errors.values().sum::<u64>() < *requests,

@@ -73,10 +73,11 @@ fn take_tables(table: &mut toml::Table) -> Result<Vec<ModelTable>, String> {
     let tables = table.remove(MODEL).into_iter();
     tables
         .flat_map(|array| if let toml::Value::Array(tables) = array { tables } else { Vec::new() })
-        .map(|table| {
-            table
-                .try_into()
-                .map_err(|error: toml::de::Error| format!("[[model]]: {}", error.message()))
+        .zip(1..)
+        .map(|(table, number)| {
+            table.try_into().map_err(|error: toml::de::Error| {
+                format!("[[model]] number {number}: {}", error.message())
+            })
         })
         .collect()
 }
@@ -100,7 +101,10 @@ fn with_default(command: Command, name: &str, value: &toml::Value) -> Result<Com
             value.to_string()
         }
         toml::Value::Array(_) | toml::Value::Table(_) | toml::Value::Datetime(_) => {
-            return Err(format!("{name} is {value}; it must be a string or a number"));
+            return Err(format!(
+                "{name} is {value}; it must be a string, a number, true or false; write several values as one \
+                 string, separated by commas"
+            ));
         }
     };
     let options: Vec<String> = command

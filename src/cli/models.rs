@@ -15,8 +15,9 @@ use crate::registry::{Control, LoadWhen, ModelSources, Registry, Source, Version
 
 /// Loads the models that are needed at the start, and returns the control of all models.
 ///
-/// If a model of `--model` or `[[model]]` cannot be loaded, the server does not start. One of the repository
-/// is skipped with an error in the log, unless it is the default model.
+/// If a model of `--model` or `[[model]]` cannot be loaded, the server does not start; those with another `load` than
+/// `now` are not loaded here. A model of the repository is skipped with an error in the log, unless it is required, as the
+/// default model is. With `--model-control explicit`, required models may be missing, too.
 pub(super) fn load(
     args: &ServeArgs,
     loader: &Arc<Loader>,
@@ -92,8 +93,11 @@ struct Scans {
 fn set_default(registry: &Registry, named: Option<String>) -> Result<()> {
     let mut all = registry.names();
     if let Some(name) = named.as_ref().filter(|name| !all.contains(name)) {
-        let all = all.join(", ");
-        bail!("the default model is {name:?}, but the models are {all}");
+        let all = if all.is_empty() { "there are none".to_owned() } else { all.join(", ") };
+        bail!(
+            "the default model {name:?} is not among the models: {all}; name one with --default-model, or with \
+             default = true in a [[model]] table"
+        );
     }
     let only = if all.len() == 1 { all.pop() } else { None };
     registry.set_default(named.or(only));

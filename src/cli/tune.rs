@@ -30,7 +30,7 @@ pub(super) struct TuneArgs {
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     latency: Option<Duration>,
 
-    /// Total measuring time; the best result so far is reported at the end
+    /// Measuring time: no round begins that would exceed it, but the first round is always completed
     #[arg(long, default_value = "100s", value_name = "DURATION", value_parser = humantime::parse_duration)]
     budget: Duration,
 
@@ -75,7 +75,10 @@ pub(super) fn run(args: &TuneArgs) -> Result<()> {
     let usual = bench.usual;
     let mut race = Race::new(goal, bench.candidates());
     let (rounds, interrupted) = local::runtime()?.block_on(bench.rounds(&mut race, &photos))?;
-    ensure!(rounds > 0, "no round was completed; increase --budget");
+    ensure!(
+        rounds > 0,
+        "interrupted in the first round: no setting was compared; let at least one round complete"
+    );
 
     let found = race.verdict(usual);
     let title = format!("{} on {}, {} cores: images/s", bench.name(), bench.device, cores());

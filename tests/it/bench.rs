@@ -172,6 +172,18 @@ fn invalid_bench_options_are_errors() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_measurement_without_requests_is_an_error() {
+    let url = serve(Router::new().route("/classify", post(async || "{}"))).await;
+    let output = tokio::task::spawn_blocking(move || {
+        let rare = ["--rate", "0.001", "--duration", "50ms", "--warm-up", "0s"];
+        resnetd(&[&["bench", &url, "--data", "tests/data/cat.jpg"], &rare[..]].concat())
+    });
+    let output = output.await.unwrap();
+    let printed = String::from_utf8_lossy(&output.stderr);
+    assert!(printed.contains("no request was due within --duration"), "{printed}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_unreachable_or_failing_server_is_an_error() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let broken = || async { (StatusCode::BAD_GATEWAY, "a proxy's page") };

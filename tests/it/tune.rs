@@ -84,9 +84,13 @@ fn the_command_line_overrides_the_file() {
 fn an_invalid_file_is_an_error_with_the_valid_values() {
     for (file, expected) in [
         ("sesions = 2\n", "sesions is not an option of serve; the options are"),
-        ("threads = [1]\n", "threads is [1]; it must be a string or a number"),
+        ("threads = [1]\n", "threads is [1]; it must be a string, a number, true or false"),
         ("threads = \"many\"\n", "invalid value 'many' for '--threads"),
         ("threads 2\n", "--config"),
+        (
+            "[[model]]\nsource = \"cifar10-resnet20\"\n[[model]]\nsource = 2\n",
+            "[[model]] number 2: invalid type: integer `2`",
+        ),
         ("cuda-graphs = \"on\"\ndevice = \"cpu\"\n", "--cuda-graphs on needs a GPU"),
     ] {
         let words = refused(file, &[]);
