@@ -13,10 +13,10 @@ use crate::onnx;
 /// The file of a card, parsed for editing.
 pub(super) struct CardFile {
     path: PathBuf,
-    form: CardFormat,
+    content: CardContent,
 }
 
-enum CardFormat {
+enum CardContent {
     /// TOML next to weights or a graph; comments and order are preserved.
     Toml(Box<DocumentMut>),
     /// A graph of resnetd with an embedded card.
@@ -28,7 +28,7 @@ impl CardFile {
     pub(super) fn open(path: &Path) -> Result<Self> {
         let cannot_read = || format!("cannot read the card {}", path.display());
         let bytes = fs::read(path).with_context(cannot_read)?;
-        let form = if path.extension().is_some_and(|extension| extension == "onnx") {
+        let content = if path.extension().is_some_and(|extension| extension == "onnx") {
             let graph =
                 onnx::OnnxModel::from_bytes(bytes::Bytes::from(bytes)).with_context(cannot_read)?;
             ensure!(
@@ -43,12 +43,12 @@ impl CardFile {
                  exported from, which has its card next to it, and export that again",
                 path.display()
             );
-            CardFormat::Onnx(Box::new((card, graph)))
+            CardContent::Onnx(Box::new((card, graph)))
         } else {
             let text = String::from_utf8(bytes).with_context(cannot_read)?;
-            CardFormat::Toml(Box::new(text.parse().with_context(cannot_read)?))
+            CardContent::Toml(Box::new(text.parse().with_context(cannot_read)?))
         };
-        Ok(Self { path: path.to_owned(), form })
+        Ok(Self { path: path.to_owned(), content })
     }
 
     /// Checks that it is the card of the model with this `card`, and that a calibration for the precision may
@@ -56,14 +56,14 @@ impl CardFile {
     pub(super) fn check(&self, card: &ModelCard, existing: Existing) -> Result<()> {
         let path = self.path.display();
         let precision = card.precision;
-        let (name, is_calibrated) = match &self.form {
-            CardFormat::Toml(document) => {
+        let (name, is_calibrated) = match &self.content {
+            CardContent::Toml(document) => {
                 let name = document.get("name").and_then(Item::as_str);
                 let calibration = document.get("calibration");
                 let is_calibrated = calibration.and_then(|all| all.get(precision.to_string()));
                 (name, is_calibrated.is_some())
             }
-            CardFormat::Onnx(inside) => {
+            CardContent::Onnx(inside) => {
                 let card = &inside.0;
                 (Some(card.name.as_str()), card.calibration.contains_key(&precision))
             }
@@ -86,8 +86,8 @@ impl CardFile {
 
     /// Inserts `calibration` and writes the file atomically.
     pub(super) fn write(self, precision: Precision, calibration: &Calibration) -> Result<()> {
-        let bytes = match self.form {
-            CardFormat::Toml(mut document) => {
+        let bytes = match self.content {
+            CardContent::Toml(mut document) => {
                 put(&mut document, precision, calibration)?;
                 let text = document.to_string();
                 // Read the card back before writing, because an invalid one would make the model unusable.
@@ -99,7 +99,7 @@ impl CardFile {
                 );
                 text.into_bytes()
             }
-            CardFormat::Onnx(inside) => {
+            CardContent::Onnx(inside) => {
                 let (mut card, graph) = *inside;
                 card.calibration.insert(precision, calibration.clone());
                 Model::of(card, graph).onnx.into()
@@ -119,11 +119,14 @@ pub(super) enum Existing {
 fn put(document: &mut DocumentMut, precision: Precision, calibration: &Calibration) -> Result<()> {
     let mut implicit = Table::new();
     implicit.set_implicit(true);
+    let is_no_table = || {
+        format!("calibration is not a table in this card; write it as [calibration.{precision}]")
+    };
     let all = document
         .entry("calibration")
         .or_insert(Item::Table(implicit))
         .as_table_mut()
-        .context("calibration is not a table in this card; write it as [calibration.int8]")?;
+        .with_context(is_no_table)?;
     let count = |images: usize| value(i64::try_from(images).unwrap_or(i64::MAX));
     let mut table = Table::new();
     table["temperature"] = value(calibration.temperature);

@@ -11,7 +11,7 @@ use crate::telemetry::LoadFailure;
 
 /// `card` with the class names in the file at `path`, one per line.
 ///
-/// For a network of one class a single line suffices; the second class is its absence.
+/// A network with one output has two classes, such as `cat` and `not cat`; the file may have only the first.
 pub(super) fn replaced(card: &ModelCard, path: &Path) -> Result<ModelCard> {
     let text =
         fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;

@@ -35,8 +35,7 @@ pub(super) struct Loaded {
 /// Loads the library and opens the model of `args`, and warms up the sessions.
 ///
 /// With [`DeviceChoice::Auto`], the CPU is used if no CUDA device is available or the model does not run on
-/// it, with a warning if the machine has an NVIDIA GPU. If a requested device is not available, that is an
-/// error.
+/// it, with a warning if the NVIDIA driver is loaded. If a requested device is not available, that is an error.
 pub(super) fn load(args: &ModelArgs, concurrency: Concurrency) -> Result<Loaded> {
     let library = Library::load(args.onnxruntime.as_deref())?;
     load_with(&library, args, concurrency, LoadPriority::Alone, |_| ()).map(|(loaded, ())| loaded)
@@ -82,15 +81,16 @@ pub(super) fn load_with<T: Send>(
     Ok((Loaded { model, why, device_why, library: library.clone(), warm }, made))
 }
 
-/// Why the CPU is used instead of a CUDA device; also logged as a warning if there is an NVIDIA GPU.
+/// Why the CPU is used instead of a CUDA device; also logged as a warning if the NVIDIA driver is loaded. In a
+/// container, that of the host counts, also if its GPU is not passed to the container.
 fn without_cuda(error: &anyhow::Error) -> &'static str {
     if !Path::new("/proc/driver/nvidia/version").exists() {
         return "this machine has no NVIDIA driver";
     }
     let error = error.to_string();
     let error = error.lines().next().unwrap_or_default();
-    tracing::warn!(error, "the NVIDIA GPU cannot be used: running on the CPU");
-    "the NVIDIA GPU cannot be used"
+    tracing::warn!(error, "no NVIDIA GPU can be used: running on the CPU");
+    "no NVIDIA GPU can be used"
 }
 
 /// Opens the model for `device`, and applies the options.

@@ -37,7 +37,7 @@ pub use config_file::parse;
 ///
 ///   curl --data-binary @photo.jpg localhost:8080/classify
 ///
-/// Every option can also be set by the environment variable named in its help.
+/// Options whose help names an environment variable can also be set by it.
 #[derive(Debug, Parser)]
 #[command(version, verbatim_doc_comment, max_term_width = 100)]
 pub struct Cli {

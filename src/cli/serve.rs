@@ -40,10 +40,10 @@ async fn serve(args: &ServeArgs, config: Config, dropped: DroppedLines) -> Resul
     let admin = config.admin_listen.map(|admin| bind(admin, config.connections, "--admin-listen"));
     let admin = admin.transpose()?;
     // From here on, signals shut the server down, even while models load.
-    let mut signal_to_stop = ShutdownSignal::new()?;
+    let mut signals = Signals::new()?;
     let server = tokio::select! {
         server = start(args, &config, dropped) => server?,
-        () = signal_to_stop.received(None) => return Ok(()),
+        () = signals.received(None) => return Ok(()),
     };
     let listening = listener.listen(Arc::clone(&server.metrics));
     let mut listening = listening.with_context(|| cannot_listen(address, "--listen"))?;
@@ -67,13 +67,13 @@ async fn serve(args: &ServeArgs, config: Config, dropped: DroppedLines) -> Resul
     let phase = Arc::clone(&server.phase);
     let control = server.control.clone();
     let stop = async move {
-        signal_to_stop.received(control.as_ref()).await;
+        signals.received(control.as_ref()).await;
         phase.drain();
         tracing::info!(
             "shutting down: draining requests in flight (a second signal exits immediately)"
         );
         tokio::spawn(async move {
-            signal_to_stop.received(None).await;
+            signals.received(None).await;
             tracing::warn!("second signal: exiting immediately");
             std::process::exit(1);
         });
@@ -130,7 +130,7 @@ fn cannot_listen(address: SocketAddr, option: &str) -> String {
     format!("cannot listen on {address}; choose another address with {option}")
 }
 
-/// Polls the model repository for changes; never ends.
+/// Polls the models' files, the configuration file and the model repository for changes; never ends.
 async fn poll(server: Arc<Server>, every: Duration) {
     let Some(control) = &server.control else { return };
     loop {
@@ -150,14 +150,15 @@ async fn refresh(control: &Arc<Control>) {
     }
 }
 
-/// SIGTERM and SIGINT stop the server; SIGHUP reads the configuration file and the model repository again.
-struct ShutdownSignal {
+/// SIGTERM and SIGINT stop the server. SIGHUP loads models that have changed: those of --model, of the `[[model]]`
+/// tables and of the repository.
+struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
 }
 
-impl ShutdownSignal {
+impl Signals {
     fn new() -> std::io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,

@@ -41,7 +41,8 @@ impl PostprocessArgs {
         self.coverage.is_some() || self.rollup.is_some()
     }
 
-    /// The requested classes and additions, if the model supports them: `otherwise` without a prediction set.
+    /// What to show: a prediction set if one is requested, else `otherwise`; and the roll-up if it is requested. An error
+    /// if the model does not support them.
     pub(super) fn check(
         &self,
         pipeline: &Pipeline,
