@@ -1,5 +1,6 @@
 //! Options for models from the Hugging Face hub.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -31,7 +32,7 @@ pub struct HubArgs {
         hide_env_values = true,
         value_name = "TOKEN"
     )]
-    pub hub_token: Option<String>,
+    pub hub_token: Option<HubToken>,
 
     #[expect(clippy::doc_markdown, reason = "help text is not Markdown")]
     /// Folder in which downloaded models are cached [default: HF_HOME/hub]
@@ -48,6 +49,22 @@ pub struct HubArgs {
     pub hub_offline: bool,
 }
 
+/// An access token. It is left out where options are logged.
+#[derive(Clone, PartialEq, Eq)]
+pub struct HubToken(String);
+
+impl From<String> for HubToken {
+    fn from(token: String) -> Self {
+        Self(token)
+    }
+}
+
+impl fmt::Debug for HubToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HubToken(…)")
+    }
+}
+
 impl HubArgs {
     /// The hub configured by these options.
     #[must_use]
@@ -57,7 +74,8 @@ impl HubArgs {
             home.join(".cache/huggingface")
         });
         let written = || std::fs::read_to_string(home.join("token")).ok();
-        let token = self.hub_token.clone().or_else(written);
+        let given = self.hub_token.as_ref().map(|HubToken(token)| token.clone());
+        let token = given.or_else(written);
         let token = token.map(|token| token.trim().to_owned()).filter(|token| !token.is_empty());
         Hub {
             endpoint: self.hub_endpoint.clone(),
@@ -65,5 +83,16 @@ impl HubArgs {
             cache: self.hub_cache.clone().unwrap_or_else(|| home.join("hub")),
             offline: self.hub_offline,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_not_logged() {
+        let token = HubToken::from("hf_secret".to_owned());
+        assert_eq!(format!("{token:?}"), "HubToken(…)");
     }
 }

@@ -240,7 +240,7 @@ pub(super) fn answered(
     }
 }
 
-/// The outcome for a canary's trial; `None` if no image was classified due to a client error or overload.
+/// The outcome for a canary's trial; `None` if a client error or overload prevented one.
 fn outcome(status: StatusCode, classified: Option<&[Timings]>) -> Option<RequestOutcome> {
     let is_failure = status.is_server_error() && status != StatusCode::SERVICE_UNAVAILABLE;
     match classified {

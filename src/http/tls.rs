@@ -39,13 +39,15 @@ pub enum BadTls {
         /// The parser's error.
         source: pem::Error,
     },
-    /// A file contains no certificate.
-    #[error("{option} {}: it has no certificate; it must be in PEM format", path.display())]
+    /// A file contains no certificate or no key.
+    #[error("{option} {}: it has no {missing}; it must be in PEM format", path.display())]
     Empty {
         /// The option with the path.
         option: &'static str,
         /// The file.
         path: PathBuf,
+        /// What it should contain.
+        missing: &'static str,
     },
     /// Key and certificate do not match, or are not supported.
     #[error("--tls-cert {} and --tls-key {}: {source}", cert.display(), key.display())]
@@ -120,10 +122,13 @@ impl Reload for Certificates {
 
 fn read(plan: &TlsPlan) -> Result<ServerConfig, BadTls> {
     let chain = certificates("--tls-cert", &plan.cert)?;
-    let key = PrivateKeyDer::from_pem_file(&plan.key).map_err(|source| BadTls::File {
-        option: "--tls-key",
-        path: plan.key.clone(),
-        source,
+    let (option, path) = ("--tls-key", plan.key.clone());
+    let key = PrivateKeyDer::from_pem_file(&plan.key).map_err(|source| {
+        if matches!(source, pem::Error::NoItemsFound) {
+            BadTls::Empty { option, path, missing: "private key" }
+        } else {
+            BadTls::File { option, path, source }
+        }
     })?;
     let pair = |source| BadTls::Pair { cert: plan.cert.clone(), key: plan.key.clone(), source };
     let builder = ServerConfig::builder_with_provider(Arc::new(default_provider()))
@@ -152,7 +157,7 @@ fn certificates(option: &'static str, path: &Path) -> Result<Vec<CertificateDer<
     let all = CertificateDer::pem_file_iter(path).map_err(file)?;
     let all = all.collect::<Result<Vec<_>, _>>().map_err(file)?;
     if all.is_empty() {
-        return Err(BadTls::Empty { option, path: path.to_owned() });
+        return Err(BadTls::Empty { option, path: path.to_owned(), missing: "certificate" });
     }
     Ok(all)
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Model, ModelCard, ModelError, Task};
+use super::{Model, ModelCard, ModelError, Precision, Task};
 use crate::graph::{
     self, Architecture, Classes, EmitPlan, InputNormalization, Network, arch, infer,
 };
@@ -17,6 +17,7 @@ impl Model {
     pub fn build(card: ModelCard, weights: Weights) -> Result<Self, ModelError> {
         let of = card.name.clone();
         let card = card.checked().map_err(|source| ModelError::Card { of, source })?;
+        let card = ModelCard { precision: Precision::Fp32, ..card }; // only `quantize` makes an int8 graph
         let row = arch::find(&card.architecture)?;
         let network = Network::expand(row, card.labels.len());
         let input = card.preprocess.input;

@@ -13,8 +13,9 @@ fn sources() -> Vec<(String, String)> {
             let path: PathBuf = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else if !path.ends_with("tests.rs")
-                && !path.ends_with("hostile_tests.rs")
+            } else if path
+                .file_stem()
+                .is_some_and(|stem| !stem.to_string_lossy().ends_with("tests"))
                 && path.extension().is_none_or(|ending| ending != "jpg")
             {
                 let name = path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();

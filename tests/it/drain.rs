@@ -114,8 +114,7 @@ async fn an_upload_that_is_cut_off_at_shutdown_is_logged_as_such() {
     let arguments = ["--drain-delay", "0s", "--drain-timeout", "100ms"];
     let mut server = Process::start_logging(log.reopen().unwrap(), "info", &arguments);
     let mut upload = TcpStream::connect(server.url.trim_start_matches("http://")).await.unwrap();
-    let head =
-        "POST /classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n";
+    let head = "POST /classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n";
     upload.write_all(head.as_bytes()).await.unwrap();
     // The server sends it when it reads the body.
     let mut interim = [0; 12];

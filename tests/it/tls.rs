@@ -376,6 +376,7 @@ fn invalid_options_are_named() {
         (vec!["--tls-client-ca", &*ca], "--tls-client-ca needs"),
         (vec!["--tls-cert", &*cert, "--tls-key", &*client], "--tls-key"),
         (vec!["--tls-cert", &*key, "--tls-key", &*key], "it has no certificate"),
+        (vec!["--tls-cert", &*cert, "--tls-key", &*cert], "it has no private key"),
         (vec!["--tls-cert", "/none", "--tls-key", &*key], "--tls-cert /none"),
     ] {
         let started = resnetd(&[&["serve"][..], &options].concat());

@@ -39,8 +39,8 @@ pub(in super::super) fn document(problem: &Problem) -> Vec<u8> {
     };
     let reason = status.canonical_reason().unwrap_or_default();
     format!(
-        "HTTP/1.1 {} {reason}\r\ncontent-type: application/problem+json\r\n{retry}content-length: \
-         {}\r\nconnection: close\r\n\r\n{body}",
+        "HTTP/1.1 {} {reason}\r\ncontent-type: application/problem+json\r\nx-content-type-options: nosniff\r\n{retry}\
+         content-length: {}\r\nconnection: close\r\n\r\n{body}",
         status.as_u16(),
         body.len()
     )

@@ -1,6 +1,5 @@
 //! Compares images of every format with Pillow, and checks the errors for other content.
 
-use std::time::{Duration, Instant};
 
 use super::*;
 use crate::model::Preprocess;
@@ -78,14 +77,12 @@ fn an_end_marker_in_a_thumbnail_and_bytes_after_the_end_are_ignored() {
 #[test]
 fn a_decompression_bomb_is_rejected_from_its_header() {
     let bomb = data("bomb-50k.png");
-    let started = Instant::now();
+    // From the header alone: decoding it would take minutes and gigabytes.
     let refused = inspect(&bomb, &Limits::default()).unwrap_err();
     assert!(
         matches!(refused, DecodeError::TooManyPixels { pixels: 2_500_000_000, .. }),
         "{refused}"
     );
-    // Decoding it would take minutes and gigabytes; reading its header takes far less than a second.
-    assert!(started.elapsed() < Duration::from_secs(1));
 }
 
 #[test]
