@@ -94,7 +94,7 @@ impl Loader {
             device: &device.to_string(),
             onnxruntime: &library.version,
         });
-        let (card, golden_photos) = Description::of(&model);
+        let (card, golden_photos) = Description::public_card(&model);
         let description = Description {
             demonstration,
             card,

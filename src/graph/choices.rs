@@ -11,8 +11,8 @@ pub struct Architecture {
     pub family: Family,
     /// Number of blocks of each stage; for VGG, number of convolutions.
     pub blocks: &'static [usize],
-    /// Output channels of the stem, unless the stem specifies others, and a quarter of those of the first stage's
-    /// bottlenecks. Those of basic blocks are in [`Groups`].
+    /// Output channels of the stem, unless it specifies them. A bottleneck of the first stage has four times as many output
+    /// channels; those of basic blocks are in [`Groups`]. For VGG, channels of the first stage.
     pub base_channels: usize,
     /// Height and width of the images that it was designed for, in pixels.
     pub input: [u32; 2],
@@ -24,7 +24,7 @@ pub struct Architecture {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Family {
     /// A stem, stages of blocks, global average pooling and a linear layer. Each stage except the first
-    /// halves height and width and doubles the channels.
+    /// (that too with [`FirstStage::Halved`]) halves height and width and doubles the channels.
     Residual(Residual),
     /// Stages of 3×3 convolutions, each followed by a max pool that halves height and width, and three linear
     /// layers. Each stage has twice the channels of the previous one, at most eight times `base_channels` (Table 1 of

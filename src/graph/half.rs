@@ -72,7 +72,12 @@ fn to(data_type: DataType) -> [AttributeProto; 1] {
     [int_attribute("to", data_type as usize)]
 }
 
+/// Adds a constant of a node in float16. Shapes and pads, which are int64, stay as they are.
 fn half_constant(built: &mut GraphBuilder, constant: &TensorProto) -> Result<(), TooLarge> {
+    if constant.data_type() != i32::from(DataType::Float) {
+        built.keep_constant(constant);
+        return Ok(());
+    }
     let mut bytes = Vec::with_capacity(constant.raw_data().len() / 2);
     for value in constant.floats().map(f16::from_f32) {
         if !value.is_finite() {

@@ -173,8 +173,8 @@ fn closest(weights: &Weights) -> NotInferred {
     let (closest, findings) =
         differences.min_by_key(|(_, findings)| findings.len()).expect("the table has rows");
     let missing = findings.iter().filter(|it| matches!(it, Finding::Missing { .. })).count();
-    let fitting = arch::find(closest).map_or(0, |row| Network::expand(row, 1).tensors().len());
-    if 2 * missing <= fitting {
+    let needed = arch::find(closest).map_or(0, |row| Network::expand(row, 1).tensors().len());
+    if 2 * missing <= needed {
         return NotInferred::Unknown { closest, findings };
     }
     let tensors = weights.iter().filter(|(name, _)| !name.ends_with(".num_batches_tracked"));

@@ -98,7 +98,7 @@ pub enum LayerKind {
 /// A part of the network, named as in the paper's Table 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Stage {
-    /// `conv1`: the first convolution.
+    /// `conv1`: the stem; for VGG, the first stage.
     Stem,
     /// `conv2_x` and so on: a stage of blocks, counted from 0.
     Blocks(usize),

@@ -9,7 +9,7 @@
 pub mod choices; // the choices of a row
 mod rows; // builds the rows of the table
 pub mod arch; // the table
-pub mod block; // the layers of a block
+pub mod block; // convolutions, and those of a block's residual branch
 pub mod layer; // one layer of a network
 mod layer_list; // builds the list of layers
 pub mod network; // expands a row

@@ -1,6 +1,6 @@
 //! ResNet v2: He et al. 2016, "Identity mappings in deep residual networks" (arXiv:1603.05027), Figure 1b.
-//! Norm and ReLU come before each convolution, and the shortcut passes through neither. Names are those of
-//! timm.
+//! Norm and ReLU come before each convolution, and an identity shortcut passes through neither. Names are those of
+//! timm, except the classifier's.
 
 use super::block::{Convolution, branch};
 use super::choices::{Activation, Architecture, Residual};

@@ -35,7 +35,7 @@ pub struct Server {
     pub registry: Arc<Registry>,
     /// Changes the models; `None` if they cannot change.
     pub control: Option<Arc<Control>>,
-    /// Memory for uploads, decoded images and unsent responses.
+    /// Memory for uploads, decoded images, large headers and unsent responses.
     pub memory: Arc<Memory>,
     /// The metrics of the process.
     pub metrics: Arc<Metrics>,

@@ -1,8 +1,8 @@
 //! The spans of a request: one for the request, as a child of the client's span if there is one, and one for
 //! each stage.
 //!
-//! They are created after the answer, from times that are measured anyway. So tracing adds no work to the
-//! pipeline, and none at all when it is disabled.
+//! They are created after the answer, from times that are measured anyway. The pipeline only adds a span for each batch of
+//! several images.
 
 use std::borrow::Cow;
 use std::ops::Range;

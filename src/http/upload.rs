@@ -50,7 +50,8 @@ const MAX_FIELD: usize = 32 << 10;
 /// Reads the whole body, at most `--max-bytes` of it, within the body timeout.
 ///
 /// Its memory is reserved as it arrives, and released when the last reference to the bytes is dropped. It is
-/// rejected before the first byte if its announced length exceeds a limit, or if the queue is full.
+/// rejected before the first byte if its announced length exceeds a limit, or if the queue is full and no image of
+/// this client may displace another one.
 ///
 /// The content type is ignored, except for a form, whose boundary is in the header.
 ///
@@ -335,5 +336,6 @@ pub(super) fn has_content_type(headers: &HeaderMap, kind: &str) -> bool {
     headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| value.to_ascii_lowercase().starts_with(kind))
+        .and_then(|value| value.split(';').next())
+        .is_some_and(|value| value.trim().eq_ignore_ascii_case(kind))
 }

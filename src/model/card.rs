@@ -15,7 +15,7 @@ use crate::model::{Preprocess, PreprocessError};
 pub struct ModelCard {
     /// The model's name, such as `cifar10-resnet20`.
     pub name: String,
-    /// The row of the architecture table, such as `resnet20`.
+    /// The row of the architecture table, such as `resnet20`; `onnx` for a graph of another program.
     pub architecture: String,
     /// One sentence that describes the model.
     #[serde(default)]

@@ -52,7 +52,7 @@ pub struct Model {
     pub onnx: Bytes,
 }
 
-/// Why a model cannot be opened. The message says what to do.
+/// Why a model cannot be opened. The message says what to do where that is known.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
     /// Neither an embedded model nor a path.

@@ -33,7 +33,7 @@ pub enum Resize {
     Exact,
 }
 
-/// Pillow's filters of the same names; they antialias when they reduce an image.
+/// Pillow's filters of the same names; all but `Nearest` antialias when they reduce an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 #[expect(missing_docs, reason = "the names are self-explanatory")]

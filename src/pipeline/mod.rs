@@ -132,7 +132,7 @@ impl Pipeline {
         &self.plan
     }
 
-    /// The predicted time until a request that arrives now is answered.
+    /// The predicted time until all images in flight are answered.
     #[must_use]
     pub fn predicted_wait(&self) -> Duration {
         self.admission.predicted_wait()

@@ -43,7 +43,7 @@ pub enum Decoding {
 /// What a pipeline is given: memory and cores, which all pipelines share, and its metrics.
 #[derive(Debug)]
 pub struct Resources {
-    /// Memory for uploads and decoded images.
+    /// Memory for uploads, decoded images, large headers and unsent responses.
     pub memory: Arc<Memory>,
     /// Access to the cores; `None` without a limit: on a GPU, in commands and in tests.
     pub cores: Option<CoreShare>,

@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::known::{KnownSource, KnownSources, SourceKey, is_on_demand};
 use super::retire::retire;
 use super::{
-    LoadWhen, ModelSources, NoModel, OpenError, Registry, RoutingPolicy, Served, Source, Version,
+    ControlError, LoadWhen, ModelSources, NoModel, OpenError, Registry, RoutingPolicy, Served,
+    Source, Version, WeightLimit,
 };
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::{LoadResult, UnloadReason};
@@ -34,47 +35,9 @@ impl fmt::Debug for Control {
     }
 }
 
-/// Why a model was not loaded or unloaded.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ControlError {
-    /// No source has this name.
-    #[error("there is no model {name:?}; the models are {models}")]
-    Unknown {
-        /// The requested name.
-        name: String,
-        /// The available names.
-        models: String,
-    },
-    /// It could not be loaded; the previous version continues to serve.
-    #[error("the model {name:?} could not be loaded: {reason}")]
-    Failed {
-        /// The model's name.
-        name: String,
-        /// The error.
-        reason: String,
-    },
-    /// The configuration or the model repository cannot be read.
-    #[error("the models cannot be listed: {0}")]
-    Sources(String),
-}
-
-/// Whether the weights of all loaded models are within the limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WeightLimit {
-    /// They are, or there is no limit.
-    Met,
-    /// They would be `bytes`, and `limit` is allowed.
-    Exceeded {
-        /// Bytes of all weights.
-        bytes: u64,
-        /// `--model-memory-limit`.
-        limit: u64,
-    },
-}
-
 impl Control {
-    /// Control of the models of `registry`, which are listed by `origins`. On-demand models may use
-    /// `memory_limit` bytes of weights in total. Loads are counted in `metrics`.
+    /// Control of the models of `registry`, which are listed by `origins`. Above `memory_limit` bytes of
+    /// weights of all loaded models, on-demand models are unloaded. Loads are counted in `metrics`.
     #[must_use]
     pub fn new(
         registry: Arc<Registry>,
@@ -115,23 +78,18 @@ impl Control {
                 .is_none_or(|known_source| known_source.source.fingerprint != source.fingerprint);
             let name = before
                 .map_or_else(|| source.name.clone(), |known_source| known_source.name.clone());
-            let policy =
-                before.map(|known_source| known_source.source.policy.clone()).unwrap_or_default();
-            if policy != source.policy {
-                self.registry.set_policy(&name, source.policy.clone());
-            }
+            self.apply_policy(before, &source, &name);
             let is_loaded = self.is_loaded(&name, &source.version);
             let is_new = before.is_none();
             known.insert(key.clone(), KnownSource { source: source.clone(), name });
             match source.load {
-                LoadWhen::OnDemand if !is_loaded => self.registry.list_unloaded(&source, ON_DEMAND),
-                LoadWhen::Explicit if !is_loaded => self.registry.list_unloaded(&source, EXPLICIT),
-                LoadWhen::Now | LoadWhen::OnDemand | LoadWhen::Explicit if changed => {
-                    if self.replace(&mut known, &key).is_ok() && is_new {
-                        self.registry.unpin(&key.name);
-                    }
-                }
-                LoadWhen::Now | LoadWhen::OnDemand | LoadWhen::Explicit => {}
+                LoadWhen::OnDemand => self.registry.list_by_need(&source, ON_DEMAND),
+                LoadWhen::Explicit => self.registry.list_by_need(&source, EXPLICIT),
+                LoadWhen::Now => {}
+            }
+            let must_load = changed && (source.load == LoadWhen::Now || is_loaded);
+            if must_load && self.replace(&mut known, &key).is_ok() && is_new {
+                self.registry.unpin(&key.name);
             }
         }
         for key in gone {
@@ -157,8 +115,20 @@ impl Control {
                 self.metrics.model_unload(&name, reason);
             }
             retire(&self.registry, removed);
+            if !has_other {
+                self.registry.set_policy(&name, RoutingPolicy::default());
+            }
         }
         Ok(())
+    }
+
+    /// Sets the policy of `source` for the model `name`, if it differs from that of the source `before`. (An operator's
+    /// verdict on a canary changes the registry's policy, and must stay.)
+    fn apply_policy(&self, before: Option<&KnownSource>, source: &Source, name: &str) {
+        let before = before.map(|known| known.source.policy.clone()).unwrap_or_default();
+        if before != source.policy {
+            self.registry.set_policy(name, source.policy.clone());
+        }
     }
 
     /// Loads or reloads every version of the model `name`. Blocks until that is done.
@@ -175,6 +145,7 @@ impl Control {
                 .get(&key)
                 .map_or_else(|| source.name.clone(), |known_source| known_source.name.clone());
             if served == name {
+                self.apply_policy(known.get(&key), &source, name);
                 known.insert(key.clone(), KnownSource { source, name: served });
                 keys.push(key);
             }

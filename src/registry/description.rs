@@ -41,7 +41,7 @@ pub struct Description {
 impl Description {
     /// The card without golden photos and unused calibrations, and the number of golden photos.
     #[must_use]
-    pub fn of(model: &Model) -> (ModelCard, usize) {
+    pub fn public_card(model: &Model) -> (ModelCard, usize) {
         let mut card = ModelCard { golden: Vec::new(), ..model.card.as_ref().clone() };
         let running = card.precision;
         card.calibration.retain(|&precision, _| precision == running); // only the calibration of the precision in use

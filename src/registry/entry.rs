@@ -104,7 +104,7 @@ impl Entry {
         self.is_on_demand && self.serving.is_none()
     }
 
-    /// Lists it as not loaded, unless it serves.
+    /// Lists it as loaded when it is needed; without a serving version, `reason` says why.
     pub(super) fn list(&mut self, load: LoadWhen, reason: &str) {
         self.is_on_demand = load == LoadWhen::OnDemand;
         if self.serving.is_none() && self.reason.is_empty() {

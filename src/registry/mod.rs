@@ -12,6 +12,8 @@ pub mod repository; // folders with models
 mod retire; // ends a replaced version
 mod source; // where models come from
 mod known; // the sources of the last refresh
+mod no_model; // why no model can answer
+mod control_error; // why a change was not made
 mod served; // a loaded version
 mod shadow; // comparisons on live images
 mod trial; // the trial of a canary
@@ -21,9 +23,11 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::pipeline::Observer;
 
-pub use control::{Control, ControlError, WeightLimit};
+pub use control::Control;
+pub use control_error::{ControlError, WeightLimit};
 pub use description::{Description, Versions};
 pub use entry::{Entry, State};
+pub use no_model::NoModel;
 pub use policy::{Choice, Fallback, Wanted};
 pub use routing::{AutoPromotion, Canary, RoutingPolicy, ShadowPlan, Verdict, WhenBusy};
 pub use served::{LastUse, LoadWhen, Served, Version};
@@ -46,70 +50,6 @@ struct RegisteredModels {
     shadows: BTreeMap<String, Arc<Shadow>>,
     trials: BTreeMap<String, Arc<CanaryTrial>>,
     by_name: BTreeMap<String, BTreeMap<Version, Entry>>,
-}
-
-/// Why no model can answer.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NoModel {
-    /// The request names no model, and the server has no default model.
-    #[error("the request names no model, and this server has no default model; name one of {} in the path, as in /v1/models/{{name}}/classify", listed(.served))]
-    NoDefault {
-        /// The available models.
-        served: Vec<String>,
-    },
-    /// There is no model of this name.
-    #[error("there is no model {name:?}; this server serves {}", listed(.served))]
-    Unknown {
-        /// The name in the request.
-        name: String,
-        /// The available models.
-        served: Vec<String>,
-    },
-    /// The model has no such version.
-    #[error("the model {name:?} has no version {version:?}; its versions are {}", listed(.versions))]
-    UnknownVersion {
-        /// The model's name.
-        name: String,
-        /// The version in the request.
-        version: String,
-        /// The available versions.
-        versions: Vec<String>,
-    },
-    /// An on-demand model that is not loaded.
-    #[error("the model {name:?} is not loaded; the next request for it loads it")]
-    OnDemand {
-        /// The model's name.
-        name: String,
-    },
-    /// The model is being loaded.
-    #[error("the model {name:?} is still being loaded; retry")]
-    Loading {
-        /// The model's name.
-        name: String,
-    },
-    /// The model was unloaded, or its last load failed.
-    #[error(
-        "the model {name:?} is not available: {reason}; a retry helps only after an operator has loaded or \
-         repaired it"
-    )]
-    Unavailable {
-        /// The model's name.
-        name: String,
-        /// The reason.
-        reason: String,
-    },
-}
-
-fn listed(names: &[String]) -> String {
-    const MAX_NAMES: usize = 20;
-    if names.is_empty() {
-        return "no model".to_owned();
-    }
-    let mut quoted: Vec<_> = names.iter().take(MAX_NAMES).map(|name| format!("{name:?}")).collect();
-    if names.len() > MAX_NAMES {
-        quoted.push(format!("and {} more", names.len() - MAX_NAMES));
-    }
-    quoted.join(", ")
 }
 
 /// One version of a model in a list of all.
@@ -150,7 +90,7 @@ impl Registry {
         let name = match (name, &models.default) {
             (Some(name), _) => name,
             (None, Some(default)) => default,
-            (None, None) => return Err(NoModel::NoDefault { served: models.names() }),
+            (None, None) => return Err(NoModel::NoDefault { models: models.names() }),
         };
         let Some(versions) = models.by_name.get(name) else { return Err(models.unknown(name)) };
         let entry = match version {
@@ -227,7 +167,8 @@ impl Registry {
         self.read().policies.get(name).cloned()
     }
 
-    /// Sets the policy of the model `name`. Must be called in a tokio runtime if the policy has a shadow.
+    /// Sets the policy of the model `name`. Must be called in a tokio runtime if the policy has a shadow or a canary
+    /// that is compared.
     pub fn set_policy(self: &Arc<Self>, name: &str, policy: RoutingPolicy) {
         let before = self.policy(name).unwrap_or_default();
         if before.shadow != policy.shadow {
@@ -318,8 +259,8 @@ impl Registry {
         self.list().into_iter().filter_map(|listed| listed.serving).collect()
     }
 
-    /// Lists a version that is not loaded yet.
-    pub fn list_unloaded(&self, source: &Source, reason: &str) {
+    /// Lists a version that is loaded when it is needed. If it is not loaded, `reason` says why.
+    pub fn list_by_need(&self, source: &Source, reason: &str) {
         self.update(&source.name, &source.version, |entry| entry.list(source.load, reason));
     }
 
@@ -333,7 +274,8 @@ impl Registry {
         self.update(name, version, |entry| entry.fail(reason));
     }
 
-    /// Installs `served` under its name and version. Returns the version that it replaces.
+    /// Installs `served` under its name and version. Returns the version that it replaces. Must be called in a tokio runtime if
+    /// a running canary of the model is compared.
     #[must_use]
     pub fn install(self: &Arc<Self>, served: Served) -> Option<Arc<Served>> {
         let served = Arc::new(served);
@@ -388,7 +330,7 @@ impl Registry {
 
 impl RegisteredModels {
     fn unknown(&self, name: &str) -> NoModel {
-        NoModel::Unknown { name: name.to_owned(), served: self.names() }
+        NoModel::Unknown { name: name.to_owned(), models: self.names() }
     }
 
     fn names(&self) -> Vec<String> {

@@ -34,7 +34,7 @@ pub struct Found {
 ///
 /// # Errors
 ///
-/// If `folder` cannot be read. A model that disappears during the scan is omitted.
+/// If `folder` cannot be read. A model that cannot be read, or disappears during the scan, is omitted.
 pub fn scan(folder: &Path, most: usize) -> io::Result<Vec<Found>> {
     let mut found = Vec::new();
     for (name, model) in folders(folder)? {

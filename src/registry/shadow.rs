@@ -88,7 +88,7 @@ pub struct ShadowReport {
 pub struct Disagreement {
     /// The model's class.
     pub model: String,
-    /// The shadow's class.
+    /// The shadow's class, by the labels of the model.
     pub shadow: String,
     /// Number of images.
     pub images: u64,

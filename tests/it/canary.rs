@@ -11,7 +11,8 @@ use serde_json::Value;
 use crate::support::engines::{Gate, constant_logits, panicking_until};
 use crate::support::process::Process;
 use crate::support::{
-    Answer, Options, TestServer, answered_by, data, default_model, get, post, serving, write,
+    Answer, Options, TestServer, answered_by, data, default_model, eventually, free_address, get,
+    post, serving, write,
 };
 
 const LARGE: &str = "cifar10-resnet56";
@@ -133,6 +134,41 @@ async fn a_canary_with_internal_errors_is_rolled_back() {
     for _ in 0..20 {
         assert_eq!(server.classify(data("cifar10-cat.png")).await.status, 200);
     }
+}
+
+/// The policy is not part of a model's files, so neither change loads a model.
+#[tokio::test]
+async fn a_changed_policy_applies_after_a_load_and_ends_with_its_model() {
+    let (dir, admin) = (tempfile::tempdir().unwrap(), free_address());
+    let file = dir.path().join("resnetd.toml");
+    let table = |version: &str, more: &str| {
+        format!(
+            "[[model]]\nname = \"pets\"\nversion = \"{version}\"\nsource = \"cifar10-resnet20\"\n{more}"
+        )
+    };
+    let other = "[[model]]\nname = \"other\"\nsource = \"cifar10-resnet20\"\ndefault = true\n";
+    let canary = "canary = { version = \"2\", share = 0.5 }\n";
+    let configure =
+        |tables: &[&str]| write(&file, [&[other][..], tables].concat().concat()).unwrap();
+    let (plain, second) = (table("1", ""), table("2", ""));
+    configure(&[&plain, &second]);
+    let arguments = ["--config", file.to_str().unwrap(), "--admin-listen", &admin];
+    let server = Process::start(&arguments);
+    let show = async || get(&format!("{}/v1/models/pets", server.url)).await;
+    assert!(show().await.json()["canary"].is_null());
+
+    configure(&[&table("1", canary), &second]);
+    let load = format!("http://{admin}/v2/repository/models/pets/load");
+    assert_eq!(post(&load, Vec::new()).await.status, 200);
+    assert_eq!(show().await.json()["canary"]["version"], "2");
+
+    configure(&[]);
+    server.signal("-HUP");
+    eventually("the model is gone", async || show().await.status == 404).await;
+    configure(&[&plain, &second]);
+    server.signal("-HUP");
+    eventually("the model is back", async || show().await.status == 200).await;
+    assert!(show().await.json()["canary"].is_null(), "its policy is gone");
 }
 
 #[tokio::test]

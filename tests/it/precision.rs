@@ -57,6 +57,8 @@ fn float16_networks_answer_within_a_hundredth_of_float32() {
         "resnext50_32x4d",
         "resnet18-gelu",
         "resnet18-stride64-silu",
+        "resnet50_gn",
+        "resnetblur18",
     ];
     let mut models: Vec<Model> =
         architectures.iter().map(|name| seeded::model(name, 10, [64, 64])).collect();

@@ -86,7 +86,7 @@ fn server(metrics: Arc<Metrics>) -> Arc<http::Server> {
         decoding: Decoding::Inline,
         stuck_after: Duration::from_secs(60),
     };
-    let (card, golden_photos) = Description::of(&model);
+    let (card, golden_photos) = Description::public_card(&model);
     let description = Description {
         card,
         demonstration: false,

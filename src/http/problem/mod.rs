@@ -55,7 +55,7 @@ struct Document<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     retry_after_seconds: Option<u64>,
-    /// The shortest time limit with which an idle server would accept this image, in milliseconds. Present only
+    /// A time limit that suffices for this image on an idle server, in milliseconds: twice its predicted time. Present only
     /// if the request's limit is shorter, so that a retry with the same limit is rejected again.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -224,7 +224,7 @@ impl Problem {
         Self::new(Kind::BadRequest, detail)
     }
 
-    /// A change of the models could not be made; nothing has changed.
+    /// A change of the models could not be made completely; versions that failed are unchanged.
     #[must_use]
     pub fn change_failed(detail: impl Into<String>) -> Self {
         Self::new(Kind::ChangeFailed, detail)

@@ -3,7 +3,7 @@
 use super::card::ScoreMeaning;
 use crate::onnx;
 
-/// Operators that only change shape or type of the scores, or round them.
+/// Operators that only change shape or type of the scores, or round or limit them.
 const TRANSPARENT: [&str; 12] = [
     "Identity",
     "Cast",

@@ -8,7 +8,7 @@ use crate::onnx;
 use crate::onnx::proto::tensor_proto::DataType;
 use crate::onnx::proto::{ValueInfoProto, type_proto};
 
-/// The oldest supported operator set; the operators used here did not change after it.
+/// The oldest supported operator set; the operators used here mean the same in all later ones.
 const OLDEST_OPSET: i64 = 8;
 
 /// Input and output of a graph.

@@ -1,6 +1,5 @@
 //! Compares images of every format with Pillow, and checks the errors for other content.
 
-
 use super::*;
 use crate::model::Preprocess;
 

@@ -24,9 +24,16 @@ impl ClientKey {
 }
 
 /// Assigns [`ClientKey`]s; each listener has one.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct ClientKeys {
     next: AtomicU64,
+}
+
+/// From 1 on, because callers in this process have the key 0.
+impl Default for ClientKeys {
+    fn default() -> Self {
+        Self::starting_at(1)
+    }
 }
 
 impl ClientKeys {

@@ -46,7 +46,7 @@ pub(super) struct LanePosition {
 pub(super) struct FairOrder {
     quick: BTreeMap<QueuePosition, Queued>,
     slow: BTreeMap<QueuePosition, Queued>,
-    /// Clients with queued jobs, and those whose last job ends later than `now`.
+    /// Clients with queued jobs, those whose last job ends later than `now`, and up to [`REMEMBERED_CLIENTS`] others.
     chains: HashMap<ClientKey, ClientJobs>,
     /// Clients with queued jobs.
     waiting_clients: u32,

@@ -46,7 +46,8 @@ impl InFlight {
         Priority::ALL.into_iter().map(of).sum()
     }
 
-    /// Whether an image of `client` may displace a batch image or an image of another client that has more.
+    /// Whether an image of `client` may displace another one: an interactive image any batch image, otherwise an image of a
+    /// client that has at least two more.
     pub(super) fn may_displace(&self, client: ClientKey, priority: Priority) -> bool {
         let most = |class| {
             let of_class = self.clients.iter().filter(|((_, other), _)| *other == class);

@@ -51,7 +51,8 @@ pub struct JobAnswer {
     pub extra: Option<Extra>,
     /// Facts about the image, if the worker decoded it.
     pub facts: Option<ImageTimings>,
-    /// Time from queueing until a worker took the job.
+    /// Time from queueing until a worker began to prepare the image, with the wait for a core and the images before it in the
+    /// batch.
     pub queued: Duration,
     /// Time of the run of its batch.
     pub inference: Duration,

@@ -1,4 +1,4 @@
-//! Memory for uploads, decoded images and unsent responses: one limit for the whole process.
+//! Memory for uploads, decoded images, large headers and unsent responses: one limit for the whole process.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +12,7 @@ use crate::telemetry::Metrics;
 pub struct Memory {
     limit: u64,
     held: AtomicU64,
-    /// Number of reservations so far.
+    /// Number of times that memory was reserved or a reservation grew.
     taken: AtomicU64,
     metrics: Arc<Metrics>,
 }
@@ -53,7 +53,7 @@ impl Memory {
         self.held.load(Ordering::Relaxed)
     }
 
-    /// Number of reservations so far, to detect activity.
+    /// Number of times that memory was reserved or a reservation grew, to detect activity.
     #[must_use]
     pub fn taken(&self) -> u64 {
         self.taken.load(Ordering::Relaxed)

@@ -50,7 +50,7 @@ pub struct CoreShare {
     weight: f64,
 }
 
-/// Permission to run one batch, released when dropped.
+/// The permits of one batch, released when dropped.
 #[derive(Debug)]
 pub struct CorePermit<'a> {
     share: &'a CoreShare,

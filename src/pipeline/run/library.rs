@@ -70,8 +70,14 @@ impl Library {
         match candidates.iter().find(|path| path.exists()) {
             Some(path) => Self::load_from(path),
             // Only the file name: the dynamic linker searches the system's library path.
-            None => Self::load_from(Path::new(&file_name()))
-                .map_err(|_| LibraryError::NotFound { tried: candidates }),
+            None => Self::load_from(Path::new(&file_name())).map_err(|error| match error {
+                LibraryError::Unusable { path, reason } if !is_missing(&reason) => {
+                    LibraryError::Unusable { path, reason }
+                }
+                LibraryError::Unusable { .. } | LibraryError::NotFound { .. } => {
+                    LibraryError::NotFound { tried: candidates }
+                }
+            }),
         }
     }
 
@@ -86,6 +92,11 @@ impl Library {
         let version = minor.map_or_else(|| "unknown".to_owned(), |minor| format!("1.{minor}"));
         Ok(Self { environment, path: path.to_owned(), version })
     }
+}
+
+/// Whether the dynamic linker found no library, rather than one that it cannot load.
+fn is_missing(reason: &str) -> bool {
+    reason.contains(&format!("{}: cannot open shared object file", file_name()))
 }
 
 fn file_name() -> String {

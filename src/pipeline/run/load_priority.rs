@@ -8,7 +8,7 @@ use super::CoreShare;
 /// The priority of loading a model.
 #[derive(Debug, Clone, Copy)]
 pub enum LoadPriority<'a> {
-    /// Normal, because no model serves yet.
+    /// Normal: no other model uses the cores, or the model runs on a GPU.
     Alone,
     /// That of a batch: each run waits for a permit, and other work has normal priority. For a model that a
     /// request waits for.

@@ -20,9 +20,9 @@ use crate::pipeline::Output;
 /// A session could not be opened. `reason` is the error text from ONNX Runtime.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
-    /// The device cannot be used.
+    /// The device cannot be used, or ONNX Runtime cannot load the model on it.
     #[error(
-        "device {device} is not available: {reason}\n\
+        "the model cannot be loaded on the device {device}: {reason}\n\
          hint: CUDA needs the GPU build of ONNX Runtime (onnxruntime-gpu), an NVIDIA driver, and \
          the CUDA and cuDNN libraries that it was built for; --device cpu runs without them"
     )]
@@ -46,7 +46,7 @@ pub struct Session {
     wanted: Vec<Output>,
     options: RunOptions<HasSelectedOutputs>,
     plan: SessionPlan,
-    slots: BatchSizing,
+    sizing: BatchSizing,
     /// Bound memory, on a GPU.
     bound: Option<Bound>,
 }
@@ -82,7 +82,7 @@ impl Session {
         })?;
         let options = fetching(wanted, plan)
             .map_err(|error| SessionError::Model { reason: ort_message(&error) })?;
-        let slots = BatchSizing::of(plan.device, fixed_batch(&loaded));
+        let sizing = BatchSizing::of(plan.device, fixed_batch(&loaded));
         let bind = || Bound::new(&loaded, plan, wanted);
         let bound = match plan.device {
             Device::Cpu => None,
@@ -101,7 +101,7 @@ impl Session {
                 })
                 .ok(),
         };
-        Ok(Self { loaded, wanted: wanted.to_vec(), options, plan, slots, bound })
+        Ok(Self { loaded, wanted: wanted.to_vec(), options, plan, sizing, bound })
     }
 
     /// Binds memory as on a GPU, for tests on the CPU, where it adds a copy.
@@ -135,7 +135,7 @@ impl Session {
     /// [`RunError`] if the graph loads but does not run.
     pub fn warm_up(&mut self, input: InputShape, max_batch: usize) -> Result<(), RunError> {
         // The largest first, so that the arena grows only once.
-        for images in self.slots.warm_up_batches(max_batch) {
+        for images in self.sizing.warm_up_batches(max_batch) {
             self.run(&Batch::grey(input, images))?;
         }
         Ok(())
@@ -150,7 +150,7 @@ impl Session {
         let extras = batch.extras().iter().filter(|extra| !self.wanted.contains(extra));
         let extras: Vec<Output> = extras.copied().collect();
         let mut outputs: Option<Outputs> = None;
-        for part in self.slots.parts(batch) {
+        for part in self.sizing.parts(batch) {
             let mut ran = match &mut self.bound {
                 Some(bound) if extras.is_empty() => {
                     bound.run(&mut self.loaded, &part, batch.input())?

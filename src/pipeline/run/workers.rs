@@ -63,7 +63,7 @@ impl Workers {
         Ok(Self { supervisor, watchdog })
     }
 
-    /// Waits until every worker has ended, after the queue was closed.
+    /// Waits until every worker that was not replaced has ended, after the queue was closed.
     pub fn join(self) {
         let running = std::mem::take(&mut *self.supervisor.lock());
         for RunningWorker { thread, .. } in running {

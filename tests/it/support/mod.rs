@@ -311,7 +311,7 @@ pub(crate) fn serving(
 
 /// Two sessions of `model` on the CPU.
 pub(crate) fn description(model: &Model, plan: &PipelinePlan, sessions: usize) -> Description {
-    let (card, golden_photos) = Description::of(model);
+    let (card, golden_photos) = Description::public_card(model);
     Description {
         card,
         demonstration: false,

@@ -176,9 +176,10 @@ impl Runner<'_> {
 /// A panic must not reach ONNX Runtime, which is not written in Rust.
 fn compute(kernel: &ConvolutionKernel, part: Part<'_>) -> ort::Result<()> {
     let Part { image, first, rows } = part;
-    catch_unwind(AssertUnwindSafe(|| kernel.rows(image, first, rows)))
-        .unwrap_or(Err(Mismatch::Image))
-        .map_err(said)
+    match catch_unwind(AssertUnwindSafe(|| kernel.rows(image, first, rows))) {
+        Ok(computed) => computed.map_err(said),
+        Err(_) => Err(ort::Error::new("a kernel for convolutions panicked")),
+    }
 }
 
 fn said(mismatch: Mismatch) -> ort::Error {
