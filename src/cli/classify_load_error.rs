@@ -105,7 +105,7 @@ fn of_start(error: &StartError) -> LoadFailure {
 
 fn of_session(error: &SessionError) -> LoadFailure {
     match error {
-        SessionError::Device { .. } => LoadFailure::Device,
+        SessionError::Device { .. } | SessionError::ModelOnDevice { .. } => LoadFailure::Device,
         SessionError::Model { .. } => LoadFailure::Runtime,
     }
 }

@@ -20,13 +20,23 @@ use crate::pipeline::Output;
 /// A session could not be opened. `reason` is the error text from ONNX Runtime.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
-    /// The device cannot be used, or ONNX Runtime cannot load the model on it.
+    /// The device cannot be used.
     #[error(
-        "the model cannot be loaded on the device {device}: {reason}\n\
+        "device {device} is not available: {reason}\n\
          hint: CUDA needs the GPU build of ONNX Runtime (onnxruntime-gpu), an NVIDIA driver, and \
          the CUDA and cuDNN libraries that it was built for; --device cpu runs without them"
     )]
     Device {
+        /// The requested device.
+        device: Device,
+        /// The error text from ONNX Runtime.
+        reason: String,
+    },
+    /// ONNX Runtime cannot load the model on a GPU, because of the model or of the GPU.
+    #[error(
+        "the model cannot be loaded on {device}: {reason}\nhint: --device cpu runs without the GPU"
+    )]
+    ModelOnDevice {
         /// The requested device.
         device: Device,
         /// The error text from ONNX Runtime.
@@ -77,7 +87,7 @@ impl Session {
         let loaded = builder.commit_from_memory(bytes).map_err(|error| match plan.device {
             Device::Cpu => SessionError::Model { reason: ort_message(&error) },
             device @ Device::Cuda(_) => {
-                SessionError::Device { device, reason: ort_message(&error) }
+                SessionError::ModelOnDevice { device, reason: ort_message(&error) }
             }
         })?;
         let options = fetching(wanted, plan)
