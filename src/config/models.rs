@@ -51,8 +51,8 @@ pub struct ModelsArgs {
     )]
     pub load_models: Vec<String>,
 
-    /// The model that answers requests that name none [default: the [[model]] with default =
-    /// true, or the first model of --model and [[model]], or the only model of the repository]
+    /// The model that answers requests that name none [default: the one whose table has
+    /// default = true, or the first of --model and the tables, or the only model of the repository]
     #[arg(long, env = "RESNETD_DEFAULT_MODEL", value_name = "NAME")]
     pub default_model: Option<String>,
 

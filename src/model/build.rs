@@ -120,7 +120,8 @@ mod tests {
         );
         assert_eq!(
             error("resnet20", 10, "resnet32"),
-            "the weights of flowers do not fit resnet32, but resnet20, plain20; set the right one with --arch or in the card"
+            "the weights of flowers do not fit resnet32; they fit resnet20, plain20: remove --arch, or set one of these \
+             with it or in the card"
         );
     }
 }

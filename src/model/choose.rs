@@ -5,10 +5,10 @@ use std::path::Path;
 use bytes::Bytes;
 
 use super::card::PREFIX;
-use super::open::{read_card, read_error};
+use super::open::{check_arch, read_card, read_error};
 use super::{
-    CARD, EMBEDDED, Model, ModelCard, ModelError, Precision, PrecisionChoice, checksums, foreign,
-    int8,
+    CARD, EMBEDDED, Model, ModelCard, ModelError, Precision, PrecisionChoice, Task, checksums,
+    foreign, int8,
 };
 use crate::device::Device;
 use crate::graph::half;
@@ -42,14 +42,16 @@ impl Model {
         checksums::check(Path::new(name))?;
         let chosen = |model, why| Ok(Chosen { model, why });
         match choice {
-            PrecisionChoice::Auto => match (auto(device, int8::why_not()), int8_form(name)?) {
-                (Auto::Int8, Some(model)) => {
-                    chosen(model, "the model's int8 variant, the fastest on a CPU")
+            PrecisionChoice::Auto => {
+                match (auto(device, int8::why_not()), int8_form(name, arch)?) {
+                    (Auto::Int8, Some(model)) => {
+                        chosen(model, "the model's int8 variant, the fastest on a CPU")
+                    }
+                    (Auto::NotInt8(why), Some(_)) => chosen(Self::open(name, arch)?, why),
+                    (_, None) => chosen(Self::open(name, arch)?, "the model's own precision"),
                 }
-                (Auto::NotInt8(why), Some(_)) => chosen(Self::open(name, arch)?, why),
-                (_, None) => chosen(Self::open(name, arch)?, "the model's own precision"),
-            },
-            PrecisionChoice::Only(Precision::Int8) => match int8_form(name)? {
+            }
+            PrecisionChoice::Only(Precision::Int8) => match int8_form(name, arch)? {
                 Some(model) => chosen(model, "as requested"),
                 None => chosen(
                     require_precision(name, Self::open(name, arch)?, Precision::Int8)?,
@@ -110,12 +112,29 @@ impl Model {
         onnx::OnnxModel::from_bytes(self.onnx.clone()).expect("a model's bytes are ONNX")
     }
 
-    /// Adds the calibrations of the card next to the weights, which has those of every precision. They take
-    /// precedence over those in the graph.
-    fn calibrated_by(self, card_of_weights: &ModelCard) -> Self {
+    /// Takes labels and calibrations of the card next to the weights, which has the calibrations of every precision. The
+    /// preprocessing is part of the int8 graph, so it stays.
+    fn described_by(self, weights: ModelCard) -> Result<Self, ModelError> {
+        let weights = match (weights.task, weights.labels.len()) {
+            (Task::SingleLabel, 1) => weights.with_absence(),
+            _ => weights,
+        };
         let mut card = self.card.as_ref().clone();
-        card.calibration.extend(card_of_weights.calibration.clone());
-        Self { card: card.into(), onnx: self.onnx }
+        let (labels, classes) = (weights.labels.len(), card.labels.len());
+        if labels != classes {
+            return Err(ModelError::OtherClasses { of: weights.name, labels, classes });
+        }
+        if weights.preprocess != card.preprocess {
+            tracing::warn!(
+                model = card.name,
+                "{INT8_FILE} has another preprocessing than {CARD}, and is served with its own: quantize the model \
+                 again, or use --precision fp32"
+            );
+        }
+        card.labels = weights.labels;
+        card.wordnet_ids = weights.wordnet_ids;
+        card.calibration.extend(weights.calibration);
+        Ok(Self { card: card.into(), onnx: self.onnx })
     }
 
     /// Creates a model from a graph, and stores the card in its metadata instead of the card that is there.
@@ -148,38 +167,29 @@ fn auto(device: Device, inexact: Option<&'static str>) -> Auto {
 }
 
 /// The int8 variant that the model's files provide, if any.
-fn int8_form(name: &str) -> Result<Option<Model>, ModelError> {
+fn int8_form(name: &str, arch: Option<&str>) -> Result<Option<Model>, ModelError> {
     let path = Path::new(name).join(INT8_FILE);
-    if let Some(embedded) = EMBEDDED.iter().find(|embedded| embedded.name == name) {
+    let (model, card) = if let Some(embedded) = EMBEDDED.iter().find(|it| it.name == name) {
         let Some(bytes) = embedded.int8 else { return Ok(None) };
         let model = Model::from_onnx(name, Bytes::from_static(bytes))?;
-        Ok(Some(model.calibrated_by(&read_card(name, embedded.card)?)))
+        (model, Some(read_card(name, embedded.card)?))
     } else if path.is_file() {
         let bytes = std::fs::read(&path).map_err(read_error(&path))?;
         let model = Model::from_onnx(&path.display().to_string(), bytes.into())?;
         let card = Path::new(name).join(CARD);
-        if !card.is_file() {
-            return Ok(Some(model));
-        }
-        let text = std::fs::read_to_string(&card).map_err(read_error(&card))?;
-        let card = read_card(name, &text)?;
-        if differ(&model.card, &card) {
-            tracing::warn!(
-                model = name,
-                "{INT8_FILE} has other labels or preprocessing than {CARD}, and is served with its own: quantize \
-                 the model again, or use --precision fp32"
-            );
-        }
-        Ok(Some(model.calibrated_by(&card)))
+        let read = || {
+            let text = std::fs::read_to_string(&card).map_err(read_error(&card))?;
+            read_card(name, &text)
+        };
+        (model, card.is_file().then(read).transpose()?)
     } else {
-        Ok(None)
-    }
-}
-
-/// Whether the card of an int8 graph has other labels or preprocessing than the card of its weights. A network with one class has
-/// a second label in the graph.
-fn differ(int8: &ModelCard, weights: &ModelCard) -> bool {
-    int8.preprocess != weights.preprocess || !int8.labels.starts_with(&weights.labels)
+        return Ok(None);
+    };
+    check_arch(&model.card, arch)?;
+    Ok(Some(match card {
+        Some(card) => model.described_by(card)?,
+        None => model,
+    }))
 }
 
 fn require_precision(name: &str, model: Model, wanted: Precision) -> Result<Model, ModelError> {

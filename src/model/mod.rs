@@ -227,7 +227,8 @@ pub enum ModelError {
     },
     /// Weights that only fit other architectures.
     #[error(
-        "the weights of {of} do not fit {architecture}, but {}; set the right one with --arch or in the card",
+        "the weights of {of} do not fit {architecture}; they fit {}: remove --arch, or set one of these with it or in the \
+         card",
         fitting.join(", ")
     )]
     WeightsOfOther {

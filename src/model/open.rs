@@ -174,7 +174,7 @@ fn warn_if_ambiguous(of: &str, Guess { inferred, others }: &Guess) {
 }
 
 /// Checks that `--arch`, if given, is the card's architecture.
-fn check_arch(card: &ModelCard, arch: Option<&str>) -> Result<(), ModelError> {
+pub(super) fn check_arch(card: &ModelCard, arch: Option<&str>) -> Result<(), ModelError> {
     match arch {
         Some(wanted) if wanted != card.architecture => Err(ModelError::OtherArchitecture {
             of: card.name.clone(),

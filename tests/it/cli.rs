@@ -92,7 +92,7 @@ fn weights_of_another_architecture_are_explained() {
         "models/cifar10-resnet20/model.safetensors",
     ]);
     let words = stderr_of(&output);
-    assert!(words.contains("do not fit resnet32, but resnet20"), "{words}");
+    assert!(words.contains("do not fit resnet32; they fit resnet20"), "{words}");
     assert!(!PathBuf::from("never.onnx").exists());
 }
 

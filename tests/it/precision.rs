@@ -200,6 +200,31 @@ fn json(output: &Output) -> Json {
 }
 
 #[test]
+fn the_int8_variant_of_a_folder_has_the_labels_of_its_card() {
+    let folder = tempfile::tempdir().unwrap();
+    for file in ["model.safetensors", "model-int8.onnx"] {
+        let from = format!("models/cifar10-resnet20/{file}");
+        std::fs::copy(from, folder.path().join(file)).unwrap();
+    }
+    let card = std::fs::read_to_string("models/cifar10-resnet20/card.toml").unwrap();
+    let open = |card: String, arch: Option<&str>| {
+        crate::support::write(folder.path().join("card.toml"), card).unwrap();
+        let int8 = PrecisionChoice::Only(Precision::Int8);
+        let opened = Model::open_as(folder.path().to_str().unwrap(), arch, int8, Device::Cpu);
+        opened.map(|chosen| chosen.model).map_err(|error| error.to_string())
+    };
+    assert!(card.contains("\"cat\""));
+    let renamed = open(card.replace("\"cat\"", "\"kitten\""), None).unwrap();
+    assert!(renamed.card.labels.contains(&"kitten".to_owned()));
+    assert_eq!(renamed.card.precision, Precision::Int8);
+    let without_photos = card.split("[[golden]]").next().unwrap();
+    let fewer = open(without_photos.replace("\"cat\",", ""), None).unwrap_err();
+    assert!(fewer.contains("9 labels, and its weights have 10 classes"), "{fewer}");
+    let other = open(card, Some("resnet32")).unwrap_err();
+    assert!(other.contains("resnet20, not resnet32"), "{other}");
+}
+
+#[test]
 fn quantize_writes_a_model_that_is_served_in_int8_and_reports_the_accuracy() {
     let folder = tempfile::tempdir().unwrap();
     let written = folder.path().join("model-int8.onnx");
