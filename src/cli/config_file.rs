@@ -43,7 +43,8 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Cli, Error> {
     let matches = command.try_get_matches_from(words)?;
     let mut cli = Cli::from_arg_matches(&matches)?;
     if let (Subcommand::Serve(args), Some((_, serve))) = (&mut cli.command, matches.subcommand()) {
-        if serve.value_source(MODEL) != Some(ValueSource::DefaultValue) || in_file {
+        // The environment variable names the model where nothing else does: the container image always sets it.
+        if serve.value_source(MODEL) == Some(ValueSource::CommandLine) || in_file {
             let named = serve.get_many::<String>(MODEL).unwrap_or_default();
             args.named_models = named.cloned().collect();
         }

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use bytesize::ByteSize;
-
 use super::{ModelControl, ModelsArgs, ServeArgs};
 use crate::pipeline::decode::Limits;
 
@@ -28,10 +26,10 @@ fn check_memory(args: &ServeArgs, limits: Limits, wrong: &mut Vec<String>) {
     }
     if args.memory_limit.as_u64() < limits.largest_cost() {
         wrong.push(format!(
-            "--memory-limit {} cannot hold one upload of --max-bytes and --max-pixels, which \
-             takes up to {}; raise the first or lower the others",
-            args.memory_limit,
-            ByteSize(limits.largest_cost())
+            "--memory-limit {} MiB cannot hold one upload of --max-bytes and --max-pixels, which \
+             takes up to {} MiB; raise the first or lower the others",
+            args.memory_limit.as_u64() >> 20,
+            limits.largest_cost().div_ceil(1 << 20)
         ));
     }
 }

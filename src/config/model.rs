@@ -72,7 +72,8 @@ pub struct ModelArgs {
     pub threads: Option<usize>,
 
     /// Maximum batch size. On a CPU, a batch of N images forms only while at least
-    /// 2 × sessions × N images are queued (with --max-wait, whatever is queued) [default: 4 on a CPU, 32 on a GPU]
+    /// 2 × sessions × N images are queued; with --max-wait, a batch has all queued images up to
+    /// this size [default: 4 on a CPU, 32 on a GPU]
     #[arg(hide_short_help = true, long, env = "RESNETD_MAX_BATCH", value_name = "N")]
     pub max_batch: Option<usize>,
 

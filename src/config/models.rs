@@ -25,9 +25,9 @@ pub struct ModelsArgs {
     )]
     pub repository_versions: usize,
 
-    /// When models are loaded: none, when the server starts and at SIGHUP; poll, also when files of a
-    /// model, --config or the repository change; explicit, of the repository only those of
-    /// --load-model and those requested over --admin-listen
+    /// When models are loaded. none: when the server starts and at SIGHUP. poll: also when files of
+    /// a model, of --config or of the repository change. explicit: as none, but of the repository
+    /// only those of --load-model and those requested over --admin-listen
     #[arg(
         long,
         env = "RESNETD_MODEL_CONTROL",

@@ -384,6 +384,22 @@ async fn an_on_demand_model_that_cannot_be_loaded_says_why() {
     }
 }
 
+#[tokio::test]
+async fn the_variable_of_the_model_counts_only_without_other_models() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("resnetd.toml");
+    write(&file, format!("[[model]]\nname = \"pets\"\nsource = \"{SMALL}\"\n")).unwrap();
+    let names = async |arguments: &[&str]| {
+        let server = Process::start_with("RESNETD_MODEL", LARGE, arguments);
+        get(&format!("{}/v1/models", server.url)).await.json()["models"].clone()
+    };
+    assert_eq!(names(&[]).await, json!([LARGE]));
+    assert_eq!(names(&["--config", file.to_str().unwrap()]).await, json!(["pets"]));
+    export(SMALL, &dir.path().join("models/cars"));
+    let folder = dir.path().join("models");
+    assert_eq!(names(&["--model-repository", folder.to_str().unwrap()]).await, json!(["cars"]));
+}
+
 #[test]
 fn a_model_to_load_must_exist_and_needs_explicit_control() {
     let dir = tempfile::tempdir().unwrap();

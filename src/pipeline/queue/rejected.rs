@@ -43,7 +43,7 @@ pub enum Rejected {
     },
     /// The answer would probably miss the deadline.
     #[error(
-        "the answer would take about {predicted:.0?}, but only {left:.0?} of the request's time limit are left; retry in {} s, \
+        "the answer would take about {predicted:.1?} with a reserve, but only {left:.1?} of the request's time limit are left; retry in {} s, \
          or allow more time if the request has X-Request-Timeout-Ms",
         header_seconds(*retry_after)
     )]

@@ -21,6 +21,11 @@ impl Process {
         Self::spawn(Self::command("warn", arguments).current_dir(folder))
     }
 
+    /// The same with an environment variable.
+    pub(crate) fn start_with(variable: &str, value: &str, arguments: &[&str]) -> Self {
+        Self::spawn(Self::command("warn", arguments).env(variable, value))
+    }
+
     /// The same with its log lines, of this level and above, in `log`.
     pub(crate) fn start_logging(log: File, level: &str, arguments: &[&str]) -> Self {
         Self::spawn(Self::command(level, arguments).stderr(log))
