@@ -6,7 +6,7 @@ use std::panic::resume_unwind;
 use std::path::Path;
 use std::thread;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 
 use super::classify_load_error::CheckFailed;
 use super::{fetch, labels};
@@ -165,18 +165,23 @@ fn sessions_plan(model: &Model, device: Device, concurrency: Concurrency) -> Ses
     }
 }
 
-/// Opens and warms up one more engine for the model of `args`, at low priority: other workers answer requests.
+/// Opens and warms up one more engine for the model of `args`, at low priority: other workers answer requests. Its graph must
+/// have this `digest`, because its answers are described by the card and the digest of the loaded one.
 pub(super) fn one_engine(
     args: &ModelArgs,
     concurrency: Concurrency,
     device: Device,
     library: &Library,
+    digest: &str,
 ) -> Result<Engine> {
     let priority = LoadPriority::Background;
     let model = fetch::model(&args.model, &args.hub)?;
     let Chosen { model, .. } = priority.build(|| choose(device, args, &model, library))?;
     let plan = SessionsPlan { sessions: 1, ..sessions_plan(&model, device, concurrency) };
-    let (mut warm, _) = warm_sessions(&model, plan, library, priority)?;
+    let (mut warm, corrected) = warm_sessions(&model, plan, library, priority)?;
+    if corrected.as_ref().unwrap_or(&model).graph_digest() != digest {
+        bail!("the model's files have changed since it was loaded; load it again");
+    }
     warm.engines.pop().ok_or_else(|| anyhow!("no session was opened"))
 }
 

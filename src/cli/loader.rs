@@ -115,7 +115,8 @@ impl Loader {
         };
         let weight_bytes = model.onnx.len() as u64;
         let capabilities = Capabilities::of(model.onnx, model.card.labels.len());
-        let spare = spare(args.clone(), *concurrency, device, library);
+        let graph = description.digests.graph.clone();
+        let spare = spare(args.clone(), *concurrency, device, library, graph);
         let resources = Resources {
             memory: Arc::clone(&self.memory),
             cores: (device == Device::Cpu).then_some(cores),
@@ -163,14 +164,16 @@ pub(super) fn source(loader: &Arc<Loader>, spec: ModelSpec, fingerprint: u64) ->
 }
 
 /// Loads the model again when a stuck worker is replaced. That is rare, and a spare copy would occupy memory
-/// all the time.
+/// all the time. The graph must have this digest still.
 fn spare(
     args: ModelArgs,
     concurrency: Concurrency,
     device: Device,
     library: Library,
+    digest: String,
 ) -> SpareEngine {
     Box::new(move || {
-        load::one_engine(&args, concurrency, device, &library).map_err(|error| format!("{error:#}"))
+        load::one_engine(&args, concurrency, device, &library, &digest)
+            .map_err(|error| format!("{error:#}"))
     })
 }

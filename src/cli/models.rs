@@ -135,11 +135,12 @@ fn lock<T>(scans: &Mutex<T>) -> MutexGuard<'_, T> {
 /// the file of `--labels`. It does not change for an embedded model or one on the hub.
 fn files_of(spec: &ModelSpec) -> u64 {
     let model = Path::new(&spec.args.model);
-    let data = PathBuf::from(format!("{}.data", spec.args.model));
+    let data = |ending| Some(PathBuf::from(format!("{}{ending}", spec.args.model)));
     let files = [
         Some(model.to_owned()),
         Some(model.with_extension("toml")),
-        Some(data),
+        data(".data"),
+        data("_data"),
         spec.args.labels.clone(),
     ];
     let mut hasher = DefaultHasher::new();

@@ -106,9 +106,9 @@ impl Answering {
         wanted: Wanted<'_>,
     ) -> Result<App, Problem> {
         let choice = match (server.registry.choose(wanted), &server.control) {
-            (Err(NoModel::OnDemand { name }), Some(control)) => {
+            (Err(NoModel::OnDemand { name, version }), Some(control)) => {
                 let limit = server.timeouts.request;
-                let loading = Arc::clone(control).demand(name.clone(), wanted.version.cloned());
+                let loading = Arc::clone(control).demand(name.clone(), version);
                 let loaded = tokio::time::timeout(limit, loading)
                     .await
                     .unwrap_or(Err(NoModel::Loading { name }));
@@ -119,7 +119,7 @@ impl Answering {
         let choice = choice.inspect_err(|error| {
             if let NoModel::Loading { name }
             | NoModel::Unavailable { name, .. }
-            | NoModel::OnDemand { name } = error
+            | NoModel::OnDemand { name, .. } = error
             {
                 server.metrics.model_not_ready(name);
             }

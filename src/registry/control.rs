@@ -88,8 +88,12 @@ impl Control {
                 LoadWhen::Now => {}
             }
             let must_load = changed && (source.load == LoadWhen::Now || is_loaded);
-            if must_load && self.replace(&mut known, &key).is_ok() && is_new {
-                self.registry.unpin(&key.name);
+            if must_load
+                && self.replace(&mut known, &key).is_ok()
+                && is_new
+                && let Some(KnownSource { name, .. }) = known.get(&key)
+            {
+                self.registry.unpin(name);
             }
         }
         for key in gone {
@@ -234,7 +238,7 @@ impl Control {
         version: Option<Version>,
     ) -> Result<Arc<Served>, NoModel> {
         let guard = Arc::clone(&self.demands).lock_owned().await;
-        let lost = NoModel::OnDemand { name: name.clone() };
+        let lost = NoModel::OnDemand { name: name.clone(), version: version.clone() };
         let load = move || {
             let _guard = guard; // other requests wait for it asynchronously
             self.load_for_a_request(&name, version.as_ref())
@@ -302,7 +306,10 @@ impl Control {
         match source.open_without_panic() {
             Ok(served) => {
                 if served.name() != *name {
-                    let _ = self.registry.remove(name, version);
+                    retire(&self.registry, self.registry.remove(name, version));
+                    // Until now the policy was that of a model without a name of its own.
+                    self.registry.set_policy(name, RoutingPolicy::default());
+                    self.registry.set_policy(served.name(), source.policy.clone());
                     served.name().clone_into(name);
                 }
                 self.make_room(&served);

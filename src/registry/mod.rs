@@ -111,7 +111,7 @@ impl Registry {
         }
         let name = name.to_owned();
         if entry.waits_for_a_request() {
-            return Err(NoModel::OnDemand { name });
+            return Err(NoModel::OnDemand { name, version: version.cloned() });
         }
         Err(match entry.state() {
             State::Loading => NoModel::Loading { name },
@@ -242,6 +242,18 @@ impl Registry {
     pub fn versions(&self, name: &str) -> Vec<Version> {
         let models = self.read();
         models.by_name.get(name).into_iter().flat_map(BTreeMap::keys).cloned().collect()
+    }
+
+    /// The versions of the model `name` that serve, or that a request loads, in ascending order.
+    #[must_use]
+    pub fn available_versions(&self, name: &str) -> Vec<Version> {
+        let models = self.read();
+        let versions = models.by_name.get(name).into_iter().flatten();
+        let is_available = |entry: &Entry| entry.serving().is_some() || entry.waits_for_a_request();
+        versions
+            .filter(|(_, entry)| is_available(entry))
+            .map(|(version, _)| version.clone())
+            .collect()
     }
 
     /// The versions of the model `name` that serve, in ascending order.

@@ -1,5 +1,7 @@
 //! Why no model can answer a request.
 
+use super::Version;
+
 /// Why no model can answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoModel {
@@ -32,6 +34,8 @@ pub enum NoModel {
     OnDemand {
         /// The model's name.
         name: String,
+        /// The version that is to be loaded; any if `None`.
+        version: Option<Version>,
     },
     /// The model is being loaded.
     #[error("the model {name:?} is still being loaded; retry")]

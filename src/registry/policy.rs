@@ -74,8 +74,11 @@ impl Registry {
             Some(_) | None => self.stable(&name, &policy),
         };
         let asked = match version {
-            // If the version does not serve, the highest one that does answers.
-            Some(version) => self.find(Some(&name), Some(&version)).or(found)?,
+            Some(version) => match self.find(Some(&name), Some(&version)) {
+                Err(on_demand @ NoModel::OnDemand { .. }) => return Err(on_demand),
+                // If the version does not serve, the highest one that does answers.
+                asked => asked.or(found)?,
+            },
             None => found?,
         };
         if fallback == Fallback::Allowed
@@ -95,6 +98,10 @@ impl Registry {
         let Some(trial) = &choice.trial else { return };
         trial.count(&choice.model.version, outcome);
         let name = choice.model.name();
+        // A request may have begun before its model's files were replaced, and with them the trial.
+        if !self.trial(name).is_some_and(|current| Arc::ptr_eq(&current, trial)) {
+            return;
+        }
         let policy = self.policy(name).unwrap_or_default();
         // Without another version a rollback is impossible, so the trial continues.
         if self.stable(name, &policy).is_none() {
@@ -165,8 +172,8 @@ impl Registry {
     /// one.
     fn stable(&self, name: &str, policy: &RoutingPolicy) -> Option<Version> {
         let highest = |canary: &Canary| {
-            let serving = self.serving_versions(name).into_iter().rev();
-            serving.into_iter().find(|version| *version != canary.version)
+            let available = self.available_versions(name).into_iter().rev();
+            available.into_iter().find(|version| *version != canary.version)
         };
         policy.pinned.clone().or_else(|| policy.canary.as_ref().and_then(highest))
     }

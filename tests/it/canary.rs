@@ -172,6 +172,28 @@ async fn a_changed_policy_applies_after_a_load_and_ends_with_its_model() {
 }
 
 #[tokio::test]
+async fn an_on_demand_canary_answers_only_its_share() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("resnetd.toml");
+    let table = |version: &str, more: &str| {
+        format!(
+            "[[model]]\nname = \"pets\"\nversion = \"{version}\"\nsource = \"{SMALL}\"\nload = \"on-demand\"\n{more}"
+        )
+    };
+    let canary = "canary = { version = \"2\", share = 0.0 }\n";
+    let other = format!("[[model]]\nname = \"other\"\nsource = \"{SMALL}\"\ndefault = true\n");
+    write(&file, [other, table("1", canary), table("2", "")].concat()).unwrap();
+    let server = Process::start(&["--config", file.to_str().unwrap()]);
+    let classify = async |path: &str| {
+        let url = format!("{}/v1/models/pets{path}/classify", server.url);
+        answered_by(&post(&url, data("cifar10-cat.png")).await)[1].clone()
+    };
+    assert_eq!(classify("").await, "1", "the canary is not loaded in place of it");
+    assert_eq!(classify("/versions/2").await, "2");
+    assert_eq!(classify("").await, "1");
+}
+
+#[tokio::test]
 async fn invalid_conditions_are_reported() {
     let dir = tempfile::tempdir().unwrap();
     for (auto, words) in [

@@ -32,6 +32,9 @@ struct ClientJobs {
     queued: usize,
     /// Virtual end of its last job.
     end: Duration,
+    /// Service time of jobs that were removed without having run. It is given back when no job is queued, so that the
+    /// client's jobs stay in their order.
+    unspent: Duration,
 }
 
 /// Position of a queued job.
@@ -88,6 +91,10 @@ impl FairOrder {
     /// Removes a job that is no longer needed, if it is still queued.
     pub(super) fn remove(&mut self, at: LanePosition) -> Option<Job> {
         let Queued { job, .. } = self.lane(at.lane).remove(&at.position)?;
+        let ImageLoad { client, service_time, .. } = job.caller().share();
+        if let Some(chain) = self.chains.get_mut(&client) {
+            chain.unspent += service_time;
+        }
         self.count_removed(&job);
         Some(job)
     }
@@ -168,9 +175,14 @@ impl FairOrder {
 
     /// Decrements the number of queued jobs of the job's client.
     fn count_removed(&mut self, job: &Job) {
+        let now = self.now;
         if let Some(chain) = self.chains.get_mut(&job.caller().share().client) {
             chain.queued -= 1;
-            self.waiting_clients -= u32::from(chain.queued == 0);
+            if chain.queued == 0 {
+                self.waiting_clients -= 1;
+                let unspent = std::mem::take(&mut chain.unspent);
+                chain.end = chain.end.saturating_sub(unspent).max(now);
+            }
         }
     }
 

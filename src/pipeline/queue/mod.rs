@@ -227,7 +227,7 @@ impl Queue {
 pub struct Jobs {
     /// In fair order, at least one.
     pub jobs: Vec<Job>,
-    /// For a slow batch, its permission, held until decoding is done.
+    /// For a slow batch, its permission, held until decoding is done or the worker is replaced.
     pub slow: Option<SlowTurn>,
 }
 

@@ -12,7 +12,8 @@ use crate::model::Preprocess;
 use crate::pipeline::Output;
 use crate::pipeline::preprocess::Pixels;
 use crate::pipeline::run::{
-    Batch, Cores, Engine, Engines, Health, Outputs, RunError, SpareEngine, WorkerPlan, Workers,
+    Batch, CoreShare, Cores, Engine, Engines, Health, Outputs, RunError, SpareEngine, WorkerPlan,
+    Workers,
 };
 
 /// A queue with its dependencies, without a model.
@@ -283,6 +284,20 @@ fn clients_alternate_regardless_of_how_many_images_one_sends() {
 }
 
 #[test]
+fn a_client_is_not_charged_for_images_that_were_not_run() {
+    let test = TestQueue::new();
+    let keys = ClientKeys::starting_at(1);
+    let (left, stays) = (keys.assign(), keys.assign());
+    let abandoned: Vec<_> = (0..50).map(|number| submit_as(&test, left, number, QUICK)).collect();
+    let queued: Vec<_> = (100..110).map(|number| submit_as(&test, stays, number, QUICK)).collect();
+    drop(abandoned);
+    let back = submit_as(&test, left, 900, QUICK);
+    let order = order(&test);
+    assert!(order[..2].contains(&900), "{order:?}");
+    drop((queued, back));
+}
+
+#[test]
 fn a_client_with_costly_images_gets_the_same_time_and_so_fewer_turns() {
     let test = TestQueue::new();
     let keys = ClientKeys::starting_at(1);
@@ -419,11 +434,10 @@ fn an_interactive_image_displaces_a_batch_image_and_no_batch_image_an_interactiv
     drop(interactive);
 }
 
-#[test]
-fn a_stuck_worker_is_reported_and_replaced() {
-    let test = TestQueue::new();
+/// An engine that waits in its first run until it is released.
+fn hanging_engine() -> (Engine, impl FnOnce()) {
     let stuck = Arc::new((Mutex::new(true), std::sync::Condvar::new()));
-    let hanging: Engine = Box::new({
+    let engine: Engine = Box::new({
         let stuck = Arc::clone(&stuck);
         move |batch| {
             let held = stuck.0.lock().unwrap();
@@ -431,20 +445,35 @@ fn a_stuck_worker_is_reported_and_replaced() {
             echo(batch)
         }
     });
-    let (may_open, opened) = std::sync::mpsc::channel::<()>();
-    let opened = Mutex::new(opened);
-    let health = Arc::new(Health::default());
-    let plan = WorkerPlan {
+    let release = move || {
+        *stuck.0.lock().unwrap() = false;
+        stuck.1.notify_all();
+    };
+    (engine, release)
+}
+
+/// The plan of workers that share one core, on which a batch is stuck after 20 ms.
+fn soon_stuck(test: &TestQueue, cores: &Arc<CoreShare>, health: &Arc<Health>) -> WorkerPlan {
+    WorkerPlan {
         queue: test.queue.clone(),
         batch: BatchPlan { max_batch: 1, ..AT_ONCE },
         preprocess: Preprocess { input: [1, 1], ..Preprocess::default_for([32, 32]) },
         estimate: Arc::clone(&test.estimate),
         stuck_after: Duration::from_millis(20),
-        // The stuck batch has the only permit.
-        cores: Some(Arc::new(Cores::new(1).share(1, 1.0))),
-        health: Arc::clone(&health),
+        cores: Some(Arc::clone(cores)),
+        health: Arc::clone(health),
         metrics: Arc::clone(&test.metrics),
-    };
+    }
+}
+
+#[test]
+fn a_stuck_worker_is_reported_and_replaced() {
+    let test = TestQueue::new();
+    let (hanging, release) = hanging_engine();
+    let (may_open, opened) = std::sync::mpsc::channel::<()>();
+    let opened = Mutex::new(opened);
+    let (cores, health) = (Arc::new(Cores::new(1).share(1, 1.0)), Arc::new(Health::default()));
+    let plan = soon_stuck(&test, &cores, &health);
     let spare: SpareEngine = Box::new(move || {
         opened.lock().unwrap().recv().map_err(|error| error.to_string())?;
         Ok(Box::new(echo) as Engine)
@@ -462,9 +491,27 @@ fn a_stuck_worker_is_reported_and_replaced() {
         std::thread::sleep(QUICK);
     }
     assert_eq!(test.metrics.worker_replacements.get(), 1);
-    *stuck.0.lock().unwrap() = false;
-    stuck.1.notify_all();
+    release();
     assert_eq!(wait(first).unwrap().scores.logits, [1.0], "its answer is not lost either");
     test.queue.close();
     workers.join();
+}
+
+#[test]
+fn a_worker_that_is_stuck_at_the_end_gives_its_core_back() {
+    let test = TestQueue::new();
+    let (hanging, release) = hanging_engine();
+    let cores = Cores::new(1);
+    let (own, other) = (Arc::new(cores.share(1, 1.0)), cores.share(1, 1.0));
+    let plan = soon_stuck(&test, &own, &Arc::default());
+    let workers = Workers::start(&plan, vec![hanging]).unwrap();
+    let first = test.submit(1, Deadline::after(FOREVER));
+    while test.queue.depth() > 0 {
+        std::thread::sleep(QUICK);
+    }
+    test.queue.close();
+    workers.join();
+    drop(other.acquire());
+    release();
+    assert_eq!(wait(first).unwrap().scores.logits, [1.0], "its answer is not lost");
 }

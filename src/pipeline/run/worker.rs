@@ -67,12 +67,11 @@ impl Worker {
             let cores = self.plan.cores.clone();
             let permit = cores.as_ref().map(|cores| cores.acquire());
             let waited = permit.as_ref().map_or(Duration::ZERO, |permit| permit.waited);
-            self.state.begin();
+            self.state.begin(slow);
             let started = Instant::now();
             let jobs = self.drop_unwanted(jobs);
             let slots = self.fill(jobs);
-            // After decoding, a slow image is no different from others.
-            drop(slow);
+            self.state.decoded();
             if !slots.is_empty() {
                 self.run(slots);
             }

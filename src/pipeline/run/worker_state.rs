@@ -1,12 +1,16 @@
-//! Whether a worker is idle, busy or replaced, for the watchdog.
+//! Whether a worker is idle, busy or replaced, for the watchdog, and what it holds.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::pipeline::queue::SlowTurn;
 
 /// Whether a worker is idle, busy or replaced; shared with the watchdog.
 #[derive(Debug, Default)]
 pub(super) struct WorkerState {
     state: Mutex<BatchState>,
+    /// The permission to decode a slow image, which a worker that is replaced has to give back.
+    slow: Mutex<Option<SlowTurn>>,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -34,9 +38,16 @@ pub(super) enum AfterBatch {
 }
 
 impl WorkerState {
-    /// Marks the start of a batch.
-    pub(super) fn begin(&self) {
+    /// Marks the start of a batch; a slow one has its permission.
+    pub(super) fn begin(&self, slow: Option<SlowTurn>) {
         *self.lock() = BatchState::Busy(Instant::now());
+        *self.lock_slow() = slow;
+    }
+
+    /// Marks the end of decoding. After it, a slow image is no different from others.
+    pub(super) fn decoded(&self) {
+        let slow = self.lock_slow().take();
+        drop(slow);
     }
 
     /// Marks the end of a batch.
@@ -59,8 +70,14 @@ impl WorkerState {
         let stuck = state.is_stuck(limit);
         if stuck {
             *state = BatchState::Replaced;
+            drop(state);
+            self.decoded();
         }
         stuck
+    }
+
+    fn lock_slow(&self) -> MutexGuard<'_, Option<SlowTurn>> {
+        self.slow.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, BatchState> {

@@ -63,18 +63,19 @@ impl Workers {
         Ok(Self { supervisor, watchdog })
     }
 
-    /// Waits until every worker that was not replaced has ended, after the queue was closed.
+    /// Waits until every worker that is not stuck has ended, after the queue was closed.
     pub fn join(self) {
-        let running = std::mem::take(&mut *self.supervisor.lock());
-        for RunningWorker { thread, .. } in running {
-            // A worker catches panics of its engine, so joining does not fail. If it does, the other workers
-            // are joined anyway.
-            let _ = thread.join();
+        // The watchdog removes stuck workers meanwhile, so their threads cannot be joined one after the other.
+        while !self.supervisor.have_ended() {
+            thread::sleep(JOIN_PERIOD);
         }
         self.watchdog.thread().unpark();
         let _ = self.watchdog.join();
     }
 }
+
+/// Interval of checks whether all workers have ended.
+const JOIN_PERIOD: Duration = Duration::from_millis(2);
 
 #[derive(Debug)]
 struct Supervisor {
@@ -110,12 +111,17 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Monitors the workers until the queue is closed.
+    /// Whether the queue is closed and every worker has ended, except stuck ones that were given up.
+    fn have_ended(&self) -> bool {
+        self.plan.queue.is_closed() && self.lock().iter().all(|worker| worker.thread.is_finished())
+    }
+
+    /// Monitors the workers until they have ended.
     fn watch(&self) {
         let limit = self.plan.stuck_after;
         let pause = (limit / 4).clamp(Duration::from_millis(10), Duration::from_secs(1));
         let mut reported = 0;
-        while !self.plan.queue.is_closed() {
+        while !self.have_ended() {
             thread::park_timeout(pause);
             let stuck = self.stuck();
             self.plan.health.note_stuck(stuck.len());
@@ -136,8 +142,12 @@ impl Supervisor {
         stuck.map(|worker| Arc::clone(&worker.state)).collect()
     }
 
-    /// Replaces a stuck worker by a new one.
+    /// Replaces a stuck worker by a new one; after the queue was closed, only takes back what it holds.
     fn replace(&self, state: &Arc<WorkerState>) {
+        if self.plan.queue.is_closed() {
+            self.give_up(state);
+            return;
+        }
         let Some(Spare(open)) = &self.spare else { return };
         let engine = match open() {
             Ok(engine) => engine,
@@ -147,13 +157,9 @@ impl Supervisor {
             }
         };
         // The worker may have finished while the engine was opened.
-        if !state.replace(self.plan.stuck_after) {
+        if !self.give_up(state) {
             return;
         }
-        if let Some(cores) = &self.plan.cores {
-            cores.release_stuck();
-        }
-        self.lock().retain(|worker| !Arc::ptr_eq(&worker.state, state));
         match self.start_worker(engine) {
             Ok(()) => {
                 self.plan.metrics.worker_replacements.inc();
@@ -161,6 +167,18 @@ impl Supervisor {
             }
             Err(error) => tracing::error!(%error, "cannot start a worker thread"),
         }
+    }
+
+    /// Removes a worker and takes back its permits, if it is still stuck.
+    fn give_up(&self, state: &Arc<WorkerState>) -> bool {
+        if !state.replace(self.plan.stuck_after) {
+            return false;
+        }
+        if let Some(cores) = &self.plan.cores {
+            cores.release_stuck();
+        }
+        self.lock().retain(|worker| !Arc::ptr_eq(&worker.state, state));
+        true
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<RunningWorker>> {

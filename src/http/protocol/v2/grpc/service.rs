@@ -74,11 +74,12 @@ impl Inference {
         request: Request<ModelInferRequest>,
     ) -> Result<Response<ModelInferResponse>, Problem> {
         let limit = read::time_limit(request.metadata(), self.server.timeouts.request)?;
-        let arrived = Deadline::after(limit);
         let origin = origin::of(request.extensions());
         let (_, extensions, message) = request.into_parts();
         let (model, version) = (&message.model_name, &message.model_version);
         let app = self.app(&extensions, model, version, Some(&origin.request_id)).await?;
+        // After an on-demand model is loaded, as over REST.
+        let arrived = Deadline::after(limit);
         let form = write::TensorEncoding::of(&message);
         // Converting millions of floats takes too long for a thread that serves connections.
         let (reading, checking) = (app.clone(), app.clone());
