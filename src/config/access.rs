@@ -36,7 +36,8 @@ pub struct AccessArgs {
     #[arg(long, env = "RESNETD_RATE_LIMIT", value_name = "N[/s|m|h]")]
     pub rate_limit: Option<Rate>,
 
-    /// Maximum number of images of each client in flight; further ones are answered 429 [default: none]
+    /// Maximum number of images of each client in flight, for each model; further ones are answered
+    /// 429 [default: none]
     #[arg(long, hide_short_help = true, env = "RESNETD_MAX_CLIENT_IMAGES", value_name = "N")]
     pub max_client_images: Option<usize>,
 

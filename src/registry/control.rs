@@ -171,10 +171,15 @@ impl Control {
     pub fn add(&self, name: &str, path: &str) -> Result<WeightLimit, ControlError> {
         let failed = |reason| ControlError::Failed { name: name.to_owned(), reason };
         let source = (self.origins.at)(name, path).map_err(failed)?;
-        self.lock_added().insert(name.to_owned(), source);
+        let previous = self.lock_added().insert(name.to_owned(), source);
         let loaded = self.load(name).map(|()| self.weight_limit());
-        if loaded != Ok(WeightLimit::Met) {
-            self.drop_added(name);
+        match (&loaded, previous) {
+            (Ok(WeightLimit::Met), _) => {}
+            (Err(_), Some(previous)) => {
+                // Another request has added this name meanwhile, and its model still serves.
+                self.lock_added().insert(name.to_owned(), previous);
+            }
+            (Ok(WeightLimit::Exceeded { .. }) | Err(_), _) => self.drop_added(name),
         }
         if let Ok(WeightLimit::Exceeded { .. }) = loaded {
             self.metrics.model_unload(name, UnloadReason::MemoryLimit);
