@@ -10,6 +10,7 @@ replaced.
 
 import argparse
 import base64
+import re
 import tomllib
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     path = arguments.model / "card.toml"
-    text = path.read_text().split(HEADER)[0].rstrip("\n") + "\n"
+    text = re.sub(r"\n\[\[golden\]\]\n(?:(?!\n\[).)*", "", path.read_text(), flags=re.DOTALL).rstrip("\n") + "\n"
     card = tomllib.loads(text)
     model = ResNet(card["architecture"])
     model.load_state_dict(load_file(arguments.model / "model.safetensors"), strict=False)

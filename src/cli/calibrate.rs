@@ -52,19 +52,22 @@ struct CalibrateReport<'a> {
 }
 
 pub(super) fn run(args: &CalibrateArgs, data: &Path, common: &MeasureArgs) -> Result<()> {
+    let existing = if args.replace { Existing::Replace } else { Existing::Keep };
     let file = args.write_card.as_deref().map(CardFile::open).transpose()?;
     // The fit uses the uncalibrated logits.
     let model = ModelArgs { calibrated: Calibrated::Off, ..common.model.clone() };
     let pipeline = local::start(&model, &common.limits)?;
     let card = pipeline.card();
     local::single_label(card, "calibration")?;
-    if let Some(file) = &file {
-        let existing = if args.replace { Existing::Replace } else { Existing::Keep };
+    if let Some(file) = file {
         file.check(card, existing)?; // before measuring
     }
     let (report, evidence) = local::runtime()?.block_on(classify_dataset(&pipeline, data))?;
     let fitted = evidence.fit()?;
-    if let Some(file) = file {
+    if let Some(path) = &args.write_card {
+        // It may have changed during the measurement, for example by that of another precision.
+        let file = CardFile::open(path)?;
+        file.check(card, existing)?;
         let dataset = args.dataset.clone().unwrap_or_else(|| name_of(data));
         let calibration = calibration(&fitted, dataset, command(&model.model, card, data));
         file.write(card.precision, &calibration)?;

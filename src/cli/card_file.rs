@@ -60,6 +60,10 @@ impl CardFile {
             CardContent::Toml(document) => {
                 let name = document.get("name").and_then(Item::as_str);
                 let calibration = document.get("calibration");
+                ensure!(
+                    calibration.is_none_or(Item::is_table),
+                    "calibration is not a table in this card; write it as [calibration.{precision}]"
+                );
                 let is_calibrated = calibration.and_then(|all| all.get(precision.to_string()));
                 (name, is_calibrated.is_some())
             }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{Command, Error, FromArgMatches};
+use clap::{Command, Error, FromArgMatches, Id};
 
 use super::{Cli, Command as Subcommand};
 use crate::config::ModelTable;
@@ -108,18 +108,36 @@ fn with_default(command: Command, name: &str, value: &toml::Value) -> Result<Com
             ));
         }
     };
-    let options: Vec<String> = command
+    let options: Vec<(&str, &Id)> = command
         .find_subcommand(SUBCOMMAND)
         .into_iter()
         .flat_map(Command::get_arguments)
-        .filter_map(|option| option.get_long().map(str::to_owned))
-        .filter(|option| option != OPTION && option != "help")
+        .filter_map(|option| option.get_long().map(|long| (long, option.get_id())))
+        .filter(|(long, _)| *long != OPTION && *long != "help")
         .collect();
-    if !options.iter().any(|option| option == name) {
-        let known = options.join(", ");
+    let Some((_, id)) = options.iter().find(|(long, _)| *long == name) else {
+        let known: Vec<_> = options.iter().map(|(long, _)| *long).collect();
+        let known = known.join(", ");
         return Err(format!("{name} is not an option of serve; the options are {known}"));
-    }
-    let id = name.replace('-', "_");
+    };
+    let id = (*id).clone();
     Ok(command
         .mut_subcommand(SUBCOMMAND, |serve| serve.mut_arg(id, |option| option.default_value(word))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_option_of_serve_can_be_in_the_file() {
+        let command = super::super::command();
+        let serve = command.find_subcommand(SUBCOMMAND).unwrap();
+        let names: Vec<_> = serve.get_arguments().filter_map(clap::Arg::get_long).collect();
+        assert!(names.contains(&"allow-host"));
+        for name in names.into_iter().filter(|name| *name != OPTION) {
+            with_default(super::super::command(), name, &toml::Value::String("x".to_owned()))
+                .unwrap();
+        }
+    }
 }

@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
-/// Extensions of images. They select files in a folder; a file that is named explicitly is always
-/// used, and its format is detected from its content.
-const EXTENSIONS: &[&str] = &["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"];
+use crate::eval::{IMAGE_EXTENSIONS, is_image};
 
-/// The given files, and the images in the given folders, each sorted.
+/// The given files, and the images in the given folders, each sorted. Extensions select files in a folder; a file that is
+/// named explicitly is always used, and its format is detected from its content.
 pub(super) fn images(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for path in paths {
@@ -21,7 +20,7 @@ pub(super) fn images(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
                 found.len() > before,
                 "no images in {} (looked for {})",
                 path.display(),
-                EXTENSIONS.join(", ")
+                IMAGE_EXTENSIONS.join(", ")
             );
         } else {
             found.push(path.clone());
@@ -45,12 +44,6 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn is_image(path: &Path) -> bool {
-    path.extension()
-        .and_then(|ending| ending.to_str())
-        .is_some_and(|ending| EXTENSIONS.iter().any(|known| ending.eq_ignore_ascii_case(known)))
 }
 
 /// Writes a file atomically: to a temporary file in the same folder, which is then renamed.

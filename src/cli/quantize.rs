@@ -168,17 +168,24 @@ fn pixels(bytes: &Bytes, args: &MeasureArgs, model: &Model) -> Result<Pixels> {
     Ok(preprocess.apply(&decode::decode(bytes, &header, decode::Watch::never())?))
 }
 
+/// Whether image `index` of `all` is one of `wanted` that are evenly spaced.
+fn is_sampled(index: usize, all: usize, wanted: usize) -> bool {
+    let place = |index: usize| (index * wanted).div_ceil(all.max(1));
+    wanted >= all || place(index) < place(index + 1)
+}
+
 /// At most `wanted` images with their names, evenly spaced.
 fn sample(path: &Path, wanted: usize) -> Result<Vec<(String, Bytes)>> {
     if path.is_file() {
-        let step = Dataset::open(path, &[])?.len().div_ceil(wanted).max(1);
-        let images = Dataset::images(path)?.step_by(step).enumerate();
-        let named = images.map(|(row, image)| Ok((format!("row {}", row * step), image?)));
-        return named.collect();
+        let rows = Dataset::open(path, &[])?.len();
+        let images = Dataset::images(path)?.enumerate();
+        let images = images.filter(|(row, _)| is_sampled(*row, rows, wanted));
+        return images.map(|(row, image)| Ok((format!("row {row}"), image?))).collect();
     }
     let paths = files::images(&[path.to_owned()])?;
-    let step = paths.len().div_ceil(wanted).max(1);
-    let read = paths.iter().step_by(step).map(|path| {
+    let sampled = paths.iter().enumerate();
+    let sampled = sampled.filter(|(index, _)| is_sampled(*index, paths.len(), wanted));
+    let read = sampled.map(|(_, path)| {
         let name = path.display().to_string();
         let bytes = fs::read(path).with_context(|| format!("cannot read {name}"))?;
         Ok((name, bytes.into()))
@@ -239,6 +246,10 @@ fn answers_of(
         bar.inc(1);
     }))?;
     bar.finish_and_clear();
+    let failed = answers.iter().filter(|(_, best)| best.is_none()).count();
+    if failed > 0 {
+        tracing::warn!(count = failed, "images could not be classified, and count as wrong");
+    }
     Ok(answers)
 }
 

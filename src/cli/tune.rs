@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::load::{Loaded, load, warm};
 use super::local::{self, MeasureArgs};
-use super::{files, output};
+use super::{fetch, files, output};
 use crate::config::{ModelArgs, cores};
 use crate::device::{Device, DeviceChoice};
 use crate::model::{Model, Precision, PrecisionChoice};
@@ -110,7 +110,7 @@ pub(super) fn run(args: &TuneArgs) -> Result<()> {
     match &args.output {
         Some(_) if interrupted => bail!("interrupted: no file was written"),
         Some(path) => {
-            let text = config(&args.common.model, standing, verdict, rounds)?;
+            let text = config(&args.common.model, bench.device, standing, verdict, rounds)?;
             files::write_atomically(path, text.as_bytes())?;
             if !args.common.json {
                 output::line(format!("try: resnetd serve --config {}", path.display()));
@@ -163,9 +163,10 @@ impl<'a> Bench<'a> {
                 Precision::Fp32 => Precision::Int8,
                 Precision::Int8 | Precision::Fp16 => Precision::Fp32,
             };
-            let (name, arch) = (&model_args.model, model_args.arch.as_deref());
+            let name = fetch::model(&model_args.model, &model_args.hub)?;
+            let arch = model_args.arch.as_deref();
             // If the model is not available in the other precision, only this one is measured.
-            if let Ok(chosen) = Model::open_as(name, arch, PrecisionChoice::Only(other), device) {
+            if let Ok(chosen) = Model::open_as(&name, arch, PrecisionChoice::Only(other), device) {
                 models.push(chosen.model);
             }
         }
@@ -321,9 +322,15 @@ fn show(report: &TuneReport<'_>) {
     output::line(words);
 }
 
-/// The file for `serve --config`.
+/// The value of an option, as on the command line.
+fn named(value: &impl ValueEnum) -> String {
+    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+}
+
+/// The file for `serve --config`, with the options that were measured.
 fn config(
     args: &ModelArgs,
+    device: Device,
     standing: &Standing,
     verdict: Certainty,
     rounds: usize,
@@ -334,21 +341,40 @@ fn config(
         model: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
         arch: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        labels: Option<String>,
+        device: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        decoders: Option<usize>,
         precision: Precision,
         sessions: usize,
         threads: usize,
         max_batch: usize,
+        calibrated: String,
+        cuda_graphs: String,
+        int8_kernels: String,
+        jpeg_scaling: String,
     }
     let Candidate { precision, sessions, threads, max_batch } = standing.candidate;
     let [median, low, high] = standing.rates();
     // An absolute path works from every folder; a name is unchanged.
-    let path = Path::new(&args.model)
-        .canonicalize()
-        .ok()
-        .and_then(|path| path.to_str().map(str::to_owned));
-    let model = path.as_deref().unwrap_or(&args.model);
-    let arch = args.arch.as_deref();
-    let file = File { model, arch, precision, sessions, threads, max_batch };
+    let absolute = |path: &Path| Some(path.canonicalize().ok()?.to_str()?.to_owned());
+    let path = absolute(Path::new(&args.model));
+    let file = File {
+        model: path.as_deref().unwrap_or(&args.model),
+        arch: args.arch.as_deref(),
+        labels: args.labels.as_deref().and_then(absolute),
+        device: device.to_string(),
+        decoders: args.decoders,
+        precision,
+        sessions,
+        threads,
+        max_batch,
+        calibrated: named(&args.calibrated),
+        cuda_graphs: named(&args.cuda_graphs),
+        int8_kernels: named(&args.int8_kernels),
+        jpeg_scaling: named(&args.jpeg_scaling),
+    };
     let why = match verdict {
         Certainty::Usual => "the defaults, which are the fastest",
         Certainty::WithinNoise => "the defaults; nothing was faster in every round",

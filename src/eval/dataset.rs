@@ -114,6 +114,17 @@ pub enum DatasetError {
     },
 }
 
+/// Extensions of image files in folders; their format is detected from their content.
+pub const IMAGE_EXTENSIONS: [&str; 8] = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"];
+
+/// Whether the name is that of an image, in contrast to files that systems and people put beside images.
+#[must_use]
+pub fn is_image(path: &Path) -> bool {
+    path.extension().and_then(|ending| ending.to_str()).is_some_and(|ending| {
+        IMAGE_EXTENSIONS.iter().any(|known| ending.eq_ignore_ascii_case(known))
+    })
+}
+
 impl Dataset {
     /// Opens a parquet file, or a folder with a folder for each of `labels`.
     ///
@@ -125,7 +136,10 @@ impl Dataset {
             return Self::open_folder(path, labels);
         }
         let rows = open_parquet(path)?.metadata().file_metadata().num_rows();
-        Ok(Self::Parquet { path: path.to_owned(), rows: usize::try_from(rows).unwrap_or(0) })
+        match usize::try_from(rows) {
+            Ok(rows @ 1..) => Ok(Self::Parquet { path: path.to_owned(), rows }),
+            Ok(0) | Err(_) => Err(DatasetError::Empty { path: path.to_owned() }),
+        }
     }
 
     fn open_folder(path: &Path, labels: &[String]) -> Result<Self, DatasetError> {
@@ -135,7 +149,8 @@ impl Dataset {
             let truth = labels.iter().position(|label| *label == class).ok_or_else(|| {
                 DatasetError::UnknownClass { found: class, labels: labels.to_vec() }
             })?;
-            let images = list(&folder)?.into_iter().filter(|entry| entry.is_file());
+            let images =
+                list(&folder)?.into_iter().filter(|entry| entry.is_file() && is_image(entry));
             files.extend(images.map(|file| (file, truth)));
         }
         if files.is_empty() {

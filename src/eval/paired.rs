@@ -42,7 +42,7 @@ impl Paired {
         self.second += usize::from(right[1]);
         self.only_first += usize::from(right[0] && !right[1]);
         self.only_second += usize::from(right[1] && !right[0]);
-        self.agree += usize::from(first == second);
+        self.agree += usize::from(first.is_some() && first == second);
     }
 
     /// The proportion `hits / images`, with its Wilson interval (Wilson 1927).

@@ -12,6 +12,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -56,7 +57,12 @@ impl Cache {
         let failed = |source| HubError::Cache { path: path.clone(), source };
         let parent = path.parent().unwrap_or(&self.folder);
         fs::create_dir_all(parent).map_err(failed)?;
-        let mut file = tempfile::NamedTempFile::new_in(parent).map_err(failed)?;
+        // Readable for other users of the cache, as the downloaded files are.
+        let permissions = fs::Permissions::from_mode(0o666); // minus the umask
+        let mut file = tempfile::Builder::new()
+            .permissions(permissions)
+            .tempfile_in(parent)
+            .map_err(failed)?;
         io::Write::write_all(&mut file, commit.as_bytes()).map_err(failed)?;
         file.persist(&path).map_err(|error| failed(error.error))?;
         Ok(())

@@ -34,7 +34,8 @@ impl Standing {
         rates.sort_by(f64::total_cmp);
         match rates[..] {
             [] => [0.0; 3],
-            [.., highest] => [rates[rates.len() / 2], rates[0], highest],
+            // Of an even number the lower one, so that two rounds do not count as their best.
+            [.., highest] => [rates[(rates.len() - 1) / 2], rates[0], highest],
         }
     }
 

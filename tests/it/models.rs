@@ -385,6 +385,18 @@ async fn an_on_demand_model_that_cannot_be_loaded_says_why() {
 }
 
 #[tokio::test]
+async fn a_list_in_the_file_is_separated_by_commas() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("resnetd.toml");
+    write(&file, "allow-host = \"a.example,b.example\"\n").unwrap();
+    let server = Process::start(&["--config", file.to_str().unwrap()]);
+    for (host, status) in [("a.example", 200), ("b.example", 200), ("c.example", 421)] {
+        let request = Client::new().get(format!("{}/livez", server.url)).header("host", host);
+        assert_eq!(request.send().await.unwrap().status(), status, "{host}");
+    }
+}
+
+#[tokio::test]
 async fn the_variable_of_the_model_counts_only_without_other_models() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("resnetd.toml");

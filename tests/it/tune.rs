@@ -48,6 +48,7 @@ fn tune_prints_its_results_and_writes_a_file_for_serve() {
     let chosen = &report["chosen"];
     assert_eq!(options["precision"].as_str(), chosen["precision"].as_str());
     assert_eq!(options["max-batch"].as_integer(), chosen["max_batch"].as_i64());
+    assert_eq!(options["device"].as_str(), Some("cpu"));
     // The file is valid: only the added option is an error.
     let words = refused(&written, &["--request-timeout", "0s"]);
     assert!(words.contains("--request-timeout is 0"), "{words}");

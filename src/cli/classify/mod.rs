@@ -157,7 +157,11 @@ impl ClassifyArgs {
             None => (Sink::Stdout, true),
             Some(path) if self.resume => {
                 let (file, done) = LineFile::resume(path, layout)?;
-                paths.retain(|path| !done.contains(&layout.cell(&path.to_string_lossy())));
+                // Standard input is another image each time.
+                paths.retain(|path| {
+                    path.as_os_str() == STDIN
+                        || !done.contains(&layout.cell(&path.to_string_lossy()))
+                });
                 let is_new = file.is_empty();
                 (Sink::File(file), is_new)
             }

@@ -33,6 +33,13 @@ pub(super) struct PreprocessorConfig {
     image_mean: Option<[f32; 3]>,
     #[serde(default)]
     image_std: Option<[f32; 3]>,
+    /// Of `EfficientNet`: whether the standard deviation is applied twice.
+    #[serde(default = "default_true")]
+    include_top: bool,
+    #[serde(default)]
+    rescale_offset: bool,
+    #[serde(default)]
+    do_flip_channel_order: bool,
 }
 
 #[derive(Deserialize, Clone, Copy)]
@@ -61,7 +68,18 @@ pub(super) fn preprocess(config: &PreprocessorConfig) -> Result<Preprocess, Refu
             "do_rescale is {do_rescale} and rescale_factor is {factor}; pixels must be rescaled by 1/255"
         ));
     }
-    let is_convnext = config.image_processor_type.starts_with("ConvNext");
+    if config.rescale_offset || config.do_flip_channel_order {
+        return Err(
+            "rescale_offset and do_flip_channel_order must be false; write a card.toml".to_owned()
+        );
+    }
+    let is = |processor| config.image_processor_type.starts_with(processor);
+    let is_convnext = is("ConvNext");
+    if !is_convnext && config.crop_pct.is_some() {
+        return Err(
+            "crop_pct is supported for ConvNextImageProcessor only; write a card.toml".to_owned()
+        );
+    }
     let (input, resize, crop_ratio) =
         if is_convnext { convnext(config)? } else { resize_and_crop(config)? };
     let interpolation = match config.resample.unwrap_or(2) {
@@ -84,6 +102,7 @@ pub(super) fn preprocess(config: &PreprocessorConfig) -> Result<Preprocess, Refu
     } else {
         ([0.0; 3], [1.0; 3])
     };
+    let std = if is("EfficientNet") && config.include_top { std.map(|std| std * std) } else { std };
     Ok(Preprocess { input, resize, crop_ratio, interpolation, mean, std })
 }
 
@@ -106,6 +125,9 @@ fn resize_and_crop(config: &PreprocessorConfig) -> Result<Plan, Refusal> {
     let crop = config.crop_size.filter(|_| config.do_center_crop).map(sides).transpose()?;
     match (config.size, crop) {
         (Size::ShortestEdge { shortest_edge }, Some(input)) => {
+            // LeViT's processor resizes to 256/224 of this size.
+            let is_levit = config.image_processor_type.starts_with("Levit");
+            let shortest_edge = if is_levit { shortest_edge * 256 / 224 } else { shortest_edge };
             Ok((input, Resize::ShorterSide, ratio(input[0].min(input[1]), shortest_edge)))
         }
         (Size::ShortestEdge { .. }, None) => {

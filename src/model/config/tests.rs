@@ -71,6 +71,35 @@ fn unsupported_settings_of_a_timm_config_are_errors() {
 }
 
 #[test]
+fn processors_that_change_pixels_in_their_own_way_are_read_or_rejected() {
+    let processor = |kind: &str, more: serde_json::Value| {
+        let mut config = json!({
+            "image_processor_type": kind, "size": {"shortest_edge": 224}, "do_center_crop": true,
+            "crop_size": {"height": 224, "width": 224}, "image_mean": MEAN, "image_std": STD, "resample": 3,
+        });
+        config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        preprocess(config)
+    };
+    let efficientnet = processor("EfficientNetImageProcessor", json!({})).unwrap();
+    let near = |found: [f32; 3], expected: [f32; 3]| {
+        found.iter().zip(expected).all(|(found, expected)| (found - expected).abs() < 1e-6)
+    };
+    assert!(near(efficientnet.std, STD.map(|std| std * std)), "it divides twice by default");
+    let headless = processor("EfficientNetImageProcessor", json!({"include_top": false})).unwrap();
+    assert!(near(headless.std, STD));
+    let levit = processor("LevitImageProcessor", json!({})).unwrap();
+    assert!((levit.crop_ratio - 0.875).abs() < 1e-9, "it resizes to 256");
+    for (field, value) in [
+        ("rescale_offset", json!(true)),
+        ("do_flip_channel_order", json!(true)),
+        ("crop_pct", json!(0.9)),
+    ] {
+        let refused = processor("PoolFormerImageProcessor", json!({ field: value })).unwrap_err();
+        assert!(refused.contains(field), "{refused}");
+    }
+}
+
+#[test]
 fn image_processors_of_both_generations_are_read() {
     let convnext = |size: serde_json::Value| {
         json!({

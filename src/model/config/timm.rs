@@ -34,7 +34,8 @@ struct Pretrained {
     label_names: Option<Vec<String>>,
 }
 
-/// Converts a config as timm's `create_model` and `create_transform` would interpret it.
+/// Converts a config as timm's `create_model` and `create_transform` would interpret it. Inside transformers' wrapper the
+/// labels are in `id2label`.
 pub(super) fn describe(config: &Value) -> Result<ConfiguredModel, Refusal> {
     let TimmConfig { architecture, model_args, label_names, pretrained_cfg: cfg } =
         TimmConfig::deserialize(config)
@@ -48,12 +49,14 @@ pub(super) fn describe(config: &Value) -> Result<ConfiguredModel, Refusal> {
         ));
     }
     let license = cfg.license.clone().unwrap_or_default();
-    let labels = label_names.or(cfg.label_names.clone());
+    let labels = match label_names.or(cfg.label_names.clone()) {
+        None => super::transformers::labels_of(config)?,
+        labels => labels,
+    };
     Ok(ConfiguredModel { architecture, labels, preprocess: preprocess(&cfg)?, license })
 }
 
-/// Labels and preprocessing of a graph that a timm config describes, for any network. Inside transformers'
-/// wrapper the labels are in `id2label`.
+/// Labels and preprocessing of a graph that a timm config describes, for any network.
 pub(super) fn describe_graph(config: &Value) -> Result<(Option<Vec<String>>, Preprocess), Refusal> {
     let cfg = Pretrained::deserialize(&config["pretrained_cfg"])
         .map_err(|error| format!("pretrained_cfg: {error}"))?;
