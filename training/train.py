@@ -97,7 +97,11 @@ def train(args: argparse.Namespace, pixels: Tensor, labels: Tensor) -> nn.Module
         model.parameters(), args.lr, momentum=0.9, weight_decay=args.weight_decay, fused=True
     )
     if args.start_from:
-        model.load_state_dict(load_file(args.start_from), strict=False)  # the file has no num_batches_tracked
+        loaded = model.load_state_dict(load_file(args.start_from), strict=False)
+        # The file has no num_batches_tracked; anything else that differs means that it is of another network.
+        missing = [key for key in loaded.missing_keys if not key.endswith(".num_batches_tracked")]
+        if missing or loaded.unexpected_keys:
+            raise SystemExit(f"{args.start_from} does not fit {args.arch}: {(missing + loaded.unexpected_keys)[0]}")
     run = Run(args, model, optimizer)
     run.resume()
     padded = cifar10.pad(pixels)
