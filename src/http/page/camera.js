@@ -2,10 +2,14 @@
 
 export function openCamera({ open, shoot, close, panel, video, onPhoto, onProblem }) {
   let stream;
+  let isAsking = false; // a second camera that is opened meanwhile would never be closed
 
   open.addEventListener("click", async () => {
     // Browsers give the camera to pages from this machine or over https only.
     if (!navigator.mediaDevices?.getUserMedia) return askTheCameraApp(onPhoto);
+    if (stream?.active) return shoot.focus();
+    if (isAsking) return;
+    isAsking = true;
     try {
       stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
     } catch (error) {
@@ -14,6 +18,8 @@ export function openCamera({ open, shoot, close, panel, video, onPhoto, onProble
           ? "The browser did not allow this page to use the camera."
           : "No camera is available on this device.",
       );
+    } finally {
+      isAsking = false;
     }
     panel.hidden = false;
     video.srcObject = stream;
@@ -22,6 +28,7 @@ export function openCamera({ open, shoot, close, panel, video, onPhoto, onProble
   });
 
   shoot.addEventListener("click", () => {
+    if (!video.videoWidth) return; // the camera has not given a picture yet
     const canvas = document.createElement("canvas");
     canvas.width = video.videoWidth;
     canvas.height = video.videoHeight;
