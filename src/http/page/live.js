@@ -1,13 +1,13 @@
 // The server's figures, from /metrics while the section is open.
 
-import { isUp, whenUp } from "./connection.js";
+import { isUp, soon, whenUp } from "./connection.js";
 import { isLocked, send } from "./key.js";
 
 const EVERY = 2000; // milliseconds
 const WINDOW = 60_000;
 
 export function watch(byId) {
-  const snapshots = [];
+  const snapshots = new Map(); // by process
   const live = byId("live");
 
   look();
@@ -16,8 +16,8 @@ export function watch(byId) {
     await whenUp();
     if (live.open && !document.hidden && !isLocked()) {
       try {
-        const answer = await send("/metrics");
-        if (answer.ok) show(byId, snapshots, read(await answer.text()));
+        const answer = await send("/metrics", { signal: soon() });
+        if (answer.ok) show(byId, ofProcess(snapshots, read(await answer.text())));
       } catch {
         await isUp(); // if not, the page says so
       }
@@ -26,11 +26,19 @@ export function watch(byId) {
   }
 }
 
-function show(byId, snapshots, now) {
-  if (now.images < (snapshots.at(-1)?.images ?? 0)) snapshots.length = 0; // the server was started anew
-  snapshots.push(now);
-  while (snapshots[0].at < now.at - WINDOW) snapshots.shift();
-  const [then] = snapshots;
+// The snapshots of the last minute of the process that `now` is of. A load balancer may send each request to another
+// one, and the difference between the counters of two processes means nothing.
+function ofProcess(snapshots, now) {
+  const before = snapshots.get(now.process) ?? [];
+  const isReset = now.images < (before.at(-1)?.images ?? 0); // a model was unloaded
+  const recent = [...(isReset ? [] : before), now].filter(({ at }) => at >= now.at - WINDOW);
+  snapshots.set(now.process, recent);
+  return recent;
+}
+
+function show(byId, snapshots) {
+  const then = snapshots[0];
+  const now = snapshots.at(-1);
   const seconds = (now.at - then.at) / 1000;
   byId("window").textContent = "Over the last minute.";
   byId("depth").textContent = now.depth;
@@ -52,7 +60,9 @@ function read(text) {
   const sums = new Map();
   for (const [, limit, count] of lines) sums.set(limit, (sums.get(limit) ?? 0) + Number(count));
   const buckets = Array.from(sums, ([limit, count]) => [limit === "+Inf" ? Infinity : Number(limit), count]);
-  return { at: performance.now(), images: value("images_total"), depth: value("queue_depth"), buckets };
+  // Replicas are often started in the same second, but do not load their models in the same time.
+  const process = text.match(/^(?:process_start_time_seconds|resnetd_model_load_seconds\b).*$/gm)?.join();
+  return { process, at: performance.now(), images: value("images_total"), depth: value("queue_depth"), buckets };
 }
 
 // The limit of the bucket in which the quantile lies: as fine as the histogram is.
