@@ -3,6 +3,7 @@
 import { heading, isUnsure, spoken } from "./certainty.js";
 import { showCode } from "./code.js";
 import { strongestPlace } from "./heat.js";
+import { describe, modelNamed } from "./models.js";
 import { unseen } from "./overlay.js";
 import { inTurn, post } from "./request.js";
 import { showTimings } from "./timings.js";
@@ -15,6 +16,8 @@ export class Answer {
   constructor(card, model, several) {
     this.card = card;
     this.model = model;
+    this.answering = model; // another one if the server replaces a model that is overloaded
+    this.dropped = new AbortController();
     this.element = document.getElementById("answer").content.cloneNode(true).firstElementChild;
     this.find = (selector) => this.element.querySelector(selector);
     this.find(".by").textContent = several ? model.title : "";
@@ -34,19 +37,13 @@ export class Answer {
   async classify() {
     this.wait();
     try {
-      let started;
-      const answer = await inTurn(() => {
-        if (this.isDropped) return undefined;
-        started = performance.now();
-        return post(this.path(), this.card.file);
-      });
-      if (this.isDropped) return;
-      const body = await answer.json();
-      const elapsed = performance.now() - started;
+      const { body, elapsed, timing } = await this.post(this.path());
+      this.answering = body.instead_of ? modelNamed(body.model) : this.model;
+      await describe(this.answering);
       if (this.isDropped) return;
       this.showClasses(body);
-      showTimings(this.find(".timings"), answer.headers.get("server-timing"), elapsed);
-      showCode(this.find(".request"), () => ({ path: this.path(), name: this.card.fileName }));
+      showTimings(this.find(".timings"), timing, elapsed);
+      this.renewCode = showCode(this.find(".request"), () => ({ path: this.path(), name: this.card.fileName }));
     } catch (failure) {
       if (this.isDropped) return;
       this.showProblem(failure);
@@ -56,23 +53,44 @@ export class Answer {
     this.card.answered(this);
   }
 
+  // The photo was removed, or another model was chosen.
   drop() {
-    this.isDropped = true;
+    this.dropped.abort();
+    this.pressed = undefined;
+  }
+
+  get isDropped() {
+    return this.dropped.signal.aborted;
+  }
+
+  post(path) {
+    return inTurn(() => post(path, this.card.file, { signal: this.dropped.signal }));
   }
 
   // The request's path: for the classes, or for the map that is shown.
   path() {
-    const map = this.pressed ? `&explain=cam&class=%23${this.pressed.index}` : "";
-    return `${this.model.prefix}/classify?top_k=${SHOWN}${map}`;
+    if (this.pressed) return this.mapPath([this.pressed], `top_k=${SHOWN}&`);
+    return `${this.model.prefix}/classify?top_k=${SHOWN}`;
+  }
+
+  // The numbers of classes are those of the model that answered, and no other model may answer for it.
+  mapPath(predictions, parameters = "") {
+    const classes = predictions.map(({ index }) => `&class=%23${index}`).join("");
+    return `${this.answering.prefix}/classify?${parameters}explain=cam${classes}&fallback=off`;
+  }
+
+  // What the server says of the model that answered.
+  get description() {
+    return this.answering.description;
   }
 
   get isUnsure() {
-    return this.predictions !== undefined && isUnsure(this.predictions, this.model.description);
+    return this.predictions !== undefined && isUnsure(this.predictions, this.description);
   }
 
   // For screen readers.
   get spoken() {
-    return this.failure ? this.failure.message : spoken(this.predictions, this.model.description);
+    return this.failure ? this.failure.message : spoken(this.predictions, this.description);
   }
 
   showClasses({ predictions, image, model, instead_of }) {
@@ -80,7 +98,7 @@ export class Answer {
     this.image = image;
     this.name = model;
     this.element.classList.toggle("unsure", this.isUnsure);
-    this.find("h2").textContent = heading(predictions, this.model.description);
+    this.find("h2").textContent = heading(predictions, this.description);
     if (instead_of) this.find(".by").textContent = `${model}, because ${instead_of} is overloaded`;
     this.find(".likelihood").textContent = percent(predictions[0].probability);
     this.find(".classes").replaceChildren(...predictions.map((prediction) => this.row(prediction)));
@@ -121,10 +139,13 @@ export class Answer {
     if (wasPressed) return;
     this.pressed = prediction;
     button.setAttribute("aria-pressed", "true");
+    this.renewCode();
     try {
       const explanation = await this.explanation();
+      await this.card.showInput(this.answering);
       if (this.pressed === prediction) this.showMap(prediction, explanation);
     } catch (failure) {
+      if (this.pressed !== prediction) return;
       this.release();
       this.hint(failure.message);
       this.card.say(failure.message);
@@ -154,6 +175,7 @@ export class Answer {
     this.pressed = undefined;
     for (const button of this.element.querySelectorAll(".class")) button.setAttribute("aria-pressed", "false");
     this.hint("");
+    this.renewCode();
   }
 
   // The maps of all classes of the answer, asked for once.
@@ -166,8 +188,6 @@ export class Answer {
   }
 
   async ask() {
-    const classes = this.predictions.map(({ index }) => `&class=%23${index}`).join("");
-    const answer = await inTurn(() => post(`${this.model.prefix}/classify?explain=cam${classes}`, this.card.file));
-    return (await answer.json()).explanation;
+    return (await this.post(this.mapPath(this.predictions))).body.explanation;
   }
 }

@@ -15,6 +15,7 @@ export class Card {
     this.changed = changed;
     this.say = say;
     this.answers = [];
+    this.dropped = new AbortController();
     this.element = document.getElementById("result").content.cloneNode(true).firstElementChild;
     this.find = (selector) => this.element.querySelector(selector);
     this.overlay = new Overlay(this.find("figure"));
@@ -25,9 +26,9 @@ export class Card {
     this.preview();
   }
 
-  // Asks each of `models`, unless they were asked already.
+  // Asks each of `models`, unless they were asked already, or the photo was removed meanwhile.
   classify(models) {
-    if (models === this.models) return;
+    if (models === this.models || this.isDropped) return;
     this.models = models;
     for (const answer of this.answers) answer.drop();
     this.overlay.hide();
@@ -45,6 +46,8 @@ export class Card {
   answered(answer) {
     this.image ??= answer.image;
     this.caption();
+    // The picture of the input is that of the first model. It is asked for again if the server was busy, or had no key.
+    if (answer.predictions && answer === this.answers[0]) this.showInput(answer.answering);
     this.say(`${this.name}: ${answer.spoken}`);
     this.changed();
   }
@@ -67,7 +70,12 @@ export class Card {
     this.releaseMap();
   }
 
+  get isDropped() {
+    return this.dropped.signal.aborted;
+  }
+
   drop() {
+    this.dropped.abort();
     for (const answer of this.answers) answer.drop();
     this.element.remove();
     URL.revokeObjectURL(this.url);
@@ -86,9 +94,11 @@ export class Card {
       const small = image.naturalWidth < 200 && image.naturalHeight < 200;
       this.find(".photo").classList.toggle("small", small);
     });
-    image.addEventListener("error", () => {
-      if (this.isWhole) this.hidePhoto();
-      else this.showInput();
+    image.addEventListener("error", async () => {
+      if (this.isWhole) return this.hidePhoto();
+      this.isWhole = true; // the picture is the crop that the network sees, and nothing else
+      const [model] = await chosenModels();
+      this.showInput(model);
     });
     image.alt = `The photo ${this.name}`;
     this.show(this.file);
@@ -98,17 +108,22 @@ export class Card {
     URL.revokeObjectURL(this.url);
     this.url = URL.createObjectURL(picture);
     this.find("img").src = this.url;
+    this.find(".photo").hidden = false;
+    this.caption();
   }
 
-  // Browsers do not show TIFF; the server answers the network's input as PNG.
-  async showInput() {
-    this.isWhole = true; // the picture is the crop that the network sees, and nothing else
-    this.caption();
+  // Browsers do not show TIFF; the server answers the network's input as PNG, which models crop in different ways.
+  async showInput({ prefix, description }) {
+    const input = JSON.stringify(description?.preprocess ?? prefix);
+    if (!this.isWhole || this.isDropped || input === this.input) return;
+    this.input = input;
     try {
-      const [{ prefix }] = await chosenModels();
-      const answer = await inTurn(() => post(`${prefix}/preprocess`, this.file, "image/png"));
-      this.show(await answer.blob());
+      const options = { accept: "image/png", signal: this.dropped.signal };
+      const { body } = await inTurn(() => post(`${prefix}/preprocess?fallback=off`, this.file, options));
+      if (this.input === input) this.show(body);
     } catch {
+      if (this.input !== input) return;
+      this.input = undefined;
       this.hidePhoto(); // what is wrong with the file is on the card already
     }
   }

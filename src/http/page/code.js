@@ -5,7 +5,7 @@ import { LANGUAGES } from "./snippets.js";
 
 let language = "curl"; // of all boxes
 
-// Fills the `details` element `box`. `request` gives the path and the name of the file.
+// Fills the `details` element `box`. `request` gives the path and the name of the file. Returns what fills it again.
 export function showCode(box, request) {
   const code = box.querySelector("code");
   const copy = box.querySelector(".copy");
@@ -32,6 +32,7 @@ export function showCode(box, request) {
   box.ontoggle = show;
   box.hidden = false;
   show();
+  return show;
 }
 
 // Browsers have a clipboard for pages of this machine or over https only; elsewhere the text is selected and

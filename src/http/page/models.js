@@ -1,20 +1,41 @@
 // The models of the server, and the one or two of them that answer.
 
-import { send } from "./key.js";
+import { get } from "./request.js";
 
 const DEFAULT = { key: "", prefix: "", about: "/v1/model" };
 
 let offered = []; // every model that can be chosen: { key, prefix, about, title, isReady }
 
-// Resolves with the models that answer, each with its `description` where the server gives it.
 let first;
 let described = new Promise((resolve) => { first = resolve; });
-export const chosenModels = () => described;
+let tell = () => {}; // shows what is known of the models that answer
 
-// Asks for the models, and shows the choice where there are several. `changed` is called with the models that
-// answer whenever they are others than before.
-export async function offerModels(byId, changed) {
-  const list = await json("/v1/models");
+// Resolves with the models that answer, each with its `description` where the server gives it. If others are chosen
+// meanwhile, with those.
+export async function chosenModels() {
+  let latest;
+  let models;
+  do {
+    latest = described;
+    models = await latest;
+  } while (latest !== described);
+  return models;
+}
+
+// The model of this name, which may answer in place of one that is chosen.
+export const modelNamed = (name) => found(name) ?? entry(name, undefined, []);
+
+// Asks for the description of `model` again if the server did not give it: it does not before a model is loaded.
+export async function describe(model) {
+  if (model.description) return;
+  model.description = await get(model.about);
+  if (model.description) tell();
+}
+
+// Asks for the models, and shows the choice where there are several. `calls.changed` is called with the models that
+// answer whenever they are others than before, `calls.described` whenever more is known of them.
+export async function offerModels(byId, calls) {
+  const list = await get("/v1/models");
   if (list) offered = modelsOf(list);
   byId("models").hidden = offered.length < 2;
   const query = new URLSearchParams(location.search);
@@ -26,10 +47,10 @@ export async function offerModels(byId, changed) {
       const both = [found(byId("model").value), found(byId("compare").value)];
       show(byId, ...both);
       remember(byId);
-      choose(both, changed);
+      choose(both, calls);
     };
   }
-  await choose([one, other], changed);
+  await choose([one, other], calls);
 }
 
 // One entry for each model, and one for each version of a model with several.
@@ -62,13 +83,16 @@ function show(byId, one, other) {
   byId("compare").value = others.includes(other) ? other.key : "";
 }
 
-async function choose([one, other], changed) {
+async function choose([one, other], calls) {
   const chosen = other && other !== one ? [one, other] : [one];
-  const now = Promise.all(chosen.map(async (model) => ({ ...model, description: await json(model.about) })));
+  const now = Promise.all(chosen.map(async (model) => ({ ...model, description: await get(model.about) })));
   described = now;
   const models = await now;
   first(models);
-  if (described === now) changed(models);
+  if (described !== now) return;
+  tell = () => calls.described(models);
+  tell();
+  calls.changed(models);
 }
 
 // The choice is in the address, so that it stays when the page is loaded again, and can be passed on.
@@ -77,13 +101,4 @@ function remember(byId) {
   query.set("model", byId("model").value);
   if (byId("compare").value) query.set("compare", byId("compare").value);
   history.replaceState(null, "", `?${query}`);
-}
-
-async function json(path) {
-  try {
-    const answer = await send(path);
-    return answer.ok ? await answer.json() : undefined;
-  } catch {
-    return undefined; // the page works without it
-  }
 }

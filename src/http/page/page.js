@@ -118,19 +118,22 @@ function announce(text) {
 
 // The models, and what happens when they, the key or the connection change.
 
-let asked; // what identifies the models that have answered
+let answering = []; // the models that have answered
 
 function offer() {
-  return offerModels(byId, (models) => {
-    showModels(byId, models);
-    const before = asked;
-    asked = JSON.stringify(models.map(({ key, description }) => [key, description?.digests]));
-    for (const card of cards) {
-      if (asked === before) card.again();
-      else card.classify(models);
-    }
-  });
+  return offerModels(byId, { changed: ask, described: (models) => showModels(byId, models) });
 }
+
+function ask(models) {
+  const isSame = identity(models) === identity(answering);
+  answering = models;
+  for (const card of cards) {
+    if (isSame) card.again();
+    else card.classify(models);
+  }
+}
+
+const identity = (models) => JSON.stringify(models.map(({ key, description }) => [key, description?.digests]));
 
 byId("curl").textContent = `curl --data-binary @photo.jpg ${location.origin}/classify`;
 offerSeveral(byId, { cards: () => cards, clear });

@@ -89,4 +89,4 @@ function ofModel(answers) {
   ].filter(([, count]) => count > 0);
 }
 
-const label = ({ predictions, model }) => bestLabel(predictions, model.description);
+const label = ({ predictions, description }) => bestLabel(predictions, description);
