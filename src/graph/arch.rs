@@ -91,6 +91,7 @@ pub const ARCHITECTURES: &[Architecture] = &[
     with_se(with_groups(32, 4, imagenet("seresnext50_32x4d",  Bottleneck(On3x3), &[3, 4,  6, 3]))), // 27.6 M   4.2 G
     with_se(with_groups(32, 4, imagenet("seresnext101_32x4d", Bottleneck(On3x3), &[3, 4, 23, 3]))), // 49.0 M   8.0 G
     with_se(with_groups(32, 8, imagenet("seresnext101_32x8d", Bottleneck(On3x3), &[3, 4, 23, 3]))), // 93.6 M  16.4 G
+    with_se(resnet_d(with_groups(32, 4, imagenet("seresnext26d_32x4d", Bottleneck(On3x3), &[2, 2, 2, 2])))), // 16.8 M   2.7 G
     with_se(resnet_t(imagenet("seresnet50t",  Bottleneck(On3x3), &[3, 4,  6, 3]))), // 28.1 M   4.3 G
     with_se(resnet_d(imagenet("seresnet152d", Bottleneck(On3x3), &[3, 8, 36, 3]))), // 66.8 M  11.8 G
     with_se(with_sampling(Averaged, resnet_d(imagenet("seresnetaa50d", Bottleneck(On3x3), &[3, 4, 6, 3])))), // 28.1 M   5.4 G

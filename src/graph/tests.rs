@@ -209,6 +209,7 @@ fn networks_have_as_many_parameters_as_in_timm() {
         ("seresnext50_32x4d", 27_559_896),
         ("seresnext101_32x4d", 48_955_416),
         ("seresnext101_32x8d", 93_569_048),
+        ("seresnext26d_32x4d", 16_809_512),
         ("seresnet50t", 28_104_720),
         ("seresnet152d", 66_841_080),
         ("seresnetaa50d", 28_107_256),

@@ -68,6 +68,7 @@ TIMM = (
     "seresnet18",
     "seresnet50",
     "seresnext50_32x4d",
+    "seresnext26d_32x4d",
     "seresnetaa50d",
     "ecaresnet26t",
     "ecaresnet50d",

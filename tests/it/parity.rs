@@ -99,6 +99,7 @@ parity! {
     seresnet18_answers_as_timm_does: "seresnet18",
     seresnet50_answers_as_timm_does: "seresnet50",
     seresnext50_answers_as_timm_does: "seresnext50_32x4d",
+    seresnext26d_answers_as_timm_does: "seresnext26d_32x4d",
     seresnetaa50_answers_as_timm_does: "seresnetaa50d",
     resnext50d_answers_as_timm_does: "resnext50d_32x4d",
     resnet50c_answers_as_timm_does: "resnet50c",
