@@ -9,6 +9,8 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from browsing import AIRPLANE, CAT, PHONE, SHIP, cards, check_accessibility, headings, pick, visit
 from checks import Checks
+from page_keys import check_keys
+from page_late import check_hanging, check_late_description, check_removed, check_replicas
 from page_models import check_models
 from page_requests import check_busy, check_code, check_problems, check_stop
 from page_several import check_sixty
@@ -30,11 +32,12 @@ def main() -> None:
         for check in (
             check_model, check_samples, check_classes, check_several, check_sixty, check_map, check_problems, check_busy,
             check_code, check_pasting_and_dropping, check_camera, check_tiff, check_keyboard, check_looks, check_live,
-            check_docs,
+            check_docs, check_removed, check_late_description, check_replicas, check_hanging,
         ):
             with visit(browser, url) as page:
                 check(page, checks, arguments.shots)
         check_models(browser, arguments.resnetd, checks, arguments.shots)
+        check_keys(browser, arguments.resnetd, checks, arguments.shots)
         check_stop(browser, arguments.resnetd, checks, arguments.shots)
         browser.close()
     checks.done()
@@ -158,8 +161,12 @@ def check_camera(page: Page, checks: Checks, shots: Path) -> None:
     expect(page.get_by_role("button", name="Take the photo")).to_be_focused()
     page.keyboard.press("Enter")
     expect(cards(page).locator(".class")).to_have_count(5)
+    page.evaluate("window.first = document.querySelector('#viewfinder').srcObject")
+    page.get_by_role("button", name="Use the camera").click()
+    expect(page.get_by_role("button", name="Take the photo")).to_be_focused()
     page.get_by_role("button", name="Close the camera").click()
     expect(page.locator("#viewfinder")).to_be_hidden()
+    checks.that(page.evaluate("first.getTracks().every((track) => track.readyState === 'ended')"), "a camera that is asked for twice is closed")
     expect(page.get_by_role("button", name="Use the camera")).to_be_focused()
     checks.that(True, "the camera takes a photo and is closed again")
 

@@ -4,10 +4,11 @@ import csv
 import re
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from browsing import CAT, PHONE, SHIP, cards, check_accessibility, headings, pick, visit
 from checks import Checks
+from page_late import check_late_models
 from page_several import saved
 from serving import server
 
@@ -18,6 +19,10 @@ def check_models(browser: Browser, resnetd: Path, checks: Checks, shots: Path) -
             check_choice(page, checks, url)
         with visit(browser, url) as page:
             check_comparison(page, checks, shots)
+        with visit(browser, url) as page:
+            check_fallback(page, checks, url)
+        with visit(browser, url) as page:
+            check_late_models(page, checks, shots)
 
 
 def check_choice(page: Page, checks: Checks, url: str) -> None:
@@ -90,3 +95,28 @@ def check_comparison(page: Page, checks: Checks, shots: Path) -> None:
     expect(headings(page)).to_have_text(["cat", "ship"])
     expect(page).to_have_url(re.compile(r"\?model=small$"))
     checks.that(True, "the comparison can be ended")
+
+
+def check_fallback(page: Page, checks: Checks, url: str) -> None:
+    """A model that is overloaded is replaced by another one, whose answer is of several labels."""
+    def replace(route: Route) -> None:
+        answer = route.fetch(url=f"{url}/v1/models/small/classify?top_k=5")
+        route.fulfill(json=answer.json() | {"instead_of": "large"})
+
+    page.route(f"{url}/v1/models/large/classify?top_k=5", replace)
+    described = page.request.get(f"{url}/v1/models/small").json() | {"task": "multi-label"}
+    page.route(f"{url}/v1/models/small", lambda route: route.fulfill(json=described))
+    page.get_by_label("Model", exact=True).select_option("large")
+    pick(page, CAT)
+    card = cards(page)
+    expect(card.locator(".by")).to_have_text("small, because large is overloaded")
+    expect(page.locator("#announce")).to_have_text("cat.jpg: cat")  # an answer with several labels has no probability
+    checks.that(True, "what is said of an answer follows from the model that gave it")
+    with page.expect_request("**/classify*explain=cam*") as asked:
+        card.locator(".class").first.click()
+    checks.that(asked.value.url.startswith(f"{url}/v1/models/small/"), "the map is asked from the model that answered")
+    checks.that(asked.value.url.endswith("&fallback=off"), "and from no other one")
+    expect(card.locator(".map-hint")).to_contain_text("Class activation map of “cat”")
+    card.locator(".request summary").click()
+    expect(card.locator(".request code")).to_contain_text(f"{url}/v1/models/small/classify?top_k=5&explain=cam&class=%233&fallback=off")
+    checks.that(True, "the request as code is that of this map")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -45,11 +46,11 @@ def check_code(page: Page, checks: Checks, shots: Path) -> None:
                 checks.that(first[0] == "cat" and float(first[1]) > 0.99, f"the request as {language} is answered")
     card.locator(".class").nth(1).click()
     expect(card.locator("canvas")).to_be_visible()
-    card.get_by_text("This request as code").click()
-    card.get_by_text("This request as code").click()
-    card.get_by_role("button", name="curl", exact=True).click()
     expect(card.locator(".request code")).to_contain_text("&explain=cam&class=%235")
-    checks.that(True, "with a map, the request is that of the map")
+    card.locator(".class").nth(1).click()
+    expect(card.locator("canvas")).to_be_hidden()
+    expect(card.locator(".request code")).not_to_contain_text("explain")
+    checks.that(True, "with a map, the request is that of the map, and without it not any more")
 
 
 def check_problems(page: Page, checks: Checks, shots: Path) -> None:
@@ -90,7 +91,8 @@ def check_busy(page: Page, checks: Checks, shots: Path) -> None:
     page.route("**/classify*", lambda route: route.fulfill(status=503, json=again), times=1)
     pick(page, SHIP)
     expect(headings(page)).to_have_text("ship")
-    checks.that(True, "a photo is sent again when the server has been busy")
+    expect(page.locator(".timings summary")).to_have_text(re.compile(r"^Timings: [\d.]+ ms$"))
+    checks.that(True, "a photo is sent again when the server has been busy; the time between is not counted")
     page.route("**/classify*", lambda route: route.fulfill(status=503, json=busy))
     pick(page, SHIP)
     expect(headings(page).first).to_have_text("The server is busy")
